@@ -1,0 +1,199 @@
+/* A small certificate authority. */
+#include "base/pki.h"
+
+#include "base/cleanup.h"
+#include "base/fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CA_DAYS    3650
+#define LEAF_DAYS  730
+#define RENEW_DAYS 30
+
+CLEANUP_FUNC(X509 *, X509_free)
+CLEANUP_FUNC(EVP_PKEY *, EVP_PKEY_free)
+CLEANUP_FUNC(BIO *, BIO_free_all)
+
+/* A pair as it is in memory. */
+struct pair {
+	X509 *cert;
+	EVP_PKEY *key;
+};
+
+static void pair_clear(struct pair *pair)
+{
+	X509_free(pair->cert);
+	EVP_PKEY_free(pair->key);
+	*pair = (struct pair){};
+}
+CLEANUP_CLEAR_FUNC(struct pair, pair_clear)
+
+static bool crypto_fault(GError **error, const char *what)
+{
+	char text[256];
+
+	ERR_error_string_n(ERR_get_error(), text, sizeof text);
+	return fault_set(error, FAULT_INTERNAL, "%s failed: %s", what, text);
+}
+
+/* ---- files ---- */
+
+static bool write_whole(const char *path, BIO *memory, mode_t mode, GError **error)
+{
+	g_autofree char *temp = g_strconcat(path, ".new", NULL);
+	char *data;
+	long length = BIO_get_mem_data(memory, &data);
+	int fd = g_open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	bool written = fd >= 0 && write(fd, data, (size_t)length) == length && fsync(fd) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return (written && g_rename(temp, path) == 0) ||
+	       fault_set(error, FAULT_INTERNAL, "%s cannot be written: %s", path, g_strerror(errno));
+}
+
+static bool save(const char *dir, const char *file, const struct pair *pair, GError **error)
+{
+	g_autofree char *cert_path = g_strdup_printf("%s/%s.pem", dir, file);
+	g_autofree char *key_path = g_strdup_printf("%s/%s.key", dir, file);
+	_cleanup_(BIO_free_all) BIO *cert = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_mem());
+
+	if (PEM_write_bio_PrivateKey(key, pair->key, NULL, NULL, 0, NULL, NULL) != 1 ||
+		PEM_write_bio_X509(cert, pair->cert) != 1)
+		return crypto_fault(error, "encoding a certificate");
+	return write_whole(key_path, key, 0600, error) && write_whole(cert_path, cert, 0644, error);
+}
+
+/* True with both set when the pair is there and readable; false without a fault when it must be made. */
+static bool load(const char *dir, const char *file, struct pair *ret)
+{
+	g_autofree char *cert_path = g_strdup_printf("%s/%s.pem", dir, file);
+	g_autofree char *key_path = g_strdup_printf("%s/%s.key", dir, file);
+	_cleanup_(BIO_free_all) BIO *cert = BIO_new_file(cert_path, "r"), *key = BIO_new_file(key_path, "r");
+	_cleanup_(pair_clear) struct pair pair = {};
+
+	pair.cert = cert ? PEM_read_bio_X509(cert, NULL, NULL, NULL) : NULL;
+	pair.key = key ? PEM_read_bio_PrivateKey(key, NULL, NULL, NULL) : NULL;
+	ERR_clear_error();
+	if (!pair.cert || !pair.key || X509_check_private_key(pair.cert, pair.key) != 1)
+		return false;
+	*ret = pair;
+	pair = (struct pair){};
+	return true;
+}
+
+/* ---- making ---- */
+
+struct request {
+	const char *common_name;
+	const char *alt_names; /* NULL: none */
+	int days;
+	const struct pair *issuer; /* NULL: itself, a CA */
+};
+
+static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+	X509V3_CTX context;
+	X509V3_set_ctx_nodb(&context);
+	X509V3_set_ctx(&context, issuer, cert, NULL, NULL, 0);
+	X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+	bool added = extension && X509_add_ext(cert, extension, -1) == 1;
+
+	X509_EXTENSION_free(extension);
+	return added;
+}
+
+static bool add_extensions(X509 *cert, const struct request *request)
+{
+	X509 *issuer = request->issuer ? request->issuer->cert : cert;
+	bool ca = !request->issuer;
+
+	return add_extension(
+		       cert, issuer, NID_basic_constraints, ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
+	       add_extension(cert, issuer, NID_key_usage,
+		       ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&
+	       (ca || add_extension(cert, issuer, NID_ext_key_usage, "serverAuth,clientAuth")) &&
+	       add_extension(cert, issuer, NID_subject_key_identifier, "hash") &&
+	       add_extension(cert, issuer, NID_authority_key_identifier, "keyid:always") &&
+	       (!request->alt_names || add_extension(cert, issuer, NID_subject_alt_name, request->alt_names));
+}
+
+static bool set_serial(X509 *cert)
+{
+	uint64_t serial;
+
+	return RAND_bytes((unsigned char *)&serial, sizeof serial) == 1 &&
+	       ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) == 1;
+}
+
+static bool make(const struct request *request, struct pair *ret, GError **error)
+{
+	_cleanup_(pair_clear) struct pair pair = {X509_new(), EVP_EC_gen("P-256")};
+	X509_NAME *name = X509_get_subject_name(pair.cert);
+	const struct pair *issuer = request->issuer ? request->issuer : &pair;
+
+	if (!pair.key || X509_set_version(pair.cert, X509_VERSION_3) != 1 || !set_serial(pair.cert) ||
+		!X509_gmtime_adj(X509_getm_notBefore(pair.cert), -3600) ||
+		!X509_time_adj_ex(X509_getm_notAfter(pair.cert), request->days, 0, NULL) ||
+		X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+			(const unsigned char *)request->common_name, -1, -1, 0) != 1 ||
+		X509_set_issuer_name(pair.cert, X509_get_subject_name(issuer->cert)) != 1 ||
+		X509_set_pubkey(pair.cert, pair.key) != 1 || !add_extensions(pair.cert, request) ||
+		X509_sign(pair.cert, issuer->key, EVP_sha256()) == 0)
+		return crypto_fault(error, "making a certificate");
+	*ret = pair;
+	pair = (struct pair){};
+	return true;
+}
+
+static bool still_valid(X509 *cert)
+{
+	time_t limit = time(NULL) + RENEW_DAYS * 24 * 3600;
+
+	return X509_cmp_time(X509_get0_notAfter(cert), &limit) > 0;
+}
+
+bool pki_ensure_ca(const char *dir, const char *name, GError **error)
+{
+	const struct request request = {.common_name = name, .days = CA_DAYS};
+	_cleanup_(pair_clear) struct pair pair = {};
+
+	if (g_mkdir_with_parents(dir, 0700) < 0)
+		return fault_set(error, FAULT_INTERNAL, "%s cannot be made: %s", dir, g_strerror(errno));
+	return load(dir, "ca", &pair) || (make(&request, &pair, error) && save(dir, "ca", &pair, error));
+}
+
+/* The names that a leaf was made for stand beside it. */
+static bool same_names(const char *names_path, const char *wanted)
+{
+	g_autofree char *was = NULL;
+
+	return g_file_get_contents(names_path, &was, NULL, NULL) && g_str_equal(was, wanted);
+}
+
+bool pki_ensure_leaf(
+	const char *dir, const char *file, const char *common_name, const char *alt_names, GError **error)
+{
+	g_autofree char *names_path = g_strdup_printf("%s/%s.names", dir, file);
+	g_autofree char *names = g_strdup_printf("%s\n%s\n", common_name, alt_names ? alt_names : "");
+	_cleanup_(pair_clear) struct pair ca = {}, pair = {};
+
+	if (load(dir, file, &pair) && still_valid(pair.cert) && same_names(names_path, names))
+		return true;
+	pair_clear(&pair);
+	if (!load(dir, "ca", &ca))
+		return fault_set(error, FAULT_INTERNAL,
+			"the CA of %s cannot be read; remove the folder to make a new one", dir);
+	const struct request request = {common_name, alt_names, LEAF_DAYS, &ca};
+	return make(&request, &pair, error) && save(dir, file, &pair, error) &&
+	       g_file_set_contents(names_path, names, -1, error);
+}

@@ -1,0 +1,65 @@
+/* Field tables of the goal state and the report. */
+#include "model/goal.h"
+
+#define SHAPE(NAME, type, title, ...)                                                                        \
+	static const struct field NAME##_fields[] = {__VA_ARGS__, F_END};                                    \
+	const struct shape NAME##_shape = {title, sizeof(type), NAME##_fields}
+
+SHAPE(goal_address, struct goal_address, "address", F_STRING(goal_address, ip),
+	F_STRING(goal_address, public_ip), F_BOOL(goal_address, standard));
+SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_nic, name),
+	F_STRING(goal_nic, mac), F_STRING(goal_nic, vm), F_STRING(goal_nic, network),
+	F_STRING(goal_nic, subnet), F_STRING(goal_nic, security_group), F_STRING(goal_nic, host_address),
+	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary),
+	F_LIST(goal_nic, addresses, goal_address_shape));
+SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, name),
+	F_STRING(goal_vm, group_name), F_STRING(goal_vm, location), F_STRING(goal_vm, size),
+	F_STRING(goal_vm, subscription), F_INT(goal_vm, vcpus), F_INT(goal_vm, memory_mib),
+	F_STRING(goal_vm, image), F_INT(goal_vm, disk_gib), F_STRING(goal_vm, computer_name),
+	F_STRING(goal_vm, admin_user), F_STRINGS(goal_vm, ssh_keys), F_JSON(goal_vm, tags),
+	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_BOOL(goal_vm, remove));
+SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_STRING(goal_subnet, prefix),
+	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, security_group));
+SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid), F_STRING(goal_network, name),
+	F_INT(goal_network, vni), F_STRINGS(goal_network, prefixes),
+	F_LIST(goal_network, subnets, goal_subnet_shape));
+SHAPE(goal_group, struct goal_group, "security group", F_STRING(goal_group, uid), F_STRING(goal_group, name),
+	F_BOOL(goal_group, keep_established), F_LIST(goal_group, rules, rule_shape));
+SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host),
+	F_LIST(goal, networks, goal_network_shape), F_LIST(goal, groups, goal_group_shape),
+	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape));
+
+SHAPE(report_vm, struct report_vm, "VM's report", F_STRING(report_vm, uid),
+	F_ENUM(report_vm, power, power_state_words), F_BOOL(report_vm, absent), F_STRING(report_vm, fault),
+	F_STRING(report_vm, message), F_INT(report_vm, restarts));
+SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
+	F_ENUM(report_nic, path, path_words), F_ENUM(report_nic, enforcement, enforcement_words),
+	F_STRING(report_nic, reason));
+SHAPE(report_function, struct report_function, "function's report", F_STRING(report_function, name),
+	F_STRING(report_function, provider), F_STRING(report_function, nic), F_STRING(report_function, vm),
+	F_STRING(report_function, state));
+SHAPE(report, struct report, "report", F_STRING(report, host), F_INT(report, received),
+	F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib), F_INT(report, available_mib),
+	F_BOOL(report, kvm), F_STRING(report, accel_detail), F_STRING(report, provider),
+	F_STRING(report, version), F_LIST(report, vms, report_vm_shape),
+	F_LIST(report, nics, report_nic_shape), F_LIST(report, functions, report_function_shape));
+
+struct goal *goal_new(void)
+{
+	return shape_new(&goal_shape);
+}
+
+void goal_free(struct goal *goal)
+{
+	shape_free(&goal_shape, goal);
+}
+
+struct report *report_new(void)
+{
+	return shape_new(&report_shape);
+}
+
+void report_free(struct report *report)
+{
+	shape_free(&report_shape, report);
+}

@@ -1,0 +1,138 @@
+/* The goal state of one host, and the report that answers it.
+ *
+ * A goal is whole: what it does not name, the host must not have. `version` is the revision of the store that
+ * it was computed from, so it never goes down, also across restarts of the controller. The agent long-polls
+ *     GET /agent/v1/goal?after=VERSION      200 with a newer goal, 204 when there was none within 25 s
+ *     PUT /agent/v1/report                  204
+ * over TLS with the host's certificate (its CN is the host's name); a host sees only its own goal. A report
+ * is whole too. The controller takes `applied` = V to mean: everything in every goal up to V is in force on
+ * this host, but for the objects whose entries in the report say otherwise.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "model/model.h"
+
+#define GOAL_PROTOCOL 1 /* in header "Sluice-Protocol" of every request and answer; others are refused */
+
+struct goal_address {
+	char *ip;
+	char *public_ip; /* 1:1 translation, or NULL */
+	bool standard; /* the public address is of the Standard kind */
+};
+
+struct goal_nic {
+	char *uid;
+	char *name;
+	char *mac;
+	char *vm; /* uid */
+	char *network;
+	char *subnet;
+	char *security_group; /* or NULL */
+	char *host_address;
+	bool accelerated;
+	bool primary;
+	GPtrArray *addresses; /* of struct goal_address, the primary first */
+};
+
+struct goal_vm {
+	char *uid;
+	char *name;
+	char *group_name;
+	char *location;
+	char *size;
+	char *subscription;
+	int64_t vcpus;
+	int64_t memory_mib;
+	char *image; /* id in the image store */
+	int64_t disk_gib;
+	char *computer_name;
+	char *admin_user;
+	GPtrArray *ssh_keys; /* of text, "ssh-rsa AAAA... comment" */
+	json_t *tags;
+	int power; /* enum power; POWER_DEALLOCATED: keep the disk, hold nothing else */
+	int64_t restarts; /* restart once for each step above what was done */
+	bool remove; /* delete it with its disk, then report it absent */
+};
+
+struct goal_subnet {
+	char *uid;
+	char *prefix;
+	char *gateway;
+	char *security_group; /* or NULL */
+};
+
+struct goal_network {
+	char *uid;
+	char *name;
+	int64_t vni;
+	GPtrArray *prefixes;
+	GPtrArray *subnets; /* of struct goal_subnet */
+};
+
+struct goal_group {
+	char *uid;
+	char *name;
+	bool keep_established;
+	GPtrArray *rules; /* of struct rule; the defaults are implied */
+};
+
+struct goal {
+	int64_t version;
+	char *host; /* uid */
+	GPtrArray *networks; /* of struct goal_network */
+	GPtrArray *groups; /* of struct goal_group */
+	GPtrArray *vms; /* of struct goal_vm */
+	GPtrArray *nics; /* of struct goal_nic: those of VMs that are not deallocated */
+};
+
+struct report_vm {
+	char *uid;
+	int power; /* enum power_state; DEALLOCATED: only the disk is left */
+	bool absent; /* removed, disk and all */
+	char *fault; /* word of enum fault when what the goal wants failed; it will be tried again */
+	char *message; /* sentence */
+	int64_t restarts; /* done so far */
+};
+
+struct report_nic {
+	char *uid;
+	int path; /* enum nic_path */
+	int enforcement; /* enum enforcement */
+	char *reason; /* sentence, when the path is not what the goal wants */
+};
+
+/* One function in use or free, for `sluice vf list`. */
+struct report_function {
+	char *name; /* "sl-f0", later PCI addresses too */
+	char *provider; /* "emulated: no host bypass, no speed claim" */
+	char *nic; /* uid or NULL */
+	char *vm; /* uid or NULL */
+	char *state; /* word: free, attached, revoked, ... */
+};
+
+struct report {
+	char *host; /* name; the certificate's CN must be the same */
+	int64_t received; /* newest goal version that it works on; VM faults are about this goal */
+	int64_t applied; /* goal version that is fully in force, but for what the entries below say */
+	int64_t vcpus;
+	int64_t memory_mib;
+	int64_t available_mib;
+	bool kvm;
+	char *accel_detail;
+	char *provider; /* "emulated", "none" */
+	char *version;
+	GPtrArray *vms; /* of struct report_vm */
+	GPtrArray *nics; /* of struct report_nic */
+	GPtrArray *functions; /* of struct report_function */
+};
+
+extern const struct shape goal_shape, report_shape;
+extern const struct shape goal_nic_shape, goal_vm_shape, goal_network_shape, goal_subnet_shape,
+	goal_group_shape, goal_address_shape, report_vm_shape, report_nic_shape, report_function_shape;
+
+struct goal *goal_new(void);
+void goal_free(struct goal *goal);
+CLEANUP_FUNC(struct goal *, goal_free)
+struct report *report_new(void);
+void report_free(struct report *report);
+CLEANUP_FUNC(struct report *, report_free)

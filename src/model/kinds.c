@@ -1,0 +1,242 @@
+/* The field tables of every kind, and what they have in common. */
+#include "model/model.h"
+
+#include "base/fault.h"
+
+#include <string.h>
+
+const char *const provisioning_words[] = {"succeeded", "creating", "updating", "deleting", "failed", NULL};
+const char *const direction_words[] = {"inbound", "outbound", NULL};
+const char *const access_words[] = {"deny", "allow", NULL};
+const char *const protocol_words[] = {"any", "tcp", "udp", "icmp", "esp", "ah", NULL};
+const char *const power_words[] = {"running", "stopped", "deallocated", NULL};
+const char *const power_state_words[] = {
+	"unknown", "starting", "running", "stopping", "stopped", "deallocating", "deallocated", NULL};
+const char *const path_words[] = {"none", "synthetic", "emulated", "vf", NULL};
+const char *const enforcement_words[] = {"none", "switch", "hardware", "guest", NULL};
+const char *const verb_words[] = {"put", "delete", "start", "powerOff", "deallocate", "restart", NULL};
+const char *const operation_words[] = {"running", "succeeded", "failed", NULL};
+const char *const allocation_words[] = {"dynamic", "static", NULL};
+static const char *const segment_words[] = {"vxlan", "vlan", NULL};
+static const char *const sku_words[] = {"basic", "standard", NULL};
+static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
+	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", NULL};
+
+/* Defines NAME_shape from a field list. */
+#define SHAPE(linkage, NAME, type, title, ...)                                                               \
+	static const struct field NAME##_fields[] = {__VA_ARGS__, F_END};                                    \
+	linkage const struct shape NAME##_shape = {title, sizeof(type), NAME##_fields}
+#define PUBLIC
+
+SHAPE(static, meta, struct meta, "meta", F_STRING(meta, uid), F_STRING(meta, name), F_STRING(meta, parent),
+	F_STRING(meta, location), F_INT(meta, generation), F_INT(meta, created_us), F_JSON(meta, tags),
+	F_JSON(meta, extra));
+SHAPE(static, outcome, struct outcome, "outcome", F_ENUM(outcome, state, provisioning_words),
+	F_STRING(outcome, fault), F_STRING(outcome, message));
+
+/* A resource is meta, spec and status; STATUS may be left out. */
+#define RESOURCE(NAME, title)                                                                                \
+	SHAPE(static, NAME, struct NAME, title, F_STRUCT(NAME, meta, meta_shape),                            \
+		F_STRUCT(NAME, spec, NAME##_spec_shape), F_STRUCT(NAME, status, NAME##_status_shape))
+
+SHAPE(static, subscription_spec, struct subscription_spec, "spec", F_STRING(subscription_spec, tenant));
+SHAPE(static, subscription, struct subscription, "subscription", F_STRUCT(subscription, meta, meta_shape),
+	F_STRUCT(subscription, spec, subscription_spec_shape));
+
+SHAPE(static, principal_spec, struct principal_spec, "spec", F_STRING(principal_spec, secret_hash),
+	F_STRING(principal_spec, tenant), F_BOOL(principal_spec, user));
+SHAPE(static, principal, struct principal, "principal", F_STRUCT(principal, meta, meta_shape),
+	F_STRUCT(principal, spec, principal_spec_shape));
+
+SHAPE(static, group_status, struct group_status, "status", F_STRUCT(group_status, outcome, outcome_shape));
+SHAPE(static, group, struct group, "resource group", F_STRUCT(group, meta, meta_shape),
+	F_STRUCT(group, status, group_status_shape));
+
+SHAPE(PUBLIC, subnet, struct subnet, "subnet", F_STRING(subnet, uid), F_STRING(subnet, name),
+	F_STRING(subnet, prefix), F_STRING(subnet, security_group), F_JSON(subnet, extra));
+SHAPE(static, network_spec, struct network_spec, "spec", F_STRINGS(network_spec, prefixes),
+	F_LIST(network_spec, subnets, subnet_shape), F_ENUM(network_spec, segment, segment_words));
+SHAPE(static, network_status, struct network_status, "status",
+	F_STRUCT(network_status, outcome, outcome_shape), F_INT(network_status, vni));
+RESOURCE(network, "virtual network");
+
+SHAPE(static, rule_side, struct rule_side, "side of a rule", F_STRINGS(rule_side, addresses),
+	F_STRINGS(rule_side, ports));
+SHAPE(PUBLIC, rule, struct rule, "security rule", F_STRING(rule, uid), F_STRING(rule, name),
+	F_STRING(rule, description), F_ENUM(rule, direction, direction_words),
+	F_ENUM(rule, access, access_words), F_ENUM(rule, protocol, protocol_words), F_INT(rule, priority),
+	F_STRUCT(rule, source, rule_side_shape), F_STRUCT(rule, destination, rule_side_shape));
+SHAPE(static, security_group_spec, struct security_group_spec, "spec",
+	F_LIST(security_group_spec, rules, rule_shape), F_BOOL(security_group_spec, keep_established));
+SHAPE(static, security_group_status, struct security_group_status, "status",
+	F_STRUCT(security_group_status, outcome, outcome_shape));
+RESOURCE(security_group, "network security group");
+
+SHAPE(static, address_spec, struct address_spec, "spec", F_ENUM(address_spec, sku, sku_words),
+	F_ENUM(address_spec, allocation, allocation_words), F_INT(address_spec, idle_timeout_min));
+SHAPE(static, address_status, struct address_status, "status",
+	F_STRUCT(address_status, outcome, outcome_shape), F_STRING(address_status, ip),
+	F_STRING(address_status, nic));
+RESOURCE(address, "public IP address");
+
+SHAPE(PUBLIC, nic_config, struct nic_config, "IP configuration", F_STRING(nic_config, name),
+	F_STRING(nic_config, network), F_STRING(nic_config, subnet),
+	F_ENUM(nic_config, allocation, allocation_words), F_STRING(nic_config, ip),
+	F_STRING(nic_config, address), F_BOOL(nic_config, primary));
+SHAPE(static, nic_spec, struct nic_spec, "spec", F_BOOL(nic_spec, accelerated),
+	F_BOOL(nic_spec, ip_forwarding), F_STRING(nic_spec, security_group),
+	F_LIST(nic_spec, configs, nic_config_shape));
+SHAPE(static, nic_status, struct nic_status, "status", F_STRUCT(nic_status, outcome, outcome_shape),
+	F_STRING(nic_status, mac), F_STRING(nic_status, host_address), F_STRING(nic_status, vm),
+	F_BOOL(nic_status, primary), F_ENUM(nic_status, path, path_words),
+	F_ENUM(nic_status, enforcement, enforcement_words), F_STRING(nic_status, reason));
+RESOURCE(nic, "network interface");
+
+SHAPE(PUBLIC, ssh_key, struct ssh_key, "ssh key", F_STRING(ssh_key, path), F_STRING(ssh_key, key));
+SHAPE(PUBLIC, vm_nic_ref, struct vm_nic_ref, "network interface reference", F_STRING(vm_nic_ref, nic),
+	F_BOOL(vm_nic_ref, primary));
+SHAPE(static, vm_spec, struct vm_spec_model, "spec", F_STRING(vm_spec_model, size),
+	F_STRING(vm_spec_model, image), F_STRING(vm_spec_model, computer_name),
+	F_STRING(vm_spec_model, admin_user), F_LIST(vm_spec_model, ssh_keys, ssh_key_shape),
+	F_LIST(vm_spec_model, nics, vm_nic_ref_shape), F_INT(vm_spec_model, disk_gib),
+	F_ENUM(vm_spec_model, power, power_words), F_INT(vm_spec_model, restarts),
+	F_JSON(vm_spec_model, image_reference));
+SHAPE(static, vm_status, struct vm_status, "status", F_STRUCT(vm_status, outcome, outcome_shape),
+	F_STRING(vm_status, host), F_ENUM(vm_status, power, power_state_words), F_STRING(vm_status, detail),
+	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us));
+RESOURCE(vm, "virtual machine");
+
+SHAPE(PUBLIC, deployment_resource, struct deployment_resource, "deployed resource",
+	F_STRING(deployment_resource, type), F_STRING(deployment_resource, name),
+	F_STRING(deployment_resource, id), F_STRING(deployment_resource, operation),
+	F_ENUM(deployment_resource, state, provisioning_words), F_STRING(deployment_resource, code),
+	F_STRING(deployment_resource, message));
+SHAPE(static, deployment_spec, struct deployment_spec, "spec", F_JSON(deployment_spec, template),
+	F_JSON(deployment_spec, parameters), F_STRING(deployment_spec, mode));
+SHAPE(static, deployment_status, struct deployment_status, "status",
+	F_STRUCT(deployment_status, outcome, outcome_shape), F_STRING(deployment_status, operation),
+	F_LIST(deployment_status, resources, deployment_resource_shape), F_JSON(deployment_status, outputs),
+	F_JSON(deployment_status, details), F_INT(deployment_status, finished_us));
+RESOURCE(deployment, "deployment");
+
+SHAPE(static, operation_spec, struct operation_spec, "spec", F_ENUM(operation_spec, verb, verb_words),
+	F_ENUM(operation_spec, target_kind, kind_words), F_STRING(operation_spec, target),
+	F_STRING(operation_spec, target_name), F_STRING(operation_spec, principal),
+	F_BOOL(operation_spec, created));
+SHAPE(static, operation_status, struct operation_status, "status",
+	F_ENUM(operation_status, state, operation_words), F_STRING(operation_status, fault),
+	F_STRING(operation_status, message), F_JSON(operation_status, details),
+	F_INT(operation_status, finished_us));
+RESOURCE(operation, "operation");
+
+SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled));
+SHAPE(static, host_status, struct host_status, "status", F_INT(host_status, vcpus),
+	F_INT(host_status, memory_mib), F_BOOL(host_status, kvm), F_STRING(host_status, accel_detail),
+	F_STRING(host_status, provider), F_STRING(host_status, version));
+RESOURCE(host, "host");
+
+#define OUTCOME(type) offsetof(struct type, status.outcome)
+
+static const struct kind_info kinds[KIND_COUNT] = {
+	[KIND_SUBSCRIPTION] = {KIND_SUBSCRIPTION, "subscription", "subscription", &subscription_shape},
+	[KIND_PRINCIPAL] = {KIND_PRINCIPAL, "principal", "principal", &principal_shape},
+	[KIND_GROUP] = {KIND_GROUP, "group", "resource group", &group_shape, KIND_SUBSCRIPTION,
+		OUTCOME(group)},
+	[KIND_NETWORK] = {KIND_NETWORK, "network", "virtual network", &network_shape, KIND_GROUP,
+		OUTCOME(network)},
+	[KIND_SECURITY_GROUP] = {KIND_SECURITY_GROUP, "security-group", "network security group",
+		&security_group_shape, KIND_GROUP, OUTCOME(security_group)},
+	[KIND_ADDRESS] = {KIND_ADDRESS, "address", "public IP address", &address_shape, KIND_GROUP,
+		OUTCOME(address)},
+	[KIND_NIC] = {KIND_NIC, "nic", "network interface", &nic_shape, KIND_GROUP, OUTCOME(nic)},
+	[KIND_VM] = {KIND_VM, "vm", "virtual machine", &vm_shape, KIND_GROUP, OUTCOME(vm)},
+	[KIND_DEPLOYMENT] = {KIND_DEPLOYMENT, "deployment", "deployment", &deployment_shape, KIND_GROUP,
+		OUTCOME(deployment)},
+	[KIND_OPERATION] = {KIND_OPERATION, "operation", "operation", &operation_shape},
+	[KIND_HOST] = {KIND_HOST, "host", "host", &host_shape},
+};
+
+const struct kind_info *kind_info(enum kind kind)
+{
+	g_assert(kind > KIND_NONE && kind < KIND_COUNT);
+	return &kinds[kind];
+}
+
+void *model_new(enum kind kind, const char *name, const char *parent)
+{
+	struct meta *meta = shape_new(kind_info(kind)->shape);
+
+	meta->kind = kind;
+	meta->uid = g_uuid_string_random();
+	meta->name = g_strdup(name);
+	meta->parent = g_strdup(parent);
+	meta->created_us = g_get_real_time();
+	return meta;
+}
+
+static const struct shape *shape_of(const void *object)
+{
+	return kind_info((enum kind)((const struct meta *)object)->kind)->shape;
+}
+
+void model_free(void *object)
+{
+	if (object)
+		shape_free(shape_of(object), object);
+}
+
+void *model_copy(const void *object)
+{
+	const struct meta *from = object;
+	struct meta *to = shape_copy(shape_of(object), object);
+
+	to->kind = from->kind;
+	to->revision = from->revision;
+	return to;
+}
+
+struct outcome *model_outcome(void *object)
+{
+	size_t offset = kind_info((enum kind)model_meta(object)->kind)->outcome;
+
+	return offset ? (struct outcome *)((char *)object + offset) : NULL;
+}
+
+/* Values carry the version of their schema; an older one would be migrated in model_decode(). */
+#define SCHEMA_VERSION 1
+
+char *model_encode(const void *object)
+{
+	json_t *json = shape_encode(shape_of(object), object);
+
+	json_object_set_new(json, "v", json_integer(SCHEMA_VERSION));
+	char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+	json_decref(json);
+	return text;
+}
+
+void *model_decode(enum kind kind, const char *text, size_t length, int64_t revision, GError **error)
+{
+	json_error_t where;
+	json_t *json = json_loadb(text, length, 0, &where);
+	struct meta *meta = NULL;
+	int version = json ? (int)json_integer_value(json_object_get(json, "v")) : 0;
+
+	if (!json)
+		fault_set(error, FAULT_INTERNAL, "a stored %s is no JSON: %s", kind_info(kind)->title,
+			where.text);
+	else if (version != SCHEMA_VERSION)
+		fault_set(error, FAULT_INTERNAL,
+			"a stored %s has schema version %d, this program knows %d: run the newer program",
+			kind_info(kind)->title, version, SCHEMA_VERSION);
+	else {
+		json_object_del(json, "v");
+		meta = shape_decode(kind_info(kind)->shape, json, SHAPE_LENIENT, error);
+	}
+	json_decref(json);
+	if (meta) {
+		meta->kind = (int)kind;
+		meta->revision = revision;
+	}
+	return meta;
+}

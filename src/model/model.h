@@ -1,0 +1,355 @@
+/* The resource model: one kind, one struct; spec is what the user wants, status what is.
+ *
+ * Both dialects (ARM, OpenStack) are projections of these structs; their words never appear here. Structs are
+ * plain and described by field tables (model/shape.h), which give codec, copy, comparison and release.
+ *
+ * Identity is the uid. A name is an index of the dialects. Objects refer to each other by uid.
+ * Subnets and security rules live inside their network and group: whoever changes one compares and swaps the
+ * whole parent, so overlap and uniqueness checks cannot race.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "model/shape.h"
+
+enum kind {
+	KIND_NONE,
+	KIND_SUBSCRIPTION,
+	KIND_PRINCIPAL,
+	KIND_GROUP,
+	KIND_NETWORK,
+	KIND_SECURITY_GROUP,
+	KIND_ADDRESS,
+	KIND_NIC,
+	KIND_VM,
+	KIND_DEPLOYMENT,
+	KIND_OPERATION,
+	KIND_HOST,
+	KIND_COUNT
+};
+
+/* Where an object stands with its last operation. */
+enum provisioning {
+	PROVISIONING_SUCCEEDED, /* status is what spec asks for; the operation is over */
+	PROVISIONING_CREATING, /* first operation under way; may be read, not referred to by a second
+				  operation */
+	PROVISIONING_UPDATING,
+	PROVISIONING_DELETING, /* deletion mark is set; only its delete operation may touch it */
+	PROVISIONING_FAILED, /* the last operation failed; `fault` and `message` say why; may be tried again
+			      */
+};
+
+/* First member of every resource. */
+struct meta {
+	int kind; /* enum kind; not in JSON: the key tells */
+	int64_t revision; /* the store's, of the version that was read; not in JSON; 0: not stored yet */
+	char *uid;
+	char *name;
+	char *parent; /* uid of the group; of the subscription for a group; NULL for the rest */
+	char *location;
+	int64_t generation; /* counts changes of spec, from 1 */
+	int64_t created_us; /* UTC, microseconds since 1970 */
+	json_t *tags; /* object of strings */
+	json_t *extra; /* what a dialect was sent and the model does not know; only that dialect reads it */
+};
+
+/* Common to every status. */
+struct outcome {
+	int state; /* enum provisioning */
+	char *fault; /* word of enum fault, when failed */
+	char *message; /* sentence, when failed */
+};
+
+struct subscription {
+	struct meta meta;
+	struct subscription_spec {
+		char *tenant; /* uuid */
+	} spec;
+};
+
+/* Who may log in: a service principal, or a user when `user` is set. */
+struct principal {
+	struct meta meta; /* name: appId (a uuid), or the user's name */
+	struct principal_spec {
+		char *secret_hash; /* "pbkdf2-sha256$ITERATIONS$SALT$HASH", base64 parts */
+		char *tenant;
+		bool user;
+	} spec;
+};
+
+struct group {
+	struct meta meta;
+	struct group_status {
+		struct outcome outcome;
+	} status;
+};
+
+enum segment { SEGMENT_VXLAN, SEGMENT_VLAN };
+
+struct subnet {
+	char *uid;
+	char *name;
+	char *prefix; /* IPv4 or IPv6, inside one of the network's */
+	char *security_group; /* uid or NULL */
+	json_t *extra;
+};
+
+struct network {
+	struct meta meta;
+	struct network_spec {
+		GPtrArray *prefixes; /* of text */
+		GPtrArray *subnets; /* of struct subnet */
+		int segment; /* enum segment */
+	} spec;
+	struct network_status {
+		struct outcome outcome;
+		int64_t vni; /* unique among all networks, given at creation */
+	} status;
+};
+
+enum direction { DIRECTION_INBOUND, DIRECTION_OUTBOUND };
+enum access { ACCESS_DENY, ACCESS_ALLOW };
+enum protocol { PROTOCOL_ANY, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOL_ESP, PROTOCOL_AH };
+
+/* One side of a rule, as text that was checked: prefixes "10.0.0.0/8" or addresses, "*", tags "Internet",
+ * "VirtualNetwork", "AzureLoadBalancer"; ports "22", "1000-2000", "*". */
+struct rule_side {
+	GPtrArray *addresses; /* at least one */
+	GPtrArray *ports; /* at least one */
+};
+
+struct rule {
+	char *uid;
+	char *name;
+	char *description;
+	int direction; /* enum direction */
+	int access; /* enum access */
+	int protocol; /* enum protocol */
+	int64_t priority; /* 100..4096, unique per direction */
+	struct rule_side source, destination;
+};
+
+struct security_group {
+	struct meta meta;
+	struct security_group_spec {
+		GPtrArray *rules; /* of struct rule */
+		bool keep_established; /* false: a change revalidates existing connections (flowRevalidation
+					  on) */
+	} spec;
+	struct security_group_status {
+		struct outcome outcome;
+	} status;
+};
+
+enum address_sku { ADDRESS_BASIC, ADDRESS_STANDARD };
+enum allocation { ALLOCATION_DYNAMIC, ALLOCATION_STATIC };
+
+struct address {
+	struct meta meta;
+	struct address_spec {
+		int sku; /* enum address_sku */
+		int allocation; /* enum allocation */
+		int64_t idle_timeout_min; /* 0: the default, 4 */
+	} spec;
+	struct address_status {
+		struct outcome outcome;
+		char *ip; /* given at creation, whatever the allocation */
+		char *nic; /* uid of the NIC that uses it, or NULL */
+	} status;
+};
+
+struct nic_config {
+	char *name;
+	char *network; /* uid */
+	char *subnet; /* uid */
+	int allocation; /* enum allocation */
+	char *ip; /* asked for when static; given when dynamic */
+	char *address; /* uid of a public address, or NULL */
+	bool primary;
+};
+
+/* Which path carries a NIC's packets, as `status.path`. */
+enum nic_path { PATH_NONE, PATH_SYNTHETIC, PATH_EMULATED, PATH_VF };
+/* Where its policy is enforced. */
+enum enforcement { ENFORCEMENT_NONE, ENFORCEMENT_SWITCH, ENFORCEMENT_HARDWARE, ENFORCEMENT_GUEST };
+
+struct nic {
+	struct meta meta;
+	struct nic_spec {
+		bool accelerated;
+		bool ip_forwarding;
+		char *security_group; /* uid or NULL */
+		GPtrArray *configs; /* of struct nic_config, the first one primary */
+	} spec;
+	struct nic_status {
+		struct outcome outcome;
+		char *mac; /* "00:0d:3a:xx:xx:xx", given at creation */
+		char *host_address; /* its identity on the host port, 100.64.0.0/10, given at creation */
+		char *vm; /* uid of the VM it is bound to, or NULL */
+		bool primary; /* of that VM */
+		int path; /* enum nic_path, as reported */
+		int enforcement; /* enum enforcement, as reported */
+		char *reason; /* sentence: why the path is not what spec asks for; NULL when it is */
+	} status;
+};
+
+enum power { POWER_RUNNING, POWER_STOPPED, POWER_DEALLOCATED };
+enum power_state {
+	POWER_STATE_UNKNOWN,
+	POWER_STATE_STARTING,
+	POWER_STATE_RUNNING,
+	POWER_STATE_STOPPING,
+	POWER_STATE_STOPPED,
+	POWER_STATE_DEALLOCATING,
+	POWER_STATE_DEALLOCATED,
+};
+
+struct ssh_key {
+	char *path; /* as the client named it; the guest decides by user */
+	char *key;
+};
+
+struct vm_nic_ref {
+	char *nic; /* uid */
+	bool primary;
+};
+
+struct vm {
+	struct meta meta;
+	struct vm_spec_model {
+		char *size;
+		char *image; /* id in the image store */
+		char *computer_name;
+		char *admin_user;
+		GPtrArray *ssh_keys; /* of struct ssh_key */
+		GPtrArray *nics; /* of struct vm_nic_ref, in the guest's order */
+		int64_t disk_gib; /* 0: the image's */
+		int power; /* enum power: what the user wants */
+		int64_t restarts; /* each increment asks for one restart */
+		json_t *image_reference; /* as the client named the image; the dialect's */
+	} spec;
+	struct vm_status {
+		struct outcome outcome;
+		char *host; /* uid of the host that holds it; NULL while deallocated */
+		int power; /* enum power_state, as reported */
+		char *detail; /* sentence when the machine died */
+		int64_t restarts_done;
+		int64_t started_us;
+	} status;
+};
+
+struct deployment_resource {
+	char *type;
+	char *name;
+	char *id; /* the dialect's */
+	char *operation; /* uid of the running operation, or NULL */
+	int state; /* enum provisioning */
+	char *code;
+	char *message;
+};
+
+struct deployment {
+	struct meta meta;
+	struct deployment_spec {
+		json_t *template;
+		json_t *parameters;
+		char *mode;
+	} spec;
+	struct deployment_status {
+		struct outcome outcome;
+		char *operation; /* uid of the operation that all below belongs to; an older one's is void */
+		GPtrArray *resources; /* of struct deployment_resource */
+		json_t *outputs;
+		json_t *details; /* array of {code, message} when failed */
+		int64_t finished_us;
+	} status;
+};
+
+enum verb { VERB_PUT, VERB_DELETE, VERB_START, VERB_POWER_OFF, VERB_DEALLOCATE, VERB_RESTART };
+enum operation_state { OPERATION_RUNNING, OPERATION_SUCCEEDED, OPERATION_FAILED };
+
+/* One mutation on its way. Written in the transaction of the spec that it carries. */
+struct operation {
+	struct meta meta;
+	struct operation_spec {
+		int verb; /* enum verb */
+		int target_kind; /* enum kind */
+		char *target; /* uid */
+		char *target_name;
+		char *principal; /* who asked */
+		bool created; /* the target did not exist before */
+	} spec;
+	struct operation_status {
+		int state; /* enum operation_state */
+		int64_t after; /* the hosts must have applied this revision of the store; 0: not yet known */
+		char *fault; /* word, when failed */
+		char *message; /* sentence, when failed */
+		json_t *details;
+		int64_t finished_us;
+	} status;
+};
+
+struct host {
+	struct meta meta; /* name: the host's name */
+	struct host_spec {
+		bool disabled; /* takes no new VMs */
+	} spec;
+	struct host_status {
+		int64_t vcpus;
+		int64_t memory_mib;
+		bool kvm;
+		char *accel_detail; /* sentence */
+		char *provider; /* acceleration: "emulated" or "none" */
+		char *version;
+		int64_t applied; /* revision of the goal state that it follows completely */
+		int64_t seen_us; /* last report */
+	} status;
+};
+
+struct kind_info {
+	enum kind kind;
+	const char *name; /* "network": word in keys, logs and messages */
+	const char *title; /* "virtual network": for sentences */
+	const struct shape *shape;
+	enum kind parent; /* KIND_NONE: global */
+	size_t outcome; /* offset of status.outcome, 0 when the kind has none */
+};
+
+const struct kind_info *kind_info(enum kind kind);
+
+/* A new object of the kind with a fresh uid; its name and parent are copied. */
+void *model_new(enum kind kind, const char *name, const char *parent);
+void model_free(void *object);
+void *model_copy(const void *object);
+static inline struct meta *model_meta(void *object)
+{
+	return object;
+}
+/* status.outcome of the object; NULL when the kind has none. */
+struct outcome *model_outcome(void *object);
+
+/* {"v":1,"meta":{...},"spec":{...},"status":{...}} */
+char *model_encode(const void *object);
+void *model_decode(enum kind kind, const char *text, size_t length, int64_t revision, GError **error);
+
+/* For any kind: _cleanup_(model_free) struct nic *nic = NULL; */
+static inline void model_free_at_exit(void *at)
+{
+	void *object = *(void **)at;
+
+	if (object)
+		model_free(object);
+}
+
+extern const struct shape subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
+	deployment_resource_shape;
+extern const char *const direction_words[],
+	*const access_words[],
+		*const protocol_words[],
+			*const power_words[],
+				*const power_state_words[],
+					*const path_words[],
+						*const enforcement_words[],
+							*const verb_words[],
+								*const provisioning_words[],
+									*const operation_words[],
+										*const allocation_words[];
