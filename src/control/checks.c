@@ -1,0 +1,76 @@
+/* Small rules that several kinds share. */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+#include <string.h>
+
+bool check_name(enum kind kind, const char *name, GError **error)
+{
+	size_t max = kind == KIND_GROUP ? 90 : kind == KIND_VM ? 64 : 80;
+	const char *extra = kind == KIND_GROUP ? "_-.()" : "_-.";
+	size_t length = name ? strlen(name) : 0;
+
+	if (length == 0 || length > max)
+		return fault_set(error, FAULT_INVALID,
+			"the name of a %s must have 1 to %zu characters, '%s' has %zu",
+			kind_info(kind)->title, max, name ? name : "", length);
+	for (size_t i = 0; i < length; i++)
+		if (!g_ascii_isalnum(name[i]) && !strchr(extra, name[i]))
+			return fault_set(error, FAULT_INVALID,
+				"'%s' is no name for a %s: only letters, digits and %s may be in it", name,
+				kind_info(kind)->title, extra);
+	if (kind != KIND_GROUP && !g_ascii_isalnum(name[0]) && name[0] != '_')
+		return fault_set(error, FAULT_INVALID,
+			"'%s' is no name for a %s: it must start with a letter or digit", name,
+			kind_info(kind)->title);
+	if (name[length - 1] == '.' || (kind != KIND_GROUP && name[length - 1] == '-'))
+		return fault_set(error, FAULT_INVALID, "'%s' is no name for a %s: it must not end with '%c'",
+			name, kind_info(kind)->title, name[length - 1]);
+	return true;
+}
+
+bool check_location(struct put *put, GError **error)
+{
+	struct meta *meta = put->object;
+	const struct meta *old = put->old;
+	const char *canonical = control_location(put->control, meta->location);
+	const GPtrArray *locations = control_locations(put->control);
+
+	if (!canonical) {
+		g_autoptr(GString) list = g_string_new(NULL);
+		for (guint i = 0; i < locations->len; i++)
+			g_string_append_printf(list, "%s%s", i ? "," : "", (char *)locations->pdata[i]);
+		return fault_set(error, FAULT_BAD_LOCATION,
+			"The provided location '%s' is not available for a %s. List of available regions is "
+			"'%s'.",
+			meta->location ? meta->location : "", kind_info((enum kind)meta->kind)->title,
+			list->str);
+	}
+	if (old && !g_str_equal(old->location, canonical))
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"%s %s is in %s and cannot move to %s; delete it and create it there, or use another "
+			"name",
+			kind_info((enum kind)meta->kind)->title, meta->name, old->location, canonical);
+	g_free(meta->location);
+	meta->location = g_strdup(canonical);
+	return true;
+}
+
+void *check_reference(
+	struct change *change, enum kind kind, const char *uid, const struct meta *from, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	void *object = change_get(change, kind, uid, &failure);
+
+	if (!object && !g_error_matches(failure, FAULT, FAULT_NOT_FOUND)) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return NULL;
+	}
+	if (!object || model_outcome(object)->state == PROVISIONING_DELETING) {
+		fault_set(error, FAULT_INVALID_REFERENCE, "%s %s refers to a %s that %s; create it first",
+			kind_info((enum kind)from->kind)->title, from->name, kind_info(kind)->title,
+			object ? "is being deleted" : "does not exist");
+		return NULL;
+	}
+	return object;
+}

@@ -1,0 +1,448 @@
+/* The control plane's calls: reading, and the one way in which every kind is changed. */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+#include <string.h>
+
+static const struct kind_hooks *const hooks[KIND_COUNT] = {
+	[KIND_GROUP] = &group_hooks,
+	[KIND_NETWORK] = &network_hooks,
+	[KIND_SECURITY_GROUP] = &security_group_hooks,
+	[KIND_ADDRESS] = &address_hooks,
+	[KIND_NIC] = &nic_hooks,
+	[KIND_VM] = &vm_hooks,
+	[KIND_DEPLOYMENT] = &deployment_hooks,
+};
+
+const struct kind_hooks *kind_hooks(enum kind kind)
+{
+	g_assert(hooks[kind]);
+	return hooks[kind];
+}
+
+/* ---- opening ---- */
+
+static bool read_pool(struct control *control, const struct control_config *config, GError **error)
+{
+	if (prefix_parse(config->public_prefix, &control->public_prefix) < 0)
+		return fault_set(error, FAULT_INVALID,
+			"the pool of public addresses '%s' is no prefix such as 203.0.113.0/24",
+			config->public_prefix);
+	if (config->public_gateway &&
+		(ip_parse(config->public_gateway, &control->public_gateway) < 0 ||
+			!prefix_contains(control->public_prefix, control->public_gateway)))
+		return fault_set(error, FAULT_INVALID, "the public gateway '%s' is no address of %s",
+			config->public_gateway, config->public_prefix);
+	return true;
+}
+
+struct control *control_open(const struct control_config *config, GError **error)
+{
+	struct control *control = g_new0(struct control, 1);
+
+	control->store = config->store;
+	control->cpu_ratio = config->cpu_allocation_ratio;
+	control->ram_ratio = config->ram_allocation_ratio;
+	control->hosts = hosts_open(control);
+	if (read_pool(control, config, error) && (control->catalog = catalog_open(config, error)) &&
+		principals_open(control, error) && reconciler_open(control, error))
+		return control;
+	control_close(control);
+	return NULL;
+}
+
+void control_close(struct control *control)
+{
+	if (!control)
+		return;
+	reconciler_close(control->reconciler);
+	hosts_close(control->hosts);
+	catalog_close(control->catalog);
+	g_free(control->subscription);
+	g_free(control->tenant);
+	g_free(control);
+}
+
+/* ---- reading ---- */
+
+static void *decode_kv(enum kind kind, const struct store_kv *kv, GError **error)
+{
+	gsize length;
+	const char *text = g_bytes_get_data(kv->value, &length);
+
+	return model_decode(kind, text, length, kv->mod_revision, error);
+}
+
+void *control_get(struct control *control, enum kind kind, const char *uid, GError **error)
+{
+	g_autofree char *key = key_object(kind, uid);
+	_cleanup_(store_kv_free) struct store_kv *kv = NULL;
+
+	if (!store_get(control->store, key, &kv, error))
+		return NULL;
+	if (kv)
+		return decode_kv(kind, kv, error);
+	fault_set(error, FAULT_NOT_FOUND, "there is no %s with id %s", kind_info(kind)->title, uid);
+	return NULL;
+}
+
+void *control_find(
+	struct control *control, enum kind kind, const char *parent, const char *name, GError **error)
+{
+	g_autofree char *key = key_name(kind, parent, name);
+	_cleanup_(store_kv_free) struct store_kv *kv = NULL;
+	gsize length;
+
+	if (!store_get(control->store, key, &kv, error) || !kv)
+		return NULL;
+	const char *text = g_bytes_get_data(kv->value, &length);
+	g_autofree char *uid = g_strndup(text, length);
+	return control_get(control, kind, uid, error);
+}
+
+static GPtrArray *list_all(struct control *control, enum kind kind, GError **error)
+{
+	g_autofree char *prefix = key_objects(kind), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(model_free);
+
+	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
+		return NULL;
+	for (guint i = 0; i < range.kvs->len; i++) {
+		void *object = decode_kv(kind, range.kvs->pdata[i], error);
+		if (!object)
+			return NULL;
+		g_ptr_array_add(list, object);
+	}
+	return g_steal_pointer(&list);
+}
+
+GPtrArray *control_list(struct control *control, enum kind kind, const char *parent, GError **error)
+{
+	if (!parent)
+		return list_all(control, kind, error);
+	g_autofree char *prefix = key_names(kind, parent), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(model_free);
+	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
+		return NULL;
+	for (guint i = 0; i < range.kvs->len; i++) {
+		gsize length;
+		const char *text = g_bytes_get_data(((struct store_kv *)range.kvs->pdata[i])->value, &length);
+		g_autofree char *uid = g_strndup(text, length);
+		void *object = control_get(control, kind, uid, error);
+		if (!object)
+			return NULL;
+		g_ptr_array_add(list, object);
+	}
+	return g_steal_pointer(&list);
+}
+
+/* ---- changing ---- */
+
+void control_result_clear(struct control_result *result)
+{
+	model_free(result->object);
+	model_free(result->operation);
+	*result = (struct control_result){};
+}
+
+/* One call, as the change functions below see it. */
+struct call {
+	struct control *control;
+	const struct control_request *request;
+	const void *wanted; /* control_put */
+	enum kind kind;
+	const char *uid; /* control_delete, control_vm_action */
+	enum verb verb;
+	struct control_result *ret;
+};
+
+static void set_result(struct call *call, bool created, const void *object, struct operation *operation)
+{
+	control_result_clear(call->ret);
+	call->ret->created = created;
+	call->ret->object = model_copy(object);
+	call->ret->operation = operation;
+}
+
+static bool check_precondition(const struct call *call, const struct meta *old, GError **error)
+{
+	const struct control_request *request = call->request;
+
+	if (request->if_none && old)
+		return fault_set(error, FAULT_PRECONDITION,
+			"%s %s exists already, and If-None-Match was given", kind_info(call->kind)->title,
+			old->name);
+	if (request->if_revision && (!old || old->revision != request->if_revision))
+		return fault_set(error, FAULT_PRECONDITION,
+			"%s %s was changed by someone else since its etag was read; read it again and repeat",
+			kind_info(call->kind)->title, old ? old->name : "that is asked for");
+	return true;
+}
+
+static bool check_parent(
+	struct change *change, const struct meta *meta, const struct group **ret, GError **error)
+{
+	if (kind_info((enum kind)meta->kind)->parent != KIND_GROUP)
+		return true;
+	const struct group *group = change_get(change, KIND_GROUP, meta->parent, NULL);
+	if (!group)
+		return fault_set(error, FAULT_GROUP_NOT_FOUND,
+			"the resource group of %s does not exist; create it first", meta->name);
+	if (group->status.outcome.state == PROVISIONING_DELETING)
+		return fault_set(error, FAULT_BUSY,
+			"resource group %s is being deleted; wait until it is gone", group->meta.name);
+	*ret = group;
+	return true;
+}
+
+/* VMs have steps of their own; other kinds only wait for hosts, and a newer put takes the older one's place.
+ */
+static bool check_not_busy(const void *object, GError **error)
+{
+	const struct meta *meta = object;
+	const struct outcome *outcome = model_outcome((void *)object);
+	const char *title = kind_info((enum kind)meta->kind)->title;
+
+	if (outcome->state == PROVISIONING_DELETING)
+		return fault_set(error, FAULT_BUSY, "%s %s is being deleted; wait until it is gone", title,
+			meta->name);
+	if (operation_running(outcome) && (meta->kind == KIND_VM || meta->kind == KIND_DEPLOYMENT))
+		return fault_set(error, FAULT_BUSY,
+			"another operation on %s %s is under way; wait until it is over", title, meta->name);
+	return true;
+}
+
+/* The new version of an object: what is wanted, with the identity and status of what was there. */
+static void *next_version(const void *wanted, const void *old)
+{
+	struct meta *meta = model_copy(wanted);
+	const struct meta *was = old;
+
+	meta->revision = was ? was->revision : 0;
+	if (!was) {
+		meta->generation = 1;
+		return meta;
+	}
+	void *kept = model_copy(old);
+	struct meta *kept_meta = kept;
+	/* Identity and status from the old one, the rest from the wanted one. */
+	g_free(meta->uid);
+	g_free(meta->name);
+	meta->uid = g_steal_pointer(&kept_meta->uid);
+	meta->name = g_steal_pointer(&kept_meta->name);
+	meta->created_us = was->created_us;
+	meta->generation = was->generation + 1;
+	const struct shape *shape = kind_info((enum kind)meta->kind)->shape;
+	for (const struct field *field = shape->fields; field->type != FIELD_END; field++) {
+		if (!g_str_equal(field->name, "status"))
+			continue;
+		shape_clear(field->shape, (char *)meta + field->offset);
+		memcpy((char *)meta + field->offset, (char *)kept + field->offset, field->shape->size);
+		memset((char *)kept + field->offset, 0, field->shape->size);
+	}
+	model_free(kept);
+	return meta;
+}
+
+static bool must_wait(struct call *call, struct change *change, bool *ret, GError **error)
+{
+	*ret = call->kind == KIND_VM || reconciler_has(call->control, call->kind);
+	if (*ret || !kind_hooks(call->kind)->reaches_hosts)
+		return true;
+	return change_any_placed(change, ret, error);
+}
+
+static void set_running(void *object, enum provisioning state)
+{
+	struct outcome *outcome = model_outcome(object);
+
+	outcome->state = (int)state;
+	g_clear_pointer(&outcome->fault, g_free);
+	g_clear_pointer(&outcome->message, g_free);
+}
+
+static struct operation *start_operation(
+	struct change *change, const struct call *call, const void *object, bool created, bool wait)
+{
+	struct operation *operation = operation_new(call->verb, object, call->request->principal, created);
+
+	if (!wait) {
+		operation->status.state = OPERATION_SUCCEEDED;
+		operation->status.finished_us = g_get_real_time();
+	}
+	change_put(change, operation);
+	return operation;
+}
+
+static bool put_object(struct change *change, void *data, GError **error)
+{
+	struct call *call = data;
+	const struct meta *wanted = call->wanted;
+	const struct group *group = NULL;
+	bool wait;
+	void *old;
+
+	if (!check_name(call->kind, wanted->name, error) || !check_parent(change, wanted, &group, error) ||
+		!change_find(change, call->kind, wanted->parent, wanted->name, &old, error) ||
+		!check_precondition(call, old, error) || (old && !check_not_busy(old, error)))
+		return false;
+	_cleanup_(model_free) struct meta *object = next_version(call->wanted, old);
+	struct put put = {call->control, change, old, object, group};
+	if ((call->kind != KIND_DEPLOYMENT && !check_location(&put, error)) ||
+		!kind_hooks(call->kind)->prepare(&put, error) || !must_wait(call, change, &wait, error))
+		return false;
+	set_running(object, !wait ? PROVISIONING_SUCCEEDED
+			    : old ? PROVISIONING_UPDATING
+				  : PROVISIONING_CREATING);
+	change_put(change, object);
+	if (!old)
+		change_name(change, object);
+	set_result(call, !old, object, start_operation(change, call, object, !old, wait));
+	return true;
+}
+
+/* The store gave the objects their revisions when it took them. */
+static bool commit(struct call *call, change_fn fn, GError **error)
+{
+	int64_t revision;
+
+	if (!change_run(call->control->store, fn, call, &revision, error)) {
+		control_result_clear(call->ret);
+		return false;
+	}
+	model_meta(call->ret->object)->revision = revision;
+	call->ret->operation->meta.revision = revision;
+	return true;
+}
+
+bool control_put(struct control *control, const void *wanted, const struct control_request *request,
+	struct control_result *ret, GError **error)
+{
+	struct call call = {
+		.control = control,
+		.request = request,
+		.wanted = wanted,
+		.kind = (enum kind)((const struct meta *)wanted)->kind,
+		.verb = VERB_PUT,
+		.ret = ret,
+	};
+
+	return commit(&call, put_object, error);
+}
+
+static bool delete_object(struct change *change, void *data, GError **error)
+{
+	struct call *call = data;
+	const struct kind_hooks *kind = kind_hooks(call->kind);
+	void *object = change_get(change, call->kind, call->uid, error);
+	bool wait = kind->delete_later;
+
+	if (!object || !check_precondition(call, object, error))
+		return false;
+	if (model_outcome(object)->state == PROVISIONING_DELETING)
+		return fault_set(error, FAULT_BUSY, "%s %s is being deleted already",
+			kind_info(call->kind)->title, model_meta(object)->name);
+	if (!kind->release(call->control, change, object, error))
+		return false;
+	if (kind->delete_later) {
+		set_running(object, PROVISIONING_DELETING);
+		change_put(change, object);
+	} else {
+		change_delete(change, object);
+		if (kind->reaches_hosts && !change_any_placed(change, &wait, error))
+			return false;
+	}
+	set_result(call, false, object, start_operation(change, call, object, false, wait));
+	return true;
+}
+
+bool control_delete(struct control *control, enum kind kind, const char *uid,
+	const struct control_request *request, struct control_result *ret, GError **error)
+{
+	struct call call = {
+		.control = control,
+		.request = request,
+		.kind = kind,
+		.uid = uid,
+		.verb = VERB_DELETE,
+		.ret = ret,
+	};
+
+	return commit(&call, delete_object, error);
+}
+
+static bool act_on_vm(struct change *change, void *data, GError **error)
+{
+	struct call *call = data;
+	struct vm *vm = change_get(change, KIND_VM, call->uid, error);
+
+	if (!vm || !check_not_busy(vm, error))
+		return false;
+	if (call->verb == VERB_START && vm->spec.power == POWER_DEALLOCATED && vm->status.host) {
+		const struct size *size = control_size(call->control, vm->spec.size);
+		g_autofree char *host = size ? schedule(call->control, vm, size, error) : NULL;
+		if (size && !host)
+			return false;
+	}
+	switch (call->verb) {
+	case VERB_START: vm->spec.power = POWER_RUNNING; break;
+	case VERB_POWER_OFF:
+		if (vm->spec.power == POWER_DEALLOCATED)
+			return fault_set(error, FAULT_NOT_ALLOWED,
+				"virtual machine %s is deallocated; start it before it can be powered off",
+				vm->meta.name);
+		vm->spec.power = POWER_STOPPED;
+		break;
+	case VERB_DEALLOCATE: vm->spec.power = POWER_DEALLOCATED; break;
+	case VERB_RESTART:
+		if (vm->spec.power != POWER_RUNNING)
+			return fault_set(error, FAULT_NOT_ALLOWED,
+				"virtual machine %s is not running; start it instead", vm->meta.name);
+		vm->spec.restarts++;
+		break;
+	default:
+		return fault_set(error, FAULT_UNSUPPORTED, "a virtual machine has no action %s",
+			verb_words[call->verb]);
+	}
+	/* A VM that never had a host has nothing to let go. */
+	if (call->verb == VERB_DEALLOCATE && !vm->status.host)
+		vm->status.power = POWER_STATE_DEALLOCATED;
+	vm->meta.generation++;
+	set_running(vm, PROVISIONING_UPDATING);
+	change_put(change, vm);
+	set_result(call, false, vm, start_operation(change, call, vm, false, true));
+	return true;
+}
+
+bool control_vm_action(struct control *control, const char *uid, enum verb verb,
+	const struct control_request *request, struct control_result *ret, GError **error)
+{
+	struct call call = {
+		.control = control,
+		.request = request,
+		.kind = KIND_VM,
+		.uid = uid,
+		.verb = verb,
+		.ret = ret,
+	};
+
+	return commit(&call, act_on_vm, error);
+}
+
+static bool store_object(struct change *change, void *data, GError **error)
+{
+	change_put(change, data);
+	return true;
+}
+
+bool control_store(struct control *control, void *object, GError **error)
+{
+	int64_t revision;
+
+	if (!change_run(control->store, store_object, object, &revision, error))
+		return false;
+	model_meta(object)->revision = revision;
+	return true;
+}

@@ -1,0 +1,153 @@
+/* The control plane: what changes resources, and what drives the changes to their end.
+ *
+ * How it works. A dialect fills a fresh struct with what the client wants and calls control_put() or another
+ * verb. The kind's hooks (kinds/ *.c) validate it against what is stored, give what must be given (addresses,
+ * MACs, VNIs), and stage references; spec, operation, indexes and references are written in one transaction,
+ * retried when another writer was faster. Nothing else happens in the call. Reconcilers then drive the
+ * operation in idempotent steps: each looks at the store and the hosts' reports, does one transaction, and is
+ * run again when something it reads changes, so a crash between any two steps resumes by itself.
+ *
+ * Threads: everything runs in the main context of the thread that opened it; no call blocks longer than the
+ * store.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "model/goal.h"
+#include "model/model.h"
+#include "store/store.h"
+
+struct control;
+
+/* A size that VMs can have, from the catalog file. */
+struct size {
+	char *name; /* "Standard_DS4_v2" */
+	char *family; /* "standardDSv2Family" */
+	int64_t vcpus;
+	int64_t memory_mib;
+	int64_t max_nics;
+	int64_t os_disk_mib, resource_disk_mib, max_data_disks;
+	bool hyperthreaded;
+	bool accelerated; /* capability AcceleratedNetworkingEnabled */
+	bool accelerated_ignored; /* NC and NV: the flag is accepted and has no effect */
+};
+
+/* An image that clients may name: by alias, or by publisher, offer and sku. */
+struct image_entry {
+	char *alias;
+	char *publisher, *offer, *sku, *version; /* version: as shown, e.g. "18.04.202611220" */
+	char *architecture;
+	char *image; /* id in the image store */
+	bool accelerated; /* its kernel supports acceleration */
+	char *description; /* what really stands behind it */
+};
+
+struct control_config {
+	struct store *store; /* Borrowed */
+	const char *sizes_path; /* catalog of sizes (dist/catalog/sizes.json) */
+	const char *aliases_path; /* image aliases, read again when it changes; may be missing */
+	GPtrArray *locations; /* of text */
+	const char *public_prefix; /* pool of public addresses, "203.0.113.0/24" */
+	const char *public_gateway; /* address in it that is never given out */
+	double cpu_allocation_ratio; /* vCPUs per processor, for the scheduler */
+	double ram_allocation_ratio;
+};
+
+struct control *control_open(const struct control_config *config, GError **error);
+void control_close(struct control *control);
+CLEANUP_FUNC(struct control *, control_close)
+
+/* ---- catalog ---- */
+const GPtrArray *control_locations(struct control *control); /* of text */
+/* Canonical spelling ("Central US" and "centralus" are one); NULL when unknown. */
+const char *control_location(struct control *control, const char *name);
+const GPtrArray *control_sizes(struct control *control); /* of struct size */
+const struct size *control_size(
+	struct control *control, const char *name); /* without case; NULL when unknown */
+const GPtrArray *control_images(struct control *control); /* of struct image_entry */
+
+/* ---- reading. Objects are Owned by the caller (model_free). ---- */
+
+/* FAULT_NOT_FOUND when there is none. */
+void *control_get(struct control *control, enum kind kind, const char *uid, GError **error);
+/* By name without case under a parent (uid; "" for kinds without one). NULL without error when there is none.
+ */
+void *control_find(
+	struct control *control, enum kind kind, const char *parent, const char *name, GError **error);
+/* All of a kind under a parent (NULL: all there are), by name. GPtrArray of objects, released with it. */
+GPtrArray *control_list(struct control *control, enum kind kind, const char *parent, GError **error);
+
+/* ---- changing ---- */
+
+/* What came of a change. `object` is as stored after it; `operation` may already be over. */
+struct control_result {
+	bool created;
+	void *object; /* Owned */
+	struct operation *operation; /* Owned */
+};
+void control_result_clear(struct control_result *result);
+CLEANUP_CLEAR_FUNC(struct control_result, control_result_clear)
+
+struct control_request {
+	const char *principal; /* who asks, for the operation's record */
+	int64_t if_revision; /* > 0: the object's revision must be this (If-Match), else FAULT_PRECONDITION */
+	bool if_none; /* the object must not exist (If-None-Match: *) */
+};
+
+/* Creates or replaces the object that has the name and parent of `wanted` (Borrowed): meta.location, tags,
+ * extra and spec are taken from it, the rest is kept or given. FAULT_BUSY while an operation on it is under
+ * way that the change cannot join. All faults leave everything as it was. */
+bool control_put(struct control *control, const void *wanted, const struct control_request *request,
+	struct control_result *ret, GError **error);
+
+/* Marks the object deleted and starts the operation that removes it. FAULT_NOT_FOUND, FAULT_IN_USE. A group
+ * is deleted with all that is in it. */
+bool control_delete(struct control *control, enum kind kind, const char *uid,
+	const struct control_request *request, struct control_result *ret, GError **error);
+
+/* VERB_START, VERB_POWER_OFF, VERB_DEALLOCATE, VERB_RESTART of a VM. */
+bool control_vm_action(struct control *control, const char *uid, enum verb verb,
+	const struct control_request *request, struct control_result *ret, GError **error);
+
+/* ---- operations ---- */
+
+/* Calls `done` once, from the main loop, when the operation is over (at once if it is) or after timeout_ms;
+ * the operation passed is as stored then (Borrowed). Returns an id for control_wait_cancel. */
+typedef void (*control_wait_fn)(const struct operation *operation, void *data);
+guint control_wait(struct control *control, const char *operation_uid, unsigned timeout_ms,
+	control_wait_fn done, void *data);
+void control_wait_cancel(struct control *control, guint id);
+
+/* Dialects that have operations of their own (deployments) run them here: the hook is called for each running
+ * operation on an object of the kind, again and again until it ends, as reconcilers are: 1 done, 0 waiting
+ * (called again when anything changes), -1 failed with *error. */
+typedef int (*control_reconcile_fn)(
+	struct control *control, struct operation *operation, void *data, GError **error);
+void control_set_reconciler(struct control *control, enum kind kind, control_reconcile_fn fn, void *data);
+/* Stores a changed object as it is (status written by such a reconciler); FAULT_CONFLICT when someone else
+ * was faster. */
+bool control_store(struct control *control, void *object, GError **error);
+
+/* ---- hosts ---- */
+
+/* Goal state of a host by its name; creates the host's record at its first call. Owned by the caller. */
+struct goal *control_goal(struct control *control, const char *host_name, GError **error);
+/* Calls back once when the host's goal is newer than `after`, or after timeout_ms with NULL. */
+typedef void (*control_goal_fn)(const struct goal *goal, void *data);
+guint control_goal_wait(struct control *control, const char *host_name, int64_t after, unsigned timeout_ms,
+	control_goal_fn fn, void *data);
+void control_goal_wait_cancel(struct control *control, guint id);
+bool control_report(
+	struct control *control, const char *host_name, const struct report *report, GError **error);
+/* The functions that a host reported last, for `sluice vf list`. Borrowed; NULL when it never did. */
+const struct report *control_last_report(struct control *control, const char *host_name);
+
+/* ---- principals ---- */
+
+/* Makes a principal with a secret (made when NULL) and returns the secret's text. FAULT_EXISTS. */
+char *control_principal_add(
+	struct control *control, const char *name, const char *secret, bool user, GError **error);
+/* FAULT_UNAUTHENTICATED when name or secret is wrong; takes the same time either way. */
+bool control_principal_check(struct control *control, const char *name, const char *secret, GError **error);
+/* uid of the one default subscription and its tenant, made on first use. Borrowed. */
+const char *control_subscription(struct control *control);
+const char *control_tenant(struct control *control);

@@ -1,0 +1,132 @@
+/* What the parts of the control plane share. */
+#pragma once
+#include "base/ip.h"
+#include "control/change.h"
+#include "control/control.h"
+
+struct catalog;
+struct reconciler;
+struct hosts;
+
+struct control {
+	struct store *store; /* Borrowed */
+	struct catalog *catalog;
+	struct reconciler *reconciler;
+	struct hosts *hosts;
+	struct ip_prefix public_prefix;
+	struct ip_addr public_gateway;
+	double cpu_ratio, ram_ratio;
+	char *subscription; /* uid */
+	char *tenant;
+};
+
+/* ---- catalog.c ---- */
+struct catalog *catalog_open(const struct control_config *config, GError **error);
+void catalog_close(struct catalog *catalog);
+const struct image_entry *catalog_image(struct control *control, const char *image);
+
+/* ---- kinds/: hooks of one kind ---- */
+
+/* What a put is about. */
+struct put {
+	struct control *control;
+	struct change *change;
+	const void *old; /* as stored; NULL when it is created. Borrowed */
+	void *object; /* to be stored: spec as wanted, status as it was. Borrowed */
+	const struct group *group; /* its parent; NULL for kinds without one. Borrowed */
+};
+
+struct kind_hooks {
+	/* Checks object->spec against its rules and what is stored, gives what must be given, stages claims
+	 * and references. Nothing is changed when it fails. */
+	bool (*prepare)(struct put *put, GError **error);
+	/* Checks that it may go (FAULT_IN_USE) and stages the release of what it holds. Objects with hosts to
+	 * wait for are released when those are done, by `finish`. */
+	bool (*release)(struct control *control, struct change *change, void *object, GError **error);
+	/* A put of it reaches hosts: its operation waits until they have applied it. */
+	bool reaches_hosts;
+	/* Its delete is driven by a reconciler (kinds/vm.c, kinds/group.c); `release` only checks. */
+	bool delete_later;
+};
+
+extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
+	vm_hooks, deployment_hooks;
+const struct kind_hooks *kind_hooks(enum kind kind);
+
+/* ---- checks.c: small rules that several kinds share ---- */
+
+/* Names as ARM has them: letters, digits, '_', '.', '-'; starts with a letter or digit, ends without '.' or
+ * '-'. */
+bool check_name(enum kind kind, const char *name, GError **error);
+/* Canonical location into meta; FAULT_BAD_LOCATION lists those that exist. An existing object's cannot
+ * change. */
+bool check_location(struct put *put, GError **error);
+/* The object that a reference names, guarded; FAULT_INVALID_REFERENCE when it does not exist or is going. */
+void *check_reference(
+	struct change *change, enum kind kind, const char *uid, const struct meta *from, GError **error);
+
+/* ---- ipam.c ---- */
+
+/* Claims `wanted` of the subnet (FAULT_INVALID out of range or reserved, FAULT_EXISTS taken), or the first
+ * free address when wanted is NULL (FAULT_POOL_FULL). Returns the address's text. As in Azure, the first four
+ * and the last address of a subnet are reserved. */
+char *ipam_claim(struct change *change, const struct subnet *subnet, const char *wanted, const char *holder,
+	GError **error);
+/* First free public address. */
+char *ipam_claim_public(struct control *control, struct change *change, const char *holder, GError **error);
+/* A MAC of Azure's 00:0d:3a range, a host-port address of 100.64.0.0/10, a VNI of 4096 and up. */
+char *ipam_claim_mac(struct change *change, const char *holder, GError **error);
+char *ipam_claim_host_address(struct change *change, const char *holder, GError **error);
+int64_t ipam_claim_vni(struct change *change, const char *holder, GError **error);
+/* The address that routes: the second one. */
+void ipam_gateway(struct ip_prefix prefix, char text[static IP_TEXT_MAX]);
+
+/* ---- principals.c ---- */
+/* Reads the default subscription, makes it on first use. */
+bool principals_open(struct control *control, GError **error);
+
+/* ---- operations.c ---- */
+struct operation *operation_new(enum verb verb, const void *target, const char *principal, bool created);
+/* Stages the end of an operation and its target's outcome. failure NULL: it succeeded. */
+void operation_finish(struct change *change, struct operation *operation, const GError *failure);
+/* Whether an operation is under way on the object. */
+bool operation_running(const struct outcome *outcome);
+
+/* ---- reconcile.c: drives running operations ---- */
+struct reconciler *reconciler_open(struct control *control, GError **error);
+void reconciler_close(struct reconciler *reconciler);
+/* A dialect drives operations of this kind itself. */
+bool reconciler_has(struct control *control, enum kind kind);
+/* Something that reconcilers look at changed outside of the store (a report came). */
+void reconciler_kick(struct control *control);
+
+/* One step of the operation on a kind: 1 done, 0 waiting, -1 failed with *error. */
+int vm_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error);
+int group_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error);
+
+/* ---- hosts.c: goal states and reports ---- */
+struct hosts *hosts_open(struct control *control);
+void hosts_close(struct hosts *hosts);
+/* The store changed: goals may have. */
+void hosts_touch(struct control *control);
+/* All hosts that hold VMs and are alive have applied everything up to the revision. `behind` (may be NULL)
+ * gets a sentence about the first that has not; Owned. */
+bool hosts_applied(struct control *control, int64_t revision, char **behind);
+/* What the host last said of a VM, if it said it about a goal that holds the revision; NULL else. Borrowed.
+ */
+const struct report_vm *hosts_vm_report(
+	struct control *control, const char *host, const char *vm, int64_t revision);
+/* Live figures for the scheduler. */
+struct host_live {
+	bool alive;
+	int64_t vcpus, memory_mib, available_mib;
+	int64_t used_vcpus, used_mib; /* by VMs that are placed there and not deallocated */
+};
+void hosts_live(struct control *control, const char *host, struct host_live *ret);
+struct goal *goal_build(struct control *control, const struct host *host, GError **error);
+
+/* ---- scheduler.c ---- */
+
+/* uid of a host that passes all filters; FAULT_ALLOCATION lists, per host, the filter that refused and why.
+ */
+char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error);

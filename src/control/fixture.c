@@ -1,0 +1,238 @@
+/* A control plane on a memory store with one pretended host. */
+#include "control/fixture.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define HOST "host-1"
+
+static const char sizes_text[] =
+	"[{\"name\":\"Standard_DS4_v2\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":28672,\"max_nics\":8,"
+	"\"accelerated\":true},"
+	"{\"name\":\"Standard_B1s\",\"family\":\"f\",\"vcpus\":1,\"memory_mib\":1024,\"max_nics\":2},"
+	"{\"name\":\"Standard_Huge\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":4194304,\"max_nics\":8}]";
+static const char aliases_text[] =
+	"{\"UbuntuLTS\":{\"publisher\":\"Canonical\",\"offer\":\"UbuntuServer\",\"sku\":\"18.04-LTS\","
+	"\"version\":\"latest\",\"architecture\":\"x64\",\"image\":\"img\"}}";
+
+static char *write_file(const struct fixture *fixture, const char *name, const char *text)
+{
+	char *path = g_build_filename(fixture->dir, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	return path;
+}
+
+static void open_control(struct fixture *fixture)
+{
+	g_autofree char *sizes = write_file(fixture, "sizes.json", sizes_text);
+	g_autofree char *aliases = write_file(fixture, "aliases.json", aliases_text);
+	g_autoptr(GPtrArray) locations = strings_new();
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_add(locations, g_strdup("centralus"));
+	g_ptr_array_add(locations, g_strdup("westus"));
+	const struct control_config config = {
+		.store = fixture->store,
+		.sizes_path = sizes,
+		.aliases_path = aliases,
+		.locations = locations,
+		.public_prefix = "203.0.113.0/28",
+		.public_gateway = "203.0.113.1",
+		.cpu_allocation_ratio = 16,
+		.ram_allocation_ratio = 5,
+	};
+	fixture->control = control_open(&config, &error);
+	g_assert_no_error(error);
+	g_assert_true(control_report(fixture->control, HOST, fixture->report, &error));
+	g_assert_no_error(error);
+}
+
+static struct report *first_report(void)
+{
+	struct report *report = report_new();
+
+	report->host = g_strdup(HOST);
+	report->vcpus = 2;
+	report->memory_mib = 24 * 1024;
+	report->available_mib = 20 * 1024;
+	return report;
+}
+
+void *fixture_put(struct fixture *fixture, void *object, GError **error)
+{
+	_cleanup_(model_free) struct meta *wanted = object;
+	_cleanup_(control_result_clear) struct control_result result = {};
+	const struct control_request request = {.principal = "test"};
+
+	if (!control_put(fixture->control, wanted, &request, &result, error))
+		return NULL;
+	_cleanup_(model_free) struct operation *over = fixture_finish(fixture, result.operation, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	return control_get(fixture->control, (enum kind)wanted->kind, model_meta(result.object)->uid, error);
+}
+
+static void *placed(struct meta *meta)
+{
+	meta->location = g_strdup("centralus");
+	return meta;
+}
+
+struct network *fixture_network(const struct fixture *fixture, const char *name, const char *prefix, ...)
+{
+	struct network *network = placed(model_new(KIND_NETWORK, name, fixture->group));
+	const char *text;
+	va_list args;
+
+	network->spec.prefixes = strings_new();
+	g_ptr_array_add(network->spec.prefixes, g_strdup(prefix));
+	network->spec.subnets = shape_list_new(&subnet_shape);
+	va_start(args, prefix);
+	while ((text = va_arg(args, const char *))) {
+		struct subnet *subnet = shape_new(&subnet_shape);
+		subnet->name = g_strdup(text);
+		subnet->prefix = g_strdup(va_arg(args, const char *));
+		g_ptr_array_add(network->spec.subnets, subnet);
+	}
+	va_end(args);
+	return network;
+}
+
+struct nic *fixture_nic(const struct fixture *fixture, const char *name, bool accelerated)
+{
+	struct nic *nic = placed(model_new(KIND_NIC, name, fixture->group));
+	struct nic_config *config = shape_new(&nic_config_shape);
+
+	nic->spec.accelerated = accelerated;
+	nic->spec.configs = shape_list_new(&nic_config_shape);
+	g_ptr_array_add(nic->spec.configs, config);
+	config->name = g_strdup("ipconfig1");
+	config->network = g_strdup(fixture->network);
+	config->subnet = g_strdup(fixture->subnet);
+	return nic;
+}
+
+struct vm *fixture_vm(
+	const struct fixture *fixture, const char *name, const char *size, const struct nic *nic)
+{
+	struct vm *vm = placed(model_new(KIND_VM, name, fixture->group));
+	struct vm_nic_ref *ref = shape_new(&vm_nic_ref_shape);
+	struct ssh_key *key = shape_new(&ssh_key_shape);
+
+	vm->spec.size = g_strdup(size);
+	vm->spec.image = g_strdup("img");
+	vm->spec.admin_user = g_strdup("azureuser");
+	vm->spec.nics = shape_list_new(&vm_nic_ref_shape);
+	g_ptr_array_add(vm->spec.nics, ref);
+	ref->nic = g_strdup(nic->meta.uid);
+	vm->spec.ssh_keys = shape_list_new(&ssh_key_shape);
+	g_ptr_array_add(vm->spec.ssh_keys, key);
+	key->key = g_strdup("ssh-rsa AAAA test");
+	return vm;
+}
+
+struct rule *fixture_rule(const char *name, int64_t priority)
+{
+	struct rule *rule = shape_new(&rule_shape);
+	struct rule_side *const sides[] = {&rule->source, &rule->destination};
+
+	rule->name = g_strdup(name);
+	rule->priority = priority;
+	rule->access = ACCESS_ALLOW;
+	for (size_t i = 0; i < 2; i++) {
+		sides[i]->addresses = strings_new();
+		sides[i]->ports = strings_new();
+		g_ptr_array_add(sides[i]->addresses, g_strdup("*"));
+		g_ptr_array_add(sides[i]->ports, g_strdup("*"));
+	}
+	return rule;
+}
+
+void fixture_obey(struct fixture *fixture)
+{
+	static const enum power_state reached[] = {
+		POWER_STATE_RUNNING, POWER_STATE_STOPPED, POWER_STATE_DEALLOCATED};
+	g_autoptr(GError) error = NULL;
+	_cleanup_(goal_free) struct goal *goal = control_goal(fixture->control, HOST, &error);
+
+	g_assert_no_error(error);
+	g_clear_pointer(&fixture->report->vms, g_ptr_array_unref);
+	fixture->report->vms = shape_list_new(&report_vm_shape);
+	for (guint i = 0; i < list_length(goal->vms); i++) {
+		const struct goal_vm *vm = goal->vms->pdata[i];
+		struct report_vm *report = shape_new(&report_vm_shape);
+		report->uid = g_strdup(vm->uid);
+		report->power = (int)reached[vm->power];
+		report->absent = vm->remove;
+		report->restarts = vm->restarts;
+		g_ptr_array_add(fixture->report->vms, report);
+	}
+	fixture->report->received = fixture->report->applied = goal->version;
+	g_assert_true(control_report(fixture->control, HOST, fixture->report, &error));
+	g_assert_no_error(error);
+}
+
+static gboolean give_up(void *data)
+{
+	g_error("an operation did not end within 10 s");
+	return G_SOURCE_REMOVE;
+}
+
+struct operation *fixture_finish(struct fixture *fixture, const struct operation *operation, bool obey)
+{
+	guint limit = g_timeout_add_seconds(10, give_up, NULL);
+	struct operation *now = control_get(fixture->control, KIND_OPERATION, operation->meta.uid, NULL);
+
+	while (now->status.state == OPERATION_RUNNING) {
+		if (obey)
+			fixture_obey(fixture);
+		g_main_context_iteration(NULL, TRUE);
+		model_free(now);
+		now = control_get(fixture->control, KIND_OPERATION, operation->meta.uid, NULL);
+	}
+	g_source_remove(limit);
+	return now;
+}
+
+void fixture_open(struct fixture *fixture)
+{
+	g_autoptr(GError) error = NULL;
+
+	fixture->dir = g_dir_make_tmp("sluice-control-XXXXXX", NULL);
+	fixture->store = store_memory_open();
+	fixture->report = first_report();
+	open_control(fixture);
+	_cleanup_(model_free) struct group *group = fixture_put(
+		fixture, placed(model_new(KIND_GROUP, "rg", control_subscription(fixture->control))), &error);
+	g_assert_no_error(error);
+	fixture->group = g_strdup(group->meta.uid);
+	_cleanup_(model_free) struct network *network = fixture_put(
+		fixture, fixture_network(fixture, "net", "10.0.0.0/16", "sub", "10.0.1.0/24", NULL), &error);
+	g_assert_no_error(error);
+	fixture->network = g_strdup(network->meta.uid);
+	fixture->subnet = g_strdup(((struct subnet *)network->spec.subnets->pdata[0])->uid);
+}
+
+void fixture_restart(struct fixture *fixture)
+{
+	control_close(fixture->control);
+	open_control(fixture);
+}
+
+void fixture_close(struct fixture *fixture)
+{
+	static const char *const files[] = {"sizes.json", "aliases.json"};
+
+	control_close(fixture->control);
+	store_close(fixture->store);
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(fixture->dir, files[i], NULL);
+		g_remove(path);
+	}
+	g_rmdir(fixture->dir);
+	g_free(fixture->dir);
+	g_free(fixture->group);
+	g_free(fixture->network);
+	g_free(fixture->subnet);
+	report_free(fixture->report);
+}

@@ -1,0 +1,37 @@
+/* A control plane on a memory store with one pretended host, for tests. */
+#pragma once
+#include "control/control.h"
+
+struct fixture {
+	struct store *store;
+	struct control *control;
+	char *dir;
+	char *group; /* uid of a resource group "rg" */
+	char *network; /* uid of "net", 10.0.0.0/16 with subnet "sub" 10.0.1.0/24 */
+	char *subnet; /* uid */
+	struct report *report; /* what the host says next */
+};
+
+void fixture_open(struct fixture *fixture);
+void fixture_close(struct fixture *fixture);
+CLEANUP_CLEAR_FUNC(struct fixture, fixture_close)
+
+/* Closes and opens the control plane on the same store, as a crash and restart would. */
+void fixture_restart(struct fixture *fixture);
+
+/* Puts; on success returns the stored object (Owned), on failure NULL with *error. */
+void *fixture_put(struct fixture *fixture, void *object, GError **error);
+
+/* Objects ready to be put. */
+struct network *fixture_network(const struct fixture *fixture, const char *name, const char *prefix,
+	...) G_GNUC_NULL_TERMINATED; /* then name, prefix of each subnet, NULL */
+struct nic *fixture_nic(const struct fixture *fixture, const char *name, bool accelerated);
+struct vm *fixture_vm(
+	const struct fixture *fixture, const char *name, const char *size, const struct nic *nic);
+struct rule *fixture_rule(const char *name, int64_t priority);
+
+/* The host does what its goal says, at once, and reports it. */
+void fixture_obey(struct fixture *fixture);
+/* Runs the main loop until the operation is over; obeying while it does when `obey` is set. Returns it,
+ * Owned. */
+struct operation *fixture_finish(struct fixture *fixture, const struct operation *operation, bool obey);

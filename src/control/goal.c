@@ -1,0 +1,190 @@
+/* What one host must do, computed whole from the store: its VMs, their NICs, and the networks and groups
+ * these use. */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+#include <string.h>
+
+struct builder {
+	struct control *control;
+	struct goal *goal;
+	GHashTable *networks, *groups; /* uids that are in the goal already */
+};
+
+static bool add_group(struct builder *builder, const char *uid, GError **error)
+{
+	if (!uid || !g_hash_table_add(builder->groups, g_strdup(uid)))
+		return true;
+	_cleanup_(model_free) struct security_group *group =
+		control_get(builder->control, KIND_SECURITY_GROUP, uid, error);
+	if (!group)
+		return false;
+	struct goal_group *out = shape_new(&goal_group_shape);
+	out->uid = g_strdup(uid);
+	out->name = g_strdup(group->meta.name);
+	out->keep_established = group->spec.keep_established;
+	out->rules = g_steal_pointer(&group->spec.rules);
+	g_ptr_array_add(builder->goal->groups, out);
+	return true;
+}
+
+static bool add_subnet(
+	struct builder *builder, struct goal_network *network, const struct subnet *subnet, GError **error)
+{
+	struct goal_subnet *out = shape_new(&goal_subnet_shape);
+	struct ip_prefix prefix;
+	char gateway[IP_TEXT_MAX];
+
+	g_ptr_array_add(network->subnets, out);
+	if (prefix_parse(subnet->prefix, &prefix) < 0)
+		return fault_set(
+			error, FAULT_INTERNAL, "subnet %s has a prefix that cannot be read", subnet->name);
+	ipam_gateway(prefix, gateway);
+	out->uid = g_strdup(subnet->uid);
+	out->prefix = g_strdup(subnet->prefix);
+	out->gateway = g_strdup(gateway);
+	out->security_group = g_strdup(subnet->security_group);
+	return add_group(builder, subnet->security_group, error);
+}
+
+static bool add_network(struct builder *builder, const char *uid, GError **error)
+{
+	if (!g_hash_table_add(builder->networks, g_strdup(uid)))
+		return true;
+	_cleanup_(model_free) struct network *network =
+		control_get(builder->control, KIND_NETWORK, uid, error);
+	if (!network)
+		return false;
+	struct goal_network *out = shape_new(&goal_network_shape);
+	g_ptr_array_add(builder->goal->networks, out);
+	out->uid = g_strdup(uid);
+	out->name = g_strdup(network->meta.name);
+	out->vni = network->status.vni;
+	out->prefixes = g_steal_pointer(&network->spec.prefixes);
+	out->subnets = shape_list_new(&goal_subnet_shape);
+	for (guint i = 0; i < list_length(network->spec.subnets); i++)
+		if (!add_subnet(builder, out, network->spec.subnets->pdata[i], error))
+			return false;
+	return true;
+}
+
+static bool add_address(
+	struct builder *builder, struct goal_nic *nic, const struct nic_config *config, GError **error)
+{
+	struct goal_address *out = shape_new(&goal_address_shape);
+
+	out->ip = g_strdup(config->ip);
+	if (config->primary)
+		g_ptr_array_insert(nic->addresses, 0, out);
+	else
+		g_ptr_array_add(nic->addresses, out);
+	if (!config->address)
+		return true;
+	_cleanup_(model_free) struct address *address =
+		control_get(builder->control, KIND_ADDRESS, config->address, error);
+	if (!address)
+		return false;
+	out->public_ip = g_strdup(address->status.ip);
+	out->standard = address->spec.sku == ADDRESS_STANDARD;
+	return true;
+}
+
+static bool add_nic(struct builder *builder, const struct vm *vm, const struct size *size,
+	const struct vm_nic_ref *ref, GError **error)
+{
+	_cleanup_(model_free) struct nic *nic = control_get(builder->control, KIND_NIC, ref->nic, error);
+
+	if (!nic)
+		return false;
+	const struct nic_config *first = nic->spec.configs->pdata[0];
+	struct goal_nic *out = shape_new(&goal_nic_shape);
+	g_ptr_array_add(builder->goal->nics, out);
+	out->uid = g_strdup(nic->meta.uid);
+	out->name = g_strdup(nic->meta.name);
+	out->mac = g_strdup(nic->status.mac);
+	out->vm = g_strdup(vm->meta.uid);
+	out->network = g_strdup(first->network);
+	out->subnet = g_strdup(first->subnet);
+	out->security_group = g_strdup(nic->spec.security_group);
+	out->host_address = g_strdup(nic->status.host_address);
+	out->accelerated = nic->spec.accelerated && size->accelerated;
+	out->primary = ref->primary;
+	out->addresses = shape_list_new(&goal_address_shape);
+	for (guint i = 0; i < nic->spec.configs->len; i++)
+		if (!add_address(builder, out, nic->spec.configs->pdata[i], error))
+			return false;
+	return add_network(builder, first->network, error) &&
+	       add_group(builder, nic->spec.security_group, error);
+}
+
+static void fill_vm(
+	struct builder *builder, struct goal_vm *out, const struct vm *vm, const struct size *size)
+{
+	_cleanup_(model_free) struct group *group =
+		control_get(builder->control, KIND_GROUP, vm->meta.parent, NULL);
+
+	out->uid = g_strdup(vm->meta.uid);
+	out->name = g_strdup(vm->meta.name);
+	out->group_name = g_strdup(group ? group->meta.name : NULL);
+	out->location = g_strdup(vm->meta.location);
+	out->size = g_strdup(vm->spec.size);
+	out->subscription = g_strdup(builder->control->subscription);
+	out->vcpus = size->vcpus;
+	out->memory_mib = size->memory_mib;
+	out->image = g_strdup(vm->spec.image);
+	out->disk_gib = vm->spec.disk_gib;
+	out->computer_name = g_strdup(vm->spec.computer_name);
+	out->admin_user = g_strdup(vm->spec.admin_user);
+	out->tags = json_incref(vm->meta.tags);
+	out->power = vm->spec.power;
+	out->restarts = vm->spec.restarts;
+	out->remove = vm->status.outcome.state == PROVISIONING_DELETING;
+	out->ssh_keys = strings_new();
+	for (guint i = 0; i < list_length(vm->spec.ssh_keys); i++)
+		g_ptr_array_add(
+			out->ssh_keys, g_strdup(((struct ssh_key *)vm->spec.ssh_keys->pdata[i])->key));
+}
+
+static bool add_vm(struct builder *builder, const char *uid, GError **error)
+{
+	_cleanup_(model_free) struct vm *vm = control_get(builder->control, KIND_VM, uid, error);
+	const struct size *size = vm ? control_size(builder->control, vm->spec.size) : NULL;
+
+	if (!vm)
+		return false;
+	if (!size)
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s has size %s, which is no longer in the catalog", vm->meta.name,
+			vm->spec.size);
+	struct goal_vm *out = shape_new(&goal_vm_shape);
+	g_ptr_array_add(builder->goal->vms, out);
+	fill_vm(builder, out, vm, size);
+	if (out->remove || out->power == POWER_DEALLOCATED)
+		return true;
+	for (guint i = 0; i < list_length(vm->spec.nics); i++)
+		if (!add_nic(builder, vm, size, vm->spec.nics->pdata[i], error))
+			return false;
+	return true;
+}
+
+struct goal *goal_build(struct control *control, const struct host *host, GError **error)
+{
+	g_autofree char *prefix = key_placements(host->meta.uid), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+	_cleanup_(goal_free) struct goal *goal = goal_new();
+	g_autoptr(GHashTable) networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct builder builder = {control, goal, networks, groups};
+
+	goal->host = g_strdup(host->meta.uid);
+	goal->networks = shape_list_new(&goal_network_shape);
+	goal->groups = shape_list_new(&goal_group_shape);
+	goal->vms = shape_list_new(&goal_vm_shape);
+	goal->nics = shape_list_new(&goal_nic_shape);
+	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
+		return NULL;
+	for (guint i = 0; i < range.kvs->len; i++)
+		if (!add_vm(&builder, strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1, error))
+			return NULL;
+	return g_steal_pointer(&goal);
+}

@@ -1,0 +1,420 @@
+/* Hosts: their goal states going out, their reports coming in.
+ *
+ * How it works. What a host must do is computed whole from the store (goal.c). A goal's version is the
+ * store's revision at which its content last changed, so versions only grow, also over a restart: then the
+ * same content goes out once more under a newer version, which an agent applies for nothing. `checked` is the
+ * revision up to which that content is known to hold; together they answer "has this host applied revision
+ * R?".
+ *
+ * Reports are kept in memory only, for they come again; what users see of them (power states, paths) is
+ * written to the objects when it changes.
+ */
+#include "base/fault.h"
+#include "base/log.h"
+#include "control/control_priv.h"
+
+#include <string.h>
+
+#define ALIVE_US (30 * G_USEC_PER_SEC)
+
+struct live {
+	char *name;
+	char *uid;
+	struct goal *goal; /* the newest; NULL: never computed */
+	int64_t checked; /* revision up to which `goal` is what the store says */
+	struct report *report; /* the last; NULL: none yet */
+	int64_t seen_us; /* monotonic time of it */
+};
+
+struct waiter {
+	guint id;
+	char *host_name;
+	int64_t after;
+	control_goal_fn fn;
+	void *data;
+	guint timeout;
+	struct control *control;
+};
+
+struct hosts {
+	GHashTable *by_name; /* of struct live, Owned */
+	GList *waiters; /* of struct waiter */
+	guint next_id;
+	guint refresh; /* idle source, 0: none */
+};
+
+static void live_free(void *data)
+{
+	struct live *live = data;
+
+	g_free(live->name);
+	g_free(live->uid);
+	g_clear_pointer(&live->goal, goal_free);
+	g_clear_pointer(&live->report, report_free);
+	g_free(live);
+}
+
+static void waiter_free(struct waiter *waiter)
+{
+	if (waiter->timeout)
+		g_source_remove(waiter->timeout);
+	g_free(waiter->host_name);
+	g_free(waiter);
+}
+
+struct hosts *hosts_open(struct control *control)
+{
+	struct hosts *hosts = g_new0(struct hosts, 1);
+
+	hosts->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, live_free);
+	return hosts;
+}
+
+void hosts_close(struct hosts *hosts)
+{
+	if (!hosts)
+		return;
+	if (hosts->refresh)
+		g_source_remove(hosts->refresh);
+	g_list_free_full(hosts->waiters, (GDestroyNotify)waiter_free);
+	g_hash_table_unref(hosts->by_name);
+	g_free(hosts);
+}
+
+/* ---- the host's record ---- */
+
+static bool ensure_host(struct change *change, void *data, GError **error)
+{
+	struct live *live = data;
+	void *there;
+
+	if (!change_find(change, KIND_HOST, NULL, live->name, &there, error))
+		return false;
+	struct host *host = there ? there : model_new(KIND_HOST, live->name, NULL);
+	g_free(live->uid);
+	live->uid = g_strdup(host->meta.uid);
+	if (!there) {
+		change_put(change, host);
+		change_name(change, host);
+		model_free(host);
+	}
+	return true;
+}
+
+static struct live *get_live(struct control *control, const char *host_name, GError **error)
+{
+	struct live *live = g_hash_table_lookup(control->hosts->by_name, host_name);
+
+	if (live)
+		return live;
+	live = g_new0(struct live, 1);
+	live->name = g_strdup(host_name);
+	if (!change_run(control->store, ensure_host, live, NULL, error)) {
+		live_free(live);
+		return NULL;
+	}
+	g_hash_table_insert(control->hosts->by_name, live->name, live);
+	return live;
+}
+
+static struct live *find_live(struct control *control, const char *host)
+{
+	GHashTableIter iter;
+	void *value;
+
+	g_hash_table_iter_init(&iter, control->hosts->by_name);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		if (g_str_equal(((struct live *)value)->uid, host))
+			return value;
+	return NULL;
+}
+
+static bool is_alive(const struct live *live)
+{
+	return live->report && g_get_monotonic_time() - live->seen_us < ALIVE_US;
+}
+
+/* ---- goals ---- */
+
+static bool store_revision(struct control *control, int64_t *ret, GError **error)
+{
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	return store_list(control->store, KEY_ROOT, NULL, 0, 1, &range, ret, error);
+}
+
+/* Makes live->goal hold for the store as it is now. */
+static bool refresh(struct control *control, struct live *live, GError **error)
+{
+	int64_t revision;
+
+	if (!store_revision(control, &revision, error))
+		return false;
+	if (live->goal && live->checked == revision)
+		return true;
+	_cleanup_(model_free) struct host *host = control_get(control, KIND_HOST, live->uid, error);
+	_cleanup_(goal_free) struct goal *goal = host ? goal_build(control, host, error) : NULL;
+	if (!goal)
+		return false;
+	goal->version = live->goal ? live->goal->version : revision;
+	if (!live->goal || !shape_equal(&goal_shape, goal, live->goal)) {
+		goal->version = revision;
+		g_clear_pointer(&live->goal, goal_free);
+		live->goal = g_steal_pointer(&goal);
+	}
+	live->checked = revision;
+	return true;
+}
+
+struct goal *control_goal(struct control *control, const char *host_name, GError **error)
+{
+	struct live *live = get_live(control, host_name, error);
+
+	if (!live || !refresh(control, live, error))
+		return NULL;
+	return shape_copy(&goal_shape, live->goal);
+}
+
+static void answer(struct control *control, struct waiter *waiter, const struct goal *goal)
+{
+	control->hosts->waiters = g_list_remove(control->hosts->waiters, waiter);
+	waiter->fn(goal, waiter->data);
+	waiter_free(waiter);
+}
+
+static gboolean refresh_waited(void *data)
+{
+	struct control *control = data;
+	g_autoptr(GList) waiters = g_list_copy(control->hosts->waiters);
+
+	control->hosts->refresh = 0;
+	for (GList *item = waiters; item; item = item->next) {
+		struct waiter *waiter = item->data;
+		g_autoptr(GError) failure = NULL;
+		struct live *live = get_live(control, waiter->host_name, &failure);
+		if (!live || !refresh(control, live, &failure))
+			log_error(waiter->host_name, "its goal cannot be computed: %s", failure->message);
+		else if (live->goal->version > waiter->after)
+			answer(control, waiter, live->goal);
+	}
+	return G_SOURCE_REMOVE;
+}
+
+void hosts_touch(struct control *control)
+{
+	if (!control->hosts->refresh)
+		control->hosts->refresh = g_idle_add(refresh_waited, control);
+}
+
+static gboolean waited_enough(void *data)
+{
+	struct waiter *waiter = data;
+
+	waiter->timeout = 0;
+	answer(waiter->control, waiter, NULL);
+	return G_SOURCE_REMOVE;
+}
+
+guint control_goal_wait(struct control *control, const char *host_name, int64_t after, unsigned timeout_ms,
+	control_goal_fn fn, void *data)
+{
+	struct waiter *waiter = g_new0(struct waiter, 1);
+
+	*waiter = (struct waiter){
+		.id = ++control->hosts->next_id,
+		.host_name = g_strdup(host_name),
+		.after = after,
+		.fn = fn,
+		.data = data,
+		.timeout = g_timeout_add(timeout_ms, waited_enough, waiter),
+		.control = control,
+	};
+	control->hosts->waiters = g_list_append(control->hosts->waiters, waiter);
+	hosts_touch(control);
+	return waiter->id;
+}
+
+void control_goal_wait_cancel(struct control *control, guint id)
+{
+	for (GList *item = control->hosts->waiters; item; item = item->next) {
+		struct waiter *waiter = item->data;
+		if (waiter->id != id)
+			continue;
+		control->hosts->waiters = g_list_delete_link(control->hosts->waiters, item);
+		waiter_free(waiter);
+		return;
+	}
+}
+
+/* ---- what hosts have applied ---- */
+
+bool hosts_applied(struct control *control, int64_t revision, char **behind)
+{
+	GHashTableIter iter;
+	void *value;
+
+	g_hash_table_iter_init(&iter, control->hosts->by_name);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct live *live = value;
+		/* A host that is down gets the newest goal before anything else when it comes back. */
+		if (!is_alive(live) || !refresh(control, live, NULL) || live->checked < revision)
+			continue;
+		if (live->report->applied >= live->goal->version)
+			continue;
+		if (behind)
+			*behind = g_strdup_printf("host %s has not applied it yet", live->name);
+		return false;
+	}
+	return true;
+}
+
+const struct report_vm *hosts_vm_report(
+	struct control *control, const char *host, const char *vm, int64_t revision)
+{
+	struct live *live = find_live(control, host);
+
+	if (!live || !live->report || !refresh(control, live, NULL) || live->checked < revision ||
+		live->report->received < live->goal->version)
+		return NULL;
+	for (guint i = 0; i < list_length(live->report->vms); i++) {
+		const struct report_vm *report = live->report->vms->pdata[i];
+		if (g_str_equal(report->uid, vm))
+			return report;
+	}
+	return NULL;
+}
+
+const struct report *control_last_report(struct control *control, const char *host_name)
+{
+	struct live *live = g_hash_table_lookup(control->hosts->by_name, host_name);
+
+	return live ? live->report : NULL;
+}
+
+static void count_used(struct control *control, const char *host, struct host_live *ret)
+{
+	g_autofree char *prefix = key_placements(host), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, NULL))
+		return;
+	for (guint i = 0; i < range.kvs->len; i++) {
+		const char *uid = strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1;
+		_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, uid, NULL);
+		const struct size *size = vm ? control_size(control, vm->spec.size) : NULL;
+		if (!size || vm->spec.power == POWER_DEALLOCATED)
+			continue;
+		ret->used_vcpus += size->vcpus;
+		ret->used_mib += size->memory_mib;
+	}
+}
+
+void hosts_live(struct control *control, const char *host, struct host_live *ret)
+{
+	const struct live *live = find_live(control, host);
+
+	*ret = (struct host_live){.alive = live && is_alive(live)};
+	if (live && live->report) {
+		ret->vcpus = live->report->vcpus;
+		ret->memory_mib = live->report->memory_mib;
+		ret->available_mib = live->report->available_mib;
+	}
+	count_used(control, host, ret);
+}
+
+/* ---- reports ---- */
+
+struct note {
+	const struct report *report;
+	const char *host; /* uid */
+	const void *entry;
+};
+
+static bool note_vm(struct change *change, void *data, GError **error)
+{
+	const struct note *note = data;
+	const struct report_vm *report = note->entry;
+	struct vm *vm = change_get(change, KIND_VM, report->uid, NULL);
+
+	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || report->absent)
+		return true;
+	if (vm->status.power == report->power && vm->status.restarts_done == report->restarts &&
+		g_strcmp0(vm->status.detail, report->message) == 0)
+		return true;
+	if (report->power == POWER_STATE_RUNNING && vm->status.power != POWER_STATE_RUNNING)
+		vm->status.started_us = g_get_real_time();
+	vm->status.power = report->power;
+	vm->status.restarts_done = report->restarts;
+	g_free(vm->status.detail);
+	vm->status.detail = g_strdup(report->message);
+	change_put(change, vm);
+	return true;
+}
+
+static bool note_nic(struct change *change, void *data, GError **error)
+{
+	const struct note *note = data;
+	const struct report_nic *report = note->entry;
+	struct nic *nic = change_get(change, KIND_NIC, report->uid, NULL);
+
+	if (!nic || (nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
+			    g_strcmp0(nic->status.reason, report->reason) == 0))
+		return true;
+	nic->status.path = report->path;
+	nic->status.enforcement = report->enforcement;
+	g_free(nic->status.reason);
+	nic->status.reason = g_strdup(report->reason);
+	change_put(change, nic);
+	return true;
+}
+
+static bool note_host(struct change *change, void *data, GError **error)
+{
+	const struct note *note = data;
+	const struct report *report = note->report;
+	struct host *host = change_get(change, KIND_HOST, note->host, error);
+
+	if (!host)
+		return false;
+	struct host *before = model_copy(host);
+	host->status.vcpus = report->vcpus;
+	host->status.memory_mib = report->memory_mib;
+	host->status.kvm = report->kvm;
+	g_free(host->status.accel_detail);
+	host->status.accel_detail = g_strdup(report->accel_detail);
+	g_free(host->status.provider);
+	host->status.provider = g_strdup(report->provider);
+	g_free(host->status.version);
+	host->status.version = g_strdup(report->version);
+	if (!shape_equal(kind_info(KIND_HOST)->shape, before, host))
+		change_put(change, host);
+	model_free(before);
+	return true;
+}
+
+bool control_report(
+	struct control *control, const char *host_name, const struct report *report, GError **error)
+{
+	struct live *live = get_live(control, host_name, error);
+
+	if (!live)
+		return false;
+	struct note note = {.report = report, .host = live->uid};
+	if (!change_run(control->store, note_host, &note, NULL, error))
+		return false;
+	for (guint i = 0; i < list_length(report->vms); i++) {
+		note.entry = report->vms->pdata[i];
+		if (!change_run(control->store, note_vm, &note, NULL, error))
+			return false;
+	}
+	for (guint i = 0; i < list_length(report->nics); i++) {
+		note.entry = report->nics->pdata[i];
+		if (!change_run(control->store, note_nic, &note, NULL, error))
+			return false;
+	}
+	g_clear_pointer(&live->report, report_free);
+	live->report = shape_copy(&report_shape, report);
+	live->seen_us = g_get_monotonic_time();
+	reconciler_kick(control);
+	return true;
+}

@@ -1,0 +1,85 @@
+/* Resource groups, and deployments, which live in them.
+ *
+ * Deleting a group deletes what is in it, users before what they use: VMs, then NICs, then the rest. Each
+ * step starts the deletes of one kind and waits for the children to be gone; a crash between steps starts
+ * over with what is left.
+ */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+static const enum kind delete_order[] = {
+	KIND_DEPLOYMENT, KIND_VM, KIND_NIC, KIND_ADDRESS, KIND_NETWORK, KIND_SECURITY_GROUP};
+
+static bool group_prepare(struct put *put, GError **error)
+{
+	return true;
+}
+
+static bool group_release(struct control *control, struct change *change, void *object, GError **error)
+{
+	return true;
+}
+
+static bool delete_children(struct control *control, const GPtrArray *children, GError **error)
+{
+	const struct control_request request = {.principal = "group delete"};
+
+	for (guint i = 0; i < children->len; i++) {
+		void *child = children->pdata[i];
+		_cleanup_(control_result_clear) struct control_result result = {};
+		g_autoptr(GError) failure = NULL;
+		if (model_outcome(child)->state == PROVISIONING_DELETING)
+			continue;
+		if (control_delete(control, (enum kind)model_meta(child)->kind, model_meta(child)->uid,
+			    &request, &result, &failure) ||
+			g_error_matches(failure, FAULT, FAULT_NOT_FOUND))
+			continue;
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	return true;
+}
+
+static bool remove_group(struct change *change, void *data, GError **error)
+{
+	struct group *group = change_get(change, KIND_GROUP, data, error);
+
+	if (group)
+		change_delete(change, group);
+	return group != NULL;
+}
+
+int group_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error)
+{
+	const char *uid = operation->spec.target;
+	g_autoptr(GError) failure = NULL;
+
+	if (operation->spec.verb != VERB_DELETE)
+		return 1;
+	for (size_t i = 0; i < G_N_ELEMENTS(delete_order); i++) {
+		g_autoptr(GPtrArray) children = control_list(control, delete_order[i], uid, error);
+		if (!children || !delete_children(control, children, error))
+			return -1;
+		g_autoptr(GPtrArray) left =
+			children->len ? control_list(control, delete_order[i], uid, error) : NULL;
+		if (children->len && (!left || left->len))
+			return left ? 0 : -1;
+	}
+	if (change_run(control->store, remove_group, (void *)uid, NULL, &failure) ||
+		g_error_matches(failure, FAULT, FAULT_NOT_FOUND))
+		return 1;
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return -1;
+}
+
+const struct kind_hooks group_hooks = {
+	.prepare = group_prepare,
+	.release = group_release,
+	.delete_later = true,
+};
+
+/* What a deployment means is its dialect's; here it is only kept. */
+const struct kind_hooks deployment_hooks = {
+	.prepare = group_prepare,
+	.release = group_release,
+};

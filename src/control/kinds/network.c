@@ -1,0 +1,194 @@
+/* Virtual networks and their subnets.
+ *
+ * Subnets live inside the network, so one compare-and-swap of it guards overlap. A subnet keeps its uid over
+ * puts that name it again; one that is left out is removed, if no NIC has an address in it.
+ */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+#include <errno.h>
+
+static struct subnet *find_subnet(const struct network *network, const char *name)
+{
+	for (guint i = 0; network && i < list_length(network->spec.subnets); i++) {
+		struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (g_ascii_strcasecmp(subnet->name, name) == 0)
+			return subnet;
+	}
+	return NULL;
+}
+
+static bool parse_prefix(
+	const char *what, const char *name, const char *text, struct ip_prefix *ret, GError **error)
+{
+	switch (prefix_parse(text, ret)) {
+	case 0: return true;
+	case -ERANGE:
+		return fault_set(error, FAULT_INVALID,
+			"%s %s: '%s' has bits set behind its length; the first address of the range is "
+			"needed",
+			what, name, text);
+	default:
+		return fault_set(error, FAULT_INVALID, "%s %s: '%s' is no address prefix such as 10.0.0.0/16",
+			what, name, text ? text : "");
+	}
+}
+
+static bool check_prefixes(const struct network *network, GArray *ret, GError **error)
+{
+	if (list_length(network->spec.prefixes) == 0)
+		return fault_set(error, FAULT_INVALID,
+			"virtual network %s needs at least one prefix in its address space",
+			network->meta.name);
+	for (guint i = 0; i < network->spec.prefixes->len; i++) {
+		struct ip_prefix prefix;
+		if (!parse_prefix("virtual network", network->meta.name, network->spec.prefixes->pdata[i],
+			    &prefix, error))
+			return false;
+		for (guint j = 0; j < ret->len; j++)
+			if (prefix_overlaps(prefix, g_array_index(ret, struct ip_prefix, j)))
+				return fault_set(error, FAULT_OVERLAP,
+					"virtual network %s: prefixes %s and %s overlap", network->meta.name,
+					(char *)network->spec.prefixes->pdata[i],
+					(char *)network->spec.prefixes->pdata[j]);
+		g_array_append_val(ret, prefix);
+	}
+	return true;
+}
+
+static bool covered(const GArray *space, struct ip_prefix prefix)
+{
+	for (guint i = 0; i < space->len; i++)
+		if (prefix_covers(g_array_index(space, struct ip_prefix, i), prefix))
+			return true;
+	return false;
+}
+
+/* The subnet's own prefix, its name and how it stands to the subnets before it. */
+static bool check_subnet(const struct network *network, guint index, const GArray *space, GError **error)
+{
+	const struct subnet *subnet = network->spec.subnets->pdata[index];
+	struct ip_prefix prefix, other;
+
+	if (!check_name(KIND_NETWORK, subnet->name, error)) {
+		g_prefix_error(error, "subnet of %s: ", network->meta.name);
+		return false;
+	}
+	if (!parse_prefix("subnet", subnet->name, subnet->prefix, &prefix, error))
+		return false;
+	if (!covered(space, prefix))
+		return fault_set(error, FAULT_INVALID,
+			"Subnet '%s' is not valid because its IP address range is outside the IP "
+			"address range of virtual network '%s'.",
+			subnet->name, network->meta.name);
+	if (prefix.addr.family == IP_V4 && prefix.length > 29)
+		return fault_set(error, FAULT_INVALID,
+			"subnet %s: %s is too small, /29 is the smallest subnet", subnet->name,
+			subnet->prefix);
+	for (guint i = 0; i < index; i++) {
+		const struct subnet *before = network->spec.subnets->pdata[i];
+		if (g_ascii_strcasecmp(before->name, subnet->name) == 0)
+			return fault_set(error, FAULT_INVALID, "virtual network %s names subnet %s twice",
+				network->meta.name, subnet->name);
+		if (prefix_parse(before->prefix, &other) == 0 && prefix_overlaps(prefix, other))
+			return fault_set(error, FAULT_OVERLAP, "subnet %s (%s) overlaps with subnet %s (%s)",
+				subnet->name, subnet->prefix, before->name, before->prefix);
+	}
+	return true;
+}
+
+/* A subnet that goes, or moves to another range, must be empty. */
+static bool check_empty(struct put *put, const struct subnet *subnet, const char *what, GError **error)
+{
+	bool empty;
+
+	if (!change_pool_empty(put->change, subnet->uid, &empty, error))
+		return false;
+	return empty ||
+	       fault_set(error, FAULT_IN_USE,
+		       "Subnet %s is in use by network interfaces and cannot be %s; delete those first",
+		       subnet->name, what);
+}
+
+static bool keep_identities(struct put *put, GError **error)
+{
+	const struct network *old = put->old;
+	struct network *network = put->object;
+
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		struct subnet *subnet = network->spec.subnets->pdata[i],
+			      *was = find_subnet(old, subnet->name);
+		g_free(subnet->uid);
+		subnet->uid = was ? g_strdup(was->uid) : g_uuid_string_random();
+		if (was && !g_str_equal(was->prefix, subnet->prefix) &&
+			!check_empty(put, was, "moved", error))
+			return false;
+	}
+	for (guint i = 0; old && i < list_length(old->spec.subnets); i++) {
+		const struct subnet *was = old->spec.subnets->pdata[i];
+		if (!find_subnet(network, was->name) && !check_empty(put, was, "deleted", error))
+			return false;
+	}
+	return true;
+}
+
+static bool stage_groups(struct put *put, GError **error)
+{
+	const struct network *old = put->old;
+	struct network *network = put->object;
+
+	for (guint i = 0; old && i < list_length(old->spec.subnets); i++) {
+		const struct subnet *was = old->spec.subnets->pdata[i];
+		if (was->security_group)
+			change_unref(put->change, was->security_group, network->meta.uid);
+	}
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (!subnet->security_group)
+			continue;
+		if (!check_reference(
+			    put->change, KIND_SECURITY_GROUP, subnet->security_group, &network->meta, error))
+			return false;
+		change_ref(put->change, subnet->security_group, &network->meta);
+	}
+	return true;
+}
+
+static bool network_prepare(struct put *put, GError **error)
+{
+	struct network *network = put->object;
+	g_autoptr(GArray) space = g_array_new(FALSE, FALSE, sizeof(struct ip_prefix));
+
+	if (!check_prefixes(network, space, error))
+		return false;
+	for (guint i = 0; i < list_length(network->spec.subnets); i++)
+		if (!check_subnet(network, i, space, error))
+			return false;
+	if (!keep_identities(put, error) || !stage_groups(put, error))
+		return false;
+	if (!network->status.vni)
+		network->status.vni = ipam_claim_vni(put->change, network->meta.uid, error);
+	return network->status.vni != 0;
+}
+
+static bool network_release(struct control *control, struct change *change, void *object, GError **error)
+{
+	struct network *network = object;
+	g_autofree char *vni = g_strdup_printf("%" G_GINT64_FORMAT, network->status.vni);
+
+	if (!change_unreferenced(change, &network->meta, NULL, error))
+		return false;
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (subnet->security_group)
+			change_unref(change, subnet->security_group, network->meta.uid);
+	}
+	change_release(change, POOL_VNI, vni);
+	return true;
+}
+
+const struct kind_hooks network_hooks = {
+	.prepare = network_prepare,
+	.release = network_release,
+	.reaches_hosts = true,
+};

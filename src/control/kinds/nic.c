@@ -1,0 +1,262 @@
+/* Network interfaces.
+ *
+ * A NIC holds one private address for each of its IP configurations, perhaps a public address each, a MAC and
+ * a host-port address; all are claimed in the transaction of the put that names them. It belongs to the
+ * virtual network of its first configuration for good.
+ */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+#include <string.h>
+
+static struct nic_config *find_config(const struct nic *nic, const char *name)
+{
+	for (guint i = 0; nic && i < list_length(nic->spec.configs); i++) {
+		struct nic_config *config = nic->spec.configs->pdata[i];
+		if (g_ascii_strcasecmp(config->name, name) == 0)
+			return config;
+	}
+	return NULL;
+}
+
+static const struct subnet *subnet_by_uid(const struct network *network, const char *uid)
+{
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (g_str_equal(subnet->uid, uid))
+			return subnet;
+	}
+	return NULL;
+}
+
+/* One primary configuration, names unique, all in one network. */
+static bool check_configs(const struct nic *nic, GError **error)
+{
+	guint primaries = 0;
+
+	if (list_length(nic->spec.configs) == 0)
+		return fault_set(error, FAULT_INVALID,
+			"network interface %s needs at least one IP configuration", nic->meta.name);
+	for (guint i = 0; i < nic->spec.configs->len; i++) {
+		struct nic_config *config = nic->spec.configs->pdata[i];
+		const struct nic_config *first = nic->spec.configs->pdata[0];
+		if (find_config(nic, config->name) != config)
+			return fault_set(error, FAULT_INVALID,
+				"network interface %s has two IP configurations named %s", nic->meta.name,
+				config->name);
+		if (!g_str_equal(config->network, first->network))
+			return fault_set(error, FAULT_INVALID_REFERENCE,
+				"network interface %s: all its IP configurations must be in one virtual "
+				"network",
+				nic->meta.name);
+		primaries += config->primary;
+	}
+	if (primaries == 0)
+		((struct nic_config *)nic->spec.configs->pdata[0])->primary = true;
+	return primaries <= 1 ||
+	       fault_set(error, FAULT_INVALID,
+		       "network interface %s has %u primary IP configurations, one is needed", nic->meta.name,
+		       primaries);
+}
+
+/* What a VM that is on does not allow. */
+static bool check_bound(struct put *put, GError **error)
+{
+	const struct nic *old = put->old;
+	const struct nic *nic = put->object;
+
+	if (!old || !old->status.vm)
+		return true;
+	const struct vm *vm = change_get(put->change, KIND_VM, old->status.vm, error);
+	if (!vm)
+		return false;
+	const struct size *size = control_size(put->control, vm->spec.size);
+	bool on = vm->status.power != POWER_STATE_DEALLOCATED || vm->spec.power != POWER_DEALLOCATED;
+	if (old->spec.accelerated != nic->spec.accelerated && on)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"Accelerated networking of network interface %s cannot be changed while virtual "
+			"machine %s is not "
+			"deallocated. Deallocate it first (az vm deallocate), change the interface, then "
+			"start it again.",
+			nic->meta.name, vm->meta.name);
+	if (nic->spec.accelerated && size && !size->accelerated && !size->accelerated_ignored)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"Size %s of virtual machine %s does not support accelerated networking; resize it "
+			"first, to a size "
+			"that 'az vm list-skus' shows with AcceleratedNetworkingEnabled",
+			vm->spec.size, vm->meta.name);
+	return true;
+}
+
+static bool claim_address(struct put *put, const struct nic_config *config, const char *was, GError **error)
+{
+	struct nic *nic = put->object;
+
+	if (g_strcmp0(config->address, was) == 0)
+		return true;
+	if (was) {
+		struct address *address = change_get(put->change, KIND_ADDRESS, was, error);
+		if (!address)
+			return false;
+		g_clear_pointer(&address->status.nic, g_free);
+		change_put(put->change, address);
+		change_unref(put->change, was, nic->meta.uid);
+	}
+	if (!config->address)
+		return true;
+	struct address *address =
+		check_reference(put->change, KIND_ADDRESS, config->address, &nic->meta, error);
+	if (!address)
+		return false;
+	if (address->status.nic && !g_str_equal(address->status.nic, nic->meta.uid)) {
+		const struct nic *other = change_get(put->change, KIND_NIC, address->status.nic, NULL);
+		return fault_set(error, FAULT_IN_USE,
+			"public IP address %s is in use by network interface %s; take it off there first",
+			address->meta.name, other ? other->meta.name : address->status.nic);
+	}
+	g_free(address->status.nic);
+	address->status.nic = g_strdup(nic->meta.uid);
+	change_put(put->change, address);
+	change_ref(put->change, config->address, &nic->meta);
+	return true;
+}
+
+static bool claim_private(
+	struct put *put, struct nic_config *config, const struct nic_config *was, GError **error)
+{
+	const struct nic *nic = put->object;
+	const struct network *network =
+		check_reference(put->change, KIND_NETWORK, config->network, &nic->meta, error);
+	const struct subnet *subnet = network ? subnet_by_uid(network, config->subnet) : NULL;
+
+	if (!network)
+		return false;
+	if (!subnet)
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"network interface %s refers to a subnet that virtual network %s does not have",
+			nic->meta.name, network->meta.name);
+	if (!g_str_equal(network->meta.location, nic->meta.location))
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"network interface %s is in %s but virtual network %s is in %s; both must be in one "
+			"location",
+			nic->meta.name, nic->meta.location, network->meta.name, network->meta.location);
+	bool moved = was && !g_str_equal(was->subnet, config->subnet);
+	if (was && !moved && (!config->ip || g_strcmp0(config->ip, was->ip) == 0)) {
+		g_free(config->ip);
+		config->ip = g_strdup(was->ip);
+		return true;
+	}
+	if (was)
+		change_release(put->change, was->subnet, was->ip);
+	/* A dynamic address that is given back as it was read is no wish, once the subnet changed. */
+	bool wish = config->ip && (config->allocation == ALLOCATION_STATIC || !moved);
+	char *ip = ipam_claim(put->change, subnet, wish ? config->ip : NULL, nic->meta.uid, error);
+	if (!ip)
+		return false;
+	g_free(config->ip);
+	config->ip = ip;
+	change_ref(put->change, config->network, &nic->meta);
+	return true;
+}
+
+/* Gives back what configurations that are gone held. */
+static bool release_gone(struct put *put, GError **error)
+{
+	const struct nic *old = put->old;
+
+	for (guint i = 0; old && i < list_length(old->spec.configs); i++) {
+		const struct nic_config *was = old->spec.configs->pdata[i];
+		const struct nic_config none = {};
+		if (find_config(put->object, was->name))
+			continue;
+		change_release(put->change, was->subnet, was->ip);
+		if (!claim_address(put, &none, was->address, error))
+			return false;
+	}
+	return true;
+}
+
+static bool stage_group(struct put *put, GError **error)
+{
+	const struct nic *old = put->old;
+	const struct nic *nic = put->object;
+
+	if (old && old->spec.security_group)
+		change_unref(put->change, old->spec.security_group, nic->meta.uid);
+	if (!nic->spec.security_group)
+		return true;
+	if (!check_reference(put->change, KIND_SECURITY_GROUP, nic->spec.security_group, &nic->meta, error))
+		return false;
+	change_ref(put->change, nic->spec.security_group, &nic->meta);
+	return true;
+}
+
+static bool claim_configs(struct put *put, GError **error)
+{
+	const struct nic *nic = put->object;
+
+	for (guint i = 0; i < nic->spec.configs->len; i++) {
+		struct nic_config *config = nic->spec.configs->pdata[i],
+				  *was = find_config(put->old, config->name);
+		if (!claim_private(put, config, was, error) ||
+			!claim_address(put, config, was ? was->address : NULL, error))
+			return false;
+	}
+	return true;
+}
+
+static bool nic_prepare(struct put *put, GError **error)
+{
+	const struct nic *old = put->old;
+	struct nic *nic = put->object;
+
+	if (!check_configs(nic, error) || !check_bound(put, error))
+		return false;
+	if (old && list_length(old->spec.configs) &&
+		!g_str_equal(((struct nic_config *)old->spec.configs->pdata[0])->network,
+			((struct nic_config *)nic->spec.configs->pdata[0])->network))
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"network interface %s cannot move to another virtual network; delete it and create "
+			"it there",
+			nic->meta.name);
+	if (!release_gone(put, error) || !claim_configs(put, error) || !stage_group(put, error))
+		return false;
+	if (!nic->status.mac)
+		nic->status.mac = ipam_claim_mac(put->change, nic->meta.uid, error);
+	if (nic->status.mac && !nic->status.host_address)
+		nic->status.host_address = ipam_claim_host_address(put->change, nic->meta.uid, error);
+	return nic->status.mac && nic->status.host_address;
+}
+
+static bool nic_release(struct control *control, struct change *change, void *object, GError **error)
+{
+	struct nic *nic = object;
+	struct put put = {.control = control, .change = change, .old = nic, .object = nic};
+	const struct nic_config none = {};
+
+	if (nic->status.vm) {
+		const struct vm *vm = change_get(change, KIND_VM, nic->status.vm, NULL);
+		return fault_set(error, FAULT_IN_USE,
+			"Network interface %s is attached to virtual machine %s; delete the virtual machine "
+			"first",
+			nic->meta.name, vm ? vm->meta.name : nic->status.vm);
+	}
+	for (guint i = 0; i < list_length(nic->spec.configs); i++) {
+		const struct nic_config *config = nic->spec.configs->pdata[i];
+		change_release(change, config->subnet, config->ip);
+		change_unref(change, config->network, nic->meta.uid);
+		if (!claim_address(&put, &none, config->address, error))
+			return false;
+	}
+	if (nic->spec.security_group)
+		change_unref(change, nic->spec.security_group, nic->meta.uid);
+	change_release(change, POOL_MAC, nic->status.mac);
+	change_release(change, POOL_HOST, nic->status.host_address);
+	return true;
+}
+
+const struct kind_hooks nic_hooks = {
+	.prepare = nic_prepare,
+	.release = nic_release,
+	.reaches_hosts = true,
+};

@@ -1,0 +1,141 @@
+/* Network security groups and their rules. */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PRIORITY_FIRST 100
+#define PRIORITY_LAST  4096
+#define RULES_MAX      1000
+
+static const char *const tags[] = {"*", "VirtualNetwork", "Internet", "AzureLoadBalancer", NULL};
+
+/* Tags come out in their one spelling, prefixes as they are. */
+static bool check_addresses(const struct rule *rule, const char *side, GPtrArray *addresses, GError **error)
+{
+	if (list_length(addresses) == 0)
+		return fault_set(
+			error, FAULT_INVALID, "security rule %s needs a %s address prefix", rule->name, side);
+	for (guint i = 0; i < addresses->len; i++) {
+		char *text = addresses->pdata[i];
+		int tag = words_find(tags, g_ascii_strcasecmp(text, "any") == 0 ? "*" : text);
+		struct ip_prefix prefix;
+		if (tag >= 0) {
+			addresses->pdata[i] = g_strdup(tags[tag]);
+			g_free(text);
+		} else if (prefix_parse(text, &prefix) < 0) {
+			return fault_set(error, FAULT_INVALID,
+				"security rule %s: '%s' is no %s address; use a prefix such as 10.0.0.0/8, "
+				"an address, "
+				"VirtualNetwork, Internet, AzureLoadBalancer or *",
+				rule->name, text, side);
+		}
+	}
+	return true;
+}
+
+static bool port_number(const char *text, const char *end, unsigned long *ret)
+{
+	char *stop;
+
+	if (text == end || !g_ascii_isdigit(*text))
+		return false;
+	*ret = strtoul(text, &stop, 10);
+	return stop == end && *ret <= 65535;
+}
+
+static bool is_port_range(const char *text)
+{
+	const char *end = text + strlen(text), *dash = strchr(text, '-');
+	unsigned long first, last;
+
+	if (g_str_equal(text, "*"))
+		return true;
+	if (!dash)
+		return port_number(text, end, &first);
+	return port_number(text, dash, &first) && port_number(dash + 1, end, &last) && first <= last;
+}
+
+static bool check_ports(const struct rule *rule, const char *side, const GPtrArray *ports, GError **error)
+{
+	if (list_length(ports) == 0)
+		return fault_set(
+			error, FAULT_INVALID, "security rule %s needs a %s port range", rule->name, side);
+	for (guint i = 0; i < ports->len; i++)
+		if (!is_port_range(ports->pdata[i]))
+			return fault_set(error, FAULT_INVALID,
+				"security rule %s: '%s' is no %s port; use a number, a range such as "
+				"1000-2000, or *",
+				rule->name, (char *)ports->pdata[i], side);
+	return true;
+}
+
+static bool check_rule(const struct security_group *group, guint index, GError **error)
+{
+	struct rule *rule = group->spec.rules->pdata[index];
+
+	if (!check_name(KIND_SECURITY_GROUP, rule->name, error)) {
+		g_prefix_error(error, "security rule of %s: ", group->meta.name);
+		return false;
+	}
+	if (rule->priority < PRIORITY_FIRST || rule->priority > PRIORITY_LAST)
+		return fault_set(error, FAULT_INVALID,
+			"security rule %s has priority %" G_GINT64_FORMAT "; it must be between %d and %d",
+			rule->name, rule->priority, PRIORITY_FIRST, PRIORITY_LAST);
+	for (guint i = 0; i < index; i++) {
+		const struct rule *other = group->spec.rules->pdata[i];
+		if (g_ascii_strcasecmp(other->name, rule->name) == 0)
+			return fault_set(error, FAULT_INVALID, "security rule %s is there twice", rule->name);
+		if (other->direction == rule->direction && other->priority == rule->priority)
+			return fault_set(error, FAULT_OVERLAP,
+				"Security rule %s conflicts with rule %s: rules of one direction cannot "
+				"share priority "
+				"%" G_GINT64_FORMAT ".",
+				rule->name, other->name, rule->priority);
+	}
+	return check_addresses(rule, "source", rule->source.addresses, error) &&
+	       check_addresses(rule, "destination", rule->destination.addresses, error) &&
+	       check_ports(rule, "source", rule->source.ports, error) &&
+	       check_ports(rule, "destination", rule->destination.ports, error);
+}
+
+static const struct rule *find_rule(const struct security_group *group, const char *name)
+{
+	for (guint i = 0; group && i < list_length(group->spec.rules); i++) {
+		const struct rule *rule = group->spec.rules->pdata[i];
+		if (g_ascii_strcasecmp(rule->name, name) == 0)
+			return rule;
+	}
+	return NULL;
+}
+
+static bool security_group_prepare(struct put *put, GError **error)
+{
+	struct security_group *group = put->object;
+
+	if (list_length(group->spec.rules) > RULES_MAX)
+		return fault_set(error, FAULT_QUOTA, "network security group %s has %u rules, %d is the most",
+			group->meta.name, group->spec.rules->len, RULES_MAX);
+	for (guint i = 0; i < list_length(group->spec.rules); i++) {
+		struct rule *rule = group->spec.rules->pdata[i];
+		if (!check_rule(group, i, error))
+			return false;
+		const struct rule *was = find_rule(put->old, rule->name);
+		g_free(rule->uid);
+		rule->uid = was ? g_strdup(was->uid) : g_uuid_string_random();
+	}
+	return true;
+}
+
+static bool security_group_release(
+	struct control *control, struct change *change, void *object, GError **error)
+{
+	return change_unreferenced(change, object, NULL, error);
+}
+
+const struct kind_hooks security_group_hooks = {
+	.prepare = security_group_prepare,
+	.release = security_group_release,
+	.reaches_hosts = true,
+};

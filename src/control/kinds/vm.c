@@ -1,0 +1,338 @@
+/* Virtual machines.
+ *
+ * How it works. A put, start, stop, ... writes what the user wants into spec and leaves an operation.
+ * vm_reconcile() takes it from there: it finds a host (once: the disk stays where it was made), and waits
+ * until that host reports the wanted power state for a goal that holds the operation. A fault in the host's
+ * report fails the operation; the spec stays, so the same command can be repeated, and the host keeps trying.
+ *
+ * | operation  | spec                | done when the host reports      |
+ * |------------|---------------------|---------------------------------|
+ * | put, start | power running       | running                         |
+ * | powerOff   | power stopped       | stopped                         |
+ * | deallocate | power deallocated   | deallocated                     |
+ * | restart    | restarts + 1        | running, restarts done          |
+ * | delete     | deletion mark       | absent; then all is released    |
+ */
+#include "base/fault.h"
+#include "control/control_priv.h"
+
+#include <string.h>
+
+/* ---- put ---- */
+
+static const struct vm_nic_ref *find_ref(const struct vm *vm, const char *nic)
+{
+	for (guint i = 0; vm && i < list_length(vm->spec.nics); i++) {
+		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
+		if (g_str_equal(ref->nic, nic))
+			return ref;
+	}
+	return NULL;
+}
+
+static bool check_user(const struct vm *vm, GError **error)
+{
+	static const char *const reserved[] = {"root", "admin", "administrator", "daemon", "bin", "sys",
+		"sync", "mail", "nobody", "sshd", NULL};
+	const char *user = vm->spec.admin_user;
+
+	if (!user || !*user)
+		return fault_set(
+			error, FAULT_INVALID, "virtual machine %s needs an admin user name", vm->meta.name);
+	if (strlen(user) > 32 || !g_regex_match_simple("^[a-z_][a-z0-9_-]*$", user, 0, 0))
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s: '%s' is no admin user name; use up to 32 lower-case letters, "
+			"digits, '-' and '_', "
+			"starting with a letter",
+			vm->meta.name, user);
+	if (words_find(reserved, user) >= 0)
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s: the admin user name '%s' is not allowed; choose another, such "
+			"as azureuser",
+			vm->meta.name, user);
+	if (list_length(vm->spec.ssh_keys) == 0)
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s has no ssh key; passwords are not supported, use "
+			"--generate-ssh-keys or "
+			"--ssh-key-values",
+			vm->meta.name);
+	return true;
+}
+
+static bool check_size(struct put *put, const struct size **ret, GError **error)
+{
+	struct vm *vm = put->object;
+	const struct size *size = control_size(put->control, vm->spec.size ? vm->spec.size : "");
+
+	if (!size)
+		return fault_set(error, FAULT_INVALID,
+			"The value '%s' of virtual machine %s is no size of this cloud; 'az vm list-sizes -l "
+			"%s' shows them",
+			vm->spec.size ? vm->spec.size : "", vm->meta.name, vm->meta.location);
+	if (list_length(vm->spec.nics) > (guint)size->max_nics)
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s has %u network interfaces; size %s takes %" G_GINT64_FORMAT
+			" at most",
+			vm->meta.name, vm->spec.nics->len, size->name, size->max_nics);
+	g_free(vm->spec.size);
+	vm->spec.size = g_strdup(size->name);
+	*ret = size;
+	return true;
+}
+
+static bool bind_nic(
+	struct put *put, const struct vm_nic_ref *ref, bool primary, const struct size *size, GError **error)
+{
+	struct vm *vm = put->object;
+	struct nic *nic = check_reference(put->change, KIND_NIC, ref->nic, &vm->meta, error);
+
+	if (!nic)
+		return false;
+	if (nic->status.vm && !g_str_equal(nic->status.vm, vm->meta.uid)) {
+		const struct vm *other = change_get(put->change, KIND_VM, nic->status.vm, NULL);
+		return fault_set(error, FAULT_IN_USE,
+			"Network interface %s is attached to virtual machine %s already; create another one "
+			"for %s",
+			nic->meta.name, other ? other->meta.name : nic->status.vm, vm->meta.name);
+	}
+	if (!g_str_equal(nic->meta.location, vm->meta.location))
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"network interface %s is in %s but virtual machine %s is in %s", nic->meta.name,
+			nic->meta.location, vm->meta.name, vm->meta.location);
+	if (nic->spec.accelerated && !size->accelerated && !size->accelerated_ignored)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"Network interface %s has accelerated networking, which size %s of virtual machine "
+			"%s does not support; "
+			"take a size that 'az vm list-skus' shows with AcceleratedNetworkingEnabled, or turn "
+			"it off on the interface",
+			nic->meta.name, size->name, vm->meta.name);
+	g_free(nic->status.vm);
+	nic->status.vm = g_strdup(vm->meta.uid);
+	nic->status.primary = primary;
+	change_put(put->change, nic);
+	return true;
+}
+
+static bool bind_nics(struct put *put, const struct size *size, GError **error)
+{
+	const struct vm *old = put->old;
+	struct vm *vm = put->object;
+	guint primaries = 0;
+
+	if (list_length(vm->spec.nics) == 0)
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s needs at least one network interface", vm->meta.name);
+	for (guint i = 0; i < vm->spec.nics->len; i++)
+		primaries += ((struct vm_nic_ref *)vm->spec.nics->pdata[i])->primary;
+	if (primaries == 0)
+		((struct vm_nic_ref *)vm->spec.nics->pdata[0])->primary = true;
+	else if (primaries > 1)
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s has %u primary network interfaces, one is needed", vm->meta.name,
+			primaries);
+	for (guint i = 0; i < vm->spec.nics->len; i++) {
+		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
+		if (find_ref(vm, ref->nic) != ref)
+			return fault_set(error, FAULT_INVALID,
+				"virtual machine %s names one network interface twice", vm->meta.name);
+		if (!bind_nic(put, ref, ref->primary, size, error))
+			return false;
+	}
+	for (guint i = 0; old && i < list_length(old->spec.nics); i++) {
+		const struct vm_nic_ref *was = old->spec.nics->pdata[i];
+		if (find_ref(vm, was->nic))
+			continue;
+		struct nic *nic = change_get(put->change, KIND_NIC, was->nic, error);
+		if (!nic)
+			return false;
+		g_clear_pointer(&nic->status.vm, g_free);
+		change_put(put->change, nic);
+	}
+	return true;
+}
+
+static bool nics_equal(const struct vm *a, const struct vm *b)
+{
+	if (list_length(a->spec.nics) != list_length(b->spec.nics))
+		return false;
+	for (guint i = 0; i < list_length(a->spec.nics); i++)
+		if (!shape_equal(&vm_nic_ref_shape, a->spec.nics->pdata[i], b->spec.nics->pdata[i]))
+			return false;
+	return true;
+}
+
+/* A put of a VM that exists: identity stays, size and NICs change only while it is deallocated. */
+static bool check_update(struct put *put, GError **error)
+{
+	const struct vm *old = put->old;
+	struct vm *vm = put->object;
+	bool off = old->status.power == POWER_STATE_DEALLOCATED && old->spec.power == POWER_DEALLOCATED;
+
+	vm->spec.power = old->spec.power;
+	vm->spec.restarts = old->spec.restarts;
+	if (g_ascii_strcasecmp(vm->spec.size, old->spec.size) != 0 && !off)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"virtual machine %s cannot be resized while it is not deallocated; deallocate it "
+			"first",
+			vm->meta.name);
+	if (g_strcmp0(vm->spec.image, old->spec.image) != 0)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"the image of virtual machine %s cannot be changed; delete it and create it anew",
+			vm->meta.name);
+	if (g_strcmp0(vm->spec.admin_user, old->spec.admin_user) != 0)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"the admin user of virtual machine %s cannot be changed", vm->meta.name);
+	if (!off && !nics_equal(vm, old))
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"network interfaces of virtual machine %s cannot be changed while it is not "
+			"deallocated; deallocate it first",
+			vm->meta.name);
+	return true;
+}
+
+static bool vm_prepare(struct put *put, GError **error)
+{
+	struct vm *vm = put->object;
+	const struct size *size = NULL;
+
+	if (!check_user(vm, error) || !check_size(put, &size, error) ||
+		(put->old && !check_update(put, error)))
+		return false;
+	if (!catalog_image(put->control, vm->spec.image ? vm->spec.image : ""))
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"virtual machine %s asks for an image that this cloud does not have; 'sluice image "
+			"list' shows what is there",
+			vm->meta.name);
+	if (!vm->spec.computer_name) {
+		vm->spec.computer_name = g_strdup(vm->meta.name);
+	} else if (strlen(vm->spec.computer_name) > 64) {
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s: a computer name has 64 characters at most", vm->meta.name);
+	}
+	return bind_nics(put, size, error);
+}
+
+/* ---- reconcile ---- */
+
+struct step {
+	struct control *control;
+	const char *uid;
+	const char *host;
+};
+
+static bool place(struct change *change, void *data, GError **error)
+{
+	const struct step *step = data;
+	struct vm *vm = change_get(change, KIND_VM, step->uid, error);
+
+	if (!vm)
+		return false;
+	if (vm->status.host)
+		return true;
+	vm->status.host = g_strdup(step->host);
+	vm->status.power = POWER_STATE_STARTING;
+	change_put(change, vm);
+	change_place(change, step->host, vm->meta.uid);
+	return true;
+}
+
+/* Takes the VM and all that it holds out of the store. */
+static bool dissolve(struct change *change, void *data, GError **error)
+{
+	const struct step *step = data;
+	struct vm *vm = change_get(change, KIND_VM, step->uid, error);
+
+	if (!vm)
+		return false;
+	for (guint i = 0; i < list_length(vm->spec.nics); i++) {
+		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
+		struct nic *nic = change_get(change, KIND_NIC, ref->nic, NULL);
+		if (!nic)
+			continue;
+		g_clear_pointer(&nic->status.vm, g_free);
+		nic->status.path = PATH_NONE;
+		nic->status.enforcement = ENFORCEMENT_NONE;
+		g_clear_pointer(&nic->status.reason, g_free);
+		change_put(change, nic);
+	}
+	if (vm->status.host)
+		change_unplace(change, vm->status.host, vm->meta.uid);
+	change_delete(change, vm);
+	return true;
+}
+
+static int reconcile_delete(struct control *control, const struct vm *vm, int64_t revision, GError **error)
+{
+	const struct report_vm *report =
+		vm->status.host ? hosts_vm_report(control, vm->status.host, vm->meta.uid, revision) : NULL;
+	struct step step = {.control = control, .uid = vm->meta.uid};
+
+	if (vm->status.host && !(report && report->absent))
+		return 0;
+	return change_run(control->store, dissolve, &step, NULL, error) ? 1 : -1;
+}
+
+static int reconcile_place(
+	struct control *control, const struct vm *vm, const struct size *size, GError **error)
+{
+	g_autofree char *host = schedule(control, vm, size, error);
+	struct step step = {.control = control, .uid = vm->meta.uid, .host = host};
+
+	if (!host || !change_run(control->store, place, &step, NULL, error))
+		return -1;
+	return 0;
+}
+
+static bool power_reached(const struct vm *vm, const struct report_vm *report)
+{
+	static const enum power_state wanted[] = {
+		[POWER_RUNNING] = POWER_STATE_RUNNING,
+		[POWER_STOPPED] = POWER_STATE_STOPPED,
+		[POWER_DEALLOCATED] = POWER_STATE_DEALLOCATED,
+	};
+	return report->power == (int)wanted[vm->spec.power] && report->restarts >= vm->spec.restarts;
+}
+
+int vm_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, operation->spec.target, &failure);
+
+	if (!vm && g_error_matches(failure, FAULT, FAULT_NOT_FOUND) && operation->spec.verb == VERB_DELETE)
+		return 1;
+	if (!vm) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return -1;
+	}
+	if (operation->spec.verb == VERB_DELETE)
+		return reconcile_delete(control, vm, revision, error);
+	const struct size *size = control_size(control, vm->spec.size);
+	if (!size) {
+		fault_set(error, FAULT_INVALID,
+			"size %s is no longer in the catalog; add it there or resize the VM", vm->spec.size);
+		return -1;
+	}
+	if (!vm->status.host)
+		return vm->spec.power == POWER_RUNNING ? reconcile_place(control, vm, size, error) : 1;
+	const struct report_vm *report = hosts_vm_report(control, vm->status.host, vm->meta.uid, revision);
+	if (!report)
+		return 0;
+	if (report->fault) {
+		fault_set(error, fault_from_name(report->fault), "%s",
+			report->message ? report->message : report->fault);
+		return -1;
+	}
+	return power_reached(vm, report) ? 1 : 0;
+}
+
+static bool vm_release(struct control *control, struct change *change, void *object, GError **error)
+{
+	return true; /* a VM may always go; dissolve() releases what it holds when its host has let go */
+}
+
+const struct kind_hooks vm_hooks = {
+	.prepare = vm_prepare,
+	.release = vm_release,
+	.reaches_hosts = true,
+	.delete_later = true,
+};
