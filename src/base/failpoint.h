@@ -1,0 +1,47 @@
+/* Failpoints: named places after a persisted step where a program can be told to die, as if by kill -9.
+ *
+ * SLUICE_FAILPOINT=NAME kills the process with SIGKILL the first time that it gets there, NAME:N the N-th time.
+ * Tests walk the whole table (failpoint_name()), start the program again without the variable, and expect the
+ * end state that was asked for. A place is named where losing the next step could leak or repeat something:
+ * after intent is on disk, and after a side effect whose outcome is not on disk yet.
+ */
+#pragma once
+
+/* X(NAME, "name", "what has just been done") */
+#define FAILPOINTS(X)                                                                                         \
+	X(AGENT_GOAL_CACHED, "agent.goal-cached", "a goal is on disk, nothing of it is done")                 \
+	X(AGENT_VM_RECORDED, "agent.vm-recorded", "a new VM is in the agent's ledger, not defined")           \
+	X(AGENT_VM_DEFINED, "agent.vm-defined", "a VM is defined, not started")                               \
+	X(AGENT_VM_STARTED, "agent.vm-started", "a VM was started, its ports are not confirmed")              \
+	X(AGENT_VM_STOPPED, "agent.vm-stopped", "a VM was stopped, its functions are held")                   \
+	X(AGENT_VM_RESTARTING, "agent.vm-restarting", "a restart is counted, the VM is off")                  \
+	X(AGENT_VM_REMOVED, "agent.vm-removed", "a VM is gone, the ledger still names it")                    \
+	X(AGENT_SWITCH_GENERATION, "agent.switch-generation", "a generation is on disk, not applied")         \
+	X(AGENT_SWITCH_APPLIED, "agent.switch-applied", "the switch uses a state, nobody was told")           \
+	X(AGENT_ACCEL_CLAIMING, "agent.accel-claiming", "a function is about to be claimed")                  \
+	X(AGENT_ACCEL_CLAIMED, "agent.accel-claimed", "a function is claimed, the ledger does not name it")   \
+	X(AGENT_ACCEL_PLUGGING, "agent.accel-plugging", "a function is about to be plugged")                  \
+	X(AGENT_ACCEL_PLUGGED, "agent.accel-plugged", "a function is in the guest, the ledger does not know") \
+	X(AGENT_ACCEL_COPYING, "agent.accel-copying", "copies go to both paths")                              \
+	X(AGENT_ACCEL_ON, "agent.accel-on", "the function is about to be the active path")                    \
+	X(AGENT_ACCEL_UNPLUGGING, "agent.accel-unplugging", "a function is about to be unplugged")            \
+	X(AGENT_ACCEL_UNPLUGGED, "agent.accel-unplugged", "the guest let go, the ledger does not know")       \
+	X(AGENT_ACCEL_DRAINING, "agent.accel-draining", "the synthetic path is about to be the active one")   \
+	X(AGENT_ACCEL_RELEASING, "agent.accel-releasing", "a function is about to be released")               \
+	X(AGENT_ACCEL_RELEASED, "agent.accel-released", "a function is released, the ledger still names it")  \
+	X(NIC_FUNCTION_RECORDED, "nic.function-recorded", "a function is in the provider's ledger, not made") \
+	X(NIC_FUNCTION_REMOVED, "nic.function-removed", "a function's device is gone, the ledger names it")
+
+enum failpoint {
+#define X(NAME, name, text) FAILPOINT_##NAME,
+	FAILPOINTS(X)
+#undef X
+	FAILPOINT_COUNT
+};
+
+/* Dies here when SLUICE_FAILPOINT says so. From any thread. */
+void failpoint(enum failpoint point);
+/* "agent.goal-cached" */
+const char *failpoint_name(enum failpoint point);
+/* What has just been done there, in words. */
+const char *failpoint_text(enum failpoint point);
