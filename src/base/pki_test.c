@@ -1,0 +1,133 @@
+/* The small CA: pairs are made once, verify, and are made anew when their names change or files are lost. */
+#include "base/pki.h"
+
+#include "base/fault.h"
+
+#include <glib/gstdio.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+static X509 *read_cert(const char *dir, const char *file)
+{
+	g_autofree char *path = g_build_filename(dir, file, NULL);
+	FILE *stream = fopen(path, "r");
+	X509 *cert = stream ? PEM_read_X509(stream, NULL, NULL, NULL) : NULL;
+
+	if (stream)
+		fclose(stream);
+	return cert;
+}
+
+static bool verifies(const char *dir, const char *file)
+{
+	X509 *ca = read_cert(dir, "ca.pem"), *leaf = read_cert(dir, file);
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *context = X509_STORE_CTX_new();
+
+	g_assert_nonnull(ca);
+	g_assert_nonnull(leaf);
+	X509_STORE_add_cert(store, ca);
+	X509_STORE_set_flags(store, X509_V_FLAG_X509_STRICT);
+	X509_STORE_CTX_init(context, store, leaf, NULL);
+	bool good = X509_verify_cert(context) == 1;
+	X509_STORE_CTX_free(context);
+	X509_STORE_free(store);
+	X509_free(ca);
+	X509_free(leaf);
+	return good;
+}
+
+static char *contents(const char *dir, const char *file)
+{
+	g_autofree char *path = g_build_filename(dir, file, NULL);
+	char *text = NULL;
+
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	return text;
+}
+
+static void clean(const char *dir)
+{
+	static const char *const files[] = {"ca.pem", "ca.key", "server.pem", "server.key", "server.names",
+		"host.pem", "host.key", "host.names"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(dir, files[i], NULL);
+		g_remove(path);
+	}
+	g_assert_cmpint(g_rmdir(dir), ==, 0);
+}
+
+static void test_pairs(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("sluice-pki-XXXXXX", NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(pki_ensure_ca(dir, "Test CA", &error));
+	g_assert_true(pki_ensure_leaf(dir, "server", "server", "IP:127.0.0.1,DNS:localhost", &error));
+	g_assert_true(pki_ensure_leaf(dir, "host", "host-1", NULL, &error));
+	g_assert_no_error(error);
+	g_assert_true(verifies(dir, "server.pem"));
+	g_assert_true(verifies(dir, "host.pem"));
+	X509 *cert = read_cert(dir, "server.pem");
+	g_assert_cmpint(X509_check_ip_asc(cert, "127.0.0.1", 0), ==, 1);
+	g_assert_cmpint(X509_check_host(cert, "localhost", 0, 0, NULL), ==, 1);
+	X509_free(cert);
+	g_autofree char *key_path = g_build_filename(dir, "server.key", NULL);
+	GStatBuf status;
+	g_assert_cmpint(g_stat(key_path, &status), ==, 0);
+	g_assert_cmpint(status.st_mode & 0777, ==, 0600);
+	clean(dir);
+}
+
+static void test_made_once(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("sluice-pki-XXXXXX", NULL);
+
+	g_assert_true(pki_ensure_ca(dir, "Test CA", NULL));
+	g_assert_true(pki_ensure_leaf(dir, "server", "server", "IP:127.0.0.1", NULL));
+	g_autofree char *first = contents(dir, "server.pem"), *ca = contents(dir, "ca.pem");
+	g_assert_true(pki_ensure_ca(dir, "Test CA", NULL));
+	g_assert_true(pki_ensure_leaf(dir, "server", "server", "IP:127.0.0.1", NULL));
+	g_autofree char *second = contents(dir, "server.pem"), *same_ca = contents(dir, "ca.pem");
+	g_assert_cmpstr(first, ==, second);
+	g_assert_cmpstr(ca, ==, same_ca);
+	g_assert_true(pki_ensure_leaf(dir, "server", "server", "IP:127.0.0.2", NULL));
+	g_autofree char *third = contents(dir, "server.pem");
+	g_assert_cmpstr(first, !=, third);
+	clean(dir);
+}
+
+static void test_lost_key(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("sluice-pki-XXXXXX", NULL);
+	g_autofree char *key_path = g_build_filename(dir, "server.key", NULL);
+
+	g_assert_true(pki_ensure_ca(dir, "Test CA", NULL));
+	g_assert_true(pki_ensure_leaf(dir, "server", "server", "IP:127.0.0.1", NULL));
+	g_assert_cmpint(g_remove(key_path), ==, 0);
+	g_assert_true(pki_ensure_leaf(dir, "server", "server", "IP:127.0.0.1", NULL));
+	g_assert_true(verifies(dir, "server.pem"));
+	clean(dir);
+}
+
+static void test_no_ca(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("sluice-pki-XXXXXX", NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_false(pki_ensure_leaf(dir, "server", "server", NULL, &error));
+	g_assert_error(error, FAULT, FAULT_INTERNAL);
+	clean(dir);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/pki/leaves verify strictly and carry their names", test_pairs);
+	g_test_add_func("/pki/pairs are made once, and anew when names change", test_made_once);
+	g_test_add_func("/pki/a lost key is replaced with its certificate", test_lost_key);
+	g_test_add_func("/pki/without a CA there is no leaf", test_no_ca);
+	return g_test_run();
+}

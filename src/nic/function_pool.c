@@ -1,0 +1,206 @@
+/* Functions made on demand, with their ledger. */
+#include "nic/function_pool.h"
+
+#include "base/failpoint.h"
+#include "base/fault.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+struct function_pool {
+	struct nic_provider provider; /* first member */
+	const struct function_maker *maker;
+	void *data; /* Owned, the maker's */
+	char *ledger;
+	unsigned limit;
+	GMutex mutex; /* guards what follows, and all calls of the maker */
+	GPtrArray *functions; /* Owned, of struct nic_function */
+};
+
+static struct nic_function *function_new(const char *name, const char *nic)
+{
+	struct nic_function *function = g_new0(struct nic_function, 1);
+
+	function->name = g_strdup(name);
+	function->nic = g_strdup(nic);
+	return function;
+}
+
+static GPtrArray *functions_new(void)
+{
+	return g_ptr_array_new_with_free_func((GDestroyNotify)nic_function_free);
+}
+
+/* ---- the file ---- */
+
+static bool save(struct function_pool *pool, GError **error)
+{
+	json_t *list = json_array();
+	g_autoptr(GError) cause = NULL;
+
+	for (unsigned i = 0; i < pool->functions->len; i++) {
+		const struct nic_function *function = pool->functions->pdata[i];
+		json_array_append_new(list, json_pack("{s:s, s:s}", "name", function->name, "nic", function->nic));
+	}
+	json_auto_t *root = json_pack("{s:o}", "functions", list);
+	char *text = json_dumps(root, JSON_INDENT(1));
+	bool ok = g_file_set_contents_full(pool->ledger, text, -1,
+	        G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &cause);
+	free(text);
+	return ok || fault_set(error, FAULT_INTERNAL, "cannot write the ledger of functions: %s", cause->message);
+}
+
+static bool load(struct function_pool *pool, GError **error)
+{
+	json_error_t parse_error;
+	json_t *entry;
+	size_t i;
+
+	if (!g_file_test(pool->ledger, G_FILE_TEST_EXISTS))
+		return true;
+	json_auto_t *root = json_load_file(pool->ledger, 0, &parse_error);
+	json_t *list = json_object_get(root, "functions");
+	if (!json_is_array(list))
+		return fault_set(error, FAULT_INTERNAL,
+		        "the ledger of functions %s is damaged (%s); remove its taps and the file", pool->ledger,
+		        root ? "it has no list of functions" : parse_error.text);
+	json_array_foreach (list, i, entry) {
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		const char *nic = json_string_value(json_object_get(entry, "nic"));
+		if (name && nic)
+			g_ptr_array_add(pool->functions, function_new(name, nic));
+	}
+	return true;
+}
+
+/* ---- finding ---- */
+
+static struct nic_function *find_nic(const struct function_pool *pool, const char *nic)
+{
+	for (unsigned i = 0; i < pool->functions->len; i++) {
+		struct nic_function *function = pool->functions->pdata[i];
+		if (g_str_equal(function->nic, nic))
+			return function;
+	}
+	return NULL;
+}
+
+static bool is_taken(const struct function_pool *pool, const char *name)
+{
+	for (unsigned i = 0; i < pool->functions->len; i++)
+		if (g_str_equal(((struct nic_function *)pool->functions->pdata[i])->name, name))
+			return true;
+	return false;
+}
+
+/* NULL when all are taken. Owned by the caller. */
+static char *free_name(const struct function_pool *pool)
+{
+	for (unsigned i = 0; i < pool->limit; i++) {
+		g_autofree char *name = g_strdup_printf("sl-f%u", i);
+		if (!is_taken(pool, name))
+			return g_steal_pointer(&name);
+	}
+	return NULL;
+}
+
+/* ---- the provider's calls ---- */
+
+/* Enters the claim in the ledger. NULL with *error when that fails. */
+static struct nic_function *record(struct function_pool *pool, const char *nic, GError **error)
+{
+	g_autofree char *name = free_name(pool);
+
+	if (!name) {
+		fault_set(error, FAULT_POOL_FULL, "all %u functions of this host are in use", pool->limit);
+		return NULL;
+	}
+	struct nic_function *function = function_new(name, nic);
+	g_ptr_array_add(pool->functions, function);
+	if (save(pool, error)) {
+		failpoint(FAILPOINT_NIC_FUNCTION_RECORDED);
+		return function;
+	}
+	g_ptr_array_remove(pool->functions, function);
+	return NULL;
+}
+
+static bool pool_claim(struct nic_provider *provider, const char *nic, char **ret_name, GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+	struct nic_function *function = find_nic(pool, nic);
+
+	if (!function)
+		function = record(pool, nic, error);
+	if (!function || !pool->maker->make(pool->data, function->name, error))
+		return false;
+	*ret_name = g_strdup(function->name);
+	return true;
+}
+
+static bool pool_release(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+	struct nic_function *function = find_nic(pool, nic);
+
+	if (!function)
+		return true;
+	if (!pool->maker->remove(pool->data, function->name, error))
+		return false;
+	failpoint(FAILPOINT_NIC_FUNCTION_REMOVED);
+	g_ptr_array_remove(pool->functions, function);
+	return save(pool, error);
+}
+
+static GPtrArray *pool_list(struct nic_provider *provider)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+	GPtrArray *list = functions_new();
+
+	for (unsigned i = 0; i < pool->functions->len; i++) {
+		const struct nic_function *function = pool->functions->pdata[i];
+		g_ptr_array_add(list, function_new(function->name, function->nic));
+	}
+	return list;
+}
+
+static void pool_close(struct nic_provider *provider)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+
+	if (pool->maker->free)
+		pool->maker->free(pool->data);
+	g_ptr_array_unref(pool->functions);
+	g_mutex_clear(&pool->mutex);
+	g_free(pool->ledger);
+	g_free(pool);
+}
+
+static const struct nic_provider_ops pool_ops = {
+        .claim = pool_claim,
+        .release = pool_release,
+        .list = pool_list,
+        .close = pool_close,
+};
+
+struct nic_provider *function_pool_open(const struct nic_caps *caps, const char *ledger, unsigned limit,
+        const struct function_maker *maker, void *data, GError **error)
+{
+	struct function_pool *pool = g_new0(struct function_pool, 1);
+
+	pool->provider = (struct nic_provider){&pool_ops, caps};
+	pool->maker = maker;
+	pool->data = data;
+	pool->ledger = g_strdup(ledger);
+	pool->limit = limit;
+	pool->functions = functions_new();
+	g_mutex_init(&pool->mutex);
+	if (load(pool, error))
+		return &pool->provider;
+	pool_close(&pool->provider);
+	return NULL;
+}

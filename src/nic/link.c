@@ -1,0 +1,319 @@
+/* Network interfaces by libnl-route; taps by /dev/net/tun, offloads by the ethtool ioctl. */
+#include "nic/link.h"
+
+#include "base/fault.h"
+#include "nic/netns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/veth.h>
+#include <netlink/route/route.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct links {
+	char *netns;          /* NULL: the process's own */
+	struct nl_sock *sock; /* Owned */
+	int ioctl_fd;         /* Owned; any socket of the namespace */
+};
+
+CLEANUP_FUNC(struct rtnl_link *, rtnl_link_put)
+CLEANUP_FUNC(struct rtnl_addr *, rtnl_addr_put)
+CLEANUP_FUNC(struct rtnl_route *, rtnl_route_put)
+CLEANUP_FUNC(struct nl_addr *, nl_addr_put)
+
+/* " in namespace sl-switch", or nothing. Owned by the caller. */
+static char *where(const struct links *links)
+{
+	return links->netns ? g_strdup_printf(" in namespace %s", links->netns) : g_strdup("");
+}
+
+/* Sets the fault for libnl's error unless it is 0 or `fine`. */
+static bool check(const struct links *links, int rc, int fine, const char *what, const char *name, GError **error)
+{
+	g_autofree char *in = where(links);
+
+	if (rc >= 0 || rc == -fine)
+		return true;
+	return fault_set(error, FAULT_INTERNAL, "cannot %s %s%s: %s", what, name, in, nl_geterror(rc));
+}
+
+static bool check_errno(const struct links *links, bool ok, const char *what, const char *name, GError **error)
+{
+	int saved = errno;
+	g_autofree char *in = where(links);
+
+	return ok || fault_set(error, FAULT_INTERNAL, "cannot %s %s%s: %s", what, name, in, g_strerror(saved));
+}
+
+/* ---- the handle ---- */
+
+static bool open_sockets(void *data, GError **error)
+{
+	struct links *links = data;
+
+	links->sock = nl_socket_alloc();
+	if (!links->sock)
+		return fault_set(error, FAULT_INTERNAL, "cannot allocate a netlink socket");
+	int rc = nl_connect(links->sock, NETLINK_ROUTE);
+	if (!check(links, rc, 0, "connect to", "netlink", error))
+		return false;
+	links->ioctl_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return check_errno(links, links->ioctl_fd >= 0, "open", "a socket", error);
+}
+
+struct links *links_open(const char *netns, GError **error)
+{
+	_cleanup_(links_close) struct links *links = g_new0(struct links, 1);
+
+	links->netns = g_strdup(netns);
+	links->ioctl_fd = -1;
+	if (!netns_run(netns, open_sockets, links, error))
+		return NULL;
+	return g_steal_pointer(&links);
+}
+
+void links_close(struct links *links)
+{
+	if (!links)
+		return;
+	if (links->sock)
+		nl_socket_free(links->sock);
+	if (links->ioctl_fd >= 0)
+		close(links->ioctl_fd);
+	g_free(links->netns);
+	g_free(links);
+}
+
+/* ---- links ---- */
+
+/* 0 when there is none. */
+static int link_index(struct links *links, const char *name)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+
+	if (rtnl_link_get_kernel(links->sock, 0, name, &link) < 0)
+		return 0;
+	return rtnl_link_get_ifindex(link);
+}
+
+static int need_index(struct links *links, const char *name, GError **error)
+{
+	int index = link_index(links, name);
+	g_autofree char *in = where(links);
+
+	if (index == 0)
+		fault_set(error, FAULT_NOT_FOUND, "there is no interface %s%s", name, in);
+	return index;
+}
+
+bool links_exists(struct links *links, const char *name)
+{
+	return link_index(links, name) != 0;
+}
+
+bool links_remove(struct links *links, const char *name, GError **error)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_alloc();
+	int index = link_index(links, name);
+
+	if (index == 0)
+		return true;
+	rtnl_link_set_ifindex(link, index);
+	return check(links, rtnl_link_delete(links->sock, link), NLE_NODEV, "remove interface", name, error);
+}
+
+/* Applies what is set in `change` to the link; takes the reference to `change`. */
+static bool link_change(
+        struct links *links, const char *name, struct rtnl_link *change, const char *what, GError **error)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *owned = change, *link = NULL;
+	int rc = rtnl_link_get_kernel(links->sock, 0, name, &link);
+
+	if (rc >= 0)
+		rc = rtnl_link_change(links->sock, link, owned, 0);
+	return check(links, rc, 0, what, name, error);
+}
+
+bool links_set_up(struct links *links, const char *name, GError **error)
+{
+	struct rtnl_link *change = rtnl_link_alloc();
+
+	rtnl_link_set_flags(change, IFF_UP);
+	return link_change(links, name, change, "bring up", error);
+}
+
+bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, GError **error)
+{
+	_cleanup_(nl_addr_put) struct nl_addr *addr = nl_addr_build(AF_LLC, mac.bytes, sizeof mac.bytes);
+	struct rtnl_link *change = rtnl_link_alloc();
+
+	rtnl_link_set_addr(change, addr);
+	return link_change(links, name, change, "set the MAC of", error);
+}
+
+/* ---- veth pairs ---- */
+
+struct add_veth {
+	struct links *links;
+	const char *name, *peer;
+};
+
+/* Runs in the peer's namespace, which is where the peer goes when it is made "here". */
+static bool create_veth(void *data, GError **error)
+{
+	struct add_veth *add = data;
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_veth_alloc();
+	struct rtnl_link *peer = rtnl_link_veth_get_peer(link);
+	g_autofree char *self = g_strdup_printf("/proc/self/task/%d/ns/net", gettid());
+	int fd = open(self, O_RDONLY | O_CLOEXEC);
+
+	if (!check_errno(add->links, fd >= 0, "open", self, error)) {
+		rtnl_link_put(peer);
+		return false;
+	}
+	rtnl_link_set_name(link, add->name);
+	rtnl_link_set_name(peer, add->peer);
+	rtnl_link_set_ns_fd(peer, fd);
+	rtnl_link_put(peer);
+	int rc = rtnl_link_add(add->links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	close(fd);
+	return check(add->links, rc, 0, "make the veth pair of", add->name, error);
+}
+
+bool links_add_veth(
+        struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error)
+{
+	_cleanup_(links_close) struct links *peer_links = links_open(peer_netns, error);
+	struct add_veth add = {links, name, peer};
+
+	if (!peer_links)
+		return false;
+	if (links_exists(links, name) && links_exists(peer_links, peer))
+		return true;
+	return links_remove(links, name, error) && links_remove(peer_links, peer, error) &&
+	       netns_run(peer_netns, create_veth, &add, error);
+}
+
+/* ---- taps ---- */
+
+static bool create_tap(void *data, GError **error)
+{
+	const char *name = data;
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return fault_set(error, FAULT_INTERNAL, "cannot open /dev/net/tun: %s", g_strerror(errno));
+	g_strlcpy(request.ifr_name, name, sizeof request.ifr_name);
+	bool ok = ioctl(fd, TUNSETIFF, &request) == 0 && ioctl(fd, TUNSETPERSIST, 1) == 0;
+	if (!ok)
+		fault_set(error, FAULT_INTERNAL, "cannot make the tap %s: %s", name, g_strerror(errno));
+	close(fd);
+	return ok;
+}
+
+bool links_add_tap(struct links *links, const char *name, GError **error)
+{
+	g_autofree char *copy = g_strdup(name);
+
+	if (links_exists(links, name))
+		return true;
+	return netns_run(links->netns, create_tap, copy, error);
+}
+
+/* ---- addresses and routes ---- */
+
+static struct nl_addr *address_build(struct ip_addr address, uint8_t length)
+{
+	bool v4 = address.family == IP_V4;
+	struct nl_addr *addr = nl_addr_build(v4 ? AF_INET : AF_INET6, address.bytes, v4 ? 4 : 16);
+
+	nl_addr_set_prefixlen(addr, length);
+	return addr;
+}
+
+bool links_add_address(
+        struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error)
+{
+	_cleanup_(rtnl_addr_put) struct rtnl_addr *addr = rtnl_addr_alloc();
+	_cleanup_(nl_addr_put) struct nl_addr *local = address_build(address, length);
+	int index = need_index(links, name, error);
+
+	if (index == 0)
+		return false;
+	rtnl_addr_set_ifindex(addr, index);
+	rtnl_addr_set_local(addr, local);
+	int rc = rtnl_addr_add(links->sock, addr, 0);
+	return check(links, rc, NLE_EXIST, "add an address to", name, error);
+}
+
+bool links_add_route(struct links *links, const char *name, struct ip_prefix prefix, GError **error)
+{
+	_cleanup_(rtnl_route_put) struct rtnl_route *route = rtnl_route_alloc();
+	_cleanup_(nl_addr_put) struct nl_addr *dst = address_build(prefix.addr, prefix.length);
+	int index = need_index(links, name, error);
+
+	if (index == 0)
+		return false;
+	struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
+	rtnl_route_nh_set_ifindex(hop, index);
+	rtnl_route_set_dst(route, dst);
+	rtnl_route_set_scope(route, RT_SCOPE_LINK);
+	rtnl_route_add_nexthop(route, hop);
+	int rc = rtnl_route_add(links->sock, route, NLM_F_CREATE | NLM_F_EXCL);
+	return check(links, rc, NLE_EXIST, "add a route by", name, error);
+}
+
+/* ---- what packet sockets need ---- */
+
+bool links_plain(struct links *links, const char *name, GError **error)
+{
+	static const uint32_t commands[] = {
+	        ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+		struct ethtool_value value = {.cmd = commands[i]};
+		struct ifreq request = {.ifr_data = (void *)&value};
+		g_strlcpy(request.ifr_name, name, sizeof request.ifr_name);
+		bool ok = ioctl(links->ioctl_fd, SIOCETHTOOL, &request) == 0 || errno == EOPNOTSUPP;
+		if (!check_errno(links, ok, "turn offloads off on", name, error))
+			return false;
+	}
+	return true;
+}
+
+static bool disable_ipv6(void *data, GError **error)
+{
+	g_autofree char *path = g_strdup_printf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", (const char *)data);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return true; /* a kernel without IPv6 */
+	bool ok = fd >= 0 && write(fd, "1", 1) == 1;
+	if (!ok)
+		fault_set(error, FAULT_INTERNAL, "cannot write %s: %s", path, g_strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+bool links_quiet(struct links *links, const char *name, GError **error)
+{
+	g_autofree char *copy = g_strdup(name);
+	struct rtnl_link *change = rtnl_link_alloc();
+
+	rtnl_link_set_flags(change, IFF_NOARP);
+	return link_change(links, name, change, "turn ARP off on", error) &&
+	       netns_run(links->netns, disable_ipv6, copy, error);
+}

@@ -1,0 +1,49 @@
+/* Network interfaces of one namespace: pairs, taps, addresses, routes.
+ *
+ * A handle's sockets were made inside the namespace, so it acts there from any thread (one at a time). All
+ * calls are idempotent: what is already so succeeds. Faults name the interface and the namespace.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "base/ip.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct links;
+
+/* netns: see netns.h; NULL is the process's own. */
+struct links *links_open(const char *netns, GError **error);
+void links_close(struct links *links);
+CLEANUP_FUNC(struct links *, links_close)
+
+bool links_exists(struct links *links, const char *name);
+
+/* A veth pair: `name` here, `peer` in the namespace `peer_netns` (NULL: the process's own). A half of it that
+ * stands alone is replaced. */
+bool links_add_veth(
+        struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error);
+
+/* A tap that stays when nobody has it open, without packet information or vnet headers: one program opens it
+ * (QEMU), and what that program sends arrives here. */
+bool links_add_tap(struct links *links, const char *name, GError **error);
+
+/* Its peer goes with it. One that is not there is fine. */
+bool links_remove(struct links *links, const char *name, GError **error);
+
+bool links_set_up(struct links *links, const char *name, GError **error);
+bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, GError **error);
+
+/* "203.0.113.1" of 203.0.113.0/24: address and length of its prefix. */
+bool links_add_address(
+        struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error);
+
+/* A route to hosts that are directly on the link. */
+bool links_add_route(struct links *links, const char *name, struct ip_prefix prefix, GError **error);
+
+/* Turns checksum and segmentation offloads off, so that whoever reads the other end by packet socket sees
+ * complete packets of at most the MTU. Needed on the end that *sends*. */
+bool links_plain(struct links *links, const char *name, GError **error);
+
+/* For an end that a program reads by packet socket: the kernel itself answers no ARP there and speaks no IPv6. */
+bool links_quiet(struct links *links, const char *name, GError **error);

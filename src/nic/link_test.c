@@ -1,0 +1,290 @@
+/* Namespaces and interfaces, for real: as root, in namespaces of its own. */
+#include "base/fault.h"
+#include "nic/link.h"
+#include "nic/netns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NETNS_A "agent-link-a"
+#define NETNS_B "agent-link-b"
+
+static ino_t own_netns(void)
+{
+	struct stat st;
+
+	g_assert_cmpint(stat("/proc/self/ns/net", &st), ==, 0);
+	return st.st_ino;
+}
+
+#define must(call)                                                                                            \
+	G_STMT_START                                                                                          \
+	{                                                                                                     \
+		g_autoptr(GError) error = NULL;                                                               \
+		bool done_ = (call);                                                                          \
+		g_assert_no_error(error);                                                                     \
+		g_assert_true(done_);                                                                         \
+	}                                                                                                     \
+	G_STMT_END
+
+static struct links *must_open(const char *netns)
+{
+	g_autoptr(GError) error = NULL;
+	struct links *links = links_open(netns, &error);
+
+	g_assert_no_error(error);
+	return links;
+}
+
+static void make_both(void)
+{
+	must(netns_create(NETNS_A, &error));
+	must(netns_create(NETNS_B, &error));
+}
+
+static void remove_both(void)
+{
+	must(netns_remove(NETNS_A, &error));
+	must(netns_remove(NETNS_B, &error));
+}
+
+static bool note_netns(void *data, GError **error)
+{
+	struct stat st;
+
+	g_assert_cmpint(stat("/proc/thread-self/ns/net", &st), ==, 0);
+	*(ino_t *)data = st.st_ino;
+	return true;
+}
+
+static void test_netns(void)
+{
+	ino_t own = own_netns(), inside = 0;
+	g_autoptr(GError) missing = NULL;
+
+	make_both();
+	must(netns_create(NETNS_A, &error));
+	must(netns_run(NETNS_A, note_netns, &inside, &error));
+	g_assert_cmpuint(inside, !=, own);
+	g_assert_cmpuint(own_netns(), ==, own);
+	remove_both();
+	remove_both();
+	g_assert_false(netns_exists(NETNS_A));
+	g_assert_false(netns_run(NETNS_A, note_netns, &inside, &missing));
+	g_assert_error(missing, FAULT, FAULT_NOT_FOUND);
+}
+
+static void test_netns_leftover(void)
+{
+	g_autofree char *path = netns_path(NETNS_A);
+
+	must(g_file_set_contents(path, "", 0, &error));
+	g_assert_false(netns_exists(NETNS_A));
+	must(netns_create(NETNS_A, &error));
+	g_assert_true(netns_exists(NETNS_A));
+	must(netns_remove(NETNS_A, &error));
+}
+
+/* 10.1.1.1 on veth-a in A, 10.1.1.2 on veth-b in B. */
+static void make_pair(struct links *a, struct links *b)
+{
+	struct ip_addr addr_a, addr_b;
+
+	g_assert_cmpint(ip_parse("10.1.1.1", &addr_a), ==, 0);
+	g_assert_cmpint(ip_parse("10.1.1.2", &addr_b), ==, 0);
+	must(links_add_veth(a, "veth-a", "veth-b", NETNS_B, &error));
+	must(links_add_address(a, "veth-a", addr_a, 24, &error));
+	must(links_add_address(b, "veth-b", addr_b, 24, &error));
+	must(links_set_up(a, "veth-a", &error));
+	must(links_set_up(b, "veth-b", &error));
+}
+
+static bool udp_socket(void *data, GError **error)
+{
+	*(int *)data = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return *(int *)data >= 0;
+}
+
+static struct sockaddr_in udp_address(const char *ip)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(4242)};
+
+	g_assert_cmpint(inet_pton(AF_INET, ip, &address.sin_addr), ==, 1);
+	return address;
+}
+
+static void set_receive_timeout(int fd)
+{
+	struct timeval timeout = {.tv_sec = 5};
+
+	g_assert_cmpint(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), ==, 0);
+}
+
+static void test_veth(void)
+{
+	make_both();
+	struct links *a = must_open(NETNS_A), *b = must_open(NETNS_B);
+	struct sockaddr_in to = udp_address("10.1.1.2");
+	char text[8] = "";
+	int sender, receiver;
+
+	make_pair(a, b);
+	make_pair(a, b);
+	must(netns_run(NETNS_A, udp_socket, &sender, &error));
+	must(netns_run(NETNS_B, udp_socket, &receiver, &error));
+	set_receive_timeout(receiver);
+	g_assert_cmpint(bind(receiver, (void *)&to, sizeof to), ==, 0);
+	g_assert_cmpint(sendto(sender, "hello", 6, 0, (void *)&to, sizeof to), ==, 6);
+	g_assert_cmpint(recv(receiver, text, sizeof text, 0), ==, 6);
+	g_assert_cmpstr(text, ==, "hello");
+	must(links_remove(a, "veth-a", &error));
+	must(links_remove(a, "veth-a", &error));
+	g_assert_false(links_exists(b, "veth-b"));
+	close(sender);
+	close(receiver);
+	links_close(a);
+	links_close(b);
+	remove_both();
+}
+
+static void test_half_pair(void)
+{
+	make_both();
+	struct links *a = must_open(NETNS_A), *b = must_open(NETNS_B);
+
+	must(links_add_tap(b, "veth-b", &error));
+	must(links_add_veth(a, "veth-a", "veth-b", NETNS_B, &error));
+	must(links_add_tap(b, "veth-b", &error));
+	must(links_remove(a, "veth-a", &error));
+	g_assert_false(links_exists(b, "veth-b"));
+	links_close(a);
+	links_close(b);
+	remove_both();
+}
+
+static bool packet_socket(void *data, GError **error)
+{
+	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	address.sll_ifindex = (int)if_nametoindex("veth-a");
+	g_assert_cmpint(bind(fd, (void *)&address, sizeof address), ==, 0);
+	*(int *)data = fd;
+	return fd >= 0;
+}
+
+static uint16_t internet_sum(const uint8_t *bytes, size_t n, uint32_t sum)
+{
+	for (size_t i = 0; i < n; i++)
+		sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* What a packet socket on the quiet end sees of a datagram that the plain end sends. */
+static void test_plain(void)
+{
+	make_both();
+	struct links *a = must_open(NETNS_A), *b = must_open(NETNS_B);
+	struct sockaddr_in to = udp_address("10.1.1.1");
+	uint8_t frame[256];
+	int packets, sender;
+	struct ip_prefix wide;
+
+	make_pair(a, b);
+	g_assert_cmpint(prefix_parse("100.64.0.0/10", &wide), ==, 0);
+	must(links_add_route(b, "veth-b", wide, &error));
+	must(links_add_route(b, "veth-b", wide, &error));
+	must(links_plain(b, "veth-b", &error));
+	must(links_plain(a, "veth-a", &error));
+	must(netns_run(NETNS_A, packet_socket, &packets, &error));
+	must(netns_run(NETNS_B, udp_socket, &sender, &error));
+	set_receive_timeout(packets);
+	g_assert_cmpint(sendto(sender, "hello", 5, 0, (void *)&to, sizeof to), ==, 5);
+	ssize_t n = recv(packets, frame, sizeof frame, 0);
+	g_assert_cmpint(n, >=, 14 + 20 + 8 + 5);
+	/* over the pseudo header (addresses, protocol, length) and the datagram: all ones when it is whole */
+	g_assert_cmpuint(internet_sum(frame + 26, 8 + 8 + 5, 17 + 8 + 5), ==, 0xffff);
+	close(packets);
+	close(sender);
+	links_close(a);
+	links_close(b);
+	remove_both();
+}
+
+static bool read_disable_ipv6(void *data, GError **error)
+{
+	return g_file_get_contents("/proc/sys/net/ipv6/conf/tap0/disable_ipv6", data, NULL, error);
+}
+
+static void test_tap(void)
+{
+	make_both();
+	struct links *a = must_open(NETNS_A);
+	g_autofree char *off = NULL;
+	struct mac_addr mac;
+
+	g_assert_cmpint(mac_parse("02:00:5e:00:00:01", &mac), ==, 0);
+	must(links_add_tap(a, "tap0", &error));
+	must(links_add_tap(a, "tap0", &error));
+	must(links_plain(a, "tap0", &error));
+	must(links_quiet(a, "tap0", &error));
+	must(links_set_mac(a, "tap0", mac, &error));
+	must(links_set_up(a, "tap0", &error));
+	if (g_file_test("/proc/sys/net/ipv6", G_FILE_TEST_IS_DIR)) {
+		must(netns_run(NETNS_A, read_disable_ipv6, &off, &error));
+		g_assert_cmpstr(off, ==, "1\n");
+	}
+	g_assert_cmpuint(if_nametoindex("tap0"), ==, 0);
+	must(links_remove(a, "tap0", &error));
+	g_assert_false(links_exists(a, "tap0"));
+	links_close(a);
+	remove_both();
+}
+
+static void test_faults(void)
+{
+	make_both();
+	struct links *a = must_open(NETNS_A);
+	g_autoptr(GError) error = NULL;
+	struct ip_prefix prefix;
+
+	g_assert_cmpint(prefix_parse("10.0.0.0/8", &prefix), ==, 0);
+	g_assert_false(links_add_route(a, "nowhere", prefix, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+	g_assert_nonnull(strstr(error->message, "nowhere"));
+	g_assert_nonnull(strstr(error->message, NETNS_A));
+	g_clear_error(&error);
+	g_assert_false(links_set_up(a, "nowhere", &error));
+	g_assert_nonnull(strstr(error->message, "nowhere"));
+	links_close(a);
+	remove_both();
+	g_clear_error(&error);
+	g_assert_null(links_open(NETNS_A, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	if (getuid() != 0) {
+		g_print("1..0 # SKIP network namespaces need root\n");
+		return 0;
+	}
+	g_test_add_func("/netns/a function runs inside while the process stays where it is", test_netns);
+	g_test_add_func("/netns/a file left by a crash is taken over", test_netns_leftover);
+	g_test_add_func("/link/a veth pair between two namespaces carries packets, made twice or once", test_veth);
+	g_test_add_func("/link/a half of a pair that stands alone is replaced", test_half_pair);
+	g_test_add_func("/link/a packet socket sees whole checksums after links_plain", test_plain);
+	g_test_add_func("/link/a tap is made quiet and up in its namespace only, and removed", test_tap);
+	g_test_add_func("/link/faults name the interface and the namespace", test_faults);
+	return g_test_run();
+}

@@ -1,0 +1,266 @@
+/* Conformance of the providers of NIC functions: built once for the fake one, once (PROVIDER_EMULATED) for taps
+ * in a network namespace, which needs root. */
+#include "base/fault.h"
+#include "nic/link.h"
+#include "nic/netns.h"
+#include "nic/provider.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NETNS "agent-provider"
+
+struct fixture {
+	char *folder;
+	struct nic_provider *provider;
+};
+
+static struct nic_provider *provider_open(const char *folder)
+{
+	g_autoptr(GError) error = NULL;
+	struct nic_provider *provider;
+
+#ifdef PROVIDER_EMULATED
+	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
+	provider = nic_emulated_open(ledger, NETNS, &error);
+#else
+	provider = nic_fake_open(folder, 3, &error);
+#endif
+	g_assert_no_error(error);
+	return provider;
+}
+
+static bool device_exists(struct fixture *f, const char *name)
+{
+#ifdef PROVIDER_EMULATED
+	_cleanup_(links_close) struct links *links = links_open(NETNS, NULL);
+	return links_exists(links, name);
+#else
+	g_autofree char *path = g_build_filename(f->folder, name, NULL);
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+#endif
+}
+
+static void device_lose(struct fixture *f, const char *name)
+{
+#ifdef PROVIDER_EMULATED
+	_cleanup_(links_close) struct links *links = links_open(NETNS, NULL);
+	g_assert_true(links_remove(links, name, NULL));
+#else
+	g_autofree char *path = g_build_filename(f->folder, name, NULL);
+	g_assert_cmpint(g_unlink(path), ==, 0);
+#endif
+}
+
+static void setup(struct fixture *f, gconstpointer data)
+{
+#ifdef PROVIDER_EMULATED
+	g_autoptr(GError) error = NULL;
+	netns_create(NETNS, &error);
+	g_assert_no_error(error);
+#endif
+	f->folder = g_dir_make_tmp("provider-XXXXXX", NULL);
+	f->provider = provider_open(f->folder);
+}
+
+static void teardown(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *command = g_strdup_printf("rm -r '%s'", f->folder);
+
+	nic_provider_close(f->provider);
+	g_assert_cmpint(system(command), ==, 0);
+	g_free(f->folder);
+#ifdef PROVIDER_EMULATED
+	g_assert_true(netns_remove(NETNS, NULL));
+#endif
+}
+
+static char *claim(struct fixture *f, const char *nic)
+{
+	g_autoptr(GError) error = NULL;
+	char *name = NULL;
+
+	f->provider->ops->claim(f->provider, nic, &name, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(name);
+	return name;
+}
+
+static void release(struct fixture *f, const char *nic)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(f->provider->ops->release(f->provider, nic, &error));
+	g_assert_no_error(error);
+}
+
+static unsigned n_claimed(struct fixture *f)
+{
+	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
+
+	return list->len;
+}
+
+static void reopen(struct fixture *f)
+{
+	nic_provider_close(f->provider);
+	f->provider = provider_open(f->folder);
+}
+
+static void test_claim(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *a = claim(f, "nic-a"), *b = claim(f, "nic-b"), *again = claim(f, "nic-a");
+
+	g_assert_cmpstr(a, !=, b);
+	g_assert_cmpstr(a, ==, again);
+	g_assert_true(device_exists(f, a) && device_exists(f, b));
+	g_assert_cmpuint(n_claimed(f), ==, 2);
+}
+
+static void test_release(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *a = claim(f, "nic-a"), *b = claim(f, "nic-b");
+
+	release(f, "nic-a");
+	release(f, "nic-a");
+	release(f, "never-had-one");
+	g_assert_false(device_exists(f, a));
+	g_assert_true(device_exists(f, b));
+	g_autofree char *c = claim(f, "nic-c");
+	g_assert_cmpstr(c, ==, a);
+}
+
+static void test_survives(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *a = claim(f, "nic-a");
+
+	reopen(f);
+	g_assert_cmpuint(n_claimed(f), ==, 1);
+	g_assert_true(device_exists(f, a));
+	g_autofree char *again = claim(f, "nic-a");
+	g_assert_cmpstr(again, ==, a);
+	release(f, "nic-a");
+	reopen(f);
+	g_assert_cmpuint(n_claimed(f), ==, 0);
+}
+
+static void test_remake(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *a = claim(f, "nic-a");
+
+	device_lose(f, a);
+	g_autofree char *again = claim(f, "nic-a");
+	g_assert_cmpstr(again, ==, a);
+	g_assert_true(device_exists(f, a));
+	device_lose(f, a);
+	release(f, "nic-a");
+	g_assert_cmpuint(n_claimed(f), ==, 0);
+}
+
+/* Runs one call in a child that dies at the failpoint. */
+static void die_in_call(struct fixture *f, const char *point, bool releasing)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char *name = NULL;
+		setenv("SLUICE_FAILPOINT", point, 1);
+		struct nic_provider *provider = provider_open(f->folder);
+		if (releasing)
+			provider->ops->release(provider, "nic-a", NULL);
+		else
+			provider->ops->claim(provider, "nic-a", &name, NULL);
+		_exit(0);
+	}
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFSIGNALED(status));
+}
+
+static void test_crash(struct fixture *f, gconstpointer data)
+{
+	die_in_call(f, "nic.function-recorded", false);
+	reopen(f);
+	g_assert_cmpuint(n_claimed(f), ==, 1);
+	g_autofree char *a = claim(f, "nic-a");
+	g_assert_true(device_exists(f, a));
+	die_in_call(f, "nic.function-removed", true);
+	reopen(f);
+	g_assert_cmpuint(n_claimed(f), ==, 1);
+	g_assert_false(device_exists(f, a));
+	release(f, "nic-a");
+	g_assert_cmpuint(n_claimed(f), ==, 0);
+}
+
+#ifndef PROVIDER_EMULATED
+static void test_full(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *a = claim(f, "nic-a"), *b = claim(f, "nic-b"), *c = claim(f, "nic-c"), *d = NULL;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_false(f->provider->ops->claim(f->provider, "nic-d", &d, &error));
+	g_assert_error(error, FAULT, FAULT_POOL_FULL);
+	g_assert_null(d);
+	release(f, "nic-b");
+	d = claim(f, "nic-d");
+	g_assert_cmpstr(d, ==, b);
+}
+
+static void test_damaged(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *ledger = g_build_filename(f->folder, "functions.json", NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(g_file_set_contents(ledger, "{\"functions\": 7}", -1, NULL));
+	g_assert_null(nic_fake_open(f->folder, 3, &error));
+	g_assert_error(error, FAULT, FAULT_INTERNAL);
+}
+
+static void test_caps(void)
+{
+	static const struct nic_caps emulated = {"emulated", "", false, false, false};
+	static const struct nic_caps switchdev = {"switchdev", "", true, true, true};
+	static const struct nic_caps legacy = {"sriov", "", true, false, false};
+	const char *reason = NULL;
+
+	for (int segment = NIC_SEGMENT_VXLAN; segment <= NIC_SEGMENT_VLAN; segment++)
+		for (int policy = NIC_POLICY_ALLOW_ALL; policy <= NIC_POLICY_OTHER; policy++) {
+			g_assert_true(nic_caps_allow(&emulated, segment, policy, &reason));
+			g_assert_true(nic_caps_allow(&switchdev, segment, policy, &reason));
+			bool wanted = segment == NIC_SEGMENT_VLAN && policy == NIC_POLICY_ALLOW_ALL;
+			g_assert_cmpint(nic_caps_allow(&legacy, segment, policy, &reason), ==, wanted);
+		}
+	g_assert_false(nic_caps_allow(&legacy, NIC_SEGMENT_VXLAN, NIC_POLICY_ALLOW_ALL, &reason));
+	g_assert_nonnull(strstr(reason, "vxlan"));
+	g_assert_false(nic_caps_allow(&legacy, NIC_SEGMENT_VLAN, NIC_POLICY_OTHER, &reason));
+	g_assert_nonnull(strstr(reason, "security groups"));
+}
+#endif
+
+static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
+{
+	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#ifdef PROVIDER_EMULATED
+	if (getuid() != 0) {
+		g_print("1..0 # SKIP network namespaces need root\n");
+		return 0;
+	}
+#else
+	add("/provider/the last function in use is followed by a fault that says so", test_full);
+	add("/provider/a damaged ledger is refused, not overwritten", test_damaged);
+	g_test_add_func("/provider/legacy functions carry only vlan segments that allow everything", test_caps);
+#endif
+	add("/provider/a claim makes a device, and repeats with the same one", test_claim);
+	add("/provider/a release removes the device and frees its name; repeated it is fine", test_release);
+	add("/provider/claims outlive the process", test_survives);
+	add("/provider/a device that vanished is made again, or released without it", test_remake);
+	add("/provider/a crash at any point leaks no device", test_crash);
+	return g_test_run();
+}

@@ -1,0 +1,38 @@
+/* struct vm_spec to libvirt's domain XML, and the few things that are read back from it. Pure: no I/O.
+ *
+ * Source of the format: libvirt.org/formatdomain.html (libvirt 9.0).
+ */
+#pragma once
+#include "vm/image.h"
+#include "vm/vm.h"
+
+/* Namespace of our element in a domain's metadata. A domain without it is not ours. */
+#define DOMAIN_XML_NAMESPACE "urn:sluice:vm:1"
+#define DOMAIN_XML_PREFIX    "sluice"
+
+struct domain_xml_options {
+	const struct image *image; /* Borrowed */
+	bool kvm; /* else TCG */
+	const char *emulator; /* NULL: libvirt's choice */
+};
+
+/* Text of the whole domain; the caller owns it. The spec has passed vm_spec_check. */
+char *domain_xml_format(const struct vm_spec *spec, const struct domain_xml_options *options);
+
+/* Text of the interface element that plugs a primary. */
+char *domain_xml_format_primary(const struct vm_primary *primary);
+
+/* libvirt's name of a VM: its own name, with what file and domain names cannot hold replaced by '_', and the
+ * first 8 digits of the uid. */
+char *domain_xml_name(const char *name, const char *uid);
+
+/* Device alias of a NIC's primary, and the way back: the NIC's uid in the alias (Borrowed), NULL when the
+ * alias is not a primary's. */
+char *domain_xml_primary_alias(const char *nic_uid);
+const char *domain_xml_alias_nic(const char *alias);
+
+/* Whether a device of the domain has this alias. */
+bool domain_xml_has_alias(const char *xml, const char *alias);
+
+/* The VM's directory from our metadata element; NULL when the text is not that element. */
+char *domain_xml_directory(const char *metadata);

@@ -1,0 +1,107 @@
+/* The VM manager in memory keeps the contract, and does what tests ask of it. */
+#include "vm/fake.h"
+
+#include "base/fault.h"
+#include "vm/conformance.h"
+
+static void serve(struct conformance *c, const struct vm_spec *spec)
+{
+	vm_fake_lose_switch(c->manager, false);
+}
+
+static void unserve(struct conformance *c, const struct vm_spec *spec)
+{
+	vm_fake_lose_switch(c->manager, true);
+}
+
+static void await_guest(struct conformance *c, const struct vm_spec *spec)
+{
+}
+
+static void kill_machine(struct conformance *c, const struct vm_spec *spec)
+{
+	vm_fake_crash(c->manager, spec->uid);
+}
+
+static void a_guest_can_be_told_to_hold_its_primary(const void *data)
+{
+	struct conformance *c = (struct conformance *)data;
+	struct vm_manager *manager = c->manager;
+	_cleanup_(vm_spec_free) struct vm_spec *spec = conformance_spec(c, "holder");
+	const struct vm_nic *nic = spec->nics->pdata[0];
+	const struct vm_primary primary = {.nic_uid = nic->uid, .mac = nic->mac, .tap = c->tap};
+	g_autoptr(GError) error = NULL;
+
+	serve(c, spec);
+	g_assert_true(manager->ops->define(manager, spec, NULL));
+	g_assert_true(manager->ops->start(manager, spec->uid, NULL));
+	g_assert_true(manager->ops->plug(manager, spec->uid, &primary, NULL));
+	vm_fake_hold_primaries(manager, true);
+	g_assert_false(manager->ops->unplug(manager, spec->uid, &primary, 1, &error));
+	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
+	vm_fake_hold_primaries(manager, false);
+	g_assert_true(manager->ops->unplug(manager, spec->uid, &primary, 1, NULL));
+	g_assert_true(manager->ops->remove(manager, spec->uid, NULL));
+}
+
+static void a_machine_bigger_than_the_host_is_refused_as_allocation(const void *data)
+{
+	struct conformance *c = (struct conformance *)data;
+	struct vm_manager *manager = c->manager;
+	_cleanup_(vm_spec_free) struct vm_spec *spec = conformance_spec(c, "giant");
+	g_autoptr(GError) error = NULL;
+
+	serve(c, spec);
+	vm_fake_set_memory(manager, spec->memory_mib - 1);
+	g_assert_true(manager->ops->define(manager, spec, NULL));
+	g_assert_false(manager->ops->start(manager, spec->uid, &error));
+	g_assert_error(error, FAULT, FAULT_ALLOCATION);
+	g_assert_true(manager->ops->remove(manager, spec->uid, NULL));
+	vm_fake_set_memory(manager, 64 * 1024);
+}
+
+static void count_event(const char *uid, enum vm_state state, const char *gone_nic, void *data)
+{
+	(*(int *)data)++;
+}
+
+static void a_closed_manager_tells_nothing_more(void)
+{
+	struct conformance c = {.vm_root = (char *)"/nowhere", .image = (char *)"any"};
+	_cleanup_(vm_spec_free) struct vm_spec *spec = conformance_spec(&c, "closing");
+	int told = 0;
+	struct vm_manager *manager = vm_fake_open(count_event, &told);
+
+	g_assert_true(manager->ops->define(manager, spec, NULL));
+	vm_manager_close(manager);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_assert_cmpint(told, ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct conformance c = {
+		.context = g_main_context_default(),
+		.vm_root = (char *)"/nonexistent/vms",
+		.image = (char *)"any",
+		.tap = (char *)"tap0",
+		.serve = serve,
+		.unserve = unserve,
+		.await_guest = await_guest,
+		.kill = kill_machine,
+	};
+
+	g_test_init(&argc, &argv, NULL);
+	c.manager = vm_fake_open(conformance_event, &c);
+	conformance_add("vm/fake", &c);
+	g_test_add_data_func("/vm/fake/a guest can be told to hold its primary", &c,
+		a_guest_can_be_told_to_hold_its_primary);
+	g_test_add_data_func("/vm/fake/a machine bigger than the host is refused as allocation", &c,
+		a_machine_bigger_than_the_host_is_refused_as_allocation);
+	g_test_add_func("/vm/fake/a closed manager tells nothing more", a_closed_manager_tells_nothing_more);
+	int result = g_test_run();
+	vm_manager_close(c.manager);
+	g_ptr_array_unref(c.events);
+	return result;
+}

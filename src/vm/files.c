@@ -1,0 +1,84 @@
+/* What a VM keeps in its directory. */
+#include "vm/files.h"
+
+#include "base/fault.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+
+#define DIRECTORY_MODE 0711 /* the switch, a user of its own, reaches the sockets in it but lists nothing */
+#define GIB            ((guint64)1 << 30)
+
+static bool run(const char *const *argv, GError **error)
+{
+	g_autoptr(GSubprocess) process = g_subprocess_newv(
+		argv, G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, error);
+	g_autofree char *text = NULL;
+
+	if (!process || !g_subprocess_communicate_utf8(process, NULL, NULL, NULL, &text, error))
+		return false;
+	if (!g_subprocess_get_successful(process))
+		return fault_set(error, FAULT_INTERNAL, "%s: %s", argv[0], g_strstrip(text));
+	return true;
+}
+
+/* Made under another name and renamed, so that a kill in between leaves no half disk. */
+static bool make_overlay(const char *path, const struct image *image, guint64 bytes, GError **error)
+{
+	g_autofree char *new = g_strconcat(path, ".new", NULL);
+	g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+	const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-F", image->disk_format, "-b",
+		image->disk_path, new, size, NULL};
+
+	if (!run(argv, error))
+		return false;
+	if (g_rename(new, path) < 0)
+		return fault_set(error, FAULT_INTERNAL, "rename %s: %s", new, g_strerror(errno));
+	return true;
+}
+
+bool vm_files_prepare(const struct vm_spec *spec, const struct image *image, GError **error)
+{
+	g_autofree char *disk = g_build_filename(spec->directory, VM_DISK_FILE, NULL);
+	guint64 bytes = spec->disk_gib ? spec->disk_gib * GIB : image->virtual_bytes;
+
+	if (bytes < image->virtual_bytes)
+		return fault_set(error, FAULT_INVALID,
+			"vm %s: a disk of %" G_GUINT64_FORMAT
+			" GiB does not hold image %s, which needs %" G_GUINT64_FORMAT " GiB",
+			spec->name, spec->disk_gib, image->id, (image->virtual_bytes + GIB - 1) / GIB);
+	if (g_mkdir_with_parents(spec->directory, DIRECTORY_MODE) < 0)
+		return fault_set(error, FAULT_INTERNAL, "vm %s: cannot make %s: %s", spec->name,
+			spec->directory, g_strerror(errno));
+	if (g_file_test(disk, G_FILE_TEST_EXISTS))
+		return true;
+	if (!make_overlay(disk, image, bytes, error)) {
+		g_prefix_error(error, "vm %s: cannot make its disk: ", spec->name);
+		return false;
+	}
+	return true;
+}
+
+void vm_files_rotate(const char *directory)
+{
+	g_autofree char *log = g_build_filename(directory, VM_CONSOLE_LOG, NULL);
+	g_autofree char *old = g_strconcat(log, ".1", NULL);
+	GStatBuf st;
+
+	if (g_stat(log, &st) == 0 && st.st_size > VM_CONSOLE_LOG_MAX)
+		(void)g_rename(log, old);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+bool vm_files_remove(const char *directory, GError **error)
+{
+	if (nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 || errno == ENOENT)
+		return true;
+	return fault_set(error, FAULT_INTERNAL, "cannot delete %s: %s", directory, g_strerror(errno));
+}

@@ -1,0 +1,73 @@
+/* libvirt's states in our words. */
+#include "vm/files.h"
+#include "vm/libvirt_priv.h"
+
+static void every_state_and_reason_has_a_meaning(void)
+{
+	static const struct {
+		int state, reason;
+		enum vm_state want;
+	} cases[] = {
+		{VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED, VM_RUNNING},
+		{VIR_DOMAIN_BLOCKED, 0, VM_RUNNING},
+		{VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_USER, VM_RUNNING},
+		{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, VM_STOPPED},
+		{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, VM_RUNNING},
+		{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, VM_CRASHED},
+		{VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN, VM_STOPPED},
+		{VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_DESTROYED, VM_STOPPED},
+		{VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_FAILED, VM_STOPPED}, /* to start */
+		{VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_UNKNOWN, VM_STOPPED},
+		{VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED, VM_CRASHED},
+		{VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_DAEMON, VM_CRASHED},
+		{VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, VM_CRASHED},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+		g_assert_cmpint(libvirt_vm_state(cases[i].state, cases[i].reason), ==, cases[i].want);
+}
+
+static void check_words(const char *log, const char *want)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *dir = g_dir_make_tmp("sluice-words-XXXXXX", &error);
+	g_assert_no_error(error);
+	g_autofree char *path = g_build_filename(dir, "web.log", NULL);
+
+	g_assert_true(g_file_set_contents(path, log, -1, NULL));
+	g_autofree char *words = libvirt_last_words(dir, "web");
+	g_assert_cmpstr(words, ==, want);
+	g_assert_true(vm_files_remove(dir, NULL));
+}
+
+#define START "2026-11-22 01:57:01.653+0000: starting up libvirt version: 9.0.0, qemu version: 10.0.2\n"
+#define WAITING                                                                                              \
+	"2026-11-22T01:57:01Z qemu-system-x86_64: -chardev socket: info: QEMU waiting for connection on: "   \
+	"x\n"
+#define DYING "2026-11-22T01:58:01Z qemu-system-x86_64: cannot map guest memory\n"
+#define ENDED "2026-11-22 01:59:01.100+0000: shutting down, reason=crashed\n"
+
+static void last_words_are_the_last_complaint_of_the_last_life(void)
+{
+	check_words(START WAITING DYING ENDED, "cannot map guest memory");
+	check_words(START DYING ENDED START WAITING ENDED, NULL);
+	check_words(START WAITING ENDED START DYING ENDED, "cannot map guest memory");
+	check_words("", NULL);
+}
+
+static void without_a_log_there_are_no_last_words(void)
+{
+	g_assert_null(libvirt_last_words("/nonexistent", "web"));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/vm/libvirt state/every state and reason has a meaning",
+		every_state_and_reason_has_a_meaning);
+	g_test_add_func("/vm/libvirt state/last words are the last complaint of the last life",
+		last_words_are_the_last_complaint_of_the_last_life);
+	g_test_add_func("/vm/libvirt state/without a log there are no last words",
+		without_a_log_there_are_no_last_words);
+	return g_test_run();
+}

@@ -1,0 +1,173 @@
+/* VM manager: virtual machines of this host, by any provider.
+ *
+ * libvirt.c is the real one; fake.c is for tests (`sluice up` refuses it). One conformance test runs on both.
+ * All calls are idempotent: what is already so succeeds at once. They may block for seconds (libvirt does);
+ * the agent calls them from worker threads, one call at a time for each VM. A VM that the provider does not
+ * know is FAULT_NOT_FOUND, except for remove.
+ *
+ * Order that the caller keeps
+ *
+ * QEMU is the vhost-user server of each NIC, and a QEMU that starts does nothing else until a client has
+ * connected to each socket and has answered (`server=on` without `wait=off` is all that libvirt can say, and
+ * QEMU's vhost-user needs the answer to build the device anyway). So:
+ *
+ *     define -> tell the switch about the NICs -> start
+ *
+ * The switch keeps trying to connect until the socket exists, so it never has to be told when. `start` is the
+ * moment at which the port is confirmed: it returns true only after every NIC's backend has answered. When
+ * one does not within VM_START_DEADLINE_S, the start is undone and FAULT_UNAVAILABLE says so: nothing is left
+ * frozen. While a VM runs, the switch may come and go; QEMU keeps listening. Before a primary is plugged its
+ * tap exists and the switch has opened it; it goes after unplug returned.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "base/ip.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VM_START_DEADLINE_S 30
+
+/* Longest path of a socket in a VM's directory (sun_path with its NUL). */
+#define VM_SOCKET_PATH_MAX 107
+
+enum vm_state {
+	VM_ABSENT, /* the provider does not know it; nothing is held */
+	VM_STOPPED, /* defined, guest off by request or by itself; also while it is starting */
+	VM_RUNNING,
+	VM_CRASHED, /* its process died, the guest panicked, or its disk failed: `detail` says what is known.
+		     * It stays so until it is started or removed */
+};
+
+/* Stable word: "absent", "stopped", "running", "crashed". */
+const char *vm_state_name(enum vm_state state);
+
+/* One NIC as the machine sees it. Strings Owned. */
+struct vm_nic {
+	char *uid;
+	struct mac_addr mac;
+	uint16_t mtu; /* told to the guest by virtio; 0, or below 1500 when teamed: not told, DHCP must */
+	char *vhost_socket; /* path; QEMU is the vhost-user server, the switch connects to it */
+	bool teamed; /* the virtio NIC is the failover standby of a primary that comes and goes */
+	uint16_t queues; /* queue pairs, >= 1 */
+};
+
+/* Spec of one VM. Strings Owned. */
+struct vm_spec {
+	char *uid; /* also the libvirt UUID */
+	char *name; /* for people: libvirt name is "NAME-" and the first 8 digits of the uid */
+	uint32_t vcpus;
+	uint64_t memory_mib;
+	char *image; /* id of an image of the image store */
+	char *directory; /* absolute; where disk, console log and sockets of this VM live. It is this VM's
+			  * alone: define makes it, remove deletes it with all that is in it */
+	uint64_t disk_gib; /* 0: the image's own size */
+	GPtrArray *nics; /* Owned, of struct vm_nic, in order */
+};
+
+/* What is in a VM's directory besides the NICs' sockets. */
+#define VM_DISK_FILE      "disk.qcow2" /* overlay on the image's disk */
+#define VM_CONSOLE_LOG    "console.log" /* all that the guest wrote to ttyS0, appended over restarts */
+#define VM_CONSOLE_SOCKET "console.sock" /* ttyS0 itself, for one client at a time, while the VM runs */
+
+void vm_nic_free(struct vm_nic *nic);
+CLEANUP_FUNC(struct vm_nic *, vm_nic_free)
+struct vm_spec *vm_spec_new(void);
+void vm_spec_free(struct vm_spec *spec);
+CLEANUP_FUNC(struct vm_spec *, vm_spec_free)
+
+/* FAULT_INVALID with a sentence when no provider could run it: a uid that is no UUID, no CPU or memory, a
+ * relative directory, a socket path that is too long, ... */
+bool vm_spec_check(const struct vm_spec *spec, GError **error);
+
+/* Strings Owned. */
+struct vm_info {
+	char *uid;
+	enum vm_state state;
+	char *detail; /* one sentence for VM_CRASHED, else NULL */
+};
+void vm_info_free(struct vm_info *info);
+
+/* An emulated primary: e1000e on a tap that exists already, same MAC as the NIC's standby. */
+struct vm_primary {
+	const char *nic_uid;
+	struct mac_addr mac;
+	const char *tap; /* interface name in the network namespace of the VM daemon */
+};
+
+/* Strings Owned. */
+struct vm_host {
+	bool kvm; /* hardware virtualisation really works (probed, not assumed) */
+	char *accel_detail; /* a sentence: why TCG, or which KVM */
+	char *version; /* "QEMU 10.0.2, libvirt 9.0.0" */
+};
+void vm_host_clear(struct vm_host *host);
+
+struct vm_manager;
+struct vm_events;
+
+/* A VM's state changed, or (gone_nic is not NULL) the primary of that NIC left the guest (DEVICE_DELETED);
+ * then `state` is the VM's present state. Told from the thread-default main context of the thread that opened
+ * the manager, never after vm_manager_close has returned in that thread. What changed while the provider was
+ * away is told once it is back, the last state only. */
+typedef void (*vm_event_fn)(const char *uid, enum vm_state state, const char *gone_nic, void *data);
+
+struct vm_ops {
+	const char *name;
+	/* What runs VMs here. The caller clears ret. */
+	bool (*host)(struct vm_manager *manager, struct vm_host *ret, GError **error);
+	/* Makes disk and definition. Does not start. A VM that exists is redefined when it is not running;
+	 * one that runs is left as it is. An existing disk is kept. */
+	bool (*define)(struct vm_manager *manager, const struct vm_spec *spec, GError **error);
+	/* FAULT_ALLOCATION when the host lacks memory, FAULT_UNAVAILABLE when the switch does not serve a
+	 * NIC. */
+	bool (*start)(struct vm_manager *manager, const char *uid, GError **error);
+	/* Asks the guest to power off, then after grace_s seconds turns it off; grace 0: at once. */
+	bool (*stop)(struct vm_manager *manager, const char *uid, unsigned grace_s, GError **error);
+	/* FAULT_NOT_ALLOWED when it is not running. */
+	bool (*reset)(struct vm_manager *manager, const char *uid, GError **error);
+	/* Stops it if need be, removes directory with disk, then definition. A VM that is absent is success.
+	 */
+	bool (*remove)(struct vm_manager *manager, const char *uid, GError **error);
+	/* All VMs of this provider that Sluice made: GPtrArray of struct vm_info. */
+	GPtrArray *(*list)(struct vm_manager *manager, GError **error);
+	/* Plugs the primary; returns once the device is in the machine. FAULT_NOT_ALLOWED when the VM is not
+	 * running, FAULT_UNAVAILABLE: the guest refused. */
+	bool (*plug)(struct vm_manager *manager, const char *uid, const struct vm_primary *primary,
+		GError **error);
+	/* Asks the guest to let it go and waits for DEVICE_DELETED, timeout_ms at most. FAULT_UNAVAILABLE:
+	 * the guest did not (it may be booting, hung, or have no hot-plug driver); the request stays pending
+	 * in it. A VM that is not running has no primary: success. */
+	bool (*unplug)(struct vm_manager *manager, const char *uid, const struct vm_primary *primary,
+		unsigned timeout_ms, GError **error);
+	/* Whether the primary of a NIC is in the machine; false when the VM is not running. */
+	bool (*plugged)(
+		struct vm_manager *manager, const char *uid, const char *nic_uid, bool *ret, GError **error);
+	void (*close)(struct vm_manager *manager);
+};
+
+/* First member of every provider's own struct. */
+struct vm_manager {
+	const struct vm_ops *ops;
+	struct vm_events *events; /* Ref: vm/events.h */
+};
+
+struct vm_libvirt_config {
+	const char *uri; /* e.g. "qemu+unix:///system?socket=/…/libvirt-sock" */
+	const char *image_dir; /* the image store, see vm/image.h */
+	const char *emulator; /* path of qemu-system-x86_64; NULL: libvirt's default */
+	const char *log_dir; /* where the daemon keeps NAME.log of each QEMU, quoted when it died; NULL:
+				unknown */
+};
+
+/* FAULT_UNAVAILABLE when the daemon does not answer; open again later. Once open, the manager itself
+ * reconnects when the daemon was restarted; calls meanwhile are FAULT_UNAVAILABLE after a few seconds.
+ *
+ * The program must run GLib's default main context (in any thread): libvirt's event loop lives on it. */
+struct vm_manager *vm_libvirt_open(
+	const struct vm_libvirt_config *config, vm_event_fn event, void *data, GError **error);
+/* vm/fake.h has what tests do to it. */
+struct vm_manager *vm_fake_open(vm_event_fn event, void *data);
+void vm_manager_close(struct vm_manager *manager);
+CLEANUP_FUNC(struct vm_manager *, vm_manager_close)
