@@ -1,0 +1,64 @@
+# A thin cover over Meson: every target first installs what it needs (dist/setup.sh; root, where something is missing).
+#
+#   make              builds everything into build/
+#   make demo         runs the tutorial with the real az, from nothing to accelerated virtual machines
+#   make check        what CI runs: lint, warnings as errors, all tests, unit and API tests under ASan and UBSan
+#   make check-all    the same, and with clang and under TSan
+#   make check-clients  the tutorial's commands with both az, controller only
+#   make lint | format | install | clean
+MESON_FLAGS ?=
+WERROR = -Dwerror=true
+ASAN = $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false
+TSAN = $(WERROR) -Db_sanitize=thread -Db_lundef=false
+RUN_TESTS = dist/run-tests.py --may-skip .ci/may-skip --log build-check/test-logs
+CHECKS = dist/lint.sh unit,api@build-asan net,vm@build-check
+
+# $(call build,FOLDER,FLAGS[,COMPILER]): configures a build folder once, then builds all of it.
+define build
+	@mkdir -p $(1) && { [ -f $(1)/build.ninja ] || \
+		$(if $(3),CC=$(3)) meson setup $(1) $(2) $(MESON_FLAGS) >$(1)/setup.log || { cat $(1)/setup.log; exit 1; }; }
+	@echo "building $(1)"
+	@ninja -C $(1) --quiet all meson-test-prereq
+endef
+
+.PHONY: all check check-all check-clients demo lint format install clean setup-check
+all:
+	@dist/setup.sh build
+	$(call build,build)
+
+setup-check:
+	@dist/setup.sh build run lint test
+
+check: setup-check
+	$(call build,build-check,$(WERROR),gcc)
+	$(call build,build-asan,$(ASAN),gcc)
+	@$(RUN_TESTS) $(CHECKS)
+
+check-all: setup-check
+	@dist/setup.sh clang
+	$(call build,build-check,$(WERROR),gcc)
+	$(call build,build-asan,$(ASAN),gcc)
+	$(call build,build-clang,$(ASAN),clang)
+	$(call build,build-tsan,$(TSAN),clang)
+	@$(RUN_TESTS) $(CHECKS) unit,api@build-clang unit@build-tsan
+
+check-clients: all
+	@dist/setup.sh test clients az245
+	@$(RUN_TESTS) clients@build
+
+demo:
+	@dist/demo.sh
+
+lint:
+	@dist/setup.sh lint
+	@dist/lint.sh
+
+format:
+	@dist/setup.sh lint
+	@dist/lint.sh --fix
+
+install: all
+	meson install -C build
+
+clean:
+	rm -rf build build-check build-asan build-clang build-tsan

@@ -1,0 +1,154 @@
+#!/bin/bash
+# Installs what Sluice needs from the machine's own Debian package sources.
+#
+#   dist/setup.sh WHAT...      WHAT: build  run  lint  clang  test  clients  az245
+#
+# build    compilers and libraries
+# run      QEMU 8 or newer, libvirt, and what `sluice image build` packs
+# lint     formatter, checker of scripts
+# clang    the second compiler, for `make check-all`
+# test     what the test suites drive (scapy, nftables, ...)
+# clients  the real az: Debian 13's 2.74 (in a folder of its own on Debian 12)
+# az245    Debian 12's own az 2.45, for `make check-clients`
+#
+# Mirrors are never named here: suites that the machine does not list yet
+# (backports, trixie) are taken from the URI that its own sources already use.
+set -euo pipefail
+# Folder that holds trixie's root with az in it (Debian 12 only).
+SLUICE_AZ_ROOT=${SLUICE_AZ_ROOT:-/var/cache/sluice/az-trixie}
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+[ -r /etc/os-release ] || die "this is no Debian machine: /etc/os-release is missing"
+# shellcheck disable=SC1091
+. /etc/os-release
+case ${ID:-}:${VERSION_ID:-} in
+debian:12 | debian:13) ;;
+*) die "Debian 12 or 13 is needed, this is ${PRETTY_NAME:-unknown}" ;;
+esac
+# The URI under which this machine gets Debian's main archive.
+mirror() {
+	{
+		awk '/^URIs:/ {u = $2} /^Suites:/ {if ($2 == "'"$VERSION_CODENAME"'") print u}' \
+			/etc/apt/sources.list.d/*.sources
+		awk '$1 == "deb" {for (i = 2; i < NF; i++) if ($(i + 1) == "'"$VERSION_CODENAME"'") print $i}' \
+			/etc/apt/sources.list /etc/apt/sources.list.d/*.list
+	} 2>/dev/null | sed -n 1p || true # a list file that does not exist is no error
+}
+
+updated=
+update() {
+	[ "$(id -u)" = 0 ] || die "run as root: packages are missing and must be installed"
+	[ -n "$updated" ] || apt-get -qq update || say "apt-get update failed; trying with the lists at hand"
+	updated=1
+}
+
+# install [-t SUITE] PACKAGE...: installs what is missing, quietly; asks apt only then.
+install() {
+	local target=() missing=() p
+	if [ "$1" = -t ]; then target=(-t "$2"); shift 2; fi
+	for p; do
+		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	update
+	say "installing ${missing[*]}"
+	apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "${target[@]}" install "${missing[@]}" >/dev/null
+}
+
+add_backports() {
+	local file=/etc/apt/sources.list.d/sluice-backports.sources uri
+	grep -rqs "$VERSION_CODENAME-backports" /etc/apt/sources.list /etc/apt/sources.list.d && return 0
+	uri=$(mirror)
+	[ -n "$uri" ] || die "no apt source for $VERSION_CODENAME found; add one and run this again"
+	cat >"$file" <<-SRC
+		Types: deb
+		URIs: $uri
+		Suites: $VERSION_CODENAME-backports
+		Components: main
+		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	SRC
+	updated=
+}
+
+qemu_major() { qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p'; }
+
+setup_build() {
+	install gcc libc6-dev make meson ninja-build pkg-config libglib2.0-dev libsoup-3.0-dev \
+		libjansson-dev libsqlite3-dev libvirt-dev libnl-3-dev libnl-route-3-dev \
+		libdpdk-dev libssl-dev libjwt-dev libsmartcols-dev glib-networking
+}
+
+setup_run() {
+	if [ "$(qemu_major || true)" = "" ] || [ "$(qemu_major)" -lt 8 ]; then
+		local suite=()
+		[ "$VERSION_ID" = 12 ] && { add_backports; suite=(-t "$VERSION_CODENAME-backports"); }
+		update
+		say "installing QEMU ${suite[*]}"
+		apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "${suite[@]}" \
+			install qemu-system-x86 qemu-utils >/dev/null
+	fi
+	install libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients iproute2 ethtool \
+		e2fsprogs zstd xz-utils cpio kmod openssh-client debian-archive-keyring
+}
+
+setup_lint() { install clang-format shellcheck python3; }
+
+setup_clang() { install clang libclang-rt-dev; }
+
+setup_test() {
+	install python3 curl jq nftables iputils-ping iperf3 netcat-openbsd tcpdump procps \
+		python3-scapy libasan8 libubsan1
+}
+
+# Debian 12: a folder with trixie's az and its own Python and C library, unpacked and compiled (about 30 s), not
+# a system: nothing of it is configured, and it runs by its own loader beside the machine's programs, in any
+# user's shell, with no chroot. dist/az calls it.
+setup_clients() {
+	if [ "$VERSION_ID" = 13 ]; then
+		install azure-cli
+		return
+	fi
+	[ -e "$SLUICE_AZ_ROOT/.complete-2" ] && return
+	install mmdebstrap debian-archive-keyring ca-certificates
+	local uri new=$SLUICE_AZ_ROOT.new log=$SLUICE_AZ_ROOT.log
+	uri=$(mirror)
+	say "unpacking trixie's az into $SLUICE_AZ_ROOT"
+	rm -rf "$new"
+	mkdir -p "$(dirname "$new")"
+	mmdebstrap --mode=root --variant=extract --include=azure-cli trixie "$new" \
+		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri trixie main" >"$log" 2>&1 ||
+		die "fetching trixie's az failed; the last lines of $log say why"
+	rm -rf "$SLUICE_AZ_ROOT"
+	mv "$new" "$SLUICE_AZ_ROOT"
+	az_python "$SLUICE_AZ_ROOT"
+	say "compiling az"
+	"$SLUICE_AZ_ROOT/usr/bin/python3" -m compileall -q -j "$(nproc)" \
+		-x '/azure/(?!(cli|common|core|profiles|mgmt/(compute|core|network|resource))/)|/(numpy|pandas|nltk|tests?)/' \
+		"$SLUICE_AZ_ROOT/usr/lib/python3/dist-packages" "$SLUICE_AZ_ROOT"/usr/lib/python3.* >>"$log" 2>&1 ||
+		say "some modules did not compile (see $log): az works, and starts slower"
+	touch "$SLUICE_AZ_ROOT/.complete-2"
+}
+
+# Makes the folder's python3 start by the folder's own loader; sys.executable names it, so children do too.
+az_python() {
+	local root=$1 python
+	python=$(readlink -f "$root/usr/bin/python3")
+	rm "$root/usr/bin/python3"
+	cat >"$root/usr/bin/python3" <<-SCRIPT
+		#!/bin/sh
+		exec $root/usr/lib64/ld-linux-x86-64.so.2 --library-path $root/usr/lib/x86_64-linux-gnu \\
+			--argv0 "\$0" $python "\$@"
+	SCRIPT
+	chmod 755 "$root/usr/bin/python3"
+}
+
+setup_az245() { [ "$VERSION_ID" = 13 ] || install azure-cli; }
+
+[ $# -gt 0 ] || set -- build run
+for what; do
+	declare -F "setup_$what" >/dev/null || die "unknown part '$what'; parts: build run lint clang test clients az245"
+	"setup_$what"
+done

@@ -1,0 +1,197 @@
+#!/bin/bash
+# Drives a running cloud with a real az, as its users do, and checks each answer. Prints TAP; every command is shown
+# with what it answered. Works on a controller alone and on a whole `sluice up`; leaves no resource behind.
+#
+#   test/api/clients.sh [--az PROGRAM] [--profile NAME] STATE-FOLDER
+#
+# STATE-FOLDER holds ca.pem and principal.json, as `sluice up --state` writes them. PROGRAM is dist/az by default.
+# NAME is a profile of az: Debian 12's 2.45 needs 2020-09-01-hybrid, and cannot run `network nic update|show|delete`
+# then (its package is broken): the same is asked by `az resource` instead.
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+az=$here/../../dist/az profile=
+while [ $# -gt 1 ]; do
+	case $1 in
+	--az) az=$2 ;;
+	--profile) profile=$2 ;;
+	*) echo "clients.sh: unknown option $1" >&2; exit 2 ;;
+	esac
+	shift 2
+done
+[ $# = 1 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+state=$1
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Nothing of the user's is touched.
+export HOME=$work/home AZURE_CONFIG_DIR=$work/azure REQUESTS_CA_BUNDLE=$state/ca.pem
+export PYTHONWARNINGS=ignore AZURE_CORE_COLLECT_TELEMETRY=no AZURE_CORE_SURVEY_MESSAGE=no AZURE_CORE_NO_COLOR=yes
+mkdir -p "$HOME" "$AZURE_CONFIG_DIR"
+principal() { jq -er ".$1" "$state/principal.json"; }
+url=$(principal endpoint) && app=$(principal appId) && password=$(principal password) && tenant=$(principal tenant) || {
+	echo "Bail out! $state/principal.json does not say how to log in"
+	exit 1
+}
+
+points=0 failures=0
+point() { # ok|"not ok" PROMISE
+	points=$((points + 1))
+	[ "$1" = ok ] || failures=$((failures + 1))
+	printf '%s %d - %s\n' "$1" "$points" "$2"
+}
+
+# run COMMAND...: "az" stands for the program under test. Shows the command and what it said; keeps both.
+run() {
+	local start=$EPOCHREALTIME status=0 shown
+	printf -v shown ' %q' "$@"
+	printf '# $%s\n' "${shown//"$password"/...}"
+	[ "$1" != az ] || set -- "$az" "${@:2}"
+	"$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+	sed 's/^/#   /' "$work/err" "$work/out" | head -n 40
+	printf '#   (%d, %.1f s)\n' "$status" "$(jq -n "$EPOCHREALTIME - $start")"
+	return "$status"
+}
+
+# does PROMISE FILTER COMMAND...: the command succeeds, and jq's FILTER (if any) is true of its answer.
+does() {
+	local promise=$1 filter=$2
+	shift 2
+	if run "$@" && { [ -z "$filter" ] || jq -e "$filter" "$work/out" >/dev/null; }; then
+		point ok "$promise"
+	else
+		point "not ok" "$promise"
+	fi
+}
+
+# says PROMISE PATTERN COMMAND...: the command succeeds, and a line of its table matches.
+says() {
+	local promise=$1 pattern=$2
+	shift 2
+	if run "$@" && grep -Eq "$pattern" "$work/out"; then point ok "$promise"; else point "not ok" "$promise"; fi
+}
+
+# refuses PROMISE PATTERN COMMAND...: the command fails, and its message matches.
+refuses() {
+	local promise=$1 pattern=$2
+	shift 2
+	if ! run "$@" && grep -Eq "$pattern" "$work/err"; then point ok "$promise"; else point "not ok" "$promise"; fi
+}
+
+# The NIC, by whichever commands this az can run.
+if [ -z "$profile" ]; then
+	update=(az network nic update --name myNic --resource-group myResourceGroup --accelerated-networking)
+	accelerate_on=("${update[@]}" true) accelerate_off=("${update[@]}" false)
+	nic_delete=(az network nic delete --name myNic --resource-group myResourceGroup)
+else
+	which=(--resource-group myResourceGroup --name myNic --resource-type Microsoft.Network/networkInterfaces)
+	update=(az resource update "${which[@]}" --set)
+	accelerate_on=("${update[@]}" properties.enableAcceleratedNetworking=true)
+	accelerate_off=("${update[@]}" properties.enableAcceleratedNetworking=false)
+	nic_delete=(az resource delete "${which[@]}")
+fi
+
+log_in() {
+	# The first command builds az's index of commands and complains of its package's own faults.
+	run az version
+	does "a cloud can be registered" "" az cloud register -n sluice \
+		--endpoint-resource-manager "$url" --endpoint-vm-image-alias-doc "$url/aliases.json"
+	run az cloud set -n sluice
+	[ -z "$profile" ] || run az cloud update --profile "$profile"
+	refuses "a wrong secret does not log in" "." \
+		az login --service-principal -u "$app" -p wrong --tenant "$tenant"
+	does "the service principal logs in" '.[0].state == "Enabled"' \
+		az login --service-principal -u "$app" -p "$password" --tenant "$tenant"
+}
+
+make_network() {
+	does "a resource group is made" '.properties.provisioningState == "Succeeded"' \
+		az group create --name myResourceGroup --location centralus
+	does "a virtual network is made" '.newVNet.subnets[0].name == "mySubnet"' \
+		az network vnet create --resource-group myResourceGroup --name myVnet --address-prefix 192.168.0.0/16 \
+		--subnet-name mySubnet --subnet-prefix 192.168.1.0/24
+	does "a network security group has the six default rules" '.NewNSG.defaultSecurityRules | length == 6' \
+		az network nsg create --resource-group myResourceGroup --name myNetworkSecurityGroup
+	does "a rule is made" '.priority == 100 and .access == "Allow"' \
+		az network nsg rule create --resource-group myResourceGroup --nsg-name myNetworkSecurityGroup \
+		--name Allow-SSH-Internet --access Allow --protocol Tcp --direction Inbound --priority 100 \
+		--source-address-prefix Internet --source-port-range "*" --destination-address-prefix "*" \
+		--destination-port-range 22
+	does "a public address is made" '.publicIp.provisioningState == "Succeeded"' \
+		az network public-ip create --name myPublicIp --resource-group myResourceGroup
+	does "an accelerated NIC is made" \
+		'.NewNIC | .enableAcceleratedNetworking and (.ipConfigurations[0] | .privateIPAddress // .privateIpAddress)' \
+		az network nic create --resource-group myResourceGroup --name myNic --vnet-name myVnet --subnet mySubnet \
+		--accelerated-networking true --public-ip-address myPublicIp --network-security-group myNetworkSecurityGroup
+}
+
+# power PROMISE STATE: what `az vm show -d` says of myVM.
+power() { does "$1" ".powerState == \"$2\"" az vm show -d --resource-group myResourceGroup --name myVM; }
+
+run_vm() {
+	does "a VM is made with its NIC and runs" '.powerState == "VM running" and .publicIpAddress != ""' \
+		az vm create --resource-group myResourceGroup --name myVM --image UbuntuLTS --size Standard_DS4_v2 \
+		--admin-username azureuser --generate-ssh-keys --nics myNic
+	power "a VM is shown with power state and addresses" "VM running"
+	says "VMs are listed with details" "^myVM .*VM running" az vm list -d -o table
+	refuses "acceleration cannot be changed while the VM runs" "[Dd]eallocate" "${accelerate_off[@]}"
+	does "a VM is deallocated" "" \
+		az vm deallocate --resource-group myResourceGroup --name myVM
+	power "a deallocated VM says so" "VM deallocated"
+	does "acceleration is turned off" '(.enableAcceleratedNetworking // .properties.enableAcceleratedNetworking) != true' \
+		"${accelerate_off[@]}"
+	does "acceleration is turned on" '.enableAcceleratedNetworking // .properties.enableAcceleratedNetworking' \
+		"${accelerate_on[@]}"
+	does "a VM is started" "" az vm start --resource-group myResourceGroup --name myVM
+	power "a started VM runs" "VM running"
+	does "a VM is restarted" "" az vm restart -g myResourceGroup -n myVM
+	does "a VM is stopped" "" az vm stop -g myResourceGroup -n myVM
+	power "a stopped VM says so" "VM stopped"
+}
+
+look_around() {
+	says "sizes are listed" "Standard_DS4_v2" az vm list-sizes -l centralus -o table
+	does "sizes say whether they can be accelerated" \
+		'any(.[]; .name == "Standard_DS4_v2" and any(.capabilities[]; .name == "AcceleratedNetworkingEnabled" and .value == "True"))' \
+		az vm list-skus --location centralus --all true --resource-type virtualMachines
+	says "images are listed" "UbuntuLTS" az vm image list -o table
+	does "deployments are listed" 'length >= 1' az deployment group list -g myResourceGroup
+	does "resources are listed" 'any(.[]; .name == "myVnet")' az resource list
+}
+
+be_wrong() {
+	refuses "a VM that does not exist is not found" "ResourceNotFound" az vm show -g myResourceGroup -n nosuch
+	refuses "a group that does not exist is not found" "ResourceGroupNotFound" az network vnet list -g nosuch
+	refuses "a location that does not exist is refused" "LocationNotAvailable" az group create -n other -l mars
+	refuses "a network security group in use stays" "in ?use|InUse" \
+		az network nsg delete -g myResourceGroup -n myNetworkSecurityGroup
+	refuses "overlapping subnets are refused" "[Oo]verlap" \
+		az network vnet subnet create -g myResourceGroup --vnet-name myVnet -n other --address-prefixes 192.168.1.128/25
+	refuses "a priority that is taken is refused" "[Pp]riority" \
+		az network nsg rule create -g myResourceGroup --nsg-name myNetworkSecurityGroup -n other --priority 100 \
+		--access Deny
+}
+
+run_second_vm() {
+	does "a VM is made with all that it needs" '.powerState == "VM running" and .publicIpAddress != ""' \
+		az vm create --resource-group myResourceGroup --name myVM2 --image UbuntuLTS --size Standard_DS2_v2 \
+		--admin-username azureuser --generate-ssh-keys
+}
+
+clean_up() {
+	does "a VM is deleted" "" az vm delete -g myResourceGroup -n myVM --yes
+	does "a NIC is deleted" "" "${nic_delete[@]}"
+	does "a group is deleted with all that is in it" "" \
+		az group delete --name myResourceGroup --yes
+	says "a deleted group is gone" "false" az group exists --name myResourceGroup
+}
+
+log_in
+make_network
+run_vm
+look_around
+be_wrong
+run_second_vm
+clean_up
+printf '1..%d\n' "$points"
+[ "$failures" = 0 ]

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Runs a command against a controller of its own, with one pretended host that does at once what its goal says.
+
+    test/api/cloud.py --controller PROGRAM --sizes FILE COMMAND...
+
+COMMAND gets a last argument: a folder with ca.pem and principal.json, as `sluice up` has it. The controller's log
+is shown when the command fails. Exit status: the command's.
+"""
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HOST, PROTOCOL = "pretended", "1"
+READY_LIMIT_S = 30
+ALIASES = {"UbuntuLTS": {"publisher": "Canonical", "offer": "UbuntuServer", "sku": "18.04-LTS", "version": "latest",
+                         "architecture": "x64", "image": "small"}}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def make_certificates(folder):
+    """A CA, and certificates of the controller and the host signed by it."""
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *new_key, "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem", "-days", "2",
+            "-subj", "/CN=test CA", "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
+    for name, common_name in (("controller", "sluice-controller"), ("host", HOST)):
+        openssl("req", "-x509", *new_key, "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key", "-days", "2",
+                "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", "-subj", f"/CN={common_name}",
+                "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth,clientAuth",
+                "-addext", "keyUsage=critical,digitalSignature", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
+
+
+class PretendedHost(threading.Thread):
+    """Follows the goal of one host over its own TLS certificate, and reports it as done."""
+
+    def __init__(self, folder, port):
+        super().__init__(daemon=True)
+        context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+        context.load_cert_chain(f"{folder}/host.pem", f"{folder}/host.key")
+        self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=60)
+        self.error = None
+
+    def call(self, method, path, body=None):
+        headers = {"Sluice-Protocol": PROTOCOL, "Content-Type": "application/json"}
+        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = self.connection.getresponse()
+        text = response.read()
+        if response.status not in (200, 204):
+            raise RuntimeError(f"{method} {path} answers the host {response.status} {text!r}")
+        return json.loads(text) if text else None
+
+    def report(self, goal):
+        self.call("PUT", "/agent/v1/report", {
+            "host": HOST, "received": goal["version"], "applied": goal["version"], "vcpus": 64, "memory_mib": 1 << 20,
+            "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended", "provider": "emulated", "version": "test",
+            "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
+                     "restarts": vm.get("restarts", 0)} for vm in goal.get("vms", ())],
+            "nics": [{"uid": nic["uid"], "path": "emulated" if nic.get("accelerated") else "synthetic",
+                      "enforcement": "switch"} for nic in goal.get("nics", ())]})
+
+    def obey(self):
+        version = 0
+        self.report({"version": 0})
+        while True:
+            goal = self.call("GET", f"/agent/v1/goal?after={version}")
+            if goal:
+                self.report(goal)
+                version = goal["version"]
+
+    def run(self):
+        try:
+            self.obey()
+        except (OSError, http.client.HTTPException, RuntimeError) as error:
+            self.error = error
+
+
+def start_controller(options, folder, log):
+    listen, agent_listen = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    (folder / "aliases.json").write_text(json.dumps(ALIASES))
+    process = subprocess.Popen(
+        [options.controller, "--state", folder / "controller", "--listen", listen, "--agent-listen", agent_listen,
+         "--advertise", f"https://{listen}", "--cert", folder / "controller.pem", "--key", folder / "controller.key",
+         "--ca", folder / "ca.pem", "--sizes", options.sizes, "--aliases", folder / "aliases.json",
+         "--locations", "centralus,westus,southcentralus", "--public-prefix", "203.0.113.0/24",
+         "--public-gateway", "203.0.113.1", "--cpu-allocation-ratio", "16", "--ram-allocation-ratio", "1.5",
+         "--print-principal", folder / "principal.json"],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return process, f"https://{listen}", int(agent_listen.rsplit(":", 1)[1])
+
+
+def wait_until_ready(process, folder, host_port):
+    """The controller is usable once it has written the principal and takes a host's connections."""
+    deadline = time.monotonic() + READY_LIMIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", host_port), timeout=1).close()
+            if (folder / "principal.json").exists():
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError("the controller does not get ready" if process.poll() is None else "the controller ended")
+
+
+def add_endpoint(path, endpoint):
+    """The controller writes who may log in; `sluice up` adds where."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), "endpoint": endpoint}))
+
+
+def run(options, folder):
+    (folder / "controller").mkdir()
+    make_certificates(folder)
+    with open(folder / "controller.log", "wb") as log:
+        process, endpoint, host_port = start_controller(options, folder, log)
+    try:
+        wait_until_ready(process, folder, host_port)
+        add_endpoint(folder / "principal.json", endpoint)
+        host = PretendedHost(folder, host_port)
+        host.start()
+        status = subprocess.run([*options.command, folder], stdin=subprocess.DEVNULL).returncode
+        if host.error:
+            status = status or 1
+            print(f"# the pretended host gave up: {host.error}")
+    except RuntimeError as error:
+        print(f"Bail out! {error}")
+        status = 1
+    finally:
+        process.terminate()
+        process.wait()
+    if process.returncode:
+        status = status or 1
+        print(f"# the controller ended with status {process.returncode}")
+    if status:
+        log = (folder / "controller.log").read_text(errors="replace").splitlines()
+        print("\n".join(f"# controller: {line}" for line in log[-40:]), flush=True)
+    return status
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--controller", required=True)
+    parser.add_argument("--sizes", required=True)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-"))
+    os.chmod(folder, 0o700)
+    try:
+        sys.exit(run(options, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
