@@ -1,0 +1,145 @@
+/* `sluice az-env`: what a user's az needs to talk to this cloud, printed as shell lines or done.
+ *
+ * az keeps its clouds and logins in $AZURE_CONFIG_DIR (default ~/.azure); the CA comes by
+ * $REQUESTS_CA_BUNDLE. Older az packages (Debian 12's 2.45) work only with the profile 2020-09-01-hybrid.
+ */
+#include "base/fault.h"
+#include "cli/cli.h"
+
+#include <gio/gio.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#define CLOUD_NAME "sluice"
+
+/* One command; arguments in order, NULL-terminated. */
+typedef char **command;
+
+static json_t *read_principal(const char *state, GError **error)
+{
+	g_autofree char *path = g_build_filename(state, "principal.json", NULL);
+	json_t *json = json_load_file(path, 0, NULL);
+
+	if (!json)
+		fault_set(error, FAULT_NOT_FOUND,
+			"%s cannot be read; start the cloud with 'sluice up --state %s' first, and run this "
+			"as root",
+			path, state);
+	return json;
+}
+
+static const char *member(const json_t *json, const char *name)
+{
+	const char *text = json_string_value(json_object_get(json, name));
+
+	return text ? text : "";
+}
+
+static command words(const char *first, ...)
+{
+	GStrvBuilder *builder = g_strv_builder_new();
+	va_list args;
+
+	va_start(args, first);
+	for (const char *word = first; word; word = va_arg(args, const char *))
+		g_strv_builder_add(builder, word);
+	va_end(args);
+	command result = g_strv_builder_end(builder);
+	g_strv_builder_unref(builder);
+	return result;
+}
+
+/* `sluice up` writes it at each start. */
+static char *read_endpoint(const char *state, GError **error)
+{
+	g_autofree char *path = g_build_filename(state, "endpoint", NULL);
+	char *endpoint = NULL;
+
+	if (!g_file_get_contents(path, &endpoint, NULL, NULL)) {
+		fault_set(error, FAULT_NOT_FOUND,
+			"%s cannot be read; start the cloud with 'sluice up --state %s' first", path, state);
+		return NULL;
+	}
+	return g_strchomp(endpoint);
+}
+
+static GPtrArray *commands(const json_t *principal, const char *endpoint, const char *az, const char *profile)
+{
+	GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+	g_autofree char *aliases = g_strconcat(endpoint, "/aliases.json", NULL);
+
+	g_ptr_array_add(
+		list, words(az, "cloud", "register", "--name", CLOUD_NAME, "--endpoint-resource-manager",
+			      endpoint, "--endpoint-vm-image-alias-doc", aliases, NULL));
+	g_ptr_array_add(list, words(az, "cloud", "set", "--name", CLOUD_NAME, NULL));
+	if (profile)
+		g_ptr_array_add(list, words(az, "cloud", "update", "--profile", profile, NULL));
+	g_ptr_array_add(
+		list, words(az, "login", "--service-principal", "-u", member(principal, "appId"), "-p",
+			      member(principal, "password"), "--tenant", member(principal, "tenant"), NULL));
+	return list;
+}
+
+static void print_commands(const GPtrArray *list, const char *ca)
+{
+	printf("export REQUESTS_CA_BUNDLE=%s\n", ca);
+	for (guint i = 0; i < list->len; i++) {
+		for (char **word = list->pdata[i]; *word; word++) {
+			g_autofree char *quoted = g_shell_quote(*word);
+			bool plain = g_regex_match_simple("^[A-Za-z0-9_./:@%+=,-]+$", *word, 0, 0);
+			printf("%s%s", word == list->pdata[i] ? "" : " ", plain ? *word : quoted);
+		}
+		putchar('\n');
+	}
+}
+
+static bool run_commands(const GPtrArray *list, const char *ca, GError **error)
+{
+	g_autoptr(GSubprocessLauncher) launcher =
+		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
+
+	g_subprocess_launcher_setenv(launcher, "REQUESTS_CA_BUNDLE", ca, TRUE);
+	for (guint i = 0; i < list->len; i++) {
+		const char *const *argv = list->pdata[i];
+		g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, error);
+		if (!process || !g_subprocess_wait(process, NULL, error))
+			return false;
+		/* A cloud that is registered already is brought up to date instead. */
+		if (g_subprocess_get_successful(process) || i == 0)
+			continue;
+		return fault_set(error, FAULT_INTERNAL, "'%s %s %s' failed; its own message is above",
+			argv[0], argv[1], argv[2]);
+	}
+	return true;
+}
+
+int cli_az_env(int argc, char **argv)
+{
+	g_autofree char *state_option = NULL, *az = NULL, *profile = NULL;
+	gboolean run = FALSE;
+	const GOptionEntry entries[] = {
+		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
+			"State folder of the cloud (/var/lib/sluice)", "DIR"},
+		{"do", 0, 0, G_OPTION_ARG_NONE, &run, "Run the commands instead of printing them", NULL},
+		{"az", 0, 0, G_OPTION_ARG_FILENAME, &az, "The az to use (az)", "PROGRAM"},
+		{"profile", 0, 0, G_OPTION_ARG_STRING, &profile, "Profile; az 2.45 needs 2020-09-01-hybrid",
+			"NAME"},
+		{NULL},
+	};
+	g_autoptr(GError) error = NULL;
+
+	if (!cli_options(&argc, &argv, "", "Prints (or does) what az needs to use this cloud.", entries))
+		return CLI_USAGE;
+	g_autofree char *state = cli_state_dir(state_option), *ca = g_build_filename(state, "ca.pem", NULL);
+	g_autofree char *endpoint = read_endpoint(state, &error);
+	json_t *principal = endpoint ? read_principal(state, &error) : NULL;
+	if (!principal)
+		return cli_fail("az-env", error);
+	g_autoptr(GPtrArray) list = commands(principal, endpoint, az ? az : "az", profile);
+	json_decref(principal);
+	if (!run)
+		print_commands(list, ca);
+	else if (!run_commands(list, ca, &error))
+		return cli_fail("az-env", error);
+	return CLI_OK;
+}

@@ -1,0 +1,37 @@
+/* The operator's shell: `sluice VERB ...`. One file a verb; this is the table's row and what verbs share. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+
+/* Exit statuses. */
+enum {
+	CLI_OK = 0,
+	CLI_FAILED = 1, /* what was asked for failed; a sentence on standard error says why */
+	CLI_USAGE = 2, /* the command line is wrong */
+};
+
+struct cli_verb {
+	const char *name; /* "vf" */
+	const char *summary; /* for `sluice --help` */
+	/* argv[0] is the verb. Returns an exit status. */
+	int (*run)(int argc, char **argv);
+};
+
+int cli_up(int argc, char **argv);
+int cli_az_env(int argc, char **argv);
+int cli_drops(int argc, char **argv);
+int cli_image(int argc, char **argv);
+int cli_vf(int argc, char **argv);
+int cli_status(int argc, char **argv);
+
+/* Parses options into entries; argv keeps what is left. `synopsis`: what follows the verb's name. On a
+ * mistake it prints the error with the usage and returns false: return CLI_USAGE. */
+bool cli_options(
+	int *argc, char ***argv, const char *synopsis, const char *summary, const GOptionEntry *entries);
+
+/* Prints "sluice VERB: message" and returns CLI_FAILED. */
+int cli_fail(const char *verb, const GError *error);
+
+/* State folder: the option if given, else $SLUICE_STATE, else /var/lib/sluice; absolute. Owned by the caller.
+ */
+char *cli_state_dir(const char *option);

@@ -1,0 +1,92 @@
+/* `sluice status`: whether the parts of this host answer, and what they do. */
+#include "base/jsonrpc.h"
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+#define CALL_MS 5000
+
+static const struct {
+	const char *title, *socket, *method;
+} parts[] = {
+	{"agent", "agent.sock", "status"},
+	{"switch", "switch.sock", "version"},
+};
+
+/* {"agent": answer or null, ...}; prints what is not there to standard error. */
+static json_t *ask_all(const char *state, bool *well)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+		g_autofree char *path = g_build_filename(state, "run", parts[i].socket, NULL);
+		_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(path);
+		g_autoptr(GError) error = NULL;
+		json_t *answer = jsonrpc_call(client, parts[i].method, NULL, CALL_MS, &error);
+		if (!answer) {
+			fprintf(stderr, "%s: %s\n", parts[i].title, error->message);
+			*well = false;
+		}
+		json_object_set_new(all, parts[i].title, answer ? answer : json_null());
+	}
+	return all;
+}
+
+static void print_scalars(const char *title, json_t *answer)
+{
+	const char *member;
+	json_t *value;
+
+	printf("%s\n", title);
+	json_object_foreach(answer, member, value)
+	{
+		if (json_is_string(value))
+			printf("  %-12s %s\n", member, json_string_value(value));
+		else if (json_is_integer(value))
+			printf("  %-12s %" JSON_INTEGER_FORMAT "\n", member, json_integer_value(value));
+	}
+}
+
+static void print_vms(json_t *agent)
+{
+	size_t i;
+	json_t *vm;
+
+	json_array_foreach(json_object_get(agent, "vms"), i, vm)
+	{
+		const char *message = json_string_value(json_object_get(vm, "message"));
+		printf("  vm %-20s %s%s%s\n", json_string_value(json_object_get(vm, "name")),
+			json_string_value(json_object_get(vm, "power")), message ? ": " : "",
+			message ? message : "");
+	}
+}
+
+int cli_status(int argc, char **argv)
+{
+	g_autofree char *state_option = NULL;
+	gboolean as_json = FALSE;
+	bool well = true;
+	const GOptionEntry entries[] = {
+		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
+			"State folder of the cloud (/var/lib/sluice)", "DIR"},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
+		{NULL},
+	};
+
+	if (!cli_options(&argc, &argv, "",
+		    "Shows what runs on this host; exit status 1 when a part does not answer.", entries))
+		return CLI_USAGE;
+	g_autofree char *state = cli_state_dir(state_option);
+	json_t *all = ask_all(state, &well);
+	if (as_json) {
+		json_dumpf(all, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+			if (!json_is_null(json_object_get(all, parts[i].title)))
+				print_scalars(parts[i].title, json_object_get(all, parts[i].title));
+		print_vms(json_object_get(all, "agent"));
+	}
+	json_decref(all);
+	return well ? CLI_OK : CLI_FAILED;
+}

@@ -1,0 +1,119 @@
+/* `sluice vf`: the functions of this host, taken from NICs and given back while their connections live on. */
+#include "base/fault.h"
+#include "base/jsonrpc.h"
+#include "cli/cli.h"
+
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+
+/* The agent itself gives up on a change after 60 s. */
+#define CALL_MS 70000
+
+static const struct {
+	const char *title, *member;
+} columns[] = {
+	{"FUNCTION", "function"},
+	{"NIC", "nic_name"},
+	{"VM", "vm"},
+	{"STATE", "state"},
+	{"ACTIVE PATH", "active"},
+	{"REVOKED", "revoked"},
+	{"CHANGES", "changes"},
+	{"REASON", "reason"},
+	{"PROVIDER", "provider"},
+};
+
+static char *cell(const json_t *entry, const char *member)
+{
+	const json_t *value = json_object_get(entry, member);
+
+	if (json_is_boolean(value))
+		return g_strdup(json_is_true(value) ? "yes" : "no");
+	if (json_is_integer(value))
+		return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	return g_strdup(json_is_string(value) ? json_string_value(value) : "-");
+}
+
+static void print_table(json_t *list)
+{
+	struct libscols_table *table = scols_new_table();
+	size_t i;
+	json_t *entry;
+
+	for (size_t c = 0; c < G_N_ELEMENTS(columns); c++)
+		scols_table_new_column(table, columns[c].title, 0, 0);
+	json_array_foreach(list, i, entry)
+	{
+		struct libscols_line *line = scols_table_new_line(table, NULL);
+		for (size_t c = 0; c < G_N_ELEMENTS(columns); c++) {
+			g_autofree char *text = cell(entry, columns[c].member);
+			scols_line_set_data(line, c, text);
+		}
+	}
+	scols_print_table(table);
+	scols_unref_table(table);
+}
+
+/* What a change took: its members as the agent named them. */
+static void print_change(const char *action, json_t *result)
+{
+	const char *member;
+	json_t *value;
+
+	printf("%sd:", action);
+	json_object_foreach(result, member, value)
+	{
+		g_autofree char *text = cell(result, member);
+		printf(" %s %s", member, text);
+	}
+	putchar('\n');
+}
+
+static int run_action(const char *socket, const char *action, const char *name, bool as_json)
+{
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(socket);
+	g_autofree char *method = g_strdup_printf("vf.%s", action);
+	g_autoptr(GError) error = NULL;
+	json_t *result =
+		jsonrpc_call(client, method, name ? json_pack("{s:s}", "nic", name) : NULL, CALL_MS, &error);
+
+	if (!result)
+		return cli_fail("vf", error);
+	if (as_json) {
+		json_dumpf(result, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else if (name) {
+		print_change(action, result);
+	} else {
+		print_table(result);
+	}
+	json_decref(result);
+	return CLI_OK;
+}
+
+int cli_vf(int argc, char **argv)
+{
+	g_autofree char *state_option = NULL;
+	gboolean as_json = FALSE;
+	const GOptionEntry entries[] = {
+		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
+			"State folder of the cloud (/var/lib/sluice)", "DIR"},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
+		{NULL},
+	};
+
+	if (!cli_options(&argc, &argv, "list | revoke NIC | restore NIC",
+		    "Lists functions; takes one from its NIC (uid or name), whose traffic then goes the "
+		    "synthetic way until it "
+		    "is restored.",
+		    entries))
+		return CLI_USAGE;
+	g_autofree char *state = cli_state_dir(state_option);
+	g_autofree char *socket = g_build_filename(state, "run", "agent.sock", NULL);
+	if (argc == 2 && g_str_equal(argv[1], "list"))
+		return run_action(socket, "list", NULL, as_json);
+	if (argc == 3 && (g_str_equal(argv[1], "revoke") || g_str_equal(argv[1], "restore")))
+		return run_action(socket, argv[1], argv[2], as_json);
+	fprintf(stderr, "sluice vf: 'list', 'revoke NIC' or 'restore NIC' is needed\n");
+	return CLI_USAGE;
+}

@@ -1,0 +1,290 @@
+/* sluice-agent: follows its host's goal state. Wiring only; see agent/agent.h for how it works. */
+#include "agent/agent.h"
+#include "agent/control_socket.h"
+#include "agent/metadata.h"
+#include "agent/namespaces.h"
+#include "base/failpoint.h"
+#include "base/fault.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <locale.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* Set from the command line; texts Owned. */
+struct options {
+	char *host_name, *state, *run, *controller, *certificate, *key, *ca;
+	char *vm, *libvirt_uri, *image_dir, *emulator, *switch_socket, *provider;
+	char *netns_switch, *netns_meta, *outside, *outside_address;
+	int memory_start, memory_reserve;
+	gboolean cleanup, list_failpoints, show_version;
+};
+
+/* What runs, in the order in which it was started. */
+struct program {
+	struct options options;
+	struct namespaces_config namespaces;
+	struct namespaces_ports ports;
+	struct goal_client_config controller;
+	char *namespaces_ledger, *functions_ledger, *control_path; /* Owned */
+	struct agent *agent;
+	struct vm_manager *manager;
+	struct nic_provider *provider;
+	struct metadata *metadata;
+	struct control_socket *control;
+};
+
+static struct options defaults(void)
+{
+	return (struct options){
+		.host_name = g_strdup(g_get_host_name()),
+		.state = g_strdup("/var/lib/sluice/agent"),
+		.run = g_strdup("/run/sluice"),
+		.vm = g_strdup("libvirt"),
+		.libvirt_uri = g_strdup("qemu:///system"),
+		.image_dir = g_strdup("/var/lib/sluice/images"),
+		.switch_socket = g_strdup("/run/sluice/switch.sock"),
+		.provider = g_strdup("emulated"),
+		.outside = g_strdup("none"),
+		.memory_start = 1024,
+		.memory_reserve = 512,
+	};
+}
+
+static bool parse(struct options *o, int *argc, char ***argv, GError **error)
+{
+	const GOptionEntry entries[] = {
+		{"host-name", 0, 0, G_OPTION_ARG_STRING, &o->host_name, "name of this host", "NAME"},
+		{"state", 0, 0, G_OPTION_ARG_FILENAME, &o->state, "ledger, goal and VMs' disks", "DIR"},
+		{"run", 0, 0, G_OPTION_ARG_FILENAME, &o->run, "sockets", "DIR"},
+		{"controller", 0, 0, G_OPTION_ARG_STRING, &o->controller,
+			"follow this controller (else: the stored goal)", "URL"},
+		{"cert", 0, 0, G_OPTION_ARG_FILENAME, &o->certificate, "this host's certificate", "FILE"},
+		{"key", 0, 0, G_OPTION_ARG_FILENAME, &o->key, "its key", "FILE"},
+		{"ca", 0, 0, G_OPTION_ARG_FILENAME, &o->ca, "who signs the controller's certificate", "FILE"},
+		{"vm", 0, 0, G_OPTION_ARG_STRING, &o->vm, "VM manager", "libvirt|fake"},
+		{"libvirt-uri", 0, 0, G_OPTION_ARG_STRING, &o->libvirt_uri, "libvirt daemon", "URI"},
+		{"image-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->image_dir, "image store", "DIR"},
+		{"emulator", 0, 0, G_OPTION_ARG_FILENAME, &o->emulator, "QEMU (else: libvirt's choice)",
+			"FILE"},
+		{"switch-socket", 0, 0, G_OPTION_ARG_FILENAME, &o->switch_socket,
+			"the switch's control socket", "FILE"},
+		{"provider", 0, 0, G_OPTION_ARG_STRING, &o->provider,
+			"where accelerated NICs' functions come from", "emulated|none"},
+		{"netns-switch", 0, 0, G_OPTION_ARG_STRING, &o->netns_switch,
+			"namespace of the switch and of QEMU (else: this one)", "NAME"},
+		{"netns-meta", 0, 0, G_OPTION_ARG_STRING, &o->netns_meta, "namespace of the metadata service",
+			"NAME"},
+		{"outside", 0, 0, G_OPTION_ARG_STRING, &o->outside, "where the switch's uplink leads",
+			"none|host|netns:NAME"},
+		{"outside-address", 0, 0, G_OPTION_ARG_STRING, &o->outside_address,
+			"gateway of the public addresses there", "ADDRESS/LENGTH"},
+		{"memory-start-mib", 0, 0, G_OPTION_ARG_INT, &o->memory_start,
+			"memory that must be free for a VM to start", "MIB"},
+		{"memory-reserve-mib", 0, 0, G_OPTION_ARG_INT, &o->memory_reserve,
+			"memory that stays free for the host", "MIB"},
+		{"cleanup", 0, 0, G_OPTION_ARG_NONE, &o->cleanup, "remove namespaces and links at the end",
+			NULL},
+		{"list-failpoints", 0, 0, G_OPTION_ARG_NONE, &o->list_failpoints,
+			"name the places where SLUICE_FAILPOINT can end this program", NULL},
+		{"version", 0, 0, G_OPTION_ARG_NONE, &o->show_version, "print the version", NULL},
+		{},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("- the agent of one host");
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	return g_option_context_parse(context, argc, argv, error);
+}
+
+/* ---- starting ---- */
+
+static bool make_folder(const char *path, GError **error)
+{
+	return g_mkdir_with_parents(path, 0711) == 0 ||
+	       fault_set(error, FAULT_INTERNAL, "cannot make folder %s: %s", path, g_strerror(errno));
+}
+
+static bool set_up_network(struct program *p, GError **error)
+{
+	const struct options *o = &p->options;
+
+	p->namespaces_ledger = g_build_filename(o->state, "namespaces.json", NULL);
+	p->namespaces = (struct namespaces_config){
+		.switch_netns = o->netns_switch,
+		.meta_netns = o->netns_meta,
+		.outside_address = o->outside_address,
+		.ledger = p->namespaces_ledger,
+	};
+	if (!namespaces_parse_outside(o->outside, &p->namespaces))
+		return fault_set(
+			error, FAULT_INVALID, "--outside %s: none, host or netns:NAME is needed", o->outside);
+	return namespaces_set_up(&p->namespaces, &p->ports, error);
+}
+
+static bool new_agent(struct program *p, GError **error)
+{
+	const struct options *o = &p->options;
+	const struct agent_config config = {
+		.host_name = o->host_name,
+		.version = SLUICE_VERSION,
+		.state_dir = o->state,
+		.run_dir = o->run,
+		.switch_socket = o->switch_socket,
+		.proc = "/proc",
+		.site = {.outside = p->ports.has_outside ? &p->ports.outside : NULL,
+			.host_port = &p->ports.host},
+		.admission = {.start_mib = o->memory_start, .reserve_mib = o->memory_reserve},
+		.controller = o->controller ? &p->controller : NULL,
+	};
+
+	p->controller = (struct goal_client_config){
+		.url = o->controller, .certificate = o->certificate, .key = o->key, .ca = o->ca};
+	if (o->controller && (!o->certificate || !o->key || !o->ca))
+		return fault_set(error, FAULT_INVALID, "--controller needs --cert, --key and --ca");
+	p->agent = agent_new(&config, error);
+	return p->agent != NULL;
+}
+
+static bool open_manager(struct program *p, GError **error)
+{
+	const struct options *o = &p->options;
+	const struct vm_libvirt_config config = {
+		.uri = o->libvirt_uri, .image_dir = o->image_dir, .emulator = o->emulator};
+
+	if (g_str_equal(o->vm, "fake"))
+		p->manager = vm_fake_open(agent_vm_event, p->agent);
+	else if (g_str_equal(o->vm, "libvirt"))
+		p->manager = vm_libvirt_open(&config, agent_vm_event, p->agent, error);
+	else
+		fault_set(error, FAULT_INVALID, "--vm %s: libvirt or fake is needed", o->vm);
+	return p->manager != NULL;
+}
+
+static bool open_provider(struct program *p, GError **error)
+{
+	const struct options *o = &p->options;
+
+	if (g_str_equal(o->provider, "none"))
+		return true;
+	if (!g_str_equal(o->provider, "emulated"))
+		return fault_set(
+			error, FAULT_INVALID, "--provider %s: emulated or none is needed", o->provider);
+	p->functions_ledger = g_build_filename(o->state, "functions.json", NULL);
+	p->provider = nic_emulated_open(p->functions_ledger, o->netns_switch, error);
+	return p->provider != NULL;
+}
+
+static const struct goal *current_goal(void *data)
+{
+	return agent_goal(data);
+}
+
+static bool open_services(struct program *p, GError **error)
+{
+	const struct metadata_config metadata = {
+		.netns = p->options.netns_meta,
+		.address = "169.254.169.254",
+		.port = 80,
+		.goal = current_goal,
+		.data = p->agent,
+	};
+
+	p->control_path = g_build_filename(p->options.run, "agent.sock", NULL);
+	p->metadata = metadata_serve(&metadata, error);
+	if (p->metadata)
+		p->control = control_socket_open(p->agent, p->control_path, error);
+	return p->control != NULL;
+}
+
+static bool start(struct program *p, GError **error)
+{
+	return make_folder(p->options.state, error) && make_folder(p->options.run, error) &&
+	       set_up_network(p, error) && new_agent(p, error) && open_manager(p, error) &&
+	       open_provider(p, error) && agent_start(p->agent, p->manager, p->provider, error) &&
+	       open_services(p, error);
+}
+
+/* ---- ending ---- */
+
+static void stop(struct program *p)
+{
+	g_autoptr(GError) error = NULL;
+
+	control_socket_close(p->control);
+	metadata_free(p->metadata);
+	agent_free(p->agent);
+	vm_manager_close(p->manager);
+	nic_provider_close(p->provider);
+	if (p->options.cleanup && p->namespaces.ledger && !namespaces_tear_down(&p->namespaces, &error))
+		log_warn(NULL, "%s", error->message);
+	g_free(p->namespaces_ledger);
+	g_free(p->functions_ledger);
+	g_free(p->control_path);
+}
+
+static void options_clear(struct options *o)
+{
+	char **texts[] = {&o->host_name, &o->state, &o->run, &o->controller, &o->certificate, &o->key, &o->ca,
+		&o->vm, &o->libvirt_uri, &o->image_dir, &o->emulator, &o->switch_socket, &o->provider,
+		&o->netns_switch, &o->netns_meta, &o->outside, &o->outside_address};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+		g_clear_pointer(texts[i], g_free);
+}
+
+static gboolean on_signal(void *loop)
+{
+	log_info(NULL, "stopping; VMs and switch go on");
+	g_main_loop_quit(loop);
+	return G_SOURCE_CONTINUE;
+}
+
+static int run(struct program *p)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, false);
+	g_autoptr(GError) error = NULL;
+	bool ok;
+
+	g_unix_signal_add(SIGTERM, on_signal, loop);
+	g_unix_signal_add(SIGINT, on_signal, loop);
+	ok = start(p, &error);
+	if (ok) {
+		log_info(NULL, "ready: host %s, VMs by %s, functions: %s", p->options.host_name,
+			p->options.vm, p->provider ? p->provider->caps->claim : "none");
+		g_main_loop_run(loop);
+	} else {
+		log_error(NULL, "%s", error->message);
+	}
+	stop(p);
+	return ok ? 0 : 1;
+}
+
+static void list_failpoints(void)
+{
+	for (unsigned i = 0; i < FAILPOINT_COUNT; i++)
+		printf("%-26s %s\n", failpoint_name(i), failpoint_text(i));
+}
+
+int main(int argc, char **argv)
+{
+	struct program program = {.options = defaults()};
+	g_autoptr(GError) error = NULL;
+	int status = 0;
+
+	setlocale(LC_ALL, "");
+	log_init("sluice-agent");
+	if (!parse(&program.options, &argc, &argv, &error)) {
+		fprintf(stderr, "sluice-agent: %s\n", error->message);
+		status = 2;
+	} else if (program.options.list_failpoints) {
+		list_failpoints();
+	} else if (program.options.show_version) {
+		printf("sluice-agent %s\n", SLUICE_VERSION);
+	} else {
+		status = run(&program);
+	}
+	options_clear(&program.options);
+	return status;
+}

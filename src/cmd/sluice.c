@@ -1,0 +1,41 @@
+/* sluice: the operator's shell. Verbs are a table; each lives in a file of src/cli. */
+#include "cli/cli.h"
+
+#include <locale.h>
+#include <stdio.h>
+
+static const struct cli_verb verbs[] = {
+	{"up", "run a whole cloud on this machine", cli_up},
+	{"az-env", "print or do what az needs to use the cloud", cli_az_env},
+	{"image", "make, import and list images of virtual machines", cli_image},
+	{"vf", "list, revoke and restore functions", cli_vf},
+	{"drops", "why the switch dropped packets", cli_drops},
+	{"status", "what runs, and whether it is well", cli_status},
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to, "sluice VERB [OPTIONS]\n\n");
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
+	fprintf(to, "\n'sluice VERB --help' tells more.\n");
+	return to == stdout ? CLI_OK : CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_ALL, "");
+	if (argc < 2)
+		return usage(stderr);
+	if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "help"))
+		return usage(stdout);
+	if (g_str_equal(argv[1], "--version")) {
+		puts("sluice " SLUICE_VERSION);
+		return CLI_OK;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+		if (g_str_equal(argv[1], verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "sluice: there is no verb '%s'\n\n", argv[1]);
+	return usage(stderr);
+}
