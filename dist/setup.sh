@@ -100,7 +100,7 @@ setup_clang() { install clang libclang-rt-dev; }
 
 setup_test() {
 	install python3 curl jq nftables iputils-ping iperf3 netcat-openbsd tcpdump procps \
-		python3-scapy libasan8 libubsan1
+		python3-scapy libasan8 libubsan1 dpdk-dev ethtool iproute2
 }
 
 # Debian 12: a folder with trixie's az and its own Python and C library, unpacked and compiled (about 30 s), not

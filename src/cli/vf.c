@@ -31,6 +31,8 @@ static char *cell(const json_t *entry, const char *member)
 		return g_strdup(json_is_true(value) ? "yes" : "no");
 	if (json_is_integer(value))
 		return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	if (json_is_real(value))
+		return g_strdup_printf("%.0f", json_real_value(value));
 	return g_strdup(json_is_string(value) ? json_string_value(value) : "-");
 }
 
