@@ -1,42 +1,51 @@
 /* Failpoints: named places after a persisted step where a program can be told to die, as if by kill -9.
  *
- * SLUICE_FAILPOINT=NAME kills the process with SIGKILL the first time that it gets there, NAME:N the N-th time.
- * Tests walk the whole table (failpoint_name()), start the program again without the variable, and expect the
- * end state that was asked for. A place is named where losing the next step could leak or repeat something:
- * after intent is on disk, and after a side effect whose outcome is not on disk yet.
+ * SLUICE_FAILPOINT=NAME kills the process with SIGKILL the first time that it gets there, NAME:N the N-th
+ * time. Tests walk the whole table (failpoint_name()), start the program again without the variable, and
+ * expect the end state that was asked for. A place is named where losing the next step could leak or repeat
+ * something: after intent is on disk, and after a side effect whose outcome is not on disk yet.
  */
 #pragma once
 
 /* X(NAME, "name", "what has just been done") */
-#define FAILPOINTS(X)                                                                                         \
-	X(AGENT_GOAL_CACHED, "agent.goal-cached", "a goal is on disk, nothing of it is done")                 \
-	X(AGENT_VM_RECORDED, "agent.vm-recorded", "a new VM is in the agent's ledger, not defined")           \
-	X(AGENT_VM_DEFINED, "agent.vm-defined", "a VM is defined, not started")                               \
-	X(AGENT_VM_STARTED, "agent.vm-started", "a VM was started, its ports are not confirmed")              \
-	X(AGENT_VM_STOPPED, "agent.vm-stopped", "a VM was stopped, its functions are held")                   \
-	X(AGENT_VM_RESTARTING, "agent.vm-restarting", "a restart is counted, the VM is off")                  \
-	X(AGENT_VM_REMOVED, "agent.vm-removed", "a VM is gone, the ledger still names it")                    \
-	X(AGENT_SWITCH_GENERATION, "agent.switch-generation", "a generation is on disk, not applied")         \
-	X(AGENT_SWITCH_APPLIED, "agent.switch-applied", "the switch uses a state, nobody was told")           \
-	X(AGENT_ACCEL_CLAIMING, "agent.accel-claiming", "a function is about to be claimed")                  \
-	X(AGENT_ACCEL_CLAIMED, "agent.accel-claimed", "a function is claimed, the ledger does not name it")   \
-	X(AGENT_ACCEL_PLUGGING, "agent.accel-plugging", "a function is about to be plugged")                  \
-	X(AGENT_ACCEL_PLUGGED, "agent.accel-plugged", "a function is in the guest, the ledger does not know") \
-	X(AGENT_ACCEL_COPYING, "agent.accel-copying", "copies go to both paths")                              \
-	X(AGENT_ACCEL_ON, "agent.accel-on", "the function is about to be the active path")                    \
-	X(AGENT_ACCEL_UNPLUGGING, "agent.accel-unplugging", "a function is about to be unplugged")            \
-	X(AGENT_ACCEL_UNPLUGGED, "agent.accel-unplugged", "the guest let go, the ledger does not know")       \
-	X(AGENT_ACCEL_DRAINING, "agent.accel-draining", "the synthetic path is about to be the active one")   \
-	X(AGENT_ACCEL_RELEASING, "agent.accel-releasing", "a function is about to be released")               \
-	X(AGENT_ACCEL_RELEASED, "agent.accel-released", "a function is released, the ledger still names it")  \
-	X(NIC_FUNCTION_RECORDED, "nic.function-recorded", "a function is in the provider's ledger, not made") \
-	X(NIC_FUNCTION_REMOVED, "nic.function-removed", "a function's device is gone, the ledger names it")
+#define FAILPOINTS(X)                                                                                        \
+	X(AGENT_GOAL_CACHED, "agent.goal-cached", "a goal is on disk, nothing of it is done")                \
+	X(AGENT_VM_RECORDED, "agent.vm-recorded", "a new VM is in the agent's ledger, not defined")          \
+	X(AGENT_VM_DEFINED, "agent.vm-defined", "a VM is defined, not started")                              \
+	X(AGENT_VM_STARTED, "agent.vm-started", "a VM was started, its ports are not confirmed")             \
+	X(AGENT_VM_STOPPED, "agent.vm-stopped", "a VM was stopped, its functions are held")                  \
+	X(AGENT_VM_RESTARTING, "agent.vm-restarting", "a restart is counted, the VM is off")                 \
+	X(AGENT_VM_REMOVED, "agent.vm-removed", "a VM is gone, the ledger still names it")                   \
+	X(AGENT_SWITCH_GENERATION, "agent.switch-generation", "a generation is on disk, not applied")        \
+	X(AGENT_SWITCH_APPLIED, "agent.switch-applied", "the switch uses a state, nobody was told")          \
+	X(AGENT_ACCEL_CLAIMING, "agent.accel-claiming", "a function is about to be claimed")                 \
+	X(AGENT_ACCEL_CLAIMED, "agent.accel-claimed", "a function is claimed, the ledger does not name it")  \
+	X(AGENT_ACCEL_PLUGGING, "agent.accel-plugging", "a function is about to be plugged")                 \
+	X(AGENT_ACCEL_PLUGGED, "agent.accel-plugged",                                                        \
+		"a function is in the guest, the ledger does not know")                                      \
+	X(AGENT_ACCEL_COPYING, "agent.accel-copying", "copies go to both paths")                             \
+	X(AGENT_ACCEL_ON, "agent.accel-on", "the function is about to be the active path")                   \
+	X(AGENT_ACCEL_UNPLUGGING, "agent.accel-unplugging", "a function is about to be unplugged")           \
+	X(AGENT_ACCEL_UNPLUGGED, "agent.accel-unplugged", "the guest let go, the ledger does not know")      \
+	X(AGENT_ACCEL_DRAINING, "agent.accel-draining", "the synthetic path is about to be the active one")  \
+	X(AGENT_ACCEL_RELEASING, "agent.accel-releasing", "a function is about to be released")              \
+	X(AGENT_ACCEL_RELEASED, "agent.accel-released", "a function is released, the ledger still names it") \
+	X(NIC_FUNCTION_RECORDED, "nic.function-recorded",                                                    \
+		"a function is in the provider's ledger, not made")                                          \
+	X(NIC_FUNCTION_REMOVED, "nic.function-removed", "a function's device is gone, the ledger names it")  \
+	X(CONTROL_ACCEPTED, "control.accepted", "a change and its operation are stored, nobody was told")    \
+	X(CONTROL_PLACED, "control.placed", "a VM has a host, the host was not told")                        \
+	X(CONTROL_DISSOLVED, "control.dissolved", "a VM is out of the store, its operation still runs")      \
+	X(CONTROL_CHILD_DELETED, "control.child-deleted", "something of a group is deleted, not all")        \
+	X(CONTROL_GROUP_REMOVED, "control.group-removed", "a group is out of the store, its operation runs") \
+	X(CONTROL_FINISHED, "control.finished", "an operation is over, nobody was told")                     \
+	X(CONTROL_REPORTED, "control.reported", "a host's report is stored, nobody was told")
 
 enum failpoint {
 #define X(NAME, name, text) FAILPOINT_##NAME,
 	FAILPOINTS(X)
 #undef X
-	FAILPOINT_COUNT
+		FAILPOINT_COUNT
 };
 
 /* Dies here when SLUICE_FAILPOINT says so. From any thread. */

@@ -1,4 +1,5 @@
 /* The control plane's calls: reading, and the one way in which every kind is changed. */
+#include "base/failpoint.h"
 #include "base/fault.h"
 #include "control/control_priv.h"
 
@@ -312,6 +313,7 @@ static bool commit(struct call *call, change_fn fn, GError **error)
 		control_result_clear(call->ret);
 		return false;
 	}
+	failpoint(FAILPOINT_CONTROL_ACCEPTED);
 	model_meta(call->ret->object)->revision = revision;
 	call->ret->operation->meta.revision = revision;
 	return true;

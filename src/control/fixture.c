@@ -194,14 +194,25 @@ struct operation *fixture_finish(struct fixture *fixture, const struct operation
 	return now;
 }
 
-void fixture_open(struct fixture *fixture)
+/* Runs what an earlier life left under way to its end. */
+static void settle(struct fixture *fixture)
+{
+	g_autoptr(GPtrArray) operations = control_list(fixture->control, KIND_OPERATION, NULL, NULL);
+
+	for (guint i = 0; i < operations->len; i++)
+		model_free(fixture_finish(fixture, operations->pdata[i], true));
+}
+
+/* Puts the group and network that tests build on. */
+static void open_with(struct fixture *fixture, struct store *store)
 {
 	g_autoptr(GError) error = NULL;
 
 	fixture->dir = g_dir_make_tmp("sluice-control-XXXXXX", NULL);
-	fixture->store = store_memory_open();
+	fixture->store = store;
 	fixture->report = first_report();
 	open_control(fixture);
+	settle(fixture);
 	_cleanup_(model_free) struct group *group = fixture_put(
 		fixture, placed(model_new(KIND_GROUP, "rg", control_subscription(fixture->control))), &error);
 	g_assert_no_error(error);
@@ -211,6 +222,20 @@ void fixture_open(struct fixture *fixture)
 	g_assert_no_error(error);
 	fixture->network = g_strdup(network->meta.uid);
 	fixture->subnet = g_strdup(((struct subnet *)network->spec.subnets->pdata[0])->uid);
+}
+
+void fixture_open(struct fixture *fixture)
+{
+	open_with(fixture, store_memory_open());
+}
+
+void fixture_open_at(struct fixture *fixture, const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	struct store *store = store_sqlite_open(path, &error);
+
+	g_assert_no_error(error);
+	open_with(fixture, store);
 }
 
 void fixture_restart(struct fixture *fixture)

@@ -13,6 +13,9 @@ struct fixture {
 };
 
 void fixture_open(struct fixture *fixture);
+/* The same on a SQLite store that may hold something already; group and network are made if they are not
+ * there. */
+void fixture_open_at(struct fixture *fixture, const char *path);
 void fixture_close(struct fixture *fixture);
 CLEANUP_CLEAR_FUNC(struct fixture, fixture_close)
 

@@ -9,6 +9,7 @@
  * Reports are kept in memory only, for they come again; what users see of them (power states, paths) is
  * written to the objects when it changes.
  */
+#include "base/failpoint.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "control/control_priv.h"
@@ -412,6 +413,7 @@ bool control_report(
 		if (!change_run(control->store, note_nic, &note, NULL, error))
 			return false;
 	}
+	failpoint(FAILPOINT_CONTROL_REPORTED);
 	g_clear_pointer(&live->report, report_free);
 	live->report = shape_copy(&report_shape, report);
 	live->seen_us = g_get_monotonic_time();

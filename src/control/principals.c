@@ -5,7 +5,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* OWASP's figure for PBKDF2-HMAC-SHA256 is 600,000; made secrets have 256 bits, where any count is enough. */
@@ -35,13 +34,15 @@ static bool secret_matches(const char *stored, const char *secret)
 	g_auto(GStrv) parts = g_strsplit(stored, "$", -1);
 	uint8_t hash[HASH_BYTES];
 	gsize salt_length = 0, wanted_length = 0;
+	guint64 iterations;
 
-	if (g_strv_length(parts) != 4 || !g_str_equal(parts[0], "pbkdf2-sha256"))
+	if (g_strv_length(parts) != 4 || !g_str_equal(parts[0], "pbkdf2-sha256") ||
+		!g_ascii_string_to_unsigned(parts[1], 10, 1, G_MAXINT, &iterations, NULL))
 		return false;
 	g_autofree uint8_t *salt = g_base64_decode(parts[2], &salt_length);
 	g_autofree uint8_t *wanted = g_base64_decode(parts[3], &wanted_length);
 	return salt_length == SALT_BYTES && wanted_length == HASH_BYTES &&
-	       derive(secret, salt, atoi(parts[1]), hash) && CRYPTO_memcmp(hash, wanted, HASH_BYTES) == 0;
+	       derive(secret, salt, (int)iterations, hash) && CRYPTO_memcmp(hash, wanted, HASH_BYTES) == 0;
 }
 
 static bool add_principal(struct change *change, void *data, GError **error)

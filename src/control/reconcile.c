@@ -9,6 +9,7 @@
  * Rejected: one queue per object with dependencies between them. Operations that run at one time are few;
  * asking all of them is simpler than knowing which of them a change concerns.
  */
+#include "base/failpoint.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "control/control_priv.h"
@@ -172,6 +173,7 @@ static void run_step(struct control *control, const char *uid)
 	const struct ending ending = {uid, done < 0 ? failure : NULL, operation->status.details};
 	if (!change_run(control->store, finish, (void *)&ending, NULL, &lost))
 		log_error(uid, "operation cannot be finished: %s", lost->message);
+	failpoint(FAILPOINT_CONTROL_FINISHED);
 }
 
 static void *copy_text(const void *text, void *data)

@@ -4,6 +4,7 @@
  * step starts the deletes of one kind and waits for the children to be gone; a crash between steps starts
  * over with what is left.
  */
+#include "base/failpoint.h"
 #include "base/fault.h"
 #include "control/control_priv.h"
 
@@ -32,8 +33,10 @@ static bool delete_children(struct control *control, const GPtrArray *children, 
 			continue;
 		if (control_delete(control, (enum kind)model_meta(child)->kind, model_meta(child)->uid,
 			    &request, &result, &failure) ||
-			g_error_matches(failure, FAULT, FAULT_NOT_FOUND))
+			g_error_matches(failure, FAULT, FAULT_NOT_FOUND)) {
+			failpoint(FAILPOINT_CONTROL_CHILD_DELETED);
 			continue;
+		}
 		g_propagate_error(error, g_steal_pointer(&failure));
 		return false;
 	}
@@ -66,8 +69,10 @@ int group_reconcile(struct control *control, struct operation *operation, int64_
 			return left ? 0 : -1;
 	}
 	if (change_run(control->store, remove_group, (void *)uid, NULL, &failure) ||
-		g_error_matches(failure, FAULT, FAULT_NOT_FOUND))
+		g_error_matches(failure, FAULT, FAULT_NOT_FOUND)) {
+		failpoint(FAILPOINT_CONTROL_GROUP_REMOVED);
 		return 1;
+	}
 	g_propagate_error(error, g_steal_pointer(&failure));
 	return -1;
 }

@@ -13,6 +13,7 @@
  * | restart    | restarts + 1        | running, restarts done          |
  * | delete     | deletion mark       | absent; then all is released    |
  */
+#include "base/failpoint.h"
 #include "base/fault.h"
 #include "control/control_priv.h"
 
@@ -113,10 +114,9 @@ static bool bind_nic(
 	return true;
 }
 
-static bool bind_nics(struct put *put, const struct size *size, GError **error)
+/* One primary: the first one where the client names none. */
+static bool choose_primary(struct vm *vm, GError **error)
 {
-	const struct vm *old = put->old;
-	struct vm *vm = put->object;
 	guint primaries = 0;
 
 	if (list_length(vm->spec.nics) == 0)
@@ -126,10 +126,17 @@ static bool bind_nics(struct put *put, const struct size *size, GError **error)
 		primaries += ((struct vm_nic_ref *)vm->spec.nics->pdata[i])->primary;
 	if (primaries == 0)
 		((struct vm_nic_ref *)vm->spec.nics->pdata[0])->primary = true;
-	else if (primaries > 1)
-		return fault_set(error, FAULT_INVALID,
-			"virtual machine %s has %u primary network interfaces, one is needed", vm->meta.name,
-			primaries);
+	return primaries <= 1 ||
+	       fault_set(error, FAULT_INVALID,
+		       "virtual machine %s has %u primary network interfaces, one is needed", vm->meta.name,
+		       primaries);
+}
+
+static bool bind_nics(struct put *put, const struct size *size, GError **error)
+{
+	const struct vm *old = put->old;
+	struct vm *vm = put->object;
+
 	for (guint i = 0; i < vm->spec.nics->len; i++) {
 		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
 		if (find_ref(vm, ref->nic) != ref)
@@ -195,7 +202,7 @@ static bool vm_prepare(struct put *put, GError **error)
 	struct vm *vm = put->object;
 	const struct size *size = NULL;
 
-	if (!check_user(vm, error) || !check_size(put, &size, error) ||
+	if (!check_user(vm, error) || !check_size(put, &size, error) || !choose_primary(vm, error) ||
 		(put->old && !check_update(put, error)))
 		return false;
 	if (!catalog_image(put->control, vm->spec.image ? vm->spec.image : ""))
@@ -269,7 +276,10 @@ static int reconcile_delete(struct control *control, const struct vm *vm, int64_
 
 	if (vm->status.host && !(report && report->absent))
 		return 0;
-	return change_run(control->store, dissolve, &step, NULL, error) ? 1 : -1;
+	if (!change_run(control->store, dissolve, &step, NULL, error))
+		return -1;
+	failpoint(FAILPOINT_CONTROL_DISSOLVED);
+	return 1;
 }
 
 static int reconcile_place(
@@ -280,6 +290,7 @@ static int reconcile_place(
 
 	if (!host || !change_run(control->store, place, &step, NULL, error))
 		return -1;
+	failpoint(FAILPOINT_CONTROL_PLACED);
 	return 0;
 }
 
