@@ -10,6 +10,7 @@
  * VMs off and takes the interfaces down, then the controller, the switch, the libvirt daemon.
  */
 #include "base/fault.h"
+#include "base/ip.h"
 #include "base/jsonrpc.h"
 #include "base/log.h"
 #include "base/pki.h"
@@ -87,6 +88,15 @@ static bool check_options(const struct options *options, GError **error)
 		return fault_set(error, FAULT_NOT_FOUND,
 			"there is no network namespace %s; make it with 'ip netns add %s'",
 			options->outside + 6, options->outside + 6);
+	struct ip_prefix pool;
+	struct ip_addr gateway;
+	if (prefix_parse(options->public_prefix, &pool) < 0)
+		return fault_set(error, FAULT_INVALID,
+			"--public-prefix takes a prefix such as 203.0.113.0/24, not '%s'",
+			options->public_prefix);
+	if (ip_parse(options->public_gateway, &gateway) < 0 || !prefix_contains(pool, gateway))
+		return fault_set(error, FAULT_INVALID, "--public-gateway takes an address of %s, not '%s'",
+			options->public_prefix, options->public_gateway);
 	if (options->cpu_ratio <= 0 || options->ram_ratio <= 0)
 		return fault_set(error, FAULT_INVALID, "allocation ratios must be greater than 0");
 	return true;
@@ -369,6 +379,18 @@ static bool controller_ready(const struct cloud *cloud)
 	return connection && g_file_test(cloud->layout->principal, G_FILE_TEST_EXISTS);
 }
 
+/* Its last words. Owned by the caller. */
+static char *last_line(const struct process *process)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(process_log(process), &text, NULL, NULL))
+		return g_strdup("");
+	g_strchomp(text);
+	const char *newline = strrchr(text, '\n');
+	return g_strdup(newline ? newline + 1 : text);
+}
+
 /* Runs the main loop (so that what dies is started again) until the part answers. A part that dies three
  * times before it ever answered will not get better by waiting. */
 static bool wait_for(struct cloud *cloud, const char *what, bool (*ready)(const struct cloud *cloud),
@@ -379,9 +401,12 @@ static bool wait_for(struct cloud *cloud, const char *what, bool (*ready)(const 
 	while (!ready(cloud)) {
 		if (cloud->stopping)
 			return fault_set(error, FAULT_UNAVAILABLE, "stopped before it was ready");
-		if (g_get_monotonic_time() > limit || process_deaths(process) >= 3)
-			return fault_set(error, FAULT_UNAVAILABLE, "%s does not come up; %s says why", what,
-				process_log(process));
+		if (g_get_monotonic_time() > limit || process_deaths(process) >= 3) {
+			g_autofree char *words = last_line(process);
+			return fault_set(error, FAULT_UNAVAILABLE,
+				"%s does not come up; the last line of %s is: %s", what, process_log(process),
+				words);
+		}
 		while (g_main_context_iteration(NULL, FALSE))
 			;
 		g_usleep(POLL_MS * 1000);
