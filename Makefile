@@ -16,7 +16,7 @@ CHECKS = dist/lint.sh unit,api@build-asan net,vm@build-check
 # $(call build,FOLDER,FLAGS[,COMPILER]): configures a build folder once, then builds all of it.
 define build
 	@mkdir -p $(1) && { [ -f $(1)/build.ninja ] || \
-		$(if $(3),CC=$(3)) meson setup $(1) $(2) $(MESON_FLAGS) >$(1)/setup.log || { cat $(1)/setup.log; exit 1; }; }
+		$(if $(3),CC=$(3)) meson setup $(1) $(2) $(MESON_FLAGS) >$(1)/setup.log 2>&1 || { cat $(1)/setup.log; exit 1; }; }
 	@echo "building $(1)"
 	@ninja -C $(1) --quiet all meson-test-prereq
 endef

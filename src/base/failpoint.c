@@ -11,7 +11,7 @@ static const struct {
 	const char *name, *text;
 } points[] = {
 #define X(NAME, name, text) [FAILPOINT_##NAME] = {name, text},
-        FAILPOINTS(X)
+	FAILPOINTS(X)
 #undef X
 };
 

@@ -73,8 +73,10 @@ static void test_names(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/failpoint/the named point kills the process with SIGKILL at its n-th visit", test_kills);
-	g_test_add_func("/failpoint/other points, and names that only begin alike, do nothing", test_survives);
+	g_test_add_func(
+		"/failpoint/the named point kills the process with SIGKILL at its n-th visit", test_kills);
+	g_test_add_func(
+		"/failpoint/other points, and names that only begin alike, do nothing", test_survives);
 	g_test_add_func("/failpoint/every point has a name of its own and a text", test_names);
 	return g_test_run();
 }

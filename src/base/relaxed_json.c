@@ -65,7 +65,7 @@ static bool skip_space(struct parser *parser)
 		if (strchr(" \t\r\n", *parser->at) && *parser->at)
 			parser->at++;
 		else if (starts(parser,
-		                 "\xef\xbb\xbf")) /* byte order mark, of files that Windows editors wrote */
+				 "\xef\xbb\xbf")) /* byte order mark, of files that Windows editors wrote */
 			parser->at += 3;
 		else if (starts(parser, "//"))
 			while (parser->at < parser->end && *parser->at != '\n')
@@ -298,7 +298,7 @@ static json_t *parse_number(struct parser *parser)
 	g_autofree char *text = g_strndup(from, (gsize)(parser->at - from));
 	errno = 0;
 	json_t *json =
-	        real ? json_real(g_ascii_strtod(text, NULL)) : json_integer(g_ascii_strtoll(text, NULL, 10));
+		real ? json_real(g_ascii_strtod(text, NULL)) : json_integer(g_ascii_strtoll(text, NULL, 10));
 	if ((!real && errno == ERANGE) || !json) { /* jansson makes no real of an infinity */
 		fail_at(parser, from, "this number is too big");
 		json_decref(json);
@@ -322,7 +322,7 @@ static json_t *parse_word(struct parser *parser)
 	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
 		if (g_str_equal(word, words[i].word))
 			return words[i].value == WORD_NULL ? json_null()
-			                                   : json_boolean(words[i].value == WORD_TRUE);
+							   : json_boolean(words[i].value == WORD_TRUE);
 	fail_at(parser, from, "a value is needed");
 	return NULL;
 }
@@ -356,7 +356,7 @@ json_t *relaxed_json_parse(const char *text, size_t length, GError **error)
 	if (!json)
 		return NULL;
 	if (!skip_space(&parser) ||
-	        (parser.at < parser.end && !fail(&parser, "nothing may follow the value"))) {
+		(parser.at < parser.end && !fail(&parser, "nothing may follow the value"))) {
 		json_decref(json);
 		return NULL;
 	}

@@ -13,7 +13,7 @@ static void assert_parses(const char *text, const char *expected)
 	g_assert_no_error(error);
 	g_assert_nonnull(json);
 	char *canonical =
-	        json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_SORT_KEYS);
+		json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_SORT_KEYS);
 	g_assert_cmpstr(canonical, ==, expected);
 	free(canonical);
 	json_decref(json);
@@ -32,12 +32,12 @@ static void assert_refused(const char *text, size_t length, const char *message)
 static void test_standard(void)
 {
 	assert_parses("{\"a\": [1, -2, 0.5, 1e3, true, false, null], \"b\": {}}",
-	        "{\"a\":[1,-2,0.5,1000.0,true,false,null],\"b\":{}}");
+		"{\"a\":[1,-2,0.5,1000.0,true,false,null],\"b\":{}}");
 	assert_parses(" \"text\" ", "\"text\"");
 	assert_parses("[]", "[]");
 	assert_parses("9223372036854775807", "9223372036854775807");
 	assert_parses("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"",
-	        "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u00E9\\uD83D\\uDE00\"");
+		"\"\\\"\\\\/\\b\\f\\n\\r\\t\\u00E9\\uD83D\\uDE00\"");
 }
 
 static void test_relaxed(void)
@@ -56,10 +56,10 @@ static void test_relaxed(void)
 static void test_spliced_template(void)
 {
 	assert_parses("{\"properties\": {\"parameters\": {}, \"mode\": \"Incremental\", template:{ // mine\n"
-	              "  \"$schema\": \"https://example/deploymentTemplate.json#\", /* none */\n"
-	              "  \"resources\": [ {\"name\": \"x\",}, ],\n}}}",
-	        "{\"properties\":{\"mode\":\"Incremental\",\"parameters\":{},\"template\":{\"$schema\":"
-	        "\"https://example/deploymentTemplate.json#\",\"resources\":[{\"name\":\"x\"}]}}}");
+		      "  \"$schema\": \"https://example/deploymentTemplate.json#\", /* none */\n"
+		      "  \"resources\": [ {\"name\": \"x\",}, ],\n}}}",
+		"{\"properties\":{\"mode\":\"Incremental\",\"parameters\":{},\"template\":{\"$schema\":"
+		"\"https://example/deploymentTemplate.json#\",\"resources\":[{\"name\":\"x\"}]}}}");
 }
 
 static void test_refusals(void)
@@ -67,30 +67,30 @@ static void test_refusals(void)
 	static const struct {
 		const char *text, *message;
 	} cases[] = {
-	        {"", "line 1, column 1: a value is needed"},
-	        {"{\"a\" 1}", "line 1, column 6: a ':' is needed behind the key"},
-	        {"{\n  \"a\": 1\n  \"b\": 2}", "line 3, column 3: a ',' or '}' is needed"},
-	        {"[1 2]", "line 1, column 4: a ',' or ']' is needed"},
-	        {"[,]", "line 1, column 2: a value is needed"},
-	        {"{,}", "line 1, column 2: a key is needed"},
-	        {"{\"a\":}", "line 1, column 6: a value is needed"},
-	        {"[1]]", "line 1, column 4: nothing may follow the value"},
-	        {"[1", "line 1, column 3: a ',' or ']' is needed"},
-	        {"\n\"open", "line 2, column 1: this string has no end"},
-	        {"/* open", "line 1, column 1: this comment has no end"},
-	        {"\"\\q\"", "line 1, column 3: no such escape"},
-	        {"\"\\u12\"", "line 1, column 6: \\u wants four hexadecimal digits"},
-	        {"\"\\ud800\"", "line 1, column 4: half of a surrogate pair"},
-	        {"\"\\udc00\"", "line 1, column 4: half of a surrogate pair"},
-	        {"\"\\u0000\"", "line 1, column 4: a NUL character is not allowed"},
-	        {"\"\xff\"", "line 1, column 1: this string is not UTF-8"},
-	        {"truex", "line 1, column 1: a value is needed"},
-	        {"01", "line 1, column 1: a value is needed"},
-	        {"-", "line 1, column 1: a value is needed"},
-	        {"1.", "line 1, column 3: a digit is needed behind the point"},
-	        {"1e", "line 1, column 3: a digit is needed in the exponent"},
-	        {"99999999999999999999", "line 1, column 1: this number is too big"},
-	        {"1e999", "line 1, column 1: this number is too big"},
+		{"", "line 1, column 1: a value is needed"},
+		{"{\"a\" 1}", "line 1, column 6: a ':' is needed behind the key"},
+		{"{\n  \"a\": 1\n  \"b\": 2}", "line 3, column 3: a ',' or '}' is needed"},
+		{"[1 2]", "line 1, column 4: a ',' or ']' is needed"},
+		{"[,]", "line 1, column 2: a value is needed"},
+		{"{,}", "line 1, column 2: a key is needed"},
+		{"{\"a\":}", "line 1, column 6: a value is needed"},
+		{"[1]]", "line 1, column 4: nothing may follow the value"},
+		{"[1", "line 1, column 3: a ',' or ']' is needed"},
+		{"\n\"open", "line 2, column 1: this string has no end"},
+		{"/* open", "line 1, column 1: this comment has no end"},
+		{"\"\\q\"", "line 1, column 3: no such escape"},
+		{"\"\\u12\"", "line 1, column 6: \\u wants four hexadecimal digits"},
+		{"\"\\ud800\"", "line 1, column 4: half of a surrogate pair"},
+		{"\"\\udc00\"", "line 1, column 4: half of a surrogate pair"},
+		{"\"\\u0000\"", "line 1, column 4: a NUL character is not allowed"},
+		{"\"\xff\"", "line 1, column 1: this string is not UTF-8"},
+		{"truex", "line 1, column 1: a value is needed"},
+		{"01", "line 1, column 1: a value is needed"},
+		{"-", "line 1, column 1: a value is needed"},
+		{"1.", "line 1, column 3: a digit is needed behind the point"},
+		{"1e", "line 1, column 3: a digit is needed in the exponent"},
+		{"99999999999999999999", "line 1, column 1: this number is too big"},
+		{"1e999", "line 1, column 1: this number is too big"},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
@@ -134,9 +134,9 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/relaxed-json/reads what the standard allows", test_standard);
 	g_test_add_func(
-	        "/relaxed-json/reads comments, bare keys, trailing commas and raw line breaks", test_relaxed);
+		"/relaxed-json/reads comments, bare keys, trailing commas and raw line breaks", test_relaxed);
 	g_test_add_func(
-	        "/relaxed-json/reads a template spliced behind an unquoted key", test_spliced_template);
+		"/relaxed-json/reads a template spliced behind an unquoted key", test_spliced_template);
 	g_test_add_func("/relaxed-json/names line and column of a mistake", test_refusals);
 	g_test_add_func("/relaxed-json/refuses depth that would exhaust the stack", test_depth);
 	g_test_add_func("/relaxed-json/survives mangled text", test_mangled);

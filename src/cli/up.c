@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #define READY_MS        60000
+#define CONNECT_S       5
 #define POLL_MS         50
 #define STOP_GRACE_S    10
 #define VM_STOP_GRACE_S 15
@@ -370,13 +371,31 @@ static bool agent_ready(const struct cloud *cloud)
 	return answers(cloud->layout->agent_socket, "status");
 }
 
+static void trust_own_ca(GSocketClient *client, GSocketClientEvent event, GSocketConnectable *to,
+	GIOStream *stream, void *data)
+{
+	const struct cloud *cloud = data;
+	g_autofree char *path = g_build_filename(cloud->layout->tls, "ca.pem", NULL);
+	g_autoptr(GTlsDatabase) ca =
+		event == G_SOCKET_CLIENT_TLS_HANDSHAKING ? g_tls_file_database_new(path, NULL) : NULL;
+
+	if (ca)
+		g_tls_connection_set_database(G_TLS_CONNECTION(stream), ca);
+}
+
+/* Somebody with a certificate of this cloud's CA answers: not just anybody who has the port. */
 static bool controller_ready(const struct cloud *cloud)
 {
 	g_autoptr(GSocketClient) client = g_socket_client_new();
+
+	if (!process_pid(cloud->controller) || !g_file_test(cloud->layout->principal, G_FILE_TEST_EXISTS))
+		return false;
+	g_socket_client_set_tls(client, TRUE);
+	g_socket_client_set_timeout(client, CONNECT_S);
+	g_signal_connect(client, "event", G_CALLBACK(trust_own_ca), (void *)cloud);
 	g_autoptr(GSocketConnection) connection =
 		g_socket_client_connect_to_host(client, cloud->options.listen, 8443, NULL, NULL);
-
-	return connection && g_file_test(cloud->layout->principal, G_FILE_TEST_EXISTS);
+	return connection != NULL;
 }
 
 /* Its last words. Owned by the caller. */

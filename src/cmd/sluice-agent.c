@@ -53,6 +53,15 @@ static struct options defaults(void)
 	};
 }
 
+/* VMs and switch have working directories of their own. */
+static void make_absolute(char **path)
+{
+	char *absolute = g_canonicalize_filename(*path, NULL);
+
+	g_free(*path);
+	*path = absolute;
+}
+
 static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 {
 	const GOptionEntry entries[] = {
@@ -95,7 +104,11 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 	g_autoptr(GOptionContext) context = g_option_context_new("- the agent of one host");
 
 	g_option_context_add_main_entries(context, entries, NULL);
-	return g_option_context_parse(context, argc, argv, error);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return false;
+	make_absolute(&o->state);
+	make_absolute(&o->run);
+	return true;
 }
 
 /* ---- starting ---- */

@@ -203,6 +203,7 @@ static bool listen_for_agents(struct program *p, GError **error)
 		.certificate = p->options.certificate,
 		.key = p->options.key,
 		.client_ca = p->options.ca,
+		.long_lived = true,
 		.dialect = &agent_dialect,
 		.dialect_data = p->control,
 	};

@@ -389,7 +389,13 @@ static bool act_on_vm(struct change *change, void *data, GError **error)
 			return false;
 	}
 	switch (call->verb) {
-	case VERB_START: vm->spec.power = POWER_RUNNING; break;
+	case VERB_START:
+		/* A guest that turned itself off, or died too often, is left alone until it is asked for
+		 * anew. */
+		if (vm->spec.power == POWER_RUNNING && vm->status.power == POWER_STATE_STOPPED)
+			vm->spec.restarts++;
+		vm->spec.power = POWER_RUNNING;
+		break;
 	case VERB_POWER_OFF:
 		if (vm->spec.power == POWER_DEALLOCATED)
 			return fault_set(error, FAULT_NOT_ALLOWED,

@@ -162,6 +162,34 @@ static void test_vm_life(void)
 	g_assert_no_error(error);
 }
 
+/* The host reports the VM off although it is wanted on, as after a guest's own poweroff. */
+static void report_stopped(struct fixture *f, const struct vm *vm)
+{
+	g_autoptr(GError) error = NULL;
+
+	fixture_obey(f);
+	((struct report_vm *)f->report->vms->pdata[0])->power = POWER_STATE_STOPPED;
+	g_assert_true(control_report(f->control, f->report->host, f->report, &error));
+	_cleanup_(model_free) struct vm *now = control_get(f->control, KIND_VM, vm->meta.uid, &error);
+	g_assert_cmpint(now->status.power, ==, POWER_STATE_STOPPED);
+}
+
+static void test_start_after_poweroff(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct nic *nic = fixture_put(&f, fixture_nic(&f, "nic", false), &error);
+	_cleanup_(model_free) struct vm *vm =
+		fixture_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic), &error);
+
+	report_stopped(&f, vm);
+	_cleanup_(model_free) struct operation *on = action(&f, vm, VERB_START);
+	g_assert_cmpint(on->status.state, ==, OPERATION_SUCCEEDED);
+	_cleanup_(model_free) struct vm *now = control_get(f.control, KIND_VM, vm->meta.uid, &error);
+	g_assert_cmpint(now->spec.restarts, ==, 1);
+	g_assert_cmpint(now->status.power, ==, POWER_STATE_RUNNING);
+}
+
 static void test_acceleration_only_while_deallocated(void)
 {
 	OPEN(f);
@@ -387,6 +415,7 @@ int main(int argc, char **argv)
 	TEST("bad rules are refused and leave nothing", test_rules_refused);
 	TEST("a full subnet gives no address and says so", test_full_subnet);
 	TEST("a VM runs, stops, starts, restarts and goes", test_vm_life);
+	TEST("a VM that powered itself off is started anew", test_start_after_poweroff);
 	TEST("acceleration changes only while the VM is deallocated",
 		test_acceleration_only_while_deallocated);
 	TEST("acceleration and VMs want a fitting size", test_acceleration_needs_the_size);

@@ -2,7 +2,7 @@
  *
  * A goal is whole: what it does not name, the host must not have. `version` is the revision of the store that
  * it was computed from, so it never goes down, also across restarts of the controller. The agent long-polls
- *     GET /agent/v1/goal?after=VERSION      200 with a newer goal, 204 when there was none within 25 s
+ *     GET /agent/v1/goal?after=VERSION      200 with a newer goal (-1: any), 204: none within 25 s
  *     PUT /agent/v1/report                  204
  * over TLS with the host's certificate (its CN is the host's name); a host sees only its own goal. A report
  * is whole too. The controller takes `applied` = V to mean: everything in every goal up to V is in force on

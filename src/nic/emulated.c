@@ -1,8 +1,8 @@
 /* The emulated provider: taps in place of virtual functions, for machines without an SR-IOV NIC.
  *
- * The switch opens the kernel's side of a tap by packet socket, QEMU the other one as the back end of an e1000e
- * device. Packets go through the host and the switch as on the synthetic path, so every policy holds; what is
- * real is the guest's side (a PCI network device that pairs with the virtio NIC, and comes and goes).
+ * The switch opens the kernel's side of a tap by packet socket, QEMU the other one as the back end of an
+ * e1000e device. Packets go through the host and the switch as on the synthetic path, so every policy holds;
+ * what is real is the guest's side (a PCI network device that pairs with the virtio NIC, and comes and goes).
  */
 #include "nic/function_pool.h"
 #include "nic/link.h"
@@ -10,8 +10,8 @@
 #define FUNCTIONS_MAX 1000 /* names stay below IFNAMSIZ */
 
 static const struct nic_caps emulated_caps = {
-        .name = "emulated",
-        .claim = "emulated: no host bypass, no speed claim",
+	.name = "emulated",
+	.claim = "emulated: no host bypass, no speed claim",
 };
 
 static bool make_tap(void *data, const char *name, GError **error)
@@ -36,5 +36,6 @@ struct nic_provider *nic_emulated_open(const char *ledger, const char *netns, GE
 {
 	struct links *links = links_open(netns, error);
 
-	return links ? function_pool_open(&emulated_caps, ledger, FUNCTIONS_MAX, &tap_maker, links, error) : NULL;
+	return links ? function_pool_open(&emulated_caps, ledger, FUNCTIONS_MAX, &tap_maker, links, error)
+		     : NULL;
 }

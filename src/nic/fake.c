@@ -6,8 +6,8 @@
 #include <glib/gstdio.h>
 
 static const struct nic_caps fake_caps = {
-        .name = "fake",
-        .claim = "fake: for tests",
+	.name = "fake",
+	.claim = "fake: for tests",
 };
 
 static bool make_file(void *data, const char *name, GError **error)

@@ -41,14 +41,16 @@ static bool save(struct function_pool *pool, GError **error)
 
 	for (unsigned i = 0; i < pool->functions->len; i++) {
 		const struct nic_function *function = pool->functions->pdata[i];
-		json_array_append_new(list, json_pack("{s:s, s:s}", "name", function->name, "nic", function->nic));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "name", function->name, "nic", function->nic));
 	}
 	json_auto_t *root = json_pack("{s:o}", "functions", list);
 	char *text = json_dumps(root, JSON_INDENT(1));
 	bool ok = g_file_set_contents_full(pool->ledger, text, -1,
-	        G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &cause);
+		G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &cause);
 	free(text);
-	return ok || fault_set(error, FAULT_INTERNAL, "cannot write the ledger of functions: %s", cause->message);
+	return ok ||
+	       fault_set(error, FAULT_INTERNAL, "cannot write the ledger of functions: %s", cause->message);
 }
 
 static bool load(struct function_pool *pool, GError **error)
@@ -63,9 +65,10 @@ static bool load(struct function_pool *pool, GError **error)
 	json_t *list = json_object_get(root, "functions");
 	if (!json_is_array(list))
 		return fault_set(error, FAULT_INTERNAL,
-		        "the ledger of functions %s is damaged (%s); remove its taps and the file", pool->ledger,
-		        root ? "it has no list of functions" : parse_error.text);
-	json_array_foreach (list, i, entry) {
+			"the ledger of functions %s is damaged (%s); remove its taps and the file",
+			pool->ledger, root ? "it has no list of functions" : parse_error.text);
+	json_array_foreach(list, i, entry)
+	{
 		const char *name = json_string_value(json_object_get(entry, "name"));
 		const char *nic = json_string_value(json_object_get(entry, "nic"));
 		if (name && nic)
@@ -181,14 +184,14 @@ static void pool_close(struct nic_provider *provider)
 }
 
 static const struct nic_provider_ops pool_ops = {
-        .claim = pool_claim,
-        .release = pool_release,
-        .list = pool_list,
-        .close = pool_close,
+	.claim = pool_claim,
+	.release = pool_release,
+	.list = pool_list,
+	.close = pool_close,
 };
 
 struct nic_provider *function_pool_open(const struct nic_caps *caps, const char *ledger, unsigned limit,
-        const struct function_maker *maker, void *data, GError **error)
+	const struct function_maker *maker, void *data, GError **error)
 {
 	struct function_pool *pool = g_new0(struct function_pool, 1);
 

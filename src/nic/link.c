@@ -22,9 +22,10 @@
 #include <unistd.h>
 
 struct links {
-	char *netns;          /* NULL: the process's own */
+	char *netns; /* for messages; NULL: the process's own */
+	int netns_fd; /* Owned; outlives the name */
 	struct nl_sock *sock; /* Owned */
-	int ioctl_fd;         /* Owned; any socket of the namespace */
+	int ioctl_fd; /* Owned; any socket of the namespace */
 };
 
 CLEANUP_FUNC(struct rtnl_link *, rtnl_link_put)
@@ -39,7 +40,8 @@ static char *where(const struct links *links)
 }
 
 /* Sets the fault for libnl's error unless it is 0 or `fine`. */
-static bool check(const struct links *links, int rc, int fine, const char *what, const char *name, GError **error)
+static bool check(
+	const struct links *links, int rc, int fine, const char *what, const char *name, GError **error)
 {
 	g_autofree char *in = where(links);
 
@@ -48,12 +50,14 @@ static bool check(const struct links *links, int rc, int fine, const char *what,
 	return fault_set(error, FAULT_INTERNAL, "cannot %s %s%s: %s", what, name, in, nl_geterror(rc));
 }
 
-static bool check_errno(const struct links *links, bool ok, const char *what, const char *name, GError **error)
+static bool check_errno(
+	const struct links *links, bool ok, const char *what, const char *name, GError **error)
 {
 	int saved = errno;
 	g_autofree char *in = where(links);
 
-	return ok || fault_set(error, FAULT_INTERNAL, "cannot %s %s%s: %s", what, name, in, g_strerror(saved));
+	return ok ||
+	       fault_set(error, FAULT_INTERNAL, "cannot %s %s%s: %s", what, name, in, g_strerror(saved));
 }
 
 /* ---- the handle ---- */
@@ -78,7 +82,8 @@ struct links *links_open(const char *netns, GError **error)
 
 	links->netns = g_strdup(netns);
 	links->ioctl_fd = -1;
-	if (!netns_run(netns, open_sockets, links, error))
+	links->netns_fd = netns_open(netns, error);
+	if (links->netns_fd < 0 || !netns_run_in(links->netns_fd, open_sockets, links, error))
 		return NULL;
 	return g_steal_pointer(&links);
 }
@@ -91,6 +96,8 @@ void links_close(struct links *links)
 		nl_socket_free(links->sock);
 	if (links->ioctl_fd >= 0)
 		close(links->ioctl_fd);
+	if (links->netns_fd >= 0)
+		close(links->netns_fd);
 	g_free(links->netns);
 	g_free(links);
 }
@@ -135,7 +142,7 @@ bool links_remove(struct links *links, const char *name, GError **error)
 
 /* Applies what is set in `change` to the link; takes the reference to `change`. */
 static bool link_change(
-        struct links *links, const char *name, struct rtnl_link *change, const char *what, GError **error)
+	struct links *links, const char *name, struct rtnl_link *change, const char *what, GError **error)
 {
 	_cleanup_(rtnl_link_put) struct rtnl_link *owned = change, *link = NULL;
 	int rc = rtnl_link_get_kernel(links->sock, 0, name, &link);
@@ -164,45 +171,26 @@ bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, G
 
 /* ---- veth pairs ---- */
 
-struct add_veth {
-	struct links *links;
-	const char *name, *peer;
-};
-
-/* Runs in the peer's namespace, which is where the peer goes when it is made "here". */
-static bool create_veth(void *data, GError **error)
-{
-	struct add_veth *add = data;
-	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_veth_alloc();
-	struct rtnl_link *peer = rtnl_link_veth_get_peer(link);
-	g_autofree char *self = g_strdup_printf("/proc/self/task/%d/ns/net", gettid());
-	int fd = open(self, O_RDONLY | O_CLOEXEC);
-
-	if (!check_errno(add->links, fd >= 0, "open", self, error)) {
-		rtnl_link_put(peer);
-		return false;
-	}
-	rtnl_link_set_name(link, add->name);
-	rtnl_link_set_name(peer, add->peer);
-	rtnl_link_set_ns_fd(peer, fd);
-	rtnl_link_put(peer);
-	int rc = rtnl_link_add(add->links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
-	close(fd);
-	return check(add->links, rc, 0, "make the veth pair of", add->name, error);
-}
-
 bool links_add_veth(
-        struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error)
+	struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error)
 {
 	_cleanup_(links_close) struct links *peer_links = links_open(peer_netns, error);
-	struct add_veth add = {links, name, peer};
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_veth_alloc();
+	struct rtnl_link *end = rtnl_link_veth_get_peer(link);
 
+	rtnl_link_set_name(link, name);
+	rtnl_link_set_name(end, peer);
+	if (peer_links)
+		rtnl_link_set_ns_fd(end, peer_links->netns_fd);
+	rtnl_link_put(end);
 	if (!peer_links)
 		return false;
 	if (links_exists(links, name) && links_exists(peer_links, peer))
 		return true;
-	return links_remove(links, name, error) && links_remove(peer_links, peer, error) &&
-	       netns_run(peer_netns, create_veth, &add, error);
+	if (!links_remove(links, name, error) || !links_remove(peer_links, peer, error))
+		return false;
+	int rc = rtnl_link_add(links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	return check(links, rc, 0, "make the veth pair of", name, error);
 }
 
 /* ---- taps ---- */
@@ -229,7 +217,7 @@ bool links_add_tap(struct links *links, const char *name, GError **error)
 
 	if (links_exists(links, name))
 		return true;
-	return netns_run(links->netns, create_tap, copy, error);
+	return netns_run_in(links->netns_fd, create_tap, copy, error);
 }
 
 /* ---- addresses and routes ---- */
@@ -244,7 +232,7 @@ static struct nl_addr *address_build(struct ip_addr address, uint8_t length)
 }
 
 bool links_add_address(
-        struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error)
+	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error)
 {
 	_cleanup_(rtnl_addr_put) struct rtnl_addr *addr = rtnl_addr_alloc();
 	_cleanup_(nl_addr_put) struct nl_addr *local = address_build(address, length);
@@ -280,7 +268,7 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
 bool links_plain(struct links *links, const char *name, GError **error)
 {
 	static const uint32_t commands[] = {
-	        ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM};
+		ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
 		struct ethtool_value value = {.cmd = commands[i]};
@@ -295,7 +283,8 @@ bool links_plain(struct links *links, const char *name, GError **error)
 
 static bool disable_ipv6(void *data, GError **error)
 {
-	g_autofree char *path = g_strdup_printf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", (const char *)data);
+	g_autofree char *path =
+		g_strdup_printf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", (const char *)data);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
@@ -315,5 +304,5 @@ bool links_quiet(struct links *links, const char *name, GError **error)
 
 	rtnl_link_set_flags(change, IFF_NOARP);
 	return link_change(links, name, change, "turn ARP off on", error) &&
-	       netns_run(links->netns, disable_ipv6, copy, error);
+	       netns_run_in(links->netns_fd, disable_ipv6, copy, error);
 }

@@ -22,7 +22,7 @@ bool links_exists(struct links *links, const char *name);
 /* A veth pair: `name` here, `peer` in the namespace `peer_netns` (NULL: the process's own). A half of it that
  * stands alone is replaced. */
 bool links_add_veth(
-        struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error);
+	struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error);
 
 /* A tap that stays when nobody has it open, without packet information or vnet headers: one program opens it
  * (QEMU), and what that program sends arrives here. */
@@ -36,7 +36,7 @@ bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, G
 
 /* "203.0.113.1" of 203.0.113.0/24: address and length of its prefix. */
 bool links_add_address(
-        struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error);
+	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error);
 
 /* A route to hosts that are directly on the link. */
 bool links_add_route(struct links *links, const char *name, struct ip_prefix prefix, GError **error);
@@ -45,5 +45,6 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
  * complete packets of at most the MTU. Needed on the end that *sends*. */
 bool links_plain(struct links *links, const char *name, GError **error);
 
-/* For an end that a program reads by packet socket: the kernel itself answers no ARP there and speaks no IPv6. */
+/* For an end that a program reads by packet socket: the kernel itself answers no ARP there and speaks no
+ * IPv6. */
 bool links_quiet(struct links *links, const char *name, GError **error);

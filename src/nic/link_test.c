@@ -24,14 +24,14 @@ static ino_t own_netns(void)
 	return st.st_ino;
 }
 
-#define must(call)                                                                                            \
-	G_STMT_START                                                                                          \
-	{                                                                                                     \
-		g_autoptr(GError) error = NULL;                                                               \
-		bool done_ = (call);                                                                          \
-		g_assert_no_error(error);                                                                     \
-		g_assert_true(done_);                                                                         \
-	}                                                                                                     \
+#define must(call)                                                                                           \
+	G_STMT_START                                                                                         \
+	{                                                                                                    \
+		g_autoptr(GError) error = NULL;                                                              \
+		bool done_ = (call);                                                                         \
+		g_assert_no_error(error);                                                                    \
+		g_assert_true(done_);                                                                        \
+	}                                                                                                    \
 	G_STMT_END
 
 static struct links *must_open(const char *netns)
@@ -250,6 +250,19 @@ static void test_tap(void)
 	remove_both();
 }
 
+static void test_name_gone(void)
+{
+	make_both();
+	struct links *a = must_open(NETNS_A);
+
+	remove_both();
+	must(links_add_tap(a, "tap0", &error));
+	must(links_set_up(a, "tap0", &error));
+	g_assert_true(links_exists(a, "tap0"));
+	must(links_remove(a, "tap0", &error));
+	links_close(a);
+}
+
 static void test_faults(void)
 {
 	make_both();
@@ -281,10 +294,12 @@ int main(int argc, char **argv)
 	}
 	g_test_add_func("/netns/a function runs inside while the process stays where it is", test_netns);
 	g_test_add_func("/netns/a file left by a crash is taken over", test_netns_leftover);
-	g_test_add_func("/link/a veth pair between two namespaces carries packets, made twice or once", test_veth);
+	g_test_add_func(
+		"/link/a veth pair between two namespaces carries packets, made twice or once", test_veth);
 	g_test_add_func("/link/a half of a pair that stands alone is replaced", test_half_pair);
 	g_test_add_func("/link/a packet socket sees whole checksums after links_plain", test_plain);
 	g_test_add_func("/link/a tap is made quiet and up in its namespace only, and removed", test_tap);
+	g_test_add_func("/link/a handle outlives the name of its namespace", test_name_gone);
 	g_test_add_func("/link/faults name the interface and the namespace", test_faults);
 	return g_test_run();
 }

@@ -20,8 +20,8 @@
 #define SELF      "/proc/thread-self/ns/net"
 
 struct call {
-	const char *path; /* NULL: a new namespace */
-	int fd;           /* of the namespace to enter, -1: none */
+	const char *path; /* of a new namespace */
+	int fd; /* of the namespace to enter */
 	netns_fn fn;
 	void *data;
 	bool ok;
@@ -47,7 +47,8 @@ bool netns_exists(const char *name)
 	return is_mounted(path);
 }
 
-/* A mount of a namespace must be seen by programs in other mount namespaces, so its folder is a shared mount. */
+/* A mount of a namespace must be seen by programs in other mount namespaces, so its folder is a shared mount.
+ */
 static bool share_folder(const char *path, GError **error)
 {
 	g_autofree char *dir = g_path_get_dirname(path);
@@ -57,9 +58,10 @@ static bool share_folder(const char *path, GError **error)
 	if (mount("", dir, "none", MS_SHARED | MS_REC, NULL) == 0)
 		return true;
 	if (mount(dir, dir, "none", MS_BIND | MS_REC, NULL) < 0 ||
-	        mount("", dir, "none", MS_SHARED | MS_REC, NULL) < 0)
+		mount("", dir, "none", MS_SHARED | MS_REC, NULL) < 0)
 		return fault_set(error, FAULT_INTERNAL,
-		        "cannot make %s a shared mount: %s; network namespaces need root", dir, g_strerror(errno));
+			"cannot make %s a shared mount: %s; network namespaces need root", dir,
+			g_strerror(errno));
 	return true;
 }
 
@@ -83,11 +85,11 @@ static void *create_thread(void *data)
 
 	if (unshare(CLONE_NEWNET) < 0)
 		fault_set(&call->error, FAULT_INTERNAL,
-		        "cannot make network namespace %s: %s; that needs CAP_SYS_ADMIN", call->path,
-		        g_strerror(errno));
+			"cannot make network namespace %s: %s; that needs CAP_SYS_ADMIN", call->path,
+			g_strerror(errno));
 	else if (loopback_up(&call->error) && mount(SELF, call->path, "none", MS_BIND, NULL) < 0)
 		fault_set(&call->error, FAULT_INTERNAL, "cannot mount network namespace %s: %s", call->path,
-		        g_strerror(errno));
+			g_strerror(errno));
 	return NULL;
 }
 
@@ -119,7 +121,7 @@ bool netns_remove(const char *name, GError **error)
 	while (is_mounted(path))
 		if (umount2(path, MNT_DETACH) < 0)
 			return fault_set(error, FAULT_INTERNAL, "cannot unmount network namespace %s: %s",
-			        path, g_strerror(errno));
+				path, g_strerror(errno));
 	if (unlink(path) < 0 && errno != ENOENT)
 		return fault_set(error, FAULT_INTERNAL, "cannot remove %s: %s", path, g_strerror(errno));
 	return true;
@@ -129,30 +131,46 @@ static void *run_thread(void *data)
 {
 	struct call *call = data;
 
-	if (call->fd >= 0 && setns(call->fd, CLONE_NEWNET) < 0)
-		fault_set(&call->error, FAULT_INTERNAL, "cannot enter network namespace %s: %s", call->path,
-		        g_strerror(errno));
+	if (setns(call->fd, CLONE_NEWNET) < 0)
+		fault_set(&call->error, FAULT_INTERNAL, "cannot enter a network namespace: %s",
+			g_strerror(errno));
 	else
 		call->ok = call->fn(call->data, &call->error);
 	return NULL;
 }
 
-bool netns_run(const char *name, netns_fn fn, void *data, GError **error)
+bool netns_run_in(int fd, netns_fn fn, void *data, GError **error)
 {
-	g_autofree char *path = name ? netns_path(name) : NULL;
-	struct call call = {.path = path, .fd = -1, .fn = fn, .data = data};
+	struct call call = {.fd = fd, .fn = fn, .data = data};
 
-	if (!name)
-		return fn(data, error);
-	if (!is_mounted(path))
-		return fault_set(error, FAULT_NOT_FOUND, "there is no network namespace %s; make it first",
-		        name);
-	call.fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (call.fd < 0)
-		return fault_set(error, FAULT_INTERNAL, "cannot open %s: %s", path, g_strerror(errno));
 	g_thread_join(g_thread_new("netns", run_thread, &call));
-	close(call.fd);
 	if (call.error)
 		g_propagate_error(error, call.error);
 	return call.ok;
+}
+
+int netns_open(const char *name, GError **error)
+{
+	g_autofree char *path = name ? netns_path(name) : g_strdup(SELF);
+	int fd = -1;
+
+	if (name && !is_mounted(path))
+		fault_set(error, FAULT_NOT_FOUND, "there is no network namespace %s; make it first", name);
+	else if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		fault_set(error, FAULT_INTERNAL, "cannot open %s: %s", path, g_strerror(errno));
+	return fd;
+}
+
+bool netns_run(const char *name, netns_fn fn, void *data, GError **error)
+{
+	int fd;
+
+	if (!name)
+		return fn(data, error);
+	fd = netns_open(name, error);
+	if (fd < 0)
+		return false;
+	bool ok = netns_run_in(fd, fn, data, error);
+	close(fd);
+	return ok;
 }

@@ -10,15 +10,15 @@ void nic_function_free(struct nic_function *function)
 	g_free(function);
 }
 
-bool nic_caps_allow(
-        const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy, const char **ret_reason)
+bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy,
+	const char **ret_reason)
 {
 	if (caps->bypass && !caps->tunnels && segment == NIC_SEGMENT_VXLAN)
 		*ret_reason = "Its network is a vxlan segment, which the host's functions cannot carry; "
-		              "put the network on a vlan segment.";
+			      "put the network on a vlan segment.";
 	else if (caps->bypass && !caps->flow_policy && policy == NIC_POLICY_OTHER)
 		*ret_reason = "Its security groups do more than allow everything, which the host's functions "
-		              "cannot enforce.";
+			      "cannot enforce.";
 	else
 		return true;
 	return false;

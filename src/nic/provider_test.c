@@ -1,5 +1,5 @@
-/* Conformance of the providers of NIC functions: built once for the fake one, once (PROVIDER_EMULATED) for taps
- * in a network namespace, which needs root. */
+/* Conformance of the providers of NIC functions: built once for the fake one, once (PROVIDER_EMULATED) for
+ * taps in a network namespace, which needs root. */
 #include "base/fault.h"
 #include "nic/link.h"
 #include "nic/netns.h"
@@ -255,7 +255,8 @@ int main(int argc, char **argv)
 #else
 	add("/provider/the last function in use is followed by a fault that says so", test_full);
 	add("/provider/a damaged ledger is refused, not overwritten", test_damaged);
-	g_test_add_func("/provider/legacy functions carry only vlan segments that allow everything", test_caps);
+	g_test_add_func(
+		"/provider/legacy functions carry only vlan segments that allow everything", test_caps);
 #endif
 	add("/provider/a claim makes a device, and repeats with the same one", test_claim);
 	add("/provider/a release removes the device and frees its name; repeated it is fine", test_release);

@@ -22,7 +22,7 @@ import threading
 import time
 
 HOST, PROTOCOL = "pretended", "1"
-READY_LIMIT_S = 30
+READY_LIMIT_S, BEAT_S = 30, 5
 ALIASES = {"UbuntuLTS": {"publisher": "Canonical", "offer": "UbuntuServer", "sku": "18.04-LTS", "version": "latest",
                          "architecture": "x64", "image": "small"}}
 
@@ -49,48 +49,57 @@ def make_certificates(folder):
                 "-addext", "keyUsage=critical,digitalSignature", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
 
 
-class PretendedHost(threading.Thread):
-    """Follows the goal of one host over its own TLS certificate, and reports it as done."""
+class PretendedHost:
+    """Follows the goal of one host over its own TLS certificate, and reports it as done; repeats that as a sign of life."""
 
     def __init__(self, folder, port):
-        super().__init__(daemon=True)
-        context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
-        context.load_cert_chain(f"{folder}/host.pem", f"{folder}/host.key")
-        self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=60)
-        self.error = None
+        self.port = port
+        self.context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+        self.context.load_cert_chain(f"{folder}/host.pem", f"{folder}/host.key")
+        self.goal, self.lock = {"version": 0}, threading.Lock()
+        self.error, self.known = None, threading.Event()
+        for work in (self.follow, self.beat):
+            threading.Thread(target=self.guard, args=(work,), daemon=True).start()
 
-    def call(self, method, path, body=None):
+    def guard(self, work):
+        try:
+            work(http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=60))
+        except (OSError, http.client.HTTPException, RuntimeError, LookupError) as error:
+            self.error = error
+
+    def call(self, connection, method, path, body=None):
         headers = {"Sluice-Protocol": PROTOCOL, "Content-Type": "application/json"}
-        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = self.connection.getresponse()
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
         text = response.read()
         if response.status not in (200, 204):
             raise RuntimeError(f"{method} {path} answers the host {response.status} {text!r}")
         return json.loads(text) if text else None
 
-    def report(self, goal):
-        self.call("PUT", "/agent/v1/report", {
-            "host": HOST, "received": goal["version"], "applied": goal["version"], "vcpus": 64, "memory_mib": 1 << 20,
-            "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended", "provider": "emulated", "version": "test",
-            "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
-                     "restarts": vm.get("restarts", 0)} for vm in goal.get("vms", ())],
-            "nics": [{"uid": nic["uid"], "path": "emulated" if nic.get("accelerated") else "synthetic",
-                      "enforcement": "switch"} for nic in goal.get("nics", ())]})
+    def report(self, connection, goal):
+        """Reports this goal (None: the one before) as done."""
+        with self.lock:
+            self.goal = goal = goal or self.goal
+            self.call(connection, "PUT", "/agent/v1/report", {
+                "host": HOST, "received": goal["version"], "applied": goal["version"], "vcpus": 64,
+                "memory_mib": 1 << 20, "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended",
+                "provider": "emulated", "version": "test",
+                "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
+                         "restarts": vm.get("restarts", 0)} for vm in goal.get("vms", ())],
+                "nics": [{"uid": nic["uid"], "path": "emulated" if nic.get("accelerated") else "synthetic",
+                          "enforcement": "switch"} for nic in goal.get("nics", ())]})
 
-    def obey(self):
-        version = 0
-        self.report({"version": 0})
+    def follow(self, connection):
         while True:
-            goal = self.call("GET", f"/agent/v1/goal?after={version}")
+            goal = self.call(connection, "GET", f"/agent/v1/goal?after={self.goal['version']}")
             if goal:
-                self.report(goal)
-                version = goal["version"]
+                self.report(connection, goal)
 
-    def run(self):
-        try:
-            self.obey()
-        except (OSError, http.client.HTTPException, RuntimeError) as error:
-            self.error = error
+    def beat(self, connection):
+        while True:
+            self.report(connection, None)
+            self.known.set()
+            time.sleep(BEAT_S)
 
 
 def start_controller(options, folder, log):
@@ -135,7 +144,7 @@ def run(options, folder):
         wait_until_ready(process, folder, host_port)
         add_endpoint(folder / "principal.json", endpoint)
         host = PretendedHost(folder, host_port)
-        host.start()
+        host.known.wait(READY_LIMIT_S)
         status = subprocess.run([*options.command, folder], stdin=subprocess.DEVNULL).returncode
         if host.error:
             status = status or 1

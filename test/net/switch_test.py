@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The switch seen from outside: real processes, namespaces as guests, packets built by scapy.
 
-    switch_test.py SLUICE-SWITCH        as root; prints TAP
+    switch_test.py SLUICE-SWITCH        as root; prints TAP. SEED=N replays, TESTS=WORDS chooses by name
 
 Guests are network namespaces, each behind one veth pair that is a `function` attachment of its NIC:
 
@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -504,7 +505,7 @@ def test_too_big(w):
 
 def test_fragments(w):
     """Later fragments follow their first; one without is dropped."""
-    expect(w.ping("b", "192.168.2.4", size=4000), f"a ping of three fragments between subnets {w.control.drops('b')} {w.control.drops('c')}")
+    expect(w.ping("b", "192.168.2.4", size=4000), "a ping of three fragments between subnets")
     expect(w.ping("a", "203.0.113.1", size=4000), "and through the translation")
     pieces = fragment(IP(src="192.168.1.5", dst="192.168.2.4", id=4242) / UDP(sport=1, dport=2) / Raw(b"x" * 3000), 1000)
     s = w.raw("b")
@@ -754,7 +755,7 @@ def test_vhost(w):
         "--file-prefix=swt-pmd", "--lcores=0@(0-1),1@(0-1)", "--no-shconf",
         f"--vdev=net_virtio_user0,path={path},server=1,queues=1,mac={mac_of('v')}",
         "--vdev=net_af_packet0,iface=pmd0", "--", "--forward-mode=io", "--auto-start", "--no-mlockall",
-        "--total-num-mbufs=2048", "--stats-period=1", stdin=subprocess_devnull(), stdout=subprocess_devnull())
+        "--total-num-mbufs=2048", "--stats-period=1", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ready = lambda: w.nic_state("v")["attachments"][0]["state"] == "ready"
     expect(wait_for(ready, 15), w.nic_state("v"))
     expect(wait_for(lambda: w.ping("v", "192.168.1.1"), 10), "the gateway, over vhost-user")
@@ -772,12 +773,6 @@ def test_vhost(w):
     testpmd.wait(10)
     expect(wait_for(lambda: not ready(), 5), "waiting again when the guest is gone")
     expect(w.ping("b", "192.168.1.1"), "others do not notice")
-
-
-def subprocess_devnull():
-    import subprocess
-
-    return subprocess.DEVNULL
 
 
 TESTS = [
@@ -826,7 +821,7 @@ def main():
         print("1..0 # SKIP must be root to make network namespaces")
         return 0
     wanted = os.environ.get("TESTS", "")
-    world = World(sys.argv[1:2])
+    world = World(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         world.build()

@@ -1,0 +1,461 @@
+/* One NIC's acceleration: the machine. */
+#include "agent/accel_priv.h"
+#include "base/failpoint.h"
+#include "base/fault.h"
+#include "base/log.h"
+
+#define MINUTE_US (60 * G_USEC_PER_SEC)
+
+struct accel_job {
+	struct accel *accel; /* main thread only */
+	struct nic_provider *provider;
+	struct vm_manager *manager;
+	char *nic, *vm, *function; /* Owned; claim sets function */
+	struct mac_addr mac;
+	unsigned timeout_ms;
+	bool plugged; /* what plugged answered */
+	bool (*run)(struct accel_job *job);
+	void (*then)(struct accel *a, struct accel_job *job, GError *error);
+	struct vm_machine *held; /* the machine that the job keeps still; main thread only */
+	GError *error;
+};
+
+/* ---- damping ---- */
+
+static void note_change(struct accel *a)
+{
+	int64_t now = g_get_monotonic_time(), oldest = a->changes_us[a->next_change];
+
+	accel_record(a)->changes++;
+	a->changes_us[a->next_change] = now;
+	a->next_change = (a->next_change + 1) % AGENT_CHANGES_MAX;
+	if (now > a->hold_until_us + MINUTE_US)
+		a->holds = 0;
+	if (oldest == 0 || now - oldest > MINUTE_US)
+		return;
+	int64_t hold = MIN(G_USEC_PER_SEC << MIN(a->holds, 6), MINUTE_US);
+	a->holds++;
+	a->hold_until_us = MAX(a->hold_until_us, now + hold);
+	log_warn(a->uid, "its path changed more than %d times in a minute; attaching is held off for %d s",
+		AGENT_CHANGES_MAX, (int)(hold / G_USEC_PER_SEC));
+}
+
+/* ---- going from state to state ---- */
+
+static const enum failpoint points[] = {
+	[ACCEL_CLAIMING] = FAILPOINT_AGENT_ACCEL_CLAIMING,
+	[ACCEL_PLUGGING] = FAILPOINT_AGENT_ACCEL_PLUGGING,
+	[ACCEL_COPYING] = FAILPOINT_AGENT_ACCEL_COPYING,
+	[ACCEL_ON] = FAILPOINT_AGENT_ACCEL_ON,
+	[ACCEL_UNPLUGGING] = FAILPOINT_AGENT_ACCEL_UNPLUGGING,
+	[ACCEL_DRAINING] = FAILPOINT_AGENT_ACCEL_DRAINING,
+	[ACCEL_RELEASING] = FAILPOINT_AGENT_ACCEL_RELEASING,
+};
+
+/* Takes the error. */
+static void fail(struct accel *a, GError *error)
+{
+	if (g_strcmp0(a->fault ? a->fault->message : NULL, error->message) != 0)
+		log_warn(a->uid, "%s", error->message);
+	g_clear_error(&a->fault);
+	a->fault = error;
+	a->retry_at_us = g_get_monotonic_time() + agent_backoff_us(a->agent, a->failures++);
+	agent_wake_at(a->agent, a->retry_at_us);
+}
+
+/* Writes the state to the ledger. When that fails the old state stays, and the step is tried again. */
+static void enter(struct accel *a, enum accel_state state)
+{
+	struct ledger_nic *record = accel_record(a);
+	int old = record->state;
+	GError *error = NULL;
+
+	record->state = state;
+	if (!agent_save(a->agent, &error)) {
+		record->state = old;
+		fail(a, error);
+		return;
+	}
+	if (state != ACCEL_OFF)
+		failpoint(points[state]);
+	log_debug(a->uid, "acceleration: %s", accel_state_words[state]);
+	a->number = 0;
+	a->retry_at_us = 0;
+	a->entered_us[state] = g_get_monotonic_time();
+	a->confirmed_us[state] = 0;
+}
+
+/* A change begins; an operator may have asked for it earlier. */
+static void begin_change(struct accel *a)
+{
+	note_change(a);
+	if (!a->asked)
+		a->began_us = g_get_monotonic_time();
+}
+
+static void begin_unplugging(struct accel *a)
+{
+	begin_change(a);
+	enter(a, ACCEL_UNPLUGGING);
+}
+
+/* Attaching failed: tells whoever waits for it, and tries no more for a while. Takes the error. */
+static void attach_failed(struct accel *a, GError *error)
+{
+	accel_answer(a, false, error);
+	log_warn(a->uid, "%s", error->message);
+	g_clear_error(&a->attach_fault);
+	a->attach_fault = error;
+	a->hold_until_us = g_get_monotonic_time() + agent_backoff_us(a->agent, a->attach_failures++);
+}
+
+/* ---- jobs ---- */
+
+static void work(void *data)
+{
+	struct accel_job *job = data;
+
+	if (!job->run(job) && !job->error)
+		fault_set(&job->error, FAULT_INTERNAL, "it failed without a reason");
+}
+
+static void finish(void *data)
+{
+	struct accel_job *job = data;
+	struct accel *a = job->accel;
+
+	a->busy = false;
+	if (job->held)
+		vm_machine_unhold(job->held);
+	if (!job->error) {
+		g_clear_error(&a->fault);
+		a->failures = 0;
+	}
+	job->then(a, job, job->error);
+	agent_kick(a->agent);
+	g_free(job->nic);
+	g_free(job->vm);
+	g_free(job->function);
+	g_free(job);
+}
+
+/* Runs one call; `then` follows in either case and takes the error. `held`: a machine that must do nothing
+ * else meanwhile; when it is busy the step is taken later. */
+static void begin(struct accel *a, bool (*run)(struct accel_job *),
+	void (*then)(struct accel *, struct accel_job *, GError *), struct vm_machine *held)
+{
+	const struct ledger_nic *record = accel_record(a);
+
+	if (held && !vm_machine_hold(held))
+		return;
+	struct accel_job *job = g_new0(struct accel_job, 1);
+	*job = (struct accel_job){.accel = a,
+		.provider = a->agent->provider,
+		.manager = a->agent->manager,
+		.nic = g_strdup(a->uid),
+		.vm = g_strdup(record->vm),
+		.function = g_strdup(record->function),
+		.timeout_ms = a->agent->config.times.unplug_ms,
+		.run = run,
+		.then = then,
+		.held = held};
+	mac_parse(record->mac, &job->mac);
+	a->busy = true;
+	jobs_run(a->agent->jobs, work, finish, job);
+}
+
+static bool run_claim(struct accel_job *job)
+{
+	g_clear_pointer(&job->function, g_free);
+	return job->provider->ops->claim(job->provider, job->nic, &job->function, &job->error);
+}
+
+static bool run_release(struct accel_job *job)
+{
+	return job->provider->ops->release(job->provider, job->nic, &job->error);
+}
+
+static bool run_plug(struct accel_job *job)
+{
+	struct vm_primary primary = {job->nic, job->mac, job->function};
+
+	return job->manager->ops->plug(job->manager, job->vm, &primary, &job->error);
+}
+
+static bool run_unplug(struct accel_job *job)
+{
+	struct vm_primary primary = {job->nic, job->mac, job->function};
+
+	return job->manager->ops->unplug(job->manager, job->vm, &primary, job->timeout_ms, &job->error);
+}
+
+static bool run_plugged(struct accel_job *job)
+{
+	return job->manager->ops->plugged(job->manager, job->vm, job->nic, &job->plugged, &job->error);
+}
+
+/* ---- what each state does ---- */
+
+static void claimed(struct accel *a, struct accel_job *job, GError *error)
+{
+	struct ledger_nic *record = accel_record(a);
+
+	if (error) {
+		attach_failed(a, error);
+		enter(a, ACCEL_RELEASING);
+		return;
+	}
+	failpoint(FAILPOINT_AGENT_ACCEL_CLAIMED);
+	g_free(record->function);
+	record->function = g_steal_pointer(&job->function);
+	enter(a, ACCEL_PLUGGING);
+}
+
+static void plugged(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		attach_failed(a, error);
+		begin_unplugging(a);
+		return;
+	}
+	failpoint(FAILPOINT_AGENT_ACCEL_PLUGGED);
+	a->attach_failures = 0;
+	g_clear_error(&a->attach_fault);
+	enter(a, ACCEL_COPYING);
+}
+
+static void unplugged(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		accel_answer(a, true, error);
+		fail(a, error);
+		return;
+	}
+	failpoint(FAILPOINT_AGENT_ACCEL_UNPLUGGED);
+	enter(a, ACCEL_DRAINING);
+}
+
+static void released(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		fail(a, error);
+		return;
+	}
+	failpoint(FAILPOINT_AGENT_ACCEL_RELEASED);
+	enter(a, ACCEL_OFF);
+}
+
+/* Nothing is held: an entry that says nothing any more goes. */
+static void tidy(struct accel *a)
+{
+	struct ledger_nic *record = accel_record(a);
+
+	if (!record)
+		return;
+	g_clear_pointer(&record->function, g_free);
+	if (accel_goal(a) || agent_goal_vm(a->agent, record->vm ? record->vm : ""))
+		return;
+	ledger_drop_nic(a->agent->ledger, a->uid);
+	agent_save(a->agent, NULL); /* an entry that stays in the file is dropped again by the next process */
+}
+
+static void step_off(struct accel *a)
+{
+	const struct goal_nic *goal = accel_goal(a);
+
+	tidy(a);
+	if (!accel_is_wanted(a) || !accel_guest_is_ready(a))
+		return;
+	if (g_get_monotonic_time() < a->hold_until_us) {
+		agent_wake_at(a->agent, a->hold_until_us);
+		return;
+	}
+	struct ledger_nic *record = accel_record(a);
+	if (!record)
+		record = ledger_add_nic(a->agent->ledger, a->uid);
+	g_free(record->vm);
+	g_free(record->mac);
+	record->vm = g_strdup(goal->vm);
+	record->mac = g_strdup(goal->mac);
+	begin_change(a);
+	enter(a, ACCEL_CLAIMING);
+}
+
+static void step_plugging(struct accel *a)
+{
+	if (accel_machine_is_off(a)) {
+		enter(a, ACCEL_DRAINING);
+	} else if (!accel_is_wanted(a)) {
+		begin_unplugging(a);
+	} else {
+		a->baseline = accel_function_frames(a);
+		begin(a, run_plug, plugged, accel_machine(a));
+	}
+}
+
+static void step_copying(struct accel *a)
+{
+	int64_t since = a->entered_us[ACCEL_COPYING];
+
+	if (accel_machine_is_off(a))
+		enter(a, ACCEL_DRAINING);
+	else if (!accel_is_wanted(a))
+		begin_unplugging(a);
+	else if (accel_guest_is_ready(a) && accel_function_frames(a) > a->baseline)
+		enter(a, ACCEL_ON);
+	else if (g_get_monotonic_time() - since > (int64_t)a->agent->config.times.first_frame_ms * 1000)
+		accel_answer(a, false, NULL);
+}
+
+static void step_on(struct accel *a)
+{
+	if (accel_machine_is_off(a)) {
+		enter(a, ACCEL_DRAINING);
+	} else if (!accel_is_wanted(a)) {
+		begin_unplugging(a);
+	} else if (accel_guest_went_away(a)) {
+		a->baseline = accel_function_frames(a);
+		enter(a, ACCEL_COPYING);
+	}
+}
+
+static void step_unplugging(struct accel *a)
+{
+	if (accel_machine_is_off(a))
+		enter(a, ACCEL_DRAINING);
+	else
+		begin(a, run_unplug, unplugged, accel_machine(a));
+}
+
+/* The guest gave the device away by itself, or it only seemed so. */
+static void looked(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		fail(a, error);
+	} else if (!job->plugged) {
+		note_change(a);
+		enter(a, ACCEL_DRAINING);
+	}
+}
+
+void accel_gone(struct accel *a)
+{
+	enum accel_state state = accel_state(a);
+
+	if (a->busy || a->agent->stopping)
+		return;
+	if (state == ACCEL_UNPLUGGING)
+		a->retry_at_us = 0;
+	else if (state == ACCEL_COPYING || state == ACCEL_ON)
+		begin(a, run_plugged, looked, accel_machine(a));
+	agent_kick(a->agent);
+}
+
+/* Without a provider its devices are left to it: it releases them when it is opened again. */
+static void step_releasing(struct accel *a)
+{
+	if (a->agent->provider)
+		begin(a, run_release, released, NULL);
+	else
+		enter(a, ACCEL_OFF);
+}
+
+static void step_claiming(struct accel *a)
+{
+	if (accel_is_wanted(a))
+		begin(a, run_claim, claimed, NULL);
+	else
+		enter(a, ACCEL_RELEASING);
+}
+
+static void step_state(struct accel *a, enum accel_state state)
+{
+	switch (state) {
+	case ACCEL_OFF: step_off(a); break;
+	case ACCEL_CLAIMING: step_claiming(a); break;
+	case ACCEL_PLUGGING: step_plugging(a); break;
+	case ACCEL_COPYING: step_copying(a); break;
+	case ACCEL_ON: step_on(a); break;
+	case ACCEL_UNPLUGGING: step_unplugging(a); break;
+	case ACCEL_DRAINING: enter(a, ACCEL_RELEASING); break;
+	case ACCEL_RELEASING: step_releasing(a); break;
+	case ACCEL_STATE_COUNT: break;
+	}
+}
+
+/* Notes when the switch confirms the state's attachments; whether the state's step must wait for that. */
+static bool waits_for_switch(struct accel *a, enum accel_state state)
+{
+	bool confirmed = a->number != 0 && switch_link_confirmed(a->agent->link) >= a->number;
+
+	if (confirmed && a->confirmed_us[state] == 0)
+		a->confirmed_us[state] = g_get_monotonic_time();
+	return !confirmed && (state == ACCEL_PLUGGING || state == ACCEL_UNPLUGGING ||
+				     state == ACCEL_DRAINING || state == ACCEL_RELEASING);
+}
+
+/* Answers operators whose change has come to its end. */
+static void settle(struct accel *a)
+{
+	enum accel_state state = accel_state(a);
+	bool on = state == ACCEL_ON && a->confirmed_us[ACCEL_ON] != 0;
+
+	if (state == ACCEL_OFF)
+		accel_answer(a, true, NULL);
+	if (on)
+		accel_answer(a, false, NULL);
+	if (a->waiters->len == 0)
+		a->asked = false;
+}
+
+void accel_step(struct accel *a)
+{
+	const struct vm_machine *machine = accel_machine(a);
+	enum accel_state state = accel_state(a);
+
+	if (a->busy || a->agent->stopping)
+		return;
+	if (machine && (!vm_machine_is_known(machine) || vm_machine_is_stopping(machine)))
+		return;
+	if (g_get_monotonic_time() < a->retry_at_us) {
+		agent_wake_at(a->agent, a->retry_at_us);
+		return;
+	}
+	if (!waits_for_switch(a, state)) {
+		step_state(a, state);
+		settle(a);
+	}
+}
+
+bool accel_set_number(struct accel *a, uint64_t number)
+{
+	if (a->number != 0)
+		return false;
+	a->number = number;
+	return true;
+}
+
+/* ---- life ---- */
+
+struct accel *accel_new(struct agent *agent, const char *nic)
+{
+	struct accel *a = g_new0(struct accel, 1);
+
+	a->agent = agent;
+	a->uid = g_strdup(nic);
+	a->waiters = g_ptr_array_new_with_free_func(g_free);
+	return a;
+}
+
+void accel_free(struct accel *a)
+{
+	if (!a)
+		return;
+	g_assert(!a->busy);
+	accel_dismiss(a);
+	g_ptr_array_unref(a->waiters);
+	g_clear_error(&a->fault);
+	g_clear_error(&a->attach_fault);
+	g_free(a->uid);
+	g_free(a);
+}

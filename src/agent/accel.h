@@ -1,0 +1,57 @@
+/* One NIC's acceleration: gives it a function while it may have one, takes it back without losing
+ * connections.
+ *
+ * How it works. The states and their order are in accel_state.h. accel_step() looks whether the switch has
+ * confirmed the state's attachments and whether its work is done, and goes on to the next state, which is
+ * written to the ledger before anything of it is done.
+ *
+ * A NIC may have a function while the goal accelerates it, the provider's capabilities allow that for its
+ * network and groups, its guest is up (the machine runs, and the virtio driver has set the rings up), and no
+ * operator has revoked it. Revocation sticks until it is restored, also over restarts of the agent.
+ *
+ * A path that changes more than AGENT_CHANGES_MAX times in a minute is damped: attaching waits, twice as long
+ * each time, a minute at most. Taking back never waits.
+ */
+#pragma once
+#include "agent/accel_state.h"
+#include "base/cleanup.h"
+#include "model/goal.h"
+
+#include <glib.h>
+
+struct agent;
+struct accel;
+
+struct accel *accel_new(struct agent *agent, const char *nic);
+/* No job may be running. Waiting operators are told that the agent stops. */
+void accel_free(struct accel *accel);
+CLEANUP_FUNC(struct accel *, accel_free)
+
+/* The switch's state that is wanted now, of this number, has the attachments of the present state. Whether
+ * that is news. */
+bool accel_set_number(struct accel *accel, uint64_t number);
+void accel_step(struct accel *accel);
+/* The VM manager says that the device has left the guest, asked or not. */
+void accel_gone(struct accel *accel);
+
+/* Wants to see the switch's counters soon. */
+bool accel_is_eager(const struct accel *accel);
+/* Neither goal nor ledger name the NIC any more: it may be freed. */
+bool accel_is_over(const struct accel *accel);
+
+/* Called once: {"nic", "state", "changes", "unplug_ms" or "plug_ms", "copy_ms", "total_ms"} (new reference),
+ * or NULL with error. copy_ms: how long deliveries were copied to both attachments. */
+typedef void (*accel_done_fn)(json_t *result, const GError *error, void *data);
+/* Marks the NIC as revoked, or restored, and calls back when that is done or cannot be now. */
+void accel_revoke(struct accel *accel, accel_done_fn done, void *data);
+void accel_restore(struct accel *accel, accel_done_fn done, void *data);
+
+/* Tells those who wait that the agent stops. */
+void accel_dismiss(struct accel *accel);
+
+/* Its entry in the report. Owned by the caller; NULL when the goal does not name it. */
+struct report_nic *accel_report(const struct accel *accel);
+/* Its function's entry in the report. Owned by the caller; NULL when it has none. */
+struct report_function *accel_report_function(const struct accel *accel);
+/* Its entry in vf.list; new reference, NULL when the NIC is not accelerated and holds nothing. */
+json_t *accel_describe(const struct accel *accel);

@@ -1,0 +1,220 @@
+/* One NIC's acceleration: operators' requests, and what is told of it. */
+#include "agent/accel_priv.h"
+#include "base/fault.h"
+
+static json_int_t ms_between(int64_t from_us, int64_t to_us)
+{
+	return from_us > 0 && to_us >= from_us ? (to_us - from_us + 500) / 1000 : 0;
+}
+
+/* The last change: the window in which copies went to both attachments, and the whole. */
+static json_t *describe_change(const struct accel *a, bool revoking)
+{
+	const struct ledger_nic *record = accel_record(a);
+	enum accel_state first = revoking ? ACCEL_UNPLUGGING : ACCEL_PLUGGING;
+	enum accel_state middle = revoking ? ACCEL_DRAINING : ACCEL_COPYING;
+	enum accel_state last = revoking ? ACCEL_DRAINING : ACCEL_ON;
+	int64_t end = revoking ? a->entered_us[ACCEL_OFF] : a->confirmed_us[ACCEL_ON];
+	bool done = a->began_us > 0 && a->confirmed_us[first] >= a->began_us;
+
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "nic", a->uid, "state",
+		accel_state_words[accel_state(a)], "changes", (json_int_t)(record ? record->changes : 0),
+		revoking ? "unplug_ms" : "plug_ms",
+		done ? ms_between(a->confirmed_us[first], a->entered_us[middle]) : 0, "copy_ms",
+		done ? ms_between(a->confirmed_us[first], a->confirmed_us[last]) : 0, "total_ms",
+		done ? ms_between(a->began_us, end) : 0);
+}
+
+void accel_answer(struct accel *a, bool revoking, const GError *error)
+{
+	for (guint i = a->waiters->len; i-- > 0;) {
+		struct accel_waiter *waiter = a->waiters->pdata[i];
+		if (waiter->revoking != revoking)
+			continue;
+		g_ptr_array_steal_index(a->waiters, i);
+		waiter->done(error ? NULL : describe_change(a, revoking), error, waiter->data);
+		g_free(waiter);
+	}
+}
+
+static void wait_for(struct accel *a, bool revoking, accel_done_fn done, void *data)
+{
+	struct accel_waiter *waiter = g_new(struct accel_waiter, 1);
+
+	*waiter = (struct accel_waiter){done, data, revoking};
+	g_ptr_array_add(a->waiters, waiter);
+	a->asked = true;
+	a->began_us = g_get_monotonic_time();
+	agent_kick(a->agent);
+}
+
+/* Writes the mark to the ledger. */
+static bool mark(struct accel *a, bool revoked, GError **error)
+{
+	const struct goal_nic *goal = accel_goal(a);
+	struct ledger_nic *record = accel_record(a);
+
+	if (!goal || !goal->accelerated)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"NIC %s is not accelerated; turn accelerated networking on while its VM is "
+			"deallocated",
+			goal ? goal->name : a->uid);
+	if (!record)
+		record = ledger_add_nic(a->agent->ledger, a->uid);
+	if (!record->vm)
+		record->vm = g_strdup(goal->vm);
+	record->revoked = revoked;
+	return agent_save(a->agent, error);
+}
+
+void accel_revoke(struct accel *a, accel_done_fn done, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) overtaken = NULL;
+
+	if (!mark(a, true, &error)) {
+		done(NULL, error, data);
+		return;
+	}
+	fault_set(&overtaken, FAULT_CONFLICT, "NIC %s was revoked meanwhile", accel_goal(a)->name);
+	accel_answer(a, false, overtaken);
+	wait_for(a, true, done, data);
+}
+
+void accel_restore(struct accel *a, accel_done_fn done, void *data)
+{
+	const struct vm_machine *machine = accel_machine(a);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) overtaken = NULL;
+	const char *reason = NULL;
+
+	if (!mark(a, false, &error)) {
+		done(NULL, error, data);
+		return;
+	}
+	fault_set(&overtaken, FAULT_CONFLICT, "NIC %s was restored meanwhile", accel_goal(a)->name);
+	accel_answer(a, true, overtaken);
+	if (!accel_is_entitled(a, &reason))
+		fault_set(&error, FAULT_NOT_ALLOWED, "NIC %s gets no function: %s", accel_goal(a)->name,
+			reason);
+	else if (!machine || !vm_machine_is_up(machine))
+		fault_set(&error, FAULT_NOT_ALLOWED,
+			"the VM of NIC %s does not run; its function is restored when it does",
+			accel_goal(a)->name);
+	if (error) {
+		done(NULL, error, data);
+		return;
+	}
+	g_clear_error(&a->attach_fault);
+	wait_for(a, false, done, data);
+}
+
+void accel_dismiss(struct accel *a)
+{
+	g_autoptr(GError) error = NULL;
+
+	fault_set(&error, FAULT_UNAVAILABLE, "the agent is stopping; ask again when it runs");
+	accel_answer(a, true, error);
+	accel_answer(a, false, error);
+}
+
+bool accel_is_eager(const struct accel *a)
+{
+	enum accel_state state = accel_state(a);
+	int64_t copying = g_get_monotonic_time() - a->entered_us[ACCEL_COPYING];
+
+	if (a->waiters->len > 0)
+		return true;
+	if (state == ACCEL_COPYING)
+		return copying < (int64_t)a->agent->config.times.first_frame_ms * 1000;
+	return state != ACCEL_OFF && state != ACCEL_ON;
+}
+
+bool accel_is_over(const struct accel *a)
+{
+	return !a->busy && !accel_goal(a) && !accel_record(a);
+}
+
+/* Why an accelerated NIC of a VM that runs is not on its function; NULL when it is. Owned by the caller. */
+static char *explain(const struct accel *a)
+{
+	const char *reason = NULL;
+
+	if (accel_state(a) == ACCEL_ON)
+		return NULL;
+	if (!accel_is_entitled(a, &reason))
+		return g_strdup(reason);
+	if (a->attach_fault)
+		return g_strdup(a->attach_fault->message);
+	if (a->fault)
+		return g_strdup(a->fault->message);
+	if (accel_state(a) == ACCEL_COPYING)
+		return g_strdup("Attached; the guest has sent nothing on it yet, so both paths deliver.");
+	if (accel_state(a) == ACCEL_OFF && !accel_guest_is_ready(a))
+		return g_strdup("Its guest has not set the NIC up yet.");
+	if (accel_state(a) == ACCEL_OFF && g_get_monotonic_time() < a->hold_until_us)
+		return g_strdup("Its path changed too often; attaching waits a little.");
+	return g_strdup("Its function is being attached.");
+}
+
+struct report_nic *accel_report(const struct accel *a)
+{
+	const struct goal_nic *goal = accel_goal(a);
+	const struct vm_machine *machine = goal ? g_hash_table_lookup(a->agent->machines, goal->vm) : NULL;
+
+	if (!goal)
+		return NULL;
+	struct report_nic *report = shape_new(&report_nic_shape);
+	report->uid = g_strdup(a->uid);
+	report->enforcement = ENFORCEMENT_SWITCH;
+	if (!machine || !vm_machine_is_up(machine))
+		return report;
+	report->path = accel_state(a) == ACCEL_ON ? PATH_EMULATED : PATH_SYNTHETIC;
+	report->reason = explain(a);
+	return report;
+}
+
+/* One word for people: what became of the function. */
+static const char *word_of(const struct accel *a, const struct ledger_nic *record)
+{
+	enum accel_state state = accel_state(a);
+
+	if (state == ACCEL_OFF)
+		return record && record->revoked ? "revoked" : "detached";
+	return state == ACCEL_ON ? "attached" : accel_state_words[state];
+}
+
+struct report_function *accel_report_function(const struct accel *a)
+{
+	const struct ledger_nic *record = accel_record(a);
+	const struct nic_provider *provider = a->agent->provider;
+
+	if (!record || !record->function)
+		return NULL;
+	struct report_function *report = shape_new(&report_function_shape);
+	report->name = g_strdup(record->function);
+	report->provider = g_strdup(provider ? provider->caps->claim : "none");
+	report->nic = g_strdup(a->uid);
+	report->vm = g_strdup(record->vm);
+	report->state = g_strdup(word_of(a, record));
+	return report;
+}
+
+json_t *accel_describe(const struct accel *a)
+{
+	const struct goal_nic *goal = accel_goal(a);
+	const struct ledger_nic *record = accel_record(a);
+	const struct nic_provider *provider = a->agent->provider;
+	const struct goal_vm *vm = goal ? agent_goal_vm(a->agent, goal->vm) : NULL;
+	g_autofree char *reason = explain(a);
+
+	if (!record && !(goal && goal->accelerated))
+		return NULL;
+	return json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:b, s:I, s:s?}", "nic", a->uid, "nic_name",
+		goal ? goal->name : NULL, "vm", vm ? vm->name : NULL, "function",
+		record ? record->function : NULL, "provider", provider ? provider->caps->claim : "none",
+		"state", word_of(a, record), "active",
+		record ? accel_row(accel_state(a))->active : "synthetic", "revoked",
+		record && record->revoked, "changes", (json_int_t)(record ? record->changes : 0), "reason",
+		reason);
+}

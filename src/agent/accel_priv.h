@@ -1,0 +1,57 @@
+/* What the parts of a NIC's acceleration share: accel.c drives it, accel_want.c knows what is wanted,
+ * accel_answer.c tells about it. */
+#pragma once
+#include "agent/accel.h"
+#include "agent/agent_priv.h"
+
+struct accel {
+	struct agent *agent; /* Borrowed */
+	char *uid;
+	bool busy; /* a job is running */
+	uint64_t number; /* of the switch's state with this state's attachments; 0: not built yet */
+	/* Of the last visit to each state: when it was entered, when the switch confirmed it. Monotonic. */
+	int64_t entered_us[ACCEL_STATE_COUNT], confirmed_us[ACCEL_STATE_COUNT];
+	bool asked; /* an operator asked for the change that is under way */
+	int64_t began_us; /* when the change that is under way, or was last, was asked for */
+	int64_t baseline; /* frames from the function before its device was plugged */
+	int64_t retry_at_us; /* the state's job is not tried before */
+	unsigned failures; /* of the state's job */
+	unsigned attach_failures;
+	GError *fault; /* Owned; why the state's job failed */
+	GError *attach_fault; /* Owned; why the last attaching failed */
+	int64_t hold_until_us; /* no attaching before */
+	unsigned holds; /* how often the path was damped in a row */
+	int64_t changes_us[AGENT_CHANGES_MAX]; /* ring: when the path changed last */
+	unsigned next_change;
+	GPtrArray *waiters; /* Owned, of struct waiter */
+};
+
+/* An operator who waits. */
+struct accel_waiter {
+	accel_done_fn done;
+	void *data;
+	bool revoking;
+};
+
+struct ledger_nic *accel_record(const struct accel *a);
+const struct goal_nic *accel_goal(const struct accel *a);
+enum accel_state accel_state(const struct accel *a);
+/* The machine that has the function; the goal's while none has; NULL when there is none. */
+struct vm_machine *accel_machine(const struct accel *a);
+/* The machine is off for sure, or not there. */
+bool accel_machine_is_off(const struct accel *a);
+
+/* Whether the NIC may have a function as far as goal, provider and operator say; else *ret_reason is a
+ * sentence (a constant), or NULL when the goal does not want it. */
+bool accel_is_entitled(const struct accel *a, const char **ret_reason);
+/* Whether it may keep, or get, a function of the machine that it is on. */
+bool accel_is_wanted(const struct accel *a);
+/* The guest's virtio driver has set the rings up. */
+bool accel_guest_is_ready(const struct accel *a);
+/* The guest's virtio driver has gone, while the switch is there to say so. */
+bool accel_guest_went_away(const struct accel *a);
+/* Frames from the guest by the function, as the switch counted last. */
+int64_t accel_function_frames(const struct accel *a);
+
+/* Answers those who wait for a revocation, or for a restoration. */
+void accel_answer(struct accel *a, bool revoking, const GError *error);

@@ -1,0 +1,421 @@
+/* Acceleration: the order of revocation and restoration, what operators are told, and what goes wrong. */
+#include "agent/control_socket.h"
+#include "agent/test_world.h"
+#include "base/fault.h"
+#include "base/jsonrpc.h"
+
+#include <string.h>
+
+#define BOTH      "switch " WORLD_NIC " both +sl-f0"
+#define FUNCTION  "switch " WORLD_NIC " function +sl-f0"
+#define DRAINING  "switch " WORLD_NIC " synthetic +sl-f0"
+#define SYNTHETIC "switch " WORLD_NIC " synthetic"
+#define PLUG      "plug " WORLD_NIC " sl-f0"
+#define UNPLUG    "unplug " WORLD_NIC
+
+static void setup(struct world *w, gconstpointer data)
+{
+	world_init(w);
+}
+
+static void teardown(struct world *w, gconstpointer data)
+{
+	world_done(w);
+}
+
+static const struct report_nic *entry_of(const struct report *report)
+{
+	return report->nics->len ? report->nics->pdata[0] : NULL;
+}
+
+static bool is_on(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_nic *entry = entry_of(report);
+
+	return entry && entry->path == PATH_EMULATED &&
+	       g_strcmp0(json_string_value(json_object_get(
+				 json_array_get(json_object_get(w->state, "nics"), 0), "active")),
+		       "function") == 0;
+}
+
+static bool nothing_is_claimed(struct world *w)
+{
+	g_autoptr(GPtrArray) list = w->provider->ops->list(w->provider);
+
+	return list->len == 0;
+}
+
+static bool is_synthetic(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_nic *entry = entry_of(report);
+
+	return entry && entry->path == PATH_SYNTHETIC && nothing_is_claimed(w);
+}
+
+static char *reason_of(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return g_strdup(entry_of(report)->reason);
+}
+
+static void bring_up(struct world *w)
+{
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal(1, true));
+	world_wait(w, "the NIC is on its function", is_on);
+}
+
+/* ---- operators, on a thread as another program would be ---- */
+
+struct request {
+	char *path, *method, *nic;
+	json_t *result;
+	GError *error;
+	gint done;
+};
+
+static void *ask(void *data)
+{
+	struct request *request = data;
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(request->path);
+
+	request->result = jsonrpc_call(client, request->method,
+		request->nic ? json_pack("{s:s}", "nic", request->nic) : NULL, 10000, &request->error);
+	g_atomic_int_set(&request->done, 1);
+	return NULL;
+}
+
+/* Asks the agent's control socket while the main loop runs. */
+static json_t *operate(struct world *w, const char *method, const char *nic, GError **error)
+{
+	struct request request = {
+		g_build_filename(w->folder, "agent.sock", NULL), (char *)method, (char *)nic};
+	GThread *thread = g_thread_new("operator", ask, &request);
+
+	while (!g_atomic_int_get(&request.done))
+		world_run(5);
+	g_thread_join(thread);
+	g_free(request.path);
+	if (request.error)
+		g_propagate_error(error, request.error);
+	return request.result;
+}
+
+static struct control_socket *open_control(struct world *w)
+{
+	g_autofree char *path = g_build_filename(w->folder, "agent.sock", NULL);
+	g_autoptr(GError) error = NULL;
+	struct control_socket *control = control_socket_open(w->agent, path, &error);
+
+	g_assert_no_error(error);
+	return control;
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+
+	g_assert_true(json_is_integer(value));
+	return json_integer_value(value);
+}
+
+/* ---- the order ---- */
+
+static void test_attach(struct world *w, gconstpointer data)
+{
+	_cleanup_(report_free) struct report *report = NULL;
+
+	bring_up(w);
+	world_expect(w, SYNTHETIC, "start " WORLD_VM, BOTH, PLUG, FUNCTION, NULL);
+	const struct vm_spec *spec = vm_fake_spec(w->machines, WORLD_VM);
+	g_assert_true(((const struct vm_nic *)spec->nics->pdata[0])->teamed);
+	report = agent_report(w->agent);
+	g_assert_cmpint(entry_of(report)->enforcement, ==, ENFORCEMENT_SWITCH);
+	g_assert_null(entry_of(report)->reason);
+	const struct report_function *function = report->functions->pdata[0];
+	g_assert_cmpstr(function->name, ==, "sl-f0");
+	g_assert_cmpstr(function->state, ==, "attached");
+}
+
+static void test_revoke(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_set_size(w->log, 0);
+	json_auto_t *revoked = operate(w, "vf.revoke", WORLD_NIC, &error);
+	g_assert_no_error(error);
+	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, NULL);
+	g_assert_cmpuint(w->log->len, ==, 4);
+	g_assert_true(nothing_is_claimed(w));
+	g_assert_cmpstr(json_string_value(json_object_get(revoked, "state")), ==, "off");
+	g_assert_cmpint(number(revoked, "copy_ms"), >, 0);
+	g_assert_cmpint(number(revoked, "total_ms"), >=, number(revoked, "copy_ms"));
+	g_autofree char *reason = reason_of(w);
+	g_assert_nonnull(strstr(reason, "revoked"));
+}
+
+static void test_restore(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	json_auto_t *revoked = operate(w, "vf.revoke", "nic-4", &error);
+	g_assert_no_error(error);
+	world_run(100);
+	g_assert_true(nothing_is_claimed(w));
+	g_ptr_array_set_size(w->log, 0);
+	json_auto_t *restored = operate(w, "vf.restore", WORLD_NIC, &error);
+	g_assert_no_error(error);
+	world_expect(w, BOTH, PLUG, FUNCTION, NULL);
+	g_assert_cmpuint(w->log->len, ==, 3);
+	g_assert_cmpstr(json_string_value(json_object_get(restored, "state")), ==, "on");
+	g_assert_cmpint(number(restored, "copy_ms"), >, 0);
+	g_assert_cmpint(number(restored, "total_ms"), >=, number(restored, "copy_ms"));
+	g_assert_cmpint(json_integer_value(json_object_get(restored, "changes")), ==, 3);
+	json_auto_t *again = operate(w, "vf.restore", "sl-f0", &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(w->log->len, ==, 3);
+}
+
+static void test_sticky(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	json_auto_t *revoked = operate(w, "vf.revoke", WORLD_NIC, &error);
+	control_socket_close(control);
+	world_stop_agent(w);
+	world_start_agent(w, true);
+	world_run(200);
+	g_assert_true(is_synthetic(w));
+	control = open_control(w);
+	json_auto_t *restored = operate(w, "vf.restore", WORLD_NIC, &error);
+	g_assert_no_error(error);
+	g_assert_true(is_on(w));
+	control_socket_close(control);
+}
+
+/* ---- what operators are told ---- */
+
+static void test_list(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+	json_auto_t *list = operate(w, "vf.list", NULL, &error);
+	json_t *entry = json_array_get(list, 0);
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(json_array_size(list), ==, 1);
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "nic_name")), ==, "nic-4");
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "vm")), ==, "myvm");
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "function")), ==, "sl-f0");
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "state")), ==, "attached");
+	json_auto_t *status = operate(w, "status", NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(json_string_value(json_object_get(status, "switch")), ==, "in step");
+	g_assert_cmpstr(json_string_value(json_object_get(status, "host")), ==, "host-a");
+	g_assert_cmpuint(json_array_size(json_object_get(status, "vms")), ==, 1);
+}
+
+static void refused(struct world *w, const char *method, const char *nic, enum fault fault)
+{
+	g_autoptr(GError) error = NULL;
+	json_auto_t *answer = operate(w, method, nic, &error);
+
+	g_assert_null(answer);
+	g_assert_error(error, FAULT, (int)fault);
+}
+
+static void test_refusals(struct world *w, gconstpointer data)
+{
+	struct goal *plain = world_goal(2, false);
+
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	refused(w, "vf.revoke", "nobody", FAULT_NOT_FOUND);
+	refused(w, "vf.revoke", NULL, FAULT_INVALID);
+	refused(w, "vf.explode", NULL, FAULT_UNSUPPORTED);
+	agent_take_goal(w->agent, plain);
+	world_wait(w, "the NIC lost its function", is_synthetic);
+	refused(w, "vf.revoke", WORLD_NIC, FAULT_NOT_ALLOWED);
+}
+
+static void test_held(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+
+	vm_fake_hold_primaries(w->machines, true);
+	refused(w, "vf.revoke", WORLD_NIC, FAULT_UNAVAILABLE);
+	g_assert_false(nothing_is_claimed(w));
+	g_assert_cmpint(world_find(w, DRAINING, 0), <, 0);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "it is taken back once the guest lets go", nothing_is_claimed);
+	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, NULL);
+}
+
+/* ---- what else happens ---- */
+
+static void test_quiet(struct world *w, gconstpointer data)
+{
+	w->guest_is_quiet = true;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal(1, true));
+	world_run(600);
+	g_assert_cmpint(world_find(w, FUNCTION, 0), <, 0);
+	world_expect(w, BOTH, PLUG, NULL);
+	g_autofree char *reason = reason_of(w);
+	g_assert_nonnull(strstr(reason, "sent nothing"));
+	w->guest_is_quiet = false;
+	world_wait(w, "its first frame makes the function active", is_on);
+}
+
+static bool copies_again(struct world *w)
+{
+	int on = world_find(w, FUNCTION, 0);
+
+	return on >= 0 && world_find(w, BOTH, on) > on;
+}
+
+static void test_reboot(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	w->reboot = true;
+	world_wait(w, "copies go to both while the guest is away", copies_again);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+	w->reboot = false;
+	world_wait(w, "the function is active again", is_on);
+}
+
+static bool is_down_and_clean(struct world *w)
+{
+	return world_power(w, WORLD_VM) == POWER_STATE_DEALLOCATED && nothing_is_claimed(w);
+}
+
+static void test_deallocate(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, true);
+
+	bring_up(w);
+	world_vm(goal)->power = POWER_DEALLOCATED;
+	g_ptr_array_set_size(goal->nics, 0);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM is deallocated and its function released", is_down_and_clean);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+	agent_take_goal(w->agent, world_goal(3, true));
+	world_wait(w, "it is accelerated again", is_on);
+}
+
+static bool was_attached(struct world *w)
+{
+	return world_find(w, FUNCTION, 0) >= 0 && is_on(w);
+}
+
+static void test_crash(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	g_ptr_array_set_size(w->log, 0);
+	vm_fake_crash(w->machines, WORLD_VM);
+	world_wait(w, "it runs and is accelerated again", was_attached);
+	world_expect(w, DRAINING, SYNTHETIC, "start " WORLD_VM, BOTH, PLUG, FUNCTION, NULL);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+}
+
+static void test_none(struct world *w, gconstpointer data)
+{
+	g_autofree char *reason = NULL;
+
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, world_goal(1, true));
+	world_run(200);
+	reason = reason_of(w);
+	g_assert_nonnull(strstr(reason, "no functions"));
+	g_assert_cmpint(world_find(w, BOTH, 0), <, 0);
+	g_assert_false(((const struct vm_nic *)vm_fake_spec(w->machines, WORLD_VM)->nics->pdata[0])->teamed);
+}
+
+static void test_strays(struct world *w, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *name = NULL, *path = g_build_filename(w->folder, "sl-f0", NULL);
+	struct nic_provider *provider = nic_fake_open(w->folder, 4, &error);
+
+	g_assert_true(provider->ops->claim(provider, "nobody's", &name, &error));
+	nic_provider_close(provider);
+	g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+	world_start_agent(w, true);
+	g_assert_true(nothing_is_claimed(w));
+	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
+static void test_damping(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+	json_int_t slowest = 0;
+
+	for (unsigned i = 0; i < AGENT_CHANGES_MAX / 2 + 1; i++) {
+		json_auto_t *revoked = operate(w, "vf.revoke", WORLD_NIC, &error);
+		g_assert_no_error(error);
+		g_assert_cmpint(number(revoked, "total_ms"), <, 900);
+		json_auto_t *restored = operate(w, "vf.restore", WORLD_NIC, &error);
+		g_assert_no_error(error);
+		slowest = MAX(slowest, number(restored, "total_ms"));
+	}
+	g_assert_cmpint(slowest, >=, 900);
+}
+
+static void test_stop_while_waiting(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	struct control_socket *control = open_control(w);
+	struct request request = {g_build_filename(w->folder, "agent.sock", NULL), "vf.restore", WORLD_NIC};
+
+	world_stop_switch(w);
+	world_run(50);
+	request.method = "vf.revoke";
+	GThread *thread = g_thread_new("operator", ask, &request);
+	world_run(100);
+	g_assert_false(g_atomic_int_get(&request.done));
+	control_socket_close(control);
+	g_thread_join(thread);
+	g_assert_error(request.error, FAULT, FAULT_UNAVAILABLE);
+	g_clear_error(&request.error);
+	g_free(request.path);
+}
+
+static void add(const char *name, void (*fn)(struct world *, gconstpointer))
+{
+	g_test_add(name, struct world, NULL, setup, fn, teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	add("/accel/attach: copies to both, then plug, then the first frame makes the function active",
+		test_attach);
+	add("/accel/revoke: copies to both, then unplug, then the synthetic path, then release", test_revoke);
+	add("/accel/restore attaches again, and restoring what is attached does nothing", test_restore);
+	add("/accel/a revocation sticks over a restart of the agent", test_sticky);
+	add("/accel/operators see functions and the agent's status", test_list);
+	add("/accel/operators are told what cannot be done", test_refusals);
+	add("/accel/a guest that does not let go keeps its function until it does", test_held);
+	add("/accel/an idle guest gets copies on both paths until it speaks", test_quiet);
+	add("/accel/a guest that reboots gets copies on both paths until it speaks again", test_reboot);
+	add("/accel/deallocating releases the function after the machine is off", test_deallocate);
+	add("/accel/a machine that crashed is accelerated again after its restart", test_crash);
+	add("/accel/a host without functions says so and leaves the NIC synthetic", test_none);
+	add("/accel/functions that nobody knows are released at the start", test_strays);
+	add("/accel/a path that flaps is held off, and revoking never waits", test_damping);
+	add("/accel/an operator who waits is told when the agent stops", test_stop_while_waiting);
+	return g_test_run();
+}

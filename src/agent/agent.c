@@ -1,0 +1,307 @@
+/* The agent: compares goal, ledger, VMs and switch, and lets its machines step. */
+#include "agent/agent_priv.h"
+#include "base/failpoint.h"
+#include "base/fault.h"
+#include "base/log.h"
+
+#include <string.h>
+
+#define JOBS_MAX 16 /* starts of VMs may each block for seconds */
+
+const struct agent_times agent_times_default = {
+	.port_ms = 60000,
+	.confirm_ms = 15000,
+	.first_frame_ms = 15000,
+	.unplug_ms = 15000,
+	.stop_grace_s = 15,
+	.retry_ms = 1000,
+	.retry_max_ms = 60000,
+	.refresh_ms = 5000,
+	.eager_ms = 50,
+	.idle_ms = 1000,
+	.report_ms = 10000,
+};
+
+/* ---- lookups ---- */
+
+const struct goal_vm *agent_goal_vm(const struct agent *agent, const char *uid)
+{
+	for (guint i = 0; agent->goal && i < list_length(agent->goal->vms); i++) {
+		const struct goal_vm *vm = agent->goal->vms->pdata[i];
+		if (g_strcmp0(vm->uid, uid) == 0)
+			return vm;
+	}
+	return NULL;
+}
+
+const struct goal_nic *agent_goal_nic(const struct agent *agent, const char *uid)
+{
+	for (guint i = 0; agent->goal && i < list_length(agent->goal->nics); i++) {
+		const struct goal_nic *nic = agent->goal->nics->pdata[i];
+		if (g_strcmp0(nic->uid, uid) == 0)
+			return nic;
+	}
+	return NULL;
+}
+
+const struct goal *agent_goal(const struct agent *agent)
+{
+	return agent->goal;
+}
+
+bool agent_functions_held(const struct agent *agent, const char *vm)
+{
+	for (guint i = 0; i < agent->ledger->nics->len; i++) {
+		const struct ledger_nic *nic = agent->ledger->nics->pdata[i];
+		if (nic->state != ACCEL_OFF && g_strcmp0(nic->vm, vm) == 0)
+			return true;
+	}
+	return false;
+}
+
+int64_t agent_starting_mib(const struct agent *agent)
+{
+	GHashTableIter iter;
+	void *uid, *machine;
+	int64_t sum = 0;
+
+	g_hash_table_iter_init(&iter, agent->machines);
+	while (g_hash_table_iter_next(&iter, &uid, &machine)) {
+		const struct goal_vm *vm = agent_goal_vm(agent, uid);
+		if (vm && vm_machine_is_starting(machine))
+			sum += host_start_mib(&agent->config.admission, vm->memory_mib);
+	}
+	return sum;
+}
+
+int64_t agent_backoff_us(const struct agent *agent, unsigned failures)
+{
+	const struct agent_times *times = &agent->config.times;
+	uint64_t ms = (uint64_t)times->retry_ms << MIN(failures, 16);
+
+	return (int64_t)MIN(ms, times->retry_max_ms) * 1000;
+}
+
+bool agent_save(struct agent *agent, GError **error)
+{
+	if (!ledger_save(agent->ledger, error))
+		return false;
+	agent->state_dirty = true;
+	agent_kick(agent);
+	return true;
+}
+
+void agent_vm_event(const char *uid, enum vm_state state, const char *gone_nic, void *data)
+{
+	struct agent *agent = data;
+	struct accel *accel = gone_nic ? g_hash_table_lookup(agent->accels, gone_nic) : NULL;
+
+	log_debug(
+		uid, "event: state %d%s%s", (int)state, gone_nic ? ", gone: " : "", gone_nic ? gone_nic : "");
+	if (accel)
+		accel_gone(accel);
+	agent_refresh(agent);
+}
+
+/* ---- goals ---- */
+
+static void load_goal(struct agent *agent)
+{
+	json_error_t parse_error;
+	g_autoptr(GError) error = NULL;
+
+	if (!g_file_test(agent->goal_path, G_FILE_TEST_EXISTS))
+		return;
+	json_auto_t *json = json_load_file(agent->goal_path, 0, &parse_error);
+	if (json)
+		agent->goal = shape_decode(&goal_shape, json, SHAPE_LENIENT, &error);
+	if (!agent->goal)
+		log_warn("goal", "%s is damaged (%s); waiting for the controller's", agent->goal_path,
+			error ? error->message : parse_error.text);
+}
+
+static void store_goal(struct agent *agent)
+{
+	json_auto_t *json = shape_encode(&goal_shape, agent->goal);
+	char *text = json_dumps(json, JSON_COMPACT);
+	g_autoptr(GError) error = NULL;
+
+	if (!g_file_set_contents_full(agent->goal_path, text, -1,
+		    G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &error))
+		log_warn("goal", "cannot keep it for the next start: %s", error->message);
+	free(text);
+	failpoint(FAILPOINT_AGENT_GOAL_CACHED);
+}
+
+void agent_take_goal(struct agent *agent, struct goal *goal)
+{
+	GHashTableIter iter;
+	void *machine;
+
+	if (agent->stopping || (agent->goal && goal->version <= agent->goal->version)) {
+		goal_free(goal);
+		return;
+	}
+	if (agent->goal)
+		goal_free(agent->goal);
+	agent->goal = goal;
+	store_goal(agent);
+	agent->state_dirty = true;
+	agent_add_members(agent);
+	g_hash_table_iter_init(&iter, agent->machines);
+	while (g_hash_table_iter_next(&iter, NULL, &machine))
+		vm_machine_goal_changed(machine);
+	agent_kick(agent);
+}
+
+static void on_goal(struct goal *goal, void *data)
+{
+	agent_take_goal(data, goal);
+}
+
+static struct report *on_report(void *data)
+{
+	return agent_report(data);
+}
+
+/* ---- the switch ---- */
+
+static int64_t next_generation(int64_t floor, void *data, GError **error)
+{
+	struct agent *agent = data;
+
+	agent->ledger->generation = MAX(agent->ledger->generation, floor) + 1;
+	return ledger_save(agent->ledger, error) ? agent->ledger->generation : -1;
+}
+
+static void on_switch(void *data)
+{
+	agent_kick(data);
+}
+
+/* ---- life ---- */
+
+static bool make_folder(const char *path, GError **error)
+{
+	return g_mkdir_with_parents(path, 0711) == 0 ||
+	       fault_set(error, FAULT_INTERNAL, "cannot make folder %s: %s", path, g_strerror(errno));
+}
+
+/* Zero times stand for the defaults. */
+static void complete_times(struct agent_times *times)
+{
+	unsigned *at = (unsigned *)times;
+	const unsigned *fallback = (const unsigned *)&agent_times_default;
+
+	for (size_t i = 0; i < sizeof *times / sizeof *at; i++)
+		if (at[i] == 0)
+			at[i] = fallback[i];
+}
+
+struct agent *agent_new(const struct agent_config *config, GError **error)
+{
+	_cleanup_(agent_free) struct agent *agent = g_new0(struct agent, 1);
+	g_autofree char *ledger_path = g_build_filename(config->state_dir, "agent.json", NULL);
+
+	agent->config = *config;
+	complete_times(&agent->config.times);
+	agent->socket_dir = g_build_filename(config->run_dir, "vhost", NULL);
+	agent->vm_dir = g_build_filename(config->state_dir, "vms", NULL);
+	agent->goal_path = g_build_filename(config->state_dir, "goal.json", NULL);
+	agent->config.site.socket_dir = agent->socket_dir;
+	agent->machines =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)vm_machine_free);
+	agent->accels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)accel_free);
+	agent->jobs = jobs_new(JOBS_MAX);
+	if (!make_folder(agent->socket_dir, error) || !make_folder(agent->vm_dir, error))
+		return NULL;
+	agent->ledger = ledger_load(ledger_path, error);
+	if (!agent->ledger)
+		return NULL;
+	load_goal(agent);
+	agent->state_dirty = true;
+	return g_steal_pointer(&agent);
+}
+
+/* Releases functions that the ledger does not know to be in use: the last process died before it had noted
+ * them, or after it had forgotten them. */
+static bool release_strays(struct agent *agent, GError **error)
+{
+	g_autoptr(GPtrArray) functions = agent->provider->ops->list(agent->provider);
+
+	for (guint i = 0; i < functions->len; i++) {
+		const struct nic_function *function = functions->pdata[i];
+		const struct ledger_nic *record = ledger_find_nic(agent->ledger, function->nic);
+		if (record && record->state != ACCEL_OFF)
+			continue;
+		log_info(function->name, "releasing it: NIC %s does not use it", function->nic);
+		if (!agent->provider->ops->release(agent->provider, function->nic, error))
+			return false;
+	}
+	return true;
+}
+
+static bool start_client(struct agent *agent, GError **error)
+{
+	agent->controller = *agent->config.controller;
+	agent->controller.goal = on_goal;
+	agent->controller.report = on_report;
+	agent->controller.data = agent;
+	agent->controller.report_ms = agent->config.times.report_ms;
+	agent->controller.retry_max_ms = agent->config.times.retry_max_ms;
+	agent->client = goal_client_new(&agent->controller, agent->goal ? agent->goal->version : -1, error);
+	return agent->client != NULL;
+}
+
+bool agent_start(
+	struct agent *agent, struct vm_manager *manager, struct nic_provider *provider, GError **error)
+{
+	const struct switch_link_config link = {
+		.socket = agent->config.switch_socket,
+		.eager_ms = agent->config.times.eager_ms,
+		.idle_ms = agent->config.times.idle_ms,
+		.next_generation = next_generation,
+		.changed = on_switch,
+		.data = agent,
+	};
+
+	agent->manager = manager;
+	agent->provider = provider;
+	if (!manager->ops->host(manager, &agent->vm_host, error))
+		return false;
+	if (provider && !release_strays(agent, error))
+		return false;
+	if (agent->config.controller && !start_client(agent, error))
+		return false;
+	agent->link = switch_link_new(&link);
+	agent_refresh(agent);
+	agent_kick(agent);
+	return true;
+}
+
+void agent_free(struct agent *agent)
+{
+	if (!agent)
+		return;
+	agent->stopping = true;
+	goal_client_free(agent->client);
+	g_clear_handle_id(&agent->evaluate_source, g_source_remove);
+	g_clear_handle_id(&agent->refresh_timer, g_source_remove);
+	g_clear_handle_id(&agent->wake_timer, g_source_remove);
+	jobs_drain(agent->jobs);
+	switch_link_free(agent->link);
+	jobs_free(agent->jobs);
+	g_hash_table_unref(agent->accels);
+	g_hash_table_unref(agent->machines);
+	ledger_free(agent->ledger);
+	if (agent->goal)
+		goal_free(agent->goal);
+	if (agent->last_report)
+		report_free(agent->last_report);
+	vm_host_clear(&agent->vm_host);
+	g_clear_error(&agent->goal_error);
+	g_free(agent->socket_dir);
+	g_free(agent->vm_dir);
+	g_free(agent->goal_path);
+	g_free(agent);
+}

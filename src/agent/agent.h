@@ -1,0 +1,84 @@
+/* The agent of one host: follows its goal state, runs its VMs, programs its switch, gives and takes
+ * functions.
+ *
+ * How it works. Everything the agent knows is in four places: the goal (from the controller, and on disk),
+ * the ledger (what it has done and was about to do, on disk), the VM manager (what runs) and the switch (what
+ * it confirmed). agent_evaluate() compares them and lets each VM's machine (vm_machine.h) and each NIC's
+ * acceleration (accel.h) take one step. It runs again whenever any of the four changes, so nothing waits
+ * inside a step, and a step that is repeated finds its work done. That is also how a crash is survived: the
+ * next process reads goal and ledger, asks the VM manager and the switch, and evaluates.
+ *
+ * Threads:
+ *     main      owns all state; goal client, metadata service and all callbacks run in its main context
+ *     jobs      a pool for calls that block: the VM manager and the NIC provider, one at a time for each VM
+ *     switch    one thread for calls to the switch (switch_link.h)
+ *     control   serves the control socket (control_socket.h); hands each call to main and waits for its
+ * answer netns     short-lived ones that enter a network namespace (nic/netns.h) VMs, switch and packets do
+ * not need the agent: it may be killed at any time.
+ */
+#pragma once
+#include "agent/goal_client.h"
+#include "agent/host.h"
+#include "agent/switch_state.h"
+#include "base/cleanup.h"
+#include "nic/provider.h"
+#include "vm/vm.h"
+
+/* Times; zeros stand for the defaults (agent_times_default). */
+struct agent_times {
+	unsigned port_ms; /* a guest's drivers set the rings up within this, or the VM is reported anyhow */
+	unsigned confirm_ms; /* the switch confirms a new port within this, or the start fails */
+	unsigned first_frame_ms; /* after which `vf restore` answers without a first frame */
+	unsigned unplug_ms; /* for one try to make the guest let a device go */
+	unsigned stop_grace_s; /* for a guest to power off by itself */
+	unsigned retry_ms; /* first pause after a failure; doubles, up to retry_max_ms */
+	unsigned retry_max_ms;
+	unsigned refresh_ms; /* between two looks at all VMs, besides those that events ask for */
+	unsigned eager_ms, idle_ms; /* between two looks at the switch */
+	unsigned report_ms;
+};
+extern const struct agent_times agent_times_default;
+
+#define AGENT_DEATHS_MAX                                                                                     \
+	5 /* restarts after a death, before a VM is left alone; forgotten after 10 minutes up */
+#define AGENT_CHANGES_MAX 20 /* of one NIC's path in a minute, before attaching is held off */
+
+/* Strings Borrowed until agent_free. */
+struct agent_config {
+	const char *host_name;
+	const char *version;
+	const char *state_dir; /* ledger, goal, VMs' folders */
+	const char *run_dir; /* sockets */
+	const char *switch_socket;
+	const char *proc; /* "/proc" */
+	struct switch_site site; /* socket_dir is the agent's to fill */
+	struct host_admission admission;
+	struct agent_times times;
+	const struct goal_client_config
+		*controller; /* url, certificates; NULL: work from the stored goal only */
+};
+
+struct agent;
+
+/* Reads goal and ledger from state_dir, makes the folders. Nothing runs yet. */
+struct agent *agent_new(const struct agent_config *config, GError **error);
+
+/* Pass this with the agent as data to vm_..._open(). */
+void agent_vm_event(const char *uid, enum vm_state state, const char *gone_nic, void *data);
+
+/* Starts to work, with managers that stay open until agent_free. provider NULL: no acceleration here. */
+bool agent_start(
+	struct agent *agent, struct vm_manager *manager, struct nic_provider *provider, GError **error);
+
+/* Ends what is under way, in order; VMs, functions and the switch's state stay as they are. */
+void agent_free(struct agent *agent);
+CLEANUP_FUNC(struct agent *, agent_free)
+
+/* A goal newer than the one it has: on disk first, then worked on. Takes the goal. */
+void agent_take_goal(struct agent *agent, struct goal *goal);
+
+/* Borrowed until the main loop runs again; NULL when there is none yet. */
+const struct goal *agent_goal(const struct agent *agent);
+
+/* As sent to the controller. Owned by the caller. */
+struct report *agent_report(struct agent *agent);

@@ -1,0 +1,57 @@
+/* What the agent's parts share. */
+#pragma once
+#include "agent/accel.h"
+#include "agent/agent.h"
+#include "agent/jobs.h"
+#include "agent/ledger.h"
+#include "agent/switch_link.h"
+#include "agent/vm_machine.h"
+
+struct agent {
+	struct agent_config config;
+	struct goal_client_config controller;
+	char *socket_dir, *vm_dir, *goal_path; /* Owned */
+	struct vm_manager *manager; /* Borrowed */
+	struct nic_provider *provider; /* Borrowed; NULL: none */
+	struct vm_host vm_host;
+	struct jobs *jobs; /* Owned */
+	struct switch_link *link; /* Owned */
+	struct goal_client *client; /* Owned; NULL: no controller */
+	struct ledger *ledger; /* Owned */
+	struct goal *goal; /* Owned; NULL: none yet */
+	GError *goal_error; /* why the goal cannot be told to the switch; NULL when it can */
+	GHashTable *machines; /* Owned: uid → struct vm_machine; those of the goal and the ledger */
+	GHashTable *accels; /* Owned: uid → struct accel; likewise */
+	bool state_dirty; /* goal or ledger changed since the switch's state was built */
+	uint64_t goal_number; /* the switch's state that came of the goal: see switch_link.h; 0: none yet */
+	int64_t applied; /* version of the newest goal that the switch confirmed */
+	bool refreshing, refresh_again; /* a look at all VMs is under way; another is due */
+	bool refreshed, refresh_failed; /* one has succeeded since the start; the last one did not */
+	bool stopping;
+	guint evaluate_source, refresh_timer, wake_timer;
+	int64_t wake_at; /* monotonic, of wake_timer */
+	struct report *last_report; /* Owned; to see what is new */
+};
+
+/* Makes a machine for each VM that goal or ledger name, an acceleration for each NIC likewise. */
+void agent_add_members(struct agent *agent);
+/* Evaluates soon; several calls, one evaluation. */
+void agent_kick(struct agent *agent);
+/* Evaluates at a monotonic time, or before. */
+void agent_wake_at(struct agent *agent, int64_t at_us);
+/* Looks at all VMs now, or again after the look that is under way. */
+void agent_refresh(struct agent *agent);
+
+/* Saves the ledger, then kicks. On failure the caller's step must not be done: it is tried again later. */
+bool agent_save(struct agent *agent, GError **error);
+
+/* Whether the provider holds a function for a NIC of the VM, as far as the ledger knows. */
+bool agent_functions_held(const struct agent *agent, const char *vm);
+/* Memory promised to VMs that are starting now. */
+int64_t agent_starting_mib(const struct agent *agent);
+
+const struct goal_vm *agent_goal_vm(const struct agent *agent, const char *uid);
+const struct goal_nic *agent_goal_nic(const struct agent *agent, const char *uid);
+
+/* Pause before try number `failures` + 1. */
+int64_t agent_backoff_us(const struct agent *agent, unsigned failures);

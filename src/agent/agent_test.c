@@ -1,0 +1,508 @@
+/* The life of VMs under the agent: with a fake switch and a fake VM manager. */
+#include "agent/test_world.h"
+#include "base/fault.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+static void setup(struct world *w, gconstpointer data)
+{
+	world_init(w);
+}
+
+static void teardown(struct world *w, gconstpointer data)
+{
+	world_done(w);
+}
+
+static bool is_running(struct world *w)
+{
+	return world_power(w, WORLD_VM) == POWER_STATE_RUNNING;
+}
+
+static bool is_stopped(struct world *w)
+{
+	return world_power(w, WORLD_VM) == POWER_STATE_STOPPED;
+}
+
+static bool is_deallocated(struct world *w)
+{
+	return world_power(w, WORLD_VM) == POWER_STATE_DEALLOCATED;
+}
+
+/* Entry of the VM in a fresh report. Owned by the report, which is. */
+static const struct report_vm *entry_of(const struct report *report, const char *vm)
+{
+	for (guint i = 0; i < report->vms->len; i++) {
+		const struct report_vm *entry = report->vms->pdata[i];
+		if (g_str_equal(entry->uid, vm))
+			return entry;
+	}
+	return NULL;
+}
+
+static bool is_absent(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_vm *entry = entry_of(report, WORLD_VM);
+
+	return entry && entry->absent;
+}
+
+static bool is_applied(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return report->applied == report->received;
+}
+
+static bool has_fault(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_vm *entry = entry_of(report, WORLD_VM);
+
+	return entry && entry->fault;
+}
+
+static char *fault_of(struct world *w, char **ret_message)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_vm *entry = entry_of(report, WORLD_VM);
+
+	*ret_message = g_strdup(entry->message);
+	return g_strdup(entry->fault);
+}
+
+/* An agent with the VM running. */
+static void bring_up(struct world *w)
+{
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, world_goal(1, false));
+	world_wait(w, "the VM runs", is_running);
+}
+
+static unsigned count(const struct world *w, const char *text)
+{
+	unsigned n = 0;
+
+	for (int at = -1; (at = world_find(w, text, at + 1)) >= 0;)
+		n++;
+	return n;
+}
+
+/* ---- up and down ---- */
+
+static void test_start(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_RUNNING);
+	world_expect(w, "define " WORLD_VM, "start " WORLD_VM, NULL);
+	g_assert_cmpint(
+		world_find(w, "switch " WORLD_NIC " synthetic", 0), <, world_find(w, "start " WORLD_VM, 0));
+	g_assert_true(is_applied(w));
+	const struct vm_spec *spec = vm_fake_spec(w->machines, WORLD_VM);
+	const struct vm_nic *nic = spec->nics->pdata[0];
+	g_assert_cmpuint(spec->vcpus, ==, 8);
+	g_assert_cmpuint(spec->memory_mib, ==, 28672);
+	g_assert_false(nic->teamed);
+	g_assert_true(g_str_has_suffix(nic->vhost_socket, "/vhost/" WORLD_NIC ".sock"));
+	g_assert_true(g_str_has_suffix(spec->directory, "/vms/" WORLD_VM));
+}
+
+static void test_deallocate(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+
+	bring_up(w);
+	world_vm(goal)->power = POWER_DEALLOCATED;
+	g_ptr_array_set_size(goal->nics, 0);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM is deallocated", is_deallocated);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
+	g_assert_cmpint(world_find(w, "remove " WORLD_VM, 0), <, 0);
+	world_wait(w, "the switch has no NIC", is_applied);
+	g_assert_cmpuint(json_array_size(json_object_get(w->state, "nics")), ==, 0);
+	agent_take_goal(w->agent, world_goal(3, false));
+	world_wait(w, "the VM runs again", is_running);
+}
+
+static void test_stop(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+
+	bring_up(w);
+	world_vm(goal)->power = POWER_STOPPED;
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM is stopped", is_stopped);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
+	g_assert_cmpuint(json_array_size(json_object_get(w->state, "nics")), ==, 1);
+}
+
+static bool restarted(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return entry_of(report, WORLD_VM)->restarts == 2 && is_running(w);
+}
+
+static void test_restart(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false), *same = world_goal(3, false);
+
+	bring_up(w);
+	world_vm(goal)->restarts = 2;
+	world_vm(same)->restarts = 2;
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM was restarted twice", restarted);
+	g_assert_cmpuint(count(w, "stop " WORLD_VM), ==, 2);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 3);
+	agent_take_goal(w->agent, same);
+	world_run(100);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 3);
+}
+
+static void test_remove(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+
+	bring_up(w);
+	world_vm(goal)->remove = true;
+	g_ptr_array_set_size(goal->nics, 0);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM is reported absent", is_absent);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_ABSENT);
+	world_expect(w, "start " WORLD_VM, "stop " WORLD_VM, "remove " WORLD_VM, NULL);
+}
+
+static void test_remove_unknown(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(1, false);
+
+	world_vm(goal)->remove = true;
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "a VM that never was is reported absent", is_absent);
+}
+
+static bool machine_is_off(struct world *w)
+{
+	return world_machine(w, WORLD_VM) == VM_STOPPED;
+}
+
+static void test_unnamed(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+
+	bring_up(w);
+	g_ptr_array_set_size(goal->vms, 0);
+	g_ptr_array_set_size(goal->nics, 0);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "a VM that the goal forgot is off", machine_is_off);
+	world_run(100);
+	g_assert_cmpint(world_find(w, "remove " WORLD_VM, 0), <, 0);
+	agent_take_goal(w->agent, world_goal(3, false));
+	world_wait(w, "the VM runs again", is_running);
+}
+
+static void test_old_goal(struct world *w, gconstpointer data)
+{
+	struct goal *older = world_goal(1, false);
+
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, world_goal(5, false));
+	world_vm(older)->power = POWER_STOPPED;
+	agent_take_goal(w->agent, older);
+	world_wait(w, "the VM runs", is_running);
+	g_assert_cmpint(agent_goal(w->agent)->version, ==, 5);
+}
+
+/* ---- the switch ---- */
+
+static void test_no_switch(struct world *w, gconstpointer data)
+{
+	g_autofree char *message = NULL, *fault = NULL;
+
+	world_stop_switch(w);
+	w->config.times.confirm_ms = 100;
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, world_goal(1, false));
+	world_wait(w, "a fault is reported", has_fault);
+	fault = fault_of(w, &message);
+	g_assert_cmpstr(fault, ==, "unavailable");
+	g_assert_nonnull(strstr(message, "myvm"));
+	g_assert_cmpint(world_find(w, "start " WORLD_VM, 0), <, 0);
+	world_start_switch(w);
+	world_wait(w, "the VM runs once the switch is there", is_running);
+	g_assert_false(has_fault(w));
+}
+
+static bool applied_three_times(struct world *w)
+{
+	return w->applies >= 3;
+}
+
+static void test_switch_restart(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	unsigned before = w->applies;
+	world_stop_switch(w);
+	world_run(50);
+	w->generation += 1000;
+	json_object_set_new(w->state, "generation", json_integer(w->generation));
+	w->applies = 2;
+	world_start_switch(w);
+	world_wait(w, "the new switch is told, above what it knew", applied_three_times);
+	g_assert_cmpuint(before, >=, 1);
+	g_assert_true(is_running(w));
+}
+
+static bool is_told(struct world *w)
+{
+	return w->applies >= 1;
+}
+
+static void test_switch_away(struct world *w, gconstpointer data)
+{
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, world_goal(1, false));
+	world_wait(w, "the switch is told", is_told);
+	world_stop_switch(w);
+	world_run(300);
+	int64_t before = w->generation;
+	w->applies = 0;
+	world_start_switch(w);
+	world_wait(w, "the switch is told again", is_told);
+	g_assert_cmpint(w->generation, <=, before + 3);
+}
+
+static void test_switch_refuses(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	int64_t before = w->generation;
+	w->refuse_apply = true;
+	agent_take_goal(w->agent, world_goal(2, true));
+	struct goal *goal = world_goal(3, true);
+	world_add_vm(goal);
+	agent_take_goal(w->agent, goal);
+	world_run(300);
+	g_assert_false(is_applied(w));
+	w->refuse_apply = false;
+	goal = world_goal(4, false);
+	world_vm(goal)->power = POWER_STOPPED;
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the next state is taken", is_applied);
+	g_assert_cmpint(w->generation, <=, before + 4);
+}
+
+static void test_deaf_guest(struct world *w, gconstpointer data)
+{
+	g_autofree char *message = NULL, *fault = NULL;
+
+	w->guest_is_deaf = true;
+	bring_up(w);
+	fault = fault_of(w, &message);
+	g_assert_null(fault);
+	g_assert_nonnull(strstr(message, "nic-4"));
+	w->guest_is_deaf = false;
+	world_run(100);
+	g_free(message);
+	g_free(fault);
+	fault = fault_of(w, &message);
+	g_assert_null(message);
+}
+
+static void test_bad_rule(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+	g_autofree char *rules =
+		g_strdup("{\"uid\": \"g\", \"name\": \"group\", \"rules\": [{\"name\": \"odd\", "
+			 "\"priority\": 100, \"source\": "
+			 "{\"addresses\": [\"Nowhere\"]}, \"destination\": {\"addresses\": [\"*\"]}}]}");
+	json_auto_t *json = json_loads(rules, 0, NULL);
+	unsigned before;
+
+	bring_up(w);
+	before = w->applies;
+	goal->groups = shape_list_new(&goal_group_shape);
+	g_ptr_array_add(goal->groups, shape_decode(&goal_group_shape, json, SHAPE_STRICT, NULL));
+	agent_take_goal(w->agent, goal);
+	world_run(150);
+	g_assert_cmpuint(w->applies, ==, before);
+	g_assert_false(is_applied(w));
+	agent_take_goal(w->agent, world_goal(3, false));
+	world_wait(w, "the next goal is in force", is_applied);
+}
+
+/* ---- faults and death ---- */
+
+static void write_memory(struct world *w, const char *available)
+{
+	g_autofree char *path = g_build_filename(w->folder, "meminfo", NULL);
+	g_autofree char *text = g_strdup_printf("MemTotal: 67108864 kB\nMemAvailable: %s kB\n", available);
+
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void test_admission(struct world *w, gconstpointer data)
+{
+	g_autofree char *message = NULL, *fault = NULL;
+
+	write_memory(w, "1048576");
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, world_goal(1, false));
+	world_wait(w, "a fault is reported", has_fault);
+	fault = fault_of(w, &message);
+	g_assert_cmpstr(fault, ==, "allocation");
+	g_assert_nonnull(strstr(message, "1024 MiB"));
+	g_assert_cmpint(world_power(w, WORLD_VM), ==, POWER_STATE_STOPPED);
+	write_memory(w, "33554432");
+	world_wait(w, "the VM runs once there is memory", is_running);
+}
+
+static void test_crash(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	w->config.times.retry_ms = 200;
+	vm_fake_crash(w->machines, WORLD_VM);
+	world_wait(w, "the death is reported", is_stopped);
+	world_wait(w, "the VM runs again", is_running);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 2);
+}
+
+static bool is_left_alone(struct world *w)
+{
+	g_autofree char *message = NULL, *fault = fault_of(w, &message);
+
+	if (world_machine(w, WORLD_VM) == VM_RUNNING && is_running(w))
+		vm_fake_crash(w->machines, WORLD_VM);
+	return message && strstr(message, "left alone");
+}
+
+static void test_crash_loop(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+
+	bring_up(w);
+	world_wait(w, "a VM that keeps dying is left alone", is_left_alone);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, AGENT_DEATHS_MAX + 1);
+	world_stop_agent(w);
+	world_start_agent(w, false);
+	world_run(150);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_CRASHED);
+	world_vm(goal)->restarts = 1;
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "a restart that is asked for starts it", is_running);
+}
+
+static void test_power_off_in_guest(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false), *again = world_goal(3, false);
+	g_autofree char *message = NULL, *fault = NULL;
+
+	bring_up(w);
+	g_assert_true(w->machines->ops->stop(w->machines, WORLD_VM, 0, NULL));
+	world_wait(w, "the VM is reported stopped", is_stopped);
+	world_run(150);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
+	fault = fault_of(w, &message);
+	g_assert_null(fault);
+	g_assert_nonnull(strstr(message, "powered itself off"));
+	world_vm(goal)->power = POWER_STOPPED;
+	agent_take_goal(w->agent, goal);
+	world_run(100);
+	agent_take_goal(w->agent, again);
+	world_wait(w, "off and on again starts it", is_running);
+}
+
+/* ---- the agent goes and comes ---- */
+
+static void test_agent_restart(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	world_stop_agent(w);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_RUNNING);
+	unsigned starts = count(w, "start " WORLD_VM);
+	world_start_agent(w, false);
+	world_wait(w, "the VM is found running, from the stored goal", is_running);
+	world_run(100);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, starts);
+	g_assert_cmpuint(count(w, "stop " WORLD_VM), ==, 0);
+}
+
+static void test_host_reboot(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	world_stop_agent(w);
+	g_assert_true(w->machines->ops->stop(w->machines, WORLD_VM, 0, NULL));
+	world_start_agent(w, false);
+	world_wait(w, "a VM that was meant to run is started", is_running);
+}
+
+static bool both_run(struct world *w)
+{
+	return is_running(w) && world_power(w, WORLD_VM_2) == POWER_STATE_RUNNING;
+}
+
+static void test_two(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(1, false), *next = world_goal(2, false);
+
+	world_add_vm(goal);
+	world_add_vm(next);
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "both VMs run", both_run);
+	world_vm(next)->power = POWER_STOPPED;
+	agent_take_goal(w->agent, next);
+	world_wait(w, "one is stopped", is_stopped);
+	g_assert_cmpint(world_power(w, WORLD_VM_2), ==, POWER_STATE_RUNNING);
+	g_assert_cmpuint(count(w, "stop " WORLD_VM_2), ==, 0);
+}
+
+static void test_damaged_ledger(struct world *w, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(w->folder, "agent.json", NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(g_file_set_contents(path, "{\"vms\": 3}", -1, NULL));
+	g_assert_null(agent_new(&w->config, &error));
+	g_assert_error(error, FAULT, FAULT_INTERNAL);
+	g_assert_nonnull(strstr(error->message, path));
+}
+
+static void add(const char *name, void (*fn)(struct world *, gconstpointer))
+{
+	g_test_add(name, struct world, NULL, setup, fn, teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	add("/agent/a VM is defined, then the switch has its port, then it is started", test_start);
+	add("/agent/a deallocated VM keeps its disk and can be started again", test_deallocate);
+	add("/agent/a stopped VM keeps its port in the switch", test_stop);
+	add("/agent/each step of the restart count restarts once, repeated goals do not", test_restart);
+	add("/agent/a removed VM is stopped, removed and reported absent", test_remove);
+	add("/agent/a VM that was never here is reported absent when it is to be removed",
+		test_remove_unknown);
+	add("/agent/a VM that the goal does not name is stopped, its disk stays", test_unnamed);
+	add("/agent/an older goal changes nothing", test_old_goal);
+	add("/agent/no VM is started before the switch confirms its port", test_no_switch);
+	add("/agent/a switch that was restarted is told again, with a higher generation",
+		test_switch_restart);
+	add("/agent/a switch that is away uses up no generations", test_switch_away);
+	add("/agent/a state that the switch refuses is not offered again and again", test_switch_refuses);
+	add("/agent/a guest that sets no NIC up is reported running, with a sentence", test_deaf_guest);
+	add("/agent/a rule that is not understood leaves the switch as it is", test_bad_rule);
+	add("/agent/a VM for which memory is missing is refused with the numbers, and tried again",
+		test_admission);
+	add("/agent/a VM that crashes is reported and started again", test_crash);
+	add("/agent/a VM that keeps crashing is left alone until a restart is asked for", test_crash_loop);
+	add("/agent/a guest that powers itself off stays off until off and on again",
+		test_power_off_in_guest);
+	add("/agent/an agent that comes back finds VMs running and leaves them alone", test_agent_restart);
+	add("/agent/VMs that the host's reboot ended are started", test_host_reboot);
+	add("/agent/two VMs do not disturb each other", test_two);
+	add("/agent/a damaged ledger is refused by its name", test_damaged_ledger);
+	return g_test_run();
+}

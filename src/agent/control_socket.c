@@ -1,0 +1,351 @@
+/* The control socket: a thread that serves, and calls that hop to the main thread. */
+#include "agent/control_socket.h"
+
+#include "agent/agent_priv.h"
+#include "base/fault.h"
+#include "base/jsonrpc.h"
+
+#include <string.h>
+
+#define CHANGE_TIMEOUT_US (60 * G_USEC_PER_SEC)
+
+struct control_socket {
+	struct agent *agent; /* Borrowed; main thread only */
+	GMainContext *main; /* Ref */
+	GMainContext *context; /* Owned; of the thread */
+	GMainLoop *loop; /* Owned */
+	GThread *thread;
+	struct jsonrpc_server *server; /* Owned; made before the thread starts, used only there */
+	gint closing; /* main tells the thread and its calls */
+	gint ended; /* the thread tells main */
+};
+
+/* One call on its way: referenced by the handler that waits and by the main thread that answers. */
+struct call {
+	struct control_socket *socket;
+	void (*run)(struct call *call); /* in the main thread; ends with finish(), now or later */
+	json_t *params; /* Ref; NULL: none */
+	GMutex mutex; /* guards what follows */
+	GCond cond;
+	bool done;
+	json_t *result; /* Owned */
+	GError *error; /* Owned */
+};
+
+static void call_clear(void *data)
+{
+	struct call *call = data;
+
+	json_decref(call->params);
+	json_decref(call->result);
+	g_clear_error(&call->error);
+	g_mutex_clear(&call->mutex);
+	g_cond_clear(&call->cond);
+}
+
+static void call_unref(struct call *call)
+{
+	g_atomic_rc_box_release_full(call, call_clear);
+}
+
+/* The answer; takes the result, copies the error, drops the main thread's reference. */
+static void finish(struct call *call, json_t *result, const GError *error)
+{
+	g_mutex_lock(&call->mutex);
+	call->done = true;
+	call->result = result;
+	call->error = error ? g_error_copy(error) : NULL;
+	g_cond_signal(&call->cond);
+	g_mutex_unlock(&call->mutex);
+	call_unref(call);
+}
+
+G_GNUC_PRINTF(3, 4)
+static void finish_fault(struct call *call, enum fault code, const char *format, ...)
+{
+	g_autoptr(GError) error = NULL;
+	va_list args;
+
+	va_start(args, format);
+	g_autofree char *text = g_strdup_vprintf(format, args);
+	va_end(args);
+	fault_set(&error, code, "%s", text);
+	finish(call, NULL, error);
+}
+
+/* ---- in the main thread ---- */
+
+static json_t *list_functions(const struct agent *agent)
+{
+	json_t *list = json_array();
+	GHashTableIter iter;
+	void *member;
+
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, NULL, &member)) {
+		json_t *entry = accel_describe(member);
+		if (entry)
+			json_array_append_new(list, entry);
+	}
+	return list;
+}
+
+static void run_list(struct call *call)
+{
+	finish(call, list_functions(call->socket->agent), NULL);
+}
+
+static json_t *list_vms(const struct report *report, const struct agent *agent)
+{
+	json_t *list = json_array();
+
+	for (guint i = 0; i < list_length(report->vms); i++) {
+		const struct report_vm *vm = report->vms->pdata[i];
+		const struct goal_vm *goal = agent_goal_vm(agent, vm->uid);
+		json_array_append_new(list,
+			json_pack("{s:s, s:s?, s:s, s:s?}", "uid", vm->uid, "name", goal ? goal->name : NULL,
+				"power", power_state_words[vm->power], "message", vm->message));
+	}
+	return list;
+}
+
+static const char *switch_word(const struct agent *agent)
+{
+	if (agent->goal_error)
+		return agent->goal_error->message;
+	if (switch_link_error(agent->link))
+		return switch_link_error(agent->link)->message;
+	return switch_link_confirmed(agent->link) >= agent->goal_number ? "in step" : "being told";
+}
+
+static void run_status(struct call *call)
+{
+	struct agent *agent = call->socket->agent;
+	_cleanup_(report_free) struct report *report = agent_report(agent);
+	const char *controller = !agent->client                            ? "none"
+				 : goal_client_is_connected(agent->client) ? "connected"
+									   : "not reached";
+
+	finish(call,
+		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:o, s:o}", "host", report->host,
+			"version", report->version, "goal", (json_int_t)report->received, "applied",
+			(json_int_t)report->applied, "controller", controller, "switch", switch_word(agent),
+			"provider", report->provider, "memory", "total_mib", (json_int_t)report->memory_mib,
+			"available_mib", (json_int_t)report->available_mib, "vms", list_vms(report, agent),
+			"functions", list_functions(agent)),
+		NULL);
+}
+
+static bool is_named(const struct accel *accel, const char *name)
+{
+	json_auto_t *entry = accel_describe(accel);
+	static const char *const keys[] = {"nic", "nic_name", "function"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+		if (g_strcmp0(json_string_value(json_object_get(entry, keys[i])), name) == 0)
+			return true;
+	return false;
+}
+
+/* The NIC that the call is about; answers the call and returns NULL when there is none, or several. */
+static struct accel *find_accel(struct call *call)
+{
+	const char *name = json_string_value(json_object_get(call->params, "nic"));
+	struct accel *found = NULL;
+	GHashTableIter iter;
+	void *member;
+
+	if (!name)
+		name = json_string_value(json_object_get(call->params, "function"));
+	if (!name) {
+		finish_fault(
+			call, FAULT_INVALID, "name a NIC: {\"nic\": UID or name}, or {\"function\": name}");
+		return NULL;
+	}
+	found = g_hash_table_lookup(call->socket->agent->accels, name);
+	g_hash_table_iter_init(&iter, call->socket->agent->accels);
+	while (!found && g_hash_table_iter_next(&iter, NULL, &member)) {
+		if (!is_named(member, name))
+			continue;
+		found = member;
+		while (g_hash_table_iter_next(&iter, NULL, &member))
+			if (is_named(member, name)) {
+				finish_fault(call, FAULT_INVALID,
+					"several NICs of this host are called %s; give the uid, as vf.list "
+					"shows it",
+					name);
+				return NULL;
+			}
+	}
+	if (!found)
+		finish_fault(call, FAULT_NOT_FOUND,
+			"this host has no accelerated NIC and no function called %s", name);
+	return found;
+}
+
+static void on_change(json_t *result, const GError *error, void *data)
+{
+	finish(data, result, error);
+}
+
+static void run_revoke(struct call *call)
+{
+	struct accel *accel = find_accel(call);
+
+	if (accel)
+		accel_revoke(accel, on_change, call);
+}
+
+static void run_restore(struct call *call)
+{
+	struct accel *accel = find_accel(call);
+
+	if (accel)
+		accel_restore(accel, on_change, call);
+}
+
+static gboolean run_call(void *data)
+{
+	struct call *call = data;
+
+	if (g_atomic_int_get(&call->socket->closing) || !call->socket->agent->link)
+		finish_fault(call, FAULT_UNAVAILABLE, "the agent is not running");
+	else
+		call->run(call);
+	return G_SOURCE_REMOVE;
+}
+
+/* ---- in the control thread ---- */
+
+/* Waits until the main thread has answered; it keeps its own reference, should that take too long. */
+static json_t *wait_for(struct call *call, GError **error)
+{
+	int64_t deadline = g_get_monotonic_time() + CHANGE_TIMEOUT_US;
+	json_t *result = NULL;
+
+	g_mutex_lock(&call->mutex);
+	while (!call->done && g_cond_wait_until(&call->cond, &call->mutex, deadline))
+		;
+	result = g_steal_pointer(&call->result);
+	if (call->error)
+		g_propagate_error(error, g_steal_pointer(&call->error));
+	else if (!result)
+		fault_set(error, FAULT_UNAVAILABLE, "it is still under way; ask with vf.list how it stands");
+	g_mutex_unlock(&call->mutex);
+	return result;
+}
+
+static json_t *hop(struct control_socket *socket, json_t *params, void (*run)(struct call *), GError **error)
+{
+	struct call *call = g_atomic_rc_box_new0(struct call);
+	g_autoptr(GSource) source = g_idle_source_new();
+
+	call->socket = socket;
+	call->run = run;
+	call->params = json_incref(params);
+	g_mutex_init(&call->mutex);
+	g_cond_init(&call->cond);
+	g_source_set_priority(source, G_PRIORITY_DEFAULT);
+	g_source_set_callback(source, run_call, g_atomic_rc_box_acquire(call), NULL);
+	g_source_attach(source, socket->main);
+	json_t *result = wait_for(call, error);
+	call_unref(call);
+	return result;
+}
+
+static json_t *on_status(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, run_status, error);
+}
+
+static json_t *on_list(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, run_list, error);
+}
+
+static json_t *on_revoke(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, run_revoke, error);
+}
+
+static json_t *on_restore(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, run_restore, error);
+}
+
+static const struct jsonrpc_method methods[] = {
+	{"status", on_status},
+	{"vf.list", on_list},
+	{"vf.revoke", on_revoke},
+	{"vf.restore", on_restore},
+	{NULL, NULL},
+};
+
+static void *serve(void *data)
+{
+	struct control_socket *socket = data;
+
+	g_main_context_push_thread_default(socket->context);
+	g_main_loop_run(socket->loop);
+	jsonrpc_server_free(socket->server);
+	g_main_context_pop_thread_default(socket->context);
+	g_atomic_int_set(&socket->ended, 1);
+	g_main_context_wakeup(socket->main);
+	return NULL;
+}
+
+/* ---- life ---- */
+
+struct control_socket *control_socket_open(struct agent *agent, const char *path, GError **error)
+{
+	struct control_socket *socket = g_new0(struct control_socket, 1);
+
+	socket->agent = agent;
+	socket->main = g_main_context_ref_thread_default();
+	socket->context = g_main_context_new();
+	socket->loop = g_main_loop_new(socket->context, false);
+	g_main_context_push_thread_default(socket->context);
+	socket->server = jsonrpc_serve(path, methods, socket, error);
+	g_main_context_pop_thread_default(socket->context);
+	if (socket->server)
+		socket->thread = g_thread_new("control", serve, socket);
+	if (socket->thread)
+		return socket;
+	control_socket_close(socket);
+	return NULL;
+}
+
+static gboolean quit(void *loop)
+{
+	g_main_loop_quit(loop);
+	return G_SOURCE_REMOVE;
+}
+
+/* Answers those who wait for a change of any NIC. */
+static void answer_waiting(struct agent *agent)
+{
+	GHashTableIter iter;
+	void *member;
+
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, NULL, &member))
+		accel_dismiss(member);
+}
+
+void control_socket_close(struct control_socket *socket)
+{
+	if (!socket)
+		return;
+	g_atomic_int_set(&socket->closing, 1);
+	answer_waiting(socket->agent);
+	g_main_context_invoke(socket->context, quit, socket->loop);
+	/* Calls on their hop are refused here, so that the thread comes to its end. */
+	while (socket->thread && !g_atomic_int_get(&socket->ended))
+		g_main_context_iteration(socket->main, true);
+	if (socket->thread)
+		g_thread_join(socket->thread);
+	g_main_loop_unref(socket->loop);
+	g_main_context_unref(socket->context);
+	g_main_context_unref(socket->main);
+	g_free(socket);
+}

@@ -1,0 +1,350 @@
+/* The agent is killed at every one of its failpoints, started again, and must reach the end state.
+ *
+ * The agent runs in a child process (this program, called with --agent) against the fake switch and the VM
+ * manager in the parent, which outlive it as real ones do. One scenario passes all failpoints: a VM is
+ * started, accelerated, restarted, its acceleration taken away, deallocated and removed.
+ */
+#include "agent/test_world.h"
+#include "base/failpoint.h"
+#include "base/fault.h"
+
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct child {
+	GPid pid; /* 0: none */
+	int status;
+	bool over;
+};
+
+/* ---- the child ---- */
+
+static gboolean stop_child(void *loop)
+{
+	g_main_loop_quit(loop);
+	return G_SOURCE_CONTINUE;
+}
+
+/* Reads goal.json of the folder again and again, in place of a controller. */
+static gboolean look_for_goal(void *data)
+{
+	struct agent *agent = data;
+	g_autofree char *path = g_build_filename(g_getenv("AGENT_FOLDER"), "wanted.json", NULL);
+	json_auto_t *json = json_load_file(path, 0, NULL);
+	struct goal *goal = json ? shape_decode(&goal_shape, json, SHAPE_STRICT, NULL) : NULL;
+
+	if (goal)
+		agent_take_goal(agent, goal);
+	return G_SOURCE_CONTINUE;
+}
+
+/* Writes the agent's report where the parent looks for it. */
+static gboolean write_report(void *data)
+{
+	_cleanup_(report_free) struct report *report = agent_report(data);
+	json_auto_t *json = shape_encode(&report_shape, report);
+	g_autofree char *path = g_build_filename(g_getenv("AGENT_FOLDER"), "report.json", NULL);
+	char *text = json_dumps(json, 0);
+
+	g_file_set_contents(path, text, -1, NULL);
+	free(text);
+	return G_SOURCE_CONTINUE;
+}
+
+static int run_child(void)
+{
+	const char *folder = g_getenv("AGENT_FOLDER");
+	g_autofree char *vm_path = g_build_filename(folder, "vm.sock", NULL);
+	g_autofree char *switch_path = g_build_filename(folder, "switch.sock", NULL);
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, false);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	struct agent_config config = world_config(folder, switch_path);
+	config.times.refresh_ms = 10;
+	struct vm_manager *proxy = world_proxy_open(vm_path);
+	struct nic_provider *provider = nic_fake_open(folder, 4, NULL);
+	struct agent *agent = agent_new(&config, NULL);
+	if (!provider || !agent || !agent_start(agent, proxy, provider, NULL))
+		return 3;
+	g_timeout_add(5, look_for_goal, agent);
+	g_timeout_add(5, write_report, agent);
+	g_unix_signal_add(SIGTERM, stop_child, loop);
+	g_main_loop_run(loop);
+	agent_free(agent);
+	vm_manager_close(proxy);
+	nic_provider_close(provider);
+	return 0;
+}
+
+/* ---- the parent ---- */
+
+static void on_exit_of_child(GPid pid, int status, void *data)
+{
+	struct child *child = data;
+
+	child->status = status;
+	child->over = true;
+	g_spawn_close_pid(pid);
+}
+
+static void start_child(struct world *w, struct child *child, const char *failpoint)
+{
+	char *argv[] = {"/proc/self/exe", "--agent", NULL};
+	g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "AGENT_FOLDER", w->folder, true);
+	g_autoptr(GError) error = NULL;
+
+	if (failpoint)
+		env = g_environ_setenv(env, "SLUICE_FAILPOINT", failpoint, true);
+	*child = (struct child){};
+	g_spawn_async(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
+		&child->pid, &error);
+	g_assert_no_error(error);
+	g_child_watch_add(child->pid, on_exit_of_child, child);
+}
+
+static void stop_child_process(struct child *child)
+{
+	if (!child->over)
+		kill(child->pid, SIGTERM);
+	while (!child->over)
+		g_main_context_iteration(NULL, true);
+}
+
+/* Takes the goal. */
+static void want(struct world *w, struct goal *goal)
+{
+	json_auto_t *json = shape_encode(&goal_shape, goal);
+	g_autofree char *path = g_build_filename(w->folder, "wanted.json", NULL);
+	char *text = json_dumps(json, 0);
+
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	free(text);
+	goal_free(goal);
+}
+
+static struct report *read_report(struct world *w)
+{
+	g_autofree char *path = g_build_filename(w->folder, "report.json", NULL);
+	json_auto_t *json = json_load_file(path, 0, NULL);
+
+	return json ? shape_decode(&report_shape, json, SHAPE_STRICT, NULL) : NULL;
+}
+
+/* What one step of the scenario waits for. */
+struct aim {
+	int64_t version;
+	int power; /* enum power_state */
+	int path; /* enum nic_path */
+	int64_t restarts;
+	bool absent;
+};
+
+static bool is_reached(struct world *w, const struct aim *aim)
+{
+	struct report *report = read_report(w);
+	bool reached = report && report->received == aim->version && report->applied == aim->version;
+
+	if (!report)
+		return false;
+	for (guint i = 0; reached && i < list_length(report->vms); i++) {
+		const struct report_vm *vm = report->vms->pdata[i];
+		reached = (vm->power == aim->power && vm->restarts == aim->restarts) || vm->absent;
+		reached = reached && vm->absent == aim->absent;
+	}
+	for (guint i = 0; reached && i < list_length(report->nics); i++)
+		reached = ((const struct report_nic *)report->nics->pdata[i])->path == aim->path;
+	report_free(report);
+	return reached;
+}
+
+static gboolean tick(void *data)
+{
+	return G_SOURCE_CONTINUE;
+}
+
+/* Waits for the aim; starts the agent again, without its failpoint, whenever it died. Returns how often. */
+static unsigned reach(struct world *w, struct child *child, const struct aim *aim)
+{
+	int64_t deadline = g_get_monotonic_time() + 15 * G_USEC_PER_SEC;
+	guint ticking = g_timeout_add(5, tick, NULL);
+	unsigned deaths = 0;
+
+	while (!is_reached(w, aim)) {
+		g_main_context_iteration(NULL, true);
+		if (child->over) {
+			g_assert_true(WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGKILL);
+			deaths++;
+			start_child(w, child, NULL);
+		}
+		if (g_get_monotonic_time() > deadline) {
+			for (guint i = 0; i < w->log->len; i++)
+				g_test_message("%u: %s", i, (char *)w->log->pdata[i]);
+			g_error("goal %d was not reached", (int)aim->version);
+		}
+	}
+	g_source_remove(ticking);
+	return deaths;
+}
+
+static struct goal *goal_of(int64_t version, bool accelerated, enum power power, int64_t restarts)
+{
+	struct goal *goal = world_goal(version, accelerated);
+
+	world_vm(goal)->power = power;
+	world_vm(goal)->restarts = restarts;
+	if (power == POWER_DEALLOCATED)
+		g_ptr_array_set_size(goal->nics, 0);
+	return goal;
+}
+
+/* From nothing to nothing. Returns how often the agent died. */
+static unsigned run_scenario(struct world *w, struct child *child)
+{
+	const struct aim up = {1, POWER_STATE_RUNNING, PATH_EMULATED, 0, false};
+	const struct aim restarted = {2, POWER_STATE_RUNNING, PATH_EMULATED, 1, false};
+	const struct aim plain = {3, POWER_STATE_RUNNING, PATH_SYNTHETIC, 1, false};
+	const struct aim again = {4, POWER_STATE_RUNNING, PATH_EMULATED, 1, false};
+	const struct aim down = {5, POWER_STATE_DEALLOCATED, PATH_NONE, 1, false};
+	const struct aim gone = {6, POWER_STATE_DEALLOCATED, PATH_NONE, 0, true};
+	struct goal *last = goal_of(6, true, POWER_DEALLOCATED, 1);
+	unsigned deaths = 0;
+
+	want(w, goal_of(1, true, POWER_RUNNING, 0));
+	deaths += reach(w, child, &up);
+	want(w, goal_of(2, true, POWER_RUNNING, 1));
+	deaths += reach(w, child, &restarted);
+	want(w, goal_of(3, false, POWER_RUNNING, 1));
+	deaths += reach(w, child, &plain);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_RUNNING);
+	want(w, goal_of(4, true, POWER_RUNNING, 1));
+	deaths += reach(w, child, &again);
+	want(w, goal_of(5, true, POWER_DEALLOCATED, 1));
+	deaths += reach(w, child, &down);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
+	world_vm(last)->remove = true;
+	want(w, last);
+	deaths += reach(w, child, &gone);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_ABSENT);
+	return deaths;
+}
+
+/* A copy on the function alone before its device was plugged, or after it was gone, would be lost. */
+static void check_order(const struct world *w)
+{
+	bool plugged = false;
+
+	for (guint i = 0; i < w->log->len; i++) {
+		const char *line = w->log->pdata[i];
+		if (g_str_has_prefix(line, "plug "))
+			plugged = true;
+		if (g_str_has_prefix(line, "start "))
+			plugged = false;
+		if (g_str_has_prefix(line, "switch " WORLD_NIC " function"))
+			g_assert_true(plugged);
+		if (g_str_has_prefix(line, "unplug ")) {
+			g_assert_true(g_str_has_prefix(w->log->pdata[i - 1], "switch " WORLD_NIC " both") ||
+				      g_str_has_prefix(w->log->pdata[i - 1], "unplug "));
+			plugged = false;
+		}
+	}
+}
+
+static void check_nothing_left(struct world *w)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(nic_provider_close) struct nic_provider *provider = nic_fake_open(w->folder, 4, &error);
+	g_autoptr(GPtrArray) list = provider->ops->list(provider);
+	g_autofree char *device = g_build_filename(w->folder, "sl-f0", NULL);
+	g_autofree char *ledger = g_build_filename(w->folder, "agent.json", NULL);
+	json_auto_t *json = json_load_file(ledger, 0, NULL);
+
+	g_assert_cmpuint(list->len, ==, 0);
+	g_assert_false(g_file_test(device, G_FILE_TEST_EXISTS));
+	g_assert_cmpuint(json_array_size(json_object_get(json, "vms")), ==, 0);
+}
+
+static void run_with_failpoint(const char *failpoint, unsigned deaths)
+{
+	struct world w;
+	struct child child;
+
+	world_init(&w);
+	start_child(&w, &child, failpoint);
+	g_assert_cmpuint(run_scenario(&w, &child), ==, deaths);
+	stop_child_process(&child);
+	g_assert_true(WIFEXITED(child.status));
+	check_order(&w);
+	check_nothing_left(&w);
+	world_done(&w);
+}
+
+static void test_undisturbed(void)
+{
+	run_with_failpoint(NULL, 0);
+}
+
+static void test_failpoint(gconstpointer data)
+{
+	run_with_failpoint(data, 1);
+}
+
+/* And forgets its last report. */
+static void kill_child(struct world *w, struct child *child)
+{
+	g_autofree char *report = g_build_filename(w->folder, "report.json", NULL);
+
+	kill(child->pid, SIGKILL);
+	while (!child->over)
+		g_main_context_iteration(NULL, true);
+	g_unlink(report);
+}
+
+/* Kills at random moments, from a printed seed. */
+static void test_random(void)
+{
+	struct world w;
+	struct child child;
+	struct aim aims[] = {{1, POWER_STATE_RUNNING, PATH_EMULATED, 0, false},
+		{2, POWER_STATE_RUNNING, PATH_SYNTHETIC, 0, false}};
+
+	world_init(&w);
+	start_child(&w, &child, NULL);
+	for (int64_t version = 1; version <= 12; version++) {
+		struct aim *aim = &aims[(version + 1) % 2];
+		aim->version = version;
+		want(&w, goal_of(version, version % 2 == 1, POWER_RUNNING, 0));
+		world_run((unsigned)g_test_rand_int_range(1, 120));
+		kill_child(&w, &child);
+		start_child(&w, &child, NULL);
+		g_assert_cmpuint(reach(&w, &child, aim), ==, 0);
+		g_assert_cmpint(world_machine(&w, WORLD_VM), ==, VM_RUNNING);
+	}
+	stop_child_process(&child);
+	check_order(&w);
+	world_done(&w);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && g_str_equal(argv[1], "--agent"))
+		return run_child();
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/crash/undisturbed, the scenario leaves nothing behind", test_undisturbed);
+	for (unsigned i = 0; i < FAILPOINT_COUNT; i++) {
+		const char *name = failpoint_name(i);
+		if (!g_str_has_prefix(name, "agent.") && !g_str_has_prefix(name, "nic."))
+			continue;
+		g_autofree char *path =
+			g_strdup_printf("/crash/killed when %s (%s)", failpoint_text(i), name);
+		g_test_add_data_func(path, name, test_failpoint);
+	}
+	g_test_add_func("/crash/killed at random moments, the end state is right and the VM never stops",
+		test_random);
+	return g_test_run();
+}

@@ -1,0 +1,34 @@
+/* The agent's side of the controller: fetches goals, sends reports.
+ *
+ * How it works. Two loops in the main context, over TLS with the host's certificate: a long poll for a goal
+ * newer than the newest one had, and a PUT of the report whenever there is a new one, at least every
+ * report_ms. Each loop backs off by itself when the controller does not answer, up to retry_max_ms. Nothing
+ * here waits for the controller: the agent works from the goal it has.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "model/goal.h"
+
+struct goal_client;
+
+struct goal_client_config {
+	const char *url; /* "https://controller:8443"; must be https */
+	const char *certificate, *key, *ca; /* paths, PEM */
+	unsigned report_ms; /* also the controller's sign of life */
+	unsigned retry_max_ms;
+	void (*goal)(struct goal *goal, void *data); /* Owned by the callee */
+	struct report *(*report)(void *data); /* Owned by the caller */
+	void *data;
+};
+
+/* `after`: version of the goal that is there already, -1 for none. FAULT_INVALID when the URL is not https or
+ * a file is no certificate or key. */
+struct goal_client *goal_client_new(const struct goal_client_config *config, int64_t after, GError **error);
+void goal_client_free(struct goal_client *client);
+CLEANUP_FUNC(struct goal_client *, goal_client_free)
+
+/* The report has changed: sends it soon (several calls, one PUT). */
+void goal_client_touch(struct goal_client *client);
+
+/* Whether the last exchange with the controller went well. */
+bool goal_client_is_connected(const struct goal_client *client);

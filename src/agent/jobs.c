@@ -1,0 +1,72 @@
+/* Jobs on a GThreadPool, answered by idle sources. */
+#include "agent/jobs.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct jobs {
+	GThreadPool *pool; /* Owned */
+	GMainContext *context; /* Ref */
+	unsigned running; /* main thread only */
+};
+
+struct job {
+	struct jobs *jobs; /* Borrowed */
+	job_fn run, done;
+	void *data;
+};
+
+static gboolean finish(void *data)
+{
+	struct job *job = data;
+	struct jobs *jobs = job->jobs;
+
+	jobs->running--;
+	job->done(job->data);
+	return G_SOURCE_REMOVE;
+}
+
+static void work(void *data, void *user_data)
+{
+	struct job *job = data;
+	g_autoptr(GSource) source = g_idle_source_new();
+
+	job->run(job->data);
+	g_source_set_priority(source, G_PRIORITY_DEFAULT);
+	g_source_set_callback(source, finish, job, g_free);
+	g_source_attach(source, job->jobs->context);
+}
+
+struct jobs *jobs_new(unsigned max_threads)
+{
+	struct jobs *jobs = g_new0(struct jobs, 1);
+
+	jobs->pool = g_thread_pool_new(work, NULL, (int)max_threads, false, NULL);
+	jobs->context = g_main_context_ref_thread_default();
+	return jobs;
+}
+
+void jobs_free(struct jobs *jobs)
+{
+	if (!jobs)
+		return;
+	g_assert(jobs->running == 0);
+	g_thread_pool_free(jobs->pool, false, true);
+	g_main_context_unref(jobs->context);
+	g_free(jobs);
+}
+
+void jobs_run(struct jobs *jobs, job_fn run, job_fn done, void *data)
+{
+	struct job *job = g_new(struct job, 1);
+
+	*job = (struct job){jobs, run, done, data};
+	jobs->running++;
+	g_thread_pool_push(jobs->pool, job, NULL);
+}
+
+void jobs_drain(struct jobs *jobs)
+{
+	while (jobs->running > 0)
+		g_main_context_iteration(jobs->context, true);
+}

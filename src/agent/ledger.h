@@ -1,0 +1,51 @@
+/* The agent's ledger: what it has done on this host and what it was about to do, on disk.
+ *
+ * One file, replaced whole and synchronously, so that after a kill -9 the agent knows which VMs and functions
+ * are its own and where each stood. It never holds what can be asked of the VM manager or the switch.
+ */
+#pragma once
+#include "agent/accel_state.h"
+#include "base/cleanup.h"
+#include "model/shape.h"
+
+struct ledger_vm {
+	char *uid;
+	char *name;
+	int64_t restarts; /* of the goal's restarts, those that were done */
+	bool halted; /* it died and stays off until the goal asks for a restart, or for off and on again */
+	char *message; /* sentence: how it died; NULL when it did not */
+};
+
+struct ledger_nic {
+	char *uid;
+	char *vm; /* uid */
+	char *mac;
+	int state; /* enum accel_state */
+	char *function; /* interface name; NULL until it is claimed */
+	bool revoked; /* by the operator, until restored */
+	int64_t changes; /* functions given and taken, ever */
+};
+
+struct ledger {
+	char *path; /* not stored */
+	int64_t generation; /* newest that was offered to the switch */
+	GPtrArray *vms; /* Owned, of struct ledger_vm */
+	GPtrArray *nics; /* Owned, of struct ledger_nic */
+};
+
+/* An empty one when there is no file. FAULT_INTERNAL when it is damaged: starting without it would leak what
+ * it names. */
+struct ledger *ledger_load(const char *path, GError **error);
+void ledger_free(struct ledger *ledger);
+CLEANUP_FUNC(struct ledger *, ledger_free)
+
+bool ledger_save(const struct ledger *ledger, GError **error);
+
+/* NULL when there is none. Borrowed until it is dropped. */
+struct ledger_vm *ledger_find_vm(const struct ledger *ledger, const char *uid);
+struct ledger_nic *ledger_find_nic(const struct ledger *ledger, const char *uid);
+/* An entry that is all zero but for its uid. */
+struct ledger_vm *ledger_add_vm(struct ledger *ledger, const char *uid);
+struct ledger_nic *ledger_add_nic(struct ledger *ledger, const char *uid);
+void ledger_drop_vm(struct ledger *ledger, const char *uid);
+void ledger_drop_nic(struct ledger *ledger, const char *uid);

@@ -1,0 +1,210 @@
+/* The metadata service on libsoup. */
+#include "agent/metadata.h"
+
+#include "agent/metadata_document.h"
+#include "base/fault.h"
+#include "nic/netns.h"
+
+#include <gio/gio.h>
+#include <libsoup/soup.h>
+#include <string.h>
+
+#define INSTANCE_PATH "/metadata/instance"
+#define NEWEST        "2021-08-01"
+
+/* Those that clients are known to ask for; the answer is the same for all. */
+static const char *const api_versions[] = {"2017-04-02", "2017-08-01", "2017-12-01", "2018-02-01",
+	"2018-04-02", "2018-10-01", "2019-02-01", "2019-03-11", "2019-04-30", "2019-06-01", "2019-06-04",
+	"2019-08-01", "2019-08-15", "2019-11-01", "2020-06-01", "2020-07-15", "2020-09-01", "2020-10-01",
+	"2020-12-01", "2021-01-01", "2021-02-01", "2021-03-01", "2021-05-01", NEWEST, NULL};
+
+struct metadata {
+	struct metadata_config config;
+	SoupServer *server; /* Owned */
+	unsigned port;
+};
+
+/* ---- answers ---- */
+
+static void answer(SoupServerMessage *message, guint status, const char *type, const char *body)
+{
+	soup_server_message_set_status(message, status, NULL);
+	soup_server_message_set_response(message, type, SOUP_MEMORY_COPY, body, strlen(body));
+}
+
+static void answer_json(SoupServerMessage *message, guint status, const json_t *json)
+{
+	char *body = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	answer(message, status, "application/json; charset=utf-8", body);
+	free(body);
+}
+
+/* Azure's shape of an error. */
+static void refuse(SoupServerMessage *message, guint status, const char *sentence)
+{
+	json_auto_t *json = json_pack("{s:s}", "error", sentence);
+
+	answer_json(message, status, json);
+}
+
+/* ---- the rules ---- */
+
+/* Answers and returns false when the request is none that the service takes. */
+static bool check_request(SoupServerMessage *message)
+{
+	SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+	const char *mark = soup_message_headers_get_one(headers, "Metadata");
+
+	if (soup_server_message_get_method(message) != SOUP_METHOD_GET)
+		refuse(message, 405, "Method not allowed. Use GET.");
+	else if (soup_message_headers_get_list(headers, "X-Forwarded-For"))
+		refuse(message, 400, "Bad request. A forwarded request is not answered.");
+	else if (!mark || g_ascii_strcasecmp(mark, "true") != 0)
+		refuse(message, 400, "Bad request. Required metadata header not specified");
+	else
+		return true;
+	return false;
+}
+
+static bool check_version(SoupServerMessage *message, GHashTable *query)
+{
+	const char *version = query ? g_hash_table_lookup(query, "api-version") : NULL;
+
+	if (version && g_strv_contains(api_versions, version))
+		return true;
+	json_auto_t *json = json_pack("{s:s, s:[s]}", "error",
+		version ? "Bad request. api-version is invalid or not supported"
+			: "Bad request. api-version was not specified in the request",
+		"newest-versions", NEWEST);
+	answer_json(message, 400, json);
+	return false;
+}
+
+/* Who asks: the address of the connection. Owned by the caller. */
+static char *peer_address(SoupServerMessage *message)
+{
+	GSocketAddress *remote = soup_server_message_get_remote_address(message);
+	GInetSocketAddress *inet = G_IS_INET_SOCKET_ADDRESS(remote) ? G_INET_SOCKET_ADDRESS(remote) : NULL;
+
+	return inet ? g_inet_address_to_string(g_inet_socket_address_get_address(inet)) : NULL;
+}
+
+/* ---- the handlers ---- */
+
+static void answer_part(SoupServerMessage *message, const json_t *part, const char *format)
+{
+	if (format && g_ascii_strcasecmp(format, "text") == 0) {
+		g_autofree char *body = metadata_text(part);
+		answer(message, 200, "text/plain; charset=utf-8", body);
+	} else if (format && g_ascii_strcasecmp(format, "json") != 0) {
+		refuse(message, 400, "Bad request. format is json or text");
+	} else {
+		answer_json(message, 200, part);
+	}
+}
+
+static void on_instance(
+	SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, void *data)
+{
+	const struct metadata *metadata = data;
+	const char *rest = path + strlen(INSTANCE_PATH);
+	const struct goal *goal = metadata->config.goal(metadata->config.data);
+	g_autofree char *peer = peer_address(message);
+	const struct goal_nic *nic = peer ? metadata_find_nic(goal, peer) : NULL;
+
+	if (!check_request(message) || !check_version(message, query))
+		return;
+	json_auto_t *document = nic ? metadata_document(goal, nic) : NULL;
+	const json_t *part = *rest == '/' || *rest == '\0' ? metadata_find(document, rest) : NULL;
+	if (part)
+		answer_part(message, part, g_hash_table_lookup(query, "format"));
+	else
+		refuse(message, 404, "Not found");
+}
+
+static void on_versions(
+	SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, void *data)
+{
+	json_t *list = json_array();
+
+	for (const char *const *version = api_versions; *version; version++)
+		json_array_append_new(list, json_string(*version));
+	json_auto_t *json = json_pack("{s:o}", "apiVersions", list);
+	if (check_request(message))
+		answer_json(message, 200, json);
+}
+
+static void on_other(
+	SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, void *data)
+{
+	if (check_request(message))
+		refuse(message, 404, "Not found");
+}
+
+/* ---- listening ---- */
+
+struct listen {
+	const struct metadata_config *config;
+	GSocket *socket; /* Owned */
+};
+
+/* Runs in the namespace. */
+static bool make_socket(void *data, GError **error)
+{
+	struct listen *out = data;
+	g_autoptr(GSocketAddress) address =
+		g_inet_socket_address_new_from_string(out->config->address, out->config->port);
+	g_autoptr(GError) cause = NULL;
+	g_autoptr(GSocket) socket =
+		g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &cause);
+
+	if (!socket || !g_socket_bind(socket, address, true, &cause) || !g_socket_listen(socket, &cause))
+		return fault_set(error, FAULT_INTERNAL, "the metadata service cannot listen on %s:%u: %s",
+			out->config->address, out->config->port, cause->message);
+	out->socket = g_steal_pointer(&socket);
+	return true;
+}
+
+static bool start(struct metadata *metadata, GSocket *socket, GError **error)
+{
+	g_autoptr(GSocketAddress) local = g_socket_get_local_address(socket, NULL);
+	g_autoptr(GError) cause = NULL;
+
+	metadata->port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(local));
+	metadata->server = soup_server_new("server-header", "IMDS", NULL);
+	soup_server_add_handler(metadata->server, "/", on_other, metadata, NULL);
+	soup_server_add_handler(metadata->server, INSTANCE_PATH, on_instance, metadata, NULL);
+	soup_server_add_handler(metadata->server, "/metadata/versions", on_versions, metadata, NULL);
+	return soup_server_listen_socket(metadata->server, socket, 0, &cause) ||
+	       fault_set(error, FAULT_INTERNAL, "the metadata service cannot start: %s", cause->message);
+}
+
+struct metadata *metadata_serve(const struct metadata_config *config, GError **error)
+{
+	struct listen out = {.config = config};
+
+	if (!netns_run(config->netns, make_socket, &out, error))
+		return NULL;
+	struct metadata *metadata = g_new0(struct metadata, 1);
+	g_autoptr(GSocket) socket = out.socket;
+	metadata->config = *config;
+	if (start(metadata, socket, error))
+		return metadata;
+	metadata_free(metadata);
+	return NULL;
+}
+
+void metadata_free(struct metadata *metadata)
+{
+	if (!metadata)
+		return;
+	soup_server_disconnect(metadata->server);
+	g_object_unref(metadata->server);
+	g_free(metadata);
+}
+
+unsigned metadata_port(const struct metadata *metadata)
+{
+	return metadata->port;
+}

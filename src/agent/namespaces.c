@@ -1,0 +1,189 @@
+/* Namespaces and veth pairs around the switch. */
+#include "agent/namespaces.h"
+
+#include "base/fault.h"
+#include "nic/link.h"
+#include "nic/netns.h"
+
+#include <glib/gstdio.h>
+#include <jansson.h>
+#include <string.h>
+
+#define METADATA_ADDRESS "169.254.169.254"
+#define HOST_PREFIX      "100.64.0.0/10"
+
+/* The switch's own MACs: locally administered, the same on every host, never seen outside of it. */
+static const struct mac_addr outside_mac = {{0x02, 0x00, 0x5e, 0x00, 0x00, 0x01}};
+static const struct mac_addr host_mac = {{0x02, 0x00, 0x5e, 0x00, 0x00, 0x02}};
+
+/* ---- namespaces, and which of them are ours ---- */
+
+static json_t *load_made(const char *ledger)
+{
+	json_t *made = json_load_file(ledger, 0, NULL);
+
+	if (json_is_array(made))
+		return made;
+	json_decref(made);
+	return json_array();
+}
+
+static bool is_made(const json_t *made, const char *netns)
+{
+	size_t i;
+	json_t *name;
+
+	json_array_foreach(
+		(json_t *)made, i, name) if (g_strcmp0(json_string_value(name), netns) == 0) return true;
+	return false;
+}
+
+static bool note_made(const char *ledger, const char *netns, GError **error)
+{
+	json_auto_t *made = load_made(ledger);
+
+	if (is_made(made, netns))
+		return true;
+	json_array_append_new(made, json_string(netns));
+	char *text = json_dumps(made, JSON_INDENT(1));
+	bool ok = g_file_set_contents_full(
+		ledger, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, error);
+	free(text);
+	return ok;
+}
+
+static bool make_netns(const struct namespaces_config *config, const char *netns, GError **error)
+{
+	if (!netns || netns_exists(netns))
+		return true;
+	return note_made(config->ledger, netns, error) && netns_create(netns, error);
+}
+
+/* ---- pairs ---- */
+
+/* The switch's end: nothing but a wire. */
+static bool prepare_switch_end(struct links *links, const char *name, struct mac_addr mac, GError **error)
+{
+	return links_set_mac(links, name, mac, error) && links_quiet(links, name, error) &&
+	       links_plain(links, name, error) && links_set_up(links, name, error);
+}
+
+static bool prepare_far_end(
+	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error)
+{
+	return links_plain(links, name, error) && links_set_up(links, name, error) &&
+	       links_add_address(links, name, address, length, error);
+}
+
+static const char *outside_netns(const struct namespaces_config *config)
+{
+	return config->outside == OUTSIDE_NETNS ? config->outside_netns : NULL;
+}
+
+/* "203.0.113.1/24" into address and prefix. */
+static bool parse_gateway(const char *text, struct ip_addr *ret_address, struct ip_prefix *ret_prefix)
+{
+	g_auto(GStrv) halves = g_strsplit(text ? text : "", "/", 2);
+	guint64 length;
+
+	if (!halves[0] || !halves[1] || ip_parse(halves[0], ret_address) < 0 || ret_address->family != IP_V4)
+		return false;
+	if (!g_ascii_string_to_unsigned(halves[1], 10, 8, 30, &length, NULL))
+		return false;
+	*ret_prefix = (struct ip_prefix){*ret_address, (uint8_t)length};
+	for (unsigned bit = (unsigned)length; bit < 32; bit++)
+		ret_prefix->addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+	return true;
+}
+
+static bool set_up_outside(const struct namespaces_config *config, struct links *switch_links,
+	struct namespaces_ports *ret, GError **error)
+{
+	struct switch_port *port = &ret->outside;
+
+	*port = (struct switch_port){.interface = NAMESPACES_OUTSIDE_SWITCH, .mac = outside_mac};
+	if (!parse_gateway(config->outside_address, &port->gateway, &port->prefix))
+		return fault_set(error, FAULT_INVALID,
+			"the outside address '%s' is none; give the gateway with its prefix's length, "
+			"as 203.0.113.1/24",
+			config->outside_address ? config->outside_address : "");
+	_cleanup_(links_close) struct links *far = links_open(outside_netns(config), error);
+	ret->has_outside = true;
+	return far &&
+	       links_add_veth(switch_links, NAMESPACES_OUTSIDE_SWITCH, NAMESPACES_OUTSIDE,
+		       outside_netns(config), error) &&
+	       prepare_switch_end(switch_links, NAMESPACES_OUTSIDE_SWITCH, outside_mac, error) &&
+	       prepare_far_end(far, NAMESPACES_OUTSIDE, port->gateway, port->prefix.length, error);
+}
+
+static bool set_up_host(const struct namespaces_config *config, struct links *switch_links,
+	struct namespaces_ports *ret, GError **error)
+{
+	struct switch_port *port = &ret->host;
+	_cleanup_(links_close) struct links *far = links_open(config->meta_netns, error);
+	struct ip_addr metadata;
+
+	*port = (struct switch_port){.interface = NAMESPACES_HOST_SWITCH, .mac = host_mac};
+	prefix_parse(HOST_PREFIX, &port->prefix);
+	ip_parse(METADATA_ADDRESS, &metadata);
+	return far &&
+	       links_add_veth(
+		       switch_links, NAMESPACES_HOST_SWITCH, NAMESPACES_HOST, config->meta_netns, error) &&
+	       prepare_switch_end(switch_links, NAMESPACES_HOST_SWITCH, host_mac, error) &&
+	       prepare_far_end(far, NAMESPACES_HOST, metadata, 32, error) &&
+	       links_add_route(far, NAMESPACES_HOST, port->prefix, error);
+}
+
+bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error)
+{
+	struct namespaces_ports ports = {};
+
+	if (!make_netns(config, config->switch_netns, error) ||
+		!make_netns(config, config->meta_netns, error) ||
+		!make_netns(config, outside_netns(config), error))
+		return false;
+	_cleanup_(links_close) struct links *switch_links = links_open(config->switch_netns, error);
+	if (!switch_links || !set_up_host(config, switch_links, &ports, error))
+		return false;
+	if (config->outside != OUTSIDE_NONE && !set_up_outside(config, switch_links, &ports, error))
+		return false;
+	*ret = ports;
+	return true;
+}
+
+static bool remove_pairs(const struct namespaces_config *config, GError **error)
+{
+	if (config->switch_netns && !netns_exists(config->switch_netns))
+		return true;
+	_cleanup_(links_close) struct links *links = links_open(config->switch_netns, error);
+	return links && links_remove(links, NAMESPACES_OUTSIDE_SWITCH, error) &&
+	       links_remove(links, NAMESPACES_HOST_SWITCH, error);
+}
+
+bool namespaces_tear_down(const struct namespaces_config *config, GError **error)
+{
+	json_auto_t *made = load_made(config->ledger);
+	size_t i;
+	json_t *name;
+
+	if (!remove_pairs(config, error))
+		return false;
+	json_array_foreach(made, i, name) if (!netns_remove(json_string_value(name), error)) return false;
+	g_unlink(config->ledger);
+	return true;
+}
+
+bool namespaces_parse_outside(const char *text, struct namespaces_config *config)
+{
+	if (!text || g_str_equal(text, "none")) {
+		config->outside = OUTSIDE_NONE;
+	} else if (g_str_equal(text, "host")) {
+		config->outside = OUTSIDE_HOST;
+	} else if (g_str_has_prefix(text, "netns:") && strlen(text) > strlen("netns:")) {
+		config->outside = OUTSIDE_NETNS;
+		config->outside_netns = text + strlen("netns:");
+	} else {
+		return false;
+	}
+	return true;
+}

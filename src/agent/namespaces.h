@@ -1,0 +1,46 @@
+/* The network around the switch on one machine: namespaces and the veth pairs between them.
+ *
+ *     switch namespace             outside (this host, or a namespace)
+ *       sl-out  <------------------>  sl-gw     the gateway's address
+ *       sl-host <---.
+ *       sl-f0...    |              metadata namespace
+ *                   '-------------->  sl-meta   169.254.169.254, route to 100.64.0.0/10
+ *
+ * The switch opens its ends by packet socket: the kernel has no address there, answers no ARP, speaks no
+ * IPv6. The other ends send whole packets with whole checksums. All of it is made idempotently; namespaces
+ * that were not there before are written down first, so that only those are removed again.
+ */
+#pragma once
+#include "agent/switch_state.h"
+
+#define NAMESPACES_OUTSIDE_SWITCH "sl-out"
+#define NAMESPACES_OUTSIDE        "sl-gw"
+#define NAMESPACES_HOST_SWITCH    "sl-host"
+#define NAMESPACES_HOST           "sl-meta"
+
+enum namespaces_outside { OUTSIDE_NONE, OUTSIDE_HOST, OUTSIDE_NETNS };
+
+struct namespaces_config {
+	const char *switch_netns; /* NULL: this process's own */
+	const char *meta_netns; /* NULL: this process's own */
+	enum namespaces_outside outside;
+	const char *outside_netns; /* for OUTSIDE_NETNS */
+	const char *outside_address; /* "203.0.113.1/24": the gateway and the public addresses' prefix */
+	const char *ledger; /* file of the namespaces that were made here */
+};
+
+/* What the switch is told of its two ports; interfaces are constants. */
+struct namespaces_ports {
+	struct switch_port outside, host;
+	bool has_outside;
+};
+
+/* FAULT_INVALID when an address is none; FAULT_INTERNAL with what could not be made. */
+bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error);
+
+/* Removes the pairs, and the namespaces that were made here. */
+bool namespaces_tear_down(const struct namespaces_config *config, GError **error);
+
+/* "none", "host" or "netns:NAME" into config (whose texts borrow from `text`). False when it is none of them.
+ */
+bool namespaces_parse_outside(const char *text, struct namespaces_config *config);

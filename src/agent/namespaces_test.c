@@ -1,0 +1,227 @@
+/* The network around the switch, for real: as root, in namespaces of its own. */
+#include "agent/namespaces.h"
+
+#include "agent/metadata.h"
+#include "base/fault.h"
+#include "nic/link.h"
+#include "nic/netns.h"
+
+#include <arpa/inet.h>
+#include <glib/gstdio.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SWITCH  "agent-ns-switch"
+#define META    "agent-ns-meta"
+#define OUTSIDE "agent-ns-outside"
+
+struct fixture {
+	char *folder, *ledger;
+	struct namespaces_config config;
+	struct namespaces_ports ports;
+};
+
+static void setup(struct fixture *f, gconstpointer data)
+{
+	f->folder = g_dir_make_tmp("namespaces-XXXXXX", NULL);
+	f->ledger = g_build_filename(f->folder, "namespaces.json", NULL);
+	f->config = (struct namespaces_config){.switch_netns = SWITCH,
+		.meta_netns = META,
+		.outside_address = "203.0.113.1/24",
+		.ledger = f->ledger};
+	g_assert_true(namespaces_parse_outside("netns:" OUTSIDE, &f->config));
+}
+
+static void teardown(struct fixture *f, gconstpointer data)
+{
+	g_assert_true(namespaces_tear_down(&f->config, NULL));
+	g_assert_cmpint(g_rmdir(f->folder), ==, 0);
+	g_free(f->folder);
+	g_free(f->ledger);
+}
+
+static void set_up(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	namespaces_set_up(&f->config, &f->ports, &error);
+	g_assert_no_error(error);
+}
+
+/* Interface index by name inside a namespace, 0 when there is none. */
+struct find {
+	const char *name;
+	unsigned index;
+	short flags;
+	uint8_t mac[6];
+};
+
+static bool find_inside(void *data, GError **error)
+{
+	struct find *find = data;
+	struct ifreq request = {};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	find->index = if_nametoindex(find->name);
+	g_strlcpy(request.ifr_name, find->name, sizeof request.ifr_name);
+	if (ioctl(fd, SIOCGIFFLAGS, &request) == 0)
+		find->flags = request.ifr_flags;
+	if (ioctl(fd, SIOCGIFHWADDR, &request) == 0)
+		memcpy(find->mac, request.ifr_hwaddr.sa_data, 6);
+	close(fd);
+	return true;
+}
+
+static struct find find(const char *netns, const char *name)
+{
+	struct find find = {.name = name};
+
+	g_assert_true(netns_run(netns, find_inside, &find, NULL));
+	return find;
+}
+
+static void test_set_up(struct fixture *f, gconstpointer data)
+{
+	char text[PREFIX_TEXT_MAX];
+
+	set_up(f);
+	struct find out = find(SWITCH, "sl-out"), host = find(SWITCH, "sl-host");
+	g_assert_cmpuint(out.index, >, 0);
+	g_assert_true((out.flags & IFF_UP) && (out.flags & IFF_NOARP));
+	g_assert_true((host.flags & IFF_UP) && (host.flags & IFF_NOARP));
+	g_assert_cmpint(memcmp(out.mac, f->ports.outside.mac.bytes, 6), ==, 0);
+	g_assert_true(find(OUTSIDE, "sl-gw").flags & IFF_UP);
+	g_assert_false(find(OUTSIDE, "sl-gw").flags & IFF_NOARP);
+	g_assert_true(find(META, "sl-meta").flags & IFF_UP);
+	g_assert_true(f->ports.has_outside);
+	g_assert_cmpstr(prefix_format(f->ports.outside.prefix, text), ==, "203.0.113.0/24");
+	g_assert_cmpstr(prefix_format(f->ports.host.prefix, text), ==, "100.64.0.0/10");
+	set_up(f);
+	g_assert_cmpuint(find(SWITCH, "sl-out").index, ==, out.index);
+	g_assert_cmpuint(find(SWITCH, "sl-host").index, ==, host.index);
+}
+
+/* Connecting chooses route and source address without sending anything. */
+static bool source_inside(void *data, GError **error)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9)};
+	socklen_t length = sizeof address;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char *text = data; /* in: where to; out: the source */
+
+	g_assert_cmpint(inet_pton(AF_INET, text, &address.sin_addr), ==, 1);
+	if (connect(fd, (void *)&address, sizeof address) == 0 &&
+		getsockname(fd, (void *)&address, &length) == 0)
+		inet_ntop(AF_INET, &address.sin_addr, text, IP_TEXT_MAX);
+	else
+		strcpy(text, "-");
+	close(fd);
+	return true;
+}
+
+static void assert_source(const char *netns, const char *to, const char *wanted)
+{
+	char text[IP_TEXT_MAX];
+
+	g_strlcpy(text, to, sizeof text);
+	g_assert_true(netns_run(netns, source_inside, text, NULL));
+	g_assert_cmpstr(text, ==, wanted);
+}
+
+static void test_routes(struct fixture *f, gconstpointer data)
+{
+	set_up(f);
+	assert_source(META, "100.64.0.4", "169.254.169.254");
+	assert_source(META, "100.127.255.254", "169.254.169.254");
+	assert_source(META, "100.128.0.1", "-");
+	assert_source(OUTSIDE, "203.0.113.10", "203.0.113.1");
+	assert_source(SWITCH, "203.0.113.10", "-");
+	assert_source(SWITCH, "100.64.0.4", "-");
+}
+
+static const struct goal *no_goal(void *data)
+{
+	return NULL;
+}
+
+static bool connect_inside(void *data, GError **error)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	g_assert_cmpint(inet_pton(AF_INET, "169.254.169.254", &address.sin_addr), ==, 1);
+	*(int *)data = connect(fd, (void *)&address, sizeof address);
+	close(fd);
+	return true;
+}
+
+static void test_metadata(struct fixture *f, gconstpointer data)
+{
+	const struct metadata_config config = {
+		.netns = META, .address = "169.254.169.254", .port = 80, .goal = no_goal};
+	g_autoptr(GError) error = NULL;
+	int connected = -1;
+
+	set_up(f);
+	_cleanup_(metadata_free) struct metadata *metadata = metadata_serve(&config, &error);
+	g_assert_no_error(error);
+	g_assert_true(netns_run(META, connect_inside, &connected, NULL));
+	g_assert_cmpint(connected, ==, 0);
+}
+
+static void test_tear_down(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(netns_create(OUTSIDE, &error));
+	set_up(f);
+	g_assert_true(namespaces_tear_down(&f->config, &error));
+	g_assert_no_error(error);
+	g_assert_false(netns_exists(SWITCH));
+	g_assert_false(netns_exists(META));
+	g_assert_true(netns_exists(OUTSIDE));
+	g_assert_cmpuint(find(OUTSIDE, "sl-gw").index, ==, 0);
+	g_assert_true(netns_remove(OUTSIDE, &error));
+}
+
+static void test_refusals(struct fixture *f, gconstpointer data)
+{
+	static const char *const bad[] = {
+		NULL, "", "203.0.113.1", "203.0.113.1/33", "203.0.113.1/31", "x/24", "fd00::1/64"};
+	struct namespaces_config config = {};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(GError) error = NULL;
+		f->config.outside_address = bad[i];
+		g_assert_false(namespaces_set_up(&f->config, &f->ports, &error));
+		g_assert_error(error, FAULT, FAULT_INVALID);
+	}
+	g_assert_false(namespaces_parse_outside("netns:", &config));
+	g_assert_false(namespaces_parse_outside("somewhere", &config));
+	g_assert_true(namespaces_parse_outside("none", &config));
+	g_assert_true(namespaces_parse_outside("host", &config));
+	g_assert_cmpint(config.outside, ==, OUTSIDE_HOST);
+}
+
+static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
+{
+	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	if (getuid() != 0) {
+		g_print("1..0 # SKIP network namespaces need root\n");
+		return 0;
+	}
+	add("/namespaces/the switch's ends are bare wires, and stay when it is all made again", test_set_up);
+	add("/namespaces/routes lead by the gateway's and the metadata service's addresses", test_routes);
+	add("/namespaces/the metadata service answers inside its namespace", test_metadata);
+	add("/namespaces/what was there before is left there", test_tear_down);
+	add("/namespaces/addresses and places that are none are refused", test_refusals);
+	return g_test_run();
+}

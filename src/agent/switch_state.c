@@ -1,0 +1,244 @@
+/* The switch's state from the goal. */
+#include "agent/switch_state.h"
+
+#include "base/fault.h"
+
+#include <string.h>
+
+#define GUEST_MTU 1500
+
+static const char *const tags[] = {"VirtualNetwork", "Internet", "AzureLoadBalancer", NULL};
+
+char *switch_state_socket(const struct switch_site *site, const char *nic)
+{
+	return g_strdup_printf("%s/%s.sock", site->socket_dir, nic);
+}
+
+static const char *at(const GPtrArray *list, guint i)
+{
+	return list->pdata[i];
+}
+
+/* ---- rules ---- */
+
+/* "22", "1000-2000" */
+static bool parse_ports(const char *text, unsigned *ret_first, unsigned *ret_last)
+{
+	g_auto(GStrv) ends = g_strsplit(text, "-", 2);
+	guint64 first, last;
+
+	if (!ends[0] || !g_ascii_string_to_unsigned(ends[0], 10, 0, 65535, &first, NULL))
+		return false;
+	last = first;
+	if (ends[1] && !g_ascii_string_to_unsigned(ends[1], 10, first, 65535, &last, NULL))
+		return false;
+	*ret_first = (unsigned)first;
+	*ret_last = (unsigned)last;
+	return true;
+}
+
+/* Empty when any port is meant. NULL when a text is none. */
+static json_t *build_ports(const GPtrArray *texts)
+{
+	json_auto_t *ports = json_array();
+
+	for (guint i = 0; i < list_length(texts); i++) {
+		unsigned first, last;
+		if (g_str_equal(at(texts, i), "*"))
+			return json_array();
+		if (!parse_ports(at(texts, i), &first, &last))
+			return NULL;
+		json_array_append_new(ports, json_pack("[i, i]", (int)first, (int)last));
+	}
+	return json_incref(ports);
+}
+
+/* Puts one address of a side where it belongs. */
+static bool add_address(const char *text, bool *any, json_t *tag_list, json_t *prefixes)
+{
+	struct ip_prefix prefix;
+	int tag = words_find(tags, text);
+
+	if (g_str_equal(text, "*"))
+		*any = true;
+	else if (tag >= 0)
+		json_array_append_new(tag_list, json_string(tags[tag]));
+	else if (prefix_parse(text, &prefix) == 0)
+		json_array_append_new(prefixes, json_string(text));
+	else
+		return false;
+	return true;
+}
+
+/* NULL with *ret_bad set to the text that is not understood. */
+static json_t *build_side(const struct rule_side *side, const char **ret_bad)
+{
+	json_auto_t *tag_list = json_array(), *prefixes = json_array(), *ports = build_ports(side->ports);
+	bool any = false;
+
+	*ret_bad = "its ports";
+	if (!ports)
+		return NULL;
+	for (guint i = 0; i < list_length(side->addresses); i++) {
+		*ret_bad = at(side->addresses, i);
+		if (!add_address(*ret_bad, &any, tag_list, prefixes))
+			return NULL;
+	}
+	return json_pack(
+		"{s:b, s:O, s:O, s:O}", "any", any, "tags", tag_list, "prefixes", prefixes, "ports", ports);
+}
+
+static json_t *build_rule(const struct rule *rule, const struct goal_group *group, GError **error)
+{
+	const char *bad = NULL;
+	json_auto_t *source = build_side(&rule->source, &bad);
+	json_auto_t *destination = source ? build_side(&rule->destination, &bad) : NULL;
+
+	if (!destination) {
+		fault_set(error, FAULT_INVALID,
+			"rule %s of security group %s: '%s' is not understood by this host", rule->name,
+			group->name, bad);
+		return NULL;
+	}
+	return json_pack("{s:s, s:s, s:I, s:s, s:s, s:O, s:O}", "name", rule->name, "direction",
+		direction_words[rule->direction], "priority", (json_int_t)rule->priority, "protocol",
+		protocol_words[rule->protocol], "action", access_words[rule->access], "source", source,
+		"destination", destination);
+}
+
+static json_t *build_group(const struct goal_group *group, GError **error)
+{
+	json_auto_t *rules = json_array();
+
+	for (guint i = 0; i < list_length(group->rules); i++) {
+		json_t *rule = build_rule(group->rules->pdata[i], group, error);
+		if (!rule)
+			return NULL;
+		json_array_append_new(rules, rule);
+	}
+	return json_pack("{s:s, s:s, s:b, s:O}", "uid", group->uid, "name", group->name, "revalidate",
+		!group->keep_established, "rules", rules);
+}
+
+/* ---- networks ---- */
+
+static json_t *build_network(const struct goal_network *network)
+{
+	json_t *prefixes = json_array(), *subnets = json_array();
+
+	for (guint i = 0; i < list_length(network->prefixes); i++)
+		json_array_append_new(prefixes, json_string(at(network->prefixes, i)));
+	for (guint i = 0; i < list_length(network->subnets); i++) {
+		const struct goal_subnet *subnet = network->subnets->pdata[i];
+		json_array_append_new(subnets, json_pack("{s:s, s:s, s:s?, s:[], s:s?}", "uid", subnet->uid,
+						       "prefix", subnet->prefix, "gateway", subnet->gateway,
+						       "dns", "group", subnet->security_group));
+	}
+	return json_pack("{s:s, s:I, s:o, s:o}", "uid", network->uid, "vni", (json_int_t)network->vni,
+		"prefixes", prefixes, "subnets", subnets);
+}
+
+/* ---- NICs ---- */
+
+static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
+{
+	for (guint i = 0; i < list_length(goal->vms); i++) {
+		const struct goal_vm *vm = goal->vms->pdata[i];
+		if (g_strcmp0(vm->uid, uid) == 0)
+			return vm;
+	}
+	return NULL;
+}
+
+static json_t *build_addresses(const struct goal_nic *nic)
+{
+	json_t *addresses = json_array();
+
+	for (guint i = 0; i < list_length(nic->addresses); i++) {
+		const struct goal_address *address = nic->addresses->pdata[i];
+		json_array_append_new(addresses, json_pack("{s:s, s:s?, s:b}", "ip", address->ip, "public",
+							 address->public_ip, "standard", address->standard));
+	}
+	return addresses;
+}
+
+static json_t *build_attachments(
+	const struct goal_nic *nic, const struct ledger_nic *record, const struct switch_site *site)
+{
+	g_autofree char *socket = switch_state_socket(site, nic->uid);
+	json_t *list = json_pack("[{s:s, s:s}]", "kind", "synthetic", "socket", socket);
+
+	if (record && accel_row(record->state)->attached && record->function)
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "kind", "function", "interface", record->function));
+	return list;
+}
+
+/* The name that DHCP gives: only what is one label of a host name (RFC 1123), else none. */
+static const char *hostname_of(const struct goal_vm *vm)
+{
+	const char *name = vm ? vm->computer_name : NULL;
+
+	if (!name || !*name || strlen(name) > 63 || name[0] == '-')
+		return NULL;
+	for (const char *c = name; *c; c++)
+		if (!g_ascii_isalnum(*c) && *c != '-')
+			return NULL;
+	return name;
+}
+
+static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic, const struct ledger *ledger,
+	const struct switch_site *site)
+{
+	const struct ledger_nic *record = ledger_find_nic(ledger, nic->uid);
+	const struct goal_vm *vm = find_vm(goal, nic->vm);
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:o, s:s?, s:s?, s:o, s:s}", "uid", nic->uid,
+		"name", nic->name, "mac", nic->mac, "network", nic->network, "subnet", nic->subnet, "group",
+		nic->security_group, "mtu", GUEST_MTU, "addresses", build_addresses(nic), "host_address",
+		nic->host_address, "hostname", hostname_of(vm), "attachments",
+		build_attachments(nic, record, site), "active",
+		record && record->function ? accel_row(record->state)->active : "synthetic");
+}
+
+/* ---- the whole ---- */
+
+static json_t *build_port(const struct switch_port *port)
+{
+	char mac[MAC_TEXT_MAX], prefix[PREFIX_TEXT_MAX], gateway[IP_TEXT_MAX];
+
+	if (!port)
+		return json_null();
+	json_t *json = json_pack("{s:s, s:s, s:s}", "interface", port->interface, "mac",
+		mac_format(port->mac, mac), "prefix", prefix_format(port->prefix, prefix));
+	if (port->gateway.family != IP_NONE)
+		json_object_set_new(json, "gateway", json_string(ip_format(port->gateway, gateway)));
+	return json;
+}
+
+json_t *switch_state_build(
+	const struct goal *goal, const struct ledger *ledger, const struct switch_site *site, GError **error)
+{
+	json_auto_t *networks = json_array(), *groups = json_array(), *nics = json_array();
+
+	for (guint i = 0; i < list_length(goal->networks); i++)
+		json_array_append_new(networks, build_network(goal->networks->pdata[i]));
+	for (guint i = 0; i < list_length(goal->groups); i++) {
+		json_t *group = build_group(goal->groups->pdata[i], error);
+		if (!group)
+			return NULL;
+		json_array_append_new(groups, group);
+	}
+	for (guint i = 0; i < list_length(goal->nics); i++) {
+		const struct goal_nic *nic = goal->nics->pdata[i];
+		json_t *json = build_nic(goal, nic, ledger, site);
+		if (!json) {
+			fault_set(error, FAULT_INVALID,
+				"NIC %s of the goal lacks a name, MAC, network or subnet", nic->uid);
+			return NULL;
+		}
+		json_array_append_new(nics, json);
+	}
+	return json_pack("{s:o, s:o, s:O, s:O, s:O}", "outside", build_port(site->outside), "host_port",
+		build_port(site->host_port), "networks", networks, "groups", groups, "nics", nics);
+}

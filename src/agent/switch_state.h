@@ -1,0 +1,32 @@
+/* The switch's state from the goal: what `apply` sends, without its generation. Pure.
+ *
+ * Source of the format: docs/API.md, "The switch's control socket".
+ */
+#pragma once
+#include "agent/ledger.h"
+#include "base/ip.h"
+#include "model/goal.h"
+
+/* One of the switch's own interfaces. */
+struct switch_port {
+	const char *interface;
+	struct mac_addr mac; /* the switch's own there */
+	struct ip_prefix prefix;
+	struct ip_addr gateway; /* of the outside only */
+};
+
+/* What is particular of this host; all Borrowed. */
+struct switch_site {
+	const struct switch_port *outside; /* NULL: none */
+	const struct switch_port *host_port; /* NULL: none */
+	const char *socket_dir; /* of the vhost-user sockets */
+};
+
+/* The ledger says which NICs have a function attached, and which path is active. New reference; NULL with
+ * FAULT_INVALID and the rule or NIC at fault when a text of the goal has no meaning to the switch: a rule
+ * that is not understood is never left out. */
+json_t *switch_state_build(
+	const struct goal *goal, const struct ledger *ledger, const struct switch_site *site, GError **error);
+
+/* Path of a NIC's vhost-user socket. Owned by the caller. */
+char *switch_state_socket(const struct switch_site *site, const char *nic);

@@ -1,0 +1,326 @@
+"""A whole cloud for tests: `sluice up` with state, namespace, ports and keys of its own, and what is seen of it from outside.
+
+    with Cloud("build/src/cmd/sluice") as cloud:
+        cloud.start()
+        cloud.arm.group("g").create()
+
+Everything it makes lies in a temporary folder or is named after it, and is gone at the end; processes are ended by pid.
+"""
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import arm
+import tap
+
+IMAGES = pathlib.Path(os.environ.get("SLUICE_IMAGES", "/var/cache/sluice/images"))
+READY_LIMIT_S, STOP_LIMIT_S = 60, 90
+PROGRAMS = {"controller": "sluice-controller", "agent": "sluice-agent", "switch": "sluice-switch", "libvirtd": "libvirtd"}
+
+
+def run(*command, check=True, **options):
+    return subprocess.run([str(word) for word in command], check=check, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, **options)
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def processes():
+    """(pid, parent's pid, command line) of all processes."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError, ValueError):  # it may end while it is looked at
+            stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            if stat[0] != "Z":
+                yield int(folder.name), int(stat[1]), (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+
+
+def links(namespace=None):
+    where = ("-n", namespace) if namespace else ()
+    return {link["ifname"] for link in json.loads(run("ip", "-j", *where, "link").stdout or "[]")}
+
+
+def namespaces():
+    return {line.split()[0] for line in run("ip", "netns").stdout.splitlines() if line}
+
+
+def rpc(path, method, parameters=None, seconds=70):
+    """The result of one JSON-RPC call; RuntimeError with its message when it is refused."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(seconds)
+        connection.connect(str(path))
+        request = {"jsonrpc": "2.0", "id": 1, "method": method}
+        connection.sendall(json.dumps({**request, **({"params": parameters} if parameters else {})}).encode() + b"\n")
+        with connection.makefile() as answers:
+            answer = json.loads(answers.readline() or "{}")
+    if "error" in answer:
+        raise RuntimeError(f"{method}: {answer['error']['message']}")
+    if "result" not in answer:
+        raise ConnectionError(f"{method}: no answer")
+    return answer["result"]
+
+
+class Cloud:
+    def __init__(self, sluice, options=()):
+        self.sluice, self.options, self.process, self.arm = pathlib.Path(sluice).resolve(), options, None, None
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kill-", dir="/tmp"))
+        self.state = self.folder / "state"
+        self.outside = self.folder.name
+        self.namespace = "sluice-" + hashlib.sha256(str(self.state).encode()).hexdigest()[:8]
+        self.ports = free_ports(2)
+
+    def __enter__(self):
+        run("ip", "netns", "add", self.outside)
+        run("ip", "-n", self.outside, "link", "set", "lo", "up")
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self.folder / "key")
+        self.key = (self.folder / "key.pub").read_text().strip()
+        if not (IMAGES / "aliases.json").exists():
+            tap.note("building the image")
+            run(self.sluice, "image", "build", "--images", IMAGES)
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop()
+        for pid in self.all_pids():  # only when `sluice up` was killed or hangs
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for name in {self.outside, self.namespace, self.namespace + "-meta"} & namespaces():
+            run("ip", "netns", "del", name, check=False)
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # ---- processes ----
+
+    def start(self, environment=None):
+        """Starts the cloud and returns when it is ready."""
+        listen, agent_listen = (f"127.0.0.1:{port}" for port in self.ports)
+        with open(self.folder / "up.log", "ab") as log:
+            begin = log.tell()
+            self.process = subprocess.Popen(
+                [str(self.sluice), "up", "--state", str(self.state), "--images", str(IMAGES),
+                 "--outside", "netns:" + self.outside, "--listen", listen, "--agent-listen", agent_listen,
+                 "--cpu-allocation-ratio", "16", "--ram-allocation-ratio", "5", *self.options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
+        tap.wait_for("the cloud is ready", READY_LIMIT_S, lambda: self.said("ready:", begin) or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            raise RuntimeError("`sluice up` ended: " + (self.folder / "up.log").read_text())
+        self.arm = arm.Arm(self.state)
+
+    def said(self, start, begin):
+        text = (self.folder / "up.log").read_bytes()[begin:].decode(errors="replace")
+        return any(line.startswith(start) for line in text.splitlines())
+
+    def stop(self):
+        """SIGTERM, as a user stops it; its exit status."""
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def pid(self, part):
+        """The process that now is the part, or None while it is dead."""
+        for pid, parent, command in processes():
+            if parent == self.process.pid and pathlib.Path(command[0]).name == PROGRAMS[part]:
+                return pid
+        return None
+
+    def all_pids(self):
+        """Every process that works on this cloud's state, virtual machines too."""
+        mine = str(self.state)
+        return [pid for pid, _, command in processes() if pid != os.getpid() and any(mine in word for word in command)]
+
+    def qemu_pid(self, uid):
+        """The process of the virtual machine, or None while it is off."""
+        for pid, _, command in processes():
+            if "qemu" in command[0] and any(str(self.state) in word for word in command) and any(uid in word for word in command):
+                return pid
+        return None
+
+    def kill(self, part):
+        """kill -9; the pid that died, or None when it was dead already."""
+        pid = self.pid(part)
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def wait_part(self, part, not_pid=None):
+        return tap.wait_for(f"{part} runs again", READY_LIMIT_S, lambda: self.pid(part) not in (None, not_pid) and self.pid(part))
+
+    def wait_healthy(self, seconds=READY_LIMIT_S):
+        """All parts answer and know each other."""
+        def healthy():
+            try:
+                status = rpc(self.state / "run/agent.sock", "status", seconds=5)
+                rpc(self.state / "run/switch.sock", "version", seconds=5)
+                self.arm.get("/subscriptions")
+            except (OSError, RuntimeError, ValueError, arm.Unreachable, arm.Refused):
+                return False
+            return status["controller"] == "connected" if isinstance(status.get("controller"), str) else status["controller"]
+        tap.wait_for("controller, agent and switch answer", seconds, healthy)
+
+    def agent(self, method, **parameters):
+        return rpc(self.state / "run/agent.sock", method, parameters)
+
+    def switch(self, method, **parameters):
+        return rpc(self.state / "run/switch.sock", method, parameters)
+
+    def cli(self, *words, check=True):
+        return run(self.sluice, *words, "--state", self.state, check=check, timeout=120)
+
+    def logs(self, lines=25):
+        for path in (self.folder / "up.log", *sorted((self.state / "log").glob("*.log"))):
+            if path.exists():
+                tap.note(f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
+
+    # ---- from outside ----
+
+    def ssh_command(self, address, *words):
+        return ["ip", "netns", "exec", self.outside, "ssh", "-F", "none", "-i", str(self.folder / "key"),
+                "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR", "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "ServerAliveInterval=0", f"azureuser@{address}", *words]
+
+    def ssh(self, address, command, seconds=30):
+        """The output; RuntimeError when it fails."""
+        try:
+            result = run(*self.ssh_command(address, command), check=False, timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"ssh {address}: no end within {seconds} s") from error
+        if result.returncode != 0:
+            raise RuntimeError(f"ssh {address} '{command}' ({result.returncode}): {result.stderr}{result.stdout}")
+        return result.stdout
+
+    def wait_ssh(self, address, seconds=60):
+        """Until a login works; the seconds that took."""
+        def works():
+            with contextlib.suppress(RuntimeError):
+                return self.ssh(address, "true", 10) == ""
+            return False
+        start = time.monotonic()
+        tap.wait_for(f"ssh to {address}", seconds, works)
+        return time.monotonic() - start
+
+    def answers(self, address):
+        return run("ip", "netns", "exec", self.outside, "ping", "-q", "-c", "1", "-W", "1", address, check=False).returncode == 0
+
+    def wait_ping(self, address, seconds=30):
+        tap.wait_for(f"a reply from {address}", seconds, lambda: self.answers(address))
+
+
+class Ping:
+    """A ping every 0.1 s while the block runs; then lost and gap_s, the longest time without a reply."""
+
+    def __init__(self, cloud, address):
+        self.command = ["ip", "netns", "exec", cloud.outside, "ping", "-D", "-O", "-i", "0.1", address]
+        self.lost = self.gap_s = self.replies = None
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True)
+        self.lines = []
+        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True)
+        self.reader.start()
+        time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_):
+        time.sleep(0.5)
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+        self.reader.join()
+        seen = [(float(match[1]), int(match[2])) for line in self.lines
+                if (match := re.match(r"\[([\d.]+)\].*icmp_seq=(\d+) ttl=", line))]
+        self.replies = len(seen)
+        numbers = {number for _, number in seen}
+        self.lost = max(numbers, default=0) - len(numbers)
+        times = sorted(moment for moment, _ in seen)
+        self.gap_s = max((later - sooner for sooner, later in zip(times, times[1:])), default=float("inf"))
+
+    def __str__(self):
+        return f"{self.replies} replies, {self.lost} lost, longest gap {self.gap_s * 1000:.0f} ms"
+
+
+class Stream:
+    """One TCP connection (ssh, `cat` at the other end) that carries noise to the machine and back."""
+
+    def __init__(self, cloud, address):
+        self.process = subprocess.Popen(cloud.ssh_command(address, "cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.sent, self.back, self.bytes_sent, self.bytes_back = hashlib.sha256(), hashlib.sha256(), 0, 0
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=work, daemon=True) for work in (self.feed, self.read)]
+        for thread in self.threads:
+            thread.start()
+
+    def feed(self):
+        with contextlib.suppress(BrokenPipeError):
+            while not self.ending.wait(0.1):
+                data = os.urandom(8000)
+                self.process.stdin.write(data)
+                self.process.stdin.flush()
+                self.sent.update(data)
+                self.bytes_sent += len(data)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def read(self):
+        while data := self.process.stdout.read1(65536):
+            self.back.update(data)
+            self.bytes_back += len(data)
+
+    def wait_bytes(self, more=20000, seconds=30):
+        """Until so many bytes more came back."""
+        target = self.bytes_back + more
+        tap.wait_for("bytes of the stream", seconds, lambda: self.bytes_back >= target)
+
+    def is_alive(self, seconds=30):
+        with contextlib.suppress(tap.Timeout):
+            self.wait_bytes(seconds=seconds)
+            return True
+        return False
+
+    def abandon(self):
+        self.ending.set()
+        self.process.kill()
+        self.process.wait()
+
+    def end(self):
+        """Ends it; whether every byte came back."""
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(30)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        if self.process.poll() is None:
+            self.abandon()
+        return self.bytes_back == self.bytes_sent > 0 and self.sent.digest() == self.back.digest()
+
+
+def skip_unless_possible():
+    """Ends the program with a TAP plan of nothing, and the reason, where no cloud can run."""
+    missing = [tool for tool in ("qemu-system-x86_64", "qemu-img", "libvirtd", "ssh", "ip", "ping")
+               if not shutil.which(tool)]
+    if os.geteuid() != 0 or missing:
+        print("1..0 # SKIP " + (f"{', '.join(missing)} not installed" if missing else "this needs root"))
+        sys.exit(0)

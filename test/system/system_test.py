@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""A whole cloud with one virtual machine, whose parts die one after another. Prints TAP.
+
+    system_test.py SLUICE
+"""
+import os
+import signal
+import sys
+import time
+
+import cloud
+import tap
+
+OUTAGE_S = 5
+
+
+class Test:
+    """Steps in order; each builds on those before."""
+
+    def __init__(self, bed):
+        self.cloud = bed
+
+    def starts(self):
+        self.links, self.namespaces = cloud.links(), cloud.namespaces()
+        self.cloud.start()
+        self.group = self.cloud.arm.group("g")
+
+    def makes_vm(self):
+        group = self.group
+        group.create()
+        group.network("net")
+        group.security_group("nsg")
+        group.rule("nsg", "ssh", 100, port="22")
+        group.rule("nsg", "ping", 110, protocol="Icmp")
+        self.address = group.address("ip")
+        group.nic("nic", "net", "ip", "nsg")
+        group.vm("vm", "nic", self.cloud.key)
+        assert group.power("vm") == "running", group.power("vm")
+        self.uid = self.vm()["properties"]["vmId"]
+        assert self.cloud.qemu_pid(self.uid)
+
+    def vm(self):
+        return self.cloud.arm.get(self.group("virtualMachines", "vm"))
+
+    def is_reached(self):
+        self.cloud.wait_ping(self.address, 60)
+        tap.note(f"ssh after {self.cloud.wait_ssh(self.address):.1f} s more")
+        assert self.cloud.ssh(self.address, "hostname").strip() == "vm"
+
+    def function(self):
+        """The row of `sluice vf list` about our NIC, when it is the only one."""
+        listed = self.cloud.agent("vf.list")
+        assert len(listed) == 1 and listed[0]["nic_name"] == "nic", listed
+        return listed[0]
+
+    def wait_active(self, path):
+        tap.wait_for(f"the active path is {path}", 30, lambda: self.function()["active"] == path)
+
+    def takes_and_gives(self):
+        self.wait_active("function")
+        table = self.cloud.cli("vf", "list").stdout
+        assert "nic" in table and "function" in table, table
+        stream = cloud.Stream(self.cloud, self.address)
+        stream.wait_bytes()
+        for action, path in (("revoke", "synthetic"), ("restore", "function")):
+            with cloud.Ping(self.cloud, self.address) as ping:
+                self.cloud.cli("vf", action, "nic")
+                assert self.function()["revoked"] is (action == "revoke"), self.function()
+                self.wait_active(path)
+                stream.wait_bytes()
+            tap.note(f"{action}: {ping}")
+            assert ping.replies, "nothing answered the ping"
+        assert stream.end(), f"of {stream.bytes_sent} bytes {stream.bytes_back} came back, or others"
+        tap.note(f"{stream.bytes_back} bytes there and back")
+
+    def survives_control(self):
+        before, qemu = self.vm(), self.cloud.qemu_pid(self.uid)
+        stream = cloud.Stream(self.cloud, self.address)
+        stream.wait_bytes()
+        with cloud.Ping(self.cloud, self.address) as ping:
+            end, kills = time.monotonic() + OUTAGE_S, 0
+            while time.monotonic() < end:  # also each process that is started in their place
+                kills += sum(self.cloud.kill(part) is not None for part in ("controller", "agent"))
+                time.sleep(0.05)
+            stream.wait_bytes()
+        tap.note(f"{kills} kills in {OUTAGE_S} s: {ping}")
+        assert kills >= 4 and ping.replies > 10 * OUTAGE_S // 2, ping
+        assert ping.lost == 0, ping
+        self.cloud.wait_healthy()
+        assert self.cloud.qemu_pid(self.uid) == qemu, "the machine is another one"
+        after = self.vm()
+        assert after == before, {key: (before.get(key), after.get(key)) for key in {*before, *after}
+                                 if before.get(key) != after.get(key)}
+        assert stream.end(), "the stream lost bytes"
+
+    def takes_commands(self):
+        """A rule's removal, and its return, reach the switch."""
+        rule = self.group("networkSecurityGroups", "nsg") + "/securityRules/ping"
+        self.cloud.arm.delete(rule)
+        assert not self.cloud.answers(self.address), "pings are answered without a rule"
+        self.group.rule("nsg", "ping", 110, protocol="Icmp")
+        assert self.cloud.answers(self.address), "pings are not answered with a rule"
+
+    def survives_switch(self):
+        stream = cloud.Stream(self.cloud, self.address)
+        stream.wait_bytes()
+        with cloud.Ping(self.cloud, self.address) as ping:
+            old = self.cloud.kill("switch")
+            self.cloud.wait_part("switch", old)
+            self.cloud.wait_ping(self.address, 30)
+            lived = stream.is_alive(10)
+        tap.note(f"kill -9 of the switch: {ping}")
+        tap.note(f"an established connection {'lived on' if lived else 'ended'}")
+        assert ping.gap_s < 30, ping
+        if lived:
+            assert stream.end(), "the stream lost bytes"
+        else:
+            stream.abandon()
+        self.cloud.wait_ssh(self.address, 30)
+        self.cloud.wait_healthy()
+        self.wait_active("function")
+
+    def survives_libvirt(self):
+        qemu = self.cloud.qemu_pid(self.uid)
+        with cloud.Ping(self.cloud, self.address) as ping:
+            old = self.cloud.kill("libvirtd")
+            self.cloud.wait_part("libvirtd", old)
+            time.sleep(2)
+        tap.note(f"kill -9 of the libvirt daemon: {ping}")
+        assert ping.replies and ping.lost == 0, ping
+        assert self.cloud.qemu_pid(self.uid) == qemu, "the machine is another one"
+        self.group.post("vm", "deallocate")
+        assert self.group.power("vm") == "deallocated" and not self.cloud.qemu_pid(self.uid)
+        self.group.post("vm", "start")
+        assert self.group.power("vm") == "running" and self.cloud.qemu_pid(self.uid)
+        self.is_reached()
+
+    def revives_vm(self):
+        qemu, seen = self.cloud.qemu_pid(self.uid), []
+        view = self.group("virtualMachines", "vm") + "/instanceView"
+
+        def died():
+            status = next(one for one in self.cloud.arm.get(view)["statuses"] if one["code"].startswith("PowerState"))
+            seen.append(status)
+            return status["code"] != "PowerState/running" or status.get("message")
+        os.kill(qemu, signal.SIGKILL)
+        tap.wait_for("the death is reported", 20, died)
+        tap.note(f"reported: {seen[-1]}")
+        tap.wait_for("another machine", 60, lambda: self.cloud.qemu_pid(self.uid) not in (None, qemu))
+        tap.wait_for("it is said to run", 60, lambda: self.group.power("vm") == "running")
+        self.is_reached()
+
+    def stops(self):
+        self.resources = self.cloud.arm.resources()
+        assert len(self.resources) == 6, self.resources.keys()
+        start = time.monotonic()
+        status = self.cloud.stop()
+        tap.note(f"stopped within {time.monotonic() - start:.1f} s")
+        assert status == 0, f"`sluice up` ended with status {status}"
+        assert not self.cloud.all_pids(), self.cloud.all_pids()
+        left = {name for name in cloud.namespaces() - self.namespaces if name.startswith(self.cloud.namespace)}
+        assert not left, f"namespaces {left} are left"
+        assert cloud.links(self.cloud.outside) == {"lo"}, cloud.links(self.cloud.outside)
+        left = {name for name in cloud.links() - self.links if name.startswith("sl-")}
+        assert not left, f"links {left} are left"
+
+    def starts_again(self):
+        self.cloud.start()
+        self.group = self.cloud.arm.group("g")
+        self.cloud.wait_healthy()
+        tap.wait_for("the machine is said to run", 60, lambda: self.group.power("vm") == "running")
+        self.is_reached()
+        found = self.cloud.arm.resources()
+        assert found.keys() == self.resources.keys(), found.keys() ^ self.resources.keys()
+        for path, was in self.resources.items():
+            assert found[path].get("properties") == was.get("properties"), (was, found[path])
+        self.wait_active("function")
+
+    def empties(self):
+        self.cloud.arm.delete(self.group.path)
+        assert not self.cloud.arm.resources(), self.cloud.arm.resources().keys()
+        assert not self.cloud.qemu_pid(self.uid)
+        assert self.cloud.agent("vf.list") == [], self.cloud.agent("vf.list")
+
+
+STEPS = [
+    ("the cloud starts", "starts"),
+    ("a virtual machine is made by plain requests", "makes_vm"),
+    ("it answers ping and ssh from outside", "is_reached"),
+    ("a function is taken and given back, and no byte of a connection is lost", "takes_and_gives"),
+    ("while controller and agent are killed again and again, no ping is lost", "survives_control"),
+    ("they take commands again", "takes_commands"),
+    ("when the switch is killed, the machine is soon reached again", "survives_switch"),
+    ("when the libvirt daemon is killed, the machine runs on, and is stopped and started after", "survives_libvirt"),
+    ("a machine that is killed is reported and comes back", "revives_vm"),
+    ("SIGTERM ends the cloud and leaves no process, namespace or link", "stops"),
+    ("with the same state folder everything is back, and the machine runs", "starts_again"),
+    ("deleting the group deletes what is in it", "empties"),
+]
+
+
+def main():
+    cloud.skip_unless_possible()
+    points = tap.Tap(len(STEPS))
+    with cloud.Cloud(sys.argv[1]) as bed:
+        test = Test(bed)
+        for promise, name in STEPS:
+            points.point(promise, getattr(test, name))
+        if points.failed:
+            bed.logs()
+    sys.exit(1 if points.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
