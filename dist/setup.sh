@@ -99,7 +99,7 @@ setup_lint() { install clang-format shellcheck python3; }
 setup_clang() { install clang libclang-rt-dev; }
 
 setup_test() {
-	install python3 curl jq nftables iputils-ping iperf3 netcat-openbsd tcpdump procps \
+	install python3 curl jq openssl nftables iputils-ping iperf3 netcat-openbsd tcpdump procps \
 		python3-scapy libasan8 libubsan1 dpdk-dev ethtool iproute2
 }
 

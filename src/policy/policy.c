@@ -6,54 +6,54 @@ static const struct ip_addr metadata_address = {.family = IP_V4, .bytes = {169, 
 static const struct ip_addr host_address = {.family = IP_V4, .bytes = {168, 63, 129, 16}};
 
 static const struct policy_rule default_rules[] = {
-        {
-                .name = "AllowVnetInBound",
-                .priority = 65000,
-                .direction = POLICY_INBOUND,
-                .action = POLICY_ALLOW,
-                .source.tags = POLICY_TAG_VIRTUAL_NETWORK,
-                .destination.tags = POLICY_TAG_VIRTUAL_NETWORK,
-        },
-        {
-                .name = "AllowAzureLoadBalancerInBound",
-                .priority = 65001,
-                .direction = POLICY_INBOUND,
-                .action = POLICY_ALLOW,
-                .source.tags = POLICY_TAG_LOAD_BALANCER,
-                .destination.tags = POLICY_TAG_ANY,
-        },
-        {
-                .name = "DenyAllInBound",
-                .priority = 65500,
-                .direction = POLICY_INBOUND,
-                .action = POLICY_DENY,
-                .source.tags = POLICY_TAG_ANY,
-                .destination.tags = POLICY_TAG_ANY,
-        },
-        {
-                .name = "AllowVnetOutBound",
-                .priority = 65000,
-                .direction = POLICY_OUTBOUND,
-                .action = POLICY_ALLOW,
-                .source.tags = POLICY_TAG_VIRTUAL_NETWORK,
-                .destination.tags = POLICY_TAG_VIRTUAL_NETWORK,
-        },
-        {
-                .name = "AllowInternetOutBound",
-                .priority = 65001,
-                .direction = POLICY_OUTBOUND,
-                .action = POLICY_ALLOW,
-                .source.tags = POLICY_TAG_ANY,
-                .destination.tags = POLICY_TAG_INTERNET,
-        },
-        {
-                .name = "DenyAllOutBound",
-                .priority = 65500,
-                .direction = POLICY_OUTBOUND,
-                .action = POLICY_DENY,
-                .source.tags = POLICY_TAG_ANY,
-                .destination.tags = POLICY_TAG_ANY,
-        },
+	{
+		.name = "AllowVnetInBound",
+		.priority = 65000,
+		.direction = POLICY_INBOUND,
+		.action = POLICY_ALLOW,
+		.source.tags = POLICY_TAG_VIRTUAL_NETWORK,
+		.destination.tags = POLICY_TAG_VIRTUAL_NETWORK,
+	},
+	{
+		.name = "AllowAzureLoadBalancerInBound",
+		.priority = 65001,
+		.direction = POLICY_INBOUND,
+		.action = POLICY_ALLOW,
+		.source.tags = POLICY_TAG_LOAD_BALANCER,
+		.destination.tags = POLICY_TAG_ANY,
+	},
+	{
+		.name = "DenyAllInBound",
+		.priority = 65500,
+		.direction = POLICY_INBOUND,
+		.action = POLICY_DENY,
+		.source.tags = POLICY_TAG_ANY,
+		.destination.tags = POLICY_TAG_ANY,
+	},
+	{
+		.name = "AllowVnetOutBound",
+		.priority = 65000,
+		.direction = POLICY_OUTBOUND,
+		.action = POLICY_ALLOW,
+		.source.tags = POLICY_TAG_VIRTUAL_NETWORK,
+		.destination.tags = POLICY_TAG_VIRTUAL_NETWORK,
+	},
+	{
+		.name = "AllowInternetOutBound",
+		.priority = 65001,
+		.direction = POLICY_OUTBOUND,
+		.action = POLICY_ALLOW,
+		.source.tags = POLICY_TAG_ANY,
+		.destination.tags = POLICY_TAG_INTERNET,
+	},
+	{
+		.name = "DenyAllOutBound",
+		.priority = 65500,
+		.direction = POLICY_OUTBOUND,
+		.action = POLICY_DENY,
+		.source.tags = POLICY_TAG_ANY,
+		.destination.tags = POLICY_TAG_ANY,
+	},
 };
 
 const struct policy_rule *policy_default_rules(size_t *ret_n)
@@ -106,7 +106,7 @@ struct end {
 };
 
 static bool address_matches(
-        const struct policy_side *side, const struct policy_space *space, const struct end *end)
+	const struct policy_side *side, const struct policy_space *space, const struct end *end)
 {
 	if (tag_matches(side->tags, space, end->addr))
 		return true;
@@ -130,25 +130,25 @@ static bool port_matches(const struct policy_side *side, uint8_t protocol, uint1
 }
 
 static bool side_matches(const struct policy_side *side, const struct policy_space *space, uint8_t protocol,
-        const struct end *end)
+	const struct end *end)
 {
 	return address_matches(side, space, end) && port_matches(side, protocol, end->port);
 }
 
 bool policy_rule_matches(
-        const struct policy_rule *rule, const struct policy_space *space, const struct policy_packet *packet)
+	const struct policy_rule *rule, const struct policy_space *space, const struct policy_packet *packet)
 {
 	const struct end source = {
-	        .addr = packet->source,
-	        .port = packet->source_port,
-	        .groups = packet->source_groups,
-	        .n_groups = packet->n_source_groups,
+		.addr = packet->source,
+		.port = packet->source_port,
+		.groups = packet->source_groups,
+		.n_groups = packet->n_source_groups,
 	};
 	const struct end destination = {
-	        .addr = packet->destination,
-	        .port = packet->destination_port,
-	        .groups = packet->destination_groups,
-	        .n_groups = packet->n_destination_groups,
+		.addr = packet->destination,
+		.port = packet->destination_port,
+		.groups = packet->destination_groups,
+		.n_groups = packet->n_destination_groups,
 	};
 
 	return rule->direction == packet->direction &&
@@ -159,19 +159,19 @@ bool policy_rule_matches(
 
 /* The matching rule of the lowest priority number, or NULL. */
 static const struct policy_rule *first_match(const struct policy_rule *rules, size_t n,
-        const struct policy_space *space, const struct policy_packet *packet)
+	const struct policy_space *space, const struct policy_packet *packet)
 {
 	const struct policy_rule *first = NULL;
 
 	for (size_t i = 0; i < n; i++)
 		if ((!first || rules[i].priority < first->priority) &&
-		        policy_rule_matches(&rules[i], space, packet))
+			policy_rule_matches(&rules[i], space, packet))
 			first = &rules[i];
 	return first;
 }
 
 static struct policy_verdict group_check(const struct policy_group *group, const struct policy_space *space,
-        const struct policy_packet *packet)
+	const struct policy_packet *packet)
 {
 	size_t n;
 	const struct policy_rule *defaults = policy_default_rules(&n);
@@ -180,17 +180,17 @@ static struct policy_verdict group_check(const struct policy_group *group, const
 	if (!rule)
 		rule = first_match(defaults, n, space, packet); /* DenyAll* match everything */
 	return (struct policy_verdict){
-	        .allow = rule->action == POLICY_ALLOW,
-	        .reason = POLICY_BY_RULE,
-	        .group = group,
-	        .rule = rule,
+		.allow = rule->action == POLICY_ALLOW,
+		.reason = POLICY_BY_RULE,
+		.group = group,
+		.rule = rule,
 	};
 }
 
 static struct policy_verdict no_group_check(const struct policy_nic *nic, const struct policy_packet *packet)
 {
 	if (nic->standard_address && packet->direction == POLICY_INBOUND &&
-	        !in_virtual_network(&nic->space, packet->source))
+		!in_virtual_network(&nic->space, packet->source))
 		return (struct policy_verdict){.allow = false, .reason = POLICY_BY_ADDRESS};
 	return (struct policy_verdict){.allow = true, .reason = POLICY_BY_NO_GROUP};
 }

@@ -12,15 +12,15 @@ struct word {
 };
 
 static const struct word direction_words[] = {
-        {"inbound", POLICY_INBOUND}, {"outbound", POLICY_OUTBOUND}, {NULL}};
+	{"inbound", POLICY_INBOUND}, {"outbound", POLICY_OUTBOUND}, {NULL}};
 static const struct word action_words[] = {{"allow", POLICY_ALLOW}, {"deny", POLICY_DENY}, {NULL}};
 static const struct word protocol_words[] = {{"any", POLICY_ANY}, {"tcp", POLICY_TCP}, {"udp", POLICY_UDP},
-        {"icmp", POLICY_ICMP}, {"esp", POLICY_ESP}, {"ah", POLICY_AH}, {NULL}};
+	{"icmp", POLICY_ICMP}, {"esp", POLICY_ESP}, {"ah", POLICY_AH}, {NULL}};
 static const struct word tag_words[] = {{"VirtualNetwork", POLICY_TAG_VIRTUAL_NETWORK},
-        {"Internet", POLICY_TAG_INTERNET}, {"AzureLoadBalancer", POLICY_TAG_LOAD_BALANCER}, {NULL}};
+	{"Internet", POLICY_TAG_INTERNET}, {"AzureLoadBalancer", POLICY_TAG_LOAD_BALANCER}, {NULL}};
 
 static const char *const rule_members[] = {
-        "name", "direction", "priority", "protocol", "action", "source", "destination", NULL};
+	"name", "direction", "priority", "protocol", "action", "source", "destination", NULL};
 static const char *const side_members[] = {"any", "tags", "prefixes", "groups", "ports", NULL};
 
 static bool word_decode(const json_t *value, const struct word *words, uint8_t *ret, GError **error)
@@ -48,13 +48,13 @@ static const char *word_text(const struct word *words, uint8_t value)
 }
 
 static bool integer_decode(
-        const json_t *value, json_int_t min, json_int_t max, json_int_t *ret, GError **error)
+	const json_t *value, json_int_t min, json_int_t max, json_int_t *ret, GError **error)
 {
 	json_int_t number = json_integer_value(value);
 
 	if (!json_is_integer(value) || number < min || number > max)
 		return fault_set(error, FAULT_INVALID, ": must be a whole number from %lld to %lld",
-		        (long long)min, (long long)max);
+			(long long)min, (long long)max);
 	*ret = number;
 	return true;
 }
@@ -67,7 +67,7 @@ static bool check_members(const json_t *object, const char *const *known, GError
 	if (!json_is_object(object))
 		return fault_set(error, FAULT_INVALID, ": must be an object");
 	json_object_foreach((json_t *)object, key, value) if (!g_strv_contains(known, key)) return fault_set(
-	        error, FAULT_INVALID, ".%s: is not known here", key);
+		error, FAULT_INVALID, ".%s: is not known here", key);
 	return true;
 }
 
@@ -91,10 +91,10 @@ static bool prefix_decode(const json_t *value, void *slot, GError **error)
 
 	if (r == -ERANGE)
 		return fault_set(error, FAULT_INVALID,
-		        ": \"%s\" has bits set past its length; write the first address of the prefix", text);
+			": \"%s\" has bits set past its length; write the first address of the prefix", text);
 	if (r < 0)
 		return fault_set(
-		        error, FAULT_INVALID, ": must be a prefix like \"10.0.0.0/16\" or \"fd00::/64\"");
+			error, FAULT_INVALID, ": must be a prefix like \"10.0.0.0/16\" or \"fd00::/64\"");
 	return true;
 }
 
@@ -116,7 +116,7 @@ static bool ports_decode(const json_t *value, void *slot, GError **error)
 	if (json_array_size(value) != 2)
 		return fault_set(error, FAULT_INVALID, ": must be a range like [22, 22] or [8000, 8999]");
 	if (!integer_decode(json_array_get(value, 0), 0, UINT16_MAX, &first, error) ||
-	        !integer_decode(json_array_get(value, 1), 0, UINT16_MAX, &last, error))
+		!integer_decode(json_array_get(value, 1), 0, UINT16_MAX, &last, error))
 		return false;
 	if (first > last)
 		return fault_set(error, FAULT_INVALID, ": the range ends before it starts");
@@ -132,7 +132,7 @@ static bool tag_decode(const json_t *value, void *slot, GError **error)
 /* Decodes the array object[member], which may be absent, element by element. *ret is NULL when it is empty.
  */
 static bool array_decode(struct policy_rules *rules, const json_t *object, const char *member, size_t size,
-        element_decode decode, void *ret, size_t *ret_n, GError **error)
+	element_decode decode, void *ret, size_t *ret_n, GError **error)
 {
 	const json_t *array = json_object_get(object, member);
 	size_t n = json_array_size(array);
@@ -152,18 +152,18 @@ static bool array_decode(struct policy_rules *rules, const json_t *object, const
 }
 
 static bool side_arrays_decode(
-        struct policy_rules *rules, const json_t *object, struct policy_side *side, GError **error)
+	struct policy_rules *rules, const json_t *object, struct policy_side *side, GError **error)
 {
 	const uint8_t *tags = NULL;
 	size_t n_tags;
 
 	if (!array_decode(rules, object, "tags", sizeof *tags, tag_decode, &tags, &n_tags, error) ||
-	        !array_decode(rules, object, "prefixes", sizeof *side->prefixes, prefix_decode,
-	                &side->prefixes, &side->n_prefixes, error) ||
-	        !array_decode(rules, object, "groups", sizeof *side->groups, group_decode, &side->groups,
-	                &side->n_groups, error) ||
-	        !array_decode(rules, object, "ports", sizeof *side->ports, ports_decode, &side->ports,
-	                &side->n_ports, error))
+		!array_decode(rules, object, "prefixes", sizeof *side->prefixes, prefix_decode,
+			&side->prefixes, &side->n_prefixes, error) ||
+		!array_decode(rules, object, "groups", sizeof *side->groups, group_decode, &side->groups,
+			&side->n_groups, error) ||
+		!array_decode(rules, object, "ports", sizeof *side->ports, ports_decode, &side->ports,
+			&side->n_ports, error))
 		return false;
 	for (size_t i = 0; i < n_tags; i++)
 		side->tags |= tags[i];
@@ -171,7 +171,7 @@ static bool side_arrays_decode(
 }
 
 static bool side_decode(
-        struct policy_rules *rules, const json_t *object, struct policy_side *side, GError **error)
+	struct policy_rules *rules, const json_t *object, struct policy_side *side, GError **error)
 {
 	const json_t *any = json_object_get(object, "any");
 
@@ -185,14 +185,14 @@ static bool side_decode(
 		return false;
 	if (!side->tags && !side->n_prefixes && !side->n_groups)
 		return fault_set(error, FAULT_INVALID,
-		        ": names no address, so that the rule would never match; set any, tags, prefixes or "
-		        "groups");
+			": names no address, so that the rule would never match; set any, tags, prefixes or "
+			"groups");
 	return true;
 }
 
 /* Decodes the member of `rule` called `member` by a table of words. */
 static bool member_word_decode(
-        const json_t *rule, const char *member, const struct word *words, uint8_t *ret, GError **error)
+	const json_t *rule, const char *member, const struct word *words, uint8_t *ret, GError **error)
 {
 	if (word_decode(json_object_get(rule, member), words, ret, error))
 		return true;
@@ -205,7 +205,7 @@ static bool priority_decode(const json_t *object, struct policy_rule *rule, GErr
 	json_int_t priority = 0;
 
 	if (!integer_decode(json_object_get(object, "priority"), POLICY_PRIORITY_MIN, POLICY_PRIORITY_MAX,
-	            &priority, error)) {
+		    &priority, error)) {
 		g_prefix_error(error, ".priority");
 		return false;
 	}
@@ -214,7 +214,7 @@ static bool priority_decode(const json_t *object, struct policy_rule *rule, GErr
 }
 
 static bool member_side_decode(struct policy_rules *rules, const json_t *rule, const char *member,
-        struct policy_side *side, GError **error)
+	struct policy_side *side, GError **error)
 {
 	if (side_decode(rules, json_object_get(rule, member), side, error))
 		return true;
@@ -223,7 +223,7 @@ static bool member_side_decode(struct policy_rules *rules, const json_t *rule, c
 }
 
 static bool rule_decode(
-        struct policy_rules *rules, const json_t *object, struct policy_rule *rule, GError **error)
+	struct policy_rules *rules, const json_t *object, struct policy_rule *rule, GError **error)
 {
 	const char *name = json_string_value(json_object_get(object, "name"));
 
@@ -250,8 +250,8 @@ static bool claim_priority(GHashTable *taken, struct policy_rule *rule, GError *
 
 	if (other)
 		return fault_set(error, FAULT_INVALID,
-		        ".priority: %u is taken by %s rule \"%s\"; choose another", rule->priority,
-		        word_text(direction_words, rule->direction), other->name);
+			".priority: %u is taken by %s rule \"%s\"; choose another", rule->priority,
+			word_text(direction_words, rule->direction), other->name);
 	g_hash_table_insert(taken, key, rule);
 	return true;
 }
@@ -272,7 +272,7 @@ struct policy_rules *policy_rules_decode(const char *name, const json_t *array, 
 	struct policy_rule *decoded = block(rules, n, sizeof *decoded);
 	for (size_t i = 0; i < n; i++) {
 		if (!rule_decode(rules, json_array_get(array, i), &decoded[i], error) ||
-		        !claim_priority(taken, &decoded[i], error)) {
+			!claim_priority(taken, &decoded[i], error)) {
 			g_prefix_error(error, "rules[%zu]", i);
 			return NULL;
 		}
@@ -293,7 +293,7 @@ static json_t *side_encode(const struct policy_side *side)
 {
 	json_t *tags = json_array(), *prefixes = json_array(), *ports = json_array();
 	json_t *object = json_pack("{s:b, s:o, s:o, s:o}", "any", !!(side->tags & POLICY_TAG_ANY), "tags",
-	        tags, "prefixes", prefixes, "ports", ports);
+		tags, "prefixes", prefixes, "ports", ports);
 	char text[PREFIX_TEXT_MAX];
 
 	for (const struct word *word = tag_words; word->text; word++)
@@ -315,9 +315,9 @@ static json_t *side_encode(const struct policy_side *side)
 json_t *policy_rule_encode(const struct policy_rule *rule)
 {
 	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:o}", "name", rule->name, "direction",
-	        word_text(direction_words, rule->direction), "priority", rule->priority, "protocol",
-	        word_text(protocol_words, rule->protocol), "action", word_text(action_words, rule->action),
-	        "source", side_encode(&rule->source), "destination", side_encode(&rule->destination));
+		word_text(direction_words, rule->direction), "priority", rule->priority, "protocol",
+		word_text(protocol_words, rule->protocol), "action", word_text(action_words, rule->action),
+		"source", side_encode(&rule->source), "destination", side_encode(&rule->destination));
 }
 
 json_t *policy_rules_encode(const struct policy_group *group)

@@ -6,16 +6,16 @@
 #include <string.h>
 
 static const char tutorial_rules[] =
-        "[{\"name\": \"Allow-SSH-Internet\", \"direction\": \"inbound\", \"priority\": 100, \"protocol\": "
-        "\"tcp\","
-        "  \"action\": \"allow\","
-        "  \"source\": {\"any\": false, \"tags\": [\"Internet\"], \"prefixes\": [], \"ports\": []},"
-        "  \"destination\": {\"any\": true, \"tags\": [], \"prefixes\": [], \"ports\": [[22, 22]]}},"
-        " {\"name\": \"deny-some\", \"direction\": \"outbound\", \"priority\": 100, \"protocol\": \"any\","
-        "  \"action\": \"deny\","
-        "  \"source\": {\"any\": false, \"tags\": [], \"prefixes\": [], \"groups\": [3, 9], \"ports\": []},"
-        "  \"destination\": {\"any\": false, \"tags\": [\"VirtualNetwork\", \"AzureLoadBalancer\"],"
-        "    \"prefixes\": [\"10.0.0.0/8\", \"fd00::1/128\"], \"ports\": [[80, 80], [8000, 8999]]}}]";
+	"[{\"name\": \"Allow-SSH-Internet\", \"direction\": \"inbound\", \"priority\": 100, \"protocol\": "
+	"\"tcp\","
+	"  \"action\": \"allow\","
+	"  \"source\": {\"any\": false, \"tags\": [\"Internet\"], \"prefixes\": [], \"ports\": []},"
+	"  \"destination\": {\"any\": true, \"tags\": [], \"prefixes\": [], \"ports\": [[22, 22]]}},"
+	" {\"name\": \"deny-some\", \"direction\": \"outbound\", \"priority\": 100, \"protocol\": \"any\","
+	"  \"action\": \"deny\","
+	"  \"source\": {\"any\": false, \"tags\": [], \"prefixes\": [], \"groups\": [3, 9], \"ports\": []},"
+	"  \"destination\": {\"any\": false, \"tags\": [\"VirtualNetwork\", \"AzureLoadBalancer\"],"
+	"    \"prefixes\": [\"10.0.0.0/8\", \"fd00::1/128\"], \"ports\": [[80, 80], [8000, 8999]]}}]";
 
 static json_t *load(const char *text)
 {
@@ -77,10 +77,10 @@ static void test_absent_lists(void)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(policy_rules_free) struct policy_rules *rules = decode(
-	        "[{\"name\": \"a\", \"direction\": \"inbound\", \"priority\": 4096, \"protocol\": \"icmp\","
-	        "  \"action\": \"deny\", \"source\": {\"any\": true}, \"destination\": {\"tags\": "
-	        "[\"Internet\"]}}]",
-	        &error);
+		"[{\"name\": \"a\", \"direction\": \"inbound\", \"priority\": 4096, \"protocol\": \"icmp\","
+		"  \"action\": \"deny\", \"source\": {\"any\": true}, \"destination\": {\"tags\": "
+		"[\"Internet\"]}}]",
+		&error);
 
 	g_assert_no_error(error);
 	g_assert_cmpuint(rules->group.rules[0].source.n_ports, ==, 0);
@@ -118,48 +118,48 @@ static void test_faults(void)
 	static const struct {
 		const char *rules, *text;
 	} cases[] = {
-	        {"{}", "rules: must be an array"},
-	        {"[7]", "rules[0]: must be an object"},
-	        {"[" RULE("port", "22") "]", "rules[0].port: is not known here"},
-	        {"[" RULE("name", "\"\"") "]", "rules[0].name: must be a string"},
-	        {"[" RULE("name", "7") "]", "rules[0].name: must be a string"},
-	        {"[" RULE("direction", "\"in\"") "]",
-	                "rules[0].direction: \"in\" is none of inbound, outbound"},
-	        {"[" RULE("direction", "null") "]", "rules[0].direction: must be one of inbound, outbound"},
-	        {"[" RULE("action", "\"Allow\"") "]", "rules[0].action: \"Allow\" is none of allow, deny"},
-	        {"[" RULE("protocol", "\"sctp\"") "]", "rules[0].protocol: \"sctp\" is none of any, tcp"},
-	        {"[" RULE("priority", "99") "]",
-	                "rules[0].priority: must be a whole number from 100 to 4096"},
-	        {"[" RULE("priority", "4097") "]", "rules[0].priority: must be"},
-	        {"[" RULE("priority", "\"200\"") "]", "rules[0].priority: must be"},
-	        {"[" RULE("priority", "200.5") "]", "rules[0].priority: must be"},
-	        {"[" RULE("source", "null") "]", "rules[0].source: must be an object"},
-	        {"[" RULE("source", "{}") "]", "rules[0].source: names no address"},
-	        {"[" RULE("source", "{\"any\": false, \"ports\": [[1, 2]]}") "]",
-	                "rules[0].source: names no address"},
-	        {"[" RULE("source", "{\"any\": 1}") "]", "rules[0].source.any: must be true or false"},
-	        {"[" RULE("source", "{\"anny\": true}") "]", "rules[0].source.anny: is not known here"},
-	        {"[" RULE("source", "{\"tags\": [\"Internet\", \"Storage\"]}") "]",
-	                "rules[0].source.tags[1]: \"Storage\" is none of VirtualNetwork, Internet, "
-	                "AzureLoadBalancer"},
-	        {"[" RULE("source", "{\"tags\": \"Internet\"}") "]",
-	                "rules[0].source.tags: must be an array"},
-	        {"[" RULE("source", "{\"prefixes\": [\"10.0.0.1/8\"]}") "]",
-	                "rules[0].source.prefixes[0]: \"10.0.0.1/8\" has bits set past its length"},
-	        {"[" RULE("source", "{\"prefixes\": [\"10.0.0.0/33\"]}") "]",
-	                "rules[0].source.prefixes[0]: must be a prefix"},
-	        {"[" RULE("source", "{\"prefixes\": [null]}") "]",
-	                "rules[0].source.prefixes[0]: must be a prefix"},
-	        {"[" RULE("source", "{\"groups\": [-1]}") "]",
-	                "rules[0].source.groups[0]: must be a whole number"},
-	        {"[" RULE("destination", "{\"any\": true, \"ports\": [22]}") "]",
-	                "rules[0].destination.ports[0]: must be a range"},
-	        {"[" RULE("destination", "{\"any\": true, \"ports\": [[22, 65536]]}") "]",
-	                "rules[0].destination.ports[0]: must be a whole number from 0 to 65535"},
-	        {"[" RULE("destination", "{\"any\": true, \"ports\": [[23, 22]]}") "]",
-	                "rules[0].destination.ports[0]: the range ends before it starts"},
-	        {"[" RULE("name", "\"first\"") ", " RULE("name", "\"second\"") "]",
-	                "rules[1].priority: 200 is taken by inbound rule \"first\""},
+		{"{}", "rules: must be an array"},
+		{"[7]", "rules[0]: must be an object"},
+		{"[" RULE("port", "22") "]", "rules[0].port: is not known here"},
+		{"[" RULE("name", "\"\"") "]", "rules[0].name: must be a string"},
+		{"[" RULE("name", "7") "]", "rules[0].name: must be a string"},
+		{"[" RULE("direction", "\"in\"") "]",
+			"rules[0].direction: \"in\" is none of inbound, outbound"},
+		{"[" RULE("direction", "null") "]", "rules[0].direction: must be one of inbound, outbound"},
+		{"[" RULE("action", "\"Allow\"") "]", "rules[0].action: \"Allow\" is none of allow, deny"},
+		{"[" RULE("protocol", "\"sctp\"") "]", "rules[0].protocol: \"sctp\" is none of any, tcp"},
+		{"[" RULE("priority", "99") "]",
+			"rules[0].priority: must be a whole number from 100 to 4096"},
+		{"[" RULE("priority", "4097") "]", "rules[0].priority: must be"},
+		{"[" RULE("priority", "\"200\"") "]", "rules[0].priority: must be"},
+		{"[" RULE("priority", "200.5") "]", "rules[0].priority: must be"},
+		{"[" RULE("source", "null") "]", "rules[0].source: must be an object"},
+		{"[" RULE("source", "{}") "]", "rules[0].source: names no address"},
+		{"[" RULE("source", "{\"any\": false, \"ports\": [[1, 2]]}") "]",
+			"rules[0].source: names no address"},
+		{"[" RULE("source", "{\"any\": 1}") "]", "rules[0].source.any: must be true or false"},
+		{"[" RULE("source", "{\"anny\": true}") "]", "rules[0].source.anny: is not known here"},
+		{"[" RULE("source", "{\"tags\": [\"Internet\", \"Storage\"]}") "]",
+			"rules[0].source.tags[1]: \"Storage\" is none of VirtualNetwork, Internet, "
+			"AzureLoadBalancer"},
+		{"[" RULE("source", "{\"tags\": \"Internet\"}") "]",
+			"rules[0].source.tags: must be an array"},
+		{"[" RULE("source", "{\"prefixes\": [\"10.0.0.1/8\"]}") "]",
+			"rules[0].source.prefixes[0]: \"10.0.0.1/8\" has bits set past its length"},
+		{"[" RULE("source", "{\"prefixes\": [\"10.0.0.0/33\"]}") "]",
+			"rules[0].source.prefixes[0]: must be a prefix"},
+		{"[" RULE("source", "{\"prefixes\": [null]}") "]",
+			"rules[0].source.prefixes[0]: must be a prefix"},
+		{"[" RULE("source", "{\"groups\": [-1]}") "]",
+			"rules[0].source.groups[0]: must be a whole number"},
+		{"[" RULE("destination", "{\"any\": true, \"ports\": [22]}") "]",
+			"rules[0].destination.ports[0]: must be a range"},
+		{"[" RULE("destination", "{\"any\": true, \"ports\": [[22, 65536]]}") "]",
+			"rules[0].destination.ports[0]: must be a whole number from 0 to 65535"},
+		{"[" RULE("destination", "{\"any\": true, \"ports\": [[23, 22]]}") "]",
+			"rules[0].destination.ports[0]: the range ends before it starts"},
+		{"[" RULE("name", "\"first\"") ", " RULE("name", "\"second\"") "]",
+			"rules[1].priority: 200 is taken by inbound rule \"first\""},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -175,7 +175,7 @@ static void test_faults(void)
 static void test_missing_members(void)
 {
 	static const char *const members[] = {
-	        "name", "direction", "priority", "protocol", "action", "source", "destination"};
+		"name", "direction", "priority", "protocol", "action", "source", "destination"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(members); i++) {
 		g_autoptr(GError) error = NULL;

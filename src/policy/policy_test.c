@@ -38,7 +38,7 @@
 /* The network of all tests: 192.168.0.0/16 and fd00::/64. */
 static const struct ip_prefix space_prefixes[] = {V4(192, 168, 0, 0, 16), V6_FD00(0, 64)};
 static const struct policy_space space = {
-        .prefixes = space_prefixes, .n_prefixes = G_N_ELEMENTS(space_prefixes)};
+	.prefixes = space_prefixes, .n_prefixes = G_N_ELEMENTS(space_prefixes)};
 
 /* "in tcp 1.2.3.4 1000 5.6.7.8 22", as many words always; ports are 0 where the protocol has none. */
 static struct policy_packet packet_parse(const char *text)
@@ -49,11 +49,11 @@ static struct policy_packet packet_parse(const char *text)
 		const char *name;
 		uint8_t number;
 	} protocols[] = {{"icmp", POLICY_ICMP}, {"tcp", POLICY_TCP}, {"udp", POLICY_UDP}, {"esp", POLICY_ESP},
-	        {"ah", POLICY_AH}, {"gre", 47}};
+		{"ah", POLICY_AH}, {"gre", 47}};
 
 	g_assert_cmpint(sscanf(text, "%7s %7s %45s %hu %45s %hu", direction, protocol, source,
-	                        &packet.source_port, destination, &packet.destination_port),
-	        ==, 6);
+				&packet.source_port, destination, &packet.destination_port),
+		==, 6);
 	g_assert_cmpint(ip_parse(source, &packet.source), ==, 0);
 	g_assert_cmpint(ip_parse(destination, &packet.destination), ==, 0);
 	packet.direction = g_str_equal(direction, "in") ? POLICY_INBOUND : POLICY_OUTBOUND;
@@ -83,30 +83,30 @@ static void assert_matches(const struct match_case *cases, size_t n)
 		struct policy_packet packet = packet_parse(cases[i].packet);
 		if (policy_rule_matches(&cases[i].rule, &space, &packet) != cases[i].matches)
 			g_error("case %zu: \"%s\" should %smatch", i, cases[i].packet,
-			        cases[i].matches ? "" : "not ");
+				cases[i].matches ? "" : "not ");
 	}
 }
 
 static void test_direction_and_protocol(void)
 {
 	static const struct match_case cases[] = {
-	        {"in tcp 9.9.9.9 1 192.168.1.4 2", true, {.source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"out tcp 9.9.9.9 1 192.168.1.4 2", false, {.source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"out tcp 192.168.1.4 1 9.9.9.9 2", true,
-	                {.direction = POLICY_OUTBOUND, .source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 2", true,
-	                {.protocol = POLICY_TCP, .source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"in udp 9.9.9.9 1 192.168.1.4 2", false,
-	                {.protocol = POLICY_TCP, .source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"in udp 9.9.9.9 1 192.168.1.4 2", true,
-	                {.protocol = POLICY_UDP, .source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"in esp 9.9.9.9 0 192.168.1.4 0", true,
-	                {.protocol = POLICY_ESP, .source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"in ah 9.9.9.9 0 192.168.1.4 0", true,
-	                {.protocol = POLICY_AH, .source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"in ah 9.9.9.9 0 192.168.1.4 0", false,
-	                {.protocol = POLICY_ESP, .source = ANY_SIDE, .destination = ANY_SIDE}},
-	        {"in gre 9.9.9.9 0 192.168.1.4 0", true, {.source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 2", true, {.source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"out tcp 9.9.9.9 1 192.168.1.4 2", false, {.source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"out tcp 192.168.1.4 1 9.9.9.9 2", true,
+			{.direction = POLICY_OUTBOUND, .source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 2", true,
+			{.protocol = POLICY_TCP, .source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in udp 9.9.9.9 1 192.168.1.4 2", false,
+			{.protocol = POLICY_TCP, .source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in udp 9.9.9.9 1 192.168.1.4 2", true,
+			{.protocol = POLICY_UDP, .source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in esp 9.9.9.9 0 192.168.1.4 0", true,
+			{.protocol = POLICY_ESP, .source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in ah 9.9.9.9 0 192.168.1.4 0", true,
+			{.protocol = POLICY_AH, .source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in ah 9.9.9.9 0 192.168.1.4 0", false,
+			{.protocol = POLICY_ESP, .source = ANY_SIDE, .destination = ANY_SIDE}},
+		{"in gre 9.9.9.9 0 192.168.1.4 0", true, {.source = ANY_SIDE, .destination = ANY_SIDE}},
 	};
 
 	assert_matches(cases, G_N_ELEMENTS(cases));
@@ -115,11 +115,11 @@ static void test_direction_and_protocol(void)
 static void test_icmp(void)
 {
 	const struct policy_rule icmp = {
-	        .protocol = POLICY_ICMP, .source = ANY_SIDE, .destination = ANY_SIDE};
+		.protocol = POLICY_ICMP, .source = ANY_SIDE, .destination = ANY_SIDE};
 	const struct match_case cases[] = {
-	        {"in icmp 9.9.9.9 0 192.168.1.4 0", true, icmp},
-	        {"in icmp 2001:db8::9 0 fd00::4 0", true, icmp},
-	        {"in tcp 2001:db8::9 1 fd00::4 2", false, icmp},
+		{"in icmp 9.9.9.9 0 192.168.1.4 0", true, icmp},
+		{"in icmp 2001:db8::9 0 fd00::4 0", true, icmp},
+		{"in tcp 2001:db8::9 1 fd00::4 2", false, icmp},
 	};
 
 	assert_matches(cases, G_N_ELEMENTS(cases));
@@ -128,32 +128,32 @@ static void test_icmp(void)
 static void test_tags(void)
 {
 	const struct match_case cases[] = {
-	        {"in tcp 192.168.255.255 1 192.168.1.4 2", true,
-	                {.source = {.tags = TAG_VNET}, .destination = {.tags = TAG_VNET}}},
-	        {"in tcp 192.167.255.255 1 192.168.1.4 2", false,
-	                {.source = {.tags = TAG_VNET}, .destination = ANY_SIDE}},
-	        {"in tcp 168.63.129.16 1 192.168.1.4 2", true,
-	                {.source = {.tags = TAG_VNET}, .destination = ANY_SIDE}},
-	        {"in tcp 169.254.169.254 1 192.168.1.4 2", false,
-	                {.source = {.tags = TAG_VNET}, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 2", true,
-	                {.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
-	        {"in tcp 192.168.7.7 1 192.168.1.4 2", false,
-	                {.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
-	        {"in tcp 168.63.129.16 1 192.168.1.4 2", false,
-	                {.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
-	        {"in tcp 168.63.129.16 1 192.168.1.4 2", true,
-	                {.source = {.tags = TAG_LB}, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 2", false,
-	                {.source = {.tags = TAG_LB}, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 2", true,
-	                {.source = {.tags = TAG_INET | TAG_VNET}, .destination = ANY_SIDE}},
-	        {"in tcp fd00::9 1 fd00::4 2", true,
-	                {.source = {.tags = TAG_VNET}, .destination = {.tags = TAG_VNET}}},
-	        {"in tcp 2001:db8::9 1 fd00::4 2", true,
-	                {.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 2", false,
-	                {.destination = ANY_SIDE}}, /* a side that names nothing */
+		{"in tcp 192.168.255.255 1 192.168.1.4 2", true,
+			{.source = {.tags = TAG_VNET}, .destination = {.tags = TAG_VNET}}},
+		{"in tcp 192.167.255.255 1 192.168.1.4 2", false,
+			{.source = {.tags = TAG_VNET}, .destination = ANY_SIDE}},
+		{"in tcp 168.63.129.16 1 192.168.1.4 2", true,
+			{.source = {.tags = TAG_VNET}, .destination = ANY_SIDE}},
+		{"in tcp 169.254.169.254 1 192.168.1.4 2", false,
+			{.source = {.tags = TAG_VNET}, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 2", true,
+			{.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
+		{"in tcp 192.168.7.7 1 192.168.1.4 2", false,
+			{.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
+		{"in tcp 168.63.129.16 1 192.168.1.4 2", false,
+			{.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
+		{"in tcp 168.63.129.16 1 192.168.1.4 2", true,
+			{.source = {.tags = TAG_LB}, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 2", false,
+			{.source = {.tags = TAG_LB}, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 2", true,
+			{.source = {.tags = TAG_INET | TAG_VNET}, .destination = ANY_SIDE}},
+		{"in tcp fd00::9 1 fd00::4 2", true,
+			{.source = {.tags = TAG_VNET}, .destination = {.tags = TAG_VNET}}},
+		{"in tcp 2001:db8::9 1 fd00::4 2", true,
+			{.source = {.tags = TAG_INET}, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 2", false,
+			{.destination = ANY_SIDE}}, /* a side that names nothing */
 	};
 
 	assert_matches(cases, G_N_ELEMENTS(cases));
@@ -165,15 +165,15 @@ static void test_prefixes(void)
 	const struct policy_side all_v4 = {PREFIXES(V4(0, 0, 0, 0, 0))};
 	const struct policy_side v6 = {PREFIXES(V6_FD00(9, 128))};
 	const struct match_case cases[] = {
-	        {"in tcp 10.255.0.1 1 192.168.1.4 2", true, {.source = two, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 2", true, {.source = two, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.10 1 192.168.1.4 2", false, {.source = two, .destination = ANY_SIDE}},
-	        {"in tcp 192.168.1.4 1 10.255.0.1 2", false, {.source = two, .destination = ANY_SIDE}},
-	        {"in tcp 192.168.1.4 1 10.255.0.1 2", true, {.source = ANY_SIDE, .destination = two}},
-	        {"in tcp 1.2.3.4 1 192.168.1.4 2", true, {.source = all_v4, .destination = ANY_SIDE}},
-	        {"in tcp 2001:db8::9 1 fd00::4 2", false, {.source = all_v4, .destination = ANY_SIDE}},
-	        {"in tcp fd00::9 1 fd00::4 2", true, {.source = v6, .destination = ANY_SIDE}},
-	        {"in tcp fd00::8 1 fd00::4 2", false, {.source = v6, .destination = ANY_SIDE}},
+		{"in tcp 10.255.0.1 1 192.168.1.4 2", true, {.source = two, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 2", true, {.source = two, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.10 1 192.168.1.4 2", false, {.source = two, .destination = ANY_SIDE}},
+		{"in tcp 192.168.1.4 1 10.255.0.1 2", false, {.source = two, .destination = ANY_SIDE}},
+		{"in tcp 192.168.1.4 1 10.255.0.1 2", true, {.source = ANY_SIDE, .destination = two}},
+		{"in tcp 1.2.3.4 1 192.168.1.4 2", true, {.source = all_v4, .destination = ANY_SIDE}},
+		{"in tcp 2001:db8::9 1 fd00::4 2", false, {.source = all_v4, .destination = ANY_SIDE}},
+		{"in tcp fd00::9 1 fd00::4 2", true, {.source = v6, .destination = ANY_SIDE}},
+		{"in tcp fd00::8 1 fd00::4 2", false, {.source = v6, .destination = ANY_SIDE}},
 	};
 
 	assert_matches(cases, G_N_ELEMENTS(cases));
@@ -184,17 +184,17 @@ static void test_ports(void)
 	const struct policy_side web = {.tags = POLICY_TAG_ANY, PORTS({80, 80}, {8000, 8999})};
 	const struct policy_side all = {.tags = POLICY_TAG_ANY, PORTS({0, 65535})};
 	const struct match_case cases[] = {
-	        {"in tcp 9.9.9.9 1 192.168.1.4 80", true, {.source = ANY_SIDE, .destination = web}},
-	        {"in udp 9.9.9.9 1 192.168.1.4 80", true, {.source = ANY_SIDE, .destination = web}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 79", false, {.source = ANY_SIDE, .destination = web}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 8000", true, {.source = ANY_SIDE, .destination = web}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 8999", true, {.source = ANY_SIDE, .destination = web}},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 9000", false, {.source = ANY_SIDE, .destination = web}},
-	        {"in tcp 9.9.9.9 80 192.168.1.4 1", false, {.source = ANY_SIDE, .destination = web}},
-	        {"in tcp 9.9.9.9 80 192.168.1.4 1", true, {.source = web, .destination = ANY_SIDE}},
-	        {"in tcp 9.9.9.9 0 192.168.1.4 65535", true, {.source = all, .destination = all}},
-	        {"in icmp 9.9.9.9 0 192.168.1.4 0", false, {.source = ANY_SIDE, .destination = all}},
-	        {"in esp 9.9.9.9 0 192.168.1.4 0", false, {.source = all, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 80", true, {.source = ANY_SIDE, .destination = web}},
+		{"in udp 9.9.9.9 1 192.168.1.4 80", true, {.source = ANY_SIDE, .destination = web}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 79", false, {.source = ANY_SIDE, .destination = web}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 8000", true, {.source = ANY_SIDE, .destination = web}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 8999", true, {.source = ANY_SIDE, .destination = web}},
+		{"in tcp 9.9.9.9 1 192.168.1.4 9000", false, {.source = ANY_SIDE, .destination = web}},
+		{"in tcp 9.9.9.9 80 192.168.1.4 1", false, {.source = ANY_SIDE, .destination = web}},
+		{"in tcp 9.9.9.9 80 192.168.1.4 1", true, {.source = web, .destination = ANY_SIDE}},
+		{"in tcp 9.9.9.9 0 192.168.1.4 65535", true, {.source = all, .destination = all}},
+		{"in icmp 9.9.9.9 0 192.168.1.4 0", false, {.source = ANY_SIDE, .destination = all}},
+		{"in esp 9.9.9.9 0 192.168.1.4 0", false, {.source = all, .destination = ANY_SIDE}},
 	};
 
 	assert_matches(cases, G_N_ELEMENTS(cases));
@@ -203,7 +203,7 @@ static void test_ports(void)
 static void test_application_groups(void)
 {
 	const struct policy_rule web_from_jump = {
-	        .source = {GROUPS(7)}, .destination = {GROUPS(3, 5), PORTS({22, 22})}};
+		.source = {GROUPS(7)}, .destination = {GROUPS(3, 5), PORTS({22, 22})}};
 	struct policy_packet packet = packet_parse("in tcp 192.168.1.9 1 192.168.1.4 22");
 
 	g_assert_false(policy_rule_matches(&web_from_jump, &space, &packet));
@@ -240,28 +240,28 @@ static void test_default_rules(void)
 	static const struct policy_group empty = {.name = "empty"};
 	const struct policy_nic nic = {.nic_group = &empty, .space = space};
 	static const struct rule_case cases[] = {
-	        {"in tcp 192.168.9.9 1 192.168.1.4 22", true, "AllowVnetInBound"},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 22", false, "DenyAllInBound"},
-	        {"in icmp 9.9.9.9 0 192.168.1.4 0", false, "DenyAllInBound"},
-	        {"in tcp 192.168.9.9 1 10.0.0.1 22", false, "DenyAllInBound"},
-	        {"in tcp fd00::9 1 fd00::4 22", true, "AllowVnetInBound"},
-	        {"in tcp 2001:db8::9 1 fd00::4 22", false, "DenyAllInBound"},
-	        {"out tcp 192.168.1.4 1 192.168.9.9 22", true, "AllowVnetOutBound"},
-	        {"out gre 192.168.1.4 0 192.168.9.9 0", true, "AllowVnetOutBound"},
-	        {"out udp 192.168.1.4 1 9.9.9.9 53", true, "AllowInternetOutBound"},
-	        {"out udp fd00::4 1 2001:db8::9 53", true, "AllowInternetOutBound"},
-	        {"out udp 9.9.9.8 1 192.168.9.9 53", false, "DenyAllOutBound"},
+		{"in tcp 192.168.9.9 1 192.168.1.4 22", true, "AllowVnetInBound"},
+		{"in tcp 9.9.9.9 1 192.168.1.4 22", false, "DenyAllInBound"},
+		{"in icmp 9.9.9.9 0 192.168.1.4 0", false, "DenyAllInBound"},
+		{"in tcp 192.168.9.9 1 10.0.0.1 22", false, "DenyAllInBound"},
+		{"in tcp fd00::9 1 fd00::4 22", true, "AllowVnetInBound"},
+		{"in tcp 2001:db8::9 1 fd00::4 22", false, "DenyAllInBound"},
+		{"out tcp 192.168.1.4 1 192.168.9.9 22", true, "AllowVnetOutBound"},
+		{"out gre 192.168.1.4 0 192.168.9.9 0", true, "AllowVnetOutBound"},
+		{"out udp 192.168.1.4 1 9.9.9.9 53", true, "AllowInternetOutBound"},
+		{"out udp fd00::4 1 2001:db8::9 53", true, "AllowInternetOutBound"},
+		{"out udp 9.9.9.8 1 192.168.9.9 53", false, "DenyAllOutBound"},
 	};
 	static const struct {
 		const char *name;
 		unsigned priority, direction, action;
 	} expected[] = {
-	        {"AllowVnetInBound", 65000, POLICY_INBOUND, POLICY_ALLOW},
-	        {"AllowAzureLoadBalancerInBound", 65001, POLICY_INBOUND, POLICY_ALLOW},
-	        {"DenyAllInBound", 65500, POLICY_INBOUND, POLICY_DENY},
-	        {"AllowVnetOutBound", 65000, POLICY_OUTBOUND, POLICY_ALLOW},
-	        {"AllowInternetOutBound", 65001, POLICY_OUTBOUND, POLICY_ALLOW},
-	        {"DenyAllOutBound", 65500, POLICY_OUTBOUND, POLICY_DENY},
+		{"AllowVnetInBound", 65000, POLICY_INBOUND, POLICY_ALLOW},
+		{"AllowAzureLoadBalancerInBound", 65001, POLICY_INBOUND, POLICY_ALLOW},
+		{"DenyAllInBound", 65500, POLICY_INBOUND, POLICY_DENY},
+		{"AllowVnetOutBound", 65000, POLICY_OUTBOUND, POLICY_ALLOW},
+		{"AllowInternetOutBound", 65001, POLICY_OUTBOUND, POLICY_ALLOW},
+		{"DenyAllOutBound", 65500, POLICY_OUTBOUND, POLICY_DENY},
 	};
 	size_t n;
 	const struct policy_rule *rules = policy_default_rules(&n);
@@ -281,8 +281,8 @@ static void test_load_balancer_rule(void)
 	size_t n;
 	const struct policy_rule *rule = &policy_default_rules(&n)[1];
 	const struct match_case cases[] = {
-	        {"in tcp 168.63.129.16 1 192.168.1.4 80", true, *rule},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 80", false, *rule},
+		{"in tcp 168.63.129.16 1 192.168.1.4 80", true, *rule},
+		{"in tcp 9.9.9.9 1 192.168.1.4 80", false, *rule},
 	};
 
 	assert_matches(cases, G_N_ELEMENTS(cases));
@@ -291,38 +291,38 @@ static void test_load_balancer_rule(void)
 static void test_priority_order(void)
 {
 	const struct policy_rule deny_net = {.name = "deny-net",
-	        .priority = 300,
-	        .action = POLICY_DENY,
-	        .source = {PREFIXES(V4(9, 9, 9, 0, 24))},
-	        .destination = ANY_SIDE};
+		.priority = 300,
+		.action = POLICY_DENY,
+		.source = {PREFIXES(V4(9, 9, 9, 0, 24))},
+		.destination = ANY_SIDE};
 	const struct policy_rule allow_ssh = {.name = "allow-ssh",
-	        .priority = 200,
-	        .action = POLICY_ALLOW,
-	        .protocol = POLICY_TCP,
-	        .source = ANY_SIDE,
-	        .destination = {.tags = POLICY_TAG_ANY, PORTS({22, 22})}};
+		.priority = 200,
+		.action = POLICY_ALLOW,
+		.protocol = POLICY_TCP,
+		.source = ANY_SIDE,
+		.destination = {.tags = POLICY_TAG_ANY, PORTS({22, 22})}};
 	const struct policy_rule deny_one = {.name = "deny-one",
-	        .priority = 100,
-	        .action = POLICY_DENY,
-	        .source = {PREFIXES(V4(9, 9, 9, 9, 32))},
-	        .destination = ANY_SIDE};
+		.priority = 100,
+		.action = POLICY_DENY,
+		.source = {PREFIXES(V4(9, 9, 9, 9, 32))},
+		.destination = ANY_SIDE};
 	const struct policy_rule allow_rest = {.name = "allow-rest",
-	        .priority = 4096,
-	        .action = POLICY_ALLOW,
-	        .source = ANY_SIDE,
-	        .destination = ANY_SIDE};
+		.priority = 4096,
+		.action = POLICY_ALLOW,
+		.source = ANY_SIDE,
+		.destination = ANY_SIDE};
 	static const struct rule_case cases[] = {
-	        {"in tcp 9.9.9.9 1 192.168.1.4 22", false, "deny-one"},
-	        {"in tcp 9.9.9.8 1 192.168.1.4 22", true, "allow-ssh"},
-	        {"in tcp 9.9.9.8 1 192.168.1.4 23", false, "deny-net"},
-	        {"in tcp 9.9.8.8 1 192.168.1.4 23", true, "allow-rest"},
-	        {"out tcp 192.168.1.4 22 9.9.9.9 1", true, "AllowInternetOutBound"},
+		{"in tcp 9.9.9.9 1 192.168.1.4 22", false, "deny-one"},
+		{"in tcp 9.9.9.8 1 192.168.1.4 22", true, "allow-ssh"},
+		{"in tcp 9.9.9.8 1 192.168.1.4 23", false, "deny-net"},
+		{"in tcp 9.9.8.8 1 192.168.1.4 23", true, "allow-rest"},
+		{"out tcp 192.168.1.4 22 9.9.9.9 1", true, "AllowInternetOutBound"},
 	};
 	const struct policy_group *const orders[] = {
-	        GROUP(deny_net, allow_ssh, deny_one, allow_rest),
-	        GROUP(allow_rest, deny_one, allow_ssh, deny_net),
-	        GROUP(deny_one, allow_ssh, deny_net, allow_rest),
-	        GROUP(allow_ssh, allow_rest, deny_net, deny_one),
+		GROUP(deny_net, allow_ssh, deny_one, allow_rest),
+		GROUP(allow_rest, deny_one, allow_ssh, deny_net),
+		GROUP(deny_one, allow_ssh, deny_net, allow_rest),
+		GROUP(allow_ssh, allow_rest, deny_net, deny_one),
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(orders); i++) {
@@ -332,23 +332,23 @@ static void test_priority_order(void)
 }
 
 static const struct policy_rule allow_in = {.name = "allow-in",
-        .priority = 100,
-        .direction = POLICY_INBOUND,
-        .action = POLICY_ALLOW,
-        .source = ANY_SIDE,
-        .destination = ANY_SIDE};
+	.priority = 100,
+	.direction = POLICY_INBOUND,
+	.action = POLICY_ALLOW,
+	.source = ANY_SIDE,
+	.destination = ANY_SIDE};
 static const struct policy_rule deny_in = {.name = "deny-in",
-        .priority = 100,
-        .direction = POLICY_INBOUND,
-        .action = POLICY_DENY,
-        .source = ANY_SIDE,
-        .destination = ANY_SIDE};
+	.priority = 100,
+	.direction = POLICY_INBOUND,
+	.action = POLICY_DENY,
+	.source = ANY_SIDE,
+	.destination = ANY_SIDE};
 static const struct policy_rule deny_out = {.name = "deny-out",
-        .priority = 100,
-        .direction = POLICY_OUTBOUND,
-        .action = POLICY_DENY,
-        .source = ANY_SIDE,
-        .destination = ANY_SIDE};
+	.priority = 100,
+	.direction = POLICY_OUTBOUND,
+	.action = POLICY_DENY,
+	.source = ANY_SIDE,
+	.destination = ANY_SIDE};
 
 static void test_both_must_allow(void)
 {
@@ -359,21 +359,21 @@ static void test_both_must_allow(void)
 		bool allow;
 		const struct policy_group *decided;
 	} cases[] = {
-	        {allow, allow, "in tcp 9.9.9.9 1 192.168.1.4 22", true, allow},
-	        {deny, allow, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
-	        {allow, deny, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
-	        {allow, NULL, "in tcp 9.9.9.9 1 192.168.1.4 22", true, allow},
-	        {deny, NULL, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
-	        {NULL, allow, "in tcp 9.9.9.9 1 192.168.1.4 22", true, allow},
-	        {NULL, deny, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
-	        {deny, allow, "out tcp 192.168.1.4 1 9.9.9.9 22", false, deny},
-	        {allow, deny, "out tcp 192.168.1.4 1 9.9.9.9 22", false, deny},
-	        {allow, NULL, "out tcp 192.168.1.4 1 9.9.9.9 22", true, allow},
+		{allow, allow, "in tcp 9.9.9.9 1 192.168.1.4 22", true, allow},
+		{deny, allow, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
+		{allow, deny, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
+		{allow, NULL, "in tcp 9.9.9.9 1 192.168.1.4 22", true, allow},
+		{deny, NULL, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
+		{NULL, allow, "in tcp 9.9.9.9 1 192.168.1.4 22", true, allow},
+		{NULL, deny, "in tcp 9.9.9.9 1 192.168.1.4 22", false, deny},
+		{deny, allow, "out tcp 192.168.1.4 1 9.9.9.9 22", false, deny},
+		{allow, deny, "out tcp 192.168.1.4 1 9.9.9.9 22", false, deny},
+		{allow, NULL, "out tcp 192.168.1.4 1 9.9.9.9 22", true, allow},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		const struct policy_nic nic = {
-		        .subnet_group = cases[i].subnet, .nic_group = cases[i].nic, .space = space};
+			.subnet_group = cases[i].subnet, .nic_group = cases[i].nic, .space = space};
 		struct policy_verdict verdict = check(&nic, cases[i].packet);
 		g_test_message("case %zu", i);
 		g_assert_cmpint(verdict.allow, ==, cases[i].allow);
@@ -384,7 +384,7 @@ static void test_both_must_allow(void)
 static void test_order_of_groups(void)
 {
 	const struct policy_group *subnet_group = GROUP(deny_in, deny_out),
-	                          *nic_group = GROUP(deny_in, deny_out);
+				  *nic_group = GROUP(deny_in, deny_out);
 	const struct policy_group *open = GROUP(allow_in);
 	struct policy_nic nic = {.subnet_group = subnet_group, .nic_group = nic_group, .space = space};
 
@@ -404,13 +404,13 @@ static void test_platform_addresses(void)
 		const char *packet;
 		bool platform;
 	} cases[] = {
-	        {"out tcp 192.168.1.4 1 169.254.169.254 80", true},
-	        {"out tcp 192.168.1.4 1 168.63.129.16 80", true},
-	        {"in tcp 168.63.129.16 1 192.168.1.4 80", true},
-	        {"in tcp 169.254.169.254 80 192.168.1.4 1", true},
-	        {"out tcp 192.168.1.4 1 169.254.169.253 80", false},
-	        {"out tcp 168.63.129.16 1 9.9.9.9 80", false}, /* the far end counts, not the near one */
-	        {"in tcp 9.9.9.9 1 169.254.169.254 80", false},
+		{"out tcp 192.168.1.4 1 169.254.169.254 80", true},
+		{"out tcp 192.168.1.4 1 168.63.129.16 80", true},
+		{"in tcp 168.63.129.16 1 192.168.1.4 80", true},
+		{"in tcp 169.254.169.254 80 192.168.1.4 1", true},
+		{"out tcp 192.168.1.4 1 169.254.169.253 80", false},
+		{"out tcp 168.63.129.16 1 9.9.9.9 80", false}, /* the far end counts, not the near one */
+		{"in tcp 9.9.9.9 1 169.254.169.254 80", false},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -428,13 +428,13 @@ static void test_no_group(void)
 		bool standard, allow;
 		enum policy_reason reason;
 	} cases[] = {
-	        {"in tcp 9.9.9.9 1 192.168.1.4 22", false, true, POLICY_BY_NO_GROUP},
-	        {"out tcp 192.168.1.4 1 9.9.9.9 22", false, true, POLICY_BY_NO_GROUP},
-	        {"in tcp 9.9.9.9 1 192.168.1.4 22", true, false, POLICY_BY_ADDRESS},
-	        {"in icmp 2001:db8::9 0 fd00::4 0", true, false, POLICY_BY_ADDRESS},
-	        {"in tcp 192.168.9.9 1 192.168.1.4 22", true, true, POLICY_BY_NO_GROUP},
-	        {"out tcp 192.168.1.4 1 9.9.9.9 22", true, true, POLICY_BY_NO_GROUP},
-	        {"in tcp 168.63.129.16 1 192.168.1.4 22", true, true, POLICY_BY_PLATFORM},
+		{"in tcp 9.9.9.9 1 192.168.1.4 22", false, true, POLICY_BY_NO_GROUP},
+		{"out tcp 192.168.1.4 1 9.9.9.9 22", false, true, POLICY_BY_NO_GROUP},
+		{"in tcp 9.9.9.9 1 192.168.1.4 22", true, false, POLICY_BY_ADDRESS},
+		{"in icmp 2001:db8::9 0 fd00::4 0", true, false, POLICY_BY_ADDRESS},
+		{"in tcp 192.168.9.9 1 192.168.1.4 22", true, true, POLICY_BY_NO_GROUP},
+		{"out tcp 192.168.1.4 1 9.9.9.9 22", true, true, POLICY_BY_NO_GROUP},
+		{"in tcp 168.63.129.16 1 192.168.1.4 22", true, true, POLICY_BY_PLATFORM},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -450,7 +450,7 @@ static void test_no_group(void)
 static void test_group_with_standard_address(void)
 {
 	const struct policy_nic nic = {
-	        .subnet_group = GROUP(allow_in), .space = space, .standard_address = true};
+		.subnet_group = GROUP(allow_in), .space = space, .standard_address = true};
 
 	g_assert_true(check(&nic, "in tcp 9.9.9.9 1 192.168.1.4 22").allow);
 }

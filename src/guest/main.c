@@ -1,0 +1,106 @@
+/* sluice-guest: the tool inside virtual machines. Wiring only. */
+#include "guest/accel.h"
+#include "guest/ethtool.h"
+#include "guest/metadata.h"
+#include "guest/status.h"
+
+#include <glib.h>
+#include <stdio.h>
+
+struct options {
+	gboolean json;
+	gboolean version;
+};
+
+static const char description[] =
+	"Verbs:\n"
+	"  status         kernel, VF, pairing and VF counters, and whether acceleration works\n"
+	"  metadata FILE  what an instance metadata document asks for, as assignments for a shell\n"
+	"\n"
+	"Exit status of `status`:\n"
+	"  0  acceleration is on and working\n"
+	"  1  it is off: not enabled, or the host took the VF away\n"
+	"  2  there is a VF and it does not work; the last line says why\n"
+	"  3  the command line is wrong\n";
+
+static int run_status(const struct options *options, char **arguments)
+{
+	const struct accel_source source = {.root = "", .vf_statistics = ethtool_vf_statistics};
+	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&source);
+	g_autofree char *text = options->json ? status_json(report) : status_text(report);
+
+	fputs(text, stdout);
+	return status_exit_of(report);
+}
+
+static int run_metadata(const struct options *options, char **arguments)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+	gsize length;
+
+	if (!g_file_get_contents(arguments[0], &text, &length, &error)) {
+		fprintf(stderr, "sluice-guest: %s\n", error->message);
+		return 1;
+	}
+	_cleanup_(metadata_free) struct metadata *metadata = metadata_parse(text, length);
+	g_autofree char *assignments = metadata ? metadata_shell(metadata) : NULL;
+
+	if (!metadata) {
+		fprintf(stderr, "sluice-guest: %s is no instance metadata document\n", arguments[0]);
+		return 1;
+	}
+	fputs(assignments, stdout);
+	return 0;
+}
+
+static const struct verb {
+	const char *name;
+	int arguments;
+	int (*run)(const struct options *options, char **arguments);
+} verbs[] = {
+	{"status", 0, run_status},
+	{"metadata", 1, run_metadata},
+};
+
+static const struct verb *find_verb(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(verbs); i++)
+		if (g_str_equal(argv[1], verbs[i].name) && argc == verbs[i].arguments + 2)
+			return &verbs[i];
+	return NULL;
+}
+
+static int usage(GOptionContext *context, const char *message)
+{
+	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+
+	fprintf(stderr, "%s%s%s", message ? message : "", message ? "\n\n" : "", help);
+	return STATUS_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {};
+	const GOptionEntry entries[] = {
+		{"json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "Print JSON (status)", NULL},
+		{"version", 0, 0, G_OPTION_ARG_NONE, &options.version, "Print the version and leave", NULL},
+		{},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("VERB");
+	g_autoptr(GError) error = NULL;
+
+	g_option_context_set_summary(context, "Checks accelerated networking inside a virtual machine.");
+	g_option_context_set_description(context, description);
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, &error))
+		return usage(context, error->message);
+	if (options.version) {
+		puts("sluice-guest " SLUICE_VERSION);
+		return 0;
+	}
+
+	const struct verb *verb = find_verb(argc, argv);
+
+	return verb ? verb->run(&options, argv + 2) : usage(context, NULL);
+}
