@@ -1,0 +1,97 @@
+/* The operator's view. */
+#include "api/admin/admin.h"
+
+#include "base/fault.h"
+
+/* {"uid", "name", "group"}; null when there is none. */
+static json_t *encode_user(struct control *control, enum kind kind, const char *uid)
+{
+	_cleanup_(model_free) struct meta *meta = uid ? control_get(control, kind, uid, NULL) : NULL;
+	_cleanup_(model_free) struct meta *group =
+		meta ? control_get(control, KIND_GROUP, meta->parent, NULL) : NULL;
+
+	if (!meta)
+		return json_null();
+	return json_pack("{s:s, s:s, s:s?}", "uid", meta->uid, "name", meta->name, "group",
+		group ? group->name : NULL);
+}
+
+static void append_functions(struct control *control, const struct meta *host, json_t *array)
+{
+	const struct report *report = control_last_report(control, host->name);
+
+	for (guint i = 0; report && i < list_length(report->functions); i++) {
+		const struct report_function *function = report->functions->pdata[i];
+		json_array_append_new(
+			array, json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:o}", "host", host->name, "name",
+				       function->name, "provider", function->provider, "state",
+				       function->state, "nic", encode_user(control, KIND_NIC, function->nic),
+				       "vm", encode_user(control, KIND_VM, function->vm)));
+	}
+}
+
+/* All hosts; NULL after it has answered. */
+static GPtrArray *list_of_hosts(struct call *call, struct control *control)
+{
+	g_autoptr(GError) error = NULL;
+	GPtrArray *hosts = control_list(control, KIND_HOST, NULL, &error);
+
+	if (!hosts)
+		call_fail(call, error);
+	return hosts;
+}
+
+static void list_functions(struct call *call, void *data)
+{
+	g_autoptr(GPtrArray) hosts = list_of_hosts(call, data);
+	json_t *array;
+
+	if (!hosts)
+		return;
+	array = json_array();
+	for (guint i = 0; i < hosts->len; i++)
+		append_functions(data, hosts->pdata[i], array);
+	call_answer_json(call, 200, json_pack("{s:o}", "functions", array));
+}
+
+static json_t *encode_host(struct control *control, const struct host *host)
+{
+	const struct report *report = control_last_report(control, host->meta.name);
+	json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:I, s:b, s:s?, s:s?, s:s?}", "uid", host->meta.uid,
+		"name", host->meta.name, "disabled", (int)host->spec.disabled, "vcpus",
+		(json_int_t)host->status.vcpus, "memoryMib", (json_int_t)host->status.memory_mib, "kvm",
+		(int)host->status.kvm, "provider", host->status.provider, "detail", host->status.accel_detail,
+		"version", host->status.version);
+
+	/* What changes all the time is only known of a host that has reported since this controller runs. */
+	if (report) {
+		json_object_set_new(json, "availableMib", json_integer(report->available_mib));
+		json_object_set_new(json, "applied", json_integer(report->applied));
+		json_object_set_new(json, "vms", json_integer(list_length(report->vms)));
+	}
+	return json;
+}
+
+static void list_hosts(struct call *call, void *data)
+{
+	g_autoptr(GPtrArray) hosts = list_of_hosts(call, data);
+	json_t *array;
+
+	if (!hosts)
+		return;
+	array = json_array();
+	for (guint i = 0; i < hosts->len; i++)
+		json_array_append_new(array, encode_host(data, hosts->pdata[i]));
+	call_answer_json(call, 200, json_pack("{s:o}", "hosts", array));
+}
+
+static const struct route routes[] = {
+	{"GET", "/sluice/v1/functions", list_functions},
+	{"GET", "/sluice/v1/hosts", list_hosts},
+	{},
+};
+
+void admin_serve(struct control *control, struct server *server)
+{
+	server_add_routes(server, routes, control);
+}

@@ -1,0 +1,156 @@
+/* What the files of the ARM dialect share. */
+#pragma once
+#include "api/arm/arm.h"
+#include "api/arm/cursor.h"
+#include "api/arm/error.h"
+#include "api/arm/extra.h"
+#include "api/arm/id.h"
+#include "api/arm/put.h"
+
+struct arm {
+	struct control *control; /* Borrowed */
+	const struct auth *auth; /* Borrowed */
+	char *url; /* without a '/' at its end */
+};
+
+/* ---- resource types: one file for each noun ---- */
+
+enum encode_flags {
+	ENCODE_INSTANCE_VIEW = 1 << 0,
+};
+
+struct arm_type;
+
+/* A list inside of a resource whose elements are resources of their own to clients. */
+struct arm_child {
+	const char *name; /* "subnets" */
+	const struct shape *shape; /* of an element */
+	size_t element_name; /* offset of its name */
+	GPtrArray **(*list)(void *object);
+	/* One element. */
+	void (*decode)(struct arm *arm, const struct cursor *body, void *element);
+};
+
+/* Something that is only read, behind the resource's id. */
+struct arm_view {
+	const char *name; /* "instanceView" */
+	json_t *(*encode)(struct arm *arm, const void *object);
+};
+
+struct arm_action {
+	const char *name; /* "deallocate" */
+	enum verb verb;
+};
+
+struct arm_type {
+	const char *namespace;
+	const char *name;
+	enum kind kind;
+	const char *const
+		*owned; /* members of "properties" that extra does not keep: modelled or the server's */
+	const struct refusal *refused;
+	/* Fills spec from the body; `old` is what is stored, or NULL. Mistakes go to the cursor. */
+	void (*decode)(struct arm *arm, const struct cursor *body, const void *old, void *wanted);
+	/* Adds to the answer, which has what all resources have, and to its "properties". */
+	void (*encode)(
+		struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties);
+	/* All three may be NULL and end with a NULL name. */
+	const struct arm_child *children;
+	const struct arm_view *views;
+	const struct arm_action *actions;
+};
+
+extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms;
+
+/* ---- types.c ---- */
+extern const struct arm_type *const arm_types[]; /* ends with NULL; without the groups */
+/* ARM_INVALID_TYPE says what there is instead. */
+const struct arm_type *arm_type_find(const char *namespace, const char *name, GError **error);
+/* ARM_INVALID_TYPE when the type has no such children that can be put. */
+const struct arm_child *arm_child_find(const struct arm_type *type, const char *name, GError **error);
+const struct arm_type *arm_type_of(enum kind kind);
+
+/* ---- lookup.c: between ids and objects ---- */
+
+/* ARM_SUBSCRIPTION_NOT_FOUND unless it is the one. */
+bool arm_check_subscription(struct arm *arm, const char *subscription, GError **error);
+struct group *arm_find_group(struct arm *arm, const char *subscription, const char *group, GError **error);
+/* The resource (or the parent, when the id names a child). FAULT_NOT_FOUND, FAULT_GROUP_NOT_FOUND, ... */
+void *arm_find(struct arm *arm, const struct arm_id *id, GError **error);
+/* Id of an object, in its stored case; NULL when it does not exist. Owned. */
+char *arm_id_of(struct arm *arm, enum kind kind, const char *uid);
+char *arm_id_of_object(struct arm *arm, const struct meta *meta);
+/* {key: {"id": ...}}: uid of the resource of that kind; NULL when absent or wrong, which is noted in the
+ * cursor. */
+char *arm_reference(struct arm *arm, const struct cursor *at, const char *key, enum kind kind);
+/* The same of the place {"id": ...} itself. */
+char *arm_reference_at(struct arm *arm, const struct cursor *reference, enum kind kind);
+/* {key: {"id": ...}} of a subnet. */
+bool arm_subnet_reference(
+	struct arm *arm, const struct cursor *at, const char *key, char **ret_network, char **ret_subnet);
+
+/* ---- resource.c ---- */
+
+/* What came of a PUT of a resource or of a child. */
+struct arm_put_result {
+	bool created; /* the resource or child that the id names */
+	struct control_result result; /* of the resource, or the child's parent */
+};
+void arm_put_result_clear(struct arm_put_result *result);
+CLEANUP_CLEAR_FUNC(struct arm_put_result, arm_put_result_clear)
+
+/* Creates or replaces what the id names. */
+bool arm_put(struct arm *arm, const struct arm_id *id, const json_t *body,
+	const struct control_request *request, struct arm_put_result *ret, GError **error);
+json_t *arm_encode(struct arm *arm, const void *object, unsigned flags);
+/* The child of an encoded parent, compared without case. Borrowed; NULL when there is none. */
+json_t *arm_child_of(const json_t *parent, const char *list, const char *name);
+/* As arm_put() of a child; body NULL: removes it, and ret->result is empty when it was not there. */
+bool arm_put_child(struct arm *arm, const struct arm_id *id, const json_t *body,
+	const struct control_request *request, struct arm_put_result *ret, GError **error);
+
+/* ---- handlers.c ---- */
+extern const struct route arm_resource_routes[];
+
+/* ---- operations.c ---- */
+
+/* Answers a change: at once when the operation is over, else with its URLs. Takes the body. */
+void arm_answer_put(struct call *call, struct arm *arm, const struct arm_type *type, bool created,
+	const struct control_result *result, json_t *body);
+void arm_answer_accepted(
+	struct call *call, struct arm *arm, const struct arm_type *type, const struct control_result *result);
+/* Holds the call until the operation is over or the time for polls is, then calls `answer`. */
+typedef void (*arm_answer_fn)(struct call *call, struct arm *arm, const struct operation *operation);
+void arm_wait(struct call *call, struct arm *arm, const char *operation, arm_answer_fn answer);
+/* "Retry-After: 1": without it, or with less, clients sleep 30 s between polls. */
+void arm_set_async(struct call *call, const char *header, const char *url);
+/* {"code","message"} of a failed operation. */
+json_t *arm_operation_error(const struct operation *operation);
+extern const struct route arm_operation_routes[];
+
+/* ---- deployments.c, deploy.c ---- */
+extern const struct route arm_deployment_routes[];
+int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error);
+
+/* ---- cloud.c, login.c, groups.c, images.c, sizes.c ---- */
+extern const struct route arm_cloud_routes[], arm_login_routes[], arm_inventory_routes[], arm_image_routes[],
+	arm_size_routes[];
+json_t *arm_size_list(struct arm *arm);
+/* What a client names as {"publisher","offer","sku","version"}; NULL when there is none. Borrowed. */
+const struct image_entry *arm_image_find(
+	struct arm *arm, const char *publisher, const char *offer, const char *sku, const char *version);
+const char *arm_image_version(const struct image_entry *image);
+/* Audience of access tokens; only compared, never dialled. */
+#define ARM_AUDIENCE "https://management.sluice.local/"
+
+/* ---- call helpers, arm.c ---- */
+void arm_id_of_call(const struct call *call, struct arm_id *ret);
+json_t *arm_body(const struct call *call, GError **error);
+/* Fails with *error and frees it. */
+void arm_fail(struct call *call, GError *error);
+/* If-Match and If-None-Match; FAULT_PRECONDITION for an ETag that none of ours can be. */
+bool arm_request_of(const struct call *call, struct control_request *ret, GError **error);
+/* W/"17". Owned. */
+char *arm_etag(const struct meta *meta);
+/* Canonical spelling; FAULT_BAD_LOCATION with the list, for a type unless it is NULL. */
+const char *arm_location(struct arm *arm, const struct arm_type *type, const char *location, GError **error);

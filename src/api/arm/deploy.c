@@ -1,0 +1,370 @@
+/* What drives template deployments.
+ *
+ * How it works. A deployment is an operation like any other; control calls arm_deploy() whenever anything
+ * changes, until it ends. Each call opens the template again (opening is pure) and looks at the record in
+ * status.resources, one entry a resource:
+ *
+ * | state     | operation | means                                                            |
+ * |-----------|-----------|------------------------------------------------------------------|
+ * | creating  | none      | not put yet, or put and then crashed: putting again does no harm |
+ * | creating  | uid       | put; its operation runs                                          |
+ * | succeeded |           | done; what depends on it may start                               |
+ * | failed    |           | with code and message; what depends on it never starts           |
+ *
+ * Every resource whose dependencies have succeeded is put at once, so independent ones run in parallel. The
+ * record is written behind each step. When nothing runs and nothing can start any more, the deployment is
+ * over. A resource that another operation is busy with is put later.
+ *
+ * The record carries the uid of the operation it belongs to; a deployment of the same name that is put again
+ * begins with an empty one.
+ */
+#include "api/arm/deploy.h"
+
+#include "base/log.h"
+
+#define FAILED_MESSAGE                                                                                       \
+	"At least one resource deployment operation failed. Please list deployment operations for details "  \
+	"(az deployment operation group list)."
+
+struct deploying {
+	struct arm *arm;
+	struct operation *operation; /* Borrowed */
+	struct deployment *deployment;
+	struct group *group;
+	struct template *template;
+	bool changed; /* the record is not written yet */
+};
+
+json_t *deploy_error(const json_t *details, const char *message)
+{
+	const json_t *only = json_array_size(details) == 1 ? json_array_get(details, 0) : NULL;
+
+	if (only && !json_object_get(only, "target"))
+		return json_deep_copy(only);
+	return arm_error_json("DeploymentFailed", message, details ? json_deep_copy(details) : NULL);
+}
+
+struct template *deploy_open(
+	struct arm *arm, const struct group *group, const struct deployment *deployment, GError **error)
+{
+	json_auto_t *group_object = arm_encode(arm, group, 0);
+	const struct template_input input = {
+		.template = deployment->spec.template,
+		.parameters = deployment->spec.parameters,
+		.mode = deployment->spec.mode,
+		.subscription = control_subscription(arm->control),
+		.tenant = control_tenant(arm->control),
+		.group = group->meta.name,
+		.group_object = group_object,
+	};
+	_cleanup_(template_free) struct template *template = template_open(&input, error);
+
+	for (guint i = 0; template && i < template->resources->len; i++) {
+		const struct template_resource *resource = template->resources->pdata[i];
+		const struct arm_type *type = arm_type_find(resource->id.namespace, resource->id.type, error);
+		if (!type || (resource->id.child && !arm_child_find(type, resource->id.child, error)))
+			return NULL;
+		if (resource->location && !arm_location(arm, type, resource->location, error))
+			return NULL;
+	}
+	return g_steal_pointer(&template);
+}
+
+/* ---- the record ---- */
+
+static struct deployment_resource *record_of(const struct deploying *deploying, guint index)
+{
+	return deploying->deployment->status.resources->pdata[index];
+}
+
+static void begin(struct deploying *deploying)
+{
+	struct deployment_status *status = &deploying->deployment->status;
+
+	g_free(status->operation);
+	status->operation = g_strdup(deploying->operation->meta.uid);
+	g_clear_pointer(&status->resources, g_ptr_array_unref);
+	g_clear_pointer(&status->outputs, json_decref);
+	g_clear_pointer(&status->details, json_decref);
+	status->finished_us = 0;
+	status->resources = shape_list_new(&deployment_resource_shape);
+	for (guint i = 0; i < deploying->template->resources->len; i++) {
+		const struct template_resource *resource = deploying->template->resources->pdata[i];
+		struct deployment_resource *record = shape_new(&deployment_resource_shape);
+		record->type = g_strdup(resource->type);
+		record->name = g_strdup(resource->name);
+		record->id = resource->skipped ? NULL : g_strdup(resource->id_text);
+		record->state = resource->skipped ? PROVISIONING_SUCCEEDED : PROVISIONING_CREATING;
+		g_ptr_array_add(status->resources, record);
+	}
+	deploying->changed = true;
+}
+
+static void set_failed(struct deploying *deploying, struct deployment_resource *record, const char *code,
+	const char *message)
+{
+	record->state = PROVISIONING_FAILED;
+	g_free(record->code);
+	g_free(record->message);
+	record->code = g_strdup(code);
+	record->message = g_strdup(message);
+	deploying->changed = true;
+}
+
+/* What became of a resource's operation. */
+static void settle(
+	struct deploying *deploying, struct deployment_resource *record, const struct operation *operation)
+{
+	switch ((enum operation_state)operation->status.state) {
+	case OPERATION_RUNNING: return;
+	case OPERATION_SUCCEEDED:
+		record->state = PROVISIONING_SUCCEEDED;
+		deploying->changed = true;
+		return;
+	case OPERATION_FAILED:
+		set_failed(deploying, record, arm_error_of_word(operation->status.fault).code,
+			operation->status.message);
+		return;
+	}
+}
+
+static bool check_operation(struct deploying *deploying, struct deployment_resource *record, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	_cleanup_(model_free) struct operation *operation =
+		control_get(deploying->arm->control, KIND_OPERATION, record->operation, &failure);
+
+	if (operation)
+		settle(deploying, record, operation);
+	else if (fault_code(failure) == FAULT_NOT_FOUND)
+		set_failed(deploying, record, "InternalServerError",
+			"The record of its operation is gone; deploy again.");
+	else
+		g_propagate_error(error, g_steal_pointer(&failure));
+	return operation || !*error;
+}
+
+/* ---- steps ---- */
+
+static json_t *look_up(const struct arm_id *id, void *data, GError **error)
+{
+	struct arm *arm = data;
+	_cleanup_(model_free) void *object = arm_find(arm, id, error);
+	json_auto_t *json = object ? arm_encode(arm, object, ENCODE_INSTANCE_VIEW) : NULL;
+	json_t *child;
+
+	if (!json || !id->child_name)
+		return g_steal_pointer(&json);
+	child = arm_child_of(json, id->child, id->child_name);
+	if (!child)
+		fault_set(error, FAULT_NOT_FOUND, "The resource '%s/%s' of %s was not found.", id->child,
+			id->child_name, id->name);
+	return json_incref(child);
+}
+
+static bool is_startable(const struct deploying *deploying, guint index)
+{
+	const struct template_resource *resource = deploying->template->resources->pdata[index];
+	const struct deployment_resource *record = record_of(deploying, index);
+
+	if (record->state != PROVISIONING_CREATING || record->operation)
+		return false;
+	for (guint i = 0; i < resource->depends->len; i++)
+		if (record_of(deploying, g_array_index(resource->depends, guint, i))->state !=
+			PROVISIONING_SUCCEEDED)
+			return false;
+	return true;
+}
+
+/* Somebody else is in the way, for now. */
+static bool is_passing(const GError *error)
+{
+	enum fault fault = fault_code(error);
+
+	return error->domain == FAULT &&
+	       (fault == FAULT_BUSY || fault == FAULT_CONFLICT || fault == FAULT_UNAVAILABLE);
+}
+
+static void start(struct deploying *deploying, guint index)
+{
+	const struct template_resource *resource = deploying->template->resources->pdata[index];
+	struct deployment_resource *record = record_of(deploying, index);
+	const struct control_request request = {.principal = deploying->operation->spec.principal};
+	_cleanup_(arm_put_result_clear) struct arm_put_result put = {};
+	g_autoptr(GError) failure = NULL;
+	json_auto_t *body = template_body(deploying->template, index, look_up, deploying->arm, &failure);
+
+	if (body && arm_put(deploying->arm, &resource->id, body, &request, &put, &failure)) {
+		record->operation = g_strdup(put.result.operation->meta.uid);
+		deploying->changed = true;
+		settle(deploying, record, put.result.operation);
+	} else if (!is_passing(failure)) {
+		set_failed(deploying, record, arm_error_of(failure).code, failure->message);
+	}
+}
+
+/* Writes the record; FAULT_CONFLICT makes control call again. */
+static bool save(struct deploying *deploying, GError **error)
+{
+	if (deploying->changed && !control_store(deploying->arm->control, deploying->deployment, error))
+		return false;
+	deploying->changed = false;
+	return true;
+}
+
+/* One look at one resource: what became of it, or its start. */
+static bool look_at(struct deploying *deploying, guint index, GError **error)
+{
+	struct deployment_resource *record = record_of(deploying, index);
+
+	if (record->state == PROVISIONING_CREATING && record->operation &&
+		!check_operation(deploying, record, error))
+		return false;
+	if (is_startable(deploying, index))
+		start(deploying, index);
+	return true;
+}
+
+/* Goes on until nothing changes any more. */
+static bool advance(struct deploying *deploying, GError **error)
+{
+	bool progress = true;
+
+	while (progress) {
+		progress = false;
+		for (guint i = 0; i < deploying->template->resources->len; i++) {
+			if (!look_at(deploying, i, error))
+				return false;
+			progress = progress || deploying->changed;
+			if (!save(deploying, error))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* ---- the end ---- */
+
+/* Secrets were needed for the deployment only. */
+static void forget_secrets(struct deployment *deployment)
+{
+	json_t *shown = template_shown_parameters(deployment->spec.template, deployment->spec.parameters);
+
+	json_decref(deployment->spec.parameters);
+	deployment->spec.parameters = shown;
+}
+
+/* Fails the deployment with what is in `details`, whose reference is taken. */
+static int fail(struct deploying *deploying, json_t *details, const char *message, GError **error)
+{
+	struct deployment *deployment = deploying->deployment;
+
+	g_free(deployment->status.operation);
+	deployment->status.operation = g_strdup(deploying->operation->meta.uid);
+	json_decref(deployment->status.details);
+	deployment->status.details = json_incref(details);
+	json_decref(deploying->operation->status.details);
+	deploying->operation->status.details = details;
+	deployment->status.finished_us = g_get_real_time();
+	forget_secrets(deployment);
+	deploying->changed = true;
+	if (save(deploying, error))
+		fault_set(error, FAULT_INVALID, "%s", message);
+	return -1;
+}
+
+static int fail_whole(struct deploying *deploying, const GError *failure, GError **error)
+{
+	json_t *details =
+		json_pack("[o]", arm_error_json(arm_error_of(failure).code, failure->message, NULL));
+
+	return fail(deploying, details, failure->message, error);
+}
+
+static int succeed(struct deploying *deploying, GError **error)
+{
+	struct deployment *deployment = deploying->deployment;
+	g_autoptr(GError) failure = NULL;
+
+	json_decref(deployment->status.outputs);
+	deployment->status.outputs = template_outputs(deploying->template, look_up, deploying->arm, &failure);
+	if (!deployment->status.outputs)
+		return fail_whole(deploying, failure, error);
+	deployment->status.finished_us = g_get_real_time();
+	forget_secrets(deployment);
+	deploying->changed = true;
+	return save(deploying, error) ? 1 : -1;
+}
+
+static int conclude(struct deploying *deploying, GError **error)
+{
+	json_auto_t *details = json_array();
+	bool waiting = false;
+
+	for (guint i = 0; i < deploying->template->resources->len; i++) {
+		const struct deployment_resource *record = record_of(deploying, i);
+		waiting = waiting || (record->state == PROVISIONING_CREATING && record->operation) ||
+			  is_startable(deploying, i);
+		if (record->state != PROVISIONING_FAILED)
+			continue;
+		json_t *detail = arm_error_json(record->code, record->message, NULL);
+		put_text(detail, "target", record->id);
+		json_array_append_new(details, detail);
+	}
+	if (waiting)
+		return 0;
+	if (json_array_size(details) > 0)
+		return fail(deploying, g_steal_pointer(&details), FAILED_MESSAGE, error);
+	return succeed(deploying, error);
+}
+
+/* It ended, and the program did before control knew. */
+static int repeat_end(struct deploying *deploying, GError **error)
+{
+	json_t *details = deploying->deployment->status.details;
+
+	if (!details)
+		return 1;
+	json_decref(deploying->operation->status.details);
+	deploying->operation->status.details = json_incref(details);
+	fault_set(error, FAULT_INVALID, FAILED_MESSAGE);
+	return -1;
+}
+
+static int drive(struct deploying *deploying, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	struct deployment *deployment = deploying->deployment;
+	bool begun = g_strcmp0(deployment->status.operation, deploying->operation->meta.uid) == 0;
+
+	if (begun && deployment->status.finished_us)
+		return repeat_end(deploying, error);
+	deploying->template = deploy_open(deploying->arm, deploying->group, deployment, &failure);
+	if (!deploying->template)
+		return fail_whole(deploying, failure, error);
+	if (!begun)
+		begin(deploying);
+	if (!save(deploying, error) || !advance(deploying, error))
+		return -1;
+	return conclude(deploying, error);
+}
+
+int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error)
+{
+	struct deploying deploying = {.arm = data, .operation = operation};
+	int done = -1;
+
+	if (operation->spec.verb != VERB_PUT)
+		return 1;
+	deploying.deployment = control_get(control, KIND_DEPLOYMENT, operation->spec.target, error);
+	if (!deploying.deployment)
+		return -1;
+	deploying.group = control_get(control, KIND_GROUP, deploying.deployment->meta.parent, error);
+	if (deploying.group)
+		done = drive(&deploying, error);
+	if (deploying.template)
+		template_free(deploying.template);
+	model_free(deploying.group);
+	model_free(deploying.deployment);
+	return done;
+}

@@ -1,0 +1,93 @@
+/* OData's $filter. */
+#include "api/arm/filter.h"
+
+#include <string.h>
+
+static const struct {
+	const char *word;
+	size_t offset;
+} words[] = {
+	{"resourceType", offsetof(struct filter, resource_type)},
+	{"name", offsetof(struct filter, name)},
+	{"resourceGroup", offsetof(struct filter, group)},
+	{"location", offsetof(struct filter, location)},
+	{"tagName", offsetof(struct filter, tag_name)},
+	{"tagValue", offsetof(struct filter, tag_value)},
+};
+
+void filter_clear(struct filter *filter)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		g_free(*(char **)((char *)filter + words[i].offset));
+	*filter = (struct filter){};
+}
+
+static char **find_word(struct filter *filter, const char *word)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (g_ascii_strcasecmp(words[i].word, word) == 0)
+			return (char **)((char *)filter + words[i].offset);
+	return NULL;
+}
+
+/* "word eq 'value'"; a doubled quote stands for one. */
+static bool parse_clause(struct filter *filter, GMatchInfo *match)
+{
+	g_autofree char *word = g_match_info_fetch(match, 1), *raw = g_match_info_fetch(match, 2);
+	g_auto(GStrv) parts = g_strsplit(raw, "''", -1);
+	char **at = find_word(filter, word);
+
+	if (!at || *at)
+		return false;
+	*at = g_strjoinv("'", parts);
+	return true;
+}
+
+bool filter_parse(const char *text, struct filter *ret, GError **error)
+{
+	g_autoptr(GRegex) clause = g_regex_new(
+		"\\G\\s*(\\w+)\\s+eq\\s+'((?:[^']|'')*)'\\s*(?:$|and(?=\\s+\\S))", G_REGEX_CASELESS, 0, NULL);
+	g_autoptr(GMatchInfo) match = NULL;
+	size_t length = text ? strlen(text) : 0;
+	int end = 0;
+	bool good = true;
+
+	if (length == 0)
+		return true;
+	for (g_regex_match(clause, text, 0, &match); good && g_match_info_matches(match);
+		g_match_info_next(match, NULL)) {
+		good = parse_clause(ret, match);
+		g_match_info_fetch_pos(match, 0, NULL, &end);
+	}
+	return (good && (size_t)end == length) ||
+	       arm_fault_set(error, ARM_INVALID_FILTER,
+		       "The filter '%s' is not supported; use \"resourceType eq 'TYPE'\", with name, "
+		       "resourceGroup, "
+		       "location, tagName or tagValue, joined by \"and\".",
+		       text);
+}
+
+static bool fits(const char *wanted, const char *value)
+{
+	return !wanted || (value && g_ascii_strcasecmp(wanted, value) == 0);
+}
+
+static bool tags_fit(const struct filter *filter, const json_t *tags)
+{
+	const json_t *value;
+
+	if (!filter->tag_name)
+		return true;
+	value = json_object_get(tags, filter->tag_name);
+	return value && (!filter->tag_value || g_strcmp0(filter->tag_value, json_string_value(value)) == 0);
+}
+
+bool filter_fits(
+	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group)
+{
+	g_autofree char *type_name = g_strdup_printf("%s/%s", type->namespace, type->name);
+
+	return fits(filter->resource_type, type_name) && fits(filter->name, meta->name) &&
+	       (!group || fits(filter->group, group)) && fits(filter->location, meta->location) &&
+	       tags_fit(filter, meta->tags);
+}

@@ -1,0 +1,16 @@
+/* OData's $filter, as far as clients of ARM use it: "resourceType eq 'a' and tagName eq 'b'". */
+#pragma once
+#include "api/arm/arm_priv.h"
+
+struct filter {
+	char *resource_type, *name, *group, *location, *tag_name, *tag_value; /* NULL: any */
+};
+void filter_clear(struct filter *filter);
+CLEANUP_CLEAR_FUNC(struct filter, filter_clear)
+
+/* ARM_INVALID_FILTER for what is not understood: an answer that ignored it would be wrong. NULL and "" fit
+ * all. */
+bool filter_parse(const char *text, struct filter *ret, GError **error);
+/* group: name of the object's group; NULL when the filter's does not matter. */
+bool filter_fits(
+	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group);

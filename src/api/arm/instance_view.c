@@ -1,0 +1,73 @@
+/* How a virtual machine is doing right now. */
+#include "api/arm/instance_view.h"
+
+static const struct {
+	const char *code, *text;
+} power_states[] = {
+	[POWER_STATE_UNKNOWN] = {"PowerState/unknown", "VM state unknown"},
+	[POWER_STATE_STARTING] = {"PowerState/starting", "VM starting"},
+	[POWER_STATE_RUNNING] = {"PowerState/running", "VM running"},
+	[POWER_STATE_STOPPING] = {"PowerState/stopping", "VM stopping"},
+	[POWER_STATE_STOPPED] = {"PowerState/stopped", "VM stopped"},
+	[POWER_STATE_DEALLOCATING] = {"PowerState/deallocating", "VM deallocating"},
+	[POWER_STATE_DEALLOCATED] = {"PowerState/deallocated", "VM deallocated"},
+};
+
+static const struct {
+	const char *code, *text;
+} provisioning[] = {
+	[PROVISIONING_SUCCEEDED] = {"ProvisioningState/succeeded", "Provisioning succeeded"},
+	[PROVISIONING_CREATING] = {"ProvisioningState/creating", "Creating"},
+	[PROVISIONING_UPDATING] = {"ProvisioningState/updating", "Updating"},
+	[PROVISIONING_DELETING] = {"ProvisioningState/deleting", "Deleting"},
+	[PROVISIONING_FAILED] = {"ProvisioningState/failed", "Provisioning failed"},
+};
+
+static json_t *status_new(const char *code, const char *level, const char *text, const char *message)
+{
+	json_t *status = json_pack("{s:s, s:s, s:s}", "code", code, "level", level, "displayStatus", text);
+
+	put_text(status, "message", message);
+	return status;
+}
+
+static json_t *provisioning_status(const struct vm *vm)
+{
+	const struct outcome *outcome = &vm->status.outcome;
+	bool failed = outcome->state == PROVISIONING_FAILED;
+	const char *reason = failed ? arm_error_of_word(outcome->fault).code : NULL;
+	g_autofree char *code = reason ? g_strdup_printf("%s/%s", provisioning[outcome->state].code, reason)
+				       : g_strdup(provisioning[outcome->state].code);
+
+	return status_new(
+		code, failed ? "Error" : "Info", provisioning[outcome->state].text, outcome->message);
+}
+
+char *instance_disk_name(const struct vm *vm)
+{
+	const json_t *storage =
+		json_object_get(json_object_get(vm->meta.extra, "properties"), "storageProfile");
+	const char *named = json_string_value(json_object_get(json_object_get(storage, "osDisk"), "name"));
+
+	return named ? g_strdup(named) : g_strdup_printf("%s_OsDisk_1_%s", vm->meta.name, vm->meta.uid);
+}
+
+json_t *instance_view(struct arm *arm, const void *object)
+{
+	const struct vm *vm = object;
+	json_t *view = json_object(), *statuses = json_array(), *disks = json_array();
+	g_autofree char *disk = instance_disk_name(vm);
+
+	put_text(view, "computerName", vm->spec.computer_name);
+	put_text(view, "hyperVGeneration", "V1");
+	json_array_append_new(statuses, provisioning_status(vm));
+	json_array_append_new(statuses,
+		status_new(power_states[vm->status.power].code, vm->status.detail ? "Warning" : "Info",
+			power_states[vm->status.power].text, vm->status.detail));
+	json_array_append_new(
+		disks, json_pack("{s:s, s:[o]}", "name", disk, "statuses", provisioning_status(vm)));
+	put_json(view, "disks", disks);
+	put_json(view, "extensions", json_array());
+	put_json(view, "statuses", statuses);
+	return view;
+}

@@ -1,0 +1,153 @@
+/* Between ids and objects. */
+#include "api/arm/arm_priv.h"
+
+#include <string.h>
+
+bool arm_check_subscription(struct arm *arm, const char *subscription, GError **error)
+{
+	if (g_ascii_strcasecmp(subscription, control_subscription(arm->control)) == 0)
+		return true;
+	return arm_fault_set(
+		error, ARM_SUBSCRIPTION_NOT_FOUND, "The subscription '%s' could not be found.", subscription);
+}
+
+struct group *arm_find_group(struct arm *arm, const char *subscription, const char *group, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	struct group *found;
+
+	if (!arm_check_subscription(arm, subscription, error))
+		return NULL;
+	found = control_find(arm->control, KIND_GROUP, control_subscription(arm->control), group, &failure);
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	else if (!found)
+		fault_set(error, FAULT_GROUP_NOT_FOUND, "Resource group '%s' could not be found.", group);
+	return found;
+}
+
+void *arm_find(struct arm *arm, const struct arm_id *id, GError **error)
+{
+	_cleanup_(model_free) struct group *group = arm_find_group(arm, id->subscription, id->group, error);
+	const struct arm_type *type;
+	g_autoptr(GError) failure = NULL;
+	void *object;
+
+	if (!group)
+		return NULL;
+	if (!id->name)
+		return g_steal_pointer(&group);
+	type = arm_type_find(id->namespace, id->type, error);
+	if (!type)
+		return NULL;
+	object = control_find(arm->control, type->kind, group->meta.uid, id->name, &failure);
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	else if (!object)
+		fault_set(error, id->child_name ? FAULT_PARENT_NOT_FOUND : FAULT_NOT_FOUND,
+			"The Resource '%s/%s/%s' under resource group '%s' was not found.", type->namespace,
+			type->name, id->name, group->meta.name);
+	return object;
+}
+
+char *arm_id_of_object(struct arm *arm, const struct meta *meta)
+{
+	const struct arm_type *type = arm_type_of((enum kind)meta->kind);
+	_cleanup_(model_free) struct group *group = NULL;
+
+	if (meta->kind == KIND_GROUP)
+		return g_strdup_printf("/subscriptions/%s/resourceGroups/%s",
+			control_subscription(arm->control), meta->name);
+	group = control_get(arm->control, KIND_GROUP, meta->parent, NULL);
+	if (!group || !type)
+		return NULL;
+	return g_strdup_printf("/subscriptions/%s/resourceGroups/%s/providers/%s/%s/%s",
+		control_subscription(arm->control), group->meta.name, type->namespace, type->name,
+		meta->name);
+}
+
+char *arm_id_of(struct arm *arm, enum kind kind, const char *uid)
+{
+	_cleanup_(model_free) struct meta *meta = uid ? control_get(arm->control, kind, uid, NULL) : NULL;
+
+	return meta ? arm_id_of_object(arm, meta) : NULL;
+}
+
+/* ---- references ---- */
+
+static void fail_reference(const struct cursor *reference, const char *text, const char *why)
+{
+	g_autofree char *path = cursor_path(reference, NULL);
+	GError *error = NULL;
+
+	fault_set(&error, FAULT_INVALID_REFERENCE, "Resource %s referenced by %s %s.", text, path, why);
+	cursor_take_error(reference, error);
+}
+
+/* The object (or the parent of the child) that {"id"} names; NULL when absent or wrong. */
+static void *find_referenced(
+	struct arm *arm, const struct cursor *reference, enum kind kind, bool child, struct arm_id *ret_id)
+{
+	const struct arm_type *type = arm_type_of(kind);
+	const char *text = cursor_string(reference, "id");
+	g_autoptr(GError) failure = NULL;
+	void *object;
+
+	if (cursor_is_set(reference) && !text)
+		cursor_fail(reference, "id", "it is required");
+	if (!text)
+		return NULL;
+	if (!arm_id_parse(text, ret_id, &failure)) {
+		cursor_fail(reference, "id", "%s", failure->message);
+		return NULL;
+	}
+	if (!ret_id->name || g_ascii_strcasecmp(ret_id->namespace, type->namespace) != 0 ||
+		g_ascii_strcasecmp(ret_id->type, type->name) != 0 || child != (ret_id->child_name != NULL)) {
+		g_autofree char *why = g_strdup_printf("is no %s", child ? "subnet" : kind_info(kind)->title);
+		fail_reference(reference, text, why);
+		return NULL;
+	}
+	object = arm_find(arm, ret_id, &failure);
+	if (!object)
+		fail_reference(reference, text, "was not found; create it first");
+	return object;
+}
+
+char *arm_reference_at(struct arm *arm, const struct cursor *reference, enum kind kind)
+{
+	_cleanup_(arm_id_clear) struct arm_id id = {};
+	_cleanup_(model_free) struct meta *meta = find_referenced(arm, reference, kind, false, &id);
+
+	return meta ? g_strdup(meta->uid) : NULL;
+}
+
+char *arm_reference(struct arm *arm, const struct cursor *at, const char *key, enum kind kind)
+{
+	struct cursor reference = cursor_object(at, key);
+
+	return arm_reference_at(arm, &reference, kind);
+}
+
+bool arm_subnet_reference(
+	struct arm *arm, const struct cursor *at, const char *key, char **ret_network, char **ret_subnet)
+{
+	_cleanup_(arm_id_clear) struct arm_id id = {};
+	struct cursor reference = cursor_object(at, key);
+	_cleanup_(model_free) struct network *network =
+		find_referenced(arm, &reference, KIND_NETWORK, true, &id);
+
+	if (!network)
+		return false;
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (g_ascii_strcasecmp(id.child, "subnets") != 0 ||
+			g_ascii_strcasecmp(subnet->name, id.child_name) != 0)
+			continue;
+		*ret_network = g_strdup(network->meta.uid);
+		*ret_subnet = g_strdup(subnet->uid);
+		return true;
+	}
+	g_autofree char *text = arm_id_format(&id);
+	fail_reference(&reference, text, "was not found; create it first");
+	return false;
+}

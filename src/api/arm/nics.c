@@ -1,0 +1,201 @@
+/* Network interfaces. */
+#include "api/arm/arm_priv.h"
+#include "base/ip.h"
+
+static const char *const owned[] = {"ipConfigurations", "macAddress", "virtualMachine", "primary",
+	"enableAcceleratedNetworking", "enableIPForwarding", "networkSecurityGroup", "dnsSettings",
+	"hostedWorkloads", "tapConfigurations", "accelerationStatus", "nicType", NULL};
+
+static const struct refusal refused[] = {
+	{"properties.dnsSettings.dnsServers", "DNS servers of one's own"},
+	{"properties.dnsSettings.internalDnsNameLabel", "internal DNS names"},
+	{"properties.ipConfigurations[].properties.loadBalancerBackendAddressPools", "load balancers"},
+	{"properties.ipConfigurations[].properties.loadBalancerInboundNatRules", "load balancers"},
+	{"properties.ipConfigurations[].properties.applicationGatewayBackendAddressPools",
+		"application gateways"},
+	{"properties.ipConfigurations[].properties.applicationSecurityGroups", "application security groups"},
+	{"properties.ipConfigurations[].properties.virtualNetworkTaps", "virtual network taps"},
+	{"properties.ipConfigurations[].properties.gatewayLoadBalancer", "load balancers"},
+	{"properties.tapConfigurations", "virtual network taps"},
+	{"extendedLocation", "extended locations"},
+	{},
+};
+
+static const char *const allocations[] = {
+	[ALLOCATION_DYNAMIC] = "Dynamic", [ALLOCATION_STATIC] = "Static", NULL};
+static const char *const versions[] = {"IPv4", "IPv6", NULL};
+
+/* ---- from JSON ---- */
+
+static const struct nic_config *find_config(const struct nic *nic, const char *name)
+{
+	for (guint i = 0; nic && name && i < list_length(nic->spec.configs); i++) {
+		const struct nic_config *config = nic->spec.configs->pdata[i];
+		if (g_ascii_strcasecmp(config->name, name) == 0)
+			return config;
+	}
+	return NULL;
+}
+
+/* A dynamic address is kept as long as the configuration stays in its subnet, whatever the client sends back.
+ */
+static struct nic_config *decode_config(struct arm *arm, const struct cursor *item, const struct nic *old)
+{
+	struct nic_config *config = shape_new(&nic_config_shape);
+	struct cursor properties = cursor_object(item, "properties");
+	const struct nic_config *was;
+
+	config->name = cursor_need(item, "name");
+	config->allocation =
+		cursor_word(&properties, "privateIPAllocationMethod", allocations, ALLOCATION_DYNAMIC);
+	config->primary = cursor_bool(&properties, "primary", false);
+	config->address = arm_reference(arm, &properties, "publicIPAddress", KIND_ADDRESS);
+	cursor_word(&properties, "privateIPAddressVersion", versions, 0);
+	if (!arm_subnet_reference(arm, &properties, "subnet", &config->network, &config->subnet))
+		cursor_fail(&properties, "subnet", "it is required");
+	config->ip = cursor_dup(&properties, "privateIPAddress");
+	if (config->allocation == ALLOCATION_STATIC) {
+		if (!config->ip)
+			cursor_fail(&properties, "privateIPAddress", "it is required with the Static method");
+		return config;
+	}
+	was = find_config(old, config->name);
+	g_clear_pointer(&config->ip, g_free);
+	if (was && g_strcmp0(was->subnet, config->subnet) == 0)
+		config->ip = g_strdup(was->ip);
+	return config;
+}
+
+/* The primary one comes first, as the model wants it; without a flag it is the one that is first already. */
+static void order_configs(const struct cursor *configs, GPtrArray *list)
+{
+	guint first = 0, n = 0;
+
+	for (guint i = 0; i < list->len; i++)
+		if (((struct nic_config *)list->pdata[i])->primary) {
+			first = i;
+			n++;
+		}
+	if (n > 1)
+		cursor_fail(configs, NULL, "only one can be primary");
+	if (list->len == 0)
+		return;
+	struct nic_config *primary = g_ptr_array_steal_index(list, first);
+	primary->primary = true;
+	g_ptr_array_insert(list, 0, primary);
+}
+
+static void decode(struct arm *arm, const struct cursor *body, const void *old, void *wanted)
+{
+	struct nic *nic = wanted;
+	struct cursor properties = cursor_object(body, "properties");
+	struct cursor configs = cursor_array(&properties, "ipConfigurations");
+
+	nic->spec.accelerated = cursor_bool(&properties, "enableAcceleratedNetworking", false);
+	nic->spec.ip_forwarding = cursor_bool(&properties, "enableIPForwarding", false);
+	nic->spec.security_group =
+		arm_reference(arm, &properties, "networkSecurityGroup", KIND_SECURITY_GROUP);
+	nic->spec.configs = shape_list_new(&nic_config_shape);
+	if (cursor_length(&configs) == 0)
+		cursor_fail(&properties, "ipConfigurations", "it is required");
+	for (size_t i = 0; i < cursor_length(&configs); i++) {
+		struct cursor item = cursor_item(&configs, i);
+		g_ptr_array_add(nic->spec.configs, decode_config(arm, &item, old));
+	}
+	order_configs(&configs, nic->spec.configs);
+}
+
+/* ---- to JSON ---- */
+
+static void put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config)
+{
+	_cleanup_(model_free) struct network *network =
+		control_get(arm->control, KIND_NETWORK, config->network, NULL);
+	g_autofree char *id = network ? arm_id_of_object(arm, &network->meta) : NULL;
+
+	for (guint i = 0; id && i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (g_strcmp0(subnet->uid, config->subnet) == 0)
+			put_id(properties, "subnet", g_strdup_printf("%s/subnets/%s", id, subnet->name));
+	}
+}
+
+static json_t *encode_config(struct arm *arm, const struct nic *nic, const struct nic_config *config,
+	const char *nic_id, json_t *state)
+{
+	json_t *json = json_object(), *properties = put_object(json, "properties");
+	g_autofree char *id = g_strdup_printf("%s/ipConfigurations/%s", nic_id, config->name);
+	g_autofree char *etag = arm_etag(&nic->meta);
+	struct ip_addr ip = {};
+
+	if (config->ip)
+		ip_parse(config->ip, &ip);
+	put_text(json, "id", id);
+	put_text(json, "name", config->name);
+	put_text(json, "type", "Microsoft.Network/networkInterfaces/ipConfigurations");
+	put_text(json, "etag", etag);
+	json_object_set(properties, "provisioningState", state);
+	put_flag(properties, "primary", config->primary);
+	put_text(properties, "privateIPAddress", config->ip);
+	put_text(properties, "privateIPAddressVersion", versions[ip.family == IP_V6]);
+	put_text(properties, "privateIPAllocationMethod", allocations[config->allocation]);
+	put_id(properties, "publicIPAddress", arm_id_of(arm, KIND_ADDRESS, config->address));
+	put_subnet(arm, properties, config);
+	return json;
+}
+
+/* "00-0D-3A-01-02-03" */
+static void put_mac(json_t *properties, const char *mac)
+{
+	g_autofree char *text = mac ? g_ascii_strup(mac, -1) : NULL;
+
+	put_text(properties, "macAddress", text ? g_strdelimit(text, ":", '-') : NULL);
+}
+
+/* Where the NIC's packets go and who enforces its policy: what "accelerated" means at this moment. ARM has no
+ * word for it; clients ignore members they do not know. */
+static json_t *encode_acceleration(const struct nic *nic)
+{
+	json_t *json = json_object();
+
+	put_text(json, "path", path_words[nic->status.path]);
+	put_text(json, "enforcement", enforcement_words[nic->status.enforcement]);
+	put_text(json, "reason", nic->status.reason);
+	return json;
+}
+
+static void encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties)
+{
+	const struct nic *nic = object;
+	const char *id = json_string_value(json_object_get(answer, "id"));
+	json_t *configs = json_array(), *state = json_object_get(properties, "provisioningState");
+
+	for (guint i = 0; i < list_length(nic->spec.configs); i++)
+		json_array_append_new(
+			configs, encode_config(arm, nic, nic->spec.configs->pdata[i], id, state));
+	put_json(properties, "ipConfigurations", configs);
+	put_text(properties, "resourceGuid", nic->meta.uid);
+	put_mac(properties, nic->status.mac);
+	put_flag(properties, "enableAcceleratedNetworking", nic->spec.accelerated);
+	put_flag(properties, "enableIPForwarding", nic->spec.ip_forwarding);
+	put_id(properties, "networkSecurityGroup",
+		arm_id_of(arm, KIND_SECURITY_GROUP, nic->spec.security_group));
+	put_id(properties, "virtualMachine", arm_id_of(arm, KIND_VM, nic->status.vm));
+	if (nic->status.vm)
+		put_flag(properties, "primary", nic->status.primary);
+	put_json(properties, "dnsSettings", json_pack("{s:[], s:[]}", "dnsServers", "appliedDnsServers"));
+	put_json(properties, "hostedWorkloads", json_array());
+	put_json(properties, "tapConfigurations", json_array());
+	put_text(properties, "nicType", "Standard");
+	put_json(properties, "accelerationStatus", encode_acceleration(nic));
+}
+
+const struct arm_type arm_nics = {
+	.namespace = "Microsoft.Network",
+	.name = "networkInterfaces",
+	.kind = KIND_NIC,
+	.owned = owned,
+	.refused = refused,
+	.decode = decode,
+	.encode = encode,
+};

@@ -1,0 +1,220 @@
+/* Network security groups, their rules, and the six rules that every group ends with. */
+#include "api/arm/arm_priv.h"
+
+static const char *const owned[] = {"securityRules", "defaultSecurityRules", "flushConnection",
+	"flowRevalidation", "networkInterfaces", "subnets", NULL};
+
+static const struct refusal refused_rule[] = {
+	{"properties.sourceApplicationSecurityGroups", "application security groups"},
+	{"properties.destinationApplicationSecurityGroups", "application security groups"},
+	{},
+};
+
+static const char *const protocols[] = {[PROTOCOL_ANY] = "*",
+	[PROTOCOL_TCP] = "Tcp",
+	[PROTOCOL_UDP] = "Udp",
+	[PROTOCOL_ICMP] = "Icmp",
+	[PROTOCOL_ESP] = "Esp",
+	[PROTOCOL_AH] = "Ah",
+	NULL};
+static const char *const accesses[] = {[ACCESS_DENY] = "Deny", [ACCESS_ALLOW] = "Allow", NULL};
+static const char *const directions[] = {
+	[DIRECTION_INBOUND] = "Inbound", [DIRECTION_OUTBOUND] = "Outbound", NULL};
+
+/* The names under which a side of a rule has its addresses and ports: one, or several. */
+struct side_words {
+	const char *address, *addresses, *port, *ports;
+};
+static const struct side_words source_words = {
+	"sourceAddressPrefix", "sourceAddressPrefixes", "sourcePortRange", "sourcePortRanges"};
+static const struct side_words destination_words = {"destinationAddressPrefix", "destinationAddressPrefixes",
+	"destinationPortRange", "destinationPortRanges"};
+
+/* ---- from JSON ---- */
+
+/* What stands under either name; both is a mistake, unless the list is empty. */
+static GPtrArray *decode_either(const struct cursor *at, const char *one, const char *several)
+{
+	GPtrArray *list = cursor_strings(at, several);
+	char *single = cursor_dup(at, one);
+
+	if (!list)
+		list = strings_new();
+	if (single && list->len)
+		cursor_fail(at, one, "only one of it and %s may be there", several);
+	if (!single && !list->len)
+		cursor_fail(at, one, "it is required, or %s", several);
+	if (single)
+		g_ptr_array_add(list, single);
+	return list;
+}
+
+static void decode_side(const struct cursor *at, const struct side_words *words, struct rule_side *side)
+{
+	side->addresses = decode_either(at, words->address, words->addresses);
+	side->ports = decode_either(at, words->port, words->ports);
+}
+
+static int need_word(const struct cursor *at, const char *key, const char *const *words)
+{
+	int index = cursor_word(at, key, words, -1);
+
+	if (index < 0)
+		cursor_fail(at, key, "it is required");
+	return MAX(index, 0);
+}
+
+static void decode_rule(struct arm *arm, const struct cursor *body, void *element)
+{
+	struct rule *rule = element;
+	struct cursor properties = cursor_object(body, "properties");
+
+	extra_refuse(body, refused_rule);
+	rule->name = cursor_dup(body, "name");
+	rule->description = cursor_dup(&properties, "description");
+	rule->direction = need_word(&properties, "direction", directions);
+	rule->access = need_word(&properties, "access", accesses);
+	rule->protocol = need_word(&properties, "protocol", protocols);
+	rule->priority = cursor_int(&properties, "priority", -1);
+	if (rule->priority < 0)
+		cursor_fail(&properties, "priority", "it is required");
+	decode_side(&properties, &source_words, &rule->source);
+	decode_side(&properties, &destination_words, &rule->destination);
+}
+
+/* ARM's flushConnection asks that a change of rules meets existing connections too. It is on here unless it
+ * is turned off: an operator expects that of a revoked rule. flowRevalidation is another name for it. */
+static void decode(struct arm *arm, const struct cursor *body, const void *old, void *wanted)
+{
+	struct security_group *group = wanted;
+	struct cursor properties = cursor_object(body, "properties");
+	struct cursor rules = cursor_array(&properties, "securityRules");
+	bool flush = cursor_bool(&properties, "flushConnection", true);
+
+	group->spec.keep_established = !cursor_bool(&properties, "flowRevalidation", flush);
+	group->spec.rules = shape_list_new(&rule_shape);
+	for (size_t i = 0; i < cursor_length(&rules); i++) {
+		struct cursor item = cursor_item(&rules, i);
+		struct rule *rule = shape_new(&rule_shape);
+		g_ptr_array_add(group->spec.rules, rule);
+		decode_rule(arm, &item, rule);
+		if (!rule->name)
+			cursor_fail(&item, "name", "it is required");
+	}
+}
+
+/* ---- to JSON ---- */
+
+static void encode_either(json_t *properties, const GPtrArray *list, const char *one, const char *several)
+{
+	if (list_length(list) == 1)
+		put_text(properties, one, list->pdata[0]);
+	put_json(properties, several, list_length(list) == 1 ? json_array() : put_strings(list));
+}
+
+static void encode_side(json_t *properties, const struct rule_side *side, const struct side_words *words)
+{
+	encode_either(properties, side->addresses, words->address, words->addresses);
+	encode_either(properties, side->ports, words->port, words->ports);
+}
+
+static json_t *encode_rule(const struct security_group *group, const struct rule *rule, const char *group_id,
+	const char *list, json_t *state)
+{
+	json_t *json = json_object(), *properties = put_object(json, "properties");
+	g_autofree char *id = g_strdup_printf("%s/%s/%s", group_id, list, rule->name);
+	g_autofree char *type = g_strdup_printf("Microsoft.Network/networkSecurityGroups/%s", list);
+	g_autofree char *etag = arm_etag(&group->meta);
+
+	put_text(json, "id", id);
+	put_text(json, "name", rule->name);
+	put_text(json, "type", type);
+	put_text(json, "etag", etag);
+	json_object_set(properties, "provisioningState", state);
+	put_text(properties, "description", rule->description);
+	put_text(properties, "protocol", protocols[rule->protocol]);
+	put_text(properties, "access", accesses[rule->access]);
+	put_text(properties, "direction", directions[rule->direction]);
+	put_number(properties, "priority", rule->priority);
+	encode_side(properties, &rule->source, &source_words);
+	encode_side(properties, &rule->destination, &destination_words);
+	return json;
+}
+
+/* https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules
+ */
+static const struct {
+	const char *name, *description, *source, *destination;
+	enum direction direction;
+	enum access access;
+	int priority;
+} defaults[] = {
+	{"AllowVnetInBound", "Allow inbound traffic from all VMs in VNET", "VirtualNetwork", "VirtualNetwork",
+		DIRECTION_INBOUND, ACCESS_ALLOW, 65000},
+	{"AllowAzureLoadBalancerInBound", "Allow inbound traffic from azure load balancer",
+		"AzureLoadBalancer", "*", DIRECTION_INBOUND, ACCESS_ALLOW, 65001},
+	{"DenyAllInBound", "Deny all inbound traffic", "*", "*", DIRECTION_INBOUND, ACCESS_DENY, 65500},
+	{"AllowVnetOutBound", "Allow outbound traffic from all VMs to all VMs in VNET", "VirtualNetwork",
+		"VirtualNetwork", DIRECTION_OUTBOUND, ACCESS_ALLOW, 65000},
+	{"AllowInternetOutBound", "Allow outbound traffic from all VMs to Internet", "*", "Internet",
+		DIRECTION_OUTBOUND, ACCESS_ALLOW, 65001},
+	{"DenyAllOutBound", "Deny all outbound traffic", "*", "*", DIRECTION_OUTBOUND, ACCESS_DENY, 65500},
+};
+
+static json_t *encode_default(
+	const struct security_group *group, size_t index, const char *group_id, json_t *state)
+{
+	void *source[] = {(char *)defaults[index].source},
+	     *destination[] = {(char *)defaults[index].destination}, *any[] = {(char *)"*"};
+	GPtrArray sources = {source, 1}, destinations = {destination, 1}, ports = {any, 1};
+	const struct rule rule = {
+		.name = (char *)defaults[index].name,
+		.description = (char *)defaults[index].description,
+		.direction = defaults[index].direction,
+		.access = defaults[index].access,
+		.protocol = PROTOCOL_ANY,
+		.priority = defaults[index].priority,
+		.source = {&sources, &ports},
+		.destination = {&destinations, &ports},
+	};
+
+	return encode_rule(group, &rule, group_id, "defaultSecurityRules", state);
+}
+
+static void encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties)
+{
+	const struct security_group *group = object;
+	const char *id = json_string_value(json_object_get(answer, "id"));
+	json_t *rules = json_array(), *default_rules = json_array(),
+	       *state = json_object_get(properties, "provisioningState");
+
+	for (guint i = 0; i < list_length(group->spec.rules); i++)
+		json_array_append_new(
+			rules, encode_rule(group, group->spec.rules->pdata[i], id, "securityRules", state));
+	for (size_t i = 0; i < G_N_ELEMENTS(defaults); i++)
+		json_array_append_new(default_rules, encode_default(group, i, id, state));
+	put_text(properties, "resourceGuid", group->meta.uid);
+	put_flag(properties, "flushConnection", !group->spec.keep_established);
+	put_json(properties, "securityRules", rules);
+	put_json(properties, "defaultSecurityRules", default_rules);
+}
+
+static GPtrArray **list_rules(void *object)
+{
+	return &((struct security_group *)object)->spec.rules;
+}
+
+static const struct arm_child children[] = {
+	{"securityRules", &rule_shape, offsetof(struct rule, name), list_rules, decode_rule},
+	{},
+};
+
+const struct arm_type arm_security_groups = {
+	.namespace = "Microsoft.Network",
+	.name = "networkSecurityGroups",
+	.kind = KIND_SECURITY_GROUP,
+	.owned = owned,
+	.decode = decode,
+	.encode = encode,
+	.children = children,
+};

@@ -1,0 +1,14 @@
+/* Who is at the other end of a TLS connection. */
+#pragma once
+#include <gio/gio.h>
+#include <stdbool.h>
+
+/* Common name of the certificate's subject; NULL without a certificate, or when it has not exactly one, or
+ * one that is no host name (letters, digits, '-', '.', 64 characters at most). Owned. The certificate must
+ * have been checked by the TLS layer. */
+char *peer_name(GTlsCertificate *certificate);
+
+/* Whether the certificate was made for a client (extended key usage of RFC 5280). GLib checks who signed it,
+ * but not for what: without this the controller's own certificate, of the same CA, would pass for a host's.
+ */
+bool peer_is_client(GTlsCertificate *certificate);

@@ -1,0 +1,356 @@
+/* A cloud whose clients and host are in the same program. */
+#include "api/test_cloud.h"
+
+#include "model/goal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HOST "host1"
+
+/* ---- sessions ---- */
+
+static gboolean give_certificate(SoupMessage *message, GTlsClientConnection *connection, void *data)
+{
+	soup_message_set_tls_client_certificate(message, data);
+	return TRUE;
+}
+
+static SoupSession *new_session(const struct test_cloud *cloud)
+{
+	g_autofree char *ca = g_build_filename(cloud->fixture.dir, "ca.pem", NULL);
+	g_autoptr(GTlsDatabase) database = g_tls_file_database_new(ca, NULL);
+
+	return soup_session_new_with_options(
+		"tls-database", database, "timeout", 60, "proxy-resolver", NULL, NULL);
+}
+
+static GTlsCertificate *host_certificate(const struct test_cloud *cloud)
+{
+	g_autofree char *cert = g_build_filename(cloud->fixture.dir, "host.pem", NULL),
+			*key = g_build_filename(cloud->fixture.dir, "host.key", NULL);
+
+	return g_tls_certificate_new_from_files(cert, key, NULL);
+}
+
+/* ---- the host ---- */
+
+static void obey_vms(const struct goal *goal, struct report *report)
+{
+	static const enum power_state reached[] = {[POWER_RUNNING] = POWER_STATE_RUNNING,
+		[POWER_STOPPED] = POWER_STATE_STOPPED,
+		[POWER_DEALLOCATED] = POWER_STATE_DEALLOCATED};
+
+	report->vms = shape_list_new(&report_vm_shape);
+	for (guint i = 0; i < list_length(goal->vms); i++) {
+		const struct goal_vm *vm = goal->vms->pdata[i];
+		struct report_vm *said = shape_new(&report_vm_shape);
+		said->uid = g_strdup(vm->uid);
+		said->absent = vm->remove;
+		said->power = (int)reached[vm->power];
+		said->restarts = vm->restarts;
+		g_ptr_array_add(report->vms, said);
+	}
+}
+
+static void obey_nics(const struct goal *goal, struct report *report)
+{
+	report->nics = shape_list_new(&report_nic_shape);
+	report->functions = shape_list_new(&report_function_shape);
+	for (guint i = 0; i < list_length(goal->nics); i++) {
+		const struct goal_nic *nic = goal->nics->pdata[i];
+		struct report_nic *said = shape_new(&report_nic_shape);
+		said->uid = g_strdup(nic->uid);
+		said->path = nic->accelerated ? PATH_EMULATED : PATH_SYNTHETIC;
+		said->enforcement = ENFORCEMENT_SWITCH;
+		g_ptr_array_add(report->nics, said);
+		if (!nic->accelerated)
+			continue;
+		struct report_function *function = shape_new(&report_function_shape);
+		function->name = g_strdup_printf("f%u", i);
+		function->provider = g_strdup("emulated");
+		function->state = g_strdup("attached");
+		function->nic = g_strdup(nic->uid);
+		function->vm = g_strdup(nic->vm);
+		g_ptr_array_add(report->functions, function);
+	}
+}
+
+static json_t *obey_goal(const struct goal *goal)
+{
+	_cleanup_(report_free) struct report *report = report_new();
+
+	report->host = g_strdup(HOST);
+	report->received = report->applied = goal->version;
+	report->vcpus = 64;
+	report->memory_mib = report->available_mib = 256 * 1024;
+	report->provider = g_strdup("emulated");
+	obey_vms(goal, report);
+	obey_nics(goal, report);
+	return shape_encode(&report_shape, report);
+}
+
+static unsigned host_send(struct test_cloud *cloud, SoupSession *session, GTlsCertificate *certificate,
+	const char *method, const char *path, const char *body, json_t **ret)
+{
+	g_mutex_lock(&cloud->lock);
+	g_autofree char *url = g_strconcat(cloud->agents_url, path, NULL);
+	g_mutex_unlock(&cloud->lock);
+	g_autoptr(SoupMessage) message = soup_message_new(method, url);
+	g_signal_connect(message, "request-certificate", G_CALLBACK(give_certificate), certificate);
+	soup_message_headers_append(soup_message_get_request_headers(message), "Sluice-Protocol", "1");
+	if (body) {
+		g_autoptr(GBytes) bytes = g_bytes_new(body, strlen(body));
+		soup_message_set_request_body_from_bytes(message, "application/json", bytes);
+	}
+	g_autoptr(GBytes) answer = soup_session_send_and_read(session, message, NULL, NULL);
+	if (ret && answer)
+		*ret = json_loadb(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer), 0, NULL);
+	return answer ? soup_message_get_status(message) : 0;
+}
+
+static bool wait_for_leave(struct test_cloud *cloud)
+{
+	g_mutex_lock(&cloud->lock);
+	cloud->busy = false;
+	g_cond_broadcast(&cloud->changed);
+	while (!cloud->obey && !cloud->stop)
+		g_cond_wait(&cloud->changed, &cloud->lock);
+	bool go_on = cloud->busy = !cloud->stop;
+	g_mutex_unlock(&cloud->lock);
+	return go_on;
+}
+
+/* A thread is over: the main thread looks whether it was the last. */
+static void leave(struct test_cloud *cloud)
+{
+	g_mutex_lock(&cloud->lock);
+	cloud->running--;
+	g_mutex_unlock(&cloud->lock);
+	g_main_context_wakeup(NULL);
+}
+
+/* Asks for goals without waiting for newer ones on the wire: a test that ends does not wait for the host
+ * then. */
+static void *run_host(void *data)
+{
+	struct test_cloud *cloud = data;
+	g_autoptr(SoupSession) session = new_session(cloud);
+	g_autoptr(GTlsCertificate) certificate = host_certificate(cloud);
+
+	while (wait_for_leave(cloud)) {
+		json_auto_t *json = NULL;
+		if (host_send(cloud, session, certificate, "GET", "/agent/v1/goal", NULL, &json) == 200) {
+			_cleanup_(goal_free) struct goal *goal =
+				shape_decode(&goal_shape, json, SHAPE_STRICT, NULL);
+			g_assert_nonnull(goal);
+			json_auto_t *report = obey_goal(goal);
+			g_autofree char *text = json_dumps(report, JSON_COMPACT);
+			host_send(cloud, session, certificate, "PUT", "/agent/v1/report", text, NULL);
+		}
+		g_usleep(10 * 1000);
+	}
+	leave(cloud);
+	return NULL;
+}
+
+/* ---- the main thread ---- */
+
+static void set_urls(struct test_cloud *cloud)
+{
+	g_free(cloud->clients_url);
+	g_free(cloud->agents_url);
+	cloud->clients_url = g_strdup(server_url(cloud->fixture.clients));
+	cloud->agents_url = g_strdup(server_url(cloud->fixture.agents));
+}
+
+static void *run_scenario(void *data)
+{
+	struct test_cloud *cloud = data;
+
+	cloud->session = new_session(cloud);
+	cloud->scenario(cloud);
+	g_clear_object(&cloud->session);
+	g_mutex_lock(&cloud->lock);
+	cloud->stop = true;
+	g_cond_broadcast(&cloud->changed);
+	g_mutex_unlock(&cloud->lock);
+	leave(cloud);
+	return NULL;
+}
+
+static bool serve_once(struct test_cloud *cloud)
+{
+	g_main_context_iteration(NULL, TRUE);
+	g_mutex_lock(&cloud->lock);
+	if (cloud->restart) {
+		fixture_restart(&cloud->fixture);
+		set_urls(cloud);
+		cloud->restart = false;
+		g_cond_broadcast(&cloud->changed);
+	}
+	bool go_on = cloud->running > 0;
+	g_mutex_unlock(&cloud->lock);
+	return go_on;
+}
+
+/* A session's connections end in callbacks of the servers' side, which are still to run. */
+static void drain(void)
+{
+	for (int i = 0; i < 20; i++) {
+		while (g_main_context_iteration(NULL, FALSE))
+			;
+		g_usleep(1000);
+	}
+}
+
+void test_cloud_run(void (*scenario)(struct test_cloud *cloud))
+{
+	struct test_cloud cloud = {.obey = true, .running = 2, .scenario = scenario};
+
+	g_mutex_init(&cloud.lock);
+	g_cond_init(&cloud.changed);
+	fixture_open(&cloud.fixture, true);
+	fixture_serve(&cloud.fixture);
+	set_urls(&cloud);
+	GThread *host = g_thread_new("host", run_host, &cloud);
+	GThread *driver = g_thread_new("scenario", run_scenario, &cloud);
+	while (serve_once(&cloud))
+		;
+	g_thread_join(driver);
+	g_thread_join(host);
+	drain();
+	fixture_close(&cloud.fixture);
+	g_free(cloud.clients_url);
+	g_free(cloud.agents_url);
+	g_free(cloud.token);
+	g_mutex_clear(&cloud.lock);
+	g_cond_clear(&cloud.changed);
+}
+
+void test_cloud_obey(struct test_cloud *cloud, bool obey)
+{
+	g_mutex_lock(&cloud->lock);
+	cloud->obey = obey;
+	g_cond_broadcast(&cloud->changed);
+	while (!obey && cloud->busy)
+		g_cond_wait(&cloud->changed, &cloud->lock);
+	g_mutex_unlock(&cloud->lock);
+}
+
+void test_cloud_restart(struct test_cloud *cloud)
+{
+	g_mutex_lock(&cloud->lock);
+	cloud->restart = true;
+	g_main_context_wakeup(NULL);
+	while (cloud->restart)
+		g_cond_wait(&cloud->changed, &cloud->lock);
+	g_mutex_unlock(&cloud->lock);
+}
+
+/* ---- a client ---- */
+
+void answer_clear(struct answer *answer)
+{
+	json_decref(answer->json);
+	g_clear_pointer(&answer->headers, soup_message_headers_unref);
+	*answer = (struct answer){};
+}
+
+/* "/subscriptions/UID" for "S" in front. */
+static char *make_url(const struct test_cloud *cloud, const char *path)
+{
+	if (g_str_has_prefix(path, "https:"))
+		return g_strdup(path);
+	if (g_str_has_prefix(path, "S/"))
+		return g_strdup_printf("%s/subscriptions/%s%s", cloud->clients_url,
+			control_subscription(cloud->fixture.control), path + 1);
+	return g_strconcat(cloud->clients_url, path, NULL);
+}
+
+static void send_message(struct test_cloud *cloud, SoupMessage *message, struct answer *ret)
+{
+	int64_t from = g_get_monotonic_time();
+	g_autoptr(GBytes) bytes = soup_session_send_and_read(cloud->session, message, NULL, NULL);
+
+	ret->took_ms = (g_get_monotonic_time() - from) / 1000;
+	ret->headers = soup_message_headers_ref(soup_message_get_response_headers(message));
+	if (!bytes)
+		return;
+	ret->status = soup_message_get_status(message);
+	ret->json = json_loadb(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0, NULL);
+}
+
+struct answer ask(struct test_cloud *cloud, const char *method, const char *path, const char *body, ...)
+{
+	struct answer answer = {};
+	g_autofree char *url = make_url(cloud, path),
+			*bearer = cloud->token ? g_strconcat("Bearer ", cloud->token, NULL) : NULL;
+	g_autoptr(SoupMessage) message = soup_message_new(method, url);
+	SoupMessageHeaders *headers = soup_message_get_request_headers(message);
+	const char *name;
+	va_list args;
+
+	if (bearer)
+		soup_message_headers_append(headers, "Authorization", bearer);
+	if (body) {
+		g_autoptr(GBytes) bytes = g_bytes_new(body, strlen(body));
+		soup_message_set_request_body_from_bytes(message, "application/json", bytes);
+	}
+	va_start(args, body);
+	while ((name = va_arg(args, const char *)))
+		soup_message_headers_replace(headers, name, va_arg(args, const char *));
+	va_end(args);
+	send_message(cloud, message, &answer);
+	return answer;
+}
+
+const char *answer_text(const struct answer *answer, const char *member)
+{
+	const char *text = json_string_value(json_object_get(answer->json, member));
+
+	return text ? text : "";
+}
+
+const char *answer_code(const struct answer *answer)
+{
+	const char *code = json_string_value(json_object_get(json_object_get(answer->json, "error"), "code"));
+
+	return code ? code : "";
+}
+
+const char *answer_header(const struct answer *answer, const char *name)
+{
+	return soup_message_headers_get_one(answer->headers, name);
+}
+
+char *finish(struct test_cloud *cloud, const struct answer *answer, unsigned *ret_polls)
+{
+	const char *url = answer_header(answer, "Azure-AsyncOperation");
+
+	g_assert_nonnull(url);
+	g_assert_cmpstr(answer_header(answer, "Retry-After"), ==, "1");
+	for (unsigned polls = 1;; polls++) {
+		_cleanup_(answer_clear) struct answer status = ask(cloud, "GET", url, NULL, NULL);
+		g_assert_cmpint(status.status, ==, 200);
+		const char *word = answer_text(&status, "status");
+		if (ret_polls)
+			*ret_polls = polls;
+		if (!g_str_equal(word, "InProgress") && !g_str_equal(word, "Running"))
+			return g_strdup(word);
+	}
+}
+
+unsigned put_recorded(struct test_cloud *cloud, const char *name)
+{
+	json_auto_t *recorded = fixture_load(&cloud->fixture, name);
+	g_autofree char *body = json_dumps(json_object_get(recorded, "request"), JSON_COMPACT);
+	_cleanup_(answer_clear) struct answer answer =
+		ask(cloud, "PUT", json_string_value(json_object_get(recorded, "path")), body, NULL);
+
+	if (answer.status < 300 && answer_header(&answer, "Azure-AsyncOperation")) {
+		g_autofree char *end = finish(cloud, &answer, NULL);
+		g_assert_cmpstr(end, ==, "Succeeded");
+	}
+	return answer.status;
+}
