@@ -1,0 +1,67 @@
+/* States and time-outs of connections. */
+#include "switch/conntrack.h"
+
+#include "switch/wire.h"
+
+#define SECOND 1000u
+
+static const char *const words[CONNECTION_STATES] = {
+	[CONNECTION_NEW] = "new",
+	[CONNECTION_ESTABLISHED] = "established",
+	[CONNECTION_CLOSING] = "closing",
+	[CONNECTION_CLOSED] = "closed",
+	[CONNECTION_BLOCKED] = "blocked",
+};
+
+/* Sources: RFC 5382 (TCP: 2 h 4 min, 4 min), RFC 4787 (UDP: 5 min), RFC 5508 (ICMP: 60 s). */
+enum { TIMEOUT_TCP, TIMEOUT_UDP, TIMEOUT_ICMP, TIMEOUT_OTHER, TIMEOUT_ROWS };
+static const uint32_t timeouts_ms[TIMEOUT_ROWS][CONNECTION_STATES] = {
+	[TIMEOUT_TCP] = {60 * SECOND, 7440 * SECOND, 240 * SECOND, 30 * SECOND, 60 * SECOND},
+	[TIMEOUT_UDP] = {30 * SECOND, 300 * SECOND, 0, 0, 60 * SECOND},
+	[TIMEOUT_ICMP] = {30 * SECOND, 60 * SECOND, 0, 0, 60 * SECOND},
+	[TIMEOUT_OTHER] = {60 * SECOND, 300 * SECOND, 0, 0, 60 * SECOND},
+};
+
+const char *connection_word(enum connection_state state)
+{
+	return words[state];
+}
+
+static enum connection_state tcp_state(uint8_t forward, uint8_t reply)
+{
+	if ((forward | reply) & TCP_RST || forward & reply & TCP_FIN)
+		return CONNECTION_CLOSED;
+	if ((forward | reply) & TCP_FIN)
+		return CONNECTION_CLOSING;
+	return forward & reply & TCP_ACK ? CONNECTION_ESTABLISHED : CONNECTION_NEW;
+}
+
+enum connection_state connection_state(const struct flow *forward, const struct flow *reply)
+{
+	if (forward->blocked)
+		return CONNECTION_BLOCKED;
+	if (forward->key.protocol == PROTO_TCP)
+		return tcp_state(forward->tcp_seen, reply->tcp_seen);
+	return reply->packets ? CONNECTION_ESTABLISHED : CONNECTION_NEW;
+}
+
+uint32_t connection_timeout_ms(uint8_t protocol, enum connection_state state)
+{
+	switch (protocol) {
+	case PROTO_TCP: return timeouts_ms[TIMEOUT_TCP][state];
+	case PROTO_UDP: return timeouts_ms[TIMEOUT_UDP][state];
+	case PROTO_ICMP:
+	case PROTO_ICMPV6: return timeouts_ms[TIMEOUT_ICMP][state];
+	default: return timeouts_ms[TIMEOUT_OTHER][state];
+	}
+}
+
+bool connection_expired(const struct flow *forward, const struct flow *reply, uint32_t now_ms)
+{
+	enum connection_state state = connection_state(forward, reply);
+	uint32_t limit = connection_timeout_ms(forward->key.protocol, state);
+
+	/* Differences are signed: another worker's clock may be a little ahead of this one's. */
+	return (int32_t)(now_ms - forward->seen_ms) > (int32_t)limit &&
+	       (int32_t)(now_ms - reply->seen_ms) > (int32_t)limit;
+}

@@ -1,0 +1,187 @@
+/* The control socket: see control.h. */
+#include "switch/control.h"
+
+#include "base/fault.h"
+#include "base/jsonrpc.h"
+#include "base/log.h"
+#include "switch/eal.h"
+#include "switch/report.h"
+#include "switch/state.h"
+#include "switch/state_file.h"
+#include "switch/switch.h"
+
+#include <unistd.h>
+
+#define PROTOCOL_VERSION 1
+#define FLOWS_LISTED     1000
+#define FLOWS_LISTED_MAX 100000
+
+struct control {
+	struct datapath *datapath; /* Borrowed */
+	struct ports *ports; /* Borrowed */
+	char *state_dir; /* Owned, or NULL */
+	bool hugepages;
+	json_t *state; /* Owned: as it was applied */
+	struct jsonrpc_server *server;
+	unsigned tick;
+};
+
+/* ---- apply ---- */
+
+/* Uses a decoded snapshot: opens what is new, publishes, closes what is gone. Cannot fail. */
+static void use(struct control *control, struct snapshot *snapshot)
+{
+	ports_resolve(control->ports, snapshot);
+	struct snapshot *before = datapath_publish(control->datapath, snapshot);
+	ports_collect(control->ports, snapshot);
+	snapshot_free(before);
+}
+
+bool control_apply(struct control *control, json_t *state, GError **error)
+{
+	_cleanup_(snapshot_free) struct snapshot *snapshot =
+		state_decode(state, datapath_snapshot(control->datapath), error);
+
+	if (!snapshot)
+		return false;
+	if (control->state_dir && !state_file_save(control->state_dir, state, error))
+		return false;
+	use(control, g_steal_pointer(&snapshot));
+	json_decref(control->state);
+	control->state = json_deep_copy(state);
+	return true;
+}
+
+static void restore(struct control *control)
+{
+	g_autoptr(GError) error = NULL;
+	json_t *state = state_file_load(control->state_dir, &error);
+
+	if (state) {
+		struct snapshot *snapshot = state_decode(state, datapath_snapshot(control->datapath), &error);
+		if (snapshot) {
+			use(control, snapshot);
+			json_decref(control->state);
+			control->state = json_incref(state);
+			log_info(NULL, "restored the state of generation %" G_GUINT64_FORMAT,
+				snapshot->generation);
+		}
+		json_decref(state);
+	}
+	if (error)
+		log_error(NULL, "the saved state is not usable, the switch starts empty: %s", error->message);
+}
+
+/* ---- methods ---- */
+
+static json_t *method_version(json_t *params, void *data, GError **error)
+{
+	const struct control *control = data;
+
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:b}", "program", "sluice-switch", "version",
+		SLUICE_VERSION, "dpdk", eal_version(), "protocol", PROTOCOL_VERSION, "pid", (int)getpid(),
+		"workers", (int)control->datapath->limits.workers, "hugepages", control->hugepages);
+}
+
+static json_t *method_apply(json_t *params, void *data, GError **error)
+{
+	struct control *control = data;
+
+	if (!control_apply(control, params, error))
+		return NULL;
+	return json_pack("{s:O}", "generation", json_object_get(control->state, "generation"));
+}
+
+static json_t *method_state(json_t *params, void *data, GError **error)
+{
+	return json_incref(((struct control *)data)->state);
+}
+
+static json_t *method_nics(json_t *params, void *data, GError **error)
+{
+	return report_nics(((struct control *)data)->datapath);
+}
+
+static json_t *method_flows(json_t *params, void *data, GError **error)
+{
+	const json_t *nic = json_object_get(params, "nic"), *limit = json_object_get(params, "limit");
+	json_int_t n = limit ? json_integer_value(limit) : FLOWS_LISTED;
+
+	if (nic && !json_is_string(nic)) {
+		fault_set(error, FAULT_INVALID, "nic: must be the uid of a NIC");
+		return NULL;
+	}
+	if (n < 1 || n > FLOWS_LISTED_MAX) {
+		fault_set(
+			error, FAULT_INVALID, "limit: must be a whole number from 1 to %d", FLOWS_LISTED_MAX);
+		return NULL;
+	}
+	return report_flows(((struct control *)data)->datapath, json_string_value(nic), (unsigned)n);
+}
+
+static json_t *method_drops(json_t *params, void *data, GError **error)
+{
+	return report_drops(((struct control *)data)->datapath);
+}
+
+static json_t *method_counters(json_t *params, void *data, GError **error)
+{
+	return report_counters(((struct control *)data)->datapath);
+}
+
+static const struct jsonrpc_method methods[] = {
+	{"version", method_version},
+	{"apply", method_apply},
+	{"state", method_state},
+	{"nic.list", method_nics},
+	{"flow.list", method_flows},
+	{"drop.list", method_drops},
+	{"counters", method_counters},
+	{},
+};
+
+/* ---- life ---- */
+
+static gboolean on_tick(void *data)
+{
+	ports_tick(((struct control *)data)->ports);
+	return G_SOURCE_CONTINUE;
+}
+
+struct control *control_new(
+	const struct control_config *config, struct datapath *datapath, struct ports *ports, GError **error)
+{
+	_cleanup_(control_free) struct control *control = g_new0(struct control, 1);
+
+	control->datapath = datapath;
+	control->ports = ports;
+	control->state_dir = g_strdup(config->state_dir);
+	control->hugepages = config->hugepages;
+	control->state = json_pack("{s:i, s:n, s:n, s:[], s:[], s:[]}", "generation", 0, "outside",
+		"host_port", "groups", "networks", "nics");
+	if (control->state_dir) {
+		if (g_mkdir_with_parents(control->state_dir, 0700) < 0) {
+			fault_set(error, FAULT_INTERNAL, "cannot make the state directory %s: %s",
+				control->state_dir, g_strerror(errno));
+			return NULL;
+		}
+		restore(control);
+	}
+	control->server = jsonrpc_serve(config->socket, methods, control, error);
+	if (!control->server)
+		return NULL;
+	control->tick = g_timeout_add_seconds(1, on_tick, control);
+	return g_steal_pointer(&control);
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	if (control->tick)
+		g_source_remove(control->tick);
+	jsonrpc_server_free(control->server);
+	json_decref(control->state);
+	g_free(control->state_dir);
+	g_free(control);
+}

@@ -1,0 +1,221 @@
+/* The data path: life, publication, counters. */
+#include "switch/datapath.h"
+
+#include "base/fault.h"
+#include "switch/respond/respond.h"
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+#include <time.h>
+
+uint32_t datapath_clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+}
+
+/* ---- life ---- */
+
+static struct rte_rcu_qsbr *readers_new(unsigned n)
+{
+	struct rte_rcu_qsbr *readers = g_aligned_alloc0(1, rte_rcu_qsbr_get_memsize(n), RTE_CACHE_LINE_SIZE);
+
+	rte_rcu_qsbr_init(readers, n);
+	for (unsigned i = 0; i < n; i++)
+		rte_rcu_qsbr_thread_register(readers, i);
+	return readers;
+}
+
+struct datapath *datapath_new(const struct datapath_limits *limits, struct rte_mempool *pool, GError **error)
+{
+	_cleanup_(datapath_free) struct datapath *datapath = g_new0(struct datapath, 1);
+
+	g_assert(limits->workers >= 1 && limits->workers <= SNAPSHOT_WORKERS);
+	datapath->limits = *limits;
+	datapath->pool = pool;
+	datapath->started_ms = datapath_clock_ms();
+	datapath->readers = readers_new(limits->workers);
+	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
+	datapath->outside = neighbour_table_new();
+	datapath->host = neighbour_table_new();
+	atomic_init(&datapath->snapshot, snapshot_new());
+	datapath->flows = flow_table_new(limits->connections, datapath->readers);
+	if (!datapath->flows) {
+		fault_set(error, FAULT_INTERNAL, "no memory for a flow table of %u connections",
+			limits->connections);
+		return NULL;
+	}
+	for (unsigned i = 0; i < limits->workers; i++)
+		datapath->workers[i] = worker_new(datapath, i);
+	return g_steal_pointer(&datapath);
+}
+
+void datapath_free(struct datapath *datapath)
+{
+	if (!datapath)
+		return;
+	for (unsigned i = 0; i < datapath->limits.workers; i++)
+		worker_free(datapath->workers[i]);
+	neighbour_table_free(datapath->outside);
+	neighbour_table_free(datapath->host);
+	flow_table_free(datapath->flows);
+	snapshot_free(atomic_load(&datapath->snapshot));
+	g_aligned_free(datapath->readers);
+	g_free(datapath->drops_before);
+	g_free(datapath);
+}
+
+void datapath_start(struct datapath *datapath)
+{
+	unsigned lcore, i = 0;
+
+	RTE_LCORE_FOREACH_WORKER(lcore)
+	{
+		if (i == datapath->limits.workers)
+			break;
+		rte_eal_remote_launch(worker_main, datapath->workers[i++], lcore);
+	}
+	g_assert(i == datapath->limits.workers);
+}
+
+void datapath_stop(struct datapath *datapath)
+{
+	atomic_store(&datapath->stop, true);
+	rte_eal_mp_wait_lcore();
+}
+
+/* ---- publication ---- */
+
+static uint64_t slot_drops(const struct datapath *datapath, unsigned slot, enum drop reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < datapath->limits.workers; i++)
+		sum += __atomic_load_n(&datapath->workers[i]->drops[slot][reason], __ATOMIC_RELAXED);
+	return sum;
+}
+
+static void add_source(
+	struct snapshot *snapshot, unsigned worker, struct port *port, enum flow_origin origin, uint32_t nic)
+{
+	struct source source = {.port = port, .nic = nic, .origin = (uint8_t)origin};
+
+	if (port)
+		g_array_append_val(snapshot->sources[worker], source);
+}
+
+/* Gives each port to the worker that polls it: the edges to the last one, all attachments of a NIC to one. */
+static void spread_sources(struct snapshot *snapshot, unsigned workers)
+{
+	add_source(snapshot, workers - 1, snapshot->outside.port, FLOW_FROM_OUTSIDE, NO_NIC);
+	add_source(snapshot, workers - 1, snapshot->host.port, FLOW_FROM_HOST, NO_NIC);
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *nic = snapshot->nics[slot];
+		for (unsigned i = 0; nic && i < nic->n_attachments; i++)
+			add_source(
+				snapshot, slot % workers, nic->attachments[i].port, FLOW_FROM_NIC, nic->id);
+	}
+}
+
+static bool same_edge(const struct edge *a, const struct edge *b)
+{
+	return a->present == b->present && a->port == b->port &&
+	       memcmp(&a->mac, &b->mac, sizeof a->mac) == 0 &&
+	       memcmp(&a->prefix, &b->prefix, sizeof a->prefix) == 0;
+}
+
+static void announce(struct datapath *datapath, const struct edge *outside, struct ip_addr ip)
+{
+	struct port_counters *counters = &outside->port->counters[SNAPSHOT_WORKERS];
+	struct rte_mbuf *packet = rte_pktmbuf_alloc(datapath->pool);
+	bool down;
+
+	if (!packet)
+		return;
+	arp_build_announcement(packet, outside->mac.bytes, ip.bytes);
+	uint32_t length = packet->pkt_len;
+	if (port_tx(outside->port, &packet, 1, &down) == 1) {
+		counters->tx_packets++;
+		counters->tx_bytes += length;
+	}
+}
+
+/* Neighbours on the uplink may hold another MAC for an address that is new here. */
+static void announce_new_addresses(
+	struct datapath *datapath, const struct snapshot *before, const struct snapshot *after)
+{
+	bool all = !same_edge(&before->outside, &after->outside);
+
+	if (!after->outside.port)
+		return;
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *nic = after->nics[slot];
+		for (unsigned i = 0; nic && i < nic->n_addresses; i++) {
+			struct ip_addr ip = nic->addresses[i].public_ip;
+			if (ip.family == IP_V4 &&
+				(all || snapshot_find(before, SPACE_PUBLIC, ip).kind == OWNER_NONE))
+				announce(datapath, &after->outside, ip);
+		}
+	}
+}
+
+/* Counters belong to workers and are never set back: a slot's new NIC starts from what is there. */
+static void remember_drops(
+	struct datapath *datapath, const struct snapshot *before, const struct snapshot *after)
+{
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *was = before->nics[slot], *is = after->nics[slot];
+		for (unsigned i = 0; is && (!was || was->id != is->id) && i < DROP_COUNT; i++)
+			datapath->drops_before[slot][i] = slot_drops(datapath, slot, (enum drop)i);
+	}
+}
+
+struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *snapshot)
+{
+	spread_sources(snapshot, datapath->limits.workers);
+	struct snapshot *before =
+		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
+	rte_rcu_qsbr_synchronize(datapath->readers, RTE_QSBR_THRID_INVALID);
+	if (!same_edge(&before->outside, &snapshot->outside))
+		neighbour_flush(datapath->outside);
+	if (!same_edge(&before->host, &snapshot->host))
+		neighbour_flush(datapath->host);
+	remember_drops(datapath, before, snapshot);
+	announce_new_addresses(datapath, before, snapshot);
+	return before;
+}
+
+/* ---- counters ---- */
+
+struct worker_counters datapath_counters(const struct datapath *datapath)
+{
+	struct worker_counters sum = {};
+
+	for (unsigned i = 0; i < datapath->limits.workers; i++) {
+		const struct worker_counters *counters = &datapath->workers[i]->counters;
+#define X(name, help) sum.name += __atomic_load_n(&counters->name, __ATOMIC_RELAXED);
+		WORKER_COUNTERS(X)
+#undef X
+	}
+	return sum;
+}
+
+uint64_t datapath_drops(const struct datapath *datapath, enum drop reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned slot = 0; slot <= NIC_SLOTS; slot++)
+		sum += slot_drops(datapath, slot, reason);
+	return sum;
+}
+
+uint64_t datapath_nic_drops(const struct datapath *datapath, const struct nic *nic, enum drop reason)
+{
+	unsigned slot = nic_slot(nic->id);
+
+	return slot_drops(datapath, slot, reason) - datapath->drops_before[slot][reason];
+}

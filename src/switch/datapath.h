@@ -1,0 +1,68 @@
+/* The data path as a whole: what workers share, and how the main thread changes it.
+ *
+ * Ordering contract of a change. The main thread builds a snapshot aside; opens its ports; stores its pointer
+ * with release; waits until each worker has passed a quiescent state or sleeps (rte_rcu_qsbr_synchronize).
+ * From then on no worker sees the snapshot before: it and the ports that only it named are freed. A worker
+ * loads the pointer with acquire at the start of a turn and reports quiescence at its end.
+ */
+#pragma once
+#include "switch/flow_table.h"
+#include "switch/neighbour.h"
+#include "switch/worker.h"
+
+#include <stdatomic.h>
+
+struct rte_rcu_qsbr;
+
+struct datapath_limits {
+	unsigned workers;
+	uint32_t connections; /* of the whole table */
+	uint32_t nic_connections; /* of one NIC */
+};
+
+struct datapath {
+	struct snapshot *_Atomic snapshot; /* Owned */
+	struct rte_rcu_qsbr *readers; /* Owned */
+	struct rte_mempool *pool; /* Borrowed */
+	struct flow_table *flows; /* Owned */
+	struct neighbour_table *outside, *host; /* Owned */
+	struct datapath_limits limits;
+	struct worker *workers[SNAPSHOT_WORKERS]; /* Owned */
+	_Atomic uint32_t
+		nic_connections[NIC_SLOTS]; /* that each NIC began, or that were begun with it from an edge */
+	uint64_t (
+		*drops_before)[DROP_COUNT]; /* Owned: by slot, what was counted before its present NIC came */
+	uint32_t started_ms;
+	_Atomic bool stop;
+};
+
+/* Milliseconds of a clock that never jumps; wraps. */
+uint32_t datapath_clock_ms(void);
+
+/* An empty data path: its snapshot has nothing in it. The pool (Borrowed) is where packets are made. NULL
+ * with *error when there is no memory. */
+struct datapath *datapath_new(const struct datapath_limits *limits, struct rte_mempool *pool, GError **error);
+/* All workers have stopped. */
+void datapath_free(struct datapath *datapath);
+CLEANUP_FUNC(struct datapath *, datapath_free)
+
+/* Starts one thread a worker, on DPDK's lcores, and stops them. */
+void datapath_start(struct datapath *datapath);
+void datapath_stop(struct datapath *datapath);
+
+/* Makes the snapshot, whose ports are resolved, the one in use; takes it. Returns the one before when no
+ * worker sees it any more; the caller frees it. Public addresses that are new here are announced on the
+ * uplink. */
+struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *snapshot);
+
+/* The snapshot in use; for the main thread, which alone replaces it. */
+static inline const struct snapshot *datapath_snapshot(const struct datapath *datapath)
+{
+	return atomic_load_explicit(&datapath->snapshot, memory_order_acquire);
+}
+
+/* Sum over workers. */
+struct worker_counters datapath_counters(const struct datapath *datapath);
+/* Packets dropped for the reason: all of them, and those of one NIC of the present snapshot. */
+uint64_t datapath_drops(const struct datapath *datapath, enum drop reason);
+uint64_t datapath_nic_drops(const struct datapath *datapath, const struct nic *nic, enum drop reason);

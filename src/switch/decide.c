@@ -1,0 +1,162 @@
+/* The walk through the layers, and the composition of what they said. */
+#include "switch/decide.h"
+
+#include "switch/checksum.h"
+#include "switch/layers/layer.h"
+
+const uint8_t gateway_mac[6] = {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc};
+
+/* From the NIC outwards: see layers/layer.h. */
+const struct layer *const layer_table[] = {
+	&layer_spoof,
+	&layer_nic_group,
+	&layer_subnet_group,
+	&layer_route,
+	&layer_platform,
+	&layer_nat,
+	&layer_outside,
+	NULL,
+};
+
+#define LAYER_COUNT (sizeof layer_table / sizeof layer_table[0] - 1)
+
+/* ---- the walk ---- */
+
+/* The layer that refused, or NULL. */
+static const struct layer *walk_out(struct walk *walk)
+{
+	for (size_t i = 0; i < LAYER_COUNT; i++)
+		if (layer_table[i]->outbound && !layer_table[i]->outbound(walk))
+			return layer_table[i];
+	return NULL;
+}
+
+static const struct layer *walk_in(struct walk *walk)
+{
+	for (size_t i = LAYER_COUNT; i-- > 0;)
+		if (layer_table[i]->inbound && !layer_table[i]->inbound(walk))
+			return layer_table[i];
+	return NULL;
+}
+
+static struct walk walk_begin(const struct snapshot *state, const struct flow_key *first, bool existing)
+{
+	struct walk walk = {.state = state, .existing = existing, .key = *first};
+	const struct nic *nic = snapshot_nic(state, first->nic);
+
+	if (first->origin == FLOW_FROM_NIC) {
+		walk.source = nic;
+	} else {
+		walk.target = nic;
+		walk.exit = FLOW_TO_NIC;
+		walk.routed = first->origin == FLOW_FROM_OUTSIDE;
+	}
+	return walk;
+}
+
+/* ---- composition ---- */
+
+/* Sets the rewrites that turn `from`'s addresses into those given, and what they do to checksums. */
+static void compose_rewrite(
+	struct flow_action *action, const struct flow_key *from, const uint8_t src[16], const uint8_t dst[16])
+{
+	uint64_t sum = 0;
+
+	if (memcmp(from->src, src, 16) != 0) {
+		action->flags |= FLOW_REWRITE_SRC;
+		memcpy(action->new_src, src, 4);
+		sum = checksum_difference(sum, from->src, src, 4);
+	}
+	if (memcmp(from->dst, dst, 16) != 0) {
+		action->flags |= FLOW_REWRITE_DST;
+		memcpy(action->new_dst, dst, 4);
+		sum = checksum_difference(sum, from->dst, dst, 4);
+	}
+	action->difference = checksum_fold(sum);
+}
+
+/* Delivery to `to`; the frame's source is its neighbour where they share a subnet, else the gateway. */
+static void compose_to_nic(
+	struct flow_action *action, const struct nic *to, const struct nic *from, bool routed)
+{
+	action->exit = FLOW_TO_NIC;
+	action->target = to->id;
+	action->mtu = to->mtu;
+	memcpy(action->dmac, to->mac.bytes, 6);
+	memcpy(action->smac, from && !routed ? from->mac.bytes : gateway_mac, 6);
+}
+
+static void compose_to_edge(struct flow_action *action, const struct snapshot *state, enum flow_exit exit,
+	const uint8_t next_hop[4])
+{
+	const struct edge *edge = exit == FLOW_TO_OUTSIDE ? &state->outside : &state->host;
+
+	action->exit = (uint8_t)exit;
+	action->mtu = OUTSIDE_MTU;
+	memcpy(action->smac, edge->mac.bytes, 6);
+	memcpy(action->next_hop, next_hop, 4);
+}
+
+static void compose_forward(const struct walk *walk, const struct flow_key *first, struct flow_half *half)
+{
+	half->key = *first;
+	half->action.flags = walk->routed ? FLOW_ROUTED : 0;
+	compose_rewrite(&half->action, first, walk->key.src, walk->key.dst);
+	if (walk->target)
+		compose_to_nic(&half->action, walk->target, walk->source, walk->routed);
+	else
+		compose_to_edge(&half->action, walk->state, walk->exit, walk->next_hop);
+}
+
+/* What the answers look like where they enter, and what undoes the translation. */
+static bool compose_reply(const struct walk *walk, const struct flow_key *first, struct flow_half *half)
+{
+	half->key = flow_key_reverse(&walk->key);
+	half->key.nic = walk->target ? walk->target->id : walk->source->id;
+	half->key.origin = walk->target                    ? FLOW_FROM_NIC
+			   : walk->exit == FLOW_TO_OUTSIDE ? FLOW_FROM_OUTSIDE
+							   : FLOW_FROM_HOST;
+	half->action.flags = walk->routed ? FLOW_ROUTED : 0;
+	compose_rewrite(&half->action, &half->key, first->dst, first->src);
+	if (walk->source) {
+		compose_to_nic(&half->action, walk->source, walk->target, walk->routed);
+	} else if (first->origin == FLOW_FROM_HOST) {
+		compose_to_edge(&half->action, walk->state, FLOW_TO_HOST, first->src);
+	} else {
+		uint8_t next_hop[4];
+		if (!walk->state->outside.present || !route_outside(walk->state, first->src, next_hop))
+			return false;
+		compose_to_edge(&half->action, walk->state, FLOW_TO_OUTSIDE, next_hop);
+	}
+	return true;
+}
+
+bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret)
+{
+	struct walk walk = walk_begin(state, first, existing);
+	const struct layer *refused = NULL;
+
+	*ret = (struct decision){};
+	if (!walk.source && !walk.target) {
+		ret->drop = DROP_NO_DESTINATION; /* the NIC is gone */
+		return false;
+	}
+	if (walk.source)
+		refused = walk_out(&walk);
+	if (!refused && walk.target)
+		refused = walk_in(&walk);
+	if (refused) {
+		ret->drop = walk.drop;
+		ret->layer = refused->name;
+		ret->group = walk.group;
+		ret->rule = walk.rule;
+		return false;
+	}
+	compose_forward(&walk, first, &ret->forward);
+	if (!compose_reply(&walk, first, &ret->reply)) {
+		ret->drop = DROP_NO_DESTINATION;
+		ret->layer = layer_route.name;
+		return false;
+	}
+	return true;
+}

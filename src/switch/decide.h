@@ -1,0 +1,20 @@
+/* One connection's first packet → both of its flows. */
+#pragma once
+#include "switch/drop.h"
+#include "switch/flow_table.h"
+#include "switch/snapshot.h"
+
+/* The MAC that gateways have, in every subnet of every network (docs/API.md). */
+extern const uint8_t gateway_mac[6];
+
+struct decision {
+	enum drop drop; /* DROP_NONE: allowed, and the halves are set */
+	const char *layer; /* that refused */
+	const struct group *group; /* that denied, with its rule; or NULL */
+	const char *rule;
+	struct flow_half forward, reply;
+};
+
+/* Walks the layers with the first packet's key. `existing`: for a connection that is there already
+ * (layers/layer.h). Pure: the same snapshot and key always give the same. Returns whether it is allowed. */
+bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret);

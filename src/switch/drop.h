@@ -1,0 +1,71 @@
+/* Why a packet was dropped: one reason, one stable word, one sentence, one counter per NIC.
+ *
+ * Nothing is ever dropped without a reason. A word never changes its meaning, since dashboards and scripts
+ * hold on to it; a new reason goes to the end of its block.
+ */
+#pragma once
+
+/* X(NAME, "word", "sentence") */
+#define DROP_REASONS(X)                                                                                      \
+	/* the frame itself */                                                                               \
+	X(TRUNCATED, "truncated", "the frame ends before its headers do")                                    \
+	X(MALFORMED, "malformed", "a header contradicts itself")                                             \
+	X(CHECKSUM, "checksum", "the IPv4 header checksum of a first packet is wrong")                       \
+	X(SOURCE_ROUTE, "source-route", "the packet asks for source routing")                                \
+	X(VLAN, "vlan", "a tagged frame where tags are not allowed")                                         \
+	X(ETHERTYPE, "ethertype", "neither IPv4, IPv6 nor ARP")                                              \
+	X(MULTICAST, "multicast", "multicast and broadcast are not forwarded")                               \
+	X(FRAGMENT, "fragment", "a later fragment whose first fragment was not seen")                        \
+	X(FRAGMENT_TINY, "fragment-tiny", "a fragment that hides or overlaps its transport header")          \
+	X(NEIGHBOUR_DISCOVERY, "neighbour-discovery", "IPv6 neighbour discovery is not answered here")       \
+	X(ICMP_TYPE, "icmp-type", "an ICMP type that no network here has a use for")                         \
+	/* who may send it */                                                                                \
+	X(SPOOFED_MAC, "spoofed-mac", "the source MAC is not the NIC's")                                     \
+	X(SPOOFED_IP, "spoofed-ip", "the source address is not the NIC's")                                   \
+	X(SPOOFED_ARP, "spoofed-arp", "the ARP sender is not the NIC")                                       \
+	X(DHCP_SERVER, "dhcp-server", "a NIC answered DHCP; only the switch does")                           \
+	X(SPOOFED_OUTSIDE, "spoofed-outside", "a packet from outside bears an inside source address")        \
+	/* policy */                                                                                         \
+	X(DENIED_INBOUND, "denied-inbound", "a security group denies it, inbound")                           \
+	X(DENIED_OUTBOUND, "denied-outbound", "a security group denies it, outbound")                        \
+	X(NO_GROUP, "no-group", "a Standard public address without a group admits nothing from outside")     \
+	X(REVOKED, "revoked", "its connection was established and has been revoked since")                   \
+	/* where it goes */                                                                                  \
+	X(NO_PUBLIC_ADDRESS, "no-public-address", "it leaves the network and its NIC has no public address") \
+	X(NO_DESTINATION, "no-destination", "no NIC of the network has the destination address")             \
+	X(NOT_OURS, "not-ours", "it came from outside for an address that no NIC has")                       \
+	X(NO_OUTSIDE, "no-outside", "it goes outside and there is no uplink")                                \
+	X(NO_HOST_PORT, "no-host-port", "it goes to a platform address and nothing is behind the host port") \
+	X(IPV6_OUTSIDE, "ipv6-outside", "IPv6 does not leave virtual networks")                              \
+	X(BAD_DESTINATION, "bad-destination", "the destination can be nobody's unicast address")             \
+	X(TTL, "ttl", "its time to live ended here")                                                         \
+	X(TOO_BIG, "too-big", "larger than the way ahead carries")                                           \
+	/* connections */                                                                                    \
+	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
+	X(ICMP_NO_FLOW, "icmp-no-flow", "an ICMP reply or error that belongs to no connection")              \
+	X(TUPLE_IN_USE, "tuple-in-use", "another connection has the translated addresses and ports")         \
+	X(TABLE_FULL, "table-full", "the flow table is full")                                                \
+	X(FLOW_QUOTA, "flow-quota", "the NIC holds as many connections as it may")                           \
+	/* neighbours and responders */                                                                      \
+	X(ARP_UNANSWERED, "arp-unanswered", "ARP for an address that is nobody's")                           \
+	X(NEIGHBOUR_WAIT, "neighbour-wait", "too many packets wait for the next hop's MAC")                  \
+	X(NEIGHBOUR_FAILED, "neighbour-failed", "the next hop does not answer ARP")                          \
+	X(DHCP_MALFORMED, "dhcp-malformed", "a DHCP request that cannot be answered")                        \
+	X(ERROR_RATE, "error-rate", "an ICMP error was due and the limit on them reached")                   \
+	/* ports */                                                                                          \
+	X(PORT_DOWN, "port-down", "nobody is connected to the port")                                         \
+	X(PORT_FULL, "port-full", "the receiver does not take packets fast enough")                          \
+	X(NO_BUFFER, "no-buffer", "no packet buffer was free")
+
+enum drop {
+	DROP_NONE, /* not dropped */
+#define X(NAME, word, text) DROP_##NAME,
+	DROP_REASONS(X)
+#undef X
+		DROP_COUNT,
+};
+
+/* "spoofed-mac" */
+const char *drop_word(enum drop reason);
+/* The sentence. */
+const char *drop_text(enum drop reason);

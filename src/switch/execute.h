@@ -1,0 +1,44 @@
+/* Execution of a flow: the last stage, on the fast path and after a slow one. */
+#pragma once
+#include "switch/output.h"
+#include "switch/respond/respond.h"
+#include "switch/rewrite.h"
+
+/* What each packet leaves in its flow; this direction's worker is the only writer. */
+static inline __attribute__((always_inline)) void execute_account(
+	struct flow *flow, const struct packet *parsed, uint32_t length, uint32_t now_ms)
+{
+	__atomic_store_n(&flow->seen_ms, now_ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&flow->tcp_seen, flow->tcp_seen | parsed->tcp_flags, __ATOMIC_RELAXED);
+	__atomic_store_n(&flow->packets, flow->packets + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&flow->bytes, flow->bytes + length, __ATOMIC_RELAXED);
+}
+
+/* Runs a packet through its valid flow; takes it over. */
+static inline __attribute__((always_inline)) void execute_flow(
+	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	const struct flow_action *action = &flow->action;
+	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
+
+	if (__builtin_expect(parsed->l3_length > action->mtu, 0)) {
+		icmp_refuse(worker, parsed, DROP_TOO_BIG, action->mtu, packet);
+		return;
+	}
+	if (__builtin_expect(action->flags & FLOW_ROUTED && rewrite_is_last_hop(frame, parsed), 0)) {
+		icmp_refuse(worker, parsed, DROP_TTL, 0, packet);
+		return;
+	}
+	execute_account(flow, parsed, packet->pkt_len, worker->now_ms);
+	rewrite_packet(frame, parsed, action);
+	packet->hash.rss = flow->hash;
+	if (action->exit == FLOW_TO_NIC) {
+		const struct nic *nic = snapshot_nic(worker->snapshot, action->target);
+		if (nic)
+			output_nic(worker, nic, packet);
+		else
+			output_drop(worker, parsed->key.nic, DROP_NO_DESTINATION, packet);
+	} else {
+		output_edge(worker, action->exit, action->next_hop, parsed->key.nic, packet);
+	}
+}

@@ -1,0 +1,115 @@
+/* Flows: what is matched, what is done, and how one direction of a connection lies in memory.
+ *
+ * A flow is one direction of one connection: an exact match and the composed actions of all layers. Both
+ * directions are made at once, on the first packet, and know each other by `pair`. Entries hold 32-bit
+ * indices and NIC numbers, never pointers, so that the table can lie in a file that another process adopts.
+ *
+ * Who writes what. The key and the actions are written under the table's lock while `seq` is odd, by the slow
+ * path of any worker. What each packet changes (counters, time, TCP flags) lies in the second cache line and
+ * is written only by the worker that receives that direction: all ports of a NIC belong to one worker.
+ */
+#pragma once
+#include "base/ip.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Where a packet came from, which decides what its addresses mean. */
+enum flow_origin {
+	FLOW_FROM_NIC, /* on any attachment of the NIC */
+	FLOW_FROM_OUTSIDE, /* by the uplink, for a public address of the NIC */
+	FLOW_FROM_HOST, /* by the host port, for the NIC's host address */
+};
+
+/* Hashed and compared as bytes: no padding. Addresses as in struct ip_addr: IPv4 in the first four bytes, the
+ * rest zero. Ports in network order. ICMP: sport is the identifier of echo and timestamp messages (else 0)
+ * and dport holds the type and code. Protocols without ports have zero in both. */
+struct flow_key {
+	uint8_t src[16], dst[16];
+	uint16_t sport, dport;
+	uint32_t nic; /* number of the NIC that sent it, or that it was sent to: see nic_id in snapshot.h */
+	uint8_t origin; /* enum flow_origin */
+	uint8_t family; /* enum ip_family */
+	uint8_t protocol; /* IANA number */
+	uint8_t zero;
+};
+static_assert(sizeof(struct flow_key) == 16 + 16 + 2 + 2 + 4 + 4, "the key is hashed: no padding");
+
+enum flow_exit {
+	FLOW_TO_NIC, /* `target` */
+	FLOW_TO_OUTSIDE, /* `next_hop` on the uplink */
+	FLOW_TO_HOST, /* `next_hop` on the host port */
+};
+
+enum {
+	FLOW_REWRITE_SRC = 1 << 0, /* the source becomes new_src; IPv4 only */
+	FLOW_REWRITE_DST = 1 << 1, /* the destination becomes new_dst; IPv4 only */
+	FLOW_ROUTED = 1 << 2, /* a router's hop: time to live is one less */
+};
+
+/* What is done with each packet of a flow. */
+struct flow_action {
+	uint8_t exit; /* enum flow_exit */
+	uint8_t flags; /* FLOW_REWRITE_SRC .. */
+	uint16_t mtu; /* largest IP packet that the way ahead carries */
+	uint32_t target;
+	uint8_t dmac[6], smac[6]; /* dmac: FLOW_TO_NIC only; else it is the next hop's */
+	uint8_t new_src[4], new_dst[4], next_hop[4];
+	uint16_t difference; /* what the rewrites add to a checksum of the addresses (checksum.h) */
+	uint16_t unused;
+};
+static_assert(sizeof(struct flow_action) == 36, "part of struct flow's layout");
+
+struct flow {
+	/* Read by every packet, written when made: one line. */
+	struct flow_key key;
+	uint32_t seq; /* odd while it is being written; another value tells that the entry was reused */
+	uint32_t pair; /* index of the other direction */
+	uint32_t created_ms; /* clock of the workers */
+	uint32_t hash;
+	uint8_t live; /* in the table; false: free, or waiting until nobody can hold it any more */
+	uint8_t reply; /* the direction of the connection's answers; the pair's is false */
+	uint8_t blocked; /* revoked: see CONNECTION_BLOCKED; both directions bear it */
+	uint8_t unused;
+
+	/* Read by every packet; the counters are written by it. */
+	struct flow_action action;
+	uint32_t epoch; /* of the state that this was last decided by */
+	uint32_t seen_ms; /* when the last packet came */
+	uint8_t tcp_seen; /* all TCP flags that came this way */
+	uint8_t unused2[3];
+	uint64_t packets, bytes;
+} __attribute__((aligned(64)));
+static_assert(sizeof(struct flow) == 128, "two cache lines a direction");
+static_assert(offsetof(struct flow, action) == 64, "the match is one cache line, the rest another");
+
+/* Whether an ICMP type (of either family) is a question that is answered, or such an answer. */
+bool flow_icmp_type_asks(uint8_t family, uint8_t type);
+bool flow_icmp_type_answers(uint8_t family, uint8_t type);
+
+/* The key of what answers a packet of `key`; the caller sets nic and origin. */
+struct flow_key flow_key_reverse(const struct flow_key *key);
+
+static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
+{
+	return memcmp(a, b, sizeof *a) == 0;
+}
+
+static inline struct ip_addr flow_key_source(const struct flow_key *key)
+{
+	struct ip_addr addr = {.family = key->family};
+
+	memcpy(addr.bytes, key->src, sizeof addr.bytes);
+	return addr;
+}
+
+static inline struct ip_addr flow_key_destination(const struct flow_key *key)
+{
+	struct ip_addr addr = {.family = key->family};
+
+	memcpy(addr.bytes, key->dst, sizeof addr.bytes);
+	return addr;
+}

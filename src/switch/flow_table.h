@@ -1,0 +1,70 @@
+/* The flow table: exact match of struct flow_key, both directions of a connection put in at once.
+ *
+ * Theory of operation. Buckets are one cache line: eight 16-bit tags of the hash beside eight 32-bit indices
+ * of entries, and the index of an overflow bucket, which few have, since there are half as many slots again
+ * as needed. A lookup touches a bucket's line, and where a tag agrees, the entry's two lines. All of it lies
+ * in one mapping and refers to itself by index only, headed by its own version, so that it can be a file that
+ * the next process adopts.
+ *
+ * Threads. Lookups take no lock. Changes take `lock`, and happen once per connection, not per packet. A
+ * change is seen in this order: put:    entry written, seq even → index stored → tag stored with release. A
+ * reader that sees the tag (acquire) sees the entry. remove: tag cleared → the entry rests in limbo until
+ * every worker has passed a quiescent state (rte_rcu_qsbr) → free. A worker that looked the entry up may use
+ * it until the end of its burst. A reader can miss an entry that is being put in at that moment; the slow
+ * path looks again under the lock. Entries are never changed in place, but for what flow.h says each packet
+ * writes, and `epoch` and `blocked`, which are single words: to give a connection other actions it is put in
+ * anew.
+ *
+ * The hash is keyed by a secret of the table, so that nobody outside can aim at one bucket.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "switch/flow.h"
+
+#include <stdint.h>
+
+#define FLOW_TABLE_BURST 32
+#define FLOW_TABLE_NONE  0 /* the index of no entry */
+
+struct rte_rcu_qsbr;
+struct flow_table;
+
+/* capacity: connections, two entries each; memory is taken as it is used. readers (Borrowed): whose grace
+ * periods entries wait for before they are used again. NULL when there is no memory. */
+struct flow_table *flow_table_new(uint32_t capacity, struct rte_rcu_qsbr *readers);
+void flow_table_free(struct flow_table *table);
+CLEANUP_FUNC(struct flow_table *, flow_table_free)
+
+/* Looks up n ≤ FLOW_TABLE_BURST keys; ret[i] is NULL where there is none. What is found may be used until the
+ * calling thread's next quiescent state. */
+void flow_table_lookup_burst(
+	struct flow_table *table, const struct flow_key *const keys[], unsigned n, struct flow *ret[]);
+struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key);
+
+/* One direction to be put in. */
+struct flow_half {
+	struct flow_key key;
+	struct flow_action action;
+};
+
+/* Puts both directions in and returns the forward one. NULL with *ret_error:
+ * -EEXIST when either key is there already (also when both keys are the same), -ENOSPC when the table is
+ * full. */
+struct flow *flow_table_put(struct flow_table *table, const struct flow_half *forward,
+	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error);
+
+/* Removes the connection that `flow` is a direction of. False when another thread has done so already. */
+bool flow_table_remove(struct flow_table *table, struct flow *flow);
+
+struct flow *flow_table_pair(struct flow_table *table, const struct flow *flow);
+
+/* Entries that were ever used have indices 1 .. flow_table_end - 1. */
+uint32_t flow_table_end(const struct flow_table *table);
+/* The entry, live or not; for the thread that ages entries. */
+struct flow *flow_table_at(struct flow_table *table, uint32_t index);
+/* Copies a live entry as of one moment, from any thread. False when it is not live. */
+bool flow_table_copy(const struct flow_table *table, uint32_t index, struct flow *ret);
+
+/* Connections in the table. */
+uint32_t flow_table_count(const struct flow_table *table);
+uint32_t flow_table_capacity(const struct flow_table *table);

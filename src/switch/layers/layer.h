@@ -1,0 +1,69 @@
+/* Layers: what decides a connection, one file a layer, one interface, one table.
+ *
+ * Theory of operation. The first packet of a connection walks the layers once, and what they say adds up to
+ * two unified flows, one a direction, that execute every later packet (flow.h). The table is ordered from the
+ * NIC outwards. What a NIC sends goes down the table, what is delivered to a NIC goes up; a packet between
+ * two NICs of this switch goes down for the one and up for the other:
+ *
+ *     sender ─── spoof → nic group → subnet group → route → platform → nat ─→ outside ─┐
+ *     receiver ←─ spoof ← nic group ← subnet group ← route ← platform ← nat ← outside ─┘ or an edge
+ *
+ * So policy sees private addresses on either side: translation comes after the groups on the way out and
+ * before them on the way in. A layer may refuse (with a drop reason), change the packet's key (translation)
+ * or choose the way (route).
+ *
+ * The walk is a pure function of the snapshot and the first packet's key. That is what makes revalidation
+ * simple: an existing connection is walked again with `existing` set, and what comes out is compared with
+ * what it has.
+ */
+#pragma once
+#include "switch/drop.h"
+#include "switch/flow.h"
+#include "switch/snapshot.h"
+
+struct walk {
+	const struct snapshot *state;
+	bool existing; /* the connection is there already: groups that do not revalidate are not asked */
+
+	/* The first packet, as translated so far. nic and origin stay as they came. */
+	struct flow_key key;
+	const struct nic *source; /* that sent it; NULL: it came from outside or by the host port */
+	const struct nic *target; /* that gets it; NULL: it leaves by `exit` */
+
+	/* Where it goes: set by route on the way out. */
+	uint8_t exit; /* enum flow_exit */
+	uint8_t next_hop[4];
+	bool leaves; /* it is addressed to the outside, also when a NIC of this switch has that address */
+	bool routed; /* it crosses a router: between subnets, or to and from the outside */
+
+	/* Set by the layer that refuses. */
+	enum drop drop;
+	const struct group *group; /* that denied */
+	const char *rule; /* of that group */
+};
+
+struct layer {
+	const char *name;
+	/* Both may be NULL: the layer has no say in that direction. False after layer_refuse. */
+	bool (*outbound)(struct walk *walk);
+	bool (*inbound)(struct walk *walk);
+};
+
+extern const struct layer layer_spoof, layer_nic_group, layer_subnet_group, layer_route, layer_platform,
+	layer_nat, layer_outside;
+
+/* The table: NULL at its end. */
+extern const struct layer *const layer_table[];
+
+/* Always false. */
+static inline bool layer_refuse(struct walk *walk, enum drop reason)
+{
+	walk->drop = reason;
+	return false;
+}
+
+/* The next hop on the uplink towards an address outside. False when there is no way. */
+bool route_outside(const struct snapshot *state, const uint8_t destination[4], uint8_t ret_next_hop[4]);
+
+/* Neither multicast, broadcast, loopback nor unspecified. */
+bool route_is_unicast(struct ip_addr addr);

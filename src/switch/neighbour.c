@@ -1,0 +1,278 @@
+/* The neighbour table: see neighbour.h for how it works. */
+#include "switch/neighbour.h"
+
+#include "switch/datapath.h"
+#include "switch/output.h"
+#include "switch/respond/respond.h"
+#include "switch/wire.h"
+
+#include <rte_mbuf.h>
+#include <rte_spinlock.h>
+#include <stdatomic.h>
+
+#define ENTRIES    1024 /* a power of two */
+#define PROBE_MAX  16 /* places that an address may be in */
+#define WAIT_MAX   8 /* packets that wait in one entry */
+#define TRIES      3
+#define RETRY_MS   1000
+#define CONFIRM_MS 30000
+#define UNUSED_MS  60000
+#define USED_GRAIN 1000 /* how exactly the last use is known */
+
+enum neighbour_state { NEIGHBOUR_FREE, NEIGHBOUR_INCOMPLETE, NEIGHBOUR_REACHABLE, NEIGHBOUR_PROBING };
+
+struct neighbour {
+	_Atomic uint32_t ip; /* in memory order */
+	_Atomic uint64_t mac; /* in its low 48 bits; 0: not known */
+	_Atomic uint32_t used_ms;
+
+	/* Under the table's lock. */
+	uint8_t state; /* enum neighbour_state */
+	uint8_t tries;
+	uint8_t n_waiting;
+	uint8_t asker[4]; /* who asks: the source of the packet that wanted it */
+	uint32_t confirmed_ms, asked_ms;
+	struct rte_mbuf *waiting[WAIT_MAX];
+	uint32_t nics[WAIT_MAX];
+};
+
+struct neighbour_table {
+	rte_spinlock_t lock;
+	struct neighbour entries[ENTRIES];
+};
+
+static inline uint32_t word_of(const uint8_t ip[4])
+{
+	uint32_t word;
+
+	memcpy(&word, ip, sizeof word);
+	return word;
+}
+
+static inline unsigned place_of(uint32_t ip)
+{
+	return (ip * UINT32_C(0x9e3779b1)) >> 22;
+}
+static_assert(ENTRIES == 1 << (32 - 22), "the hash keeps as many bits as there are entries");
+
+static uint64_t mac_pack(const uint8_t mac[6])
+{
+	uint64_t packed = 0;
+
+	memcpy(&packed, mac, 6);
+	return packed;
+}
+
+bool neighbour_find(struct neighbour_table *table, const uint8_t ip[4], uint32_t now_ms, uint8_t ret_mac[6])
+{
+	uint32_t word = word_of(ip);
+
+	for (unsigned i = 0; i < PROBE_MAX; i++) {
+		struct neighbour *n = &table->entries[(place_of(word) + i) % ENTRIES];
+		if (atomic_load_explicit(&n->ip, memory_order_acquire) != word)
+			continue;
+		uint64_t mac = atomic_load_explicit(&n->mac, memory_order_acquire);
+		if (!mac || atomic_load_explicit(&n->ip, memory_order_relaxed) != word)
+			return false;
+		if (now_ms - atomic_load_explicit(&n->used_ms, memory_order_relaxed) > USED_GRAIN)
+			atomic_store_explicit(&n->used_ms, now_ms, memory_order_relaxed);
+		memcpy(ret_mac, &mac, 6);
+		return true;
+	}
+	return false;
+}
+
+/* ---- under the lock ---- */
+
+static void entry_set_mac(struct neighbour *n, uint64_t mac)
+{
+	atomic_store_explicit(&n->mac, mac, memory_order_release);
+}
+
+static struct neighbour *entry_of(struct neighbour_table *table, uint32_t word)
+{
+	for (unsigned i = 0; i < PROBE_MAX; i++) {
+		struct neighbour *n = &table->entries[(place_of(word) + i) % ENTRIES];
+		if (n->state != NEIGHBOUR_FREE && n->ip == word)
+			return n;
+	}
+	return NULL;
+}
+
+/* A free place for the address, or that of the neighbour which was used least lately. NULL when all of them
+ * have packets waiting. */
+static struct neighbour *place_for(struct neighbour_table *table, uint32_t word, uint32_t now_ms)
+{
+	struct neighbour *oldest = NULL;
+
+	for (unsigned i = 0; i < PROBE_MAX; i++) {
+		struct neighbour *n = &table->entries[(place_of(word) + i) % ENTRIES];
+		if (n->state == NEIGHBOUR_FREE)
+			return n;
+		if (n->state != NEIGHBOUR_INCOMPLETE &&
+			(!oldest || now_ms - n->used_ms > now_ms - oldest->used_ms))
+			oldest = n;
+	}
+	return oldest;
+}
+
+static void entry_free(struct neighbour *n, struct worker *worker, enum drop reason)
+{
+	for (unsigned i = 0; i < n->n_waiting; i++) {
+		if (worker)
+			output_drop(worker, n->nics[i], reason, n->waiting[i]);
+		else
+			rte_pktmbuf_free(n->waiting[i]);
+	}
+	n->n_waiting = 0;
+	entry_set_mac(n, 0);
+	n->ip = 0;
+	n->state = NEIGHBOUR_FREE;
+}
+
+static void ask(struct worker *worker, const struct edge *edge, struct neighbour *n)
+{
+	struct rte_mbuf *request = rte_pktmbuf_alloc(worker->datapath->pool);
+	uint32_t ip = n->ip;
+	uint8_t target[4];
+
+	n->tries++;
+	n->asked_ms = worker->now_ms;
+	if (!request) {
+		output_count_drop(worker, NO_NIC, DROP_NO_BUFFER);
+		return;
+	}
+	memcpy(target, &ip, sizeof target);
+	arp_build_request(request, edge->mac.bytes, n->asker, target);
+	output_port(worker, edge->port, NO_NIC, request);
+}
+
+/* ---- the interface ---- */
+
+static void wait_locked(struct neighbour_table *table, struct worker *worker, const struct edge *edge,
+	const uint8_t ip[4], uint32_t nic, struct rte_mbuf *packet)
+{
+	uint32_t word = word_of(ip);
+	struct neighbour *n = entry_of(table, word);
+
+	if (!n) {
+		n = place_for(table, word, worker->now_ms);
+		if (!n) {
+			output_drop(worker, nic, DROP_NEIGHBOUR_WAIT, packet);
+			return;
+		}
+		entry_free(n, worker, DROP_NEIGHBOUR_FAILED);
+		n->ip = word;
+		n->used_ms = worker->now_ms;
+		n->state = NEIGHBOUR_INCOMPLETE;
+		n->tries = 0;
+		memcpy(n->asker, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_LEN + IPV4_SRC, 4);
+		ask(worker, edge, n);
+	}
+	uint64_t mac = atomic_load_explicit(&n->mac, memory_order_relaxed);
+	if (mac) { /* it was learnt meanwhile */
+		memcpy(rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST, &mac, 6);
+		output_port(worker, edge->port, nic, packet);
+		return;
+	}
+	if (n->n_waiting == WAIT_MAX) {
+		output_drop(worker, nic, DROP_NEIGHBOUR_WAIT, packet);
+		return;
+	}
+	n->nics[n->n_waiting] = nic;
+	n->waiting[n->n_waiting++] = packet;
+}
+
+void neighbour_wait(struct neighbour_table *table, struct worker *worker, const struct edge *edge,
+	const uint8_t ip[4], uint32_t nic, struct rte_mbuf *packet)
+{
+	rte_spinlock_lock(&table->lock);
+	wait_locked(table, worker, edge, ip, nic, packet);
+	rte_spinlock_unlock(&table->lock);
+}
+
+static void learn_locked(
+	struct neighbour *n, struct worker *worker, const struct edge *edge, const uint8_t mac[6])
+{
+	n->state = NEIGHBOUR_REACHABLE;
+	n->confirmed_ms = worker->now_ms;
+	n->tries = 0;
+	entry_set_mac(n, mac_pack(mac));
+	for (unsigned i = 0; i < n->n_waiting; i++) {
+		memcpy(rte_pktmbuf_mtod(n->waiting[i], uint8_t *) + ETH_DST, mac, 6);
+		output_port(worker, edge->port, n->nics[i], n->waiting[i]);
+	}
+	n->n_waiting = 0;
+}
+
+void neighbour_learn(struct neighbour_table *table, struct worker *worker, const struct edge *edge,
+	const uint8_t ip[4], const uint8_t mac[6])
+{
+	if (mac[0] & 1 || mac_pack(mac) == 0)
+		return; /* nobody has such a MAC */
+	rte_spinlock_lock(&table->lock);
+	struct neighbour *n = entry_of(table, word_of(ip));
+	if (n)
+		learn_locked(n, worker, edge, mac);
+	rte_spinlock_unlock(&table->lock);
+}
+
+static void tick_entry(struct neighbour *n, struct worker *worker, const struct edge *edge)
+{
+	uint32_t now = worker->now_ms;
+
+	switch ((enum neighbour_state)n->state) {
+	case NEIGHBOUR_FREE: return;
+	case NEIGHBOUR_REACHABLE:
+		if (now - n->used_ms > UNUSED_MS) {
+			entry_free(n, worker, DROP_NEIGHBOUR_FAILED);
+		} else if (now - n->confirmed_ms > CONFIRM_MS) {
+			n->state = NEIGHBOUR_PROBING;
+			ask(worker, edge, n);
+		}
+		return;
+	case NEIGHBOUR_INCOMPLETE:
+	case NEIGHBOUR_PROBING:
+		if (now - n->asked_ms < RETRY_MS)
+			return;
+		if (n->tries == TRIES)
+			entry_free(n, worker, DROP_NEIGHBOUR_FAILED);
+		else
+			ask(worker, edge, n);
+		return;
+	}
+}
+
+void neighbour_tick(struct neighbour_table *table, struct worker *worker, const struct edge *edge)
+{
+	if (!edge->present || !edge->port)
+		return;
+	rte_spinlock_lock(&table->lock);
+	for (unsigned i = 0; i < ENTRIES; i++)
+		tick_entry(&table->entries[i], worker, edge);
+	rte_spinlock_unlock(&table->lock);
+}
+
+void neighbour_flush(struct neighbour_table *table)
+{
+	rte_spinlock_lock(&table->lock);
+	for (unsigned i = 0; i < ENTRIES; i++)
+		entry_free(&table->entries[i], NULL, DROP_NONE);
+	rte_spinlock_unlock(&table->lock);
+}
+
+struct neighbour_table *neighbour_table_new(void)
+{
+	struct neighbour_table *table = g_aligned_alloc0(1, sizeof *table, 64);
+
+	rte_spinlock_init(&table->lock);
+	return table;
+}
+
+void neighbour_table_free(struct neighbour_table *table)
+{
+	if (!table)
+		return;
+	neighbour_flush(table);
+	g_aligned_free(table);
+}

@@ -1,0 +1,40 @@
+/* The MACs of next hops on an edge: ARP's asking half (RFC 826, RFC 1122 section 2.3.2).
+ *
+ * Theory of operation. An entry goes through
+ *   FREE → (a packet wants it) INCOMPLETE → (an answer) REACHABLE → (CONFIRM_MS old and used) PROBING →
+ * REACHABLE INCOMPLETE: up to WAIT_MAX packets wait in it; ARP requests go out once a second; after TRIES the
+ * packets are dropped and the entry is FREE again. PROBING: still used, while it is asked for again; after
+ * TRIES without an answer it is FREE. An entry that is not used for UNUSED_MS is FREE.
+ *
+ * Threads. neighbour_find takes no lock: it reads the address, the MAC, and the address again, and the writer
+ * changes them in the order that makes this right: MAC to 0, address, MAC. The rest is under the table's
+ * lock, and rare: first packets to a neighbour, ARP messages, the clock.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "switch/worker.h"
+
+struct neighbour_table;
+
+struct neighbour_table *neighbour_table_new(void);
+/* No thread uses it any more; packets that wait are dropped. */
+void neighbour_table_free(struct neighbour_table *table);
+CLEANUP_FUNC(struct neighbour_table *, neighbour_table_free)
+
+/* Writes the MAC of `ip` to ret_mac and returns true when it is known. */
+bool neighbour_find(struct neighbour_table *table, const uint8_t ip[4], uint32_t now_ms, uint8_t ret_mac[6]);
+
+/* Takes a packet whose next hop's MAC is not known, and asks for it. The packet's own source address is the
+ * one that asks: it is an address that the switch answers for on that edge. */
+void neighbour_wait(struct neighbour_table *table, struct worker *worker, const struct edge *edge,
+	const uint8_t ip[4], uint32_t nic, struct rte_mbuf *packet);
+
+/* ARP said that `ip` is at `mac`: updates an entry that is there, and sends what waits in it. */
+void neighbour_learn(struct neighbour_table *table, struct worker *worker, const struct edge *edge,
+	const uint8_t ip[4], const uint8_t mac[6]);
+
+/* The clock; one worker calls it several times a second. */
+void neighbour_tick(struct neighbour_table *table, struct worker *worker, const struct edge *edge);
+
+/* Forgets everything: the edge is another one now. Packets that wait are dropped. */
+void neighbour_flush(struct neighbour_table *table);

@@ -1,0 +1,107 @@
+/* Outboxes and drops. */
+#include "switch/output.h"
+
+#include "switch/datapath.h"
+#include "switch/neighbour.h"
+#include "switch/wire.h"
+
+#include <rte_mbuf.h>
+
+/* One writer, many readers: a plain addition that readers see whole. */
+static inline void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+void output_count_drop(struct worker *worker, uint32_t nic, enum drop reason)
+{
+	unsigned row = nic == NO_NIC ? NIC_SLOTS : RTE_MIN(nic_slot(nic), (unsigned)NIC_SLOTS);
+
+	count(&worker->drops[row][reason], 1);
+	count(&worker->counters.drops, 1);
+}
+
+void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct rte_mbuf *packet)
+{
+	output_count_drop(worker, nic, reason);
+	rte_pktmbuf_free(packet);
+}
+
+static void send(struct worker *worker, struct outbox *box)
+{
+	struct port_counters *counters = &box->port->counters[worker->index];
+	uint64_t bytes = 0;
+	bool down = false;
+
+	for (unsigned i = 0; i < box->n; i++)
+		bytes += box->packets[i]->pkt_len;
+	uint16_t sent = port_tx(box->port, box->packets, box->n, &down);
+	count(&counters->tx_packets, sent);
+	/* Which packets of a burst a full ring refused is not said; frames of a burst are much alike. */
+	count(&counters->tx_bytes, sent == box->n ? bytes : bytes * sent / box->n);
+	count(&counters->drops, box->n - sent);
+	count(&worker->counters.tx, sent);
+	for (unsigned i = sent; i < box->n; i++)
+		output_count_drop(worker, box->nics[i], down ? DROP_PORT_DOWN : DROP_PORT_FULL);
+	box->n = 0;
+}
+
+void output_port(struct worker *worker, struct port *port, uint32_t nic, struct rte_mbuf *packet)
+{
+	struct outbox *box = &worker->outboxes[port->index];
+
+	if (box->n == WORKER_BURST)
+		send(worker, box); /* stays in the list of dirty ones */
+	else if (box->n == 0 && box->port == NULL)
+		worker->dirty[worker->n_dirty++] = (uint16_t)port->index;
+	box->port = port;
+	box->nics[box->n] = nic;
+	box->packets[box->n++] = packet;
+}
+
+void output_flush(struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->n_dirty; i++) {
+		struct outbox *box = &worker->outboxes[worker->dirty[i]];
+		if (box->n)
+			send(worker, box);
+		box->port = NULL;
+	}
+	worker->n_dirty = 0;
+}
+
+void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
+{
+	bool first = true;
+
+	for (unsigned i = 0; i < nic->n_attachments; i++) {
+		const struct attachment *attachment = &nic->attachments[i];
+		if (!attachment->active || !attachment->port)
+			continue;
+		/* Ports copy what they send and change nothing, so two may share the buffer. */
+		if (!first)
+			rte_pktmbuf_refcnt_update(packet, 1);
+		output_port(worker, attachment->port, nic->id, packet);
+		first = false;
+	}
+	if (first)
+		output_drop(worker, nic->id, DROP_PORT_DOWN, packet);
+}
+
+void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_hop[4], uint32_t nic,
+	struct rte_mbuf *packet)
+{
+	bool outside = edge == FLOW_TO_OUTSIDE;
+	struct datapath *datapath = worker->datapath;
+	const struct edge *to = outside ? &worker->snapshot->outside : &worker->snapshot->host;
+	struct neighbour_table *table = outside ? datapath->outside : datapath->host;
+
+	if (!to->present || !to->port) {
+		output_drop(worker, nic, outside ? DROP_NO_OUTSIDE : DROP_NO_HOST_PORT, packet);
+		return;
+	}
+	if (neighbour_find(table, next_hop, worker->now_ms, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST))
+		output_port(worker, to->port, nic, packet);
+	else
+		neighbour_wait(table, worker, to, next_hop, nic, packet);
+}

@@ -1,0 +1,24 @@
+/* Where packets leave the pipeline: delivered, or dropped with a reason.
+ *
+ * Everything here takes the packet over. Deliveries are gathered by port and sent together when the burst is
+ * through, in order (output_flush).
+ */
+#pragma once
+#include "switch/worker.h"
+
+/* Counts without a packet. nic: number of the NIC that it concerns, or NO_NIC. */
+void output_count_drop(struct worker *worker, uint32_t nic, enum drop reason);
+void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct rte_mbuf *packet);
+
+/* To a NIC's active attachments: a copy to each when both are. The frame is complete. */
+void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet);
+
+/* To one port. */
+void output_port(struct worker *worker, struct port *port, uint32_t nic, struct rte_mbuf *packet);
+
+/* To the next hop on an edge: its MAC is found (neighbour.h) and written. The frame's source MAC is the
+ * edge's already. */
+void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_hop[4], uint32_t nic,
+	struct rte_mbuf *packet);
+
+void output_flush(struct worker *worker);

@@ -1,0 +1,29 @@
+/* What the parser found in one frame. */
+#pragma once
+#include "switch/drop.h"
+#include "switch/flow.h"
+
+enum packet_kind {
+	PACKET_DROP, /* `drop` says why */
+	PACKET_FLOW, /* has a whole key but for nic and origin */
+	PACKET_FRAGMENT, /* a later fragment: the key lacks its ports */
+	PACKET_ICMP_ERROR, /* concerns the connection that it quotes */
+	PACKET_ARP,
+};
+
+enum {
+	PACKET_FRAGMENT_FIRST = 1 << 0, /* the first fragment of several */
+	PACKET_OPTIONS = 1 << 1, /* IPv4 options or IPv6 extension headers are present */
+	PACKET_DF = 1 << 2, /* must not be fragmented */
+};
+
+struct packet {
+	struct flow_key key;
+	uint8_t kind; /* enum packet_kind */
+	uint8_t drop; /* enum drop */
+	uint8_t flags;
+	uint8_t tcp_flags;
+	uint16_t l3, l4; /* offsets of the IP and the transport header */
+	uint32_t l3_length; /* of the IP packet; what follows in the frame is padding */
+	uint32_t fragment_id;
+};

@@ -1,0 +1,24 @@
+/* Frames → keys and offsets. Pure: reads bytes, trusts none of them.
+ *
+ * The parser accepts what it can read whole and refuses the rest with the reason: nothing later needs to
+ * check a length again. What it guarantees for each kind: PACKET_FLOW        the IP header, and the first
+ * bytes of the transport header that rewriting touches (TCP 20, UDP 8, ICMP 8), lie within the given bytes
+ *   PACKET_FRAGMENT    the IP header does
+ *   PACKET_ICMP_ERROR  the IP header and 8 bytes of ICMP do; the quotation is not looked at
+ *   PACKET_ARP         the whole message does, and it is Ethernet and IPv4
+ */
+#pragma once
+#include "switch/packet.h"
+
+#include <stdint.h>
+
+#define PARSE_CONTIGUOUS 256 /* bytes that are enough for any packet that is accepted */
+
+/* data: the frame's first `available` bytes, which are all of it or PARSE_CONTIGUOUS at least; length: all of
+ * the frame. Fills all of *ret. */
+void parse_frame(const uint8_t *data, uint32_t available, uint32_t length, struct packet *ret);
+
+/* The packet that an ICMP error quotes: `data` starts at its IP header and is cut short as a rule. Returns 0
+ * and the key (without nic and origin) and the transport header's offset, or -EBADMSG when it tells too
+ * little. */
+int parse_quoted(const uint8_t *data, uint32_t available, struct flow_key *ret_key, uint16_t *ret_l4);

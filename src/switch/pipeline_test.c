@@ -1,0 +1,748 @@
+/* Tests of the whole pipeline: packets in by one port, out by another, between them everything but real
+ * devices. */
+#include "switch/test_lab.h"
+
+#include <string.h>
+
+/* ---- forwarding ---- */
+
+static void test_neighbours(struct fixture *f, const void *data)
+{
+	for (unsigned i = 0; i < 10; i++) {
+		lab_put(f, "a", test_udp(MAC_A, MAC_C, IP_A, 1000, IP_B, 53, i));
+		struct test_frame frame = lab_expect(f, "b");
+		lab_assert_path(&frame, MAC_A, MAC_B, IP_A, IP_B);
+		g_assert_cmpuint(frame.bytes[22], ==, 64);
+		lab_put(f, "b", test_udp(MAC_B, MAC_A, IP_B, 53, IP_A, 1000, i));
+		frame = lab_expect(f, "a");
+		lab_assert_path(&frame, MAC_B, MAC_A, IP_B, IP_A);
+	}
+	g_assert_cmpuint(f->worker->counters.misses, ==, 1);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 1);
+}
+
+static void test_subnets(struct fixture *f, const void *data)
+{
+	lab_put(f, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, IP_C, 80, TCP_SYN, 0));
+	struct test_frame frame = lab_expect(f, "c");
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_C, IP_A, IP_C);
+	g_assert_cmpuint(frame.bytes[22], ==, 63);
+	lab_put(f, "c", test_tcp(MAC_C, MAC_GATEWAY, IP_C, 80, IP_A, 1000, TCP_SYN | TCP_ACK, 0));
+	frame = lab_expect(f, "a");
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_A, IP_C, IP_A);
+}
+
+static void test_burst(struct fixture *f, const void *data)
+{
+	struct test_frame frames[WORKER_BURST];
+
+	/* Half of one new flow, a quarter each of another and of what is refused, interleaved. */
+	for (unsigned i = 0; i < WORKER_BURST; i++)
+		frames[i] = i % 4 == 3   ? test_udp(MAC_B, MAC_B, IP_A, 1, IP_B, 1, i)
+			    : i % 4 == 1 ? test_udp(MAC_A, MAC_C, IP_A, 7, IP_C, 7, i)
+					 : test_udp(MAC_A, MAC_B, IP_A, 8, IP_B, 8, i);
+	lab_put_burst(f, "a", frames, WORKER_BURST);
+	for (unsigned i = 0; i < WORKER_BURST; i += 2) {
+		struct test_frame frame = lab_expect(f, "b");
+		g_assert_cmpuint(frame.length, ==, 42 + i); /* in order */
+	}
+	for (unsigned i = 1; i < WORKER_BURST; i += 4) {
+		struct test_frame frame = lab_expect(f, "c");
+		g_assert_cmpuint(frame.length, ==, 42 + i);
+	}
+	lab_expect_none(f, "b");
+	lab_expect_none(f, "c");
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_MAC), ==, 8);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 2);
+}
+
+static void test_both(struct fixture *f, const void *data)
+{
+	lab_put(f, "b", test_udp(MAC_B, MAC_A, IP_B, 1, IP_A, 2, 10));
+	lab_expect(f, "a");
+	lab_expect_none(f, "/a");
+	json_object_set_new(lab_nic(f, 0), "active", json_string("both"));
+	lab_apply(f);
+	lab_put(f, "b", test_udp(MAC_B, MAC_A, IP_B, 1, IP_A, 2, 10));
+	struct test_frame one = lab_expect(f, "a"), other = lab_expect(f, "/a");
+	g_assert_cmpmem(one.bytes, one.length, other.bytes, other.length);
+	json_object_set_new(lab_nic(f, 0), "active", json_string("synthetic"));
+	lab_apply(f);
+	lab_put(f, "b", test_udp(MAC_B, MAC_A, IP_B, 1, IP_A, 2, 10));
+	lab_expect_none(f, "a");
+	lab_expect(f, "/a");
+	/* Arrivals are taken from either. */
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 2, IP_B, 1, 10));
+	lab_expect(f, "b");
+	lab_put(f, "/a", test_udp(MAC_A, MAC_B, IP_A, 2, IP_B, 1, 10));
+	lab_expect(f, "b");
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 1);
+}
+
+static void test_receiver(struct fixture *f, const void *data)
+{
+	struct test_frame frames[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		frames[i] = test_udp(MAC_A, MAC_B, IP_A, 8, IP_B, 8, 0);
+	port_fake_limit(lab_port(f, "b"), 3);
+	lab_put_burst(f, "a", frames, 8);
+	g_assert_cmpuint(lab_drops(f, DROP_PORT_FULL), ==, 5);
+	port_fake_set_down(lab_port(f, "b"), true);
+	lab_put_burst(f, "a", frames, 8);
+	g_assert_cmpuint(lab_drops(f, DROP_PORT_DOWN), ==, 8);
+	struct port_counters sum = port_counters_sum(lab_port(f, "b"));
+	g_assert_cmpuint(sum.tx_packets, ==, 3);
+	g_assert_cmpuint(sum.drops, ==, 13);
+}
+
+static uint64_t answered_by(struct fixture *f, const char *asked)
+{
+	lab_put(f, "a", test_arp(MAC_A, 1, MAC_A, IP_A, asked));
+	g_autoptr(GBytes) answer = port_fake_take(lab_port(f, "a"));
+
+	return answer ? (uint64_t)load32((const uint8_t *)g_bytes_get_data(answer, NULL) + 22) : 0;
+}
+
+static void test_arp_answers(struct fixture *f, const void *data)
+{
+	g_assert_cmphex(answered_by(f, "192.168.1.1"), ==, 0x12345678);
+	g_assert_cmphex(answered_by(f, "192.168.2.1"), ==, 0x12345678);
+	g_assert_cmphex(answered_by(f, IP_B), ==, 0x000d3a00); /* a neighbour by its own MAC */
+	g_assert_cmphex(answered_by(f, IP_C), ==, 0x12345678); /* another subnet's by the gateway's */
+	g_assert_cmphex(answered_by(f, IP_A), ==, 0);
+	g_assert_cmphex(answered_by(f, "192.168.1.77"), ==, 0);
+	g_assert_cmphex(answered_by(f, PEER), ==, 0);
+	lab_put(f, "a", test_arp(MAC_A, 1, MAC_B, IP_A, IP_B));
+	lab_put(f, "a", test_arp(MAC_A, 2, MAC_A, IP_B, IP_C));
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_ARP), ==, 2);
+}
+
+/* ---- translation ---- */
+
+static void test_translation(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	for (unsigned length = 0; length < 40; length++) {
+		lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, length));
+		struct test_frame frame = lab_expect(f, "out");
+		lab_assert_path(&frame, MAC_OUT, MAC_PEER, PUBLIC_A, PEER);
+		g_assert_cmpuint(frame.bytes[22], ==, 63);
+		lab_put(f, "out", test_udp(MAC_PEER, MAC_OUT, PEER, 53, PUBLIC_A, 1000, length));
+		frame = lab_expect(f, "a");
+		lab_assert_path(&frame, MAC_GATEWAY, MAC_A, PEER, IP_A);
+	}
+	lab_put(f, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1001, PEER, 80, TCP_SYN, 3));
+	lab_expect(f, "out");
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 80, PUBLIC_A, 1001, TCP_SYN | TCP_ACK, 7));
+	lab_expect(f, "a");
+	lab_put(f, "a", test_icmp(MAC_A, MAC_GATEWAY, IP_A, PEER, 8, 0, 77, 33));
+	lab_expect(f, "out");
+	lab_put(f, "out", test_icmp(MAC_PEER, MAC_OUT, PEER, PUBLIC_A, 0, 0, 77, 33));
+	lab_expect(f, "a");
+	/* UDP without a checksum stays without. */
+	struct test_frame frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, 5);
+	memset(frame.bytes + 40, 0, 2);
+	lab_put(f, "a", frame);
+	frame = lab_expect(f, "out");
+	g_assert_cmpuint(load16(frame.bytes + 40), ==, 0);
+	/* A protocol without ports. */
+	frame = test_ipv4(MAC_A, MAC_GATEWAY, IP_A, PEER, 50, 64);
+	test_fix(&frame);
+	lab_put(f, "a", frame);
+	frame = lab_expect(f, "out");
+	lab_assert_path(&frame, MAC_OUT, MAC_PEER, PUBLIC_A, PEER);
+}
+
+/* Checksums whose difference passes through 0 and 0xffff. */
+static void test_checksum_extremes(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	for (unsigned i = 0; i < 20000; i++) {
+		struct test_frame frame =
+			test_udp(MAC_A, MAC_GATEWAY, IP_A, (uint16_t)(1000 + i % 3), PEER, 53, 4);
+		store32(frame.bytes + 42, g_test_rand_int());
+		test_fix(&frame);
+		lab_put(f, "a", frame);
+		lab_expect(f, "out"); /* asserts the checksums */
+	}
+}
+
+static void test_hairpin(struct fixture *f, const void *data)
+{
+	lab_allow_port(f, 22);
+	lab_put(f, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, PUBLIC_B, 22, TCP_SYN, 0));
+	struct test_frame frame = lab_expect(f, "b");
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_B, PUBLIC_A, IP_B);
+	lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PUBLIC_A, 1000, TCP_SYN | TCP_ACK, 0));
+	frame = lab_expect(f, "a");
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_A, PUBLIC_B, IP_A);
+	/* Itself by its own public address. */
+	lab_put(f, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, PUBLIC_A, 22, TCP_SYN, 0));
+	frame = lab_expect(f, "a");
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_A, PUBLIC_A, IP_A);
+}
+
+static void test_platform(struct fixture *f, const void *data)
+{
+	lab_put(f, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, "169.254.169.254", 80, TCP_SYN, 0));
+	struct test_frame frame = lab_expect(f, "host"); /* ARP first */
+	g_assert_cmpuint(load16(frame.bytes + 12), ==, 0x0806);
+	g_assert_cmphex(load32(frame.bytes + 28), ==, 0x64400004); /* asked in the NIC's name */
+	lab_put(f, "host", test_arp(MAC_PEER, 2, MAC_PEER, "169.254.169.254", "100.64.0.4"));
+	frame = lab_expect(f, "host");
+	lab_assert_path(&frame, MAC_HOST, MAC_PEER, "100.64.0.4", "169.254.169.254");
+	lab_put(f, "host",
+		test_tcp(
+			MAC_PEER, MAC_HOST, "169.254.169.254", 80, "100.64.0.4", 1000, TCP_SYN | TCP_ACK, 0));
+	frame = lab_expect(f, "a");
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_A, "169.254.169.254", IP_A);
+	lab_put(f, "c", test_tcp(MAC_C, MAC_GATEWAY, IP_C, 1, "169.254.169.254", 80, TCP_SYN, 0));
+	g_assert_cmpuint(lab_drops(f, DROP_NO_HOST_PORT), ==, 1); /* c has no host address */
+	/* Nobody else may speak for the platform. */
+	lab_put(f, "out", test_udp(MAC_PEER, MAC_OUT, "169.254.169.254", 80, PUBLIC_A, 9, 0));
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_OUTSIDE), ==, 1);
+}
+
+/* ---- neighbours outside ---- */
+
+static void test_arp_wait(struct fixture *f, const void *data)
+{
+	for (unsigned i = 0; i < 10; i++)
+		lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, i));
+	struct test_frame frame = lab_expect(f, "out");
+	g_assert_cmpuint(load16(frame.bytes + 12), ==, 0x0806);
+	lab_expect_none(f, "out"); /* asked once */
+	g_assert_cmpuint(lab_drops(f, DROP_NEIGHBOUR_WAIT), ==, 2);
+	lab_put(f, "out", test_arp(MAC_PEER, 2, MAC_PEER, PEER, PUBLIC_A));
+	for (unsigned i = 0; i < 8; i++) {
+		frame = lab_expect(f, "out");
+		g_assert_cmpuint(frame.length, ==, 42 + i);
+		lab_assert_path(&frame, MAC_OUT, MAC_PEER, PUBLIC_A, PEER);
+	}
+	lab_expect_none(f, "out");
+}
+
+static void test_arp_fails(struct fixture *f, const void *data)
+{
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, "203.0.113.77", 53, 0));
+	lab_pass(f, 10 * SECOND);
+	for (unsigned i = 0; i < 3; i++)
+		lab_expect(f, "out");
+	lab_expect_none(f, "out");
+	g_assert_cmpuint(lab_drops(f, DROP_NEIGHBOUR_FAILED), ==, 1);
+}
+
+static void test_arp_again(struct fixture *f, const void *data)
+{
+	unsigned requests = 0, packets = 0;
+
+	lab_meet_peer(f);
+	for (unsigned i = 0; i < 40; i++) {
+		lab_pass(f, 1 * SECOND);
+		lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PEER, 1, 0));
+		for (GBytes *bytes; (bytes = port_fake_take(lab_port(f, "out"))); g_bytes_unref(bytes)) {
+			if (load16((const uint8_t *)g_bytes_get_data(bytes, NULL) + 12) == 0x0800) {
+				packets++;
+			} else if (++requests == 2) { /* the first question is lost */
+				lab_put(f, "out", test_arp(MAC_PEER, 2, MAC_PEER, PEER, PUBLIC_A));
+			}
+		}
+	}
+	g_assert_cmpuint(packets, ==, 40);
+	g_assert_cmpuint(requests, ==, 2);
+}
+
+static void test_announce(struct fixture *f, const void *data)
+{
+	json_t *address = json_array_get(json_object_get(lab_nic(f, 0), "addresses"), 0);
+
+	json_object_set_new(address, "public", json_string("203.0.113.50"));
+	lab_apply(f);
+	struct test_frame frame = lab_expect(f, "out");
+	g_assert_cmpuint(load16(frame.bytes + 12), ==, 0x0806);
+	g_assert_cmphex(load32(frame.bytes + 28), ==, 0xcb007132);
+	g_assert_cmphex(load32(frame.bytes + 38), ==, 0xcb007132);
+	lab_expect_none(f, "out"); /* b's did not change */
+}
+
+/* ---- policy and connections ---- */
+
+static void open_tcp(struct fixture *f)
+{
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_SYN, 0));
+	lab_expect(f, "b");
+	lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_SYN | TCP_ACK, 0));
+	lab_expect(f, "out");
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 0));
+	lab_expect(f, "b");
+}
+
+static void test_denied(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_SYN, 0));
+	lab_expect_none(f, "b");
+	g_assert_cmpuint(lab_drops(f, DROP_DENIED_INBOUND), ==, 1);
+	lab_allow_port(f, 22);
+	open_tcp(f);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 23, TCP_SYN, 0));
+	lab_expect_none(f, "b");
+}
+
+static void test_revoked(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	lab_allow_port(f, 22);
+	open_tcp(f);
+	lab_deny_all(f);
+	/* The side that was spoken to first: its segments are no connection of their own. */
+	lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK, 5));
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+	lab_expect_none(f, "b");
+	lab_expect_none(f, "out");
+	g_assert_cmpuint(lab_drops(f, DROP_REVOKED), ==, 2);
+	for (unsigned i = 0; i < 20; i++) { /* however long it keeps trying */
+		lab_pass(f, 30 * SECOND);
+		lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK, 5));
+	}
+	g_assert_cmpuint(lab_drops(f, DROP_REVOKED), ==, 22);
+	/* And when it has fallen silent, it is forgotten. */
+	lab_pass(f, 100 * SECOND);
+	lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK, 5));
+	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, 1);
+}
+
+static void test_allowed_again(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	lab_allow_port(f, 22);
+	open_tcp(f);
+	lab_deny_all(f);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+	lab_expect_none(f, "b");
+	lab_allow_port(f, 22);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+	lab_expect(f, "b");
+}
+
+static void test_not_revalidated(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	json_object_set_new(lab_group(f), "revalidate", json_false());
+	lab_allow_port(f, 22);
+	open_tcp(f);
+	lab_deny_all(f);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+	lab_expect(f, "b");
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1001, PUBLIC_B, 22, TCP_SYN, 0));
+	lab_expect_none(f, "b");
+}
+
+static void test_unchanged(struct fixture *f, const void *data)
+{
+	lab_allow_port(f, 22);
+	lab_meet_peer(f);
+	open_tcp(f);
+	uint64_t misses = f->worker->counters.misses;
+	for (unsigned i = 0; i < 5; i++) {
+		lab_apply(f);
+		lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+		lab_expect(f, "b");
+		lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK, 5));
+		lab_expect(f, "out");
+	}
+	/* Decided anew once a state, and the counters went on. */
+	g_assert_cmpuint(f->worker->counters.revalidations, ==, 5);
+	g_assert_cmpuint(f->worker->counters.misses, ==, misses + 5);
+	struct flow flow;
+	uint64_t most = 0;
+	for (uint32_t i = 1; i < flow_table_end(f->datapath->flows); i++)
+		if (flow_table_copy(f->datapath->flows, i, &flow))
+			most = MAX(most, flow.packets);
+	g_assert_cmpuint(most, ==, 7);
+}
+
+static void test_moved(struct fixture *f, const void *data)
+{
+	json_t *address = json_array_get(json_object_get(lab_nic(f, 0), "addresses"), 0);
+
+	lab_meet_peer(f);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, 1));
+	lab_expect(f, "out");
+	json_object_set_new(address, "public", json_string("203.0.113.50"));
+	lab_apply(f);
+	lab_expect(f, "out"); /* announced */
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, 1));
+	struct test_frame frame = lab_expect(f, "out");
+	lab_assert_path(&frame, MAC_OUT, MAC_PEER, "203.0.113.50", PEER);
+	lab_put(f, "out", test_udp(MAC_PEER, MAC_OUT, PEER, 53, PUBLIC_A, 1000, 1));
+	lab_expect_none(f, "a"); /* nobody has that address any more */
+	lab_put(f, "out", test_udp(MAC_PEER, MAC_OUT, PEER, 53, "203.0.113.50", 1000, 1));
+	lab_expect(f, "a");
+}
+
+/* A public address that goes to another NIC takes no connection with it. */
+static void test_handed_over(struct fixture *f, const void *data)
+{
+	json_t *from = json_array_get(json_object_get(lab_nic(f, 1), "addresses"), 0);
+	json_t *to = json_array_get(json_object_get(lab_nic(f, 2), "addresses"), 0);
+
+	lab_meet_peer(f);
+	lab_allow_port(f, 22);
+	open_tcp(f);
+	json_object_set_new(from, "public", json_null());
+	json_object_set_new(to, "public", json_string(PUBLIC_B));
+	lab_apply(f);
+	lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK, 5));
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+	lab_expect_none(f, "b");
+	lab_expect_none(f, "c");
+	lab_expect_none(f, "out");
+	g_assert_cmpuint(lab_drops(f, DROP_REVOKED), ==, 1);
+	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, 1);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1001, PUBLIC_B, 22, TCP_SYN, 0));
+	lab_expect(f, "c");
+}
+
+/* Without an uplink what leaves is refused, and said. */
+static void test_no_outside(struct fixture *f, const void *data)
+{
+	json_object_set_new(f->state, "outside", json_null());
+	lab_apply(f);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PEER, 53, 1));
+	g_assert_cmpuint(lab_drops(f, DROP_NO_OUTSIDE), ==, 1);
+	struct test_frame error = lab_expect(f, "a");
+	g_assert_cmpuint(load16(error.bytes + 34), ==, 3 << 8 | 0);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PUBLIC_B, 53, 1));
+	g_assert_cmpuint(lab_drops(f, DROP_DENIED_INBOUND), ==, 1); /* NICs of the switch need no uplink */
+}
+
+static void test_tcp_life(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	lab_allow_port(f, 22);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, 1);
+	open_tcp(f);
+	lab_pass(f, 7000 * SECOND); /* idle, and still there */
+	lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK, 5));
+	struct test_frame frame;
+	do
+		frame = lab_expect(f, "out"); /* ARP may come first */
+	while (load16(frame.bytes + 12) != 0x0806);
+	lab_put(f, "out", test_arp(MAC_PEER, 2, MAC_PEER, PEER, PUBLIC_A));
+	lab_expect(f, "out");
+	lab_put(f, "b", test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK | TCP_FIN, 0));
+	lab_expect(f, "out");
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK | TCP_FIN, 0));
+	lab_expect(f, "b");
+	/* The same ports begin anew at once, as a connection that lives. */
+	open_tcp(f);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 1);
+	lab_pass(f, 300 * SECOND);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 1);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_RST, 0));
+	lab_expect(f, "b");
+	lab_pass(f, 60 * SECOND);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 0);
+	g_assert_cmpuint(atomic_load(&f->datapath->nic_connections[1]), ==, 0);
+}
+
+static void test_learning(struct fixture *f, const void *data)
+{
+	f->now_ms = f->datapath->started_ms + 10 * SECOND;
+	worker_begin(f->worker, f->now_ms);
+	lab_allow_port(f, 22);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_ACK, 5));
+	lab_expect(f, "b");
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 23, TCP_ACK, 5));
+	lab_expect_none(f, "b"); /* what policy forbids is not learnt */
+}
+
+static void test_timeouts(struct fixture *f, const void *data)
+{
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 1, 0));
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 2, IP_B, 2, 0));
+	lab_put(f, "b", test_udp(MAC_B, MAC_A, IP_B, 2, IP_A, 2, 0));
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 2);
+	lab_pass(f, 40 * SECOND);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 1);
+	for (unsigned i = 0; i < 4; i++) { /* one direction alone keeps both */
+		lab_pass(f, 200 * SECOND);
+		lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 2, IP_B, 2, 0));
+	}
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 1);
+	lab_pass(f, 320 * SECOND);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 0);
+	g_assert_cmpuint(f->worker->counters.expired, ==, 2);
+}
+
+static void test_quota(struct fixture *f, const void *data)
+{
+	for (uint16_t i = 0; i < 600; i++)
+		lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, (uint16_t)(1 + i), IP_B, 1, 0));
+	g_assert_cmpuint(lab_drops(f, DROP_FLOW_QUOTA), ==, 100);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 500);
+	lab_put(f, "c", test_udp(MAC_C, MAC_GATEWAY, IP_C, 1, IP_B, 1, 0));
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 501); /* others are unhurt */
+	lab_pass(f, 60 * SECOND);
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 9999, IP_B, 1, 0));
+	g_assert_cmpuint(lab_drops(f, DROP_FLOW_QUOTA), ==, 100);
+}
+
+static void test_full(struct fixture *f, const void *data)
+{
+	for (uint16_t i = 0; i < 40; i++)
+		lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, (uint16_t)(1 + i), IP_B, 1, 0));
+	g_assert_cmpuint(lab_drops(f, DROP_TABLE_FULL), ==, 24);
+}
+
+static void test_removed(struct fixture *f, const void *data)
+{
+	json_t *nics = json_object_get(f->state, "nics");
+	json_auto_t *b = json_incref(json_array_get(nics, 1));
+
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 1, 0));
+	lab_expect(f, "b");
+	lab_put(f, "b", test_udp(MAC_A, MAC_B, IP_B, 1, IP_A, 1, 0));
+	g_assert_cmpuint(
+		datapath_nic_drops(f->datapath, datapath_snapshot(f->datapath)->nics[1], DROP_SPOOFED_MAC),
+		==, 1);
+	json_array_remove(nics, 1);
+	lab_apply(f);
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 1, 0));
+	lab_expect_none(f, "b");
+	g_assert_cmpuint(lab_drops(f, DROP_REVOKED), ==, 1);
+	/* A NIC that comes back, even by the same uid, is another one: it starts with counters of its own,
+	 * and the old flow is judged again and re-made. */
+	json_array_insert(nics, 1, b);
+	lab_apply(f);
+	g_assert_cmpuint(
+		datapath_nic_drops(f->datapath, datapath_snapshot(f->datapath)->nics[1], DROP_SPOOFED_MAC),
+		==, 0);
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_MAC), ==, 1);
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 1, 0));
+	lab_expect(f, "b");
+}
+
+/* ---- errors ---- */
+
+static void test_too_big(struct fixture *f, const void *data)
+{
+	json_object_set_new(lab_nic(f, 2), "mtu", json_integer(1000));
+	lab_apply(f);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, IP_C, 1, 972)); /* just fits */
+	lab_expect(f, "c");
+	struct test_frame frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, IP_C, 1, 973);
+	lab_put(f, "a", frame);
+	lab_expect_none(f, "c");
+	struct test_frame error = lab_expect(f, "a");
+	lab_assert_path(&error, MAC_GATEWAY, MAC_A, "192.168.1.1", IP_A);
+	g_assert_cmpuint(load16(error.bytes + 34), ==, 3 << 8 | 4);
+	g_assert_cmpuint(load16(error.bytes + 40), ==, 1000);
+	g_assert_cmpuint(error.length, ==, 14 + 576); /* no more is quoted than a small MTU carries */
+	store16(frame.bytes + 20, 0); /* may be fragmented: it is not, and not said */
+	test_fix(&frame);
+	lab_put(f, "a", frame);
+	lab_expect_none(f, "a");
+	g_assert_cmpuint(lab_drops(f, DROP_TOO_BIG), ==, 2);
+}
+
+static void test_ttl(struct fixture *f, const void *data)
+{
+	struct test_frame frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, IP_C, 1, 100);
+
+	frame.bytes[22] = 1;
+	test_fix(&frame);
+	lab_put(f, "a", frame);
+	struct test_frame error = lab_expect(f, "a");
+	lab_assert_path(&error, MAC_GATEWAY, MAC_A, "192.168.1.1", IP_A);
+	g_assert_cmpuint(error.bytes[34], ==, 11);
+	g_assert_cmpmem(error.bytes + 42, 100, frame.bytes + 14, 100); /* quotes the packet as it was */
+	lab_expect_none(f, "c");
+	frame.bytes[20] = 0; /* a later fragment gets no error */
+	frame.bytes[21] = 1;
+	test_fix(&frame);
+	lab_put(f, "a", frame);
+	lab_expect_none(f, "a");
+}
+
+static void test_error_rate(struct fixture *f, const void *data)
+{
+	struct test_frame frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, IP_C, 1, 0);
+
+	frame.bytes[22] = 1;
+	test_fix(&frame);
+	for (unsigned i = 0; i < 1500; i++)
+		lab_put(f, "a", frame);
+	g_assert_cmpuint(lab_drops(f, DROP_ERROR_RATE), ==, 500);
+	lab_pass(f, 1 * SECOND);
+	lab_put(f, "a", frame);
+	g_assert_cmpuint(lab_drops(f, DROP_ERROR_RATE), ==, 500);
+}
+
+static void test_error_translation(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, 20));
+	struct test_frame sent = lab_expect(f, "out");
+	struct test_frame error = test_icmp(MAC_PEER, MAC_OUT, PEER, PUBLIC_A, 3, 3, 0, 48);
+	memcpy(error.bytes + 42, sent.bytes + 14, 48);
+	test_fix(&error);
+	lab_put(f, "out", error);
+	struct test_frame got = lab_expect(f, "a");
+	lab_assert_path(&got, MAC_GATEWAY, MAC_A, PEER, IP_A);
+	/* What is quoted is the packet that a sent, but for the hop that it made; with right checksums. */
+	struct test_frame quoted = {.length = 14 + 48};
+	memcpy(quoted.bytes + 14, got.bytes + 42, 48);
+	store16(quoted.bytes + 12, 0x0800);
+	test_assert_checksums(quoted.bytes, quoted.length);
+	g_assert_cmphex(load32(quoted.bytes + 26), ==, 0xc0a80104);
+	/* Not with a broken checksum, and not for a connection that does not exist. */
+	error.bytes[36]++;
+	lab_put(f, "out", error);
+	lab_expect_none(f, "a");
+	error.bytes[62]++;
+	test_fix(&error);
+	lab_put(f, "out", error);
+	lab_expect_none(f, "a");
+	g_assert_cmpuint(lab_drops(f, DROP_ICMP_NO_FLOW), ==, 2);
+}
+
+/* The other way: a NIC complains about what it got; outside sees its public address, also in the quotation.
+ */
+static void test_error_outwards(struct fixture *f, const void *data)
+{
+	lab_meet_peer(f);
+	lab_allow_port(f, 22);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 22, TCP_SYN, 8));
+	struct test_frame arrived = lab_expect(f, "b");
+	struct test_frame error = test_icmp(MAC_B, MAC_GATEWAY, IP_B, PEER, 3, 10, 0, 48);
+	memcpy(error.bytes + 42, arrived.bytes + 14, 48);
+	test_fix(&error);
+	lab_put(f, "b", error);
+	struct test_frame got = lab_expect(f, "out");
+	lab_assert_path(&got, MAC_OUT, MAC_PEER, PUBLIC_B, PEER);
+	struct test_frame quoted = {.length = 14 + 48};
+	memcpy(quoted.bytes + 14, got.bytes + 42, 48);
+	store16(quoted.bytes + 12, 0x0800);
+	test_assert_checksums(quoted.bytes, quoted.length);
+	g_assert_cmphex(load32(quoted.bytes + 30), ==, 0xcb00710b);
+	/* In another's name: no. */
+	test_ip(IP_A, error.bytes + 26);
+	test_fix(&error);
+	lab_put(f, "b", error);
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_IP), ==, 1);
+}
+
+static void test_bad_first(struct fixture *f, const void *data)
+{
+	struct test_frame frame = test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 1, 4);
+
+	frame.bytes[24]++;
+	lab_put(f, "a", frame);
+	g_assert_cmpuint(lab_drops(f, DROP_CHECKSUM), ==, 1);
+	frame = test_udp(MAC_A, "ff:ff:ff:ff:ff:ff", IP_A, 1, IP_B, 1, 4);
+	lab_put(f, "a", frame);
+	frame = test_udp(MAC_A, "01:00:5e:00:00:fb", IP_A, 1, "224.0.0.251", 5353, 4);
+	lab_put(f, "a", frame);
+	g_assert_cmpuint(lab_drops(f, DROP_MULTICAST), ==, 2);
+	frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, "127.0.0.1", 1, 4);
+	lab_put(f, "a", frame);
+	g_assert_cmpuint(lab_drops(f, DROP_BAD_DESTINATION), ==, 1);
+	frame = test_udp(MAC_PEER, MAC_PEER, PEER, 1, PUBLIC_A, 1, 4); /* another's frame, on a shared wire */
+	lab_put(f, "out", frame);
+	g_assert_cmpuint(lab_drops(f, DROP_NOT_OURS), ==, 1);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 0);
+}
+
+/* ---- anything ---- */
+
+/* Good frames with random changes, by every port: nothing crashes, nothing leaks, and nothing that leaves for
+ * a NIC has another's MAC. */
+static void test_anything(struct fixture *f, const void *data)
+{
+	static const char *const names[] = {"a", "b", "c", "out", "host", "/a"};
+	const struct test_frame seeds[] = {
+		test_tcp(MAC_A, MAC_B, IP_A, 1, IP_B, 22, TCP_SYN, 20),
+		test_tcp(MAC_B, MAC_GATEWAY, IP_B, 22, PEER, 1000, TCP_ACK, 9),
+		test_udp(MAC_A, "ff:ff:ff:ff:ff:ff", "0.0.0.0", 68, "255.255.255.255", 67, 300),
+		test_udp(MAC_PEER, MAC_OUT, PEER, 53, PUBLIC_A, 1000, 30),
+		test_icmp(MAC_A, MAC_GATEWAY, IP_A, "192.168.1.1", 8, 0, 1, 20),
+		test_icmp(MAC_PEER, MAC_OUT, PEER, PUBLIC_A, 3, 4, 0, 60),
+		test_arp(MAC_A, 1, MAC_A, IP_A, IP_B),
+		test_arp(MAC_PEER, 1, MAC_PEER, PEER, PUBLIC_A),
+		test_tcp(MAC_PEER, MAC_HOST, "169.254.169.254", 80, "100.64.0.4", 1, TCP_SYN, 0),
+	};
+
+	lab_allow_port(f, 22);
+	for (unsigned i = 0; i < 60000; i++) {
+		struct test_frame frame = seeds[g_test_rand_int_range(0, G_N_ELEMENTS(seeds))];
+		for (int n = g_test_rand_int_range(0, 4); n; n--)
+			frame.bytes[g_test_rand_int_range(12, (int)frame.length)] =
+				(uint8_t)g_test_rand_int();
+		uint32_t total = load16(frame.bytes + 16);
+		if (g_test_rand_int_range(0, 2) && total >= 40 && 14 + total <= frame.length)
+			test_fix(&frame);
+		if (g_test_rand_int_range(0, 6) == 0)
+			frame.length = (uint32_t)g_test_rand_int_range(1, (int)frame.length + 1);
+		lab_put(f, names[g_test_rand_int_range(0, G_N_ELEMENTS(names))], frame);
+		if (i % 1000 == 0)
+			lab_pass(f, 200);
+	}
+	uint8_t mac[6];
+	test_mac(MAC_B, mac);
+	for (GBytes *bytes; (bytes = port_fake_take(lab_port(f, "b"))); g_bytes_unref(bytes))
+		if (!(*(const uint8_t *)g_bytes_get_data(bytes, NULL) & 1))
+			g_assert_cmpmem(g_bytes_get_data(bytes, NULL), 6, mac, 6);
+}
+
+#define ADD(name, fn) g_test_add("/pipeline/" name, struct fixture, NULL, lab_setup, fn, lab_teardown)
+
+static void add_tests(void)
+{
+	ADD("neighbours in a subnet see each other's MAC, and one packet decides", test_neighbours);
+	ADD("packets between subnets make a hop by the gateway", test_subnets);
+	ADD("a burst keeps the order of each flow and makes each flow once", test_burst);
+	ADD("delivery goes to the active attachments, arrival is taken from any", test_both);
+	ADD("a receiver that is slow or gone is counted", test_receiver);
+	ADD("translation keeps checksums right, for all protocols and lengths", test_translation);
+	ADD("translation keeps checksums right, for any payload", test_checksum_extremes);
+	ADD("NICs reach each other, and themselves, by public addresses", test_hairpin);
+	ADD("a NIC has its own address behind the host port", test_platform);
+	ADD("packets wait for the next hop's MAC, a few", test_arp_wait);
+	ADD("a next hop that does not answer is given up", test_arp_fails);
+	ADD("a next hop in use is confirmed without interruption", test_arp_again);
+	ADD("a public address that is new is announced", test_announce);
+	ADD("what no rule allows is dropped, before and after", test_denied);
+	ADD("a revoked connection drops in both directions as long as it tries", test_revoked);
+	ADD("a revoked connection that is allowed again goes on", test_allowed_again);
+	ADD("a group may leave established connections alone", test_not_revalidated);
+	ADD("an equal state keeps flows and their counters", test_unchanged);
+	ADD("a changed public address changes its connections", test_moved);
+	ADD("TCP begins with SYN, lives long, ends with FIN or RST", test_tcp_life);
+	ADD("connections are taken up in the middle right after start only", test_learning);
+	ADD("connections end by their time-outs, in both directions together", test_timeouts);
+	ADD("a NIC over its quota hurts itself only", test_quota);
+	ADD("a NIC that is removed gets nothing more", test_removed);
+	ADD("a public address that goes to another NIC takes no connection along", test_handed_over);
+	ADD("without an uplink what leaves is refused and said", test_no_outside);
+	ADD("ARP is answered for gateways and other NICs only", test_arp_answers);
+	ADD("a packet too big for the way ahead is told its MTU", test_too_big);
+	ADD("the last hop tells the sender", test_ttl);
+	ADD("ICMP errors are limited in rate", test_error_rate);
+	ADD("ICMP errors are translated with what they quote", test_error_translation);
+	ADD("a NIC's ICMP errors leave by its public address", test_error_outwards);
+	ADD("first packets that are wrong begin nothing", test_bad_first);
+	ADD("any bytes from anywhere do no harm", test_anything);
+	g_test_add("/pipeline/a full table drops new connections and counts them", struct fixture, NULL,
+		lab_setup_small, test_full, lab_teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	add_tests();
+	return lab_run();
+}

@@ -1,0 +1,93 @@
+/* Ports: where packets come from and go to, behind one interface.
+ *
+ * Providers: vhost.c (a VM's virtio NIC, over vhost-user), interface.c (a network interface), and for tests
+ * port_fake.c. Policy never belongs to a port, always to the NIC that it is an attachment of.
+ *
+ * Threads. rx is called by the one worker that polls the port. tx is called by any thread, under tx_lock,
+ * which port_tx takes: once a burst, and uncontended unless workers send to each other's ports. The rest is
+ * called by the main thread. A provider whose device comes and goes keeps rx and tx safe at any time: they
+ * see the device by one atomic load, and the device is torn down only after a grace period of the workers.
+ */
+#pragma once
+#include "switch/drop.h"
+#include "switch/snapshot.h"
+
+#include <rte_spinlock.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PORT_BURST 32
+#define PORTS_MAX  (NIC_SLOTS * NIC_ATTACHMENTS + 2)
+
+struct rte_mbuf;
+struct rte_mempool;
+struct rte_rcu_qsbr;
+
+enum port_state {
+	PORT_WAITING, /* nobody is at the other end yet; the port keeps trying */
+	PORT_READY, /* packets flow */
+	PORT_FAILED, /* `port_error` says why; tried again from time to time */
+};
+
+/* Written by the worker whose index it is (the last one: by the main thread), read by anybody. */
+struct port_counters {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+	uint64_t drops; /* the receiver was not there or not fast enough */
+} __attribute__((aligned(64)));
+
+struct port;
+
+struct port_ops {
+	const char *kind;
+	/* At most n packets; 0 when there is no device. */
+	uint16_t (*rx)(struct port *port, struct rte_mbuf **packets, uint16_t n);
+	/* Takes all n packets, whatever becomes of them. Returns how many were delivered; when none could be
+	 * because nobody is there, *ret_down is set. */
+	uint16_t (*tx)(struct port *port, struct rte_mbuf **packets, uint16_t n, bool *ret_down);
+	enum port_state (*state)(const struct port *port);
+	/* Every second: tries again what failed, notices what went away. May be NULL. */
+	void (*tick)(struct port *port);
+	/* No worker holds the port any more. Frees it. */
+	void (*close)(struct port *port);
+};
+
+struct port {
+	const struct port_ops *ops;
+	char *name; /* Owned: socket path or interface */
+	unsigned index; /* below PORTS_MAX; no other open port has it */
+	char *error; /* Owned: why it failed, or NULL; main thread only */
+	bool seen; /* the registry's mark */
+	struct rte_rcu_qsbr *readers; /* Borrowed: the workers' grace periods */
+	struct rte_mempool *pool; /* Borrowed: buffers for what is received */
+	rte_spinlock_t tx_lock;
+	struct port_counters counters[SNAPSHOT_WORKERS + 1];
+};
+
+/* Providers. Both return a port even when its device cannot be opened yet; `port->error` says why. */
+struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
+struct port *interface_open(const char *interface, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
+
+/* For providers: sets up the common part. */
+void port_init(struct port *port, const struct port_ops *ops, const char *name, struct rte_mempool *pool,
+	struct rte_rcu_qsbr *readers);
+void port_release(struct port *port);
+/* Records why the port failed, and logs it unless it failed the same way before; NULL: it works. */
+void port_set_error(struct port *port, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* "waiting" */
+const char *port_state_word(enum port_state state);
+/* Sum over all workers. */
+struct port_counters port_counters_sum(const struct port *port);
+
+static inline uint16_t port_rx(struct port *port, struct rte_mbuf **packets, uint16_t n)
+{
+	return port->ops->rx(port, packets, n);
+}
+
+static inline uint16_t port_tx(struct port *port, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
+{
+	rte_spinlock_lock(&port->tx_lock);
+	uint16_t sent = port->ops->tx(port, packets, n, ret_down);
+	rte_spinlock_unlock(&port->tx_lock);
+	return sent;
+}

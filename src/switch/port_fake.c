@@ -1,0 +1,77 @@
+/* The fake port. */
+#include "switch/port_fake.h"
+
+#include <rte_mbuf.h>
+
+struct port_fake {
+	struct port port;
+	GQueue sent; /* of GBytes */
+	unsigned limit;
+	bool down;
+};
+
+static uint16_t fake_rx(struct port *port, struct rte_mbuf **packets, uint16_t n)
+{
+	return 0; /* tests hand bursts to the worker themselves */
+}
+
+static uint16_t fake_tx(struct port *base, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
+{
+	struct port_fake *port = (struct port_fake *)base;
+	uint16_t sent = 0;
+
+	*ret_down = port->down;
+	while (!port->down && sent < n && port->limit) {
+		struct rte_mbuf *packet = packets[sent++];
+		uint8_t *copy = g_malloc(packet->pkt_len);
+		const uint8_t *bytes = rte_pktmbuf_read(packet, 0, packet->pkt_len, copy);
+		if (bytes != copy)
+			memcpy(copy, bytes, packet->pkt_len);
+		g_queue_push_tail(&port->sent, g_bytes_new_take(copy, packet->pkt_len));
+		port->limit -= port->limit != UINT_MAX;
+	}
+	rte_pktmbuf_free_bulk(packets, n);
+	return sent;
+}
+
+static enum port_state fake_state(const struct port *port)
+{
+	return ((const struct port_fake *)port)->down ? PORT_WAITING : PORT_READY;
+}
+
+static const struct port_ops fake_ops = {.kind = "fake", .rx = fake_rx, .tx = fake_tx, .state = fake_state};
+
+struct port *port_fake_open(const char *name, unsigned index, struct rte_mempool *pool)
+{
+	struct port_fake *port = g_aligned_alloc0(1, sizeof *port, 64);
+
+	port_init(&port->port, &fake_ops, name, pool, NULL);
+	port->port.index = index;
+	port->limit = UINT_MAX;
+	g_queue_init(&port->sent);
+	return &port->port;
+}
+
+void port_fake_close(struct port *base)
+{
+	struct port_fake *port = (struct port_fake *)base;
+
+	g_queue_clear_full(&port->sent, (GDestroyNotify)g_bytes_unref);
+	port_release(base);
+	g_aligned_free(port);
+}
+
+GBytes *port_fake_take(struct port *base)
+{
+	return g_queue_pop_head(&((struct port_fake *)base)->sent);
+}
+
+void port_fake_limit(struct port *base, unsigned packets)
+{
+	((struct port_fake *)base)->limit = packets;
+}
+
+void port_fake_set_down(struct port *base, bool down)
+{
+	((struct port_fake *)base)->down = down;
+}

@@ -1,0 +1,13 @@
+/* A port for tests: what is put in is received, what is sent can be taken out. */
+#pragma once
+#include "switch/port.h"
+
+struct port *port_fake_open(const char *name, unsigned index, struct rte_mempool *pool);
+void port_fake_close(struct port *port);
+
+/* The next frame that was sent, or NULL; g_bytes_unref it. */
+GBytes *port_fake_take(struct port *port);
+/* How many packets the receiver still takes; UINT_MAX: any number. */
+void port_fake_limit(struct port *port, unsigned packets);
+/* Nobody at the other end. */
+void port_fake_set_down(struct port *port, bool down);

@@ -1,0 +1,154 @@
+/* ARP, answering and asking (RFC 826). */
+#include "switch/datapath.h"
+#include "switch/decide.h"
+#include "switch/neighbour.h"
+#include "switch/output.h"
+#include "switch/respond/respond.h"
+#include "switch/wire.h"
+
+#include <rte_mbuf.h>
+
+static const uint8_t zero_ip[4];
+static const uint8_t zero_mac[6];
+static const uint8_t broadcast_mac[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+static struct ip_addr ipv4_at(const uint8_t *bytes)
+{
+	struct ip_addr addr = {.family = IP_V4};
+
+	memcpy(addr.bytes, bytes, 4);
+	return addr;
+}
+
+static void write_arp(uint8_t *frame, uint16_t operation, const uint8_t smac[6], const uint8_t sip[4],
+	const uint8_t tmac[6], const uint8_t tip[4])
+{
+	static const uint8_t ethernet_ipv4[] = {0, 1, 8, 0, 6, 4};
+	uint8_t *arp = frame + ETH_LEN;
+
+	store16(frame + ETH_TYPE, ETH_ARP);
+	memcpy(arp, ethernet_ipv4, sizeof ethernet_ipv4);
+	store16(arp + ARP_OP, operation);
+	memcpy(arp + ARP_SENDER_MAC, smac, 6);
+	memcpy(arp + ARP_SENDER_IP, sip, 4);
+	memcpy(arp + ARP_TARGET_MAC, tmac, 6);
+	memcpy(arp + ARP_TARGET_IP, tip, 4);
+}
+
+static void build(
+	struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t sender[4], const uint8_t target[4])
+{
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(packet, ETH_LEN + ARP_LEN);
+
+	memcpy(frame + ETH_DST, broadcast_mac, 6);
+	memcpy(frame + ETH_SRC, mac, 6);
+	write_arp(frame, ARP_REQUEST, mac, sender, zero_mac, target);
+}
+
+void arp_build_request(
+	struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t sender[4], const uint8_t target[4])
+{
+	build(packet, mac, sender, target);
+}
+
+void arp_build_announcement(struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t ip[4])
+{
+	build(packet, mac, ip, ip);
+}
+
+/* Turns a request into its answer: `mac` has the address that was asked for. */
+static void turn_into_reply(uint8_t *frame, const uint8_t mac[6])
+{
+	uint8_t *arp = frame + ETH_LEN;
+	uint8_t asker_mac[6], asker_ip[4], asked_ip[4];
+
+	memcpy(asker_mac, arp + ARP_SENDER_MAC, 6);
+	memcpy(asker_ip, arp + ARP_SENDER_IP, 4);
+	memcpy(asked_ip, arp + ARP_TARGET_IP, 4);
+	memcpy(frame + ETH_DST, asker_mac, 6);
+	memcpy(frame + ETH_SRC, mac, 6);
+	write_arp(frame, ARP_REPLY, mac, asked_ip, asker_mac, asker_ip);
+}
+
+/* A probe or an announcement speaks of the sender's own address; nobody answers either (RFC 5227). */
+static bool is_about_itself(const uint8_t *arp)
+{
+	return memcmp(arp + ARP_SENDER_IP, zero_ip, 4) == 0 ||
+	       memcmp(arp + ARP_SENDER_IP, arp + ARP_TARGET_IP, 4) == 0;
+}
+
+/* ---- NICs ---- */
+
+static bool sender_is(const struct nic *nic, const uint8_t *arp)
+{
+	if (memcmp(arp + ARP_SENDER_MAC, nic->mac.bytes, 6) != 0)
+		return false;
+	return memcmp(arp + ARP_SENDER_IP, zero_ip, 4) == 0 ||
+	       nic_find_address(nic, ipv4_at(arp + ARP_SENDER_IP));
+}
+
+/* The MAC by which the NIC reaches the address: its neighbour's own in its subnet, else the gateway's. NULL:
+ * nobody is there. */
+static const uint8_t *answer_for(const struct worker *worker, const struct nic *nic, const uint8_t ip[4])
+{
+	struct owner owner = snapshot_find(worker->snapshot, nic->network->space, ipv4_at(ip));
+
+	if (owner.kind == OWNER_GATEWAY)
+		return gateway_mac;
+	if (owner.kind != OWNER_NIC || owner.nic == nic)
+		return NULL;
+	return owner.nic->subnet == nic->subnet ? owner.nic->mac.bytes : gateway_mac;
+}
+
+void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
+	const uint8_t *arp = frame + ETH_LEN;
+
+	if (!sender_is(nic, arp)) {
+		output_drop(worker, nic->id, DROP_SPOOFED_ARP, packet);
+		return;
+	}
+	const uint8_t *mac = NULL;
+	if (load16(arp + ARP_OP) == ARP_REQUEST && !is_about_itself(arp))
+		mac = answer_for(worker, nic, arp + ARP_TARGET_IP);
+	if (!mac) {
+		output_drop(worker, nic->id, DROP_ARP_UNANSWERED, packet);
+		return;
+	}
+	turn_into_reply(frame, mac);
+	output_nic(worker, nic, packet);
+}
+
+/* ---- edges ---- */
+
+static bool is_ours(const struct worker *worker, enum flow_origin origin, const uint8_t ip[4])
+{
+	const struct snapshot *snapshot = worker->snapshot;
+
+	if (origin == FLOW_FROM_OUTSIDE)
+		return snapshot_find(snapshot, SPACE_PUBLIC, ipv4_at(ip)).kind == OWNER_NIC;
+	return prefix_contains(snapshot->host.prefix, ipv4_at(ip));
+}
+
+void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mbuf *packet)
+{
+	bool outside = origin == FLOW_FROM_OUTSIDE;
+	const struct edge *edge = outside ? &worker->snapshot->outside : &worker->snapshot->host;
+	struct neighbour_table *table = outside ? worker->datapath->outside : worker->datapath->host;
+	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
+	const uint8_t *arp = frame + ETH_LEN;
+
+	if (memcmp(arp + ARP_SENDER_IP, zero_ip, 4) != 0)
+		neighbour_learn(table, worker, edge, arp + ARP_SENDER_IP, arp + ARP_SENDER_MAC);
+	if (load16(arp + ARP_OP) != ARP_REQUEST) {
+		rte_pktmbuf_free(packet); /* an answer, and heard */
+		return;
+	}
+	if (is_about_itself(arp) || !is_ours(worker, origin, arp + ARP_TARGET_IP)) {
+		output_drop(worker, NO_NIC, DROP_ARP_UNANSWERED, packet);
+		return;
+	}
+	turn_into_reply(frame, edge->mac.bytes);
+	output_port(worker, edge->port, NO_NIC, packet);
+}

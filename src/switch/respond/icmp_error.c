@@ -1,0 +1,139 @@
+/* ICMP errors about packets of connections (RFC 5508, section 4 and 5).
+ *
+ * How it works: an error quotes the packet that it is about, as that packet looked where the error was made.
+ * An error that comes in by X about a packet that went out by X: so the quoted key, reversed, is that of the
+ * flow which arrives by X, and what that flow does to its packets is what has to be done to the error: the
+ * same way, the same translation outside, and its mirror image in the quotation. An error that quotes no
+ * connection of the switch goes nowhere.
+ */
+#include "switch/checksum.h"
+#include "switch/conntrack.h"
+#include "switch/datapath.h"
+#include "switch/output.h"
+#include "switch/parse.h"
+#include "switch/respond/respond.h"
+#include "switch/wire.h"
+
+#include <rte_mbuf.h>
+
+#define QUOTE_MAX 1500 /* what a sane error may be as a whole */
+
+/* The flow that the error travels with, or NULL. */
+static struct flow *find_flow(struct worker *worker, const struct packet *parsed, const uint8_t *quote,
+	uint32_t available, uint16_t *ret_l4)
+{
+	struct flow_table *table = worker->datapath->flows;
+	struct flow_key quoted, key;
+
+	if (parsed->key.family != IP_V4 || parse_quoted(quote, available, &quoted, ret_l4) < 0)
+		return NULL;
+	/* It must be addressed to whoever sent the packet that it is about. */
+	if (memcmp(quoted.src, parsed->key.dst, 16) != 0)
+		return NULL;
+	key = flow_key_reverse(&quoted);
+	key.nic = parsed->key.nic;
+	key.origin = parsed->key.origin;
+	struct flow *flow = flow_table_find(table, &key);
+	return flow && !flow->blocked && flow->epoch == worker->snapshot->epoch ? flow : NULL;
+}
+
+/* Replaces four bytes of an address and mends the header checksum that covers them. */
+static void replace_address(uint8_t *ip, unsigned offset, const uint8_t to[4])
+{
+	uint16_t difference = checksum_fold(checksum_difference(0, ip + offset, to, 4));
+
+	memcpy(ip + offset, to, 4);
+	checksum_fix(ip + IPV4_CHECK, difference);
+}
+
+/* The quotation shows the packet as its sender sent it: the flow's translation, backwards. */
+static void translate_quote(uint8_t *quote, uint16_t l4, uint32_t available, const struct flow *flow)
+{
+	const struct flow_action *action = &flow->action;
+	uint8_t protocol = quote[IPV4_PROTOCOL];
+	uint16_t difference = action->difference;
+
+	if (action->flags & FLOW_REWRITE_DST)
+		replace_address(quote, IPV4_SRC, action->new_dst);
+	if (action->flags & FLOW_REWRITE_SRC)
+		replace_address(quote, IPV4_DST, action->new_src);
+	if (protocol == PROTO_UDP && available >= l4 + UDP_CHECK + 2u)
+		checksum_fix_udp(quote + l4 + UDP_CHECK, difference);
+	else if (protocol == PROTO_TCP && available >= l4 + TCP_CHECK + 2u)
+		checksum_fix(quote + l4 + TCP_CHECK, difference);
+}
+
+static void translate(uint8_t *frame, const struct packet *parsed, const struct flow *flow)
+{
+	uint8_t *ip = frame + parsed->l3, *icmp = frame + parsed->l4;
+	const struct flow_action *action = &flow->action;
+	bool from_peer = memcmp(parsed->key.src, flow->key.src, 4) == 0;
+
+	if (action->flags & FLOW_REWRITE_DST)
+		replace_address(ip, IPV4_DST, action->new_dst);
+	/* A router on the way speaks for itself; only the peer hides behind its translation. */
+	if (action->flags & FLOW_REWRITE_SRC && from_peer)
+		replace_address(ip, IPV4_SRC, action->new_src);
+
+	size_t length = parsed->l3_length - (size_t)(parsed->l4 - parsed->l3);
+	memset(icmp + ICMP_CHECK, 0, 2);
+	uint16_t check = checksum_of(icmp, length);
+	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
+	memcpy(frame + ETH_SRC, action->smac, 6);
+	memcpy(frame + ETH_DST, action->dmac, 6);
+}
+
+static bool checksum_is_right(const uint8_t *icmp, size_t length)
+{
+	return checksum_fold(checksum_add(0, icmp, length)) == 0xffff;
+}
+
+/* A NIC speaks for itself, also in errors. */
+static bool sender_may(const struct worker *worker, const struct packet *parsed)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+
+	if (!nic)
+		return false;
+	if (parsed->key.origin == FLOW_FROM_NIC)
+		return nic_find_address(nic, flow_key_source(&parsed->key)) != NULL;
+	return parsed->key.origin != FLOW_FROM_OUTSIDE ||
+	       !network_contains(nic->network, flow_key_source(&parsed->key));
+}
+
+void icmp_error_forward(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *), *icmp = frame + parsed->l4;
+	uint32_t end = parsed->l3 + parsed->l3_length;
+	uint32_t nic = parsed->key.nic;
+
+	if (parsed->l3_length > QUOTE_MAX || end > packet->data_len ||
+		parsed->flags & PACKET_FRAGMENT_FIRST) {
+		output_drop(worker, nic, DROP_ICMP_NO_FLOW, packet);
+		return;
+	}
+	if (!sender_may(worker, parsed)) {
+		output_drop(worker, nic,
+			parsed->key.origin == FLOW_FROM_NIC ? DROP_SPOOFED_IP : DROP_SPOOFED_OUTSIDE, packet);
+		return;
+	}
+	uint8_t *quote = icmp + ICMP_MIN;
+	uint32_t available = (uint32_t)(frame + end - quote);
+	uint16_t l4;
+	const struct flow *flow = checksum_is_right(icmp, (size_t)ICMP_MIN + available)
+					  ? find_flow(worker, parsed, quote, available, &l4)
+					  : NULL;
+	if (!flow) {
+		output_drop(worker, nic, DROP_ICMP_NO_FLOW, packet);
+		return;
+	}
+	translate_quote(quote, l4, available, flow);
+	translate(frame, parsed, flow);
+	const struct nic *target = snapshot_nic(worker->snapshot, flow->action.target);
+	if (flow->action.exit != FLOW_TO_NIC)
+		output_edge(worker, flow->action.exit, flow->action.next_hop, nic, packet);
+	else if (target)
+		output_nic(worker, target, packet);
+	else
+		output_drop(worker, nic, DROP_NO_DESTINATION, packet);
+}

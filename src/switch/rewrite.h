@@ -1,0 +1,60 @@
+/* A flow's action, applied to the bytes of a packet. */
+#pragma once
+#include "switch/checksum.h"
+#include "switch/packet.h"
+#include "switch/wire.h"
+
+/* Adds what the new addresses change to the transport's checksum, which covers them. */
+static inline __attribute__((always_inline)) void rewrite_transport(
+	uint8_t *frame, const struct packet *packet, uint16_t difference)
+{
+	if (packet->kind == PACKET_FRAGMENT)
+		return; /* the checksum went with the first fragment */
+	if (packet->key.protocol == PROTO_TCP)
+		checksum_fix(frame + packet->l4 + TCP_CHECK, difference);
+	else if (packet->key.protocol == PROTO_UDP)
+		checksum_fix_udp(frame + packet->l4 + UDP_CHECK, difference);
+}
+
+/* One hop less. The word that holds the time to live is one less in its high byte, so that the checksum grows
+ * by as much. */
+static inline __attribute__((always_inline)) void rewrite_hop(uint8_t *frame, const struct packet *packet)
+{
+	uint8_t *ip = frame + packet->l3;
+
+	if (packet->key.family == IP_V6) {
+		ip[IPV6_HOPS]--;
+		return;
+	}
+	uint8_t before[2] = {ip[IPV4_TTL], ip[IPV4_PROTOCOL]};
+	ip[IPV4_TTL]--;
+	checksum_fix(ip + IPV4_CHECK, checksum_fold(checksum_difference(0, before, ip + IPV4_TTL, 2)));
+}
+
+/* True when the packet cannot make another hop. */
+static inline __attribute__((always_inline)) bool rewrite_is_last_hop(
+	const uint8_t *frame, const struct packet *packet)
+{
+	return frame[packet->l3 + (packet->key.family == IP_V6 ? IPV6_HOPS : IPV4_TTL)] <= 1;
+}
+
+/* Everything but the MAC of a next hop that ARP has to find. The parser has made sure that these bytes are
+ * there. */
+static inline __attribute__((always_inline)) void rewrite_packet(
+	uint8_t *frame, const struct packet *packet, const struct flow_action *action)
+{
+	uint8_t *ip = frame + packet->l3;
+
+	memcpy(frame + ETH_DST, action->dmac, 6);
+	memcpy(frame + ETH_SRC, action->smac, 6);
+	if (action->flags & (FLOW_REWRITE_SRC | FLOW_REWRITE_DST)) {
+		if (action->flags & FLOW_REWRITE_SRC)
+			memcpy(ip + IPV4_SRC, action->new_src, 4);
+		if (action->flags & FLOW_REWRITE_DST)
+			memcpy(ip + IPV4_DST, action->new_dst, 4);
+		checksum_fix(ip + IPV4_CHECK, action->difference);
+		rewrite_transport(frame, packet, action->difference);
+	}
+	if (action->flags & FLOW_ROUTED)
+		rewrite_hop(frame, packet);
+}

@@ -1,0 +1,292 @@
+/* The slow path: first packets, packets of flows that a new state has made stale, and what the switch answers
+ * itself.
+ *
+ * How it works. A packet comes here because no flow matched, or the flow was last decided by another state
+ * (its epoch), or is blocked, or a SYN wants to begin it anew. It is looked up once more, since a packet
+ * before it in the burst, or another worker, may have put the flow in meanwhile. Then:
+ *
+ *   no flow          responders; else the layers decide, both directions are put in, and the packet is
+ * executed stale epoch      the layers decide again from the connection's first key: same result → the epoch
+ * is brought up to date; another way or translation → both directions are put in anew; refused → blocked
+ *   blocked          dropped; a SYN, or a state that allows it, begins anew
+ *
+ * A TCP connection begins with a SYN. Others are dropped, except for LEARN_MS after start: then connections
+ * that were established before the switch was killed are taken up in the middle, if policy allows the
+ * direction of the first packet that is seen. A connection that was revoked before the kill can come back so
+ * only where other rules allow it from the other side: no more than a new connection from there could do.
+ */
+#include "switch/slow_path.h"
+
+#include "switch/conntrack.h"
+#include "switch/datapath.h"
+#include "switch/decide.h"
+#include "switch/execute.h"
+#include "switch/output.h"
+#include "switch/respond/respond.h"
+#include "switch/wire.h"
+
+#include <errno.h>
+
+#define LEARN_MS 60000
+
+static inline void count(uint64_t *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+/* ---- connections ---- */
+
+static _Atomic uint32_t *quota_of(struct worker *worker, const struct flow *forward)
+{
+	return &worker->datapath->nic_connections[nic_slot(forward->key.nic) % NIC_SLOTS];
+}
+
+void slow_path_remove(struct worker *worker, struct flow *flow)
+{
+	struct flow_table *table = worker->datapath->flows;
+	const struct flow *forward = flow->reply ? flow_table_pair(table, flow) : flow;
+
+	if (flow_table_remove(table, flow))
+		atomic_fetch_sub_explicit(quota_of(worker, forward), 1, memory_order_relaxed);
+}
+
+static struct flow *put(struct worker *worker, const struct decision *decision, int *ret_error)
+{
+	struct flow *flow = flow_table_put(worker->datapath->flows, &decision->forward, &decision->reply,
+		worker->snapshot->epoch, worker->now_ms, ret_error);
+
+	if (flow)
+		atomic_fetch_add_explicit(quota_of(worker, flow), 1, memory_order_relaxed);
+	return flow;
+}
+
+static enum connection_state state_of(struct worker *worker, const struct flow *flow)
+{
+	const struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
+
+	return flow->reply ? connection_state(pair, flow) : connection_state(flow, pair);
+}
+
+/* Another connection holds the translated tuple: it gives way if it is over. */
+static bool evict_finished(struct worker *worker, const struct flow_key *key)
+{
+	struct flow *flow = flow_table_find(worker->datapath->flows, key);
+
+	if (!flow || state_of(worker, flow) != CONNECTION_CLOSED)
+		return false;
+	slow_path_remove(worker, flow);
+	return true;
+}
+
+/* Puts both directions in. Returns the flow of the packet's direction, or NULL when it was dropped. */
+static struct flow *install(struct worker *worker, const struct packet *parsed,
+	const struct decision *decision, struct rte_mbuf *packet)
+{
+	int error = 0;
+	struct flow *flow = put(worker, decision, &error);
+
+	if (!flow && error == -EEXIST) {
+		/* The other side's worker may just have put in the same connection, seen from there. */
+		flow = flow_table_find(worker->datapath->flows, &parsed->key);
+		if (!flow && evict_finished(worker, &decision->reply.key))
+			flow = put(worker, decision, &error);
+	}
+	if (!flow)
+		output_drop(worker, parsed->key.nic, error == -EEXIST ? DROP_TUPLE_IN_USE : DROP_TABLE_FULL,
+			packet);
+	return flow;
+}
+
+/* ---- first packets ---- */
+
+static bool is_opening(const struct packet *parsed)
+{
+	return (parsed->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
+/* Whether a packet may begin a connection, before policy is asked. */
+static enum drop check_first(const struct worker *worker, const struct packet *parsed, const uint8_t *frame)
+{
+	const struct flow_key *key = &parsed->key;
+
+	if (frame[ETH_DST] & 1)
+		return DROP_MULTICAST;
+	if (parsed->kind == PACKET_FRAGMENT)
+		return DROP_FRAGMENT;
+	if (key->family == IP_V4 && checksum_of(frame + parsed->l3, (size_t)(parsed->l4 - parsed->l3)) != 0)
+		return DROP_CHECKSUM;
+	if (key->protocol == PROTO_TCP && !is_opening(parsed) &&
+		worker->now_ms - worker->datapath->started_ms > LEARN_MS)
+		return DROP_TCP_NO_SYN;
+	if ((key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6) &&
+		!flow_icmp_type_asks(key->family, (uint8_t)(be16toh(key->dport) >> 8)))
+		return DROP_ICMP_NO_FLOW;
+	return DROP_NONE;
+}
+
+static bool is_over_quota(const struct worker *worker, const struct packet *parsed)
+{
+	const struct datapath *datapath = worker->datapath;
+
+	return atomic_load_explicit(&datapath->nic_connections[nic_slot(parsed->key.nic) % NIC_SLOTS],
+		       memory_order_relaxed) >= datapath->limits.nic_connections;
+}
+
+/* What the switch answers itself. True when it took the packet. */
+static bool respond(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+
+	if (parsed->key.origin != FLOW_FROM_NIC || !nic)
+		return false;
+	if (dhcp_is_request(parsed))
+		dhcp_from_nic(worker, nic, parsed, packet);
+	else if (icmp_is_gateway_echo(worker, nic, parsed))
+		icmp_answer_echo(worker, nic, parsed, packet);
+	else
+		return false;
+	return true;
+}
+
+static void first_packet(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet)
+{
+	struct decision decision;
+
+	if (respond(worker, parsed, packet))
+		return;
+	enum drop reason = check_first(worker, parsed, rte_pktmbuf_mtod(packet, const uint8_t *));
+	if (reason != DROP_NONE) {
+		output_drop(worker, parsed->key.nic, reason, packet);
+		return;
+	}
+	if (!decide(worker->snapshot, &parsed->key, false, &decision)) {
+		icmp_refuse(worker, parsed, decision.drop, 0, packet);
+		return;
+	}
+	if (is_over_quota(worker, parsed)) {
+		output_drop(worker, parsed->key.nic, DROP_FLOW_QUOTA, packet);
+		return;
+	}
+	struct flow *flow = install(worker, parsed, &decision, packet);
+	if (flow)
+		execute_flow(worker, flow, parsed, packet);
+}
+
+/* ---- flows that are there ---- */
+
+static void set_both(struct flow *flow, struct flow *pair, bool blocked, uint32_t epoch)
+{
+	__atomic_store_n(&flow->blocked, blocked, __ATOMIC_RELAXED);
+	__atomic_store_n(&pair->blocked, blocked, __ATOMIC_RELAXED);
+	__atomic_store_n(&flow->epoch, epoch, __ATOMIC_RELAXED);
+	__atomic_store_n(&pair->epoch, epoch, __ATOMIC_RELAXED);
+}
+
+static bool is_same(const struct flow_half *half, const struct flow *flow)
+{
+	return flow_key_equal(&half->key, &flow->key) &&
+	       memcmp(&half->action, &flow->action, sizeof half->action) == 0;
+}
+
+static void carry_over(struct flow *to, const struct flow *from)
+{
+	to->created_ms = from->created_ms;
+	to->seen_ms = from->seen_ms;
+	to->tcp_seen = from->tcp_seen;
+	to->packets = from->packets;
+	to->bytes = from->bytes;
+}
+
+/* The connection goes on, another way: both directions anew, with what they counted. */
+static void replace(
+	struct worker *worker, struct flow *forward, struct flow *reply, const struct decision *decision)
+{
+	struct flow_table *table = worker->datapath->flows;
+	int error;
+
+	slow_path_remove(worker, forward);
+	struct flow *flow = put(worker, decision, &error);
+	if (!flow)
+		return; /* its next packet is a first packet */
+	carry_over(flow, forward);
+	carry_over(flow_table_pair(table, flow), reply);
+}
+
+/* Decides a connection anew by the present state. The flow may be another one afterwards, or gone. */
+static void revalidate(struct worker *worker, struct flow *flow)
+{
+	struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
+	struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
+	uint32_t epoch = worker->snapshot->epoch;
+	struct decision decision;
+
+	count(&worker->counters.revalidations);
+	/* A blocked connection comes back only when all groups allow it. */
+	if (!decide(worker->snapshot, &forward->key, !forward->blocked, &decision))
+		set_both(forward, reply, true, epoch);
+	else if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
+		set_both(forward, reply, false, epoch);
+	else
+		replace(worker, forward, reply, &decision);
+}
+
+static void known_flow(
+	struct worker *worker, struct flow *flow, struct packet *parsed, struct rte_mbuf *packet)
+{
+	if (is_opening(parsed)) {
+		enum connection_state state = state_of(worker, flow);
+		if (state == CONNECTION_CLOSED || state == CONNECTION_BLOCKED) {
+			slow_path_remove(worker, flow);
+			first_packet(worker, parsed, packet);
+			return;
+		}
+	}
+	if (flow->epoch != worker->snapshot->epoch) {
+		revalidate(worker, flow);
+		flow = flow_table_find(worker->datapath->flows, &parsed->key);
+		if (!flow) {
+			first_packet(worker, parsed, packet);
+			return;
+		}
+	}
+	if (flow->blocked) {
+		flow->seen_ms = worker->now_ms; /* it stays blocked while packets come */
+		output_drop(worker, parsed->key.nic, DROP_REVOKED, packet);
+		return;
+	}
+	execute_flow(worker, flow, parsed, packet);
+}
+
+/* ---- entry ---- */
+
+static void arp(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+
+	if (parsed->key.origin != FLOW_FROM_NIC)
+		arp_from_edge(worker, parsed->key.origin, packet);
+	else if (nic)
+		arp_from_nic(worker, nic, packet);
+	else
+		output_drop(worker, NO_NIC, DROP_NO_DESTINATION, packet);
+}
+
+void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet)
+{
+	struct flow *flow;
+
+	switch ((enum packet_kind)parsed->kind) {
+	case PACKET_DROP: output_drop(worker, parsed->key.nic, parsed->drop, packet); return;
+	case PACKET_ARP: arp(worker, parsed, packet); return;
+	case PACKET_ICMP_ERROR: icmp_error_forward(worker, parsed, packet); return;
+	case PACKET_FLOW:
+	case PACKET_FRAGMENT:
+		count(&worker->counters.misses);
+		flow = flow_table_find(worker->datapath->flows, &parsed->key);
+		if (flow)
+			known_flow(worker, flow, parsed, packet);
+		else
+			first_packet(worker, parsed, packet);
+		return;
+	}
+}

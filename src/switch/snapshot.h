@@ -1,0 +1,184 @@
+/* The switch's state as workers read it: one immutable whole.
+ *
+ * Theory of operation. The main thread builds a snapshot aside (state.c decodes it from JSON), publishes its
+ * pointer with release, and frees the one before after every worker has passed a quiescent state
+ * (datapath.c). A worker reads the pointer once per turn, with acquire, and uses that snapshot to the end of
+ * the turn: it never sees half of a change. Nothing in it is written after publication but what `struct port`
+ * guards itself.
+ *
+ * All its memory is blocks that go with it, and pointers within it are Borrowed from them. Security groups
+ * are shared by reference between snapshots: one that did not change is not compiled again.
+ *
+ * A NIC has a slot, which it keeps from snapshot to snapshot, and a number (nic_id), the slot beside the
+ * slot's incarnation. Flows hold numbers: those of a NIC that is gone match nothing, also when its slot is
+ * taken again.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "base/ip.h"
+#include "policy/policy.h"
+
+#include <glib.h>
+#include <jansson.h>
+
+#define NIC_SLOTS        1024 /* DPDK's vhost has as many devices */
+#define NIC_ATTACHMENTS  2
+#define NIC_ADDRESSES    64 /* at most, on one NIC */
+#define NIC_MTU_MIN      68 /* RFC 791 */
+#define NIC_MTU_MAX      9000
+#define OUTSIDE_MTU      1500
+#define SNAPSHOT_WORKERS 16 /* at most */
+
+struct classifier;
+struct port;
+
+struct group {
+	gatomicrefcount references;
+	char *uid, *name;
+	bool revalidate; /* a rule that is gone stops connections that it had allowed */
+	json_t *source; /* what it was made from, to know it again */
+	struct classifier *classifier;
+};
+
+struct subnet {
+	char *uid;
+	struct ip_prefix prefix;
+	struct ip_addr gateway;
+	unsigned n_dns;
+	struct ip_addr *dns;
+	const struct group *group; /* NULL: none */
+};
+
+struct network {
+	char *uid;
+	uint32_t vni;
+	uint32_t space; /* of its addresses in snapshot_find */
+	unsigned n_prefixes, n_subnets;
+	struct ip_prefix *prefixes;
+	struct subnet *subnets;
+};
+
+struct nic_address {
+	struct ip_addr ip;
+	struct ip_addr public_ip; /* IP_NONE: none */
+	bool standard;
+};
+
+enum attachment_kind { ATTACHMENT_SYNTHETIC, ATTACHMENT_FUNCTION };
+
+struct attachment {
+	enum attachment_kind kind;
+	char *name; /* socket path or interface name */
+	struct port *port; /* Borrowed from the ports registry */
+	bool active; /* packets to the NIC go here */
+};
+
+struct nic {
+	uint32_t id;
+	char *uid, *name, *hostname;
+	struct mac_addr mac;
+	uint16_t mtu;
+	uint8_t host_address[4]; /* zero: none */
+	const struct network *network;
+	const struct subnet *subnet;
+	const struct group *group; /* NULL: none */
+	unsigned n_addresses;
+	struct nic_address *addresses;
+	unsigned n_attachments;
+	struct attachment attachments[NIC_ATTACHMENTS];
+};
+
+/* The uplink, or the host port. */
+struct edge {
+	bool present;
+	char *interface;
+	struct mac_addr mac;
+	struct ip_prefix prefix;
+	struct ip_addr gateway; /* outside only; IP_NONE: none */
+	struct port *port; /* Borrowed from the ports registry */
+};
+
+/* What is polled: a port, and whose it is. */
+struct source {
+	struct port *port;
+	uint32_t nic; /* nic_id; FLOW_FROM_NIC only */
+	uint8_t origin; /* enum flow_origin */
+};
+
+struct address_slot; /* of the map of addresses */
+
+struct snapshot {
+	GPtrArray *blocks; /* Owned: what snapshot_alloc gave */
+	uint64_t generation; /* of whoever applied it */
+	uint32_t epoch; /* the switch's own count of states: flows remember which one decided them */
+	struct edge outside, host;
+	unsigned n_networks;
+	struct network *networks;
+	GPtrArray *groups; /* of struct group, a reference each */
+	struct nic *nics[NIC_SLOTS];
+	uint16_t incarnations[NIC_SLOTS]; /* of the slots' last users */
+	unsigned n_address_slots; /* a power of two */
+	struct address_slot *address_slots;
+	GArray *sources[SNAPSHOT_WORKERS]; /* Owned, of struct source, by the worker that polls them */
+};
+
+static inline uint32_t nic_id(unsigned slot, uint16_t incarnation)
+{
+	return (uint32_t)incarnation << 16 | slot;
+}
+
+static inline unsigned nic_slot(uint32_t id)
+{
+	return id & 0xffff;
+}
+
+/* The NIC of that number, or NULL when it is gone. */
+static inline const struct nic *snapshot_nic(const struct snapshot *snapshot, uint32_t id)
+{
+	const struct nic *nic = nic_slot(id) < NIC_SLOTS ? snapshot->nics[nic_slot(id)] : NULL;
+
+	return nic && nic->id == id ? nic : NULL;
+}
+
+/* Spaces of addresses: two that all share, and one for each network (struct network.space). */
+#define SPACE_PUBLIC   0u
+#define SPACE_HOST     1u
+#define SPACE_NETWORKS 2u
+
+enum owner_kind {
+	OWNER_NONE,
+	OWNER_NIC, /* address `address` of `nic` */
+	OWNER_GATEWAY, /* of `subnet` */
+};
+
+struct owner {
+	enum owner_kind kind;
+	const struct nic *nic;
+	const struct nic_address *address; /* NULL in SPACE_HOST */
+	const struct subnet *subnet;
+};
+
+/* Whose address it is. */
+struct owner snapshot_find(const struct snapshot *snapshot, uint32_t space, struct ip_addr addr);
+
+/* Whether the address lies in one of the network's prefixes. */
+bool network_contains(const struct network *network, struct ip_addr addr);
+/* The NIC's address record of that private address, or NULL. */
+const struct nic_address *nic_find_address(const struct nic *nic, struct ip_addr ip);
+
+/* An empty snapshot: no networks, nothing polled. */
+struct snapshot *snapshot_new(void);
+void snapshot_free(struct snapshot *snapshot);
+CLEANUP_FUNC(struct snapshot *, snapshot_free)
+
+/* Zeroed memory that lives as long as the snapshot; NULL when n is 0. */
+void *snapshot_alloc(struct snapshot *snapshot, size_t n, size_t size);
+char *snapshot_strdup(struct snapshot *snapshot, const char *text);
+
+/* Makes room for n addresses in the map. */
+void snapshot_reserve(struct snapshot *snapshot, unsigned n);
+/* False when the address is taken in that space. */
+bool snapshot_add_address(struct snapshot *snapshot, uint32_t space, struct ip_addr addr, struct owner owner);
+
+struct group *group_ref(struct group *group);
+void group_unref(struct group *group);

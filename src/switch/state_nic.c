@@ -1,0 +1,323 @@
+/* Decoding of the state's NICs: see state.c. */
+#include "switch/state_priv.h"
+
+#include <string.h>
+#include <sys/un.h>
+
+struct nic_words {
+	struct nic *nic;
+	struct ip_addr host_address;
+	bool synthetic, function; /* which attachments are active */
+};
+
+static const struct decode_member address_members[] = {
+	{"ip", decode_ip, offsetof(struct nic_address, ip)},
+	{"public", decode_ipv4, offsetof(struct nic_address, public_ip), .optional = true},
+	{"standard", decode_bool, offsetof(struct nic_address, standard), .optional = true},
+	{},
+};
+
+static bool decode_address(struct decode *d, json_t *value, void *to)
+{
+	struct nic_address *address = to;
+
+	if (!decode_object(d, value, address_members, address))
+		return false;
+	if (address->public_ip.family != IP_NONE && address->ip.family != IP_V4)
+		return decode_fail_at(d, "public", "an IPv6 address has no IPv4 translation");
+	return true;
+}
+
+static bool decode_addresses(struct decode *d, json_t *value, void *to)
+{
+	struct nic *nic = ((struct nic_words *)to)->nic;
+
+	nic->addresses = decode_list(
+		d, value, sizeof *nic->addresses, NIC_ADDRESSES, decode_address, &nic->n_addresses);
+	return !d->error;
+}
+
+static bool decode_socket(struct decode *d, json_t *value, void *to)
+{
+	const char *path = json_string_value(value);
+
+	if (!path || path[0] != '/' || strlen(path) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
+		return decode_fail(d, "must be an absolute path of at most %zu bytes",
+			sizeof((struct sockaddr_un *)NULL)->sun_path - 1);
+	char *copy = snapshot_strdup(d->snapshot, path);
+	if (!g_hash_table_add(index_of(d)->ports, copy))
+		return decode_fail(d, "%s is used twice", path);
+	*(char **)to = copy;
+	return true;
+}
+
+static const char *const kind_words[] = {
+	[ATTACHMENT_SYNTHETIC] = "synthetic",
+	[ATTACHMENT_FUNCTION] = "function",
+};
+
+static bool decode_kind(struct decode *d, json_t *value, void *to)
+{
+	for (unsigned i = 0; i < G_N_ELEMENTS(kind_words); i++) {
+		if (g_strcmp0(json_string_value(value), kind_words[i]) == 0) {
+			*(enum attachment_kind *)to = (enum attachment_kind)i;
+			return true;
+		}
+	}
+	return decode_fail(d, "must be one of synthetic, function");
+}
+
+static const struct decode_member synthetic_members[] = {
+	{"kind", decode_kind, offsetof(struct attachment, kind)},
+	{"socket", decode_socket, offsetof(struct attachment, name)},
+	{},
+};
+
+static const struct decode_member function_members[] = {
+	{"kind", decode_kind, offsetof(struct attachment, kind)},
+	{"interface", decode_interface, offsetof(struct attachment, name)},
+	{},
+};
+
+static bool decode_attachment(struct decode *d, json_t *value, void *to)
+{
+	const char *kind = json_string_value(json_object_get(value, "kind"));
+	bool function = g_strcmp0(kind, kind_words[ATTACHMENT_FUNCTION]) == 0;
+
+	return decode_object(d, value, function ? function_members : synthetic_members, to);
+}
+
+static bool decode_attachments(struct decode *d, json_t *value, void *to)
+{
+	struct nic *nic = ((struct nic_words *)to)->nic;
+	unsigned n = 0;
+	struct attachment *list = decode_list(d, value, sizeof *list, NIC_ATTACHMENTS, decode_attachment, &n);
+
+	if (d->error)
+		return false;
+	if (n == 2 && list[0].kind == list[1].kind)
+		return decode_fail(d, "holds two attachments of the kind %s", kind_words[list[0].kind]);
+	for (unsigned i = 0; i < n; i++)
+		nic->attachments[i] = list[i];
+	nic->n_attachments = n;
+	return true;
+}
+
+/* Comes after the attachments in the table. */
+static bool decode_active(struct decode *d, json_t *value, void *to)
+{
+	struct nic *nic = ((struct nic_words *)to)->nic;
+	const char *word = json_string_value(value);
+	bool both = g_strcmp0(word, "both") == 0;
+	unsigned n = 0;
+
+	if (!both && g_strcmp0(word, "synthetic") != 0 && g_strcmp0(word, "function") != 0)
+		return decode_fail(d, "must be one of synthetic, function, both");
+	for (unsigned i = 0; i < nic->n_attachments; i++) {
+		nic->attachments[i].active = both || g_str_equal(word, kind_words[nic->attachments[i].kind]);
+		n += nic->attachments[i].active;
+	}
+	if (n < (both ? 2 : 1))
+		return decode_fail(d, "\"%s\" names an attachment that the NIC does not have", word);
+	return true;
+}
+
+/* RFC 1123, one label; it goes into DHCP answers. */
+static bool decode_hostname(struct decode *d, json_t *value, void *to)
+{
+	const char *name = json_string_value(value);
+
+	if (!name || !*name || strlen(name) > 63 || name[0] == '-' ||
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") !=
+			strlen(name))
+		return decode_fail(d, "must be a host name of 1 to 63 letters, digits and '-'");
+	((struct nic_words *)to)->nic->hostname = snapshot_strdup(d->snapshot, name);
+	return true;
+}
+
+static bool decode_nic_network(struct decode *d, json_t *value, void *to)
+{
+	const char *uid = json_string_value(value);
+	const struct network *network = uid ? g_hash_table_lookup(index_of(d)->networks, uid) : NULL;
+
+	if (!network)
+		return decode_fail(d, "must be the uid of a network of this state");
+	((struct nic_words *)to)->nic->network = network;
+	return true;
+}
+
+/* Comes after the network in the table. */
+static bool decode_nic_subnet(struct decode *d, json_t *value, void *to)
+{
+	struct nic *nic = ((struct nic_words *)to)->nic;
+
+	for (unsigned i = 0; i < nic->network->n_subnets; i++)
+		if (g_strcmp0(nic->network->subnets[i].uid, json_string_value(value)) == 0)
+			nic->subnet = &nic->network->subnets[i];
+	return nic->subnet || decode_fail(d, "must be the uid of a subnet of the NIC's network");
+}
+
+static bool decode_mtu(struct decode *d, json_t *value, void *to)
+{
+	int64_t mtu;
+
+	if (!decode_whole(d, value, NIC_MTU_MIN, NIC_MTU_MAX, &mtu))
+		return false;
+	((struct nic_words *)to)->nic->mtu = (uint16_t)mtu;
+	return true;
+}
+
+static bool decode_nic_uid(struct decode *d, json_t *value, void *to)
+{
+	return decode_text(d, value, &((struct nic_words *)to)->nic->uid);
+}
+
+static bool decode_nic_name(struct decode *d, json_t *value, void *to)
+{
+	return decode_text(d, value, &((struct nic_words *)to)->nic->name);
+}
+
+static bool decode_nic_mac(struct decode *d, json_t *value, void *to)
+{
+	return decode_mac(d, value, &((struct nic_words *)to)->nic->mac);
+}
+
+static bool decode_nic_group(struct decode *d, json_t *value, void *to)
+{
+	return decode_group_reference(d, value, &((struct nic_words *)to)->nic->group);
+}
+
+static const struct decode_member nic_members[] = {
+	{"uid", decode_nic_uid},
+	{"name", decode_nic_name},
+	{"mac", decode_nic_mac},
+	{"network", decode_nic_network},
+	{"subnet", decode_nic_subnet},
+	{"group", decode_nic_group, .optional = true},
+	{"mtu", decode_mtu},
+	{"addresses", decode_addresses},
+	{"host_address", decode_ipv4, offsetof(struct nic_words, host_address), .optional = true},
+	{"hostname", decode_hostname, .optional = true},
+	{"attachments", decode_attachments},
+	{"active", decode_active},
+	{},
+};
+
+/* ---- addresses and slots ---- */
+
+static bool add_address(struct decode *d, struct nic *nic, struct nic_address *address)
+{
+	struct snapshot *snapshot = d->snapshot;
+	struct owner owner = {.kind = OWNER_NIC, .nic = nic, .address = address};
+	char text[IP_TEXT_MAX];
+
+	if (!prefix_contains(nic->subnet->prefix, address->ip))
+		return decode_fail_at(
+			d, "addresses", "%s lies outside the NIC's subnet", ip_format(address->ip, text));
+	if (!snapshot_add_address(snapshot, nic->network->space, address->ip, owner))
+		return decode_fail_at(
+			d, "addresses", "%s is taken in this network", ip_format(address->ip, text));
+	if (address->public_ip.family != IP_NONE &&
+		!snapshot_add_address(snapshot, SPACE_PUBLIC, address->public_ip, owner))
+		return decode_fail_at(d, "addresses", "the public address %s is taken",
+			ip_format(address->public_ip, text));
+	return true;
+}
+
+static bool add_host_address(struct decode *d, struct nic *nic, struct ip_addr addr)
+{
+	const struct edge *host = &d->snapshot->host;
+	struct owner owner = {.kind = OWNER_NIC, .nic = nic};
+
+	if (addr.family == IP_NONE)
+		return true;
+	if (host->present && !prefix_contains(host->prefix, addr))
+		return decode_fail_at(d, "host_address", "lies outside the host port's prefix");
+	if (!snapshot_add_address(d->snapshot, SPACE_HOST, addr, owner))
+		return decode_fail_at(d, "host_address", "is another NIC's too");
+	memcpy(nic->host_address, addr.bytes, sizeof nic->host_address);
+	return true;
+}
+
+/* Two NICs with one MAC in a network would be one to their peers. */
+static bool claim_mac(struct decode *d, const struct nic *nic)
+{
+	char text[MAC_TEXT_MAX];
+	char *key = g_strdup_printf("%u %s", nic->network->vni, mac_format(nic->mac, text));
+
+	if (!g_hash_table_add(index_of(d)->macs, key))
+		return decode_fail_at(d, "mac", "%s is another NIC's of this network too", text);
+	return true;
+}
+
+/* The slot that the NIC had, or one that nobody had in the snapshot before, with its next incarnation. */
+static bool take_slot(struct decode *d, struct nic *nic)
+{
+	const struct snapshot *previous = index_of(d)->previous;
+	struct snapshot *snapshot = d->snapshot;
+	unsigned slot;
+
+	for (slot = 0; previous && slot < NIC_SLOTS; slot++) {
+		const struct nic *old = previous->nics[slot];
+		if (old && g_str_equal(old->uid, nic->uid)) {
+			nic->id = old->id;
+			snapshot->nics[slot] = nic;
+			return true;
+		}
+	}
+	for (slot = 0; slot < NIC_SLOTS; slot++)
+		if (!snapshot->nics[slot] && !(previous && previous->nics[slot]))
+			break;
+	if (slot == NIC_SLOTS)
+		return decode_fail(d, "more than %d NICs are not possible on one switch", NIC_SLOTS);
+	nic->id = nic_id(slot, ++snapshot->incarnations[slot]);
+	snapshot->nics[slot] = nic;
+	return true;
+}
+
+static bool decode_nic(struct decode *d, json_t *value, void *to)
+{
+	struct nic *nic = to;
+	struct nic_words words = {.nic = nic};
+
+	if (!decode_object(d, value, nic_members, &words))
+		return false;
+	if (!g_hash_table_insert(index_of(d)->nics, nic->uid, nic))
+		return decode_fail_at(d, "uid", "two NICs have the uid %s", nic->uid);
+	for (unsigned i = 0; i < nic->n_addresses; i++)
+		if (!add_address(d, nic, &nic->addresses[i]))
+			return false;
+	return claim_mac(d, nic) && add_host_address(d, nic, words.host_address) && take_slot(d, nic);
+}
+
+/* Every address the state names, so that the map is made once. */
+static unsigned count_addresses(const struct snapshot *snapshot, json_t *nics)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < snapshot->n_networks; i++)
+		n += snapshot->networks[i].n_subnets;
+	for (size_t i = 0; i < json_array_size(nics); i++)
+		n += 1 + 2 * json_array_size(json_object_get(json_array_get(nics, i), "addresses"));
+	return (unsigned)MIN(n, UINT_MAX / 4);
+}
+
+static void add_gateways(struct snapshot *snapshot)
+{
+	for (unsigned i = 0; i < snapshot->n_networks; i++) {
+		const struct network *network = &snapshot->networks[i];
+		for (unsigned j = 0; j < network->n_subnets; j++)
+			snapshot_add_address(snapshot, network->space, network->subnets[j].gateway,
+				(struct owner){.kind = OWNER_GATEWAY, .subnet = &network->subnets[j]});
+	}
+}
+
+bool decode_nics(struct decode *d, json_t *value, void *to)
+{
+	unsigned n;
+
+	snapshot_reserve(d->snapshot, count_addresses(d->snapshot, value));
+	add_gateways(d->snapshot);
+	decode_list(d, value, sizeof(struct nic), NIC_SLOTS, decode_nic, &n);
+	return !d->error;
+}

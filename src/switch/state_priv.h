@@ -1,0 +1,26 @@
+/* What the two halves of the state's decoding share: state.c has the whole, state_nic.c the NICs. */
+#pragma once
+#include "switch/decode.h"
+
+/* What references are looked up in. */
+struct state_index {
+	const struct snapshot *previous; /* Borrowed */
+	GHashTable *groups; /* uid → struct group */
+	GHashTable *networks; /* uid → struct network */
+	GHashTable *vnis;
+	GHashTable *nics; /* uid → struct nic */
+	GHashTable *ports; /* names of sockets and interfaces in use */
+	GHashTable *macs; /* "vni mac" */
+};
+
+static inline struct state_index *index_of(struct decode *d)
+{
+	return d->data;
+}
+
+/* Element decoders of state.c; `to` as said. */
+bool decode_group_reference(struct decode *d, json_t *value, void *to); /* const struct group * */
+bool decode_interface(struct decode *d, json_t *value, void *to); /* char *: a name used once */
+
+/* Of state_nic.c: all NICs, into the snapshot; groups, networks and edges are there already. */
+bool decode_nics(struct decode *d, json_t *value, void *to);

@@ -1,0 +1,177 @@
+/* The program: command line, start, stop. */
+#include "switch/switch.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "switch/control.h"
+#include "switch/eal.h"
+
+#include <glib-unix.h>
+#include <stdio.h>
+
+#define CONNECTIONS     262144 /* that the flow table holds */
+#define NIC_CONNECTIONS 65536 /* that one NIC may hold */
+#define MEMORY_MIB      64
+#define MEMORY_MIB_MIN  32
+
+struct options {
+	char *socket, *state_dir, *netns, *hugepages; /* Owned */
+	int workers, memory_mib;
+	gboolean version;
+};
+
+static void options_clear(struct options *options)
+{
+	g_free(options->socket);
+	g_free(options->state_dir);
+	g_free(options->netns);
+	g_free(options->hugepages);
+}
+CLEANUP_CLEAR_FUNC(struct options, options_clear)
+
+/* ---- command line ---- */
+
+static bool parse_hugepages(const char *word, enum eal_hugepages *ret, GError **error)
+{
+	static const char *const words[] = {
+		[EAL_HUGEPAGES_AUTO] = "auto",
+		[EAL_HUGEPAGES_ON] = "on",
+		[EAL_HUGEPAGES_OFF] = "off",
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+		if (!word || g_str_equal(word, words[i])) {
+			*ret = (enum eal_hugepages)i;
+			return true;
+		}
+	}
+	return fault_set(error, FAULT_INVALID, "--hugepages %s: must be one of auto, on, off", word);
+}
+
+static bool check_options(const struct options *options, struct eal_config *ret, GError **error)
+{
+	if (!options->socket)
+		return fault_set(
+			error, FAULT_INVALID, "--socket is missing: where should the control socket be?");
+	if (options->workers < 1 || options->workers > SNAPSHOT_WORKERS)
+		return fault_set(error, FAULT_INVALID, "--workers: must be from 1 to %d", SNAPSHOT_WORKERS);
+	if (options->memory_mib < MEMORY_MIB_MIN)
+		return fault_set(error, FAULT_INVALID, "--memory: must be at least %d (MiB)", MEMORY_MIB_MIN);
+	ret->workers = (unsigned)options->workers;
+	ret->memory_mib = (unsigned)options->memory_mib;
+	return parse_hugepages(options->hugepages, &ret->hugepages, error);
+}
+
+static bool parse_options(int *argc, char ***argv, struct options *options, GError **error)
+{
+	const GOptionEntry entries[] = {
+		{"socket", 's', 0, G_OPTION_ARG_FILENAME, &options->socket, "Control socket (JSON-RPC)",
+			"PATH"},
+		{"state-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->state_dir,
+			"Keep the last applied state here and come back with it", "DIR"},
+		{"netns", 'n', 0, G_OPTION_ARG_STRING, &options->netns,
+			"Open network interfaces in this network namespace", "NAME|PATH"},
+		{"workers", 'w', 0, G_OPTION_ARG_INT, &options->workers, "Threads that move packets (1)",
+			"N"},
+		{"memory", 'm', 0, G_OPTION_ARG_INT, &options->memory_mib, "Memory for packet buffers (64)",
+			"MIB"},
+		{"hugepages", 0, 0, G_OPTION_ARG_STRING, &options->hugepages,
+			"Use huge pages: auto (when enough are free), on, off", "WHEN"},
+		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
+		{},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("- Sluice's virtual switch");
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return false;
+	if (*argc > 1)
+		return fault_set(error, FAULT_INVALID, "%s is not understood; see --help", (*argv)[1]);
+	return true;
+}
+
+/* ---- run ---- */
+
+static gboolean on_signal(void *data)
+{
+	g_main_loop_quit(data);
+	return G_SOURCE_CONTINUE;
+}
+
+static void loop_until_signal(void)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, false);
+
+	g_unix_signal_add(SIGTERM, on_signal, loop);
+	g_unix_signal_add(SIGINT, on_signal, loop);
+	g_main_loop_run(loop);
+}
+
+/* DPDK runs. */
+static bool serve(const struct options *options, const struct eal_config *eal, bool hugepages, GError **error)
+{
+	const struct datapath_limits limits = {
+		.workers = eal->workers,
+		.connections = CONNECTIONS,
+		.nic_connections = NIC_CONNECTIONS,
+	};
+	const struct control_config config = {
+		.socket = options->socket,
+		.state_dir = options->state_dir,
+		.hugepages = hugepages,
+	};
+	struct rte_mempool *pool = eal_pool_new(eal, error);
+	_cleanup_(datapath_free) struct datapath *datapath = pool ? datapath_new(&limits, pool, error) : NULL;
+
+	if (!datapath)
+		return false;
+	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers);
+	datapath_start(datapath);
+	_cleanup_(control_free) struct control *control = control_new(&config, datapath, ports, error);
+	if (control) {
+		log_info(NULL, "ready on %s, %u worker%s, %s huge pages", options->socket, eal->workers,
+			eal->workers == 1 ? "" : "s", hugepages ? "with" : "without");
+		loop_until_signal();
+	}
+	datapath_stop(datapath);
+	return control != NULL;
+}
+
+static bool run(const struct options *options, const struct eal_config *eal, GError **error)
+{
+	bool hugepages;
+
+	if (options->netns && !eal_enter_netns(options->netns, error))
+		return false;
+	if (!eal_start(eal, &hugepages, error))
+		return false;
+	bool ok = serve(options, eal, hugepages, error);
+	eal_stop();
+	return ok;
+}
+
+int switch_main(int argc, char **argv)
+{
+	_cleanup_(options_clear) struct options options = {.workers = 1, .memory_mib = MEMORY_MIB};
+	g_autoptr(GError) error = NULL;
+	struct eal_config eal = {};
+
+	log_init("sluice-switch");
+	if (!parse_options(&argc, &argv, &options, &error)) {
+		fprintf(stderr, "sluice-switch: %s\n", error->message);
+		return 2;
+	}
+	if (options.version) {
+		printf("sluice-switch %s (%s)\n", SLUICE_VERSION, eal_version());
+		return 0;
+	}
+	if (!check_options(&options, &eal, &error)) {
+		fprintf(stderr, "sluice-switch: %s\n", error->message);
+		return 2;
+	}
+	if (!run(&options, &eal, &error)) {
+		log_error(NULL, "%s", error->message);
+		return 1;
+	}
+	return 0;
+}

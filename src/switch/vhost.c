@@ -1,0 +1,266 @@
+/* VM ports: vhost-user, on librte_vhost itself.
+ *
+ * How it works: the switch is the client and QEMU the server, so that after a kill -9 of either side the
+ * other waits where it is; librte_vhost tries to connect every second. Its thread calls us back:
+ *
+ *   connection ─ new_device (the guest's driver has set the rings up) → vid is published: ready
+ *              ─ vring_state_changed → the ring's bit in `enabled_rx` or `enabled_tx`
+ *              ─ destroy_device → vid is withdrawn, and after a grace period no worker uses the device:
+ * waiting
+ *
+ * vring_state_changed runs under the ring's lock, which a worker may be spinning on, so it must not wait for
+ * workers; destroy_device does not, so it can. rte_vhost_driver_unregister ends in destroy_device as well, on
+ * the main thread.
+ *
+ * Offloads: none is negotiated but mergeable receive buffers and several queues. Without checksum and
+ * segmentation offloads what a guest sends is complete and fits its MTU, which is what the other ports can
+ * carry on.
+ *
+ * Memory of guests is mapped by librte_vhost and never locked: nothing in this program calls mlockall.
+ */
+#include "base/log.h"
+#include "switch/port.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_vhost.h>
+#include <stdatomic.h>
+
+#define VHOST_PAIRS_MAX 64
+#define NO_DEVICE       (-1)
+
+/* Offered by librte_vhost by default, and not kept right here. */
+#define VHOST_OFF                                                                                            \
+	(1ULL << VIRTIO_NET_F_CSUM | 1ULL << VIRTIO_NET_F_GUEST_CSUM | 1ULL << VIRTIO_NET_F_HOST_TSO4 |      \
+		1ULL << VIRTIO_NET_F_HOST_TSO6 | 1ULL << VIRTIO_NET_F_HOST_ECN |                             \
+		1ULL << VIRTIO_NET_F_HOST_UFO | 1ULL << VIRTIO_NET_F_GUEST_TSO4 |                            \
+		1ULL << VIRTIO_NET_F_GUEST_TSO6 | 1ULL << VIRTIO_NET_F_GUEST_ECN |                           \
+		1ULL << VIRTIO_NET_F_GUEST_UFO)
+
+struct vhost_port {
+	struct port port;
+	_Atomic int vid; /* NO_DEVICE: nobody is connected, or the rings are not set up */
+	_Atomic uint64_t enabled_rx, enabled_tx; /* one bit a queue pair, as the guest names them */
+	bool registered;
+	unsigned next_pair; /* where polling goes on; of the polling worker */
+};
+
+/* librte_vhost's callbacks carry no pointer of ours, only a device number from which the socket's path can be
+ * asked: this maps paths to ports. It is this file's own, under its lock. */
+static struct {
+	GMutex lock;
+	GHashTable *by_path;
+} registry;
+
+static struct vhost_port *find_port(int vid)
+{
+	char path[PATH_MAX];
+
+	if (rte_vhost_get_ifname(vid, path, sizeof path) < 0)
+		return NULL;
+	g_mutex_lock(&registry.lock);
+	struct vhost_port *port = registry.by_path ? g_hash_table_lookup(registry.by_path, path) : NULL;
+	g_mutex_unlock(&registry.lock);
+	return port;
+}
+
+/* ---- librte_vhost's thread ---- */
+
+static int new_device(int vid)
+{
+	struct vhost_port *port = find_port(vid);
+	uint64_t features = 0;
+
+	if (!port)
+		return -1;
+	/* The guest need not wake us for what it sends: we poll. */
+	for (uint16_t i = 0; i < rte_vhost_get_vring_num(vid); i++)
+		rte_vhost_enable_guest_notification(vid, i, 0);
+	rte_vhost_get_negotiated_features(vid, &features);
+	atomic_store_explicit(&port->vid, vid, memory_order_release);
+	log_info(port->port.name, "the guest is connected, features 0x%" G_GINT64_MODIFIER "x", features);
+	return 0;
+}
+
+static void destroy_device(int vid)
+{
+	struct vhost_port *port = find_port(vid);
+
+	if (!port || atomic_exchange(&port->vid, NO_DEVICE) == NO_DEVICE)
+		return;
+	rte_rcu_qsbr_synchronize(port->port.readers, RTE_QSBR_THRID_INVALID);
+	log_info(port->port.name, "the guest is gone");
+}
+
+static int vring_state_changed(int vid, uint16_t ring, int enable)
+{
+	struct vhost_port *port = find_port(vid);
+	uint64_t bit = 1ULL << ring / 2;
+
+	if (!port || ring / 2 >= VHOST_PAIRS_MAX)
+		return 0;
+	_Atomic uint64_t *enabled = ring % 2 ? &port->enabled_tx : &port->enabled_rx;
+	if (enable)
+		atomic_fetch_or(enabled, bit);
+	else
+		atomic_fetch_and(enabled, ~bit);
+	return 0;
+}
+
+static void destroy_connection(int vid)
+{
+	struct vhost_port *port = find_port(vid);
+
+	if (!port)
+		return;
+	atomic_store(&port->enabled_rx, 0);
+	atomic_store(&port->enabled_tx, 0);
+}
+
+static const struct rte_vhost_device_ops device_ops = {
+	.new_device = new_device,
+	.destroy_device = destroy_device,
+	.vring_state_changed = vring_state_changed,
+	.destroy_connection = destroy_connection,
+};
+
+/* ---- workers ---- */
+
+/* Ring numbers as the guest counts them: it receives on even ones and sends on odd ones. */
+static uint16_t vhost_rx(struct port *base, struct rte_mbuf **packets, uint16_t n)
+{
+	struct vhost_port *port = (struct vhost_port *)base;
+	int vid = atomic_load_explicit(&port->vid, memory_order_acquire);
+	uint64_t enabled = atomic_load_explicit(&port->enabled_tx, memory_order_relaxed);
+	uint16_t got = 0;
+
+	if (vid == NO_DEVICE || !enabled)
+		return 0;
+	/* Each turn begins at another queue, so that none starves behind a busy one. */
+	unsigned first = port->next_pair++ % VHOST_PAIRS_MAX;
+	uint64_t turned = first ? enabled >> first | enabled << (VHOST_PAIRS_MAX - first) : enabled;
+	for (; turned && got < n; turned &= turned - 1) {
+		unsigned pair = (first + (unsigned)__builtin_ctzll(turned)) % VHOST_PAIRS_MAX;
+		got += rte_vhost_dequeue_burst(
+			vid, (uint16_t)(pair * 2 + 1), base->pool, packets + got, (uint16_t)(n - got));
+	}
+	return got;
+}
+
+/* The n-th of the set bits. */
+static unsigned nth_pair(uint64_t enabled, unsigned n)
+{
+	while (n--)
+		enabled &= enabled - 1;
+	return (unsigned)__builtin_ctzll(enabled);
+}
+
+/* Spreads packets over the guest's queues by their flow, so that each flow keeps its order. */
+static uint16_t tx_spread(int vid, uint64_t enabled, struct rte_mbuf **packets, uint16_t n)
+{
+	unsigned pairs = (unsigned)__builtin_popcountll(enabled);
+	struct rte_mbuf *batch[PORT_BURST];
+	uint16_t sent = 0;
+
+	for (unsigned q = 0; q < pairs; q++) {
+		uint16_t count = 0;
+		for (uint16_t i = 0; i < n; i++)
+			if (packets[i]->hash.rss % pairs == q)
+				batch[count++] = packets[i];
+		if (count)
+			sent += rte_vhost_enqueue_burst(
+				vid, (uint16_t)(nth_pair(enabled, q) * 2), batch, count);
+	}
+	return sent;
+}
+
+static uint16_t vhost_tx(struct port *base, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
+{
+	struct vhost_port *port = (struct vhost_port *)base;
+	int vid = atomic_load_explicit(&port->vid, memory_order_acquire);
+	uint64_t enabled = atomic_load_explicit(&port->enabled_rx, memory_order_relaxed);
+	uint16_t sent = 0;
+
+	*ret_down = vid == NO_DEVICE || !enabled;
+	for (uint16_t i = 0; !*ret_down && i < n; i += PORT_BURST)
+		sent += tx_spread(vid, enabled, packets + i, RTE_MIN(PORT_BURST, n - i));
+	rte_pktmbuf_free_bulk(packets, n); /* delivery is a copy into the guest */
+	return sent;
+}
+
+/* ---- main thread ---- */
+
+static enum port_state vhost_state(const struct port *base)
+{
+	const struct vhost_port *port = (const struct vhost_port *)base;
+
+	if (base->error)
+		return PORT_FAILED;
+	return atomic_load(&port->vid) == NO_DEVICE ? PORT_WAITING : PORT_READY;
+}
+
+static bool vhost_register(struct vhost_port *port)
+{
+	const char *path = port->port.name;
+
+	if (rte_vhost_driver_register(path, RTE_VHOST_USER_CLIENT) != 0) {
+		port_set_error(&port->port, "DPDK refuses the vhost-user socket");
+		return false;
+	}
+	if (rte_vhost_driver_disable_features(path, VHOST_OFF) != 0 ||
+		rte_vhost_driver_callback_register(path, &device_ops) != 0 ||
+		rte_vhost_driver_start(path) != 0) {
+		rte_vhost_driver_unregister(path);
+		port_set_error(&port->port, "DPDK cannot start the vhost-user client");
+		return false;
+	}
+	port_set_error(&port->port, NULL);
+	return true;
+}
+
+static void vhost_tick(struct port *base)
+{
+	struct vhost_port *port = (struct vhost_port *)base;
+
+	if (!port->registered)
+		port->registered = vhost_register(port);
+}
+
+static void vhost_close(struct port *base)
+{
+	struct vhost_port *port = (struct vhost_port *)base;
+
+	if (port->registered)
+		rte_vhost_driver_unregister(base->name);
+	g_mutex_lock(&registry.lock);
+	g_hash_table_remove(registry.by_path, base->name);
+	g_mutex_unlock(&registry.lock);
+	port_release(base);
+	g_aligned_free(port);
+}
+
+static const struct port_ops vhost_ops = {
+	.kind = "vhost-user",
+	.rx = vhost_rx,
+	.tx = vhost_tx,
+	.state = vhost_state,
+	.tick = vhost_tick,
+	.close = vhost_close,
+};
+
+struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_rcu_qsbr *readers)
+{
+	struct vhost_port *port = g_aligned_alloc0(1, sizeof *port, 64);
+
+	port_init(&port->port, &vhost_ops, path, pool, readers);
+	atomic_init(&port->vid, NO_DEVICE);
+	g_mutex_lock(&registry.lock);
+	if (!registry.by_path)
+		registry.by_path = g_hash_table_new(g_str_hash, g_str_equal);
+	g_hash_table_insert(registry.by_path, port->port.name, port);
+	g_mutex_unlock(&registry.lock);
+	vhost_tick(&port->port);
+	return &port->port;
+}

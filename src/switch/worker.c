@@ -1,0 +1,319 @@
+/* The worker's loop and the stages of its pipeline.
+ *
+ *     receive ─ parse ─ match ─ execute ─ transmit
+ *                         └ slow path ─┘
+ *
+ * A burst goes through each stage as a whole, so that the cache misses of its packets overlap: while one
+ * packet is parsed, the header of one further on is fetched; the lookups of all keys are in flight together
+ * (flow_table.h). Execution then goes packet by packet in the order of arrival, whether by its flow or by the
+ * slow path, so no flow is reordered.
+ */
+#include "switch/worker.h"
+
+#include "switch/conntrack.h"
+#include "switch/datapath.h"
+#include "switch/execute.h"
+#include "switch/fragment.h"
+#include "switch/parse.h"
+#include "switch/slow_path.h"
+#include "switch/wire.h"
+
+#include <rte_pause.h>
+#include <rte_rcu_qsbr.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define PREFETCH_AHEAD  4
+#define IDLE_SPINS      64 /* empty turns before the first sleep */
+#define SLEEP_MIN_US    16
+#define HOUSEKEEPING_MS 100
+#define AGE_ROUND_MS    4000 /* in which every entry of the flow table is looked at once */
+
+struct burst {
+	unsigned n;
+	struct rte_mbuf **packets;
+	struct packet parsed[WORKER_BURST];
+	struct flow *flows[WORKER_BURST]; /* NULL: none */
+};
+
+/* ---- parse ---- */
+
+static inline void refuse(struct packet *parsed, enum drop reason)
+{
+	parsed->kind = PACKET_DROP;
+	parsed->drop = (uint8_t)reason;
+}
+
+/* Spoofed frames end here: the MAC is no part of a flow's key. */
+static inline void claim_for_nic(
+	struct worker *worker, const struct source *source, const uint8_t *frame, struct packet *parsed)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, source->nic);
+
+	parsed->key.nic = source->nic;
+	if (memcmp(frame + ETH_SRC, nic->mac.bytes, 6) != 0)
+		refuse(parsed, DROP_SPOOFED_MAC);
+}
+
+/* What an edge brings belongs to the NIC that it is addressed to. */
+static inline void claim_for_edge(
+	struct worker *worker, const struct source *source, const uint8_t *frame, struct packet *parsed)
+{
+	bool outside = source->origin == FLOW_FROM_OUTSIDE;
+	const struct edge *edge = outside ? &worker->snapshot->outside : &worker->snapshot->host;
+
+	parsed->key.nic = NO_NIC;
+	if (parsed->kind == PACKET_DROP || parsed->kind == PACKET_ARP)
+		return;
+	struct owner owner = snapshot_find(
+		worker->snapshot, outside ? SPACE_PUBLIC : SPACE_HOST, flow_key_destination(&parsed->key));
+	if (memcmp(frame + ETH_DST, edge->mac.bytes, 6) != 0 || owner.kind != OWNER_NIC)
+		refuse(parsed, DROP_NOT_OURS);
+	else
+		parsed->key.nic = owner.nic->id;
+}
+
+static inline void complete_fragment(struct worker *worker, struct packet *parsed)
+{
+	if (parsed->kind == PACKET_FLOW && parsed->flags & PACKET_FRAGMENT_FIRST)
+		fragment_learn(worker->fragments, parsed, worker->now_ms);
+	else if (parsed->kind == PACKET_FRAGMENT &&
+		 !fragment_resolve(worker->fragments, parsed, worker->now_ms))
+		refuse(parsed, DROP_FRAGMENT);
+}
+
+static inline void parse_one(
+	struct worker *worker, const struct source *source, struct rte_mbuf *packet, struct packet *parsed)
+{
+	/* Headers that are spread over segments are gathered, where the first has room. */
+	if (__builtin_expect(packet->nb_segs > 1 && packet->data_len < PARSE_CONTIGUOUS, 0))
+		rte_pktmbuf_linearize(packet);
+	const uint8_t *frame = rte_pktmbuf_mtod(packet, const uint8_t *);
+	parse_frame(frame, packet->data_len, packet->pkt_len, parsed);
+	parsed->key.origin = source->origin;
+	if (source->origin == FLOW_FROM_NIC)
+		claim_for_nic(worker, source, frame, parsed);
+	else
+		claim_for_edge(worker, source, frame, parsed);
+	complete_fragment(worker, parsed);
+}
+
+static inline void stage_parse(struct worker *worker, const struct source *source, struct burst *burst)
+{
+	for (unsigned i = 0; i < RTE_MIN(burst->n, (unsigned)PREFETCH_AHEAD); i++)
+		__builtin_prefetch(rte_pktmbuf_mtod(burst->packets[i], void *));
+	for (unsigned i = 0; i < burst->n; i++) {
+		if (i + PREFETCH_AHEAD < burst->n)
+			__builtin_prefetch(rte_pktmbuf_mtod(burst->packets[i + PREFETCH_AHEAD], void *));
+		parse_one(worker, source, burst->packets[i], &burst->parsed[i]);
+	}
+}
+
+/* ---- match ---- */
+
+static inline bool has_flow(const struct packet *parsed)
+{
+	return parsed->kind == PACKET_FLOW || parsed->kind == PACKET_FRAGMENT;
+}
+
+static inline void stage_match(struct worker *worker, struct burst *burst)
+{
+	const struct flow_key *keys[WORKER_BURST];
+	struct flow *found[WORKER_BURST];
+	unsigned at[WORKER_BURST], n = 0;
+
+	for (unsigned i = 0; i < burst->n; i++) {
+		burst->flows[i] = NULL;
+		if (has_flow(&burst->parsed[i])) {
+			keys[n] = &burst->parsed[i].key;
+			at[n++] = i;
+		}
+	}
+	flow_table_lookup_burst(worker->datapath->flows, keys, n, found);
+	for (unsigned i = 0; i < n; i++)
+		burst->flows[at[i]] = found[i];
+}
+
+/* ---- execute ---- */
+
+/* Whether the flow may be executed as it is. It may have been blocked, or removed, since it was matched. */
+static inline bool is_valid(const struct worker *worker, const struct flow *flow, const struct packet *parsed)
+{
+	return flow && flow->epoch == worker->snapshot->epoch && flow->live && !flow->blocked &&
+	       !(parsed->tcp_flags & TCP_SYN);
+}
+
+static inline void stage_execute(struct worker *worker, struct burst *burst)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		struct packet *parsed = &burst->parsed[i];
+		if (__builtin_expect(is_valid(worker, burst->flows[i], parsed), 1))
+			execute_flow(worker, burst->flows[i], parsed, burst->packets[i]);
+		else
+			slow_path(worker, parsed, burst->packets[i]);
+	}
+}
+
+/* ---- receive ---- */
+
+static inline void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline void account_rx(struct worker *worker, const struct source *source, const struct burst *burst)
+{
+	struct port_counters *counters = &source->port->counters[worker->index];
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < burst->n; i++)
+		bytes += burst->packets[i]->pkt_len;
+	count(&counters->rx_packets, burst->n);
+	count(&counters->rx_bytes, bytes);
+	count(&worker->counters.rx, burst->n);
+}
+
+void worker_burst(struct worker *worker, const struct source *source, struct rte_mbuf **packets, unsigned n)
+{
+	struct burst burst = {.n = n, .packets = packets};
+
+	account_rx(worker, source, &burst);
+	stage_parse(worker, source, &burst);
+	stage_match(worker, &burst);
+	stage_execute(worker, &burst);
+	output_flush(worker);
+}
+
+unsigned worker_turn(struct worker *worker)
+{
+	const GArray *sources = worker->snapshot->sources[worker->index];
+	unsigned received = 0;
+
+	for (unsigned i = 0; i < sources->len; i++) {
+		const struct source *source = &g_array_index(sources, struct source, i);
+		struct rte_mbuf *packets[WORKER_BURST];
+		uint16_t n = port_rx(source->port, packets, WORKER_BURST);
+		if (n)
+			worker_burst(worker, source, packets, n);
+		received += n;
+	}
+	count(&worker->counters.turns, 1);
+	return received;
+}
+
+void worker_begin(struct worker *worker, uint32_t now_ms)
+{
+	worker->snapshot = atomic_load_explicit(&worker->datapath->snapshot, memory_order_acquire);
+	worker->now_ms = now_ms;
+}
+
+/* ---- housekeeping ---- */
+
+static void age_flow(struct worker *worker, struct flow *flow)
+{
+	struct flow_table *table = worker->datapath->flows;
+
+	if (!flow->live || flow->reply)
+		return;
+	if (connection_expired(flow, flow_table_pair(table, flow), worker->now_ms) ||
+		!snapshot_nic(worker->snapshot, flow->key.nic)) {
+		slow_path_remove(worker, flow);
+		count(&worker->counters.expired, 1);
+	}
+}
+
+/* Looks at the share of the table that is due after `elapsed_ms`. */
+static void age_flows(struct worker *worker, uint32_t elapsed_ms)
+{
+	struct flow_table *table = worker->datapath->flows;
+	uint32_t end = flow_table_end(table);
+	uint32_t share = (uint32_t)((uint64_t)end * RTE_MIN(elapsed_ms, 1000u) / AGE_ROUND_MS) + 1;
+
+	for (; share; share--) {
+		if (worker->age_next >= end)
+			worker->age_next = 1;
+		if (worker->age_next < end)
+			age_flow(worker, flow_table_at(table, worker->age_next++));
+	}
+}
+
+void worker_housekeep(struct worker *worker)
+{
+	struct datapath *datapath = worker->datapath;
+	uint32_t elapsed = worker->now_ms - worker->housekept_ms;
+
+	if (worker->index != 0 || elapsed < HOUSEKEEPING_MS)
+		return;
+	worker->housekept_ms = worker->now_ms;
+	age_flows(worker, elapsed);
+	neighbour_tick(datapath->outside, worker, &worker->snapshot->outside);
+	neighbour_tick(datapath->host, worker, &worker->snapshot->host);
+	output_flush(worker);
+}
+
+/* ---- the thread ---- */
+
+/* Nobody waits for a worker that sleeps. */
+static void nap(struct worker *worker, unsigned microseconds)
+{
+	struct rte_rcu_qsbr *readers = worker->datapath->readers;
+	struct timespec time = {.tv_nsec = (long)microseconds * 1000};
+
+	count(&worker->counters.sleeps, 1);
+	rte_rcu_qsbr_thread_offline(readers, worker->index);
+	nanosleep(&time, NULL);
+	rte_rcu_qsbr_thread_online(readers, worker->index);
+}
+
+int worker_main(void *data)
+{
+	struct worker *worker = data;
+	struct datapath *datapath = worker->datapath;
+	unsigned empty = 0, sleep_us = SLEEP_MIN_US;
+
+	prctl(PR_SET_TIMERSLACK, 1000); /* ns: a nap of 16 µs is not to become 66 */
+	rte_rcu_qsbr_thread_online(datapath->readers, worker->index);
+	while (!atomic_load_explicit(&datapath->stop, memory_order_relaxed)) {
+		worker_begin(worker, datapath_clock_ms());
+		unsigned received = worker_turn(worker);
+		worker_housekeep(worker);
+		worker->snapshot = NULL;
+		rte_rcu_qsbr_quiescent(datapath->readers, worker->index);
+		if (received) {
+			empty = 0;
+			sleep_us = SLEEP_MIN_US;
+		} else if (++empty < IDLE_SPINS) {
+			rte_pause();
+		} else {
+			nap(worker, sleep_us);
+			sleep_us = RTE_MIN(sleep_us * 2, (unsigned)SLEEP_MAX_US);
+		}
+	}
+	rte_rcu_qsbr_thread_offline(datapath->readers, worker->index);
+	return 0;
+}
+
+/* ---- life ---- */
+
+struct worker *worker_new(struct datapath *datapath, unsigned index)
+{
+	struct worker *worker = g_aligned_alloc0(1, sizeof *worker, 64);
+
+	worker->datapath = datapath;
+	worker->index = index;
+	worker->drops = g_malloc0_n(NIC_SLOTS + 1, sizeof *worker->drops);
+	worker->outboxes = g_new0(struct outbox, PORTS_MAX);
+	worker->fragments = fragment_table_new();
+	worker->housekept_ms = datapath_clock_ms();
+	return worker;
+}
+
+void worker_free(struct worker *worker)
+{
+	if (!worker)
+		return;
+	fragment_table_free(worker->fragments);
+	g_free(worker->outboxes);
+	g_free(worker->drops);
+	g_aligned_free(worker);
+}
