@@ -1,0 +1,298 @@
+/* `sluice up`: the parts of a cloud as child processes: how each is started, when it is ready, how all are
+ * stopped. */
+#include "base/fault.h"
+#include "base/jsonrpc.h"
+#include "base/log.h"
+#include "cli/up_priv.h"
+#include "vm/vm.h"
+
+#include <gio/gio.h>
+#include <jansson.h>
+#include <stdint.h>
+#include <string.h>
+
+#define READY_MS        60000
+#define CONNECT_S       5
+#define POLL_MS         50
+#define STOP_GRACE_S    10
+#define VM_STOP_GRACE_S 15
+
+/* ---- children ---- */
+
+static struct process *start(
+	const struct cloud *cloud, const char *name, int oom_score_adj, GPtrArray *args, GError **error)
+{
+	g_autofree char *log_path = g_strdup_printf("%s/%s.log", cloud->layout->logs, name);
+	g_autofree char *program = layout_program(name, error);
+
+	if (!program)
+		return NULL;
+	g_ptr_array_insert(args, 0, g_strdup(program));
+	g_ptr_array_add(args, NULL);
+	const struct process_config config = {
+		.name = name,
+		.log_path = log_path,
+		.argv = (const char *const *)args->pdata,
+		.oom_score_adj = oom_score_adj,
+	};
+	return process_start(&config, error);
+}
+
+static void add(GPtrArray *args, const char *option, const char *value)
+{
+	g_ptr_array_add(args, g_strdup(option));
+	g_ptr_array_add(args, g_strdup(value));
+}
+
+static void add_tls(const struct cloud *cloud, GPtrArray *args, const char *name)
+{
+	static const struct {
+		const char *option, *suffix;
+	} files[] = {{"--cert", ".pem"}, {"--key", ".key"}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_strdup_printf("%s/%s%s", cloud->layout->tls, name, files[i].suffix);
+		add(args, files[i].option, path);
+	}
+	g_autofree char *ca = g_build_filename(cloud->layout->tls, "ca.pem", NULL);
+	add(args, "--ca", ca);
+}
+
+static struct process *start_controller(const struct cloud *cloud, GError **error)
+{
+	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+	const struct up_options *o = &cloud->options;
+	char ratio[G_ASCII_DTOSTR_BUF_SIZE];
+	g_autofree char *url = g_strdup_printf("https://%s", o->listen);
+	g_autofree char *aliases = g_build_filename(up_image_dir(cloud), "aliases.json", NULL);
+
+	add(args, "--state", cloud->layout->controller);
+	add(args, "--listen", o->listen);
+	add(args, "--agent-listen", o->agent_listen);
+	add(args, "--advertise", url);
+	add_tls(cloud, args, "controller");
+	add(args, "--sizes", cloud->layout->sizes);
+	add(args, "--aliases", aliases);
+	add(args, "--locations", o->locations);
+	add(args, "--public-prefix", o->public_prefix);
+	add(args, "--public-gateway", o->public_gateway);
+	add(args, "--cpu-allocation-ratio", g_ascii_dtostr(ratio, sizeof ratio, o->cpu_ratio));
+	add(args, "--ram-allocation-ratio", g_ascii_dtostr(ratio, sizeof ratio, o->ram_ratio));
+	add(args, "--print-principal", cloud->layout->principal);
+	return start(cloud, "sluice-controller", 0, args, error);
+}
+
+static struct process *start_switch(const struct cloud *cloud, GError **error)
+{
+	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *workers = g_strdup_printf("%d", cloud->options.workers);
+
+	add(args, "--socket", cloud->layout->switch_socket);
+	add(args, "--state-dir", cloud->layout->switch_);
+	add(args, "--netns", cloud->layout->netns);
+	add(args, "--workers", workers);
+	return start(cloud, "sluice-switch", -1000, args, error);
+}
+
+static struct process *start_agent(const struct cloud *cloud, GError **error)
+{
+	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+	const struct up_options *o = &cloud->options;
+	g_autofree char *url = g_strdup_printf("https://%s", o->agent_listen);
+	const char *slash = strchr(o->public_prefix, '/');
+	g_autofree char *outside = g_strdup_printf("%s%s", o->public_gateway, slash ? slash : "/32");
+
+	add(args, "--host-name", g_get_host_name());
+	add(args, "--state", cloud->layout->agent);
+	add(args, "--run", cloud->layout->run);
+	add(args, "--controller", url);
+	add_tls(cloud, args, "host");
+	add(args, "--libvirt-uri", vm_daemon_uri(cloud->daemon));
+	add(args, "--image-dir", up_image_dir(cloud));
+	add(args, "--vm", "libvirt");
+	add(args, "--provider", "emulated");
+	add(args, "--switch-socket", cloud->layout->switch_socket);
+	add(args, "--netns-switch", cloud->layout->netns);
+	add(args, "--netns-meta", cloud->layout->meta_netns);
+	add(args, "--outside", o->outside);
+	add(args, "--outside-address", outside);
+	return start(cloud, "sluice-agent", 0, args, error);
+}
+
+static void become_libvirt(const void *data)
+{
+	vm_daemon_exec(data);
+}
+
+static struct process *start_libvirt(const struct cloud *cloud, GError **error)
+{
+	g_autofree char *log_path = g_build_filename(cloud->layout->logs, "libvirtd.log", NULL);
+	const struct process_config config = {
+		.name = "libvirtd",
+		.log_path = log_path,
+		.become = become_libvirt,
+		.become_data = cloud->daemon,
+	};
+
+	return process_start(&config, error);
+}
+
+/* ---- waiting for them ---- */
+
+static bool libvirt_ready(const struct cloud *cloud)
+{
+	return vm_daemon_is_up(cloud->daemon);
+}
+
+static bool answers(const char *socket, const char *method)
+{
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(socket);
+	json_t *result = jsonrpc_call(client, method, NULL, 1000, NULL);
+	bool answered = result != NULL;
+
+	json_decref(result);
+	return answered;
+}
+
+static bool switch_ready(const struct cloud *cloud)
+{
+	return answers(cloud->layout->switch_socket, "version");
+}
+
+static bool agent_ready(const struct cloud *cloud)
+{
+	return answers(cloud->layout->agent_socket, "status");
+}
+
+static void trust_own_ca(GSocketClient *client, GSocketClientEvent event, GSocketConnectable *to,
+	GIOStream *stream, void *data)
+{
+	const struct cloud *cloud = data;
+	g_autofree char *path = g_build_filename(cloud->layout->tls, "ca.pem", NULL);
+	g_autoptr(GTlsDatabase) ca =
+		event == G_SOCKET_CLIENT_TLS_HANDSHAKING ? g_tls_file_database_new(path, NULL) : NULL;
+
+	if (ca)
+		g_tls_connection_set_database(G_TLS_CONNECTION(stream), ca);
+}
+
+/* Somebody with a certificate of this cloud's CA answers: not just anybody who has the port. */
+static bool controller_ready(const struct cloud *cloud)
+{
+	g_autoptr(GSocketClient) client = g_socket_client_new();
+
+	if (!process_pid(cloud->controller) || !g_file_test(cloud->layout->principal, G_FILE_TEST_EXISTS))
+		return false;
+	g_socket_client_set_tls(client, TRUE);
+	g_socket_client_set_timeout(client, CONNECT_S);
+	g_signal_connect(client, "event", G_CALLBACK(trust_own_ca), (void *)cloud);
+	g_autoptr(GSocketConnection) connection =
+		g_socket_client_connect_to_host(client, cloud->options.listen, 8443, NULL, NULL);
+	return connection != NULL;
+}
+
+/* Its last words. Owned by the caller. */
+static char *last_line(const struct process *process)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(process_log(process), &text, NULL, NULL))
+		return g_strdup("");
+	g_strchomp(text);
+	const char *newline = strrchr(text, '\n');
+	return g_strdup(newline ? newline + 1 : text);
+}
+
+/* Runs the main loop (so that what dies is started again) until the part answers. A part that dies three
+ * times before it ever answered will not get better by waiting. */
+static bool wait_for(struct cloud *cloud, const char *what, bool (*ready)(const struct cloud *cloud),
+	const struct process *process, GError **error)
+{
+	int64_t limit = g_get_monotonic_time() + READY_MS * INT64_C(1000);
+
+	while (!ready(cloud)) {
+		if (cloud->stopping)
+			return fault_set(error, FAULT_UNAVAILABLE, "stopped before it was ready");
+		if (g_get_monotonic_time() > limit || process_deaths(process) >= 3) {
+			g_autofree char *words = last_line(process);
+			return fault_set(error, FAULT_UNAVAILABLE,
+				"%s does not come up; the last line of %s is: %s", what, process_log(process),
+				words);
+		}
+		while (g_main_context_iteration(NULL, FALSE))
+			;
+		g_usleep(POLL_MS * 1000);
+	}
+	return true;
+}
+
+bool up_start_parts(struct cloud *cloud, GError **error)
+{
+	cloud->libvirt = start_libvirt(cloud, error);
+	cloud->switch_ = cloud->libvirt ? start_switch(cloud, error) : NULL;
+	cloud->controller = cloud->switch_ ? start_controller(cloud, error) : NULL;
+	if (!cloud->controller ||
+		!wait_for(cloud, "the controller", controller_ready, cloud->controller, error) ||
+		!wait_for(cloud, "the switch", switch_ready, cloud->switch_, error) ||
+		!wait_for(cloud, "the libvirt daemon", libvirt_ready, cloud->libvirt, error))
+		return false;
+	cloud->agent = start_agent(cloud, error);
+	return cloud->agent && wait_for(cloud, "the agent", agent_ready, cloud->agent, error);
+}
+
+/* ---- stopping ---- */
+
+struct stopping {
+	struct vm_manager *manager;
+	char *uid;
+};
+
+static void *stop_vm(void *data)
+{
+	struct stopping *stopping = data;
+	g_autoptr(GError) failure = NULL;
+
+	if (!stopping->manager->ops->stop(stopping->manager, stopping->uid, VM_STOP_GRACE_S, &failure))
+		log_warn(stopping->uid, "virtual machine is left running: %s", failure->message);
+	return NULL;
+}
+
+/* Turns all VMs off, side by side; what their users want stays recorded, so the next start brings them back.
+ */
+static void stop_vms(const struct cloud *cloud)
+{
+	g_autoptr(GError) failure = NULL;
+	const struct vm_libvirt_config config = {
+		.uri = vm_daemon_uri(cloud->daemon), .image_dir = up_image_dir(cloud)};
+	_cleanup_(vm_manager_close) struct vm_manager *manager =
+		vm_libvirt_open(&config, NULL, NULL, &failure);
+	g_autoptr(GPtrArray) vms = manager ? manager->ops->list(manager, &failure) : NULL;
+	g_autofree struct stopping *stopping = vms ? g_new0(struct stopping, vms->len + 1) : NULL;
+	g_autofree GThread **threads = vms ? g_new0(GThread *, vms->len + 1) : NULL;
+
+	if (!vms) {
+		log_warn("up", "virtual machines may be left running: %s", failure->message);
+		return;
+	}
+	for (guint i = 0; i < vms->len; i++) {
+		const struct vm_info *info = vms->pdata[i];
+		stopping[i] = (struct stopping){manager, info->uid};
+		if (info->state == VM_RUNNING)
+			threads[i] = g_thread_new("stop-vm", stop_vm, &stopping[i]);
+	}
+	for (guint i = 0; i < vms->len; i++)
+		if (threads[i])
+			g_thread_join(threads[i]);
+}
+
+void up_stop_parts(struct cloud *cloud)
+{
+	bool had_agent = cloud->agent != NULL;
+
+	process_stop(cloud->agent, STOP_GRACE_S);
+	if (had_agent)
+		stop_vms(cloud);
+	process_stop(cloud->controller, STOP_GRACE_S);
+	process_stop(cloud->switch_, STOP_GRACE_S);
+	process_stop(cloud->libvirt, STOP_GRACE_S);
+}

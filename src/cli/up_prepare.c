@@ -1,0 +1,100 @@
+/* `sluice up`: what must be there before the first part starts, and what goes after the last. */
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/pki.h"
+#include "cli/up_priv.h"
+#include "nic/netns.h"
+
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/file.h>
+
+const char *up_image_dir(const struct cloud *cloud)
+{
+	return cloud->options.images ? cloud->options.images : cloud->layout->images;
+}
+
+static bool take_lock(struct cloud *cloud, GError **error)
+{
+	cloud->lock = open(cloud->layout->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (cloud->lock >= 0 && flock(cloud->lock, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	return fault_set(error, FAULT_BUSY,
+		"another 'sluice up' runs on %s; stop it first or give another --state",
+		cloud->layout->state);
+}
+
+/* "127.0.0.1:8443" → "IP:127.0.0.1,DNS:localhost" and, for other addresses, theirs too. */
+static char *alt_names(const char *listen)
+{
+	g_autofree char *host = g_strndup(listen, (gsize)(strrchr(listen, ':') - listen));
+
+	if (g_str_equal(host, "127.0.0.1") || g_str_equal(host, "0.0.0.0"))
+		return g_strdup("IP:127.0.0.1,DNS:localhost");
+	g_strdelimit(host, "[]", ' ');
+	g_strstrip(host);
+	return g_strdup_printf(
+		"%s:%s,IP:127.0.0.1,DNS:localhost", g_hostname_is_ip_address(host) ? "IP" : "DNS", host);
+}
+
+/* Clients that may not look into tls/ find the CA beside it. */
+static bool publish_ca(const struct cloud *cloud, GError **error)
+{
+	g_autofree char *from = g_build_filename(cloud->layout->tls, "ca.pem", NULL);
+	g_autofree char *to = g_build_filename(cloud->layout->state, "ca.pem", NULL);
+	g_autofree char *text = NULL;
+	gsize length;
+
+	return g_file_get_contents(from, &text, &length, error) &&
+	       g_file_set_contents_full(
+		       to, text, (gssize)length, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
+}
+
+/* Where clients connect, for `sluice az-env`. */
+static bool publish_endpoint(const struct cloud *cloud, GError **error)
+{
+	g_autofree char *path = g_build_filename(cloud->layout->state, "endpoint", NULL);
+	g_autofree char *text = g_strdup_printf("https://%s\n", cloud->options.listen);
+
+	return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
+}
+
+static bool make_certificates(const struct cloud *cloud, GError **error)
+{
+	const char *tls = cloud->layout->tls;
+
+	for (const char *const *listen =
+			(const char *const[]){cloud->options.listen, cloud->options.agent_listen, NULL};
+		*listen; listen++)
+		if (!strrchr(*listen, ':'))
+			return fault_set(error, FAULT_INVALID, "'%s' is no ADDR:PORT to listen on", *listen);
+	g_autofree char *names = alt_names(cloud->options.listen);
+	return pki_ensure_ca(tls, "Sluice CA", error) && publish_ca(cloud, error) &&
+	       pki_ensure_leaf(tls, "controller", "sluice-controller", names, error) &&
+	       pki_ensure_leaf(tls, "host", g_get_host_name(), NULL, error);
+}
+
+bool up_prepare(struct cloud *cloud, GError **error)
+{
+	g_autofree char *netns = netns_path(cloud->layout->netns);
+	const struct vm_daemon_config config = {.state_dir = cloud->layout->libvirt, .netns = netns};
+
+	if (!take_lock(cloud, error) || !make_certificates(cloud, error) || !publish_endpoint(cloud, error) ||
+		!netns_create(cloud->layout->netns, error))
+		return false;
+	cloud->daemon = vm_daemon_new(&config, error);
+	return cloud->daemon != NULL;
+}
+
+/* With the last process of a namespace its interfaces go, and the other ends of their pairs. */
+void up_remove_namespaces(const struct cloud *cloud)
+{
+	const char *const names[] = {cloud->layout->netns, cloud->layout->meta_netns};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autoptr(GError) failure = NULL;
+		if (!netns_remove(names[i], &failure))
+			log_warn("up", "%s", failure->message);
+	}
+}

@@ -1,0 +1,46 @@
+/* What the files of `sluice up` share: up.c (options and the run), up_prepare.c (lock, certificates,
+ * namespaces), up_parts.c (the children). */
+#pragma once
+#include "cli/layout.h"
+#include "cli/process.h"
+#include "vm/daemon.h"
+
+#include <stdbool.h>
+
+/* Texts are Borrowed from the command line or the defaults. */
+struct up_options {
+	char *state;
+	char *outside;
+	char *listen;
+	char *agent_listen;
+	char *locations;
+	char *public_prefix;
+	char *public_gateway;
+	char *images;
+	double cpu_ratio, ram_ratio;
+	int workers;
+};
+
+struct cloud {
+	struct up_options options;
+	struct layout *layout;
+	struct vm_daemon *daemon;
+	struct process *libvirt, *switch_, *controller, *agent;
+	GMainLoop *loop;
+	bool stopping;
+	int lock;
+};
+
+/* up_prepare.c: takes the state folder's lock, makes certificates and the switch's namespace, readies the
+ * daemon. FAULT_BUSY when another `sluice up` runs on the state folder. */
+bool up_prepare(struct cloud *cloud, GError **error);
+/* Removes the namespaces when all processes are gone. */
+void up_remove_namespaces(const struct cloud *cloud);
+/* Where images are: the option or the state folder's. Borrowed. */
+const char *up_image_dir(const struct cloud *cloud);
+
+/* up_parts.c: starts all parts and waits until they answer; FAULT_UNAVAILABLE quotes the one that does not.
+ */
+bool up_start_parts(struct cloud *cloud, GError **error);
+/* Stops the agent, the VMs and the other parts, in that order. */
+void up_stop_parts(struct cloud *cloud);
