@@ -223,6 +223,29 @@ static void scenario_hung_up(struct test_cloud *cloud)
 	g_assert_cmpstr(end, ==, "Succeeded");
 }
 
+static void *restart_soon(void *data)
+{
+	g_usleep(200 * 1000);
+	test_cloud_restart(data);
+	return NULL;
+}
+
+static void scenario_stopped(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "POST", VM "/deallocate", NULL, NULL);
+	GThread *helper = g_thread_new("restart", restart_soon, cloud);
+	_cleanup_(answer_clear) struct answer held =
+		ask(cloud, "GET", answer_header(&answer, "Azure-AsyncOperation"), NULL, NULL);
+	g_thread_join(helper);
+	g_assert_cmpint(held.status, ==, 0);
+	g_assert_cmpint(held.took_ms, <, 10000);
+	_cleanup_(answer_clear) struct answer again = ask(cloud, "GET", VM, NULL, NULL);
+	g_assert_cmpint(again.status, ==, 200);
+}
+
 static void scenario_unknown_operation(struct test_cloud *cloud)
 {
 	log_in_as_tester(cloud);
@@ -548,6 +571,7 @@ int main(int argc, char **argv)
 	ADD("the tutorial's requests end in a machine that runs, stops and goes", scenario_tutorial);
 	ADD("a status request is held until the operation is over", scenario_held);
 	ADD("a client that hangs up while it waits harms nobody", scenario_hung_up);
+	ADD("a stop ends requests that are held", scenario_stopped);
 	ADD("an operation that is not known is not found", scenario_unknown_operation);
 	ADD("ETags guard against lost updates", scenario_etags);
 	ADD("a patch merges properties and replaces tags", scenario_patch);

@@ -19,8 +19,6 @@
 #define LEAF_DAYS  730
 #define RENEW_DAYS 30
 
-CLEANUP_FUNC(X509 *, X509_free)
-CLEANUP_FUNC(EVP_PKEY *, EVP_PKEY_free)
 CLEANUP_FUNC(BIO *, BIO_free_all)
 
 /* A pair as it is in memory. */
@@ -116,12 +114,14 @@ static bool add_extensions(X509 *cert, const struct request *request)
 {
 	X509 *issuer = request->issuer ? request->issuer->cert : cert;
 	bool ca = !request->issuer;
+	/* A server's certificate must not pass for a host's. */
+	const char *use = request->alt_names ? "serverAuth" : "clientAuth";
 
 	return add_extension(
 		       cert, issuer, NID_basic_constraints, ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
 	       add_extension(cert, issuer, NID_key_usage,
 		       ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&
-	       (ca || add_extension(cert, issuer, NID_ext_key_usage, "serverAuth,clientAuth")) &&
+	       (ca || add_extension(cert, issuer, NID_ext_key_usage, use)) &&
 	       add_extension(cert, issuer, NID_subject_key_identifier, "hash") &&
 	       add_extension(cert, issuer, NID_authority_key_identifier, "keyid:always") &&
 	       (!request->alt_names || add_extension(cert, issuer, NID_subject_alt_name, request->alt_names));

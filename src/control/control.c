@@ -44,9 +44,10 @@ struct control *control_open(const struct control_config *config, GError **error
 	control->store = config->store;
 	control->cpu_ratio = config->cpu_allocation_ratio;
 	control->ram_ratio = config->ram_allocation_ratio;
-	control->hosts = hosts_open(control);
-	if (read_pool(control, config, error) && (control->catalog = catalog_open(config, error)) &&
-		principals_open(control, error) && reconciler_open(control, error))
+	control->hosts = hosts_open(control, error);
+	if (control->hosts && read_pool(control, config, error) &&
+		(control->catalog = catalog_open(config, error)) && principals_open(control, error) &&
+		reconciler_open(control, error))
 		return control;
 	control_close(control);
 	return NULL;
@@ -375,6 +376,21 @@ bool control_delete(struct control *control, enum kind kind, const char *uid,
 	return commit(&call, delete_object, error);
 }
 
+/* A deallocated VM starts where its disk is, so that host must have room again. */
+static bool check_startable(struct control *control, const struct vm *vm, GError **error)
+{
+	const struct size *size = control_size(control, vm->spec.size);
+	g_autoptr(GError) failure = NULL;
+
+	if (vm->spec.power != POWER_DEALLOCATED || !vm->status.host || !size)
+		return true;
+	g_autofree char *host = schedule(control, vm, size, &failure);
+	if (host || hosts_awaited(control))
+		return true;
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return false;
+}
+
 static bool act_on_vm(struct change *change, void *data, GError **error)
 {
 	struct call *call = data;
@@ -382,12 +398,8 @@ static bool act_on_vm(struct change *change, void *data, GError **error)
 
 	if (!vm || !check_not_busy(vm, error))
 		return false;
-	if (call->verb == VERB_START && vm->spec.power == POWER_DEALLOCATED && vm->status.host) {
-		const struct size *size = control_size(call->control, vm->spec.size);
-		g_autofree char *host = size ? schedule(call->control, vm, size, error) : NULL;
-		if (size && !host)
-			return false;
-	}
+	if (call->verb == VERB_START && !check_startable(call->control, vm, error))
+		return false;
 	switch (call->verb) {
 	case VERB_START:
 		/* A guest that turned itself off, or died too often, is left alone until it is asked for

@@ -105,13 +105,15 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 int group_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error);
 
 /* ---- hosts.c: goal states and reports ---- */
-struct hosts *hosts_open(struct control *control);
+struct hosts *hosts_open(struct control *control, GError **error);
 void hosts_close(struct hosts *hosts);
 /* The store changed: goals may have. */
 void hosts_touch(struct control *control);
-/* All hosts that hold VMs and are alive have applied everything up to the revision. `behind` (may be NULL)
- * gets a sentence about the first that has not; Owned. */
-bool hosts_applied(struct control *control, int64_t revision, char **behind);
+/* All hosts that are alive have applied everything up to the revision. A host that was known before the
+ * controller started counts as alive for its first 30 s. */
+bool hosts_applied(struct control *control, int64_t revision);
+/* Some host may still report for the first time since the controller's start: no placement has failed yet. */
+bool hosts_awaited(struct control *control);
 /* What the host last said of a VM, if it said it about a goal that holds the revision; NULL else. Borrowed.
  */
 const struct report_vm *hosts_vm_report(

@@ -38,7 +38,8 @@ struct waiter {
 };
 
 struct hosts {
-	GHashTable *by_name; /* of struct live, Owned */
+	int64_t opened_us; /* monotonic */
+	GHashTable *by_name; /* of struct live, Owned; all that ever reported */
 	GList *waiters; /* of struct waiter */
 	guint next_id;
 	guint refresh; /* idle source, 0: none */
@@ -63,11 +64,22 @@ static void waiter_free(struct waiter *waiter)
 	g_free(waiter);
 }
 
-struct hosts *hosts_open(struct control *control)
+struct hosts *hosts_open(struct control *control, GError **error)
 {
-	struct hosts *hosts = g_new0(struct hosts, 1);
+	g_autoptr(GPtrArray) known = control_list(control, KIND_HOST, NULL, error);
 
+	if (!known)
+		return NULL;
+	struct hosts *hosts = g_new0(struct hosts, 1);
+	hosts->opened_us = g_get_monotonic_time();
 	hosts->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, live_free);
+	for (guint i = 0; i < known->len; i++) {
+		const struct host *host = known->pdata[i];
+		struct live *live = g_new0(struct live, 1);
+		live->name = g_strdup(host->meta.name);
+		live->uid = g_strdup(host->meta.uid);
+		g_hash_table_insert(hosts->by_name, live->name, live);
+	}
 	return hosts;
 }
 
@@ -133,6 +145,26 @@ static struct live *find_live(struct control *control, const char *host)
 static bool is_alive(const struct live *live)
 {
 	return live->report && g_get_monotonic_time() - live->seen_us < ALIVE_US;
+}
+
+/* A host that has not reported yet may still do so, for a while after the controller's own start. */
+static bool is_awaited(const struct control *control, const struct live *live)
+{
+	return !live->report && g_get_monotonic_time() - control->hosts->opened_us < ALIVE_US;
+}
+
+bool hosts_awaited(struct control *control)
+{
+	GHashTableIter iter;
+	void *value;
+
+	if (g_hash_table_size(control->hosts->by_name) == 0)
+		return g_get_monotonic_time() - control->hosts->opened_us < ALIVE_US;
+	g_hash_table_iter_init(&iter, control->hosts->by_name);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		if (is_awaited(control, value))
+			return true;
+	return false;
 }
 
 /* ---- goals ---- */
@@ -249,7 +281,7 @@ void control_goal_wait_cancel(struct control *control, guint id)
 
 /* ---- what hosts have applied ---- */
 
-bool hosts_applied(struct control *control, int64_t revision, char **behind)
+bool hosts_applied(struct control *control, int64_t revision)
 {
 	GHashTableIter iter;
 	void *value;
@@ -257,14 +289,14 @@ bool hosts_applied(struct control *control, int64_t revision, char **behind)
 	g_hash_table_iter_init(&iter, control->hosts->by_name);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		struct live *live = value;
+		if (is_awaited(control, live))
+			return false;
 		/* A host that is down gets the newest goal before anything else when it comes back. */
-		if (!is_alive(live) || !refresh(control, live, NULL) || live->checked < revision)
+		if (!is_alive(live))
 			continue;
-		if (live->report->applied >= live->goal->version)
-			continue;
-		if (behind)
-			*behind = g_strdup_printf("host %s has not applied it yet", live->name);
-		return false;
+		if (!refresh(control, live, NULL) || live->checked < revision ||
+			live->report->applied < live->goal->version)
+			return false;
 	}
 	return true;
 }

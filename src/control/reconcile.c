@@ -153,7 +153,7 @@ static int step(struct control *control, struct operation *operation, GError **e
 		return vm_reconcile(control, operation, revision, error);
 	if (operation->spec.target_kind == KIND_GROUP)
 		return group_reconcile(control, operation, revision, error);
-	return hosts_applied(control, revision, NULL) ? 1 : 0;
+	return hosts_applied(control, revision) ? 1 : 0;
 }
 
 static void run_step(struct control *control, const char *uid)

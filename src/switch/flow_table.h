@@ -1,19 +1,21 @@
 /* The flow table: exact match of struct flow_key, both directions of a connection put in at once.
  *
  * Theory of operation. Buckets are one cache line: eight 16-bit tags of the hash beside eight 32-bit indices
- * of entries, and the index of an overflow bucket, which few have, since there are half as many slots again
- * as needed. A lookup touches a bucket's line, and where a tag agrees, the entry's two lines. All of it lies
- * in one mapping and refers to itself by index only, headed by its own version, so that it can be a file that
+ * of entries, and the index of an overflow bucket, which few have, since there are twice as many slots as
+ * entries. A lookup touches a bucket's line, and where a tag agrees, the entry's two lines. All of it lies in
+ * one mapping and refers to itself by index only, headed by its own version, so that it can be a file that
  * the next process adopts.
  *
- * Threads. Lookups take no lock. Changes take `lock`, and happen once per connection, not per packet. A
- * change is seen in this order: put:    entry written, seq even → index stored → tag stored with release. A
- * reader that sees the tag (acquire) sees the entry. remove: tag cleared → the entry rests in limbo until
- * every worker has passed a quiescent state (rte_rcu_qsbr) → free. A worker that looked the entry up may use
- * it until the end of its burst. A reader can miss an entry that is being put in at that moment; the slow
- * path looks again under the lock. Entries are never changed in place, but for what flow.h says each packet
- * writes, and `epoch` and `blocked`, which are single words: to give a connection other actions it is put in
- * anew.
+ * Threads. Lookups take no lock. Changes take `lock`, and happen once per connection, not per packet:
+ *
+ *   put     The entry is written, its seq even again → its index is stored, with release → its tag, with
+ *           release. A reader that sees the tag and the index (acquire) sees the entry.
+ *   remove  The tag is cleared → the entry rests in limbo until every worker has passed a quiescent state
+ *           (rte_rcu_qsbr) → it is free. Who looked it up before may use it to the end of the burst.
+ *
+ * A reader can miss an entry that is being put in at that moment; the slow path looks again. Entries are
+ * never changed in place, but for what flow.h says each packet writes, and `epoch` and `blocked`, which are
+ * single words: to give a connection other actions it is put in anew.
  *
  * The hash is keyed by a secret of the table, so that nobody outside can aim at one bucket.
  */

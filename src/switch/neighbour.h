@@ -1,10 +1,12 @@
 /* The MACs of next hops on an edge: ARP's asking half (RFC 826, RFC 1122 section 2.3.2).
  *
- * Theory of operation. An entry goes through
- *   FREE → (a packet wants it) INCOMPLETE → (an answer) REACHABLE → (CONFIRM_MS old and used) PROBING →
- * REACHABLE INCOMPLETE: up to WAIT_MAX packets wait in it; ARP requests go out once a second; after TRIES the
- * packets are dropped and the entry is FREE again. PROBING: still used, while it is asked for again; after
- * TRIES without an answer it is FREE. An entry that is not used for UNUSED_MS is FREE.
+ * Theory of operation. The states of an entry, and how it leaves them:
+ *
+ *   FREE        A packet wants the address: INCOMPLETE.
+ *   INCOMPLETE  Packets wait in it, WAIT_MAX of them; ARP asks once a second. An answer: they are sent, and
+ *               it is REACHABLE. No answer to TRIES questions: they are dropped, and it is FREE.
+ *   REACHABLE   After CONFIRM_MS, if it is in use: PROBING. Not used for UNUSED_MS: FREE.
+ *   PROBING     Still used while ARP asks again. An answer: REACHABLE. None to TRIES questions: FREE.
  *
  * Threads. neighbour_find takes no lock: it reads the address, the MAC, and the address again, and the writer
  * changes them in the order that makes this right: MAC to 0, address, MAC. The rest is under the table's

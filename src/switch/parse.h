@@ -1,11 +1,12 @@
 /* Frames → keys and offsets. Pure: reads bytes, trusts none of them.
  *
  * The parser accepts what it can read whole and refuses the rest with the reason: nothing later needs to
- * check a length again. What it guarantees for each kind: PACKET_FLOW        the IP header, and the first
- * bytes of the transport header that rewriting touches (TCP 20, UDP 8, ICMP 8), lie within the given bytes
- *   PACKET_FRAGMENT    the IP header does
- *   PACKET_ICMP_ERROR  the IP header and 8 bytes of ICMP do; the quotation is not looked at
- *   PACKET_ARP         the whole message does, and it is Ethernet and IPv4
+ * check a length again. What it guarantees to lie within the given bytes, for each kind:
+ *
+ *   PACKET_FLOW        The IP header, and what rewriting touches of the transport's: TCP 20, UDP 8, ICMP 8.
+ *   PACKET_FRAGMENT    The IP header.
+ *   PACKET_ICMP_ERROR  The IP header and 8 bytes of ICMP; the quotation is not looked at.
+ *   PACKET_ARP         The whole message, which is of Ethernet and IPv4.
  */
 #pragma once
 #include "switch/packet.h"

@@ -1,14 +1,14 @@
-/* The slow path: first packets, packets of flows that a new state has made stale, and what the switch answers
- * itself.
+/* The slow path: first packets, packets of stale flows, and what the switch answers itself.
  *
  * How it works. A packet comes here because no flow matched, or the flow was last decided by another state
  * (its epoch), or is blocked, or a SYN wants to begin it anew. It is looked up once more, since a packet
  * before it in the burst, or another worker, may have put the flow in meanwhile. Then:
  *
- *   no flow          responders; else the layers decide, both directions are put in, and the packet is
- * executed stale epoch      the layers decide again from the connection's first key: same result → the epoch
- * is brought up to date; another way or translation → both directions are put in anew; refused → blocked
- *   blocked          dropped; a SYN, or a state that allows it, begins anew
+ *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed.
+ *   stale    The layers decide again, from the connection's first key. The same comes out: the epoch is
+ *            brought up to date. Another way or translation: both directions are put in anew. Refused: the
+ *            connection is blocked.
+ *   blocked  Dropped. A SYN begins anew; so does a state that allows it again.
  *
  * A TCP connection begins with a SYN. Others are dropped, except for LEARN_MS after start: then connections
  * that were established before the switch was killed are taken up in the middle, if policy allows the

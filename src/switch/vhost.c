@@ -3,10 +3,9 @@
  * How it works: the switch is the client and QEMU the server, so that after a kill -9 of either side the
  * other waits where it is; librte_vhost tries to connect every second. Its thread calls us back:
  *
- *   connection ─ new_device (the guest's driver has set the rings up) → vid is published: ready
- *              ─ vring_state_changed → the ring's bit in `enabled_rx` or `enabled_tx`
- *              ─ destroy_device → vid is withdrawn, and after a grace period no worker uses the device:
- * waiting
+ *   new_device           The guest's driver has set the rings up: the device number is published, ready.
+ *   vring_state_changed  The ring's bit is set or cleared in `enabled_rx` or `enabled_tx`.
+ *   destroy_device       The number is withdrawn; after a grace period no worker uses it: waiting again.
  *
  * vring_state_changed runs under the ring's lock, which a worker may be spinning on, so it must not wait for
  * workers; destroy_device does not, so it can. rte_vhost_driver_unregister ends in destroy_device as well, on

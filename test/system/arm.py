@@ -25,6 +25,18 @@ class Unreachable(Exception):
     """Nobody answered, or not to the end: whether the command was taken is not known."""
 
 
+def changes(before, after, at=""):
+    """Sentences on how two answers differ, but for revisions, which also count what a host reports."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after} - {"etag"}):
+            yield from changes(before.get(key), after.get(key), f"{at}.{key}" if at else key)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, pair in enumerate(zip(before, after)):
+            yield from changes(*pair, f"{at}[{number}]")
+    elif before != after:
+        yield f"{at}: {before!r} became {after!r}"
+
+
 class Arm:
     def __init__(self, state):
         self.state = state
@@ -109,7 +121,7 @@ class Arm:
         return Group(self, self.subscription_path() + "/resourceGroups/" + name)
 
     def resources(self):
-        """Everything of the subscription as the server describes it, without what changes by itself."""
+        """Everything of the subscription as the server describes it, by id."""
         found = {}
         root = self.subscription_path()
         for kind in ("resourceGroups", *(f"providers/{kind}" for kind in KINDS)):

@@ -206,6 +206,8 @@ static json_t *call_reference(struct expression_scope *scope, const json_t *argu
 		return NULL;
 	if (json_is_null(resource) || (full && g_ascii_strcasecmp(full, "Full") == 0))
 		return g_steal_pointer(&resource);
+	if (!json_object_get(resource, "properties"))
+		return mistake(error, "'%s' has no properties", name);
 	return json_incref(json_object_get(resource, "properties"));
 }
 

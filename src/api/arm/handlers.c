@@ -331,6 +331,24 @@ static void delete_child(struct call *call, void *data)
 			arm_type_of((enum kind)((struct meta *)put.result.object)->kind), &put.result);
 }
 
+static const struct arm_action *find_action(
+	const struct call *call, const struct arm_type *type, const char *name, GError **error)
+{
+	const char *hibernate = call_query(call, "hibernate");
+
+	if (hibernate && g_ascii_strcasecmp(hibernate, "true") == 0) {
+		fault_set(error, FAULT_UNSUPPORTED, "A %s cannot hibernate; deallocate it without.",
+			kind_info(type->kind)->title);
+		return NULL;
+	}
+	for (const struct arm_action *action = type->actions; action && action->name; action++)
+		if (g_ascii_strcasecmp(action->name, name) == 0)
+			return action;
+	fault_set(error, FAULT_UNSUPPORTED, "'%s' is not supported on a %s.", name,
+		kind_info(type->kind)->title);
+	return NULL;
+}
+
 static void post_action(struct call *call, void *data)
 {
 	struct arm *arm = data;
@@ -341,23 +359,12 @@ static void post_action(struct call *call, void *data)
 
 	arm_id_of_call(call, &id);
 	_cleanup_(model_free) struct meta *object = arm_find(arm, &id, &error);
-	if (!object) {
-		arm_fail(call, error);
-		return;
-	}
-	const struct arm_type *type = arm_type_of((enum kind)object->kind);
-	const struct arm_action *action = type->actions;
-	while (action && action->name && g_ascii_strcasecmp(action->name, id.child) != 0)
-		action++;
-	if (!action || !action->name) {
-		fault_set(&error, FAULT_UNSUPPORTED, "'%s' is not supported on a %s.", id.child,
-			kind_info(type->kind)->title);
-		arm_fail(call, error);
-	} else if (control_vm_action(arm->control, object->uid, action->verb, &request, &result, &error)) {
+	const struct arm_type *type = object ? arm_type_of((enum kind)object->kind) : NULL;
+	const struct arm_action *action = type ? find_action(call, type, id.child, &error) : NULL;
+	if (action && control_vm_action(arm->control, object->uid, action->verb, &request, &result, &error))
 		arm_answer_accepted(call, arm, type, &result);
-	} else {
+	else
 		arm_fail(call, error);
-	}
 }
 
 #define SUBSCRIPTION "/subscriptions/{subscription}"

@@ -285,9 +285,14 @@ static int reconcile_delete(struct control *control, const struct vm *vm, int64_
 static int reconcile_place(
 	struct control *control, const struct vm *vm, const struct size *size, GError **error)
 {
-	g_autofree char *host = schedule(control, vm, size, error);
+	g_autoptr(GError) failure = NULL;
+	g_autofree char *host = schedule(control, vm, size, &failure);
 	struct step step = {.control = control, .uid = vm->meta.uid, .host = host};
 
+	if (!host && g_error_matches(failure, FAULT, FAULT_ALLOCATION) && hosts_awaited(control))
+		return 0;
+	if (!host)
+		g_propagate_error(error, g_steal_pointer(&failure));
 	if (!host || !change_run(control->store, place, &step, NULL, error))
 		return -1;
 	failpoint(FAILPOINT_CONTROL_PLACED);
