@@ -1,5 +1,4 @@
-/* The operator's view, for `sluice vf list` and `sluice host list`: read only, with the same tokens as the
- * rest.
+/* The operator's view of all hosts: read only, with the same tokens as the rest.
  *
  *     GET /sluice/v1/functions   {"functions": [{"host", "name", "provider", "state", "nic", "vm"}]}
  *     GET /sluice/v1/hosts       {"hosts": [{"name", "vcpus", ...}]}
