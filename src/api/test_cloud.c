@@ -81,6 +81,8 @@ static json_t *obey_goal(const struct goal *goal)
 	_cleanup_(report_free) struct report *report = report_new();
 
 	report->host = g_strdup(HOST);
+	g_free(report->goal_host);
+	report->goal_host = g_strdup(goal->host);
 	report->received = report->applied = goal->version;
 	report->vcpus = 64;
 	report->memory_mib = report->available_mib = 256 * 1024;

@@ -22,7 +22,7 @@ struct change {
 	struct store *store; /* Borrowed */
 	GHashTable *guards; /* key → struct guard, Owned */
 	GHashTable *writes; /* key → struct write, Owned */
-	GPtrArray *objects; /* handed out, Owned */
+	GHashTable *objects; /* key → object handed out, Owned */
 };
 
 static void guard_free(void *data)
@@ -49,7 +49,7 @@ static struct change *change_new(struct store *store)
 	change->store = store;
 	change->guards = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, guard_free);
 	change->writes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, write_free);
-	change->objects = g_ptr_array_new_with_free_func(model_free);
+	change->objects = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, model_free);
 	return change;
 }
 
@@ -57,7 +57,7 @@ static void change_free(struct change *change)
 {
 	g_hash_table_unref(change->guards);
 	g_hash_table_unref(change->writes);
-	g_ptr_array_unref(change->objects);
+	g_hash_table_unref(change->objects);
 	g_free(change);
 }
 CLEANUP_FUNC(struct change *, change_free)
@@ -99,8 +99,11 @@ void *change_get(struct change *change, enum kind kind, const char *uid, GError 
 {
 	g_autofree char *key = key_object(kind, uid);
 	_cleanup_(store_kv_free) struct store_kv *kv = NULL;
+	void *object = g_hash_table_lookup(change->objects, key);
 	gsize length;
 
+	if (object)
+		return object;
 	if (!read_guarded(change, key, &kv, error))
 		return NULL;
 	if (!kv) {
@@ -108,9 +111,9 @@ void *change_get(struct change *change, enum kind kind, const char *uid, GError 
 		return NULL;
 	}
 	const char *text = g_bytes_get_data(kv->value, &length);
-	void *object = model_decode(kind, text, length, kv->mod_revision, error);
+	object = model_decode(kind, text, length, kv->mod_revision, error);
 	if (object)
-		g_ptr_array_add(change->objects, object);
+		g_hash_table_insert(change->objects, g_steal_pointer(&key), object);
 	return object;
 }
 
@@ -196,7 +199,7 @@ static char *describe_source(struct change *change, const struct store_kv *kv)
 		"%s %s", kind != KIND_NONE ? kind_info(kind)->title : word, meta ? meta->name : uid);
 }
 
-bool change_unreferenced(struct change *change, const struct meta *target, const char *except, GError **error)
+bool change_unreferenced(struct change *change, const struct meta *target, GError **error)
 {
 	g_autofree char *prefix = key_refs(target->uid), *end = store_prefix_end(prefix);
 	_cleanup_(store_range_clear) struct store_range range = {};
@@ -209,8 +212,6 @@ bool change_unreferenced(struct change *change, const struct meta *target, const
 		add_guard(change, prefix, end, 0);
 	for (guint i = 0; i < range.kvs->len; i++) {
 		const struct store_kv *kv = range.kvs->pdata[i];
-		if (except && g_str_has_suffix(kv->key, except))
-			continue;
 		g_autofree char *user = describe_source(change, kv);
 		if (n < 3)
 			g_string_append_printf(users, "%s%s", n ? ", " : "", user);

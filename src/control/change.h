@@ -20,7 +20,8 @@ typedef bool (*change_fn)(struct change *change, void *data, GError **error);
  */
 bool change_run(struct store *store, change_fn fn, void *data, int64_t *ret_revision, GError **error);
 
-/* Objects that the change hands out live as long as it does; copy what is to be kept. */
+/* Objects that the change hands out live as long as it does; copy what is to be kept. One object is handed out once: who
+ * asks again sees what was done to it. */
 
 /* FAULT_NOT_FOUND when there is none. */
 void *change_get(struct change *change, enum kind kind, const char *uid, GError **error);
@@ -39,10 +40,8 @@ void change_name(struct change *change, const void *object);
 /* References. Deleting a target wants change_unreferenced() first. */
 void change_ref(struct change *change, const char *target, const struct meta *source);
 void change_unref(struct change *change, const char *target, const char *source);
-/* FAULT_IN_USE, naming up to three of those that refer to it, when anything but `except` (may be NULL) does.
- */
-bool change_unreferenced(
-	struct change *change, const struct meta *target, const char *except, GError **error);
+/* FAULT_IN_USE, naming up to three of those that refer to it, when anything does. */
+bool change_unreferenced(struct change *change, const struct meta *target, GError **error);
 
 /* Claims a value of a pool for holder. FAULT_EXISTS when someone holds it. */
 bool change_claim(

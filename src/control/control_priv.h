@@ -53,6 +53,9 @@ extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks,
 	vm_hooks, deployment_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
+/* kinds/nic.c: the NIC has no path: its VM is off or let it go. */
+void nic_clear_path(struct nic *nic);
+
 /* ---- checks.c: small rules that several kinds share ---- */
 
 /* Names as ARM has them: letters, digits, '_', '.', '-'; starts with a letter or digit, ends without '.' or
@@ -109,9 +112,9 @@ struct hosts *hosts_open(struct control *control, GError **error);
 void hosts_close(struct hosts *hosts);
 /* The store changed: goals may have. */
 void hosts_touch(struct control *control);
-/* All hosts that are alive have applied everything up to the revision. A host that was known before the
- * controller started counts as alive for its first 30 s. */
-bool hosts_applied(struct control *control, int64_t revision);
+/* All hosts that have VMs have applied everything up to the revision; else *ret_behind says which one has not, and why
+ * (Owned by the caller). A host whose agent is silent has not: its packets flow on under the old policy. */
+bool hosts_applied(struct control *control, int64_t revision, char **ret_behind);
 /* Some host may still report for the first time since the controller's start: no placement has failed yet. */
 bool hosts_awaited(struct control *control);
 /* What the host last said of a VM, if it said it about a goal that holds the revision; NULL else. Borrowed.

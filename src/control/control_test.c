@@ -41,6 +41,7 @@ static void test_networks_refused(void)
 		FAULT_INVALID, "twice");
 	check_refused(&f, fixture_network(&f, "n", "10.0.0.0/16", "a", "10.0.0.0/30", NULL), FAULT_INVALID,
 		"too small");
+	check_refused(&f, fixture_network(&f, "n", "fd00::/48", NULL), FAULT_UNSUPPORTED, "IPv6");
 	check_refused(&f, fixture_network(&f, "bad/name", "10.0.0.0/16", NULL), FAULT_INVALID, "no name");
 	struct network *nowhere = fixture_network(&f, "n", "10.0.0.0/16", NULL);
 	g_free(nowhere->meta.location);
@@ -291,6 +292,113 @@ static void test_public_address_moves(void)
 	g_assert_cmpstr(now->status.nic, ==, taker->meta.uid);
 }
 
+static struct address *ensure_address(struct fixture *f, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	struct address *wanted = model_new(KIND_ADDRESS, name, f->group);
+
+	wanted->meta.location = g_strdup("centralus");
+	struct address *address = fixture_put(f, wanted, &error);
+	g_assert_no_error(error);
+	return address;
+}
+
+/* A NIC with configurations a and b that have these private and public addresses. */
+static struct nic *pair_nic(const struct fixture *f, const char *ip_a, const char *public_a, const char *ip_b,
+	const char *public_b)
+{
+	struct nic *nic = fixture_nic(f, "pair", false);
+	const char *const ips[] = {ip_a, ip_b}, *const publics[] = {public_a, public_b};
+
+	g_ptr_array_add(nic->spec.configs, shape_copy(&nic_config_shape, nic->spec.configs->pdata[0]));
+	for (guint i = 0; i < 2; i++) {
+		struct nic_config *config = nic->spec.configs->pdata[i];
+		g_free(config->name);
+		config->name = g_strdup(i ? "b" : "a");
+		config->allocation = ALLOCATION_STATIC;
+		config->ip = g_strdup(ips[i]);
+		config->address = g_strdup(publics[i]);
+	}
+	return nic;
+}
+
+static void test_configurations_swap(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct address *one = ensure_address(&f, "one"),
+					     *two = ensure_address(&f, "two");
+	_cleanup_(model_free) struct nic *before =
+		fixture_put(&f, pair_nic(&f, "10.0.1.10", one->meta.uid, "10.0.1.11", two->meta.uid), &error);
+
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct nic *after =
+		fixture_put(&f, pair_nic(&f, "10.0.1.11", two->meta.uid, "10.0.1.10", one->meta.uid), &error);
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct address *now =
+		control_get(f.control, KIND_ADDRESS, one->meta.uid, &error);
+	g_assert_cmpstr(now->status.nic, ==, after->meta.uid);
+	g_assert_false(remove_object(&f, one, &error));
+	g_assert_error(error, FAULT, FAULT_IN_USE);
+	g_clear_error(&error);
+	struct nic *other = fixture_nic(&f, "other", false);
+	((struct nic_config *)other->spec.configs->pdata[0])->ip = g_strdup("10.0.1.10");
+	check_refused(&f, other, FAULT_EXISTS, "taken already");
+	g_assert_null(fixture_put(
+		&f, pair_nic(&f, "10.0.1.11", one->meta.uid, "10.0.1.10", one->meta.uid), &error));
+	g_assert_error(error, FAULT, FAULT_INVALID);
+	g_clear_error(&error);
+	g_assert_true(remove_object(&f, after, &error));
+	g_assert_true(remove_object(&f, one, &error));
+	g_assert_no_error(error);
+}
+
+static void test_delete_overtakes(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct nic *nic = fixture_put(&f, fixture_nic(&f, "nic", false), &error);
+	_cleanup_(model_free) struct vm *vm =
+		fixture_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic), &error);
+	_cleanup_(control_result_clear) struct control_result off = {}, gone = {};
+
+	g_assert_true(control_vm_action(f.control, vm->meta.uid, VERB_DEALLOCATE, &request, &off, &error));
+	g_assert_true(control_delete(f.control, KIND_VM, vm->meta.uid, &request, &gone, &error));
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct operation *first = fixture_finish(&f, off.operation, false);
+	g_assert_cmpint(first->status.state, ==, OPERATION_FAILED);
+	g_assert_nonnull(strstr(first->status.message, "deleted meanwhile"));
+	_cleanup_(model_free) struct operation *second = fixture_finish(&f, gone.operation, true);
+	g_assert_cmpint(second->status.state, ==, OPERATION_SUCCEEDED);
+	g_assert_null(control_get(f.control, KIND_VM, vm->meta.uid, NULL));
+}
+
+static void test_hosts_are_not_trusted(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct nic *nic = fixture_put(&f, fixture_nic(&f, "nic", true), &error);
+	_cleanup_(model_free) struct vm *vm =
+		fixture_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic), &error);
+	_cleanup_(report_free) struct report *report = report_new();
+	struct report_nic *entry = shape_new(&report_nic_shape);
+
+	g_assert_nonnull(vm);
+	report->nics = shape_list_new(&report_nic_shape);
+	g_ptr_array_add(report->nics, entry);
+	g_assert_false(control_report(f.control, "host-2", report, &error));
+	g_assert_error(error, FAULT, FAULT_INVALID);
+	g_clear_error(&error);
+	entry->uid = g_strdup(nic->meta.uid);
+	entry->enforcement = ENFORCEMENT_HARDWARE;
+	g_assert_true(control_report(f.control, "host-2", report, &error));
+	_cleanup_(model_free) struct nic *now = control_get(f.control, KIND_NIC, nic->meta.uid, &error);
+	g_assert_cmpint(now->status.enforcement, ==, ENFORCEMENT_NONE);
+	g_assert_true(control_report(f.control, "host-1", report, &error));
+	_cleanup_(model_free) struct nic *then = control_get(f.control, KIND_NIC, nic->meta.uid, &error);
+	g_assert_cmpint(then->status.enforcement, ==, ENFORCEMENT_HARDWARE);
+}
+
 static void test_group_delete_takes_all(void)
 {
 	OPEN(f);
@@ -423,6 +531,9 @@ int main(int argc, char **argv)
 		test_allocation_failure_names_the_filter);
 	TEST("what is in use cannot be deleted", test_in_use);
 	TEST("a public address has one user at a time", test_public_address_moves);
+	TEST("configurations of one NIC may swap their addresses", test_configurations_swap);
+	TEST("a deletion overtakes what is under way", test_delete_overtakes);
+	TEST("a host speaks for its own VMs only, and whole", test_hosts_are_not_trusted);
 	TEST("deleting a group deletes all in it and leaks nothing", test_group_delete_takes_all);
 	TEST("operations go on after a restart", test_restart_resumes);
 	TEST("a host's goal holds what its VMs need and nothing of others",

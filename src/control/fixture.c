@@ -167,6 +167,8 @@ void fixture_obey(struct fixture *fixture)
 		report->restarts = vm->restarts;
 		g_ptr_array_add(fixture->report->vms, report);
 	}
+	g_free(fixture->report->goal_host);
+	fixture->report->goal_host = g_strdup(goal->host);
 	fixture->report->received = fixture->report->applied = goal->version;
 	g_assert_true(control_report(fixture->control, HOST, fixture->report, &error));
 	g_assert_no_error(error);

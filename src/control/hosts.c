@@ -281,21 +281,43 @@ void control_goal_wait_cancel(struct control *control, guint id)
 
 /* ---- what hosts have applied ---- */
 
-bool hosts_applied(struct control *control, int64_t revision)
+/* The report is about a goal of this store: a host may still follow that of a store that was lost or set back. */
+static bool follows_us(const struct live *live)
+{
+	return live->report && g_strcmp0(live->report->goal_host, live->uid) == 0;
+}
+
+static bool has_placements(struct control *control, const struct live *live)
+{
+	g_autofree char *prefix = key_placements(live->uid), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	return !store_list(control->store, prefix, end, 0, 1, &range, NULL, NULL) || range.kvs->len > 0;
+}
+
+/* NULL when the host has applied everything up to the revision; else why not. Owned by the caller. */
+static char *behind(struct control *control, struct live *live, int64_t revision)
+{
+	if (!has_placements(control, live))
+		return NULL;
+	if (!is_alive(live))
+		return g_strdup_printf("the agent of host %s does not report", live->name);
+	if (!refresh(control, live, NULL) || live->checked < revision)
+		return g_strdup_printf("the goal of host %s cannot be computed", live->name);
+	if (!follows_us(live) || live->report->applied < live->goal->version)
+		return g_strdup_printf("host %s has not applied it yet", live->name);
+	return NULL;
+}
+
+bool hosts_applied(struct control *control, int64_t revision, char **ret_behind)
 {
 	GHashTableIter iter;
 	void *value;
 
 	g_hash_table_iter_init(&iter, control->hosts->by_name);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		struct live *live = value;
-		if (is_awaited(control, live))
-			return false;
-		/* A host that is down gets the newest goal before anything else when it comes back. */
-		if (!is_alive(live))
-			continue;
-		if (!refresh(control, live, NULL) || live->checked < revision ||
-			live->report->applied < live->goal->version)
+		*ret_behind = behind(control, value, revision);
+		if (*ret_behind)
 			return false;
 	}
 	return true;
@@ -306,12 +328,12 @@ const struct report_vm *hosts_vm_report(
 {
 	struct live *live = find_live(control, host);
 
-	if (!live || !live->report || !refresh(control, live, NULL) || live->checked < revision ||
+	if (!live || !follows_us(live) || !refresh(control, live, NULL) || live->checked < revision ||
 		live->report->received < live->goal->version)
 		return NULL;
 	for (guint i = 0; i < list_length(live->report->vms); i++) {
 		const struct report_vm *report = live->report->vms->pdata[i];
-		if (g_str_equal(report->uid, vm))
+		if (g_strcmp0(report->uid, vm) == 0)
 			return report;
 	}
 	return NULL;
@@ -363,6 +385,19 @@ struct note {
 	const void *entry;
 };
 
+/* The NICs of a VM that is deallocated are in no goal any more, so nobody would report their change. */
+static void clear_paths(struct change *change, const struct vm *vm)
+{
+	for (guint i = 0; i < list_length(vm->spec.nics); i++) {
+		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
+		struct nic *nic = change_get(change, KIND_NIC, ref->nic, NULL);
+		if (!nic)
+			continue;
+		nic_clear_path(nic);
+		change_put(change, nic);
+	}
+}
+
 static bool note_vm(struct change *change, void *data, GError **error)
 {
 	const struct note *note = data;
@@ -376,6 +411,8 @@ static bool note_vm(struct change *change, void *data, GError **error)
 		return true;
 	if (report->power == POWER_STATE_RUNNING && vm->status.power != POWER_STATE_RUNNING)
 		vm->status.started_us = g_get_real_time();
+	if (report->power == POWER_STATE_DEALLOCATED && vm->status.power != POWER_STATE_DEALLOCATED)
+		clear_paths(change, vm);
 	vm->status.power = report->power;
 	vm->status.restarts_done = report->restarts;
 	g_free(vm->status.detail);
@@ -384,14 +421,19 @@ static bool note_vm(struct change *change, void *data, GError **error)
 	return true;
 }
 
+/* A host speaks for the NICs of its own VMs only. */
 static bool note_nic(struct change *change, void *data, GError **error)
 {
 	const struct note *note = data;
 	const struct report_nic *report = note->entry;
 	struct nic *nic = change_get(change, KIND_NIC, report->uid, NULL);
+	const struct vm *vm =
+		nic && nic->status.vm ? change_get(change, KIND_VM, nic->status.vm, NULL) : NULL;
 
-	if (!nic || (nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
-			    g_strcmp0(nic->status.reason, report->reason) == 0))
+	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || vm->spec.power == POWER_DEALLOCATED)
+		return true;
+	if (nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
+		g_strcmp0(nic->status.reason, report->reason) == 0)
 		return true;
 	nic->status.path = report->path;
 	nic->status.enforcement = report->enforcement;
@@ -425,10 +467,22 @@ static bool note_host(struct change *change, void *data, GError **error)
 	return true;
 }
 
+/* What a host sends is not trusted to be whole. */
+static bool check_report(const struct report *report, GError **error)
+{
+	for (guint i = 0; i < list_length(report->vms); i++)
+		if (!((const struct report_vm *)report->vms->pdata[i])->uid)
+			return fault_set(error, FAULT_INVALID, "vms[%u].uid is missing in the report", i);
+	for (guint i = 0; i < list_length(report->nics); i++)
+		if (!((const struct report_nic *)report->nics->pdata[i])->uid)
+			return fault_set(error, FAULT_INVALID, "nics[%u].uid is missing in the report", i);
+	return true;
+}
+
 bool control_report(
 	struct control *control, const char *host_name, const struct report *report, GError **error)
 {
-	struct live *live = get_live(control, host_name, error);
+	struct live *live = check_report(report, error) ? get_live(control, host_name, error) : NULL;
 
 	if (!live)
 		return false;

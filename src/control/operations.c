@@ -49,7 +49,8 @@ void operation_finish(struct change *change, struct operation *operation, const 
 		operation->status.message = g_strdup(failure->message);
 	}
 	change_put(change, operation);
-	if (outcome) {
+	/* An operation that a deletion overtook must not take the deletion mark away. */
+	if (outcome && (outcome->state != PROVISIONING_DELETING || operation->spec.verb == VERB_DELETE)) {
 		set_outcome(outcome, failure);
 		change_put(change, target);
 	}

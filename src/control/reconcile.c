@@ -19,6 +19,8 @@
 #define TICK_MS       1000
 #define KEEP_US       (INT64_C(24) * 3600 * G_USEC_PER_SEC) /* finished operations stay readable for a day */
 #define PRUNE_PER_TXN 100
+#define HOSTS_US      (120 * G_USEC_PER_SEC) /* how long a change waits for hosts */
+#define COMPACT_S     300 /* replaced versions stay readable for this long, twice at most */
 
 struct hook {
 	control_reconcile_fn fn;
@@ -39,7 +41,8 @@ struct reconciler {
 	GHashTable *running; /* uids of running operations */
 	GList *waiters; /* of struct waiter, Owned */
 	guint next_id;
-	guint pass, tick, prune; /* sources */
+	guint pass, tick, prune, compact; /* sources */
+	int64_t compact_to; /* revision of the last look; 0: none yet */
 	uint64_t watch;
 	struct hook hooks[KIND_COUNT];
 };
@@ -141,6 +144,22 @@ static bool finish(struct change *change, void *data, GError **error)
 	return true;
 }
 
+/* What only hosts must learn: done when they have; failed, for the user to know, when one stays silent. It will still
+ * get it before anything else when it comes back. */
+static int wait_for_hosts(struct control *control, const struct operation *operation, GError **error)
+{
+	g_autofree char *behind = NULL;
+
+	if (hosts_applied(control, operation->meta.revision, &behind))
+		return 1;
+	if (g_get_real_time() - operation->meta.created_us < HOSTS_US)
+		return 0;
+	fault_set(error, FAULT_TIMEOUT,
+		"the change to %s is stored, but %s; it takes effect there when it does",
+		operation->spec.target_name, behind);
+	return -1;
+}
+
 static int step(struct control *control, struct operation *operation, GError **error)
 {
 	const struct hook *hook = &control->reconciler->hooks[operation->spec.target_kind];
@@ -153,7 +172,7 @@ static int step(struct control *control, struct operation *operation, GError **e
 		return vm_reconcile(control, operation, revision, error);
 	if (operation->spec.target_kind == KIND_GROUP)
 		return group_reconcile(control, operation, revision, error);
-	return hosts_applied(control, revision) ? 1 : 0;
+	return wait_for_hosts(control, operation, error);
 }
 
 static void run_step(struct control *control, const char *uid)
@@ -161,10 +180,13 @@ static void run_step(struct control *control, const char *uid)
 	g_autoptr(GError) failure = NULL, lost = NULL;
 	_cleanup_(model_free) struct operation *operation = control_get(control, KIND_OPERATION, uid, &lost);
 
-	if (!operation || operation->status.state != OPERATION_RUNNING) {
+	if (operation ? operation->status.state != OPERATION_RUNNING
+		      : g_error_matches(lost, FAULT, FAULT_NOT_FOUND)) {
 		g_hash_table_remove(control->reconciler->running, uid);
 		return;
 	}
+	if (!operation)
+		return; /* the store cannot be read just now: the next pass tries again */
 	int done = step(control, operation, &failure);
 	/* Losing a race or a store that is away for a moment ends no operation: the next pass tries again. */
 	if (done == 0 || g_error_matches(failure, FAULT, FAULT_CONFLICT) ||
@@ -313,6 +335,22 @@ static gboolean prune(void *data)
 	return G_SOURCE_CONTINUE;
 }
 
+/* Nobody reads old versions but watches that lag; kept for ever they would fill the disk, and hold secrets. */
+static gboolean compact(void *data)
+{
+	struct reconciler *reconciler = data;
+	_cleanup_(store_range_clear) struct store_range range = {};
+	g_autoptr(GError) failure = NULL;
+	struct store *store = reconciler->control->store;
+	int64_t revision;
+
+	if (reconciler->compact_to && !store_compact(store, reconciler->compact_to, &failure))
+		log_warn("store", "old versions cannot be forgotten: %s", failure->message);
+	if (store_list(store, KEY_ROOT, NULL, 0, 1, &range, &revision, NULL))
+		reconciler->compact_to = revision;
+	return G_SOURCE_CONTINUE;
+}
+
 struct reconciler *reconciler_open(struct control *control, GError **error)
 {
 	struct reconciler *reconciler = g_new0(struct reconciler, 1);
@@ -328,6 +366,7 @@ struct reconciler *reconciler_open(struct control *control, GError **error)
 	start_watch(reconciler, revision + 1);
 	reconciler->tick = g_timeout_add(TICK_MS, tick, reconciler);
 	reconciler->prune = g_timeout_add_seconds(3600, prune, reconciler);
+	reconciler->compact = g_timeout_add_seconds(COMPACT_S, compact, reconciler);
 	reconciler_kick(control);
 	return reconciler;
 }
@@ -338,11 +377,10 @@ void reconciler_close(struct reconciler *reconciler)
 		return;
 	if (reconciler->watch)
 		store_unwatch(reconciler->control->store, reconciler->watch);
-	for (size_t i = 0; i < 3; i++) {
-		guint source = (guint[]){reconciler->pass, reconciler->tick, reconciler->prune}[i];
-		if (source)
-			g_source_remove(source);
-	}
+	const guint sources[] = {reconciler->pass, reconciler->tick, reconciler->prune, reconciler->compact};
+	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+		if (sources[i])
+			g_source_remove(sources[i]);
 	g_list_free_full(reconciler->waiters, (GDestroyNotify)waiter_free);
 	g_hash_table_unref(reconciler->running);
 	g_free(reconciler);

@@ -38,10 +38,10 @@ SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
 SHAPE(report_function, struct report_function, "function's report", F_STRING(report_function, name),
 	F_STRING(report_function, provider), F_STRING(report_function, nic), F_STRING(report_function, vm),
 	F_STRING(report_function, state));
-SHAPE(report, struct report, "report", F_STRING(report, host), F_INT(report, received),
-	F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib), F_INT(report, available_mib),
-	F_BOOL(report, kvm), F_STRING(report, accel_detail), F_STRING(report, provider),
-	F_STRING(report, version), F_LIST(report, vms, report_vm_shape),
+SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, goal_host),
+	F_INT(report, received), F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib),
+	F_INT(report, available_mib), F_BOOL(report, kvm), F_STRING(report, accel_detail),
+	F_STRING(report, provider), F_STRING(report, version), F_LIST(report, vms, report_vm_shape),
 	F_LIST(report, nics, report_nic_shape), F_LIST(report, functions, report_function_shape));
 
 struct goal *goal_new(void)
@@ -52,6 +52,11 @@ struct goal *goal_new(void)
 void goal_free(struct goal *goal)
 {
 	shape_free(&goal_shape, goal);
+}
+
+bool goal_replaces(const struct goal *goal, const char *host, int64_t version)
+{
+	return g_strcmp0(goal->host, host) != 0 || goal->version > version;
 }
 
 struct report *report_new(void)

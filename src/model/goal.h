@@ -1,12 +1,19 @@
 /* The goal state of one host, and the report that answers it.
  *
  * A goal is whole: what it does not name, the host must not have. `version` is the revision of the store that
- * it was computed from, so it never goes down, also across restarts of the controller. The agent long-polls
- *     GET /agent/v1/goal?after=VERSION      200 with a newer goal (-1: any), 204: none within 25 s
- *     PUT /agent/v1/report                  204
+ * it was computed from, so it never goes down while the controller keeps its store, also across restarts. The
+ * agent long-polls
+ *     GET /agent/v1/goal?after=VERSION&host=UID   200 with a newer goal (-1: any), 204: none within 25 s
+ *     PUT /agent/v1/report                        204
  * over TLS with the host's certificate (its CN is the host's name); a host sees only its own goal. A report
  * is whole too. The controller takes `applied` = V to mean: everything in every goal up to V is in force on
  * this host, but for the objects whose entries in the report say otherwise.
+ *
+ * A store may be lost, or an older copy of it be put in its place. Versions of two stores say nothing about
+ * each other; the uid that a store has for the host, drawn at random once per store, tells them apart. The
+ * agent names the store that its goal came from: by `host` when it asks, to which a controller with another
+ * store answers with its own goal whatever `after` says, and by the report's `goal_host`. It takes a goal of
+ * another store whatever its version.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -78,7 +85,7 @@ struct goal_group {
 
 struct goal {
 	int64_t version;
-	char *host; /* uid */
+	char *host; /* uid; another one: the goal is another store's */
 	GPtrArray *networks; /* of struct goal_network */
 	GPtrArray *groups; /* of struct goal_group */
 	GPtrArray *vms; /* of struct goal_vm */
@@ -112,6 +119,7 @@ struct report_function {
 
 struct report {
 	char *host; /* name; the certificate's CN must be the same */
+	char *goal_host; /* `host` of the goal that both versions below are of; NULL: it has none yet */
 	int64_t received; /* newest goal version that it works on; VM faults are about this goal */
 	int64_t applied; /* goal version that is fully in force, but for what the entries below say */
 	int64_t vcpus;
@@ -133,6 +141,8 @@ extern const struct shape goal_nic_shape, goal_vm_shape, goal_network_shape, goa
 struct goal *goal_new(void);
 void goal_free(struct goal *goal);
 CLEANUP_FUNC(struct goal *, goal_free)
+/* Whether a goal takes the place of one of that host's uid and version: it is newer, or of another store. */
+bool goal_replaces(const struct goal *goal, const char *host, int64_t version);
 struct report *report_new(void);
 void report_free(struct report *report);
 CLEANUP_FUNC(struct report *, report_free)

@@ -229,7 +229,7 @@ struct vm {
 	} spec;
 	struct vm_status {
 		struct outcome outcome;
-		char *host; /* uid of the host that holds it; NULL while deallocated */
+		char *host; /* uid of the host that has its disk, from first start to removal */
 		int power; /* enum power_state, as reported */
 		char *detail; /* sentence when the machine died */
 		int64_t restarts_done;
@@ -280,7 +280,6 @@ struct operation {
 	} spec;
 	struct operation_status {
 		int state; /* enum operation_state */
-		int64_t after; /* the hosts must have applied this revision of the store; 0: not yet known */
 		char *fault; /* word, when failed */
 		char *message; /* sentence, when failed */
 		json_t *details;
@@ -300,8 +299,6 @@ struct host {
 		char *accel_detail; /* sentence */
 		char *provider; /* acceleration: "emulated" or "none" */
 		char *version;
-		int64_t applied; /* revision of the goal state that it follows completely */
-		int64_t seen_us; /* last report */
 	} status;
 };
 

@@ -498,6 +498,7 @@ static bool configure(struct sqlite *sqlite, GError **error)
 	return execute(sqlite,
 		       "PRAGMA locking_mode = EXCLUSIVE;"
 		       "PRAGMA synchronous = FULL;"
+		       "PRAGMA secure_delete = ON;" /* what is compacted away is overwritten */
 		       "PRAGMA trusted_schema = OFF;"
 		       "PRAGMA cell_size_check = ON;"
 		       "PRAGMA temp_store = MEMORY;"

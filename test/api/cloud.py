@@ -81,7 +81,7 @@ class PretendedHost:
         with self.lock:
             self.goal = goal = goal or self.goal
             self.call(connection, "PUT", "/agent/v1/report", {
-                "host": HOST, "received": goal["version"], "applied": goal["version"], "vcpus": 64,
+                "host": HOST, "goal_host": goal["host"], "received": goal["version"], "applied": goal["version"], "vcpus": 64,
                 "memory_mib": 1 << 20, "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended",
                 "provider": "emulated", "version": "test",
                 "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),

@@ -31,7 +31,7 @@ static bool address_release(struct control *control, struct change *change, void
 {
 	struct address *address = object;
 
-	if (!change_unreferenced(change, &address->meta, NULL, error))
+	if (!change_unreferenced(change, &address->meta, error))
 		return false;
 	change_release(change, POOL_PUBLIC, address->status.ip);
 	return true;

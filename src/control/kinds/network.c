@@ -34,16 +34,31 @@ static bool parse_prefix(
 	}
 }
 
+#define PREFIXES_MAX 64 /* what a switch takes for one network */
+
+static bool check_family(const char *name, struct ip_prefix prefix, GError **error)
+{
+	return prefix.addr.family == IP_V4 || fault_set(error, FAULT_UNSUPPORTED,
+						      "virtual network %s: IPv6 ranges are not supported "
+						      "yet; use IPv4 ranges such as 10.0.0.0/16",
+						      name);
+}
+
 static bool check_prefixes(const struct network *network, GArray *ret, GError **error)
 {
 	if (list_length(network->spec.prefixes) == 0)
 		return fault_set(error, FAULT_INVALID,
 			"virtual network %s needs at least one prefix in its address space",
 			network->meta.name);
+	if (network->spec.prefixes->len > PREFIXES_MAX)
+		return fault_set(error, FAULT_QUOTA, "virtual network %s has %u prefixes, %d is the most",
+			network->meta.name, network->spec.prefixes->len, PREFIXES_MAX);
 	for (guint i = 0; i < network->spec.prefixes->len; i++) {
 		struct ip_prefix prefix;
 		if (!parse_prefix("virtual network", network->meta.name, network->spec.prefixes->pdata[i],
 			    &prefix, error))
+			return false;
+		if (!check_family(network->meta.name, prefix, error))
 			return false;
 		for (guint j = 0; j < ret->len; j++)
 			if (prefix_overlaps(prefix, g_array_index(ret, struct ip_prefix, j)))
@@ -176,7 +191,7 @@ static bool network_release(struct control *control, struct change *change, void
 	struct network *network = object;
 	g_autofree char *vni = g_strdup_printf("%" G_GINT64_FORMAT, network->status.vni);
 
-	if (!change_unreferenced(change, &network->meta, NULL, error))
+	if (!change_unreferenced(change, &network->meta, error))
 		return false;
 	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
 		const struct subnet *subnet = network->spec.subnets->pdata[i];

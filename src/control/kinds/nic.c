@@ -29,27 +29,45 @@ static const struct subnet *subnet_by_uid(const struct network *network, const c
 	return NULL;
 }
 
-/* One primary configuration, names unique, all in one network. */
+#define CONFIGS_MAX 64 /* what a switch takes for one NIC */
+
+static bool check_config(const struct nic *nic, guint index, GError **error)
+{
+	const struct nic_config *config = nic->spec.configs->pdata[index],
+				*first = nic->spec.configs->pdata[0];
+
+	if (find_config(nic, config->name) != config)
+		return fault_set(error, FAULT_INVALID,
+			"network interface %s has two IP configurations named %s", nic->meta.name,
+			config->name);
+	if (!g_str_equal(config->network, first->network) || !g_str_equal(config->subnet, first->subnet))
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"network interface %s: all its IP configurations must be in one subnet",
+			nic->meta.name);
+	for (guint i = 0; i < index; i++) {
+		const struct nic_config *before = nic->spec.configs->pdata[i];
+		if (config->address && g_strcmp0(config->address, before->address) == 0)
+			return fault_set(error, FAULT_INVALID,
+				"network interface %s: IP configurations %s and %s name the same public "
+				"address",
+				nic->meta.name, before->name, config->name);
+	}
+	return true;
+}
+
+/* One primary configuration, names and public addresses unique, all in one subnet. */
 static bool check_configs(const struct nic *nic, GError **error)
 {
-	guint primaries = 0;
+	guint primaries = 0, n = list_length(nic->spec.configs);
 
-	if (list_length(nic->spec.configs) == 0)
+	if (n == 0 || n > CONFIGS_MAX)
 		return fault_set(error, FAULT_INVALID,
-			"network interface %s needs at least one IP configuration", nic->meta.name);
-	for (guint i = 0; i < nic->spec.configs->len; i++) {
-		struct nic_config *config = nic->spec.configs->pdata[i];
-		const struct nic_config *first = nic->spec.configs->pdata[0];
-		if (find_config(nic, config->name) != config)
-			return fault_set(error, FAULT_INVALID,
-				"network interface %s has two IP configurations named %s", nic->meta.name,
-				config->name);
-		if (!g_str_equal(config->network, first->network))
-			return fault_set(error, FAULT_INVALID_REFERENCE,
-				"network interface %s: all its IP configurations must be in one virtual "
-				"network",
-				nic->meta.name);
-		primaries += config->primary;
+			"network interface %s needs 1 to %d IP configurations, it has %u", nic->meta.name,
+			CONFIGS_MAX, n);
+	for (guint i = 0; i < n; i++) {
+		if (!check_config(nic, i, error))
+			return false;
+		primaries += ((struct nic_config *)nic->spec.configs->pdata[i])->primary;
 	}
 	if (primaries == 0)
 		((struct nic_config *)nic->spec.configs->pdata[0])->primary = true;
@@ -88,20 +106,52 @@ static bool check_bound(struct put *put, GError **error)
 	return true;
 }
 
-static bool claim_address(struct put *put, const struct nic_config *config, const char *was, GError **error)
+/* ---- giving back what is no longer wanted; all of it before anything is claimed, so that two configurations of one NIC
+ * may swap what they hold ---- */
+
+static bool release_public(
+	struct change *change, const struct nic *nic, const char *address_uid, GError **error)
+{
+	struct address *address = change_get(change, KIND_ADDRESS, address_uid, error);
+
+	if (!address)
+		return false;
+	g_clear_pointer(&address->status.nic, g_free);
+	change_put(change, address);
+	change_unref(change, address_uid, nic->meta.uid);
+	return true;
+}
+
+/* The configuration keeps the private address that it has: nothing else is asked for. */
+static bool keeps_private(const struct nic_config *config, const struct nic_config *was)
+{
+	return g_str_equal(was->subnet, config->subnet) &&
+	       (!config->ip || g_strcmp0(config->ip, was->ip) == 0);
+}
+
+static bool release_unwanted(struct put *put, GError **error)
+{
+	const struct nic *old = put->old;
+	const struct nic *nic = put->object;
+
+	for (guint i = 0; old && i < list_length(old->spec.configs); i++) {
+		const struct nic_config *was = old->spec.configs->pdata[i],
+					*config = find_config(nic, was->name);
+		if (!config || !keeps_private(config, was))
+			change_release(put->change, was->subnet, was->ip);
+		if (was->address && (!config || g_strcmp0(config->address, was->address) != 0) &&
+			!release_public(put->change, nic, was->address, error))
+			return false;
+	}
+	return true;
+}
+
+/* ---- claiming ---- */
+
+static bool claim_public(struct put *put, const struct nic_config *config, GError **error)
 {
 	struct nic *nic = put->object;
 
-	if (g_strcmp0(config->address, was) == 0)
-		return true;
-	if (was) {
-		struct address *address = change_get(put->change, KIND_ADDRESS, was, error);
-		if (!address)
-			return false;
-		g_clear_pointer(&address->status.nic, g_free);
-		change_put(put->change, address);
-		change_unref(put->change, was, nic->meta.uid);
-	}
 	if (!config->address)
 		return true;
 	struct address *address =
@@ -121,34 +171,42 @@ static bool claim_address(struct put *put, const struct nic_config *config, cons
 	return true;
 }
 
-static bool claim_private(
-	struct put *put, struct nic_config *config, const struct nic_config *was, GError **error)
+static const struct subnet *check_subnet(struct put *put, const struct nic_config *config, GError **error)
 {
 	const struct nic *nic = put->object;
 	const struct network *network =
 		check_reference(put->change, KIND_NETWORK, config->network, &nic->meta, error);
 	const struct subnet *subnet = network ? subnet_by_uid(network, config->subnet) : NULL;
 
-	if (!network)
-		return false;
-	if (!subnet)
-		return fault_set(error, FAULT_INVALID_REFERENCE,
+	if (network && !subnet)
+		fault_set(error, FAULT_INVALID_REFERENCE,
 			"network interface %s refers to a subnet that virtual network %s does not have",
 			nic->meta.name, network->meta.name);
-	if (!g_str_equal(network->meta.location, nic->meta.location))
-		return fault_set(error, FAULT_INVALID_REFERENCE,
+	else if (network && !g_str_equal(network->meta.location, nic->meta.location)) {
+		fault_set(error, FAULT_INVALID_REFERENCE,
 			"network interface %s is in %s but virtual network %s is in %s; both must be in one "
 			"location",
 			nic->meta.name, nic->meta.location, network->meta.name, network->meta.location);
-	bool moved = was && !g_str_equal(was->subnet, config->subnet);
-	if (was && !moved && (!config->ip || g_strcmp0(config->ip, was->ip) == 0)) {
+		return NULL;
+	}
+	return subnet;
+}
+
+static bool claim_private(
+	struct put *put, struct nic_config *config, const struct nic_config *was, GError **error)
+{
+	const struct nic *nic = put->object;
+	const struct subnet *subnet = check_subnet(put, config, error);
+
+	if (!subnet)
+		return false;
+	if (was && keeps_private(config, was)) {
 		g_free(config->ip);
 		config->ip = g_strdup(was->ip);
 		return true;
 	}
-	if (was)
-		change_release(put->change, was->subnet, was->ip);
 	/* A dynamic address that is given back as it was read is no wish, once the subnet changed. */
+	bool moved = was && !g_str_equal(was->subnet, config->subnet);
 	bool wish = config->ip && (config->allocation == ALLOCATION_STATIC || !moved);
 	char *ip = ipam_claim(put->change, subnet, wish ? config->ip : NULL, nic->meta.uid, error);
 	if (!ip)
@@ -156,23 +214,6 @@ static bool claim_private(
 	g_free(config->ip);
 	config->ip = ip;
 	change_ref(put->change, config->network, &nic->meta);
-	return true;
-}
-
-/* Gives back what configurations that are gone held. */
-static bool release_gone(struct put *put, GError **error)
-{
-	const struct nic *old = put->old;
-
-	for (guint i = 0; old && i < list_length(old->spec.configs); i++) {
-		const struct nic_config *was = old->spec.configs->pdata[i];
-		const struct nic_config none = {};
-		if (find_config(put->object, was->name))
-			continue;
-		change_release(put->change, was->subnet, was->ip);
-		if (!claim_address(put, &none, was->address, error))
-			return false;
-	}
 	return true;
 }
 
@@ -198,8 +239,7 @@ static bool claim_configs(struct put *put, GError **error)
 	for (guint i = 0; i < nic->spec.configs->len; i++) {
 		struct nic_config *config = nic->spec.configs->pdata[i],
 				  *was = find_config(put->old, config->name);
-		if (!claim_private(put, config, was, error) ||
-			!claim_address(put, config, was ? was->address : NULL, error))
+		if (!claim_private(put, config, was, error) || !claim_public(put, config, error))
 			return false;
 	}
 	return true;
@@ -219,7 +259,7 @@ static bool nic_prepare(struct put *put, GError **error)
 			"network interface %s cannot move to another virtual network; delete it and create "
 			"it there",
 			nic->meta.name);
-	if (!release_gone(put, error) || !claim_configs(put, error) || !stage_group(put, error))
+	if (!release_unwanted(put, error) || !claim_configs(put, error) || !stage_group(put, error))
 		return false;
 	if (!nic->status.mac)
 		nic->status.mac = ipam_claim_mac(put->change, nic->meta.uid, error);
@@ -231,8 +271,6 @@ static bool nic_prepare(struct put *put, GError **error)
 static bool nic_release(struct control *control, struct change *change, void *object, GError **error)
 {
 	struct nic *nic = object;
-	struct put put = {.control = control, .change = change, .old = nic, .object = nic};
-	const struct nic_config none = {};
 
 	if (nic->status.vm) {
 		const struct vm *vm = change_get(change, KIND_VM, nic->status.vm, NULL);
@@ -245,7 +283,7 @@ static bool nic_release(struct control *control, struct change *change, void *ob
 		const struct nic_config *config = nic->spec.configs->pdata[i];
 		change_release(change, config->subnet, config->ip);
 		change_unref(change, config->network, nic->meta.uid);
-		if (!claim_address(&put, &none, config->address, error))
+		if (config->address && !release_public(change, nic, config->address, error))
 			return false;
 	}
 	if (nic->spec.security_group)
@@ -253,6 +291,13 @@ static bool nic_release(struct control *control, struct change *change, void *ob
 	change_release(change, POOL_MAC, nic->status.mac);
 	change_release(change, POOL_HOST, nic->status.host_address);
 	return true;
+}
+
+void nic_clear_path(struct nic *nic)
+{
+	nic->status.path = PATH_NONE;
+	nic->status.enforcement = ENFORCEMENT_NONE;
+	g_clear_pointer(&nic->status.reason, g_free);
 }
 
 const struct kind_hooks nic_hooks = {

@@ -131,7 +131,7 @@ static bool security_group_prepare(struct put *put, GError **error)
 static bool security_group_release(
 	struct control *control, struct change *change, void *object, GError **error)
 {
-	return change_unreferenced(change, object, NULL, error);
+	return change_unreferenced(change, object, error);
 }
 
 const struct kind_hooks security_group_hooks = {

@@ -153,6 +153,7 @@ static bool bind_nics(struct put *put, const struct size *size, GError **error)
 		if (!nic)
 			return false;
 		g_clear_pointer(&nic->status.vm, g_free);
+		nic_clear_path(nic);
 		change_put(put->change, nic);
 	}
 	return true;
@@ -257,9 +258,7 @@ static bool dissolve(struct change *change, void *data, GError **error)
 		if (!nic)
 			continue;
 		g_clear_pointer(&nic->status.vm, g_free);
-		nic->status.path = PATH_NONE;
-		nic->status.enforcement = ENFORCEMENT_NONE;
-		g_clear_pointer(&nic->status.reason, g_free);
+		nic_clear_path(nic);
 		change_put(change, nic);
 	}
 	if (vm->status.host)
@@ -318,6 +317,10 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 		return 1;
 	if (!vm) {
 		g_propagate_error(error, g_steal_pointer(&failure));
+		return -1;
+	}
+	if (operation->spec.verb != VERB_DELETE && vm->status.outcome.state == PROVISIONING_DELETING) {
+		fault_set(error, FAULT_NOT_FOUND, "virtual machine %s was deleted meanwhile", vm->meta.name);
 		return -1;
 	}
 	if (operation->spec.verb == VERB_DELETE)
