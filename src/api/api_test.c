@@ -525,6 +525,9 @@ static void scenario_host_rules(struct test_cloud *cloud)
 	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal", NULL, NULL), ==, 400);
 	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal", NULL, "2"), ==, 400);
 	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal?after=x", NULL, "1"), ==, 400);
+	/* What another store, or this one before it was set back, had given is behind the goal that is there. */
+	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal?after=900000&host=x", NULL, "1"), ==, 200);
+	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal?after=900000", NULL, "1"), ==, 200);
 	g_assert_cmpint(ask_as_host(cloud, "PUT", "/agent/v1/report", "{\"host\": \"host2\"}", "1"), ==, 403);
 	g_assert_cmpint(ask_as_host(cloud, "PUT", "/agent/v1/report", "{\"host\": 7}", "1"), ==, 400);
 	g_assert_cmpint(ask_as_host(cloud, "PUT", "/agent/v1/report", "{", "1"), ==, 400);

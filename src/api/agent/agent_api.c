@@ -95,7 +95,7 @@ static void on_gone(void *data)
 static void get_goal(struct call *call, void *data)
 {
 	struct control *control = data;
-	const char *text = call_query(call, "after");
+	const char *text = call_query(call, "after"), *host = call_query(call, "host");
 	g_autoptr(GError) error = NULL;
 	gint64 after = 0;
 
@@ -111,6 +111,8 @@ static void get_goal(struct call *call, void *data)
 		call_fail(call, error);
 		return;
 	}
+	if (after > goal->version || (host && g_strcmp0(host, goal->host) != 0))
+		after = -1; /* a version of another store, or from before this one was set back */
 	if (goal->version > after) {
 		call_answer_json(call, 200, shape_encode(&goal_shape, goal));
 		return;

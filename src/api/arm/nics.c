@@ -50,7 +50,8 @@ static struct nic_config *decode_config(struct arm *arm, const struct cursor *it
 		cursor_word(&properties, "privateIPAllocationMethod", allocations, ALLOCATION_DYNAMIC);
 	config->primary = cursor_bool(&properties, "primary", false);
 	config->address = arm_reference(arm, &properties, "publicIPAddress", KIND_ADDRESS);
-	cursor_word(&properties, "privateIPAddressVersion", versions, 0);
+	if (cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0)
+		cursor_fail(&properties, "privateIPAddressVersion", "IPv6 is not supported yet; use IPv4");
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->network, &config->subnet))
 		cursor_fail(&properties, "subnet", "it is required");
 	config->ip = cursor_dup(&properties, "privateIPAddress");
