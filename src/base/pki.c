@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #define RENEW_DAYS 30
 
 CLEANUP_FUNC(BIO *, BIO_free_all)
+CLEANUP_FUNC(FILE *, fclose)
+CLEANUP_FUNC(X509_EXTENSION *, X509_EXTENSION_free)
 
 /* A pair as it is in memory. */
 struct pair {
@@ -71,19 +74,36 @@ static bool save(const char *dir, const char *file, const struct pair *pair, GEr
 	return write_whole(key_path, key, 0600, error) && write_whole(cert_path, cert, 0644, error);
 }
 
-/* True with both set when the pair is there and readable; false without a fault when it must be made. */
-static bool load(const char *dir, const char *file, struct pair *ret)
+static FILE *open_pem(const char *path, GError **error)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		fault_set(error, FAULT_INTERNAL, "%s cannot be read: %s", path, g_strerror(errno));
+	return file;
+}
+
+/* Reads both files; a pair that does not belong together is no pair. FAULT_INTERNAL names the file. */
+static bool load(const char *dir, const char *file, struct pair *ret, GError **error)
 {
 	g_autofree char *cert_path = g_strdup_printf("%s/%s.pem", dir, file);
 	g_autofree char *key_path = g_strdup_printf("%s/%s.key", dir, file);
-	_cleanup_(BIO_free_all) BIO *cert = BIO_new_file(cert_path, "r"), *key = BIO_new_file(key_path, "r");
+	_cleanup_(fclose) FILE *cert = open_pem(cert_path, error);
+	_cleanup_(fclose) FILE *key = cert ? open_pem(key_path, error) : NULL;
 	_cleanup_(pair_clear) struct pair pair = {};
 
-	pair.cert = cert ? PEM_read_bio_X509(cert, NULL, NULL, NULL) : NULL;
-	pair.key = key ? PEM_read_bio_PrivateKey(key, NULL, NULL, NULL) : NULL;
-	ERR_clear_error();
-	if (!pair.cert || !pair.key || X509_check_private_key(pair.cert, pair.key) != 1)
+	if (!key)
 		return false;
+	pair.cert = PEM_read_X509(cert, NULL, NULL, NULL);
+	pair.key = PEM_read_PrivateKey(key, NULL, NULL, NULL);
+	bool match = pair.cert && pair.key && X509_check_private_key(pair.cert, pair.key) == 1;
+	ERR_clear_error();
+	if (!pair.cert)
+		return fault_set(error, FAULT_INTERNAL, "%s holds no certificate", cert_path);
+	if (!pair.key)
+		return fault_set(error, FAULT_INTERNAL, "%s holds no private key", key_path);
+	if (!match)
+		return fault_set(error, FAULT_INTERNAL, "%s is not the key of %s", key_path, cert_path);
 	*ret = pair;
 	pair = (struct pair){};
 	return true;
@@ -98,16 +118,20 @@ struct request {
 	const struct pair *issuer; /* NULL: itself, a CA */
 };
 
-static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+static X509_EXTENSION *make_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
 	X509V3_CTX context;
+
 	X509V3_set_ctx_nodb(&context);
 	X509V3_set_ctx(&context, issuer, cert, NULL, NULL, 0);
-	X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-	bool added = extension && X509_add_ext(cert, extension, -1) == 1;
+	return X509V3_EXT_conf_nid(NULL, &context, nid, value);
+}
 
-	X509_EXTENSION_free(extension);
-	return added;
+static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+	_cleanup_(X509_EXTENSION_free) X509_EXTENSION *extension = make_extension(cert, issuer, nid, value);
+
+	return extension && X509_add_ext(cert, extension, -1) == 1;
 }
 
 static bool add_extensions(X509 *cert, const struct request *request)
@@ -155,11 +179,13 @@ static bool make(const struct request *request, struct pair *ret, GError **error
 	return true;
 }
 
-static bool still_valid(X509 *cert)
-{
-	time_t limit = time(NULL) + RENEW_DAYS * 24 * 3600;
+/* ---- authority ---- */
 
-	return X509_cmp_time(X509_get0_notAfter(cert), &limit) > 0;
+static bool is_absent(const char *dir, const char *file)
+{
+	g_autofree char *path = g_build_filename(dir, file, NULL);
+
+	return access(path, F_OK) < 0 && errno == ENOENT;
 }
 
 bool pki_ensure_ca(const char *dir, const char *name, GError **error)
@@ -169,31 +195,75 @@ bool pki_ensure_ca(const char *dir, const char *name, GError **error)
 
 	if (g_mkdir_with_parents(dir, 0700) < 0)
 		return fault_set(error, FAULT_INTERNAL, "%s cannot be made: %s", dir, g_strerror(errno));
-	return load(dir, "ca", &pair) || (make(&request, &pair, error) && save(dir, "ca", &pair, error));
+	if (is_absent(dir, "ca.pem") && is_absent(dir, "ca.key"))
+		return make(&request, &pair, error) && save(dir, "ca", &pair, error);
+	if (load(dir, "ca", &pair, error))
+		return true;
+	g_prefix_error(error,
+		"the CA cannot be used; restore ca.pem and ca.key of %s, or remove both for a new CA, which "
+		"all hosts and clients must then be given: ",
+		dir);
+	return false;
 }
 
-/* The names that a leaf was made for stand beside it. */
-static bool same_names(const char *names_path, const char *wanted)
-{
-	g_autofree char *was = NULL;
+/* ---- leaves ---- */
 
-	return g_file_get_contents(names_path, &was, NULL, NULL) && g_str_equal(was, wanted);
+static bool still_valid(X509 *cert)
+{
+	time_t limit = time(NULL) + RENEW_DAYS * 24 * 3600;
+
+	return X509_cmp_time(X509_get0_notAfter(cert), &limit) > 0;
+}
+
+static bool has_common_name(X509 *cert, const char *wanted)
+{
+	const X509_NAME *name = X509_get_subject_name(cert);
+	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+	const ASN1_STRING *is = at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+
+	return is && (size_t)ASN1_STRING_length(is) == strlen(wanted) &&
+	       memcmp(ASN1_STRING_get0_data(is), wanted, strlen(wanted)) == 0;
+}
+
+/* Encodes the names that are wanted and compares that with what the certificate has. */
+static bool has_alt_names(X509 *cert, const char *wanted)
+{
+	int at = X509_get_ext_by_NID(cert, NID_subject_alt_name, -1);
+
+	if (at < 0 || !wanted)
+		return at < 0 && !wanted;
+	_cleanup_(X509_EXTENSION_free) X509_EXTENSION *extension =
+		make_extension(cert, cert, NID_subject_alt_name, wanted);
+	return extension && ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(extension),
+				    X509_EXTENSION_get_data(X509_get_ext(cert, at))) == 0;
+}
+
+static bool is_signed_by(X509 *cert, const struct pair *ca)
+{
+	return X509_check_issued(ca->cert, cert) == X509_V_OK && X509_verify(cert, ca->key) == 1;
+}
+
+/* Whether the leaf is still what is asked for. */
+static bool satisfies(X509 *cert, const struct request *request)
+{
+	uint32_t use = request->alt_names ? XKU_SSL_SERVER : XKU_SSL_CLIENT;
+	bool good = still_valid(cert) && is_signed_by(cert, request->issuer) &&
+		    X509_get_extended_key_usage(cert) == use && has_common_name(cert, request->common_name) &&
+		    has_alt_names(cert, request->alt_names);
+
+	ERR_clear_error();
+	return good;
 }
 
 bool pki_ensure_leaf(
 	const char *dir, const char *file, const char *common_name, const char *alt_names, GError **error)
 {
-	g_autofree char *names_path = g_strdup_printf("%s/%s.names", dir, file);
-	g_autofree char *names = g_strdup_printf("%s\n%s\n", common_name, alt_names ? alt_names : "");
-	_cleanup_(pair_clear) struct pair ca = {}, pair = {};
-
-	if (load(dir, file, &pair) && still_valid(pair.cert) && same_names(names_path, names))
-		return true;
-	pair_clear(&pair);
-	if (!load(dir, "ca", &ca))
-		return fault_set(error, FAULT_INTERNAL,
-			"the CA of %s cannot be read; remove the folder to make a new one", dir);
+	_cleanup_(pair_clear) struct pair ca = {}, old = {}, pair = {};
 	const struct request request = {common_name, alt_names, LEAF_DAYS, &ca};
-	return make(&request, &pair, error) && save(dir, file, &pair, error) &&
-	       g_file_set_contents(names_path, names, -1, error);
+
+	if (!load(dir, "ca", &ca, error))
+		return false;
+	if (load(dir, file, &old, NULL) && satisfies(old.cert, &request))
+		return true;
+	return make(&request, &pair, error) && save(dir, file, &pair, error);
 }

@@ -2,6 +2,9 @@
  *
  * az keeps its clouds and logins in $AZURE_CONFIG_DIR (default ~/.azure); the CA comes by
  * $REQUESTS_CA_BUNDLE. Older az packages (Debian 12's 2.45) work only with the profile 2020-09-01-hybrid.
+ *
+ * The password is in no command line, where every user of the machine could read it: az takes "@FILE", and
+ * the file is principal.secret in the state folder, for root alone.
  */
 #include "base/fault.h"
 #include "cli/cli.h"
@@ -63,7 +66,18 @@ static char *read_endpoint(const char *state, GError **error)
 	return g_strchomp(endpoint);
 }
 
-static GPtrArray *commands(const json_t *principal, const char *endpoint, const char *az, const char *profile)
+/* Writes the password alone to a file for az; returns "@FILE". Owned by the caller. */
+static char *secret_word(const char *state, const json_t *principal, GError **error)
+{
+	g_autofree char *path = g_build_filename(state, "principal.secret", NULL);
+	bool written = g_file_set_contents_full(
+		path, member(principal, "password"), -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, error);
+
+	return written ? g_strconcat("@", path, NULL) : NULL;
+}
+
+static GPtrArray *commands(const json_t *principal, const char *secret, const char *endpoint, const char *az,
+	const char *profile)
 {
 	GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
 	g_autofree char *aliases = g_strconcat(endpoint, "/aliases.json", NULL);
@@ -74,9 +88,8 @@ static GPtrArray *commands(const json_t *principal, const char *endpoint, const 
 	g_ptr_array_add(list, words(az, "cloud", "set", "--name", CLOUD_NAME, NULL));
 	if (profile)
 		g_ptr_array_add(list, words(az, "cloud", "update", "--profile", profile, NULL));
-	g_ptr_array_add(
-		list, words(az, "login", "--service-principal", "-u", member(principal, "appId"), "-p",
-			      member(principal, "password"), "--tenant", member(principal, "tenant"), NULL));
+	g_ptr_array_add(list, words(az, "login", "--service-principal", "-u", member(principal, "appId"),
+				      "-p", secret, "--tenant", member(principal, "tenant"), NULL));
 	return list;
 }
 
@@ -132,11 +145,11 @@ int cli_az_env(int argc, char **argv)
 		return CLI_USAGE;
 	g_autofree char *state = cli_state_dir(state_option), *ca = g_build_filename(state, "ca.pem", NULL);
 	g_autofree char *endpoint = read_endpoint(state, &error);
-	json_t *principal = endpoint ? read_principal(state, &error) : NULL;
-	if (!principal)
+	json_auto_t *principal = endpoint ? read_principal(state, &error) : NULL;
+	g_autofree char *secret = principal ? secret_word(state, principal, &error) : NULL;
+	if (!secret)
 		return cli_fail("az-env", error);
-	g_autoptr(GPtrArray) list = commands(principal, endpoint, az ? az : "az", profile);
-	json_decref(principal);
+	g_autoptr(GPtrArray) list = commands(principal, secret, endpoint, az ? az : "az", profile);
 	if (!run)
 		print_commands(list, ca);
 	else if (!run_commands(list, ca, &error))

@@ -10,8 +10,6 @@
 /* The longest socket path below the state folder: run/<uid>.sock and the like. */
 #define SOCKET_ROOM 64
 
-#define INSTALLED_DATA "share/sluice"
-
 static char *program_dir(void)
 {
 	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
@@ -39,7 +37,7 @@ char *layout_data(const char *name)
 {
 	g_autofree char *dir = program_dir();
 	/* Installed; or from BUILD/src/cmd up to the source tree that the build folder is in. */
-	const char *const places[] = {"../" INSTALLED_DATA, "../../../dist", "../../dist", "../dist"};
+	const char *const places[] = {"../share/sluice", "../../../dist", "../../dist", "../dist"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
 		g_autofree char *path = g_build_filename(dir, places[i], name, NULL);
@@ -86,7 +84,6 @@ struct layout *layout_new(const char *state, GError **error)
 	layout->libvirt = g_build_filename(state, "libvirt", NULL);
 	layout->switch_socket = g_build_filename(layout->run, "switch.sock", NULL);
 	layout->agent_socket = g_build_filename(layout->run, "agent.sock", NULL);
-	layout->aliases = g_build_filename(layout->images, "aliases.json", NULL);
 	layout->principal = g_build_filename(state, "principal.json", NULL);
 	layout->lock = g_build_filename(state, "lock", NULL);
 	layout->instance = g_strndup(hash, 8);
@@ -105,8 +102,8 @@ void layout_free(struct layout *layout)
 {
 	char **const members[] = {&layout->state, &layout->tls, &layout->logs, &layout->run, &layout->images,
 		&layout->controller, &layout->agent, &layout->switch_, &layout->libvirt,
-		&layout->switch_socket, &layout->agent_socket, &layout->aliases, &layout->principal,
-		&layout->lock, &layout->instance, &layout->netns, &layout->meta_netns, &layout->sizes};
+		&layout->switch_socket, &layout->agent_socket, &layout->principal, &layout->lock,
+		&layout->instance, &layout->netns, &layout->meta_netns, &layout->sizes};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
 		g_free(*members[i]);

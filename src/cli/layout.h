@@ -9,7 +9,7 @@
 struct layout {
 	char *state;
 	char *tls, *logs, *run, *images, *controller, *agent, *switch_, *libvirt;
-	char *switch_socket, *agent_socket, *aliases, *principal, *lock;
+	char *switch_socket, *agent_socket, *principal, *lock;
 	char *instance; /* 8 hex digits of the state folder's path: in the names of namespaces */
 	char *netns; /* of the switch, its taps and the VMs' processes: "sluice-INSTANCE" */
 	char *meta_netns; /* where the metadata service listens */

@@ -84,14 +84,25 @@ static bool spawn(struct process *process, GError **error)
 	return true;
 }
 
+static gboolean start_again(void *data);
+
+/* Sets the timer of the next start, and doubles the pause before the one after. */
+static void start_later(struct process *process)
+{
+	process->restart = g_timeout_add(process->pause_ms, start_again, process);
+	process->pause_ms = MIN(process->pause_ms * 2, PAUSE_LAST_MS);
+}
+
 static gboolean start_again(void *data)
 {
 	struct process *process = data;
 	g_autoptr(GError) failure = NULL;
 
 	process->restart = 0;
-	if (!spawn(process, &failure))
-		log_error(process->name, "%s", failure->message);
+	if (!spawn(process, &failure)) {
+		log_error(process->name, "%s; tried again in %u ms", failure->message, process->pause_ms);
+		start_later(process);
+	}
 	return G_SOURCE_REMOVE;
 }
 
@@ -110,8 +121,7 @@ static void on_exit_of(GPid pid, int status, void *data)
 	else
 		log_warn(process->name, "ended with status %d; started again in %u ms; %s says why",
 			WEXITSTATUS(status), process->pause_ms, process->log_path);
-	process->restart = g_timeout_add(process->pause_ms, start_again, process);
-	process->pause_ms = MIN(process->pause_ms * 2, PAUSE_LAST_MS);
+	start_later(process);
 }
 
 static void process_free(struct process *process)

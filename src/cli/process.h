@@ -3,7 +3,8 @@
  * How it works. A child gets its own process group (Ctrl-C reaches the supervisor alone), its standard output
  * and error go to a log file, and it is sent SIGTERM by the kernel should the supervisor itself die. A child
  * that ends without being asked to is started again after a pause that doubles from 0.5 s to 30 s; a child
- * that lived for a minute starts over at 0.5 s. All calls are of the main thread.
+ * that lived for a minute starts over at 0.5 s. A start that fails (no memory, no log file) is tried again after
+ * the next pause. All calls are of the main thread.
  */
 #pragma once
 #include "base/cleanup.h"

@@ -14,6 +14,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/listen.h"
 #include "cli/up_priv.h"
 #include "nic/netns.h"
 
@@ -58,6 +59,9 @@ static bool check_options(const struct up_options *options, GError **error)
 	if (ip_parse(options->public_gateway, &gateway) < 0 || !prefix_contains(pool, gateway))
 		return fault_set(error, FAULT_INVALID, "--public-gateway takes an address of %s, not '%s'",
 			options->public_prefix, options->public_gateway);
+	if (!listen_check("--listen", options->listen, error) ||
+		!listen_check("--agent-listen", options->agent_listen, error))
+		return false;
 	if (options->cpu_ratio <= 0 || options->ram_ratio <= 0)
 		return fault_set(error, FAULT_INVALID, "allocation ratios must be greater than 0");
 	return true;
@@ -71,7 +75,9 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"Keep everything below DIR (/var/lib/sluice)", "DIR"},
 		{"outside", 0, 0, G_OPTION_ARG_STRING, &o->outside,
 			"Where public addresses are reached from: host (default) or netns:NAME", "WHERE"},
-		{"listen", 0, 0, G_OPTION_ARG_STRING, &o->listen, "Where clients connect (127.0.0.1:8443)",
+		{"listen", 0, 0, G_OPTION_ARG_STRING, &o->listen,
+			"Where clients connect (127.0.0.1:8443); clients on other machines need a real "
+			"address here, not 0.0.0.0 or [::]",
 			"ADDR:PORT"},
 		{"agent-listen", 0, 0, G_OPTION_ARG_STRING, &o->agent_listen,
 			"Where agents connect (127.0.0.1:8444)", "ADDR:PORT"},
@@ -116,26 +122,26 @@ static gboolean on_signal(void *data)
 
 /* ---- talking ---- */
 
+/* The password is shown once and to a person only: what is not a terminal may be a log that others read. */
 static void print_principal(const struct cloud *cloud)
 {
-	json_t *json = json_load_file(cloud->layout->principal, 0, NULL);
+	json_auto_t *json = json_load_file(cloud->layout->principal, 0, NULL);
+	static const char *const members[] = {"appId", "password", "tenant"};
 
-	printf("first service principal (kept in %s):\n"
-	       "  az login --service-principal -u %s -p %s --tenant %s\n",
-		cloud->layout->principal, json_string_value(json_object_get(json, "appId")),
-		json_string_value(json_object_get(json, "password")),
-		json_string_value(json_object_get(json, "tenant")));
-	json_decref(json);
+	printf("first service principal: kept in %s\n", cloud->layout->principal);
+	for (size_t i = 0; isatty(STDOUT_FILENO) && i < G_N_ELEMENTS(members); i++)
+		printf("  %-8s %s\n", members[i], json_string_value(json_object_get(json, members[i])));
 }
 
 static void print_ready(const struct cloud *cloud)
 {
 	g_autofree char *aliases = g_build_filename(up_image_dir(cloud), "aliases.json", NULL);
+	g_autofree char *reach = listen_reach(cloud->options.listen);
 
 	if (!g_file_test(aliases, G_FILE_TEST_EXISTS))
 		printf("no image yet: make one with 'sluice image build --state %s'\n", cloud->layout->state);
-	printf("ready: https://%s, state in %s; 'sluice az-env --state %s' sets a client up\n",
-		cloud->options.listen, cloud->layout->state, cloud->layout->state);
+	printf("ready: https://%s, state in %s; 'sluice az-env --state %s' sets a client up\n", reach,
+		cloud->layout->state, cloud->layout->state);
 	fflush(stdout);
 }
 

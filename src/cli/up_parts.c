@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 #include "base/log.h"
+#include "cli/listen.h"
 #include "cli/up_priv.h"
 #include "vm/vm.h"
 
@@ -13,6 +14,7 @@
 
 #define READY_MS        60000
 #define CONNECT_S       5
+#define ANSWER_MS       1000
 #define POLL_MS         50
 #define STOP_GRACE_S    10
 #define VM_STOP_GRACE_S 15
@@ -63,7 +65,7 @@ static struct process *start_controller(const struct cloud *cloud, GError **erro
 	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
 	const struct up_options *o = &cloud->options;
 	char ratio[G_ASCII_DTOSTR_BUF_SIZE];
-	g_autofree char *url = g_strdup_printf("https://%s", o->listen);
+	g_autofree char *reach = listen_reach(o->listen), *url = g_strdup_printf("https://%s", reach);
 	g_autofree char *aliases = g_build_filename(up_image_dir(cloud), "aliases.json", NULL);
 
 	add(args, "--state", cloud->layout->controller);
@@ -98,7 +100,7 @@ static struct process *start_agent(const struct cloud *cloud, GError **error)
 {
 	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
 	const struct up_options *o = &cloud->options;
-	g_autofree char *url = g_strdup_printf("https://%s", o->agent_listen);
+	g_autofree char *reach = listen_reach(o->agent_listen), *url = g_strdup_printf("https://%s", reach);
 	const char *slash = strchr(o->public_prefix, '/');
 	g_autofree char *outside = g_strdup_printf("%s%s", o->public_gateway, slash ? slash : "/32");
 
@@ -144,24 +146,26 @@ static bool libvirt_ready(const struct cloud *cloud)
 	return vm_daemon_is_up(cloud->daemon);
 }
 
-static bool answers(const char *socket, const char *method)
+static json_t *ask(const char *socket, const char *method)
 {
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(socket);
-	json_t *result = jsonrpc_call(client, method, NULL, 1000, NULL);
-	bool answered = result != NULL;
 
-	json_decref(result);
-	return answered;
+	return jsonrpc_call(client, method, NULL, ANSWER_MS, NULL);
 }
 
 static bool switch_ready(const struct cloud *cloud)
 {
-	return answers(cloud->layout->switch_socket, "version");
+	json_auto_t *version = ask(cloud->layout->switch_socket, "version");
+
+	return version != NULL;
 }
 
+/* An agent that has not reached the controller would let the first VM wait. */
 static bool agent_ready(const struct cloud *cloud)
 {
-	return answers(cloud->layout->agent_socket, "status");
+	json_auto_t *status = ask(cloud->layout->agent_socket, "status");
+
+	return g_strcmp0(json_string_value(json_object_get(status, "controller")), "connected") == 0;
 }
 
 static void trust_own_ca(GSocketClient *client, GSocketClientEvent event, GSocketConnectable *to,
@@ -180,6 +184,7 @@ static void trust_own_ca(GSocketClient *client, GSocketClientEvent event, GSocke
 static bool controller_ready(const struct cloud *cloud)
 {
 	g_autoptr(GSocketClient) client = g_socket_client_new();
+	g_autofree char *reach = listen_reach(cloud->options.listen);
 
 	if (!process_pid(cloud->controller) || !g_file_test(cloud->layout->principal, G_FILE_TEST_EXISTS))
 		return false;
@@ -187,7 +192,7 @@ static bool controller_ready(const struct cloud *cloud)
 	g_socket_client_set_timeout(client, CONNECT_S);
 	g_signal_connect(client, "event", G_CALLBACK(trust_own_ca), (void *)cloud);
 	g_autoptr(GSocketConnection) connection =
-		g_socket_client_connect_to_host(client, cloud->options.listen, 8443, NULL, NULL);
+		g_socket_client_connect_to_host(client, reach, 0, NULL, NULL);
 	return connection != NULL;
 }
 

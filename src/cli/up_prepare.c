@@ -2,12 +2,12 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/pki.h"
+#include "cli/listen.h"
 #include "cli/up_priv.h"
 #include "nic/netns.h"
 
 #include <fcntl.h>
 #include <gio/gio.h>
-#include <string.h>
 #include <sys/file.h>
 
 const char *up_image_dir(const struct cloud *cloud)
@@ -23,19 +23,6 @@ static bool take_lock(struct cloud *cloud, GError **error)
 	return fault_set(error, FAULT_BUSY,
 		"another 'sluice up' runs on %s; stop it first or give another --state",
 		cloud->layout->state);
-}
-
-/* "127.0.0.1:8443" → "IP:127.0.0.1,DNS:localhost" and, for other addresses, theirs too. */
-static char *alt_names(const char *listen)
-{
-	g_autofree char *host = g_strndup(listen, (gsize)(strrchr(listen, ':') - listen));
-
-	if (g_str_equal(host, "127.0.0.1") || g_str_equal(host, "0.0.0.0"))
-		return g_strdup("IP:127.0.0.1,DNS:localhost");
-	g_strdelimit(host, "[]", ' ');
-	g_strstrip(host);
-	return g_strdup_printf(
-		"%s:%s,IP:127.0.0.1,DNS:localhost", g_hostname_is_ip_address(host) ? "IP" : "DNS", host);
 }
 
 /* Clients that may not look into tls/ find the CA beside it. */
@@ -55,7 +42,8 @@ static bool publish_ca(const struct cloud *cloud, GError **error)
 static bool publish_endpoint(const struct cloud *cloud, GError **error)
 {
 	g_autofree char *path = g_build_filename(cloud->layout->state, "endpoint", NULL);
-	g_autofree char *text = g_strdup_printf("https://%s\n", cloud->options.listen);
+	g_autofree char *reach = listen_reach(cloud->options.listen);
+	g_autofree char *text = g_strdup_printf("https://%s\n", reach);
 
 	return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
 }
@@ -63,13 +51,9 @@ static bool publish_endpoint(const struct cloud *cloud, GError **error)
 static bool make_certificates(const struct cloud *cloud, GError **error)
 {
 	const char *tls = cloud->layout->tls;
+	const char *const listens[] = {cloud->options.listen, cloud->options.agent_listen, NULL};
+	g_autofree char *names = listen_alt_names(listens, g_get_host_name());
 
-	for (const char *const *listen =
-			(const char *const[]){cloud->options.listen, cloud->options.agent_listen, NULL};
-		*listen; listen++)
-		if (!strrchr(*listen, ':'))
-			return fault_set(error, FAULT_INVALID, "'%s' is no ADDR:PORT to listen on", *listen);
-	g_autofree char *names = alt_names(cloud->options.listen);
 	return pki_ensure_ca(tls, "Sluice CA", error) && publish_ca(cloud, error) &&
 	       pki_ensure_leaf(tls, "controller", "sluice-controller", names, error) &&
 	       pki_ensure_leaf(tls, "host", g_get_host_name(), NULL, error);
