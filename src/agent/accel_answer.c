@@ -167,7 +167,8 @@ struct report_nic *accel_report(const struct accel *a)
 	struct report_nic *report = shape_new(&report_nic_shape);
 	report->uid = g_strdup(a->uid);
 	report->enforcement = ENFORCEMENT_SWITCH;
-	if (!machine || !vm_machine_is_up(machine))
+	report->reason = g_strdup(g_hash_table_lookup(a->agent->left_out, a->uid));
+	if (report->reason || !machine || !vm_machine_is_up(machine))
 		return report;
 	report->path = accel_state(a) == ACCEL_ON ? PATH_EMULATED : PATH_SYNTHETIC;
 	report->reason = explain(a);

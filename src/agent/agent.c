@@ -133,17 +133,35 @@ static void store_goal(struct agent *agent)
 	failpoint(FAILPOINT_AGENT_GOAL_CACHED);
 }
 
+static bool is_at_hand(const struct agent *agent, const struct goal *goal)
+{
+	return goal->version == agent->goal->version && g_strcmp0(goal->host, agent->goal->host) == 0;
+}
+
+/* The goal gives way to the next one. */
+static void leave_goal(struct agent *agent, const struct goal *next)
+{
+	if (goal_is_astray(next, agent->goal->host, agent->goal->version)) {
+		log_warn("goal",
+			"the controller's store is another one, or was set back (to version %" G_GINT64_FORMAT
+			" from %" G_GINT64_FORMAT "); following it",
+			next->version, agent->goal->version);
+		agent->applied = 0; /* was a version of the store that is gone */
+	}
+	goal_free(agent->goal);
+}
+
 void agent_take_goal(struct agent *agent, struct goal *goal)
 {
 	GHashTableIter iter;
 	void *machine;
 
-	if (agent->stopping || (agent->goal && goal->version <= agent->goal->version)) {
+	if (agent->stopping || (agent->goal && is_at_hand(agent, goal))) {
 		goal_free(goal);
 		return;
 	}
 	if (agent->goal)
-		goal_free(agent->goal);
+		leave_goal(agent, goal);
 	agent->goal = goal;
 	store_goal(agent);
 	agent->state_dirty = true;
@@ -212,6 +230,7 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->machines =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)vm_machine_free);
 	agent->accels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)accel_free);
+	agent->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	agent->jobs = jobs_new(JOBS_MAX);
 	if (!make_folder(agent->socket_dir, error) || !make_folder(agent->vm_dir, error))
 		return NULL;
@@ -249,7 +268,7 @@ static bool start_client(struct agent *agent, GError **error)
 	agent->controller.data = agent;
 	agent->controller.report_ms = agent->config.times.report_ms;
 	agent->controller.retry_max_ms = agent->config.times.retry_max_ms;
-	agent->client = goal_client_new(&agent->controller, agent->goal ? agent->goal->version : -1, error);
+	agent->client = goal_client_new(&agent->controller, agent->goal, error);
 	return agent->client != NULL;
 }
 
@@ -291,6 +310,7 @@ void agent_free(struct agent *agent)
 	jobs_drain(agent->jobs);
 	switch_link_free(agent->link);
 	jobs_free(agent->jobs);
+	g_hash_table_unref(agent->left_out);
 	g_hash_table_unref(agent->accels);
 	g_hash_table_unref(agent->machines);
 	ledger_free(agent->ledger);

@@ -74,7 +74,7 @@ bool agent_start(
 void agent_free(struct agent *agent);
 CLEANUP_FUNC(struct agent *, agent_free)
 
-/* A goal newer than the one it has: on disk first, then worked on. Takes the goal. */
+/* The goal that the controller has now: on disk first, then worked on. Takes the goal. */
 void agent_take_goal(struct agent *agent, struct goal *goal);
 
 /* Borrowed until the main loop runs again; NULL when there is none yet. */

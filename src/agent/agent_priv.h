@@ -20,6 +20,8 @@ struct agent {
 	struct ledger *ledger; /* Owned */
 	struct goal *goal; /* Owned; NULL: none yet */
 	GError *goal_error; /* why the goal cannot be told to the switch; NULL when it can */
+	GHashTable
+		*left_out; /* Owned: uid → sentence why the switch's state is without that NIC of the goal */
 	GHashTable *machines; /* Owned: uid → struct vm_machine; those of the goal and the ledger */
 	GHashTable *accels; /* Owned: uid → struct accel; likewise */
 	bool state_dirty; /* goal or ledger changed since the switch's state was built */

@@ -20,6 +20,11 @@ static bool is_running(struct world *w)
 	return world_power(w, WORLD_VM) == POWER_STATE_RUNNING;
 }
 
+static bool both_run(struct world *w)
+{
+	return is_running(w) && world_power(w, WORLD_VM_2) == POWER_STATE_RUNNING;
+}
+
 static bool is_stopped(struct world *w)
 {
 	return world_power(w, WORLD_VM) == POWER_STATE_STOPPED;
@@ -204,16 +209,40 @@ static void test_unnamed(struct world *w, gconstpointer data)
 	world_wait(w, "the VM runs again", is_running);
 }
 
-static void test_old_goal(struct world *w, gconstpointer data)
+static void assert_follows(struct world *w, const char *host, int64_t version, int64_t applied)
 {
-	struct goal *older = world_goal(1, false);
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	g_assert_cmpstr(report->goal_host, ==, host);
+	g_assert_cmpint(report->received, ==, version);
+	g_assert_cmpint(report->applied, ==, applied);
+}
+
+static void test_other_store(struct world *w, gconstpointer data)
+{
+	static const struct {
+		const char *host;
+		int64_t version;
+	} rows[] = {{"other-uid", 900}, {"other-uid", 899}, {"third-uid", 5000}};
 
 	world_start_agent(w, false);
-	agent_take_goal(w->agent, world_goal(5, false));
-	world_vm(older)->power = POWER_STOPPED;
-	agent_take_goal(w->agent, older);
-	world_wait(w, "the VM runs", is_running);
-	g_assert_cmpint(agent_goal(w->agent)->version, ==, 5);
+	agent_take_goal(w->agent, world_goal(5000, false));
+	world_wait(w, "the first store's goal is in force", is_applied);
+	assert_follows(w, "host-uid", 5000, 5000);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		struct goal *goal = world_goal(rows[i].version, false);
+		g_free(goal->host);
+		goal->host = g_strdup(rows[i].host);
+		world_vm(goal)->power = i % 2 ? POWER_RUNNING : POWER_STOPPED;
+		agent_take_goal(w->agent, goal);
+		assert_follows(
+			w, rows[i].host, rows[i].version, 0); /* nothing of this store is in force yet */
+		world_wait(w, "the other store's goal is in force", is_applied);
+		world_wait(w, "the VM is as it wants", i % 2 ? is_running : is_stopped);
+	}
+	world_stop_agent(w);
+	world_start_agent(w, false);
+	assert_follows(w, "third-uid", 5000, 0);
 }
 
 /* ---- the switch ---- */
@@ -333,6 +362,38 @@ static void test_bad_rule(struct world *w, gconstpointer data)
 	world_wait(w, "the next goal is in force", is_applied);
 }
 
+static const char *reason_of(const struct report *report, const char *nic)
+{
+	for (guint i = 0; i < list_length(report->nics); i++) {
+		const struct report_nic *entry = report->nics->pdata[i];
+		if (g_str_equal(entry->uid, nic))
+			return entry->path == PATH_NONE ? entry->reason : NULL;
+	}
+	return NULL;
+}
+
+static void test_bad_nic(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(1, false);
+
+	world_add_vm(goal);
+	struct goal_nic *nic = goal->nics->pdata[1];
+	struct goal_address *address = nic->addresses->pdata[0];
+	g_free(address->public_ip);
+	address->public_ip = g_strdup("203.0.113.4");
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the goal is in force but for that NIC", is_applied);
+	world_wait(w, "the other VM runs", is_running);
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_assert_null(reason_of(report, WORLD_NIC));
+	g_assert_nonnull(strstr(reason_of(report, WORLD_NIC_2), "203.0.113.4 is another's"));
+	goal = world_goal(2, false);
+	world_add_vm(goal);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "both run once it is right", both_run);
+}
+
 /* ---- faults and death ---- */
 
 static void write_memory(struct world *w, const char *available)
@@ -438,11 +499,6 @@ static void test_host_reboot(struct world *w, gconstpointer data)
 	world_wait(w, "a VM that was meant to run is started", is_running);
 }
 
-static bool both_run(struct world *w)
-{
-	return is_running(w) && world_power(w, WORLD_VM_2) == POWER_STATE_RUNNING;
-}
-
 static void test_two(struct world *w, gconstpointer data)
 {
 	struct goal *goal = world_goal(1, false), *next = world_goal(2, false);
@@ -486,7 +542,7 @@ int main(int argc, char **argv)
 	add("/agent/a VM that was never here is reported absent when it is to be removed",
 		test_remove_unknown);
 	add("/agent/a VM that the goal does not name is stopped, its disk stays", test_unnamed);
-	add("/agent/an older goal changes nothing", test_old_goal);
+	add("/agent/a goal of another store, or of one that was set back, is followed", test_other_store);
 	add("/agent/no VM is started before the switch confirms its port", test_no_switch);
 	add("/agent/a switch that was restarted is told again, with a higher generation",
 		test_switch_restart);
@@ -494,6 +550,7 @@ int main(int argc, char **argv)
 	add("/agent/a state that the switch refuses is not offered again and again", test_switch_refuses);
 	add("/agent/a guest that sets no NIC up is reported running, with a sentence", test_deaf_guest);
 	add("/agent/a rule that is not understood leaves the switch as it is", test_bad_rule);
+	add("/agent/a NIC that the switch would refuse is reported, all else goes on", test_bad_nic);
 	add("/agent/a VM for which memory is missing is refused with the numbers, and tried again",
 		test_admission);
 	add("/agent/a VM that crashes is reported and started again", test_crash);

@@ -67,6 +67,20 @@ static bool tell_number(struct agent *agent, uint64_t number)
 	return news;
 }
 
+/* Keeps the reasons of the NICs that the new state is without, and logs those that are new. */
+static void note_left_out(struct agent *agent, GHashTable *left_out)
+{
+	GHashTableIter iter;
+	void *uid, *reason;
+
+	g_hash_table_iter_init(&iter, left_out);
+	while (g_hash_table_iter_next(&iter, &uid, &reason))
+		if (g_strcmp0(g_hash_table_lookup(agent->left_out, uid), reason) != 0)
+			log_warn(uid, "the switch cannot have this NIC: %s", (char *)reason);
+	g_hash_table_unref(agent->left_out);
+	agent->left_out = g_hash_table_ref(left_out);
+}
+
 /* Builds the switch's state anew when its sources changed. On failure the last one stays in force. */
 static void tell_switch(struct agent *agent)
 {
@@ -74,7 +88,9 @@ static void tell_switch(struct agent *agent)
 	json_t *state;
 
 	if (agent->state_dirty) {
-		state = switch_state_build(agent->goal, agent->ledger, &agent->config.site, &error);
+		g_autoptr(GHashTable) left_out =
+			g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+		state = switch_state_build(agent->goal, agent->ledger, &agent->config.site, left_out, &error);
 		if (error &&
 			g_strcmp0(agent->goal_error ? agent->goal_error->message : NULL, error->message) != 0)
 			log_error("goal", "%s; the switch stays as it is", error->message);
@@ -82,6 +98,7 @@ static void tell_switch(struct agent *agent)
 		agent->goal_error = error;
 		if (!state)
 			return;
+		note_left_out(agent, left_out);
 		agent->goal_number = switch_link_want(agent->link, state);
 		agent->state_dirty = false;
 	}

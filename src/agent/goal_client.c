@@ -20,12 +20,14 @@ struct goal_client {
 	SoupSession *session; /* Owned */
 	GTlsCertificate *certificate; /* Owned */
 	GCancellable *cancellable; /* Owned; cancelled by free */
-	int64_t version; /* of the newest goal */
+	int64_t version; /* of the newest goal; -1: none */
+	char *host; /* Owned: that goal's; NULL: none */
 	unsigned poll_failures, report_failures;
 	guint poll_timer, report_timer;
 	bool reporting; /* a PUT is under way */
 	bool touched; /* another one is due after it */
 	bool warned; /* the present outage is in the log */
+	bool answered; /* at least once */
 };
 
 /* What a callback of libsoup needs; `client` is dead once the cancellable is cancelled. */
@@ -97,9 +99,17 @@ static void note(struct goal_client *client, const GError *error)
 	if (!error && client->warned)
 		log_info("controller", "it answers again");
 	client->warned = error != NULL;
+	client->answered |= !error;
 }
 
 /* ---- goals ---- */
+
+static void remember(struct goal_client *client, const struct goal *goal)
+{
+	g_free(client->host);
+	client->host = g_strdup(goal->host);
+	client->version = goal->version;
+}
 
 static void take_goal(struct goal_client *client, GBytes *body, GError **error)
 {
@@ -118,9 +128,9 @@ static void take_goal(struct goal_client *client, GBytes *body, GError **error)
 		fault_set(error, FAULT_INVALID, "the controller's goal is malformed: %s", cause->message);
 		return;
 	}
-	if (goal->version <= client->version)
+	if (goal->version == client->version && g_strcmp0(goal->host, client->host) == 0)
 		return;
-	client->version = goal->version;
+	remember(client, goal);
 	client->config.goal(g_steal_pointer(&goal), client->config.data);
 }
 
@@ -144,7 +154,9 @@ static void on_goal(GObject *source, GAsyncResult *result, void *data)
 static gboolean poll_goal(void *data)
 {
 	struct goal_client *client = data;
-	g_autofree char *path = g_strdup_printf(GOAL_PATH "?after=%" G_GINT64_FORMAT, client->version);
+	g_autofree char *host = client->host ? g_uri_escape_string(client->host, NULL, false) : NULL;
+	g_autofree char *path = g_strdup_printf(GOAL_PATH "?after=%" G_GINT64_FORMAT "%s%s", client->version,
+		host ? "&host=" : "", host ? host : "");
 	struct request *request = request_new(client, "GET", path);
 
 	client->poll_timer = 0;
@@ -210,7 +222,8 @@ void goal_client_touch(struct goal_client *client)
 
 bool goal_client_is_connected(const struct goal_client *client)
 {
-	return !client->warned && client->poll_failures == 0 && client->report_failures == 0;
+	return client->answered && !client->warned && client->poll_failures == 0 &&
+	       client->report_failures == 0;
 }
 
 /* ---- life ---- */
@@ -232,7 +245,8 @@ static bool load_identity(struct goal_client *client, const struct goal_client_c
 	return true;
 }
 
-struct goal_client *goal_client_new(const struct goal_client_config *config, int64_t after, GError **error)
+struct goal_client *goal_client_new(
+	const struct goal_client_config *config, const struct goal *goal, GError **error)
 {
 	_cleanup_(goal_client_free) struct goal_client *client = NULL;
 
@@ -246,7 +260,9 @@ struct goal_client *goal_client_new(const struct goal_client_config *config, int
 	client->url = g_str_has_suffix(config->url, "/") ? g_strndup(config->url, strlen(config->url) - 1)
 							 : g_strdup(config->url);
 	client->cancellable = g_cancellable_new();
-	client->version = after;
+	client->version = -1;
+	if (goal)
+		remember(client, goal);
 	if (!load_identity(client, config, error))
 		return NULL;
 	client->poll_timer = g_timeout_add(0, poll_goal, client);
@@ -266,6 +282,7 @@ void goal_client_free(struct goal_client *client)
 	g_clear_object(&client->session);
 	g_clear_object(&client->certificate);
 	g_object_unref(client->cancellable);
+	g_free(client->host);
 	g_free(client->url);
 	g_free(client);
 }

@@ -1,7 +1,7 @@
 /* The agent's side of the controller: fetches goals, sends reports.
  *
  * How it works. Two loops in the main context, over TLS with the host's certificate: a long poll for a goal
- * newer than the newest one had, and a PUT of the report whenever there is a new one, at least every
+ * newer than the newest one had, or of another store (see model/goal.h), and a PUT of the report whenever there is a new one, at least every
  * report_ms. Each loop backs off by itself when the controller does not answer, up to retry_max_ms. Nothing
  * here waits for the controller: the agent works from the goal it has.
  */
@@ -21,14 +21,15 @@ struct goal_client_config {
 	void *data;
 };
 
-/* `after`: version of the goal that is there already, -1 for none. FAULT_INVALID when the URL is not https or
- * a file is no certificate or key. */
-struct goal_client *goal_client_new(const struct goal_client_config *config, int64_t after, GError **error);
+/* `goal`: the one that is there already, used in this call only; NULL for none. FAULT_INVALID when the URL is
+ * not https or a file is no certificate or key. */
+struct goal_client *goal_client_new(
+	const struct goal_client_config *config, const struct goal *goal, GError **error);
 void goal_client_free(struct goal_client *client);
 CLEANUP_FUNC(struct goal_client *, goal_client_free)
 
 /* The report has changed: sends it soon (several calls, one PUT). */
 void goal_client_touch(struct goal_client *client);
 
-/* Whether the last exchange with the controller went well. */
+/* Whether the last exchange with the controller went well; false before the first. */
 bool goal_client_is_connected(const struct goal_client *client);

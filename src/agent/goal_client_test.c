@@ -35,7 +35,7 @@ struct fixture {
 	guint refuse; /* status; 0: none */
 	gint polls, reports;
 	char *peer; /* CN of the client's certificate, as last seen */
-	char *after;
+	char *after, *host; /* as last asked for; host: NULL when it was left out */
 	int64_t reported; /* version in the last report */
 	/* the agent's side */
 	int64_t version; /* of the last goal taken */
@@ -105,6 +105,12 @@ static void answer(struct fixture *f, SoupServerMessage *message, guint status, 
 			message, "application/json", SOUP_MEMORY_COPY, body, strlen(body));
 }
 
+/* Whether the agent asks for goals of the store that the offer is of. */
+static bool is_ours(const struct fixture *f)
+{
+	return g_strcmp0(f->host, f->offer->host) == 0;
+}
+
 static void on_goal_request(
 	SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, void *data)
 {
@@ -117,12 +123,14 @@ static void on_goal_request(
 	g_assert_cmpstr(soup_message_headers_get_one(headers, "Sluice-Protocol"), ==, "1");
 	g_free(f->after);
 	f->after = g_strdup(g_hash_table_lookup(query, "after"));
+	g_free(f->host);
+	f->host = g_strdup(g_hash_table_lookup(query, "host"));
 	g_clear_pointer(&f->peer, g_free);
 	if (peer)
 		g_object_get(peer, "subject-name", &f->peer, NULL);
 	if (f->refuse) {
 		answer(f, message, f->refuse, NULL);
-	} else if (f->offer && f->offer->version > atoi(f->after)) {
+	} else if (f->offer && (f->offer->version != atoi(f->after) || !is_ours(f))) {
 		json_auto_t *json = shape_encode(&goal_shape, f->offer);
 		char *text = json_dumps(json, 0);
 		answer(f, message, 200, text);
@@ -248,6 +256,7 @@ static struct report *on_report(void *data)
 
 static void start_client(struct fixture *f, int64_t after)
 {
+	_cleanup_(goal_free) struct goal *goal = after < 0 ? NULL : world_goal(after, false);
 	g_autoptr(GError) error = NULL;
 
 	f->url = g_strdup_printf("https://127.0.0.1:%u/", f->port);
@@ -260,7 +269,7 @@ static void start_client(struct fixture *f, int64_t after)
 		.goal = on_goal,
 		.report = on_report,
 		.data = f};
-	f->client = goal_client_new(&f->config, after, &error);
+	f->client = goal_client_new(&f->config, goal, &error);
 	g_assert_no_error(error);
 }
 
@@ -301,6 +310,7 @@ static void teardown(struct fixture *f, gconstpointer data)
 	g_free(f->url);
 	g_free(f->peer);
 	g_free(f->after);
+	g_free(f->host);
 }
 
 /* The controller saw the host's certificate, and is asked for goals after this version. */
@@ -350,6 +360,40 @@ static void test_stored(struct fixture *f, gconstpointer data)
 	wait_for(&f->polls, 3);
 	g_assert_cmpint(f->goals, ==, 0);
 	assert_seen(f, "7");
+}
+
+static void set_store(struct fixture *f, const char *host)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&f->lock);
+
+	g_free(f->offer->host);
+	f->offer->host = g_strdup(host);
+}
+
+static void assert_host(struct fixture *f, const char *host)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&f->lock);
+
+	g_assert_cmpstr(f->host, ==, host);
+}
+
+static void test_other_store(struct fixture *f, gconstpointer data)
+{
+	start_client(f, -1);
+	wait_for(&f->polls, 2);
+	assert_host(f, NULL);
+	offer(f, 5000);
+	wait_for(&f->goals, 1);
+	assert_seen(f, "5000");
+	assert_host(f, "host-uid");
+	set_store(f, "a uid & more"); /* the same version, of another store */
+	wait_for(&f->goals, 2);
+	assert_seen(f, "5000");
+	assert_host(f, "a uid & more");
+	offer(f, 900);
+	wait_for(&f->goals, 3);
+	assert_seen(f, "900");
+	g_assert_cmpint(f->version, ==, 900);
 }
 
 static void test_reports(struct fixture *f, gconstpointer data)
@@ -424,12 +468,12 @@ static void test_configuration(struct fixture *f, gconstpointer data)
 		.key = f->ids->key,
 		.ca = f->ids->ca};
 
-	g_assert_null(goal_client_new(&config, -1, &error));
+	g_assert_null(goal_client_new(&config, NULL, &error));
 	g_assert_error(error, FAULT, FAULT_INVALID);
 	g_clear_error(&error);
 	config.url = "https://127.0.0.1:1/";
 	config.key = f->ids->ca;
-	g_assert_null(goal_client_new(&config, -1, &error));
+	g_assert_null(goal_client_new(&config, NULL, &error));
 	g_assert_error(error, FAULT, FAULT_INVALID);
 	g_assert_nonnull(strstr(error->message, f->ids->cert));
 }
@@ -457,6 +501,7 @@ int main(int argc, char **argv)
 	identities = &ids;
 	add("/goal-client/newer goals come one by one, asked for with the host's certificate", test_goals);
 	add("/goal-client/a goal that is there already is not asked for again", test_stored);
+	add("/goal-client/a store that is another one, or was set back, is followed", test_other_store);
 	add("/goal-client/many changes make one report", test_reports);
 	add("/goal-client/a controller that is away is asked until it is back", test_outage);
 	add("/goal-client/a controller that refuses is asked again", test_refused);

@@ -34,6 +34,7 @@ struct report *agent_report(struct agent *agent)
 	void *member;
 
 	add_host(agent, report);
+	report->goal_host = g_strdup(agent->goal ? agent->goal->host : NULL);
 	report->received = agent->goal ? agent->goal->version : 0;
 	report->applied = agent->applied;
 	report->vms = shape_list_new(&report_vm_shape);

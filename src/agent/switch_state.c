@@ -1,6 +1,7 @@
 /* The switch's state from the goal. */
 #include "agent/switch_state.h"
 
+#include "agent/switch_nic.h"
 #include "base/fault.h"
 
 #include <string.h>
@@ -216,10 +217,28 @@ static json_t *build_port(const struct switch_port *port)
 	return json;
 }
 
-json_t *switch_state_build(
-	const struct goal *goal, const struct ledger *ledger, const struct switch_site *site, GError **error)
+static json_t *build_nics(const struct goal *goal, const struct ledger *ledger,
+	const struct switch_site *site, GHashTable *left_out)
 {
-	json_auto_t *networks = json_array(), *groups = json_array(), *nics = json_array();
+	_cleanup_(switch_nics_done) struct switch_nics checked;
+	json_t *nics = json_array();
+
+	switch_nics_init(&checked, goal, site);
+	for (guint i = 0; i < list_length(goal->nics); i++) {
+		const struct goal_nic *nic = goal->nics->pdata[i];
+		char *reason = switch_nics_add(&checked, nic);
+		if (reason)
+			g_hash_table_replace(left_out, g_strdup(nic->uid ? nic->uid : ""), reason);
+		else
+			json_array_append_new(nics, build_nic(goal, nic, ledger, site));
+	}
+	return nics;
+}
+
+json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
+	const struct switch_site *site, GHashTable *left_out, GError **error)
+{
+	json_auto_t *networks = json_array(), *groups = json_array();
 
 	for (guint i = 0; i < list_length(goal->networks); i++)
 		json_array_append_new(networks, build_network(goal->networks->pdata[i]));
@@ -229,16 +248,7 @@ json_t *switch_state_build(
 			return NULL;
 		json_array_append_new(groups, group);
 	}
-	for (guint i = 0; i < list_length(goal->nics); i++) {
-		const struct goal_nic *nic = goal->nics->pdata[i];
-		json_t *json = build_nic(goal, nic, ledger, site);
-		if (!json) {
-			fault_set(error, FAULT_INVALID,
-				"NIC %s of the goal lacks a name, MAC, network or subnet", nic->uid);
-			return NULL;
-		}
-		json_array_append_new(nics, json);
-	}
-	return json_pack("{s:o, s:o, s:O, s:O, s:O}", "outside", build_port(site->outside), "host_port",
-		build_port(site->host_port), "networks", networks, "groups", groups, "nics", nics);
+	return json_pack("{s:o, s:o, s:O, s:O, s:o}", "outside", build_port(site->outside), "host_port",
+		build_port(site->host_port), "networks", networks, "groups", groups, "nics",
+		build_nics(goal, ledger, site, left_out));
 }

@@ -22,11 +22,13 @@ struct switch_site {
 	const char *socket_dir; /* of the vhost-user sockets */
 };
 
-/* The ledger says which NICs have a function attached, and which path is active. New reference; NULL with
- * FAULT_INVALID and the rule or NIC at fault when a text of the goal has no meaning to the switch: a rule
- * that is not understood is never left out. */
-json_t *switch_state_build(
-	const struct goal *goal, const struct ledger *ledger, const struct switch_site *site, GError **error);
+/* The ledger says which NICs have a function attached, and which path is active. New reference.
+ *
+ * A NIC that the switch would refuse is left out, so that all else goes on: `left_out`, a table of uid →
+ * sentence why (both owned by it), gets an entry. But a rule that is not understood is never left out: NULL
+ * with FAULT_INVALID and the rule at fault. */
+json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
+	const struct switch_site *site, GHashTable *left_out, GError **error);
 
 /* Path of a NIC's vhost-user socket. Owned by the caller. */
 char *switch_state_socket(const struct switch_site *site, const char *nic);

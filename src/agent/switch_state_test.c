@@ -1,6 +1,7 @@
 /* The switch's state from the goal, against golden text. */
 #include "agent/switch_state.h"
 #include "agent/test_world.h"
+#include "base/capacity.h"
 #include "base/fault.h"
 
 #include <string.h>
@@ -10,12 +11,14 @@ struct fixture {
 	struct ledger *ledger;
 	struct switch_port outside, host;
 	struct switch_site site;
+	GHashTable *left_out; /* of the last build */
 };
 
 static void setup(struct fixture *f, gconstpointer data)
 {
 	f->goal = world_goal(7, true);
 	f->ledger = ledger_load("/nonexistent/ledger", NULL);
+	f->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	f->outside = (struct switch_port){.interface = "sl-out"};
 	f->host = (struct switch_port){.interface = "sl-host"};
 	g_assert_cmpint(mac_parse("02:00:5e:00:00:01", &f->outside.mac), ==, 0);
@@ -30,12 +33,15 @@ static void teardown(struct fixture *f, gconstpointer data)
 {
 	goal_free(f->goal);
 	ledger_free(f->ledger);
+	g_hash_table_unref(f->left_out);
 }
 
 static json_t *build(struct fixture *f)
 {
 	g_autoptr(GError) error = NULL;
-	json_t *state = switch_state_build(f->goal, f->ledger, &f->site, &error);
+
+	g_hash_table_remove_all(f->left_out);
+	json_t *state = switch_state_build(f->goal, f->ledger, &f->site, f->left_out, &error);
 
 	g_assert_no_error(error);
 	return state;
@@ -186,7 +192,7 @@ static void test_refused(struct fixture *f, gconstpointer data)
 		g_autoptr(GError) error = NULL;
 		g_clear_pointer(&f->goal->groups, g_ptr_array_unref);
 		add_rule(f, rule);
-		g_assert_null(switch_state_build(f->goal, f->ledger, &f->site, &error));
+		g_assert_null(switch_state_build(f->goal, f->ledger, &f->site, f->left_out, &error));
 		g_assert_error(error, FAULT, FAULT_INVALID);
 		g_assert_nonnull(strstr(error->message, "rule bad"));
 	}
@@ -205,14 +211,166 @@ static void test_hostname(struct fixture *f, gconstpointer data)
 	}
 }
 
-static void test_incomplete_nic(struct fixture *f, gconstpointer data)
-{
-	g_autoptr(GError) error = NULL;
+/* ---- NICs that the switch would refuse ---- */
 
-	g_clear_pointer(&world_nic(f->goal)->mac, g_free);
-	g_assert_null(switch_state_build(f->goal, f->ledger, &f->site, &error));
-	g_assert_error(error, FAULT, FAULT_INVALID);
-	g_assert_nonnull(strstr(error->message, WORLD_NIC));
+static void set(char **text, const char *value)
+{
+	g_free(*text);
+	*text = g_strdup(value);
+}
+
+static void no_mac(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->mac, NULL);
+}
+
+static void multicast_mac(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->mac, "01:0d:3a:00:00:05");
+}
+
+static void others_mac(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->mac, "00-0D-3A-00-00-04");
+}
+
+static void no_name(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->name, "");
+}
+
+static void others_uid(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->uid, WORLD_NIC);
+}
+
+static void other_network(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->network, "network-2");
+}
+
+static void other_subnet(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->subnet, "subnet-2");
+}
+
+static void unknown_group(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->security_group, "group-9");
+}
+
+static void outside_subnet(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->ip, "192.168.2.5");
+}
+
+static void no_address(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->ip, "192.168.1");
+}
+
+static void ipv6_address(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->ip, "fd00::5");
+}
+
+static void gateways_address(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->ip, "192.168.1.1");
+}
+
+static void others_address(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->ip, "192.168.1.4");
+}
+
+static void others_public(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->public_ip, "203.0.113.4");
+}
+
+static void ipv6_public(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->public_ip, "fd00::5");
+}
+
+static void many_addresses(struct goal_nic *nic, struct goal_address *address)
+{
+	for (unsigned i = 0; i < NIC_ADDRESSES; i++) {
+		struct goal_address *more = shape_new(&goal_address_shape);
+		more->ip = g_strdup_printf("192.168.1.%u", 100 + i);
+		g_ptr_array_add(nic->addresses, more);
+	}
+}
+
+static void host_address_outside(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->host_address, "10.0.0.5");
+}
+
+static void others_host_address(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&nic->host_address, "100.64.0.4");
+}
+
+static void test_left_out(struct fixture *f, gconstpointer data)
+{
+	static const struct {
+		void (*spoil)(struct goal_nic *nic, struct goal_address *address);
+		const char *says;
+	} rows[] = {
+		{no_mac, "none, is no unicast"},
+		{multicast_mac, "no unicast"},
+		{others_mac, "00:0d:3a:00:00:04"},
+		{no_name, "1 to 255 bytes"},
+		{others_uid, "has the uid"},
+		{other_network, "network-2"},
+		{other_subnet, "subnet-2"},
+		{unknown_group, "group-9"},
+		{outside_subnet, "192.168.2.5 lies outside"},
+		{no_address, "192.168.1 is no IP address"},
+		{ipv6_address, "lies outside"},
+		{gateways_address, "is another's"},
+		{others_address, "is another's"},
+		{others_public, "203.0.113.4 is another's"},
+		{ipv6_public, "must be IPv4"},
+		{many_addresses, "65 addresses"},
+		{host_address_outside, "10.0.0.5"},
+		{others_host_address, "100.64.0.4"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		goal_free(f->goal);
+		f->goal = world_goal(1, false);
+		world_add_vm(f->goal);
+		struct goal_nic *nic = f->goal->nics->pdata[1];
+		json_auto_t *both = build(f);
+		g_assert_cmpuint(json_array_size(json_object_get(both, "nics")), ==, 2);
+		g_assert_cmpuint(g_hash_table_size(f->left_out), ==, 0);
+		rows[i].spoil(nic, nic->addresses->pdata[0]);
+		json_auto_t *state = build(f);
+		const char *reason = g_hash_table_lookup(f->left_out, nic->uid);
+		assert_json(json_object_get(state, "nics"), GOLDEN_NIC(ATTACH_SYNTHETIC, "synthetic"));
+		g_assert_true(
+			json_equal(json_object_get(state, "networks"), json_object_get(both, "networks")));
+		if (!reason || !strstr(reason, rows[i].says))
+			g_error("'%s' is not said, but: %s", rows[i].says, reason);
+	}
+}
+
+/* Whom the first NIC would have kept from something, it does not when it is left out itself. */
+static void test_left_out_takes_nothing(struct fixture *f, gconstpointer data)
+{
+	world_add_vm(f->goal);
+	struct goal_nic *first = world_nic(f->goal), *second = f->goal->nics->pdata[1];
+	struct goal_address *address = second->addresses->pdata[0];
+	set(&address->ip, "192.168.1.4");
+	set(&address->public_ip, "203.0.113.4");
+	set(&first->host_address, "10.0.0.5");
+	json_auto_t *state = build(f);
+	g_assert_cmpuint(g_hash_table_size(f->left_out), ==, 1);
+	g_assert_nonnull(g_hash_table_lookup(f->left_out, WORLD_NIC));
+	g_assert_cmpuint(json_array_size(json_object_get(state, "nics")), ==, 1);
 }
 
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
@@ -231,6 +389,9 @@ int main(int argc, char **argv)
 		test_keep_established);
 	add("/switch-state/a rule that is not understood refuses the whole state", test_refused);
 	add("/switch-state/a computer's name that is no host name is not given by DHCP", test_hostname);
-	add("/switch-state/a NIC without a MAC refuses the whole state", test_incomplete_nic);
+	add("/switch-state/a NIC that the switch would refuse is left out with the reason, all else stays",
+		test_left_out);
+	add("/switch-state/a NIC that is left out takes nothing from the others",
+		test_left_out_takes_nothing);
 	return g_test_run();
 }

@@ -278,6 +278,7 @@ static void step_confirming(struct vm_machine *m)
 	const struct switch_attachment *port;
 	const struct goal_nic *nic = worst_port(m, &port);
 	const GError *cause = switch_link_error(m->agent->link);
+	const char *left_out = nic ? g_hash_table_lookup(m->agent->left_out, nic->uid) : NULL;
 	GError *error = NULL;
 
 	if (m->number != 0 && switch_link_confirmed(m->agent->link) >= m->number && (!nic || port)) {
@@ -294,6 +295,7 @@ static void step_confirming(struct vm_machine *m)
 			"does",
 			goal->name, m->agent->config.times.confirm_ms / 1000,
 			m->agent->goal_error ? m->agent->goal_error->message
+			: left_out           ? left_out
 			: cause              ? cause->message
 					     : "it is busy");
 		fail(m, error);

@@ -59,6 +59,23 @@ static void test_survives(void)
 	assert_survives("agent.vm-started");
 }
 
+static void test_file(void)
+{
+	g_autofree char *path = NULL, *wanted = NULL;
+	int file = g_file_open_tmp("failpoint-XXXXXX", &path, NULL);
+
+	g_assert_cmpint(file, >=, 0);
+	g_assert_cmpint(write(file, "agent.vm-defined\n", 17), ==, 17);
+	close(file);
+	wanted = g_strconcat("@", path, NULL);
+	assert_killed(wanted);
+	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+	assert_survives(wanted);
+	g_assert_true(g_file_set_contents(path, "agent.vm-started", -1, NULL));
+	assert_survives(wanted);
+	g_assert_cmpint(unlink(path), ==, 0);
+}
+
 static void test_names(void)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
@@ -77,6 +94,7 @@ int main(int argc, char **argv)
 		"/failpoint/the named point kills the process with SIGKILL at its n-th visit", test_kills);
 	g_test_add_func(
 		"/failpoint/other points, and names that only begin alike, do nothing", test_survives);
+	g_test_add_func("/failpoint/a point that a file names kills once, and the file is gone", test_file);
 	g_test_add_func("/failpoint/every point has a name of its own and a text", test_names);
 	return g_test_run();
 }

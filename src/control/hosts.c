@@ -281,10 +281,14 @@ void control_goal_wait_cancel(struct control *control, guint id)
 
 /* ---- what hosts have applied ---- */
 
-/* The report is about a goal of this store: a host may still follow that of a store that was lost or set back. */
+/* The report is about a goal of this store as it is: a host may still follow that of a store that was lost or set back.
+ * live->goal is fresh. */
 static bool follows_us(const struct live *live)
 {
-	return live->report && g_strcmp0(live->report->goal_host, live->uid) == 0;
+	const struct report *report = live->report;
+
+	return report && g_strcmp0(report->goal_host, live->uid) == 0 &&
+	       report->received <= live->goal->version && report->applied <= live->goal->version;
 }
 
 static bool has_placements(struct control *control, const struct live *live)
@@ -328,7 +332,7 @@ const struct report_vm *hosts_vm_report(
 {
 	struct live *live = find_live(control, host);
 
-	if (!live || !follows_us(live) || !refresh(control, live, NULL) || live->checked < revision ||
+	if (!live || !refresh(control, live, NULL) || live->checked < revision || !follows_us(live) ||
 		live->report->received < live->goal->version)
 		return NULL;
 	for (guint i = 0; i < list_length(live->report->vms); i++) {

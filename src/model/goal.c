@@ -54,9 +54,9 @@ void goal_free(struct goal *goal)
 	shape_free(&goal_shape, goal);
 }
 
-bool goal_replaces(const struct goal *goal, const char *host, int64_t version)
+bool goal_is_astray(const struct goal *goal, const char *host, int64_t version)
 {
-	return g_strcmp0(goal->host, host) != 0 || goal->version > version;
+	return g_strcmp0(goal->host, host) != 0 || goal->version < version;
 }
 
 struct report *report_new(void)

@@ -10,10 +10,10 @@
  * this host, but for the objects whose entries in the report say otherwise.
  *
  * A store may be lost, or an older copy of it be put in its place. Versions of two stores say nothing about
- * each other; the uid that a store has for the host, drawn at random once per store, tells them apart. The
- * agent names the store that its goal came from: by `host` when it asks, to which a controller with another
- * store answers with its own goal whatever `after` says, and by the report's `goal_host`. It takes a goal of
- * another store whatever its version.
+ * each other; the uid that each has for the host, drawn at random, tells them apart. The agent names it with
+ * the version: as `host` when it asks, as `goal_host` in the report. A controller that has another uid for the
+ * host, or is asked for goals after a version that it has not reached, answers with the goal it has. The agent
+ * takes whatever goal it is answered, also one of a lower version: the controller's store is right.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -141,8 +141,9 @@ extern const struct shape goal_nic_shape, goal_vm_shape, goal_network_shape, goa
 struct goal *goal_new(void);
 void goal_free(struct goal *goal);
 CLEANUP_FUNC(struct goal *, goal_free)
-/* Whether a goal takes the place of one of that host's uid and version: it is newer, or of another store. */
-bool goal_replaces(const struct goal *goal, const char *host, int64_t version);
+/* Whether the goal comes from another store than one of that host's uid and version, or from a store that was
+ * set back since. */
+bool goal_is_astray(const struct goal *goal, const char *host, int64_t version);
 struct report *report_new(void);
 void report_free(struct report *report);
 CLEANUP_FUNC(struct report *, report_free)

@@ -1,12 +1,11 @@
 /* Strict decoding of JSON: see decode.h. */
 #include "switch/decode.h"
 
+#include "base/capacity.h"
 #include "base/fault.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define TEXT_LENGTH_MAX 255
 
 void decode_init(struct decode *d, struct snapshot *snapshot, void *data)
 {

@@ -4,9 +4,19 @@
  * directions are made at once, on the first packet, and know each other by `pair`. Entries hold 32-bit
  * indices and NIC numbers, never pointers, so that the table can lie in a file that another process adopts.
  *
- * Who writes what. The key and the actions are written under the table's lock while `seq` is odd, by the slow
- * path of any worker. What each packet changes (counters, time, TCP flags) lies in the second cache line and
- * is written only by the worker that receives that direction: all ports of a NIC belong to one worker.
+ * Who writes what, and where it lies.
+ *
+ *   key, action and all that tells what the entry is    Under the table's lock, while `seq` is odd, by the slow
+ *       path or the ageing of any worker; not changed while the entry is live.
+ *   blocked (first line), epoch (second)    When the connection is decided anew: by the worker of whichever
+ *       direction's packet comes first after a new state, in both directions' entries. Two may do so at once:
+ *       each word is stored whole, and both store what the newest state they know says.
+ *   counters, seen_ms, tcp_seen (second line)    By each packet, so only by the worker that polls the port it
+ *       comes by: all attachments of a NIC belong to one worker, both edges to one. Plain loads, relaxed
+ *       stores: nobody else adds to them.
+ *
+ * So per packet the second line alone is written; but the line is not one worker's own, as a new state makes
+ * the other direction's worker write it once.
  */
 #pragma once
 #include "base/ip.h"
@@ -75,7 +85,7 @@ struct flow {
 	uint8_t blocked; /* revoked: see CONNECTION_BLOCKED; both directions bear it */
 	uint8_t unused;
 
-	/* Read by every packet; the counters are written by it. */
+	/* Read by every packet; what follows `epoch` is written by it. */
 	struct flow_action action;
 	uint32_t epoch; /* of the state that this was last decided by */
 	uint32_t seen_ms; /* when the last packet came */

@@ -23,7 +23,7 @@
 
 #define BUCKET_SLOTS   8
 #define LAYOUT_MAGIC   0x534c4643u /* changes with anything that lies in the mapping */
-#define LAYOUT_VERSION 1u
+#define LAYOUT_VERSION 2u
 
 struct bucket {
 	_Atomic uint16_t tag[BUCKET_SLOTS]; /* 0: the slot is empty */
@@ -66,9 +66,14 @@ struct flow_table {
 	uint32_t limbo_head, limbo_count;
 };
 
+static uint32_t entries_for(uint32_t capacity)
+{
+	return (capacity + FLOW_TABLE_SPARE) * 2 + 1;
+}
+
 static uint32_t n_entries(const struct layout *layout)
 {
-	return layout->capacity * 2 + 1;
+	return entries_for(layout->capacity);
 }
 
 /* ---- hash ---- */
@@ -197,6 +202,7 @@ static void reclaim(struct flow_table *table)
 	}
 }
 
+/* Only after entries_ready. */
 static uint32_t entry_take(struct flow_table *table)
 {
 	struct layout *layout = table->layout;
@@ -204,15 +210,20 @@ static uint32_t entry_take(struct flow_table *table)
 	if (layout->n_free)
 		return table->free_stack[--layout->n_free];
 	uint32_t index = atomic_load_explicit(&layout->high_water, memory_order_relaxed);
-	if (index == n_entries(layout))
-		return FLOW_TABLE_NONE;
+	assert(index < n_entries(layout));
 	atomic_store_explicit(&layout->high_water, index + 1, memory_order_release);
 	return index;
 }
 
-static void entry_give(struct flow_table *table, uint32_t index)
+/* Makes sure that `wanted` entries can be taken. */
+static bool entries_ready(struct flow_table *table, uint32_t wanted)
 {
-	table->free_stack[table->layout->n_free++] = index;
+	const struct layout *layout = table->layout;
+	uint32_t unused = n_entries(layout) - atomic_load_explicit(&layout->high_water, memory_order_relaxed);
+
+	if (layout->n_free + unused < wanted)
+		reclaim(table);
+	return layout->n_free + unused >= wanted;
 }
 
 static void entry_rest(struct flow_table *table, uint32_t index, uint64_t token)
@@ -252,21 +263,25 @@ static inline uint32_t seq_step(struct flow *flow)
 	return seq;
 }
 
+/* `past`: the times, counters and TCP flags that the entry begins with. */
 static void entry_write(struct flow_table *table, uint32_t index, const struct flow_half *half, uint32_t pair,
-	bool reply, uint32_t epoch, uint32_t now_ms)
+	bool reply, uint32_t epoch, const struct flow *past)
 {
 	struct flow *flow = &table->entries[index];
 	const struct flow fresh = {
 		.key = half->key,
 		.seq = seq_step(flow),
 		.pair = pair,
-		.created_ms = now_ms,
+		.created_ms = past->created_ms,
 		.hash = hash_of(table, &half->key),
 		.live = true,
 		.reply = reply,
 		.action = half->action,
 		.epoch = epoch,
-		.seen_ms = now_ms,
+		.seen_ms = past->seen_ms,
+		.tcp_seen = past->tcp_seen,
+		.packets = past->packets,
+		.bytes = past->bytes,
 	};
 
 	words_store(flow, &fresh);
@@ -337,7 +352,34 @@ static void unlink_entry(struct flow_table *table, uint32_t index)
 	}
 }
 
-/* ---- put and remove ---- */
+/* One entry takes another's place in its slot; their keys are the same. */
+static void relink_entry(struct flow_table *table, uint32_t from, uint32_t to)
+{
+	struct bucket *bucket = bucket_of(table, table->entries[from].hash);
+
+	for (;;) {
+		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+			if (atomic_load_explicit(&bucket->index[i], memory_order_relaxed) != from ||
+				!atomic_load_explicit(&bucket->tag[i], memory_order_relaxed))
+				continue;
+			atomic_store_explicit(&bucket->index[i], to, memory_order_release);
+			return;
+		}
+		uint32_t next = atomic_load_explicit(&bucket->next, memory_order_relaxed);
+		assert(next); /* a live entry is linked */
+		bucket = &table->overflow[next];
+	}
+}
+
+/* ---- put, replace and remove ---- */
+
+static void retire_both(struct flow_table *table, uint32_t first, uint32_t second)
+{
+	uint64_t token = rte_rcu_qsbr_start(table->readers);
+
+	entry_retire(table, first, token);
+	entry_retire(table, second, token);
+}
 
 /* The answers first: whoever finds the one direction finds the other. */
 static bool link_both(struct flow_table *table, uint32_t first, uint32_t second)
@@ -355,27 +397,22 @@ static bool link_both(struct flow_table *table, uint32_t first, uint32_t second)
 static struct flow *put_locked(struct flow_table *table, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error)
 {
+	const struct flow past = {.created_ms = now_ms, .seen_ms = now_ms};
+
 	*ret_error = -EEXIST;
 	if (flow_key_equal(&forward->key, &reply->key) || flow_table_find(table, &forward->key) ||
 		flow_table_find(table, &reply->key))
 		return NULL;
 	*ret_error = -ENOSPC;
-	if (table->layout->n_free < 2)
-		reclaim(table);
-	uint32_t first = entry_take(table), second = entry_take(table);
-	if (first && second) {
-		entry_write(table, first, forward, second, false, epoch, now_ms);
-		entry_write(table, second, reply, first, true, epoch, now_ms);
-		if (link_both(table, first, second))
-			return &table->entries[first];
-		/* One may have been seen: both wait like any other entry. */
-		uint64_t token = rte_rcu_qsbr_start(table->readers);
-		entry_retire(table, first, token);
-		entry_retire(table, second, token);
+	if (!entries_ready(table, 2 * (FLOW_TABLE_SPARE + 1)))
 		return NULL;
-	}
-	if (first)
-		entry_give(table, first);
+	uint32_t first = entry_take(table), second = entry_take(table);
+	entry_write(table, first, forward, second, false, epoch, &past);
+	entry_write(table, second, reply, first, true, epoch, &past);
+	if (link_both(table, first, second))
+		return &table->entries[first];
+	/* One may have been seen: both wait like any other entry. */
+	retire_both(table, first, second);
 	return NULL;
 }
 
@@ -388,6 +425,53 @@ struct flow *flow_table_put(struct flow_table *table, const struct flow_half *fo
 	return flow;
 }
 
+static struct flow *replace_locked(struct flow_table *table, uint32_t old, const struct flow_half *forward,
+	const struct flow_half *reply, uint32_t epoch, int *ret_error)
+{
+	struct flow *entries = table->entries;
+	uint32_t old_reply = entries[old].pair;
+	bool same_reply = flow_key_equal(&entries[old_reply].key, &reply->key);
+
+	assert(flow_key_equal(&entries[old].key, &forward->key));
+	*ret_error = -EEXIST;
+	if (!same_reply && flow_table_find(table, &reply->key))
+		return NULL;
+	*ret_error = -ENOSPC;
+	if (!entries_ready(table, 2))
+		return NULL;
+	uint32_t first = entry_take(table), second = entry_take(table);
+	entry_write(table, first, forward, second, false, epoch, &entries[old]);
+	entry_write(table, second, reply, first, true, epoch, &entries[old_reply]);
+	if (same_reply) {
+		relink_entry(table, old_reply, second);
+	} else if (link_entry(table, second)) {
+		unlink_entry(table, old_reply);
+	} else {
+		retire_both(table, first, second);
+		return NULL;
+	}
+	relink_entry(table, old, first);
+	retire_both(table, old, old_reply);
+	return &entries[first];
+}
+
+struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, const struct flow_half *forward,
+	const struct flow_half *reply, uint32_t epoch, int *ret_error)
+{
+	struct flow *made = NULL;
+
+	rte_spinlock_lock(&table->lock);
+	*ret_error = -ESTALE;
+	if (flow->live) {
+		uint32_t index = (uint32_t)(flow - table->entries);
+		made = replace_locked(
+			table, flow->reply ? flow->pair : index, forward, reply, epoch, ret_error);
+		reclaim(table);
+	}
+	rte_spinlock_unlock(&table->lock);
+	return made;
+}
+
 bool flow_table_remove(struct flow_table *table, struct flow *flow)
 {
 	rte_spinlock_lock(&table->lock);
@@ -396,9 +480,7 @@ bool flow_table_remove(struct flow_table *table, struct flow *flow)
 		uint32_t index = (uint32_t)(flow - table->entries), pair = flow->pair;
 		unlink_entry(table, index);
 		unlink_entry(table, pair);
-		uint64_t token = rte_rcu_qsbr_start(table->readers);
-		entry_retire(table, index, token);
-		entry_retire(table, pair, token);
+		retire_both(table, index, pair);
 		atomic_fetch_sub_explicit(&table->layout->connections, 1, memory_order_relaxed);
 		reclaim(table);
 	}
@@ -468,7 +550,7 @@ static struct plan plan_for(uint32_t capacity)
 {
 	struct plan plan = {
 		.n_buckets = power_of_two(capacity / 2 + 1)}; /* four entries in a bucket of eight slots */
-	size_t n = (size_t)capacity * 2 + 1;
+	size_t n = entries_for(capacity);
 
 	plan.n_overflow = plan.n_buckets / 8 + 2;
 	plan.buckets = sizeof(struct layout);
@@ -496,7 +578,7 @@ struct flow_table *flow_table_new(uint32_t capacity, struct rte_rcu_qsbr *reader
 {
 	const struct plan plan = plan_for(capacity);
 	struct flow_table *table = calloc(1, sizeof *table);
-	struct limbo *limbo = calloc((size_t)capacity * 2 + 1, sizeof *limbo);
+	struct limbo *limbo = calloc(entries_for(capacity), sizeof *limbo);
 	char *at = mmap(
 		NULL, plan.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 

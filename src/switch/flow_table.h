@@ -13,9 +13,16 @@
  *   remove  The tag is cleared → the entry rests in limbo until every worker has passed a quiescent state
  *           (rte_rcu_qsbr) → it is free. Who looked it up before may use it to the end of the burst.
  *
+ *   replace The new entries are written → the forward one's index takes the old one's place in its slot, by one
+ *           store, and so does the reply's where its key is the same, else it is put in before the old one is
+ *           removed → the old ones rest in limbo. A reader sees the one or the other, never neither.
+ *
+ * A put takes an entry only while FLOW_TABLE_SPARE connections' worth of others are free, which are there for
+ * replacing: a full table can still send its connections another way.
+ *
  * A reader can miss an entry that is being put in at that moment; the slow path looks again. Entries are
  * never changed in place, but for what flow.h says each packet writes, and `epoch` and `blocked`, which are
- * single words: to give a connection other actions it is put in anew.
+ * single words: to give a connection other actions it is replaced.
  *
  * The hash is keyed by a secret of the table, so that nobody outside can aim at one bucket.
  */
@@ -27,6 +34,8 @@
 
 #define FLOW_TABLE_BURST 32
 #define FLOW_TABLE_NONE  0 /* the index of no entry */
+#define FLOW_TABLE_SPARE                                                                                     \
+	256 /* connections that can be replaced within one grace period, also when it is full */
 
 struct rte_rcu_qsbr;
 struct flow_table;
@@ -54,6 +63,14 @@ struct flow_half {
  * full. */
 struct flow *flow_table_put(struct flow_table *table, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error);
+
+/* Gives the connection that `flow` is a direction of other actions, and perhaps another reply key; the forward
+ * key must be the one it has. Times, counters and TCP flags go on. Returns the new forward direction. NULL with
+ * *ret_error, and the connection is as it was:
+ * -EEXIST when another connection has the reply key, -ENOSPC when no entry is free before a grace period is
+ * over, -ESTALE when another thread has removed or replaced it. */
+struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, const struct flow_half *forward,
+	const struct flow_half *reply, uint32_t epoch, int *ret_error);
 
 /* Removes the connection that `flow` is a direction of. False when another thread has done so already. */
 bool flow_table_remove(struct flow_table *table, struct flow *flow);

@@ -129,6 +129,99 @@ static void test_grace(struct fixture *f, const void *data)
 	rte_rcu_qsbr_thread_unregister(f->readers, 0);
 }
 
+/* Gives connection i other actions; reply_nic: of the reply's key, 99 as put() has it. */
+static struct flow *replace(struct fixture *f, uint32_t i, uint32_t target, uint32_t reply_nic, int *error)
+{
+	struct flow_half forward, reply;
+
+	halves(i, &forward, &reply);
+	forward.action.target = target;
+	reply.key.nic = reply_nic;
+	reply.action.target = ~target;
+	return flow_table_replace(f->table, find(f, i, false), &forward, &reply, 8, error);
+}
+
+static void test_replace(struct fixture *f, const void *data)
+{
+	struct flow_half forward, reply;
+	int error = 0;
+	struct flow *old = put(f, 1, &error);
+
+	rte_rcu_qsbr_thread_register(f->readers, 0);
+	rte_rcu_qsbr_thread_online(f->readers, 0);
+	old->packets = 5;
+	old->tcp_seen = 3;
+	flow_table_pair(f->table, old)->packets = 6;
+	struct flow *made = replace(f, 1, 77, 99, &error);
+	g_assert_true(made && made != old && made == find(f, 1, false));
+	g_assert_true(find(f, 1, true) == flow_table_pair(f->table, made));
+	g_assert_true(flow_table_pair(f->table, find(f, 1, true)) == made);
+	g_assert_cmpuint(made->action.target, ==, 77);
+	g_assert_cmpuint(made->epoch, ==, 8);
+	g_assert_cmpuint(made->created_ms, ==, 1000);
+	g_assert_cmpuint(made->packets, ==, 5);
+	g_assert_cmpuint(made->tcp_seen, ==, 3);
+	g_assert_cmpuint(find(f, 1, true)->packets, ==, 6);
+
+	/* Another reply key: the one before is no more. */
+	g_assert_nonnull(replace(f, 1, 78, 98, &error));
+	halves(1, &forward, &reply);
+	g_assert_null(flow_table_find(f->table, &reply.key));
+	reply.key.nic = 98;
+	g_assert_true(flow_table_find(f->table, &reply.key) == flow_table_pair(f->table, find(f, 1, false)));
+	g_assert_cmpuint(flow_table_count(f->table), ==, 1);
+
+	/* Who still holds the old entry cannot replace what has taken its place. */
+	g_assert_null(flow_table_replace(f->table, old, &forward, &reply, 8, &error));
+	g_assert_cmpint(error, ==, -ESTALE);
+	rte_rcu_qsbr_thread_offline(f->readers, 0);
+	rte_rcu_qsbr_thread_unregister(f->readers, 0);
+}
+
+static void test_replace_conflict(struct fixture *f, const void *data)
+{
+	struct flow_half forward, reply, other;
+	int error = 0;
+
+	put(f, 1, &error);
+	put(f, 2, &error);
+	halves(1, &forward, &reply);
+	halves(2, &other, &reply); /* connection 2's reply key */
+	g_assert_null(flow_table_replace(f->table, find(f, 1, false), &forward, &reply, 8, &error));
+	g_assert_cmpint(error, ==, -EEXIST);
+	g_assert_cmpuint(find(f, 1, false)->action.target, ==, 1);
+	g_assert_cmpuint(find(f, 1, true)->action.target, ==, ~1u);
+}
+
+/* While a reader holds everything, as many can be replaced as there are spare places; then one stays as it is
+ * and can be replaced after the grace period. */
+static void test_replace_full(struct fixture *f, const void *data)
+{
+	uint32_t capacity = flow_table_capacity(f->table);
+	int error = 0;
+
+	for (uint32_t i = 0; i < capacity; i++)
+		g_assert_nonnull(put(f, i, &error));
+	rte_rcu_qsbr_thread_register(f->readers, 0);
+	rte_rcu_qsbr_thread_online(f->readers, 0);
+	for (uint32_t i = 0; i < FLOW_TABLE_SPARE; i++)
+		g_assert_nonnull(replace(f, i % capacity, 1000 + i, 99, &error));
+	g_assert_null(replace(f, 5, 77, 99, &error));
+	g_assert_cmpint(error, ==, -ENOSPC);
+	g_assert_cmpuint(find(f, 5, false)->action.target, >=, 1000);
+	g_assert_true(flow_table_pair(f->table, find(f, 5, false)) == find(f, 5, true));
+	rte_rcu_qsbr_quiescent(f->readers, 0);
+	g_assert_nonnull(replace(f, 5, 77, 99, &error));
+	g_assert_cmpuint(find(f, 5, false)->action.target, ==, 77);
+	g_assert_null(put(f, capacity, &error)); /* the spare places are not for new connections */
+	g_assert_cmpint(error, ==, -ENOSPC);
+	for (uint32_t i = 0; i < capacity; i++)
+		g_assert_true(find(f, i, false) && find(f, i, true));
+	g_assert_cmpuint(flow_table_count(f->table), ==, capacity);
+	rte_rcu_qsbr_thread_offline(f->readers, 0);
+	rte_rcu_qsbr_thread_unregister(f->readers, 0);
+}
+
 static void assert_burst(struct fixture *f, const bool *present, uint32_t n, uint32_t first)
 {
 	struct flow_half forward[FLOW_TABLE_BURST], reply[FLOW_TABLE_BURST];
@@ -178,7 +271,7 @@ struct race {
 	uint64_t hits, misses, copies;
 };
 
-/* Connection 0 is always there and must always be found; what is found must be whole. */
+/* Connection 0 is always there, though often replaced, and must always be found; what is found must be whole. */
 static void *reader(void *data)
 {
 	struct race *race = data;
@@ -218,6 +311,7 @@ static void test_race(struct fixture *f, const void *data)
 {
 	struct race race = {.f = f};
 	int64_t end = g_get_monotonic_time() + G_USEC_PER_SEC;
+	uint64_t replaced = 0;
 	int error;
 
 	g_assert_nonnull(put(f, 0, &error));
@@ -227,12 +321,14 @@ static void test_race(struct fixture *f, const void *data)
 			struct flow *flow = find(f, i, false);
 			if (flow)
 				flow_table_remove(f->table, flow);
-			else
-				put(f, i, &error);
+			else if (!put(f, i, &error))
+				g_usleep(100); /* everything rests: the reader's turn */
 		}
+		replaced += replace(f, 0, 0, 99, &error) != NULL;
 	}
 	atomic_store(&race.stop, true);
 	g_thread_join(thread);
+	g_assert_cmpuint(replaced, >, 0);
 	g_assert_cmpuint(race.hits, >, 0);
 	g_assert_cmpuint(race.misses, >, 0);
 	g_assert_cmpuint(race.copies, >, 0);
@@ -248,6 +344,9 @@ int main(int argc, char **argv)
 	ADD("a key that is taken in either direction is refused, whole", 64, test_conflicts);
 	ADD("holds as many connections as it says, and not one more", 5000, test_full);
 	ADD("a removed entry is not used again before the readers' grace period", 64, test_grace);
+	ADD("a replaced connection goes on with other actions", 64, test_replace);
+	ADD("a connection cannot be replaced by another's reply key", 64, test_replace_conflict);
+	ADD("a full table can replace its connections, and keeps those it cannot", 64, test_replace_full);
 	ADD("holds what a model holds after random puts and removes", 500, test_model);
 	ADD("readers see whole entries while a writer changes the table", 128, test_race);
 	return g_test_run();

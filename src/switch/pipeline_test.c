@@ -498,6 +498,34 @@ static void test_full(struct fixture *f, const void *data)
 	g_assert_cmpuint(lab_drops(f, DROP_TABLE_FULL), ==, 24);
 }
 
+/* Its places are all taken, and the workers still hold what it had: a connection goes another way all the
+ * same. */
+static void test_full_moved(struct fixture *f, const void *data)
+{
+	json_t *address = json_array_get(json_object_get(lab_nic(f, 0), "addresses"), 0);
+
+	lab_meet_peer(f);
+	lab_put(f, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 80, TCP_SYN, 0));
+	lab_expect(f, "out");
+	for (uint16_t i = 0; i < 40; i++)
+		lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, (uint16_t)(1 + i), IP_B, 1, 0));
+	uint64_t full = lab_drops(f, DROP_TABLE_FULL);
+	g_assert_cmpuint(full, >, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		g_autofree char *ip = g_strdup_printf("203.0.113.%u", 50 + i);
+		json_object_set_new(address, "public", json_string(ip));
+		lab_apply(f);
+		lab_expect(f, "out"); /* announced */
+		lab_put(f, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 80, TCP_ACK, 5));
+		struct test_frame frame = lab_expect(f, "out");
+		lab_assert_path(&frame, MAC_OUT, MAC_PEER, ip, PEER);
+		lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 80, ip, 1000, TCP_ACK, 5));
+		lab_expect(f, "a");
+	}
+	g_assert_cmpuint(lab_drops(f, DROP_TABLE_FULL), ==, full);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 16);
+}
+
 static void test_removed(struct fixture *f, const void *data)
 {
 	json_t *nics = json_object_get(f->state, "nics");
@@ -608,6 +636,30 @@ static void test_error_translation(struct fixture *f, const void *data)
 	lab_put(f, "out", error);
 	lab_expect_none(f, "a");
 	g_assert_cmpuint(lab_drops(f, DROP_ICMP_NO_FLOW), ==, 2);
+}
+
+/* The outside layer's rule holds for errors about connections that are there, too. */
+static void test_error_spoofed(struct fixture *f, const void *data)
+{
+	static const char *const sources[] = {IP_B, PUBLIC_A, PUBLIC_B, "168.63.129.16", "169.254.169.254",
+		"100.64.0.1", "127.0.0.1", "224.0.0.1"};
+
+	lab_meet_peer(f);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, 20));
+	struct test_frame sent = lab_expect(f, "out");
+	struct test_frame error = test_icmp(MAC_PEER, MAC_OUT, PEER, PUBLIC_A, 3, 3, 0, 48);
+	memcpy(error.bytes + 42, sent.bytes + 14, 48);
+	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+		test_ip(sources[i], error.bytes + 26);
+		test_fix(&error);
+		lab_put(f, "out", error);
+		lab_expect_none(f, "a");
+		g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_OUTSIDE), ==, i + 1);
+	}
+	test_ip("198.51.100.9", error.bytes + 26); /* a router on the way */
+	test_fix(&error);
+	lab_put(f, "out", error);
+	lab_expect(f, "a");
 }
 
 /* The other way: a NIC complains about what it got; outside sees its public address, also in the quotation.
@@ -733,9 +785,12 @@ static void add_tests(void)
 	ADD("the last hop tells the sender", test_ttl);
 	ADD("ICMP errors are limited in rate", test_error_rate);
 	ADD("ICMP errors are translated with what they quote", test_error_translation);
+	ADD("ICMP errors from outside cannot claim to be from inside", test_error_spoofed);
 	ADD("a NIC's ICMP errors leave by its public address", test_error_outwards);
 	ADD("first packets that are wrong begin nothing", test_bad_first);
 	ADD("any bytes from anywhere do no harm", test_anything);
+	g_test_add("/pipeline/a full table keeps its connections when their way changes", struct fixture,
+		NULL, lab_setup_small, test_full_moved, lab_teardown);
 	g_test_add("/pipeline/a full table drops new connections and counts them", struct fixture, NULL,
 		lab_setup_small, test_full, lab_teardown);
 }

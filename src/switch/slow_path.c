@@ -6,7 +6,8 @@
  *
  *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed.
  *   stale    The layers decide again, from the connection's first key. The same comes out: the epoch is
- *            brought up to date. Another way or translation: both directions are put in anew. Refused: the
+ *            brought up to date. Another way or translation: both directions are replaced; where there is no
+ *            room for that just now, the packet is dropped and the next one tries again. Refused: the
  *            connection is blocked.
  *   blocked  Dropped. A SYN begins anew; so does a state that allows it again.
  *
@@ -188,31 +189,24 @@ static bool is_same(const struct flow_half *half, const struct flow *flow)
 	       memcmp(&half->action, &flow->action, sizeof half->action) == 0;
 }
 
-static void carry_over(struct flow *to, const struct flow *from)
-{
-	to->created_ms = from->created_ms;
-	to->seen_ms = from->seen_ms;
-	to->tcp_seen = from->tcp_seen;
-	to->packets = from->packets;
-	to->bytes = from->bytes;
-}
-
-/* The connection goes on, another way: both directions anew, with what they counted. */
-static void replace(
-	struct worker *worker, struct flow *forward, struct flow *reply, const struct decision *decision)
+/* The connection goes on, another way. */
+static void replace(struct worker *worker, struct flow *forward, const struct decision *decision)
 {
 	struct flow_table *table = worker->datapath->flows;
-	int error;
+	uint32_t epoch = worker->snapshot->epoch;
+	int error = 0;
 
-	slow_path_remove(worker, forward);
-	struct flow *flow = put(worker, decision, &error);
-	if (!flow)
-		return; /* its next packet is a first packet */
-	carry_over(flow, forward);
-	carry_over(flow_table_pair(table, flow), reply);
+	if (flow_table_replace(table, forward, &decision->forward, &decision->reply, epoch, &error) ||
+		error != -EEXIST)
+		return;
+	if (!evict_finished(worker, &decision->reply.key) ||
+		(!flow_table_replace(table, forward, &decision->forward, &decision->reply, epoch, &error) &&
+			error == -EEXIST))
+		slow_path_remove(worker, forward); /* another connection has its new tuple */
 }
 
-/* Decides a connection anew by the present state. The flow may be another one afterwards, or gone. */
+/* Decides a connection anew by the present state. The flow may be another one afterwards, or gone, or as stale
+ * as before: there was no room to replace it. */
 static void revalidate(struct worker *worker, struct flow *flow)
 {
 	struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
@@ -227,7 +221,7 @@ static void revalidate(struct worker *worker, struct flow *flow)
 	else if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
 		set_both(forward, reply, false, epoch);
 	else
-		replace(worker, forward, reply, &decision);
+		replace(worker, forward, &decision);
 }
 
 static void known_flow(
@@ -246,6 +240,10 @@ static void known_flow(
 		flow = flow_table_find(worker->datapath->flows, &parsed->key);
 		if (!flow) {
 			first_packet(worker, parsed, packet);
+			return;
+		}
+		if (flow->epoch != worker->snapshot->epoch) {
+			output_drop(worker, parsed->key.nic, DROP_TABLE_FULL, packet);
 			return;
 		}
 	}

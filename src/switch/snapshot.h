@@ -14,6 +14,7 @@
  * taken again.
  */
 #pragma once
+#include "base/capacity.h"
 #include "base/cleanup.h"
 #include "base/ip.h"
 #include "policy/policy.h"
@@ -21,11 +22,6 @@
 #include <glib.h>
 #include <jansson.h>
 
-#define NIC_SLOTS        1024 /* DPDK's vhost has as many devices */
-#define NIC_ATTACHMENTS  2
-#define NIC_ADDRESSES    64 /* at most, on one NIC */
-#define NIC_MTU_MIN      68 /* RFC 791 */
-#define NIC_MTU_MAX      9000
 #define OUTSIDE_MTU      1500
 #define SNAPSHOT_WORKERS 16 /* at most */
 

@@ -65,5 +65,9 @@ static inline bool layer_refuse(struct walk *walk, enum drop reason)
 /* The next hop on the uplink towards an address outside. False when there is no way. */
 bool route_outside(const struct snapshot *state, const uint8_t destination[4], uint8_t ret_next_hop[4]);
 
+/* Whether a packet from outside to a NIC of that network may have the source: it is a unicast address, and
+ * none that is inside. */
+bool outside_may_send(const struct snapshot *state, const struct network *network, struct ip_addr source);
+
 /* Neither multicast, broadcast, loopback nor unspecified. */
 bool route_is_unicast(struct ip_addr addr);

@@ -4,24 +4,24 @@
  */
 #include "switch/layers/layer.h"
 
-static bool claims_inside(const struct walk *walk, struct ip_addr source)
+static bool claims_inside(const struct snapshot *state, const struct network *network, struct ip_addr source)
 {
-	const struct edge *host = &walk->state->host;
+	return policy_is_platform(source) || network_contains(network, source) ||
+	       (state->host.present && prefix_contains(state->host.prefix, source)) ||
+	       snapshot_find(state, SPACE_PUBLIC, source).kind != OWNER_NONE;
+}
 
-	return policy_is_platform(source) || network_contains(walk->target->network, source) ||
-	       (host->present && prefix_contains(host->prefix, source)) ||
-	       snapshot_find(walk->state, SPACE_PUBLIC, source).kind != OWNER_NONE;
+bool outside_may_send(const struct snapshot *state, const struct network *network, struct ip_addr source)
+{
+	return route_is_unicast(source) && !claims_inside(state, network, source);
 }
 
 static bool inbound(struct walk *walk)
 {
-	struct ip_addr source = flow_key_source(&walk->key);
-
-	if (walk->key.origin != FLOW_FROM_OUTSIDE)
+	if (walk->key.origin != FLOW_FROM_OUTSIDE ||
+		outside_may_send(walk->state, walk->target->network, flow_key_source(&walk->key)))
 		return true;
-	if (!route_is_unicast(source) || claims_inside(walk, source))
-		return layer_refuse(walk, DROP_SPOOFED_OUTSIDE);
-	return true;
+	return layer_refuse(walk, DROP_SPOOFED_OUTSIDE);
 }
 
 const struct layer layer_outside = {.name = "outside", .inbound = inbound};

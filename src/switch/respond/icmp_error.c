@@ -9,6 +9,7 @@
 #include "switch/checksum.h"
 #include "switch/conntrack.h"
 #include "switch/datapath.h"
+#include "switch/layers/layer.h"
 #include "switch/output.h"
 #include "switch/parse.h"
 #include "switch/respond/respond.h"
@@ -88,7 +89,7 @@ static bool checksum_is_right(const uint8_t *icmp, size_t length)
 	return checksum_fold(checksum_add(0, icmp, length)) == 0xffff;
 }
 
-/* A NIC speaks for itself, also in errors. */
+/* A NIC speaks for itself, also in errors; and outside is outside. */
 static bool sender_may(const struct worker *worker, const struct packet *parsed)
 {
 	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
@@ -98,7 +99,7 @@ static bool sender_may(const struct worker *worker, const struct packet *parsed)
 	if (parsed->key.origin == FLOW_FROM_NIC)
 		return nic_find_address(nic, flow_key_source(&parsed->key)) != NULL;
 	return parsed->key.origin != FLOW_FROM_OUTSIDE ||
-	       !network_contains(nic->network, flow_key_source(&parsed->key));
+	       outside_may_send(worker->snapshot, nic->network, flow_key_source(&parsed->key));
 }
 
 void icmp_error_forward(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)

@@ -1,0 +1,23 @@
+/* Whether the switch would take a NIC.
+ *
+ * The switch takes a state as a whole or not at all. So that one bad NIC does not keep every other change of
+ * the host out, what src/switch/state_nic.c would refuse is found here, and the NIC left out.
+ */
+#pragma once
+#include "agent/switch_state.h"
+
+/* Over all NICs of one goal, in order: of two that want the same, the first gets it. */
+struct switch_nics {
+	const struct goal *goal; /* Borrowed */
+	const struct switch_site *site; /* Borrowed */
+	GHashTable *taken; /* Owned, of text: addresses, MACs and uids of the NICs so far, with their space */
+	unsigned n; /* NICs so far */
+};
+
+void switch_nics_init(struct switch_nics *nics, const struct goal *goal, const struct switch_site *site);
+void switch_nics_done(struct switch_nics *nics);
+CLEANUP_CLEAR_FUNC(struct switch_nics, switch_nics_done)
+
+/* NULL when the switch takes the NIC beside those before it; else a sentence that says why not, and the NIC
+ * takes nothing. Owned by the caller. */
+char *switch_nics_add(struct switch_nics *nics, const struct goal_nic *nic);
