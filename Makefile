@@ -5,6 +5,7 @@
 #   make check        what CI runs: lint, warnings as errors, all tests, unit and API tests under ASan and UBSan
 #   make check-all    the same, and with clang and under TSan
 #   make check-clients  the tutorial's commands with both az, controller only
+#   make soak         kills every part of a running cloud, at random and at every failpoint (about an hour)
 #   make lint | format | install | clean
 MESON_FLAGS ?=
 WERROR = -Dwerror=true
@@ -21,7 +22,7 @@ define build
 	@ninja -C $(1) --quiet all meson-test-prereq
 endef
 
-.PHONY: all check check-all check-clients demo lint format install clean setup-check
+.PHONY: all check check-all check-clients soak demo lint format install clean setup-check
 all:
 	@dist/setup.sh build
 	$(call build,build)
@@ -45,6 +46,10 @@ check-all: setup-check
 check-clients: all
 	@dist/setup.sh test clients az245
 	@$(RUN_TESTS) clients@build
+
+soak: setup-check
+	$(call build,build,)
+	@$(RUN_TESTS) soak@build
 
 demo:
 	@dist/demo.sh

@@ -60,19 +60,24 @@ def namespaces():
     return {line.split()[0] for line in run("ip", "netns").stdout.splitlines() if line}
 
 
+class CallFailed(Exception):
+    """A call to a program's control socket was refused, or never answered."""
+
+
 def rpc(path, method, parameters=None, seconds=70):
-    """The result of one JSON-RPC call; RuntimeError with its message when it is refused."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(seconds)
-        connection.connect(str(path))
-        request = {"jsonrpc": "2.0", "id": 1, "method": method}
-        connection.sendall(json.dumps({**request, **({"params": parameters} if parameters else {})}).encode() + b"\n")
-        with connection.makefile() as answers:
-            answer = json.loads(answers.readline() or "{}")
-    if "error" in answer:
-        raise RuntimeError(f"{method}: {answer['error']['message']}")
+    """The result of one JSON-RPC call."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, **({"params": parameters} if parameters else {})}
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(seconds)
+            connection.connect(str(path))
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile() as answers:
+                answer = json.loads(answers.readline() or "{}")
+    except (OSError, ValueError) as error:
+        raise CallFailed(f"{method} of {path}: {error}") from error
     if "result" not in answer:
-        raise ConnectionError(f"{method}: no answer")
+        raise CallFailed(f"{method}: {answer.get('error', {}).get('message', 'no answer')}")
     return answer["result"]
 
 
@@ -86,6 +91,7 @@ class Cloud:
         self.ports = free_ports(2)
 
     def __enter__(self):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what meson's time limit sends
         run("ip", "netns", "add", self.outside)
         run("ip", "-n", self.outside, "link", "set", "lo", "up")
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self.folder / "key")
@@ -115,7 +121,7 @@ class Cloud:
         with open(self.folder / "up.log", "ab") as log:
             begin = log.tell()
             self.process = subprocess.Popen(
-                [str(self.sluice), "up", "--state", str(self.state), "--images", str(IMAGES),
+                ["setpriv", "--pdeathsig", "TERM", str(self.sluice), "up", "--state", str(self.state), "--images", str(IMAGES),
                  "--outside", "netns:" + self.outside, "--listen", listen, "--agent-listen", agent_listen,
                  "--cpu-allocation-ratio", "16", "--ram-allocation-ratio", "5", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
@@ -158,6 +164,17 @@ class Cloud:
                 return pid
         return None
 
+    def qemu_count(self):
+        return sum("qemu" in command[0] and any(str(self.state) in word for word in command) for _, _, command in processes())
+
+    def defined(self):
+        """The uids of the machines that the libvirt daemon knows."""
+        return {re.search("<uuid>(.*)</uuid>", path.read_text())[1] for path in (self.state / "libvirt/etc/qemu").glob("*.xml")}
+
+    def provider_ledger(self):
+        """Names of the functions that the NIC provider has on disk."""
+        return {function["name"] for function in json.loads((self.state / "agent/functions.json").read_text())["functions"]}
+
     def kill(self, part):
         """kill -9; the pid that died, or None when it was dead already."""
         pid = self.pid(part)
@@ -173,12 +190,11 @@ class Cloud:
         """All parts answer and know each other."""
         def healthy():
             try:
-                status = rpc(self.state / "run/agent.sock", "status", seconds=5)
-                rpc(self.state / "run/switch.sock", "version", seconds=5)
+                self.switch("version")
                 self.arm.get("/subscriptions")
-            except (OSError, RuntimeError, ValueError, arm.Unreachable, arm.Refused):
+                return self.agent("status")["controller"] == "connected"
+            except (CallFailed, arm.Unreachable, arm.Refused):
                 return False
-            return status["controller"] == "connected" if isinstance(status.get("controller"), str) else status["controller"]
         tap.wait_for("controller, agent and switch answer", seconds, healthy)
 
     def agent(self, method, **parameters):
@@ -319,7 +335,7 @@ class Stream:
 
 def skip_unless_possible():
     """Ends the program with a TAP plan of nothing, and the reason, where no cloud can run."""
-    missing = [tool for tool in ("qemu-system-x86_64", "qemu-img", "libvirtd", "ssh", "ip", "ping")
+    missing = [tool for tool in ("qemu-system-x86_64", "qemu-img", "libvirtd", "setpriv", "ssh", "ip", "ping")
                if not shutil.which(tool)]
     if os.geteuid() != 0 or missing:
         print("1..0 # SKIP " + (f"{', '.join(missing)} not installed" if missing else "this needs root"))
