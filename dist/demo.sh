@@ -47,7 +47,7 @@ cleanup() {
 		kill -TERM "$up_pid" 2>/dev/null && note "stopping the cloud ..."
 		wait "$up_pid" 2>/dev/null || true
 	fi
-	[ "$status" = 0 ] || [ ! -d "$WORK/state/log" ] || tail -n 15 "$WORK"/state/log/*.log >&2 || true
+	[ "$status" = 0 ] || [ ! -d "$WORK/state/log" ] || tail -n 15 "$WORK"/state/{log/*.log,agent/vms/*/console.log} >&2 || true
 	ip netns del "$OUTSIDE" 2>/dev/null || true
 	rm -rf "$WORK"
 	exit "$status"
@@ -89,8 +89,11 @@ vm() { # vm ADDRESS COMMAND...: in the guest, by its public address
 }
 port_open() { outside timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo open || echo closed; }
 wait_ssh() {
-	for _ in $(seq 60); do vm "$1" true 2>/dev/null && return 0 || sleep 1; done
-	die "no ssh to $1 within a minute"
+	local end=$((SECONDS + 60))
+	until vm "$1" true 2>/dev/null; do
+		[ "$SECONDS" -lt "$end" ] || die "no ssh to $1 within a minute"
+		sleep 1
+	done
 }
 
 bold "2. An image from this machine's packages"

@@ -56,7 +56,7 @@ class PretendedHost:
         self.port = port
         self.context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
         self.context.load_cert_chain(f"{folder}/host.pem", f"{folder}/host.key")
-        self.goal, self.lock = {"version": 0}, threading.Lock()
+        self.goal, self.lock = {"version": 0, "host": None}, threading.Lock()  # none yet
         self.error, self.known = None, threading.Event()
         for work in (self.follow, self.beat):
             threading.Thread(target=self.guard, args=(work,), daemon=True).start()

@@ -147,8 +147,9 @@ class Cloud:
 
     def pid(self, part):
         """The process that now is the part, or None while it is dead."""
+        up = self.process
         for pid, parent, command in processes():
-            if parent == self.process.pid and pathlib.Path(command[0]).name == PROGRAMS[part]:
+            if up and parent == up.pid and pathlib.Path(command[0]).name == PROGRAMS[part]:
                 return pid
         return None
 

@@ -16,7 +16,7 @@ import repeat
 import tap
 
 PARTS = ("controller", "agent", "switch", "libvirtd")
-PAUSE_S = (0.5, 8.0)
+PAUSE_S = (0.5, 15.0)
 
 
 class Killer(threading.Thread):
@@ -30,13 +30,17 @@ class Killer(threading.Thread):
     def run(self):
         for _ in range(self.kills):
             part, pause = self.random.choice(PARTS), self.random.uniform(*PAUSE_S)
-            killed = None
-            while not killed:  # it may die by itself: an agent ends when it finds no libvirt daemon at its start
-                while not self.cloud.pid(part):
-                    time.sleep(0.1)
-                time.sleep(pause)
-                killed = self.cloud.kill(part)
+            while not self.kill(part, pause):
+                pass
             self.done[part] += 1
+
+    def kill(self, part, pause):
+        """Kills it when it has lived so long; None when it ended by itself: an agent does that where it finds no libvirt daemon."""
+        while not self.cloud.pid(part):
+            time.sleep(0.1)
+        time.sleep(pause)
+        repeat.patience.note_death()
+        return self.cloud.kill(part)
 
 
 def commands(tenant, numbers):
@@ -73,7 +77,7 @@ class Test:
             command()
             count += 1
             tap.note(f"{time.monotonic() - start:6.1f} s: {name} took {time.monotonic() - began:.1f} s: {self.tenant.want}")
-        tap.note(f"{killer.done} killed; {count} commands, which had to be repeated {repeat.repeat.failures} times")
+        tap.note(f"{killer.done} killed; {count} commands, which had to be repeated {repeat.patience.failures} times")
 
 
 def main():

@@ -5,7 +5,7 @@ import arm
 import cloud
 import tap
 
-REPEAT_LIMIT_S = 240
+REPEAT_LIMIT_S = 120
 # What a user is told to try again; every other refusal is an error of the test or of the cloud.
 PASSING = {"ServiceUnavailable", "InternalServerError", "AnotherOperationInProgress", "Conflict", "AllocationFailed"}
 
@@ -14,9 +14,25 @@ def is_passing(refusal):
     return refusal.code in PASSING or (refusal.status or 0) >= 500
 
 
+class Patience:
+    """How long commands are repeated: while parts die, and for a while after the last one died."""
+
+    def __init__(self):
+        self.last_death, self.failures = 0, 0
+
+    def note_death(self):
+        self.last_death = time.monotonic()
+
+    def is_over(self, start):
+        return time.monotonic() > max(start, self.last_death) + REPEAT_LIMIT_S
+
+
+patience = Patience()
+
+
 def repeat(what, command):
-    """Runs command() until it succeeds; its answer. How often it failed is counted in repeat.failures."""
-    end, pause = time.monotonic() + REPEAT_LIMIT_S, 0.5
+    """Runs command() until it succeeds; its answer."""
+    start = time.monotonic()
     while True:
         try:
             return command()
@@ -26,13 +42,10 @@ def repeat(what, command):
             why = refusal
         except (arm.Unreachable, cloud.CallFailed, OSError) as error:
             why = error
-        repeat.failures += 1
-        if time.monotonic() > end:
+        patience.failures += 1
+        if patience.is_over(start):
             raise tap.Timeout(f"{what}: not within {REPEAT_LIMIT_S} s: {why}")
-        time.sleep(pause)
-
-
-repeat.failures = 0
+        time.sleep(0.5)
 
 
 class Tenant:
@@ -118,7 +131,6 @@ class Tenant:
     def settle(self):
         """Everything on, and everyone at rest."""
         self.cloud.wait_healthy(120)
-        self.function(False) if self.want["power"] == "running" else None
         self.power("running")
         self.function(False)
         self.rule(True)
