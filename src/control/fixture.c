@@ -206,11 +206,11 @@ static void settle(struct fixture *fixture)
 }
 
 /* Puts the group and network that tests build on. */
-static void open_with(struct fixture *fixture, struct store *store)
+static void open_with(struct fixture *fixture, struct store *store, char *dir)
 {
 	g_autoptr(GError) error = NULL;
 
-	fixture->dir = g_dir_make_tmp("sluice-control-XXXXXX", NULL);
+	fixture->dir = dir;
 	fixture->store = store;
 	fixture->report = first_report();
 	open_control(fixture);
@@ -228,7 +228,7 @@ static void open_with(struct fixture *fixture, struct store *store)
 
 void fixture_open(struct fixture *fixture)
 {
-	open_with(fixture, store_memory_open());
+	open_with(fixture, store_memory_open(), g_dir_make_tmp("sluice-control-XXXXXX", NULL));
 }
 
 void fixture_open_at(struct fixture *fixture, const char *path)
@@ -237,7 +237,8 @@ void fixture_open_at(struct fixture *fixture, const char *path)
 	struct store *store = store_sqlite_open(path, &error);
 
 	g_assert_no_error(error);
-	open_with(fixture, store);
+	/* Beside the store, so that a life that is killed leaves nothing elsewhere. */
+	open_with(fixture, store, g_path_get_dirname(path));
 }
 
 void fixture_restart(struct fixture *fixture)
