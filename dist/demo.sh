@@ -105,7 +105,10 @@ IMAGES=${SLUICE_IMAGES:-/var/cache/sluice/images}
 bold "3. The cloud"
 ip netns add "$OUTSIDE"
 ip -n "$OUTSIDE" link set lo up
-"$SLUICE" up --images "$IMAGES" --outside "netns:$OUTSIDE" --ram-allocation-ratio 5 --cpu-allocation-ratio 16 >"$WORK/up.log" 2>&1 &
+# Ports of its own, so that another cloud may run beside it.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+"$SLUICE" up --images "$IMAGES" --outside "netns:$OUTSIDE" --ram-allocation-ratio 5 --cpu-allocation-ratio 16 \
+	--listen "127.0.0.1:$(free_port)" --agent-listen "127.0.0.1:$(free_port)" >"$WORK/up.log" 2>&1 &
 up_pid=$!
 for _ in $(seq 600); do
 	grep -q ^ready: "$WORK/up.log" && break

@@ -298,7 +298,7 @@ write_manifest() { # FOLDER
 		  "kernel": "vmlinux",
 		  "initrd": "initrd.cpio",
 		  "cmdline": "console=ttyS0 quiet root=/dev/vda random.trust_cpu=on cryptomgr.notests",
-		  "cmdline_tcg": "nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc",
+		  "cmdline_tcg": "nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc nohz=off",
 		  "os": "linux",
 		  "accelerated": true,
 		  "built_from": "${kernel_package_file%_amd64.deb}",

@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct options {
-	char *state, *dir, *id, *description;
+	char *state, *dir, *id, *description, *alias, *urn;
 	gboolean accelerated;
 };
 
@@ -22,6 +22,13 @@ static char *image_dir(const struct options *options)
 
 	return options->dir ? g_canonicalize_filename(options->dir, NULL)
 			    : g_build_filename(state, "images", NULL);
+}
+
+static bool set_alias(const struct options *options, const char *dir, const char *id, GError **error)
+{
+	_cleanup_(image_free) struct image *image = image_load(dir, id, error);
+
+	return image && image_alias_set(dir, options->alias, options->urn, image, error);
 }
 
 static bool do_build(const struct options *options, const char *dir, const char *argument, GError **error)
@@ -46,7 +53,16 @@ static bool do_import(const struct options *options, const char *dir, const char
 
 	if (!argument || !options->id)
 		return fault_set(error, FAULT_INVALID, "a qcow2 file and --id NAME are needed");
-	return image_import(dir, &import, error);
+	return image_import(dir, &import, error) &&
+	       (!options->alias || set_alias(options, dir, options->id, error));
+}
+
+static bool do_alias(const struct options *options, const char *dir, const char *argument, GError **error)
+{
+	if (!argument || !options->alias)
+		return fault_set(error, FAULT_INVALID,
+			"the id of an image and --alias NAME are needed; 'sluice image list' shows ids");
+	return set_alias(options, dir, argument, error);
 }
 
 static bool do_remove(const struct options *options, const char *dir, const char *argument, GError **error)
@@ -98,7 +114,8 @@ static bool do_list(const struct options *options, const char *dir, const char *
 static const struct {
 	const char *name;
 	bool (*run)(const struct options *options, const char *dir, const char *argument, GError **error);
-} actions[] = {{"build", do_build}, {"import", do_import}, {"list", do_list}, {"remove", do_remove}};
+} actions[] = {{"build", do_build}, {"import", do_import}, {"alias", do_alias}, {"list", do_list},
+	{"remove", do_remove}};
 
 int cli_image(int argc, char **argv)
 {
@@ -112,12 +129,16 @@ int cli_image(int argc, char **argv)
 			"TEXT"},
 		{"accelerated", 0, 0, G_OPTION_ARG_NONE, &o.accelerated,
 			"The guest has net_failover and VF drivers (import)", NULL},
+		{"alias", 0, 0, G_OPTION_ARG_STRING, &o.alias,
+			"Name that clients ask for it by, such as UbuntuLTS (import, alias)", "NAME"},
+		{"urn", 0, 0, G_OPTION_ARG_STRING, &o.urn,
+			"URN of the alias (what it had, else sluice:NAME:default)", "PUBLISHER:OFFER:SKU"},
 		{NULL},
 	};
 	g_autoptr(GError) error = NULL;
 	int status = CLI_USAGE;
 
-	if (!cli_options(&argc, &argv, "build|import FILE|list|remove ID",
+	if (!cli_options(&argc, &argv, "build|import FILE|alias ID|list|remove ID",
 		    "Makes, takes in, shows and removes images of virtual machines.", entries))
 		return CLI_USAGE;
 	log_init("sluice");
@@ -128,10 +149,12 @@ int cli_image(int argc, char **argv)
 					 ? CLI_OK
 					 : cli_fail("image", error);
 	if (status == CLI_USAGE)
-		fprintf(stderr, "sluice image: one of build, import, list, remove is needed\n");
+		fprintf(stderr, "sluice image: one of build, import, alias, list, remove is needed\n");
 	g_free(o.state);
 	g_free(o.dir);
 	g_free(o.id);
 	g_free(o.description);
+	g_free(o.alias);
+	g_free(o.urn);
 	return status;
 }

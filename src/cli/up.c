@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
+#include "nic/link.h"
 #include "nic/netns.h"
 
 #include <glib-unix.h>
@@ -24,19 +25,34 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define OUTSIDE_INTERFACE "sl-gw" /* that the agent makes: agent/namespaces.h */
+
 static const struct up_options defaults = {
 	.outside = "host",
 	.listen = "127.0.0.1:8443",
 	.agent_listen = "127.0.0.1:8444",
 	.locations = "centralus,westus,southcentralus",
-	.public_prefix = "203.0.113.0/24",
-	.public_gateway = "203.0.113.1",
+	.public_prefix = "198.18.0.0/24",
+	.public_gateway = "198.18.0.1",
 	.cpu_ratio = 16,
 	.ram_ratio = 1.5,
 	.workers = 1,
 };
 
 /* ---- options ---- */
+
+/* A pool that the machine reaches another way would cut that off. */
+static bool check_pool_free(const struct up_options *options, struct ip_prefix pool, GError **error)
+{
+	if (!g_str_equal(options->outside, "host"))
+		return true;
+	_cleanup_(links_close) struct links *links = links_open(NULL, error);
+	if (links && links_check_free(links, pool, OUTSIDE_INTERFACE, error))
+		return true;
+	g_prefix_error(error,
+		"--public-prefix %s cannot be the pool of public addresses here: ", options->public_prefix);
+	return false;
+}
 
 static bool check_options(const struct up_options *options, GError **error)
 {
@@ -54,7 +70,7 @@ static bool check_options(const struct up_options *options, GError **error)
 	struct ip_addr gateway;
 	if (prefix_parse(options->public_prefix, &pool) < 0)
 		return fault_set(error, FAULT_INVALID,
-			"--public-prefix takes a prefix such as 203.0.113.0/24, not '%s'",
+			"--public-prefix takes a prefix such as 198.18.0.0/24, not '%s'",
 			options->public_prefix);
 	if (ip_parse(options->public_gateway, &gateway) < 0 || !prefix_contains(pool, gateway))
 		return fault_set(error, FAULT_INVALID, "--public-gateway takes an address of %s, not '%s'",
@@ -64,7 +80,7 @@ static bool check_options(const struct up_options *options, GError **error)
 		return false;
 	if (options->cpu_ratio <= 0 || options->ram_ratio <= 0)
 		return fault_set(error, FAULT_INVALID, "allocation ratios must be greater than 0");
-	return true;
+	return check_pool_free(options, pool, error);
 }
 
 static int parse_options(struct cloud *cloud, int argc, char **argv)
@@ -84,9 +100,9 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 		{"locations", 0, 0, G_OPTION_ARG_STRING, &o->locations,
 			"Locations on offer (centralus,westus,southcentralus)", "LIST"},
 		{"public-prefix", 0, 0, G_OPTION_ARG_STRING, &o->public_prefix,
-			"Pool of public addresses (203.0.113.0/24)", "PREFIX"},
+			"Pool of public addresses (198.18.0.0/24)", "PREFIX"},
 		{"public-gateway", 0, 0, G_OPTION_ARG_STRING, &o->public_gateway,
-			"The outside's own address in the pool (203.0.113.1)", "ADDR"},
+			"The outside's own address in the pool (198.18.0.1)", "ADDR"},
 		{"images", 0, 0, G_OPTION_ARG_FILENAME, &o->images, "Image store (STATE/images)", "DIR"},
 		{"cpu-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->cpu_ratio,
 			"vCPUs promised for each processor (16)", "N"},

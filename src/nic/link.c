@@ -32,6 +32,7 @@ CLEANUP_FUNC(struct rtnl_link *, rtnl_link_put)
 CLEANUP_FUNC(struct rtnl_addr *, rtnl_addr_put)
 CLEANUP_FUNC(struct rtnl_route *, rtnl_route_put)
 CLEANUP_FUNC(struct nl_addr *, nl_addr_put)
+CLEANUP_FUNC(struct nl_cache *, nl_cache_free)
 
 /* " in namespace sl-switch", or nothing. Owned by the caller. */
 static char *where(const struct links *links)
@@ -261,6 +262,50 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
 	rtnl_route_add_nexthop(route, hop);
 	int rc = rtnl_route_add(links->sock, route, NLM_F_CREATE | NLM_F_EXCL);
 	return check(links, rc, NLE_EXIST, "add a route by", name, error);
+}
+
+/* The interface that a route leads to; 0 when it has none or several. */
+static int route_index(struct rtnl_route *route)
+{
+	return rtnl_route_get_nnexthops(route) == 1
+		       ? rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0))
+		       : 0;
+}
+
+static bool routes_overlap(struct nl_addr *a, struct nl_addr *b)
+{
+	unsigned length = MIN(nl_addr_get_prefixlen(a), nl_addr_get_prefixlen(b));
+	_cleanup_(nl_addr_put) struct nl_addr *wide = nl_addr_clone(a);
+
+	nl_addr_set_prefixlen(wide, (int)length);
+	return nl_addr_cmp_prefix(wide, b) == 0;
+}
+
+bool links_check_free(struct links *links, struct ip_prefix prefix, const char *own, GError **error)
+{
+	int own_index = link_index(links, own);
+	_cleanup_(nl_addr_put) struct nl_addr *wanted = address_build(prefix.addr, prefix.length);
+	_cleanup_(nl_cache_free) struct nl_cache *routes = NULL;
+	char text[64];
+
+	/* Addresses have routes too, in the local table. */
+	int rc = rtnl_route_alloc_cache(links->sock, AF_INET, 0, &routes);
+	if (!check(links, rc, 0, "list", "routes", error))
+		return false;
+	for (struct nl_object *at = nl_cache_get_first(routes); at; at = nl_cache_get_next(at)) {
+		struct rtnl_route *route = (struct rtnl_route *)at;
+		struct nl_addr *dst = rtnl_route_get_dst(route);
+		int index = route_index(route);
+		if (nl_addr_get_prefixlen(dst) == 0 || (index != 0 && index == own_index) ||
+			!routes_overlap(wanted, dst))
+			continue;
+		_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+		bool named = index != 0 && rtnl_link_get_kernel(links->sock, index, NULL, &link) >= 0;
+		return fault_set(error, FAULT_OVERLAP, "it overlaps %s, which is reached by %s",
+			nl_addr2str(dst, text, sizeof text),
+			named ? rtnl_link_get_name(link) : "several ways");
+	}
+	return true;
 }
 
 /* ---- what packet sockets need ---- */

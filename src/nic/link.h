@@ -41,6 +41,10 @@ bool links_add_address(
 /* A route to hosts that are directly on the link. */
 bool links_add_route(struct links *links, const char *name, struct ip_prefix prefix, GError **error);
 
+/* FAULT_OVERLAP when an address or route of another interface than `own` lies in the prefix, or holds all of it; a
+ * default route does not count. */
+bool links_check_free(struct links *links, struct ip_prefix prefix, const char *own, GError **error);
+
 /* Turns checksum and segmentation offloads off, so that whoever reads the other end by packet socket sees
  * complete packets of at most the MTU. Needed on the end that *sends*. */
 bool links_plain(struct links *links, const char *name, GError **error);

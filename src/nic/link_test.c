@@ -250,6 +250,39 @@ static void test_tap(void)
 	remove_both();
 }
 
+static void test_check_free(void)
+{
+	static const struct {
+		const char *prefix, *own;
+		bool free;
+	} cases[] = {
+		{"10.1.1.0/24", "none", false},
+		{"10.1.1.128/25", "none", false},
+		{"10.0.0.0/8", "none", false},
+		{"10.1.2.0/24", "none", true},
+		{"10.1.1.0/24", "veth-a", true},
+	};
+	make_both();
+	struct links *a = must_open(NETNS_A), *b = must_open(NETNS_B);
+	struct ip_prefix prefix;
+
+	make_pair(a, b);
+	g_assert_cmpint(prefix_parse("0.0.0.0/0", &prefix), ==, 0);
+	must(links_add_route(a, "veth-a", prefix, &error));
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_cmpint(prefix_parse(cases[i].prefix, &prefix), ==, 0);
+		g_assert_cmpint(links_check_free(a, prefix, cases[i].own, &error), ==, cases[i].free);
+		if (cases[i].free)
+			continue;
+		g_assert_error(error, FAULT, FAULT_OVERLAP);
+		g_assert_nonnull(strstr(error->message, "veth-a"));
+	}
+	links_close(a);
+	links_close(b);
+	remove_both();
+}
+
 static void test_name_gone(void)
 {
 	make_both();
@@ -299,6 +332,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/link/a half of a pair that stands alone is replaced", test_half_pair);
 	g_test_add_func("/link/a packet socket sees whole checksums after links_plain", test_plain);
 	g_test_add_func("/link/a tap is made quiet and up in its namespace only, and removed", test_tap);
+	g_test_add_func("/link/a prefix that another interface's address or route overlaps is not free, a "
+			"default route or one's own does not count",
+		test_check_free);
 	g_test_add_func("/link/a handle outlives the name of its namespace", test_name_gone);
 	g_test_add_func("/link/faults name the interface and the namespace", test_faults);
 	return g_test_run();

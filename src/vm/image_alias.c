@@ -110,15 +110,21 @@ GPtrArray *image_alias_list(const char *image_dir, GError **error)
 	return ok ? g_steal_pointer(&aliases) : NULL;
 }
 
-/* Points an alias at the image: what depends on the image changes, the names stay. */
+/* Sets what depends on the image; the names stay. */
+static void describe(json_t *alias, const struct image *image, const char *description)
+{
+	json_object_set_new(alias, "version", json_string(image->version ? image->version : "latest"));
+	json_object_set_new(alias, "image", json_string(image->id));
+	json_object_set_new(alias, "accelerated", json_boolean(image->accelerated));
+	json_object_set_new(alias, "description", json_string(description ? description : ""));
+}
+
+/* Points the alias of something well known at an image that is not that, and says so. */
 static void point_at(json_t *alias, const struct image *image, const char *what)
 {
 	g_autofree char *description = g_strdup_printf("Not %s: %s", what, image->description);
 
-	json_object_set_new(alias, "version", json_string(image->version ? image->version : "latest"));
-	json_object_set_new(alias, "image", json_string(image->id));
-	json_object_set_new(alias, "accelerated", json_boolean(image->accelerated));
-	json_object_set_new(alias, "description", json_string(description));
+	describe(alias, image, description);
 }
 
 static const char *what_it_is_not(const char *name)
@@ -155,13 +161,21 @@ static void move_built(json_t *json, const struct image *image)
 	}
 }
 
+static bool write_file(const char *path, const json_t *json, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	char *text = json_dumps(json, JSON_INDENT(2));
+	bool ok = g_file_set_contents_full(
+		path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, &failure);
+
+	free(text);
+	return ok || fault_set(error, FAULT_INTERNAL, "%s cannot be written: %s", path, failure->message);
+}
+
 bool image_alias_set_built(const char *image_dir, const struct image *image, GError **error)
 {
 	g_autofree char *path = g_build_filename(image_dir, ALIASES_FILE, NULL);
-	g_autoptr(GError) failure = NULL;
-	json_t *json = load_file(path, error);
-	char *text;
-	bool ok;
+	json_auto_t *json = load_file(path, error);
 
 	if (!json)
 		return false;
@@ -169,10 +183,74 @@ bool image_alias_set_built(const char *image_dir, const struct image *image, GEr
 		move_built(json, image);
 	else
 		add_defaults(json, image);
-	text = json_dumps(json, JSON_INDENT(2));
-	ok = g_file_set_contents_full(
-		path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, &failure);
-	free(text);
-	json_decref(json);
-	return ok || fault_set(error, FAULT_INTERNAL, "%s cannot be written: %s", path, failure->message);
+	return write_file(path, json, error);
+}
+
+/* ---- one alias ---- */
+
+static const char *const urn_members[] = {"publisher", "offer", "sku"};
+#define URN_PARTS G_N_ELEMENTS(urn_members)
+
+static bool has_urn(const json_t *alias, char *const *parts)
+{
+	for (size_t i = 0; i < URN_PARTS; i++) {
+		const char *value = json_string_value(json_object_get(alias, urn_members[i]));
+		if (!value || g_ascii_strcasecmp(value, parts[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool check_urn(
+	const json_t *json, const char *name, const char *urn, char *const *parts, GError **error)
+{
+	const char *other;
+	json_t *alias;
+
+	for (size_t i = 0; i < URN_PARTS; i++)
+		if (g_strv_length((char **)parts) != URN_PARTS || !image_id_is_valid(parts[i]))
+			return fault_set(error, FAULT_INVALID,
+				"a URN is publisher:offer:sku, of letters, digits, '.', '_' and '-', not "
+				"'%s'",
+				urn);
+	json_object_foreach((json_t *)json, other, alias)
+	{
+		if (!g_str_equal(other, name) && has_urn(alias, parts))
+			return fault_set(error, FAULT_INVALID,
+				"alias %s has the URN %s already; give %s another", other, urn, name);
+	}
+	return true;
+}
+
+bool image_alias_set(
+	const char *image_dir, const char *name, const char *urn, const struct image *image, GError **error)
+{
+	g_autofree char *path = g_build_filename(image_dir, ALIASES_FILE, NULL);
+	g_autofree char *made = g_strdup_printf("sluice:%s:default", name);
+	json_auto_t *json = NULL;
+
+	if (!image_id_is_valid(name))
+		return fault_set(error, FAULT_INVALID,
+			"an alias has letters, digits, '.', '_' and '-', and starts with one of the first "
+			"two; '%s' "
+			"does not",
+			name);
+	if (!(json = load_file(path, error)))
+		return false;
+	json_t *alias = json_object_get(json, name);
+	if (!alias)
+		json_object_set_new(json, name, alias = json_pack("{s:s}", "architecture", "x64"));
+	else if (!json_is_object(alias))
+		return fault_set(error, FAULT_INVALID, "%s: alias %s is no object", path, name);
+	if (!urn && !json_object_get(alias, "sku"))
+		urn = made;
+	if (urn) {
+		g_auto(GStrv) parts = g_strsplit(urn, ":", -1);
+		if (!check_urn(json, name, urn, parts, error))
+			return false;
+		for (size_t i = 0; i < URN_PARTS; i++)
+			json_object_set_new(alias, urn_members[i], json_string(parts[i]));
+	}
+	describe(alias, image, image->description);
+	return write_file(path, json, error);
 }

@@ -5,7 +5,7 @@
  *                    "accelerated": true, "description": "Not Ubuntu: ..."}}
  *
  * The file is IMAGE_DIR/aliases.json. It belongs to the operator: `image build` writes it when it is missing,
- * and later only moves what stands for an image that was built before to the new one.
+ * and later only moves what stands for an image that was built before to the new one; `image alias` sets one.
  */
 #pragma once
 #include "vm/image.h"
@@ -35,3 +35,9 @@ GPtrArray *image_alias_list(const char *image_dir, GError **error);
 /* Makes the aliases of a built image: the default ones when there is no file, else those that stood for an
  * earlier build now stand for this one and the others stay. The file is replaced as a whole. */
 bool image_alias_set_built(const char *image_dir, const struct image *image, GError **error);
+
+/* Makes the alias `name` stand for the image. urn: "publisher:offer:sku" by which clients ask for it; NULL keeps what
+ * the alias had, or makes "sluice:NAME:default". FAULT_INVALID when the name or the URN is malformed, or another
+ * alias has the URN. */
+bool image_alias_set(
+	const char *image_dir, const char *name, const char *urn, const struct image *image, GError **error);

@@ -175,7 +175,9 @@ bool image_remove(const char *image_dir, const char *id, GError **error)
 		return false;
 	if (alias)
 		return fault_set(error, FAULT_IN_USE,
-			"alias %s stands for image %s; change %s/aliases.json first", alias, id, image_dir);
+			"alias %s stands for image %s; first give it another by 'sluice image alias OTHER "
+			"--alias %s'",
+			alias, id, alias);
 	if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
 		return fault_set(error, FAULT_NOT_FOUND, "image %s is not in %s", id, image_dir);
 	/* An empty folder is what rename() may replace: it goes out of sight at once, whatever happens next.

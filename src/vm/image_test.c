@@ -464,6 +464,58 @@ static void test_aliases_move(void)
 	g_assert_cmpstr(find(aliases, "Other")->image, ==, "debian-cloud");
 }
 
+static void test_alias_set(void)
+{
+	_cleanup_(folder_free) char *store = folder_new();
+	struct image built = {.id = (char *)BUILT_A, .description = (char *)"small"};
+	struct image cloud = {
+		.id = (char *)"focal", .description = (char *)"a cloud image", .accelerated = true};
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(image_alias_set_built(store, &built, &error));
+	g_assert_true(image_alias_set(store, "UbuntuLTS", NULL, &cloud, &error));
+	g_assert_true(image_alias_set(store, "Mine", NULL, &cloud, &error));
+	g_assert_true(image_alias_set(store, "Named", "me:things:v1", &cloud, &error));
+
+	g_autoptr(GPtrArray) aliases = image_alias_list(store, &error);
+	const struct image_alias *ubuntu = find(aliases, "UbuntuLTS");
+
+	g_assert_cmpstr(ubuntu->image, ==, "focal");
+	g_assert_cmpstr(ubuntu->offer, ==, "UbuntuServer");
+	g_assert_cmpstr(ubuntu->description, ==, "a cloud image");
+	g_assert_true(ubuntu->accelerated);
+	g_assert_cmpstr(find(aliases, "Mine")->offer, ==, "Mine");
+	g_assert_cmpstr(find(aliases, "Named")->publisher, ==, "me");
+	g_assert_cmpstr(find(aliases, "Debian12")->image, ==, BUILT_A);
+}
+
+static void test_alias_refused(void)
+{
+	static const struct {
+		const char *name, *urn, *part;
+	} refused[] = {
+		{"a b", NULL, "an alias has letters"},
+		{"", NULL, "an alias has letters"},
+		{"Mine", "p:o", "publisher:offer:sku"},
+		{"Mine", "p:o:s:1", "publisher:offer:sku"},
+		{"Mine", "p::s", "publisher:offer:sku"},
+		{"Mine", "Canonical:ubuntuserver:18.04-lts", "alias UbuntuLTS has the URN"},
+	};
+	_cleanup_(folder_free) char *store = folder_new();
+	struct image image = {.id = (char *)BUILT_A, .description = (char *)"small"};
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(image_alias_set_built(store, &image, &error));
+	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+		g_autoptr(GError) why = NULL;
+		g_assert_false(image_alias_set(store, refused[i].name, refused[i].urn, &image, &why));
+		assert_fault(why, FAULT_INVALID, refused[i].part);
+	}
+
+	g_autoptr(GPtrArray) aliases = image_alias_list(store, &error);
+	g_assert_cmpint(aliases->len, ==, 5);
+}
+
 static void test_bad_aliases(void)
 {
 	static const struct {
@@ -565,6 +617,8 @@ int main(int argc, char **argv)
 		{"/import/damaged disks leave nothing behind", test_import_damaged},
 		{"/alias/the first build makes the default aliases", test_aliases},
 		{"/alias/a later build moves only what stood for a built image", test_aliases_move},
+		{"/alias/one is set to another image, or made with a URN of its own", test_alias_set},
+		{"/alias/bad names, bad URNs and a URN of another alias change nothing", test_alias_refused},
 		{"/alias/malformed files are refused with the alias at fault", test_bad_aliases},
 		{"/alias/an image that an alias stands for is not removed", test_remove_in_use},
 		{"/build/the script's image gets the aliases", test_build},
