@@ -33,6 +33,7 @@ note "built in $BUILD, $((SECONDS - started)) s so far"
 
 # ---- a place of its own ----
 WORK=$(mktemp -d /tmp/sluice-demo.XXXXXX)
+chmod 711 "$WORK" # the switch's user passes through
 OUTSIDE=demo-${WORK##*.}
 export HOME=$WORK/home AZURE_CONFIG_DIR=$WORK/home/.azure SLUICE_STATE=$WORK/state
 export REQUESTS_CA_BUNDLE=$WORK/state/ca.pem PYTHONWARNINGS=ignore AZURE_CORE_COLLECT_TELEMETRY=0 AZURE_CORE_NO_COLOR=1

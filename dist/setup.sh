@@ -1,21 +1,24 @@
 #!/bin/bash
 # Installs what Sluice needs from the machine's own Debian package sources.
 #
-#   dist/setup.sh WHAT...      WHAT: build  run  lint  clang  test  clients  az245
+#   dist/setup.sh WHAT...      WHAT: build  run  lint  clang  test  clients  az245  bench
 #
 # build    compilers and libraries
-# run      QEMU 8 or newer, libvirt, and what `sluice image build` packs
+# run      QEMU 8 or newer, libvirt, what `sluice image build` packs, and the switch's user
 # lint     formatter, checker of scripts
 # clang    the second compiler, for `make check-all`
 # test     what the test suites drive (scapy, nftables, ...)
 # clients  the real az: Debian 13's 2.74 (in a folder of its own on Debian 12)
 # az245    Debian 12's own az 2.45, for `make check-clients`
+# bench    Open vSwitch with DPDK, testpmd, and DPDK's driver headers, for `make bench-switch`
 #
 # Mirrors are never named here: suites that the machine does not list yet
 # (backports, trixie) are taken from the URI that its own sources already use.
 set -euo pipefail
 # Folder that holds trixie's root with az in it (Debian 12 only).
 SLUICE_AZ_ROOT=${SLUICE_AZ_ROOT:-/var/cache/sluice/az-trixie}
+# Folder of DPDK's driver headers, one folder a version; test/peers/meson.build looks here.
+DRIVER_HEADERS=/var/cache/sluice/dpdk-driver
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -92,6 +95,13 @@ setup_run() {
 	fi
 	install libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients iproute2 ethtool \
 		e2fsprogs zstd xz-utils cpio kmod openssh-client debian-archive-keyring
+	getent passwd sluice-switch >/dev/null || switch_user
+}
+
+switch_user() {
+	[ "$(id -u)" = 0 ] || die "run as root: the switch's user is missing and must be made"
+	say "making the user sluice-switch"
+	useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin sluice-switch
 }
 
 setup_lint() { install clang-format shellcheck python3; }
@@ -147,8 +157,48 @@ az_python() {
 
 setup_az245() { [ "$VERSION_ID" = 13 ] || install azure-cli; }
 
+setup_bench() {
+	install openvswitch-switch-dpdk dpdk dpdk-dev libdpdk-dev pkg-config util-linux xz-utils
+	local folder
+	folder=$DRIVER_HEADERS/$(pkg-config --modversion libdpdk)
+	[ -d "$folder" ] || driver_headers "$folder"
+}
+
+# libdpdk-dev leaves out the headers that a driver needs: they are taken from the source package of that very version.
+driver_headers() {
+	local folder=$1 version temp
+	version=$(dpkg-query -W -f '${source:Version}' libdpdk-dev)
+	[ "$(id -u)" = 0 ] || die "run as root: DPDK's driver headers are missing and must be fetched"
+	say "fetching the driver headers of DPDK $version"
+	temp=$(mktemp -d)
+	mkdir -p "$temp/lists/partial" "$temp/sources"
+	source_entries "$temp/sources"
+	local apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$temp/sources"
+		-o Dir::State::lists="$temp/lists" -o APT::Sandbox::User=root)
+	"${apt[@]}" update
+	(cd "$temp" && "${apt[@]}" source --download-only "dpdk=$version" >/dev/null)
+	tar -C "$temp" --wildcards -xf "$temp"/dpdk_*.orig.tar.* '*/ethdev_driver.h' '*/ethdev_vdev.h' '*/dev_driver.h' \
+		'*/bus_driver.h' '*/bus_vdev_driver.h'
+	mkdir -p "$folder.new"
+	find "$temp" -name '*.h' -exec cp -t "$folder.new" {} +
+	mv "$folder.new" "$folder"
+	rm -rf "$temp"
+}
+
+# Writes the machine's own entries for this Debian to a folder, asked for source packages.
+source_entries() {
+	local folder=$1 file
+	for file in /etc/apt/sources.list.d/*.sources; do
+		[ -e "$file" ] || continue
+		awk -v RS= -v ORS='\n\n' '/(^|\n)Suites: *'"$VERSION_CODENAME"'/' "$file" |
+			sed 's/^Types:.*/Types: deb-src/' >>"$folder/debian.sources"
+	done
+	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+		sed -n "s/^deb \(.* ${VERSION_CODENAME}[^ ]* .*\)/deb-src \1/p" >"$folder/debian.list" || true # there may be no such files
+}
+
 [ $# -gt 0 ] || set -- build run
 for what; do
-	declare -F "setup_$what" >/dev/null || die "unknown part '$what'; parts: build run lint clang test clients az245"
+	declare -F "setup_$what" >/dev/null || die "unknown part '$what'; parts: build run lint clang test clients az245 bench"
 	"setup_$what"
 done

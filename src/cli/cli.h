@@ -20,7 +20,13 @@ struct cli_verb {
 int cli_up(int argc, char **argv);
 int cli_az_env(int argc, char **argv);
 int cli_drops(int argc, char **argv);
+int cli_flow(int argc, char **argv);
 int cli_image(int argc, char **argv);
+int cli_metrics(int argc, char **argv);
+int cli_mirror(int argc, char **argv);
+int cli_policy(int argc, char **argv);
+int cli_top(int argc, char **argv);
+int cli_trace(int argc, char **argv);
 int cli_vf(int argc, char **argv);
 int cli_status(int argc, char **argv);
 

@@ -1,11 +1,9 @@
 /* `sluice drops`: why the switch dropped packets. */
-#include "base/jsonrpc.h"
 #include "cli/cli.h"
+#include "cli/switch_call.h"
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
-
-#define CALL_MS 5000
 
 static void print_table(json_t *list, bool all)
 {
@@ -45,20 +43,24 @@ int cli_drops(int argc, char **argv)
 	};
 	g_autoptr(GError) error = NULL;
 
-	if (!cli_options(&argc, &argv, "", "Counts the packets that the switch dropped, by reason.", entries))
+	if (!cli_options(&argc, &argv, "[NIC]",
+		    "Counts the packets that the switch dropped, by reason: all of them, or those of one NIC "
+		    "(uid or "
+		    "name).",
+		    entries))
 		return CLI_USAGE;
-	g_autofree char *state = cli_state_dir(state_option);
-	g_autofree char *socket = g_build_filename(state, "run", "switch.sock", NULL);
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(socket);
-	json_t *list = jsonrpc_call(client, "drop.list", NULL, CALL_MS, &error);
+	if (argc > 2) {
+		fprintf(stderr, "sluice drops: one NIC at most, and '%s' is another word\n", argv[2]);
+		return CLI_USAGE;
+	}
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state_option);
+	json_auto_t *list = switch_call(
+		client, "drop.list", argc == 2 ? json_pack("{s:s}", "nic", argv[1]) : NULL, &error);
 	if (!list)
 		return cli_fail("drops", error);
-	if (as_json) {
-		json_dumpf(list, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else {
+	if (as_json)
+		switch_print_json(list);
+	else
 		print_table(list, all);
-	}
-	json_decref(list);
 	return CLI_OK;
 }

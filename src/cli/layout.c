@@ -82,7 +82,8 @@ struct layout *layout_new(const char *state, GError **error)
 	layout->agent = g_build_filename(state, "agent", NULL);
 	layout->switch_ = g_build_filename(state, "switch", NULL);
 	layout->libvirt = g_build_filename(state, "libvirt", NULL);
-	layout->switch_socket = g_build_filename(layout->run, "switch.sock", NULL);
+	layout->vhost = g_build_filename(layout->run, "vhost", NULL);
+	layout->switch_socket = g_build_filename(layout->switch_, "switch.sock", NULL);
 	layout->agent_socket = g_build_filename(layout->run, "agent.sock", NULL);
 	layout->principal = g_build_filename(state, "principal.json", NULL);
 	layout->lock = g_build_filename(state, "lock", NULL);
@@ -101,7 +102,7 @@ struct layout *layout_new(const char *state, GError **error)
 void layout_free(struct layout *layout)
 {
 	char **const members[] = {&layout->state, &layout->tls, &layout->logs, &layout->run, &layout->images,
-		&layout->controller, &layout->agent, &layout->switch_, &layout->libvirt,
+		&layout->controller, &layout->agent, &layout->switch_, &layout->libvirt, &layout->vhost,
 		&layout->switch_socket, &layout->agent_socket, &layout->principal, &layout->lock,
 		&layout->instance, &layout->netns, &layout->meta_netns, &layout->sizes};
 

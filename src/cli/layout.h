@@ -9,6 +9,7 @@
 struct layout {
 	char *state;
 	char *tls, *logs, *run, *images, *controller, *agent, *switch_, *libvirt;
+	char *vhost; /* below run: where the agent lets QEMU make its sockets for the switch */
 	char *switch_socket, *agent_socket, *principal, *lock;
 	char *instance; /* 8 hex digits of the state folder's path: in the names of namespaces */
 	char *netns; /* of the switch, its taps and the VMs' processes: "sluice-INSTANCE" */

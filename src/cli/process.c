@@ -6,25 +6,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PAUSE_FIRST_MS 500
 #define PAUSE_LAST_MS  30000
-#define LONG_LIFE_US   (60 * G_USEC_PER_SEC)
+#define LONG_LIFE_US   (10 * G_USEC_PER_SEC) /* what dies of its own start does so sooner */
 
 struct process {
 	char *name;
 	char *log_path;
-	char **argv;
+	char **argv, **env;
 	void (*become)(const void *data);
 	const void *become_data;
 	char oom_score_adj[16]; /* text, ready for the child to write; empty: leave it */
+	char *netns; /* or NULL */
+	const struct account *account; /* Borrowed, or NULL */
 	pid_t pid; /* 0: not running */
 	guint watch, restart; /* sources */
 	unsigned deaths;
@@ -34,15 +38,31 @@ struct process {
 
 static void on_exit_of(GPid pid, int status, void *data);
 
-/* In the child: only system calls, the parent may have had threads. */
+/* ---- in the child: only system calls, the parent may have had threads ---- */
+
+static void G_GNUC_NORETURN give_up(const char *what)
+{
+	const char *reason = strerrordesc_np(errno);
+	const char *const words[] = {what, ": ", reason ? reason : "?", "\n"};
+	struct iovec parts[G_N_ELEMENTS(words)];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		parts[i] = (struct iovec){.iov_base = (void *)words[i], .iov_len = strlen(words[i])};
+	_exit(writev(STDERR_FILENO, parts, G_N_ELEMENTS(words)) < 0 ? 126 : 127);
+}
+
+static bool enter_netns(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 && setns(fd, CLONE_NEWNET) == 0;
+}
+
 static void G_GNUC_NORETURN run_child(const struct process *process, int log, pid_t parent)
 {
 	sigset_t none;
 
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(1); /* the parent died before the line above */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	int null = open("/dev/null", O_RDONLY);
@@ -52,15 +72,21 @@ static void G_GNUC_NORETURN run_child(const struct process *process, int log, pi
 	int oom = process->oom_score_adj[0] ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
 	if (oom >= 0 && write(oom, process->oom_score_adj, strlen(process->oom_score_adj)) < 0)
 		close(oom); /* a container may forbid it; the program runs all the same */
+	if (process->netns && !enter_netns(process->netns))
+		give_up("the network namespace cannot be entered");
+	if (process->account && !account_become(process->account))
+		give_up("root's rights cannot be given up");
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* not before: a change of the user undoes it */
+	if (getppid() != parent)
+		_exit(1); /* the parent died before the line above */
 	if (process->become)
 		process->become(process->become_data);
 	else
-		execv(process->argv[0], process->argv);
-	static const char text[] = "the program cannot be executed\n";
-	if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
-		_exit(126);
-	_exit(127);
+		execve(process->argv[0], process->argv, process->env);
+	give_up("the program cannot be executed");
 }
+
+/* ---- in the supervisor ---- */
 
 static bool spawn(struct process *process, GError **error)
 {
@@ -132,7 +158,9 @@ static void process_free(struct process *process)
 		g_source_remove(process->restart);
 	g_free(process->name);
 	g_free(process->log_path);
+	g_free(process->netns);
 	g_strfreev(process->argv);
+	g_strfreev(process->env);
 	g_free(process);
 }
 
@@ -143,8 +171,13 @@ struct process *process_start(const struct process_config *config, GError **erro
 	process->name = g_strdup(config->name);
 	process->log_path = g_strdup(config->log_path);
 	process->argv = g_strdupv((char **)config->argv);
+	process->env = g_get_environ();
+	if (config->runtime_dir)
+		process->env = g_environ_setenv(process->env, "RUNTIME_DIRECTORY", config->runtime_dir, TRUE);
 	process->become = config->become;
 	process->become_data = config->become_data;
+	process->netns = g_strdup(config->netns);
+	process->account = config->account;
 	process->pause_ms = PAUSE_FIRST_MS;
 	if (config->oom_score_adj)
 		snprintf(process->oom_score_adj, sizeof process->oom_score_adj, "%d", config->oom_score_adj);

@@ -9,8 +9,8 @@
 static const struct {
 	const char *title, *socket, *method;
 } parts[] = {
-	{"agent", "agent.sock", "status"},
-	{"switch", "switch.sock", "version"},
+	{"agent", "run/agent.sock", "status"},
+	{"switch", "switch/switch.sock", "version"},
 };
 
 /* {"agent": answer or null, ...}; prints what is not there to standard error. */
@@ -19,7 +19,7 @@ static json_t *ask_all(const char *state, bool *well)
 	json_t *all = json_object();
 
 	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
-		g_autofree char *path = g_build_filename(state, "run", parts[i].socket, NULL);
+		g_autofree char *path = g_build_filename(state, parts[i].socket, NULL);
 		_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(path);
 		g_autoptr(GError) error = NULL;
 		json_t *answer = jsonrpc_call(client, parts[i].method, NULL, CALL_MS, &error);

@@ -37,6 +37,7 @@ static const struct up_options defaults = {
 	.cpu_ratio = 16,
 	.ram_ratio = 1.5,
 	.workers = 1,
+	.switch_user = "sluice-switch",
 };
 
 /* ---- options ---- */
@@ -109,6 +110,8 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 		{"ram-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->ram_ratio,
 			"Memory promised for each byte that is there (1.5)", "N"},
 		{"workers", 0, 0, G_OPTION_ARG_INT, &o->workers, "Worker threads of the switch (1)", "N"},
+		{"switch-user", 0, 0, G_OPTION_ARG_STRING, &o->switch_user,
+			"System user that the switch runs as (sluice-switch)", "NAME"},
 		{NULL},
 	};
 	g_autoptr(GError) error = NULL;
@@ -122,7 +125,8 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 		return CLI_USAGE;
 	}
 	g_autofree char *state = cli_state_dir(o->state);
-	if (!check_options(o, &error) || !(cloud->layout = layout_new(state, &error)))
+	if (!check_options(o, &error) || !account_find(o->switch_user, &cloud->switch_account, &error) ||
+		!(cloud->layout = layout_new(state, &error)))
 		return cli_fail("up", error);
 	return CLI_OK;
 }
@@ -166,6 +170,7 @@ static void cloud_clear(struct cloud *cloud)
 	g_clear_pointer(&cloud->daemon, vm_daemon_free);
 	g_clear_pointer(&cloud->layout, layout_free);
 	g_clear_pointer(&cloud->loop, g_main_loop_unref);
+	account_clear(&cloud->switch_account);
 	if (cloud->lock >= 0)
 		close(cloud->lock);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
+#include "nic/netns.h"
 #include "vm/vm.h"
 
 #include <gio/gio.h>
@@ -21,22 +22,19 @@
 
 /* ---- children ---- */
 
+/* Starts one of our programs: the config needs its name, the rest follows. */
 static struct process *start(
-	const struct cloud *cloud, const char *name, int oom_score_adj, GPtrArray *args, GError **error)
+	const struct cloud *cloud, struct process_config config, GPtrArray *args, GError **error)
 {
-	g_autofree char *log_path = g_strdup_printf("%s/%s.log", cloud->layout->logs, name);
-	g_autofree char *program = layout_program(name, error);
+	g_autofree char *log_path = g_strdup_printf("%s/%s.log", cloud->layout->logs, config.name);
+	g_autofree char *program = layout_program(config.name, error);
 
 	if (!program)
 		return NULL;
 	g_ptr_array_insert(args, 0, g_strdup(program));
 	g_ptr_array_add(args, NULL);
-	const struct process_config config = {
-		.name = name,
-		.log_path = log_path,
-		.argv = (const char *const *)args->pdata,
-		.oom_score_adj = oom_score_adj,
-	};
+	config.log_path = log_path;
+	config.argv = (const char *const *)args->pdata;
 	return process_start(&config, error);
 }
 
@@ -81,19 +79,26 @@ static struct process *start_controller(const struct cloud *cloud, GError **erro
 	add(args, "--cpu-allocation-ratio", g_ascii_dtostr(ratio, sizeof ratio, o->cpu_ratio));
 	add(args, "--ram-allocation-ratio", g_ascii_dtostr(ratio, sizeof ratio, o->ram_ratio));
 	add(args, "--print-principal", cloud->layout->principal);
-	return start(cloud, "sluice-controller", 0, args, error);
+	return start(cloud, (struct process_config){.name = "sluice-controller"}, args, error);
 }
 
 static struct process *start_switch(const struct cloud *cloud, GError **error)
 {
 	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *workers = g_strdup_printf("%d", cloud->options.workers);
+	g_autofree char *netns = netns_path(cloud->layout->netns);
 
 	add(args, "--socket", cloud->layout->switch_socket);
 	add(args, "--state-dir", cloud->layout->switch_);
-	add(args, "--netns", cloud->layout->netns);
 	add(args, "--workers", workers);
-	return start(cloud, "sluice-switch", -1000, args, error);
+	const struct process_config config = {
+		.name = "sluice-switch",
+		.oom_score_adj = -1000,
+		.runtime_dir = cloud->layout->switch_, /* DPDK's files, else in /tmp */
+		.netns = netns,
+		.account = &cloud->switch_account,
+	};
+	return start(cloud, config, args, error);
 }
 
 static struct process *start_agent(const struct cloud *cloud, GError **error)
@@ -118,7 +123,7 @@ static struct process *start_agent(const struct cloud *cloud, GError **error)
 	add(args, "--netns-meta", cloud->layout->meta_netns);
 	add(args, "--outside", o->outside);
 	add(args, "--outside-address", outside);
-	return start(cloud, "sluice-agent", 0, args, error);
+	return start(cloud, (struct process_config){.name = "sluice-agent"}, args, error);
 }
 
 static void become_libvirt(const void *data)
@@ -298,6 +303,8 @@ void up_stop_parts(struct cloud *cloud)
 	if (had_agent)
 		stop_vms(cloud);
 	process_stop(cloud->controller, STOP_GRACE_S);
+	if (had_agent)
+		json_decref(ask(cloud->layout->switch_socket, "flow.forget")); /* they ended with the VMs */
 	process_stop(cloud->switch_, STOP_GRACE_S);
 	process_stop(cloud->libvirt, STOP_GRACE_S);
 }

@@ -8,7 +8,9 @@
 
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <linux/capability.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 const char *up_image_dir(const struct cloud *cloud)
 {
@@ -59,13 +61,28 @@ static bool make_certificates(const struct cloud *cloud, GError **error)
 	       pki_ensure_leaf(tls, "host", g_get_host_name(), NULL, error);
 }
 
+/* The switch owns one folder, with its control socket and its state. Into the sockets of QEMU, which makes them
+ * group-writable, it comes by its group, which they inherit from their folder. */
+static bool admit_switch(struct cloud *cloud, GError **error)
+{
+	const struct layout *layout = cloud->layout;
+	struct account *account = &cloud->switch_account;
+
+	account->capabilities = UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_NET_RAW;
+	return account_give(layout->run, 0, 0, 0711, error) &&
+	       account_give(layout->vhost, 0, account->gid, S_ISGID | 0710, error) &&
+	       account_give(layout->switch_, account->uid, account->gid, 0700, error) &&
+	       account_check_reach(account, layout->vhost, error) &&
+	       account_check_reach(account, layout->switch_, error);
+}
+
 bool up_prepare(struct cloud *cloud, GError **error)
 {
 	g_autofree char *netns = netns_path(cloud->layout->netns);
 	const struct vm_daemon_config config = {.state_dir = cloud->layout->libvirt, .netns = netns};
 
-	if (!take_lock(cloud, error) || !make_certificates(cloud, error) || !publish_endpoint(cloud, error) ||
-		!netns_create(cloud->layout->netns, error))
+	if (!take_lock(cloud, error) || !admit_switch(cloud, error) || !make_certificates(cloud, error) ||
+		!publish_endpoint(cloud, error) || !netns_create(cloud->layout->netns, error))
 		return false;
 	cloud->daemon = vm_daemon_new(&config, error);
 	return cloud->daemon != NULL;

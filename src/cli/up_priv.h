@@ -17,6 +17,7 @@ struct up_options {
 	char *public_prefix;
 	char *public_gateway;
 	char *images;
+	char *switch_user;
 	double cpu_ratio, ram_ratio;
 	int workers;
 };
@@ -25,14 +26,15 @@ struct cloud {
 	struct up_options options;
 	struct layout *layout;
 	struct vm_daemon *daemon;
+	struct account switch_account;
 	struct process *libvirt, *switch_, *controller, *agent;
 	GMainLoop *loop;
 	bool stopping;
 	int lock;
 };
 
-/* up_prepare.c: takes the state folder's lock, makes certificates and the switch's namespace, readies the
- * daemon. FAULT_BUSY when another `sluice up` runs on the state folder. */
+/* up_prepare.c: takes the state folder's lock, lets the switch's user into its folders, makes certificates and
+ * the switch's namespace, readies the daemon. FAULT_BUSY when another `sluice up` runs on the state folder. */
 bool up_prepare(struct cloud *cloud, GError **error);
 /* Removes the namespaces when all processes are gone. */
 void up_remove_namespaces(const struct cloud *cloud);

@@ -9,6 +9,12 @@ static const struct cli_verb verbs[] = {
 	{"az-env", "print or do what az needs to use the cloud", cli_az_env},
 	{"image", "make, import and list images of virtual machines", cli_image},
 	{"vf", "list, revoke and restore functions", cli_vf},
+	{"policy", "what rules a NIC is subject to, and why a packet passes or not", cli_policy},
+	{"flow", "list, count and show the connections that the switch knows", cli_flow},
+	{"trace", "what would become of a packet, layer by layer", cli_trace},
+	{"top", "what NICs send and get, second by second", cli_top},
+	{"mirror", "copy the packets of a NIC or a flow to a pcapng file", cli_mirror},
+	{"metrics", "the switch's counters as Prometheus text", cli_metrics},
 	{"drops", "why the switch dropped packets", cli_drops},
 	{"status", "what runs, and whether it is well", cli_status},
 };

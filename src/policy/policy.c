@@ -62,19 +62,27 @@ const struct policy_rule *policy_default_rules(size_t *ret_n)
 	return default_rules;
 }
 
+struct ip_prefix policy_platform_prefix(void)
+{
+	return (struct ip_prefix){.addr = host_address, .length = 32};
+}
+
 bool policy_is_platform(struct ip_addr addr)
 {
 	return ip_equal(addr, metadata_address) || ip_equal(addr, host_address);
 }
 
-static bool in_virtual_network(const struct policy_space *space, struct ip_addr addr)
+static bool prefixes_contain(const struct ip_prefix *prefixes, size_t n, struct ip_addr addr)
 {
-	if (ip_equal(addr, host_address))
-		return true;
-	for (size_t i = 0; i < space->n_prefixes; i++)
-		if (prefix_contains(space->prefixes[i], addr))
+	for (size_t i = 0; i < n; i++)
+		if (prefix_contains(prefixes[i], addr))
 			return true;
 	return false;
+}
+
+static bool in_virtual_network(const struct policy_space *space, struct ip_addr addr)
+{
+	return ip_equal(addr, host_address) || prefixes_contain(space->prefixes, space->n_prefixes, addr);
 }
 
 static bool tag_matches(uint8_t tags, const struct policy_space *space, struct ip_addr addr)
@@ -88,32 +96,24 @@ static bool tag_matches(uint8_t tags, const struct policy_space *space, struct i
 	return tags & POLICY_TAG_LOAD_BALANCER && ip_equal(addr, host_address);
 }
 
-static bool share_group(const uint32_t *a, size_t n_a, const uint32_t *b, size_t n_b)
+static bool is_member(const struct policy_space *space, uint32_t group, struct ip_addr addr)
 {
-	for (size_t i = 0; i < n_a; i++)
-		for (size_t j = 0; j < n_b; j++)
-			if (a[i] == b[j])
-				return true;
+	for (size_t i = 0; i < space->n_members; i++)
+		if (space->members[i].group == group &&
+			prefixes_contain(space->members[i].prefixes, space->members[i].n_prefixes, addr))
+			return true;
 	return false;
 }
 
-/* One end of a packet, as one side of a rule looks at it. */
-struct end {
-	struct ip_addr addr;
-	uint16_t port;
-	const uint32_t *groups;
-	size_t n_groups;
-};
-
 static bool address_matches(
-	const struct policy_side *side, const struct policy_space *space, const struct end *end)
+	const struct policy_side *side, const struct policy_space *space, struct ip_addr addr)
 {
-	if (tag_matches(side->tags, space, end->addr))
+	if (tag_matches(side->tags, space, addr) || prefixes_contain(side->prefixes, side->n_prefixes, addr))
 		return true;
-	for (size_t i = 0; i < side->n_prefixes; i++)
-		if (prefix_contains(side->prefixes[i], end->addr))
+	for (size_t i = 0; i < side->n_groups; i++)
+		if (is_member(space, side->groups[i], addr))
 			return true;
-	return share_group(side->groups, side->n_groups, end->groups, end->n_groups);
+	return false;
 }
 
 /* A side that lists ports matches only protocols that have them. */
@@ -129,32 +129,19 @@ static bool port_matches(const struct policy_side *side, uint8_t protocol, uint1
 	return false;
 }
 
-static bool side_matches(const struct policy_side *side, const struct policy_space *space, uint8_t protocol,
-	const struct end *end)
+static bool side_matches(const struct policy_side *side, const struct policy_space *space,
+	const struct policy_packet *packet, struct ip_addr addr, uint16_t port)
 {
-	return address_matches(side, space, end) && port_matches(side, protocol, end->port);
+	return address_matches(side, space, addr) && port_matches(side, packet->protocol, port);
 }
 
 bool policy_rule_matches(
 	const struct policy_rule *rule, const struct policy_space *space, const struct policy_packet *packet)
 {
-	const struct end source = {
-		.addr = packet->source,
-		.port = packet->source_port,
-		.groups = packet->source_groups,
-		.n_groups = packet->n_source_groups,
-	};
-	const struct end destination = {
-		.addr = packet->destination,
-		.port = packet->destination_port,
-		.groups = packet->destination_groups,
-		.n_groups = packet->n_destination_groups,
-	};
-
 	return rule->direction == packet->direction &&
 	       (rule->protocol == POLICY_ANY || rule->protocol == packet->protocol) &&
-	       side_matches(&rule->source, space, packet->protocol, &source) &&
-	       side_matches(&rule->destination, space, packet->protocol, &destination);
+	       side_matches(&rule->source, space, packet, packet->source, packet->source_port) &&
+	       side_matches(&rule->destination, space, packet, packet->destination, packet->destination_port);
 }
 
 /* The matching rule of the lowest priority number, or NULL. */
@@ -170,21 +157,30 @@ static const struct policy_rule *first_match(const struct policy_rule *rules, si
 	return first;
 }
 
-static struct policy_verdict group_check(const struct policy_group *group, const struct policy_space *space,
-	const struct policy_packet *packet)
+static const struct policy_rule *deciding_rule(const struct policy_group *group,
+	const struct policy_space *space, const struct policy_packet *packet)
 {
 	size_t n;
 	const struct policy_rule *defaults = policy_default_rules(&n);
 	const struct policy_rule *rule = first_match(group->rules, group->n_rules, space, packet);
 
-	if (!rule)
-		rule = first_match(defaults, n, space, packet); /* DenyAll* match everything */
-	return (struct policy_verdict){
-		.allow = rule->action == POLICY_ALLOW,
-		.reason = POLICY_BY_RULE,
-		.group = group,
-		.rule = rule,
-	};
+	return rule ? rule : first_match(defaults, n, space, packet); /* DenyAll* match everything */
+}
+
+unsigned policy_order(
+	const struct policy_nic *nic, enum policy_direction direction, struct policy_step ret_steps[static 2])
+{
+	const struct policy_step subnet = {.at = POLICY_AT_SUBNET, .group = nic->subnet_group};
+	const struct policy_step own = {.at = POLICY_AT_NIC, .group = nic->nic_group};
+	unsigned n = 0;
+
+	if (direction == POLICY_INBOUND && subnet.group)
+		ret_steps[n++] = subnet;
+	if (own.group)
+		ret_steps[n++] = own;
+	if (direction == POLICY_OUTBOUND && subnet.group)
+		ret_steps[n++] = subnet;
+	return n;
 }
 
 static struct policy_verdict no_group_check(const struct policy_nic *nic, const struct policy_packet *packet)
@@ -195,21 +191,39 @@ static struct policy_verdict no_group_check(const struct policy_nic *nic, const 
 	return (struct policy_verdict){.allow = true, .reason = POLICY_BY_NO_GROUP};
 }
 
-struct policy_verdict policy_check(const struct policy_nic *nic, const struct policy_packet *packet)
+static struct policy_verdict step_verdict(const struct policy_step *step)
+{
+	return (struct policy_verdict){
+		.allow = step->allow,
+		.reason = POLICY_BY_RULE,
+		.group = step->group,
+		.rule = step->rule,
+	};
+}
+
+struct policy_explanation policy_explain(const struct policy_nic *nic, const struct policy_packet *packet)
 {
 	bool inbound = packet->direction == POLICY_INBOUND;
-	const struct policy_group *first = inbound ? nic->subnet_group : nic->nic_group;
-	const struct policy_group *second = inbound ? nic->nic_group : nic->subnet_group;
-	struct policy_verdict verdict;
+	struct policy_explanation explanation = {
+		.verdict = {.allow = true, .reason = POLICY_BY_PLATFORM},
+	};
 
 	if (policy_is_platform(inbound ? packet->source : packet->destination))
-		return (struct policy_verdict){.allow = true, .reason = POLICY_BY_PLATFORM};
-	if (!first && !second)
-		return no_group_check(nic, packet);
-	if (first) {
-		verdict = group_check(first, &nic->space, packet);
-		if (!verdict.allow || !second)
-			return verdict;
+		return explanation;
+	explanation.n_steps = policy_order(nic, packet->direction, explanation.steps);
+	if (explanation.n_steps == 0)
+		explanation.verdict = no_group_check(nic, packet);
+	for (unsigned i = 0; i < explanation.n_steps; i++) {
+		struct policy_step *step = &explanation.steps[i];
+		step->rule = deciding_rule(step->group, &nic->space, packet);
+		step->allow = step->rule->action == POLICY_ALLOW;
+		if (explanation.verdict.allow)
+			explanation.verdict = step_verdict(step);
 	}
-	return group_check(second, &nic->space, packet);
+	return explanation;
+}
+
+struct policy_verdict policy_check(const struct policy_nic *nic, const struct policy_packet *packet)
+{
+	return policy_explain(nic, packet).verdict;
 }

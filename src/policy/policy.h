@@ -14,10 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define POLICY_PRIORITY_MIN 100
+#define POLICY_PRIORITY_MAX 4096 /* of a group's own rules; the defaults follow at 65000.. */
+
 enum policy_direction { POLICY_INBOUND, POLICY_OUTBOUND };
 enum policy_action { POLICY_DENY, POLICY_ALLOW };
 
-/* Protocol numbers are IANA's. POLICY_ICMP matches ICMP on IPv4 and ICMPv6 on IPv6. */
+/* Protocol numbers are IANA's; a rule may hold any other one of them too (GRE, SCTP, ...), but 58: POLICY_ICMP
+ * matches ICMP on IPv4 and ICMPv6 on IPv6. */
 enum policy_protocol {
 	POLICY_ANY = 0,
 	POLICY_ICMP = 1,
@@ -46,9 +50,9 @@ struct policy_side {
 	size_t n_prefixes;
 	const struct ip_prefix *prefixes;
 	size_t n_groups;
-	const uint32_t *groups; /* application groups by number; see struct policy_packet */
+	const uint32_t *groups; /* application groups by number; see struct policy_members */
 	size_t n_ports; /* 0: any port, and protocols without ports match */
-	const struct policy_ports *ports;
+	const struct policy_ports *ports; /* TCP and UDP have them */
 };
 
 struct policy_rule {
@@ -63,14 +67,27 @@ struct policy_rule {
 /* A group's own rules; the six default rules come after them in every group (policy_default_rules). */
 struct policy_group {
 	const char *name;
+	const char *uid; /* NULL: not known; never looked at here */
 	size_t n_rules;
 	const struct policy_rule *rules; /* in any order */
 };
 
-/* The space that VirtualNetwork stands for at one NIC. */
-struct policy_space {
+/* An application group as one network sees it: the addresses of its NICs there. A security group that other
+ * groups' rules name as their remote end is one too. A rule says the number; who is a member is the
+ * network's, so that a NIC that comes or goes changes no rule. */
+struct policy_members {
+	uint32_t group; /* number */
+	const char *name;
 	size_t n_prefixes;
+	const struct ip_prefix *prefixes; /* single addresses, mostly */
+};
+
+/* What tags and application groups stand for at one NIC. */
+struct policy_space {
+	size_t n_prefixes; /* VirtualNetwork, but for the platform address, which is always of it */
 	const struct ip_prefix *prefixes;
+	size_t n_members; /* a group that is not here has no member */
+	const struct policy_members *members;
 };
 
 /* What a NIC is subject to. Inbound: subnet group, then NIC group; outbound the reverse; both must allow. */
@@ -78,19 +95,18 @@ struct policy_nic {
 	const struct policy_group *subnet_group; /* NULL: none */
 	const struct policy_group *nic_group; /* NULL: none */
 	struct policy_space space;
-	bool standard_address; /* with no group at all, a Standard public address admits nothing from outside
-				*/
+	/* The address that the packet is for has a Standard public one: with no group at all, it admits
+	 * nothing from outside. */
+	bool standard_address;
 };
 
 /* First packet of a connection as the NIC's policy sees it (inbound: after address translation; outbound:
- * before). `source_groups`/`destination_groups`: application groups that the address belongs to, sorted. */
+ * before). */
 struct policy_packet {
 	uint8_t direction; /* enum policy_direction */
 	uint8_t protocol; /* IANA number; ICMP and ICMPv6 are both POLICY_ICMP */
 	struct ip_addr source, destination;
 	uint16_t source_port, destination_port; /* 0 where the protocol has none */
-	size_t n_source_groups, n_destination_groups;
-	const uint32_t *source_groups, *destination_groups;
 };
 
 enum policy_reason {
@@ -107,6 +123,25 @@ struct policy_verdict {
 	const struct policy_rule *rule; /* POLICY_BY_RULE only */
 };
 
+/* Where a group stands. */
+enum policy_place { POLICY_AT_SUBNET, POLICY_AT_NIC };
+
+/* What one group says. */
+struct policy_step {
+	enum policy_place at;
+	bool allow;
+	const struct policy_group *group;
+	const struct policy_rule *rule;
+};
+
+/* A verdict with the word of every group, in the order in which they are asked. The second is asked also
+ * when the first denies, which no packet would live to see: whoever opens the first must know. */
+struct policy_explanation {
+	struct policy_verdict verdict;
+	unsigned n_steps; /* none when groups are not asked: POLICY_BY_PLATFORM, _NO_GROUP, _ADDRESS */
+	struct policy_step steps[2];
+};
+
 /* The six default rules: 65000, 65001, 65500 of either direction. */
 const struct policy_rule *policy_default_rules(size_t *ret_n);
 
@@ -115,6 +150,16 @@ bool policy_is_platform(struct ip_addr addr);
 
 struct policy_verdict policy_check(const struct policy_nic *nic, const struct policy_packet *packet);
 
-/* Whether one rule matches; `space` gives VirtualNetwork its meaning. */
+struct policy_explanation policy_explain(const struct policy_nic *nic, const struct policy_packet *packet);
+
+/* The NIC's groups in the order in which a packet of that direction meets them, into the steps' `at` and
+ * `group`. Returns how many there are. */
+unsigned policy_order(const struct policy_nic *nic, enum policy_direction direction,
+	struct policy_step ret_steps[static 2]);
+
+/* The prefix that VirtualNetwork always holds and that AzureLoadBalancer stands for: 168.63.129.16. */
+struct ip_prefix policy_platform_prefix(void);
+
+/* Whether one rule matches; `space` gives tags and application groups their meaning. */
 bool policy_rule_matches(
 	const struct policy_rule *rule, const struct policy_space *space, const struct policy_packet *packet);

@@ -2,49 +2,31 @@
 #include "policy/policy_json.h"
 
 #include "base/fault.h"
+#include "policy/policy_words.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
-
-struct word {
-	const char *text;
-	uint8_t value;
-};
-
-static const struct word direction_words[] = {
-	{"inbound", POLICY_INBOUND}, {"outbound", POLICY_OUTBOUND}, {NULL}};
-static const struct word action_words[] = {{"allow", POLICY_ALLOW}, {"deny", POLICY_DENY}, {NULL}};
-static const struct word protocol_words[] = {{"any", POLICY_ANY}, {"tcp", POLICY_TCP}, {"udp", POLICY_UDP},
-	{"icmp", POLICY_ICMP}, {"esp", POLICY_ESP}, {"ah", POLICY_AH}, {NULL}};
-static const struct word tag_words[] = {{"VirtualNetwork", POLICY_TAG_VIRTUAL_NETWORK},
-	{"Internet", POLICY_TAG_INTERNET}, {"AzureLoadBalancer", POLICY_TAG_LOAD_BALANCER}, {NULL}};
 
 static const char *const rule_members[] = {
 	"name", "direction", "priority", "protocol", "action", "source", "destination", NULL};
 static const char *const side_members[] = {"any", "tags", "prefixes", "groups", "ports", NULL};
 
-static bool word_decode(const json_t *value, const struct word *words, uint8_t *ret, GError **error)
+static bool word_decode(const json_t *value, const struct policy_word *words, uint8_t *ret, GError **error)
 {
 	const char *text = json_string_value(value);
+	const struct policy_word *found = policy_word_find(words, text);
 	g_autoptr(GString) list = g_string_new(NULL);
 
-	for (const struct word *word = words; word->text; word++) {
-		if (text && g_str_equal(text, word->text)) {
-			*ret = word->value;
-			return true;
-		}
-		g_string_append_printf(list, "%s%s", list->len ? ", " : "", word->text);
+	if (found) {
+		*ret = found->value;
+		return true;
 	}
+	for (const struct policy_word *word = words; word->text; word++)
+		g_string_append_printf(list, "%s%s", list->len ? ", " : "", word->text);
 	if (!text)
 		return fault_set(error, FAULT_INVALID, ": must be one of %s", list->str);
 	return fault_set(error, FAULT_INVALID, ": \"%s\" is none of %s", text, list->str);
-}
-
-static const char *word_text(const struct word *words, uint8_t value)
-{
-	while (words->text && words->value != value)
-		words++;
-	return words->text;
 }
 
 static bool integer_decode(
@@ -126,7 +108,7 @@ static bool ports_decode(const json_t *value, void *slot, GError **error)
 
 static bool tag_decode(const json_t *value, void *slot, GError **error)
 {
-	return word_decode(value, tag_words, slot, error);
+	return word_decode(value, policy_tag_words, slot, error);
 }
 
 /* Decodes the array object[member], which may be absent, element by element. *ret is NULL when it is empty.
@@ -192,12 +174,31 @@ static bool side_decode(
 
 /* Decodes the member of `rule` called `member` by a table of words. */
 static bool member_word_decode(
-	const json_t *rule, const char *member, const struct word *words, uint8_t *ret, GError **error)
+	const json_t *rule, const char *member, const struct policy_word *words, uint8_t *ret, GError **error)
 {
 	if (word_decode(json_object_get(rule, member), words, ret, error))
 		return true;
 	g_prefix_error(error, ".%s", member);
 	return false;
+}
+
+/* A word, or the IANA number of a protocol that has none. */
+static bool protocol_decode(const json_t *object, struct policy_rule *rule, GError **error)
+{
+	const json_t *value = json_object_get(object, "protocol");
+	json_int_t number = 0;
+	bool ok = json_is_integer(value) ? integer_decode(value, 1, UINT8_MAX, &number, error)
+					 : word_decode(value, policy_protocol_words, &rule->protocol, error);
+
+	if (ok && number == IPPROTO_ICMPV6)
+		ok = fault_set(error, FAULT_INVALID, ": write \"icmp\", which is ICMPv6 on IPv6");
+	if (!ok) {
+		g_prefix_error(error, ".protocol");
+		return false;
+	}
+	if (number)
+		rule->protocol = (uint8_t)number;
+	return true;
 }
 
 static bool priority_decode(const json_t *object, struct policy_rule *rule, GError **error)
@@ -234,10 +235,9 @@ static bool rule_decode(
 	char *copy = g_strdup(name);
 	g_ptr_array_add(rules->blocks, copy);
 	rule->name = copy;
-	return member_word_decode(object, "direction", direction_words, &rule->direction, error) &&
-	       priority_decode(object, rule, error) &&
-	       member_word_decode(object, "protocol", protocol_words, &rule->protocol, error) &&
-	       member_word_decode(object, "action", action_words, &rule->action, error) &&
+	return member_word_decode(object, "direction", policy_direction_words, &rule->direction, error) &&
+	       priority_decode(object, rule, error) && protocol_decode(object, rule, error) &&
+	       member_word_decode(object, "action", policy_action_words, &rule->action, error) &&
 	       member_side_decode(rules, object, "source", &rule->source, error) &&
 	       member_side_decode(rules, object, "destination", &rule->destination, error);
 }
@@ -251,7 +251,7 @@ static bool claim_priority(GHashTable *taken, struct policy_rule *rule, GError *
 	if (other)
 		return fault_set(error, FAULT_INVALID,
 			".priority: %u is taken by %s rule \"%s\"; choose another", rule->priority,
-			word_text(direction_words, rule->direction), other->name);
+			policy_word_text(policy_direction_words, rule->direction), other->name);
 	g_hash_table_insert(taken, key, rule);
 	return true;
 }
@@ -296,7 +296,7 @@ static json_t *side_encode(const struct policy_side *side)
 		tags, "prefixes", prefixes, "ports", ports);
 	char text[PREFIX_TEXT_MAX];
 
-	for (const struct word *word = tag_words; word->text; word++)
+	for (const struct policy_word *word = policy_tag_words; word->text; word++)
 		if (side->tags & word->value)
 			json_array_append_new(tags, json_string(word->text));
 	for (size_t i = 0; i < side->n_prefixes; i++)
@@ -312,12 +312,20 @@ static json_t *side_encode(const struct policy_side *side)
 	return object;
 }
 
+json_t *policy_protocol_encode(uint8_t protocol)
+{
+	const char *word = policy_word_text(policy_protocol_words, protocol);
+
+	return word ? json_string(word) : json_integer(protocol);
+}
+
 json_t *policy_rule_encode(const struct policy_rule *rule)
 {
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:o}", "name", rule->name, "direction",
-		word_text(direction_words, rule->direction), "priority", rule->priority, "protocol",
-		word_text(protocol_words, rule->protocol), "action", word_text(action_words, rule->action),
-		"source", side_encode(&rule->source), "destination", side_encode(&rule->destination));
+	return json_pack("{s:s, s:s, s:i, s:o, s:s, s:o, s:o}", "name", rule->name, "direction",
+		policy_word_text(policy_direction_words, rule->direction), "priority", rule->priority,
+		"protocol", policy_protocol_encode(rule->protocol), "action",
+		policy_word_text(policy_action_words, rule->action), "source", side_encode(&rule->source),
+		"destination", side_encode(&rule->destination));
 }
 
 json_t *policy_rules_encode(const struct policy_group *group)

@@ -1,4 +1,4 @@
-/* JSON of a group's rules, as the switch's state and `sluice policy check` carry them (docs/API.md, "State").
+/* JSON of a group's rules, as the switch's state carries them (docs/API.md, "State").
  *
  * Decoding is strict: a member that is not known, a word that is none of its list, a prefix with host bits, a
  * priority used twice in one direction is FAULT_INVALID, never ignored, since a misspelt "ports" would open
@@ -11,9 +11,6 @@
 
 #include <glib.h>
 #include <jansson.h>
-
-#define POLICY_PRIORITY_MIN 100
-#define POLICY_PRIORITY_MAX 4096
 
 /* One group with all that it points to. */
 struct policy_rules {
@@ -32,3 +29,6 @@ json_t *policy_rules_encode(const struct policy_group *group);
 
 /* One rule as an object: a new reference. */
 json_t *policy_rule_encode(const struct policy_rule *rule);
+
+/* "tcp", or the number of a protocol without a word: a new reference. */
+json_t *policy_protocol_encode(uint8_t protocol);

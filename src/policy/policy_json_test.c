@@ -128,6 +128,10 @@ static void test_faults(void)
 		{"[" RULE("direction", "null") "]", "rules[0].direction: must be one of inbound, outbound"},
 		{"[" RULE("action", "\"Allow\"") "]", "rules[0].action: \"Allow\" is none of allow, deny"},
 		{"[" RULE("protocol", "\"sctp\"") "]", "rules[0].protocol: \"sctp\" is none of any, tcp"},
+		{"[" RULE("protocol", "58") "]", "rules[0].protocol: write \"icmp\""},
+		{"[" RULE("protocol", "0") "]", "rules[0].protocol: must be a whole number from 1 to 255"},
+		{"[" RULE("protocol", "256") "]", "rules[0].protocol: must be a whole number from 1 to 255"},
+		{"[" RULE("protocol", "null") "]", "rules[0].protocol: must be one of any, tcp"},
 		{"[" RULE("priority", "99") "]",
 			"rules[0].priority: must be a whole number from 100 to 4096"},
 		{"[" RULE("priority", "4097") "]", "rules[0].priority: must be"},
@@ -172,6 +176,27 @@ static void test_faults(void)
 	}
 }
 
+static void test_protocol_numbers(void)
+{
+	static const struct {
+		const char *json;
+		unsigned protocol;
+		const char *encoded;
+	} cases[] = {{"132", 132, "132"}, {"6", POLICY_TCP, "\"tcp\""}, {"1", POLICY_ICMP, "\"icmp\""}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *text = g_strdup_printf("[" RULE("protocol", "%s") "]", cases[i].json);
+		_cleanup_(policy_rules_free) struct policy_rules *rules = decode(text, NULL);
+		g_assert_nonnull(rules);
+		g_assert_cmpuint(rules->group.rules[0].protocol, ==, cases[i].protocol);
+		json_t *protocol = policy_protocol_encode(rules->group.rules[0].protocol);
+		char *encoded = json_dumps(protocol, JSON_ENCODE_ANY);
+		g_assert_cmpstr(encoded, ==, cases[i].encoded);
+		free(encoded);
+		json_decref(protocol);
+	}
+}
+
 static void test_missing_members(void)
 {
 	static const char *const members[] = {
@@ -198,6 +223,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/policy_json/a group may have no rules", test_no_rules);
 	g_test_add_func("/policy_json/decoded rules decide", test_verdict);
 	g_test_add_func("/policy_json/a fault starts with the path of the bad member", test_faults);
+	g_test_add_func("/policy_json/a protocol without a word is a number", test_protocol_numbers);
 	g_test_add_func("/policy_json/no member of a rule may be missing", test_missing_members);
 	return g_test_run();
 }

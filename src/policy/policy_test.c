@@ -200,21 +200,37 @@ static void test_ports(void)
 	assert_matches(cases, G_N_ELEMENTS(cases));
 }
 
+/* 7 is the jump host 192.168.1.9, 3 and 5 have 192.168.1.4 and fd00::4. */
+static const struct policy_members members[] = {
+	{.group = 7, PREFIXES(V4(192, 168, 1, 9, 32))},
+	{.group = 3, PREFIXES(V4(192, 168, 1, 4, 32))},
+	{.group = 5, PREFIXES(V6_FD00(4, 128), V4(192, 168, 1, 4, 32))},
+};
+
 static void test_application_groups(void)
 {
 	const struct policy_rule web_from_jump = {
-		.source = {GROUPS(7)}, .destination = {GROUPS(3, 5), PORTS({22, 22})}};
-	struct policy_packet packet = packet_parse("in tcp 192.168.1.9 1 192.168.1.4 22");
+		.source = {GROUPS(7)}, .destination = {GROUPS(2, 5), PORTS({22, 22})}};
+	const struct policy_space network = {.members = members, .n_members = G_N_ELEMENTS(members)};
+	static const struct {
+		const char *packet;
+		bool matches;
+	} cases[] = {
+		{"in tcp 192.168.1.9 1 192.168.1.4 22", true},
+		{"in tcp 192.168.1.9 1 192.168.1.4 23", false},
+		{"in tcp 192.168.1.9 1 192.168.1.5 22", false}, /* a member of none */
+		{"in tcp 192.168.1.8 1 192.168.1.4 22", false},
+		{"in tcp 192.168.1.4 1 192.168.1.9 22", false},
+		{"in tcp fd00::9 1 fd00::4 22", false},
+	};
 
-	g_assert_false(policy_rule_matches(&web_from_jump, &space, &packet));
-	packet.source_groups = (const uint32_t[]){2, 7};
-	packet.n_source_groups = 2;
-	g_assert_false(policy_rule_matches(&web_from_jump, &space, &packet));
-	packet.destination_groups = (const uint32_t[]){5};
-	packet.n_destination_groups = 1;
-	g_assert_true(policy_rule_matches(&web_from_jump, &space, &packet));
-	packet.source_groups = (const uint32_t[]){3, 5};
-	g_assert_false(policy_rule_matches(&web_from_jump, &space, &packet));
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct policy_packet packet = packet_parse(cases[i].packet);
+		g_test_message("%s", cases[i].packet);
+		g_assert_cmpint(policy_rule_matches(&web_from_jump, &network, &packet), ==, cases[i].matches);
+		/* In another network these addresses are somebody else's. */
+		g_assert_false(policy_rule_matches(&web_from_jump, &space, &packet));
+	}
 }
 
 /* A verdict by a rule, named. */
@@ -455,6 +471,34 @@ static void test_group_with_standard_address(void)
 	g_assert_true(check(&nic, "in tcp 9.9.9.9 1 192.168.1.4 22").allow);
 }
 
+static void test_explanation(void)
+{
+	const struct policy_group *subnet_group = GROUP(deny_in), *nic_group = GROUP(allow_in);
+	const struct policy_nic nic = {.subnet_group = subnet_group, .nic_group = nic_group, .space = space};
+	struct policy_packet packet = packet_parse("in tcp 9.9.9.9 1 192.168.1.4 22");
+	struct policy_explanation in = policy_explain(&nic, &packet);
+
+	g_assert_false(in.verdict.allow);
+	g_assert_true(in.verdict.group == subnet_group);
+	g_assert_cmpuint(in.n_steps, ==, 2);
+	g_assert_cmpint(in.steps[0].at, ==, POLICY_AT_SUBNET);
+	g_assert_cmpstr(in.steps[0].rule->name, ==, "deny-in");
+	g_assert_false(in.steps[0].allow);
+	g_assert_cmpint(in.steps[1].at, ==, POLICY_AT_NIC);
+	g_assert_cmpstr(in.steps[1].rule->name, ==, "allow-in");
+	g_assert_true(in.steps[1].allow);
+
+	packet = packet_parse("out tcp 192.168.1.4 1 9.9.9.9 22");
+	struct policy_explanation out = policy_explain(&nic, &packet);
+	g_assert_true(out.verdict.allow);
+	g_assert_cmpuint(out.n_steps, ==, 2);
+	g_assert_cmpint(out.steps[0].at, ==, POLICY_AT_NIC);
+	g_assert_cmpstr(out.steps[1].rule->name, ==, "AllowInternetOutBound");
+
+	packet = packet_parse("out tcp 192.168.1.4 1 169.254.169.254 80");
+	g_assert_cmpuint(policy_explain(&nic, &packet).n_steps, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -463,7 +507,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/policy/tags stand for their addresses in both families", test_tags);
 	g_test_add_func("/policy/a prefix matches addresses of its own family inside it", test_prefixes);
 	g_test_add_func("/policy/ports match inclusively and never on portless protocols", test_ports);
-	g_test_add_func("/policy/application groups match on both sides", test_application_groups);
+	g_test_add_func(
+		"/policy/application groups stand for their members in the network", test_application_groups);
 	g_test_add_func("/policy/the six default rules decide last", test_default_rules);
 	g_test_add_func("/policy/the load balancer rule matches probes only", test_load_balancer_rule);
 	g_test_add_func("/policy/priority decides, whatever the order of the array", test_priority_order);
@@ -472,5 +517,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/policy/platform addresses pass groups", test_platform_addresses);
 	g_test_add_func("/policy/no group allows, but not to a Standard address from outside", test_no_group);
 	g_test_add_func("/policy/a group opens a Standard address", test_group_with_standard_address);
+	g_test_add_func("/policy/an explanation has the word of every group", test_explanation);
 	return g_test_run();
 }

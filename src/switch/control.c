@@ -5,16 +5,18 @@
 #include "base/jsonrpc.h"
 #include "base/log.h"
 #include "switch/eal.h"
+#include "switch/flow_query.h"
+#include "switch/metrics.h"
+#include "switch/mirror_session.h"
 #include "switch/report.h"
 #include "switch/state.h"
 #include "switch/state_file.h"
 #include "switch/switch.h"
+#include "switch/trace.h"
 
 #include <unistd.h>
 
 #define PROTOCOL_VERSION 1
-#define FLOWS_LISTED     1000
-#define FLOWS_LISTED_MAX 100000
 
 struct control {
 	struct datapath *datapath; /* Borrowed */
@@ -22,6 +24,7 @@ struct control {
 	char *state_dir; /* Owned, or NULL */
 	bool hugepages;
 	json_t *state; /* Owned: as it was applied */
+	struct mirror_session *mirrors; /* Owned */
 	struct jsonrpc_server *server;
 	unsigned tick;
 };
@@ -102,26 +105,51 @@ static json_t *method_nics(json_t *params, void *data, GError **error)
 	return report_nics(((struct control *)data)->datapath);
 }
 
-static json_t *method_flows(json_t *params, void *data, GError **error)
+static json_t *method_flow_list(json_t *params, void *data, GError **error)
 {
-	const json_t *nic = json_object_get(params, "nic"), *limit = json_object_get(params, "limit");
-	json_int_t n = limit ? json_integer_value(limit) : FLOWS_LISTED;
+	return flow_query_list(((struct control *)data)->datapath, params, error);
+}
 
-	if (nic && !json_is_string(nic)) {
-		fault_set(error, FAULT_INVALID, "nic: must be the uid of a NIC");
-		return NULL;
-	}
-	if (n < 1 || n > FLOWS_LISTED_MAX) {
-		fault_set(
-			error, FAULT_INVALID, "limit: must be a whole number from 1 to %d", FLOWS_LISTED_MAX);
-		return NULL;
-	}
-	return report_flows(((struct control *)data)->datapath, json_string_value(nic), (unsigned)n);
+static json_t *method_flow_count(json_t *params, void *data, GError **error)
+{
+	return flow_query_count(((struct control *)data)->datapath, params, error);
+}
+
+static json_t *method_flow_show(json_t *params, void *data, GError **error)
+{
+	return flow_query_show(((struct control *)data)->datapath, params, error);
+}
+
+static json_t *method_trace(json_t *params, void *data, GError **error)
+{
+	return trace_packet(((struct control *)data)->datapath, params, error);
 }
 
 static json_t *method_drops(json_t *params, void *data, GError **error)
 {
-	return report_drops(((struct control *)data)->datapath);
+	return report_drops(((struct control *)data)->datapath, params, error);
+}
+
+static json_t *method_metrics(json_t *params, void *data, GError **error)
+{
+	struct control *control = data;
+
+	return metrics_encode(control->datapath, control->mirrors);
+}
+
+static json_t *method_mirror_start(json_t *params, void *data, GError **error)
+{
+	return mirror_session_start(((struct control *)data)->mirrors, params, error);
+}
+
+static json_t *method_mirror_read(json_t *params, void *data, GError **error)
+{
+	return mirror_session_read(((struct control *)data)->mirrors, params, error);
+}
+
+static json_t *method_mirror_stop(json_t *params, void *data, GError **error)
+{
+	return mirror_session_stop(((struct control *)data)->mirrors, params, error);
 }
 
 static json_t *method_counters(json_t *params, void *data, GError **error)
@@ -129,14 +157,28 @@ static json_t *method_counters(json_t *params, void *data, GError **error)
 	return report_counters(((struct control *)data)->datapath);
 }
 
+static json_t *method_flow_forget(json_t *params, void *data, GError **error)
+{
+	flow_memory_forget(flow_table_memory(((struct control *)data)->datapath->flows));
+	return json_null();
+}
+
 static const struct jsonrpc_method methods[] = {
 	{"version", method_version},
 	{"apply", method_apply},
 	{"state", method_state},
 	{"nic.list", method_nics},
-	{"flow.list", method_flows},
+	{"flow.list", method_flow_list},
+	{"flow.count", method_flow_count},
+	{"flow.show", method_flow_show},
+	{"trace", method_trace},
+	{"flow.forget", method_flow_forget},
 	{"drop.list", method_drops},
 	{"counters", method_counters},
+	{"metrics", method_metrics},
+	{"mirror.start", method_mirror_start},
+	{"mirror.read", method_mirror_read},
+	{"mirror.stop", method_mirror_stop},
 	{},
 };
 
@@ -144,7 +186,10 @@ static const struct jsonrpc_method methods[] = {
 
 static gboolean on_tick(void *data)
 {
-	ports_tick(((struct control *)data)->ports);
+	struct control *control = data;
+
+	ports_tick(control->ports);
+	mirror_session_tick(control->mirrors, g_get_monotonic_time());
 	return G_SOURCE_CONTINUE;
 }
 
@@ -155,6 +200,7 @@ struct control *control_new(
 
 	control->datapath = datapath;
 	control->ports = ports;
+	control->mirrors = mirror_session_new(datapath);
 	control->state_dir = g_strdup(config->state_dir);
 	control->hugepages = config->hugepages;
 	control->state = json_pack("{s:i, s:n, s:n, s:[], s:[], s:[]}", "generation", 0, "outside",
@@ -181,6 +227,7 @@ void control_free(struct control *control)
 	if (control->tick)
 		g_source_remove(control->tick);
 	jsonrpc_server_free(control->server);
+	mirror_session_free(control->mirrors);
 	json_decref(control->state);
 	g_free(control->state_dir);
 	g_free(control);

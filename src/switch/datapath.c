@@ -2,7 +2,9 @@
 #include "switch/datapath.h"
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "switch/respond/respond.h"
+#include "switch/slow_path.h"
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -30,7 +32,45 @@ static struct rte_rcu_qsbr *readers_new(unsigned n)
 	return readers;
 }
 
-struct datapath *datapath_new(const struct datapath_limits *limits, struct rte_mempool *pool, GError **error)
+/* NICs keep the numbers by which adopted flows know them, and states begin after the one that decided them. */
+static void adopt_numbers(struct snapshot *snapshot, const struct flow_memory *memory)
+{
+	snapshot->epoch = memory->header->epoch + 1;
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const char *uid = flow_memory_nic_uid(memory, slot);
+		if (!uid)
+			continue;
+		snapshot->adopted[slot] = snapshot_strdup(snapshot, uid);
+		snapshot->incarnations[slot] = nic_incarnation(memory->header->nics[slot].number);
+	}
+}
+
+static void adopt(struct datapath *datapath)
+{
+	const struct flow_memory *memory = flow_table_memory(datapath->flows);
+	g_autofree struct flow_adoption *adoption = g_new(struct flow_adoption, 1);
+
+	if (memory->refused)
+		log_warn(NULL, "the connections in %s cannot be adopted: %s; TCP's are learnt anew for %d s",
+			memory->path, memory->refused, SLOW_PATH_LEARN_MS / 1000);
+	else if (!memory->adopted && memory->path)
+		log_info(NULL, "no connections to adopt, %s is new; TCP's are learnt for %d s", memory->path,
+			SLOW_PATH_LEARN_MS / 1000);
+	if (!memory->adopted)
+		return;
+	flow_table_adopt(datapath->flows, adoption);
+	adopt_numbers(atomic_load(&datapath->snapshot), memory);
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
+		atomic_init(&datapath->nic_connections[slot], adoption->by_slot[slot]);
+	datapath->adopted = true;
+	log_info(NULL,
+		"adopted %u connections from %s in %.1f ms; %u directions were half-written or damaged",
+		adoption->connections, memory->path,
+		(double)(g_get_monotonic_time() - memory->opened_us) / 1000, adoption->dropped);
+}
+
+struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_memory *memory,
+	struct rte_mempool *pool, GError **error)
 {
 	_cleanup_(datapath_free) struct datapath *datapath = g_new0(struct datapath, 1);
 
@@ -43,12 +83,15 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct rte_m
 	datapath->outside = neighbour_table_new();
 	datapath->host = neighbour_table_new();
 	atomic_init(&datapath->snapshot, snapshot_new());
-	datapath->flows = flow_table_new(limits->connections, datapath->readers);
+	if (!memory)
+		memory = flow_memory_new(limits->connections);
+	datapath->flows = memory ? flow_table_new(memory, datapath->readers) : NULL;
 	if (!datapath->flows) {
 		fault_set(error, FAULT_INTERNAL, "no memory for a flow table of %u connections",
 			limits->connections);
 		return NULL;
 	}
+	adopt(datapath);
 	for (unsigned i = 0; i < limits->workers; i++)
 		datapath->workers[i] = worker_new(datapath, i);
 	return g_steal_pointer(&datapath);
@@ -174,9 +217,22 @@ static void remember_drops(
 	}
 }
 
+/* Before a flow can name them: what the next process must know of the state. */
+static void remember_numbers(struct datapath *datapath, const struct snapshot *snapshot)
+{
+	struct flow_memory *memory = flow_table_memory(datapath->flows);
+
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *nic = snapshot->nics[slot];
+		flow_memory_set_nic(memory, slot, nic ? nic->id : 0, nic ? nic->uid : NULL);
+	}
+	atomic_store_explicit(&memory->header->epoch, snapshot->epoch, memory_order_release);
+}
+
 struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *snapshot)
 {
 	spread_sources(snapshot, datapath->limits.workers);
+	remember_numbers(datapath, snapshot);
 	struct snapshot *before =
 		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
 	rte_rcu_qsbr_synchronize(datapath->readers, RTE_QSBR_THRID_INVALID);
@@ -187,6 +243,12 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	remember_drops(datapath, before, snapshot);
 	announce_new_addresses(datapath, before, snapshot);
 	return before;
+}
+
+void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror)
+{
+	atomic_store_explicit(&datapath->mirror, mirror, memory_order_release);
+	rte_rcu_qsbr_synchronize(datapath->readers, RTE_QSBR_THRID_INVALID);
 }
 
 /* ---- counters ---- */

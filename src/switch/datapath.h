@@ -22,6 +22,7 @@ struct datapath_limits {
 
 struct datapath {
 	struct snapshot *_Atomic snapshot; /* Owned */
+	struct mirror *_Atomic mirror; /* Borrowed; NULL: nobody looks */
 	struct rte_rcu_qsbr *readers; /* Owned */
 	struct rte_mempool *pool; /* Borrowed */
 	struct flow_table *flows; /* Owned */
@@ -33,15 +34,18 @@ struct datapath {
 	uint64_t (
 		*drops_before)[DROP_COUNT]; /* Owned: by slot, what was counted before its present NIC came */
 	uint32_t started_ms;
+	bool adopted; /* connections from before the start are known */
 	_Atomic bool stop;
 };
 
 /* Milliseconds of a clock that never jumps; wraps. */
 uint32_t datapath_clock_ms(void);
 
-/* An empty data path: its snapshot has nothing in it. The pool (Borrowed) is where packets are made. NULL
- * with *error when there is no memory. */
-struct datapath *datapath_new(const struct datapath_limits *limits, struct rte_mempool *pool, GError **error);
+/* An empty data path: its snapshot has nothing in it. memory (taken): of the connections, as many as the limits
+ * say; what a process before left in it is adopted, and the first state decides it anew. NULL: connections go
+ * with the process. The pool (Borrowed) is where packets are made. NULL with *error when there is no memory. */
+struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_memory *memory,
+	struct rte_mempool *pool, GError **error);
 /* All workers have stopped. */
 void datapath_free(struct datapath *datapath);
 CLEANUP_FUNC(struct datapath *, datapath_free)
@@ -60,6 +64,9 @@ static inline const struct snapshot *datapath_snapshot(const struct datapath *da
 {
 	return atomic_load_explicit(&datapath->snapshot, memory_order_acquire);
 }
+
+/* Lets workers copy packets for the mirror, or for none (NULL). When it returns, no worker uses another one. */
+void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror);
 
 /* Sum over workers. */
 struct worker_counters datapath_counters(const struct datapath *datapath);

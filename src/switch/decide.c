@@ -22,19 +22,40 @@ const struct layer *const layer_table[] = {
 
 /* ---- the walk ---- */
 
+/* decide() and decide_observed() are one body, made twice: in the first the compiler knows that nobody looks. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* Asks one layer, if it has a say. */
+static ALWAYS_INLINE bool ask(struct walk *walk, const struct layer *layer, enum policy_direction direction,
+	const struct decide_observer *observer)
+{
+	bool (*say)(struct walk * walk) = direction == POLICY_OUTBOUND ? layer->outbound : layer->inbound;
+
+	if (!say)
+		return true;
+	walk->group = NULL;
+	walk->rule = NULL;
+	if (!observer)
+		return say(walk);
+	const struct walk before = *walk;
+	bool passed = say(walk);
+	observer->asked(observer->data, layer, direction, &before, walk, passed);
+	return passed;
+}
+
 /* The layer that refused, or NULL. */
-static const struct layer *walk_out(struct walk *walk)
+static ALWAYS_INLINE const struct layer *walk_out(struct walk *walk, const struct decide_observer *observer)
 {
 	for (size_t i = 0; i < LAYER_COUNT; i++)
-		if (layer_table[i]->outbound && !layer_table[i]->outbound(walk))
+		if (!ask(walk, layer_table[i], POLICY_OUTBOUND, observer))
 			return layer_table[i];
 	return NULL;
 }
 
-static const struct layer *walk_in(struct walk *walk)
+static ALWAYS_INLINE const struct layer *walk_in(struct walk *walk, const struct decide_observer *observer)
 {
 	for (size_t i = LAYER_COUNT; i-- > 0;)
-		if (layer_table[i]->inbound && !layer_table[i]->inbound(walk))
+		if (!ask(walk, layer_table[i], POLICY_INBOUND, observer))
 			return layer_table[i];
 	return NULL;
 }
@@ -131,7 +152,8 @@ static bool compose_reply(const struct walk *walk, const struct flow_key *first,
 	return true;
 }
 
-bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret)
+static ALWAYS_INLINE bool decide_with(const struct snapshot *state, const struct flow_key *first,
+	bool existing, const struct decide_observer *observer, struct decision *ret)
 {
 	struct walk walk = walk_begin(state, first, existing);
 	const struct layer *refused = NULL;
@@ -142,9 +164,9 @@ bool decide(const struct snapshot *state, const struct flow_key *first, bool exi
 		return false;
 	}
 	if (walk.source)
-		refused = walk_out(&walk);
+		refused = walk_out(&walk, observer);
 	if (!refused && walk.target)
-		refused = walk_in(&walk);
+		refused = walk_in(&walk, observer);
 	if (refused) {
 		ret->drop = walk.drop;
 		ret->layer = refused->name;
@@ -159,4 +181,15 @@ bool decide(const struct snapshot *state, const struct flow_key *first, bool exi
 		return false;
 	}
 	return true;
+}
+
+bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret)
+{
+	return decide_with(state, first, existing, NULL, ret);
+}
+
+bool decide_observed(const struct snapshot *state, const struct flow_key *first, bool existing,
+	const struct decide_observer *observer, struct decision *ret)
+{
+	return decide_with(state, first, existing, observer, ret);
 }

@@ -18,3 +18,18 @@ struct decision {
 /* Walks the layers with the first packet's key. `existing`: for a connection that is there already
  * (layers/layer.h). Pure: the same snapshot and key always give the same. Returns whether it is allowed. */
 bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret);
+
+struct layer;
+struct walk;
+
+/* Who watches a walk. `asked` is called after each layer that has a say in that direction, with the walk
+ * (layers/layer.h) as it was before and as it is now; both are Borrowed for the call. */
+struct decide_observer {
+	void (*asked)(void *data, const struct layer *layer, enum policy_direction direction,
+		const struct walk *before, const struct walk *after, bool passed);
+	void *data;
+};
+
+/* The same as decide, seen by the observer: for trace. */
+bool decide_observed(const struct snapshot *state, const struct flow_key *first, bool existing,
+	const struct decide_observer *observer, struct decision *ret);

@@ -85,6 +85,18 @@ bool decode_object(struct decode *d, json_t *value, const struct decode_member *
 	return true;
 }
 
+bool decode_params(json_t *params, const struct decode_member *members, void *to, GError **error)
+{
+	json_auto_t *none = json_object();
+	struct decode d;
+
+	if (params && !json_is_object(params))
+		return fault_set(error, FAULT_INVALID, "the parameters must be an object");
+	decode_init(&d, NULL, NULL);
+	decode_object(&d, params ? params : none, members, to);
+	return decode_done(&d, error);
+}
+
 void *decode_list(
 	struct decode *d, json_t *value, size_t size, unsigned max, decode_value decode, unsigned *ret_n)
 {
@@ -117,6 +129,14 @@ bool decode_whole(struct decode *d, json_t *value, int64_t min, int64_t max, int
 		return decode_fail(
 			d, "must be a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, min, max);
 	*ret = number;
+	return true;
+}
+
+bool decode_word(struct decode *d, json_t *value, void *to)
+{
+	if (!json_is_string(value))
+		return decode_fail(d, "must be a text");
+	*(const char **)to = json_string_value(value);
 	return true;
 }
 

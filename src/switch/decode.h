@@ -39,6 +39,8 @@ bool decode_fail_at(struct decode *d, const char *name, const char *format, ...)
 
 /* An object, member by member in the table's order; the table ends with a NULL name. */
 bool decode_object(struct decode *d, json_t *value, const struct decode_member *members, void *to);
+/* The parameters of a method, which may be NULL: then an object without members. */
+bool decode_params(json_t *params, const struct decode_member *members, void *to, GError **error);
 /* An array of at most `max` elements: a block of the snapshot, NULL when empty or on a fault. */
 void *decode_list(
 	struct decode *d, json_t *value, size_t size, unsigned max, decode_value decode, unsigned *ret_n);
@@ -48,6 +50,7 @@ bool decode_whole(struct decode *d, json_t *value, int64_t min, int64_t max, int
 /* Element decoders; what `to` is, is said at each. */
 bool decode_bool(struct decode *d, json_t *value, void *to); /* bool */
 bool decode_text(struct decode *d, json_t *value, void *to); /* char *, a block of the snapshot */
+bool decode_word(struct decode *d, json_t *value, void *to); /* const char *, Borrowed from the value */
 bool decode_ip(struct decode *d, json_t *value, void *to); /* struct ip_addr */
 bool decode_ipv4(struct decode *d, json_t *value, void *to); /* struct ip_addr, of IPv4 */
 bool decode_prefix(struct decode *d, json_t *value, void *to); /* struct ip_prefix */

@@ -72,6 +72,14 @@ static bool want_hugepages(const struct eal_config *config)
 	return g_ascii_strtoull(text, NULL, 10) * 2 >= config->memory_mib;
 }
 
+static void add_options(GPtrArray *arguments, char *option, char **values)
+{
+	for (; values && *values; values++) {
+		g_ptr_array_add(arguments, option);
+		g_ptr_array_add(arguments, *values);
+	}
+}
+
 bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **error)
 {
 	bool huge = want_hugepages(config);
@@ -79,14 +87,16 @@ bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **er
 	g_autofree char *memory = g_strdup_printf("%u", config->memory_mib);
 	/* Neither way leaves shared files, so any number of switches run side by side. --in-memory is the
 	 * stricter, but DPDK does not take it together with --no-huge. */
-	char *arguments[] = {"sluice-switch", "--no-pci", "--no-telemetry", "--file-prefix=sluice-switch",
+	char *fixed[] = {"sluice-switch", "--no-pci", "--no-telemetry", "--file-prefix=sluice-switch",
 		"--log-level=error", "--iova-mode=va", "-m", memory, lcores,
 		huge ? "--in-memory" : "--no-huge", huge ? NULL : "--no-shconf", NULL};
-	int count = 0;
+	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
 
-	while (arguments[count])
-		count++;
-	if (rte_eal_init(count, arguments) < 0)
+	for (char **argument = fixed; *argument; argument++)
+		g_ptr_array_add(arguments, *argument);
+	add_options(arguments, "-d", config->drivers);
+	add_options(arguments, "--vdev", config->vdevs);
+	if (rte_eal_init((int)arguments->len, (char **)arguments->pdata) < 0)
 		return fault_set(error, FAULT_INTERNAL,
 			"DPDK does not start with %u MiB %s huge pages: %s; try another --memory or "
 			"--hugepages",

@@ -14,6 +14,21 @@ static inline __attribute__((always_inline)) void execute_account(
 	__atomic_store_n(&flow->bytes, flow->bytes + length, __ATOMIC_RELAXED);
 }
 
+/* To a NIC of this switch. */
+static inline __attribute__((always_inline)) void execute_delivery(
+	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet)
+{
+	if (__builtin_expect(worker->recent.nic == action->target, 1)) {
+		output_port(worker, worker->recent.port, action->target, packet);
+		return;
+	}
+	const struct nic *nic = snapshot_nic(worker->snapshot, action->target);
+	if (nic)
+		output_nic(worker, nic, packet);
+	else
+		output_drop(worker, sender, DROP_NO_DESTINATION, packet);
+}
+
 /* Runs a packet through its valid flow; takes it over. */
 static inline __attribute__((always_inline)) void execute_flow(
 	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet)
@@ -32,13 +47,8 @@ static inline __attribute__((always_inline)) void execute_flow(
 	execute_account(flow, parsed, packet->pkt_len, worker->now_ms);
 	rewrite_packet(frame, parsed, action);
 	packet->hash.rss = flow->hash;
-	if (action->exit == FLOW_TO_NIC) {
-		const struct nic *nic = snapshot_nic(worker->snapshot, action->target);
-		if (nic)
-			output_nic(worker, nic, packet);
-		else
-			output_drop(worker, parsed->key.nic, DROP_NO_DESTINATION, packet);
-	} else {
+	if (action->exit == FLOW_TO_NIC)
+		execute_delivery(worker, action, parsed->key.nic, packet);
+	else
 		output_edge(worker, action->exit, action->next_hop, parsed->key.nic, packet);
-	}
 }

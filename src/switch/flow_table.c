@@ -1,13 +1,10 @@
 /* The flow table: see flow_table.h for how it works. */
-#include "switch/flow_table.h"
+#include "switch/flow_table_priv.h"
 
 #include <errno.h>
 #include <rte_rcu_qsbr.h>
-#include <rte_spinlock.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 /* A sanitizer of threads knows atomic accesses, not vector loads that are as good. */
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 #define TAGS_BY_VECTOR 1
@@ -21,93 +18,11 @@
 #include <emmintrin.h>
 #endif
 
-#define BUCKET_SLOTS   8
-#define LAYOUT_MAGIC   0x534c4643u /* changes with anything that lies in the mapping */
-#define LAYOUT_VERSION 2u
-
-struct bucket {
-	_Atomic uint16_t tag[BUCKET_SLOTS]; /* 0: the slot is empty */
-	_Atomic uint32_t index[BUCKET_SLOTS];
-	_Atomic uint32_t next; /* overflow bucket, 0: none */
-	uint32_t unused[3];
-};
-static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
-
-/* Start of the mapping. What follows it: buckets, overflow buckets, entries, the stack of free entries. */
-struct layout {
-	uint32_t magic, version;
-	uint32_t capacity; /* connections */
-	uint32_t n_buckets; /* a power of two */
-	uint32_t n_overflow; /* overflow bucket 0 is never used */
-	uint32_t overflow_used;
-	_Atomic uint32_t high_water; /* entries from here on were never used; entry 0 never is */
-	uint32_t n_free; /* on the stack */
-	_Atomic uint32_t connections;
-	uint64_t secret[6];
-} __attribute__((aligned(64)));
-
-/* An entry that was removed and that workers may still hold. */
-struct limbo {
-	uint32_t index;
-	uint64_t token; /* of rte_rcu_qsbr_start */
-};
-
-struct flow_table {
-	struct layout *layout; /* Owned: the mapping */
-	size_t size;
-	struct bucket *buckets, *overflow;
-	struct flow *entries;
-	uint32_t *free_stack;
-
-	/* Of this process only. */
-	rte_spinlock_t lock;
-	struct rte_rcu_qsbr *readers; /* Borrowed */
-	struct limbo *limbo; /* Owned: a ring of n_entries */
-	uint32_t limbo_head, limbo_count;
-};
-
-static uint32_t entries_for(uint32_t capacity)
-{
-	return (capacity + FLOW_TABLE_SPARE) * 2 + 1;
-}
-
-static uint32_t n_entries(const struct layout *layout)
-{
-	return entries_for(layout->capacity);
-}
-
-/* ---- hash ---- */
-
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Folded multiplication of the key's words, each hidden by a secret. */
-static inline uint32_t hash_of(const struct flow_table *table, const struct flow_key *key)
-{
-	const uint64_t *secret = table->layout->secret;
-	uint64_t word[6] = {};
-
-	memcpy(word, key, sizeof *key);
-	uint64_t h = mix(word[0] ^ secret[0], word[1] ^ secret[1]) ^
-		     mix(word[2] ^ secret[2], word[3] ^ secret[3]) ^
-		     mix(word[4] ^ secret[4], word[5] ^ secret[5]);
-	return (uint32_t)mix(h, secret[0]);
-}
-
 static inline uint16_t tag_of(uint32_t hash)
 {
 	uint16_t tag = (uint16_t)(hash >> 16);
 
 	return tag ? tag : 1;
-}
-
-static inline struct bucket *bucket_of(const struct flow_table *table, uint32_t hash)
-{
-	return &table->buckets[hash & (table->layout->n_buckets - 1)];
 }
 
 /* ---- lookup ---- */
@@ -130,10 +45,12 @@ static inline unsigned matching_slots(const struct bucket *bucket, uint16_t tag)
 #endif
 }
 
-/* Follows the chain from `bucket`. */
-static inline struct flow *search(
-	const struct flow_table *table, const struct bucket *bucket, uint16_t tag, const struct flow_key *key)
+/* Follows the chain from the hash's bucket. */
+static inline struct flow *search(const struct flow_table *table, uint32_t hash, const struct flow_key *key)
 {
+	const struct bucket *bucket = flow_table_bucket(table, hash);
+	uint16_t tag = tag_of(hash);
+
 	for (;;) {
 		for (unsigned found = matching_slots(bucket, tag); found; found &= found - 1) {
 			unsigned slot = (unsigned)__builtin_ctz(found);
@@ -160,11 +77,11 @@ void flow_table_lookup_burst(
 
 	assert(n <= FLOW_TABLE_BURST);
 	for (unsigned i = 0; i < n; i++) {
-		hash[i] = hash_of(table, keys[i]);
-		__builtin_prefetch(bucket_of(table, hash[i]));
+		hash[i] = flow_table_hash(table, keys[i]);
+		__builtin_prefetch(flow_table_bucket(table, hash[i]));
 	}
 	for (unsigned i = 0; i < n; i++) {
-		const struct bucket *bucket = bucket_of(table, hash[i]);
+		const struct bucket *bucket = flow_table_bucket(table, hash[i]);
 		unsigned found = matching_slots(bucket, tag_of(hash[i]));
 		if (found) {
 			unsigned slot = (unsigned)__builtin_ctz(found);
@@ -175,60 +92,74 @@ void flow_table_lookup_burst(
 		}
 	}
 	for (unsigned i = 0; i < n; i++)
-		ret[i] = search(table, bucket_of(table, hash[i]), tag_of(hash[i]), keys[i]);
+		ret[i] = search(table, hash[i], keys[i]);
 }
 
 struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key)
 {
-	uint32_t hash = hash_of(table, key);
+	return search(table, flow_table_hash(table, key), key);
+}
 
-	return search(table, bucket_of(table, hash), tag_of(hash), key);
+struct flow *flow_table_search(const struct flow_table *table, uint32_t hash, const struct flow_key *key)
+{
+	return search(table, hash, key);
 }
 
 /* ---- entries ---- */
 
+static inline uint32_t high_water(const struct flow_table *table)
+{
+	return atomic_load_explicit(&table->memory->header->high_water, memory_order_relaxed);
+}
+
 /* Moves entries whose grace period is over from limbo to the free stack. */
 static void reclaim(struct flow_table *table)
 {
-	struct layout *layout = table->layout;
-
 	while (table->limbo_count) {
 		struct limbo *oldest = &table->limbo[table->limbo_head];
 		if (rte_rcu_qsbr_check(table->readers, oldest->token, false) != 1)
 			return;
-		table->free_stack[layout->n_free++] = oldest->index;
-		table->limbo_head = (table->limbo_head + 1) % n_entries(layout);
+		table->free_stack[table->n_free++] = oldest->index;
+		if (++table->limbo_head == table->memory->n_entries)
+			table->limbo_head = 0;
 		table->limbo_count--;
 	}
+	table->limbo_head = 0; /* an empty ring begins where its memory is warm */
 }
 
 /* Only after entries_ready. */
 static uint32_t entry_take(struct flow_table *table)
 {
-	struct layout *layout = table->layout;
-
-	if (layout->n_free)
-		return table->free_stack[--layout->n_free];
-	uint32_t index = atomic_load_explicit(&layout->high_water, memory_order_relaxed);
-	assert(index < n_entries(layout));
-	atomic_store_explicit(&layout->high_water, index + 1, memory_order_release);
+	if (table->n_free)
+		return table->free_stack[--table->n_free];
+	uint32_t index = high_water(table);
+	assert(index < table->memory->n_backed);
+	atomic_store_explicit(&table->memory->header->high_water, index + 1, memory_order_release);
 	return index;
+}
+
+static inline uint32_t entries_at_hand(const struct flow_table *table)
+{
+	return table->n_free + table->memory->n_backed - high_water(table);
 }
 
 /* Makes sure that `wanted` entries can be taken. */
 static bool entries_ready(struct flow_table *table, uint32_t wanted)
 {
-	const struct layout *layout = table->layout;
-	uint32_t unused = n_entries(layout) - atomic_load_explicit(&layout->high_water, memory_order_relaxed);
+	struct flow_memory *memory = table->memory;
 
-	if (layout->n_free + unused < wanted)
-		reclaim(table);
-	return layout->n_free + unused >= wanted;
+	if (__builtin_expect(entries_at_hand(table) >= wanted, 1))
+		return true;
+	reclaim(table);
+	if (entries_at_hand(table) >= wanted)
+		return true;
+	uint32_t end = memory->n_backed + wanted - entries_at_hand(table);
+	return end <= memory->n_entries && flow_memory_back(memory, end);
 }
 
 static void entry_rest(struct flow_table *table, uint32_t index, uint64_t token)
 {
-	uint32_t tail = (table->limbo_head + table->limbo_count) % n_entries(table->layout);
+	uint32_t tail = (table->limbo_head + table->limbo_count) % table->memory->n_entries;
 
 	table->limbo[tail] = (struct limbo){.index = index, .token = token};
 	table->limbo_count++;
@@ -253,30 +184,52 @@ static inline void words_load(struct flow *to, const struct flow *from)
 			__atomic_load_n((const word *)(const void *)from + i, __ATOMIC_RELAXED);
 }
 
-/* To an odd number before an entry is written, to the next even one after. */
-static inline uint32_t seq_step(struct flow *flow)
+/* An odd number before an entry is written. No store of the writing comes before it, for readers and for who
+ * finds the memory after a kill. */
+static inline uint32_t seq_begin(struct flow *flow)
 {
 	uint32_t seq = flow->seq + 1;
 
-	__atomic_store_n(&flow->seq, seq, __ATOMIC_RELEASE);
-	atomic_thread_fence(memory_order_seq_cst);
+	__atomic_store_n(&flow->seq, seq, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_release);
 	return seq;
 }
 
+/* The next even one after. */
+static inline void seq_end(struct flow *flow)
+{
+	__atomic_store_n(&flow->seq, flow->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* One direction to be put in, and the hash of its key. */
+struct hashed {
+	const struct flow_half *half;
+	uint32_t hash;
+};
+
+/* Hashes the key and begins to fetch its bucket, which will be written. */
+static inline struct hashed hashed_half(const struct flow_table *table, const struct flow_half *half)
+{
+	struct hashed hashed = {half, flow_table_hash(table, &half->key)};
+
+	__builtin_prefetch(flow_table_bucket(table, hashed.hash), 1);
+	return hashed;
+}
+
 /* `past`: the times, counters and TCP flags that the entry begins with. */
-static void entry_write(struct flow_table *table, uint32_t index, const struct flow_half *half, uint32_t pair,
+static void entry_write(struct flow_table *table, uint32_t index, const struct hashed *hashed, uint32_t pair,
 	bool reply, uint32_t epoch, const struct flow *past)
 {
 	struct flow *flow = &table->entries[index];
 	const struct flow fresh = {
-		.key = half->key,
-		.seq = seq_step(flow),
+		.key = hashed->half->key,
+		.seq = seq_begin(flow),
 		.pair = pair,
 		.created_ms = past->created_ms,
-		.hash = hash_of(table, &half->key),
+		.hash = hashed->hash,
 		.live = true,
 		.reply = reply,
-		.action = half->action,
+		.action = hashed->half->action,
 		.epoch = epoch,
 		.seen_ms = past->seen_ms,
 		.tcp_seen = past->tcp_seen,
@@ -285,7 +238,7 @@ static void entry_write(struct flow_table *table, uint32_t index, const struct f
 	};
 
 	words_store(flow, &fresh);
-	seq_step(flow);
+	seq_end(flow);
 }
 
 /* No longer live; it may be used until the grace period that the token stands for is over. */
@@ -293,9 +246,9 @@ static void entry_retire(struct flow_table *table, uint32_t index, uint64_t toke
 {
 	struct flow *flow = &table->entries[index];
 
-	seq_step(flow);
+	seq_begin(flow);
 	__atomic_store_n(&flow->live, false, __ATOMIC_RELAXED);
-	seq_step(flow);
+	seq_end(flow);
 	entry_rest(table, index, token);
 }
 
@@ -317,15 +270,14 @@ static bool slot_fill(struct bucket *bucket, uint16_t tag, uint32_t index)
 static bool link_entry(struct flow_table *table, uint32_t index)
 {
 	const struct flow *flow = &table->entries[index];
-	struct layout *layout = table->layout;
-	struct bucket *bucket = bucket_of(table, flow->hash);
+	struct bucket *bucket = flow_table_bucket(table, flow->hash);
 
 	while (!slot_fill(bucket, tag_of(flow->hash), index)) {
 		uint32_t next = atomic_load_explicit(&bucket->next, memory_order_relaxed);
 		if (!next) {
-			if (layout->overflow_used == layout->n_overflow)
+			if (table->overflow_used == table->n_overflow)
 				return false;
-			next = layout->overflow_used++;
+			next = table->overflow_used++;
 			atomic_store_explicit(&bucket->next, next, memory_order_release);
 		}
 		bucket = &table->overflow[next];
@@ -335,7 +287,7 @@ static bool link_entry(struct flow_table *table, uint32_t index)
 
 static void unlink_entry(struct flow_table *table, uint32_t index)
 {
-	struct bucket *bucket = bucket_of(table, table->entries[index].hash);
+	struct bucket *bucket = flow_table_bucket(table, table->entries[index].hash);
 
 	for (;;) {
 		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
@@ -355,7 +307,7 @@ static void unlink_entry(struct flow_table *table, uint32_t index)
 /* One entry takes another's place in its slot; their keys are the same. */
 static void relink_entry(struct flow_table *table, uint32_t from, uint32_t to)
 {
-	struct bucket *bucket = bucket_of(table, table->entries[from].hash);
+	struct bucket *bucket = flow_table_bucket(table, table->entries[from].hash);
 
 	for (;;) {
 		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
@@ -381,8 +333,7 @@ static void retire_both(struct flow_table *table, uint32_t first, uint32_t secon
 	entry_retire(table, second, token);
 }
 
-/* The answers first: whoever finds the one direction finds the other. */
-static bool link_both(struct flow_table *table, uint32_t first, uint32_t second)
+bool flow_table_link(struct flow_table *table, uint32_t first, uint32_t second)
 {
 	if (!link_entry(table, second))
 		return false;
@@ -390,26 +341,40 @@ static bool link_both(struct flow_table *table, uint32_t first, uint32_t second)
 		unlink_entry(table, second);
 		return false;
 	}
-	atomic_fetch_add_explicit(&table->layout->connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&table->connections, 1, memory_order_relaxed);
 	return true;
 }
 
-static struct flow *put_locked(struct flow_table *table, const struct flow_half *forward,
-	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error)
+/* The two entries, taken and fetched for writing. */
+static void take_both(struct flow_table *table, uint32_t *ret_first, uint32_t *ret_second)
+{
+	uint32_t taken[2] = {entry_take(table), entry_take(table)};
+
+	for (unsigned i = 0; i < 2; i++) {
+		__builtin_prefetch(&table->entries[taken[i]], 1);
+		__builtin_prefetch(&table->entries[taken[i]].action, 1);
+	}
+	*ret_first = taken[0];
+	*ret_second = taken[1];
+}
+
+static struct flow *put_locked(struct flow_table *table, const struct hashed *forward,
+	const struct hashed *reply, uint32_t epoch, uint32_t now_ms, int *ret_error)
 {
 	const struct flow past = {.created_ms = now_ms, .seen_ms = now_ms};
+	uint32_t first, second;
 
 	*ret_error = -EEXIST;
-	if (flow_key_equal(&forward->key, &reply->key) || flow_table_find(table, &forward->key) ||
-		flow_table_find(table, &reply->key))
+	if (search(table, forward->hash, &forward->half->key) ||
+		search(table, reply->hash, &reply->half->key))
 		return NULL;
 	*ret_error = -ENOSPC;
-	if (!entries_ready(table, 2 * (FLOW_TABLE_SPARE + 1)))
+	if (!entries_ready(table, 2 * (FLOW_MEMORY_SPARE + 1)))
 		return NULL;
-	uint32_t first = entry_take(table), second = entry_take(table);
+	take_both(table, &first, &second);
 	entry_write(table, first, forward, second, false, epoch, &past);
 	entry_write(table, second, reply, first, true, epoch, &past);
-	if (link_both(table, first, second))
+	if (flow_table_link(table, first, second))
 		return &table->entries[first];
 	/* One may have been seen: both wait like any other entry. */
 	retire_both(table, first, second);
@@ -419,27 +384,32 @@ static struct flow *put_locked(struct flow_table *table, const struct flow_half 
 struct flow *flow_table_put(struct flow_table *table, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error)
 {
+	const struct hashed there = hashed_half(table, forward), back = hashed_half(table, reply);
+
+	*ret_error = -EEXIST;
+	if (flow_key_equal(&forward->key, &reply->key))
+		return NULL;
 	rte_spinlock_lock(&table->lock);
-	struct flow *flow = put_locked(table, forward, reply, epoch, now_ms, ret_error);
+	struct flow *flow = put_locked(table, &there, &back, epoch, now_ms, ret_error);
 	rte_spinlock_unlock(&table->lock);
 	return flow;
 }
 
-static struct flow *replace_locked(struct flow_table *table, uint32_t old, const struct flow_half *forward,
-	const struct flow_half *reply, uint32_t epoch, int *ret_error)
+static struct flow *replace_locked(struct flow_table *table, uint32_t old, const struct hashed *forward,
+	const struct hashed *reply, uint32_t epoch, int *ret_error)
 {
 	struct flow *entries = table->entries;
-	uint32_t old_reply = entries[old].pair;
-	bool same_reply = flow_key_equal(&entries[old_reply].key, &reply->key);
+	uint32_t old_reply = entries[old].pair, first, second;
+	bool same_reply = flow_key_equal(&entries[old_reply].key, &reply->half->key);
 
-	assert(flow_key_equal(&entries[old].key, &forward->key));
+	assert(flow_key_equal(&entries[old].key, &forward->half->key));
 	*ret_error = -EEXIST;
-	if (!same_reply && flow_table_find(table, &reply->key))
+	if (!same_reply && search(table, reply->hash, &reply->half->key))
 		return NULL;
 	*ret_error = -ENOSPC;
 	if (!entries_ready(table, 2))
 		return NULL;
-	uint32_t first = entry_take(table), second = entry_take(table);
+	take_both(table, &first, &second);
 	entry_write(table, first, forward, second, false, epoch, &entries[old]);
 	entry_write(table, second, reply, first, true, epoch, &entries[old_reply]);
 	if (same_reply) {
@@ -458,6 +428,7 @@ static struct flow *replace_locked(struct flow_table *table, uint32_t old, const
 struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, int *ret_error)
 {
+	const struct hashed there = hashed_half(table, forward), back = hashed_half(table, reply);
 	struct flow *made = NULL;
 
 	rte_spinlock_lock(&table->lock);
@@ -465,7 +436,7 @@ struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, con
 	if (flow->live) {
 		uint32_t index = (uint32_t)(flow - table->entries);
 		made = replace_locked(
-			table, flow->reply ? flow->pair : index, forward, reply, epoch, ret_error);
+			table, flow->reply ? flow->pair : index, &there, &back, epoch, ret_error);
 		reclaim(table);
 	}
 	rte_spinlock_unlock(&table->lock);
@@ -481,7 +452,7 @@ bool flow_table_remove(struct flow_table *table, struct flow *flow)
 		unlink_entry(table, index);
 		unlink_entry(table, pair);
 		retire_both(table, index, pair);
-		atomic_fetch_sub_explicit(&table->layout->connections, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&table->connections, 1, memory_order_relaxed);
 		reclaim(table);
 	}
 	rte_spinlock_unlock(&table->lock);
@@ -497,7 +468,7 @@ struct flow *flow_table_pair(struct flow_table *table, const struct flow *flow)
 
 uint32_t flow_table_end(const struct flow_table *table)
 {
-	return atomic_load_explicit(&table->layout->high_water, memory_order_acquire);
+	return atomic_load_explicit(&table->memory->header->high_water, memory_order_acquire);
 }
 
 struct flow *flow_table_at(struct flow_table *table, uint32_t index)
@@ -521,12 +492,17 @@ bool flow_table_copy(const struct flow_table *table, uint32_t index, struct flow
 
 uint32_t flow_table_count(const struct flow_table *table)
 {
-	return atomic_load_explicit(&table->layout->connections, memory_order_relaxed);
+	return atomic_load_explicit(&table->connections, memory_order_relaxed);
 }
 
 uint32_t flow_table_capacity(const struct flow_table *table)
 {
-	return table->layout->capacity;
+	return table->memory->connections;
+}
+
+struct flow_memory *flow_table_memory(const struct flow_table *table)
+{
+	return table->memory;
 }
 
 /* ---- life ---- */
@@ -540,67 +516,57 @@ static uint32_t power_of_two(uint32_t at_least)
 	return n;
 }
 
-/* Where the parts lie in the mapping, in bytes from its start. */
+/* Where the parts of our own lie, in bytes from their mapping's start. */
 struct plan {
 	uint32_t n_buckets, n_overflow;
-	size_t buckets, overflow, entries, free_stack, size;
+	size_t overflow, free_stack, limbo, size;
 };
 
-static struct plan plan_for(uint32_t capacity)
+static struct plan plan_for(const struct flow_memory *memory)
 {
-	struct plan plan = {
-		.n_buckets = power_of_two(capacity / 2 + 1)}; /* four entries in a bucket of eight slots */
-	size_t n = entries_for(capacity);
+	struct plan plan = {/* four entries in a bucket of eight slots */
+		.n_buckets = power_of_two(memory->connections / 2 + 1)};
 
 	plan.n_overflow = plan.n_buckets / 8 + 2;
-	plan.buckets = sizeof(struct layout);
-	plan.overflow = plan.buckets + (size_t)plan.n_buckets * sizeof(struct bucket);
-	plan.entries = plan.overflow + (size_t)plan.n_overflow * sizeof(struct bucket);
-	plan.free_stack = plan.entries + n * sizeof(struct flow);
-	plan.size = plan.free_stack + n * sizeof(uint32_t);
+	plan.overflow = (size_t)plan.n_buckets * sizeof(struct bucket);
+	plan.limbo = plan.overflow + (size_t)plan.n_overflow * sizeof(struct bucket);
+	plan.free_stack = plan.limbo + memory->n_entries * sizeof(struct limbo);
+	plan.size = plan.free_stack + memory->n_entries * sizeof(uint32_t);
 	return plan;
 }
 
-static void layout_init(struct layout *layout, const struct plan *plan, uint32_t capacity)
+struct flow_table *flow_table_new(struct flow_memory *memory, struct rte_rcu_qsbr *readers)
 {
-	layout->magic = LAYOUT_MAGIC;
-	layout->version = LAYOUT_VERSION;
-	layout->capacity = capacity;
-	layout->n_buckets = plan->n_buckets;
-	layout->n_overflow = plan->n_overflow;
-	layout->overflow_used = 1;
-	layout->high_water = 1;
-	if (getrandom(layout->secret, sizeof layout->secret, 0) != sizeof layout->secret)
-		abort(); /* never: the kernel gives so few bytes whole */
-}
-
-struct flow_table *flow_table_new(uint32_t capacity, struct rte_rcu_qsbr *readers)
-{
-	const struct plan plan = plan_for(capacity);
-	struct flow_table *table = calloc(1, sizeof *table);
-	struct limbo *limbo = calloc(entries_for(capacity), sizeof *limbo);
+	const struct plan plan = plan_for(memory);
+	struct flow_table *table = aligned_alloc(64, (sizeof *table + 63) / 64 * 64);
 	char *at = mmap(
 		NULL, plan.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (!table || !limbo || at == MAP_FAILED) {
+	if (!table || at == MAP_FAILED) {
 		free(table);
-		free(limbo);
 		if (at != MAP_FAILED)
 			munmap(at, plan.size);
+		flow_memory_free(memory);
 		return NULL;
 	}
+	/* Any bucket may be the next: with small pages each would cost a miss of the TLB too. */
+	madvise(at, plan.limbo, MADV_HUGEPAGE);
 	*table = (struct flow_table){
-		.layout = (struct layout *)(void *)at,
-		.size = plan.size,
-		.buckets = (struct bucket *)(void *)(at + plan.buckets),
+		.buckets = (struct bucket *)(void *)at,
 		.overflow = (struct bucket *)(void *)(at + plan.overflow),
-		.entries = (struct flow *)(void *)(at + plan.entries),
-		.free_stack = (uint32_t *)(void *)(at + plan.free_stack),
+		.entries = memory->entries,
+		.bucket_mask = plan.n_buckets - 1,
+		.n_overflow = plan.n_overflow,
+		.overflow_used = 1,
 		.lock = RTE_SPINLOCK_INITIALIZER,
+		.free_stack = (uint32_t *)(void *)(at + plan.free_stack),
+		.limbo = (struct limbo *)(void *)(at + plan.limbo),
+		.memory = memory,
 		.readers = readers,
-		.limbo = limbo,
+		.derived = at,
+		.derived_size = plan.size,
 	};
-	layout_init(table->layout, &plan, capacity);
+	memcpy(table->secret, memory->header->secret, sizeof table->secret);
 	return table;
 }
 
@@ -608,7 +574,7 @@ void flow_table_free(struct flow_table *table)
 {
 	if (!table)
 		return;
-	munmap(table->layout, table->size);
-	free(table->limbo);
+	munmap(table->derived, table->derived_size);
+	flow_memory_free(table->memory);
 	free(table);
 }

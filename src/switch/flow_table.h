@@ -2,9 +2,12 @@
  *
  * Theory of operation. Buckets are one cache line: eight 16-bit tags of the hash beside eight 32-bit indices
  * of entries, and the index of an overflow bucket, which few have, since there are twice as many slots as
- * entries. A lookup touches a bucket's line, and where a tag agrees, the entry's two lines. All of it lies in
- * one mapping and refers to itself by index only, headed by its own version, so that it can be a file that
- * the next process adopts.
+ * entries. A lookup touches a bucket's line, and where a tag agrees, the entry's two lines.
+ *
+ * Two memories. The entries lie in a flow_memory, which may be a file that the next process adopts: they refer
+ * to each other by index only, and each is headed by its own sequence, odd while it is written. All else (the
+ * buckets, the stack of free entries, those in limbo) can be made again from the entries, is this process's
+ * own, and so is never half-written for anybody.
  *
  * Threads. Lookups take no lock. Changes take `lock`, and happen once per connection, not per packet:
  *
@@ -17,34 +20,52 @@
  *           store, and so does the reply's where its key is the same, else it is put in before the old one is
  *           removed → the old ones rest in limbo. A reader sees the one or the other, never neither.
  *
- * A put takes an entry only while FLOW_TABLE_SPARE connections' worth of others are free, which are there for
+ * What is under the lock is kept short: keys are hashed and lines fetched before it is taken. One lock is
+ * enough for a few workers that open connections by the million; for more, the table can become several by
+ * some bits of the hash, each with a lock, a limbo and a share of the entries, which no caller would see.
+ *
+ * A put takes an entry only while FLOW_MEMORY_SPARE connections' worth of others are free, which are there for
  * replacing: a full table can still send its connections another way.
  *
  * A reader can miss an entry that is being put in at that moment; the slow path looks again. Entries are
  * never changed in place, but for what flow.h says each packet writes, and `epoch` and `blocked`, which are
  * single words: to give a connection other actions it is replaced.
  *
- * The hash is keyed by a secret of the table, so that nobody outside can aim at one bucket.
+ * The kill at any moment. An entry is adopted if its seq is even, it is live, and its pair says the same of it.
+ * So a put or a removal that was half done leaves nothing. A replacement that was half done leaves two
+ * connections of one key: either will do, as each is decided anew before its first packet. Counters and times
+ * are as of the last packet.
+ *
+ * The hash is keyed by a secret of the memory, so that nobody outside can aim at one bucket.
  */
 #pragma once
 #include "base/cleanup.h"
-#include "switch/flow.h"
+#include "switch/flow_memory.h"
 
 #include <stdint.h>
 
 #define FLOW_TABLE_BURST 32
 #define FLOW_TABLE_NONE  0 /* the index of no entry */
-#define FLOW_TABLE_SPARE                                                                                     \
-	256 /* connections that can be replaced within one grace period, also when it is full */
 
 struct rte_rcu_qsbr;
 struct flow_table;
 
-/* capacity: connections, two entries each; memory is taken as it is used. readers (Borrowed): whose grace
- * periods entries wait for before they are used again. NULL when there is no memory. */
-struct flow_table *flow_table_new(uint32_t capacity, struct rte_rcu_qsbr *readers);
+/* An empty table, or one that waits for flow_table_adopt, on `memory` (taken). readers (Borrowed): whose grace
+ * periods entries wait for before they are used again. NULL when there is no memory for the rest. */
+struct flow_table *flow_table_new(struct flow_memory *memory, struct rte_rcu_qsbr *readers);
 void flow_table_free(struct flow_table *table);
 CLEANUP_FUNC(struct flow_table *, flow_table_free)
+
+struct flow_adoption {
+	uint32_t connections; /* adopted */
+	uint32_t dropped; /* entries: half-written, damaged, or of NICs that were gone already */
+	uint32_t by_slot[NIC_SLOTS]; /* adopted, by the slot of the NIC of their forward key */
+};
+
+/* Takes over the connections of a memory that holds what another process left; before any other call on the
+ * table. What is in the memory may be anything: only what is whole and agrees with the rest is taken. Flows
+ * are of the memory's epoch at most, so a newer state decides each anew. */
+void flow_table_adopt(struct flow_table *table, struct flow_adoption *ret);
 
 /* Looks up n ≤ FLOW_TABLE_BURST keys; ret[i] is NULL where there is none. What is found may be used until the
  * calling thread's next quiescent state. */
@@ -87,3 +108,4 @@ bool flow_table_copy(const struct flow_table *table, uint32_t index, struct flow
 /* Connections in the table. */
 uint32_t flow_table_count(const struct flow_table *table);
 uint32_t flow_table_capacity(const struct flow_table *table);
+struct flow_memory *flow_table_memory(const struct flow_table *table);

@@ -15,7 +15,7 @@ static void setup(struct fixture *f, const void *data)
 {
 	f->readers = g_aligned_alloc0(1, rte_rcu_qsbr_get_memsize(2), 64);
 	rte_rcu_qsbr_init(f->readers, 2);
-	f->table = flow_table_new(GPOINTER_TO_UINT(data), f->readers);
+	f->table = flow_table_new(flow_memory_new(GPOINTER_TO_UINT(data)), f->readers);
 	g_assert_nonnull(f->table);
 }
 
@@ -204,7 +204,7 @@ static void test_replace_full(struct fixture *f, const void *data)
 		g_assert_nonnull(put(f, i, &error));
 	rte_rcu_qsbr_thread_register(f->readers, 0);
 	rte_rcu_qsbr_thread_online(f->readers, 0);
-	for (uint32_t i = 0; i < FLOW_TABLE_SPARE; i++)
+	for (uint32_t i = 0; i < FLOW_MEMORY_SPARE; i++)
 		g_assert_nonnull(replace(f, i % capacity, 1000 + i, 99, &error));
 	g_assert_null(replace(f, 5, 77, 99, &error));
 	g_assert_cmpint(error, ==, -ENOSPC);

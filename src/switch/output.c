@@ -2,6 +2,7 @@
 #include "switch/output.h"
 
 #include "switch/datapath.h"
+#include "switch/mirror.h"
 #include "switch/neighbour.h"
 #include "switch/wire.h"
 
@@ -27,7 +28,7 @@ void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct r
 	rte_pktmbuf_free(packet);
 }
 
-static void send(struct worker *worker, struct outbox *box)
+void output_send(struct worker *worker, struct outbox *box)
 {
 	struct port_counters *counters = &box->port->counters[worker->index];
 	uint64_t bytes = 0;
@@ -35,6 +36,8 @@ static void send(struct worker *worker, struct outbox *box)
 
 	for (unsigned i = 0; i < box->n; i++)
 		bytes += box->packets[i]->pkt_len;
+	if (__builtin_expect(worker->mirror != NULL, 0))
+		mirror_delivered(worker, box);
 	uint16_t sent = port_tx(box->port, box->packets, box->n, &down);
 	count(&counters->tx_packets, sent);
 	/* Which packets of a burst a full ring refused is not said; frames of a burst are much alike. */
@@ -46,25 +49,12 @@ static void send(struct worker *worker, struct outbox *box)
 	box->n = 0;
 }
 
-void output_port(struct worker *worker, struct port *port, uint32_t nic, struct rte_mbuf *packet)
-{
-	struct outbox *box = &worker->outboxes[port->index];
-
-	if (box->n == WORKER_BURST)
-		send(worker, box); /* stays in the list of dirty ones */
-	else if (box->n == 0 && box->port == NULL)
-		worker->dirty[worker->n_dirty++] = (uint16_t)port->index;
-	box->port = port;
-	box->nics[box->n] = nic;
-	box->packets[box->n++] = packet;
-}
-
 void output_flush(struct worker *worker)
 {
 	for (unsigned i = 0; i < worker->n_dirty; i++) {
 		struct outbox *box = &worker->outboxes[worker->dirty[i]];
 		if (box->n)
-			send(worker, box);
+			output_send(worker, box);
 		box->port = NULL;
 	}
 	worker->n_dirty = 0;
@@ -74,6 +64,7 @@ void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *p
 {
 	bool first = true;
 
+	worker->recent.nic = 0;
 	for (unsigned i = 0; i < nic->n_attachments; i++) {
 		const struct attachment *attachment = &nic->attachments[i];
 		if (!attachment->active || !attachment->port)
@@ -82,6 +73,8 @@ void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *p
 		if (!first)
 			rte_pktmbuf_refcnt_update(packet, 1);
 		output_port(worker, attachment->port, nic->id, packet);
+		worker->recent.port = attachment->port;
+		worker->recent.nic = first ? nic->id : 0;
 		first = false;
 	}
 	if (first)

@@ -4,6 +4,7 @@
  * through, in order (output_flush).
  */
 #pragma once
+#include "switch/port.h"
 #include "switch/worker.h"
 
 /* Counts without a packet. nic: number of the NIC that it concerns, or NO_NIC. */
@@ -13,8 +14,23 @@ void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct r
 /* To a NIC's active attachments: a copy to each when both are. The frame is complete. */
 void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet);
 
+/* Sends what is in the box. */
+void output_send(struct worker *worker, struct outbox *box);
+
 /* To one port. */
-void output_port(struct worker *worker, struct port *port, uint32_t nic, struct rte_mbuf *packet);
+static inline void output_port(
+	struct worker *worker, struct port *port, uint32_t nic, struct rte_mbuf *packet)
+{
+	struct outbox *box = &worker->outboxes[port->index];
+
+	if (box->n == WORKER_BURST)
+		output_send(worker, box); /* stays in the list of dirty ones */
+	else if (box->port == NULL)
+		worker->dirty[worker->n_dirty++] = (uint16_t)port->index;
+	box->port = port;
+	box->nics[box->n] = nic;
+	box->packets[box->n++] = packet;
+}
 
 /* To the next hop on an edge: its MAC is found (neighbour.h) and written. The frame's source MAC is the
  * edge's already. */

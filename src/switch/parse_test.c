@@ -288,6 +288,52 @@ static void test_random(void)
 	}
 }
 
+/* True when parse_plain took the frame; then it said what parse_frame says. */
+static bool plain_agrees(const uint8_t *bytes, uint32_t length)
+{
+	g_autofree uint8_t *exact = g_memdup2(bytes, length);
+	struct packet expected, plain;
+
+	if (!parse_plain(exact, length, length, 7, FLOW_FROM_OUTSIDE, &plain))
+		return false;
+	parse_frame(exact, length, length, &expected);
+	expected.key.nic = 7;
+	expected.key.origin = FLOW_FROM_OUTSIDE;
+	g_assert_cmpint(expected.kind, ==, plain.kind);
+	g_assert_true(flow_key_equal(&expected.key, &plain.key));
+	g_assert_cmpuint(expected.flags, ==, plain.flags);
+	g_assert_cmpuint(expected.tcp_flags, ==, plain.tcp_flags);
+	g_assert_cmpuint(expected.l3, ==, plain.l3);
+	g_assert_cmpuint(expected.l4, ==, plain.l4);
+	g_assert_cmpuint(expected.l3_length, ==, plain.l3_length);
+	g_assert_cmpuint(expected.fragment_id, ==, plain.fragment_id);
+	return true;
+}
+
+/* Good frames with a few bits turned, and cut short. */
+static void test_plain(void)
+{
+	const struct test_frame frames[] = {
+		test_tcp(MAC_A, MAC_B, "10.0.0.4", 1234, "10.0.0.5", 22, TCP_SYN, 10),
+		test_udp(MAC_A, MAC_B, "10.0.0.4", 1234, "10.0.0.5", 53, 6),
+	};
+	unsigned taken = 0, rounds = 200000;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		struct test_frame frame = frames[i % 2];
+		for (int n = g_test_rand_int_range(0, 4); n; n--)
+			frame.bytes[g_test_rand_int_range(12, 50)] ^=
+				(uint8_t)(1 << g_test_rand_int_range(0, 8));
+		if (g_test_rand_int_range(0, 4) == 0)
+			frame.length = (uint32_t)g_test_rand_int_range(0, (int)frame.length);
+		taken += plain_agrees(frame.bytes, frame.length);
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(frames); i++)
+		g_assert_true(plain_agrees(frames[i].bytes, frames[i].length));
+	g_assert_cmpuint(taken, >, rounds / 4);
+	g_assert_cmpuint(taken, <, rounds);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -303,6 +349,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/parse/tags and unknown protocols are refused", test_other_frames);
 	g_test_add_func("/parse/IPv6 extension headers are followed, up to a limit", test_ipv6);
 	g_test_add_func("/parse/a quotation of eight transport bytes gives its key", test_quoted);
+	g_test_add_func("/parse/the parser in line says what the whole one says, or nothing", test_plain);
 	g_test_add_func("/parse/random bytes are never read past their end", test_random);
 	return g_test_run();
 }

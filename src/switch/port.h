@@ -1,7 +1,8 @@
 /* Ports: where packets come from and go to, behind one interface.
  *
- * Providers: vhost.c (a VM's virtio NIC, over vhost-user), interface.c (a network interface), and for tests
- * port_fake.c. Policy never belongs to a port, always to the NIC that it is an attachment of.
+ * Providers: vhost.c (a VM's virtio NIC, over vhost-user), interface.c (a network interface), ethdev.c (a
+ * DPDK device), and for tests port_fake.c. A port's name says which it is: a path is a vhost-user socket, a
+ * name behind PORT_DEVICE a DPDK device, another an interface. Policy never belongs to a port, always to the NIC that it is an attachment of.
  *
  * Threads. rx is called by the one worker that polls the port. tx is called by any thread, under tx_lock,
  * which port_tx takes: once a burst, and uncontended unless workers send to each other's ports. The rest is
@@ -16,8 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PORT_BURST 32
-#define PORTS_MAX  (NIC_SLOTS * NIC_ATTACHMENTS + 2)
+#define PORT_BURST  32
+#define PORT_DEVICE "dpdk:" /* no interface's name has a colon */
+#define PORTS_MAX   (NIC_SLOTS * NIC_ATTACHMENTS + 2)
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -53,7 +55,7 @@ struct port_ops {
 
 struct port {
 	const struct port_ops *ops;
-	char *name; /* Owned: socket path or interface */
+	char *name; /* Owned */
 	unsigned index; /* below PORTS_MAX; no other open port has it */
 	char *error; /* Owned: why it failed, or NULL; main thread only */
 	bool seen; /* the registry's mark */
@@ -63,9 +65,10 @@ struct port {
 	struct port_counters counters[SNAPSHOT_WORKERS + 1];
 };
 
-/* Providers. Both return a port even when its device cannot be opened yet; `port->error` says why. */
+/* Providers. All return a port even when its device cannot be opened yet; `port->error` says why. */
 struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
 struct port *interface_open(const char *interface, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
+struct port *ethdev_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
 
 /* For providers: sets up the common part. */
 void port_init(struct port *port, const struct port_ops *ops, const char *name, struct rte_mempool *pool,

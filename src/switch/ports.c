@@ -36,11 +36,18 @@ void ports_free(struct ports *ports)
 	g_free(ports);
 }
 
-typedef struct port *(*port_opener)(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
+static struct port *open_port(const struct ports *ports, const char *name)
+{
+	if (name[0] == '/')
+		return vhost_open(name, ports->pool, ports->readers);
+	if (g_str_has_prefix(name, PORT_DEVICE))
+		return ethdev_open(name, ports->pool, ports->readers);
+	return interface_open(name, ports->pool, ports->readers);
+}
 
 /* An index is always free: a snapshot names PORTS_MAX ports at most, and those of the one before are closed
  * by now, unless this one takes the last of them over. Returns NULL else; the next apply finds room. */
-static struct port *find_or_open(struct ports *ports, const char *name, port_opener open)
+static struct port *find_or_open(struct ports *ports, const char *name)
 {
 	struct port *port = g_hash_table_lookup(ports->by_name, name);
 	unsigned index;
@@ -51,7 +58,7 @@ static struct port *find_or_open(struct ports *ports, const char *name, port_ope
 		;
 	if (index == PORTS_MAX)
 		return NULL;
-	port = open(name, ports->pool, ports->readers);
+	port = open_port(ports, name);
 	port->index = index;
 	ports->by_index[index] = port;
 	g_hash_table_insert(ports->by_name, port->name, port);
@@ -61,7 +68,7 @@ static struct port *find_or_open(struct ports *ports, const char *name, port_ope
 static void resolve_edge(struct ports *ports, struct edge *edge)
 {
 	if (edge->present)
-		edge->port = find_or_open(ports, edge->interface, interface_open);
+		edge->port = find_or_open(ports, edge->interface);
 }
 
 void ports_resolve(struct ports *ports, struct snapshot *snapshot)
@@ -72,8 +79,7 @@ void ports_resolve(struct ports *ports, struct snapshot *snapshot)
 		struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
 			struct attachment *attachment = &nic->attachments[i];
-			attachment->port = find_or_open(ports, attachment->name,
-				attachment->kind == ATTACHMENT_SYNTHETIC ? vhost_open : interface_open);
+			attachment->port = find_or_open(ports, attachment->name);
 		}
 	}
 }

@@ -2,8 +2,8 @@
  * about now. */
 #include "switch/report.h"
 
-#include "switch/conntrack.h"
-#include "switch/wire.h"
+#include "switch/decode.h"
+#include "switch/lookup.h"
 
 /* ---- NICs ---- */
 
@@ -64,97 +64,34 @@ json_t *report_nics(const struct datapath *datapath)
 		json_t *attachments = json_array();
 		for (unsigned i = 0; i < nic->n_attachments; i++)
 			json_array_append_new(attachments, encode_attachment(&nic->attachments[i]));
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:I, s:o}", "uid", nic->uid, "active",
-						    active_word(nic), "attachments", attachments, "flows",
-						    (json_int_t)atomic_load(&datapath->nic_connections[slot]),
-						    "drops", encode_drops(datapath, nic)));
-	}
-	return list;
-}
-
-/* ---- flows ---- */
-
-static const char *const origin_words[] = {
-	[FLOW_FROM_NIC] = "outbound",
-	[FLOW_FROM_OUTSIDE] = "inbound",
-	[FLOW_FROM_HOST] = "inbound",
-};
-
-static json_t *encode_protocol(const struct flow_key *key)
-{
-	switch (key->protocol) {
-	case PROTO_TCP: return json_string("tcp");
-	case PROTO_UDP: return json_string("udp");
-	case PROTO_ICMP:
-	case PROTO_ICMPV6: return json_string("icmp");
-	default: return json_sprintf("%u", key->protocol);
-	}
-}
-
-static json_t *encode_actions(const struct snapshot *snapshot, const struct flow *flow)
-{
-	const struct flow_action *action = &flow->action;
-	const struct nic *target = snapshot_nic(snapshot, action->target);
-	const uint8_t *s = action->new_src, *d = action->new_dst, *h = action->next_hop;
-	json_t *list = json_array();
-
-	if (action->flags & FLOW_REWRITE_SRC)
-		json_array_append_new(list, json_sprintf("source %u.%u.%u.%u", s[0], s[1], s[2], s[3]));
-	if (action->flags & FLOW_REWRITE_DST)
-		json_array_append_new(list, json_sprintf("destination %u.%u.%u.%u", d[0], d[1], d[2], d[3]));
-	if (action->flags & FLOW_ROUTED)
-		json_array_append_new(list, json_string("hop"));
-	if (action->exit == FLOW_TO_NIC)
-		json_array_append_new(list, json_sprintf("deliver %s", target ? target->uid : "nobody"));
-	else
-		json_array_append_new(list, json_sprintf("%s by %u.%u.%u.%u",
-						    action->exit == FLOW_TO_OUTSIDE ? "outside" : "host",
-						    h[0], h[1], h[2], h[3]));
-	return list;
-}
-
-static json_t *encode_flow(const struct snapshot *snapshot, const struct nic *nic, const struct flow *flow,
-	const struct flow *pair)
-{
-	char src[IP_TEXT_MAX], dst[IP_TEXT_MAX];
-	enum connection_state state =
-		flow->reply ? connection_state(pair, flow) : connection_state(flow, pair);
-
-	return json_pack("{s:s, s:s, s:o, s:s, s:s, s:i, s:i, s:s, s:I, s:I, s:i, s:o}", "nic", nic->uid,
-		"direction", origin_words[flow->key.origin], "protocol", encode_protocol(&flow->key), "src",
-		ip_format(flow_key_source(&flow->key), src), "dst",
-		ip_format(flow_key_destination(&flow->key), dst), "sport", be16toh(flow->key.sport), "dport",
-		be16toh(flow->key.dport), "state", connection_word(state), "packets",
-		(json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes, "age_s",
-		(int)((datapath_clock_ms() - flow->created_ms) / 1000), "actions",
-		encode_actions(snapshot, flow));
-}
-
-json_t *report_flows(const struct datapath *datapath, const char *nic, unsigned limit)
-{
-	const struct snapshot *snapshot = datapath_snapshot(datapath);
-	json_t *list = json_array();
-	struct flow flow, pair;
-
-	for (uint32_t i = 1; i < flow_table_end(datapath->flows) && json_array_size(list) < limit; i++) {
-		if (!flow_table_copy(datapath->flows, i, &flow) ||
-			!flow_table_copy(datapath->flows, flow.pair, &pair))
-			continue;
-		const struct nic *owner = snapshot_nic(snapshot, flow.key.nic);
-		if (owner && (!nic || g_str_equal(owner->uid, nic)))
-			json_array_append_new(list, encode_flow(snapshot, owner, &flow, &pair));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "uid", nic->uid, "name", nic->name,
+				      "active", active_word(nic), "attachments", attachments, "flows",
+				      (json_int_t)atomic_load(&datapath->nic_connections[slot]), "drops",
+				      encode_drops(datapath, nic)));
 	}
 	return list;
 }
 
 /* ---- counters ---- */
 
-json_t *report_drops(const struct datapath *datapath)
-{
-	json_t *list = json_array();
+static const struct decode_member drop_members[] = {
+	{"nic", decode_word, 0, .optional = true},
+	{},
+};
 
+json_t *report_drops(const struct datapath *datapath, json_t *params, GError **error)
+{
+	const struct nic *nic = NULL;
+	const char *word = NULL;
+
+	if (!decode_params(params, drop_members, &word, error) ||
+		(word && !(nic = lookup_nic(datapath_snapshot(datapath), word, error))))
+		return NULL;
+	json_t *list = json_array();
 	for (enum drop reason = DROP_NONE + 1; reason < DROP_COUNT; reason++) {
-		uint64_t n = datapath_drops(datapath, reason);
+		uint64_t n =
+			nic ? datapath_nic_drops(datapath, nic, reason) : datapath_drops(datapath, reason);
 		json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "reason", drop_word(reason), "text",
 						    drop_text(reason), "packets", (json_int_t)n));
 	}

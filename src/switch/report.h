@@ -5,7 +5,6 @@
 #include <jansson.h>
 
 json_t *report_nics(const struct datapath *datapath);
-/* nic: uid, or NULL for all. At most `limit` of the directions. */
-json_t *report_flows(const struct datapath *datapath, const char *nic, unsigned limit);
-json_t *report_drops(const struct datapath *datapath);
+/* {"nic"?}: uid or name; all packets without it. NULL with *error when it is not known. */
+json_t *report_drops(const struct datapath *datapath, json_t *params, GError **error);
 json_t *report_counters(const struct datapath *datapath);

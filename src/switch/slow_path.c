@@ -11,10 +11,10 @@
  *            connection is blocked.
  *   blocked  Dropped. A SYN begins anew; so does a state that allows it again.
  *
- * A TCP connection begins with a SYN. Others are dropped, except for LEARN_MS after start: then connections
- * that were established before the switch was killed are taken up in the middle, if policy allows the
- * direction of the first packet that is seen. A connection that was revoked before the kill can come back so
- * only where other rules allow it from the other side: no more than a new connection from there could do.
+ * A TCP connection begins with a SYN. Others are dropped, except for SLOW_PATH_LEARN_MS after a start that found
+ * no table to adopt (flow_memory.h): then connections that were established before are taken up in the middle, if
+ * policy allows the direction of the first packet that is seen. A connection that was revoked before can come
+ * back so only where other rules allow it from the other side: no more than a new connection from there could do.
  */
 #include "switch/slow_path.h"
 
@@ -27,8 +27,6 @@
 #include "switch/wire.h"
 
 #include <errno.h>
-
-#define LEARN_MS 60000
 
 static inline void count(uint64_t *counter)
 {
@@ -100,13 +98,13 @@ static struct flow *install(struct worker *worker, const struct packet *parsed,
 
 /* ---- first packets ---- */
 
-static bool is_opening(const struct packet *parsed)
+bool slow_path_is_opening(const struct packet *parsed)
 {
 	return (parsed->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
-/* Whether a packet may begin a connection, before policy is asked. */
-static enum drop check_first(const struct worker *worker, const struct packet *parsed, const uint8_t *frame)
+enum drop slow_path_check_first(
+	const struct datapath *datapath, uint32_t now_ms, const struct packet *parsed, const uint8_t *frame)
 {
 	const struct flow_key *key = &parsed->key;
 
@@ -116,8 +114,8 @@ static enum drop check_first(const struct worker *worker, const struct packet *p
 		return DROP_FRAGMENT;
 	if (key->family == IP_V4 && checksum_of(frame + parsed->l3, (size_t)(parsed->l4 - parsed->l3)) != 0)
 		return DROP_CHECKSUM;
-	if (key->protocol == PROTO_TCP && !is_opening(parsed) &&
-		worker->now_ms - worker->datapath->started_ms > LEARN_MS)
+	if (key->protocol == PROTO_TCP && !slow_path_is_opening(parsed) &&
+		(datapath->adopted || now_ms - datapath->started_ms > SLOW_PATH_LEARN_MS))
 		return DROP_TCP_NO_SYN;
 	if ((key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6) &&
 		!flow_icmp_type_asks(key->family, (uint8_t)(be16toh(key->dport) >> 8)))
@@ -125,11 +123,9 @@ static enum drop check_first(const struct worker *worker, const struct packet *p
 	return DROP_NONE;
 }
 
-static bool is_over_quota(const struct worker *worker, const struct packet *parsed)
+bool slow_path_is_over_quota(const struct datapath *datapath, uint32_t nic)
 {
-	const struct datapath *datapath = worker->datapath;
-
-	return atomic_load_explicit(&datapath->nic_connections[nic_slot(parsed->key.nic) % NIC_SLOTS],
+	return atomic_load_explicit(&datapath->nic_connections[nic_slot(nic) % NIC_SLOTS],
 		       memory_order_relaxed) >= datapath->limits.nic_connections;
 }
 
@@ -142,7 +138,7 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 		return false;
 	if (dhcp_is_request(parsed))
 		dhcp_from_nic(worker, nic, parsed, packet);
-	else if (icmp_is_gateway_echo(worker, nic, parsed))
+	else if (icmp_is_gateway_echo(worker->snapshot, nic, parsed))
 		icmp_answer_echo(worker, nic, parsed, packet);
 	else
 		return false;
@@ -155,7 +151,8 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 
 	if (respond(worker, parsed, packet))
 		return;
-	enum drop reason = check_first(worker, parsed, rte_pktmbuf_mtod(packet, const uint8_t *));
+	enum drop reason = slow_path_check_first(
+		worker->datapath, worker->now_ms, parsed, rte_pktmbuf_mtod(packet, const uint8_t *));
 	if (reason != DROP_NONE) {
 		output_drop(worker, parsed->key.nic, reason, packet);
 		return;
@@ -164,7 +161,7 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 		icmp_refuse(worker, parsed, decision.drop, 0, packet);
 		return;
 	}
-	if (is_over_quota(worker, parsed)) {
+	if (slow_path_is_over_quota(worker->datapath, parsed->key.nic)) {
 		output_drop(worker, parsed->key.nic, DROP_FLOW_QUOTA, packet);
 		return;
 	}
@@ -227,7 +224,7 @@ static void revalidate(struct worker *worker, struct flow *flow)
 static void known_flow(
 	struct worker *worker, struct flow *flow, struct packet *parsed, struct rte_mbuf *packet)
 {
-	if (is_opening(parsed)) {
+	if (slow_path_is_opening(parsed)) {
 		enum connection_state state = state_of(worker, flow);
 		if (state == CONNECTION_CLOSED || state == CONNECTION_BLOCKED) {
 			slow_path_remove(worker, flow);

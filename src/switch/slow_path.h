@@ -2,9 +2,21 @@
 #pragma once
 #include "switch/worker.h"
 
+#define SLOW_PATH_LEARN_MS 60000 /* after a start that adopted no connections */
+
 /* Takes the packet over: it is answered, decided (and then executed), or dropped. The parser's findings are
  * complete: nic and origin are in the key. */
 void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet);
 
 /* Removes a connection and gives its place in the NIC's quota back. */
 void slow_path_remove(struct worker *worker, struct flow *flow);
+
+/* ---- what of it only looks: for the slow path itself and for trace.c, from any thread ---- */
+
+/* A SYN that begins a TCP connection. */
+bool slow_path_is_opening(const struct packet *parsed);
+/* Whether a packet may begin a connection, before policy is asked. */
+enum drop slow_path_check_first(
+	const struct datapath *datapath, uint32_t now_ms, const struct packet *parsed, const uint8_t *frame);
+/* Whether the NIC of that number holds as many connections as it may. */
+bool slow_path_is_over_quota(const struct datapath *datapath, uint32_t nic);

@@ -11,7 +11,8 @@
  *
  * A NIC has a slot, which it keeps from snapshot to snapshot, and a number (nic_id), the slot beside the
  * slot's incarnation. Flows hold numbers: those of a NIC that is gone match nothing, also when its slot is
- * taken again.
+ * taken again. Flows that were adopted from another process hold that process's numbers: the first snapshot,
+ * which has no NICs, knows whose they are, so that the first state gives them to the same NICs.
  */
 #pragma once
 #include "base/capacity.h"
@@ -113,6 +114,7 @@ struct snapshot {
 	GPtrArray *groups; /* of struct group, a reference each */
 	struct nic *nics[NIC_SLOTS];
 	uint16_t incarnations[NIC_SLOTS]; /* of the slots' last users */
+	char *adopted[NIC_SLOTS]; /* of the first snapshot alone: uids of the NICs that adopted flows know */
 	unsigned n_address_slots; /* a power of two */
 	struct address_slot *address_slots;
 	GArray *sources[SNAPSHOT_WORKERS]; /* Owned, of struct source, by the worker that polls them */
@@ -128,12 +130,32 @@ static inline unsigned nic_slot(uint32_t id)
 	return id & 0xffff;
 }
 
+static inline uint16_t nic_incarnation(uint32_t id)
+{
+	return (uint16_t)(id >> 16);
+}
+
 /* The NIC of that number, or NULL when it is gone. */
 static inline const struct nic *snapshot_nic(const struct snapshot *snapshot, uint32_t id)
 {
 	const struct nic *nic = nic_slot(id) < NIC_SLOTS ? snapshot->nics[nic_slot(id)] : NULL;
 
 	return nic && nic->id == id ? nic : NULL;
+}
+
+/* Whose number nic_id(slot, incarnations[slot]) is; NULL: nobody's. */
+static inline const char *snapshot_slot_uid(const struct snapshot *snapshot, unsigned slot)
+{
+	return snapshot->nics[slot] ? snapshot->nics[slot]->uid : snapshot->adopted[slot];
+}
+
+/* Whether flows may bear that number: its NIC is there, or is expected in the first state. */
+static inline bool snapshot_knows(const struct snapshot *snapshot, uint32_t id)
+{
+	unsigned slot = nic_slot(id);
+
+	return slot < NIC_SLOTS && snapshot_slot_uid(snapshot, slot) &&
+	       id == nic_id(slot, snapshot->incarnations[slot]);
 }
 
 /* Spaces of addresses: two that all share, and one for each network (struct network.space). */

@@ -10,17 +10,19 @@
 #include "base/fault.h"
 #include "policy/policy_json.h"
 #include "switch/classifier.h"
+#include "switch/port.h"
 #include "switch/state_priv.h"
 
 #include <net/if.h>
 #include <string.h>
 
-#define NETWORKS_MAX 1024
-#define SUBNETS_MAX  1024
-#define PREFIXES_MAX 64
-#define DNS_MAX      8
-#define GROUPS_MAX   4096
-#define VNI_MAX      0xffffff
+#define NETWORKS_MAX    1024
+#define SUBNETS_MAX     1024
+#define PREFIXES_MAX    64
+#define DNS_MAX         8
+#define GROUPS_MAX      4096
+#define VNI_MAX         0xffffff
+#define DEVICE_NAME_MAX 63 /* of DPDK's own */
 
 /* ---- security groups ---- */
 
@@ -242,27 +244,55 @@ static bool decode_networks(struct decode *d, json_t *value, void *to)
 
 /* ---- outside and host port ---- */
 
-/* The name goes into a DPDK device's arguments, so it may hold nothing that means something there. */
-bool decode_interface(struct decode *d, json_t *value, void *to)
-{
-	const char *name = json_string_value(value);
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-	if (!name || !*name || strlen(name) >= IFNAMSIZ ||
-		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
-			strlen(name))
-		return decode_fail(d,
-			"must be the name of a network interface: 1 to %d letters, digits, '.', '_', "
-			"'-'",
-			IFNAMSIZ - 1);
+/* `name` is what a port is called (port.h). */
+static bool claim_port(struct decode *d, const char *name, const char *shown, void *to)
+{
 	char *copy = snapshot_strdup(d->snapshot, name);
+
 	if (!g_hash_table_add(index_of(d)->ports, copy))
-		return decode_fail(d, "%s is used twice", name);
+		return decode_fail(d, "%s is used twice", shown);
 	*(char **)to = copy;
 	return true;
 }
 
+bool decode_interface(struct decode *d, json_t *value, void *to)
+{
+	const char *name = json_string_value(value);
+
+	if (!name || !*name || strlen(name) >= IFNAMSIZ || strspn(name, NAME_LETTERS) != strlen(name))
+		return decode_fail(d,
+			"must be the name of a network interface: 1 to %d letters, digits, '.', '_', "
+			"'-'",
+			IFNAMSIZ - 1);
+	return claim_port(d, name, name, to);
+}
+
+/* Comes after the interface in the tables. */
+bool decode_device(struct decode *d, json_t *value, void *to)
+{
+	const char *name = json_string_value(value);
+
+	if (*(char **)to)
+		return decode_fail(d, "cannot be beside an interface: a port is one or the other");
+	if (!name || !*name || strlen(name) > DEVICE_NAME_MAX ||
+		strspn(name, NAME_LETTERS ":") != strlen(name))
+		return decode_fail(d,
+			"must be the name of a DPDK device: 1 to %d letters, digits, '.', '_', '-', ':'",
+			DEVICE_NAME_MAX);
+	g_autofree char *port = g_strconcat(PORT_DEVICE, name, NULL);
+	return claim_port(d, port, name, to);
+}
+
+bool decode_port_named(struct decode *d, const char *name)
+{
+	return name || decode_fail_at(d, "interface", "is missing");
+}
+
 static const struct decode_member outside_members[] = {
-	{"interface", decode_interface, offsetof(struct edge, interface)},
+	{"interface", decode_interface, offsetof(struct edge, interface), .optional = true},
+	{"device", decode_device, offsetof(struct edge, interface), .optional = true},
 	{"mac", decode_mac, offsetof(struct edge, mac)},
 	{"prefix", decode_prefix_ipv4, offsetof(struct edge, prefix)},
 	{"gateway", decode_ipv4, offsetof(struct edge, gateway), .optional = true},
@@ -270,7 +300,8 @@ static const struct decode_member outside_members[] = {
 };
 
 static const struct decode_member host_members[] = {
-	{"interface", decode_interface, offsetof(struct edge, interface)},
+	{"interface", decode_interface, offsetof(struct edge, interface), .optional = true},
+	{"device", decode_device, offsetof(struct edge, interface), .optional = true},
 	{"mac", decode_mac, offsetof(struct edge, mac)},
 	{"prefix", decode_prefix_ipv4, offsetof(struct edge, prefix)},
 	{},
@@ -280,7 +311,7 @@ static bool decode_outside(struct decode *d, json_t *value, void *to)
 {
 	struct edge *edge = to;
 
-	if (!decode_object(d, value, outside_members, edge))
+	if (!decode_object(d, value, outside_members, edge) || !decode_port_named(d, edge->interface))
 		return false;
 	if (edge->gateway.family != IP_NONE && !prefix_contains(edge->prefix, edge->gateway))
 		return decode_fail_at(d, "gateway", "lies outside the prefix");
@@ -290,8 +321,10 @@ static bool decode_outside(struct decode *d, json_t *value, void *to)
 
 static bool decode_host(struct decode *d, json_t *value, void *to)
 {
-	((struct edge *)to)->present = true;
-	return decode_object(d, value, host_members, to);
+	struct edge *edge = to;
+
+	edge->present = true;
+	return decode_object(d, value, host_members, edge) && decode_port_named(d, edge->interface);
 }
 
 /* ---- the whole ---- */

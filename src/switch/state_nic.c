@@ -75,7 +75,8 @@ static const struct decode_member synthetic_members[] = {
 
 static const struct decode_member function_members[] = {
 	{"kind", decode_kind, offsetof(struct attachment, kind)},
-	{"interface", decode_interface, offsetof(struct attachment, name)},
+	{"interface", decode_interface, offsetof(struct attachment, name), .optional = true},
+	{"device", decode_device, offsetof(struct attachment, name), .optional = true},
 	{},
 };
 
@@ -84,7 +85,8 @@ static bool decode_attachment(struct decode *d, json_t *value, void *to)
 	const char *kind = json_string_value(json_object_get(value, "kind"));
 	bool function = g_strcmp0(kind, kind_words[ATTACHMENT_FUNCTION]) == 0;
 
-	return decode_object(d, value, function ? function_members : synthetic_members, to);
+	return decode_object(d, value, function ? function_members : synthetic_members, to) &&
+	       (!function || decode_port_named(d, ((struct attachment *)to)->name));
 }
 
 static bool decode_attachments(struct decode *d, json_t *value, void *to)
@@ -258,15 +260,14 @@ static bool take_slot(struct decode *d, struct nic *nic)
 	unsigned slot;
 
 	for (slot = 0; previous && slot < NIC_SLOTS; slot++) {
-		const struct nic *old = previous->nics[slot];
-		if (old && g_str_equal(old->uid, nic->uid)) {
-			nic->id = old->id;
+		if (g_strcmp0(snapshot_slot_uid(previous, slot), nic->uid) == 0) {
+			nic->id = nic_id(slot, previous->incarnations[slot]);
 			snapshot->nics[slot] = nic;
 			return true;
 		}
 	}
 	for (slot = 0; slot < NIC_SLOTS; slot++)
-		if (!snapshot->nics[slot] && !(previous && previous->nics[slot]))
+		if (!snapshot->nics[slot] && !(previous && snapshot_slot_uid(previous, slot)))
 			break;
 	if (slot == NIC_SLOTS)
 		return decode_fail(d, "more than %d NICs are not possible on one switch", NIC_SLOTS);

@@ -9,7 +9,7 @@ struct state_index {
 	GHashTable *networks; /* uid → struct network */
 	GHashTable *vnis;
 	GHashTable *nics; /* uid → struct nic */
-	GHashTable *ports; /* names of sockets and interfaces in use */
+	GHashTable *ports; /* names of ports in use */
 	GHashTable *macs; /* "vni mac" */
 };
 
@@ -20,7 +20,10 @@ static inline struct state_index *index_of(struct decode *d)
 
 /* Element decoders of state.c; `to` as said. */
 bool decode_group_reference(struct decode *d, json_t *value, void *to); /* const struct group * */
-bool decode_interface(struct decode *d, json_t *value, void *to); /* char *: a name used once */
+bool decode_interface(struct decode *d, json_t *value, void *to); /* char *: a port's name, used once */
+bool decode_device(struct decode *d, json_t *value, void *to); /* the same; `to` must be NULL still */
+/* Whether an object had one of these two; false after decode_fail. */
+bool decode_port_named(struct decode *d, const char *name);
 
 /* Of state_nic.c: all NICs, into the snapshot; groups, networks and edges are there already. */
 bool decode_nics(struct decode *d, json_t *value, void *to);

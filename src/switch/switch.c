@@ -8,15 +8,18 @@
 
 #include <glib-unix.h>
 #include <stdio.h>
+#include <unistd.h>
 
-#define CONNECTIONS     262144 /* that the flow table holds */
-#define NIC_CONNECTIONS 65536 /* that one NIC may hold */
+#define CONNECTIONS     2000000 /* that the flow table holds, on a machine that has the memory */
+#define CONNECTIONS_MIN 65536
+#define NIC_CONNECTIONS 500000 /* that one NIC may hold */
 #define MEMORY_MIB      64
 #define MEMORY_MIB_MIN  32
 
 struct options {
-	char *socket, *state_dir, *netns, *hugepages; /* Owned */
-	int workers, memory_mib;
+	char *socket, *state_dir, *flow_memory, *netns, *hugepages; /* Owned */
+	char **drivers, **vdevs; /* Owned lists */
+	int workers, memory_mib, connections, nic_connections;
 	gboolean version;
 };
 
@@ -24,8 +27,11 @@ static void options_clear(struct options *options)
 {
 	g_free(options->socket);
 	g_free(options->state_dir);
+	g_free(options->flow_memory);
 	g_free(options->netns);
 	g_free(options->hugepages);
+	g_strfreev(options->drivers);
+	g_strfreev(options->vdevs);
 }
 CLEANUP_CLEAR_FUNC(struct options, options_clear)
 
@@ -57,8 +63,15 @@ static bool check_options(const struct options *options, struct eal_config *ret,
 		return fault_set(error, FAULT_INVALID, "--workers: must be from 1 to %d", SNAPSHOT_WORKERS);
 	if (options->memory_mib < MEMORY_MIB_MIN)
 		return fault_set(error, FAULT_INVALID, "--memory: must be at least %d (MiB)", MEMORY_MIB_MIN);
+	if (options->connections < 1 || options->connections > FLOW_MEMORY_CONNECTIONS_MAX)
+		return fault_set(error, FAULT_INVALID, "--connections: must be from 1 to %d",
+			FLOW_MEMORY_CONNECTIONS_MAX);
+	if (options->nic_connections < 1)
+		return fault_set(error, FAULT_INVALID, "--nic-connections: must be at least 1");
 	ret->workers = (unsigned)options->workers;
 	ret->memory_mib = (unsigned)options->memory_mib;
+	ret->drivers = options->drivers;
+	ret->vdevs = options->vdevs;
 	return parse_hugepages(options->hugepages, &ret->hugepages, error);
 }
 
@@ -69,6 +82,10 @@ static bool parse_options(int *argc, char ***argv, struct options *options, GErr
 			"PATH"},
 		{"state-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->state_dir,
 			"Keep the last applied state here and come back with it", "DIR"},
+		{"flow-memory", 0, 0, G_OPTION_ARG_FILENAME, &options->flow_memory,
+			"Keep connections here for the next start: a file on tmpfs or hugetlbfs (with "
+			"--state-dir: one of its own)",
+			"FILE"},
 		{"netns", 'n', 0, G_OPTION_ARG_STRING, &options->netns,
 			"Open network interfaces in this network namespace", "NAME|PATH"},
 		{"workers", 'w', 0, G_OPTION_ARG_INT, &options->workers, "Threads that move packets (1)",
@@ -77,6 +94,18 @@ static bool parse_options(int *argc, char ***argv, struct options *options, GErr
 			"MIB"},
 		{"hugepages", 0, 0, G_OPTION_ARG_STRING, &options->hugepages,
 			"Use huge pages: auto (when enough are free), on, off", "WHEN"},
+		{"connections", 0, 0, G_OPTION_ARG_INT, &options->connections,
+			"Connections that the flow table holds (" G_STRINGIFY(
+				CONNECTIONS) " where an eighth of the "
+					     "memory is enough for them)",
+			"N"},
+		{"nic-connections", 0, 0, G_OPTION_ARG_INT, &options->nic_connections,
+			"Connections that one NIC may hold (" G_STRINGIFY(NIC_CONNECTIONS) ")", "N"},
+		{"vdev", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->vdevs,
+			"Make a DPDK device that the state may name; may be given several times",
+			"NAME[,ARGUMENTS]"},
+		{"driver", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->drivers,
+			"Load a driver of DPDK devices; may be given several times", "FILE"},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
 		{},
 	};
@@ -107,13 +136,38 @@ static void loop_until_signal(void)
 	g_main_loop_run(loop);
 }
 
+/* Where connections are kept; NULL: nowhere. False when the operator named a place that is none. What nobody
+ * asked for by name is done without: the connections then go with the process. */
+static bool open_flow_memory(
+	const struct options *options, bool hugepages, struct flow_memory **ret, GError **error)
+{
+	uint32_t n = (uint32_t)options->connections;
+	g_autoptr(GError) cause = NULL;
+
+	*ret = NULL;
+	if (options->flow_memory) {
+		*ret = flow_memory_open(options->flow_memory, n, error);
+		return *ret != NULL;
+	}
+	if (!options->state_dir)
+		return true;
+	*ret = flow_memory_open_for(options->state_dir, n, hugepages, &cause);
+	if (!*ret && g_error_matches(cause, FAULT, FAULT_IN_USE)) {
+		g_propagate_error(error, g_steal_pointer(&cause));
+		return false;
+	}
+	if (!*ret)
+		log_warn(NULL, "connections will not survive a restart: %s", cause->message);
+	return true;
+}
+
 /* DPDK runs. */
 static bool serve(const struct options *options, const struct eal_config *eal, bool hugepages, GError **error)
 {
 	const struct datapath_limits limits = {
 		.workers = eal->workers,
-		.connections = CONNECTIONS,
-		.nic_connections = NIC_CONNECTIONS,
+		.connections = (uint32_t)options->connections,
+		.nic_connections = (uint32_t)options->nic_connections,
 	};
 	const struct control_config config = {
 		.socket = options->socket,
@@ -121,8 +175,11 @@ static bool serve(const struct options *options, const struct eal_config *eal, b
 		.hugepages = hugepages,
 	};
 	struct rte_mempool *pool = eal_pool_new(eal, error);
-	_cleanup_(datapath_free) struct datapath *datapath = pool ? datapath_new(&limits, pool, error) : NULL;
+	struct flow_memory *memory;
 
+	if (!pool || !open_flow_memory(options, hugepages, &memory, error))
+		return false;
+	_cleanup_(datapath_free) struct datapath *datapath = datapath_new(&limits, memory, pool, error);
 	if (!datapath)
 		return false;
 	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers);
@@ -150,9 +207,22 @@ static bool run(const struct options *options, const struct eal_config *eal, GEr
 	return ok;
 }
 
+static int default_connections(void)
+{
+	size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+	uint32_t n = CONNECTIONS;
+
+	while (n > CONNECTIONS_MIN && flow_memory_size(n) > machine / 8)
+		n /= 2;
+	return (int)n;
+}
+
 int switch_main(int argc, char **argv)
 {
-	_cleanup_(options_clear) struct options options = {.workers = 1, .memory_mib = MEMORY_MIB};
+	_cleanup_(options_clear) struct options options = {.workers = 1,
+		.memory_mib = MEMORY_MIB,
+		.connections = default_connections(),
+		.nic_connections = NIC_CONNECTIONS};
 	g_autoptr(GError) error = NULL;
 	struct eal_config eal = {};
 

@@ -77,7 +77,7 @@ static void make(struct fixture *f, uint32_t connections, uint32_t nic_connectio
 
 	f->state = json_loads(state_text, 0, NULL);
 	f->ports = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)port_fake_close);
-	f->datapath = datapath_new(&limits, pool, &error);
+	f->datapath = datapath_new(&limits, NULL, pool, &error);
 	g_assert_no_error(error);
 	f->worker = f->datapath->workers[0];
 	f->now_ms = f->datapath->started_ms + 3600 * SECOND; /* long after the start */

@@ -14,6 +14,7 @@
 #include "switch/datapath.h"
 #include "switch/execute.h"
 #include "switch/fragment.h"
+#include "switch/mirror.h"
 #include "switch/parse.h"
 #include "switch/slow_path.h"
 #include "switch/wire.h"
@@ -44,30 +45,38 @@ static inline void refuse(struct packet *parsed, enum drop reason)
 	parsed->drop = (uint8_t)reason;
 }
 
-/* Spoofed frames end here: the MAC is no part of a flow's key. */
-static inline void claim_for_nic(
-	struct worker *worker, const struct source *source, const uint8_t *frame, struct packet *parsed)
-{
-	const struct nic *nic = snapshot_nic(worker->snapshot, source->nic);
+/* What is the same for all packets of a burst. */
+struct arrival {
+	const struct source *source;
+	const struct edge *edge; /* that it came by; NULL: a NIC sent it */
+	uint8_t mac[6]; /* what NICs send from, and edges bring to */
+};
 
-	parsed->key.nic = source->nic;
-	if (memcmp(frame + ETH_SRC, nic->mac.bytes, 6) != 0)
-		refuse(parsed, DROP_SPOOFED_MAC);
+static inline struct arrival arrival_of(const struct worker *worker, const struct source *source)
+{
+	const struct snapshot *snapshot = worker->snapshot;
+	struct arrival arrival = {.source = source};
+
+	if (source->origin == FLOW_FROM_NIC) {
+		memcpy(arrival.mac, snapshot_nic(snapshot, source->nic)->mac.bytes, 6);
+	} else {
+		arrival.edge = source->origin == FLOW_FROM_OUTSIDE ? &snapshot->outside : &snapshot->host;
+		memcpy(arrival.mac, arrival.edge->mac.bytes, 6);
+	}
+	return arrival;
 }
 
 /* What an edge brings belongs to the NIC that it is addressed to. */
 static inline void claim_for_edge(
-	struct worker *worker, const struct source *source, const uint8_t *frame, struct packet *parsed)
+	struct worker *worker, const struct arrival *arrival, const uint8_t *frame, struct packet *parsed)
 {
-	bool outside = source->origin == FLOW_FROM_OUTSIDE;
-	const struct edge *edge = outside ? &worker->snapshot->outside : &worker->snapshot->host;
-
 	parsed->key.nic = NO_NIC;
 	if (parsed->kind == PACKET_DROP || parsed->kind == PACKET_ARP)
 		return;
-	struct owner owner = snapshot_find(
-		worker->snapshot, outside ? SPACE_PUBLIC : SPACE_HOST, flow_key_destination(&parsed->key));
-	if (memcmp(frame + ETH_DST, edge->mac.bytes, 6) != 0 || owner.kind != OWNER_NIC)
+	struct owner owner = snapshot_find(worker->snapshot,
+		parsed->key.origin == FLOW_FROM_OUTSIDE ? SPACE_PUBLIC : SPACE_HOST,
+		flow_key_destination(&parsed->key));
+	if (memcmp(frame + ETH_DST, arrival->mac, 6) != 0 || owner.kind != OWNER_NIC)
 		refuse(parsed, DROP_NOT_OURS);
 	else
 		parsed->key.nic = owner.nic->id;
@@ -82,30 +91,46 @@ static inline void complete_fragment(struct worker *worker, struct packet *parse
 		refuse(parsed, DROP_FRAGMENT);
 }
 
-static inline void parse_one(
-	struct worker *worker, const struct source *source, struct rte_mbuf *packet, struct packet *parsed)
+static void parse_other(const uint8_t *frame, const struct rte_mbuf *packet, const struct source *source,
+	struct packet *parsed)
 {
+	parse_frame(frame, packet->data_len, packet->pkt_len, parsed);
+	parsed->key.nic = source->nic;
+	parsed->key.origin = source->origin;
+}
+
+static inline void parse_one(
+	struct worker *worker, const struct arrival *arrival, struct rte_mbuf *packet, struct packet *parsed)
+{
+	const struct source *source = arrival->source;
+
 	/* Headers that are spread over segments are gathered, where the first has room. */
 	if (__builtin_expect(packet->nb_segs > 1 && packet->data_len < PARSE_CONTIGUOUS, 0))
 		rte_pktmbuf_linearize(packet);
 	const uint8_t *frame = rte_pktmbuf_mtod(packet, const uint8_t *);
-	parse_frame(frame, packet->data_len, packet->pkt_len, parsed);
-	parsed->key.origin = source->origin;
-	if (source->origin == FLOW_FROM_NIC)
-		claim_for_nic(worker, source, frame, parsed);
-	else
-		claim_for_edge(worker, source, frame, parsed);
-	complete_fragment(worker, parsed);
+	bool plain =
+		parse_plain(frame, packet->data_len, packet->pkt_len, source->nic, source->origin, parsed);
+	if (!plain)
+		parse_other(frame, packet, source, parsed);
+	/* Spoofed frames end here: the MAC is no part of a flow's key. */
+	if (arrival->edge)
+		claim_for_edge(worker, arrival, frame, parsed);
+	else if (memcmp(frame + ETH_SRC, arrival->mac, 6) != 0)
+		refuse(parsed, DROP_SPOOFED_MAC);
+	if (!plain)
+		complete_fragment(worker, parsed);
 }
 
 static inline void stage_parse(struct worker *worker, const struct source *source, struct burst *burst)
 {
+	const struct arrival arrival = arrival_of(worker, source);
+
 	for (unsigned i = 0; i < RTE_MIN(burst->n, (unsigned)PREFETCH_AHEAD); i++)
 		__builtin_prefetch(rte_pktmbuf_mtod(burst->packets[i], void *));
 	for (unsigned i = 0; i < burst->n; i++) {
 		if (i + PREFETCH_AHEAD < burst->n)
 			__builtin_prefetch(rte_pktmbuf_mtod(burst->packets[i + PREFETCH_AHEAD], void *));
-		parse_one(worker, source, burst->packets[i], &burst->parsed[i]);
+		parse_one(worker, &arrival, burst->packets[i], &burst->parsed[i]);
 	}
 }
 
@@ -178,6 +203,8 @@ void worker_burst(struct worker *worker, const struct source *source, struct rte
 	struct burst burst = {.n = n, .packets = packets};
 
 	account_rx(worker, source, &burst);
+	if (__builtin_expect(worker->mirror != NULL, 0))
+		mirror_received(worker, source, packets, n);
 	stage_parse(worker, source, &burst);
 	stage_match(worker, &burst);
 	stage_execute(worker, &burst);
@@ -204,7 +231,9 @@ unsigned worker_turn(struct worker *worker)
 void worker_begin(struct worker *worker, uint32_t now_ms)
 {
 	worker->snapshot = atomic_load_explicit(&worker->datapath->snapshot, memory_order_acquire);
+	worker->mirror = atomic_load_explicit(&worker->datapath->mirror, memory_order_acquire);
 	worker->now_ms = now_ms;
+	worker->recent.nic = 0;
 }
 
 /* ---- housekeeping ---- */
@@ -216,7 +245,7 @@ static void age_flow(struct worker *worker, struct flow *flow)
 	if (!flow->live || flow->reply)
 		return;
 	if (connection_expired(flow, flow_table_pair(table, flow), worker->now_ms) ||
-		!snapshot_nic(worker->snapshot, flow->key.nic)) {
+		!snapshot_knows(worker->snapshot, flow->key.nic)) {
 		slow_path_remove(worker, flow);
 		count(&worker->counters.expired, 1);
 	}

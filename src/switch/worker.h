@@ -27,6 +27,7 @@
 
 struct datapath;
 struct fragment_table;
+struct mirror;
 
 /* Packets on their way out of one port. */
 struct outbox {
@@ -58,6 +59,13 @@ struct worker {
 	unsigned index;
 	const struct snapshot *snapshot; /* Borrowed; of this turn */
 	uint32_t now_ms; /* of this turn; wraps */
+	struct mirror *mirror; /* Borrowed; of this turn; NULL: nobody looks */
+
+	/* The NIC that was last delivered to, where it has one active attachment: its port. 0: none; of this turn. */
+	struct {
+		uint32_t nic;
+		struct port *port; /* Borrowed */
+	} recent;
 
 	struct worker_counters counters;
 	uint64_t (*drops)[DROP_COUNT]; /* Owned: by slot; the last row is of no NIC */

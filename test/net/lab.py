@@ -8,6 +8,7 @@ A socket stays in the network namespace in which it was made, so that one proces
 """
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import shutil
@@ -83,6 +84,8 @@ class Lab:
         self.folder = tempfile.mkdtemp(prefix=PREFIX + "-")
         self.socket = self.folder + "/switch.sock"
         self.state_dir = self.folder + "/state"
+        digest = hashlib.sha256(self.state_dir.encode()).hexdigest()
+        self.flow_memory = f"/dev/shm/sluice-{digest[:16]}-flows"
         self.control = Control(self.socket)
         self.namespaces = []
         self.processes = []
@@ -218,6 +221,8 @@ class Lab:
                     process.wait()
         for name in self.namespaces:
             run("ip", "netns", "del", name, check=False)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.flow_memory)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

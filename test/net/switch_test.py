@@ -11,6 +11,7 @@ Guests are network namespaces, each behind one veth pair that is a `function` at
 """
 import copy
 import http.server
+import json
 import os
 import random
 import signal
@@ -581,12 +582,13 @@ def test_bad_state(w):
 
 def test_reports(w):
     w.ping("b", "192.168.2.4")
-    flows = w.control.call("flow.list", {"nic": "b", "limit": 1000})
+    flows = w.control.call("flow.list", {"nic": "b", "limit": 1000})["flows"]
     mine = [f for f in flows if f["protocol"] == "icmp" and f["dst"] == "192.168.2.4"]
     expect(mine and mine[0]["direction"] == "outbound" and mine[0]["state"] == "established", flows)
     expect(mine[0]["packets"] >= 1 and "hop" in mine[0]["actions"] and "deliver c" in mine[0]["actions"], mine[0])
-    expect(all(f["nic"] == "b" for f in flows), "only b's")
-    expect(len(w.control.call("flow.list", {"limit": 1})) == 1, "the limit holds")
+    expect({f["id"] for f in flows if f["nic"] != "b"} <= {f["id"] for f in flows if f["nic"] == "b"}, "only b's")
+    page = w.control.call("flow.list", {"limit": 2})
+    expect(len(page["flows"]) == 2 and page["next"], "the limit holds")
     counters = w.control.call("counters")
     expect(counters["rx"] > 0 and counters["tx"] > 0 and counters["flows"] > 0, counters)
     expect(w.nic_state("b")["flows"] > 0 and w.nic_state("b")["attachments"][0]["rx_packets"] > 0, "per NIC")
@@ -684,35 +686,161 @@ def test_garbage(w):
     expect(w.ping("b", "192.168.1.4"), "and guests reach each other")
 
 
-def test_kill(w):
-    """kill -9: the switch comes back alone with its state, and established connections go on."""
+class Stream(threading.Thread):
+    """Datagrams from outside to a, one a millisecond, as answers of a UDP connection that a began and that no rule
+    would let in; and how long at most none came."""
+
+    def __init__(self, w, port):
+        super().__init__(daemon=True)
+        self.inside, self.outside = w.udp("a", port=port), w.udp("out", port=port)
+        self.inside.sendto(b"q", ("203.0.113.1", port))
+        self.peer = self.outside.recvfrom(100)[1]
+        self.last, self.gap, self.received, self.stopping = None, 0.0, 0, False
+        self.sender = threading.Thread(target=self.send, daemon=True)
+        self.start()
+        self.sender.start()
+
+    def send(self):
+        while not self.stopping:
+            self.outside.sendto(b"answer", self.peer)
+            time.sleep(0.001)
+
+    def run(self):
+        self.inside.settimeout(0.2)
+        while not self.stopping:
+            try:
+                self.inside.recv(100)
+            except TimeoutError:
+                continue
+            now = time.monotonic()
+            self.gap = max(self.gap, now - (self.last or now))
+            self.last = now
+            self.received += 1
+
+    def end(self):
+        self.stopping = True
+        self.sender.join()
+        self.join()
+        self.inside.close()
+        self.outside.close()
+
+
+def since_start(w):
+    """What the switch that runs now has logged."""
+    return w.switch_log()[w.log_before:]
+
+
+def restart(w, how, *more):
+    w.kill_switch(how)
+    w.log_before = len(w.switch_log())
+    w.start_switch(*more)
+
+
+def survive(w, how, port):
+    """Connections that are established go on over the end of the switch, both ways, and nothing else does."""
     w.rules("g", rule("ssh", 100, 22))
     server = w.listen("a", "192.168.1.4", 22)
     client = w.connect("out", "203.0.113.10", 22)
     accepted = server.accept()[0]
     expect(exchange(client, accepted), "before")
-    w.kill_switch(signal.SIGKILL)
-    start = time.monotonic()
-    w.start_switch()
-    expect(wait_for(lambda: w.ping("b", "192.168.1.1"), 5), "traffic again")
-    print(f"# {time.monotonic() - start:.1f} s from start to traffic, without an apply", flush=True)
-    expect(w.control.call("state") == w.state, "the state is what was applied")
-    expect(exchange(client, accepted), "the connection from before the kill goes on")
+    flows = w.control.call("counters")["flows"]
+    stream = Stream(w, port)
+    expect(wait_for(lambda: stream.received > 20, 2), "answers come")
+    restart(w, how)
+    received = stream.received
+    came = wait_for(lambda: stream.received > received + 20, 3)
+    stream.end()
+    expect(came, "answers that no rule lets in come again: their connection is known")
+    print(f"# {stream.gap * 1000:.0f} ms without a packet, at one a millisecond", flush=True)
+    expect(f"adopted" in since_start(w) and "; 0 directions" in since_start(w), since_start(w))
+    expect(w.control.call("counters")["flows"] >= flows, "all connections are there")
+    expect(w.control.call("state") == w.state, "the state is what was applied, without an apply")
+    expect(exchange(client, accepted), "the connection from before goes on")
     closed = w.listen("a", "192.168.1.4", 80)
     expect(w.connect("out", "203.0.113.10", 80) is None, "what policy forbids stays closed")
     closed.close()
+    # As all connections are known, none is taken up in the middle.
+    stray = Ether(dst=OUT_MAC) / IP(src="203.0.113.1", dst="203.0.113.10") / TCP(sport=999, dport=22, flags="A")
+    expect(counted(w, "a", "tcp-no-syn", lambda: w.raw("out").send(bytes(stray))) == 1, "a segment of none")
+    expect(sum(nic["flows"] for nic in w.control.call("nic.list")) == w.control.call("counters")["flows"],
+           "each NIC's share is counted anew")
+
+
+def test_kill(w):
+    survive(w, signal.SIGKILL, 5401)
+
+
+def test_planned_stop(w):
+    survive(w, signal.SIGTERM, 5402)
+
+
+def test_policy_after_kill(w):
+    """Connections that were adopted are decided anew before their first packet, by whatever state there is."""
+    for change in ("on disk, while there is no switch", "by an apply, at once after its start"):
+        w.rules("g", rule("ssh", 100, 22))
+        server = w.listen("a", "192.168.1.4", 22)
+        client = w.connect("out", "203.0.113.10", 22)
+        accepted = server.accept()[0]
+        expect(exchange(client, accepted), "before")
+        w.kill_switch(signal.SIGKILL)
+        w.state["groups"][0]["rules"] = []
+        if change.startswith("on disk"):
+            with open(w.state_dir + "/state.json", "w", encoding="ascii") as f:
+                json.dump(w.state, f)
+            w.start_switch()
+        else:
+            w.start_switch()
+            w.apply()
+        client.sendall(b"late")
+        accepted.sendall(b"late")
+        for s in (accepted, client):
+            s.settimeout(0.7)
+            try:
+                expect(s.recv(4) is None, f"revoked {change}: a packet passed")
+            except TimeoutError:
+                pass
+        expect(w.control.drops("a").get("revoked", 0) >= 2, "counted")
+        for s in (client, accepted, server):
+            s.close()
+
+
+def test_other_memory(w):
+    """A table that does not fit is begun anew, and said; TCP connections that policy allows are then learnt."""
+    w.rules("g", rule("ssh", 100, 22))
+    server = w.listen("a", "192.168.1.4", 22)
+    client = w.connect("out", "203.0.113.10", 22)
+    accepted = server.accept()[0]
+    expect(exchange(client, accepted), "before")
+    restart(w, signal.SIGKILL, "--connections", "1000")
+    expect("not 1000; TCP's are learnt anew" in since_start(w), since_start(w))
+    expect(w.control.call("counters")["flow_capacity"] == 1000, "the size asked for")
+    expect(exchange(client, accepted), "it is learnt")
+    with subprocess.Popen([*w.switch_program, "--socket", w.folder + "/second.sock", "--state-dir", w.state_dir],
+                          stderr=subprocess.PIPE, text=True) as second:
+        said = second.communicate(timeout=10)[1]
+    expect(second.returncode == 1 and "in use by another process" in said, said)
+    expect(w.control.call("flow.forget") is None and not os.path.exists(w.flow_memory), "forgotten")
+    restart(w, signal.SIGTERM)
+    expect("no connections to adopt" in since_start(w), since_start(w))
 
 
 def test_damaged_state(w):
-    """A saved state that is damaged is said, not fatal: the switch starts empty and takes an apply."""
+    """A saved state that is damaged is said, not fatal: the switch starts empty and takes an apply. Connections wait
+    for it."""
+    server = w.listen("b", "192.168.1.5", 7450)
+    client = w.connect("a", "192.168.1.5", 7450)
+    accepted = server.accept()[0]
+    expect(exchange(client, accepted), "before")
     w.kill_switch(signal.SIGKILL)
     with open(w.state_dir + "/state.json", "w", encoding="ascii") as f:
         f.write('{"generation": 3, "nics": [')
     w.start_switch()
     expect(w.control.call("state")["nics"] == [], "empty")
     expect("state.json" in w.switch_log().split("ready on")[-2], "said in the log")
+    time.sleep(0.5)  # in which an eighth of all connections would have been found to be nobody's
     w.apply()
     expect(wait_for(lambda: w.ping("b", "192.168.1.1"), 5), "it works again")
+    expect(exchange(client, accepted), "and the connection goes on")
 
 
 def test_stop(w):
@@ -816,6 +944,9 @@ TESTS = [
     ("a NIC that is removed gets nothing more, and comes back", test_nic_moves),
     ("absurd, truncated and random frames do not hurt", test_garbage),
     ("after kill -9 the switch comes back with its state and connections", test_kill),
+    ("after a planned stop it does too", test_planned_stop),
+    ("an adopted connection that policy forbids by now is blocked at its first packet", test_policy_after_kill),
+    ("connections that cannot be adopted are learnt, with the reason in the log", test_other_memory),
     ("a damaged saved state is said and survived", test_damaged_state),
     ("SIGTERM ends it cleanly, and two workers do as one", test_stop),
     ("a vhost-user guest works, and reconnects after kill -9", test_vhost),

@@ -85,10 +85,12 @@ class Cloud:
     def __init__(self, sluice, options=()):
         self.sluice, self.options, self.process, self.arm = pathlib.Path(sluice).resolve(), options, None, None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kill-", dir="/tmp"))
+        self.folder.chmod(0o711)  # the switch's user passes through
         self.state = self.folder / "state"
         self.outside = self.folder.name
         self.namespace = "sluice-" + hashlib.sha256(str(self.state).encode()).hexdigest()[:8]
         self.ports = free_ports(2)
+        self.watchers = contextlib.ExitStack()  # what watches the cloud, and ends before it
 
     def __enter__(self):
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what meson's time limit sends
@@ -102,6 +104,7 @@ class Cloud:
         return self
 
     def __exit__(self, *_):
+        self.watchers.close()
         if self.process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
@@ -184,6 +187,11 @@ class Cloud:
                 os.kill(pid, signal.SIGKILL)
         return pid
 
+    def faults(self):
+        """What the supervisor says of parts that ended neither by kill -9 nor, as agents do, for want of a libvirt daemon."""
+        lines = (self.folder / "up.log").read_text(errors="replace").splitlines()
+        return [line for line in lines if re.search(r": killed by signal (?!9 )|(?<!sluice-agent): ended with status", line)]
+
     def wait_part(self, part, not_pid=None):
         return tap.wait_for(f"{part} runs again", READY_LIMIT_S, lambda: self.pid(part) not in (None, not_pid) and self.pid(part))
 
@@ -201,8 +209,12 @@ class Cloud:
     def agent(self, method, **parameters):
         return rpc(self.state / "run/agent.sock", method, parameters)
 
+    @property
+    def switch_socket(self):
+        return next(self.state.glob("*/switch.sock"), self.state / "switch/switch.sock")
+
     def switch(self, method, **parameters):
-        return rpc(self.state / "run/switch.sock", method, parameters)
+        return rpc(self.switch_socket, method, parameters)
 
     def cli(self, *words, check=True):
         return run(self.sluice, *words, "--state", self.state, check=check, timeout=120)
@@ -247,11 +259,11 @@ class Cloud:
 
 
 class Ping:
-    """A ping every 0.1 s while the block runs; then lost and gap_s, the longest time without a reply."""
+    """A ping every 0.1 s while the block runs; then what was lost of it, and gap_s, the longest time without a reply."""
 
     def __init__(self, cloud, address):
         self.command = ["ip", "netns", "exec", cloud.outside, "ping", "-D", "-O", "-i", "0.1", address]
-        self.lost = self.gap_s = self.replies = None
+        self.lost = self.gap_s = self.replies = self.outages = self.last = None
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -263,17 +275,27 @@ class Ping:
         return self
 
     def __exit__(self, *_):
+        if self.replies is not None:
+            return  # it was ended before
         time.sleep(0.5)
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
         self.reader.join()
-        seen = [(float(match[1]), int(match[2])) for line in self.lines
-                if (match := re.match(r"\[([\d.]+)\].*icmp_seq=(\d+) ttl=", line))]
+        self.count()
+
+    def count(self):
+        seen = {}  # number: time of its first reply
+        for line in self.lines:
+            if match := re.match(r"\[([\d.]+)\].*icmp_seq=(\d+) ttl=", line):
+                seen.setdefault(int(match[2]), float(match[1]))
         self.replies = len(seen)
-        numbers = {number for _, number in seen}
-        self.lost = max(numbers, default=0) - len(numbers)
-        times = sorted(moment for moment, _ in seen)
+        self.lost = max(seen, default=0) - len(seen)
+        times = sorted(seen.values())
         self.gap_s = max((later - sooner for sooner, later in zip(times, times[1:])), default=float("inf"))
+        self.last = max(times, default=0)
+        numbers = sorted(seen)
+        self.outages = [(seen[before], seen[after], after - before - 1)  # between which replies, and how many are missing
+                        for before, after in zip(numbers, numbers[1:]) if after - before > 1]
 
     def __str__(self):
         return f"{self.replies} replies, {self.lost} lost, longest gap {self.gap_s * 1000:.0f} ms"

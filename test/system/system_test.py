@@ -4,6 +4,8 @@
     system_test.py SLUICE
 """
 import os
+import pathlib
+import pwd
 import signal
 import sys
 import time
@@ -25,6 +27,20 @@ class Test:
         self.links, self.namespaces = cloud.links(), cloud.namespaces()
         self.cloud.start()
         self.group = self.cloud.arm.group("g")
+
+    def switch_is_confined(self):
+        """CAP_NET_ADMIN and CAP_NET_RAW are numbers 12 and 13."""
+        user, allowed = pwd.getpwnam("sluice-switch"), f"{1 << 12 | 1 << 13:016x}"
+        text = pathlib.Path(f"/proc/{self.cloud.pid('switch')}/status").read_text()
+        status = dict(line.split(":\t", 1) for line in text.splitlines())
+        tap.note(", ".join(f"{name} {status[name]}" for name in ("Uid", "Gid", "CapEff", "NoNewPrivs")).replace("\t", " "))
+        assert status["Uid"].split() == [str(user.pw_uid)] * 4 and status["Gid"].split() == [str(user.pw_gid)] * 4, status
+        assert not status["Groups"].strip() and status["NoNewPrivs"] == "1", status
+        assert all(status[name] == allowed for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")), status
+        refused = cloud.run("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", sys.executable, "-c",
+                            "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])",
+                            self.cloud.switch_socket, check=False)
+        assert "PermissionError" in refused.stderr, f"other users get into the control socket: {refused}"
 
     def makes_vm(self):
         group = self.group
@@ -194,6 +210,7 @@ class Test:
 
 STEPS = [
     ("the cloud starts", "starts"),
+    ("the switch runs as its own user with two capabilities", "switch_is_confined"),
     ("a virtual machine is made by plain requests", "makes_vm"),
     ("it answers ping and ssh from outside", "is_reached"),
     ("a function is taken and given back, and no byte of a connection is lost", "takes_and_gives"),

@@ -1,5 +1,6 @@
 /* Network security groups, their rules, and the six rules that every group ends with. */
 #include "api/arm/arm_priv.h"
+#include "policy/policy_words.h"
 
 static const char *const owned[] = {"securityRules", "defaultSecurityRules", "flushConnection",
 	"flowRevalidation", "networkInterfaces", "subnets", NULL};
@@ -141,39 +142,46 @@ static json_t *encode_rule(const struct security_group *group, const struct rule
 	return json;
 }
 
-/* https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules
- */
+/* ARM's words about the default rules, whose source is policy/.
+ * https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview#default-security-rules */
 static const struct {
-	const char *name, *description, *source, *destination;
-	enum direction direction;
-	enum access access;
-	int priority;
-} defaults[] = {
-	{"AllowVnetInBound", "Allow inbound traffic from all VMs in VNET", "VirtualNetwork", "VirtualNetwork",
-		DIRECTION_INBOUND, ACCESS_ALLOW, 65000},
-	{"AllowAzureLoadBalancerInBound", "Allow inbound traffic from azure load balancer",
-		"AzureLoadBalancer", "*", DIRECTION_INBOUND, ACCESS_ALLOW, 65001},
-	{"DenyAllInBound", "Deny all inbound traffic", "*", "*", DIRECTION_INBOUND, ACCESS_DENY, 65500},
-	{"AllowVnetOutBound", "Allow outbound traffic from all VMs to all VMs in VNET", "VirtualNetwork",
-		"VirtualNetwork", DIRECTION_OUTBOUND, ACCESS_ALLOW, 65000},
-	{"AllowInternetOutBound", "Allow outbound traffic from all VMs to Internet", "*", "Internet",
-		DIRECTION_OUTBOUND, ACCESS_ALLOW, 65001},
-	{"DenyAllOutBound", "Deny all outbound traffic", "*", "*", DIRECTION_OUTBOUND, ACCESS_DENY, 65500},
+	const char *name, *description;
+} default_descriptions[] = {
+	{"AllowVnetInBound", "Allow inbound traffic from all VMs in VNET"},
+	{"AllowAzureLoadBalancerInBound", "Allow inbound traffic from azure load balancer"},
+	{"DenyAllInBound", "Deny all inbound traffic"},
+	{"AllowVnetOutBound", "Allow outbound traffic from all VMs to all VMs in VNET"},
+	{"AllowInternetOutBound", "Allow outbound traffic from all VMs to Internet"},
+	{"DenyAllOutBound", "Deny all outbound traffic"},
 };
 
-static json_t *encode_default(
-	const struct security_group *group, size_t index, const char *group_id, json_t *state)
+static const char *default_description(const char *name)
 {
-	void *source[] = {(char *)defaults[index].source},
-	     *destination[] = {(char *)defaults[index].destination}, *any[] = {(char *)"*"};
+	for (size_t i = 0; i < G_N_ELEMENTS(default_descriptions); i++)
+		if (g_str_equal(default_descriptions[i].name, name))
+			return default_descriptions[i].description;
+	return NULL;
+}
+
+/* Each side of a default rule is one tag, and any port. */
+static const char *default_address(const struct policy_side *side)
+{
+	return side->tags == POLICY_TAG_ANY ? "*" : policy_word_text(policy_tag_words, side->tags);
+}
+
+static json_t *encode_default(const struct security_group *group, const struct policy_rule *from,
+	const char *group_id, json_t *state)
+{
+	void *source[] = {(char *)default_address(&from->source)},
+	     *destination[] = {(char *)default_address(&from->destination)}, *any[] = {(char *)"*"};
 	GPtrArray sources = {source, 1}, destinations = {destination, 1}, ports = {any, 1};
 	const struct rule rule = {
-		.name = (char *)defaults[index].name,
-		.description = (char *)defaults[index].description,
-		.direction = defaults[index].direction,
-		.access = defaults[index].access,
+		.name = (char *)from->name,
+		.description = (char *)default_description(from->name),
+		.direction = from->direction == POLICY_INBOUND ? DIRECTION_INBOUND : DIRECTION_OUTBOUND,
+		.access = from->action == POLICY_ALLOW ? ACCESS_ALLOW : ACCESS_DENY,
 		.protocol = PROTOCOL_ANY,
-		.priority = defaults[index].priority,
+		.priority = from->priority,
 		.source = {&sources, &ports},
 		.destination = {&destinations, &ports},
 	};
@@ -187,12 +195,14 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	const char *id = json_string_value(json_object_get(answer, "id"));
 	json_t *rules = json_array(), *default_rules = json_array(),
 	       *state = json_object_get(properties, "provisioningState");
+	size_t n_defaults;
+	const struct policy_rule *defaults = policy_default_rules(&n_defaults);
 
 	for (guint i = 0; i < list_length(group->spec.rules); i++)
 		json_array_append_new(
 			rules, encode_rule(group, group->spec.rules->pdata[i], id, "securityRules", state));
-	for (size_t i = 0; i < G_N_ELEMENTS(defaults); i++)
-		json_array_append_new(default_rules, encode_default(group, i, id, state));
+	for (size_t i = 0; i < n_defaults; i++)
+		json_array_append_new(default_rules, encode_default(group, &defaults[i], id, state));
 	put_text(properties, "resourceGuid", group->meta.uid);
 	put_flag(properties, "flushConnection", !group->spec.keep_established);
 	put_json(properties, "securityRules", rules);

@@ -89,9 +89,9 @@ static bool sender_is(const struct nic *nic, const uint8_t *arp)
 
 /* The MAC by which the NIC reaches the address: its neighbour's own in its subnet, else the gateway's. NULL:
  * nobody is there. */
-static const uint8_t *answer_for(const struct worker *worker, const struct nic *nic, const uint8_t ip[4])
+static const uint8_t *answer_for(const struct snapshot *snapshot, const struct nic *nic, const uint8_t ip[4])
 {
-	struct owner owner = snapshot_find(worker->snapshot, nic->network->space, ipv4_at(ip));
+	struct owner owner = snapshot_find(snapshot, nic->network->space, ipv4_at(ip));
 
 	if (owner.kind == OWNER_GATEWAY)
 		return gateway_mac;
@@ -100,20 +100,29 @@ static const uint8_t *answer_for(const struct worker *worker, const struct nic *
 	return owner.nic->subnet == nic->subnet ? owner.nic->mac.bytes : gateway_mac;
 }
 
+enum drop arp_answer(
+	const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp, const uint8_t **ret_mac)
+{
+	const uint8_t *mac = NULL;
+
+	if (!sender_is(nic, arp))
+		return DROP_SPOOFED_ARP;
+	if (load16(arp + ARP_OP) == ARP_REQUEST && !is_about_itself(arp))
+		mac = answer_for(snapshot, nic, arp + ARP_TARGET_IP);
+	if (!mac)
+		return DROP_ARP_UNANSWERED;
+	*ret_mac = mac;
+	return DROP_NONE;
+}
+
 void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
 {
 	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
-	const uint8_t *arp = frame + ETH_LEN;
-
-	if (!sender_is(nic, arp)) {
-		output_drop(worker, nic->id, DROP_SPOOFED_ARP, packet);
-		return;
-	}
 	const uint8_t *mac = NULL;
-	if (load16(arp + ARP_OP) == ARP_REQUEST && !is_about_itself(arp))
-		mac = answer_for(worker, nic, arp + ARP_TARGET_IP);
-	if (!mac) {
-		output_drop(worker, nic->id, DROP_ARP_UNANSWERED, packet);
+	enum drop reason = arp_answer(worker->snapshot, nic, frame + ETH_LEN, &mac);
+
+	if (reason != DROP_NONE) {
+		output_drop(worker, nic->id, reason, packet);
 		return;
 	}
 	turn_into_reply(frame, mac);

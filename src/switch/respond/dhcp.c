@@ -277,23 +277,33 @@ static bool source_is_right(const struct nic *nic, const struct packet *parsed)
 	       nic_find_address(nic, flow_key_source(&parsed->key));
 }
 
+enum drop dhcp_answer_frame(const struct nic *nic, const struct packet *parsed, const uint8_t *frame,
+	uint32_t available, uint8_t ret[static DHCP_MESSAGE_MAX], int *ret_length, bool *ret_broadcast)
+{
+	uint32_t start = parsed->l4 + UDP_LEN, end = parsed->l3 + parsed->l3_length;
+
+	if (!source_is_right(nic, parsed))
+		return DROP_SPOOFED_IP;
+	int length = end <= available ? dhcp_answer(nic, frame + start, end - start, ret, ret_broadcast)
+				      : -EBADMSG;
+	if (length < 0)
+		return DROP_DHCP_MALFORMED;
+	*ret_length = length;
+	return DROP_NONE;
+}
+
 void dhcp_from_nic(
 	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
 {
 	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
-	uint32_t start = parsed->l4 + UDP_LEN, end = parsed->l3 + parsed->l3_length;
 	uint8_t answer[DHCP_MESSAGE_MAX];
 	bool broadcast = false;
+	int length = 0;
+	enum drop reason =
+		dhcp_answer_frame(nic, parsed, frame, packet->data_len, answer, &length, &broadcast);
 
-	if (!source_is_right(nic, parsed)) {
-		output_drop(worker, nic->id, DROP_SPOOFED_IP, packet);
-		return;
-	}
-	int length = end <= packet->data_len
-			     ? dhcp_answer(nic, frame + start, end - start, answer, &broadcast)
-			     : -EBADMSG;
-	if (length < 0) {
-		output_drop(worker, nic->id, DROP_DHCP_MALFORMED, packet);
+	if (reason != DROP_NONE) {
+		output_drop(worker, nic->id, reason, packet);
 		return;
 	}
 	uint16_t size = (uint16_t)(ETH_LEN + IPV4_MIN + UDP_LEN + length);

@@ -19,13 +19,13 @@
 
 /* ---- echo ---- */
 
-bool icmp_is_gateway_echo(const struct worker *worker, const struct nic *nic, const struct packet *parsed)
+bool icmp_is_gateway_echo(const struct snapshot *snapshot, const struct nic *nic, const struct packet *parsed)
 {
 	if (parsed->key.family != IP_V4 || parsed->key.protocol != PROTO_ICMP ||
 		parsed->key.dport != htobe16(ICMP_TYPE_ECHO << 8) || parsed->flags & PACKET_FRAGMENT_FIRST)
 		return false;
-	return snapshot_find(worker->snapshot, nic->network->space, flow_key_destination(&parsed->key))
-		       .kind == OWNER_GATEWAY;
+	return snapshot_find(snapshot, nic->network->space, flow_key_destination(&parsed->key)).kind ==
+	       OWNER_GATEWAY;
 }
 
 void icmp_answer_echo(

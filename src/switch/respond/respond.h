@@ -11,6 +11,10 @@
 
 /* ARP of a NIC: its gateways, and the NICs of its network, are answered for. */
 void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet);
+/* The pure half: an ARP message (its 28 bytes) of the NIC → the MAC that answers it, Borrowed, or why nobody
+ * does. */
+enum drop arp_answer(
+	const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp, const uint8_t **ret_mac);
 /* ARP on an edge: public addresses (outside), or all of the prefix (host port), are answered for; what
  * neighbours say of themselves is learnt. */
 void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mbuf *packet);
@@ -32,11 +36,16 @@ void dhcp_from_nic(
 #define DHCP_MESSAGE_MAX 576
 int dhcp_answer(const struct nic *nic, const uint8_t *request, size_t length,
 	uint8_t ret[static DHCP_MESSAGE_MAX], bool *ret_broadcast);
+/* The same for a frame of the NIC of which `available` bytes are there: DROP_NONE with *ret_length, or why it
+ * is refused. */
+enum drop dhcp_answer_frame(const struct nic *nic, const struct packet *parsed, const uint8_t *frame,
+	uint32_t available, uint8_t ret[static DHCP_MESSAGE_MAX], int *ret_length, bool *ret_broadcast);
 
 /* ---- icmp.c ---- */
 
 /* True for an echo request to a gateway of the NIC's network. */
-bool icmp_is_gateway_echo(const struct worker *worker, const struct nic *nic, const struct packet *parsed);
+bool icmp_is_gateway_echo(
+	const struct snapshot *snapshot, const struct nic *nic, const struct packet *parsed);
 void icmp_answer_echo(
 	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
 

@@ -1,0 +1,19 @@
+/* What the verb `policy` and its two answers share. */
+#pragma once
+#include "base/cleanup.h"
+#include "policy/policy_state.h"
+
+struct cli_policy_options {
+	char *state, *protocol, *source, *destination, *direction; /* Owned */
+	int source_port, destination_port; /* -1: not given */
+	gboolean as_json;
+};
+
+/* Both print, and return an exit status. */
+int cli_policy_effective(const struct cli_policy_options *options, const struct policy_state_nic *nic);
+int cli_policy_check(const struct cli_policy_options *options, const struct policy_state_nic *nic);
+
+/* Takes the reference to `json`. */
+void cli_policy_print(json_t *json);
+/* "tcp", "132", "*". Owned by the caller. */
+char *cli_policy_protocol(uint8_t protocol);

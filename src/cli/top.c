@@ -1,0 +1,223 @@
+/* `sluice top`: what NICs send and get, second by second.
+ *
+ * How it works: the switch counts and never measures rates, so two readings of `nic.list` and the time between
+ * them make one table. A counter that went down belongs to a port that was opened anew: its rate is 0 once.
+ */
+#include "cli/cli.h"
+#include "cli/switch_call.h"
+
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+
+#define CLEAR_SCREEN "\033[H\033[2J"
+
+/* Sums over a NIC's attachments, and over its drop reasons. */
+enum { RX_PACKETS, RX_BYTES, TX_PACKETS, TX_BYTES, DROPS, COUNTERS };
+static const char *const members[] = {[RX_PACKETS] = "rx_packets",
+	[RX_BYTES] = "rx_bytes",
+	[TX_PACKETS] = "tx_packets",
+	[TX_BYTES] = "tx_bytes"};
+
+struct reading {
+	json_t *nics; /* Owned */
+	int64_t at_us;
+};
+
+static json_int_t number(const json_t *object, const char *member)
+{
+	return json_integer_value(json_object_get(object, member));
+}
+
+static void sum_up(const json_t *nic, json_int_t ret[static COUNTERS])
+{
+	const char *reason;
+	json_t *attachment, *packets;
+	size_t i;
+
+	memset(ret, 0, COUNTERS * sizeof *ret);
+	json_array_foreach(json_object_get(nic, "attachments"), i, attachment) for (unsigned c = RX_PACKETS;
+										    c < DROPS; c++) ret[c] +=
+		number(attachment, members[c]);
+	json_object_foreach(json_object_get(nic, "drops"), reason, packets) ret[DROPS] +=
+		json_integer_value(packets);
+}
+
+static const json_t *find_nic(const json_t *nics, const char *uid)
+{
+	size_t i;
+	json_t *nic;
+
+	json_array_foreach(nics, i,
+		nic) if (g_str_equal(json_string_value(json_object_get(nic, "uid")), uid)) return nic;
+	return NULL;
+}
+
+/* A NIC's row: rates since the reading before; one that is new has none yet. */
+static json_t *rates_of(const json_t *nic, const struct reading *before, int64_t elapsed_us)
+{
+	const char *uid = json_string_value(json_object_get(nic, "uid"));
+	const json_t *was = find_nic(before->nics, uid);
+	json_int_t now[COUNTERS], then[COUNTERS], rate[COUNTERS] = {};
+
+	sum_up(nic, now);
+	if (was)
+		sum_up(was, then);
+	for (unsigned c = 0; was && c < COUNTERS; c++)
+		rate[c] = (json_int_t)((double)MAX(now[c] - then[c], 0) * G_USEC_PER_SEC /
+				       (double)MAX(elapsed_us, 1));
+	return json_pack("{s:s, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "nic", uid, "name",
+		json_object_get(nic, "name"), "active", json_object_get(nic, "active"), "rx_pps",
+		rate[RX_PACKETS], "rx_bps", 8 * rate[RX_BYTES], "tx_pps", rate[TX_PACKETS], "tx_bps",
+		8 * rate[TX_BYTES], "drops_ps", rate[DROPS], "connections", number(nic, "flows"));
+}
+
+/* Busiest first. */
+static int by_rate(const void *a, const void *b)
+{
+	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+	json_int_t p = number(x, "rx_pps") + number(x, "tx_pps"),
+		   q = number(y, "rx_pps") + number(y, "tx_pps");
+
+	return p != q ? (p < q ? 1 : -1)
+		      : strcmp(json_string_value(json_object_get(x, "name")),
+				json_string_value(json_object_get(y, "name")));
+}
+
+static json_t *rates(const struct reading *before, const struct reading *now)
+{
+	g_autoptr(GPtrArray) rows = g_ptr_array_new();
+	json_t *list = json_array(), *nic;
+	size_t i;
+
+	json_array_foreach(now->nics, i, nic)
+		g_ptr_array_add(rows, rates_of(nic, before, now->at_us - before->at_us));
+	g_ptr_array_sort(rows, by_rate);
+	for (i = 0; i < rows->len; i++)
+		json_array_append_new(list, rows->pdata[i]);
+	return list;
+}
+
+/* ---- printing ---- */
+
+static const struct {
+	const char *title, *member;
+} columns[] = {
+	{"NIC", "name"},
+	{"PATH", "active"},
+	{"RX PPS", "rx_pps"},
+	{"RX BPS", "rx_bps"},
+	{"TX PPS", "tx_pps"},
+	{"TX BPS", "tx_bps"},
+	{"DROPS/S", "drops_ps"},
+	{"CONNECTIONS", "connections"},
+};
+
+/* "950", "12.3k", "1.20G" */
+static char *scaled(json_int_t value)
+{
+	static const char units[] = "kMGT";
+	double v = (double)value;
+	int unit = -1;
+
+	if (value < 10000)
+		return g_strdup_printf("%" JSON_INTEGER_FORMAT, value);
+	while (v >= 1000 && unit < 3) {
+		v /= 1000;
+		unit++;
+	}
+	return g_strdup_printf("%.*f%c", v < 10 ? 2 : v < 100 ? 1 : 0, v, units[unit]);
+}
+
+static void print_table(json_t *list)
+{
+	struct libscols_table *table = scols_new_table();
+	size_t i;
+	json_t *row;
+
+	for (size_t c = 0; c < G_N_ELEMENTS(columns); c++)
+		scols_table_new_column(table, columns[c].title, 0, c < 2 ? 0 : SCOLS_FL_RIGHT);
+	json_array_foreach(list, i, row)
+	{
+		struct libscols_line *line = scols_table_new_line(table, NULL);
+		for (size_t c = 0; c < G_N_ELEMENTS(columns); c++) {
+			const json_t *value = json_object_get(row, columns[c].member);
+			g_autofree char *cell = json_is_string(value) ? g_strdup(json_string_value(value))
+								      : scaled(json_integer_value(value));
+			scols_line_set_data(line, c, cell);
+		}
+	}
+	scols_print_table(table);
+	scols_unref_table(table);
+}
+
+static void print_refresh(json_t *list, bool as_json, bool screen)
+{
+	if (as_json) {
+		json_dumpf(list, stdout, 0);
+		putchar('\n');
+	} else {
+		if (screen)
+			fputs(CLEAR_SCREEN "rx: sent by the VM, tx: delivered to it; ^C ends\n\n", stdout);
+		print_table(list);
+	}
+	fflush(stdout);
+}
+
+/* ---- run ---- */
+
+static bool read_nics(struct jsonrpc_client *client, struct reading *ret, GError **error)
+{
+	ret->nics = switch_call(client, "nic.list", NULL, error);
+	ret->at_us = g_get_monotonic_time();
+	return ret->nics != NULL;
+}
+
+static int run(struct jsonrpc_client *client, double interval_s, bool once, bool as_json)
+{
+	g_autoptr(GError) error = NULL;
+	struct reading before = {}, now;
+	bool screen = !once && !as_json;
+
+	if (!read_nics(client, &before, &error))
+		return cli_fail("top", error);
+	do {
+		g_usleep((gulong)(interval_s * G_USEC_PER_SEC));
+		if (!read_nics(client, &now, &error)) {
+			json_decref(before.nics);
+			return cli_fail("top", error);
+		}
+		json_auto_t *list = rates(&before, &now);
+		print_refresh(list, as_json, screen);
+		json_decref(before.nics);
+		before = now;
+	} while (!once && !ferror(stdout));
+	json_decref(before.nics);
+	return CLI_OK;
+}
+
+int cli_top(int argc, char **argv)
+{
+	g_autofree char *state = NULL;
+	gboolean as_json = FALSE, once = FALSE;
+	double interval_s = 1;
+	const GOptionEntry entries[] = {
+		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state, "State folder of the cloud (/var/lib/sluice)",
+			"DIR"},
+		{"interval", 0, 0, G_OPTION_ARG_DOUBLE, &interval_s, "Seconds between two readings (1)",
+			"SECONDS"},
+		{"once", 0, 0, G_OPTION_ARG_NONE, &once, "Print one table and end", NULL},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON, one line a reading", NULL},
+		{NULL},
+	};
+
+	if (!cli_options(&argc, &argv, "",
+		    "Shows what each NIC sends (rx) and gets (tx) per second, its drops and its connections.",
+		    entries))
+		return CLI_USAGE;
+	if (!(interval_s >= 0.1 && interval_s <= 3600)) {
+		fprintf(stderr, "sluice top: --interval must be from 0.1 to 3600 seconds\n");
+		return CLI_USAGE;
+	}
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state);
+	return run(client, interval_s, once, as_json);
+}

@@ -1,0 +1,165 @@
+/* Ports on DPDK's own devices: physical NICs, representors, and the virtual ones of --vdev.
+ *
+ * How it works: devices are there, or not, from the start of the program (eal.h), so the port looks for its
+ * device by name, sets it up with one queue each way, and starts it. The device number is published with
+ * release when packets may flow. A device that a port let go is stopped and stays; another state may name it
+ * again.
+ *
+ * One receive queue, as the port has one worker that polls it; one transmit queue, as tx is called under the
+ * port's lock. No offload is asked of the device but packets of several segments: checksums are complete in
+ * all that the switch sends. A device without even that gets packets made whole.
+ */
+#include "switch/port.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define DESCRIPTORS 1024 /* of a queue, where the device takes as many */
+#define NO_DEVICE   (-1)
+
+struct ethdev_port {
+	struct port port;
+	_Atomic int device; /* number of the started device, or NO_DEVICE */
+	bool segments; /* the device sends packets of several segments; written before `device` */
+};
+
+/* ---- workers ---- */
+
+static uint16_t ethdev_rx(struct port *base, struct rte_mbuf **packets, uint16_t n)
+{
+	struct ethdev_port *port = (struct ethdev_port *)base;
+	int device = atomic_load_explicit(&port->device, memory_order_acquire);
+
+	return device == NO_DEVICE ? 0 : rte_eth_rx_burst((uint16_t)device, 0, packets, n);
+}
+
+/* Drops what cannot be made one segment; returns how many are left. */
+static uint16_t make_whole(struct rte_mbuf **packets, uint16_t n)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (packets[i]->nb_segs > 1 && rte_pktmbuf_linearize(packets[i]) != 0)
+			rte_pktmbuf_free(packets[i]);
+		else
+			packets[kept++] = packets[i];
+	}
+	return kept;
+}
+
+static uint16_t ethdev_tx(struct port *base, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
+{
+	struct ethdev_port *port = (struct ethdev_port *)base;
+	int device = atomic_load_explicit(&port->device, memory_order_acquire);
+	uint16_t sent = 0;
+
+	*ret_down = device == NO_DEVICE;
+	if (!*ret_down && !port->segments)
+		n = make_whole(packets, n);
+	if (!*ret_down)
+		sent = rte_eth_tx_burst((uint16_t)device, 0, packets, n);
+	if (sent < n)
+		rte_pktmbuf_free_bulk(packets + sent, (unsigned)(n - sent));
+	return sent;
+}
+
+/* ---- main thread ---- */
+
+static const char *device_name(const struct ethdev_port *port)
+{
+	return port->port.name + strlen(PORT_DEVICE);
+}
+
+static int set_up_queues(uint16_t device, struct rte_mempool *pool)
+{
+	uint16_t n_rx = DESCRIPTORS, n_tx = DESCRIPTORS;
+	unsigned socket = (unsigned)rte_eth_dev_socket_id(device);
+	int r = rte_eth_dev_adjust_nb_rx_tx_desc(device, &n_rx, &n_tx);
+
+	if (r == 0)
+		r = rte_eth_rx_queue_setup(device, 0, n_rx, socket, NULL, pool);
+	if (r == 0)
+		r = rte_eth_tx_queue_setup(device, 0, n_tx, socket, NULL);
+	return r;
+}
+
+/* The device is one that another program's port or a former one of ours does not use. */
+static int start(struct ethdev_port *port, uint16_t device)
+{
+	struct rte_eth_conf conf = {};
+	struct rte_eth_dev_info info;
+	int r = rte_eth_dev_info_get(device, &info);
+
+	if (r < 0)
+		return r;
+	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	port->segments = conf.txmode.offloads != 0;
+	if ((r = rte_eth_dev_configure(device, 1, 1, &conf)) < 0 ||
+		(r = set_up_queues(device, port->port.pool)) < 0 || (r = rte_eth_dev_start(device)) < 0)
+		return r;
+	rte_eth_promiscuous_enable(device); /* some are so always, and have no switch for it */
+	return 0;
+}
+
+static void open_device(struct ethdev_port *port)
+{
+	uint16_t device;
+
+	if (rte_eth_dev_get_port_by_name(device_name(port), &device) != 0) {
+		port_set_error(&port->port,
+			"there is no DPDK device %s; sluice-switch makes one at its start, by --vdev",
+			device_name(port));
+		return;
+	}
+	int r = start(port, device);
+	if (r < 0) {
+		port_set_error(&port->port, "cannot start the DPDK device %s: %s", device_name(port),
+			g_strerror(-r));
+		return;
+	}
+	port_set_error(&port->port, NULL);
+	atomic_store_explicit(&port->device, device, memory_order_release);
+}
+
+static enum port_state ethdev_state(const struct port *base)
+{
+	return atomic_load(&((const struct ethdev_port *)base)->device) == NO_DEVICE ? PORT_FAILED
+										     : PORT_READY;
+}
+
+static void ethdev_tick(struct port *base)
+{
+	if (ethdev_state(base) == PORT_FAILED)
+		open_device((struct ethdev_port *)base);
+}
+
+static void ethdev_close(struct port *base)
+{
+	int device = atomic_load(&((struct ethdev_port *)base)->device);
+
+	if (device != NO_DEVICE)
+		rte_eth_dev_stop((uint16_t)device);
+	port_release(base);
+	g_aligned_free(base);
+}
+
+static const struct port_ops ethdev_ops = {
+	.kind = "ethdev",
+	.rx = ethdev_rx,
+	.tx = ethdev_tx,
+	.state = ethdev_state,
+	.tick = ethdev_tick,
+	.close = ethdev_close,
+};
+
+struct port *ethdev_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers)
+{
+	struct ethdev_port *port = g_aligned_alloc0(1, sizeof *port, 64);
+
+	port_init(&port->port, &ethdev_ops, name, pool, readers);
+	atomic_init(&port->device, NO_DEVICE);
+	open_device(port);
+	return &port->port;
+}

@@ -1,0 +1,77 @@
+/* What flow_table.c and flow_adopt.c share: the table's parts. */
+#pragma once
+#include "switch/flow_table.h"
+
+#include <rte_spinlock.h>
+#include <stdatomic.h>
+
+#define BUCKET_SLOTS 8
+
+struct bucket {
+	_Atomic uint16_t tag[BUCKET_SLOTS]; /* 0: the slot is empty */
+	_Atomic uint32_t index[BUCKET_SLOTS];
+	_Atomic uint32_t next; /* overflow bucket, 0: none */
+	uint32_t unused[3];
+};
+static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
+
+/* An entry that was removed and that workers may still hold. */
+struct limbo {
+	uint32_t index;
+	uint64_t token; /* of rte_rcu_qsbr_start */
+};
+
+struct flow_table {
+	/* Read by every lookup. */
+	uint64_t secret[6]; /* as in the memory's header */
+	struct bucket *buckets;
+	struct flow *entries;
+	struct bucket *overflow;
+	uint32_t bucket_mask; /* their number is a power of two */
+	uint32_t n_overflow; /* overflow bucket 0 is never used */
+
+	/* Changed under the lock. */
+	rte_spinlock_t lock __attribute__((aligned(64)));
+	uint32_t overflow_used;
+	uint32_t n_free; /* on the stack */
+	uint32_t limbo_head, limbo_count;
+	_Atomic uint32_t connections;
+	uint32_t *free_stack;
+	struct limbo *limbo; /* a ring of n_entries */
+	struct flow_memory *memory; /* Owned */
+	struct rte_rcu_qsbr *readers; /* Borrowed */
+	void *derived; /* Owned: the mapping in which buckets, overflow, free_stack and limbo lie */
+	size_t derived_size;
+};
+
+static inline uint64_t flow_table_mix(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Folded multiplication of the key's words, each hidden by a secret. */
+static inline uint32_t flow_table_hash(const struct flow_table *table, const struct flow_key *key)
+{
+	const uint64_t *secret = table->secret;
+	uint64_t word[6] = {};
+
+	memcpy(word, key, sizeof *key);
+	uint64_t h = flow_table_mix(word[0] ^ secret[0], word[1] ^ secret[1]) ^
+		     flow_table_mix(word[2] ^ secret[2], word[3] ^ secret[3]) ^
+		     flow_table_mix(word[4] ^ secret[4], word[5] ^ secret[5]);
+	return (uint32_t)flow_table_mix(h, secret[0]);
+}
+
+static inline struct bucket *flow_table_bucket(const struct flow_table *table, uint32_t hash)
+{
+	return &table->buckets[hash & table->bucket_mask];
+}
+
+/* The entry of the key, whose hash that is, or NULL. */
+struct flow *flow_table_search(const struct flow_table *table, uint32_t hash, const struct flow_key *key);
+
+/* Links both entries, which are written; the answers first: whoever finds the one direction finds the other.
+ * False, and neither is linked, when the overflow buckets are used up. */
+bool flow_table_link(struct flow_table *table, uint32_t first, uint32_t second);

@@ -1,0 +1,513 @@
+/* Trace: what would become of a packet.
+ *
+ * How it works. The description becomes a frame, and the frame goes the way of a real one through the same
+ * functions: the parser, the check of its MAC, the flow table, the responders, the checks of a first packet,
+ * the layers (decide_observed), the quota, the checks of execution. Only what these would do is left out: no
+ * flow is put in, nothing is counted, nothing is sent. Each leaves a step; the first that refuses or answers
+ * is the last.
+ *
+ * A packet of a known connection is executed by its flows; the layers are asked all the same, as they are
+ * when the state changes, since what they say is what the flows were composed from.
+ */
+#include "switch/trace.h"
+
+#include "base/fault.h"
+#include "switch/conntrack.h"
+#include "switch/decide.h"
+#include "switch/decode.h"
+#include "switch/flow_query.h"
+#include "switch/flow_text.h"
+#include "switch/layers/layer.h"
+#include "switch/lookup.h"
+#include "switch/packet_words.h"
+#include "switch/parse.h"
+#include "switch/respond/respond.h"
+#include "switch/rewrite.h"
+#include "switch/slow_path.h"
+
+struct trace {
+	const struct datapath *datapath;
+	const struct snapshot *state;
+	const struct nic *nic; /* that sends it; from an edge: that it is for */
+	enum flow_origin origin;
+	struct packet_words words;
+	uint8_t frame[PACKET_WORDS_FRAME];
+	uint32_t length; /* of the frame */
+	struct packet parsed;
+	bool layer_refused; /* in the last walk */
+	json_t *steps, *result; /* the steps are the result's */
+};
+
+/* ---- steps and outcomes ---- */
+
+G_GNUC_PRINTF(4, 5)
+static void step(struct trace *t, const char *stage, const char *verdict, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_autofree char *text = g_strdup_vprintf(format, args);
+	va_end(args);
+	json_array_append_new(
+		t->steps, json_pack("{s:s, s:s, s:s}", "stage", stage, "verdict", verdict, "text", text));
+}
+
+static void outcome(struct trace *t, const char *verdict)
+{
+	json_object_set_new(t->result, "verdict", json_string(verdict));
+}
+
+static void set_drop(struct trace *t, enum drop reason)
+{
+	outcome(t, "dropped");
+	json_object_set_new(t->result, "drop",
+		json_pack("{s:s, s:s}", "reason", drop_word(reason), "text", drop_text(reason)));
+}
+
+/* Always false. */
+static bool drop(struct trace *t, const char *stage, enum drop reason)
+{
+	step(t, stage, "refused", "%s", drop_text(reason));
+	set_drop(t, reason);
+	return false;
+}
+
+static bool answered(struct trace *t, const char *text)
+{
+	step(t, "responders", "answered", "%s", text);
+	outcome(t, "answered");
+	return false;
+}
+
+/* ---- where it comes from ---- */
+
+static const struct edge *edge_of(const struct trace *t)
+{
+	return t->origin == FLOW_FROM_OUTSIDE ? &t->state->outside : &t->state->host;
+}
+
+static bool is_host_address(const struct nic *nic, struct ip_addr addr)
+{
+	static const uint8_t none[4];
+
+	return addr.family == IP_V4 && memcmp(nic->host_address, none, 4) != 0 &&
+	       memcmp(nic->host_address, addr.bytes, 4) == 0;
+}
+
+/* "in": by an edge, or from a neighbour, whose packet it then is. */
+static bool find_sender(struct trace *t, GError **error)
+{
+	char dst[IP_TEXT_MAX], src[IP_TEXT_MAX];
+	struct ip_addr to = t->words.dst;
+	struct owner owner = snapshot_find(t->state, SPACE_PUBLIC, to);
+
+	ip_format(to, dst);
+	ip_format(t->words.src, src);
+	if (t->words.kind != PACKET_WORDS_IP)
+		return fault_set(
+			error, FAULT_INVALID, "packet: ARP and DHCP are traced on their way out only");
+	if (owner.kind == OWNER_NIC && owner.nic == t->nic) {
+		t->origin = FLOW_FROM_OUTSIDE;
+	} else if (is_host_address(t->nic, to)) {
+		t->origin = FLOW_FROM_HOST;
+	} else if (!nic_find_address(t->nic, to)) {
+		return fault_set(
+			error, FAULT_INVALID, "packet: %s is no address of NIC %s", dst, t->nic->uid);
+	} else {
+		owner = snapshot_find(t->state, t->nic->network->space, t->words.src);
+		if (owner.kind != OWNER_NIC || owner.nic == t->nic)
+			return fault_set(error, FAULT_INVALID,
+				"packet: no other NIC of the network has the address %s; from outside, a "
+				"packet is for a public address of the NIC, from the host for its host "
+				"address",
+				src);
+		t->nic = owner.nic;
+	}
+	if (t->origin != FLOW_FROM_NIC && !edge_of(t)->present)
+		return fault_set(error, FAULT_INVALID,
+			"packet: the switch has no %s, so nothing comes from there",
+			t->origin == FLOW_FROM_OUTSIDE ? "uplink" : "host port");
+	return true;
+}
+
+static void set_macs(struct trace *t)
+{
+	static const struct mac_addr broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+	struct packet_words *w = &t->words;
+	bool from_nic = t->origin == FLOW_FROM_NIC;
+	struct owner owner = snapshot_find(t->state, t->nic->network->space, w->dst);
+
+	if (!w->has_smac && from_nic)
+		w->smac = t->nic->mac;
+	if (w->has_dmac)
+		return;
+	if (!from_nic)
+		w->dmac = edge_of(t)->mac;
+	else if (w->kind != PACKET_WORDS_IP)
+		w->dmac = broadcast;
+	else if (owner.kind == OWNER_NIC && owner.nic->subnet == t->nic->subnet)
+		w->dmac = owner.nic->mac;
+	else
+		memcpy(w->dmac.bytes, gateway_mac, 6);
+}
+
+/* ---- the frame ---- */
+
+static bool check_mac(struct trace *t)
+{
+	char mac[MAC_TEXT_MAX];
+
+	if (t->origin != FLOW_FROM_NIC) {
+		if (memcmp(t->frame + ETH_DST, edge_of(t)->mac.bytes, 6) != 0)
+			return drop(t, "mac", DROP_NOT_OURS);
+		step(t, "mac", "passed", "it comes by the %s, for the switch's MAC",
+			t->origin == FLOW_FROM_OUTSIDE ? "uplink" : "host port");
+		return true;
+	}
+	if (memcmp(t->frame + ETH_SRC, t->nic->mac.bytes, 6) != 0)
+		return drop(t, "mac", DROP_SPOOFED_MAC);
+	step(t, "mac", "passed", "%s is NIC %s", mac_format(t->nic->mac, mac), t->nic->uid);
+	return true;
+}
+
+static bool check_arp(struct trace *t)
+{
+	const uint8_t *mac = NULL;
+	struct mac_addr addr;
+	char text[MAC_TEXT_MAX];
+	enum drop reason = arp_answer(t->state, t->nic, t->frame + ETH_LEN, &mac);
+
+	if (reason != DROP_NONE)
+		return drop(t, "responders", reason);
+	memcpy(addr.bytes, mac, 6);
+	g_autofree char *answer =
+		g_strdup_printf("the switch answers that it is at %s", mac_format(addr, text));
+	return answered(t, answer);
+}
+
+/* True: a packet with a key, of which more is to be said. */
+static bool check_frame(struct trace *t)
+{
+	uint32_t available = MIN(t->length, (uint32_t)PACKET_WORDS_FRAME);
+
+	parse_frame(t->frame, available, t->length, &t->parsed);
+	t->parsed.key.nic = t->nic->id;
+	t->parsed.key.origin = (uint8_t)t->origin;
+	if (!check_mac(t))
+		return false;
+	if (t->parsed.kind == PACKET_DROP)
+		return drop(t, "parse", t->parsed.drop);
+	if (t->parsed.kind == PACKET_ARP) {
+		step(t, "parse", "passed", "ARP, %u bytes", t->length);
+		return check_arp(t);
+	}
+	g_autofree char *key = flow_key_format(&t->parsed.key);
+	if (t->parsed.kind == PACKET_ICMP_ERROR) {
+		step(t, "parse", "passed", "%s, an error: it passes along the connection that it quotes",
+			key);
+		return drop(t, "flow", DROP_ICMP_NO_FLOW);
+	}
+	step(t, "parse", "passed", "%s, %u bytes", key, t->parsed.l3_length);
+	return true;
+}
+
+/* ---- layers ---- */
+
+static void layer_text(GString *text, const struct walk *before, const struct walk *after, bool passed)
+{
+	char hop[IP_TEXT_MAX];
+	struct ip_addr next = {.family = IP_V4};
+
+	memcpy(next.bytes, after->next_hop, 4);
+	if (!passed)
+		g_string_append(text, drop_text(after->drop));
+	if (after->group)
+		g_string_append_printf(text, "%sgroup %s", text->len ? ": " : "", after->group->name);
+	if (after->group && after->rule)
+		g_string_append_printf(text, ", rule %s", after->rule);
+	if (!flow_key_equal(&before->key, &after->key)) {
+		g_autofree char *key = flow_key_format(&after->key);
+		g_string_append_printf(text, "it becomes %s", key);
+	}
+	if (passed && !before->target && after->target)
+		g_string_append_printf(text, "to NIC %s, %s", after->target->uid,
+			after->leaves   ? "by its public address"
+			: after->routed ? "in another subnet"
+					: "in the same subnet");
+	else if (passed && before->exit != after->exit)
+		g_string_append_printf(text, "to the %s by %s",
+			after->exit == FLOW_TO_OUTSIDE ? "outside" : "host port", ip_format(next, hop));
+}
+
+/* A group layer that passed without naming a rule. */
+static void group_text(
+	GString *text, const struct layer *layer, const struct walk *walk, const struct nic *nic)
+{
+	const struct group *group = layer == &layer_nic_group ? nic->group : nic->subnet->group;
+
+	if (!group) {
+		g_string_append(text, "there is none");
+		return;
+	}
+	g_string_append_printf(text, "group %s ", group->name);
+	if (policy_is_platform(flow_key_source(&walk->key)) ||
+		policy_is_platform(flow_key_destination(&walk->key)))
+		g_string_append(text, "is not asked: platform addresses pass");
+	else if (walk->existing && !group->revalidate)
+		g_string_append(text, "is not asked: it leaves established connections alone");
+	else
+		g_string_append(text, "allows it");
+}
+
+static void on_asked(void *data, const struct layer *layer, enum policy_direction direction,
+	const struct walk *before, const struct walk *after, bool passed)
+{
+	struct trace *t = data;
+	const struct nic *nic = direction == POLICY_OUTBOUND ? after->source : after->target;
+	bool changed = !flow_key_equal(&before->key, &after->key);
+	bool is_group = layer == &layer_nic_group || layer == &layer_subnet_group;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	t->layer_refused = !passed;
+	layer_text(text, before, after, passed);
+	if (text->len == 0 && is_group)
+		group_text(text, layer, after, nic);
+	if (text->len == 0)
+		g_string_append(text, "nothing to object");
+	step(t, layer->name, !passed ? "refused" : changed ? "changed" : "passed", "%s", text->str);
+	json_t *last = json_array_get(t->steps, json_array_size(t->steps) - 1);
+	json_object_set_new(last, "nic", json_string(nic->uid));
+	json_object_set_new(
+		last, "direction", json_string(direction == POLICY_OUTBOUND ? "outbound" : "inbound"));
+}
+
+static bool ask_layers(
+	struct trace *t, const struct flow_key *first, bool existing, struct decision *ret_decision)
+{
+	const struct decide_observer observer = {.asked = on_asked, .data = t};
+
+	t->layer_refused = false;
+	if (decide_observed(t->state, first, existing, &observer, ret_decision))
+		return true;
+	if (!t->layer_refused) /* but there is no way back for the answers */
+		step(t, "compose", "refused", "%s", drop_text(ret_decision->drop));
+	return false;
+}
+
+/* `reason`: as the drop is counted, which need not be what the layer said. */
+static void tell_refusal(struct trace *t, const struct decision *decision, enum drop reason)
+{
+	set_drop(t, reason);
+	json_t *object = json_object_get(t->result, "drop");
+	if (decision->layer)
+		json_object_set_new(object, "layer", json_string(decision->layer));
+	if (decision->group)
+		json_object_set_new(object, "group", json_string(decision->group->name));
+	if (decision->rule)
+		json_object_set_new(object, "rule", json_string(decision->rule));
+}
+
+/* ---- execution ---- */
+
+static json_t *encode_half(
+	const struct trace *t, const struct flow_key *key, const struct flow_action *action)
+{
+	json_t *object = flow_key_encode(key);
+
+	json_object_set_new(object, "actions", flow_actions_encode(t->state, action));
+	json_object_set_new(object, "mtu", json_integer(action->mtu));
+	return object;
+}
+
+static void tell_delivery(struct trace *t, const struct flow_action *action)
+{
+	const struct nic *nic = snapshot_nic(t->state, action->target);
+	const struct edge *edge = action->exit == FLOW_TO_OUTSIDE ? &t->state->outside : &t->state->host;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (action->exit != FLOW_TO_NIC) {
+		g_string_printf(text, "by the %s, %s",
+			action->exit == FLOW_TO_OUTSIDE ? "uplink" : "host port",
+			edge->port ? port_state_word(edge->port->ops->state(edge->port))
+				   : "which is not open");
+	} else {
+		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
+			const struct attachment *a = &nic->attachments[i];
+			if (a->active)
+				g_string_append_printf(text, "%sto the %s attachment of NIC %s, %s",
+					text->len ? "; " : "",
+					a->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", nic->uid,
+					a->port ? port_state_word(a->port->ops->state(a->port))
+						: "which is not open");
+		}
+	}
+	step(t, "deliver", "passed", "%s", text->str);
+}
+
+/* What the packet's direction does with it, and what the other does with its answers. */
+static void execute(struct trace *t, const struct flow_action *action, const struct flow_key *reply_key,
+	const struct flow_action *reply_action)
+{
+	json_object_set_new(t->result, "forward", encode_half(t, &t->parsed.key, action));
+	json_object_set_new(t->result, "reply", encode_half(t, reply_key, reply_action));
+	if (t->parsed.l3_length > action->mtu) {
+		drop(t, "execute", DROP_TOO_BIG);
+	} else if (action->flags & FLOW_ROUTED && rewrite_is_last_hop(t->frame, &t->parsed)) {
+		drop(t, "execute", DROP_TTL);
+	} else {
+		tell_delivery(t, action);
+		outcome(t, "forwarded");
+	}
+}
+
+/* ---- connections ---- */
+
+/* True: no responder takes it. */
+static bool ask_responders(struct trace *t)
+{
+	uint8_t answer[DHCP_MESSAGE_MAX];
+	bool broadcast = false;
+	int length = 0;
+	enum drop reason = DROP_NONE;
+
+	if (t->origin != FLOW_FROM_NIC)
+		return true;
+	if (dhcp_is_request(&t->parsed)) {
+		reason = dhcp_answer_frame(t->nic, &t->parsed, t->frame,
+			MIN(t->length, (uint32_t)PACKET_WORDS_FRAME), answer, &length, &broadcast);
+		if (reason != DROP_NONE)
+			return drop(t, "responders", reason);
+		return answered(t, length ? "the switch answers DHCP" : "DHCP that needs no answer");
+	}
+	if (!icmp_is_gateway_echo(t->state, t->nic, &t->parsed))
+		return true;
+	if (!nic_find_address(t->nic, flow_key_source(&t->parsed.key)))
+		return drop(t, "responders", DROP_SPOOFED_IP);
+	return answered(t, "the switch answers the echo to a gateway");
+}
+
+static void first_packet(struct trace *t)
+{
+	struct decision decision;
+
+	if (!ask_responders(t))
+		return;
+	enum drop reason = slow_path_check_first(t->datapath, datapath_clock_ms(), &t->parsed, t->frame);
+	if (reason != DROP_NONE) {
+		drop(t, "connection", reason);
+		return;
+	}
+	step(t, "connection", "passed", "it may begin a connection");
+	if (!ask_layers(t, &t->parsed.key, false, &decision)) {
+		tell_refusal(t, &decision, decision.drop);
+		return;
+	}
+	if (slow_path_is_over_quota(t->datapath, t->parsed.key.nic)) {
+		drop(t, "quota", DROP_FLOW_QUOTA);
+		return;
+	}
+	execute(t, &decision.forward.action, &decision.reply.key, &decision.reply.action);
+}
+
+/* The connection was decided by an earlier state. */
+static void judge_anew(struct trace *t, const struct flow *flow, const struct flow *forward)
+{
+	struct decision decision;
+
+	if (!ask_layers(t, &forward->key, !forward->blocked, &decision)) {
+		tell_refusal(t, &decision, DROP_REVOKED);
+		return;
+	}
+	const struct flow_half *half = flow->reply ? &decision.reply : &decision.forward;
+	const struct flow_half *other = flow->reply ? &decision.forward : &decision.reply;
+	if (!flow_key_equal(&half->key, &t->parsed.key)) {
+		step(t, "flow", "none", "its connection goes another way now, and this packet is not of it");
+		first_packet(t);
+		return;
+	}
+	execute(t, &half->action, &other->key, &other->action);
+}
+
+static void tell_flow(struct trace *t, const struct flow *flow, const struct flow *forward,
+	const struct flow *reply, const char *state)
+{
+	g_autofree char *id = flow_query_id(forward, reply);
+
+	json_object_set_new(t->result, "flow",
+		json_pack("{s:s, s:s, s:b, s:b, s:s}", "id", id, "state", state, "reply", flow->reply,
+			"current", flow->epoch == t->state->epoch, "offload", "none"));
+}
+
+static void known_flow(struct trace *t, const struct flow *flow, const struct flow *pair)
+{
+	const struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
+	enum connection_state state = connection_state(forward, reply);
+	const char *word = connection_word(state);
+	struct decision decision;
+
+	tell_flow(t, flow, forward, reply, word);
+	if (slow_path_is_opening(&t->parsed) && (state == CONNECTION_CLOSED || state == CONNECTION_BLOCKED)) {
+		step(t, "flow", "none", "its connection is %s: a SYN begins it anew", word);
+		first_packet(t);
+	} else if (flow->epoch != t->state->epoch) {
+		step(t, "flow", "found",
+			"a %s connection, %s; decided by an earlier state, it is judged anew", word,
+			flow->reply ? "as an answer" : "in its own direction");
+		judge_anew(t, flow, forward);
+	} else if (flow->blocked) {
+		drop(t, "flow", DROP_REVOKED);
+	} else {
+		step(t, "flow", "found",
+			"a %s connection, %s: its flow is executed, which the layers composed", word,
+			flow->reply ? "as an answer" : "in its own direction");
+		ask_layers(t, &forward->key, true, &decision);
+		execute(t, &flow->action, &pair->key, &pair->action);
+	}
+}
+
+static void run(struct trace *t)
+{
+	struct flow flow, pair;
+
+	set_macs(t);
+	t->length = packet_words_build(&t->words, t->frame);
+	if (!check_frame(t))
+		return;
+	if (flow_query_find(t->datapath, &t->parsed.key, &flow, &pair)) {
+		known_flow(t, &flow, &pair);
+	} else {
+		step(t, "flow", "none", "no connection has it: a first packet");
+		first_packet(t);
+	}
+}
+
+/* ---- the method ---- */
+
+struct trace_params {
+	const char *nic, *packet; /* Borrowed */
+};
+
+static const struct decode_member trace_members[] = {
+	{"nic", decode_word, offsetof(struct trace_params, nic)},
+	{"packet", decode_word, offsetof(struct trace_params, packet)},
+	{},
+};
+
+json_t *trace_packet(const struct datapath *datapath, json_t *params, GError **error)
+{
+	struct trace t = {
+		.datapath = datapath, .state = datapath_snapshot(datapath), .origin = FLOW_FROM_NIC};
+	struct trace_params words = {};
+
+	if (!decode_params(params, trace_members, &words, error))
+		return NULL;
+	const struct nic *asked = t.nic = lookup_nic(t.state, words.nic, error);
+	if (!asked || !packet_words_parse(words.packet, &t.words, error) ||
+		(t.words.inwards && !find_sender(&t, error)))
+		return NULL;
+	t.steps = json_array();
+	t.result = json_pack(
+		"{s:s, s:s, s:o, s:n}", "nic", asked->uid, "packet", words.packet, "steps", t.steps, "flow");
+	run(&t);
+	return t.result;
+}

@@ -1,0 +1,281 @@
+/* Trace, compared with what the switch then does with the same packet. */
+#include "switch/trace.h"
+
+#include "base/fault.h"
+#include "switch/packet_words.h"
+#include "switch/test_lab.h"
+
+static json_t *trace(struct fixture *f, const char *nic, const char *packet)
+{
+	json_auto_t *params = json_pack("{s:s, s:s}", "nic", nic, "packet", packet);
+	g_autoptr(GError) error = NULL;
+	json_t *result = trace_packet(f->datapath, params, &error);
+
+	g_assert_no_error(error);
+	return result;
+}
+
+static const char *text(const json_t *object, const char *member)
+{
+	return json_string_value(json_object_get(object, member));
+}
+
+/* The step of that stage, the n-th; NULL: there is none. */
+static const json_t *step_of(const json_t *result, const char *stage, unsigned n)
+{
+	size_t i;
+	json_t *step;
+
+	json_array_foreach(json_object_get(result, "steps"), i,
+		step) if (g_str_equal(text(step, "stage"), stage) && n-- == 0) return step;
+	return NULL;
+}
+
+static void assert_step(
+	const json_t *result, const char *stage, unsigned n, const char *verdict, const char *says)
+{
+	const json_t *step = step_of(result, stage, n);
+
+	g_assert_nonnull(step);
+	g_assert_cmpstr(text(step, "verdict"), ==, verdict);
+	if (!strstr(text(step, "text"), says))
+		g_error("step %s says '%s', not '%s'", stage, text(step, "text"), says);
+}
+
+static void assert_dropped(struct fixture *f, const char *nic, const char *packet, const char *reason)
+{
+	json_auto_t *result = trace(f, nic, packet);
+
+	g_assert_cmpstr(text(result, "verdict"), ==, "dropped");
+	g_assert_cmpstr(text(json_object_get(result, "drop"), "reason"), ==, reason);
+	const json_t *steps = json_object_get(result, "steps");
+	g_assert_cmpstr(text(json_array_get(steps, json_array_size(steps) - 1), "verdict"), ==, "refused");
+}
+
+/* The frame of a description, as a guest or an edge would send it. */
+static struct test_frame frame_of(const char *packet, const char *smac, const char *dmac)
+{
+	uint8_t bytes[PACKET_WORDS_FRAME];
+	struct test_frame frame = {};
+	struct packet_words words;
+
+	g_assert_true(packet_words_parse(packet, &words, NULL));
+	if (!words.has_smac)
+		mac_parse(smac, &words.smac);
+	if (!words.has_dmac)
+		mac_parse(dmac, &words.dmac);
+	frame.length = packet_words_build(&words, bytes);
+	g_assert_cmpuint(frame.length, <=, TEST_FRAME_MAX);
+	memcpy(frame.bytes, bytes, MIN(frame.length, PACKET_WORDS_FRAME));
+	return frame;
+}
+
+/* Trace says it, and then the switch does it. */
+static void assert_both_drop(struct fixture *f, const char *nic, const char *packet, enum drop reason)
+{
+	g_autofree char *smac = g_strdup_printf("00:0d:3a:00:00:0%s", nic);
+	bool inwards = packet[0] == 'i';
+	uint64_t before = lab_drops(f, reason), all = datapath_counters(f->datapath).drops;
+
+	assert_dropped(f, nic, packet, drop_word(reason));
+	g_assert_cmpuint(datapath_counters(f->datapath).drops, ==, all);
+	lab_put(f, inwards ? "out" : nic,
+		frame_of(packet, inwards ? MAC_PEER : smac, inwards ? MAC_OUT : MAC_GATEWAY));
+	g_assert_cmpuint(lab_drops(f, reason), ==, before + 1);
+	g_assert_cmpuint(datapath_counters(f->datapath).drops, ==, all + 1);
+}
+
+static void assert_answered(struct fixture *f, const char *nic, const char *packet)
+{
+	json_auto_t *result = trace(f, nic, packet);
+
+	g_assert_cmpstr(text(result, "verdict"), ==, "answered");
+}
+
+static void test_out(struct fixture *f, const void *data)
+{
+	json_auto_t *result = trace(f, "a", "out tcp " IP_A ":1234 > " PEER ":443 syn");
+	const json_t *forward = json_object_get(result, "forward"), *reply = json_object_get(result, "reply");
+	json_auto_t *actions = json_pack("[s, s, s]", "source " PUBLIC_A, "hop", "outside by " PEER);
+
+	g_assert_cmpstr(text(result, "verdict"), ==, "forwarded");
+	assert_step(result, "parse", 0, "passed", "tcp " IP_A ":1234 > " PEER ":443");
+	assert_step(result, "mac", 0, "passed", "NIC a");
+	assert_step(result, "flow", 0, "none", "first packet");
+	assert_step(result, "spoof", 0, "passed", "");
+	assert_step(result, "nic group", 0, "passed", "there is none");
+	assert_step(result, "route", 0, "passed", "to the outside by " PEER);
+	assert_step(result, "nat", 0, "changed", "it becomes tcp " PUBLIC_A ":1234 > " PEER ":443");
+	assert_step(result, "deliver", 0, "passed", "by the uplink, ready");
+	g_assert_true(json_equal(json_object_get(forward, "actions"), actions));
+	g_assert_cmpstr(text(reply, "dst"), ==, PUBLIC_A);
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 0); /* it only looked */
+	g_assert_cmpuint(datapath_counters(f->datapath).drops, ==, 0);
+}
+
+static void test_between(struct fixture *f, const void *data)
+{
+	json_auto_t *denied = trace(f, "a", "out tcp " IP_A ":1 > " IP_B ":80");
+	json_auto_t *in = NULL;
+
+	/* Two NICs of one network: VirtualNetwork is allowed by default. */
+	g_assert_cmpstr(text(denied, "verdict"), ==, "forwarded");
+	assert_step(denied, "route", 0, "passed", "to NIC b, in the same subnet");
+	assert_step(denied, "nic group", 1, "passed", "group g");
+	g_assert_cmpstr(text(step_of(denied, "nic group", 1), "nic"), ==, "b");
+	g_assert_cmpstr(text(step_of(denied, "nic group", 1), "direction"), ==, "inbound");
+	in = trace(f, "b", "in tcp " IP_A ":1 > " IP_B ":80");
+	g_assert_cmpstr(text(in, "nic"), ==, "b");
+	json_object_del(in, "packet");
+	json_object_del(denied, "packet");
+	json_object_del(in, "nic");
+	json_object_del(denied, "nic");
+	g_assert_true(json_equal(in, denied)); /* the same packet, seen from its other end */
+}
+
+static void test_rule(struct fixture *f, const void *data)
+{
+	json_auto_t *result = trace(f, "b", "in tcp " PEER ":5000 > " PUBLIC_B ":22");
+	const json_t *drop = json_object_get(result, "drop");
+
+	g_assert_cmpstr(text(drop, "reason"), ==, "denied-inbound");
+	g_assert_cmpstr(text(drop, "layer"), ==, "nic group");
+	g_assert_cmpstr(text(drop, "group"), ==, "g");
+	g_assert_cmpstr(text(drop, "rule"), ==, "DenyAllInBound");
+	assert_step(result, "nat", 0, "changed", "it becomes tcp " PEER ":5000 > " IP_B ":22");
+	assert_step(result, "nic group", 0, "refused", "rule DenyAllInBound");
+	lab_allow_port(f, 22);
+	json_auto_t *allowed = trace(f, "b", "in tcp " PEER ":5000 > " PUBLIC_B ":22");
+	g_assert_cmpstr(text(allowed, "verdict"), ==, "forwarded");
+	assert_step(allowed, "deliver", 0, "passed", "to the function attachment of NIC b, ready");
+}
+
+static void test_drops(struct fixture *f, const void *data)
+{
+	f->datapath->started_ms -= 3600 * SECOND; /* of the real clock, which trace looks at */
+	assert_both_drop(f, "a", "out tcp 192.168.1.99:1 > " IP_C ":2", DROP_SPOOFED_IP);
+	assert_both_drop(f, "a", "out tcp " IP_A ":1 > " IP_C ":2 smac " MAC_B, DROP_SPOOFED_MAC);
+	assert_both_drop(f, "a", "out tcp " IP_A ":1 > " IP_C ":2 ack", DROP_TCP_NO_SYN);
+	assert_both_drop(f, "a", "out udp " IP_A ":67 > " IP_B ":68", DROP_DHCP_SERVER);
+	assert_both_drop(f, "a", "out udp " IP_A ":1 > 192.168.1.77:2", DROP_NO_DESTINATION);
+	assert_both_drop(f, "a", "out udp " IP_A ":1 > 224.0.0.1:2 dmac 01:00:5e:00:00:01", DROP_MULTICAST);
+	assert_both_drop(f, "c", "out udp " IP_C ":1 > " PEER ":2", DROP_NO_PUBLIC_ADDRESS);
+	assert_both_drop(f, "a", "out udp " IP_A ":1 > " IP_C ":2 ttl 1", DROP_TTL);
+	assert_both_drop(f, "a", "out udp " IP_A ":1 > " IP_C ":2 length 2000", DROP_TOO_BIG);
+	assert_both_drop(f, "a", "out icmp " IP_A " > " IP_C " echo-reply", DROP_ICMP_NO_FLOW);
+	assert_both_drop(f, "a", "out icmp " IP_A " > " IP_C " type 3", DROP_ICMP_NO_FLOW);
+	assert_both_drop(f, "a", "out arp who-has 192.168.1.99 tell " IP_A, DROP_ARP_UNANSWERED);
+	assert_both_drop(f, "a", "out arp who-has " IP_B " tell " IP_B, DROP_SPOOFED_ARP);
+	assert_both_drop(f, "a", "in udp " IP_A ":1 > " PUBLIC_A ":2", DROP_SPOOFED_OUTSIDE);
+	assert_both_drop(f, "a", "in udp " PEER ":1 > " PUBLIC_A ":2 dmac " MAC_A, DROP_NOT_OURS);
+}
+
+static void test_answers(struct fixture *f, const void *data)
+{
+	assert_answered(f, "a", "out dhcp");
+	assert_answered(f, "a", "out dhcp request " IP_A);
+	assert_answered(f, "a", "out icmp " IP_A " > 192.168.1.1");
+	assert_answered(f, "a", "out arp who-has 192.168.1.1 tell " IP_A);
+	assert_answered(f, "a", "out arp who-has " IP_B " tell " IP_A);
+}
+
+static void test_connection(struct fixture *f, const void *data)
+{
+	const char *there = "out udp " IP_A ":1 > " IP_B ":2", *back = "out udp " IP_B ":2 > " IP_A ":1";
+
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 2, 0));
+	json_auto_t *first = trace(f, "a", there);
+	g_assert_cmpstr(text(first, "verdict"), ==, "forwarded");
+	assert_step(first, "flow", 0, "found", "a new connection");
+	g_assert_cmpstr(text(json_object_get(first, "flow"), "state"), ==, "new");
+	json_auto_t *answer = trace(f, "b", back);
+	assert_step(answer, "flow", 0, "found", "as an answer");
+	/* It is its own packet that goes on, whichever direction the layers are asked about. */
+	g_assert_cmpstr(text(json_object_get(answer, "forward"), "src"), ==, IP_B);
+	g_assert_cmpstr(json_string_value(json_array_get(
+				json_object_get(json_object_get(answer, "forward"), "actions"), 0)),
+		==, "deliver a");
+	/* The state changes: the same packet is judged anew, by trace and by the switch. */
+	lab_deny_all(f);
+	json_auto_t *again = trace(f, "b", back);
+	assert_step(again, "flow", 0, "found", "judged anew");
+	g_assert_cmpstr(text(again, "verdict"), ==, "forwarded");
+}
+
+/* A rule of group g that denies everything inbound. */
+static void deny_inbound(struct fixture *f)
+{
+	json_object_set_new(lab_group(f), "rules",
+		json_pack("[{s:s, s:s, s:i, s:s, s:s, s:{s:b}, s:{s:b}}]", "name", "no", "direction",
+			"inbound", "priority", 100, "protocol", "any", "action", "deny", "source", "any", 1,
+			"destination", "any", 1));
+	lab_apply(f);
+}
+
+static void test_revoked(struct fixture *f, const void *data)
+{
+	const char *packet = "out udp " IP_A ":1 > " IP_B ":2";
+
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 2, 0));
+	lab_expect(f, "b");
+	deny_inbound(f);
+	json_auto_t *result = trace(f, "a", packet);
+	g_assert_cmpstr(text(json_object_get(result, "drop"), "reason"), ==, "revoked");
+	g_assert_cmpstr(text(json_object_get(result, "drop"), "rule"), ==, "no");
+	assert_dropped(f, "a", packet, "revoked");
+	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 2, 0)); /* the switch says the same */
+	g_assert_cmpuint(lab_drops(f, DROP_REVOKED), ==, 1);
+	assert_dropped(f, "a", packet, "revoked"); /* and once it is blocked */
+}
+
+static void test_host(struct fixture *f, const void *data)
+{
+	json_auto_t *out = trace(f, "a", "out tcp " IP_A ":1 > 169.254.169.254:80");
+	json_auto_t *in = trace(f, "b", "in tcp 169.254.169.254:1 > 100.64.0.5:80");
+
+	assert_step(out, "nic group", 0, "passed", "");
+	assert_step(out, "platform", 0, "changed", "it becomes tcp 100.64.0.4:1 > 169.254.169.254:80");
+	g_assert_cmpstr(text(in, "verdict"), ==, "forwarded");
+	assert_step(in, "nic group", 0, "passed", "platform addresses pass");
+}
+
+static void test_refused(struct fixture *f, const void *data)
+{
+	static const struct {
+		const char *nic, *packet, *says;
+		enum fault code;
+	} cases[] = {
+		{"q", "out dhcp", "no NIC", FAULT_NOT_FOUND},
+		{"a", "sideways", "'sideways' is not a direction", FAULT_INVALID},
+		{"a", "in udp 8.8.8.8:1 > " IP_A ":2", "no other NIC of the network has the address 8.8.8.8",
+			FAULT_INVALID},
+		{"a", "in udp 8.8.8.8:1 > " IP_B ":2", IP_B " is no address of NIC a", FAULT_INVALID},
+		{"a", "in dhcp", "on their way out only", FAULT_INVALID},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		json_auto_t *params = json_pack("{s:s, s:s}", "nic", cases[i].nic, "packet", cases[i].packet);
+		g_autoptr(GError) error = NULL;
+		g_assert_null(trace_packet(f->datapath, params, &error));
+		g_assert_error(error, FAULT, (int)cases[i].code);
+		if (!strstr(error->message, cases[i].says))
+			g_error("%s", error->message);
+	}
+}
+
+#define ADD(name, test) g_test_add("/trace/" name, struct fixture, NULL, lab_setup, test, lab_teardown)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("every layer has its say on the way out, and the actions are composed", test_out);
+	ADD("a packet between two NICs is the same from either end", test_between);
+	ADD("a denial names the layer, the group and the rule", test_rule);
+	ADD("what would be dropped is, for the reason that would be counted", test_drops);
+	ADD("what the switch answers itself is answered", test_answers);
+	ADD("a packet of a connection is executed by its flow", test_connection);
+	ADD("a revoked connection is said to be", test_revoked);
+	ADD("the host port is reached and reaches, by its translation", test_host);
+	ADD("what cannot be traced is refused and says why", test_refused);
+	return lab_run();
+}
