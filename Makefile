@@ -5,9 +5,11 @@
 #   make check        what CI runs: lint, warnings as errors, all tests, unit and API tests under ASan and UBSan
 #   make check-all    the same, and with clang and under TSan
 #   make check-clients  the tutorial's commands with both az, controller only
-#   make soak         kills every part of a running cloud, at random and at every failpoint (about an hour)
+#   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
+#   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
 #   make lint | format | install | clean
 MESON_FLAGS ?=
+BENCH ?= # options of test/peers/bench.py
 WERROR = -Dwerror=true
 ASAN = $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false
 TSAN = $(WERROR) -Db_sanitize=thread -Db_lundef=false
@@ -22,7 +24,7 @@ define build
 	@ninja -C $(1) --quiet all meson-test-prereq
 endef
 
-.PHONY: all check check-all check-clients soak demo lint format install clean setup-check
+.PHONY: all check check-all check-clients bench-switch soak demo lint format install clean setup-check
 all:
 	@dist/setup.sh build
 	$(call build,build)
@@ -47,6 +49,11 @@ check-clients: all
 	@dist/setup.sh test clients az245
 	@$(RUN_TESTS) clients@build
 
+bench-switch:
+	@dist/setup.sh build bench
+	$(call build,build-bench)
+	@test/peers/bench.py --build build-bench $(BENCH)
+
 soak: setup-check
 	$(call build,build,)
 	@$(RUN_TESTS) soak@build
@@ -66,4 +73,4 @@ install: all
 	meson install -C build
 
 clean:
-	rm -rf build build-check build-asan build-clang build-tsan
+	rm -rf build build-check build-asan build-bench build-clang build-tsan

@@ -25,7 +25,10 @@ static void print_table(json_t *list, bool all)
 		scols_line_set_data(line, 1, json_string_value(json_object_get(entry, "reason")));
 		scols_line_set_data(line, 2, json_string_value(json_object_get(entry, "text")));
 	}
-	scols_print_table(table);
+	if (scols_table_is_empty(table))
+		puts("no packet was dropped");
+	else
+		scols_print_table(table);
 	scols_unref_table(table);
 }
 

@@ -70,28 +70,6 @@ static json_int_t number(const json_t *row, const char *member)
 	return json_integer_value(json_object_get(row, member));
 }
 
-static char *end_of(const json_t *row, const char *addr, const char *port)
-{
-	const char *protocol = text(row, "protocol");
-
-	if (!g_str_equal(protocol, "tcp") && !g_str_equal(protocol, "udp"))
-		return g_strdup(text(row, addr));
-	return g_strdup_printf(
-		strchr(text(row, addr), ':') ? "[%s]:%" JSON_INTEGER_FORMAT : "%s:%" JSON_INTEGER_FORMAT,
-		text(row, addr), number(row, port));
-}
-
-static char *actions_of(const json_t *row)
-{
-	g_autoptr(GString) all = g_string_new(NULL);
-	size_t i;
-	json_t *action;
-
-	json_array_foreach(json_object_get(row, "actions"), i, action)
-		g_string_append_printf(all, "%s%s", i ? ", " : "", json_string_value(action));
-	return g_string_free(g_steal_pointer(&all), false);
-}
-
 static char *duration(json_int_t seconds)
 {
 	if (seconds < 60)
@@ -104,10 +82,11 @@ static char *duration(json_int_t seconds)
 static void add_row(struct libscols_table *table, const json_t *row)
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
-	g_autofree char *src = end_of(row, "src", "sport"), *dst = end_of(row, "dst", "dport");
+	g_autofree char *src = switch_format_end(row, "src", "sport"),
+			*dst = switch_format_end(row, "dst", "dport");
 	g_autofree char *packets = g_strdup_printf("%" JSON_INTEGER_FORMAT, number(row, "packets"));
 	g_autofree char *bytes = g_strdup_printf("%" JSON_INTEGER_FORMAT, number(row, "bytes"));
-	g_autofree char *age = duration(number(row, "age_s")), *actions = actions_of(row);
+	g_autofree char *age = duration(number(row, "age_s")), *actions = switch_format_actions(row);
 	const char *const cells[] = {text(row, "id"), text(row, "nic_name"), text(row, "direction"),
 		text(row, "protocol"), src, dst, text(row, "state"), packets, bytes, age, actions};
 
@@ -235,8 +214,9 @@ static int run_count(struct jsonrpc_client *client, const struct options *o)
 
 static void print_direction(const char *title, const json_t *flow)
 {
-	g_autofree char *src = end_of(flow, "src", "sport"), *dst = end_of(flow, "dst", "dport");
-	g_autofree char *actions = actions_of(flow), *idle = duration(number(flow, "idle_s"));
+	g_autofree char *src = switch_format_end(flow, "src", "sport"),
+			*dst = switch_format_end(flow, "dst", "dport");
+	g_autofree char *actions = switch_format_actions(flow), *idle = duration(number(flow, "idle_s"));
 
 	printf("%s: %s %s > %s\n", title, text(flow, "protocol"), src, dst);
 	printf("  %-10s %s, %s\n", "nic", text(flow, "nic_name"), text(flow, "direction"));

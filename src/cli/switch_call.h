@@ -10,3 +10,10 @@ json_t *switch_call(struct jsonrpc_client *client, const char *method, json_t *p
 
 /* For --json: the value and a new line to standard output. */
 void switch_print_json(const json_t *value);
+
+/* ---- flows in words; all Owned by the caller ---- */
+
+/* "192.168.1.4:22" of a flow's members `addr` and `port`; without the port where its protocol has none. */
+char *switch_format_end(const json_t *flow, const char *addr, const char *port);
+/* "source 203.0.113.10, hop, outside by 203.0.113.1" */
+char *switch_format_actions(const json_t *flow);

@@ -211,7 +211,8 @@ int cli_top(int argc, char **argv)
 	};
 
 	if (!cli_options(&argc, &argv, "",
-		    "Shows what each NIC sends (rx) and gets (tx) per second, its drops and its connections.",
+		    "Shows per second what each NIC sends (rx), what is delivered to it (tx) and its drops, "
+		    "and its connections.",
 		    entries))
 		return CLI_USAGE;
 	if (!(interval_s >= 0.1 && interval_s <= 3600)) {

@@ -14,7 +14,7 @@ static const char *text(const json_t *object, const char *member)
 
 static void print_steps(json_t *steps)
 {
-	static const char *const members[] = {"stage", "nic", "direction", "verdict", "text"};
+	static const char *const members[] = {"stage", "nic_name", "direction", "verdict", "text"};
 	static const char *const titles[] = {"STAGE", "NIC", "DIRECTION", "VERDICT", ""};
 	struct libscols_table *table = scols_new_table();
 	size_t i;
@@ -32,17 +32,14 @@ static void print_steps(json_t *steps)
 	scols_unref_table(table);
 }
 
-static void print_half(const char *title, json_t *half)
+static void print_half(const char *title, const json_t *half)
 {
-	size_t i;
-	json_t *action;
-
 	if (!half)
 		return;
-	printf("%s: %s %s > %s:", title, text(half, "protocol"), text(half, "src"), text(half, "dst"));
-	json_array_foreach(json_object_get(half, "actions"), i, action)
-		printf("%s %s", i ? "," : "", json_string_value(action));
-	putchar('\n');
+	g_autofree char *src = switch_format_end(half, "src", "sport");
+	g_autofree char *dst = switch_format_end(half, "dst", "dport");
+	g_autofree char *actions = switch_format_actions(half);
+	printf("  %s %s %s > %s: %s\n", title, text(half, "protocol"), src, dst, actions);
 }
 
 static void print_outcome(const json_t *result)
@@ -55,7 +52,7 @@ static void print_outcome(const json_t *result)
 	if (drop && json_object_get(drop, "rule"))
 		printf(", by rule %s of group %s", text(drop, "rule"), text(drop, "group"));
 	putchar('\n');
-	print_half("packet", json_object_get(result, "forward"));
+	print_half("packet ", json_object_get(result, "forward"));
 	print_half("answers", json_object_get(result, "reply"));
 }
 

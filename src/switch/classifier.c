@@ -1,8 +1,7 @@
 /* Compiled security groups: see classifier.h. */
 #include "switch/classifier.h"
 
-#include "switch/rule_sets.h"
-#include "switch/wire.h"
+#include "switch/address_map.h"
 
 #include <glib.h>
 #include <string.h>
@@ -17,7 +16,8 @@ struct group_set {
 };
 
 struct side {
-	struct rule_map v4, v6, ports;
+	struct address_map addresses;
+	struct rule_map ports;
 	uint32_t no_ports; /* set of the rules that a packet without ports satisfies */
 	uint32_t tags[TAGS + 1]; /* by the address's tags: set of the rules with one of them */
 	GArray *groups; /* Owned, of struct group_set, in order of group */
@@ -40,28 +40,6 @@ struct classifier {
 	struct table tables[2]; /* by enum policy_direction */
 };
 
-/* ---- values ---- */
-
-static inline field_value wide_of(struct ip_addr addr)
-{
-	field_value value = 0;
-
-	for (unsigned i = 0; i < 16; i += 4)
-		value = value << 32 | load32(addr.bytes + i);
-	return value;
-}
-
-static void add_prefix(struct rule_ranges ranges[2], unsigned rule, const struct ip_prefix *prefix)
-{
-	bool v4 = prefix->addr.family == IP_V4;
-	unsigned bits = v4 ? 32 : 128;
-	field_value first = v4 ? load32(prefix->addr.bytes) : wide_of(prefix->addr);
-	field_value span =
-		prefix->length == 0 ? ranges[!v4].last : ((field_value)1 << (bits - prefix->length)) - 1;
-
-	rule_ranges_add(&ranges[!v4], rule, first & ~span, first | span);
-}
-
 static const struct policy_side *side_of(const struct policy_rule *rule, enum which which)
 {
 	return which == SOURCE ? &rule->source : &rule->destination;
@@ -78,21 +56,18 @@ static const struct policy_rule *rule_at(const GPtrArray *rules, unsigned i)
 static void compile_addresses(
 	struct rule_sets *sets, struct side *side, const GPtrArray *rules, enum which which)
 {
-	struct rule_ranges ranges[2];
+	struct address_ranges ranges;
 
-	rule_ranges_init(&ranges[0], UINT32_MAX);
-	rule_ranges_init(&ranges[1], ~(field_value)0);
+	address_ranges_init(&ranges);
 	for (unsigned i = 0; i < rules->len; i++) {
 		const struct policy_side *from = side_of(rule_at(rules, i), which);
 		for (size_t p = 0; p < from->n_prefixes; p++)
-			add_prefix(ranges, i, &from->prefixes[p]);
-		for (unsigned f = 0; f < 2 && from->tags & POLICY_TAG_ANY; f++)
-			rule_ranges_add(&ranges[f], i, 0, ranges[f].last);
+			address_ranges_add(&ranges, i, from->prefixes[p]);
+		if (from->tags & POLICY_TAG_ANY)
+			address_ranges_add_all(&ranges, i);
 	}
-	rule_map_init(&side->v4, sets, &ranges[0]);
-	rule_map_init(&side->v6, sets, &ranges[1]);
-	rule_ranges_done(&ranges[0]);
-	rule_ranges_done(&ranges[1]);
+	address_map_init(&side->addresses, sets, &ranges);
+	address_ranges_done(&ranges);
 }
 
 /* The set of the rules for which holds() is true. */
@@ -233,8 +208,7 @@ struct classifier *classifier_new(const struct policy_group *group)
 
 static void side_done(struct side *side)
 {
-	rule_map_done(&side->v4);
-	rule_map_done(&side->v6);
+	address_map_done(&side->addresses);
 	rule_map_done(&side->ports);
 	g_array_unref(side->groups);
 }
@@ -286,11 +260,8 @@ static inline void add_group(
 static inline void find_address(struct address_sets *ret, const struct rule_sets *sets,
 	const struct side *side, struct ip_addr addr, uint8_t tags, const uint32_t *groups, unsigned n_groups)
 {
-	uint32_t by_prefix = addr.family == IP_V4 ? rule_map_narrow(&side->v4, load32(addr.bytes))
-						  : rule_map_wide(&side->v6, wide_of(addr));
-
 	ret->n = 2;
-	ret->sets[0] = rule_set(sets, by_prefix);
+	ret->sets[0] = rule_set(sets, address_map_find(&side->addresses, addr));
 	ret->sets[1] = rule_set(sets, side->tags[tags & TAGS]);
 	for (unsigned i = 0; i < n_groups && i < CLASSIFIER_GROUPS_MAX; i++)
 		add_group(ret, sets, side, groups[i]);
@@ -350,16 +321,4 @@ struct classifier_verdict classifier_check(const struct classifier *classifier,
 	}
 	const struct rule *rule = &table->rules[first_rule(sets, &match)];
 	return (struct classifier_verdict){.allow = rule->allow, .rule = rule->name};
-}
-
-uint8_t classifier_tags(const struct policy_space *space, struct ip_addr addr)
-{
-	static const struct ip_addr platform = {.family = IP_V4, .bytes = {168, 63, 129, 16}};
-
-	if (ip_equal(addr, platform))
-		return POLICY_TAG_VIRTUAL_NETWORK | POLICY_TAG_LOAD_BALANCER;
-	for (size_t i = 0; i < space->n_prefixes; i++)
-		if (prefix_contains(space->prefixes[i], addr))
-			return POLICY_TAG_VIRTUAL_NETWORK;
-	return POLICY_TAG_INTERNET;
 }

@@ -5,9 +5,9 @@
  * the first of them decides. So a lookup costs a binary search a field, and a few words for each thousand rules.
  *
  * An address satisfies a rule by a prefix, by a tag, or by an application group. Which tags and groups an address has
- * depends on the NIC's network and is resolved before; the compiled rules do not, so every NIC and subnet that a
- * group is on shares one classifier. An address's set is the union of those of its prefixes, of its tags, and of its
- * application groups: lists do not multiply rules.
+ * depends on the NIC's network and is resolved before (membership.h); the compiled rules do not, so every NIC and subnet
+ * that a group is on shares one classifier. An address's set is the union of those of its prefixes, of its tags, and of
+ * its application groups: lists do not multiply rules.
  *
  * There always is a rule that matches: the last default rule matches everything.
  *
@@ -46,6 +46,3 @@ CLEANUP_FUNC(struct classifier *, classifier_free)
 
 struct classifier_verdict classifier_check(const struct classifier *classifier,
 	enum policy_direction direction, const struct classifier_packet *packet);
-
-/* The tags of an address in a network whose space is given. */
-uint8_t classifier_tags(const struct policy_space *space, struct ip_addr addr);

@@ -64,7 +64,8 @@ static void adopt(struct datapath *datapath)
 		atomic_init(&datapath->nic_connections[slot], adoption->by_slot[slot]);
 	datapath->adopted = true;
 	log_info(NULL,
-		"adopted %u connections from %s in %.1f ms; %u directions were half-written or damaged",
+		"adopted %u connections from %s in %.1f ms; dropped %u directions that "
+		"were half-written, damaged or of NICs that are gone",
 		adoption->connections, memory->path,
 		(double)(g_get_monotonic_time() - memory->opened_us) / 1000, adoption->dropped);
 }
@@ -82,6 +83,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
 	datapath->outside = neighbour_table_new();
 	datapath->host = neighbour_table_new();
+	datapath->underlay = neighbour_table_new();
 	atomic_init(&datapath->snapshot, snapshot_new());
 	if (!memory)
 		memory = flow_memory_new(limits->connections);
@@ -105,6 +107,7 @@ void datapath_free(struct datapath *datapath)
 		worker_free(datapath->workers[i]);
 	neighbour_table_free(datapath->outside);
 	neighbour_table_free(datapath->host);
+	neighbour_table_free(datapath->underlay);
 	flow_table_free(datapath->flows);
 	snapshot_free(atomic_load(&datapath->snapshot));
 	g_aligned_free(datapath->readers);
@@ -156,6 +159,7 @@ static void spread_sources(struct snapshot *snapshot, unsigned workers)
 {
 	add_source(snapshot, workers - 1, snapshot->outside.port, FLOW_FROM_OUTSIDE, NO_NIC);
 	add_source(snapshot, workers - 1, snapshot->host.port, FLOW_FROM_HOST, NO_NIC);
+	add_source(snapshot, workers - 1, snapshot->underlay.edge.port, FLOW_FROM_TUNNEL, NO_NIC);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++)
@@ -240,6 +244,8 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 		neighbour_flush(datapath->outside);
 	if (!same_edge(&before->host, &snapshot->host))
 		neighbour_flush(datapath->host);
+	if (!same_edge(&before->underlay.edge, &snapshot->underlay.edge))
+		neighbour_flush(datapath->underlay);
 	remember_drops(datapath, before, snapshot);
 	announce_new_addresses(datapath, before, snapshot);
 	return before;
@@ -249,6 +255,13 @@ void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror)
 {
 	atomic_store_explicit(&datapath->mirror, mirror, memory_order_release);
 	rte_rcu_qsbr_synchronize(datapath->readers, RTE_QSBR_THRID_INVALID);
+}
+
+struct neighbour_table *datapath_neighbours(const struct datapath *datapath, unsigned place)
+{
+	return place == FLOW_TO_OUTSIDE  ? datapath->outside
+	       : place == FLOW_TO_TUNNEL ? datapath->underlay
+					 : datapath->host;
 }
 
 /* ---- counters ---- */

@@ -26,7 +26,7 @@ struct datapath {
 	struct rte_rcu_qsbr *readers; /* Owned */
 	struct rte_mempool *pool; /* Borrowed */
 	struct flow_table *flows; /* Owned */
-	struct neighbour_table *outside, *host; /* Owned */
+	struct neighbour_table *outside, *host, *underlay; /* Owned */
 	struct datapath_limits limits;
 	struct worker *workers[SNAPSHOT_WORKERS]; /* Owned */
 	_Atomic uint32_t
@@ -64,6 +64,9 @@ static inline const struct snapshot *datapath_snapshot(const struct datapath *da
 {
 	return atomic_load_explicit(&datapath->snapshot, memory_order_acquire);
 }
+
+/* The neighbours on the edge of that origin or exit, which is none of a NIC's. */
+struct neighbour_table *datapath_neighbours(const struct datapath *datapath, unsigned place);
 
 /* Lets workers copy packets for the mirror, or for none (NULL). When it returns, no worker uses another one. */
 void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror);

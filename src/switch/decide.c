@@ -12,6 +12,7 @@ const struct layer *const layer_table[] = {
 	&layer_nic_group,
 	&layer_subnet_group,
 	&layer_route,
+	&layer_vxlan,
 	&layer_platform,
 	&layer_nat,
 	&layer_outside,
@@ -96,21 +97,42 @@ static void compose_rewrite(
 	action->difference = checksum_fold(sum);
 }
 
+/* The MAC that `nic`, or who is at the other end of the tunnel, has for its neighbours; NULL: neither is there. */
+static const uint8_t *mac_of(const struct walk *walk, const struct nic *nic)
+{
+	return nic ? nic->mac.bytes : walk->remote ? walk->remote->mac.bytes : NULL;
+}
+
 /* Delivery to `to`; the frame's source is its neighbour where they share a subnet, else the gateway. */
 static void compose_to_nic(
-	struct flow_action *action, const struct nic *to, const struct nic *from, bool routed)
+	struct flow_action *action, const struct walk *walk, const struct nic *to, const struct nic *from)
 {
+	const uint8_t *smac = mac_of(walk, from);
+
 	action->exit = FLOW_TO_NIC;
 	action->target = to->id;
 	action->mtu = to->mtu;
 	memcpy(action->dmac, to->mac.bytes, 6);
-	memcpy(action->smac, from && !routed ? from->mac.bytes : gateway_mac, 6);
+	memcpy(action->smac, smac && !walk->routed ? smac : gateway_mac, 6);
+	if (!from && walk->remote)
+		memcpy(action->next_hop, walk->remote->vtep, 4);
+}
+
+/* To the NIC's peer on another switch. */
+static void compose_to_tunnel(struct flow_action *action, const struct walk *walk, const struct nic *from)
+{
+	action->exit = FLOW_TO_TUNNEL;
+	action->target = from->network->vni;
+	action->mtu = (uint16_t)(walk->state->underlay.mtu - VXLAN_MTU_LESS);
+	memcpy(action->dmac, walk->remote->mac.bytes, 6);
+	memcpy(action->smac, walk->routed ? gateway_mac : from->mac.bytes, 6);
+	memcpy(action->next_hop, walk->remote->vtep, 4);
 }
 
 static void compose_to_edge(struct flow_action *action, const struct snapshot *state, enum flow_exit exit,
 	const uint8_t next_hop[4])
 {
-	const struct edge *edge = exit == FLOW_TO_OUTSIDE ? &state->outside : &state->host;
+	const struct edge *edge = snapshot_edge(state, exit);
 
 	action->exit = (uint8_t)exit;
 	action->mtu = OUTSIDE_MTU;
@@ -118,13 +140,21 @@ static void compose_to_edge(struct flow_action *action, const struct snapshot *s
 	memcpy(action->next_hop, next_hop, 4);
 }
 
+/* The sender's switch is the router of what crosses the tunnel. */
+static void compose_hop(struct flow_half *half, const struct walk *walk)
+{
+	half->action.flags = walk->routed && half->key.origin != FLOW_FROM_TUNNEL ? FLOW_ROUTED : 0;
+}
+
 static void compose_forward(const struct walk *walk, const struct flow_key *first, struct flow_half *half)
 {
 	half->key = *first;
-	half->action.flags = walk->routed ? FLOW_ROUTED : 0;
+	compose_hop(half, walk);
 	compose_rewrite(&half->action, first, walk->key.src, walk->key.dst);
 	if (walk->target)
-		compose_to_nic(&half->action, walk->target, walk->source, walk->routed);
+		compose_to_nic(&half->action, walk, walk->target, walk->source);
+	else if (walk->exit == FLOW_TO_TUNNEL)
+		compose_to_tunnel(&half->action, walk, walk->source);
 	else
 		compose_to_edge(&half->action, walk->state, walk->exit, walk->next_hop);
 }
@@ -134,13 +164,13 @@ static bool compose_reply(const struct walk *walk, const struct flow_key *first,
 {
 	half->key = flow_key_reverse(&walk->key);
 	half->key.nic = walk->target ? walk->target->id : walk->source->id;
-	half->key.origin = walk->target                    ? FLOW_FROM_NIC
-			   : walk->exit == FLOW_TO_OUTSIDE ? FLOW_FROM_OUTSIDE
-							   : FLOW_FROM_HOST;
-	half->action.flags = walk->routed ? FLOW_ROUTED : 0;
+	half->key.origin = walk->target ? FLOW_FROM_NIC : walk->exit;
+	compose_hop(half, walk);
 	compose_rewrite(&half->action, &half->key, first->dst, first->src);
 	if (walk->source) {
-		compose_to_nic(&half->action, walk->source, walk->target, walk->routed);
+		compose_to_nic(&half->action, walk, walk->source, walk->target);
+	} else if (walk->remote) {
+		compose_to_tunnel(&half->action, walk, walk->target);
 	} else if (first->origin == FLOW_FROM_HOST) {
 		compose_to_edge(&half->action, walk->state, FLOW_TO_HOST, first->src);
 	} else {

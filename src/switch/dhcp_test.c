@@ -1,6 +1,6 @@
 /* Tests of the DHCP answers. */
 #include "switch/respond/respond.h"
-#include "switch/test_policy.h"
+#include "switch/test_values.h"
 #include "switch/wire.h"
 
 #include <errno.h>

@@ -25,6 +25,7 @@
 	X(SPOOFED_ARP, "spoofed-arp", "the ARP sender is not the NIC")                                       \
 	X(DHCP_SERVER, "dhcp-server", "a NIC answered DHCP; only the switch does")                           \
 	X(SPOOFED_OUTSIDE, "spoofed-outside", "a packet from outside bears an inside source address")        \
+	X(SPOOFED_TUNNEL, "spoofed-tunnel", "it came by a VTEP that is not the way to its source")           \
 	/* policy */                                                                                         \
 	X(DENIED_INBOUND, "denied-inbound", "a security group denies it, inbound")                           \
 	X(DENIED_OUTBOUND, "denied-outbound", "a security group denies it, outbound")                        \
@@ -40,6 +41,12 @@
 	X(BAD_DESTINATION, "bad-destination", "the destination can be nobody's unicast address")             \
 	X(TTL, "ttl", "its time to live ended here")                                                         \
 	X(TOO_BIG, "too-big", "larger than the way ahead carries")                                           \
+	X(NO_ROUTE, "no-route", "a route of its subnet says that it goes nowhere")                           \
+	X(NO_FORWARDING, "no-forwarding", "it is led to a NIC that does not forward for others")             \
+	X(NO_UNDERLAY, "no-underlay", "it goes to another host and there is no underlay")                    \
+	X(UNKNOWN_VNI, "unknown-vni", "it came by the tunnel for a network that is not here")                \
+	X(UNKNOWN_MAC, "unknown-mac", "it came by the tunnel for a MAC that no NIC of the network has")      \
+	X(TUNNEL_FRAGMENT, "tunnel-fragment", "an outer packet of the tunnel was fragmented on its way")     \
 	/* connections */                                                                                    \
 	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
 	X(ICMP_NO_FLOW, "icmp-no-flow", "an ICMP reply or error that belongs to no connection")              \

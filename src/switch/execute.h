@@ -14,6 +14,13 @@ static inline __attribute__((always_inline)) void execute_account(
 	__atomic_store_n(&flow->bytes, flow->bytes + length, __ATOMIC_RELAXED);
 }
 
+/* It came by the tunnel, but not from the VTEP that the flow's source is behind. */
+static inline __attribute__((always_inline)) bool execute_is_foreign(
+	const struct packet *parsed, const struct flow_action *action)
+{
+	return parsed->key.origin == FLOW_FROM_TUNNEL && memcmp(parsed->vtep, action->next_hop, 4) != 0;
+}
+
 /* To a NIC of this switch. */
 static inline __attribute__((always_inline)) void execute_delivery(
 	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet)
@@ -36,6 +43,10 @@ static inline __attribute__((always_inline)) void execute_flow(
 	const struct flow_action *action = &flow->action;
 	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
 
+	if (__builtin_expect(execute_is_foreign(parsed, action), 0)) {
+		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
+		return;
+	}
 	if (__builtin_expect(parsed->l3_length > action->mtu, 0)) {
 		icmp_refuse(worker, parsed, DROP_TOO_BIG, action->mtu, packet);
 		return;
@@ -49,6 +60,8 @@ static inline __attribute__((always_inline)) void execute_flow(
 	packet->hash.rss = flow->hash;
 	if (action->exit == FLOW_TO_NIC)
 		execute_delivery(worker, action, parsed->key.nic, packet);
+	else if (action->exit == FLOW_TO_TUNNEL)
+		output_tunnel(worker, action->target, action->next_hop, parsed->key.nic, packet);
 	else
 		output_edge(worker, action->exit, action->next_hop, parsed->key.nic, packet);
 }

@@ -27,11 +27,12 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Where a packet came from, which decides what its addresses mean. */
+/* Where a packet came from, which decides what its addresses mean. Origins and exits of one place have one number. */
 enum flow_origin {
 	FLOW_FROM_NIC, /* on any attachment of the NIC */
 	FLOW_FROM_OUTSIDE, /* by the uplink, for a public address of the NIC */
 	FLOW_FROM_HOST, /* by the host port, for the NIC's host address */
+	FLOW_FROM_TUNNEL, /* by the underlay, from the NIC's network on another switch */
 };
 
 /* Hashed and compared as bytes: no padding. Addresses as in struct ip_addr: IPv4 in the first four bytes, the
@@ -52,6 +53,7 @@ enum flow_exit {
 	FLOW_TO_NIC, /* `target` */
 	FLOW_TO_OUTSIDE, /* `next_hop` on the uplink */
 	FLOW_TO_HOST, /* `next_hop` on the host port */
+	FLOW_TO_TUNNEL, /* the VTEP `next_hop`, in the VNI `target` */
 };
 
 enum {
@@ -66,8 +68,9 @@ struct flow_action {
 	uint8_t flags; /* FLOW_REWRITE_SRC .. */
 	uint16_t mtu; /* largest IP packet that the way ahead carries */
 	uint32_t target;
-	uint8_t dmac[6], smac[6]; /* dmac: FLOW_TO_NIC only; else it is the next hop's */
-	uint8_t new_src[4], new_dst[4], next_hop[4];
+	uint8_t dmac[6], smac[6]; /* dmac: FLOW_TO_NIC and FLOW_TO_TUNNEL only; else it is the next hop's */
+	uint8_t new_src[4], new_dst[4];
+	uint8_t next_hop[4]; /* of what comes by the tunnel: the only VTEP that it may come from */
 	uint16_t difference; /* what the rewrites add to a checksum of the addresses (checksum.h) */
 	uint16_t unused;
 };

@@ -47,7 +47,7 @@ static bool is_known_nic(const struct pass *pass, uint32_t number)
 
 static bool is_key(const struct pass *pass, const struct flow_key *key)
 {
-	return key->origin <= FLOW_FROM_HOST && (key->family == IP_V4 || key->family == IP_V6) &&
+	return key->origin <= FLOW_FROM_TUNNEL && (key->family == IP_V4 || key->family == IP_V6) &&
 	       !key->zero && is_known_nic(pass, key->nic);
 }
 

@@ -208,9 +208,9 @@ char *flow_query_id(const struct flow *forward, const struct flow *reply)
 static json_t *encode_direction(const struct snapshot *snapshot, const struct flow *flow)
 {
 	const struct nic *nic = snapshot_nic(snapshot, flow->key.nic);
-	json_t *object = json_pack("{s:s?, s:s, s:b, s:I, s:I, s:i, s:o}", "nic", nic ? nic->uid : NULL,
-		"direction", flow_direction_word(&flow->key), "reply", flow->reply, "packets",
-		(json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes, "idle_s",
+	json_t *object = json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:I, s:i, s:o}", "nic", nic ? nic->uid : NULL,
+		"nic_name", nic ? nic->name : NULL, "direction", flow_direction_word(&flow->key), "reply",
+		flow->reply, "packets", (json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes, "idle_s",
 		seconds_since(flow->seen_ms), "actions", flow_actions_encode(snapshot, &flow->action));
 
 	json_object_update_new(object, flow_key_encode(&flow->key));

@@ -68,6 +68,21 @@ static inline struct flow *search(const struct flow_table *table, uint32_t hash,
 	}
 }
 
+/* The entry of the first slot of the bucket itself whose tag agrees, both its lines on their way; NULL: none. */
+static inline struct flow *fetch_candidate(const struct flow_table *table, uint32_t hash)
+{
+	const struct bucket *bucket = flow_table_bucket(table, hash);
+	unsigned found = matching_slots(bucket, tag_of(hash));
+
+	if (!found)
+		return NULL;
+	struct flow *flow = &table->entries[atomic_load_explicit(
+		&bucket->index[__builtin_ctz(found)], memory_order_acquire)];
+	__builtin_prefetch(flow);
+	__builtin_prefetch(&flow->action, 1);
+	return flow;
+}
+
 /* Three passes, so that the misses of a burst overlap: the bucket's line, the entry's two lines, the compare.
  */
 void flow_table_lookup_burst(
@@ -80,19 +95,11 @@ void flow_table_lookup_burst(
 		hash[i] = flow_table_hash(table, keys[i]);
 		__builtin_prefetch(flow_table_bucket(table, hash[i]));
 	}
-	for (unsigned i = 0; i < n; i++) {
-		const struct bucket *bucket = flow_table_bucket(table, hash[i]);
-		unsigned found = matching_slots(bucket, tag_of(hash[i]));
-		if (found) {
-			unsigned slot = (unsigned)__builtin_ctz(found);
-			const struct flow *flow = &table->entries[atomic_load_explicit(
-				&bucket->index[slot], memory_order_relaxed)];
-			__builtin_prefetch(flow);
-			__builtin_prefetch(&flow->action, 1);
-		}
-	}
 	for (unsigned i = 0; i < n; i++)
-		ret[i] = search(table, hash[i], keys[i]);
+		ret[i] = fetch_candidate(table, hash[i]);
+	for (unsigned i = 0; i < n; i++)
+		if (!ret[i] || !flow_key_equal(&ret[i]->key, keys[i]))
+			ret[i] = search(table, hash[i], keys[i]);
 }
 
 struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key)
@@ -184,11 +191,11 @@ static inline void words_load(struct flow *to, const struct flow *from)
 			__atomic_load_n((const word *)(const void *)from + i, __ATOMIC_RELAXED);
 }
 
-/* An odd number before an entry is written. No store of the writing comes before it, for readers and for who
+/* The next odd number before an entry is written. No store of the writing comes before it, for readers and for who
  * finds the memory after a kill. */
 static inline uint32_t seq_begin(struct flow *flow)
 {
-	uint32_t seq = flow->seq + 1;
+	uint32_t seq = (flow->seq + 1) | 1;
 
 	__atomic_store_n(&flow->seq, seq, __ATOMIC_RELAXED);
 	atomic_thread_fence(memory_order_release);

@@ -51,16 +51,26 @@ static inline uint64_t flow_table_mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/* The n-th word of a key. Read from where it lies: a copy would be written in other pieces than it is read. */
+static inline uint64_t flow_table_word(const struct flow_key *key, unsigned n)
+{
+	uint64_t word;
+
+	memcpy(&word, (const uint8_t *)key + n * sizeof word, sizeof word);
+	return word;
+}
+
 /* Folded multiplication of the key's words, each hidden by a secret. */
 static inline uint32_t flow_table_hash(const struct flow_table *table, const struct flow_key *key)
 {
 	const uint64_t *secret = table->secret;
-	uint64_t word[6] = {};
+	uint32_t last; /* four bytes that are half a word */
 
-	memcpy(word, key, sizeof *key);
-	uint64_t h = flow_table_mix(word[0] ^ secret[0], word[1] ^ secret[1]) ^
-		     flow_table_mix(word[2] ^ secret[2], word[3] ^ secret[3]) ^
-		     flow_table_mix(word[4] ^ secret[4], word[5] ^ secret[5]);
+	memcpy(&last, (const uint8_t *)key + 5 * sizeof(uint64_t), sizeof last);
+	uint64_t h =
+		flow_table_mix(flow_table_word(key, 0) ^ secret[0], flow_table_word(key, 1) ^ secret[1]) ^
+		flow_table_mix(flow_table_word(key, 2) ^ secret[2], flow_table_word(key, 3) ^ secret[3]) ^
+		flow_table_mix(flow_table_word(key, 4) ^ secret[4], last ^ secret[5]);
 	return (uint32_t)flow_table_mix(h, secret[0]);
 }
 

@@ -52,6 +52,8 @@ static json_t *encode_exit(const struct snapshot *snapshot, const struct flow_ac
 
 	if (action->exit == FLOW_TO_NIC)
 		return json_sprintf("deliver %s", target ? target->uid : "nobody");
+	if (action->exit == FLOW_TO_TUNNEL)
+		return json_sprintf("vxlan %u to %u.%u.%u.%u", action->target, h[0], h[1], h[2], h[3]);
 	return json_sprintf("%s by %u.%u.%u.%u", action->exit == FLOW_TO_OUTSIDE ? "outside" : "host", h[0],
 		h[1], h[2], h[3]);
 }

@@ -156,6 +156,9 @@ static void add_edge_ports(json_t *families, const struct snapshot *snapshot, si
 	if (snapshot->host.port)
 		add_port_sample(samples, snapshot->host.port, json_pack("{s:s}", "edge", "host"),
 			port_metrics[metric].offset);
+	if (snapshot->underlay.edge.port)
+		add_port_sample(samples, snapshot->underlay.edge.port, json_pack("{s:s}", "edge", "underlay"),
+			port_metrics[metric].offset);
 }
 
 static void add_nics(json_t *families, const struct datapath *datapath)

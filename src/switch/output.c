@@ -84,17 +84,55 @@ void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *p
 void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_hop[4], uint32_t nic,
 	struct rte_mbuf *packet)
 {
-	bool outside = edge == FLOW_TO_OUTSIDE;
-	struct datapath *datapath = worker->datapath;
-	const struct edge *to = outside ? &worker->snapshot->outside : &worker->snapshot->host;
-	struct neighbour_table *table = outside ? datapath->outside : datapath->host;
+	static const enum drop absent[] = {
+		[FLOW_TO_OUTSIDE] = DROP_NO_OUTSIDE,
+		[FLOW_TO_HOST] = DROP_NO_HOST_PORT,
+		[FLOW_TO_TUNNEL] = DROP_NO_UNDERLAY,
+	};
+	const struct edge *to = snapshot_edge(worker->snapshot, edge);
+	struct neighbour_table *table = datapath_neighbours(worker->datapath, edge);
 
 	if (!to->present || !to->port) {
-		output_drop(worker, nic, outside ? DROP_NO_OUTSIDE : DROP_NO_HOST_PORT, packet);
+		output_drop(worker, nic, absent[edge], packet);
 		return;
 	}
 	if (neighbour_find(table, next_hop, worker->now_ms, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST))
 		output_port(worker, to->port, nic, packet);
 	else
 		neighbour_wait(table, worker, to, next_hop, nic, packet);
+}
+
+void output_tunnel(
+	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet)
+{
+	const struct underlay *underlay = &worker->snapshot->underlay;
+	uint32_t length = packet->pkt_len;
+	uint8_t *outer = (uint8_t *)rte_pktmbuf_prepend(packet, VXLAN_OVERHEAD);
+
+	if (!outer) {
+		output_drop(worker, nic, DROP_NO_BUFFER, packet);
+		return;
+	}
+	vxlan_encapsulate(outer, &underlay->outer, length, vtep, vni, packet->hash.rss);
+	output_edge(worker, FLOW_TO_TUNNEL,
+		underlay_is_on_link(underlay, vtep) ? vtep : underlay->edge.gateway.bytes, nic, packet);
+}
+
+void output_flow(
+	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet)
+{
+	const struct nic *nic;
+
+	switch ((enum flow_exit)action->exit) {
+	case FLOW_TO_NIC:
+		nic = snapshot_nic(worker->snapshot, action->target);
+		if (nic)
+			output_nic(worker, nic, packet);
+		else
+			output_drop(worker, sender, DROP_NO_DESTINATION, packet);
+		return;
+	case FLOW_TO_TUNNEL: output_tunnel(worker, action->target, action->next_hop, sender, packet); return;
+	case FLOW_TO_OUTSIDE:
+	case FLOW_TO_HOST: output_edge(worker, action->exit, action->next_hop, sender, packet); return;
+	}
 }

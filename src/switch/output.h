@@ -37,4 +37,12 @@ static inline void output_port(
 void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_hop[4], uint32_t nic,
 	struct rte_mbuf *packet);
 
+/* A frame to a VTEP, in a VNI: it is put into a packet of the underlay. packet->hash.rss: its flow's. */
+void output_tunnel(
+	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet);
+
+/* As the flow says; the frame is complete but for the next hop's MAC. */
+void output_flow(
+	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet);
+
 void output_flush(struct worker *worker);

@@ -2,7 +2,6 @@
 #include "switch/packet_words.h"
 
 #include "base/fault.h"
-#include "switch/checksum.h"
 #include "switch/flow_text.h"
 #include "switch/wire.h"
 
@@ -13,7 +12,6 @@ enum {
 	TCP_PSH = 0x08,
 	TCP_URG = 0x20,
 	TCP_NO_FLAGS = 0x100, /* "none" */
-	DHCP_LENGTH = 300, /* a message of the smallest length, RFC 1542 section 2.1 */
 };
 
 /* The words that are left. */
@@ -338,112 +336,4 @@ bool packet_words_parse(const char *text, struct packet_words *ret, GError **err
 			return false;
 	*ret = packet;
 	return true;
-}
-
-/* ---- frames ---- */
-
-static uint32_t transport_length(const struct packet_words *p)
-{
-	switch (p->protocol) {
-	case PROTO_TCP: return TCP_MIN;
-	case PROTO_UDP: return p->kind == PACKET_WORDS_DHCP ? UDP_LEN + DHCP_LENGTH : UDP_LEN;
-	case PROTO_ICMP:
-	case PROTO_ICMPV6: return ICMP_MIN;
-	default: return 0;
-	}
-}
-
-static void write_transport(const struct packet_words *p, uint8_t *at, uint32_t length)
-{
-	switch (p->protocol) {
-	case PROTO_TCP:
-		at[TCP_OFFSET] = TCP_MIN / 4 << 4;
-		at[TCP_FLAGS] = p->tcp_flags;
-		break;
-	case PROTO_UDP: store16(at + UDP_LENGTH, (uint16_t)length); break;
-	case PROTO_ICMP:
-	case PROTO_ICMPV6:
-		at[0] = p->icmp_type;
-		at[1] = p->icmp_code;
-		store16(at + ICMP_REST, p->icmp_id);
-		return;
-	default: return;
-	}
-	store16(at, p->sport);
-	store16(at + 2, p->dport);
-}
-
-static void write_ipv4(const struct packet_words *p, uint8_t *ip, uint32_t length)
-{
-	ip[0] = 0x45;
-	store16(ip + IPV4_TOTAL, (uint16_t)length);
-	store16(ip + IPV4_FRAGMENT, p->df ? IPV4_DF : 0);
-	ip[IPV4_TTL] = p->ttl;
-	ip[IPV4_PROTOCOL] = p->protocol;
-	memcpy(ip + IPV4_SRC, p->src.bytes, 4);
-	memcpy(ip + IPV4_DST, p->dst.bytes, 4);
-	uint16_t check = checksum_of(ip, IPV4_MIN);
-	memcpy(ip + IPV4_CHECK, &check, sizeof check);
-}
-
-static void write_ipv6(const struct packet_words *p, uint8_t *ip, uint32_t length)
-{
-	ip[0] = 0x60;
-	store16(ip + IPV6_PAYLOAD, (uint16_t)(length - IPV6_LEN));
-	ip[IPV6_NEXT] = p->protocol;
-	ip[IPV6_HOPS] = p->ttl;
-	memcpy(ip + IPV6_SRC, p->src.bytes, 16);
-	memcpy(ip + IPV6_DST, p->dst.bytes, 16);
-}
-
-/* RFC 2131, figure 1, with the options that the responder looks at. */
-static void write_dhcp(const struct packet_words *p, uint8_t *message)
-{
-	static const uint8_t cookie[] = {99, 130, 83, 99};
-	bool request = p->requested.family != IP_NONE;
-	const uint8_t *r = p->requested.bytes;
-	const uint8_t options[] = {
-		53, 1, request ? 3 : 1, request ? 50 : 255, 4, r[0], r[1], r[2], r[3], 255};
-
-	message[0] = 1; /* op: request */
-	message[1] = 1; /* Ethernet */
-	message[2] = 6;
-	memcpy(message + 28, p->smac.bytes, 6);
-	memcpy(message + 236, cookie, sizeof cookie);
-	memcpy(message + 240, options, sizeof options);
-}
-
-static void write_arp(const struct packet_words *p, uint8_t *arp)
-{
-	static const uint8_t ethernet_ipv4[] = {0, 1, 8, 0, 6, 4};
-
-	memcpy(arp, ethernet_ipv4, sizeof ethernet_ipv4);
-	store16(arp + ARP_OP, ARP_REQUEST);
-	memcpy(arp + ARP_SENDER_MAC, p->smac.bytes, 6);
-	memcpy(arp + ARP_SENDER_IP, p->src.bytes, 4);
-	memcpy(arp + ARP_TARGET_IP, p->dst.bytes, 4);
-}
-
-uint32_t packet_words_build(const struct packet_words *p, uint8_t frame[static PACKET_WORDS_FRAME])
-{
-	bool v6 = p->src.family == IP_V6;
-	uint32_t header = v6 ? IPV6_LEN : IPV4_MIN, least = header + transport_length(p);
-	uint32_t length = MAX(p->length, least);
-
-	memset(frame, 0, PACKET_WORDS_FRAME);
-	memcpy(frame + ETH_DST, p->dmac.bytes, 6);
-	memcpy(frame + ETH_SRC, p->smac.bytes, 6);
-	store16(frame + ETH_TYPE, p->kind == PACKET_WORDS_ARP ? ETH_ARP : v6 ? ETH_IPV6 : ETH_IPV4);
-	if (p->kind == PACKET_WORDS_ARP) {
-		write_arp(p, frame + ETH_LEN);
-		return ETH_LEN + ARP_LEN;
-	}
-	if (v6)
-		write_ipv6(p, frame + ETH_LEN, length);
-	else
-		write_ipv4(p, frame + ETH_LEN, length);
-	write_transport(p, frame + ETH_LEN + header, length - header);
-	if (p->kind == PACKET_WORDS_DHCP)
-		write_dhcp(p, frame + ETH_LEN + header + UDP_LEN);
-	return ETH_LEN + length;
 }

@@ -19,7 +19,7 @@
 
 #define PORT_BURST  32
 #define PORT_DEVICE "dpdk:" /* no interface's name has a colon */
-#define PORTS_MAX   (NIC_SLOTS * NIC_ATTACHMENTS + 2)
+#define PORTS_MAX   (NIC_SLOTS * NIC_ATTACHMENTS + 3)
 
 struct rte_mbuf;
 struct rte_mempool;

@@ -75,6 +75,7 @@ void ports_resolve(struct ports *ports, struct snapshot *snapshot)
 {
 	resolve_edge(ports, &snapshot->outside);
 	resolve_edge(ports, &snapshot->host);
+	resolve_edge(ports, &snapshot->underlay.edge);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
@@ -94,6 +95,7 @@ void ports_collect(struct ports *ports, const struct snapshot *snapshot)
 {
 	mark(snapshot->outside.port);
 	mark(snapshot->host.port);
+	mark(snapshot->underlay.edge.port);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++)

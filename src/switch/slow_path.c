@@ -161,6 +161,10 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 		icmp_refuse(worker, parsed, decision.drop, 0, packet);
 		return;
 	}
+	if (execute_is_foreign(parsed, &decision.forward.action)) {
+		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
+		return;
+	}
 	if (slow_path_is_over_quota(worker->datapath, parsed->key.nic)) {
 		output_drop(worker, parsed->key.nic, DROP_FLOW_QUOTA, packet);
 		return;

@@ -2,6 +2,8 @@
 #include "switch/snapshot.h"
 
 #include "switch/classifier.h"
+#include "switch/flow.h"
+#include "switch/membership.h"
 
 #include <string.h>
 
@@ -59,7 +61,53 @@ bool snapshot_add_address(struct snapshot *snapshot, uint32_t space, struct ip_a
 	return true;
 }
 
+/* ---- MACs ---- */
+
+#define SPACE_MACS UINT32_MAX /* no network's */
+
+/* MACs of all networks are in the map too, each as an address of a family of its own. */
+static struct ip_addr mac_key(uint32_t vni, const uint8_t mac[6])
+{
+	struct ip_addr key = {.family = IP_V6 + 1};
+
+	memcpy(key.bytes, mac, 6);
+	memcpy(key.bytes + 6, &vni, sizeof vni);
+	return key;
+}
+
+const struct nic *snapshot_find_mac(const struct snapshot *snapshot, uint32_t vni, const uint8_t mac[6])
+{
+	return find_slot(snapshot, SPACE_MACS, mac_key(vni, mac))->owner.nic;
+}
+
+bool snapshot_add_mac(struct snapshot *snapshot, uint32_t vni, const struct nic *nic)
+{
+	return snapshot_add_address(snapshot, SPACE_MACS, mac_key(vni, nic->mac.bytes),
+		(struct owner){.kind = OWNER_NIC, .nic = nic});
+}
+
 /* ---- small questions ---- */
+
+const struct network *snapshot_find_vni(const struct snapshot *snapshot, uint32_t vni)
+{
+	for (unsigned i = 0; i < snapshot->n_networks; i++)
+		if (snapshot->networks[i].vni == vni)
+			return &snapshot->networks[i];
+	return NULL;
+}
+
+const struct edge *snapshot_edge(const struct snapshot *snapshot, unsigned place)
+{
+	switch (place) {
+	case FLOW_TO_OUTSIDE: return &snapshot->outside;
+	case FLOW_TO_HOST: return &snapshot->host;
+	case FLOW_TO_TUNNEL: return &snapshot->underlay.edge;
+	default: return NULL;
+	}
+}
+static_assert((int)FLOW_TO_OUTSIDE == (int)FLOW_FROM_OUTSIDE && (int)FLOW_TO_HOST == (int)FLOW_FROM_HOST &&
+		      (int)FLOW_TO_TUNNEL == (int)FLOW_FROM_TUNNEL,
+	"origins and exits of one place have one number");
 
 bool network_contains(const struct network *network, struct ip_addr addr)
 {
@@ -118,7 +166,9 @@ struct snapshot *snapshot_new(void)
 	struct snapshot *snapshot = g_new0(struct snapshot, 1);
 
 	snapshot->blocks = g_ptr_array_new_with_free_func(g_free);
+	snapshot->memberships = g_ptr_array_new_with_free_func((GDestroyNotify)membership_map_free);
 	snapshot->groups = g_ptr_array_new_with_free_func((GDestroyNotify)group_unref);
+	snapshot->tables = g_ptr_array_new_with_free_func((GDestroyNotify)prefix_table_unref);
 	for (unsigned i = 0; i < SNAPSHOT_WORKERS; i++)
 		snapshot->sources[i] = g_array_new(false, false, sizeof(struct source));
 	snapshot_reserve(snapshot, 0);
@@ -132,6 +182,8 @@ void snapshot_free(struct snapshot *snapshot)
 	for (unsigned i = 0; i < SNAPSHOT_WORKERS; i++)
 		g_array_unref(snapshot->sources[i]);
 	g_ptr_array_unref(snapshot->groups);
+	g_ptr_array_unref(snapshot->tables);
+	g_ptr_array_unref(snapshot->memberships);
 	g_ptr_array_unref(snapshot->blocks);
 	g_free(snapshot);
 }

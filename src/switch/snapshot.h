@@ -19,6 +19,8 @@
 #include "base/cleanup.h"
 #include "base/ip.h"
 #include "policy/policy.h"
+#include "switch/prefix_table.h"
+#include "switch/vxlan.h"
 
 #include <glib.h>
 #include <jansson.h>
@@ -27,6 +29,7 @@
 #define SNAPSHOT_WORKERS 16 /* at most */
 
 struct classifier;
+struct membership_map;
 struct port;
 
 struct group {
@@ -37,6 +40,27 @@ struct group {
 	struct classifier *classifier;
 };
 
+/* Where a route of a subnet leads. */
+enum route_kind {
+	ROUTE_NETWORK, /* within the network */
+	ROUTE_OUTSIDE, /* by the uplink */
+	ROUTE_APPLIANCE, /* to a NIC of the network, which forwards it */
+	ROUTE_NOWHERE,
+};
+
+struct route {
+	struct ip_prefix prefix;
+	uint8_t kind; /* enum route_kind */
+	struct ip_addr appliance;
+};
+
+/* Where addresses of a network live that no NIC here has. */
+struct mapping {
+	struct ip_prefix prefix;
+	struct mac_addr mac;
+	uint8_t vtep[4]; /* of the switch that they are on */
+};
+
 struct subnet {
 	char *uid;
 	struct ip_prefix prefix;
@@ -44,6 +68,7 @@ struct subnet {
 	unsigned n_dns;
 	struct ip_addr *dns;
 	const struct group *group; /* NULL: none */
+	const struct prefix_table *routes; /* of struct route; Borrowed from the snapshot; NULL: none */
 };
 
 struct network {
@@ -53,6 +78,10 @@ struct network {
 	unsigned n_prefixes, n_subnets;
 	struct ip_prefix *prefixes;
 	struct subnet *subnets;
+	const struct prefix_table *mappings; /* of struct mapping; Borrowed from the snapshot; NULL: none */
+	unsigned n_application_groups;
+	struct policy_members *application_groups;
+	const struct membership_map *memberships; /* of addresses as its rules see them; Borrowed from the snapshot */
 };
 
 struct nic_address {
@@ -76,6 +105,7 @@ struct nic {
 	struct mac_addr mac;
 	uint16_t mtu;
 	uint8_t host_address[4]; /* zero: none */
+	bool forwarding; /* it sends for others, and gets what is for others: an appliance */
 	const struct network *network;
 	const struct subnet *subnet;
 	const struct group *group; /* NULL: none */
@@ -95,6 +125,23 @@ struct edge {
 	struct port *port; /* Borrowed from the ports registry */
 };
 
+/* What joins switches: their networks' packets travel between VTEPs here. */
+struct underlay {
+	struct edge edge;
+	struct ip_addr address; /* this switch's VTEP */
+	uint16_t mtu;
+	uint32_t on_link, on_link_mask; /* the edge's prefix, in memory order */
+	struct vxlan_outer outer;
+};
+
+static inline bool underlay_is_on_link(const struct underlay *underlay, const uint8_t vtep[4])
+{
+	uint32_t word;
+
+	memcpy(&word, vtep, sizeof word);
+	return (word & underlay->on_link_mask) == underlay->on_link;
+}
+
 /* What is polled: a port, and whose it is. */
 struct source {
 	struct port *port;
@@ -109,9 +156,12 @@ struct snapshot {
 	uint64_t generation; /* of whoever applied it */
 	uint32_t epoch; /* the switch's own count of states: flows remember which one decided them */
 	struct edge outside, host;
+	struct underlay underlay;
 	unsigned n_networks;
 	struct network *networks;
+	GPtrArray *memberships; /* Owned, of struct membership_map: the networks' */
 	GPtrArray *groups; /* of struct group, a reference each */
+	GPtrArray *tables; /* of struct prefix_table, a reference each */
 	struct nic *nics[NIC_SLOTS];
 	uint16_t incarnations[NIC_SLOTS]; /* of the slots' last users */
 	char *adopted[NIC_SLOTS]; /* of the first snapshot alone: uids of the NICs that adopted flows know */
@@ -179,6 +229,15 @@ struct owner {
 /* Whose address it is. */
 struct owner snapshot_find(const struct snapshot *snapshot, uint32_t space, struct ip_addr addr);
 
+/* The NIC that has the MAC in the network of that VNI, or NULL. */
+const struct nic *snapshot_find_mac(const struct snapshot *snapshot, uint32_t vni, const uint8_t mac[6]);
+
+/* The network of that VNI, or NULL; a search, for what is rare. */
+const struct network *snapshot_find_vni(const struct snapshot *snapshot, uint32_t vni);
+
+/* The edge of that origin or exit; NULL for a NIC's. */
+const struct edge *snapshot_edge(const struct snapshot *snapshot, unsigned place);
+
 /* Whether the address lies in one of the network's prefixes. */
 bool network_contains(const struct network *network, struct ip_addr addr);
 /* The NIC's address record of that private address, or NULL. */
@@ -193,10 +252,13 @@ CLEANUP_FUNC(struct snapshot *, snapshot_free)
 void *snapshot_alloc(struct snapshot *snapshot, size_t n, size_t size);
 char *snapshot_strdup(struct snapshot *snapshot, const char *text);
 
-/* Makes room for n addresses in the map. */
+/* Makes room for n addresses and MACs in the map. */
 void snapshot_reserve(struct snapshot *snapshot, unsigned n);
 /* False when the address is taken in that space. */
 bool snapshot_add_address(struct snapshot *snapshot, uint32_t space, struct ip_addr addr, struct owner owner);
+
+/* False when the MAC is taken in that network. */
+bool snapshot_add_mac(struct snapshot *snapshot, uint32_t vni, const struct nic *nic);
 
 struct group *group_ref(struct group *group);
 void group_unref(struct group *group);

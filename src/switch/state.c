@@ -55,16 +55,6 @@ static struct group *compile_group(
 		fail_rules(d, error);
 		return NULL;
 	}
-	for (size_t i = 0; i < rules->group.n_rules; i++) {
-		const struct policy_rule *rule = &rules->group.rules[i];
-		if (rule->source.n_groups || rule->destination.n_groups) {
-			decode_fail(d,
-				"rule \"%s\" names application groups, which the state does not carry; "
-				"list their prefixes",
-				rule->name);
-			return NULL;
-		}
-	}
 	struct group *group = g_new0(struct group, 1);
 	g_atomic_ref_count_init(&group->references);
 	group->uid = g_strdup(uid);
@@ -146,6 +136,7 @@ static const struct decode_member subnet_members[] = {
 	{"gateway", decode_ip, offsetof(struct subnet, gateway)},
 	{"dns", decode_subnet_dns, 0},
 	{"group", decode_group_reference, offsetof(struct subnet, group), .optional = true},
+	{"routes", decode_routes, 0, .optional = true},
 	{},
 };
 
@@ -195,6 +186,8 @@ static const struct decode_member network_members[] = {
 	{"vni", decode_vni, offsetof(struct network, vni)},
 	{"prefixes", decode_network_prefixes, 0},
 	{"subnets", decode_network_subnets, 0},
+	{"mappings", decode_mappings, 0, .optional = true},
+	{"application_groups", decode_application_groups, 0, .optional = true},
 	{},
 };
 
@@ -224,7 +217,8 @@ static bool decode_network(struct decode *d, json_t *value, void *to)
 {
 	struct network *network = to;
 
-	if (!decode_object(d, value, network_members, network) || !check_subnets(d, network))
+	if (!decode_object(d, value, network_members, network) || !check_subnets(d, network) ||
+		!make_memberships(d, network))
 		return false;
 	if (!g_hash_table_insert(index_of(d)->networks, network->uid, network))
 		return decode_fail_at(d, "uid", "two networks have the uid %s", network->uid);
@@ -348,6 +342,7 @@ static const struct decode_member state_members[] = {
 	{"generation", decode_generation, offsetof(struct snapshot, generation)},
 	{"outside", decode_outside, offsetof(struct snapshot, outside), .optional = true},
 	{"host_port", decode_host, offsetof(struct snapshot, host), .optional = true},
+	{"underlay", decode_underlay, offsetof(struct snapshot, underlay), .optional = true},
 	{"groups", decode_groups},
 	{"networks", decode_networks},
 	{"nics", decode_nics},
@@ -365,7 +360,7 @@ struct snapshot *state_decode(json_t *json, const struct snapshot *previous, GEr
 	g_autoptr(GHashTable) groups = text_set(), networks = text_set(), nics = text_set(),
 			      ports = text_set();
 	g_autoptr(GHashTable) vnis = g_hash_table_new(NULL, NULL);
-	g_autoptr(GHashTable) macs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) tables = prefix_tables_new();
 	struct state_index index = {
 		.previous = previous,
 		.groups = groups,
@@ -373,13 +368,15 @@ struct snapshot *state_decode(json_t *json, const struct snapshot *previous, GEr
 		.nics = nics,
 		.ports = ports,
 		.vnis = vnis,
-		.macs = macs,
+		.tables = tables,
 	};
 	struct decode d;
 
 	if (previous) {
 		memcpy(snapshot->incarnations, previous->incarnations, sizeof snapshot->incarnations);
 		snapshot->epoch = previous->epoch + 1;
+		for (unsigned i = 0; i < previous->tables->len; i++)
+			g_hash_table_add(tables, g_ptr_array_index(previous->tables, i));
 	}
 	decode_init(&d, snapshot, &index);
 	decode_object(&d, json, state_members, snapshot);

@@ -184,6 +184,11 @@ static bool decode_nic_mac(struct decode *d, json_t *value, void *to)
 	return decode_mac(d, value, &((struct nic_words *)to)->nic->mac);
 }
 
+static bool decode_forwarding(struct decode *d, json_t *value, void *to)
+{
+	return decode_bool(d, value, &((struct nic_words *)to)->nic->forwarding);
+}
+
 static bool decode_nic_group(struct decode *d, json_t *value, void *to)
 {
 	return decode_group_reference(d, value, &((struct nic_words *)to)->nic->group);
@@ -200,6 +205,7 @@ static const struct decode_member nic_members[] = {
 	{"addresses", decode_addresses},
 	{"host_address", decode_ipv4, offsetof(struct nic_words, host_address), .optional = true},
 	{"hostname", decode_hostname, .optional = true},
+	{"forwarding", decode_forwarding, .optional = true},
 	{"attachments", decode_attachments},
 	{"active", decode_active},
 	{},
@@ -245,11 +251,9 @@ static bool add_host_address(struct decode *d, struct nic *nic, struct ip_addr a
 static bool claim_mac(struct decode *d, const struct nic *nic)
 {
 	char text[MAC_TEXT_MAX];
-	char *key = g_strdup_printf("%u %s", nic->network->vni, mac_format(nic->mac, text));
 
-	if (!g_hash_table_add(index_of(d)->macs, key))
-		return decode_fail_at(d, "mac", "%s is another NIC's of this network too", text);
-	return true;
+	return snapshot_add_mac(d->snapshot, nic->network->vni, nic) ||
+	       decode_fail_at(d, "mac", "%s is another NIC's of this network too", mac_format(nic->mac, text));
 }
 
 /* The slot that the NIC had, or one that nobody had in the snapshot before, with its next incarnation. */
@@ -291,7 +295,7 @@ static bool decode_nic(struct decode *d, json_t *value, void *to)
 	return claim_mac(d, nic) && add_host_address(d, nic, words.host_address) && take_slot(d, nic);
 }
 
-/* Every address the state names, so that the map is made once. */
+/* Every address and MAC that the state names, so that the map is made once. */
 static unsigned count_addresses(const struct snapshot *snapshot, json_t *nics)
 {
 	size_t n = 0;
@@ -299,7 +303,7 @@ static unsigned count_addresses(const struct snapshot *snapshot, json_t *nics)
 	for (unsigned i = 0; i < snapshot->n_networks; i++)
 		n += snapshot->networks[i].n_subnets;
 	for (size_t i = 0; i < json_array_size(nics); i++)
-		n += 1 + 2 * json_array_size(json_object_get(json_array_get(nics, i), "addresses"));
+		n += 2 + 2 * json_array_size(json_object_get(json_array_get(nics, i), "addresses"));
 	return (unsigned)MIN(n, UINT_MAX / 4);
 }
 

@@ -10,7 +10,7 @@ struct state_index {
 	GHashTable *vnis;
 	GHashTable *nics; /* uid → struct nic */
 	GHashTable *ports; /* names of ports in use */
-	GHashTable *macs; /* "vni mac" */
+	GHashTable *tables; /* struct prefix_table, known by their rows */
 };
 
 static inline struct state_index *index_of(struct decode *d)
@@ -24,6 +24,15 @@ bool decode_interface(struct decode *d, json_t *value, void *to); /* char *: a p
 bool decode_device(struct decode *d, json_t *value, void *to); /* the same; `to` must be NULL still */
 /* Whether an object had one of these two; false after decode_fail. */
 bool decode_port_named(struct decode *d, const char *name);
+
+/* Of state_members.c: the application groups of the struct network `to`, and then what its addresses are. */
+bool decode_application_groups(struct decode *d, json_t *value, void *to);
+bool make_memberships(struct decode *d, struct network *network);
+
+/* Of state_overlay.c. */
+bool decode_underlay(struct decode *d, json_t *value, void *to); /* struct underlay */
+bool decode_mappings(struct decode *d, json_t *value, void *to); /* into the struct network `to` */
+bool decode_routes(struct decode *d, json_t *value, void *to); /* into the struct subnet `to` */
 
 /* Of state_nic.c: all NICs, into the snapshot; groups, networks and edges are there already. */
 bool decode_nics(struct decode *d, json_t *value, void *to);

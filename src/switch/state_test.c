@@ -2,6 +2,8 @@
 #include "switch/state.h"
 
 #include "base/fault.h"
+#include "switch/classifier.h"
+#include "switch/membership.h"
 
 #include <string.h>
 
@@ -12,6 +14,9 @@ static const char good_state[] =
 	"   \"gateway\": \"203.0.113.1\"},"
 	" \"host_port\": {\"interface\": \"host0\", \"mac\": \"02:00:5e:00:00:02\", \"prefix\": "
 	"\"100.64.0.0/10\"},"
+	" \"underlay\": {\"interface\": \"under0\", \"mac\": \"02:00:5e:00:00:03\", \"address\": "
+	"\"172.16.0.1\","
+	"   \"prefix\": \"172.16.0.0/22\", \"gateway\": \"172.16.3.254\", \"mtu\": 1550},"
 	" \"groups\": [{\"uid\": \"g1\", \"name\": \"web\", \"revalidate\": true, \"rules\": ["
 	"   {\"name\": \"ssh\", \"direction\": \"inbound\", \"priority\": 100, \"protocol\": \"tcp\", "
 	"\"action\": \"allow\","
@@ -21,9 +26,16 @@ static const char good_state[] =
 	"  {\"uid\": \"n1\", \"vni\": 4096, \"prefixes\": [\"192.168.0.0/16\", \"fd00::/48\"], \"subnets\": ["
 	"    {\"uid\": \"s1\", \"prefix\": \"192.168.1.0/24\", \"gateway\": \"192.168.1.1\", \"dns\": "
 	"[\"9.9.9.9\"],"
-	"     \"group\": \"g1\"},"
+	"     \"group\": \"g1\", \"routes\": [{\"prefix\": \"0.0.0.0/0\", \"via\": \"192.168.2.9\"},"
+	"       {\"prefix\": \"10.0.0.0/8\", \"via\": \"none\"}]},"
 	"    {\"uid\": \"s2\", \"prefix\": \"192.168.2.0/24\", \"gateway\": \"192.168.2.1\", \"dns\": [], "
-	"\"group\": null}]},"
+	"\"group\": null}],"
+	"   \"mappings\": [{\"prefix\": \"192.168.2.0/24\", \"vtep\": \"172.16.0.2\", \"mac\": "
+	"\"02:00:00:00:00:09\"},"
+	"     {\"prefix\": \"192.168.2.9\", \"vtep\": \"172.16.0.3\", \"mac\": \"02:00:00:00:00:0a\"}],"
+	"   \"application_groups\": ["
+	"    {\"number\": 3, \"name\": \"web\", \"members\": [\"192.168.1.4/32\", \"fd00::4/128\"]},"
+	"    {\"number\": 1, \"name\": \"all\", \"members\": [\"192.168.0.0/16\"]}]},"
 	"  {\"uid\": \"n2\", \"vni\": 4097, \"prefixes\": [\"192.168.0.0/16\"], \"subnets\": ["
 	"    {\"uid\": \"s3\", \"prefix\": \"192.168.1.0/24\", \"gateway\": \"192.168.1.1\", \"dns\": [], "
 	"\"group\": null}]}],"
@@ -114,6 +126,42 @@ static void test_good(void)
 	ip_parse("192.168.2.1", &ip);
 	g_assert_cmpint(snapshot_find(snapshot, a->network->space, ip).kind, ==, OWNER_GATEWAY);
 	g_assert_cmpint(snapshot_find(snapshot, b->network->space, ip).kind, ==, OWNER_NONE);
+	g_assert_true(snapshot_find_mac(snapshot, 4096, a->mac.bytes) == a);
+	g_assert_true(snapshot_find_mac(snapshot, 4097, a->mac.bytes) == b); /* the same MAC */
+	g_assert_null(snapshot_find_mac(snapshot, 4098, a->mac.bytes));
+}
+
+static void test_overlay(void)
+{
+	json_auto_t *state = load();
+	g_autoptr(GError) error = NULL;
+	_cleanup_(snapshot_free) struct snapshot *snapshot = state_decode(state, NULL, &error);
+	struct ip_addr ip;
+
+	g_assert_no_error(error);
+	const struct underlay *underlay = &snapshot->underlay;
+	g_assert_true(underlay->edge.present);
+	g_assert_true(underlay_is_on_link(underlay, (const uint8_t[]){172, 16, 3, 255}));
+	g_assert_false(underlay_is_on_link(underlay, (const uint8_t[]){172, 16, 4, 0}));
+	const struct network *network = &snapshot->networks[0];
+	ip_parse("192.168.2.9", &ip);
+	const struct mapping *mapping = prefix_table_find(network->mappings, ip);
+	g_assert_cmpuint(mapping->vtep[3], ==, 3);
+	ip_parse("192.168.2.8", &ip);
+	mapping = prefix_table_find(network->mappings, ip);
+	g_assert_cmpuint(mapping->vtep[3], ==, 2);
+	const struct route *route = prefix_table_find(network->subnets[0].routes, ip);
+	g_assert_cmpuint(route->kind, ==, ROUTE_APPLIANCE);
+	g_assert_null(network->subnets[1].routes);
+	/* The next state shares what did not change, and keeps it when the first is gone. */
+	struct snapshot *next = state_decode(state, snapshot, &error);
+	g_assert_no_error(error);
+	g_assert_true(next->networks[0].mappings == network->mappings);
+	g_assert_true(next->networks[0].subnets[0].routes == network->subnets[0].routes);
+	snapshot_free(g_steal_pointer(&snapshot));
+	mapping = prefix_table_find(next->networks[0].mappings, ip);
+	g_assert_cmpuint(mapping->vtep[3], ==, 2);
+	snapshot_free(next);
 }
 
 static void test_empty(void)
@@ -132,6 +180,25 @@ static const struct bad {
 	const char *path, *value, *fault;
 } bad_states[] = {
 	{"generation", "\"7\"", "generation: "},
+	{"underlay.interface", "\"out0\"", "underlay.interface: out0 is used twice"},
+	{"underlay.device", "\"net0\"", "underlay.device: "},
+	{"underlay.address", "\"172.16.4.1\"", "underlay.address: lies outside"},
+	{"underlay.address", "\"fd00::1\"", "underlay.address: "},
+	{"underlay.gateway", "\"172.16.4.1\"", "underlay.gateway: lies outside"},
+	{"underlay.mtu", "117", "underlay.mtu: "},
+	{"underlay.mtu", "9051", "underlay.mtu: "},
+	{"underlay.mtu", NULL, "underlay.mtu: is missing"},
+	{"underlay.vlan", "7", "underlay.vlan: is not known"},
+	{"networks[0].mappings", "7", "networks[0].mappings: must be an array"},
+	{"networks[0].mappings[0].prefix", "\"192.168.2.1/24\"", "networks[0].mappings[0].prefix: has bits"},
+	{"networks[0].mappings[0].vtep", "\"fd00::1\"", "networks[0].mappings[0].vtep: must be an IPv4"},
+	{"networks[0].mappings[0].mac", "\"01:00:00:00:00:00\"", "networks[0].mappings[0].mac: must be a uni"},
+	{"networks[0].mappings[0].mac", NULL, "networks[0].mappings[0].mac: is missing"},
+	{"networks[0].mappings[1].prefix", "\"192.168.2.0/24\"", "networks[0].mappings: has two elements of"},
+	{"networks[0].subnets[0].routes[0].via", "\"anywhere\"", "networks[0].subnets[0].routes[0].via: "},
+	{"networks[0].subnets[0].routes[0].via", "7", "networks[0].subnets[0].routes[0].via: "},
+	{"networks[0].subnets[0].routes[0].prefix", "\"10.0.0.0/8\"", "networks[0].subnets[0].routes: has two"},
+	{"nics[0].forwarding", "1", "nics[0].forwarding: must be true or false"},
 	{"generation", "-1", "generation: "},
 	{"generation", NULL, "generation: is missing"},
 	{"nics", NULL, "nics: is missing"},
@@ -151,7 +218,16 @@ static const struct bad {
 	{"host_port.gateway", "\"100.64.0.1\"", "host_port.gateway: is not known"},
 	{"groups[0].rules[0].priority", "99", "groups[0].rules[0].priority"},
 	{"groups[0].rules[0].source.tags[0]", "\"Intranet\"", "groups[0].rules[0].source.tags[0]"},
-	{"groups[0].rules[0].source.groups", "[1]", "groups[0]: rule \"ssh\" names application groups"},
+	{"groups[0].rules[0].source.groups", "[-1]", "groups[0].rules[0].source.groups[0]"},
+	{"networks[0].application_groups", "3", "networks[0].application_groups: "},
+	{"networks[0].application_groups[1].number", "3",
+		"networks[0].application_groups: two application groups have the number 3"},
+	{"networks[0].application_groups[0].number", "4294967296",
+		"networks[0].application_groups[0].number: "},
+	{"networks[0].application_groups[0].name", NULL,
+		"networks[0].application_groups[0].name: is missing"},
+	{"networks[0].application_groups[0].members[1]", "\"fd00::4/64\"",
+		"networks[0].application_groups[0].members[1]: "},
 	{"groups[0].revalidate", "1", "groups[0].revalidate: "},
 	{"networks[1].vni", "4096", "networks[1].vni: "},
 	{"networks[1].vni", "0", "networks[1].vni: "},
@@ -276,6 +352,26 @@ static void test_slots(void)
 	g_assert_cmpuint(third->nics[0]->id, !=, a);
 }
 
+/* As datapath.c makes the first snapshot when it has adopted flows. */
+static void test_adopted_slots(void)
+{
+	json_auto_t *state = load();
+	_cleanup_(snapshot_free) struct snapshot *first = snapshot_new();
+
+	first->adopted[0] = snapshot_strdup(first, "b");
+	first->adopted[1] = snapshot_strdup(first, "gone");
+	first->adopted[7] = snapshot_strdup(first, "a");
+	first->incarnations[0] = first->incarnations[1] = 5;
+	first->incarnations[7] = 9;
+	_cleanup_(snapshot_free) struct snapshot *second = state_decode(state, first, NULL);
+	g_assert_cmpstr(snapshot_nic(second, nic_id(0, 5))->uid, ==, "b");
+	g_assert_cmpstr(snapshot_nic(second, nic_id(7, 9))->uid, ==, "a");
+	g_assert_true(snapshot_knows(first, nic_id(1, 5)));
+	g_assert_false(snapshot_knows(first, nic_id(1, 4)));
+	g_assert_false(snapshot_knows(second, nic_id(1, 5))); /* it was given up with the first state */
+	g_assert_true(snapshot_knows(second, nic_id(7, 9)));
+}
+
 static void test_sharing(void)
 {
 	json_auto_t *state = load();
@@ -288,15 +384,59 @@ static void test_sharing(void)
 	g_assert_true(changed->nics[0]->group != first->nics[0]->group);
 }
 
+static void test_application_groups(void)
+{
+	json_auto_t *state = load();
+	_cleanup_(snapshot_free) struct snapshot *snapshot = state_decode(state, NULL, NULL);
+	struct ip_addr addr;
+	struct membership are;
+
+	g_assert_cmpint(ip_parse("192.168.1.4", &addr), ==, 0);
+	are = membership_find(snapshot->networks[0].memberships, addr);
+	g_assert_cmpuint(are.tags, ==, POLICY_TAG_VIRTUAL_NETWORK);
+	g_assert_cmpuint(are.n_groups, ==, 2);
+	g_assert_cmpuint(are.groups[0], ==, 1);
+	g_assert_cmpuint(are.groups[1], ==, 3);
+	are = membership_find(snapshot->networks[1].memberships, addr); /* another network's address */
+	g_assert_cmpuint(are.n_groups, ==, 0);
+}
+
+/* One more group of 192.168.1.4 than an address may have, and it is refused by name. */
+static void test_too_many_groups(void)
+{
+	json_auto_t *state = load();
+	json_t *network = json_array_get(json_object_get(state, "networks"), 0);
+	json_t *groups = json_object_get(network, "application_groups");
+	g_autoptr(GError) error = NULL;
+
+	for (int i = 2; i < CLASSIFIER_GROUPS_MAX; i++)
+		json_array_append_new(groups, json_pack("{s:i, s:s, s:[s]}", "number", i + 100, "name",
+						      "more", "members", "192.168.1.4/30"));
+	_cleanup_(snapshot_free) struct snapshot *full = state_decode(state, NULL, &error);
+	g_assert_no_error(error);
+	json_array_append_new(groups, json_pack("{s:i, s:s, s:[s]}", "number", 0, "name", "one too many",
+					      "members", "192.168.1.4"));
+	g_assert_null(state_decode(state, NULL, &error));
+	g_assert_error(error, FAULT, FAULT_INVALID);
+	g_assert_cmpstr(error->message, ==,
+		"networks[0].application_groups: 192.168.1.4 is in more than 32 application groups; take its "
+		"NIC "
+		"out of some of them");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/state/a whole state is decoded and its references resolved", test_good);
 	g_test_add_func("/state/an empty state is a state", test_empty);
+	g_test_add_func("/state/the overlay is decoded, and shared with the state before", test_overlay);
 	g_test_add_func("/state/what is bad is refused with its path", test_bad);
 	g_test_add_func("/state/random mutations are taken or refused with a reason", test_mutations);
 	g_test_add_func("/state/the generation never goes down", test_generation);
 	g_test_add_func("/state/a NIC keeps its number, and none gets that of one before it", test_slots);
+	g_test_add_func("/state/a NIC gets the number that adopted flows know it by", test_adopted_slots);
 	g_test_add_func("/state/a group that did not change is shared with the state before", test_sharing);
+	g_test_add_func("/state/an address has its network's application groups", test_application_groups);
+	g_test_add_func("/state/an address in too many application groups is refused", test_too_many_groups);
 	return g_test_run();
 }

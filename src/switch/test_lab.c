@@ -61,6 +61,8 @@ void lab_apply(struct fixture *f)
 		snapshot->outside.port = lab_port(f, "out");
 	if (snapshot->host.present)
 		snapshot->host.port = lab_port(f, "host");
+	if (snapshot->underlay.edge.present)
+		snapshot->underlay.edge.port = lab_port(f, "wire");
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
 		for (unsigned i = 0; snapshot->nics[slot] && i < snapshot->nics[slot]->n_attachments; i++)
 			snapshot->nics[slot]->attachments[i].port =
@@ -69,13 +71,14 @@ void lab_apply(struct fixture *f)
 	worker_begin(f->worker, f->now_ms);
 }
 
-static void make(struct fixture *f, uint32_t connections, uint32_t nic_connections)
+void lab_start(struct fixture *f, json_t *state, uint32_t connections, uint32_t nic_connections)
 {
 	const struct datapath_limits limits = {
 		.workers = 1, .connections = connections, .nic_connections = nic_connections};
 	g_autoptr(GError) error = NULL;
 
-	f->state = json_loads(state_text, 0, NULL);
+	g_assert_nonnull(state);
+	f->state = state;
 	f->ports = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)port_fake_close);
 	f->datapath = datapath_new(&limits, NULL, pool, &error);
 	g_assert_no_error(error);
@@ -89,7 +92,7 @@ static void make(struct fixture *f, uint32_t connections, uint32_t nic_connectio
 
 void lab_setup(struct fixture *f, const void *data)
 {
-	make(f, 1000, 500);
+	lab_start(f, json_loads(state_text, 0, NULL), 1000, 500);
 }
 
 void lab_teardown(struct fixture *f, const void *data)
@@ -222,7 +225,7 @@ void lab_deny_all(struct fixture *f)
 
 void lab_setup_small(struct fixture *f, const void *data)
 {
-	make(f, 16, 500);
+	lab_start(f, json_loads(state_text, 0, NULL), 16, 500);
 }
 
 int lab_run(void)

@@ -39,6 +39,8 @@ int lab_run(void);
 void lab_setup(struct fixture *f, const void *data);
 void lab_setup_small(struct fixture *f, const void *data); /* room for 16 connections */
 void lab_teardown(struct fixture *f, const void *data);
+/* The same with another state, which is taken. */
+void lab_start(struct fixture *f, json_t *state, uint32_t connections, uint32_t nic_connections);
 
 /* Makes f->state the switch's. */
 void lab_apply(struct fixture *f);

@@ -24,6 +24,7 @@
 #include "switch/respond/respond.h"
 #include "switch/rewrite.h"
 #include "switch/slow_path.h"
+#include "switch/walk_text.h"
 
 struct trace {
 	const struct datapath *datapath;
@@ -83,7 +84,12 @@ static bool answered(struct trace *t, const char *text)
 
 static const struct edge *edge_of(const struct trace *t)
 {
-	return t->origin == FLOW_FROM_OUTSIDE ? &t->state->outside : &t->state->host;
+	return snapshot_edge(t->state, t->origin);
+}
+
+static const char *edge_word(unsigned place)
+{
+	return place == FLOW_TO_OUTSIDE ? "uplink" : place == FLOW_TO_TUNNEL ? "underlay" : "host port";
 }
 
 static bool is_host_address(const struct nic *nic, struct ip_addr addr)
@@ -112,9 +118,13 @@ static bool find_sender(struct trace *t, GError **error)
 		t->origin = FLOW_FROM_HOST;
 	} else if (!nic_find_address(t->nic, to)) {
 		return fault_set(
-			error, FAULT_INVALID, "packet: %s is no address of NIC %s", dst, t->nic->uid);
+			error, FAULT_INVALID, "packet: %s is no address of NIC %s", dst, t->nic->name);
 	} else {
 		owner = snapshot_find(t->state, t->nic->network->space, t->words.src);
+		if (vxlan_remote(t->state, t->nic, t->words.src)) {
+			t->origin = FLOW_FROM_TUNNEL;
+			return true;
+		}
 		if (owner.kind != OWNER_NIC || owner.nic == t->nic)
 			return fault_set(error, FAULT_INVALID,
 				"packet: no other NIC of the network has the address %s; from outside, a "
@@ -125,8 +135,7 @@ static bool find_sender(struct trace *t, GError **error)
 	}
 	if (t->origin != FLOW_FROM_NIC && !edge_of(t)->present)
 		return fault_set(error, FAULT_INVALID,
-			"packet: the switch has no %s, so nothing comes from there",
-			t->origin == FLOW_FROM_OUTSIDE ? "uplink" : "host port");
+			"packet: the switch has no %s, so nothing comes from there", edge_word(t->origin));
 	return true;
 }
 
@@ -141,7 +150,9 @@ static void set_macs(struct trace *t)
 		w->smac = t->nic->mac;
 	if (w->has_dmac)
 		return;
-	if (!from_nic)
+	if (t->origin == FLOW_FROM_TUNNEL)
+		w->dmac = t->nic->mac;
+	else if (!from_nic)
 		w->dmac = edge_of(t)->mac;
 	else if (w->kind != PACKET_WORDS_IP)
 		w->dmac = broadcast;
@@ -157,16 +168,21 @@ static bool check_mac(struct trace *t)
 {
 	char mac[MAC_TEXT_MAX];
 
+	if (t->origin == FLOW_FROM_TUNNEL) {
+		if (memcmp(t->frame + ETH_DST, t->nic->mac.bytes, 6) != 0)
+			return drop(t, "mac", DROP_UNKNOWN_MAC);
+		step(t, "mac", "passed", "it comes by the underlay, in VNI %u", t->nic->network->vni);
+		return true;
+	}
 	if (t->origin != FLOW_FROM_NIC) {
 		if (memcmp(t->frame + ETH_DST, edge_of(t)->mac.bytes, 6) != 0)
 			return drop(t, "mac", DROP_NOT_OURS);
-		step(t, "mac", "passed", "it comes by the %s, for the switch's MAC",
-			t->origin == FLOW_FROM_OUTSIDE ? "uplink" : "host port");
+		step(t, "mac", "passed", "it comes by the %s, for the switch's MAC", edge_word(t->origin));
 		return true;
 	}
 	if (memcmp(t->frame + ETH_SRC, t->nic->mac.bytes, 6) != 0)
 		return drop(t, "mac", DROP_SPOOFED_MAC);
-	step(t, "mac", "passed", "%s is NIC %s", mac_format(t->nic->mac, mac), t->nic->uid);
+	step(t, "mac", "passed", "%s is NIC %s", mac_format(t->nic->mac, mac), t->nic->name);
 	return true;
 }
 
@@ -213,70 +229,19 @@ static bool check_frame(struct trace *t)
 
 /* ---- layers ---- */
 
-static void layer_text(GString *text, const struct walk *before, const struct walk *after, bool passed)
-{
-	char hop[IP_TEXT_MAX];
-	struct ip_addr next = {.family = IP_V4};
-
-	memcpy(next.bytes, after->next_hop, 4);
-	if (!passed)
-		g_string_append(text, drop_text(after->drop));
-	if (after->group)
-		g_string_append_printf(text, "%sgroup %s", text->len ? ": " : "", after->group->name);
-	if (after->group && after->rule)
-		g_string_append_printf(text, ", rule %s", after->rule);
-	if (!flow_key_equal(&before->key, &after->key)) {
-		g_autofree char *key = flow_key_format(&after->key);
-		g_string_append_printf(text, "it becomes %s", key);
-	}
-	if (passed && !before->target && after->target)
-		g_string_append_printf(text, "to NIC %s, %s", after->target->uid,
-			after->leaves   ? "by its public address"
-			: after->routed ? "in another subnet"
-					: "in the same subnet");
-	else if (passed && before->exit != after->exit)
-		g_string_append_printf(text, "to the %s by %s",
-			after->exit == FLOW_TO_OUTSIDE ? "outside" : "host port", ip_format(next, hop));
-}
-
-/* A group layer that passed without naming a rule. */
-static void group_text(
-	GString *text, const struct layer *layer, const struct walk *walk, const struct nic *nic)
-{
-	const struct group *group = layer == &layer_nic_group ? nic->group : nic->subnet->group;
-
-	if (!group) {
-		g_string_append(text, "there is none");
-		return;
-	}
-	g_string_append_printf(text, "group %s ", group->name);
-	if (policy_is_platform(flow_key_source(&walk->key)) ||
-		policy_is_platform(flow_key_destination(&walk->key)))
-		g_string_append(text, "is not asked: platform addresses pass");
-	else if (walk->existing && !group->revalidate)
-		g_string_append(text, "is not asked: it leaves established connections alone");
-	else
-		g_string_append(text, "allows it");
-}
-
 static void on_asked(void *data, const struct layer *layer, enum policy_direction direction,
 	const struct walk *before, const struct walk *after, bool passed)
 {
 	struct trace *t = data;
 	const struct nic *nic = direction == POLICY_OUTBOUND ? after->source : after->target;
 	bool changed = !flow_key_equal(&before->key, &after->key);
-	bool is_group = layer == &layer_nic_group || layer == &layer_subnet_group;
-	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *text = walk_text(layer, nic, before, after, passed);
 
 	t->layer_refused = !passed;
-	layer_text(text, before, after, passed);
-	if (text->len == 0 && is_group)
-		group_text(text, layer, after, nic);
-	if (text->len == 0)
-		g_string_append(text, "nothing to object");
-	step(t, layer->name, !passed ? "refused" : changed ? "changed" : "passed", "%s", text->str);
+	step(t, layer->name, !passed ? "refused" : changed ? "changed" : "passed", "%s", text);
 	json_t *last = json_array_get(t->steps, json_array_size(t->steps) - 1);
 	json_object_set_new(last, "nic", json_string(nic->uid));
+	json_object_set_new(last, "nic_name", json_string(nic->name));
 	json_object_set_new(
 		last, "direction", json_string(direction == POLICY_OUTBOUND ? "outbound" : "inbound"));
 }
@@ -322,12 +287,11 @@ static json_t *encode_half(
 static void tell_delivery(struct trace *t, const struct flow_action *action)
 {
 	const struct nic *nic = snapshot_nic(t->state, action->target);
-	const struct edge *edge = action->exit == FLOW_TO_OUTSIDE ? &t->state->outside : &t->state->host;
+	const struct edge *edge = snapshot_edge(t->state, action->exit);
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	if (action->exit != FLOW_TO_NIC) {
-		g_string_printf(text, "by the %s, %s",
-			action->exit == FLOW_TO_OUTSIDE ? "uplink" : "host port",
+		g_string_printf(text, "by the %s, %s", edge_word(action->exit),
 			edge->port ? port_state_word(edge->port->ops->state(edge->port))
 				   : "which is not open");
 	} else {
@@ -336,7 +300,7 @@ static void tell_delivery(struct trace *t, const struct flow_action *action)
 			if (a->active)
 				g_string_append_printf(text, "%sto the %s attachment of NIC %s, %s",
 					text->len ? "; " : "",
-					a->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", nic->uid,
+					a->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", nic->name,
 					a->port ? port_state_word(a->port->ops->state(a->port))
 						: "which is not open");
 		}

@@ -1,8 +1,14 @@
 /* VM ports: vhost-user, on librte_vhost itself.
  *
  * How it works: the switch is the client and QEMU the server, so that after a kill -9 of either side the
- * other waits where it is; librte_vhost tries to connect every second. Its thread calls us back:
+ * other waits where it is. While nobody is connected, every tick registers the socket anew and tries to connect.
+ * librte_vhost could do that by itself, but a connection that ends while rte_vhost_driver_unregister runs is then
+ * put on its list of those to connect again, with the socket that is freed a moment later.
  *
+ * librte_vhost calls us back, from its thread unless said otherwise:
+ *
+ *   new_connection       QEMU accepted us; on the main thread.
+ *   destroy_connection   The connection ended: the next tick tries again.
  *   new_device           The guest's driver has set the rings up: the device number is published, ready.
  *   vring_state_changed  The ring's bit is set or cleared in `enabled_rx` or `enabled_tx`.
  *   destroy_device       The number is withdrawn; after a grace period no worker uses it: waiting again.
@@ -42,7 +48,8 @@ struct vhost_port {
 	struct port port;
 	_Atomic int vid; /* NO_DEVICE: nobody is connected, or the rings are not set up */
 	_Atomic uint64_t enabled_rx, enabled_tx; /* one bit a queue pair, as the guest names them */
-	bool registered;
+	atomic_bool connected;
+	bool registered; /* main thread */
 	unsigned next_pair; /* where polling goes on; of the polling worker */
 };
 
@@ -108,6 +115,16 @@ static int vring_state_changed(int vid, uint16_t ring, int enable)
 	return 0;
 }
 
+static int new_connection(int vid)
+{
+	struct vhost_port *port = find_port(vid);
+
+	if (!port)
+		return -1;
+	atomic_store(&port->connected, true);
+	return 0;
+}
+
 static void destroy_connection(int vid)
 {
 	struct vhost_port *port = find_port(vid);
@@ -116,12 +133,14 @@ static void destroy_connection(int vid)
 		return;
 	atomic_store(&port->enabled_rx, 0);
 	atomic_store(&port->enabled_tx, 0);
+	atomic_store(&port->connected, false);
 }
 
 static const struct rte_vhost_device_ops device_ops = {
 	.new_device = new_device,
 	.destroy_device = destroy_device,
 	.vring_state_changed = vring_state_changed,
+	.new_connection = new_connection,
 	.destroy_connection = destroy_connection,
 };
 
@@ -204,35 +223,45 @@ static bool vhost_register(struct vhost_port *port)
 {
 	const char *path = port->port.name;
 
-	if (rte_vhost_driver_register(path, RTE_VHOST_USER_CLIENT) != 0) {
+	if (rte_vhost_driver_register(path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) != 0) {
 		port_set_error(&port->port, "DPDK refuses the vhost-user socket");
 		return false;
 	}
 	if (rte_vhost_driver_disable_features(path, VHOST_OFF) != 0 ||
-		rte_vhost_driver_callback_register(path, &device_ops) != 0 ||
-		rte_vhost_driver_start(path) != 0) {
+		rte_vhost_driver_callback_register(path, &device_ops) != 0) {
 		rte_vhost_driver_unregister(path);
-		port_set_error(&port->port, "DPDK cannot start the vhost-user client");
+		port_set_error(&port->port, "DPDK cannot set the vhost-user client up");
 		return false;
 	}
 	port_set_error(&port->port, NULL);
 	return true;
 }
 
+static void vhost_unregister(struct vhost_port *port)
+{
+	if (port->registered)
+		rte_vhost_driver_unregister(port->port.name);
+	port->registered = false;
+}
+
+/* Registers anew before each try: a socket serves for one. */
 static void vhost_tick(struct port *base)
 {
 	struct vhost_port *port = (struct vhost_port *)base;
 
-	if (!port->registered)
-		port->registered = vhost_register(port);
+	if (atomic_load(&port->connected))
+		return;
+	vhost_unregister(port);
+	port->registered = vhost_register(port);
+	if (port->registered)
+		rte_vhost_driver_start(base->name); /* fails while QEMU does not listen */
 }
 
 static void vhost_close(struct port *base)
 {
 	struct vhost_port *port = (struct vhost_port *)base;
 
-	if (port->registered)
-		rte_vhost_driver_unregister(base->name);
+	vhost_unregister(port);
 	g_mutex_lock(&registry.lock);
 	g_hash_table_remove(registry.by_path, base->name);
 	g_mutex_unlock(&registry.lock);

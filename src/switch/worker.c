@@ -60,7 +60,7 @@ static inline struct arrival arrival_of(const struct worker *worker, const struc
 	if (source->origin == FLOW_FROM_NIC) {
 		memcpy(arrival.mac, snapshot_nic(snapshot, source->nic)->mac.bytes, 6);
 	} else {
-		arrival.edge = source->origin == FLOW_FROM_OUTSIDE ? &snapshot->outside : &snapshot->host;
+		arrival.edge = snapshot_edge(snapshot, source->origin);
 		memcpy(arrival.mac, arrival.edge->mac.bytes, 6);
 	}
 	return arrival;
@@ -121,6 +121,75 @@ static inline void parse_one(
 		complete_fragment(worker, parsed);
 }
 
+/* ---- the underlay ---- */
+
+/* Takes off what is around the inner frame, and what is behind it. */
+static bool strip(struct rte_mbuf *packet, const struct vxlan_inner *inner)
+{
+	uint32_t behind = packet->pkt_len - inner->offset - inner->length;
+
+	return rte_pktmbuf_adj(packet, (uint16_t)inner->offset) &&
+	       (behind == 0 || rte_pktmbuf_trim(packet, (uint16_t)behind) == 0);
+}
+
+/* The NIC that has the MAC in the network of that VNI; most packets of a burst are for one. NO_NIC: none. */
+static uint32_t find_mac(struct worker *worker, uint32_t vni, const uint8_t mac[6])
+{
+	if (worker->brought.vni != vni || memcmp(worker->brought.mac, mac, 6) != 0) {
+		const struct nic *nic = snapshot_find_mac(worker->snapshot, vni, mac);
+		if (!nic)
+			return NO_NIC;
+		worker->brought.vni = vni;
+		worker->brought.nic = nic->id;
+		memcpy(worker->brought.mac, mac, 6);
+	}
+	return worker->brought.nic;
+}
+
+/* What the tunnel brings belongs to the NIC that it is addressed to, within its network. */
+static void claim_for_tunnel(
+	struct worker *worker, const struct vxlan_inner *inner, const uint8_t *frame, struct packet *parsed)
+{
+	memcpy(parsed->vtep, inner->vtep, sizeof parsed->vtep);
+	parsed->key.nic = find_mac(worker, inner->vni, frame + ETH_DST);
+	if (parsed->kind == PACKET_DROP)
+		return;
+	if (parsed->key.nic == NO_NIC)
+		refuse(parsed, snapshot_find_vni(worker->snapshot, inner->vni) ? DROP_UNKNOWN_MAC
+									       : DROP_UNKNOWN_VNI);
+	else if (parsed->kind == PACKET_ARP)
+		refuse(parsed, DROP_ARP_UNANSWERED); /* each switch answers its own NICs */
+}
+
+/* The underlay brings frames within frames, and ARP of its own. */
+static void parse_underlay(
+	struct worker *worker, const struct arrival *arrival, struct rte_mbuf *packet, struct packet *parsed)
+{
+	const struct source *source = arrival->source;
+	const struct underlay *underlay = &worker->snapshot->underlay;
+	struct vxlan_inner inner;
+
+	if (packet->nb_segs > 1 && packet->data_len < VXLAN_OVERHEAD + PARSE_CONTIGUOUS)
+		rte_pktmbuf_linearize(packet);
+	const uint8_t *frame = rte_pktmbuf_mtod(packet, const uint8_t *);
+	enum drop reason = vxlan_open(
+		frame, packet->data_len, packet->pkt_len, arrival->mac, underlay->address.bytes, &inner);
+	if (reason != DROP_NONE || !strip(packet, &inner)) {
+		parse_other(frame, packet, source, parsed);
+		if (parsed->kind != PACKET_ARP)
+			refuse(parsed, reason != DROP_NONE ? reason : DROP_MALFORMED);
+		return;
+	}
+	frame = rte_pktmbuf_mtod(packet, const uint8_t *);
+	bool plain =
+		parse_plain(frame, packet->data_len, packet->pkt_len, source->nic, source->origin, parsed);
+	if (!plain)
+		parse_other(frame, packet, source, parsed);
+	claim_for_tunnel(worker, &inner, frame, parsed);
+	if (!plain)
+		complete_fragment(worker, parsed);
+}
+
 static inline void stage_parse(struct worker *worker, const struct source *source, struct burst *burst)
 {
 	const struct arrival arrival = arrival_of(worker, source);
@@ -130,7 +199,10 @@ static inline void stage_parse(struct worker *worker, const struct source *sourc
 	for (unsigned i = 0; i < burst->n; i++) {
 		if (i + PREFETCH_AHEAD < burst->n)
 			__builtin_prefetch(rte_pktmbuf_mtod(burst->packets[i + PREFETCH_AHEAD], void *));
-		parse_one(worker, &arrival, burst->packets[i], &burst->parsed[i]);
+		if (source->origin == FLOW_FROM_TUNNEL)
+			parse_underlay(worker, &arrival, burst->packets[i], &burst->parsed[i]);
+		else
+			parse_one(worker, &arrival, burst->packets[i], &burst->parsed[i]);
 	}
 }
 
@@ -234,6 +306,7 @@ void worker_begin(struct worker *worker, uint32_t now_ms)
 	worker->mirror = atomic_load_explicit(&worker->datapath->mirror, memory_order_acquire);
 	worker->now_ms = now_ms;
 	worker->recent.nic = 0;
+	worker->brought.vni = NO_VNI;
 }
 
 /* ---- housekeeping ---- */
@@ -269,14 +342,18 @@ static void age_flows(struct worker *worker, uint32_t elapsed_ms)
 void worker_housekeep(struct worker *worker)
 {
 	struct datapath *datapath = worker->datapath;
-	uint32_t elapsed = worker->now_ms - worker->housekept_ms;
 
-	if (worker->index != 0 || elapsed < HOUSEKEEPING_MS)
+	if (worker->index != 0 || worker->aged_ms == worker->now_ms)
+		return;
+	/* A little every millisecond: of a large table, a tenth of a second's share would hold packets up. */
+	age_flows(worker, worker->now_ms - worker->aged_ms);
+	worker->aged_ms = worker->now_ms;
+	if (worker->now_ms - worker->housekept_ms < HOUSEKEEPING_MS)
 		return;
 	worker->housekept_ms = worker->now_ms;
-	age_flows(worker, elapsed);
 	neighbour_tick(datapath->outside, worker, &worker->snapshot->outside);
 	neighbour_tick(datapath->host, worker, &worker->snapshot->host);
+	neighbour_tick(datapath->underlay, worker, &worker->snapshot->underlay.edge);
 	output_flush(worker);
 }
 
@@ -333,7 +410,7 @@ struct worker *worker_new(struct datapath *datapath, unsigned index)
 	worker->drops = g_malloc0_n(NIC_SLOTS + 1, sizeof *worker->drops);
 	worker->outboxes = g_new0(struct outbox, PORTS_MAX);
 	worker->fragments = fragment_table_new();
-	worker->housekept_ms = datapath_clock_ms();
+	worker->housekept_ms = worker->aged_ms = datapath_clock_ms();
 	return worker;
 }
 

@@ -24,6 +24,7 @@
 #define WORKER_BURST 32
 #define SLEEP_MAX_US 500
 #define NO_NIC       UINT32_MAX /* for drops that concern no NIC */
+#define NO_VNI       UINT32_MAX
 
 struct datapath;
 struct fragment_table;
@@ -67,6 +68,13 @@ struct worker {
 		struct port *port; /* Borrowed */
 	} recent;
 
+	/* Whom the tunnel brought a packet last; of this turn. */
+	struct {
+		uint32_t vni; /* NO_VNI: nobody */
+		uint32_t nic;
+		uint8_t mac[6];
+	} brought;
+
 	struct worker_counters counters;
 	uint64_t (*drops)[DROP_COUNT]; /* Owned: by slot; the last row is of no NIC */
 	struct outbox *outboxes; /* Owned: by port index */
@@ -75,7 +83,8 @@ struct worker {
 	struct fragment_table *fragments; /* Owned */
 
 	uint32_t age_next; /* the next entry of the flow table to look at */
-	uint32_t housekept_ms; /* when that was last done */
+	uint32_t aged_ms; /* when that was last done */
+	uint32_t housekept_ms; /* when all else of housekeeping was */
 	uint32_t error_tokens; /* ICMP errors that may still be sent this second */
 	uint32_t error_second;
 } __attribute__((aligned(64)));

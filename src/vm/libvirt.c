@@ -121,16 +121,39 @@ static char *version_text(unsigned long version)
 	return g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
 }
 
+/* *ret_lost: it failed because the daemon went away. */
+static bool ask_versions(struct vm_manager *manager, unsigned long *ret_qemu, unsigned long *ret_daemon,
+	bool *ret_lost, GError **error)
+{
+	_cleanup_(call_end) struct call call = {};
+
+	*ret_lost = false;
+	if (!call_begin(&call, manager, NULL, error))
+		return false;
+	if (virConnectGetVersion(call.conn, ret_qemu) >= 0 &&
+		virConnectGetLibVersion(call.conn, ret_daemon) >= 0)
+		return true;
+	libvirt_fail(call.conn, "cannot ask libvirt for its version", FAULT_INTERNAL, error);
+	*ret_lost = virConnectIsAlive(call.conn) != 1;
+	return false;
+}
+
+/* Asks again after a daemon that dies meanwhile: an agent cannot start without the answer. */
 static bool libvirt_host(struct vm_manager *manager, struct vm_host *ret, GError **error)
 {
 	const struct libvirt_manager *libvirt = libvirt_of(manager);
-	_cleanup_(call_end) struct call call = {};
+	g_autoptr(GError) failure = NULL;
 	unsigned long qemu, daemon;
+	bool lost;
 
-	if (!call_begin(&call, manager, NULL, error))
-		return false;
-	if (virConnectGetVersion(call.conn, &qemu) < 0 || virConnectGetLibVersion(call.conn, &daemon) < 0)
-		return libvirt_fail(call.conn, "cannot ask libvirt for its version", FAULT_INTERNAL, error);
+	if (!ask_versions(manager, &qemu, &daemon, &lost, &failure)) {
+		if (!lost) {
+			g_propagate_error(error, g_steal_pointer(&failure));
+			return false;
+		}
+		if (!ask_versions(manager, &qemu, &daemon, &lost, error))
+			return false;
+	}
 	g_autofree char *qemu_text = version_text(qemu), *daemon_text = version_text(daemon);
 	*ret = (struct vm_host){
 		.kvm = libvirt->probe.outcome == KVM_USABLE,

@@ -10,6 +10,8 @@
  * choice: calls must not be made from the thread that runs the default context while they wait for events;
  * unplug, the only one that waits, looks every half second itself and so is right, only slower, even then.
  *
+ * Opening waits OPEN_WAIT_US for the daemon: when it died together with our program, both are being started again.
+ *
  * Reconnecting. The keeper thread sleeps until the connection is lost (libvirt's close callback, or a look
  * every KEEPER_LOOK_US), then tries again with growing pauses. QEMU processes live on without the daemon and
  * the new daemon adopts them. After each connect, the keeper reads all states and tells what differs from
@@ -29,6 +31,7 @@
 
 #include <string.h>
 
+#define OPEN_WAIT_US    (10 * G_USEC_PER_SEC)
 #define TAKE_WAIT_US    (5 * G_USEC_PER_SEC)
 #define KEEPER_LOOK_US  (2 * G_USEC_PER_SEC)
 #define RETRY_FIRST_US  (G_USEC_PER_SEC / 5)
@@ -324,6 +327,38 @@ static void *keep(void *data)
 	return NULL;
 }
 
+/* The first connection, and what there is. */
+static virConnectPtr connect_first(struct libvirt_link *link, GPtrArray **ret_infos, GError **error)
+{
+	virConnectPtr conn = connect_once(link, error);
+
+	if (!conn)
+		return NULL;
+	*ret_infos = libvirt_scan(conn, link->log_dir, error);
+	if (*ret_infos)
+		return conn;
+	disconnect(link, conn);
+	return NULL;
+}
+
+static virConnectPtr connect_patiently(struct libvirt_link *link, GPtrArray **ret_infos, GError **error)
+{
+	gint64 until = g_get_monotonic_time() + OPEN_WAIT_US, pause_us = RETRY_FIRST_US;
+
+	for (;;) {
+		g_autoptr(GError) failure = NULL;
+		virConnectPtr conn = connect_first(link, ret_infos, &failure);
+		if (conn)
+			return conn;
+		if (g_get_monotonic_time() + pause_us > until) {
+			g_propagate_error(error, g_steal_pointer(&failure));
+			return NULL;
+		}
+		g_usleep((gulong)pause_us);
+		pause_us = MIN(2 * pause_us, RETRY_LAST_US);
+	}
+}
+
 struct libvirt_link *libvirt_link_open(
 	const char *uri, const char *log_dir, struct vm_events *events, GError **error)
 {
@@ -342,11 +377,9 @@ struct libvirt_link *libvirt_link_open(
 	g_cond_init(&link->changed);
 	link->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	link->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	virConnectPtr conn = connect_once(link, error);
-	g_autoptr(GPtrArray) infos = conn ? libvirt_scan(conn, link->log_dir, error) : NULL;
-	if (!infos) {
-		if (conn)
-			disconnect(link, conn);
+	g_autoptr(GPtrArray) infos = NULL;
+	virConnectPtr conn = connect_patiently(link, &infos, error);
+	if (!conn) {
 		link_release(link);
 		return NULL;
 	}

@@ -42,6 +42,39 @@ static void tear_down(struct subject *s, const void *data)
 	vm_spec_free(s->spec);
 }
 
+struct opening {
+	const char *uri;
+	struct vm_manager *manager; /* Owned */
+	GError *error; /* Owned */
+};
+
+static void *open_another(void *data)
+{
+	struct opening *opening = data;
+
+	opening->manager = vm_libvirt_open(
+		&(struct vm_libvirt_config){.uri = opening->uri}, NULL, NULL, &opening->error);
+	return NULL;
+}
+
+static void a_manager_opens_while_its_daemon_is_being_started_again(struct subject *s, const void *data)
+{
+	struct opening opening = {.uri = vm_daemon_uri(s->rig->daemon)};
+	struct vm_host host = {};
+	g_autoptr(GError) error = NULL;
+
+	rig_kill_daemon(s->rig);
+	GThread *opener = g_thread_new("opener", open_another, &opening);
+	g_usleep(G_USEC_PER_SEC);
+	rig_start_daemon(s->rig);
+	g_thread_join(opener);
+	g_assert_no_error(opening.error);
+	g_assert_true(opening.manager->ops->host(opening.manager, &host, &error));
+	g_assert_no_error(error);
+	vm_host_clear(&host);
+	vm_manager_close(opening.manager);
+}
+
 static void running_vms_survive_a_killed_daemon_and_are_adopted(struct subject *s, const void *data)
 {
 	pid_t qemu = rig_qemu_pid(s->rig, s->spec);
@@ -232,6 +265,8 @@ static void add(struct rig *rig)
 			a_guest_that_does_not_answer_holds_its_primary_until_it_does},
 		{"a primary on a tap that is not there is refused by name",
 			a_primary_on_a_tap_that_is_not_there_is_refused_by_name},
+		{"a manager opens while its daemon is being started again",
+			a_manager_opens_while_its_daemon_is_being_started_again},
 		{"a disk is kept when its VM is defined again", a_disk_is_kept_when_its_vm_is_defined_again},
 		{"an image that is not there is refused", an_image_that_is_not_there_is_refused},
 	};

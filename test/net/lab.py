@@ -79,9 +79,10 @@ class Control:
 
 
 class Lab:
-    def __init__(self, switch):
+    def __init__(self, switch, prefix=None):
         self.switch_program = switch
-        self.folder = tempfile.mkdtemp(prefix=PREFIX + "-")
+        self.prefix = prefix or PREFIX
+        self.folder = tempfile.mkdtemp(prefix=self.prefix + "-")
         self.socket = self.folder + "/switch.sock"
         self.state_dir = self.folder + "/state"
         digest = hashlib.sha256(self.state_dir.encode()).hexdigest()
@@ -96,7 +97,7 @@ class Lab:
     # ---- namespaces ----
 
     def namespace(self, name):
-        full = f"{PREFIX}-{name}"
+        full = f"{self.prefix}-{name}"
         run("ip", "netns", "del", full, check=False)
         run("ip", "netns", "add", full)
         self.namespaces.append(full)
@@ -106,7 +107,7 @@ class Lab:
 
     def wire(self, port, name, mac=None, device="eth0"):
         """A veth pair: `port` in the switch's namespace, `device` in namespace `name`."""
-        inner, outer = f"{PREFIX}-switch", f"{PREFIX}-{name}"
+        inner, outer = f"{self.prefix}-switch", f"{self.prefix}-{name}"
         run("ip", "-n", outer, "link", "add", device, "type", "veth", "peer", "name", port, "netns", inner)
         if mac:
             run("ip", "-n", outer, "link", "set", device, "address", mac)
@@ -118,16 +119,16 @@ class Lab:
 
     def address(self, name, *addresses, device="eth0", routes=()):
         for address in addresses:
-            run("ip", "-n", f"{PREFIX}-{name}", "addr", "add", address, "dev", device)
+            run("ip", "-n", f"{self.prefix}-{name}", "addr", "add", address, "dev", device)
         for route in routes:
-            run("ip", "-n", f"{PREFIX}-{name}", "route", "add", *route.split(), "dev", device)
+            run("ip", "-n", f"{self.prefix}-{name}", "route", "add", *route.split(), "dev", device)
 
     def ip(self, name, *words):
-        return run("ip", "-n", f"{PREFIX}-{name}", *words)
+        return run("ip", "-n", f"{self.prefix}-{name}", *words)
 
     @contextlib.contextmanager
     def inside(self, name):
-        fd = os.open(f"/run/netns/{PREFIX}-{name}", os.O_RDONLY)
+        fd = os.open(f"/run/netns/{self.prefix}-{name}", os.O_RDONLY)
         try:
             if libc.setns(fd, CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
@@ -147,7 +148,7 @@ class Lab:
         return s
 
     def ping(self, name, to, count=1, size=56, extra=()):
-        done = run("ip", "netns", "exec", f"{PREFIX}-{name}", "ping", "-n", "-q", "-c", str(count), "-i", "0.1",
+        done = run("ip", "netns", "exec", f"{self.prefix}-{name}", "ping", "-n", "-q", "-c", str(count), "-i", "0.1",
                    "-W", "1", "-s", str(size), *extra, to, check=False)
         return done.returncode == 0
 
@@ -191,7 +192,7 @@ class Lab:
         log = open(self.folder + "/switch.log", "ab")
         self.switch = self.start(
             *self.switch_program, "--socket", self.socket, "--state-dir", self.state_dir, "--netns",
-            f"{PREFIX}-switch", "--hugepages", "off", *more, stdout=log, stderr=log)
+            f"{self.prefix}-switch", "--hugepages", "off", *more, stdout=log, stderr=log)
         log.close()
         if not wait_for(self.answers, 15):
             raise RuntimeError("the switch does not come up: " + self.switch_log())

@@ -275,8 +275,11 @@ class Ping:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         if self.replies is not None:
-            return  # it was ended before
+            return  # it was stopped before
         time.sleep(0.5)
         self.process.send_signal(signal.SIGINT)
         self.process.wait()

@@ -39,8 +39,10 @@ class Killer(threading.Thread):
         while not self.cloud.pid(part):
             time.sleep(0.1)
         time.sleep(pause)
-        repeat.patience.note_death()
-        return self.cloud.kill(part)
+        killed = self.cloud.kill(part)
+        if killed:
+            repeat.patience.note_death(part)
+        return killed
 
 
 def commands(tenant, numbers):

@@ -6,6 +6,7 @@ import cloud
 import tap
 
 REPEAT_LIMIT_S = 120
+OUTAGE_LIMIT_S = 45  # of a machine whose switch died: the longest pause before it is started again, and its start
 # What a user is told to try again; every other refusal is an error of the test or of the cloud.
 PASSING = {"ServiceUnavailable", "InternalServerError", "AnotherOperationInProgress", "Conflict", "AllocationFailed"}
 
@@ -18,10 +19,12 @@ class Patience:
     """How long commands are repeated: while parts die, and for a while after the last one died."""
 
     def __init__(self):
-        self.last_death, self.failures = 0, 0
+        self.last_death, self.failures, self.switch_deaths = 0, 0, []
 
-    def note_death(self):
+    def note_death(self, part):
         self.last_death = time.monotonic()
+        if part == "switch":
+            self.switch_deaths.append(time.time())
 
     def is_over(self, start):
         return time.monotonic() > max(start, self.last_death) + REPEAT_LIMIT_S
@@ -52,7 +55,7 @@ class Tenant:
     """One network with a reachable, accelerated machine `steady` and a guest `passing`, and commands that change them.
 
     Every command says what it wants, not what it changes, so that it can be repeated. `want` is what the last ones
-    asked for.
+    asked for. No command names the machine `bystander`, which is accelerated too and is pinged all the time.
     """
 
     def __init__(self, bed):
@@ -70,8 +73,24 @@ class Tenant:
         group.nic("nic", "net", "ip", "nsg")
         group.nic("nic2", "net")
         group.vm("steady", "nic", self.cloud.key)
-        self.uid = self.arm.get(group("virtualMachines", "steady"))["properties"]["vmId"]
+        self.make_bystander()
         self.cloud.wait_ssh(self.address)
+
+    def make_bystander(self):
+        group = self.group
+        group.security_group("open")
+        group.rule("open", "ping", 100, protocol="Icmp")
+        address = group.address("ip3")
+        group.nic("nic3", "net", "ip3", "open")
+        group.vm("bystander", "nic3", self.cloud.key)
+        self.bystander_pid = self.cloud.qemu_pid(self.vm_id("bystander"))
+        self.cloud.wait_ping(address, 60)
+        tap.wait_for("the bystander's function", 60, lambda: any(
+            row["nic_name"] == "nic3" and row["active"] == "function" for row in self.cloud.agent("vf.list")))
+        self.ping = self.cloud.watchers.enter_context(cloud.Ping(self.cloud, address))
+
+    def vm_id(self, name):
+        return self.arm.get(self.group("virtualMachines", name))["properties"]["vmId"]
 
     def power(self, state):
         self.want["power"] = state
@@ -138,9 +157,23 @@ class Tenant:
         self.cloud.wait_ssh(self.address, 120)
         self.cloud.wait_ping(self.address)
 
+    def check_bystander(self):
+        """It is the process of old, and missed packets only while the switch was dead."""
+        assert self.cloud.qemu_pid(self.vm_id("bystander")) == self.bystander_pid, "the bystander is another process"
+        self.ping.stop()
+        tap.note(f"{self.ping} with {len(patience.switch_deaths)} deaths of the switch")
+        for last, first, missing in self.ping.outages:
+            killed = [death for death in patience.switch_deaths if last - 1 < death < first]
+            assert killed, f"{missing} pings were lost after {time.ctime(last)}, while the switch was alive"
+            assert first - killed[-1] < OUTAGE_LIMIT_S, f"no reply for {first - killed[-1]:.1f} s after a kill of the switch"
+        assert time.time() - self.ping.last < 5, "the bystander does not answer any more"
+
+    def check_parts(self):
+        assert not self.cloud.faults(), "\n".join(self.cloud.faults())
+
     def expected_vms(self):
-        names = ["steady"] + (["passing"] if self.want["passing"] else [])
-        return {name: self.arm.get(self.group("virtualMachines", name))["properties"]["vmId"] for name in names}
+        names = ["steady", "bystander"] + (["passing"] if self.want["passing"] else [])
+        return {name: self.vm_id(name) for name in names}
 
     def check_machines(self):
         """What runs, is defined and has a folder is what the API names."""
@@ -158,7 +191,7 @@ class Tenant:
             rows = self.cloud.agent("vf.list")
             return all(row["active"] == "function" for row in rows) and rows
         rows = tap.wait_for("all functions are active", 60, settled)
-        accelerated = {"nic"} | ({"nic2"} if self.want["passing"] else set())
+        accelerated = {"nic", "nic3"} | ({"nic2"} if self.want["passing"] else set())
         assert {row["nic_name"] for row in rows} == accelerated, rows
         functions = {row["function"] for row in rows}
         taps = {name for name in cloud.links(self.cloud.namespace) if name.startswith("sl-f")}
@@ -168,7 +201,7 @@ class Tenant:
     def check_switch(self):
         """The switch has the machines' ports, and each is ready."""
         ports = self.cloud.switch("nic.list")
-        assert len(ports) == (2 if self.want["passing"] else 1), ports
+        assert len(ports) == len(self.expected_vms()), ports
         for port in ports:
             assert all(attachment["state"] == "ready" for attachment in port["attachments"]), port
         sockets = list((self.cloud.state / "run/vhost").iterdir())
@@ -198,6 +231,8 @@ class Tenant:
 
 END = [
     ("the end state is what the commands asked for, and the machine is reached", "settle"),
+    ("a machine that no command named ran on, and packets reached it whenever the switch lived", "check_bystander"),
+    ("no part crashed or gave up", "check_parts"),
     ("no machine, definition or disk is left over or missing", "check_machines"),
     ("no function is left over or missing", "check_functions"),
     ("the switch has the machines' ports, all ready", "check_switch"),

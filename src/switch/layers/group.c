@@ -20,26 +20,45 @@ static bool is_exempt(const struct walk *walk, enum policy_direction direction)
 							       : flow_key_source(&walk->key));
 }
 
-static struct classifier_packet packet_of(const struct walk *walk, const struct nic *nic)
+/* The packet's ends in the network. A walk asks up to four groups, mostly of one network. */
+static const struct walk_ends *ends_in(struct walk *walk, const struct network *network)
+{
+	const struct ip_addr addrs[2] = {flow_key_source(&walk->key), flow_key_destination(&walk->key)};
+	struct walk_ends *ends = &walk->ends;
+
+	if (ends->network == network && ip_equal(ends->addrs[0], addrs[0]) &&
+		ip_equal(ends->addrs[1], addrs[1]))
+		return ends;
+	ends->network = network;
+	for (unsigned i = 0; i < 2; i++) {
+		ends->addrs[i] = addrs[i];
+		ends->are[i] = membership_find(network->memberships, addrs[i]);
+	}
+	return ends;
+}
+
+static struct classifier_packet packet_of(struct walk *walk, const struct nic *nic)
 {
 	const struct flow_key *key = &walk->key;
-	const struct policy_space space = {
-		.n_prefixes = nic->network->n_prefixes,
-		.prefixes = nic->network->prefixes,
-	};
+	const struct walk_ends *ends = ends_in(walk, nic->network);
+	const struct membership *source = &ends->are[0], *destination = &ends->are[1];
 	struct classifier_packet packet = {
 		.protocol = key->protocol == PROTO_ICMPV6 ? POLICY_ICMP : key->protocol,
 		.has_ports = key->protocol == PROTO_TCP || key->protocol == PROTO_UDP,
-		.source = flow_key_source(key),
-		.destination = flow_key_destination(key),
+		.source_tags = source->tags,
+		.destination_tags = destination->tags,
+		.source = ends->addrs[0],
+		.destination = ends->addrs[1],
+		.n_source_groups = source->n_groups,
+		.n_destination_groups = destination->n_groups,
+		.source_groups = source->groups,
+		.destination_groups = destination->groups,
 	};
 
 	if (packet.has_ports) {
 		packet.source_port = be16toh(key->sport);
 		packet.destination_port = be16toh(key->dport);
 	}
-	packet.source_tags = classifier_tags(&space, packet.source);
-	packet.destination_tags = classifier_tags(&space, packet.destination);
 	return packet;
 }
 
@@ -49,10 +68,11 @@ static bool check(struct walk *walk, const struct group *group, enum policy_dire
 		return true;
 	const struct classifier_packet packet = packet_of(walk, subject(walk, direction));
 	const struct classifier_verdict verdict = classifier_check(group->classifier, direction, &packet);
-	if (verdict.allow)
-		return true;
+
 	walk->group = group;
 	walk->rule = verdict.rule;
+	if (verdict.allow)
+		return true;
 	return layer_refuse(walk, direction == POLICY_INBOUND ? DROP_DENIED_INBOUND : DROP_DENIED_OUTBOUND);
 }
 
@@ -61,15 +81,11 @@ static bool check_no_group(struct walk *walk)
 {
 	const struct nic *nic = walk->target;
 	const struct nic_address *address = nic_find_address(nic, flow_key_destination(&walk->key));
-	const struct policy_space space = {
-		.n_prefixes = nic->network->n_prefixes,
-		.prefixes = nic->network->prefixes,
-	};
 
 	if (nic->group || nic->subnet->group || is_exempt(walk, POLICY_INBOUND) || !address ||
 		!address->standard)
 		return true;
-	if (classifier_tags(&space, flow_key_source(&walk->key)) & POLICY_TAG_VIRTUAL_NETWORK)
+	if (ends_in(walk, nic->network)->are[0].tags & POLICY_TAG_VIRTUAL_NETWORK)
 		return true;
 	return layer_refuse(walk, DROP_NO_GROUP);
 }

@@ -5,8 +5,8 @@
  * NIC outwards. What a NIC sends goes down the table, what is delivered to a NIC goes up; a packet between
  * two NICs of this switch goes down for the one and up for the other:
  *
- *     sender ─── spoof → nic group → subnet group → route → platform → nat ─→ outside ─┐
- *     receiver ←─ spoof ← nic group ← subnet group ← route ← platform ← nat ← outside ─┘ or an edge
+ *     sender ─── spoof → nic group → subnet group → route → vxlan → platform → nat ─→ outside ─┐
+ *     receiver ←─ spoof ← nic group ← subnet group ← route ← vxlan ← platform ← nat ← outside ─┘ or an edge
  *
  * So policy sees private addresses on either side: translation comes after the groups on the way out and
  * before them on the way in. A layer may refuse (with a drop reason), change the packet's key (translation)
@@ -19,7 +19,16 @@
 #pragma once
 #include "switch/drop.h"
 #include "switch/flow.h"
+#include "switch/membership.h"
 #include "switch/snapshot.h"
+
+/* The ends of the packet as a network's rules see them: found by the first group that is asked, kept for the others
+ * (layers/group.c). */
+struct walk_ends {
+	const struct network *network; /* NULL: not found yet */
+	struct ip_addr addrs[2]; /* source, destination */
+	struct membership are[2];
+};
 
 struct walk {
 	const struct snapshot *state;
@@ -30,9 +39,13 @@ struct walk {
 	const struct nic *source; /* that sent it; NULL: it came from outside or by the host port */
 	const struct nic *target; /* that gets it; NULL: it leaves by `exit` */
 
+	struct walk_ends ends;
+
 	/* Where it goes: set by route on the way out. */
 	uint8_t exit; /* enum flow_exit */
+	struct ip_addr via; /* FLOW_TO_TUNNEL: who of the network gets it, its destination or an appliance */
 	uint8_t next_hop[4];
+	const struct mapping *remote; /* of the end that is on another switch; set by vxlan */
 	bool leaves; /* it is addressed to the outside, also when a NIC of this switch has that address */
 	bool routed; /* it crosses a router: between subnets, or to and from the outside */
 
@@ -50,7 +63,7 @@ struct layer {
 };
 
 extern const struct layer layer_spoof, layer_nic_group, layer_subnet_group, layer_route, layer_platform,
-	layer_nat, layer_outside;
+	layer_vxlan, layer_nat, layer_outside;
 
 /* The table: NULL at its end. */
 extern const struct layer *const layer_table[];
@@ -64,6 +77,16 @@ static inline bool layer_refuse(struct walk *walk, enum drop reason)
 
 /* The next hop on the uplink towards an address outside. False when there is no way. */
 bool route_outside(const struct snapshot *state, const uint8_t destination[4], uint8_t ret_next_hop[4]);
+
+/* Who of the NIC's network gets what the NIC sends to an address: whoever has it, or an appliance. IP_NONE: it leaves the
+ * network. */
+struct ip_addr route_via(const struct nic *nic, struct ip_addr destination);
+
+/* Where that is, when it is on another switch; NULL: it is not. */
+const struct mapping *vxlan_remote(const struct snapshot *state, const struct nic *nic, struct ip_addr destination);
+
+/* Whether the NIC may send with that source. */
+bool spoof_may_send(const struct nic *nic, struct ip_addr source);
 
 /* Whether a packet from outside to a NIC of that network may have the source: it is a unicast address, and
  * none that is inside. */

@@ -1,8 +1,12 @@
 /* Routing: where a packet of a NIC goes.
  *
- * Within the network, to the NIC that has the address; networks never reach each other, however alike their
- * prefixes. A platform address, to the host port. Everything else, to the outside, which may be a public
- * address of a NIC of this very switch: then it turns round here, translated both ways.
+ * Within the network, to the NIC that has the address, here or on another switch; networks never reach each other,
+ * however alike their prefixes. A platform address, to the host port. Everything else, to the outside, which may be a
+ * public address of a NIC of this very switch: then it turns round here, translated both ways.
+ *
+ * Those are the system's routes: the network's prefixes, and all else. A route of the NIC's subnet beats them where its
+ * prefix is as long or longer, and leads within the network, outside, to an appliance, or nowhere. Platform addresses
+ * have no other way.
  */
 #include "switch/layers/layer.h"
 
@@ -52,15 +56,68 @@ static bool to_host(struct walk *walk)
 	return true;
 }
 
-static bool to_network(struct walk *walk, struct ip_addr destination)
-{
-	struct owner owner = snapshot_find(walk->state, walk->source->network->space, destination);
+/* ---- which route ---- */
 
-	if (owner.kind != OWNER_NIC)
+/* Length of the longest of the network's prefixes that holds the address; -1: none does. */
+static int network_length(const struct network *network, struct ip_addr addr)
+{
+	int longest = -1;
+
+	for (unsigned i = 0; i < network->n_prefixes; i++)
+		if (network->prefixes[i].length > longest && prefix_contains(network->prefixes[i], addr))
+			longest = network->prefixes[i].length;
+	return longest;
+}
+
+static struct route find_route(const struct nic *nic, struct ip_addr destination)
+{
+	const struct prefix_table *routes = nic->subnet->routes;
+	const struct route *user = routes ? prefix_table_find(routes, destination) : NULL;
+	int length = network_length(nic->network, destination);
+
+	if (user && user->prefix.length >= length)
+		return *user;
+	return (struct route){.kind = length < 0 ? ROUTE_OUTSIDE : ROUTE_NETWORK};
+}
+
+struct ip_addr route_via(const struct nic *nic, struct ip_addr destination)
+{
+	if (!route_is_unicast(destination) || policy_is_platform(destination))
+		return (struct ip_addr){};
+	struct route route = find_route(nic, destination);
+	return route.kind == ROUTE_NETWORK     ? destination
+	       : route.kind == ROUTE_APPLIANCE ? route.appliance
+					       : (struct ip_addr){};
+}
+
+/* ---- where it leads ---- */
+
+/* To whoever of the network has the address `via`. */
+static bool to_network(struct walk *walk, struct ip_addr via)
+{
+	struct owner owner = snapshot_find(walk->state, walk->source->network->space, via);
+
+	if (owner.kind == OWNER_GATEWAY)
 		return layer_refuse(walk, DROP_NO_DESTINATION);
-	walk->exit = FLOW_TO_NIC;
-	walk->target = owner.nic;
-	walk->routed = owner.nic->subnet != walk->source->subnet;
+	if (owner.kind == OWNER_NIC) {
+		walk->exit = FLOW_TO_NIC;
+		walk->target = owner.nic;
+		walk->routed = owner.nic->subnet != walk->source->subnet;
+	} else {
+		walk->exit = FLOW_TO_TUNNEL;
+		walk->via = via;
+		walk->routed = !prefix_contains(walk->source->subnet->prefix, via);
+	}
+	return true;
+}
+
+static bool to_appliance(struct walk *walk, struct ip_addr appliance)
+{
+	if (!to_network(walk, appliance))
+		return false;
+	if (walk->target == walk->source || (walk->target && !walk->target->forwarding))
+		return layer_refuse(walk, DROP_NO_FORWARDING);
+	walk->routed = true;
 	return true;
 }
 
@@ -91,11 +148,16 @@ static bool outbound(struct walk *walk)
 		return layer_refuse(walk, DROP_BAD_DESTINATION);
 	if (policy_is_platform(destination))
 		return to_host(walk);
-	if (network_contains(walk->source->network, destination))
-		return to_network(walk, destination);
-	if (is_link_local(destination))
+	struct route route = find_route(walk->source, destination);
+	if (route.kind != ROUTE_NETWORK && is_link_local(destination))
 		return layer_refuse(walk, DROP_BAD_DESTINATION);
-	return to_outside(walk, destination);
+	switch ((enum route_kind)route.kind) {
+	case ROUTE_NETWORK: return to_network(walk, destination);
+	case ROUTE_APPLIANCE: return to_appliance(walk, route.appliance);
+	case ROUTE_OUTSIDE: return to_outside(walk, destination);
+	case ROUTE_NOWHERE: break;
+	}
+	return layer_refuse(walk, DROP_NO_ROUTE);
 }
 
 const struct layer layer_route = {.name = "route", .outbound = outbound};

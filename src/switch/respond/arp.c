@@ -1,6 +1,7 @@
 /* ARP, answering and asking (RFC 826). */
 #include "switch/datapath.h"
 #include "switch/decide.h"
+#include "switch/layers/layer.h"
 #include "switch/neighbour.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
@@ -87,6 +88,17 @@ static bool sender_is(const struct nic *nic, const uint8_t *arp)
 	       nic_find_address(nic, ipv4_at(arp + ARP_SENDER_IP));
 }
 
+/* The same of an address that no NIC here has. */
+static const uint8_t *answer_for_remote(
+	const struct snapshot *snapshot, const struct nic *nic, struct ip_addr addr)
+{
+	const struct mapping *remote = vxlan_remote(snapshot, nic, addr);
+
+	if (!remote || !network_contains(nic->network, addr))
+		return NULL;
+	return prefix_contains(nic->subnet->prefix, addr) ? remote->mac.bytes : gateway_mac;
+}
+
 /* The MAC by which the NIC reaches the address: its neighbour's own in its subnet, else the gateway's. NULL:
  * nobody is there. */
 static const uint8_t *answer_for(const struct snapshot *snapshot, const struct nic *nic, const uint8_t ip[4])
@@ -95,7 +107,9 @@ static const uint8_t *answer_for(const struct snapshot *snapshot, const struct n
 
 	if (owner.kind == OWNER_GATEWAY)
 		return gateway_mac;
-	if (owner.kind != OWNER_NIC || owner.nic == nic)
+	if (owner.kind == OWNER_NONE)
+		return answer_for_remote(snapshot, nic, ipv4_at(ip));
+	if (owner.nic == nic)
 		return NULL;
 	return owner.nic->subnet == nic->subnet ? owner.nic->mac.bytes : gateway_mac;
 }
@@ -137,14 +151,15 @@ static bool is_ours(const struct worker *worker, enum flow_origin origin, const 
 
 	if (origin == FLOW_FROM_OUTSIDE)
 		return snapshot_find(snapshot, SPACE_PUBLIC, ipv4_at(ip)).kind == OWNER_NIC;
+	if (origin == FLOW_FROM_TUNNEL)
+		return ip_equal(snapshot->underlay.address, ipv4_at(ip));
 	return prefix_contains(snapshot->host.prefix, ipv4_at(ip));
 }
 
 void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mbuf *packet)
 {
-	bool outside = origin == FLOW_FROM_OUTSIDE;
-	const struct edge *edge = outside ? &worker->snapshot->outside : &worker->snapshot->host;
-	struct neighbour_table *table = outside ? worker->datapath->outside : worker->datapath->host;
+	const struct edge *edge = snapshot_edge(worker->snapshot, origin);
+	struct neighbour_table *table = datapath_neighbours(worker->datapath, origin);
 	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
 	const uint8_t *arp = frame + ETH_LEN;
 

@@ -21,8 +21,10 @@
 
 bool icmp_is_gateway_echo(const struct snapshot *snapshot, const struct nic *nic, const struct packet *parsed)
 {
-	if (parsed->key.family != IP_V4 || parsed->key.protocol != PROTO_ICMP ||
-		parsed->key.dport != htobe16(ICMP_TYPE_ECHO << 8) || parsed->flags & PACKET_FRAGMENT_FIRST)
+	/* A later fragment bears the key of its first, but no ICMP header. */
+	if (parsed->kind != PACKET_FLOW || parsed->key.family != IP_V4 ||
+		parsed->key.protocol != PROTO_ICMP || parsed->key.dport != htobe16(ICMP_TYPE_ECHO << 8) ||
+		parsed->flags & PACKET_FRAGMENT_FIRST)
 		return false;
 	return snapshot_find(snapshot, nic->network->space, flow_key_destination(&parsed->key)).kind ==
 	       OWNER_GATEWAY;
@@ -143,6 +145,22 @@ static void write_error(uint8_t *frame, const uint8_t from[4], const uint8_t to[
 	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
 }
 
+/* In the name of the NIC that the packet was for: it is behind this VTEP. */
+static void send_back_by_tunnel(
+	struct worker *worker, const struct packet *parsed, uint8_t *frame, struct rte_mbuf *packet)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+	const struct mapping *remote = vxlan_remote(worker->snapshot, nic, flow_key_source(&parsed->key));
+
+	if (!remote || memcmp(remote->vtep, parsed->vtep, 4) != 0) {
+		rte_pktmbuf_free(packet);
+		return;
+	}
+	memcpy(frame + ETH_DST, remote->mac.bytes, 6);
+	memcpy(frame + ETH_SRC, gateway_mac, 6);
+	output_tunnel(worker, nic->network->vni, remote->vtep, nic->id, packet);
+}
+
 /* Sends the built error back to where the packet came from. */
 static void send_back(
 	struct worker *worker, const struct packet *parsed, uint8_t *frame, struct rte_mbuf *packet)
@@ -155,6 +173,10 @@ static void send_back(
 		memcpy(frame + ETH_DST, nic->mac.bytes, 6);
 		memcpy(frame + ETH_SRC, gateway_mac, 6);
 		output_nic(worker, nic, packet);
+		return;
+	}
+	if (parsed->key.origin == FLOW_FROM_TUNNEL) {
+		send_back_by_tunnel(worker, parsed, frame, packet);
 		return;
 	}
 	bool outside = parsed->key.origin == FLOW_FROM_OUTSIDE;

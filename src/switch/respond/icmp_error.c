@@ -97,9 +97,21 @@ static bool sender_may(const struct worker *worker, const struct packet *parsed)
 	if (!nic)
 		return false;
 	if (parsed->key.origin == FLOW_FROM_NIC)
-		return nic_find_address(nic, flow_key_source(&parsed->key)) != NULL;
+		return spoof_may_send(nic, flow_key_source(&parsed->key));
+	if (parsed->key.origin == FLOW_FROM_TUNNEL) {
+		const struct mapping *remote =
+			vxlan_remote(worker->snapshot, nic, flow_key_source(&parsed->key));
+		return remote && memcmp(remote->vtep, parsed->vtep, 4) == 0;
+	}
 	return parsed->key.origin != FLOW_FROM_OUTSIDE ||
 	       outside_may_send(worker->snapshot, nic->network, flow_key_source(&parsed->key));
+}
+
+static enum drop spoofed_of(uint8_t origin)
+{
+	return origin == FLOW_FROM_NIC      ? DROP_SPOOFED_IP
+	       : origin == FLOW_FROM_TUNNEL ? DROP_SPOOFED_TUNNEL
+					    : DROP_SPOOFED_OUTSIDE;
 }
 
 void icmp_error_forward(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
@@ -114,8 +126,7 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 		return;
 	}
 	if (!sender_may(worker, parsed)) {
-		output_drop(worker, nic,
-			parsed->key.origin == FLOW_FROM_NIC ? DROP_SPOOFED_IP : DROP_SPOOFED_OUTSIDE, packet);
+		output_drop(worker, nic, spoofed_of(parsed->key.origin), packet);
 		return;
 	}
 	uint8_t *quote = icmp + ICMP_MIN;
@@ -128,13 +139,12 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 		output_drop(worker, nic, DROP_ICMP_NO_FLOW, packet);
 		return;
 	}
+	if (parsed->l3_length > flow->action.mtu) {
+		output_drop(worker, nic, DROP_TOO_BIG, packet); /* no error is ever about an error */
+		return;
+	}
 	translate_quote(quote, l4, available, flow);
 	translate(frame, parsed, flow);
-	const struct nic *target = snapshot_nic(worker->snapshot, flow->action.target);
-	if (flow->action.exit != FLOW_TO_NIC)
-		output_edge(worker, flow->action.exit, flow->action.next_hop, nic, packet);
-	else if (target)
-		output_nic(worker, target, packet);
-	else
-		output_drop(worker, nic, DROP_NO_DESTINATION, packet);
+	packet->hash.rss = flow->hash;
+	output_flow(worker, &flow->action, nic, packet);
 }

@@ -1,0 +1,171 @@
+/* Decoding of what joins switches and leads packets: the underlay, mappings, routes. See state.c.
+ *
+ * Mappings may be many (MAPPINGS_MAX a network), and the whole state comes with every change: so they become a table that
+ * the snapshot before has too, if it has the same (prefix_table.h), and none is made anew.
+ */
+#include "switch/state_priv.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define MAPPINGS_MAX     100000 /* of one network */
+#define ROUTES_MAX       1024 /* of one subnet */
+#define UNDERLAY_MTU_MIN (NIC_MTU_MIN + VXLAN_MTU_LESS)
+#define UNDERLAY_MTU_MAX (NIC_MTU_MAX + VXLAN_MTU_LESS)
+
+/* ---- underlay ---- */
+
+static bool decode_underlay_mtu(struct decode *d, json_t *value, void *to)
+{
+	int64_t mtu;
+
+	if (!decode_whole(d, value, UNDERLAY_MTU_MIN, UNDERLAY_MTU_MAX, &mtu))
+		return false;
+	*(uint16_t *)to = (uint16_t)mtu;
+	return true;
+}
+
+static const struct decode_member underlay_members[] = {
+	{"interface", decode_interface, offsetof(struct underlay, edge.interface), .optional = true},
+	{"device", decode_device, offsetof(struct underlay, edge.interface), .optional = true},
+	{"mac", decode_mac, offsetof(struct underlay, edge.mac)},
+	{"address", decode_ipv4, offsetof(struct underlay, address)},
+	{"prefix", decode_prefix_ipv4, offsetof(struct underlay, edge.prefix)},
+	{"gateway", decode_ipv4, offsetof(struct underlay, edge.gateway), .optional = true},
+	{"mtu", decode_underlay_mtu, offsetof(struct underlay, mtu)},
+	{},
+};
+
+bool decode_underlay(struct decode *d, json_t *value, void *to)
+{
+	struct underlay *underlay = to;
+	struct edge *edge = &underlay->edge;
+
+	if (!decode_object(d, value, underlay_members, underlay) || !decode_port_named(d, edge->interface))
+		return false;
+	if (!prefix_contains(edge->prefix, underlay->address))
+		return decode_fail_at(d, "address", "lies outside the prefix");
+	if (edge->gateway.family != IP_NONE && !prefix_contains(edge->prefix, edge->gateway))
+		return decode_fail_at(d, "gateway", "lies outside the prefix");
+	edge->present = true;
+	memcpy(&underlay->on_link, edge->prefix.addr.bytes, sizeof underlay->on_link);
+	if (edge->prefix.length)
+		underlay->on_link_mask = htobe32(UINT32_MAX << (32 - edge->prefix.length));
+	vxlan_outer_init(&underlay->outer, edge->mac.bytes, underlay->address.bytes);
+	return true;
+}
+
+/* ---- tables ---- */
+
+/* An array of rows, each with its prefix, as a table of the snapshot. NULL: it is empty, or after decode_fail. */
+static const struct prefix_table *decode_table(
+	struct decode *d, json_t *value, size_t row_size, unsigned max, decode_value decode)
+{
+	size_t n = json_array_size(value), length = d->path->len;
+	char text[PREFIX_TEXT_MAX];
+	struct ip_prefix twice;
+
+	if (!json_is_array(value) || n > max) {
+		decode_fail(d, "must be an array of at most %u elements", max);
+		return NULL;
+	}
+	g_autoptr(GArray) rows = g_array_sized_new(false, true, (guint)row_size, (guint)n);
+	g_array_set_size(rows, (guint)n);
+	for (size_t i = 0; i < n; i++) {
+		g_string_append_printf(d->path, "[%zu]", i);
+		if (!decode(d, json_array_get(value, i), rows->data + i * row_size))
+			return NULL;
+		g_string_truncate(d->path, length);
+	}
+	if (n == 0)
+		return NULL;
+	struct prefix_table *table =
+		prefix_tables_get(index_of(d)->tables, g_steal_pointer(&rows), &twice);
+	if (!table) {
+		decode_fail(d, "has two elements of the prefix %s", prefix_format(twice, text));
+		return NULL;
+	}
+	g_ptr_array_add(d->snapshot->tables, table);
+	return table;
+}
+
+/* ---- mappings ---- */
+
+static bool decode_vtep(struct decode *d, json_t *value, void *to)
+{
+	struct ip_addr addr;
+
+	if (!decode_ipv4(d, value, &addr))
+		return false;
+	memcpy(to, addr.bytes, 4);
+	return true;
+}
+
+static const struct decode_member mapping_members[] = {
+	{"prefix", decode_prefix, offsetof(struct mapping, prefix)},
+	{"vtep", decode_vtep, offsetof(struct mapping, vtep)},
+	{"mac", decode_mac, offsetof(struct mapping, mac)},
+	{},
+};
+
+static bool decode_mapping(struct decode *d, json_t *value, void *to)
+{
+	return decode_object(d, value, mapping_members, to);
+}
+static_assert(sizeof(struct mapping) == sizeof(struct ip_prefix) + 6 + 4, "rows have no padding");
+
+bool decode_mappings(struct decode *d, json_t *value, void *to)
+{
+	struct network *network = to;
+
+	network->mappings = decode_table(d, value, sizeof(struct mapping), MAPPINGS_MAX, decode_mapping);
+	return !d->error;
+}
+
+/* ---- routes ---- */
+
+static const char *const via_words[] = {
+	[ROUTE_NETWORK] = "network",
+	[ROUTE_OUTSIDE] = "outside",
+	[ROUTE_NOWHERE] = "none",
+};
+
+static bool decode_via(struct decode *d, json_t *value, void *to)
+{
+	struct route *route = to;
+	const char *word = json_string_value(value);
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(via_words); i++) {
+		if (via_words[i] && g_strcmp0(word, via_words[i]) == 0) {
+			route->kind = (uint8_t)i;
+			return true;
+		}
+	}
+	if (ip_parse(word, &route->appliance) < 0)
+		return decode_fail(d,
+			"must be one of network, outside, none, or the IP address of an appliance in the "
+			"network");
+	route->kind = ROUTE_APPLIANCE;
+	return true;
+}
+
+static const struct decode_member route_members[] = {
+	{"prefix", decode_prefix, offsetof(struct route, prefix)},
+	{"via", decode_via, 0},
+	{},
+};
+
+static bool decode_route(struct decode *d, json_t *value, void *to)
+{
+	return decode_object(d, value, route_members, to);
+}
+static_assert(sizeof(struct route) == sizeof(struct ip_prefix) + 1 + sizeof(struct ip_addr),
+	"rows have no padding");
+
+bool decode_routes(struct decode *d, json_t *value, void *to)
+{
+	struct subnet *subnet = to;
+
+	subnet->routes = decode_table(d, value, sizeof(struct route), ROUTES_MAX, decode_route);
+	return !d->error;
+}

@@ -1,0 +1,63 @@
+/* What the model's files share: test_model.c has connections and packets, test_model_judge.c the way of a first packet. */
+#pragma once
+#include "switch/test_model.h"
+
+/* What becomes of one direction. */
+struct way {
+	unsigned port;
+	struct ip_addr source, destination; /* as they leave */
+	struct ip_addr next_hop; /* IP_NONE: to a NIC */
+	struct mac_addr from, to;
+	bool routed; /* a hop */
+};
+
+struct model {
+	const struct policy_gen_world *world;
+	const bool *revalidate;
+	GHashTable *connections; /* struct tuple → struct connection, Borrowed: of both directions */
+	GPtrArray *all; /* Owned: every connection that ever was */
+	unsigned epoch;
+	unsigned features[MODEL_N_FEATURES];
+};
+
+static inline void model_count(struct model *model, enum model_feature feature, bool met)
+{
+	model->features[feature] += met;
+}
+
+static inline bool model_is_nic(const struct model *model, unsigned port)
+{
+	return port < model->world->n_nics;
+}
+
+static inline bool model_is_outside(const struct model *model, unsigned port)
+{
+	return port == MODEL_OUTSIDE(model->world->n_nics);
+}
+
+static inline bool packet_has_ports(const struct test_packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP;
+}
+
+/* ---- addresses ---- */
+
+bool model_is_unicast(struct ip_addr addr);
+const struct policy_gen_network *model_network(const struct model *model, unsigned nic);
+/* The number of the NIC's address, or -1. */
+int model_own_address(const struct policy_gen_nic *nic, struct ip_addr addr);
+/* The NIC that has the public address, and the private one behind it; or -1. */
+int model_owner_of_public(const struct model *model, struct ip_addr addr, struct ip_addr *ret_private);
+int model_owner_of_host_address(const struct model *model, struct ip_addr addr);
+
+/* ---- ways ---- */
+
+struct way model_way_to_nic(
+	const struct model *model, unsigned nic, struct ip_addr source, struct ip_addr destination);
+struct way model_way_outside(const struct model *model, struct ip_addr source, struct ip_addr destination);
+struct way model_way_to_host(const struct model *model, struct ip_addr source, struct ip_addr destination);
+
+/* Whether the first packet of a connection passes, and then the ways of its packets and of their answers. `existing`: the
+ * connection is there already. */
+enum drop model_judge(struct model *model, unsigned port, const struct test_packet *packet, bool existing,
+	struct way ways[2]);

@@ -1,0 +1,70 @@
+/* What a layer said, in words. */
+#include "switch/walk_text.h"
+
+#include "switch/flow_text.h"
+
+#include <string.h>
+
+static void tell_change(GString *text, const struct walk *before, const struct walk *after, bool passed)
+{
+	char hop[IP_TEXT_MAX];
+	struct ip_addr next = {.family = IP_V4};
+
+	memcpy(next.bytes, after->next_hop, 4);
+	if (!passed)
+		g_string_append(text, drop_text(after->drop));
+	if (after->group)
+		g_string_append_printf(text, "%sgroup %s", text->len ? ": " : "", after->group->name);
+	if (after->group && after->rule)
+		g_string_append_printf(text, ", rule %s", after->rule);
+	if (!flow_key_equal(&before->key, &after->key)) {
+		g_autofree char *key = flow_key_format(&after->key);
+		g_string_append_printf(text, "it becomes %s", key);
+	}
+	if (passed && !before->target && after->target)
+		g_string_append_printf(text, "to NIC %s, %s", after->target->name,
+			after->leaves   ? "by its public address"
+			: after->routed ? "in another subnet"
+					: "in the same subnet");
+	else if (passed && !before->remote && after->remote)
+		g_string_append_printf(text, "%s %s", after->target ? "it must come by" : "to the switch",
+			ip_format(next, hop));
+	else if (passed && before->exit != after->exit && after->exit == FLOW_TO_TUNNEL)
+		g_string_append_printf(text, "to %s, which no NIC here has", ip_format(after->via, hop));
+	else if (passed && before->exit != after->exit)
+		g_string_append_printf(text, "to the %s by %s",
+			after->exit == FLOW_TO_OUTSIDE ? "outside" : "host port", ip_format(next, hop));
+}
+
+/* A group layer that passed without naming a rule. */
+static void tell_group(
+	GString *text, const struct layer *layer, const struct walk *walk, const struct nic *nic)
+{
+	const struct group *group = layer == &layer_nic_group ? nic->group : nic->subnet->group;
+
+	if (!group) {
+		g_string_append(text, "there is none");
+		return;
+	}
+	g_string_append_printf(text, "group %s ", group->name);
+	if (policy_is_platform(flow_key_source(&walk->key)) ||
+		policy_is_platform(flow_key_destination(&walk->key)))
+		g_string_append(text, "is not asked: platform addresses pass");
+	else if (walk->existing && !group->revalidate)
+		g_string_append(text, "is not asked: it leaves established connections alone");
+	else
+		g_string_append(text, "allows it");
+}
+
+char *walk_text(const struct layer *layer, const struct nic *nic, const struct walk *before,
+	const struct walk *after, bool passed)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	tell_change(text, before, after, passed);
+	if (text->len == 0 && (layer == &layer_nic_group || layer == &layer_subnet_group))
+		tell_group(text, layer, after, nic);
+	if (text->len == 0)
+		g_string_append(text, "nothing to object");
+	return g_string_free(g_steal_pointer(&text), false);
+}
