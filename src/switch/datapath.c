@@ -20,6 +20,8 @@ uint32_t datapath_clock_ms(void)
 	return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
 }
 
+static_assert(FLOW_TABLE_ZONES >= SNAPSHOT_WORKERS, "a zone for each worker");
+
 /* ---- life ---- */
 
 static struct rte_rcu_qsbr *readers_new(unsigned n)
@@ -146,25 +148,24 @@ static uint64_t slot_drops(const struct datapath *datapath, unsigned slot, enum 
 }
 
 static void add_source(
-	struct snapshot *snapshot, unsigned worker, struct port *port, enum flow_origin origin, uint32_t nic)
+	struct snapshot *snapshot, unsigned workers, struct port *port, enum flow_origin origin, uint32_t nic)
 {
 	struct source source = {.port = port, .nic = nic, .origin = (uint8_t)origin};
 
 	if (port)
-		g_array_append_val(snapshot->sources[worker], source);
+		g_array_append_val(snapshot->sources[datapath_poller(workers, origin, nic)], source);
 }
 
-/* Gives each port to the worker that polls it: the edges to the last one, all attachments of a NIC to one. */
+/* Gives each port to the worker that polls it. */
 static void spread_sources(struct snapshot *snapshot, unsigned workers)
 {
-	add_source(snapshot, workers - 1, snapshot->outside.port, FLOW_FROM_OUTSIDE, NO_NIC);
-	add_source(snapshot, workers - 1, snapshot->host.port, FLOW_FROM_HOST, NO_NIC);
-	add_source(snapshot, workers - 1, snapshot->underlay.edge.port, FLOW_FROM_TUNNEL, NO_NIC);
+	add_source(snapshot, workers, snapshot->outside.port, FLOW_FROM_OUTSIDE, NO_NIC);
+	add_source(snapshot, workers, snapshot->host.port, FLOW_FROM_HOST, NO_NIC);
+	add_source(snapshot, workers, snapshot->underlay.edge.port, FLOW_FROM_TUNNEL, NO_NIC);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++)
-			add_source(
-				snapshot, slot % workers, nic->attachments[i].port, FLOW_FROM_NIC, nic->id);
+			add_source(snapshot, workers, nic->attachments[i].port, FLOW_FROM_NIC, nic->id);
 	}
 }
 

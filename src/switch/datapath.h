@@ -8,6 +8,7 @@
 #pragma once
 #include "switch/flow_table.h"
 #include "switch/neighbour.h"
+#include "switch/snapshot.h"
 #include "switch/worker.h"
 
 #include <stdatomic.h>
@@ -70,6 +71,13 @@ struct neighbour_table *datapath_neighbours(const struct datapath *datapath, uns
 
 /* Lets workers copy packets for the mirror, or for none (NULL). When it returns, no worker uses another one. */
 void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror);
+
+/* The index of the worker that polls what brings packets of that origin, of a NIC where it is FLOW_FROM_NIC: all
+ * attachments of a NIC have one worker, all edges the last one. */
+static inline unsigned datapath_poller(unsigned workers, enum flow_origin origin, uint32_t nic)
+{
+	return origin == FLOW_FROM_NIC ? nic_slot(nic) % workers : workers - 1;
+}
 
 /* Sum over workers. */
 struct worker_counters datapath_counters(const struct datapath *datapath);

@@ -47,6 +47,7 @@
 	X(UNKNOWN_VNI, "unknown-vni", "it came by the tunnel for a network that is not here")                \
 	X(UNKNOWN_MAC, "unknown-mac", "it came by the tunnel for a MAC that no NIC of the network has")      \
 	X(TUNNEL_FRAGMENT, "tunnel-fragment", "an outer packet of the tunnel was fragmented on its way")     \
+	X(CONGESTION, "congestion", "the underlay was congested and the sender understands a loss only")     \
 	/* connections */                                                                                    \
 	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
 	X(ICMP_NO_FLOW, "icmp-no-flow", "an ICMP reply or error that belongs to no connection")              \

@@ -124,7 +124,7 @@ static void free_the_rest(struct pass *pass)
 		}
 		clear(pass, &table->entries[index]);
 		if (high_water > 1)
-			table->free_stack[table->n_free++] = index;
+			flow_table_give(table, index);
 	}
 	atomic_store_explicit(&table->memory->header->high_water, high_water, memory_order_relaxed);
 }

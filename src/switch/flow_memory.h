@@ -1,7 +1,7 @@
 /* Where the flow table's entries lie: memory that outlives the process, and a header that says what it is.
  *
  * How it works. The memory is a file that every process maps as a whole: a header, then the entries. Both hold
- * numbers and indices only. What can be made again from the entries (buckets, the stack of free ones) is not
+ * numbers and indices only. What can be made again from the entries (buckets, lists of free ones) is not
  * in it (flow_table.c). The next process maps the file, sees by the header that it was written for the same
  * layout and size, and adopts the entries one by one (flow_adopt.c): nothing in the file is trusted.
  *

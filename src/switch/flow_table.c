@@ -119,14 +119,23 @@ static inline uint32_t high_water(const struct flow_table *table)
 	return atomic_load_explicit(&table->memory->header->high_water, memory_order_relaxed);
 }
 
-/* Moves entries whose grace period is over from limbo to the free stack. */
+void flow_table_give(struct flow_table *table, uint32_t index)
+{
+	struct zone *zone = &table->zones[table->chunk_zones[index / CHUNK]];
+
+	table->next_free[index] = zone->free;
+	zone->free = index;
+	table->n_free++;
+}
+
+/* Moves entries whose grace period is over from limbo to their zones. */
 static void reclaim(struct flow_table *table)
 {
 	while (table->limbo_count) {
 		struct limbo *oldest = &table->limbo[table->limbo_head];
 		if (rte_rcu_qsbr_check(table->readers, oldest->token, false) != 1)
 			return;
-		table->free_stack[table->n_free++] = oldest->index;
+		flow_table_give(table, oldest->index);
 		if (++table->limbo_head == table->memory->n_entries)
 			table->limbo_head = 0;
 		table->limbo_count--;
@@ -134,14 +143,44 @@ static void reclaim(struct flow_table *table)
 	table->limbo_head = 0; /* an empty ring begins where its memory is warm */
 }
 
-/* Only after entries_ready. */
-static uint32_t entry_take(struct flow_table *table)
+/* From the zone itself; FLOW_TABLE_NONE when it has no more. */
+static inline uint32_t zone_take(struct flow_table *table, struct zone *zone)
 {
-	if (table->n_free)
-		return table->free_stack[--table->n_free];
-	uint32_t index = high_water(table);
-	assert(index < table->memory->n_backed);
-	atomic_store_explicit(&table->memory->header->high_water, index + 1, memory_order_release);
+	uint32_t index = zone->free;
+
+	if (index)
+		zone->free = table->next_free[index];
+	else if (zone->next < zone->end)
+		index = zone->next++;
+	table->n_free -= index != FLOW_TABLE_NONE;
+	return index;
+}
+
+/* Gives the zone, which has nothing left of its last one, a chunk that was never used. False: there is none. */
+static bool zone_extend(struct flow_table *table, struct zone *zone)
+{
+	uint32_t first = high_water(table), end = (first / CHUNK + 1) * CHUNK;
+
+	if (first == table->memory->n_backed)
+		return false;
+	zone->next = first;
+	zone->end = end < table->memory->n_backed ? end : table->memory->n_backed;
+	table->n_free += zone->end - first;
+	table->chunk_zones[first / CHUNK] = (uint8_t)(zone - table->zones);
+	atomic_store_explicit(&table->memory->header->high_water, zone->end, memory_order_release);
+	return true;
+}
+
+/* Only after entries_ready. */
+static uint32_t entry_take(struct flow_table *table, unsigned zone)
+{
+	uint32_t index = zone_take(table, &table->zones[zone]);
+
+	if (!index && zone_extend(table, &table->zones[zone]))
+		index = zone_take(table, &table->zones[zone]);
+	for (unsigned other = 0; !index && other < FLOW_TABLE_ZONES; other++)
+		index = zone_take(table, &table->zones[other]);
+	assert(index);
 	return index;
 }
 
@@ -353,9 +392,10 @@ bool flow_table_link(struct flow_table *table, uint32_t first, uint32_t second)
 }
 
 /* The two entries, taken and fetched for writing. */
-static void take_both(struct flow_table *table, uint32_t *ret_first, uint32_t *ret_second)
+static void take_both(struct flow_table *table, const struct hashed *forward, const struct hashed *reply,
+	uint32_t *ret_first, uint32_t *ret_second)
 {
-	uint32_t taken[2] = {entry_take(table), entry_take(table)};
+	uint32_t taken[2] = {entry_take(table, forward->half->zone), entry_take(table, reply->half->zone)};
 
 	for (unsigned i = 0; i < 2; i++) {
 		__builtin_prefetch(&table->entries[taken[i]], 1);
@@ -378,7 +418,7 @@ static struct flow *put_locked(struct flow_table *table, const struct hashed *fo
 	*ret_error = -ENOSPC;
 	if (!entries_ready(table, 2 * (FLOW_MEMORY_SPARE + 1)))
 		return NULL;
-	take_both(table, &first, &second);
+	take_both(table, forward, reply, &first, &second);
 	entry_write(table, first, forward, second, false, epoch, &past);
 	entry_write(table, second, reply, first, true, epoch, &past);
 	if (flow_table_link(table, first, second))
@@ -416,7 +456,7 @@ static struct flow *replace_locked(struct flow_table *table, uint32_t old, const
 	*ret_error = -ENOSPC;
 	if (!entries_ready(table, 2))
 		return NULL;
-	take_both(table, &first, &second);
+	take_both(table, forward, reply, &first, &second);
 	entry_write(table, first, forward, second, false, epoch, &entries[old]);
 	entry_write(table, second, reply, first, true, epoch, &entries[old_reply]);
 	if (same_reply) {
@@ -526,7 +566,7 @@ static uint32_t power_of_two(uint32_t at_least)
 /* Where the parts of our own lie, in bytes from their mapping's start. */
 struct plan {
 	uint32_t n_buckets, n_overflow;
-	size_t overflow, free_stack, limbo, size;
+	size_t overflow, next_free, chunk_zones, limbo, size;
 };
 
 static struct plan plan_for(const struct flow_memory *memory)
@@ -537,8 +577,9 @@ static struct plan plan_for(const struct flow_memory *memory)
 	plan.n_overflow = plan.n_buckets / 8 + 2;
 	plan.overflow = (size_t)plan.n_buckets * sizeof(struct bucket);
 	plan.limbo = plan.overflow + (size_t)plan.n_overflow * sizeof(struct bucket);
-	plan.free_stack = plan.limbo + memory->n_entries * sizeof(struct limbo);
-	plan.size = plan.free_stack + memory->n_entries * sizeof(uint32_t);
+	plan.next_free = plan.limbo + memory->n_entries * sizeof(struct limbo);
+	plan.chunk_zones = plan.next_free + memory->n_entries * sizeof(uint32_t);
+	plan.size = plan.chunk_zones + memory->n_entries / CHUNK + 1;
 	return plan;
 }
 
@@ -566,7 +607,8 @@ struct flow_table *flow_table_new(struct flow_memory *memory, struct rte_rcu_qsb
 		.n_overflow = plan.n_overflow,
 		.overflow_used = 1,
 		.lock = RTE_SPINLOCK_INITIALIZER,
-		.free_stack = (uint32_t *)(void *)(at + plan.free_stack),
+		.next_free = (uint32_t *)(void *)(at + plan.next_free),
+		.chunk_zones = (uint8_t *)at + plan.chunk_zones,
 		.limbo = (struct limbo *)(void *)(at + plan.limbo),
 		.memory = memory,
 		.readers = readers,

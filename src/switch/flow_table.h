@@ -6,7 +6,7 @@
  *
  * Two memories. The entries lie in a flow_memory, which may be a file that the next process adopts: they refer
  * to each other by index only, and each is headed by its own sequence, odd while it is written. All else (the
- * buckets, the stack of free entries, those in limbo) can be made again from the entries, is this process's
+ * buckets, the lists of free entries, those in limbo) can be made again from the entries, is this process's
  * own, and so is never half-written for anybody.
  *
  * Threads. Lookups take no lock. Changes take `lock`, and happen once per connection, not per packet:
@@ -23,6 +23,10 @@
  * What is under the lock is kept short: keys are hashed and lines fetched before it is taken. One lock is
  * enough for a few workers that open connections by the million; for more, the table can become several by
  * some bits of the hash, each with a lock, a limbo and a share of the entries, which no caller would see.
+ *
+ * Zones. Each packet writes its flow's second line, and processors fetch lines beside those that are asked for. So
+ * that two workers do not take each other's lines, entries are given out by chunks of a zone each, and a
+ * worker's directions lie in its own; another zone's are taken only when all else is used up.
  *
  * A put takes an entry only while FLOW_MEMORY_SPARE connections' worth of others are free, which are there for
  * replacing: a full table can still send its connections another way.
@@ -46,6 +50,7 @@
 
 #define FLOW_TABLE_BURST 32
 #define FLOW_TABLE_NONE  0 /* the index of no entry */
+#define FLOW_TABLE_ZONES 16
 
 struct rte_rcu_qsbr;
 struct flow_table;
@@ -77,6 +82,7 @@ struct flow *flow_table_find(struct flow_table *table, const struct flow_key *ke
 struct flow_half {
 	struct flow_key key;
 	struct flow_action action;
+	uint8_t zone; /* below FLOW_TABLE_ZONES: the worker that will see its packets */
 };
 
 /* Puts both directions in and returns the forward one. NULL with *ret_error:

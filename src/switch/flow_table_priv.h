@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #define BUCKET_SLOTS 8
+#define CHUNK        64 /* entries that go to a zone at once: two pages */
 
 struct bucket {
 	_Atomic uint16_t tag[BUCKET_SLOTS]; /* 0: the slot is empty */
@@ -21,6 +22,12 @@ struct limbo {
 	uint64_t token; /* of rte_rcu_qsbr_start */
 };
 
+/* Free entries for one worker's directions. */
+struct zone {
+	uint32_t free; /* the first that was used before; FLOW_TABLE_NONE: none */
+	uint32_t next, end; /* of its chunk: entries that were never used */
+};
+
 struct flow_table {
 	/* Read by every lookup. */
 	uint64_t secret[6]; /* as in the memory's header */
@@ -33,14 +40,16 @@ struct flow_table {
 	/* Changed under the lock. */
 	rte_spinlock_t lock __attribute__((aligned(64)));
 	uint32_t overflow_used;
-	uint32_t n_free; /* on the stack */
+	uint32_t n_free; /* in all zones */
 	uint32_t limbo_head, limbo_count;
 	_Atomic uint32_t connections;
-	uint32_t *free_stack;
+	struct zone zones[FLOW_TABLE_ZONES];
+	uint32_t *next_free; /* by entry: the one after it in its zone's list */
+	uint8_t *chunk_zones; /* by entry / CHUNK */
 	struct limbo *limbo; /* a ring of n_entries */
 	struct flow_memory *memory; /* Owned */
 	struct rte_rcu_qsbr *readers; /* Borrowed */
-	void *derived; /* Owned: the mapping in which buckets, overflow, free_stack and limbo lie */
+	void *derived; /* Owned: the mapping in which buckets, overflow and what goes with entries lie */
 	size_t derived_size;
 };
 
@@ -81,6 +90,9 @@ static inline struct bucket *flow_table_bucket(const struct flow_table *table, u
 
 /* The entry of the key, whose hash that is, or NULL. */
 struct flow *flow_table_search(const struct flow_table *table, uint32_t hash, const struct flow_key *key);
+
+/* The entry may be taken again. Under the lock, or before there are workers. */
+void flow_table_give(struct flow_table *table, uint32_t index);
 
 /* Links both entries, which are written; the answers first: whoever finds the one direction finds the other.
  * False, and neither is linked, when the overflow buckets are used up. */

@@ -89,17 +89,28 @@ void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_
 		[FLOW_TO_HOST] = DROP_NO_HOST_PORT,
 		[FLOW_TO_TUNNEL] = DROP_NO_UNDERLAY,
 	};
+	uint8_t *dmac = rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST;
+
+	if (worker->hop.exit == edge && memcmp(worker->hop.ip, next_hop, 4) == 0) {
+		memcpy(dmac, worker->hop.mac, 6);
+		output_port(worker, worker->hop.port, nic, packet);
+		return;
+	}
 	const struct edge *to = snapshot_edge(worker->snapshot, edge);
 	struct neighbour_table *table = datapath_neighbours(worker->datapath, edge);
-
 	if (!to->present || !to->port) {
 		output_drop(worker, nic, absent[edge], packet);
 		return;
 	}
-	if (neighbour_find(table, next_hop, worker->now_ms, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST))
-		output_port(worker, to->port, nic, packet);
-	else
+	if (!neighbour_find(table, next_hop, worker->now_ms, dmac)) {
 		neighbour_wait(table, worker, to, next_hop, nic, packet);
+		return;
+	}
+	worker->hop.exit = (uint8_t)edge;
+	worker->hop.port = to->port;
+	memcpy(worker->hop.ip, next_hop, 4);
+	memcpy(worker->hop.mac, dmac, 6);
+	output_port(worker, to->port, nic, packet);
 }
 
 void output_tunnel(

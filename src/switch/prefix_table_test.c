@@ -39,7 +39,7 @@ static struct ip_prefix random_prefix(uint8_t family)
 	struct ip_prefix prefix = {.addr = random_addr(family), .length = (uint8_t)test_below(width + 1)};
 
 	for (unsigned bit = prefix.length; bit < width; bit++)
-		prefix.addr.bytes[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+		prefix.addr.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 	return prefix;
 }
 
@@ -98,8 +98,9 @@ static void test_edges(void)
 	static const char *const prefixes[] = {"0.0.0.0/0", "255.255.255.255/32", "0.0.0.0/32", "128.0.0.0/1",
 		"128.0.0.0/32", "::/0", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", "8000::/1"};
 	static const char *const addrs[] = {"0.0.0.0", "0.0.0.1", "127.255.255.255", "128.0.0.0", "128.0.0.1",
-		"255.255.255.254", "255.255.255.255", "::", "::1", "7fff::", "8000::",
-		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"};
+		"255.255.255.254", "255.255.255.255", "::", "::1",
+		"7fff::", "8000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"};
 	g_autoptr(GHashTable) known = prefix_tables_new();
 	g_autoptr(GArray) rows = rows_new();
 	struct ip_prefix twice;

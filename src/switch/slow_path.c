@@ -145,6 +145,18 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 	return true;
 }
 
+/* By the present state; and which workers will see the packets. */
+static bool decide_now(
+	const struct worker *worker, const struct flow_key *first, bool existing, struct decision *ret)
+{
+	unsigned workers = worker->datapath->limits.workers;
+	bool allowed = decide(worker->snapshot, first, existing, ret);
+
+	ret->forward.zone = (uint8_t)datapath_poller(workers, ret->forward.key.origin, ret->forward.key.nic);
+	ret->reply.zone = (uint8_t)datapath_poller(workers, ret->reply.key.origin, ret->reply.key.nic);
+	return allowed;
+}
+
 static void first_packet(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet)
 {
 	struct decision decision;
@@ -157,7 +169,7 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 		output_drop(worker, parsed->key.nic, reason, packet);
 		return;
 	}
-	if (!decide(worker->snapshot, &parsed->key, false, &decision)) {
+	if (!decide_now(worker, &parsed->key, false, &decision)) {
 		icmp_refuse(worker, parsed, decision.drop, 0, packet);
 		return;
 	}
@@ -217,7 +229,7 @@ static void revalidate(struct worker *worker, struct flow *flow)
 
 	count(&worker->counters.revalidations);
 	/* A blocked connection comes back only when all groups allow it. */
-	if (!decide(worker->snapshot, &forward->key, !forward->blocked, &decision))
+	if (!decide_now(worker, &forward->key, !forward->blocked, &decision))
 		set_both(forward, reply, true, epoch);
 	else if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
 		set_both(forward, reply, false, epoch);

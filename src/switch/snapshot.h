@@ -81,7 +81,8 @@ struct network {
 	const struct prefix_table *mappings; /* of struct mapping; Borrowed from the snapshot; NULL: none */
 	unsigned n_application_groups;
 	struct policy_members *application_groups;
-	const struct membership_map *memberships; /* of addresses as its rules see them; Borrowed from the snapshot */
+	const struct membership_map
+		*memberships; /* of addresses as its rules see them; Borrowed from the snapshot */
 };
 
 struct nic_address {

@@ -253,7 +253,8 @@ static bool claim_mac(struct decode *d, const struct nic *nic)
 	char text[MAC_TEXT_MAX];
 
 	return snapshot_add_mac(d->snapshot, nic->network->vni, nic) ||
-	       decode_fail_at(d, "mac", "%s is another NIC's of this network too", mac_format(nic->mac, text));
+	       decode_fail_at(
+		       d, "mac", "%s is another NIC's of this network too", mac_format(nic->mac, text));
 }
 
 /* The slot that the NIC had, or one that nobody had in the snapshot before, with its next incarnation. */

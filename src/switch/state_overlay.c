@@ -79,8 +79,7 @@ static const struct prefix_table *decode_table(
 	}
 	if (n == 0)
 		return NULL;
-	struct prefix_table *table =
-		prefix_tables_get(index_of(d)->tables, g_steal_pointer(&rows), &twice);
+	struct prefix_table *table = prefix_tables_get(index_of(d)->tables, g_steal_pointer(&rows), &twice);
 	if (!table) {
 		decode_fail(d, "has two elements of the prefix %s", prefix_format(twice, text));
 		return NULL;

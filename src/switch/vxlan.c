@@ -4,6 +4,9 @@
 #define FLAG_VNI 0x08 /* the VNI is valid; the other bits are ignored on receipt */
 #define TTL      64
 
+/* The two bits of ECN (RFC 3168): in an IPv4 header's second byte; in IPv6's, four bits higher. */
+#define ECN_CE 0x03
+
 void vxlan_outer_init(struct vxlan_outer *outer, const uint8_t mac[6], const uint8_t address[4])
 {
 	uint8_t *frame = outer->bytes, *ip = frame + ETH_LEN, *udp = ip + IPV4_MIN;
@@ -73,6 +76,20 @@ enum drop vxlan_open(const uint8_t *data, uint32_t available, uint32_t length, c
 		return DROP_MALFORMED;
 	ret->vni = load32(vxlan + 4) >> 8;
 	memcpy(ret->vtep, ip + IPV4_SRC, 4);
+	ret->congested = (ip[1] & ECN_CE) == ECN_CE;
 	ret->length = datagram - UDP_LEN - VXLAN_LEN;
 	return DROP_NONE;
+}
+
+bool vxlan_mark_congested(uint8_t *ip, bool is_ipv6)
+{
+	unsigned shift = is_ipv6 ? 4 : 0;
+	uint8_t before[2] = {ip[0], ip[1]};
+
+	if (!(ip[1] >> shift & ECN_CE))
+		return false;
+	ip[1] |= (uint8_t)(ECN_CE << shift);
+	if (!is_ipv6)
+		checksum_fix(ip + IPV4_CHECK, checksum_fold(checksum_difference(0, before, ip, 2)));
+	return true;
 }

@@ -11,6 +11,8 @@
 #include "switch/drop.h"
 #include "switch/wire.h"
 
+#include <stdbool.h>
+
 #define VXLAN_PORT     4789
 #define VXLAN_LEN      8
 #define VXLAN_OVERHEAD (ETH_LEN + IPV4_MIN + UDP_LEN + VXLAN_LEN) /* before the frame that is carried */
@@ -44,7 +46,7 @@ static inline __attribute__((always_inline)) void vxlan_encapsulate(uint8_t *at,
 	memcpy(&low, vtep + 2, 2);
 	sum = outer->sum + total + high + low; /* 18 bits: two folds are enough, and no branch */
 	sum = (sum & 0xffff) + (sum >> 16);
-	check = (uint16_t)~(sum + (sum >> 16));
+	check = (uint16_t) ~(sum + (sum >> 16));
 	memcpy(ip + IPV4_TOTAL, &total, 2);
 	memcpy(ip + IPV4_CHECK, &check, 2);
 	memcpy(ip + IPV4_DST, vtep, 4);
@@ -60,9 +62,14 @@ struct vxlan_inner {
 	uint32_t vni;
 	uint8_t vtep[4]; /* that sent it */
 	uint32_t offset, length; /* of the frame within the outer one */
+	bool congested; /* the underlay marked it (RFC 3168) */
 };
 
 /* Reads a frame that came by the underlay: data is its first `available` bytes, length all of it. mac, address: ours.
  * DROP_NONE with *ret, of which vni, vtep and offset are within what is available; or why it carries nothing for us. */
 enum drop vxlan_open(const uint8_t *data, uint32_t available, uint32_t length, const uint8_t mac[6],
 	const uint8_t address[4], struct vxlan_inner *ret);
+
+/* Marks the inner IP packet as the outer one was marked (RFC 6040, section 4.2). False when its sender could not tell:
+ * then it is to be dropped. ip: the header, whole. */
+bool vxlan_mark_congested(uint8_t *ip, bool is_ipv6);

@@ -186,6 +186,10 @@ static void parse_underlay(
 	if (!plain)
 		parse_other(frame, packet, source, parsed);
 	claim_for_tunnel(worker, &inner, frame, parsed);
+	if (__builtin_expect(inner.congested, 0) && parsed->kind != PACKET_DROP &&
+		!vxlan_mark_congested(
+			rte_pktmbuf_mtod_offset(packet, uint8_t *, parsed->l3), parsed->key.family == IP_V6))
+		refuse(parsed, DROP_CONGESTION);
 	if (!plain)
 		complete_fragment(worker, parsed);
 }
@@ -306,6 +310,7 @@ void worker_begin(struct worker *worker, uint32_t now_ms)
 	worker->mirror = atomic_load_explicit(&worker->datapath->mirror, memory_order_acquire);
 	worker->now_ms = now_ms;
 	worker->recent.nic = 0;
+	worker->hop.exit = FLOW_TO_NIC;
 	worker->brought.vni = NO_VNI;
 }
 

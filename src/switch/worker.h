@@ -68,6 +68,13 @@ struct worker {
 		struct port *port; /* Borrowed */
 	} recent;
 
+	/* The next hop that was last sent to, on the edge of that exit; of this turn. */
+	struct {
+		uint8_t exit; /* FLOW_TO_NIC: none */
+		uint8_t ip[4], mac[6];
+		struct port *port; /* Borrowed */
+	} hop;
+
 	/* Whom the tunnel brought a packet last; of this turn. */
 	struct {
 		uint32_t vni; /* NO_VNI: nobody */

@@ -83,7 +83,8 @@ bool route_outside(const struct snapshot *state, const uint8_t destination[4], u
 struct ip_addr route_via(const struct nic *nic, struct ip_addr destination);
 
 /* Where that is, when it is on another switch; NULL: it is not. */
-const struct mapping *vxlan_remote(const struct snapshot *state, const struct nic *nic, struct ip_addr destination);
+const struct mapping *vxlan_remote(
+	const struct snapshot *state, const struct nic *nic, struct ip_addr destination);
 
 /* Whether the NIC may send with that source. */
 bool spoof_may_send(const struct nic *nic, struct ip_addr source);

@@ -13,6 +13,7 @@
 #include "switch/output.h"
 #include "switch/parse.h"
 #include "switch/respond/respond.h"
+#include "switch/rewrite.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -80,6 +81,8 @@ static void translate(uint8_t *frame, const struct packet *parsed, const struct 
 	memset(icmp + ICMP_CHECK, 0, 2);
 	uint16_t check = checksum_of(icmp, length);
 	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
+	if (action->flags & FLOW_ROUTED)
+		rewrite_hop(frame, parsed);
 	memcpy(frame + ETH_SRC, action->smac, 6);
 	memcpy(frame + ETH_DST, action->dmac, 6);
 }
@@ -141,6 +144,10 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 	}
 	if (parsed->l3_length > flow->action.mtu) {
 		output_drop(worker, nic, DROP_TOO_BIG, packet); /* no error is ever about an error */
+		return;
+	}
+	if (flow->action.flags & FLOW_ROUTED && rewrite_is_last_hop(frame, parsed)) {
+		output_drop(worker, nic, DROP_TTL, packet);
 		return;
 	}
 	translate_quote(quote, l4, available, flow);
