@@ -2,6 +2,7 @@
 #include "agent/namespaces.h"
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "nic/link.h"
 #include "nic/netns.h"
 
@@ -108,12 +109,12 @@ static bool set_up_outside(const struct namespaces_config *config, struct links 
 			"as 203.0.113.1/24",
 			config->outside_address ? config->outside_address : "");
 	_cleanup_(links_close) struct links *far = links_open(outside_netns(config), error);
+	const char *name = config->outside_interface ? config->outside_interface : NAMESPACES_OUTSIDE;
 	ret->has_outside = true;
 	return far &&
-	       links_add_veth(switch_links, NAMESPACES_OUTSIDE_SWITCH, NAMESPACES_OUTSIDE,
-		       outside_netns(config), error) &&
+	       links_add_veth(switch_links, NAMESPACES_OUTSIDE_SWITCH, name, outside_netns(config), error) &&
 	       prepare_switch_end(switch_links, NAMESPACES_OUTSIDE_SWITCH, outside_mac, error) &&
-	       prepare_far_end(far, NAMESPACES_OUTSIDE, port->gateway, port->prefix.length, error);
+	       prepare_far_end(far, name, port->gateway, port->prefix.length, error);
 }
 
 static bool set_up_host(const struct namespaces_config *config, struct links *switch_links,
@@ -150,6 +151,76 @@ bool namespaces_set_up(const struct namespaces_config *config, struct namespaces
 	*ret = ports;
 	return true;
 }
+
+/* ---- the keeper ---- */
+
+#define KEEP_US (5 * G_USEC_PER_SEC)
+
+struct namespaces_keeper {
+	const struct namespaces_config *config; /* Borrowed */
+	GThread *thread;
+	GMutex lock;
+	GCond changed;
+	bool stop; /* under the lock */
+};
+
+static void set_up_again(const struct namespaces_config *config, bool *failed)
+{
+	struct namespaces_ports ports;
+	g_autoptr(GError) error = NULL;
+	bool ok = namespaces_set_up(config, &ports, &error);
+
+	if (!ok && !*failed)
+		log_warn("network", "%s; it is tried again every few seconds", error->message);
+	*failed = !ok;
+}
+
+static void *keep(void *data)
+{
+	struct namespaces_keeper *keeper = data;
+	bool failed = false;
+
+	g_mutex_lock(&keeper->lock);
+	while (!keeper->stop) {
+		gint64 until = g_get_monotonic_time() + KEEP_US;
+		while (!keeper->stop && g_cond_wait_until(&keeper->changed, &keeper->lock, until))
+			;
+		if (keeper->stop)
+			break;
+		g_mutex_unlock(&keeper->lock);
+		set_up_again(keeper->config, &failed);
+		g_mutex_lock(&keeper->lock);
+	}
+	g_mutex_unlock(&keeper->lock);
+	return NULL;
+}
+
+struct namespaces_keeper *namespaces_keep(const struct namespaces_config *config)
+{
+	struct namespaces_keeper *keeper = g_new0(struct namespaces_keeper, 1);
+
+	keeper->config = config;
+	g_mutex_init(&keeper->lock);
+	g_cond_init(&keeper->changed);
+	keeper->thread = g_thread_new("network", keep, keeper);
+	return keeper;
+}
+
+void namespaces_keeper_free(struct namespaces_keeper *keeper)
+{
+	if (!keeper)
+		return;
+	g_mutex_lock(&keeper->lock);
+	keeper->stop = true;
+	g_cond_signal(&keeper->changed);
+	g_mutex_unlock(&keeper->lock);
+	g_thread_join(keeper->thread);
+	g_mutex_clear(&keeper->lock);
+	g_cond_clear(&keeper->changed);
+	g_free(keeper);
+}
+
+/* ---- the end ---- */
 
 static bool remove_pairs(const struct namespaces_config *config, GError **error)
 {

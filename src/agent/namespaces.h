@@ -1,7 +1,7 @@
 /* The network around the switch on one machine: namespaces and the veth pairs between them.
  *
  *     switch namespace             outside (this host, or a namespace)
- *       sl-out  <------------------>  sl-gw     the gateway's address
+ *       sl-out  <------------------>  sl-gw     the gateway's address; the name is the config's
  *       sl-host <---.
  *       sl-f0...    |              metadata namespace
  *                   '-------------->  sl-meta   169.254.169.254, route to 100.64.0.0/10
@@ -14,7 +14,7 @@
 #include "agent/switch_state.h"
 
 #define NAMESPACES_OUTSIDE_SWITCH "sl-out"
-#define NAMESPACES_OUTSIDE        "sl-gw"
+#define NAMESPACES_OUTSIDE        "sl-gw" /* unless the config names it */
 #define NAMESPACES_HOST_SWITCH    "sl-host"
 #define NAMESPACES_HOST           "sl-meta"
 
@@ -25,6 +25,7 @@ struct namespaces_config {
 	const char *meta_netns; /* NULL: this process's own */
 	enum namespaces_outside outside;
 	const char *outside_netns; /* for OUTSIDE_NETNS */
+	const char *outside_interface; /* NULL: NAMESPACES_OUTSIDE; hosts of several clouds need one each */
 	const char *outside_address; /* "203.0.113.1/24": the gateway and the public addresses' prefix */
 	const char *ledger; /* file of the namespaces that were made here */
 };
@@ -37,6 +38,11 @@ struct namespaces_ports {
 
 /* FAULT_INVALID when an address is none; FAULT_INTERNAL with what could not be made. */
 bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error);
+
+/* Sets up again every few seconds, in a thread of its own, so that a pair that somebody removed comes back. config:
+ * Borrowed until namespaces_keeper_free; it was set up once. */
+struct namespaces_keeper *namespaces_keep(const struct namespaces_config *config);
+void namespaces_keeper_free(struct namespaces_keeper *keeper);
 
 /* Removes the pairs, and the namespaces that were made here. */
 bool namespaces_tear_down(const struct namespaces_config *config, GError **error);

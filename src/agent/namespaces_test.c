@@ -172,6 +172,28 @@ static void test_metadata(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(connected, ==, 0);
 }
 
+static bool remove_gateway(void *data, GError **error)
+{
+	_cleanup_(links_close) struct links *links = links_open(OUTSIDE, error);
+
+	return links && links_remove(links, data, error);
+}
+
+static void test_keeper(struct fixture *f, gconstpointer data)
+{
+	f->config.outside_interface = "sl-mine";
+	set_up(f);
+	g_assert_cmpuint(find(OUTSIDE, "sl-gw").index, ==, 0);
+	struct namespaces_keeper *keeper = namespaces_keep(&f->config);
+	g_assert_true(remove_gateway((void *)"sl-mine", NULL));
+	g_assert_cmpuint(find(SWITCH, "sl-out").index, ==, 0);
+	for (unsigned i = 0; i < 150 && !(find(OUTSIDE, "sl-mine").flags & IFF_UP); i++)
+		g_usleep(G_USEC_PER_SEC / 10);
+	namespaces_keeper_free(keeper);
+	g_assert_true(find(OUTSIDE, "sl-mine").flags & IFF_UP);
+	g_assert_cmpuint(find(SWITCH, "sl-out").index, >, 0);
+}
+
 static void test_tear_down(struct fixture *f, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
@@ -219,6 +241,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	add("/namespaces/the switch's ends are bare wires, and stay when it is all made again", test_set_up);
+	add("/namespaces/a pair that somebody removes comes back, under the name of the config", test_keeper);
 	add("/namespaces/routes lead by the gateway's and the metadata service's addresses", test_routes);
 	add("/namespaces/the metadata service answers inside its namespace", test_metadata);
 	add("/namespaces/what was there before is left there", test_tear_down);

@@ -89,6 +89,7 @@ struct layout *layout_new(const char *state, GError **error)
 	layout->lock = g_build_filename(state, "lock", NULL);
 	layout->instance = g_strndup(hash, 8);
 	layout->netns = g_strdup_printf("sluice-%s", layout->instance);
+	layout->outside_interface = g_strdup_printf("sl-%s", layout->instance);
 	layout->meta_netns = g_strdup_printf("sluice-%s-meta", layout->instance);
 	layout->sizes = layout_data("catalog/sizes.json");
 	if (!layout->sizes) {
@@ -104,7 +105,8 @@ void layout_free(struct layout *layout)
 	char **const members[] = {&layout->state, &layout->tls, &layout->logs, &layout->run, &layout->images,
 		&layout->controller, &layout->agent, &layout->switch_, &layout->libvirt, &layout->vhost,
 		&layout->switch_socket, &layout->agent_socket, &layout->principal, &layout->lock,
-		&layout->instance, &layout->netns, &layout->meta_netns, &layout->sizes};
+		&layout->instance, &layout->outside_interface, &layout->netns, &layout->meta_netns,
+		&layout->sizes};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
 		g_free(*members[i]);

@@ -13,6 +13,7 @@ struct layout {
 	char *switch_socket, *agent_socket, *principal, *lock;
 	char *instance; /* 8 hex digits of the state folder's path: in the names of namespaces */
 	char *netns; /* of the switch, its taps and the VMs' processes: "sluice-INSTANCE" */
+	char *outside_interface; /* of the gateway, where public addresses are reached from: "sl-INSTANCE" */
 	char *meta_netns; /* where the metadata service listens */
 	char *sizes; /* the catalog of sizes */
 };

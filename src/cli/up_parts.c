@@ -122,6 +122,7 @@ static struct process *start_agent(const struct cloud *cloud, GError **error)
 	add(args, "--netns-switch", cloud->layout->netns);
 	add(args, "--netns-meta", cloud->layout->meta_netns);
 	add(args, "--outside", o->outside);
+	add(args, "--outside-interface", cloud->layout->outside_interface);
 	add(args, "--outside-address", outside);
 	return start(cloud, (struct process_config){.name = "sluice-agent"}, args, error);
 }

@@ -4,6 +4,7 @@
 #include "base/pki.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
+#include "nic/link.h"
 #include "nic/netns.h"
 
 #include <fcntl.h>
@@ -76,13 +77,30 @@ static bool admit_switch(struct cloud *cloud, GError **error)
 	       account_check_reach(account, layout->switch_, error);
 }
 
+/* A pool that the machine reaches another way would cut that off; a cloud's own interface may be there still. */
+static bool check_pool(const struct cloud *cloud, GError **error)
+{
+	const struct up_options *options = &cloud->options;
+	struct ip_prefix pool;
+
+	if (!g_str_equal(options->outside, "host") || prefix_parse(options->public_prefix, &pool) < 0)
+		return true;
+	_cleanup_(links_close) struct links *links = links_open(NULL, error);
+	if (links && links_check_free(links, pool, cloud->layout->outside_interface, error))
+		return true;
+	g_prefix_error(error,
+		"--public-prefix %s cannot be the pool of public addresses here: ", options->public_prefix);
+	return false;
+}
+
 bool up_prepare(struct cloud *cloud, GError **error)
 {
 	g_autofree char *netns = netns_path(cloud->layout->netns);
 	const struct vm_daemon_config config = {.state_dir = cloud->layout->libvirt, .netns = netns};
 
-	if (!take_lock(cloud, error) || !admit_switch(cloud, error) || !make_certificates(cloud, error) ||
-		!publish_endpoint(cloud, error) || !netns_create(cloud->layout->netns, error))
+	if (!take_lock(cloud, error) || !check_pool(cloud, error) || !admit_switch(cloud, error) ||
+		!make_certificates(cloud, error) || !publish_endpoint(cloud, error) ||
+		!netns_create(cloud->layout->netns, error))
 		return false;
 	cloud->daemon = vm_daemon_new(&config, error);
 	return cloud->daemon != NULL;

@@ -17,7 +17,7 @@
 struct options {
 	char *host_name, *state, *run, *controller, *certificate, *key, *ca;
 	char *vm, *libvirt_uri, *image_dir, *emulator, *switch_socket, *provider;
-	char *netns_switch, *netns_meta, *outside, *outside_address;
+	char *netns_switch, *netns_meta, *outside, *outside_interface, *outside_address;
 	int memory_start, memory_reserve;
 	gboolean cleanup, list_failpoints, show_version;
 };
@@ -27,6 +27,7 @@ struct program {
 	struct options options;
 	struct namespaces_config namespaces;
 	struct namespaces_ports ports;
+	struct namespaces_keeper *keeper;
 	struct goal_client_config controller;
 	char *namespaces_ledger, *functions_ledger, *control_path; /* Owned */
 	struct agent *agent;
@@ -88,6 +89,8 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 			"NAME"},
 		{"outside", 0, 0, G_OPTION_ARG_STRING, &o->outside, "where the switch's uplink leads",
 			"none|host|netns:NAME"},
+		{"outside-interface", 0, 0, G_OPTION_ARG_STRING, &o->outside_interface,
+			"what the uplink's far end is called there (sl-gw)", "NAME"},
 		{"outside-address", 0, 0, G_OPTION_ARG_STRING, &o->outside_address,
 			"gateway of the public addresses there", "ADDRESS/LENGTH"},
 		{"memory-start-mib", 0, 0, G_OPTION_ARG_INT, &o->memory_start,
@@ -127,13 +130,17 @@ static bool set_up_network(struct program *p, GError **error)
 	p->namespaces = (struct namespaces_config){
 		.switch_netns = o->netns_switch,
 		.meta_netns = o->netns_meta,
+		.outside_interface = o->outside_interface,
 		.outside_address = o->outside_address,
 		.ledger = p->namespaces_ledger,
 	};
 	if (!namespaces_parse_outside(o->outside, &p->namespaces))
 		return fault_set(
 			error, FAULT_INVALID, "--outside %s: none, host or netns:NAME is needed", o->outside);
-	return namespaces_set_up(&p->namespaces, &p->ports, error);
+	if (!namespaces_set_up(&p->namespaces, &p->ports, error))
+		return false;
+	p->keeper = namespaces_keep(&p->namespaces);
+	return true;
 }
 
 static bool new_agent(struct program *p, GError **error)
@@ -230,6 +237,7 @@ static void stop(struct program *p)
 	agent_free(p->agent);
 	vm_manager_close(p->manager);
 	nic_provider_close(p->provider);
+	namespaces_keeper_free(p->keeper);
 	if (p->options.cleanup && p->namespaces.ledger && !namespaces_tear_down(&p->namespaces, &error))
 		log_warn(NULL, "%s", error->message);
 	g_free(p->namespaces_ledger);
@@ -241,7 +249,7 @@ static void options_clear(struct options *o)
 {
 	char **texts[] = {&o->host_name, &o->state, &o->run, &o->controller, &o->certificate, &o->key, &o->ca,
 		&o->vm, &o->libvirt_uri, &o->image_dir, &o->emulator, &o->switch_socket, &o->provider,
-		&o->netns_switch, &o->netns_meta, &o->outside, &o->outside_address};
+		&o->netns_switch, &o->netns_meta, &o->outside, &o->outside_interface, &o->outside_address};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_clear_pointer(texts[i], g_free);
