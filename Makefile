@@ -7,6 +7,7 @@
 #   make check-clients  the tutorial's commands with both az, controller only
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
 #   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
+#   make fuzz         lets every fuzz target look for FUZZ_SECONDS (60 each) for what breaks it
 #   make lint | format | install | clean
 MESON_FLAGS ?=
 BENCH ?= # options of test/peers/bench.py
@@ -16,15 +17,15 @@ TSAN = $(WERROR) -Db_sanitize=thread -Db_lundef=false
 RUN_TESTS = dist/run-tests.py --may-skip .ci/may-skip --log build-check/test-logs
 CHECKS = dist/lint.sh unit,api@build-asan net,vm@build-check
 
-# $(call build,FOLDER,FLAGS[,COMPILER]): configures a build folder once, then builds all of it.
+# $(call build,FOLDER,FLAGS[,COMPILER[,TARGETS]]): configures a build folder once, then builds all of it, or the targets.
 define build
 	@mkdir -p $(1) && { [ -f $(1)/build.ninja ] || \
 		$(if $(3),CC=$(3)) meson setup $(1) $(2) $(MESON_FLAGS) >$(1)/setup.log 2>&1 || { cat $(1)/setup.log; exit 1; }; }
 	@echo "building $(1)"
-	@ninja -C $(1) --quiet all meson-test-prereq
+	@ninja -C $(1) --quiet $(or $(4),all meson-test-prereq)
 endef
 
-.PHONY: all check check-all check-clients bench-switch soak demo lint format install clean setup-check
+.PHONY: all check check-all check-clients bench-switch soak fuzz demo lint format install clean setup-check
 all:
 	@dist/setup.sh build
 	$(call build,build)
@@ -58,6 +59,11 @@ soak: setup-check
 	$(call build,build,)
 	@$(RUN_TESTS) soak@build
 
+fuzz:
+	@dist/setup.sh build clang
+	$(call build,build-fuzz,$(ASAN) -Dc_args=-fsanitize=fuzzer-no-link,clang,fuzzers)
+	@test/fuzz/run.sh build-fuzz
+
 demo:
 	@dist/demo.sh
 
@@ -73,4 +79,4 @@ install: all
 	meson install -C build
 
 clean:
-	rm -rf build build-check build-asan build-bench build-clang build-tsan
+	rm -rf build build-check build-asan build-bench build-clang build-fuzz build-tsan

@@ -48,9 +48,13 @@ cleanup() {
 		kill -TERM "$up_pid" 2>/dev/null && note "stopping the cloud ..."
 		wait "$up_pid" 2>/dev/null || true
 	fi
-	[ "$status" = 0 ] || [ ! -d "$WORK/state/log" ] || tail -n 15 "$WORK"/state/{log/*.log,agent/vms/*/console.log} >&2 || true
+	case $status in
+	0 | 130) ;; # all is proved, or somebody stopped it: the logs would say nothing more
+	*) [ ! -d "$WORK/state/log" ] || tail -n 15 "$WORK"/state/{log/*.log,agent/vms/*/console.log} >&2 || true ;;
+	esac
 	ip netns del "$OUTSIDE" 2>/dev/null || true
 	rm -rf "$WORK"
+	note "removed: the cloud, its state, its network namespace and az's settings"
 	exit "$status"
 }
 trap cleanup EXIT
@@ -112,7 +116,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 	--listen "127.0.0.1:$(free_port)" --agent-listen "127.0.0.1:$(free_port)" >"$WORK/up.log" 2>&1 &
 up_pid=$!
 for _ in $(seq 600); do
-	grep -q ^ready: "$WORK/up.log" && break
+	grep -qs ^ready: "$WORK/up.log" && break
 	kill -0 "$up_pid" 2>/dev/null || { cat "$WORK/up.log"; die "the cloud did not start"; }
 	sleep 0.1
 done

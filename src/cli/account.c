@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <string.h>
@@ -106,12 +107,21 @@ static char *find_closed(const char *path)
 
 bool account_check_reach(const struct account *account, const char *path, GError **error)
 {
-	/* For this thread and for looking at files alone, see setfsuid(2). It takes root's rights over files too. */
+	gid_t groups[NGROUPS_MAX];
+	int n = getgroups(NGROUPS_MAX, groups);
+
+	/* For this thread alone (glibc's setgroups is for all of them) and, see setfsuid(2), for looking at files. It
+	 * takes root's rights over files too. */
+	if (n < 0 || syscall(SYS_setgroups, 0, NULL) < 0)
+		return fault_set(error, FAULT_INTERNAL, "cannot look at %s as user %s: %s", path,
+			account->name, g_strerror(errno));
 	setfsgid(account->gid);
 	setfsuid(account->uid);
 	g_autofree char *closed = find_closed(path);
 	setfsuid(geteuid());
 	setfsgid(getegid());
+	if (syscall(SYS_setgroups, n, groups) < 0)
+		g_error("cannot take the groups back: %s", g_strerror(errno));
 	if (!closed)
 		return true;
 	return fault_set(error, FAULT_DENIED,

@@ -7,6 +7,7 @@
 #include "cli/process.h"
 
 #include <glib/gstdio.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -190,6 +191,15 @@ static void test_reach(void)
 	g_assert_error(error, FAULT, FAULT_DENIED);
 	g_autofree char *advice = g_strdup_printf("'chmod o+x %s'", place.dir);
 	g_assert_nonnull(strstr(error->message, advice));
+	/* Root's other groups are not the user's. */
+	const gid_t root = 0;
+	g_assert_cmpint(setgroups(1, &root), ==, 0);
+	g_assert_cmpint(chmod(place.dir, 0750), ==, 0);
+	g_clear_error(&error);
+	g_assert_false(account_check_reach(&account, place.folder, &error));
+	g_assert_error(error, FAULT, FAULT_DENIED);
+	gid_t groups[2];
+	g_assert_cmpint(getgroups(2, groups), ==, 1);
 	/* We are root again, */
 	g_assert_cmpint(access(place.folder, R_OK | W_OK), ==, 0);
 	make_file(place.file);

@@ -93,36 +93,62 @@ static GPtrArray *commands(const json_t *principal, const char *secret, const ch
 	return list;
 }
 
+/* One word of a shell line, after `before`. */
+static void print_word(const char *before, const char *word)
+{
+	g_autofree char *quoted = g_shell_quote(word);
+	bool plain = g_regex_match_simple("^[A-Za-z0-9_./:@%+=,-]+$", word, 0, 0);
+
+	printf("%s%s", before, plain ? word : quoted);
+}
+
+static void print_export(const char *ca)
+{
+	print_word("export REQUESTS_CA_BUNDLE=", ca);
+	putchar('\n');
+}
+
 static void print_commands(const GPtrArray *list, const char *ca)
 {
-	printf("export REQUESTS_CA_BUNDLE=%s\n", ca);
+	print_export(ca);
 	for (guint i = 0; i < list->len; i++) {
-		for (char **word = list->pdata[i]; *word; word++) {
-			g_autofree char *quoted = g_shell_quote(*word);
-			bool plain = g_regex_match_simple("^[A-Za-z0-9_./:@%+=,-]+$", *word, 0, 0);
-			printf("%s%s", word == list->pdata[i] ? "" : " ", plain ? *word : quoted);
-		}
+		for (char **word = list->pdata[i]; *word; word++)
+			print_word(word == list->pdata[i] ? "" : " ", *word);
 		putchar('\n');
 	}
 }
 
+/* What az says is shown only when it fails: its advice is for other clouds. */
+static bool run_command(GSubprocessLauncher *launcher, command argv, GError **error)
+{
+	g_autoptr(GSubprocess) process =
+		g_subprocess_launcher_spawnv(launcher, (const char *const *)argv, error);
+	g_autofree char *words = NULL;
+
+	if (!process || !g_subprocess_communicate_utf8(process, NULL, NULL, NULL, &words, error))
+		return false;
+	return g_subprocess_get_successful(process) ||
+	       fault_set(error, FAULT_INTERNAL, "'%s %s %s' failed: %s", argv[0], argv[1], argv[2],
+		       g_strstrip(words));
+}
+
+/* The first command registers the cloud; one that is registered already is brought up to date instead. */
 static bool run_commands(const GPtrArray *list, const char *ca, GError **error)
 {
 	g_autoptr(GSubprocessLauncher) launcher =
-		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
+		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+	command first = list->pdata[0];
 
 	g_subprocess_launcher_setenv(launcher, "REQUESTS_CA_BUNDLE", ca, TRUE);
-	for (guint i = 0; i < list->len; i++) {
-		const char *const *argv = list->pdata[i];
-		g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, error);
-		if (!process || !g_subprocess_wait(process, NULL, error))
+	if (!run_command(launcher, first, NULL)) {
+		g_free(first[2]);
+		first[2] = g_strdup("update");
+		if (!run_command(launcher, first, error))
 			return false;
-		/* A cloud that is registered already is brought up to date instead. */
-		if (g_subprocess_get_successful(process) || i == 0)
-			continue;
-		return fault_set(error, FAULT_INTERNAL, "'%s %s %s' failed; its own message is above",
-			argv[0], argv[1], argv[2]);
 	}
+	for (guint i = 1; i < list->len; i++)
+		if (!run_command(launcher, list->pdata[i], error))
+			return false;
 	return true;
 }
 
@@ -150,9 +176,13 @@ int cli_az_env(int argc, char **argv)
 	if (!secret)
 		return cli_fail("az-env", error);
 	g_autoptr(GPtrArray) list = commands(principal, secret, endpoint, az ? az : "az", profile);
-	if (!run)
+	if (!run) {
 		print_commands(list, ca);
-	else if (!run_commands(list, ca, &error))
+		return CLI_OK;
+	}
+	if (!run_commands(list, ca, &error))
 		return cli_fail("az-env", error);
+	printf("az is logged in to %s; each shell that runs it needs:\n", endpoint);
+	print_export(ca);
 	return CLI_OK;
 }

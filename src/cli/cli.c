@@ -1,7 +1,11 @@
 /* What verbs share. */
 #include "cli/cli.h"
 
+#include "base/fault.h"
+
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define STATE_DIR "/var/lib/sluice"
 
@@ -13,8 +17,12 @@ bool cli_options(
 
 	g_option_context_set_summary(context, summary);
 	g_option_context_add_main_entries(context, entries, NULL);
-	if (g_option_context_parse(context, argc, argv, &error))
-		return true;
+	if (g_option_context_parse(context, argc, argv, &error)) {
+		if (*synopsis || *argc == 1)
+			return true;
+		fprintf(stderr, "sluice %s: it takes no argument '%s'\n", (*argv)[0], (*argv)[1]);
+		return false;
+	}
 	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
 	fprintf(stderr, "sluice: %s\n\n%s", error->message, help);
 	return false;
@@ -31,4 +39,36 @@ char *cli_state_dir(const char *option)
 	const char *dir = option ? option : g_getenv("SLUICE_STATE");
 
 	return g_canonicalize_filename(dir ? dir : STATE_DIR, NULL);
+}
+
+/* 0 when this user may connect to the state folder's socket, else an errno. */
+static int try_socket(const char *state, const char *socket)
+{
+	g_autofree char *path = g_build_filename(state, socket, NULL);
+
+	return access(path, W_OK) == 0 ? 0 : errno;
+}
+
+/* Whether there is none of the sockets; a part that is being started again lacks its own alone. */
+static bool is_down(const char *state)
+{
+	return try_socket(state, CLI_AGENT_SOCKET) == ENOENT &&
+	       try_socket(state, CLI_SWITCH_SOCKET) == ENOENT;
+}
+
+struct jsonrpc_client *cli_client(const char *option, const char *socket, GError **error)
+{
+	g_autofree char *state = cli_state_dir(option);
+	g_autofree char *path = g_build_filename(state, socket, NULL);
+
+	if (try_socket(state, socket) == EACCES)
+		fault_set(error, FAULT_DENIED, "the cloud on %s is not for this user; run as root", state);
+	else if (is_down(state))
+		fault_set(error, FAULT_UNAVAILABLE,
+			"no cloud runs on %s; start one with 'sluice up', or name another by --state or "
+			"$SLUICE_STATE",
+			state);
+	else
+		return jsonrpc_client_new(path);
+	return NULL;
 }

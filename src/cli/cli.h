@@ -1,5 +1,7 @@
 /* The operator's shell: `sluice VERB ...`. One file a verb; this is the table's row and what verbs share. */
 #pragma once
+#include "base/jsonrpc.h"
+
 #include <glib.h>
 #include <stdbool.h>
 
@@ -30,8 +32,8 @@ int cli_trace(int argc, char **argv);
 int cli_vf(int argc, char **argv);
 int cli_status(int argc, char **argv);
 
-/* Parses options into entries; argv keeps what is left. `synopsis`: what follows the verb's name. On a
- * mistake it prints the error with the usage and returns false: return CLI_USAGE. */
+/* Parses options into entries; argv keeps what is left. `synopsis`: what follows the verb's name; "": nothing may
+ * be left. On a mistake it prints the error and returns false: return CLI_USAGE. */
 bool cli_options(
 	int *argc, char ***argv, const char *synopsis, const char *summary, const GOptionEntry *entries);
 
@@ -41,3 +43,11 @@ int cli_fail(const char *verb, const GError *error);
 /* State folder: the option if given, else $SLUICE_STATE, else /var/lib/sluice; absolute. Owned by the caller.
  */
 char *cli_state_dir(const char *option);
+
+/* Control sockets, below the state folder. */
+#define CLI_AGENT_SOCKET  "run/agent.sock"
+#define CLI_SWITCH_SOCKET "switch/switch.sock"
+
+/* A client of one of them; `option` as above. Owned by the caller. NULL: FAULT_UNAVAILABLE when no cloud runs on the
+ * state folder, FAULT_DENIED when the user may not talk to it. Whether somebody answers shows at the first call. */
+struct jsonrpc_client *cli_client(const char *option, const char *socket, GError **error);

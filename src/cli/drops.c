@@ -56,7 +56,9 @@ int cli_drops(int argc, char **argv)
 		fprintf(stderr, "sluice drops: one NIC at most, and '%s' is another word\n", argv[2]);
 		return CLI_USAGE;
 	}
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state_option);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state_option, &error);
+	if (!client)
+		return cli_fail("drops", error);
 	json_auto_t *list = switch_call(
 		client, "drop.list", argc == 2 ? json_pack("{s:s}", "nic", argv[1]) : NULL, &error);
 	if (!list)

@@ -276,6 +276,7 @@ static bool parse_options(int *argc, char ***argv, struct options *o)
 int cli_flow(int argc, char **argv)
 {
 	_cleanup_(options_clear) struct options o = {.port = -1, .limit = LIST_LIMIT};
+	g_autoptr(GError) error = NULL;
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
@@ -283,7 +284,9 @@ int cli_flow(int argc, char **argv)
 		fprintf(stderr, "sluice flow: --limit must be 0 or at least 2: a connection is two rows\n");
 		return CLI_USAGE;
 	}
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(o.state);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(o.state, &error);
+	if (!client)
+		return cli_fail("flow", error);
 	if (argc == 2 && g_str_equal(argv[1], "list"))
 		return run_list(client, &o);
 	if (argc == 2 && g_str_equal(argv[1], "count"))

@@ -13,7 +13,7 @@
 
 struct options {
 	char *state, *dir, *id, *description, *alias, *urn;
-	gboolean accelerated;
+	gboolean accelerated, remove;
 };
 
 static char *image_dir(const struct options *options)
@@ -28,7 +28,10 @@ static bool set_alias(const struct options *options, const char *dir, const char
 {
 	_cleanup_(image_free) struct image *image = image_load(dir, id, error);
 
-	return image && image_alias_set(dir, options->alias, options->urn, image, error);
+	if (!image || !image_alias_set(dir, options->alias, options->urn, image, error))
+		return false;
+	printf("alias %s stands for image %s\n", options->alias, id);
+	return true;
 }
 
 static bool do_build(const struct options *options, const char *dir, const char *argument, GError **error)
@@ -53,15 +56,31 @@ static bool do_import(const struct options *options, const char *dir, const char
 
 	if (!argument || !options->id)
 		return fault_set(error, FAULT_INVALID, "a qcow2 file and --id NAME are needed");
-	return image_import(dir, &import, error) &&
-	       (!options->alias || set_alias(options, dir, options->id, error));
+	if (!image_import(dir, &import, error))
+		return false;
+	printf("image %s is ready in %s\n", options->id, dir);
+	return !options->alias || set_alias(options, dir, options->id, error);
+}
+
+static bool remove_alias(const char *dir, const char *name, GError **error)
+{
+	if (!name)
+		return fault_set(error, FAULT_INVALID,
+			"the name of an alias is needed; 'sluice image list' shows them");
+	if (!image_alias_remove(dir, name, error))
+		return false;
+	printf("alias %s is removed\n", name);
+	return true;
 }
 
 static bool do_alias(const struct options *options, const char *dir, const char *argument, GError **error)
 {
+	if (options->remove)
+		return remove_alias(dir, argument, error);
 	if (!argument || !options->alias)
 		return fault_set(error, FAULT_INVALID,
-			"the id of an image and --alias NAME are needed; 'sluice image list' shows ids");
+			"give the id of an image and --alias NAME, or --remove and an alias; 'sluice image "
+			"list' shows them");
 	return set_alias(options, dir, argument, error);
 }
 
@@ -70,20 +89,10 @@ static bool do_remove(const struct options *options, const char *dir, const char
 	if (!argument)
 		return fault_set(
 			error, FAULT_INVALID, "the id of an image is needed; 'sluice image list' shows them");
-	return image_remove(dir, argument, error);
-}
-
-/* Aliases that stand for the image, "UbuntuLTS Debian12". */
-static char *aliases_of(const GPtrArray *aliases, const char *image)
-{
-	GString *text = g_string_new(NULL);
-
-	for (guint i = 0; i < aliases->len; i++) {
-		const struct image_alias *alias = aliases->pdata[i];
-		if (g_str_equal(alias->image, image))
-			g_string_append_printf(text, "%s%s", text->len ? " " : "", alias->name);
-	}
-	return g_string_free(text, FALSE);
+	if (!image_remove(dir, argument, error))
+		return false;
+	printf("image %s is removed\n", argument);
+	return true;
 }
 
 static bool do_list(const struct options *options, const char *dir, const char *argument, GError **error)
@@ -99,27 +108,57 @@ static bool do_list(const struct options *options, const char *dir, const char *
 	for (guint i = 0; aliases && i < images->len; i++) {
 		const struct image *image = images->pdata[i];
 		struct libscols_line *line = scols_table_new_line(table, NULL);
-		g_autofree char *names = aliases_of(aliases, image->id);
+		g_autofree char *names = image_alias_names(aliases, image->id, " ");
 		scols_line_set_data(line, 0, image->id);
 		scols_line_set_data(line, 1, image->accelerated ? "yes" : "no");
 		scols_line_set_data(line, 2, names);
 		scols_line_set_data(line, 3, image->description ? image->description : "");
 	}
-	if (aliases)
+	if (aliases && !images->len)
+		printf("no image in %s; make one with 'sluice image build', or import one\n", dir);
+	else if (aliases)
 		scols_print_table(table);
 	scols_unref_table(table);
 	return aliases != NULL;
 }
 
-static const struct {
+static const struct action {
 	const char *name;
 	bool (*run)(const struct options *options, const char *dir, const char *argument, GError **error);
-} actions[] = {{"build", do_build}, {"import", do_import}, {"alias", do_alias}, {"list", do_list},
-	{"remove", do_remove}};
+	int arguments; /* at most */
+} actions[] = {{"build", do_build, 0}, {"import", do_import, 1}, {"alias", do_alias, 1}, {"list", do_list, 0},
+	{"remove", do_remove, 1}};
+
+/* NULL, having said why, when the words are none of the verb's. */
+static const struct action *find_action(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(actions); i++) {
+		if (!g_str_equal(argv[1], actions[i].name))
+			continue;
+		int last = 1 + actions[i].arguments;
+		if (argc - 1 <= last)
+			return &actions[i];
+		fprintf(stderr, "sluice image: %s does not take '%s'\n", argv[1], argv[last + 1]);
+		return NULL;
+	}
+	fprintf(stderr, "sluice image: one of build, import, alias, list, remove is needed\n");
+	return NULL;
+}
+
+static void options_clear(struct options *options)
+{
+	g_free(options->state);
+	g_free(options->dir);
+	g_free(options->id);
+	g_free(options->description);
+	g_free(options->alias);
+	g_free(options->urn);
+}
+CLEANUP_CLEAR_FUNC(struct options, options_clear)
 
 int cli_image(int argc, char **argv)
 {
-	struct options o = {};
+	_cleanup_(options_clear) struct options o = {};
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &o.state,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
@@ -133,28 +172,20 @@ int cli_image(int argc, char **argv)
 			"Name that clients ask for it by, such as UbuntuLTS (import, alias)", "NAME"},
 		{"urn", 0, 0, G_OPTION_ARG_STRING, &o.urn,
 			"URN of the alias (what it had, else sluice:NAME:default)", "PUBLISHER:OFFER:SKU"},
+		{"remove", 0, 0, G_OPTION_ARG_NONE, &o.remove,
+			"Remove an alias instead of setting one: alias --remove NAME", NULL},
 		{NULL},
 	};
 	g_autoptr(GError) error = NULL;
-	int status = CLI_USAGE;
 
-	if (!cli_options(&argc, &argv, "build|import FILE|alias ID|list|remove ID",
+	if (!cli_options(&argc, &argv,
+		    "build | import FILE | alias ID | alias --remove NAME | list | remove ID",
 		    "Makes, takes in, shows and removes images of virtual machines.", entries))
+		return CLI_USAGE;
+	const struct action *action = find_action(argc, argv);
+	if (!action)
 		return CLI_USAGE;
 	log_init("sluice");
 	g_autofree char *dir = image_dir(&o);
-	for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(actions); i++)
-		if (g_str_equal(argv[1], actions[i].name))
-			status = actions[i].run(&o, dir, argc > 2 ? argv[2] : NULL, &error)
-					 ? CLI_OK
-					 : cli_fail("image", error);
-	if (status == CLI_USAGE)
-		fprintf(stderr, "sluice image: one of build, import, alias, list, remove is needed\n");
-	g_free(o.state);
-	g_free(o.dir);
-	g_free(o.id);
-	g_free(o.description);
-	g_free(o.alias);
-	g_free(o.urn);
-	return status;
+	return action->run(&o, dir, argc > 2 ? argv[2] : NULL, &error) ? CLI_OK : cli_fail("image", error);
 }

@@ -8,6 +8,10 @@
 #include "base/fault.h"
 
 #include <gio/gio.h>
+#include <netinet/in.h>
+
+#define ENDING_MS 2000 /* the longest that the controller of a killed `sluice up` may take to go */
+#define POLL_MS   50
 
 /* NULL unless the text is an address with a port. */
 static GInetSocketAddress *parse(const char *listen)
@@ -51,6 +55,50 @@ bool listen_check(const char *option, const char *listen, GError **error)
 			"%s takes of IPv6 [::] and [::1], not '%s'; with [::] clients connect by this "
 			"machine's name",
 			option, listen);
+	return true;
+}
+
+bool listen_overlaps(const char *one, const char *other)
+{
+	g_autoptr(GInetSocketAddress) a = parse(one), b = parse(other);
+	GInetAddress *a_address = g_inet_socket_address_get_address(a);
+	GInetAddress *b_address = g_inet_socket_address_get_address(b);
+
+	return g_inet_socket_address_get_port(a) == g_inet_socket_address_get_port(b) &&
+	       g_inet_address_get_family(a_address) == g_inet_address_get_family(b_address) &&
+	       (g_inet_address_equal(a_address, b_address) || g_inet_address_get_is_any(a_address) ||
+		       g_inet_address_get_is_any(b_address));
+}
+
+/* As a server would, with SO_REUSEADDR, so that connections that are only waiting for their end do not count. */
+static bool try_bind(GSocketAddress *at, GError **error)
+{
+	g_autoptr(GSocket) socket = g_socket_new(
+		g_socket_address_get_family(at), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, error);
+
+	if (!socket)
+		return false;
+	g_socket_set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1, NULL); /* of no meaning to IPv4 */
+	return g_socket_bind(socket, at, TRUE, error);
+}
+
+bool listen_check_free(const char *option, const char *listen, GError **error)
+{
+	g_autoptr(GInetSocketAddress) at = parse(listen);
+	g_autoptr(GError) cause = NULL;
+
+	for (int waited_ms = 0; !try_bind(G_SOCKET_ADDRESS(at), &cause); waited_ms += POLL_MS) {
+		if (!g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
+			return fault_set(error, FAULT_INVALID,
+				"%s %s cannot be listened on: %s; give an address of this machine", option,
+				listen, cause->message);
+		if (waited_ms >= ENDING_MS)
+			return fault_set(error, FAULT_IN_USE,
+				"%s %s is in use by another program; give another address or port", option,
+				listen);
+		g_clear_error(&cause);
+		g_usleep(POLL_MS * 1000);
+	}
 	return true;
 }
 

@@ -7,6 +7,14 @@
  * and [::1]; `option` is where the text came from, for the message. */
 bool listen_check(const char *option, const char *listen, GError **error);
 
+/* Whether a server on the one would get connections to the other: one port, and one address or a wildcard of its IP version.
+ * Both have passed listen_check(). */
+bool listen_overlaps(const char *one, const char *other);
+
+/* FAULT_IN_USE when something listens there, FAULT_INVALID when the address is not this machine's. Waits a moment for
+ * a server that is just ending. `listen` has passed listen_check(). */
+bool listen_check_free(const char *option, const char *listen, GError **error);
+
 /* Where a client on this machine connects: the same, but 127.0.0.1 for 0.0.0.0, and localhost for [::] and [::1]
  * (libsoup opens [::] for IPv6 alone). `listen` has passed listen_check(). Owned by the caller. */
 char *listen_reach(const char *listen);

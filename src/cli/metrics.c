@@ -68,8 +68,8 @@ int cli_metrics(int argc, char **argv)
 		    "collector.",
 		    entries))
 		return CLI_USAGE;
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state);
-	json_auto_t *families = switch_call(client, "metrics", NULL, &error);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state, &error);
+	json_auto_t *families = client ? switch_call(client, "metrics", NULL, &error) : NULL;
 	if (!families)
 		return cli_fail("metrics", error);
 	if (as_json) {

@@ -10,6 +10,7 @@
 #include "cli/switch_call.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 
 struct options {
 	char *state, *flow, *protocol, *address, *file; /* Owned */
-	int port, count, seconds, snaplen, rate;
+	int port, count, seconds, snaplen, rate; /* -1: not given */
 	gboolean json;
 };
 
@@ -117,7 +118,7 @@ static bool wait_for_signal(const struct capture *c, int timeout_ms)
 
 static bool is_over(const struct capture *c)
 {
-	return wait_for_signal(c, 0) || (c->options->count && c->written >= c->options->count) ||
+	return wait_for_signal(c, 0) || (c->options->count > 0 && c->written >= c->options->count) ||
 	       g_get_monotonic_time() >= c->end_us;
 }
 
@@ -128,7 +129,7 @@ static bool write_packets(struct capture *c, const json_t *packets, GError **err
 
 	json_array_foreach(packets, i, packet)
 	{
-		if (c->options->count && c->written >= c->options->count)
+		if (c->options->count > 0 && c->written >= c->options->count)
 			break;
 		if (!write_packet(c, packet))
 			return fail_write(error);
@@ -176,16 +177,17 @@ static void tell_end(const struct capture *c)
 
 static int run(const char *nic, const struct options *o, FILE *to, int signals)
 {
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(o->state);
 	g_autoptr(GError) error = NULL;
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(o->state, &error);
 	struct capture c = {
 		.client = client, .options = o, .to = to, .end_us = INT64_MAX, .signals = signals};
-	json_auto_t *started = switch_call(client, "mirror.start", start_params(nic, o), &error);
+	json_auto_t *started =
+		client ? switch_call(client, "mirror.start", start_params(nic, o), &error) : NULL;
 
 	if (!started)
 		return cli_fail("mirror", error);
 	c.mirror = number(started, "mirror");
-	if (o->seconds)
+	if (o->seconds > 0)
 		c.end_us = g_get_monotonic_time() + (int64_t)o->seconds * G_USEC_PER_SEC;
 	bool ok = write_head(&c, started, &error) && copy_all(&c, &error);
 	/* It ends without this too, but later. */
@@ -207,20 +209,28 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* What tenants send is for its owner's eyes alone. */
+static FILE *open_capture(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	return fd < 0 ? NULL : fdopen(fd, "wb");
+}
+
 static int open_and_run(const char *nic, const struct options *o)
 {
 	bool to_stdout = !o->file || g_str_equal(o->file, "-");
+	FILE *to = to_stdout ? stdout : open_capture(o->file);
 
-	if (to_stdout && !o->json && isatty(STDOUT_FILENO)) {
-		fprintf(stderr,
-			"sluice mirror: packets would go to the terminal; give -w FILE, or pipe them: "
-			"sluice mirror NIC | tcpdump -r -\n");
-		return CLI_USAGE;
-	}
-	FILE *to = to_stdout ? stdout : fopen(o->file, "wbe");
 	if (!to) {
 		fprintf(stderr, "sluice mirror: cannot write %s: %s\n", o->file, g_strerror(errno));
 		return CLI_FAILED;
+	}
+	if (!o->json && isatty(fileno(to))) {
+		fprintf(stderr,
+			"sluice mirror: packets would go to the terminal; give -w FILE, or pipe them: "
+			"sluice mirror NIC | tcpdump -nr -\n");
+		return CLI_USAGE;
 	}
 	int signals = take_signals();
 	int status = run(nic, o, to, signals);
@@ -265,13 +275,18 @@ static bool parse_options(int *argc, char ***argv, struct options *o)
 
 int cli_mirror(int argc, char **argv)
 {
-	_cleanup_(options_clear) struct options o = {.port = -1, .snaplen = -1, .rate = -1};
+	_cleanup_(options_clear) struct options o = {
+		.port = -1, .count = -1, .seconds = -1, .snaplen = -1, .rate = -1};
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
-	if (argc != 2 || o.count < 0 || o.seconds < 0) {
+	if (argc != 2) {
+		fprintf(stderr, "sluice mirror: one NIC is needed\n");
+		return CLI_USAGE;
+	}
+	if (o.count == 0 || o.count < -1 || o.seconds == 0 || o.seconds < -1) {
 		fprintf(stderr,
-			"sluice mirror: one NIC is needed, and -c and --seconds are numbers from 1\n");
+			"sluice mirror: -c and --seconds take a number from 1; without them ^C ends it\n");
 		return CLI_USAGE;
 	}
 	return open_and_run(argv[1], &o);

@@ -3,16 +3,14 @@
  * Both are worked out here, by the reference evaluator (policy/), from the state that the switch says it uses:
  * so the answer is about the rules in force, also while the agent or the controller is away.
  */
-#include "base/jsonrpc.h"
 #include "cli/cli.h"
 #include "cli/policy_priv.h"
+#include "cli/switch_call.h"
 #include "policy/policy_effective.h"
 #include "policy/policy_words.h"
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
-
-#define CALL_MS 5000
 
 static void options_clear(struct cli_policy_options *options)
 {
@@ -26,10 +24,8 @@ CLEANUP_CLEAR_FUNC(struct cli_policy_options, options_clear)
 
 static struct policy_state *load(const struct cli_policy_options *options, GError **error)
 {
-	g_autofree char *dir = cli_state_dir(options->state);
-	g_autofree char *socket = g_build_filename(dir, "switch", "switch.sock", NULL);
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(socket);
-	json_auto_t *json = jsonrpc_call(client, "state", NULL, CALL_MS, error);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(options->state, error);
+	json_auto_t *json = client ? switch_call(client, "state", NULL, error) : NULL;
 	struct policy_state *state = json ? policy_state_decode(json, error) : NULL;
 
 	if (json && !state)
@@ -222,7 +218,7 @@ static bool parse_options(int *argc, char ***argv, struct cli_policy_options *op
 		{"sport", 0, 0, G_OPTION_ARG_INT, &options->source_port, "Its source port (49152)", "PORT"},
 		{"dport", 0, 0, G_OPTION_ARG_INT, &options->destination_port, "Its destination port", "PORT"},
 		{"direction", 0, 0, G_OPTION_ARG_STRING, &options->direction,
-			"inbound or outbound; else by the end that is the NIC's", "WORD"},
+			"inbound or outbound; else by the end that is the NIC's, else inbound", "WORD"},
 		{NULL},
 	};
 
@@ -231,8 +227,9 @@ static bool parse_options(int *argc, char ***argv, struct cli_policy_options *op
 		"asked; "
 		"says what they decide about the first packet of a connection, and by which rule. An end of "
 		"the "
-		"packet that is not given is the NIC's own address, or somewhere on the Internet. Give a "
-		"public "
+		"packet that is not given is the NIC's own address, or somewhere on the Internet; when none "
+		"is, the "
+		"packet comes in. Give a public "
 		"address of the NIC, or the private one: rules see the private.",
 		entries);
 }

@@ -52,7 +52,7 @@ static bool port_parse(
 	return true;
 }
 
-/* From --direction, else from the end that is the NIC's. */
+/* From --direction, else from the end that is the NIC's; without any end it is asked who gets in. */
 static bool direction_find(const struct cli_policy_options *options, const struct policy_state_nic *nic,
 	struct policy_packet *packet, GError **error)
 {
@@ -67,14 +67,13 @@ static bool direction_find(const struct cli_policy_options *options, const struc
 		packet->direction = word->value;
 	else if (to || from)
 		packet->direction = to ? POLICY_INBOUND : POLICY_OUTBOUND;
-	else if (options->destination && !options->source)
-		packet->direction = POLICY_OUTBOUND;
-	else if (options->source && !options->destination)
-		packet->direction = POLICY_INBOUND;
-	else
+	else if (options->source && options->destination)
 		return fault_set(error, FAULT_INVALID,
-			"give --src or --dst as an address of %s, leave one of them out, or say --direction",
+			"neither --src nor --dst is an address of %s; leave out the end that is the NIC's, "
+			"or say --direction",
 			nic->name);
+	else
+		packet->direction = options->destination ? POLICY_OUTBOUND : POLICY_INBOUND;
 	return true;
 }
 

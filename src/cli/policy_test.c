@@ -138,6 +138,8 @@ static void test_check(void)
 			"*deny: outbound udp from 192.168.1.5:49152 to 8.8.8.8:53\n"
 			"  NIC group web: allow by rule AllowInternetOutBound, priority 65001\n"
 			"  subnet group closed: deny by rule nobody, priority 100\n*"},
+		{"check one --dport 22", CLI_OK,
+			"*allow: inbound tcp from 198.51.100.1:49152 to 192.168.1.4:22\n*by rule ssh*"},
 		{"check one --src 9.9.9.9 --proto 132", CLI_OK,
 			"*allow: inbound 132 from 9.9.9.9 to 192.168.1.4\n*by rule sctp*"},
 		{"check one --direction inbound --proto icmp", CLI_OK,
@@ -190,8 +192,8 @@ static void test_refusals(void)
 		{"check one --src 9.9.9 --dport 1", CLI_USAGE, "*--src: '9.9.9' is no IP address*"},
 		{"check one --src fd00::1 --dport 1", CLI_USAGE,
 			"*no such address of the other end's family*"},
-		{"check one --src 9.9.9.9 --dst 8.8.8.8 --dport 1", CLI_USAGE, "*give --src or --dst as*"},
-		{"check one --dport 1", CLI_USAGE, "*give --src or --dst as*"},
+		{"check one --src 9.9.9.9 --dst 8.8.8.8 --dport 1", CLI_USAGE,
+			"*neither --src nor --dst is*one*"},
 		{"check one --direction up --dport 1", CLI_USAGE, "*--direction: 'up' is none of*"},
 	};
 

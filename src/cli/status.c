@@ -9,23 +9,27 @@
 static const struct {
 	const char *title, *socket, *method;
 } parts[] = {
-	{"agent", "run/agent.sock", "status"},
-	{"switch", "switch/switch.sock", "version"},
+	{"agent", CLI_AGENT_SOCKET, "status"},
+	{"switch", CLI_SWITCH_SOCKET, "version"},
 };
 
-/* {"agent": answer or null, ...}; prints what is not there to standard error. */
+/* {"agent": answer or null, ...}; prints what is not there to standard error, once what is true of both. */
 static json_t *ask_all(const char *state, bool *well)
 {
 	json_t *all = json_object();
+	g_autofree char *said = NULL;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
-		g_autofree char *path = g_build_filename(state, parts[i].socket, NULL);
-		_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(path);
 		g_autoptr(GError) error = NULL;
-		json_t *answer = jsonrpc_call(client, parts[i].method, NULL, CALL_MS, &error);
+		_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
+			cli_client(state, parts[i].socket, &error);
+		json_t *answer = client ? jsonrpc_call(client, parts[i].method, NULL, CALL_MS, &error) : NULL;
+		*well &= answer != NULL;
+		if (!answer && g_strcmp0(said, error->message) != 0)
+			fprintf(stderr, "sluice status: %s\n", error->message);
 		if (!answer) {
-			fprintf(stderr, "%s: %s\n", parts[i].title, error->message);
-			*well = false;
+			g_free(said);
+			said = g_strdup(error->message);
 		}
 		json_object_set_new(all, parts[i].title, answer ? answer : json_null());
 	}
@@ -76,8 +80,7 @@ int cli_status(int argc, char **argv)
 	if (!cli_options(&argc, &argv, "",
 		    "Shows what runs on this host; exit status 1 when a part does not answer.", entries))
 		return CLI_USAGE;
-	g_autofree char *state = cli_state_dir(state_option);
-	json_t *all = ask_all(state, &well);
+	json_t *all = ask_all(state_option, &well);
 	if (as_json) {
 		json_dumpf(all, stdout, JSON_INDENT(2));
 		putchar('\n');

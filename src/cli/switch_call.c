@@ -8,12 +8,9 @@
 
 #define CALL_MS 5000
 
-struct jsonrpc_client *switch_client(const char *state_option)
+struct jsonrpc_client *switch_client(const char *state_option, GError **error)
 {
-	g_autofree char *state = cli_state_dir(state_option);
-	g_autofree char *socket = g_build_filename(state, "switch", "switch.sock", NULL);
-
-	return jsonrpc_client_new(socket);
+	return cli_client(state_option, CLI_SWITCH_SOCKET, error);
 }
 
 json_t *switch_call(struct jsonrpc_client *client, const char *method, json_t *params, GError **error)

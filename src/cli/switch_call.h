@@ -2,8 +2,8 @@
 #pragma once
 #include "base/jsonrpc.h"
 
-/* A client of the switch of a state folder (cli_state_dir). Owned by the caller. */
-struct jsonrpc_client *switch_client(const char *state_option);
+/* A client of the switch of a state folder, as cli_client() gives it. */
+struct jsonrpc_client *switch_client(const char *state_option, GError **error);
 
 /* One call. Takes the reference to params (NULL: none). Returns the result (new reference) or NULL with *error. */
 json_t *switch_call(struct jsonrpc_client *client, const char *method, json_t *params, GError **error);

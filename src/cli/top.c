@@ -200,6 +200,7 @@ int cli_top(int argc, char **argv)
 	g_autofree char *state = NULL;
 	gboolean as_json = FALSE, once = FALSE;
 	double interval_s = 1;
+	g_autoptr(GError) error = NULL;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state, "State folder of the cloud (/var/lib/sluice)",
 			"DIR"},
@@ -219,6 +220,8 @@ int cli_top(int argc, char **argv)
 		fprintf(stderr, "sluice top: --interval must be from 0.1 to 3600 seconds\n");
 		return CLI_USAGE;
 	}
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state, &error);
+	if (!client)
+		return cli_fail("top", error);
 	return run(client, interval_s, once, as_json);
 }

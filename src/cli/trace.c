@@ -85,7 +85,9 @@ int cli_trace(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	g_autofree char *packet = g_strjoinv(" ", argv + 2);
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(state, &error);
+	if (!client)
+		return cli_fail("trace", error);
 	json_auto_t *result = switch_call(
 		client, "trace", json_pack("{s:s, s:s}", "nic", argv[1], "packet", packet), &error);
 	if (!result)

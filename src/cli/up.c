@@ -11,12 +11,10 @@
  * VMs running for the next one.
  */
 #include "base/fault.h"
-#include "base/ip.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
-#include "nic/link.h"
 #include "nic/netns.h"
 
 #include <glib-unix.h>
@@ -25,15 +23,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define OUTSIDE_INTERFACE "sl-gw" /* that the agent makes: agent/namespaces.h */
-
 static const struct up_options defaults = {
 	.outside = "host",
 	.listen = "127.0.0.1:8443",
 	.agent_listen = "127.0.0.1:8444",
 	.locations = "centralus,westus,southcentralus",
 	.public_prefix = "198.18.0.0/24",
-	.public_gateway = "198.18.0.1",
 	.cpu_ratio = 16,
 	.ram_ratio = 1.5,
 	.workers = 1,
@@ -42,46 +37,18 @@ static const struct up_options defaults = {
 
 /* ---- options ---- */
 
-/* A pool that the machine reaches another way would cut that off. */
-static bool check_pool_free(const struct up_options *options, struct ip_prefix pool, GError **error)
+static bool check_options(struct up_options *options, GError **error)
 {
-	if (!g_str_equal(options->outside, "host"))
-		return true;
-	_cleanup_(links_close) struct links *links = links_open(NULL, error);
-	if (links && links_check_free(links, pool, OUTSIDE_INTERFACE, error))
-		return true;
-	g_prefix_error(error,
-		"--public-prefix %s cannot be the pool of public addresses here: ", options->public_prefix);
-	return false;
-}
-
-static bool check_options(const struct up_options *options, GError **error)
-{
+	if (!up_check_options(options, error))
+		return false;
 	if (geteuid() != 0)
 		return fault_set(error, FAULT_DENIED,
 			"root is needed: it makes network namespaces, taps and virtual machines");
-	if (!g_str_equal(options->outside, "host") && !g_str_has_prefix(options->outside, "netns:"))
-		return fault_set(error, FAULT_INVALID, "--outside takes 'host' or 'netns:NAME', not '%s'",
-			options->outside);
 	if (g_str_has_prefix(options->outside, "netns:") && !netns_exists(options->outside + 6))
 		return fault_set(error, FAULT_NOT_FOUND,
 			"there is no network namespace %s; make it with 'ip netns add %s'",
 			options->outside + 6, options->outside + 6);
-	struct ip_prefix pool;
-	struct ip_addr gateway;
-	if (prefix_parse(options->public_prefix, &pool) < 0)
-		return fault_set(error, FAULT_INVALID,
-			"--public-prefix takes a prefix such as 198.18.0.0/24, not '%s'",
-			options->public_prefix);
-	if (ip_parse(options->public_gateway, &gateway) < 0 || !prefix_contains(pool, gateway))
-		return fault_set(error, FAULT_INVALID, "--public-gateway takes an address of %s, not '%s'",
-			options->public_prefix, options->public_gateway);
-	if (!listen_check("--listen", options->listen, error) ||
-		!listen_check("--agent-listen", options->agent_listen, error))
-		return false;
-	if (options->cpu_ratio <= 0 || options->ram_ratio <= 0)
-		return fault_set(error, FAULT_INVALID, "allocation ratios must be greater than 0");
-	return check_pool_free(options, pool, error);
+	return true;
 }
 
 static int parse_options(struct cloud *cloud, int argc, char **argv)
@@ -103,13 +70,14 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 		{"public-prefix", 0, 0, G_OPTION_ARG_STRING, &o->public_prefix,
 			"Pool of public addresses (198.18.0.0/24)", "PREFIX"},
 		{"public-gateway", 0, 0, G_OPTION_ARG_STRING, &o->public_gateway,
-			"The outside's own address in the pool (198.18.0.1)", "ADDR"},
+			"The outside's own address in the pool (the pool's first)", "ADDR"},
 		{"images", 0, 0, G_OPTION_ARG_FILENAME, &o->images, "Image store (STATE/images)", "DIR"},
 		{"cpu-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->cpu_ratio,
 			"vCPUs promised for each processor (16)", "N"},
 		{"ram-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->ram_ratio,
 			"Memory promised for each byte that is there (1.5)", "N"},
-		{"workers", 0, 0, G_OPTION_ARG_INT, &o->workers, "Worker threads of the switch (1)", "N"},
+		{"workers", 0, 0, G_OPTION_ARG_INT, &o->workers, "Worker threads of the switch, 1 to 16 (1)",
+			"N"},
 		{"switch-user", 0, 0, G_OPTION_ARG_STRING, &o->switch_user,
 			"System user that the switch runs as (sluice-switch)", "NAME"},
 		{NULL},
@@ -120,10 +88,6 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 	if (!cli_options(
 		    &argc, &argv, "", "Runs a whole cloud on this machine until it is stopped.", entries))
 		return CLI_USAGE;
-	if (argc > 1) {
-		fprintf(stderr, "sluice up: it takes no argument '%s'\n", argv[1]);
-		return CLI_USAGE;
-	}
 	g_autofree char *state = cli_state_dir(o->state);
 	if (!check_options(o, &error) || !account_find(o->switch_user, &cloud->switch_account, &error) ||
 		!(cloud->layout = layout_new(state, &error)))

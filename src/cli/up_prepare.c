@@ -28,6 +28,13 @@ static bool take_lock(struct cloud *cloud, GError **error)
 		cloud->layout->state);
 }
 
+/* With the lock: what listens there is not of this state folder. */
+static bool check_listens(const struct cloud *cloud, GError **error)
+{
+	return listen_check_free("--listen", cloud->options.listen, error) &&
+	       listen_check_free("--agent-listen", cloud->options.agent_listen, error);
+}
+
 /* Clients that may not look into tls/ find the CA beside it. */
 static bool publish_ca(const struct cloud *cloud, GError **error)
 {
@@ -98,9 +105,9 @@ bool up_prepare(struct cloud *cloud, GError **error)
 	g_autofree char *netns = netns_path(cloud->layout->netns);
 	const struct vm_daemon_config config = {.state_dir = cloud->layout->libvirt, .netns = netns};
 
-	if (!take_lock(cloud, error) || !check_pool(cloud, error) || !admit_switch(cloud, error) ||
-		!make_certificates(cloud, error) || !publish_endpoint(cloud, error) ||
-		!netns_create(cloud->layout->netns, error))
+	if (!take_lock(cloud, error) || !check_listens(cloud, error) || !check_pool(cloud, error) ||
+		!admit_switch(cloud, error) || !make_certificates(cloud, error) ||
+		!publish_endpoint(cloud, error) || !netns_create(cloud->layout->netns, error))
 		return false;
 	cloud->daemon = vm_daemon_new(&config, error);
 	return cloud->daemon != NULL;

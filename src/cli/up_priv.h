@@ -1,6 +1,7 @@
-/* What the files of `sluice up` share: up.c (options and the run), up_prepare.c (lock, certificates,
- * namespaces), up_parts.c (the children). */
+/* What the files of `sluice up` share: up.c (the run), up_options.c (what options may be),
+ * up_prepare.c (lock, certificates, namespaces), up_parts.c (the children). */
 #pragma once
+#include "base/ip.h"
 #include "cli/layout.h"
 #include "cli/process.h"
 #include "vm/daemon.h"
@@ -15,7 +16,8 @@ struct up_options {
 	char *agent_listen;
 	char *locations;
 	char *public_prefix;
-	char *public_gateway;
+	char *public_gateway; /* NULL until up_check_options(): the pool's first */
+	char first_address[IP_TEXT_MAX]; /* what public_gateway then points to */
 	char *images;
 	char *switch_user;
 	double cpu_ratio, ram_ratio;
@@ -33,8 +35,13 @@ struct cloud {
 	int lock;
 };
 
-/* up_prepare.c: takes the state folder's lock, lets the switch's user into its folders, makes certificates and
- * the switch's namespace, readies the daemon. FAULT_BUSY when another `sluice up` runs on the state folder. */
+/* up_options.c: FAULT_INVALID or FAULT_UNSUPPORTED, of the option at fault, unless a cloud can be made of them; completes
+ * the gateway. Looks at nothing but the options. */
+bool up_check_options(struct up_options *options, GError **error);
+
+/* up_prepare.c: takes the state folder's lock, sees that addresses to listen on are free, lets the switch's user into its folders, makes certificates and
+ * the switch's namespace, readies the daemon. FAULT_BUSY when another `sluice up` runs on the state folder,
+ * FAULT_IN_USE when something listens on an address already. */
 bool up_prepare(struct cloud *cloud, GError **error);
 /* Removes the namespaces when all processes are gone. */
 void up_remove_namespaces(const struct cloud *cloud);

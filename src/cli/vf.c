@@ -71,11 +71,14 @@ static void print_change(const char *action, json_t *result)
 	putchar('\n');
 }
 
-static int run_action(const char *socket, const char *action, const char *name, bool as_json)
+static int run_action(const char *state, const char *action, const char *name, bool as_json)
 {
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(socket);
-	g_autofree char *method = g_strdup_printf("vf.%s", action);
 	g_autoptr(GError) error = NULL;
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
+		cli_client(state, CLI_AGENT_SOCKET, &error);
+	g_autofree char *method = g_strdup_printf("vf.%s", action);
+	if (!client)
+		return cli_fail("vf", error);
 	json_t *result =
 		jsonrpc_call(client, method, name ? json_pack("{s:s}", "nic", name) : NULL, CALL_MS, &error);
 
@@ -110,12 +113,10 @@ int cli_vf(int argc, char **argv)
 		    "is restored.",
 		    entries))
 		return CLI_USAGE;
-	g_autofree char *state = cli_state_dir(state_option);
-	g_autofree char *socket = g_build_filename(state, "run", "agent.sock", NULL);
 	if (argc == 2 && g_str_equal(argv[1], "list"))
-		return run_action(socket, "list", NULL, as_json);
+		return run_action(state_option, "list", NULL, as_json);
 	if (argc == 3 && (g_str_equal(argv[1], "revoke") || g_str_equal(argv[1], "restore")))
-		return run_action(socket, argv[1], argv[2], as_json);
+		return run_action(state_option, argv[1], argv[2], as_json);
 	fprintf(stderr, "sluice vf: 'list', 'revoke NIC' or 'restore NIC' is needed\n");
 	return CLI_USAGE;
 }

@@ -35,17 +35,28 @@ static uint16_t ethdev_rx(struct port *base, struct rte_mbuf **packets, uint16_t
 	return device == NO_DEVICE ? 0 : rte_eth_rx_burst((uint16_t)device, 0, packets, n);
 }
 
-/* Drops what cannot be made one segment; returns how many are left. */
-static uint16_t make_whole(struct rte_mbuf **packets, uint16_t n)
+/* One segment, of another buffer: another port may be sending this one. NULL, and it is dropped, when it does not fit
+ * in a buffer or there is none. */
+static struct rte_mbuf *whole(struct rte_mbuf *packet, struct rte_mempool *pool)
+{
+	if (packet->nb_segs == 1)
+		return packet;
+	struct rte_mbuf *copy =
+		packet->pkt_len + (uint32_t)RTE_PKTMBUF_HEADROOM <= (uint32_t)rte_pktmbuf_data_room_size(pool)
+			? rte_pktmbuf_copy(packet, pool, 0, UINT32_MAX)
+			: NULL;
+	rte_pktmbuf_free(packet);
+	return copy;
+}
+
+/* For a device that takes single segments only; returns how many are left. */
+static uint16_t make_whole(struct rte_mempool *pool, struct rte_mbuf **packets, uint16_t n)
 {
 	uint16_t kept = 0;
 
-	for (uint16_t i = 0; i < n; i++) {
-		if (packets[i]->nb_segs > 1 && rte_pktmbuf_linearize(packets[i]) != 0)
-			rte_pktmbuf_free(packets[i]);
-		else
-			packets[kept++] = packets[i];
-	}
+	for (uint16_t i = 0; i < n; i++)
+		if ((packets[kept] = whole(packets[i], pool)))
+			kept++;
 	return kept;
 }
 
@@ -57,7 +68,7 @@ static uint16_t ethdev_tx(struct port *base, struct rte_mbuf **packets, uint16_t
 
 	*ret_down = device == NO_DEVICE;
 	if (!*ret_down && !port->segments)
-		n = make_whole(packets, n);
+		n = make_whole(base->pool, packets, n);
 	if (!*ret_down)
 		sent = rte_eth_tx_burst((uint16_t)device, 0, packets, n);
 	if (sent < n)

@@ -9,8 +9,9 @@
  *   key, action and all that tells what the entry is    Under the table's lock, while `seq` is odd, by the slow
  *       path or the ageing of any worker; not changed while the entry is live.
  *   blocked (first line), epoch (second)    When the connection is decided anew: by the worker of whichever
- *       direction's packet comes first after a new state, in both directions' entries. Two may do so at once:
- *       each word is stored whole, and both store what the newest state they know says.
+ *       direction's packet comes first after a new state, in both directions' entries, under the table's lock and
+ *       never to an older epoch, as another worker may know a newer state already. Who sees an epoch (acquire) sees
+ *       what blocked was with it.
  *   counters, seen_ms, tcp_seen (second line)    By each packet, so only by the worker that polls the port it
  *       comes by: all attachments of a NIC belong to one worker, both edges to one. Plain loads, relaxed
  *       stores: nobody else adds to them.

@@ -472,6 +472,12 @@ static struct flow *replace_locked(struct flow_table *table, uint32_t old, const
 	return &entries[first];
 }
 
+/* Epochs wrap. */
+static inline bool is_newer(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
 struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, int *ret_error)
 {
@@ -480,7 +486,7 @@ struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, con
 
 	rte_spinlock_lock(&table->lock);
 	*ret_error = -ESTALE;
-	if (flow->live) {
+	if (flow->live && !is_newer(flow->epoch, epoch)) {
 		uint32_t index = (uint32_t)(flow - table->entries);
 		made = replace_locked(
 			table, flow->reply ? flow->pair : index, &there, &back, epoch, ret_error);
@@ -490,10 +496,27 @@ struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, con
 	return made;
 }
 
-bool flow_table_remove(struct flow_table *table, struct flow *flow)
+static void decide_entry(struct flow *flow, bool blocked, uint32_t epoch)
+{
+	__atomic_store_n(&flow->blocked, blocked, __ATOMIC_RELAXED);
+	/* Who sees the epoch sees the verdict. */
+	__atomic_store_n(&flow->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+void flow_table_decide(struct flow_table *table, struct flow *flow, bool blocked, uint32_t epoch)
 {
 	rte_spinlock_lock(&table->lock);
-	bool live = flow->live;
+	if (flow->live && !is_newer(flow->epoch, epoch)) {
+		decide_entry(flow, blocked, epoch);
+		decide_entry(&table->entries[flow->pair], blocked, epoch);
+	}
+	rte_spinlock_unlock(&table->lock);
+}
+
+static bool remove_if(struct flow_table *table, struct flow *flow, const uint32_t *seq)
+{
+	rte_spinlock_lock(&table->lock);
+	bool live = flow->live && (!seq || flow->seq == *seq);
 	if (live) {
 		uint32_t index = (uint32_t)(flow - table->entries), pair = flow->pair;
 		unlink_entry(table, index);
@@ -504,6 +527,16 @@ bool flow_table_remove(struct flow_table *table, struct flow *flow)
 	}
 	rte_spinlock_unlock(&table->lock);
 	return live;
+}
+
+bool flow_table_remove(struct flow_table *table, struct flow *flow)
+{
+	return remove_if(table, flow, NULL);
+}
+
+bool flow_table_remove_seen(struct flow_table *table, struct flow *flow, const struct flow *copy)
+{
+	return remove_if(table, flow, &copy->seq);
 }
 
 /* ---- access ---- */

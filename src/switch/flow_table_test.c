@@ -70,6 +70,45 @@ static void test_put(struct fixture *f, const void *data)
 	g_assert_cmpuint(flow_table_count(f->table), ==, 1);
 }
 
+/* The state of epoch 9 refuses the connection; a worker that still knows that of 8 allows it, or sends it elsewhere. */
+static void test_older_word(struct fixture *f, const void *data)
+{
+	struct flow_half forward, reply;
+	int error = 0;
+	struct flow *flow = put(f, 1, &error), *pair = flow_table_pair(f->table, flow);
+
+	flow_table_decide(f->table, pair, true, 9);
+	g_assert_true(flow->blocked && pair->blocked);
+	g_assert_cmpuint(flow->epoch, ==, 9);
+	flow_table_decide(f->table, flow, false, 8);
+	g_assert_true(flow->blocked && pair->blocked);
+	g_assert_cmpuint(flow->epoch, ==, 9);
+	g_assert_cmpuint(pair->epoch, ==, 9);
+	halves(1, &forward, &reply);
+	g_assert_null(flow_table_replace(f->table, flow, &forward, &reply, 8, &error));
+	g_assert_cmpint(error, ==, -ESTALE);
+	flow_table_decide(f->table, flow, false, 10);
+	g_assert_false(flow->blocked || pair->blocked);
+}
+
+static void test_remove_seen(struct fixture *f, const void *data)
+{
+	struct flow_half forward, reply;
+	struct flow seen;
+	int error = 0;
+	struct flow *flow = put(f, 1, &error);
+
+	g_assert_true(flow_table_copy(f->table, (uint32_t)(flow - flow_table_at(f->table, 0)), &seen));
+	halves(1, &forward, &reply);
+	struct flow *made = flow_table_replace(f->table, flow, &forward, &reply, 8, &error);
+	g_assert_nonnull(made);
+	g_assert_false(flow_table_remove_seen(f->table, flow, &seen));
+	g_assert_true(find(f, 1, false) == made);
+	g_assert_true(flow_table_copy(f->table, (uint32_t)(made - flow_table_at(f->table, 0)), &seen));
+	g_assert_true(flow_table_remove_seen(f->table, made, &seen));
+	g_assert_cmpuint(flow_table_count(f->table), ==, 0);
+}
+
 static void test_conflicts(struct fixture *f, const void *data)
 {
 	struct flow_half forward, reply, other;
@@ -341,6 +380,8 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	ADD("both directions are found and know each other", 64, test_put);
+	ADD("an older state's word does not stand against a newer one's", 64, test_older_word);
+	ADD("only the connection that was seen is removed", 64, test_remove_seen);
 	ADD("a key that is taken in either direction is refused, whole", 64, test_conflicts);
 	ADD("holds as many connections as it says, and not one more", 5000, test_full);
 	ADD("a removed entry is not used again before the readers' grace period", 64, test_grace);

@@ -132,11 +132,6 @@ static bool is_wanted(const struct mirror *mirror, const struct rte_mbuf *packet
 
 /* ---- copying ---- */
 
-static inline void count(uint64_t *counter)
-{
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
-}
-
 /* Whether the rate allows one more. */
 static bool take_token(const struct mirror *mirror, struct lane *lane, uint32_t now_ms)
 {
@@ -174,11 +169,11 @@ static void copy_packets(struct worker *worker, struct rte_mbuf *const *packets,
 	for (unsigned i = 0; i < n; i++) {
 		if (!is_wanted(mirror, packets[i]))
 			continue;
-		count(&lane->counters.wanted);
+		counter_add(&lane->counters.wanted, 1);
 		if (!take_token(mirror, lane, worker->now_ms)) {
-			count(&lane->counters.limited);
+			counter_add(&lane->counters.limited, 1);
 		} else if (head - tail == mirror->n_slots) {
-			count(&lane->counters.overrun);
+			counter_add(&lane->counters.overrun, 1);
 		} else {
 			write_slot(mirror, slot_at(mirror, lane, head++), packets[i], direction, attachment);
 			atomic_store_explicit(&lane->head, head, memory_order_release);

@@ -8,18 +8,12 @@
 
 #include <rte_mbuf.h>
 
-/* One writer, many readers: a plain addition that readers see whole. */
-static inline void count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
 void output_count_drop(struct worker *worker, uint32_t nic, enum drop reason)
 {
 	unsigned row = nic == NO_NIC ? NIC_SLOTS : RTE_MIN(nic_slot(nic), (unsigned)NIC_SLOTS);
 
-	count(&worker->drops[row][reason], 1);
-	count(&worker->counters.drops, 1);
+	counter_add(&worker->drops[row][reason], 1);
+	counter_add(&worker->counters.drops, 1);
 }
 
 void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct rte_mbuf *packet)
@@ -39,11 +33,11 @@ void output_send(struct worker *worker, struct outbox *box)
 	if (__builtin_expect(worker->mirror != NULL, 0))
 		mirror_delivered(worker, box);
 	uint16_t sent = port_tx(box->port, box->packets, box->n, &down);
-	count(&counters->tx_packets, sent);
+	counter_add(&counters->tx_packets, sent);
 	/* Which packets of a burst a full ring refused is not said; frames of a burst are much alike. */
-	count(&counters->tx_bytes, sent == box->n ? bytes : bytes * sent / box->n);
-	count(&counters->drops, box->n - sent);
-	count(&worker->counters.tx, sent);
+	counter_add(&counters->tx_bytes, sent == box->n ? bytes : bytes * sent / box->n);
+	counter_add(&counters->drops, box->n - sent);
+	counter_add(&worker->counters.tx, sent);
 	for (unsigned i = sent; i < box->n; i++)
 		output_count_drop(worker, box->nics[i], down ? DROP_PORT_DOWN : DROP_PORT_FULL);
 	box->n = 0;

@@ -28,11 +28,6 @@
 
 #include <errno.h>
 
-static inline void count(uint64_t *counter)
-{
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
-}
-
 /* ---- connections ---- */
 
 static _Atomic uint32_t *quota_of(struct worker *worker, const struct flow *forward)
@@ -40,13 +35,27 @@ static _Atomic uint32_t *quota_of(struct worker *worker, const struct flow *forw
 	return &worker->datapath->nic_connections[nic_slot(forward->key.nic) % NIC_SLOTS];
 }
 
-void slow_path_remove(struct worker *worker, struct flow *flow)
+/* The NIC that began the connection, or with which it was begun, has one less. */
+static void give_back(struct worker *worker, const struct flow *flow)
 {
-	struct flow_table *table = worker->datapath->flows;
-	const struct flow *forward = flow->reply ? flow_table_pair(table, flow) : flow;
+	const struct flow *forward = flow->reply ? flow_table_pair(worker->datapath->flows, flow) : flow;
 
-	if (flow_table_remove(table, flow))
-		atomic_fetch_sub_explicit(quota_of(worker, forward), 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(quota_of(worker, forward), 1, memory_order_relaxed);
+}
+
+static void remove_flow(struct worker *worker, struct flow *flow)
+{
+	if (flow_table_remove(worker->datapath->flows, flow))
+		give_back(worker, flow);
+}
+
+bool slow_path_expire(struct worker *worker, struct flow *flow, const struct flow *seen)
+{
+	bool removed = flow_table_remove_seen(worker->datapath->flows, flow, seen);
+
+	if (removed)
+		give_back(worker, flow);
+	return removed;
 }
 
 static struct flow *put(struct worker *worker, const struct decision *decision, int *ret_error)
@@ -73,7 +82,7 @@ static bool evict_finished(struct worker *worker, const struct flow_key *key)
 
 	if (!flow || state_of(worker, flow) != CONNECTION_CLOSED)
 		return false;
-	slow_path_remove(worker, flow);
+	remove_flow(worker, flow);
 	return true;
 }
 
@@ -188,14 +197,6 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 
 /* ---- flows that are there ---- */
 
-static void set_both(struct flow *flow, struct flow *pair, bool blocked, uint32_t epoch)
-{
-	__atomic_store_n(&flow->blocked, blocked, __ATOMIC_RELAXED);
-	__atomic_store_n(&pair->blocked, blocked, __ATOMIC_RELAXED);
-	__atomic_store_n(&flow->epoch, epoch, __ATOMIC_RELAXED);
-	__atomic_store_n(&pair->epoch, epoch, __ATOMIC_RELAXED);
-}
-
 static bool is_same(const struct flow_half *half, const struct flow *flow)
 {
 	return flow_key_equal(&half->key, &flow->key) &&
@@ -215,26 +216,35 @@ static void replace(struct worker *worker, struct flow *forward, const struct de
 	if (!evict_finished(worker, &decision->reply.key) ||
 		(!flow_table_replace(table, forward, &decision->forward, &decision->reply, epoch, &error) &&
 			error == -EEXIST))
-		slow_path_remove(worker, forward); /* another connection has its new tuple */
+		remove_flow(worker, forward); /* another connection has its new tuple */
 }
 
 /* Decides a connection anew by the present state. The flow may be another one afterwards, or gone, or as stale
  * as before: there was no room to replace it. */
 static void revalidate(struct worker *worker, struct flow *flow)
 {
-	struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
+	struct flow_table *table = worker->datapath->flows;
+	struct flow *pair = flow_table_pair(table, flow);
 	struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
 	uint32_t epoch = worker->snapshot->epoch;
 	struct decision decision;
 
-	count(&worker->counters.revalidations);
+	counter_add(&worker->counters.revalidations, 1);
 	/* A blocked connection comes back only when all groups allow it. */
 	if (!decide_now(worker, &forward->key, !forward->blocked, &decision))
-		set_both(forward, reply, true, epoch);
+		flow_table_decide(table, forward, true, epoch);
 	else if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
-		set_both(forward, reply, false, epoch);
+		flow_table_decide(table, forward, false, epoch);
 	else
 		replace(worker, forward, &decision);
+}
+
+/* An older state than this worker's decided it. One that a newer state has decided is as good: its worker was quicker. */
+static bool is_stale(const struct worker *worker, const struct flow *flow)
+{
+	uint32_t epoch = __atomic_load_n(&flow->epoch, __ATOMIC_ACQUIRE);
+
+	return (int32_t)(worker->snapshot->epoch - epoch) > 0;
 }
 
 static void known_flow(
@@ -243,25 +253,26 @@ static void known_flow(
 	if (slow_path_is_opening(parsed)) {
 		enum connection_state state = state_of(worker, flow);
 		if (state == CONNECTION_CLOSED || state == CONNECTION_BLOCKED) {
-			slow_path_remove(worker, flow);
+			remove_flow(worker, flow);
 			first_packet(worker, parsed, packet);
 			return;
 		}
 	}
-	if (flow->epoch != worker->snapshot->epoch) {
+	if (is_stale(worker, flow)) {
 		revalidate(worker, flow);
 		flow = flow_table_find(worker->datapath->flows, &parsed->key);
 		if (!flow) {
 			first_packet(worker, parsed, packet);
 			return;
 		}
-		if (flow->epoch != worker->snapshot->epoch) {
+		if (is_stale(worker, flow)) {
 			output_drop(worker, parsed->key.nic, DROP_TABLE_FULL, packet);
 			return;
 		}
 	}
 	if (flow->blocked) {
-		flow->seen_ms = worker->now_ms; /* it stays blocked while packets come */
+		/* It stays blocked while packets come. */
+		__atomic_store_n(&flow->seen_ms, worker->now_ms, __ATOMIC_RELAXED);
 		output_drop(worker, parsed->key.nic, DROP_REVOKED, packet);
 		return;
 	}
@@ -292,7 +303,7 @@ void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *pa
 	case PACKET_ICMP_ERROR: icmp_error_forward(worker, parsed, packet); return;
 	case PACKET_FLOW:
 	case PACKET_FRAGMENT:
-		count(&worker->counters.misses);
+		counter_add(&worker->counters.misses, 1);
 		flow = flow_table_find(worker->datapath->flows, &parsed->key);
 		if (flow)
 			known_flow(worker, flow, parsed, packet);

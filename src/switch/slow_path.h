@@ -8,8 +8,9 @@
  * complete: nic and origin are in the key. */
 void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet);
 
-/* Removes a connection and gives its place in the NIC's quota back. */
-void slow_path_remove(struct worker *worker, struct flow *flow);
+/* Removes a connection whose time is over, by what `seen`, a copy of the entry, says; its place in the NIC's quota is given
+ * back. False when the entry is no longer that connection's. */
+bool slow_path_expire(struct worker *worker, struct flow *flow, const struct flow *seen);
 
 /* ---- what of it only looks: for the slow path itself and for trace.c, from any thread ---- */
 

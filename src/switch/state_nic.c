@@ -276,7 +276,10 @@ static bool take_slot(struct decode *d, struct nic *nic)
 			break;
 	if (slot == NIC_SLOTS)
 		return decode_fail(d, "more than %d NICs are not possible on one switch", NIC_SLOTS);
-	nic->id = nic_id(slot, ++snapshot->incarnations[slot]);
+	/* 0 is nobody's: with slot 0, it would be the number 0. */
+	if (++snapshot->incarnations[slot] == 0)
+		snapshot->incarnations[slot] = 1;
+	nic->id = nic_id(slot, snapshot->incarnations[slot]);
 	snapshot->nics[slot] = nic;
 	return true;
 }

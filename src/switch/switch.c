@@ -66,7 +66,7 @@ static bool check_options(const struct options *options, struct eal_config *ret,
 	if (options->connections < 1 || options->connections > FLOW_MEMORY_CONNECTIONS_MAX)
 		return fault_set(error, FAULT_INVALID, "--connections: must be from 1 to %d",
 			FLOW_MEMORY_CONNECTIONS_MAX);
-	if (options->nic_connections < 1)
+	if (options->nic_connections < 0)
 		return fault_set(error, FAULT_INVALID, "--nic-connections: must be at least 1");
 	ret->workers = (unsigned)options->workers;
 	ret->memory_mib = (unsigned)options->memory_mib;
@@ -161,13 +161,22 @@ static bool open_flow_memory(
 	return true;
 }
 
+/* Unless told otherwise a quarter of the table at most, so that no NIC alone fills it. */
+static uint32_t nic_limit(const struct options *options)
+{
+	int quarter = MAX(options->connections / 4, 1);
+
+	return (uint32_t)(options->nic_connections ? options->nic_connections
+						   : MIN(NIC_CONNECTIONS, quarter));
+}
+
 /* DPDK runs. */
 static bool serve(const struct options *options, const struct eal_config *eal, bool hugepages, GError **error)
 {
 	const struct datapath_limits limits = {
 		.workers = eal->workers,
 		.connections = (uint32_t)options->connections,
-		.nic_connections = (uint32_t)options->nic_connections,
+		.nic_connections = nic_limit(options),
 	};
 	const struct control_config config = {
 		.socket = options->socket,
@@ -222,7 +231,7 @@ int switch_main(int argc, char **argv)
 	_cleanup_(options_clear) struct options options = {.workers = 1,
 		.memory_mib = MEMORY_MIB,
 		.connections = default_connections(),
-		.nic_connections = NIC_CONNECTIONS};
+		.nic_connections = 0};
 	g_autoptr(GError) error = NULL;
 	struct eal_config eal = {};
 

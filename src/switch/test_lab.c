@@ -228,7 +228,7 @@ void lab_setup_small(struct fixture *f, const void *data)
 	lab_start(f, json_loads(state_text, 0, NULL), 16, 500);
 }
 
-int lab_run(void)
+void lab_begin(void)
 {
 	const struct eal_config eal = {.workers = 1, .memory_mib = 32, .hugepages = EAL_HUGEPAGES_OFF};
 	g_autoptr(GError) error = NULL;
@@ -236,6 +236,11 @@ int lab_run(void)
 
 	if (!eal_start(&eal, &hugepages, &error) || !(pool = eal_pool_new(&eal, &error)))
 		g_error("%s", error->message);
+}
+
+int lab_run(void)
+{
+	lab_begin();
 	int status = g_test_run();
 	eal_stop();
 	return status;

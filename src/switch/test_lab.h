@@ -34,6 +34,8 @@ struct fixture {
 
 /* Starts DPDK; runs the tests; returns their status. */
 int lab_run(void);
+/* Starts DPDK alone, for who runs something else; eal_stop ends it. */
+void lab_begin(void);
 
 /* For g_test_add. */
 void lab_setup(struct fixture *f, const void *data);

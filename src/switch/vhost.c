@@ -156,13 +156,15 @@ static uint16_t vhost_rx(struct port *base, struct rte_mbuf **packets, uint16_t 
 
 	if (vid == NO_DEVICE || !enabled)
 		return 0;
-	/* Each turn begins at another queue, so that none starves behind a busy one. */
-	unsigned first = port->next_pair++ % VHOST_PAIRS_MAX;
+	/* Each turn begins behind the queue that was served last, so that none starves behind a busy one. */
+	unsigned first = port->next_pair % VHOST_PAIRS_MAX;
 	uint64_t turned = first ? enabled >> first | enabled << (VHOST_PAIRS_MAX - first) : enabled;
 	for (; turned && got < n; turned &= turned - 1) {
 		unsigned pair = (first + (unsigned)__builtin_ctzll(turned)) % VHOST_PAIRS_MAX;
-		got += rte_vhost_dequeue_burst(
+		uint16_t more = rte_vhost_dequeue_burst(
 			vid, (uint16_t)(pair * 2 + 1), base->pool, packets + got, (uint16_t)(n - got));
+		got += more;
+		port->next_pair = more ? pair + 1 : port->next_pair;
 	}
 	return got;
 }

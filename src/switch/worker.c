@@ -240,8 +240,8 @@ static inline void stage_match(struct worker *worker, struct burst *burst)
 /* Whether the flow may be executed as it is. It may have been blocked, or removed, since it was matched. */
 static inline bool is_valid(const struct worker *worker, const struct flow *flow, const struct packet *parsed)
 {
-	return flow && flow->epoch == worker->snapshot->epoch && flow->live && !flow->blocked &&
-	       !(parsed->tcp_flags & TCP_SYN);
+	return flow && __atomic_load_n(&flow->epoch, __ATOMIC_ACQUIRE) == worker->snapshot->epoch &&
+	       flow->live && !flow->blocked && !(parsed->tcp_flags & TCP_SYN);
 }
 
 static inline void stage_execute(struct worker *worker, struct burst *burst)
@@ -257,11 +257,6 @@ static inline void stage_execute(struct worker *worker, struct burst *burst)
 
 /* ---- receive ---- */
 
-static inline void count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
 static inline void account_rx(struct worker *worker, const struct source *source, const struct burst *burst)
 {
 	struct port_counters *counters = &source->port->counters[worker->index];
@@ -269,9 +264,9 @@ static inline void account_rx(struct worker *worker, const struct source *source
 
 	for (unsigned i = 0; i < burst->n; i++)
 		bytes += burst->packets[i]->pkt_len;
-	count(&counters->rx_packets, burst->n);
-	count(&counters->rx_bytes, bytes);
-	count(&worker->counters.rx, burst->n);
+	counter_add(&counters->rx_packets, burst->n);
+	counter_add(&counters->rx_bytes, bytes);
+	counter_add(&worker->counters.rx, burst->n);
 }
 
 void worker_burst(struct worker *worker, const struct source *source, struct rte_mbuf **packets, unsigned n)
@@ -300,7 +295,7 @@ unsigned worker_turn(struct worker *worker)
 			worker_burst(worker, source, packets, n);
 		received += n;
 	}
-	count(&worker->counters.turns, 1);
+	counter_add(&worker->counters.turns, 1);
 	return received;
 }
 
@@ -316,17 +311,25 @@ void worker_begin(struct worker *worker, uint32_t now_ms)
 
 /* ---- housekeeping ---- */
 
+static bool may_be_over(const struct worker *worker, const struct flow *forward, const struct flow *reply)
+{
+	return connection_expired(forward, reply, worker->now_ms) ||
+	       !snapshot_knows(worker->snapshot, forward->key.nic);
+}
+
 static void age_flow(struct worker *worker, struct flow *flow)
 {
 	struct flow_table *table = worker->datapath->flows;
 
-	if (!flow->live || flow->reply)
+	struct flow seen;
+
+	if (!flow->live || flow->reply || !may_be_over(worker, flow, flow_table_pair(table, flow)))
 		return;
-	if (connection_expired(flow, flow_table_pair(table, flow), worker->now_ms) ||
-		!snapshot_knows(worker->snapshot, flow->key.nic)) {
-		slow_path_remove(worker, flow);
-		count(&worker->counters.expired, 1);
-	}
+	/* It may be another connection's by now: look at a whole one. */
+	if (flow_table_copy(table, (uint32_t)(flow - flow_table_at(table, 0)), &seen) && !seen.reply &&
+		may_be_over(worker, &seen, flow_table_pair(table, &seen)) &&
+		slow_path_expire(worker, flow, &seen))
+		counter_add(&worker->counters.expired, 1);
 }
 
 /* Looks at the share of the table that is due after `elapsed_ms`. */
@@ -370,7 +373,7 @@ static void nap(struct worker *worker, unsigned microseconds)
 	struct rte_rcu_qsbr *readers = worker->datapath->readers;
 	struct timespec time = {.tv_nsec = (long)microseconds * 1000};
 
-	count(&worker->counters.sleeps, 1);
+	counter_add(&worker->counters.sleeps, 1);
 	rte_rcu_qsbr_thread_offline(readers, worker->index);
 	nanosleep(&time, NULL);
 	rte_rcu_qsbr_thread_online(readers, worker->index);

@@ -49,6 +49,12 @@ struct outbox {
 	X(turns, "turns of the wheel")                                                                       \
 	X(sleeps, "times that a worker had nothing to do and slept")
 
+/* One writer, many readers: a plain addition that readers see whole. */
+static inline void counter_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
 struct worker_counters {
 #define X(name, help) uint64_t name;
 	WORKER_COUNTERS(X)

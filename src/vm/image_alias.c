@@ -254,3 +254,28 @@ bool image_alias_set(
 	describe(alias, image, image->description);
 	return write_file(path, json, error);
 }
+
+bool image_alias_remove(const char *image_dir, const char *name, GError **error)
+{
+	g_autofree char *path = g_build_filename(image_dir, ALIASES_FILE, NULL);
+	json_auto_t *json = load_file(path, error);
+
+	if (!json)
+		return false;
+	if (json_object_del(json, name) < 0)
+		return fault_set(error, FAULT_NOT_FOUND, "there is no alias %s in %s", name, path);
+	return write_file(path, json, error);
+}
+
+char *image_alias_names(const GPtrArray *aliases, const char *image, const char *separator)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+	for (guint i = 0; i < aliases->len; i++) {
+		const struct image_alias *alias = aliases->pdata[i];
+		if (g_str_equal(alias->image, image))
+			g_ptr_array_add(names, alias->name);
+	}
+	g_ptr_array_add(names, NULL);
+	return g_strjoinv(separator, (char **)names->pdata);
+}

@@ -5,7 +5,7 @@
  *                    "accelerated": true, "description": "Not Ubuntu: ..."}}
  *
  * The file is IMAGE_DIR/aliases.json. It belongs to the operator: `image build` writes it when it is missing,
- * and later only moves what stands for an image that was built before to the new one; `image alias` sets one.
+ * and later only moves what stands for an image that was built before to the new one; `image alias` sets or removes one.
  */
 #pragma once
 #include "vm/image.h"
@@ -41,3 +41,10 @@ bool image_alias_set_built(const char *image_dir, const struct image *image, GEr
  * alias has the URN. */
 bool image_alias_set(
 	const char *image_dir, const char *name, const char *urn, const struct image *image, GError **error);
+
+/* FAULT_NOT_FOUND when there is no such alias. */
+bool image_alias_remove(const char *image_dir, const char *name, GError **error);
+
+/* Names of those in the list (image_alias_list) that stand for the image, "Debian12, UbuntuLTS"; "" for none. Owned by the
+ * caller. */
+char *image_alias_names(const GPtrArray *aliases, const char *image, const char *separator);

@@ -150,17 +150,6 @@ bool image_import(const char *image_dir, const struct image_import *import, GErr
 	return false;
 }
 
-static const char *find_alias_of(const GPtrArray *aliases, const char *id)
-{
-	for (guint i = 0; i < aliases->len; i++) {
-		const struct image_alias *alias = aliases->pdata[i];
-
-		if (g_str_equal(alias->image, id))
-			return alias->name;
-	}
-	return NULL;
-}
-
 bool image_remove(const char *image_dir, const char *id, GError **error)
 {
 	if (!image_id_is_valid(id))
@@ -169,15 +158,15 @@ bool image_remove(const char *image_dir, const char *id, GError **error)
 	g_autofree char *folder = g_build_filename(image_dir, id, NULL);
 	g_autofree char *going = g_strdup_printf("%s/.%s.XXXXXX", image_dir, id);
 	g_autoptr(GPtrArray) aliases = image_alias_list(image_dir, error);
-	const char *alias = aliases ? find_alias_of(aliases, id) : NULL;
+	g_autofree char *names = aliases ? image_alias_names(aliases, id, ", ") : NULL;
 
 	if (!aliases)
 		return false;
-	if (alias)
+	if (*names)
 		return fault_set(error, FAULT_IN_USE,
-			"alias %s stands for image %s; first give it another by 'sluice image alias OTHER "
-			"--alias %s'",
-			alias, id, alias);
+			"image %s still has aliases: %s; first give each another image ('sluice image alias "
+			"OTHER --alias NAME') or remove it ('sluice image alias --remove NAME')",
+			id, names);
 	if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
 		return fault_set(error, FAULT_NOT_FOUND, "image %s is not in %s", id, image_dir);
 	/* An empty folder is what rename() may replace: it goes out of sight at once, whatever happens next.

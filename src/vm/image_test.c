@@ -516,6 +516,27 @@ static void test_alias_refused(void)
 	g_assert_cmpint(aliases->len, ==, 5);
 }
 
+static void test_alias_remove(void)
+{
+	_cleanup_(folder_free) char *store = folder_new();
+	struct image image = {.id = (char *)"one", .description = (char *)"small"};
+	g_autoptr(GError) error = NULL, none = NULL;
+
+	add_image(store, "one", MANIFEST "}");
+	g_assert_true(image_alias_set(store, "Mine", NULL, &image, &error));
+	g_assert_true(image_alias_set(store, "Yours", NULL, &image, &error));
+	g_assert_true(image_alias_remove(store, "Mine", &error));
+	g_assert_false(image_alias_remove(store, "Mine", &none));
+	assert_fault(none, FAULT_NOT_FOUND, "no alias Mine");
+
+	g_autoptr(GPtrArray) aliases = image_alias_list(store, &error);
+	g_assert_cmpint(aliases->len, ==, 1);
+	g_assert_nonnull(find(aliases, "Yours"));
+	g_assert_true(image_alias_remove(store, "Yours", &error));
+	g_assert_true(image_remove(store, "one", &error));
+	g_assert_no_error(error);
+}
+
 static void test_bad_aliases(void)
 {
 	static const struct {
@@ -548,7 +569,7 @@ static void test_remove_in_use(void)
 	add_image(store, "one", MANIFEST "}");
 	g_assert_true(image_alias_set_built(store, &image, &error));
 	g_assert_false(image_remove(store, "one", &error));
-	assert_fault(error, FAULT_IN_USE, "stands for image one");
+	assert_fault(error, FAULT_IN_USE, "aliases: Debian11, Debian12, Ubuntu2204, Ubuntu2404, UbuntuLTS;");
 
 	_cleanup_(image_free) struct image *still = image_load(store, "one", NULL);
 	g_assert_nonnull(still);
@@ -619,6 +640,7 @@ int main(int argc, char **argv)
 		{"/alias/a later build moves only what stood for a built image", test_aliases_move},
 		{"/alias/one is set to another image, or made with a URN of its own", test_alias_set},
 		{"/alias/bad names, bad URNs and a URN of another alias change nothing", test_alias_refused},
+		{"/alias/one is removed, after which its image can be", test_alias_remove},
 		{"/alias/malformed files are refused with the alias at fault", test_bad_aliases},
 		{"/alias/an image that an alias stands for is not removed", test_remove_in_use},
 		{"/build/the script's image gets the aliases", test_build},

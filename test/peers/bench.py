@@ -176,6 +176,13 @@ class Bench:
             with make(lanes) as peer:
                 self.established(peer, f"{lanes} cores, 1000 flows each", self.rules[100], 1000)
 
+    def tunnel(self, make):
+        with make() as peer:
+            # The first packet waits while the VTEP is looked for.
+            peer.measure("new", self.setup.traffic(self.rules[100]), flows=1)
+            self.established(peer, "VXLAN, 1000 flows", self.rules[100], 1000)
+            self.established(peer, "VXLAN, 100000 flows", self.rules[100], 100000)
+
     def over_vhost(self, make):
         rules = self.rules[1000]
         with make() as peer:
@@ -191,6 +198,7 @@ class Bench:
             ("sluice", self.stateful, lambda rules: sluice.Sluice(setup, rules)),
             ("ovs", self.stateful, lambda rules: openvswitch.OpenVSwitch(setup, rules)),
             ("first", self.first, lambda rules: sluice.Sluice(setup, rules)),
+            ("vxlan-sluice", self.tunnel, lambda: sluice.Sluice(setup, rules[100], tunnel=True)),
             ("vhost-testpmd", self.over_vhost, lambda: peers.Testpmd(setup, vhost=True)),
             ("vhost-sluice", self.over_vhost, lambda: sluice.Sluice(setup, rules[1000], vhost=True)),
             ("vhost-ovs", self.over_vhost, lambda: openvswitch.OpenVSwitch(setup, rules[1000], vhost=True)),
@@ -232,6 +240,10 @@ def rows():
     yield ("p99 of a burst, 1000 rules: 1M flows to OVS's 1K, µs",
            ("p99 of a burst in µs, 1000 rules, 1000000 flows", program),
            ("p99 of a burst in µs, 1000 rules, 1000 flows", ovs), "< 1", lambda ratio: ratio < 1)
+    for flows in (1000, 100000):
+        yield (f"cost of VXLAN encapsulation, {flow_words(flows)} flows (Mpps: without, with)",
+               (f"100 rules, {flows} flows", program), (f"VXLAN, {flows} flows", program), "≤ 1.35",
+               lambda ratio: ratio <= 1.35)
     work = f"vhost-user, 1000 rules, {VHOST_FLOWS} flows"
     yield ("over vhost-user, 1000 rules, 10K flows, to testpmd io, Mpps", (work, program), (work, "testpmd io"), "≥ 0.45",
            lambda ratio: ratio >= .45)

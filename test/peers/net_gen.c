@@ -5,7 +5,10 @@
  * process, no cache line on its way to another core, and nothing that waits. Two ports make a lane: what side 0
  * makes comes out at side 1, and the other way round.
  *
- *   -d librte_net_gen.so --vdev net_gen0,control=FILE,side=0 --vdev net_gen1,control=FILE,side=1[,lane=0]
+ *   -d librte_net_gen.so --vdev net_gen0,control=FILE,side=0 --vdev net_gen1,control=FILE,side=1[,lane=0][,tunnel=1]
+ *
+ * With tunnel=1 the port is the program's underlay: frames come and go in VXLAN (tunnel.h), and the VTEP at the other
+ * end answers ARP.
  *
  * Orders come from measure.c through FILE (net_gen.h). Flows come in turns, rule by rule: the worst case for
  * caches. Limits: buffers are hot in the cache, and there is no copy and no PCI bus: the rate is that of the
@@ -15,12 +18,15 @@
  * them from the source package of the installed version.
  */
 #include "net_gen.h"
+#include "tunnel.h"
 
 #include <bus_vdev_driver.h>
 #include <ethdev_driver.h>
 #include <ethdev_vdev.h>
 #include <fcntl.h>
+#include <rte_arp.h>
 #include <rte_cycles.h>
+#include <rte_ether.h>
 #include <rte_kvargs.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
@@ -40,6 +46,7 @@ struct queue {
 	uint32_t sequence; /* of the order */
 	struct net_gen_order order;
 	struct traffic_frame template;
+	struct tunnel_outer outer; /* before it, where there is a tunnel */
 	uint64_t flow; /* of the order's flows, the next one */
 	struct traffic_claim next;
 	uint32_t bursts;
@@ -55,6 +62,9 @@ struct generator {
 	uint16_t number;
 	struct rte_ether_addr mac;
 	uint8_t expected_macs[12];
+	bool tunnel;
+	bool asked; /* by ARP, for the tunnel's peer; `asker` has not been answered */
+	struct rte_ether_addr asker;
 };
 
 /* One writer, and readers in another process. */
@@ -94,6 +104,9 @@ static void fill_template(struct queue *queue)
 	struct rte_ether_addr dmac = mac_of(generator->lane, !far);
 	memcpy(frame->dmac, &dmac, 6);
 	memcpy(frame->smac, &generator->mac, 6);
+	tunnel_fill(&queue->outer, queue->order.frame_bytes - TRAFFIC_FCS, generator->lane);
+	memcpy(queue->outer.dmac, &generator->asker, 6);
+	memcpy(queue->outer.smac, &generator->mac, 6);
 	frame->ether_type = htons(0x0800);
 	frame->version_ihl = 0x45;
 	frame->total_length = htons(length);
@@ -142,15 +155,25 @@ static inline void step(const struct net_gen_order *order, struct traffic_claim 
 	}
 }
 
+/* Bytes. */
+static inline uint32_t before_frame(const struct generator *generator)
+{
+	return generator->tunnel ? sizeof(struct tunnel_outer) : 0;
+}
+
 static inline void make(const struct queue *queue, struct traffic_claim claim, struct rte_mbuf *packet)
 {
 	const struct generator *generator = queue->generator;
 	const struct traffic_rule *rule = &generator->control->rules[claim.rule];
-	struct traffic_frame *frame = rte_pktmbuf_mtod(packet, struct traffic_frame *);
-	uint32_t length = queue->order.frame_bytes - TRAFFIC_FCS;
+	uint8_t *data = rte_pktmbuf_mtod(packet, uint8_t *);
+	uint32_t length = queue->order.frame_bytes - TRAFFIC_FCS, before = before_frame(generator);
+	struct traffic_frame *frame = (struct traffic_frame *)(data + before);
 
+	if (before)
+		memcpy(data, &queue->outer, sizeof queue->outer);
 	*frame = queue->template;
 	traffic_write(frame, length, rule, claim, generator->side == NET_GEN_FAR);
+	length += before;
 	packet->data_len = (uint16_t)length;
 	packet->pkt_len = length;
 	packet->port = generator->number;
@@ -172,7 +195,8 @@ static inline void make_burst(struct queue *queue, struct rte_mbuf **packets, ui
 
 static inline void stamp(struct queue *queue, struct rte_mbuf *packet)
 {
-	struct traffic_frame *frame = rte_pktmbuf_mtod(packet, struct traffic_frame *);
+	struct traffic_frame *frame =
+		rte_pktmbuf_mtod_offset(packet, struct traffic_frame *, before_frame(queue->generator));
 
 	if (frame->protocol == IPPROTO_UDP && ++queue->bursts % STAMP_EVERY == 0)
 		frame->udp.stamp = rte_rdtsc();
@@ -188,6 +212,29 @@ static inline uint64_t room(const struct queue *queue)
 	       RTE_MIN(queue->order.window, sent - (packets_out(generator) - queue->out_before));
 }
 
+/* The peer's answer; the same thread sends and receives. */
+static uint16_t answer(struct queue *queue, struct rte_mbuf **ret_packet)
+{
+	struct generator *generator = (struct generator *)queue->generator;
+	struct rte_mbuf *packet = rte_pktmbuf_alloc(queue->pool);
+	struct {
+		struct rte_ether_hdr ethernet;
+		struct rte_arp_hdr arp;
+	} frame = {
+		.ethernet = {generator->asker, generator->mac, htons(RTE_ETHER_TYPE_ARP)},
+		.arp = {htons(RTE_ARP_HRD_ETHER), htons(RTE_ETHER_TYPE_IPV4), 6, 4, htons(RTE_ARP_OP_REPLY),
+			{generator->mac, htonl(TUNNEL_PEER), generator->asker, htonl(TUNNEL_SWITCH)}},
+	};
+
+	if (!packet)
+		return 0;
+	generator->asked = false;
+	memcpy(rte_pktmbuf_append(packet, sizeof frame), &frame, sizeof frame);
+	packet->port = generator->number;
+	*ret_packet = packet;
+	return 1;
+}
+
 static uint16_t generate(void *data, struct rte_mbuf **packets, uint16_t n)
 {
 	struct queue *queue = data;
@@ -197,6 +244,8 @@ static uint16_t generate(void *data, struct rte_mbuf **packets, uint16_t n)
 
 	if (unlikely(queue->sequence != sequence))
 		take_order(queue, sequence);
+	if (unlikely(generator->asked))
+		return answer(queue, packets);
 	if (!queue->order.send[generator->side])
 		return 0;
 	n = RTE_MIN(n, NET_GEN_BURST);
@@ -231,6 +280,23 @@ static inline void note_time(const struct generator *generator, const struct tra
 	count(&generator->times[log2 * 16 + (cycles >> (log2 - 4) & 15)], 1);
 }
 
+/* Takes the tunnel's header off. NULL when it is none that the program may send. */
+static inline const struct traffic_frame *open_tunnel(
+	struct generator *generator, const struct rte_mbuf *packet, uint32_t *length)
+{
+	const struct tunnel_outer *outer = rte_pktmbuf_mtod(packet, const struct tunnel_outer *);
+
+	if (outer->ether_type == htons(RTE_ETHER_TYPE_ARP)) {
+		generator->asked = true;
+		memcpy(&generator->asker, outer->smac, 6);
+		return NULL;
+	}
+	if (!tunnel_is_right(outer, *length, generator->lane) || memcmp(outer->dmac, &generator->mac, 6) != 0)
+		return NULL;
+	*length -= sizeof *outer;
+	return (const struct traffic_frame *)(outer + 1);
+}
+
 static uint16_t judge(void *data, struct rte_mbuf **packets, uint16_t n)
 {
 	const struct queue *queue = data;
@@ -243,8 +309,12 @@ static uint16_t judge(void *data, struct rte_mbuf **packets, uint16_t n)
 	for (uint16_t i = 0; i < n; i++) {
 		const struct traffic_frame *frame =
 			rte_pktmbuf_mtod(packets[i], const struct traffic_frame *);
-		enum traffic_verdict verdict = traffic_judge(
-			frame, packets[i]->data_len, control->rules, control->n_rules, !far, macs);
+		uint32_t length = packets[i]->data_len;
+		if (generator->tunnel)
+			frame = open_tunnel((struct generator *)generator, packets[i], &length);
+		enum traffic_verdict verdict =
+			frame ? traffic_judge(frame, length, control->rules, control->n_rules, !far, macs)
+			      : TRAFFIC_OTHER;
 		verdicts[verdict]++;
 		if (far && verdict == TRAFFIC_RIGHT)
 			note_time(generator, frame);
@@ -406,7 +476,7 @@ static struct net_gen_control *map_control(const char *path)
 
 struct arguments {
 	char *control; /* Owned */
-	unsigned long lane, side;
+	unsigned long lane, side, tunnel;
 };
 
 static int take_argument(const char *key, const char *value, void *data)
@@ -418,6 +488,8 @@ static int take_argument(const char *key, const char *value, void *data)
 		arguments->control = strdup(value);
 	} else if (strcmp(key, "lane") == 0) {
 		arguments->lane = strtoul(value, NULL, 10);
+	} else if (strcmp(key, "tunnel") == 0) {
+		arguments->tunnel = strtoul(value, NULL, 10);
 	} else {
 		arguments->side = strtoul(value, NULL, 10);
 	}
@@ -426,7 +498,7 @@ static int take_argument(const char *key, const char *value, void *data)
 
 static int parse_arguments(const char *text, struct arguments *ret)
 {
-	static const char *const keys[] = {"control", "lane", "side", NULL};
+	static const char *const keys[] = {"control", "lane", "side", "tunnel", NULL};
 	struct rte_kvargs *list = rte_kvargs_parse(text, keys);
 
 	if (!list)
@@ -454,6 +526,7 @@ static int make_device(struct rte_vdev_device *vdev, const struct arguments *arg
 	generator->counters = &control->ports[generator->lane][generator->side];
 	generator->peer = &control->ports[generator->lane][!generator->side];
 	generator->times = control->times[generator->lane];
+	generator->tunnel = arguments->tunnel != 0;
 	generator->number = device->data->port_id;
 	generator->mac = mac_of(generator->lane, generator->side);
 	/* What comes out here was sent to here. */
@@ -495,4 +568,4 @@ static int forget(struct rte_vdev_device *vdev)
 
 static struct rte_vdev_driver driver = {.probe = probe, .remove = forget};
 RTE_PMD_REGISTER_VDEV(net_gen, driver);
-RTE_PMD_REGISTER_PARAM_STRING(net_gen, "control=<path> lane=<int> side=<0|1>");
+RTE_PMD_REGISTER_PARAM_STRING(net_gen, "control=<path> lane=<int> side=<0|1> tunnel=<0|1>");

@@ -3,11 +3,12 @@ import os
 import pathlib
 
 import rules as rule_sets
-from peers import MEMORY_MIB, Peer, mac
+from peers import MEMORY_MIB, SIDES, Peer, mac
 from lab import Control  # peers.py has found its folder
 
 
 FLOWS_MIB = 640  # what connections take
+UNDERLAY, VTEP, UNDERLAY_PREFIX = "172.31.0.1", "172.31.0.2", "172.31.0.0/24"  # as in tunnel.h
 
 
 class Sluice(Peer):
@@ -15,10 +16,11 @@ class Sluice(Peer):
 
     name = "sluice-switch"
 
-    def __init__(self, setup, rules, connections=2200000, **more):
+    def __init__(self, setup, rules, connections=2200000, tunnel=False, **more):
         super().__init__(setup, **more)
         self.rules = rules
         self.connections = connections
+        self.tunnel = tunnel  # the far side is behind VXLAN: net_gen.c's tunnel=1
 
     def start(self):
         socket, flows = self.folder / "switch.sock", self.setup.huge / "flows"
@@ -47,7 +49,24 @@ class Sluice(Peer):
             core = self.setup.poll_cores[workers.index(task)] if task in workers else self.setup.control_core
             os.sched_setaffinity(int(task.name), {int(core)})
 
+    def devices(self):
+        devices = super().devices()
+        return [(name, arguments + ",tunnel=1" * (self.tunnel and side == 1))
+                for side, (name, arguments) in zip(SIDES * self.lanes, devices)]
+
+    def tunnel_state(self):
+        """One NIC here, whose group has the rules; all others of the network are behind the VTEP."""
+        network = {"uid": "n0", "vni": 100, "prefixes": [rule_sets.SUBNET], "subnets": [
+            {"uid": "s0", "prefix": rule_sets.SUBNET, "gateway": rule_sets.GATEWAY, "dns": []}],
+            "mappings": [{"prefix": str(address), "vtep": VTEP, "mac": mac(0, 1)} for address in rule_sets.destinations()]}
+        underlay = {"device": "net_gen1", "mac": "02:00:5e:00:00:03", "address": UNDERLAY, "prefix": UNDERLAY_PREFIX, "mtu": 1600}
+        group = {"uid": "rules", "name": "rules", "revalidate": True, "rules": self.rules.security_rules()}
+        return {"generation": 1, "groups": [group], "networks": [network], "underlay": underlay,
+                "nics": [self.nic(0, 0, rule_sets.sources(), "rules")]}
+
     def state(self):
+        if self.tunnel:
+            return self.tunnel_state()
         networks, nics = [], []
         for lane in range(self.lanes):
             networks.append({"uid": f"n{lane}", "vni": 100 + lane, "prefixes": [rule_sets.SUBNET], "subnets": [

@@ -1,0 +1,82 @@
+/* `sluice up`: whether the options make a cloud, as far as they alone tell. */
+#include "base/fault.h"
+#include "base/ip.h"
+#include "cli/listen.h"
+#include "cli/up_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORKERS_MAX     16 /* as the switch has it: switch/snapshot.h, SNAPSHOT_WORKERS */
+#define POOL_LENGTH_MAX 29 /* the network's address, the gateway and the last one are given to nobody */
+
+/* Fails with the prefix that the text would be without the bits past its length. */
+static bool fail_host_bits(const char *text, GError **error)
+{
+	const char *slash = strchr(text, '/');
+	g_autofree char *bare = g_strndup(text, (gsize)(slash - text));
+	unsigned length = (unsigned)g_ascii_strtoull(slash + 1, NULL, 10);
+	struct ip_prefix meant = {.length = (uint8_t)length};
+	char meant_text[PREFIX_TEXT_MAX];
+
+	ip_parse(bare, &meant.addr);
+	for (unsigned bit = length; bit < 8 * sizeof meant.addr.bytes; bit++)
+		meant.addr.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	return fault_set(error, FAULT_INVALID,
+		"--public-prefix %s has bits set past its length; %s is probably meant", text,
+		prefix_format(meant, meant_text));
+}
+
+static bool check_pool(struct up_options *options, GError **error)
+{
+	const char *text = options->public_prefix;
+	struct ip_prefix pool;
+	struct ip_addr gateway;
+	int r = prefix_parse(text, &pool);
+
+	if (r == -ERANGE)
+		return fail_host_bits(text, error);
+	if (r < 0 || pool.addr.family != IP_V4)
+		return fault_set(error, FAULT_INVALID,
+			"--public-prefix takes an IPv4 prefix such as 198.18.0.0/24, not '%s'", text);
+	if (pool.length > POOL_LENGTH_MAX)
+		return fault_set(error, FAULT_INVALID,
+			"--public-prefix %s has no room for public addresses; /%d is the smallest pool", text,
+			POOL_LENGTH_MAX);
+	if (!options->public_gateway)
+		options->public_gateway = ip_format(prefix_nth(pool, 1), options->first_address);
+	if (ip_parse(options->public_gateway, &gateway) < 0 || !prefix_contains(pool, gateway))
+		return fault_set(error, FAULT_INVALID, "--public-gateway takes an address of %s, not '%s'",
+			text, options->public_gateway);
+	return true;
+}
+
+static bool check_listens(const struct up_options *options, GError **error)
+{
+	if (!listen_check("--listen", options->listen, error) ||
+		!listen_check("--agent-listen", options->agent_listen, error))
+		return false;
+	if (listen_overlaps(options->listen, options->agent_listen))
+		return fault_set(error, FAULT_INVALID,
+			"--listen %s and --agent-listen %s are one place; give one of them another port",
+			options->listen, options->agent_listen);
+	return true;
+}
+
+bool up_check_options(struct up_options *options, GError **error)
+{
+	if (!g_str_equal(options->outside, "host") && !g_str_has_prefix(options->outside, "netns:"))
+		return fault_set(error, FAULT_INVALID, "--outside takes 'host' or 'netns:NAME', not '%s'",
+			options->outside);
+	if (!options->locations[strspn(options->locations, ", \t")])
+		return fault_set(
+			error, FAULT_INVALID, "--locations names none; give at least one, such as centralus");
+	if (options->workers < 1 || options->workers > WORKERS_MAX)
+		return fault_set(error, FAULT_INVALID, "--workers takes a number from 1 to %d, not %d",
+			WORKERS_MAX, options->workers);
+	/* Not <=: what is no number fails too. */
+	if (!(options->cpu_ratio > 0) || !(options->ram_ratio > 0))
+		return fault_set(error, FAULT_INVALID, "allocation ratios must be greater than 0");
+	return check_pool(options, error) && check_listens(options, error);
+}

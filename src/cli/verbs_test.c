@@ -1,0 +1,224 @@
+/* What verbs say where there is no cloud, and of words that they do not take. */
+#include "base/fault.h"
+#include "cli/cli.h"
+
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct cli_verb verbs[] = {
+	{"az-env", "", cli_az_env},
+	{"drops", "", cli_drops},
+	{"flow", "", cli_flow},
+	{"image", "", cli_image},
+	{"metrics", "", cli_metrics},
+	{"mirror", "", cli_mirror},
+	{"policy", "", cli_policy},
+	{"status", "", cli_status},
+	{"top", "", cli_top},
+	{"trace", "", cli_trace},
+	{"up", "", cli_up},
+	{"vf", "", cli_vf},
+};
+
+static int run(const char *line)
+{
+	g_auto(GStrv) argv = NULL;
+	int argc;
+
+	g_assert_true(g_shell_parse_argv(line, &argc, &argv, NULL));
+	g_autofree char **borrowed =
+		g_memdup2(argv, sizeof *argv * ((size_t)argc + 1)); /* options take from it */
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+		if (g_str_equal(verbs[i].name, argv[0]))
+			return verbs[i].run(argc, borrowed);
+	g_error("no verb %s", argv[0]);
+}
+
+struct case_ {
+	const char *words;
+	int status;
+	const char *output; /* pattern: standard output when the status is 0, else the errors */
+};
+
+/* In the subprocess, which is the same test again and is told by the environment which case it is. */
+static void run_case(void)
+{
+	int status = run(g_getenv("VERBS_CASE"));
+
+	fflush(stdout);
+	fprintf(stderr, "status %d\n", status);
+	exit(status);
+}
+
+static void assert_case(const struct case_ *expected, const char *state)
+{
+	g_autofree char *ok = g_strdup_printf("*status %d\n", CLI_OK);
+	g_autofree char *failed = g_strdup_printf("%sstatus %d\n", expected->output, expected->status);
+
+	g_setenv("SLUICE_STATE", state, true);
+	g_setenv("VERBS_CASE", expected->words, true);
+	g_test_message("%s", expected->words);
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_stderr(expected->status == CLI_OK ? ok : failed);
+	if (expected->status == CLI_OK)
+		g_test_trap_assert_stdout(expected->output);
+}
+
+/* Each with an empty state folder. */
+static void assert_cases(const struct case_ *cases, size_t n)
+{
+	if (g_test_subprocess())
+		run_case();
+	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
+	for (size_t i = 0; i < n; i++)
+		assert_case(&cases[i], state);
+	g_assert_cmpint(g_rmdir(state), ==, 0);
+}
+
+static void test_no_cloud(void)
+{
+	static const char said[] = "*no cloud runs on */sluice-verbs-*; start one with 'sluice up', or name "
+				   "another by --state or $SLUICE_STATE\n";
+	static const struct case_ cases[] = {
+		{"status", CLI_FAILED, said},
+		{"vf list", CLI_FAILED, said},
+		{"drops", CLI_FAILED, said},
+		{"flow list", CLI_FAILED, said},
+		{"metrics", CLI_FAILED, said},
+		{"mirror nic --json", CLI_FAILED, said},
+		{"policy effective nic", CLI_FAILED, said},
+		{"top --once", CLI_FAILED, said},
+		{"trace nic 'out dhcp'", CLI_FAILED, said},
+	};
+
+	assert_cases(cases, G_N_ELEMENTS(cases));
+}
+
+static void test_words(void)
+{
+	static const struct case_ cases[] = {
+		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
+		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
+		{"mirror nic -c 0", CLI_USAGE, "*-c and --seconds take a number from 1*"},
+		{"mirror nic --seconds -5", CLI_USAGE, "*-c and --seconds take a number from 1*"},
+		{"image list all", CLI_USAGE, "sluice image: list does not take 'all'\n"},
+		{"image remove one two", CLI_USAGE, "sluice image: remove does not take 'two'\n"},
+		{"image alias --remove", CLI_FAILED, "*the name of an alias is needed*"},
+		{"image alias --remove UbuntuLTS", CLI_FAILED, "*there is no alias UbuntuLTS in *"},
+		{"image list", CLI_OK, "*no image in */images; make one with 'sluice image build'*"},
+	};
+
+	assert_cases(cases, G_N_ELEMENTS(cases));
+}
+
+static void touch(const char *state, const char *name, mode_t mode)
+{
+	g_autofree char *path = g_build_filename(state, name, NULL), *dir = g_path_get_dirname(path);
+
+	g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
+	g_assert_true(g_file_set_contents_full(path, "", 0, 0, (int)mode, NULL));
+	g_assert_cmpint(chmod(path, mode), ==, 0);
+}
+
+static void discard(const char *state, const char *name)
+{
+	g_autofree char *path = g_build_filename(state, name, NULL), *dir = g_path_get_dirname(path);
+
+	g_unlink(path);
+	g_rmdir(dir);
+}
+
+static void test_client(void)
+{
+	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(cli_client(state, CLI_AGENT_SOCKET, &error));
+	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
+	g_clear_error(&error);
+
+	touch(state, CLI_SWITCH_SOCKET, 0600);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
+		cli_client(state, CLI_AGENT_SOCKET, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(client);
+
+	touch(state, CLI_SWITCH_SOCKET, 0400);
+	if (geteuid() != 0) {
+		g_assert_null(cli_client(state, CLI_SWITCH_SOCKET, &error));
+		g_assert_error(error, FAULT, FAULT_DENIED);
+	}
+	discard(state, CLI_SWITCH_SOCKET);
+	g_rmdir(state);
+}
+
+/* An az that writes down what it is told, knows the cloud already, and fails to log in with the password "bad". */
+static const char fake_az[] = "#!/bin/sh\n"
+			      "echo \"$REQUESTS_CA_BUNDLE $*\" >>\"${0%/*}/told\"\n"
+			      "echo 'misleading advice' >&2\n"
+			      "[ \"$2\" != register ] || exit 1\n"
+			      "[ \"$1\" != login ] || ! grep -q bad \"${0%/*}/principal.secret\" || { echo "
+			      "'no such secret' >&2; exit 1; }\n";
+
+static void az_env(const char *state, const char *password, const struct case_ *expected)
+{
+	static const struct {
+		const char *name, *text;
+	} files[] = {{"endpoint", "https://127.0.0.1:1\n"}, {"az", fake_az}};
+	g_autofree char *principal = g_build_filename(state, "principal.json", NULL);
+	g_autofree char *text =
+		g_strdup_printf("{\"appId\": \"me\", \"password\": \"%s\", \"tenant\": \"t\"}", password);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(state, files[i].name, NULL);
+		g_assert_true(g_file_set_contents_full(path, files[i].text, -1, 0, 0755, NULL));
+	}
+	g_assert_true(g_file_set_contents(principal, text, -1, NULL));
+	assert_case(expected, state);
+}
+
+static void test_az_env(void)
+{
+	if (g_test_subprocess())
+		run_case();
+	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
+	g_autofree char *words = g_strdup_printf("az-env --do --az %s/az", state);
+	g_autofree char *told_path = g_build_filename(state, "told", NULL), *told = NULL;
+	g_autofree char *last =
+		g_strdup_printf("*az is logged in to https://127.0.0.1:1; each shell that runs it needs:\n"
+				"export REQUESTS_CA_BUNDLE=%s/ca.pem\n*",
+			state);
+	g_autofree char *login = g_strdup_printf("%s/ca.pem login --service-principal -u me", state);
+
+	az_env(state, "good", &(struct case_){words, CLI_OK, last});
+	g_test_trap_assert_stderr_unmatched("*misleading*");
+	g_assert_true(g_file_get_contents(told_path, &told, NULL, NULL));
+	g_assert_nonnull(
+		strstr(told, "cloud update --name sluice --endpoint-resource-manager https://127.0.0.1:1"));
+	g_assert_nonnull(strstr(told, login));
+	az_env(state, "bad",
+		&(struct case_){
+			words, CLI_FAILED, "*az login --service-principal' failed:*no such secret\n"});
+	for (const char *const *name = (const char *const[]){"endpoint", "az", "principal.json",
+		     "principal.secret", "told", NULL};
+		*name; name++) {
+		g_autofree char *path = g_build_filename(state, *name, NULL);
+		g_assert_cmpint(g_unlink(path), ==, 0);
+	}
+	g_assert_cmpint(g_rmdir(state), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/verbs/all say alike that no cloud runs, and once", test_no_cloud);
+	g_test_add_func("/verbs/words that are not taken are refused with a sentence", test_words);
+	g_test_add_func(
+		"/verbs/az-env brings a known cloud up to date and ends with what to export", test_az_env);
+	g_test_add_func("/verbs/a part that alone is away is asked all the same", test_client);
+	return g_test_run();
+}
