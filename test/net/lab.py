@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -251,3 +252,24 @@ class Tap:
                 for line in f"{type(why).__name__}: {why}".splitlines():
                     print(f"# {line}", flush=True)
         return self.failed == 0
+
+
+def run_tests(make_world, tests, each=lambda test: test):
+    """Runs those of the tests whose names have $TESTS in them, in a world of their own; a program's exit status.
+
+    make_world: makes it, with build(), switch_log() and close(). each: what a test becomes before it is run.
+    """
+    if os.geteuid() != 0:
+        print("1..0 # SKIP must be root to make network namespaces")
+        return 0
+    wanted = os.environ.get("TESTS", "")
+    world = make_world()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        world.build()
+        ok = Tap([(name, each(test)) for name, test in tests if wanted in name]).run(world)
+        if not ok:
+            print("# the switch's log:", *world.switch_log().splitlines()[-30:], sep="\n# ", flush=True)
+        return 0 if ok else 1
+    finally:
+        world.close()

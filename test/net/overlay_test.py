@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from lab import Lab, Tap, run, wait_for
+from lab import Lab, run, run_tests, wait_for
 
 try:
     import logging
@@ -135,6 +135,8 @@ class World:
         # A hub: the test's port sees every frame.
         for port in ("one", "two", "k", "tap0"):
             run("ip", "netns", "exec", fabric, "bridge", "link", "set", "dev", port, "learning", "off")
+        self.listen()
+        self.allow_all()
 
     def build_kernel(self, fabric):
         one = self.one
@@ -163,6 +165,9 @@ class World:
     def allow_all(self):
         for side in (self.one, self.two):
             side.rules(rule("all", 100, None, protocol="any"))
+
+    def switch_log(self):
+        return self.one.switch_log() + self.two.switch_log()
 
     def close(self):
         self.two.close()
@@ -402,23 +407,7 @@ TESTS = [
 
 
 def main():
-    if os.geteuid() != 0:
-        print("1..0 # SKIP must be root to make network namespaces")
-        return 0
-    wanted = os.environ.get("TESTS", "")
-    world = World(sys.argv[1:])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    try:
-        world.build()
-        world.listen()
-        world.allow_all()
-        ok = Tap([t for t in TESTS if wanted in t[0]]).run(world)
-        if not ok:
-            for side in (world.one, world.two):
-                print("# a switch's log:", *side.switch_log().splitlines()[-20:], sep="\n# ", flush=True)
-        return 0 if ok else 1
-    finally:
-        world.close()
+    return run_tests(lambda: World(sys.argv[1:]), TESTS)
 
 
 if __name__ == "__main__":

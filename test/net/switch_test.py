@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 
-from lab import GATEWAY_MAC, Fault, Lab, Tap, run, wait_for
+from lab import GATEWAY_MAC, Fault, Lab, Tap, run, run_tests, wait_for
 
 try:
     import logging
@@ -957,20 +957,7 @@ TESTS = [
 
 
 def main():
-    if os.geteuid() != 0:
-        print("1..0 # SKIP must be root to make network namespaces")
-        return 0
-    wanted = os.environ.get("TESTS", "")
-    world = World(sys.argv[1:])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    try:
-        world.build()
-        ok = Tap([t for t in TESTS if wanted in t[0]]).run(world)
-        if not ok:
-            print("# the switch's log:", *world.switch_log().splitlines()[-30:], sep="\n# ", flush=True)
-        return 0 if ok else 1
-    finally:
-        world.close()
+    return run_tests(lambda: World(sys.argv[1:]), TESTS)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ Guests are bare wires: their namespaces have no addresses, so nobody but this pr
     a 192.168.1.4, public 203.0.113.10, group g     b 192.168.1.5 (one subnet)     c 192.168.2.4, MTU 1400 (another)
     p fd00::4, q fd00::5 (one subnet), r fd00:0:0:1::4 (another)     out 203.0.113.1     host 169.254.169.254
 """
-import os
 import signal
 import socket
 import struct
 import sys
 import time
 
-from lab import GATEWAY_MAC, Lab, Tap, wait_for
+from lab import GATEWAY_MAC, Lab, run_tests, wait_for
 
 try:
     import logging
@@ -704,30 +703,18 @@ TESTS = [
 ]
 
 
+def isolated(test):
+    """What a test leaves on the wires is not the next one's."""
+    def run(world):
+        try:
+            test(world)
+        finally:
+            world.drain()
+    return run
+
+
 def main():
-    if os.geteuid() != 0:
-        print("1..0 # SKIP must be root to make network namespaces")
-        return 0
-    wanted = os.environ.get("TESTS", "")
-    world = World(sys.argv[1:], "swire")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-
-    def isolated(test):
-        def run(w):
-            try:
-                test(w)
-            finally:
-                w.drain()
-        return run
-
-    try:
-        world.build()
-        ok = Tap([(name, isolated(test)) for name, test in TESTS if wanted in name]).run(world)
-        if not ok:
-            print("# the switch's log:", *world.switch_log().splitlines()[-30:], sep="\n# ", flush=True)
-        return 0 if ok else 1
-    finally:
-        world.close()
+    return run_tests(lambda: World(sys.argv[1:], "swire"), TESTS, isolated)
 
 
 if __name__ == "__main__":

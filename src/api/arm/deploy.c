@@ -176,7 +176,7 @@ static bool is_startable(const struct deploying *deploying, guint index)
 	return true;
 }
 
-/* Somebody else is in the way, for now. */
+/* Somebody else is in the way at this moment. */
 static bool is_passing(const GError *error)
 {
 	enum fault fault = fault_code(error);
