@@ -14,7 +14,7 @@ files() {
 	if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
 		git ls-files --cached --others --exclude-standard -- "$@"
 	else
-		find . -path './build*' -prune -o -path '*/__pycache__' -prune -o -type f -print | sed 's|^\./||' |
+		find . -path ./.git -prune -o -path './build*' -prune -o -path '*/__pycache__' -prune -o -type f -print | sed 's|^\./||' |
 			while IFS= read -r file; do
 				for pattern in "${@:-*}"; do
 					# shellcheck disable=SC2254
