@@ -8,7 +8,7 @@
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
 #   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
 #   make fuzz         lets every fuzz target look for FUZZ_SECONDS (60 each) for what breaks it
-#   make lint | format | install | clean
+#   make lint | format | install | clean | help
 MESON_FLAGS ?=
 BENCH ?= # options of test/peers/bench.py
 WERROR = -Dwerror=true
@@ -25,10 +25,13 @@ define build
 	@ninja -C $(1) --quiet $(or $(4),all meson-test-prereq)
 endef
 
-.PHONY: all check check-all check-clients bench-switch soak fuzz demo lint format install clean setup-check
+.PHONY: help all check check-all check-clients bench-switch soak fuzz demo lint format install clean setup-check
 all:
 	@dist/setup.sh build
 	$(call build,build)
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 setup-check:
 	@dist/setup.sh build run lint test

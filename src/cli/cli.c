@@ -12,9 +12,11 @@
 bool cli_options(
 	int *argc, char ***argv, const char *synopsis, const char *summary, const GOptionEntry *entries)
 {
+	g_autofree char *name = g_strdup_printf("sluice %s", (*argv)[0]);
 	g_autoptr(GOptionContext) context = g_option_context_new(synopsis);
 	g_autoptr(GError) error = NULL;
 
+	g_set_prgname(name);
 	g_option_context_set_summary(context, summary);
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (g_option_context_parse(context, argc, argv, &error)) {
@@ -32,6 +34,12 @@ int cli_fail(const char *verb, const GError *error)
 {
 	fprintf(stderr, "sluice %s: %s\n", verb, error->message);
 	return CLI_FAILED;
+}
+
+void cli_print_json(const json_t *value)
+{
+	json_dumpf(value, stdout, JSON_INDENT(2));
+	putchar('\n');
 }
 
 char *cli_state_dir(const char *option)

@@ -40,6 +40,9 @@ bool cli_options(
 /* Prints "sluice VERB: message" and returns CLI_FAILED. */
 int cli_fail(const char *verb, const GError *error);
 
+/* For --json: the value and a new line to standard output. */
+void cli_print_json(const json_t *value);
+
 /* State folder: the option if given, else $SLUICE_STATE, else /var/lib/sluice; absolute. Owned by the caller.
  */
 char *cli_state_dir(const char *option);

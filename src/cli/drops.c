@@ -64,7 +64,7 @@ int cli_drops(int argc, char **argv)
 	if (!list)
 		return cli_fail("drops", error);
 	if (as_json)
-		switch_print_json(list);
+		cli_print_json(list);
 	else
 		print_table(list, all);
 	return CLI_OK;

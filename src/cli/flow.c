@@ -137,8 +137,11 @@ static int run_list(struct jsonrpc_client *client, const struct options *o)
 		g_autoptr(GError) error = NULL;
 		json_object_set_new(params, "limit", json_integer(MIN(room, PAGE_ROWS)));
 		json_auto_t *page = switch_call(client, "flow.list", params, &error);
-		if (!page)
+		if (!page) {
+			if (o->json)
+				puts("\n]"); /* what was printed so far is whole */
 			return cli_fail("flow list", error);
+		}
 		const json_t *rows = json_object_get(page, "flows");
 		cursor = number(page, "next");
 		/* A page of nothing is not worth its headings, unless it is all there is. */
@@ -204,7 +207,7 @@ static int run_count(struct jsonrpc_client *client, const struct options *o)
 		add_numbers(sum, page);
 	}
 	if (o->json)
-		switch_print_json(sum);
+		cli_print_json(sum);
 	else
 		print_count(sum);
 	return CLI_OK;
@@ -234,7 +237,7 @@ static int run_show(struct jsonrpc_client *client, const struct options *o, cons
 	if (!shown)
 		return cli_fail("flow show", error);
 	if (o->json) {
-		switch_print_json(shown);
+		cli_print_json(shown);
 		return CLI_OK;
 	}
 	g_autofree char *age = duration(number(shown, "age_s")), *left = duration(number(shown, "expires_s"));

@@ -73,7 +73,7 @@ int cli_metrics(int argc, char **argv)
 	if (!families)
 		return cli_fail("metrics", error);
 	if (as_json) {
-		switch_print_json(families);
+		cli_print_json(families);
 		return CLI_OK;
 	}
 	json_array_foreach(families, i, family) print_family(family);

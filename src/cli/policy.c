@@ -33,13 +33,6 @@ static struct policy_state *load(const struct cli_policy_options *options, GErro
 	return state;
 }
 
-void cli_policy_print(json_t *json)
-{
-	json_dumpf(json, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(json);
-}
-
 /* Lets `what` of the state's NIC run; returns its exit status. */
 static int with_nic(const struct cli_policy_options *options, const char *name,
 	int (*what)(const struct cli_policy_options *, const struct policy_state_nic *))
@@ -184,10 +177,10 @@ static bool has_standard(const struct policy_state_nic *nic)
 int cli_policy_effective(const struct cli_policy_options *options, const struct policy_state_nic *nic)
 {
 	if (options->as_json) {
-		json_t *json = policy_effective_encode(&nic->policy);
+		json_auto_t *json = policy_effective_encode(&nic->policy);
 		json_object_set_new(json, "nic", json_string(nic->uid));
 		json_object_set_new(json, "nic_name", json_string(nic->name));
-		cli_policy_print(json);
+		cli_print_json(json);
 		return CLI_OK;
 	}
 	if (!nic->policy.subnet_group && !nic->policy.nic_group) {

@@ -196,10 +196,10 @@ int cli_policy_check(const struct cli_policy_options *options, const struct poli
 		print_explanation(&packet, &explanation);
 		return CLI_OK;
 	}
-	json_t *json = policy_explanation_encode(&explanation);
+	json_auto_t *json = policy_explanation_encode(&explanation);
 	json_object_set_new(json, "nic", json_string(nic->uid));
 	json_object_set_new(json, "nic_name", json_string(nic->name));
 	json_object_set_new(json, "packet", packet_encode(&packet));
-	cli_policy_print(json);
+	cli_print_json(json);
 	return CLI_OK;
 }

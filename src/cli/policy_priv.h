@@ -13,7 +13,5 @@ struct cli_policy_options {
 int cli_policy_effective(const struct cli_policy_options *options, const struct policy_state_nic *nic);
 int cli_policy_check(const struct cli_policy_options *options, const struct policy_state_nic *nic);
 
-/* Takes the reference to `json`. */
-void cli_policy_print(json_t *json);
 /* "tcp", "132", "*". Owned by the caller. */
 char *cli_policy_protocol(uint8_t protocol);

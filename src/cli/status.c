@@ -80,16 +80,14 @@ int cli_status(int argc, char **argv)
 	if (!cli_options(&argc, &argv, "",
 		    "Shows what runs on this host; exit status 1 when a part does not answer.", entries))
 		return CLI_USAGE;
-	json_t *all = ask_all(state_option, &well);
+	json_auto_t *all = ask_all(state_option, &well);
 	if (as_json) {
-		json_dumpf(all, stdout, JSON_INDENT(2));
-		putchar('\n');
+		cli_print_json(all);
 	} else {
 		for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
 			if (!json_is_null(json_object_get(all, parts[i].title)))
 				print_scalars(parts[i].title, json_object_get(all, parts[i].title));
 		print_vms(json_object_get(all, "agent"));
 	}
-	json_decref(all);
 	return well ? CLI_OK : CLI_FAILED;
 }

@@ -3,7 +3,6 @@
 
 #include "cli/cli.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define CALL_MS 5000
@@ -16,12 +15,6 @@ struct jsonrpc_client *switch_client(const char *state_option, GError **error)
 json_t *switch_call(struct jsonrpc_client *client, const char *method, json_t *params, GError **error)
 {
 	return jsonrpc_call(client, method, params, CALL_MS, error);
-}
-
-void switch_print_json(const json_t *value)
-{
-	json_dumpf(value, stdout, JSON_INDENT(2));
-	putchar('\n');
 }
 
 char *switch_format_end(const json_t *flow, const char *addr, const char *port)

@@ -8,9 +8,6 @@ struct jsonrpc_client *switch_client(const char *state_option, GError **error);
 /* One call. Takes the reference to params (NULL: none). Returns the result (new reference) or NULL with *error. */
 json_t *switch_call(struct jsonrpc_client *client, const char *method, json_t *params, GError **error);
 
-/* For --json: the value and a new line to standard output. */
-void switch_print_json(const json_t *value);
-
 /* ---- flows in words; all Owned by the caller ---- */
 
 /* "192.168.1.4:22" of a flow's members `addr` and `port`; without the port where its protocol has none. */

@@ -93,7 +93,7 @@ int cli_trace(int argc, char **argv)
 	if (!result)
 		return cli_fail("trace", error);
 	if (as_json) {
-		switch_print_json(result);
+		cli_print_json(result);
 		return CLI_OK;
 	}
 	print_steps(json_object_get(result, "steps"));

@@ -79,20 +79,17 @@ static int run_action(const char *state, const char *action, const char *name, b
 	g_autofree char *method = g_strdup_printf("vf.%s", action);
 	if (!client)
 		return cli_fail("vf", error);
-	json_t *result =
+	json_auto_t *result =
 		jsonrpc_call(client, method, name ? json_pack("{s:s}", "nic", name) : NULL, CALL_MS, &error);
 
 	if (!result)
 		return cli_fail("vf", error);
-	if (as_json) {
-		json_dumpf(result, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else if (name) {
+	if (as_json)
+		cli_print_json(result);
+	else if (name)
 		print_change(action, result);
-	} else {
+	else
 		print_table(result);
-	}
-	json_decref(result);
 	return CLI_OK;
 }
 
