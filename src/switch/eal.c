@@ -4,6 +4,7 @@
 #include "switch/eal.h"
 
 #include "base/fault.h"
+#include "switch/pci.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,6 +81,20 @@ static void add_options(GPtrArray *arguments, char *option, char **values)
 	}
 }
 
+/* Physical devices read and write packet buffers by themselves, which takes memory that stays where it is. */
+static bool check_pci(const struct eal_config *config, bool huge, GError **error)
+{
+	if (config->pci && *config->pci && !huge)
+		return fault_set(error, FAULT_UNAVAILABLE,
+			"--pci needs huge pages, and fewer than %u MiB of them are free: sysctl "
+			"vm.nr_hugepages=%u",
+			config->memory_mib, config->memory_mib);
+	for (char **address = config->pci; address && *address; address++)
+		if (!pci_check("/sys", *address, error))
+			return false;
+	return true;
+}
+
 bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **error)
 {
 	bool huge = want_hugepages(config);
@@ -87,15 +102,20 @@ bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **er
 	g_autofree char *memory = g_strdup_printf("%u", config->memory_mib);
 	/* Neither way leaves shared files, so any number of switches run side by side. --in-memory is the
 	 * stricter, but DPDK does not take it together with --no-huge. */
-	char *fixed[] = {"sluice-switch", "--no-pci", "--no-telemetry", "--file-prefix=sluice-switch",
+	char *fixed[] = {"sluice-switch", "--no-telemetry", "--file-prefix=sluice-switch",
 		"--log-level=error", "--iova-mode=va", "-m", memory, lcores,
 		huge ? "--in-memory" : "--no-huge", huge ? NULL : "--no-shconf", NULL};
 	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
 
+	if (!check_pci(config, huge, error))
+		return false;
 	for (char **argument = fixed; *argument; argument++)
 		g_ptr_array_add(arguments, *argument);
 	add_options(arguments, "-d", config->drivers);
 	add_options(arguments, "--vdev", config->vdevs);
+	add_options(arguments, "-a", config->pci);
+	if (!config->pci)
+		g_ptr_array_add(arguments, "--no-pci");
 	if (rte_eal_init((int)arguments->len, (char **)arguments->pdata) < 0)
 		return fault_set(error, FAULT_INTERNAL,
 			"DPDK does not start with %u MiB %s huge pages: %s; try another --memory or "

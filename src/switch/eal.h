@@ -16,13 +16,14 @@ struct eal_config {
 	/* Borrowed, each ends with NULL; a NULL list is empty. */
 	char **drivers; /* shared objects with drivers that DPDK is to load */
 	char **vdevs; /* virtual devices to make: "net_ring0", "net_af_xdp0,iface=ens1" */
+	char **pci; /* addresses of the physical devices to take: "0000:3b:00.0" */
 };
 
 /* Enters the network namespace of that name (/run/netns) or path. Before eal_start, so that all threads are
  * in it. */
 bool eal_enter_netns(const char *name, GError **error);
 
-/* Starts DPDK: no PCI devices, the virtual devices of the configuration, no files that a second switch on the machine could meet, `workers` lcores
+/* Starts DPDK: the devices of the configuration and no others, no files that a second switch on the machine could meet, `workers` lcores
  * beside the main one, all of them free to run on any CPU that the process may use. *ret_hugepages: whether
  * huge pages are used. */
 bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **error);

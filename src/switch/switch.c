@@ -18,7 +18,7 @@
 
 struct options {
 	char *socket, *state_dir, *flow_memory, *netns, *hugepages; /* Owned */
-	char **drivers, **vdevs; /* Owned lists */
+	char **drivers, **vdevs, **pci; /* Owned lists */
 	int workers, memory_mib, connections, nic_connections;
 	gboolean version;
 };
@@ -32,6 +32,7 @@ static void options_clear(struct options *options)
 	g_free(options->hugepages);
 	g_strfreev(options->drivers);
 	g_strfreev(options->vdevs);
+	g_strfreev(options->pci);
 }
 CLEANUP_CLEAR_FUNC(struct options, options_clear)
 
@@ -72,6 +73,7 @@ static bool check_options(const struct options *options, struct eal_config *ret,
 	ret->memory_mib = (unsigned)options->memory_mib;
 	ret->drivers = options->drivers;
 	ret->vdevs = options->vdevs;
+	ret->pci = options->pci;
 	return parse_hugepages(options->hugepages, &ret->hugepages, error);
 }
 
@@ -104,6 +106,11 @@ static bool parse_options(int *argc, char ***argv, struct options *options, GErr
 		{"vdev", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->vdevs,
 			"Make a DPDK device that the state may name; may be given several times",
 			"NAME[,ARGUMENTS]"},
+		{"pci", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->pci,
+			"Take a physical device, bound to vfio-pci, that the state may name; may be given "
+			"several "
+			"times",
+			"ADDRESS"},
 		{"driver", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->drivers,
 			"Load a driver of DPDK devices; may be given several times", "FILE"},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
