@@ -86,9 +86,9 @@ static bool check_pci(const struct eal_config *config, bool huge, GError **error
 {
 	if (config->pci && *config->pci && !huge)
 		return fault_set(error, FAULT_UNAVAILABLE,
-			"--pci needs huge pages, and fewer than %u MiB of them are free: sysctl "
-			"vm.nr_hugepages=%u",
-			config->memory_mib, config->memory_mib);
+			"--pci needs huge pages: leave --hugepages to auto, and have %u MiB of them free "
+			"(sysctl vm.nr_hugepages=%u)",
+			config->memory_mib, (config->memory_mib + 1) / 2);
 	for (char **address = config->pci; address && *address; address++)
 		if (!pci_check("/sys", *address, error))
 			return false;

@@ -120,7 +120,7 @@ static void open_device(struct ethdev_port *port)
 
 	if (rte_eth_dev_get_port_by_name(device_name(port), &device) != 0) {
 		port_set_error(&port->port,
-			"there is no DPDK device %s; sluice-switch makes one at its start, by --vdev",
+			"there is no DPDK device %s; sluice-switch has those of its --vdev and --pci",
 			device_name(port));
 		return;
 	}
