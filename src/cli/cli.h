@@ -21,8 +21,10 @@ struct cli_verb {
 
 int cli_up(int argc, char **argv);
 int cli_az_env(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 int cli_drops(int argc, char **argv);
 int cli_flow(int argc, char **argv);
+int cli_host(int argc, char **argv);
 int cli_image(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_mirror(int argc, char **argv);

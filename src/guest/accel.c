@@ -1,7 +1,7 @@
 /* Whether accelerated networking is on and working in this guest. */
 #include "guest/accel.h"
 
-#include "guest/sysfs.h"
+#include "base/sysfs.h"
 
 #include <string.h>
 

@@ -1,22 +1,12 @@
 /* Acceleration reports from made-up sysfs trees. */
+#include "base/test_tree.h"
 #include "guest/accel.h"
 #include "guest/status.h"
 
-#include <ftw.h>
-#include <glib.h>
-#include <glib/gstdio.h>
 #include <jansson.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-/* ---- a tree ---- */
-
-struct tree {
-	char *root;
-	struct accel_source source;
-};
+/* ---- where it looks ---- */
 
 static bool no_statistics(const char *netdev, struct accel_counters *ret)
 {
@@ -30,66 +20,19 @@ static bool netvsc_statistics(const char *netdev, struct accel_counters *ret)
 	return true;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static struct accel_report *inspect(const struct tree *tree)
 {
-	return remove(path);
+	const struct accel_source source = {.root = tree->root, .vf_statistics = no_statistics};
+
+	return accel_inspect(&source);
 }
 
-static struct tree *tree_new(void)
+/* As on Hyper-V, whose driver counts the VF's packets itself. */
+static struct accel_report *inspect_netvsc(const struct tree *tree)
 {
-	struct tree *tree = g_new0(struct tree, 1);
+	const struct accel_source source = {.root = tree->root, .vf_statistics = netvsc_statistics};
 
-	tree->root = g_dir_make_tmp("accel-test-XXXXXX", NULL);
-	g_assert_nonnull(tree->root);
-	tree->source = (struct accel_source){.root = tree->root, .vf_statistics = no_statistics};
-	return tree;
-}
-
-static void tree_free(struct tree *tree)
-{
-	nftw(tree->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-	g_free(tree->root);
-	g_free(tree);
-}
-CLEANUP_FUNC(struct tree *, tree_free)
-
-/* Full path of a printf format, its folder made. */
-static char *tree_path(const struct tree *tree, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
-
-static char *tree_path(const struct tree *tree, const char *format, va_list args)
-{
-	g_autofree char *path = g_strdup_vprintf(format, args);
-	char *full = g_build_filename(tree->root, path, NULL);
-	g_autofree char *folder = g_path_get_dirname(full);
-
-	g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
-	return full;
-}
-
-static void tree_write(const struct tree *tree, const char *text, const char *format, ...)
-	G_GNUC_PRINTF(3, 4);
-static void tree_link(const struct tree *tree, const char *target, const char *format, ...)
-	G_GNUC_PRINTF(3, 4);
-
-static void tree_write(const struct tree *tree, const char *text, const char *format, ...)
-{
-	g_autofree char *line = g_strconcat(text, "\n", NULL);
-	va_list args;
-
-	va_start(args, format);
-	g_autofree char *full = tree_path(tree, format, args);
-	va_end(args);
-	g_assert_true(g_file_set_contents(full, line, -1, NULL));
-}
-
-static void tree_link(const struct tree *tree, const char *target, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	g_autofree char *full = tree_path(tree, format, args);
-	va_end(args);
-	g_assert_cmpint(symlink(target, full), ==, 0);
+	return accel_inspect(&source);
 }
 
 /* ---- what stands in it ---- */
@@ -193,7 +136,7 @@ static void test_emulated_pair(void)
 	add_pci(tree, &e1000e);
 	add_netdev(tree, &e1000e_netdev);
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 	const struct accel_nic *nic = only_nic(report);
 
 	g_assert_cmpint(nic->pairing, ==, ACCEL_FAILOVER);
@@ -213,7 +156,7 @@ static void test_real_vf(void)
 	add_pci(tree, &(struct pci){"0000:02:00.0", "0x8086", "0x10ed", "ixgbevf", "ens2"});
 	add_netdev(tree, &(struct netdev){"ens2", "pci", "ixgbevf", MAC_1, "eth0", .packets = 5});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpint(only_nic(report)->function->kind, ==, FUNCTION_VF);
 	assert_summary(report, ACCEL_WORKING, "on and working");
@@ -228,7 +171,7 @@ static void test_no_packet_yet(void)
 	add_pci(tree, &e1000e);
 	add_netdev(tree, &idle);
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	assert_summary(report, ACCEL_WORKING, "nothing went through it yet");
 }
@@ -236,7 +179,7 @@ static void test_no_packet_yet(void)
 static void test_vf_away(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_with_standby();
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_null(only_nic(report)->primary);
 	assert_summary(report, ACCEL_OFF, "the host took it back; eth0nsby (virtio) carries the packets");
@@ -247,7 +190,7 @@ static void test_no_driver(void)
 	_cleanup_(tree_free) struct tree *tree = tree_with_standby();
 	add_pci(tree, &(struct pci){"0000:02:00.0", "0x15b3", "0x1018", NULL, NULL});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	assert_summary(report, ACCEL_BROKEN, "modprobe mlx5_core");
 }
@@ -257,7 +200,7 @@ static void test_foreign_driver(void)
 	_cleanup_(tree_free) struct tree *tree = tree_with_standby();
 	add_pci(tree, &(struct pci){"0000:02:00.0", "0x15b3", "0x1018", "vfio-pci", NULL});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	assert_summary(report, ACCEL_BROKEN, "is held by vfio-pci");
 }
@@ -268,7 +211,7 @@ static void test_not_paired(void)
 	add_pci(tree, &(struct pci){"0000:02:00.0", "0x8086", "0x10ed", "ixgbevf", "ens2"});
 	add_netdev(tree, &(struct netdev){"ens2", "pci", "ixgbevf", MAC_1});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpstr(only_nic(report)->name, ==, "eth0");
 	assert_summary(report, ACCEL_BROKEN, "has the address of eth0 but is not paired with it");
@@ -280,7 +223,7 @@ static void test_stranger_is_no_primary(void)
 	add_pci(tree, &(struct pci){"0000:02:00.0", "0x8086", "0x10d3", "e1000e", "ens2"});
 	add_netdev(tree, &(struct netdev){"ens2", "pci", "e1000e", MAC_2});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	assert_summary(report, ACCEL_OFF, "has no VF now");
 }
@@ -293,7 +236,7 @@ static void test_no_carrier(void)
 	add_pci(tree, &e1000e);
 	add_netdev(tree, &dead);
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	assert_summary(report, ACCEL_BROKEN, "eth0npri has no carrier");
 }
@@ -306,7 +249,7 @@ static void test_interface_down(void)
 	add_pci(tree, &e1000e);
 	add_netdev(tree, &down);
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	assert_summary(report, ACCEL_BROKEN, "ip link set eth0 up");
 }
@@ -326,9 +269,8 @@ static struct tree *tree_on_azure(void)
 static void test_netvsc(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_on_azure();
-	tree->source.vf_statistics = netvsc_statistics;
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect_netvsc(tree);
 	const struct accel_nic *nic = only_nic(report);
 
 	g_assert_cmpint(nic->pairing, ==, ACCEL_NETVSC);
@@ -341,7 +283,7 @@ static void test_netvsc(void)
 static void test_netvsc_without_statistics(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_on_azure();
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpint(only_nic(report)->vf.rx_packets, ==, 50);
 }
@@ -351,7 +293,7 @@ static void test_netvsc_without_vf(void)
 	_cleanup_(tree_free) struct tree *tree = tree_new();
 	add_netdev(tree, &(struct netdev){"eth0", "vmbus", "hv_netvsc", MAC_1, .packets = 9});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	assert_summary(report, ACCEL_OFF, "the host offers eth0 no VF");
 }
@@ -364,7 +306,7 @@ static void test_plain_virtio(void)
 	add_netdev(tree, &(struct netdev){"lo", .mac = "00:00:00:00:00:00"});
 	add_netdev(tree, &(struct netdev){"eth0", "virtio", "virtio_net", MAC_1, .packets = 9});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpstr(only_nic(report)->name, ==, "eth0");
 	assert_summary(report, ACCEL_OFF, "eth0 is a plain virtio NIC");
@@ -376,7 +318,7 @@ static void test_plain_virtio_in_bridge(void)
 	add_netdev(tree, &(struct netdev){"br0", .mac = MAC_1});
 	add_netdev(tree, &(struct netdev){"eth0", "virtio", "virtio_net", MAC_1, "br0"});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpstr(only_nic(report)->name, ==, "eth0");
 	g_assert_cmpint(only_nic(report)->pairing, ==, ACCEL_PLAIN);
@@ -388,7 +330,7 @@ static void test_whole_device(void)
 	add_pci(tree, &(struct pci){"0000:02:00.0", "0x8086", "0x10d3", "e1000e", "eth0"});
 	add_netdev(tree, &(struct netdev){"eth0", "pci", "e1000e", MAC_1, .packets = 9});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpint(report->nics->len, ==, 0);
 	assert_summary(report, ACCEL_OFF, "no VF");
@@ -400,7 +342,7 @@ static void test_direct_vf(void)
 	add_pci(tree, &(struct pci){"0000:02:00.0", "0x8086", "0x1889", "iavf", "eth0"});
 	add_netdev(tree, &(struct netdev){"eth0", "pci", "iavf", MAC_1, .packets = 9});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpint(only_nic(report)->pairing, ==, ACCEL_DIRECT);
 	assert_summary(report, ACCEL_WORKING, "on and working");
@@ -412,7 +354,7 @@ static void test_physfn(void)
 	add_pci(tree, &(struct pci){"0000:02:10.0", "0xabcd", "0x1234", NULL, NULL});
 	tree_link(tree, "../0000:02:00.0", "sys/bus/pci/devices/0000:02:10.0/physfn");
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 	const struct function *function = report->functions->pdata[0];
 	g_autofree char *what = function_describe(function);
 
@@ -423,7 +365,7 @@ static void test_physfn(void)
 static void test_empty_tree(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_new();
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_null(report->kernel);
 	g_assert_cmpint(report->functions->len, ==, 0);
@@ -440,7 +382,7 @@ static void test_worst_nic_decides(void)
 	add_netdev(tree, &(struct netdev){"eth1nsby", "virtio", "virtio_net", MAC_2, "eth1"});
 	add_netdev(tree, &(struct netdev){"eth1npri", "pci", "e1000e", MAC_2, "eth1", .carrier = "0"});
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 
 	g_assert_cmpint(report->nics->len, ==, 2);
 	assert_summary(report, ACCEL_BROKEN, "eth1npri has no carrier");
@@ -454,7 +396,7 @@ static void test_text(void)
 	add_pci(tree, &e1000e);
 	add_netdev(tree, &e1000e_netdev);
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 	g_autofree char *text = status_text(report);
 
 	g_assert_cmpstr(text, ==,
@@ -477,7 +419,7 @@ static void test_json(void)
 	add_pci(tree, &e1000e);
 	add_netdev(tree, &e1000e_netdev);
 
-	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(&tree->source);
+	_cleanup_(accel_report_free) struct accel_report *report = inspect(tree);
 	g_autofree char *text = status_json(report);
 	json_t *object = json_loads(text, 0, NULL), *counters, *standby;
 	const char *state, *function, *pairing;

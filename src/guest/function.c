@@ -1,7 +1,7 @@
 /* Network functions on the guest's PCI bus. */
 #include "guest/function.h"
 
-#include "guest/sysfs.h"
+#include "base/sysfs.h"
 
 #define PCI_VENDOR_VIRTIO 0x1af4
 #define PCI_CLASS_NETWORK 0x02 /* first byte of the class code */

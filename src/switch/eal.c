@@ -90,7 +90,7 @@ static bool check_pci(const struct eal_config *config, bool huge, GError **error
 			"(sysctl vm.nr_hugepages=%u)",
 			config->memory_mib, (config->memory_mib + 1) / 2);
 	for (char **address = config->pci; address && *address; address++)
-		if (!pci_check("/sys", *address, error))
+		if (!pci_check("", *address, error))
 			return false;
 	return true;
 }

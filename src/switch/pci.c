@@ -3,8 +3,11 @@
 #include "switch/pci.h"
 
 #include "base/fault.h"
+#include "base/sysfs.h"
 
 #include <string.h>
+
+#define DEVICES "/sys/bus/pci/devices"
 
 /* To which a device is bound when DPDK may drive it; of the last three, the kernel's driver stays in charge and DPDK works
  * beside it, by verbs or rings of its own. */
@@ -28,18 +31,16 @@ static bool is_address(const char *text)
 	return true;
 }
 
-bool pci_check(const char *sysfs, const char *address, GError **error)
+bool pci_check(const char *root, const char *address, GError **error)
 {
 	if (!is_address(address))
 		return fault_set(error, FAULT_INVALID,
 			"'%s' is no PCI address; one looks like 0000:3b:00.0 (lspci -D lists them)", address);
-	g_autofree char *folder = g_build_filename(sysfs, "bus/pci/devices", address, NULL);
-	if (!g_file_test(folder, G_FILE_TEST_EXISTS))
+	g_autofree char *class = sysfs_text(root, DEVICES "/%s/class", address);
+	if (!class)
 		return fault_set(error, FAULT_NOT_FOUND,
 			"there is no PCI device %s on this machine; lspci -D lists those there are", address);
-	g_autofree char *link = g_build_filename(folder, "driver", NULL);
-	g_autofree char *target = g_file_read_link(link, NULL);
-	g_autofree char *driver = target ? g_path_get_basename(target) : NULL;
+	g_autofree char *driver = sysfs_link_name(root, DEVICES "/%s/driver", address);
 	if (driver && g_strv_contains(drivers, driver))
 		return true;
 	return fault_set(error, FAULT_CONFLICT,

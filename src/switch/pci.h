@@ -4,6 +4,6 @@
 #include <stdbool.h>
 
 /* Whether the PCI device of that address ("0000:3b:00.0") is there and left to DPDK: bound to vfio-pci or a UIO driver,
- * or to one of those kernel drivers that DPDK works beside. sysfs: "/sys"; a test has its own.
+ * or to one of those kernel drivers that DPDK works beside. root: see base/sysfs.h.
  * FAULT_INVALID, FAULT_NOT_FOUND, or FAULT_CONFLICT with the driver that holds it and what to do. */
-bool pci_check(const char *sysfs, const char *address, GError **error);
+bool pci_check(const char *root, const char *address, GError **error);

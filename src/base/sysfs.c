@@ -1,5 +1,5 @@
 /* Reading sysfs and proc below a root directory. */
-#include "guest/sysfs.h"
+#include "base/sysfs.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,35 @@
+/* `sluice doctor`: what is wrong with this host, before it fails. */
+#include "cli/cli.h"
+#include "doctor/host.h"
+
+#include <stdio.h>
+
+int cli_doctor(int argc, char **argv)
+{
+	gboolean as_json = FALSE;
+	const GOptionEntry entries[] = {
+		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
+		{NULL},
+	};
+
+	if (!cli_options(&argc, &argv, "[host]",
+		    "Looks for every reason why virtual machines or SR-IOV would fail on this host, and says "
+		    "what "
+		    "to do about each. It changes nothing. Exit status 1 when there is a problem.",
+		    entries))
+		return CLI_USAGE;
+	if (argc > 2 || (argc == 2 && !g_str_equal(argv[1], "host"))) {
+		fprintf(stderr,
+			"sluice doctor: it looks at 'host'; inside a virtual machine: sluice-guest status\n");
+		return CLI_USAGE;
+	}
+	g_autoptr(GPtrArray) findings = host_examine(&host_source_real);
+	g_autofree char *text = findings_text(findings);
+	json_auto_t *json = findings_encode(findings);
+
+	if (as_json)
+		cli_print_json(json);
+	else
+		fputs(text, stdout);
+	return findings_exit_of(findings) == FINDINGS_WELL ? CLI_OK : CLI_FAILED;
+}

@@ -1,0 +1,114 @@
+/* `sluice host show`: physical functions and their virtual ones, as the kernel shows them. */
+#include "cli/cli.h"
+#include "nic/inventory.h"
+
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+
+static const struct {
+	const char *title;
+	int flags;
+} columns[] = {
+	{"ADDRESS", 0},
+	{"INTERFACE", 0},
+	{"DRIVER", 0},
+	{"ID", 0},
+	{"NUMA", SCOLS_FL_RIGHT},
+	{"GROUP", SCOLS_FL_RIGHT},
+	{"VFS", SCOLS_FL_RIGHT},
+	{"CLASSES", SCOLS_FL_RIGHT},
+	{"REPRESENTOR", 0},
+};
+
+static char *number(int value)
+{
+	return value == INVENTORY_NONE ? g_strdup("-") : g_strdup_printf("%d", value);
+}
+
+static void set_cells(struct libscols_line *line, char *const cells[G_N_ELEMENTS(columns)])
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(columns); i++) {
+		scols_line_set_data(line, i, cells[i] ? cells[i] : "-");
+		g_free(cells[i]);
+	}
+}
+
+static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
+{
+	char *const cells[G_N_ELEMENTS(columns)] = {
+		g_strdup(pf->address),
+		g_strdup(pf->netdev),
+		g_strdup(pf->driver),
+		g_strdup_printf("%04x:%04x", pf->vendor, pf->device),
+		number(pf->numa_node),
+		number(pf->iommu_group),
+		pf->sriov ? g_strdup_printf("%u/%u", pf->num_vfs, pf->total_vfs) : NULL,
+		pf->traffic_classes ? g_strdup_printf("%u", pf->traffic_classes) : NULL,
+		NULL,
+	};
+	struct libscols_line *parent = scols_table_new_line(table, NULL);
+
+	set_cells(parent, cells);
+	for (guint i = 0; i < pf->vfs->len; i++) {
+		const struct nic_vf *vf = pf->vfs->pdata[i];
+		char *const of_vf[G_N_ELEMENTS(columns)] = {
+			g_strdup_printf("%s vf %u", vf->address, vf->index),
+			g_strdup(vf->netdev),
+			g_strdup(vf->driver),
+			NULL,
+			NULL,
+			number(vf->iommu_group),
+			NULL,
+			NULL,
+			g_strdup(vf->representor),
+		};
+		set_cells(scols_table_new_line(table, parent), of_vf);
+	}
+}
+
+static void print_table(const GPtrArray *pfs)
+{
+	struct libscols_table *table = scols_new_table();
+
+	if (!pfs->len) {
+		puts("there is no network device on a PCI bus, but perhaps virtio's");
+		scols_unref_table(table);
+		return;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
+		scols_table_new_column(table, columns[i].title, 0,
+			i == 0 ? columns[i].flags | SCOLS_FL_TREE : columns[i].flags);
+	for (guint i = 0; i < pfs->len; i++)
+		add_pf(table, pfs->pdata[i]);
+	scols_print_table(table);
+	scols_unref_table(table);
+}
+
+int cli_host(int argc, char **argv)
+{
+	gboolean as_json = FALSE;
+	const GOptionEntry entries[] = {
+		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
+		{NULL},
+	};
+
+	if (!cli_options(&argc, &argv, "show",
+		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
+		    "functions "
+		    "(made/possible), and how many traffic classes these leave on ports whose number depends "
+		    "on it.",
+		    entries))
+		return CLI_USAGE;
+	if (argc != 2 || !g_str_equal(argv[1], "show")) {
+		fprintf(stderr, "sluice host: 'show' is needed\n");
+		return CLI_USAGE;
+	}
+	g_autoptr(GPtrArray) pfs = inventory_read("");
+	json_auto_t *json = inventory_encode(pfs);
+
+	if (as_json)
+		cli_print_json(json);
+	else
+		print_table(pfs);
+	return CLI_OK;
+}

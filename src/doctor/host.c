@@ -1,0 +1,250 @@
+/* The host's doctor: processor, KVM, IOMMU, vfio, memory, programs; devices and the kernel's log lie beside. */
+#include "doctor/host.h"
+
+#include "base/sysfs.h"
+#include "doctor/host_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB"
+#define TABLES    "/sys/firmware/acpi/tables"
+
+/* ---- words in files ---- */
+
+static bool has_word(const char *text, const char *word)
+{
+	g_auto(GStrv) words = text ? g_strsplit_set(text, " \t\n", -1) : NULL;
+
+	return words && g_strv_contains((const char *const *)words, word);
+}
+
+bool host_kernel_line_has(const struct host_source *source, const char *word)
+{
+	g_autofree char *line = sysfs_text(source->root, "/proc/cmdline");
+
+	return has_word(line, word);
+}
+
+static bool exists(const struct host_source *source, const char *path)
+{
+	g_autofree char *full = g_strconcat(source->root, path, NULL);
+
+	return g_file_test(full, G_FILE_TEST_EXISTS);
+}
+
+/* ---- processor and KVM ---- */
+
+static void check_processor(const struct host_source *source, GPtrArray *findings)
+{
+	g_autofree char *text = sysfs_text(source->root, "/proc/cpuinfo");
+
+	if (has_word(text, "vmx") || has_word(text, "svm"))
+		findings_add(findings, FINDING_OK, "processor", NULL, NULL, "%s is on",
+			has_word(text, "vmx") ? "VT-x" : "AMD-V");
+	else if (has_word(text, "hypervisor"))
+		findings_add(findings, FINDING_PROBLEM, "processor", NULL,
+			"turn nested virtualization on where this machine's own hypervisor is set up",
+			"this is a virtual machine, and it is offered no virtualization of its own");
+	else
+		findings_add(findings, FINDING_PROBLEM, "processor", NULL,
+			"turn Intel VT-x or AMD-V (SVM) on in the firmware's set-up, and restart",
+			"the processor shows no virtualization: it is off in the firmware");
+}
+
+static void check_kvm(const struct host_source *source, GPtrArray *findings)
+{
+	const struct kvm_probe probe = source->probe_kvm();
+	g_autofree char *text = kvm_probe_describe(&probe);
+	const char *remedy =
+		probe.outcome == KVM_NO_DEVICE && probe.error == ENOENT
+			? "load the module: modprobe kvm_intel, or kvm_amd"
+		: probe.outcome == KVM_NO_DEVICE && probe.error == EACCES
+			? "run as root, or as a member of the group kvm"
+			: "virtual machines run all the same, by emulation and slowly; for speed, "
+			  "use a machine whose hardware virtualization works";
+
+	if (probe.outcome == KVM_USABLE)
+		findings_add(findings, FINDING_OK, "kvm", NULL, NULL, "%s", text);
+	else
+		findings_add(findings, FINDING_PROBLEM, "kvm", NULL, remedy, "%s", text);
+}
+
+/* ---- IOMMU ---- */
+
+static void add_iommu_problem(const struct host_source *source, GPtrArray *findings)
+{
+	static const char *const off[] = {"intel_iommu=off", "amd_iommu=off", "iommu=off"};
+	bool intel = exists(source, TABLES "/DMAR"), amd = exists(source, TABLES "/IVRS");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(off); i++) {
+		if (!host_kernel_line_has(source, off[i]))
+			continue;
+		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
+			"take it out of GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run update-grub, "
+			"and "
+			"restart",
+			"the kernel's command line turns the IOMMU off: %s", off[i]);
+		return;
+	}
+	if (!intel && !amd)
+		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
+			"turn VT-d (Intel) or IOMMU (AMD) on in the firmware's set-up, and restart",
+			"the firmware describes no IOMMU, without which no function can be given to a "
+			"virtual "
+			"machine");
+	else if (intel && !host_kernel_line_has(source, "intel_iommu=on"))
+		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
+			"add intel_iommu=on to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run "
+			"update-grub, "
+			"and restart",
+			"the kernel does not use the IOMMU that is there: intel_iommu=on is not on its "
+			"command "
+			"line");
+	else
+		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
+			"look for DMAR or AMD-Vi in the kernel's log (dmesg); a firmware update may help",
+			"the firmware describes an IOMMU, and the kernel does not use it");
+}
+
+static void check_iommu(const struct host_source *source, GPtrArray *findings)
+{
+	g_auto(GStrv) groups = sysfs_children(source->root, "", "/sys/kernel/iommu_groups");
+
+	if (groups[0])
+		findings_add(findings, FINDING_OK, "iommu", NULL, NULL, "it is in use, with %u groups",
+			g_strv_length(groups));
+	else
+		add_iommu_problem(source, findings);
+}
+
+/* Loaded, built in, or there to be loaded. */
+static bool has_module(const struct host_source *source, const char *name)
+{
+	static const char *const lists[] = {"modules.dep", "modules.builtin"};
+	g_autofree char *release = sysfs_text(source->root, "/proc/sys/kernel/osrelease");
+	g_autofree char *file = g_strdup_printf("/%s.ko", name);
+
+	for (size_t i = 0; release && i < G_N_ELEMENTS(lists); i++) {
+		g_autofree char *list = sysfs_text(source->root, "/lib/modules/%s/%s", release, lists[i]);
+		if (list && strstr(list, file))
+			return true;
+	}
+	return false;
+}
+
+static void check_vfio(const struct host_source *source, GPtrArray *findings)
+{
+	if (exists(source, "/sys/bus/pci/drivers/vfio-pci"))
+		findings_add(findings, FINDING_OK, "vfio", NULL, NULL, "vfio-pci is loaded");
+	else if (has_module(source, "vfio-pci"))
+		findings_add(findings, FINDING_OK, "vfio", NULL, NULL,
+			"vfio-pci is there, and is loaded when the first function is used");
+	else
+		findings_add(findings, FINDING_PROBLEM, "vfio", NULL,
+			"start a kernel with CONFIG_VFIO_PCI, as Debian's linux-image-amd64 is; one whose "
+			"name has "
+			"'cloud' may lack it",
+			"the kernel has no vfio-pci, by which functions are given to virtual machines");
+}
+
+/* ---- memory and programs ---- */
+
+static void check_hugepages(const struct host_source *source, GPtrArray *findings)
+{
+	guint64 total = sysfs_number(source->root, 0, HUGEPAGES "/nr_hugepages");
+	guint64 free = sysfs_number(source->root, 0, HUGEPAGES "/free_hugepages");
+
+	if (total)
+		findings_add(findings, FINDING_OK, "hugepages", NULL, NULL,
+			"%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " pages of 2 MiB are free", free,
+			total);
+	else
+		findings_add(findings, FINDING_NOTE, "hugepages", NULL,
+			"for speed: sysctl vm.nr_hugepages=512, and the same in /etc/sysctl.d",
+			"there are none, so the switch's tables lie in small pages");
+}
+
+static void check_programs(const struct host_source *source, GPtrArray *findings)
+{
+	if (source->has_program("qemu-system-x86_64"))
+		findings_add(findings, FINDING_OK, "qemu", NULL, NULL, "qemu-system-x86_64 is installed");
+	else
+		findings_add(findings, FINDING_PROBLEM, "qemu", NULL, "apt install qemu-system-x86",
+			"qemu-system-x86_64 is not installed");
+	if (source->has_program("libvirtd") || source->has_program("virtqemud"))
+		findings_add(findings, FINDING_OK, "libvirt", NULL, NULL, "its daemon is installed");
+	else
+		findings_add(findings, FINDING_PROBLEM, "libvirt", NULL, "apt install libvirt-daemon",
+			"neither libvirtd nor virtqemud is installed");
+}
+
+/* ---- all of it ---- */
+
+static void (*const checks[])(const struct host_source *source, GPtrArray *findings) = {
+	check_processor,
+	check_kvm,
+	check_iommu,
+	check_vfio,
+	host_check_devices,
+	host_check_kernel_log,
+	check_hugepages,
+	check_programs,
+};
+
+GPtrArray *host_examine(const struct host_source *source)
+{
+	GPtrArray *findings = findings_new();
+
+	for (size_t i = 0; i < G_N_ELEMENTS(checks); i++)
+		checks[i](source, findings);
+	return findings;
+}
+
+/* ---- this machine ---- */
+
+static struct kvm_probe probe_kvm(void)
+{
+	return kvm_probe_run("/dev/kvm");
+}
+
+/* Each read gives one record: "6,1234,5678,-;text", and lines of its own after it. */
+static char *kernel_log(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	GString *log = g_string_new(NULL);
+	char record[8192];
+
+	if (fd < 0)
+		return g_string_free(log, true);
+	for (;;) {
+		ssize_t n = read(fd, record, sizeof record - 1);
+		if (n < 0 && (errno == EPIPE || errno == EINTR))
+			continue; /* records were overwritten meanwhile: go on with those that are there */
+		if (n <= 0)
+			break;
+		record[n] = '\0';
+		const char *text = strchr(record, ';');
+		g_string_append(log, text ? text + 1 : record);
+	}
+	close(fd);
+	return g_string_free(log, false);
+}
+
+static bool has_program(const char *name)
+{
+	static const char *const folders[] = {"/usr/sbin", "/sbin"}; /* not in every user's path */
+	g_autofree char *path = g_find_program_in_path(name);
+
+	for (size_t i = 0; !path && i < G_N_ELEMENTS(folders); i++) {
+		g_autofree char *full = g_build_filename(folders[i], name, NULL);
+		if (g_file_test(full, G_FILE_TEST_IS_EXECUTABLE))
+			path = g_steal_pointer(&full);
+	}
+	return path != NULL;
+}
+
+const struct host_source host_source_real = {
+	.root = "", .probe_kvm = probe_kvm, .kernel_log = kernel_log, .has_program = has_program};

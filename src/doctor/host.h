@@ -1,0 +1,25 @@
+/* Every reason why SR-IOV or virtual machines fail on a host, found before they do, each with its remedy.
+ *
+ * A check is a function and a row of the table in host.c. It reads what the kernel shows and changes nothing.
+ */
+#pragma once
+#include "base/findings.h"
+#include "vm/kvm_probe.h"
+
+#include <stdbool.h>
+
+/* What is looked at: a seam for tests. */
+struct host_source {
+	const char *root; /* before /sys, /proc, /lib and /run: see base/sysfs.h */
+	struct kvm_probe (*probe_kvm)(void);
+	/* The kernel's messages since it was started, a line each; NULL when this user may not read them. Owned by the
+	 * caller. */
+	char *(*kernel_log)(void);
+	bool (*has_program)(const char *name);
+};
+
+/* This machine. */
+extern const struct host_source host_source_real;
+
+/* GPtrArray of struct finding, Owned by the caller. Takes milliseconds, KVM_PROBE_TIMEOUT_MS at most. */
+GPtrArray *host_examine(const struct host_source *source);

@@ -1,0 +1,320 @@
+/* Tests of the host's doctor: a machine on which all is well, and the same machine broken in one way after the other. */
+#include "base/test_tree.h"
+#include "doctor/host.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BUS "sys/bus/pci/devices/"
+#define PF  "0000:03:00.0"
+#define VF  "0000:03:10.0"
+
+/* ---- a machine ---- */
+
+static struct kvm_probe kvm_of_machine;
+static const char *log_of_machine; /* NULL: not for this user */
+static const char *missing_program;
+
+static struct kvm_probe probe_kvm(void)
+{
+	return kvm_of_machine;
+}
+
+static char *kernel_log(void)
+{
+	return g_strdup(log_of_machine);
+}
+
+static bool has_program(const char *name)
+{
+	return g_strcmp0(name, missing_program) != 0;
+}
+
+static void add_network_device(const struct tree *tree, const char *address, const char *device)
+{
+	tree_write(tree, "0x020000", BUS "%s/class", address);
+	tree_write(tree, "0x8086", BUS "%s/vendor", address);
+	tree_write(tree, device, BUS "%s/device", address);
+}
+
+static struct tree *machine_new(void)
+{
+	struct tree *tree = tree_new();
+
+	kvm_of_machine = (struct kvm_probe){.outcome = KVM_USABLE, .mips = 2000};
+	log_of_machine = "ixgbe " PF ": registered\n";
+	missing_program = NULL;
+	tree_write(tree, "flags : fpu vmx sse", "proc/cpuinfo");
+	tree_write(tree, "root=/dev/sda1 intel_iommu=on quiet", "proc/cmdline");
+	tree_write(tree, "6.1.0", "proc/sys/kernel/osrelease");
+	tree_write(tree, "", "sys/firmware/acpi/tables/DMAR");
+	tree_write(tree, "kernel/drivers/vfio/pci/vfio-pci.ko:", "lib/modules/6.1.0/modules.dep");
+	tree_write(tree, "512", "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+	tree_write(tree, "500", "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+	add_network_device(tree, PF, "0x10fb");
+	tree_link(tree, "../../../bus/pci/drivers/ixgbe", BUS PF "/driver");
+	tree_write(tree, "1", BUS PF "/net/ens1/ifindex");
+	tree_write(tree, "0x1003", "sys/class/net/ens1/flags");
+	tree_write(tree, "63", BUS PF "/sriov_totalvfs");
+	tree_write(tree, "1", BUS PF "/sriov_numvfs");
+	add_network_device(tree, VF, "0x10ed");
+	tree_link(tree, "../" PF, BUS VF "/physfn");
+	tree_link(tree, "../" VF, BUS PF "/virtfn0");
+	tree_link(tree, "../../../kernel/iommu_groups/40", BUS VF "/iommu_group");
+	tree_write(tree, "", "sys/kernel/iommu_groups/40/devices/" VF);
+	return tree;
+}
+
+static GPtrArray *examine(const struct tree *tree)
+{
+	const struct host_source source = {.root = tree->root,
+		.probe_kvm = probe_kvm,
+		.kernel_log = kernel_log,
+		.has_program = has_program};
+
+	return host_examine(&source);
+}
+
+/* The one finding of that level is that check's, and says so. */
+static void expect_only(const struct tree *tree, enum finding_level level, const char *check,
+	const char *subject, const char *says)
+{
+	g_autoptr(GPtrArray) findings = examine(tree);
+	const struct finding *found = NULL;
+
+	for (guint i = 0; i < findings->len; i++) {
+		const struct finding *finding = findings->pdata[i];
+		if (finding->level != FINDING_OK) {
+			g_test_message("%s: %s", finding->check, finding->text);
+			g_assert_null(found);
+			found = finding;
+		}
+	}
+	g_assert_nonnull(found);
+	g_assert_cmpint(found->level, ==, level);
+	g_assert_cmpstr(found->check, ==, check);
+	g_assert_cmpstr(found->subject, ==, subject);
+	g_assert_nonnull(strstr(found->text, says));
+	g_assert_nonnull(found->remedy);
+	g_assert_cmpint(
+		findings_exit_of(findings), ==, level == FINDING_PROBLEM ? FINDINGS_PROBLEM : FINDINGS_WELL);
+}
+
+/* ---- tests ---- */
+
+static void test_well(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	g_autoptr(GPtrArray) findings = examine(tree);
+
+	g_assert_cmpuint(findings_count(findings, FINDING_OK), ==, findings->len);
+	g_assert_cmpint(findings_exit_of(findings), ==, FINDINGS_WELL);
+}
+
+/* One way to break the machine: a file's new contents (NULL: it is removed), and what is found. */
+struct broken {
+	const char *name, *file, *contents;
+	enum finding_level level;
+	const char *check, *subject, *says;
+};
+
+static const struct broken broken[] = {
+	{"virtualization off in the firmware", "proc/cpuinfo", "flags : fpu sse", FINDING_PROBLEM,
+		"processor", NULL, "off in the firmware"},
+	{"a virtual machine without nesting", "proc/cpuinfo", "flags : fpu hypervisor", FINDING_PROBLEM,
+		"processor", NULL, "this is a virtual machine"},
+	{"no vfio in the kernel", "lib/modules/6.1.0/modules.dep", "kernel/fs/ext4.ko:", FINDING_PROBLEM,
+		"vfio", NULL, "no vfio-pci"},
+	{"no huge pages", "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0", FINDING_NOTE,
+		"hugepages", NULL, "there are none"},
+	{"a PF without a driver", BUS PF "/driver", NULL, FINDING_PROBLEM, "nic", PF, "no driver"},
+	{"a PF that is down", "sys/class/net/ens1/flags", "0x1002", FINDING_NOTE, "nic", PF, "ens1 is down"},
+	{"a NIC that is set up for no VFs", BUS PF "/sriov_totalvfs", "0", FINDING_PROBLEM, "nic", PF,
+		"set up for no VFs"},
+	{"a PF without VFs", BUS PF "/sriov_numvfs", "0", FINDING_NOTE, "nic", PF, "has none"},
+	{"many VFs that take traffic classes", BUS PF "/sriov_numvfs", "32", FINDING_NOTE, "nic", PF,
+		"1 traffic class left"},
+	{"a device in the VF's group", "sys/kernel/iommu_groups/40/devices/0000:04:00.0", "", FINDING_PROBLEM,
+		"group", VF, "IOMMU group 40 (0000:03:10.0, 0000:04:00.0)"},
+};
+
+static void test_broken(gconstpointer data)
+{
+	const struct broken *way = data;
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	if (way->contents)
+		tree_write(tree, way->contents, "%s", way->file);
+	else
+		tree_remove(tree, "%s", way->file);
+	expect_only(tree, way->level, way->check, way->subject, way->says);
+}
+
+static void test_iommu(void)
+{
+	static const struct {
+		const char *line, *absent, *says;
+	} ways[] = {
+		{"root=/dev/sda1", NULL, "intel_iommu=on is not on its command line"},
+		{"intel_iommu=off", NULL, "turns the IOMMU off: intel_iommu=off"},
+		{"intel_iommu=on", NULL, "and the kernel does not use it"},
+		{"intel_iommu=on", "sys/firmware/acpi/tables/DMAR", "the firmware describes no IOMMU"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+		_cleanup_(tree_free) struct tree *tree = machine_new();
+		tree_remove(tree, "sys/kernel/iommu_groups");
+		tree_remove(tree, BUS VF "/iommu_group");
+		tree_write(tree, ways[i].line, "proc/cmdline");
+		if (ways[i].absent)
+			tree_remove(tree, "%s", ways[i].absent);
+		expect_only(tree, FINDING_PROBLEM, "iommu", NULL, ways[i].says);
+	}
+}
+
+static void test_kvm(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	kvm_of_machine = (struct kvm_probe){.outcome = KVM_NO_DEVICE, .error = ENOENT};
+	expect_only(tree, FINDING_PROBLEM, "kvm", NULL, "/dev/kvm");
+	kvm_of_machine = (struct kvm_probe){.outcome = KVM_SLOW, .mips = 0.5};
+	expect_only(tree, FINDING_PROBLEM, "kvm", NULL, "0.5");
+}
+
+static void test_programs(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	missing_program = "qemu-system-x86_64";
+	expect_only(tree, FINDING_PROBLEM, "qemu", NULL, "not installed");
+}
+
+static void test_kernel_without_sriov(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	uint8_t config[4096] = {[0x100] = 0x10, [0x102] = 1, [0x10e] = 7};
+
+	tree_remove(tree, BUS PF "/sriov_totalvfs");
+	tree_write_bytes(tree, config, sizeof config, BUS PF "/config");
+	expect_only(tree, FINDING_PROBLEM, "nic", PF, "SR-IOV for 7 VFs, and the kernel is built without it");
+}
+
+static void test_no_nic(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_remove(tree, BUS PF);
+	tree_remove(tree, BUS VF);
+	expect_only(tree, FINDING_NOTE, "nic", NULL, "no NIC here has SR-IOV");
+}
+
+static void test_ari(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	uint8_t config[4096] = {[0x34] = 0x40, [0x40] = 0x10};
+	g_autofree char *from = g_build_filename(tree->root, BUS PF, NULL);
+	g_autofree char *to = g_build_filename(tree->root, "sys/devices/pci0000:00/0000:00:01.0/" PF, NULL);
+
+	/* The device lies below its bridge, and the bus only links to it. */
+	tree_write(tree, "0x060400", "sys/devices/pci0000:00/0000:00:01.0/class");
+	g_assert_cmpint(rename(from, to), ==, 0);
+	tree_link(tree, "../../../devices/pci0000:00/0000:00:01.0/" PF, BUS PF);
+	tree_write_bytes(tree, config, sizeof config, BUS "0000:00:01.0/config");
+	expect_only(tree, FINDING_NOTE, "ari", PF, "0000:00:01.0 forwards no ARI");
+}
+
+static void test_vf_in_use(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_write(tree, "7", BUS VF "/net/ens1v0/ifindex");
+	tree_write(tree, "0x1002", "sys/class/net/ens1v0/flags");
+	test_well();
+	tree_write(tree, "0x1003", "sys/class/net/ens1v0/flags");
+	expect_only(tree, FINDING_PROBLEM, "vf", VF, "this host uses the VF itself, as ens1v0");
+	tree_write(tree, "", "run/NetworkManager/devices/1");
+	g_autoptr(GPtrArray) findings = examine(tree);
+	bool named = false;
+	for (guint i = 0; i < findings->len; i++) {
+		const struct finding *finding = findings->pdata[i];
+		named |= finding->remedy && strstr(finding->remedy, "NetworkManager");
+	}
+	g_assert_true(named);
+}
+
+static void test_log(void)
+{
+	static const struct {
+		const char *log, *check, *subject;
+	} messages[] = {
+		{"ixgbe 0000:03:00.0: not enough MMIO resources for SR-IOV\n"
+		 "ixgbe 0000:03:00.0: not enough MMIO resources for SR-IOV\n",
+			"mmio", "0000:03:00.0"},
+		{"ixgbe 0000:03:00.1: can't enable 63 VFs (bus 04 out of range of [bus 03])\n", "bus",
+			"0000:03:00.1"},
+		{"vfio-pci 0000:05:00.0: DMAR: Device is ineligible for IOMMU domain attach due to platform "
+		 "RMRR "
+		 "requirement.  Contact your platform vendor.\n",
+			"rmrr", "0000:05:00.0"},
+		{"vfio_iommu_type1_attach_group: No interrupt remapping support.\n", "interrupts", NULL},
+		{"kvm: disabled by BIOS\n", "kvm", NULL},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(messages); i++) {
+		_cleanup_(tree_free) struct tree *tree = machine_new();
+		log_of_machine = messages[i].log;
+		expect_only(
+			tree, FINDING_PROBLEM, messages[i].check, messages[i].subject, "the kernel says: ");
+	}
+}
+
+static void test_no_log(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	log_of_machine = NULL;
+	expect_only(tree, FINDING_NOTE, "log", NULL, "not for this user");
+}
+
+static void test_output(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	tree_write(tree, "flags : fpu", "proc/cpuinfo");
+	g_autoptr(GPtrArray) findings = examine(tree);
+	g_autofree char *text = findings_text(findings);
+	json_auto_t *json = findings_encode(findings);
+	const json_t *first = json_array_get(json_object_get(json, "findings"), 0);
+
+	g_assert_true(g_str_has_prefix(text, "problem  processor  the processor shows no virtualization"));
+	g_assert_nonnull(strstr(text, "-> turn Intel VT-x or AMD-V (SVM) on"));
+	g_assert_true(g_str_has_suffix(text, "\n1 problem, 0 notes\n"));
+	g_assert_cmpint(json_integer_value(json_object_get(json, "problems")), ==, 1);
+	g_assert_cmpstr(json_string_value(json_object_get(first, "level")), ==, "problem");
+	g_assert_cmpstr(json_string_value(json_object_get(first, "check")), ==, "processor");
+	g_assert_true(json_is_null(json_object_get(first, "subject")));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(name, function) g_test_add_func("/doctor/" name, function)
+	TEST("nothing is found on a machine on which all is well", test_well);
+	for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
+		g_autofree char *name = g_strdup_printf("/doctor/found alone: %s", broken[i].name);
+		g_test_add_data_func(name, &broken[i], test_broken);
+	}
+	TEST("an IOMMU that is not in use is told by who keeps it off", test_iommu);
+	TEST("KVM that does not work is told by the probe's words", test_kvm);
+	TEST("a program that is not installed is named", test_programs);
+	TEST("a kernel without SR-IOV is told by the NIC's own capability", test_kernel_without_sriov);
+	TEST("a machine without such a NIC is told so, which is no problem", test_no_nic);
+	TEST("a bridge that forwards no ARI is noted", test_ari);
+	TEST("a VF that the host uses itself is a problem, with who configures it", test_vf_in_use);
+	TEST("what the kernel has said is told once a device, with its remedy", test_log);
+	TEST("a log that is not for this user is no problem", test_no_log);
+	TEST("text and JSON say the same", test_output);
+	return g_test_run();
+}

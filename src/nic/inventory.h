@@ -1,0 +1,57 @@
+/* Inventory: the network devices on the host's PCI buses, their physical and virtual functions.
+ *
+ * All of it is read from sysfs at the moment of asking; nothing is kept. So it is right after a reboot, a driver's
+ * reload, or when somebody else has changed something.
+ * Source: Linux Documentation/ABI/testing/sysfs-bus-pci, sysfs-class-net.
+ */
+#pragma once
+#include "base/cleanup.h"
+
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define INVENTORY_NONE (-1) /* a number that is not known */
+
+struct nic_vf {
+	unsigned index; /* below its PF's num_vfs */
+	char *address; /* Owned, as all here; "0000:3b:10.0" */
+	char *driver; /* NULL: none is bound */
+	char *netdev; /* NULL: none, as when it is in a guest */
+	char *representor; /* NULL: none; interface of the PF's eswitch that stands for it */
+	int iommu_group; /* or INVENTORY_NONE */
+};
+
+/* A physical function, or a network device that has no others. */
+struct nic_pf {
+	char *address, *driver, *netdev; /* as above; several netdevs: the first */
+	char *bridge; /* address of the bridge above; NULL: it is on the root bus */
+	char *switch_id; /* NULL: none; of the eswitch that it is the uplink of */
+	uint16_t vendor, device;
+	int numa_node, iommu_group; /* or INVENTORY_NONE */
+	unsigned config_vfs; /* as its configuration space says; 0: no SR-IOV, or not root */
+	unsigned total_vfs; /* that the kernel allows; 0: none */
+	bool sriov; /* the kernel lets SR-IOV be used: it has sriov_totalvfs */
+	unsigned num_vfs; /* that are made */
+	unsigned
+		traffic_classes; /* left of the port's eight with that many VFs; 0: not known of this device */
+	GPtrArray *vfs; /* of struct nic_vf, by index */
+};
+
+void nic_pf_free(struct nic_pf *pf);
+
+/* Which traffic classes Intel's X540 and 82599 leave a port with so many VFs: 0–15: 8, 16–31: 4, 32–63: 1.
+ * Source: Linux drivers/net/ethernet/intel/ixgbe/ixgbe_sriov.h (IXGBE_MAX_VFS_8TC and the two below it). */
+unsigned inventory_traffic_classes(uint16_t vendor, uint16_t device, unsigned num_vfs);
+
+/* All network devices but VFs and virtio's, by address: GPtrArray of struct nic_pf, Owned by the caller. Never fails:
+ * what cannot be read is absent. root: see base/sysfs.h. */
+GPtrArray *inventory_read(const char *root);
+
+/* Devices that share the IOMMU group and are no bridges, by address: who has one of them has all. Owned by the caller. */
+GStrv inventory_group(const char *root, int group);
+
+/* [{"address","id","driver","interface","numa_node","iommu_group","total_vfs","num_vfs","traffic_classes","vfs":[…]}];
+ * new reference. */
+json_t *inventory_encode(const GPtrArray *pfs);

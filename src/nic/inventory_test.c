@@ -1,0 +1,250 @@
+/* Tests of the inventory, on made-up sysfs trees. */
+#include "base/test_tree.h"
+#include "nic/inventory.h"
+#include "nic/pci_config.h"
+
+#include <string.h>
+
+#define BUS "sys/bus/pci/devices/"
+
+/* A device as sysfs shows one that is on the root bus. */
+static void add_device(const struct tree *tree, const char *address, const char *class, const char *vendor,
+	const char *device)
+{
+	tree_write(tree, class, BUS "%s/class", address);
+	tree_write(tree, vendor, BUS "%s/vendor", address);
+	tree_write(tree, device, BUS "%s/device", address);
+}
+
+/* An Intel 82599 whose kernel allows 63 VFs, as ens1, with `num_vfs` of them. */
+static void add_82599(const struct tree *tree, const char *address, unsigned num_vfs)
+{
+	g_autofree char *number = g_strdup_printf("%u", num_vfs);
+
+	add_device(tree, address, "0x020000", "0x8086", "0x10fb");
+	tree_link(tree, "../../../bus/pci/drivers/ixgbe", BUS "%s/driver", address);
+	tree_write(tree, "1", BUS "%s/net/ens1/ifindex", address);
+	tree_write(tree, "1", BUS "%s/numa_node", address);
+	tree_link(tree, "../../../kernel/iommu_groups/17", BUS "%s/iommu_group", address);
+	tree_write(tree, "63", BUS "%s/sriov_totalvfs", address);
+	tree_write(tree, number, BUS "%s/sriov_numvfs", address);
+}
+
+static void add_vf(const struct tree *tree, const char *pf, unsigned index, const char *address)
+{
+	g_autofree char *target = g_strdup_printf("../%s", address);
+	g_autofree char *back = g_strdup_printf("../%s", pf);
+
+	add_device(tree, address, "0x020000", "0x8086", "0x10ed");
+	tree_link(tree, target, BUS "%s/virtfn%u", pf, index);
+	tree_link(tree, back, BUS "%s/physfn", address);
+}
+
+static const struct nic_pf *pf_of(const GPtrArray *pfs, guint i)
+{
+	g_assert_cmpuint(i, <, pfs->len);
+	return pfs->pdata[i];
+}
+
+static void test_functions(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	add_82599(tree, "0000:03:00.0", 2);
+	add_vf(tree, "0000:03:00.0", 0, "0000:03:10.0");
+	add_vf(tree, "0000:03:00.0", 1, "0000:03:10.2");
+	tree_link(tree, "../../../bus/pci/drivers/vfio-pci", BUS "0000:03:10.0/driver");
+	tree_link(tree, "../../../kernel/iommu_groups/40", BUS "0000:03:10.0/iommu_group");
+	tree_write(tree, "9", BUS "0000:03:10.2/net/ens1v1/ifindex");
+
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	g_assert_cmpuint(pfs->len, ==, 1);
+	const struct nic_pf *pf = pf_of(pfs, 0);
+	g_assert_cmpstr(pf->address, ==, "0000:03:00.0");
+	g_assert_cmpstr(pf->driver, ==, "ixgbe");
+	g_assert_cmpstr(pf->netdev, ==, "ens1");
+	g_assert_cmpint(pf->numa_node, ==, 1);
+	g_assert_cmpint(pf->iommu_group, ==, 17);
+	g_assert_true(pf->sriov);
+	g_assert_cmpuint(pf->total_vfs, ==, 63);
+	g_assert_cmpuint(pf->num_vfs, ==, 2);
+	g_assert_cmpuint(pf->vfs->len, ==, 2);
+
+	const struct nic_vf *first = pf->vfs->pdata[0], *second = pf->vfs->pdata[1];
+	g_assert_cmpstr(first->address, ==, "0000:03:10.0");
+	g_assert_cmpstr(first->driver, ==, "vfio-pci");
+	g_assert_cmpint(first->iommu_group, ==, 40);
+	g_assert_null(first->netdev);
+	g_assert_cmpstr(second->netdev, ==, "ens1v1");
+	g_assert_null(second->driver);
+	g_assert_cmpint(second->iommu_group, ==, INVENTORY_NONE);
+}
+
+static void test_others(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	add_device(tree, "0000:00:02.0", "0x030000", "0x8086", "0x1234"); /* a display */
+	add_device(tree, "0000:00:03.0", "0x020000", "0x1af4", "0x1000"); /* virtio */
+	add_device(tree, "0000:00:04.0", "0x020000", "0x8086", "0x10d3");
+	tree_write(tree, "-1", BUS "0000:00:04.0/numa_node");
+
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	g_assert_cmpuint(pfs->len, ==, 1);
+	g_assert_cmpstr(pf_of(pfs, 0)->address, ==, "0000:00:04.0");
+	g_assert_false(pf_of(pfs, 0)->sriov);
+	g_assert_null(pf_of(pfs, 0)->driver);
+	g_assert_cmpint(pf_of(pfs, 0)->numa_node, ==, INVENTORY_NONE);
+}
+
+static void test_empty(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+
+	g_assert_cmpuint(pfs->len, ==, 0);
+}
+
+static void test_representors(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	const char *const ports[][3] = {{"ens1", "aa", "p1"}, {"eth0", "aa", "pf0vf1"},
+		{"eth1", "aa", "pf1vf1"}, {"eth2", "bb", "pf1vf1"}, {"eth3", "aa", "pf1vf11"}};
+
+	add_82599(tree, "0000:03:00.0", 2);
+	add_vf(tree, "0000:03:00.0", 0, "0000:03:10.0");
+	add_vf(tree, "0000:03:00.0", 1, "0000:03:10.2");
+	for (size_t i = 0; i < G_N_ELEMENTS(ports); i++) {
+		tree_write(tree, ports[i][1], "sys/class/net/%s/phys_switch_id", ports[i][0]);
+		tree_write(tree, ports[i][2], "sys/class/net/%s/phys_port_name", ports[i][0]);
+	}
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	const struct nic_vf *first = pf_of(pfs, 0)->vfs->pdata[0], *second = pf_of(pfs, 0)->vfs->pdata[1];
+	g_assert_cmpstr(pf_of(pfs, 0)->switch_id, ==, "aa");
+	g_assert_null(first->representor);
+	g_assert_cmpstr(second->representor, ==, "eth1");
+}
+
+static void test_bridge(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	const char *const folder = "sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0";
+
+	tree_write(tree, "0x020000", "%s/class", folder);
+	tree_link(tree, "../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0", BUS "0000:01:00.0");
+	tree_write(tree, "0x020000", "sys/devices/pci0000:00/0000:00:04.0/class");
+	tree_link(tree, "../../../devices/pci0000:00/0000:00:04.0", BUS "0000:00:04.0");
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	g_assert_cmpstr(pf_of(pfs, 1)->bridge, ==, "0000:00:01.0");
+	g_assert_null(pf_of(pfs, 0)->bridge);
+}
+
+static void test_group(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+
+	add_device(tree, "0000:00:01.0", "0x060400", "0x8086", "0x1"); /* a bridge */
+	add_device(tree, "0000:01:00.0", "0x020000", "0x8086", "0x10fb");
+	add_device(tree, "0000:01:00.1", "0x010700", "0x1000", "0x1");
+	for (const char *const *address =
+			(const char *const[]){"0000:00:01.0", "0000:01:00.0", "0000:01:00.1", NULL};
+		*address; address++)
+		tree_write(tree, "", "sys/kernel/iommu_groups/5/devices/%s", *address);
+	g_auto(GStrv) group = inventory_group(tree->root, 5);
+	g_assert_cmpuint(g_strv_length(group), ==, 2);
+	g_assert_cmpstr(group[0], ==, "0000:01:00.0");
+	g_assert_cmpstr(group[1], ==, "0000:01:00.1");
+}
+
+static void test_classes(void)
+{
+	static const struct {
+		unsigned vfs, classes;
+	} table[] = {{0, 8}, {15, 8}, {16, 4}, {31, 4}, {32, 1}, {63, 1}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_assert_cmpuint(
+			inventory_traffic_classes(0x8086, 0x10fb, table[i].vfs), ==, table[i].classes);
+		g_assert_cmpuint(
+			inventory_traffic_classes(0x8086, 0x1528, table[i].vfs), ==, table[i].classes);
+	}
+	g_assert_cmpuint(inventory_traffic_classes(0x8086, 0x10c9, 4), ==, 0);
+	g_assert_cmpuint(inventory_traffic_classes(0x15b3, 0x10fb, 4), ==, 0);
+}
+
+/* ---- configuration space ---- */
+
+static void put(struct pci_config *config, size_t offset, uint32_t word)
+{
+	for (size_t i = 0; i < 4; i++)
+		config->bytes[offset + i] = (uint8_t)(word >> 8 * i);
+}
+
+/* Power management at 0x40, PCI Express at 0x70; error reporting at 0x100, ACS at 0x140, SR-IOV at 0x160. */
+static struct pci_config config_of_nic(void)
+{
+	struct pci_config config = {.length = PCI_CONFIG_SIZE};
+
+	put(&config, 0x34, 0x40);
+	put(&config, 0x40, 0x7001);
+	put(&config, 0x70, 0x0010);
+	put(&config, 0x70 + 0x24, 1u << 5);
+	put(&config, 0x100, 0x140u << 20 | 1u << 16 | 0x01);
+	put(&config, 0x140, 0x160u << 20 | 1u << 16 | 0x0d);
+	put(&config, 0x160, 1u << 16 | 0x10);
+	put(&config, 0x160 + 0x0c, 63u << 16 | 63); /* TotalVFs above InitialVFs */
+	return config;
+}
+
+static void test_config(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	const struct pci_config written = config_of_nic();
+	struct pci_config config;
+
+	tree_write_bytes(tree, written.bytes, sizeof written.bytes, BUS "0000:03:00.0/config");
+	pci_config_read(tree->root, "0000:03:00.0", &config);
+	g_assert_true(pci_config_is_whole(&config));
+	g_assert_cmpuint(pci_config_total_vfs(&config), ==, 63);
+	g_assert_true(pci_config_forwards_ari(&config));
+	g_assert_true(pci_config_has_acs(&config));
+}
+
+static void test_config_cut(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	const struct pci_config written = config_of_nic();
+	struct pci_config config;
+
+	tree_write_bytes(tree, written.bytes, 64, BUS "0000:03:00.0/config");
+	pci_config_read(tree->root, "0000:03:00.0", &config);
+	g_assert_false(pci_config_is_whole(&config));
+	g_assert_cmpuint(pci_config_total_vfs(&config), ==, 0);
+	g_assert_false(pci_config_forwards_ari(&config));
+}
+
+static void test_config_circle(void)
+{
+	struct pci_config config = {.length = PCI_CONFIG_SIZE};
+
+	put(&config, 0x34, 0x40);
+	put(&config, 0x40, 0x4001);
+	put(&config, 0x100, 0x100u << 20 | 1u << 16 | 0x01);
+	g_assert_false(pci_config_forwards_ari(&config));
+	g_assert_cmpuint(pci_config_total_vfs(&config), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(name, function) g_test_add_func("/inventory/" name, function)
+	TEST("a PF is listed with its VFs, drivers, interfaces and groups", test_functions);
+	TEST("displays and virtio are left out, and a plain NIC has no SR-IOV", test_others);
+	TEST("a machine without PCI has an empty inventory", test_empty);
+	TEST("a VF's representor is that of its own PF and eswitch", test_representors);
+	TEST("the bridge above a device is found", test_bridge);
+	TEST("an IOMMU group is its devices without bridges", test_group);
+	TEST("X540 and 82599 leave traffic classes by their number of VFs", test_classes);
+	TEST("SR-IOV, ARI and ACS are read from the configuration space", test_config);
+	TEST("a configuration space that is cut short has no capability", test_config_cut);
+	TEST("a list of capabilities that leads in circles ends", test_config_circle);
+	return g_test_run();
+}
