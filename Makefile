@@ -5,6 +5,7 @@
 #   make check        what CI runs: lint, warnings as errors, all tests, unit and API tests under ASan and UBSan
 #   make check-all    the same, and with clang and under TSan
 #   make check-clients  the tutorial's commands with both az, controller only
+#   make check-lab    SR-IOV on real kernels: a host with emulated Intel NICs, in QEMU
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
 #   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
 #   make fuzz         lets every fuzz target look for FUZZ_SECONDS (60 each) for what breaks it
@@ -25,7 +26,7 @@ define build
 	@ninja -C $(1) --quiet $(or $(4),all meson-test-prereq)
 endef
 
-.PHONY: help all check check-all check-clients bench-switch soak fuzz demo lint format install clean setup-check
+.PHONY: help all check check-all check-clients check-lab bench-switch soak fuzz demo lint format install clean setup-check
 all:
 	@dist/setup.sh build
 	$(call build,build)
@@ -52,6 +53,10 @@ check-all: setup-check
 check-clients: all
 	@dist/setup.sh test clients az245
 	@$(RUN_TESTS) clients@build
+
+check-lab: all
+	@dist/setup.sh lab
+	@$(RUN_TESTS) lab@build
 
 bench-switch:
 	@dist/setup.sh build bench

@@ -1,13 +1,14 @@
 #!/bin/bash
 # Installs what Sluice needs from the machine's own Debian package sources.
 #
-#   dist/setup.sh WHAT...      WHAT: build  run  lint  clang  test  clients  az245  bench
+#   dist/setup.sh WHAT...      WHAT: build  run  lint  clang  test  lab  clients  az245  bench
 #
 # build    compilers and libraries
 # run      QEMU 8 or newer, libvirt, what `sluice image build` packs, and the switch's user
 # lint     formatter, checker of scripts
 # clang    the second compiler, for `make check-all`
 # test     what the test suites drive (scapy, nftables, ...)
+# lab      what `make check-lab` starts its machines with
 # clients  the real az: Debian 13's 2.74 (in a folder of its own on Debian 12)
 # az245    Debian 12's own az 2.45, for `make check-clients`
 # bench    Open vSwitch with DPDK, testpmd, and DPDK's driver headers, for `make bench-switch`
@@ -113,6 +114,11 @@ setup_test() {
 		python3-scapy libasan8 libubsan1 dpdk-dev ethtool iproute2
 }
 
+setup_lab() {
+	setup_run
+	install python3 busybox-static pciutils
+}
+
 # Debian 12: a folder with trixie's az and its own Python and C library, unpacked and compiled (about 30 s), not
 # a system: nothing of it is configured, and it runs by its own loader beside the machine's programs, in any
 # user's shell, with no chroot. dist/az calls it.
@@ -199,6 +205,6 @@ source_entries() {
 
 [ $# -gt 0 ] || set -- build run
 for what; do
-	declare -F "setup_$what" >/dev/null || die "unknown part '$what'; parts: build run lint clang test clients az245 bench"
+	declare -F "setup_$what" >/dev/null || die "unknown part '$what'; parts: build run lint clang test lab clients az245 bench"
 	"setup_$what"
 done

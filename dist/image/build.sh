@@ -43,6 +43,9 @@ done
 release=$(. /etc/os-release && echo "${ID:-unknown}${VERSION_ID:-}")
 
 work=$(mktemp -d)
+kernel_root=$work/kernel
+# shellcheck source=dist/image/kernel.sh
+. "$here/kernel.sh"
 staging=''
 # shellcheck disable=SC2317 # called by the trap
 cleanup() { rm -rf "$work" ${staging:+"$staging"}; }
@@ -60,11 +63,6 @@ write_status() {
 		printf 'Package: %s\nStatus: install ok installed\nVersion: 9999:1\nArchitecture: amd64\n' "$name"
 		printf 'Multi-Arch: foreign\nMaintainer: none\nDescription: not in the image\n\n'
 	done >"$work/status"
-}
-
-kernel_package() {
-	apt-cache depends --important linux-image-amd64 2>/dev/null |
-		sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | sed -n 1p
 }
 
 apt_resolved() { # ARGUMENT...: apt-get install of the image's packages
@@ -192,29 +190,6 @@ check_programs() {
 
 # ---- kernel ----
 
-# Unpacks the ELF kernel out of a bzImage: QEMU enters it by its PVH note at once, where a bzImage first has to
-# decompress itself, which takes seconds on an emulated CPU. Offsets: Documentation/arch/x86/boot.rst.
-unpack_vmlinux() { # BZIMAGE VMLINUX
-	local sectors offset length magic start
-	number() { od -An -t "$2" -j "$(($1))" -N "$3" "$bzimage" | tr -d ' '; }
-	local bzimage=$1
-	sectors=$(number 0x1f1 u1 1)
-	[ "$sectors" != 0 ] || sectors=4
-	offset=$(number 0x248 u4 4)
-	length=$(number 0x24c u4 4)
-	start=$(((sectors + 1) * 512 + offset))
-	magic=$(number "$start" x1 4)
-	case $magic in
-	fd377a58) set -- "$2" xz -dc ;;
-	28b52ffd) set -- "$2" zstd -dcq ;;
-	1f8b*) set -- "$2" gzip -dc ;;
-	*) die "the kernel is packed in a way that is not known (it starts with $magic)" ;;
-	esac
-	# The last four bytes are the unpacked size, added by the kernel's build.
-	head -c "$((start + length - 4))" "$bzimage" | tail -c "+$((start + 1))" | "${@:2}" >"$1"
-	[ "$(head -c 4 "$1" | od -An -c | tr -d ' ')" = '177ELF' ] || die "the unpacked kernel is no ELF file"
-}
-
 unpack_kernel() { # sets $kernel_version, $kernel_package_file
 	local excludes=() dir
 	for dir in drivers/gpu drivers/media drivers/staging drivers/infiniband drivers/usb drivers/net/wireless \
@@ -222,30 +197,15 @@ unpack_kernel() { # sets $kernel_version, $kernel_package_file
 		excludes+=(--exclude="*/kernel/$dir")
 	done
 	kernel_package_file=$(sed -n 's/^\(linux-image-[^ ]*\) .*/\1/p' "$work/packages")
-	mkdir -p "$work/kernel/usr/lib"
-	ln -s usr/lib "$work/kernel/lib"
+	mkdir -p "$kernel_root/usr/lib"
+	ln -s usr/lib "$kernel_root/lib"
 	dpkg-deb --fsys-tarfile "$cache/archives/$kernel_package_file" |
-		tar -x -C "$work/kernel" --keep-directory-symlink --wildcards "${excludes[@]}" \
+		tar -x -C "$kernel_root" --keep-directory-symlink --wildcards "${excludes[@]}" \
 			'./boot/vmlinuz-*' './lib/modules/*' './usr/lib/modules/*' 2>/dev/null || true
-	kernel_version=$(ls "$work/kernel/usr/lib/modules")
-	[ -e "$work/kernel/boot/vmlinuz-$kernel_version" ] ||
+	kernel_version=$(ls "$kernel_root/usr/lib/modules")
+	[ -e "$kernel_root/boot/vmlinuz-$kernel_version" ] ||
 		die "$kernel_package_file has no kernel or no modules where they are expected"
-	depmod -b "$work/kernel" "$kernel_version"
-}
-
-# module_files NAME: paths of a module and what it needs, in the order of loading; nothing when it is built in
-module_files() {
-	modprobe -d "$work/kernel" -S "$kernel_version" --show-depends "$1" 2>/dev/null |
-		awk '$1 == "insmod" {print $2}'
-}
-
-copy_module() { # FILE TO-FOLDER; unpacked, since an emulated CPU is slow at it
-	local name=${1##*/}
-	case $name in
-	*.xz) xz -dc "$1" >"$2/${name%.xz}" ;;
-	*.zst) zstd -dcq "$1" >"$2/${name%.zst}" ;;
-	*) cp "$1" "$2/$name" ;;
-	esac
+	depmod -b "$kernel_root" "$kernel_version"
 }
 
 add_modules() { # ROOT
@@ -253,7 +213,7 @@ add_modules() { # ROOT
 	mkdir -p "$folder/kernel"
 	sed -e '/^#/d' -e 's/^!//' "$here/modules" | while read -r name; do module_files "$name"; done | sort -u |
 		while read -r file; do copy_module "$file" "$folder/kernel"; done
-	cp "$work/kernel/usr/lib/modules/$kernel_version"/modules.{builtin,builtin.modinfo,order} "$folder/"
+	cp "$kernel_root/usr/lib/modules/$kernel_version"/modules.{builtin,builtin.modinfo,order} "$folder/"
 	for name in virtio_net net_failover e1000e; do
 		[ -e "$folder/kernel/$name.ko" ] || die "$kernel_package_file has no $name: no pairs could be made"
 	done
@@ -313,7 +273,7 @@ build() {
 	download
 	# Dates in the image are the kernel package's, so that the same inputs make the same files.
 	unpack_kernel
-	epoch=$(stat -c %Y "$work/kernel/boot/vmlinuz-$kernel_version")
+	epoch=$(stat -c %Y "$kernel_root/boot/vmlinuz-$kernel_version")
 	say "unpacking them, with Linux $kernel_version"
 	unpack_packages "$root"
 	add_own_files "$root"
@@ -322,7 +282,7 @@ build() {
 	staging=$(mktemp -d "$store/.$id.XXXXXX")
 	chmod 0755 "$staging"
 	say "making kernel, initial RAM disk and disk"
-	unpack_vmlinux "$work/kernel/boot/vmlinuz-$kernel_version" "$staging/vmlinux"
+	unpack_vmlinux "$kernel_root/boot/vmlinuz-$kernel_version" "$staging/vmlinux"
 	make_initrd "$root" "$staging/initrd.cpio"
 	make_disk "$root" "$staging/disk.qcow2"
 	write_manifest "$staging"

@@ -15,6 +15,7 @@ static void finding_free(struct finding *finding)
 {
 	g_free(finding->subject);
 	g_free(finding->text);
+	g_free(finding->remedy);
 	g_free(finding);
 }
 
@@ -32,7 +33,7 @@ void findings_add(GPtrArray *findings, enum finding_level level, const char *che
 	finding->level = level;
 	finding->check = check;
 	finding->subject = g_strdup(subject);
-	finding->remedy = remedy;
+	finding->remedy = g_strdup(remedy);
 	va_start(args, format);
 	finding->text = g_strdup_vprintf(format, args);
 	va_end(args);

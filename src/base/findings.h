@@ -16,13 +16,13 @@ struct finding {
 	const char *check; /* constant: "iommu" */
 	char *subject; /* Owned: what it is about where there are several, "0000:3b:00.0"; or NULL */
 	char *text; /* Owned: one sentence without a full stop */
-	const char *remedy; /* constant: what to do, one sentence; NULL: nothing */
+	char *remedy; /* Owned: what to do, one sentence; NULL: nothing */
 };
 
 /* GPtrArray of struct finding, in order. Owned by the caller. */
 GPtrArray *findings_new(void);
 
-/* subject is copied; it may be NULL. */
+/* subject and remedy are copied; both may be NULL. */
 void findings_add(GPtrArray *findings, enum finding_level level, const char *check, const char *subject,
 	const char *remedy, const char *format, ...) G_GNUC_PRINTF(6, 7);
 

@@ -70,13 +70,14 @@ static bool check_capability(const struct visit *visit, const struct nic_pf *pf)
 
 static void check_driver(const struct visit *visit, const struct nic_pf *pf)
 {
+	g_autofree char *set_up = g_strdup_printf("ip link set dev %s up", pf->netdev);
+
 	if (!pf->driver)
 		findings_add(visit->findings, FINDING_PROBLEM, "nic", pf->address,
 			"load the driver of the NIC; lspci -k names it",
 			"no driver is bound to the PF, so it makes no VFs");
 	else if (pf->netdev && !is_up(visit->source, pf->netdev))
-		findings_add(visit->findings, FINDING_NOTE, "nic", pf->address,
-			"set it up: ip link set dev NAME up",
+		findings_add(visit->findings, FINDING_NOTE, "nic", pf->address, set_up,
 			"its interface %s is down, and so VFs have no carrier", pf->netdev);
 }
 
@@ -99,10 +100,11 @@ static void check_bridge(const struct visit *visit, const struct nic_pf *pf)
 static void check_vfs(const struct visit *visit, const struct nic_pf *pf)
 {
 	const char *name = pf->netdev ? pf->netdev : "without an interface";
+	g_autofree char *make = g_strdup_printf(
+		"echo %u > /sys/bus/pci/devices/%s/sriov_numvfs", MIN(pf->total_vfs, 4), pf->address);
 
 	if (!pf->num_vfs) {
-		findings_add(visit->findings, FINDING_NOTE, "nic", pf->address,
-			"make some: echo N > /sys/bus/pci/devices/ADDRESS/sriov_numvfs",
+		findings_add(visit->findings, FINDING_NOTE, "nic", pf->address, make,
 			"%s can have %u VFs, and has none", name, pf->total_vfs);
 		return;
 	}

@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""`sluice doctor` and `sluice host show` on real kernels with SR-IOV NICs: one that is well, and deliberately broken ones.
+
+    doctor_test.py SLUICE KERNEL-FOLDER      of kernel.sh
+"""
+import json
+import os
+import subprocess
+import sys
+
+from machine import Machine
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+from tap import Tap  # noqa: E402
+
+SLUICE, KERNEL = os.path.abspath(sys.argv[1]), sys.argv[2]
+HERE = os.path.dirname(os.path.abspath(__file__))
+PF, VFS = "0000:01:00.0", ["0000:01:10.0", "0000:01:10.2", "0000:01:10.4"]
+# Of emulated processors and this small machine, not of SR-IOV.
+APART = {"processor", "kvm", "hugepages", "qemu", "libvirt"}
+
+
+def findings(machine):
+    """What the doctor finds that is not well: {(check, subject): text}."""
+    status, text = machine.try_run(f"{SLUICE} doctor --json")
+    answer = json.loads(text)
+    assert status == (1 if answer["problems"] else 0), (status, answer["problems"])
+    for finding in answer["findings"]:
+        assert finding["level"] == "ok" or finding["remedy"], finding
+    return {(finding["check"], finding["subject"]): f"{finding['level']}: {finding['text']}"
+            for finding in answer["findings"] if finding["level"] != "ok" and finding["check"] not in APART}
+
+
+def show(machine):
+    return json.loads(machine.run(f"{SLUICE} host show --json"))
+
+
+def load(machine, vfs):
+    machine.run("modprobe igb && ip link set dev eth0 up && ip link set dev eth1 up")
+    if vfs:
+        machine.run(f"echo {vfs} >/sys/bus/pci/devices/{PF}/sriov_numvfs")
+
+
+def well():
+    """A host whose NIC has VFs, seen before and after they are made."""
+    with Machine(KERNEL) as machine:
+        load(machine, 0)
+        before = findings(machine)
+        assert before == {("nic", PF): "note: eth0 can have 7 VFs, and has none",
+                          ("nic", "0000:02:00.0"): "note: eth1 can have 7 VFs, and has none"}, before
+        machine.run(f"echo 3 >/sys/bus/pci/devices/{PF}/sriov_numvfs")
+        after = findings(machine)
+        assert ("nic", PF) not in after, after
+        pf = show(machine)[0]
+        assert (pf["address"], pf["driver"], pf["interface"], pf["id"]) == (PF, "igb", "eth0", "8086:10c9"), pf
+        assert (pf["num_vfs"], pf["total_vfs"], pf["traffic_classes"]) == (3, 7, None), pf
+        assert [vf["address"] for vf in pf["vfs"]] == VFS, pf
+        groups = {vf["iommu_group"] for vf in pf["vfs"]}
+        assert len(groups) == 3 and None not in groups, pf
+
+
+def in_use():
+    """VFs that this host's own network configuration takes, and one that is given to vfio."""
+    with Machine(KERNEL) as machine:
+        load(machine, 2)
+        machine.run("modprobe igbvf; sleep 1; for i in /sys/class/net/*; do readlink $i/device/physfn >/dev/null && "
+                    "ip link set dev $(basename $i) up; done; true")
+        found = findings(machine)
+        for vf in VFS[:2]:
+            assert "this host uses the VF itself" in found.get(("vf", vf), ""), found
+        machine.run(f"modprobe vfio-pci && echo vfio-pci >/sys/bus/pci/devices/{VFS[0]}/driver_override && "
+                    f"echo {VFS[0]} >/sys/bus/pci/devices/{VFS[0]}/driver/unbind && echo {VFS[0]} >/sys/bus/pci/drivers_probe")
+        found = findings(machine)
+        assert ("vf", VFS[0]) not in found and ("vf", VFS[1]) in found, found
+        vfs = show(machine)[0]["vfs"]
+        assert [vf["driver"] for vf in vfs] == ["vfio-pci", "igbvf"], vfs
+        assert vfs[0]["interface"] is None and vfs[1]["interface"], vfs
+
+
+def no_iommu():
+    """Firmware that describes no IOMMU."""
+    with Machine(KERNEL, iommu=False) as machine:
+        load(machine, 1)
+        found = findings(machine)
+        assert "the firmware describes no IOMMU" in found.get(("iommu", None), ""), found
+
+
+def iommu_off():
+    """An IOMMU that the kernel's command line turns off."""
+    with Machine(KERNEL, line="intel_iommu=off") as machine:
+        load(machine, 1)
+        found = findings(machine)
+        assert "intel_iommu=off" in found.get(("iommu", None), ""), found
+
+
+def no_vfio():
+    """A kernel without vfio: its modules are not there."""
+    with Machine(KERNEL) as machine:
+        machine.run("rm -r /lib/modules/$(uname -r)/kernel/drivers/vfio && depmod")
+        found = findings(machine)
+        assert "no vfio-pci" in found.get(("vfio", None), ""), found
+
+
+def main():
+    if os.geteuid() != 0:
+        print("1..0 # SKIP must be root to unpack a kernel and read this machine's files")
+        return 0
+    subprocess.run([f"{HERE}/kernel.sh", KERNEL], check=True)
+    tap = Tap(5, chained=False)
+    tap.point("a host that is well has no problem, and its VFs are listed with their groups", well)
+    tap.point("VFs that the host itself uses are problems, and one that vfio has is none", in_use)
+    tap.point("firmware without an IOMMU is found", no_iommu)
+    tap.point("an IOMMU that the kernel's line turns off is found", iommu_off)
+    tap.point("a kernel without vfio is found", no_vfio)
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

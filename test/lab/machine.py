@@ -1,0 +1,118 @@
+"""A compute host with SR-IOV NICs, in QEMU: a Debian kernel with PCI_IOV and vfio on this machine's own files.
+
+Machine() starts one; run(command) runs a command in it by a shell on a serial port; close() ends it. It sees all of this
+machine's files read-only under a layer in memory, so the programs under test run as they were built, and nothing that they do
+lasts. Two emulated Intel igb NICs (82576, 7 VFs each) on one wire, behind PCIe root ports, and an Intel IOMMU.
+"""
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+
+KERNEL_LINE = ("console=ttyS0 quiet nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on "
+               "cryptomgr.notests panic=-1")
+IOMMU_LINE = "intel_iommu=on iommu=pt"
+# QEMU 10.0 maps the BARs of VFs at the low 32 bits of their addresses, so all must lie below: fewer address bits see to it.
+CPU = "max,phys-bits=36"
+START_SECONDS, RUN_SECONDS = 120, 120
+
+
+class Failed(Exception):
+    """A command ended with another status than 0."""
+
+
+def nic(number, mac):
+    """An igb NIC on the common wire, behind a root port of its own."""
+    return ["-netdev", f"hubport,id=wire{number},hubid=0",
+            "-device", f"pcie-root-port,id=port{number},chassis={number},slot={number}",
+            "-device", f"igb,bus=port{number},netdev=wire{number},mac={mac},romfile="]
+
+
+class Machine:
+    def __init__(self, kernel, iommu=True, line=IOMMU_LINE, memory_mib=2048):
+        """kernel: folder that kernel.sh has filled. line: what the kernel's command line says more."""
+        self.folder = tempfile.TemporaryDirectory(prefix="sluice-lab-")
+        self.log = os.path.join(self.folder.name, "console.log")
+        shell = os.path.join(self.folder.name, "shell")
+        command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", CPU, "-smp", "2",
+                   "-m", str(memory_mib), "-M", "q35,hpet=off", "-nodefaults", "-display", "none", "-no-reboot",
+                   "-kernel", f"{kernel}/vmlinux", "-initrd", f"{kernel}/initrd.cpio", "-append", f"{KERNEL_LINE} {line}",
+                   "-serial", f"file:{self.log}", "-serial", f"unix:{shell},server=on,wait=off"]
+        if iommu:
+            command += ["-device", "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on"]
+        for tag, path in (("files", "/"), ("extra", f"{kernel}/extra")):
+            command += ["-fsdev", f"local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap",
+                        "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+        command += ["-device", "virtio-rng-pci"] + nic(1, "52:54:00:00:00:01") + nic(2, "52:54:00:00:00:02")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+        self.shell = socket.socket(socket.AF_UNIX)
+        self.buffer = b""
+        try:
+            self.connect(shell)
+            self.read_until(rb"lab: up\n", START_SECONDS)
+        except Exception:
+            self.close()
+            raise
+
+    def connect(self, path):
+        end = time.monotonic() + 20
+        while True:
+            try:
+                return self.shell.connect(path)
+            except OSError:
+                if self.process.poll() is not None:
+                    raise RuntimeError("QEMU ended: " + self.process.stderr.read()) from None
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def console(self):
+        with open(self.log, errors="replace", encoding="utf-8") as file:
+            return file.read()
+
+    def read_until(self, pattern, seconds):
+        """What came before the pattern, and the match."""
+        end = time.monotonic() + seconds
+        while True:
+            match = re.search(pattern, self.buffer)
+            if match:
+                before, self.buffer = self.buffer[:match.start()], self.buffer[match.end():]
+                return before, match
+            self.shell.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                data = self.shell.recv(65536)
+            except TimeoutError:
+                raise RuntimeError(f"the machine does not answer; its console ends with:\n{self.console()[-2000:]}") from None
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                raise RuntimeError(f"the machine ended: {self.process.stderr.read().strip() or self.console()[-2000:]}")
+            self.buffer += data
+
+    def run(self, command, check=True, seconds=RUN_SECONDS):
+        """Standard output and errors of a shell command; with check, Failed when its status is not 0."""
+        status, text = self.try_run(command, seconds)
+        if check and status:
+            raise Failed(f"{command}: status {status}: {text.strip()}")
+        return text
+
+    def try_run(self, command, seconds=RUN_SECONDS):
+        """Status and output."""
+        self.shell.sendall(f"{{ {command}\n}} </dev/null 2>&1; printf '\\1%d\\1' $?\n".encode())
+        before, match = self.read_until(rb"\x01(\d+)\x01", seconds)
+        return int(match[1]), before.decode(errors="replace")
+
+    def close(self):
+        self.shell.close()
+        self.process.kill()
+        self.process.communicate()
+        self.folder.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
