@@ -17,6 +17,8 @@ static const struct {
 	{"GROUP", SCOLS_FL_RIGHT},
 	{"VFS", SCOLS_FL_RIGHT},
 	{"CLASSES", SCOLS_FL_RIGHT},
+	{"MAC", 0},
+	{"VLAN", SCOLS_FL_RIGHT},
 	{"REPRESENTOR", 0},
 };
 
@@ -45,12 +47,15 @@ static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
 		pf->sriov ? g_strdup_printf("%u/%u", pf->num_vfs, pf->total_vfs) : NULL,
 		pf->traffic_classes ? g_strdup_printf("%u", pf->traffic_classes) : NULL,
 		NULL,
+		NULL,
+		NULL,
 	};
 	struct libscols_line *parent = scols_table_new_line(table, NULL);
 
 	set_cells(parent, cells);
 	for (guint i = 0; i < pf->vfs->len; i++) {
 		const struct nic_vf *vf = pf->vfs->pdata[i];
+		char mac[MAC_TEXT_MAX];
 		char *const of_vf[G_N_ELEMENTS(columns)] = {
 			g_strdup_printf("%s vf %u", vf->address, vf->index),
 			g_strdup(vf->netdev),
@@ -60,6 +65,8 @@ static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
 			number(vf->iommu_group),
 			NULL,
 			NULL,
+			vf->attributes.known & VF_MAC ? g_strdup(mac_format(vf->attributes.mac, mac)) : NULL,
+			vf->attributes.vlan ? g_strdup_printf("%u", vf->attributes.vlan) : NULL,
 			g_strdup(vf->representor),
 		};
 		set_cells(scols_table_new_line(table, parent), of_vf);
@@ -104,6 +111,9 @@ int cli_host(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	g_autoptr(GPtrArray) pfs = inventory_read("");
+	g_autoptr(GError) error = NULL;
+	if (!inventory_add_attributes(pfs, &error))
+		return cli_fail("host", error);
 	json_auto_t *json = inventory_encode(pfs);
 
 	if (as_json)

@@ -32,7 +32,7 @@ static const struct {
 	{"disabled by bios", "kvm", "the firmware has locked virtualization off",
 		"turn Intel VT-x or AMD-V (SVM) on in the firmware's set-up, and power the machine off and "
 		"on"},
-	{"PF still in reset state", "vf", "a VF's driver found its PF not ready",
+	{"PF still in reset state", "reset", "a VF's driver found its PF not ready",
 		"set the PF's interface up, then bind the VF's driver again"},
 };
 

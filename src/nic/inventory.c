@@ -180,6 +180,23 @@ GPtrArray *inventory_read(const char *root)
 	return pfs;
 }
 
+bool inventory_add_attributes(GPtrArray *pfs, GError **error)
+{
+	_cleanup_(links_close) struct links *links = links_open(NULL, error);
+
+	if (!links)
+		return false;
+	for (guint i = 0; i < pfs->len; i++) {
+		const struct nic_pf *pf = pfs->pdata[i];
+		for (guint v = 0; pf->netdev && v < pf->vfs->len; v++) {
+			struct nic_vf *vf = pf->vfs->pdata[v];
+			/* One that has gone meanwhile has none. */
+			vf_read(links, pf->netdev, vf->index, &vf->attributes, NULL, NULL);
+		}
+	}
+	return true;
+}
+
 GStrv inventory_group(const char *root, int group)
 {
 	g_auto(GStrv) all = sysfs_children(root, "", "/sys/kernel/iommu_groups/%d/devices", group);
@@ -199,11 +216,36 @@ static json_t *number_or_null(int number)
 	return number == INVENTORY_NONE ? json_null() : json_integer(number);
 }
 
+static void encode_attributes(json_t *json, const struct vf_attributes *is)
+{
+	static const char *const links[] = {
+		[VF_LINK_AUTO] = "auto", [VF_LINK_ENABLE] = "enable", [VF_LINK_DISABLE] = "disable"};
+	char mac[MAC_TEXT_MAX];
+
+	if (is->known & VF_MAC)
+		json_object_set_new(json, "mac", json_string(mac_format(is->mac, mac)));
+	if (is->known & VF_VLAN)
+		json_object_set_new(
+			json, "vlan", json_pack("{s:i, s:i}", "id", is->vlan, "priority", is->priority));
+	if (is->known & VF_SPOOFCHK)
+		json_object_set_new(json, "spoofchk", json_boolean(is->spoofchk));
+	if (is->known & VF_TRUST)
+		json_object_set_new(json, "trust", json_boolean(is->trust));
+	if (is->known & VF_RATE)
+		json_object_set_new(json, "rate_mbps",
+			json_pack("{s:I, s:I}", "min", (json_int_t)is->min_rate, "max",
+				(json_int_t)is->max_rate));
+	if (is->known & VF_LINK)
+		json_object_set_new(json, "link", json_string(links[is->link]));
+}
+
 static json_t *encode_vf(const struct nic_vf *vf)
 {
-	return json_pack("{s:i, s:s, s:s?, s:s?, s:s?, s:o}", "index", (int)vf->index, "address", vf->address,
-		"driver", vf->driver, "interface", vf->netdev, "representor", vf->representor, "iommu_group",
-		number_or_null(vf->iommu_group));
+	json_t *json = json_pack("{s:i, s:s, s:s?, s:s?, s:s?, s:o}", "index", (int)vf->index, "address",
+		vf->address, "driver", vf->driver, "interface", vf->netdev, "representor", vf->representor,
+		"iommu_group", number_or_null(vf->iommu_group));
+	encode_attributes(json, &vf->attributes);
+	return json;
 }
 
 json_t *inventory_encode(const GPtrArray *pfs)

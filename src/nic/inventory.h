@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "base/cleanup.h"
+#include "nic/vf.h"
 
 #include <glib.h>
 #include <jansson.h>
@@ -21,6 +22,8 @@ struct nic_vf {
 	char *netdev; /* NULL: none, as when it is in a guest */
 	char *representor; /* NULL: none; interface of the PF's eswitch that stands for it */
 	int iommu_group; /* or INVENTORY_NONE */
+	struct vf_attributes
+		attributes; /* as its PF holds them; none is known before inventory_add_attributes */
 };
 
 /* A physical function, or a network device that has no others. */
@@ -49,9 +52,13 @@ unsigned inventory_traffic_classes(uint16_t vendor, uint16_t device, unsigned nu
  * what cannot be read is absent. root: see base/sysfs.h. */
 GPtrArray *inventory_read(const char *root);
 
+/* Asks the kernel for the attributes of all VFs whose PF has an interface in this process's namespace. FAULT_INTERNAL when
+ * netlink does not work. */
+bool inventory_add_attributes(GPtrArray *pfs, GError **error);
+
 /* Devices that share the IOMMU group and are no bridges, by address: who has one of them has all. Owned by the caller. */
 GStrv inventory_group(const char *root, int group);
 
 /* [{"address","id","driver","interface","numa_node","iommu_group","total_vfs","num_vfs","traffic_classes","vfs":[…]}];
- * new reference. */
+ * of attributes those that are known. New reference. */
 json_t *inventory_encode(const GPtrArray *pfs);

@@ -2,6 +2,7 @@
 #include "nic/link.h"
 
 #include "base/fault.h"
+#include "nic/link_priv.h"
 #include "nic/netns.h"
 
 #include <errno.h>
@@ -103,6 +104,11 @@ void links_close(struct links *links)
 	g_free(links);
 }
 
+struct nl_sock *links_socket(struct links *links)
+{
+	return links->sock;
+}
+
 /* ---- links ---- */
 
 /* 0 when there is none. */
@@ -115,7 +121,7 @@ static int link_index(struct links *links, const char *name)
 	return rtnl_link_get_ifindex(link);
 }
 
-static int need_index(struct links *links, const char *name, GError **error)
+int links_index(struct links *links, const char *name, GError **error)
 {
 	int index = link_index(links, name);
 	g_autofree char *in = where(links);
@@ -237,7 +243,7 @@ bool links_add_address(
 {
 	_cleanup_(rtnl_addr_put) struct rtnl_addr *addr = rtnl_addr_alloc();
 	_cleanup_(nl_addr_put) struct nl_addr *local = address_build(address, length);
-	int index = need_index(links, name, error);
+	int index = links_index(links, name, error);
 
 	if (index == 0)
 		return false;
@@ -251,7 +257,7 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
 {
 	_cleanup_(rtnl_route_put) struct rtnl_route *route = rtnl_route_alloc();
 	_cleanup_(nl_addr_put) struct nl_addr *dst = address_build(prefix.addr, prefix.length);
-	int index = need_index(links, name, error);
+	int index = links_index(links, name, error);
 
 	if (index == 0)
 		return false;

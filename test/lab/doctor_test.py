@@ -35,7 +35,8 @@ def show(machine):
 
 
 def load(machine, vfs):
-    machine.run("modprobe igb && ip link set dev eth0 up && ip link set dev eth1 up")
+    machine.run("modprobe igb && ip link set dev eth0 up && ip link set dev eth1 up && "
+                "until grep -q 1 /sys/class/net/eth0/carrier; do sleep 0.1; done")
     if vfs:
         machine.run(f"echo {vfs} >/sys/bus/pci/devices/{PF}/sriov_numvfs")
 
@@ -54,6 +55,10 @@ def well():
         assert (pf["address"], pf["driver"], pf["interface"], pf["id"]) == (PF, "igb", "eth0", "8086:10c9"), pf
         assert (pf["num_vfs"], pf["total_vfs"], pf["traffic_classes"]) == (3, 7, None), pf
         assert [vf["address"] for vf in pf["vfs"]] == VFS, pf
+        machine.run("ip link set dev eth0 vf 1 mac 00:0d:3a:00:00:07 vlan 100")
+        pf = show(machine)[0]
+        assert pf["vfs"][1]["mac"] == "00:0d:3a:00:00:07" and pf["vfs"][1]["vlan"] == {"id": 100, "priority": 0}, pf
+        assert pf["vfs"][0]["vlan"]["id"] == 0 and pf["vfs"][0]["trust"] is False, pf
         groups = {vf["iommu_group"] for vf in pf["vfs"]}
         assert len(groups) == 3 and None not in groups, pf
 

@@ -1,0 +1,225 @@
+/* Attributes of virtual functions, by libnl-route. */
+#include "nic/vf.h"
+
+#include "base/fault.h"
+#include "nic/link_priv.h"
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/sriov.h>
+#include <string.h>
+
+CLEANUP_FUNC(struct rtnl_link *, rtnl_link_put)
+CLEANUP_FUNC(struct rtnl_link_vf *, rtnl_link_vf_put)
+CLEANUP_FUNC(struct nl_addr *, nl_addr_put)
+CLEANUP_FUNC(nl_vf_vlans_t *, rtnl_link_vf_vlan_put)
+
+const char *vf_attribute_word(enum vf_attribute attribute)
+{
+	static const char *const words[VF_ATTRIBUTES] = {"mac", "vlan", "spoofchk", "trust", "rate", "link"};
+
+	return words[__builtin_ctz(attribute)];
+}
+
+/* ---- reading ---- */
+
+static struct rtnl_link_vf *find_vf(
+	struct links *links, const char *pf, unsigned index, struct rtnl_link **ret_link, GError **error)
+{
+	struct rtnl_link_vf *vf = NULL;
+
+	if (!links_index(links, pf, error))
+		return NULL;
+	int rc = rtnl_link_get_kernel(links_socket(links), 0, pf, ret_link);
+	if (rc < 0) {
+		fault_set(error, FAULT_INTERNAL, "cannot read the VFs of %s: %s", pf, nl_geterror(rc));
+		return NULL;
+	}
+	vf = rtnl_link_vf_get(*ret_link, index);
+	if (!vf)
+		fault_set(error, FAULT_NOT_FOUND, "%s has no VF %u", pf, index);
+	return vf;
+}
+
+static void read_mac(struct rtnl_link_vf *vf, struct vf_attributes *ret)
+{
+	struct nl_addr *addr = NULL;
+
+	/* Borrowed from the VF. */
+	if (rtnl_link_vf_get_addr(vf, &addr) < 0 || nl_addr_get_len(addr) != sizeof ret->mac.bytes)
+		return;
+	memcpy(ret->mac.bytes, nl_addr_get_binary_addr(addr), sizeof ret->mac.bytes);
+	ret->known |= VF_MAC;
+}
+
+static void read_vlan(struct rtnl_link_vf *vf, struct vf_attributes *ret)
+{
+	_cleanup_(rtnl_link_vf_vlan_put) nl_vf_vlans_t *vlans = NULL;
+
+	if (rtnl_link_vf_get_vlans(vf, &vlans) < 0 || vlans->size < 1)
+		return;
+	ret->vlan = (uint16_t)vlans->vlans[0].vf_vlan;
+	ret->priority = (uint8_t)vlans->vlans[0].vf_vlan_qos;
+	ret->known |= VF_VLAN;
+}
+
+static void read_switches(struct rtnl_link_vf *vf, struct vf_attributes *ret)
+{
+	uint32_t value;
+
+	/* The kernel says all ones where the driver does not know. */
+	if (rtnl_link_vf_get_spoofchk(vf, &value) == 0 && value != UINT32_MAX) {
+		ret->spoofchk = value;
+		ret->known |= VF_SPOOFCHK;
+	}
+	if (rtnl_link_vf_get_trust(vf, &value) == 0 && value != UINT32_MAX) {
+		ret->trust = value;
+		ret->known |= VF_TRUST;
+	}
+	if (rtnl_link_vf_get_linkstate(vf, &value) == 0 && value <= IFLA_VF_LINK_STATE_DISABLE) {
+		ret->link = (enum vf_link)value;
+		ret->known |= VF_LINK;
+	}
+}
+
+static void read_rate(struct rtnl_link_vf *vf, struct vf_attributes *ret)
+{
+	struct nl_vf_rate rate = {};
+
+	/* The kernel always says a rate; libnl takes one of zero for none. */
+	if (rtnl_link_vf_get_rate(vf, &rate) < 0)
+		rate = (struct nl_vf_rate){};
+	ret->min_rate = rate.min_tx_rate;
+	ret->max_rate = rate.max_tx_rate;
+	ret->known |= VF_RATE;
+}
+
+static void read_counters(struct rtnl_link_vf *vf, struct vf_counters *ret)
+{
+	const struct {
+		rtnl_link_vf_stats_t of;
+		uint64_t *to;
+	} all[] = {
+		{RTNL_LINK_VF_STATS_RX_PACKETS, &ret->rx_packets},
+		{RTNL_LINK_VF_STATS_RX_BYTES, &ret->rx_bytes},
+		{RTNL_LINK_VF_STATS_TX_PACKETS, &ret->tx_packets},
+		{RTNL_LINK_VF_STATS_TX_BYTES, &ret->tx_bytes},
+		{RTNL_LINK_VF_STATS_MULTICAST, &ret->multicast},
+		{RTNL_LINK_VF_STATS_BROADCAST, &ret->broadcast},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
+		if (rtnl_link_vf_get_stat(vf, all[i].of, all[i].to) < 0)
+			*all[i].to = 0;
+}
+
+bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret,
+	struct vf_counters *ret_counters, GError **error)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+	_cleanup_(rtnl_link_vf_put) struct rtnl_link_vf *vf = find_vf(links, pf, index, &link, error);
+
+	if (!vf)
+		return false;
+	*ret = (struct vf_attributes){};
+	read_mac(vf, ret);
+	read_vlan(vf, ret);
+	read_switches(vf, ret);
+	read_rate(vf, ret);
+	if (ret_counters)
+		read_counters(vf, ret_counters);
+	return true;
+}
+
+/* ---- writing ---- */
+
+static void put_mac(struct rtnl_link_vf *vf, struct mac_addr mac)
+{
+	_cleanup_(nl_addr_put) struct nl_addr *addr = nl_addr_build(AF_LLC, mac.bytes, sizeof mac.bytes);
+
+	rtnl_link_vf_set_addr(vf, addr);
+}
+
+static void put_vlan(struct rtnl_link_vf *vf, const struct vf_attributes *want)
+{
+	nl_vf_vlans_t *vlans = NULL;
+
+	if (rtnl_link_vf_vlan_alloc(&vlans, 1) < 0)
+		return;
+	vlans->vlans[0].vf_vlan = want->vlan;
+	vlans->vlans[0].vf_vlan_qos = want->priority;
+	vlans->vlans[0].vf_vlan_proto = ETH_P_8021Q;
+	rtnl_link_vf_set_vlans(vf, vlans); /* takes a reference */
+	rtnl_link_vf_vlan_put(vlans);
+}
+
+static void put_rate(struct rtnl_link_vf *vf, const struct vf_attributes *want)
+{
+	struct nl_vf_rate rate = {.api = RTNL_LINK_VF_RATE_API_NEW,
+		.min_tx_rate = want->min_rate,
+		.max_tx_rate = want->max_rate};
+
+	rtnl_link_vf_set_rate(vf, &rate);
+}
+
+static void put(struct rtnl_link_vf *vf, const struct vf_attributes *want, enum vf_attribute attribute)
+{
+	switch (attribute) {
+	case VF_MAC: put_mac(vf, want->mac); return;
+	case VF_VLAN: put_vlan(vf, want); return;
+	case VF_SPOOFCHK: rtnl_link_vf_set_spoofchk(vf, want->spoofchk); return;
+	case VF_TRUST: rtnl_link_vf_set_trust(vf, want->trust); return;
+	case VF_RATE: put_rate(vf, want); return;
+	case VF_LINK: rtnl_link_vf_set_linkstate(vf, want->link); return;
+	}
+}
+
+/* 0 or an error of libnl. */
+static int write_one(struct links *links, int pf, unsigned index, const struct vf_attributes *want,
+	enum vf_attribute attribute)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_alloc(), *change = rtnl_link_alloc();
+	struct rtnl_link_vf *vf = rtnl_link_vf_alloc();
+
+	rtnl_link_set_ifindex(link, pf);
+	rtnl_link_vf_set_index(vf, index);
+	put(vf, want, attribute);
+	int rc = rtnl_link_vf_add(change, vf); /* takes a reference */
+	rtnl_link_vf_put(vf);
+	return rc < 0 ? rc : rtnl_link_change(links_socket(links), link, change, 0);
+}
+
+static enum fault fault_of(int rc)
+{
+	switch (-rc) {
+	case NLE_OPNOTSUPP: return FAULT_UNSUPPORTED;
+	case NLE_INVAL:
+	case NLE_RANGE:
+	case NLE_PROTO_MISMATCH: return FAULT_INVALID;
+	case NLE_PERM:
+	case NLE_NOACCESS: return FAULT_DENIED;
+	default: return FAULT_INTERNAL;
+	}
+}
+
+unsigned vf_write(struct links *links, const char *pf, unsigned index, const struct vf_attributes *want,
+	unsigned which, GError **error)
+{
+	int number = links_index(links, pf, error);
+	unsigned refused = 0;
+
+	if (!number)
+		return which;
+	for (unsigned i = 0; i < VF_ATTRIBUTES; i++) {
+		enum vf_attribute attribute = 1u << i;
+		int rc = which & attribute ? write_one(links, number, index, want, attribute) : 0;
+		if (rc < 0 && !refused)
+			fault_set(error, fault_of(rc), "%s does not take the %s of its VF %u: %s", pf,
+				vf_attribute_word(attribute), index, nl_geterror(rc));
+		refused |= rc < 0 ? attribute : 0;
+	}
+	return refused;
+}

@@ -1,0 +1,152 @@
+/* Attributes of VFs on a real PF, in the lab (test/lab): SLUICE_PF names an igb interface with two VFs. What this driver
+ * refuses is expected too: another driver's answers would be others. */
+#include "base/fault.h"
+#include "nic/vf.h"
+
+#include <string.h>
+
+static struct links *links;
+static const char *pf;
+
+static struct vf_attributes read_of(unsigned index)
+{
+	g_autoptr(GError) error = NULL;
+	struct vf_attributes is;
+
+	g_assert_true(vf_read(links, pf, index, &is, NULL, &error));
+	g_assert_no_error(error);
+	return is;
+}
+
+static void expect_taken(const struct vf_attributes *want, unsigned which)
+{
+	g_autoptr(GError) error = NULL;
+	unsigned refused = vf_write(links, pf, 0, want, which, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(refused, ==, 0);
+}
+
+static void expect_refused(const struct vf_attributes *want, unsigned which, int code, const char *says)
+{
+	g_autoptr(GError) error = NULL;
+	unsigned refused = vf_write(links, pf, 0, want, which, &error);
+
+	g_assert_cmpuint(refused, ==, which);
+	g_test_message("%s", error->message);
+	g_assert_error(error, FAULT, code);
+	g_assert_nonnull(strstr(error->message, says));
+}
+
+static void test_mac(void)
+{
+	const struct mac_addr mac = {{0x00, 0x0d, 0x3a, 0, 0, 0x07}}, none = {};
+
+	expect_taken(&(struct vf_attributes){.mac = mac}, VF_MAC);
+	g_assert_cmpmem(read_of(0).mac.bytes, 6, mac.bytes, 6);
+	expect_taken(&(struct vf_attributes){.mac = none}, VF_MAC);
+	g_assert_cmpmem(read_of(0).mac.bytes, 6, none.bytes, 6);
+	expect_refused(&(struct vf_attributes){.mac = {{1, 0, 0x5e, 0, 0, 1}}}, VF_MAC, FAULT_INVALID,
+		"the mac of its VF 0");
+}
+
+static void test_vlan(void)
+{
+	expect_taken(&(struct vf_attributes){.vlan = 100, .priority = 3}, VF_VLAN);
+	g_assert_cmpuint(read_of(0).vlan, ==, 100);
+	g_assert_cmpuint(read_of(0).priority, ==, 3);
+	g_assert_cmpuint(read_of(1).vlan, ==, 0);
+	expect_taken(&(struct vf_attributes){}, VF_VLAN);
+	g_assert_cmpuint(read_of(0).vlan, ==, 0);
+	expect_refused(&(struct vf_attributes){.vlan = 100, .priority = 8}, VF_VLAN, FAULT_INVALID, "vlan");
+	expect_refused(&(struct vf_attributes){.vlan = 4096}, VF_VLAN, FAULT_INVALID, "vlan");
+}
+
+static void test_switches(void)
+{
+	for (unsigned on = 2; on-- > 0;) {
+		const struct vf_attributes want = {.trust = on, .spoofchk = on};
+		expect_taken(&want, VF_TRUST | VF_SPOOFCHK);
+		g_assert_cmpint(read_of(0).trust, ==, on);
+		g_assert_cmpint(read_of(0).spoofchk, ==, on);
+	}
+}
+
+static void test_rate(void)
+{
+	expect_taken(&(struct vf_attributes){.max_rate = 100}, VF_RATE);
+	g_assert_cmpuint(read_of(0).max_rate, ==, 100);
+	expect_refused(
+		&(struct vf_attributes){.min_rate = 10, .max_rate = 100}, VF_RATE, FAULT_INVALID, "rate");
+	expect_refused(&(struct vf_attributes){.max_rate = 1000000}, VF_RATE, FAULT_INVALID, "rate");
+	expect_taken(&(struct vf_attributes){}, VF_RATE);
+	g_assert_cmpuint(read_of(0).max_rate, ==, 0);
+}
+
+static void test_unsupported(void)
+{
+	expect_refused(&(struct vf_attributes){.link = VF_LINK_DISABLE}, VF_LINK, FAULT_UNSUPPORTED,
+		"does not take the link of its VF 0");
+}
+
+/* One that is refused keeps none of the others back. */
+static void test_several(void)
+{
+	const struct vf_attributes want = {.vlan = 7, .trust = true, .link = VF_LINK_ENABLE};
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpuint(vf_write(links, pf, 0, &want, VF_VLAN | VF_LINK | VF_TRUST, &error), ==, VF_LINK);
+	g_assert_error(error, FAULT, FAULT_UNSUPPORTED);
+	g_assert_cmpuint(read_of(0).vlan, ==, 7);
+	g_assert_true(read_of(0).trust);
+	expect_taken(&(struct vf_attributes){}, VF_VLAN | VF_TRUST);
+}
+
+static void test_absent(void)
+{
+	g_autoptr(GError) error = NULL;
+	struct vf_attributes is = {};
+
+	g_assert_false(vf_read(links, pf, 5, &is, NULL, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+	g_clear_error(&error);
+	g_assert_false(vf_read(links, "none9", 0, &is, NULL, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+	g_clear_error(&error);
+	g_assert_cmpuint(vf_write(links, pf, 5, &is, VF_VLAN, &error), ==, VF_VLAN);
+	g_assert_nonnull(error);
+}
+
+static void test_known(void)
+{
+	struct vf_counters counters = {.rx_bytes = 1};
+	struct vf_attributes is;
+
+	g_assert_true(vf_read(links, pf, 1, &is, &counters, NULL));
+	g_assert_cmpuint(is.known & (VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST | VF_RATE), ==,
+		VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST | VF_RATE);
+	g_assert_cmpuint(counters.rx_bytes, ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_test_init(&argc, &argv, NULL);
+	pf = g_getenv("SLUICE_PF");
+	g_assert_nonnull(pf);
+	links = links_open(NULL, &error);
+	g_assert_no_error(error);
+#define TEST(name, function) g_test_add_func("/vf/" name, function)
+	TEST("what the driver shows is known, and counters of an idle VF are zero", test_known);
+	TEST("a MAC is set and cleared, and none for groups is taken", test_mac);
+	TEST("a VLAN with its priority is set and cleared on one VF alone", test_vlan);
+	TEST("trust and the check of senders go on and off", test_switches);
+	TEST("a rate is set and lifted, and one that the NIC cannot hold is refused", test_rate);
+	TEST("what the driver cannot do is told as such", test_unsupported);
+	TEST("one attribute that is refused keeps none of the others back", test_several);
+	TEST("a VF or PF that is not there is not found", test_absent);
+	int status = g_test_run();
+	links_close(links);
+	return status;
+}
