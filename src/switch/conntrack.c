@@ -38,11 +38,12 @@ static enum connection_state tcp_state(uint8_t forward, uint8_t reply)
 
 enum connection_state connection_state(const struct flow *forward, const struct flow *reply)
 {
-	if (forward->blocked)
+	if (flow_is_blocked(forward))
 		return CONNECTION_BLOCKED;
 	if (forward->key.protocol == PROTO_TCP)
-		return tcp_state(forward->tcp_seen, reply->tcp_seen);
-	return reply->packets ? CONNECTION_ESTABLISHED : CONNECTION_NEW;
+		return tcp_state(__atomic_load_n(&forward->tcp_seen, __ATOMIC_RELAXED),
+			__atomic_load_n(&reply->tcp_seen, __ATOMIC_RELAXED));
+	return __atomic_load_n(&reply->packets, __ATOMIC_RELAXED) ? CONNECTION_ESTABLISHED : CONNECTION_NEW;
 }
 
 uint32_t connection_timeout_ms(uint8_t protocol, enum connection_state state)
@@ -56,12 +57,16 @@ uint32_t connection_timeout_ms(uint8_t protocol, enum connection_state state)
 	}
 }
 
+static bool silent_for(const struct flow *flow, uint32_t now_ms, uint32_t limit_ms)
+{
+	/* Differences are signed: another worker's clock may be a little ahead of this one's. */
+	return (int32_t)(now_ms - __atomic_load_n(&flow->seen_ms, __ATOMIC_RELAXED)) > (int32_t)limit_ms;
+}
+
 bool connection_expired(const struct flow *forward, const struct flow *reply, uint32_t now_ms)
 {
 	enum connection_state state = connection_state(forward, reply);
 	uint32_t limit = connection_timeout_ms(forward->key.protocol, state);
 
-	/* Differences are signed: another worker's clock may be a little ahead of this one's. */
-	return (int32_t)(now_ms - forward->seen_ms) > (int32_t)limit &&
-	       (int32_t)(now_ms - reply->seen_ms) > (int32_t)limit;
+	return silent_for(forward, now_ms, limit) && silent_for(reply, now_ms, limit);
 }

@@ -3,13 +3,13 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "switch/grace.h"
 #include "switch/respond/respond.h"
 #include "switch/slow_path.h"
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
-#include <rte_rcu_qsbr.h>
 #include <time.h>
 
 uint32_t datapath_clock_ms(void)
@@ -134,6 +134,7 @@ void datapath_stop(struct datapath *datapath)
 {
 	atomic_store(&datapath->stop, true);
 	rte_eal_mp_wait_lcore();
+	grace_acquire(datapath->readers);
 }
 
 /* ---- publication ---- */
@@ -240,7 +241,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	remember_numbers(datapath, snapshot);
 	struct snapshot *before =
 		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
-	rte_rcu_qsbr_synchronize(datapath->readers, RTE_QSBR_THRID_INVALID);
+	grace_wait(datapath->readers);
 	if (!same_edge(&before->outside, &snapshot->outside))
 		neighbour_flush(datapath->outside);
 	if (!same_edge(&before->host, &snapshot->host))
@@ -255,7 +256,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror)
 {
 	atomic_store_explicit(&datapath->mirror, mirror, memory_order_release);
-	rte_rcu_qsbr_synchronize(datapath->readers, RTE_QSBR_THRID_INVALID);
+	grace_wait(datapath->readers);
 }
 
 struct neighbour_table *datapath_neighbours(const struct datapath *datapath, unsigned place)

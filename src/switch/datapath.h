@@ -1,7 +1,7 @@
 /* The data path as a whole: what workers share, and how the main thread changes it.
  *
  * Ordering contract of a change. The main thread builds a snapshot aside; opens its ports; stores its pointer
- * with release; waits until each worker has passed a quiescent state or sleeps (rte_rcu_qsbr_synchronize).
+ * with release; waits until each worker has passed a quiescent state or sleeps (grace.h).
  * From then on no worker sees the snapshot before: it and the ports that only it named are freed. A worker
  * loads the pointer with acquire at the start of a turn and reports quiescence at its end.
  */

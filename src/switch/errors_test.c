@@ -156,6 +156,21 @@ static void test_bad_first(struct fixture *f, const void *data)
 	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 0);
 }
 
+/* The connection was decided by the state before. */
+static void test_error_after_change(struct fixture *f, const void *data)
+{
+	lab_allow_port(f, 80);
+	struct test_frame sent = test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 80, 20);
+	lab_put(f, "a", sent);
+	lab_expect(f, "b");
+	struct test_frame error = test_icmp(MAC_B, MAC_A, IP_B, IP_A, 3, 3, 0, 48);
+	memcpy(error.bytes + 42, sent.bytes + 14, 48);
+	test_fix(&error);
+	lab_apply(f);
+	lab_put(f, "b", error);
+	lab_expect(f, "a");
+}
+
 #define ADD(name, fn) g_test_add("/errors/" name, struct fixture, NULL, lab_setup, fn, lab_teardown)
 
 int main(int argc, char **argv)
@@ -167,6 +182,7 @@ int main(int argc, char **argv)
 	ADD("ICMP errors are translated with what they quote", test_error_translation);
 	ADD("ICMP errors from outside cannot claim to be from inside", test_error_spoofed);
 	ADD("a NIC's ICMP errors leave by its public address", test_error_outwards);
+	ADD("ICMP errors pass as their connection does when the state has changed", test_error_after_change);
 	ADD("first packets that are wrong begin nothing", test_bad_first);
 	return lab_run();
 }

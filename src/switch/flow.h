@@ -107,6 +107,17 @@ bool flow_icmp_type_answers(uint8_t family, uint8_t type);
 /* The key of what answers a packet of `key`; the caller sets nic and origin. */
 struct flow_key flow_key_reverse(const struct flow_key *key);
 
+/* These change under their readers' eyes. */
+static inline bool flow_is_live(const struct flow *flow)
+{
+	return __atomic_load_n(&flow->live, __ATOMIC_RELAXED);
+}
+
+static inline bool flow_is_blocked(const struct flow *flow)
+{
+	return __atomic_load_n(&flow->blocked, __ATOMIC_RELAXED);
+}
+
 static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
 {
 	return memcmp(a, b, sizeof *a) == 0;

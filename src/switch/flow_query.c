@@ -171,9 +171,8 @@ static bool next_connection(const struct datapath *datapath, const struct flow_f
 {
 	while (*cursor < page_end) {
 		uint32_t index = (*cursor)++;
-		if (flow_table_copy(datapath->flows, index, ret_forward) && !ret_forward->reply &&
-			flow_table_copy(datapath->flows, ret_forward->pair, ret_reply) &&
-			ret_reply->pair == index && matches(filter, ret_forward, ret_reply))
+		if (flow_table_copy_both(datapath->flows, index, ret_forward, ret_reply) &&
+			!ret_forward->reply && matches(filter, ret_forward, ret_reply))
 			return true;
 	}
 	return false;
@@ -290,9 +289,8 @@ static bool find_id(
 
 	return sscanf(id, "%u-%x%n", &index, &created_ms, &length) == 2 && id[length] == '\0' && index >= 1 &&
 	       index < flow_table_end(datapath->flows) &&
-	       flow_table_copy(datapath->flows, index, ret_forward) && !ret_forward->reply &&
-	       ret_forward->created_ms == created_ms &&
-	       flow_table_copy(datapath->flows, ret_forward->pair, ret_reply) && ret_reply->pair == index;
+	       flow_table_copy_both(datapath->flows, index, ret_forward, ret_reply) && !ret_forward->reply &&
+	       ret_forward->created_ms == created_ms;
 }
 
 static json_t *encode_tcp_flags(uint8_t seen)
@@ -346,11 +344,5 @@ json_t *flow_query_show(const struct datapath *datapath, json_t *params, GError 
 bool flow_query_find(const struct datapath *datapath, const struct flow_key *key, struct flow *ret_flow,
 	struct flow *ret_pair)
 {
-	const struct flow *found = flow_table_find(datapath->flows, key);
-
-	/* It may be removed and used again under our eyes: only copies are looked at. */
-	return found &&
-	       flow_table_copy(datapath->flows, __atomic_load_n(&found->pair, __ATOMIC_RELAXED), ret_pair) &&
-	       flow_table_copy(datapath->flows, ret_pair->pair, ret_flow) &&
-	       flow_key_equal(&ret_flow->key, key);
+	return flow_table_find_copy(datapath->flows, key, ret_flow, ret_pair);
 }

@@ -1,8 +1,9 @@
 /* The flow table: see flow_table.h for how it works. */
 #include "switch/flow_table_priv.h"
 
+#include "switch/grace.h"
+
 #include <errno.h>
-#include <rte_rcu_qsbr.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 /* A sanitizer of threads knows atomic accesses, not vector loads that are as good. */
@@ -131,16 +132,21 @@ void flow_table_give(struct flow_table *table, uint32_t index)
 /* Moves entries whose grace period is over from limbo to their zones. */
 static void reclaim(struct flow_table *table)
 {
+	uint32_t waiting = table->limbo_count;
+
 	while (table->limbo_count) {
 		struct limbo *oldest = &table->limbo[table->limbo_head];
 		if (rte_rcu_qsbr_check(table->readers, oldest->token, false) != 1)
-			return;
+			break;
 		flow_table_give(table, oldest->index);
 		if (++table->limbo_head == table->memory->n_entries)
 			table->limbo_head = 0;
 		table->limbo_count--;
 	}
-	table->limbo_head = 0; /* an empty ring begins where its memory is warm */
+	if (table->limbo_count == 0)
+		table->limbo_head = 0; /* an empty ring begins where its memory is warm */
+	if (table->limbo_count != waiting)
+		grace_acquire(table->readers);
 }
 
 /* From the zone itself; FLOW_TABLE_NONE when it has no more. */
@@ -448,6 +454,7 @@ static struct flow *replace_locked(struct flow_table *table, uint32_t old, const
 	struct flow *entries = table->entries;
 	uint32_t old_reply = entries[old].pair, first, second;
 	bool same_reply = flow_key_equal(&entries[old_reply].key, &reply->half->key);
+	struct flow past[2];
 
 	assert(flow_key_equal(&entries[old].key, &forward->half->key));
 	*ret_error = -EEXIST;
@@ -457,8 +464,10 @@ static struct flow *replace_locked(struct flow_table *table, uint32_t old, const
 	if (!entries_ready(table, 2))
 		return NULL;
 	take_both(table, forward, reply, &first, &second);
-	entry_write(table, first, forward, second, false, epoch, &entries[old]);
-	entry_write(table, second, reply, first, true, epoch, &entries[old_reply]);
+	words_load(&past[0], &entries[old]); /* whose packets go on meanwhile */
+	words_load(&past[1], &entries[old_reply]);
+	entry_write(table, first, forward, second, false, epoch, &past[0]);
+	entry_write(table, second, reply, first, true, epoch, &past[1]);
 	if (same_reply) {
 		relink_entry(table, old_reply, second);
 	} else if (link_entry(table, second)) {
@@ -568,6 +577,37 @@ bool flow_table_copy(const struct flow_table *table, uint32_t index, struct flow
 			return ret->live;
 	}
 	return false;
+}
+
+bool flow_table_copy_both(
+	const struct flow_table *table, uint32_t index, struct flow *ret_flow, struct flow *ret_pair)
+{
+	if (!flow_table_copy(table, index, ret_flow) || !flow_table_copy(table, ret_flow->pair, ret_pair))
+		return false;
+	/* Both entries may have become another connection's between the two copies. */
+	atomic_thread_fence(memory_order_acquire);
+	return __atomic_load_n(&table->entries[index].seq, __ATOMIC_RELAXED) == ret_flow->seq;
+}
+
+bool flow_table_find_copy(const struct flow_table *table, const struct flow_key *key, struct flow *ret_flow,
+	struct flow *ret_pair)
+{
+	uint32_t hash = flow_table_hash(table, key);
+	const struct bucket *bucket = flow_table_bucket(table, hash);
+
+	for (;;) {
+		for (unsigned found = matching_slots(bucket, tag_of(hash)); found; found &= found - 1) {
+			uint32_t index = atomic_load_explicit(
+				&bucket->index[__builtin_ctz(found)], memory_order_acquire);
+			if (flow_table_copy_both(table, index, ret_flow, ret_pair) &&
+				flow_key_equal(&ret_flow->key, key))
+				return true;
+		}
+		uint32_t next = atomic_load_explicit(&bucket->next, memory_order_acquire);
+		if (!next)
+			return false;
+		bucket = &table->overflow[next];
+	}
 }
 
 uint32_t flow_table_count(const struct flow_table *table)

@@ -118,6 +118,13 @@ struct flow *flow_table_at(struct flow_table *table, uint32_t index);
 /* Copies a live entry as of one moment, from any thread. False when it is not live. */
 bool flow_table_copy(const struct flow_table *table, uint32_t index, struct flow *ret);
 
+/* The same of both directions of one connection. */
+bool flow_table_copy_both(
+	const struct flow_table *table, uint32_t index, struct flow *ret_flow, struct flow *ret_pair);
+/* The same of the direction that has the key, and the other. */
+bool flow_table_find_copy(const struct flow_table *table, const struct flow_key *key, struct flow *ret_flow,
+	struct flow *ret_pair);
+
 /* Connections in the table. */
 uint32_t flow_table_count(const struct flow_table *table);
 uint32_t flow_table_capacity(const struct flow_table *table);

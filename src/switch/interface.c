@@ -22,6 +22,7 @@
 #include "switch/port.h"
 
 #include "switch/checksum.h"
+#include "switch/grace.h"
 #include "switch/wire.h"
 
 #include <errno.h>
@@ -31,7 +32,6 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <rte_mbuf.h>
-#include <rte_rcu_qsbr.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -364,7 +364,7 @@ static void withdraw_device(struct interface_port *port)
 
 	if (!device)
 		return;
-	rte_rcu_qsbr_synchronize(port->port.readers, RTE_QSBR_THRID_INVALID);
+	grace_wait(port->port.readers);
 	device_free(device);
 }
 

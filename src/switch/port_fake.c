@@ -39,7 +39,13 @@ static enum port_state fake_state(const struct port *port)
 	return ((const struct port_fake *)port)->down ? PORT_WAITING : PORT_READY;
 }
 
-static const struct port_ops fake_ops = {.kind = "fake", .rx = fake_rx, .tx = fake_tx, .state = fake_state};
+static const struct port_ops fake_ops = {
+	.kind = "fake",
+	.rx = fake_rx,
+	.tx = fake_tx,
+	.state = fake_state,
+	.close = port_fake_close,
+};
 
 struct port *port_fake_open(const char *name, unsigned index, struct rte_mempool *pool)
 {

@@ -231,7 +231,7 @@ static void revalidate(struct worker *worker, struct flow *flow)
 
 	counter_add(&worker->counters.revalidations, 1);
 	/* A blocked connection comes back only when all groups allow it. */
-	if (!decide_now(worker, &forward->key, !forward->blocked, &decision))
+	if (!decide_now(worker, &forward->key, !flow_is_blocked(forward), &decision))
 		flow_table_decide(table, forward, true, epoch);
 	else if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
 		flow_table_decide(table, forward, false, epoch);
@@ -245,6 +245,17 @@ static bool is_stale(const struct worker *worker, const struct flow *flow)
 	uint32_t epoch = __atomic_load_n(&flow->epoch, __ATOMIC_ACQUIRE);
 
 	return (int32_t)(worker->snapshot->epoch - epoch) > 0;
+}
+
+struct flow *slow_path_find(struct worker *worker, const struct flow_key *key)
+{
+	struct flow *flow = flow_table_find(worker->datapath->flows, key);
+
+	if (flow && is_stale(worker, flow)) {
+		revalidate(worker, flow);
+		flow = flow_table_find(worker->datapath->flows, key);
+	}
+	return flow && !is_stale(worker, flow) && !flow_is_blocked(flow) ? flow : NULL;
 }
 
 static void known_flow(
@@ -270,7 +281,7 @@ static void known_flow(
 			return;
 		}
 	}
-	if (flow->blocked) {
+	if (flow_is_blocked(flow)) {
 		/* It stays blocked while packets come. */
 		__atomic_store_n(&flow->seen_ms, worker->now_ms, __ATOMIC_RELAXED);
 		output_drop(worker, parsed->key.nic, DROP_REVOKED, packet);

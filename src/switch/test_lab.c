@@ -5,6 +5,7 @@
 #include "switch/state.h"
 
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <string.h>
 
 static const char state_text[] =
@@ -51,7 +52,12 @@ struct port *lab_port(struct fixture *f, const char *name)
 	return port;
 }
 
-void lab_apply(struct fixture *f)
+static void port_close(struct port *port)
+{
+	port->ops->close(port);
+}
+
+void lab_publish(struct fixture *f)
 {
 	g_autoptr(GError) error = NULL;
 	struct snapshot *snapshot = state_decode(f->state, datapath_snapshot(f->datapath), &error);
@@ -68,18 +74,25 @@ void lab_apply(struct fixture *f)
 			snapshot->nics[slot]->attachments[i].port =
 				lab_port(f, snapshot->nics[slot]->attachments[i].name);
 	snapshot_free(datapath_publish(f->datapath, snapshot));
-	worker_begin(f->worker, f->now_ms);
+}
+
+void lab_apply(struct fixture *f)
+{
+	lab_publish(f);
+	for (unsigned i = 0; i < f->datapath->limits.workers; i++)
+		worker_begin(f->datapath->workers[i], f->now_ms);
 }
 
 void lab_start(struct fixture *f, json_t *state, uint32_t connections, uint32_t nic_connections)
 {
-	const struct datapath_limits limits = {
-		.workers = 1, .connections = connections, .nic_connections = nic_connections};
+	const struct datapath_limits limits = {.workers = f->workers ? f->workers : 1,
+		.connections = connections,
+		.nic_connections = nic_connections};
 	g_autoptr(GError) error = NULL;
 
 	g_assert_nonnull(state);
 	f->state = state;
-	f->ports = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)port_fake_close);
+	f->ports = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)port_close);
 	f->datapath = datapath_new(&limits, NULL, pool, &error);
 	g_assert_no_error(error);
 	f->worker = f->datapath->workers[0];
@@ -114,19 +127,23 @@ void lab_pass(struct fixture *f, uint32_t milliseconds)
 	}
 }
 
-static struct source source_of(struct fixture *f, const char *name)
+/* The source of that name, and the worker that polls it. */
+static struct source source_of(struct fixture *f, const char *name, struct worker **ret_worker)
 {
-	const GArray *sources = datapath_snapshot(f->datapath)->sources[0];
-
-	for (unsigned i = 0; i < sources->len; i++)
-		if (g_str_equal(g_array_index(sources, struct source, i).port->name, name))
-			return g_array_index(sources, struct source, i);
+	for (unsigned w = 0; w < f->datapath->limits.workers; w++) {
+		const GArray *sources = datapath_snapshot(f->datapath)->sources[w];
+		*ret_worker = f->datapath->workers[w];
+		for (unsigned i = 0; i < sources->len; i++)
+			if (g_str_equal(g_array_index(sources, struct source, i).port->name, name))
+				return g_array_index(sources, struct source, i);
+	}
 	g_error("no source %s", name);
 }
 
 void lab_put_burst(struct fixture *f, const char *port, const struct test_frame *frames, unsigned n)
 {
-	struct source source = source_of(f, port);
+	struct worker *worker;
+	struct source source = source_of(f, port, &worker);
 	struct rte_mbuf *packets[WORKER_BURST];
 
 	for (unsigned i = 0; i < n; i++) {
@@ -134,7 +151,7 @@ void lab_put_burst(struct fixture *f, const char *port, const struct test_frame 
 		memcpy(rte_pktmbuf_append(packets[i], (uint16_t)frames[i].length), frames[i].bytes,
 			frames[i].length);
 	}
-	worker_burst(f->worker, &source, packets, n);
+	worker_burst(worker, &source, packets, n);
 }
 
 void lab_put(struct fixture *f, const char *port, struct test_frame frame)
@@ -228,14 +245,23 @@ void lab_setup_small(struct fixture *f, const void *data)
 	lab_start(f, json_loads(state_text, 0, NULL), 16, 500);
 }
 
-void lab_begin(void)
+void lab_begin_with(unsigned workers, const char *pool_ops)
 {
-	const struct eal_config eal = {.workers = 1, .memory_mib = 32, .hugepages = EAL_HUGEPAGES_OFF};
+	const struct eal_config eal = {.workers = workers, .memory_mib = 32, .hugepages = EAL_HUGEPAGES_OFF};
 	g_autoptr(GError) error = NULL;
 	bool hugepages;
 
-	if (!eal_start(&eal, &hugepages, &error) || !(pool = eal_pool_new(&eal, &error)))
+	if (!eal_start(&eal, &hugepages, &error))
 		g_error("%s", error->message);
+	if (pool_ops)
+		g_assert_cmpint(rte_mbuf_set_user_mempool_ops(pool_ops), ==, 0);
+	if (!(pool = eal_pool_new(&eal, &error)))
+		g_error("%s", error->message);
+}
+
+void lab_begin(void)
+{
+	lab_begin_with(1, NULL);
 }
 
 int lab_run(void)

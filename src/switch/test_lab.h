@@ -27,7 +27,8 @@
 struct fixture {
 	json_t *state;
 	struct datapath *datapath;
-	struct worker *worker;
+	unsigned workers; /* 0: one; set before lab_start */
+	struct worker *worker; /* the first */
 	GHashTable *ports; /* name → struct port */
 	uint32_t now_ms;
 };
@@ -36,6 +37,9 @@ struct fixture {
 int lab_run(void);
 /* Starts DPDK alone, for who runs something else; eal_stop ends it. */
 void lab_begin(void);
+/* The same, with threads for so many workers, and packets' buffers kept by those operations (rte_mempool; NULL: the
+ * usual ones). */
+void lab_begin_with(unsigned workers, const char *pool_ops);
 
 /* For g_test_add. */
 void lab_setup(struct fixture *f, const void *data);
@@ -44,7 +48,9 @@ void lab_teardown(struct fixture *f, const void *data);
 /* The same with another state, which is taken. */
 void lab_start(struct fixture *f, json_t *state, uint32_t connections, uint32_t nic_connections);
 
-/* Makes f->state the switch's. */
+/* Makes f->state the switch's, whose workers run as threads. */
+void lab_publish(struct fixture *f);
+/* The same where the test turns the first worker itself. */
 void lab_apply(struct fixture *f);
 json_t *lab_nic(struct fixture *f, size_t i);
 json_t *lab_group(struct fixture *f);

@@ -24,12 +24,12 @@
  * Memory of guests is mapped by librte_vhost and never locked: nothing in this program calls mlockall.
  */
 #include "base/log.h"
+#include "switch/grace.h"
 #include "switch/port.h"
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <rte_mbuf.h>
-#include <rte_rcu_qsbr.h>
 #include <rte_vhost.h>
 #include <stdatomic.h>
 
@@ -96,7 +96,7 @@ static void destroy_device(int vid)
 
 	if (!port || atomic_exchange(&port->vid, NO_DEVICE) == NO_DEVICE)
 		return;
-	rte_rcu_qsbr_synchronize(port->port.readers, RTE_QSBR_THRID_INVALID);
+	grace_wait(port->port.readers);
 	log_info(port->port.name, "the guest is gone");
 }
 

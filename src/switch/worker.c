@@ -241,7 +241,7 @@ static inline void stage_match(struct worker *worker, struct burst *burst)
 static inline bool is_valid(const struct worker *worker, const struct flow *flow, const struct packet *parsed)
 {
 	return flow && __atomic_load_n(&flow->epoch, __ATOMIC_ACQUIRE) == worker->snapshot->epoch &&
-	       flow->live && !flow->blocked && !(parsed->tcp_flags & TCP_SYN);
+	       flow_is_live(flow) && !flow_is_blocked(flow) && !(parsed->tcp_flags & TCP_SYN);
 }
 
 static inline void stage_execute(struct worker *worker, struct burst *burst)
@@ -323,7 +323,7 @@ static void age_flow(struct worker *worker, struct flow *flow)
 
 	struct flow seen;
 
-	if (!flow->live || flow->reply || !may_be_over(worker, flow, flow_table_pair(table, flow)))
+	if (!flow_is_live(flow) || flow->reply || !may_be_over(worker, flow, flow_table_pair(table, flow)))
 		return;
 	/* It may be another connection's by now: look at a whole one. */
 	if (flow_table_copy(table, (uint32_t)(flow - flow_table_at(table, 0)), &seen) && !seen.reply &&

@@ -14,6 +14,7 @@
 #include "switch/parse.h"
 #include "switch/respond/respond.h"
 #include "switch/rewrite.h"
+#include "switch/slow_path.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -24,7 +25,6 @@
 static struct flow *find_flow(struct worker *worker, const struct packet *parsed, const uint8_t *quote,
 	uint32_t available, uint16_t *ret_l4)
 {
-	struct flow_table *table = worker->datapath->flows;
 	struct flow_key quoted, key;
 
 	if (parsed->key.family != IP_V4 || parse_quoted(quote, available, &quoted, ret_l4) < 0)
@@ -35,8 +35,7 @@ static struct flow *find_flow(struct worker *worker, const struct packet *parsed
 	key = flow_key_reverse(&quoted);
 	key.nic = parsed->key.nic;
 	key.origin = parsed->key.origin;
-	struct flow *flow = flow_table_find(table, &key);
-	return flow && !flow->blocked && flow->epoch == worker->snapshot->epoch ? flow : NULL;
+	return slow_path_find(worker, &key);
 }
 
 /* Replaces four bytes of an address and mends the header checksum that covers them. */
