@@ -1,7 +1,7 @@
-/* `sluice top`: what NICs send and get, second by second.
+/* `sluice top`: what NICs send and get, second by second, and how busy workers are.
  *
- * How it works: the switch counts and never measures rates, so two readings of `nic.list` and the time between
- * them make one table. A counter that went down belongs to a port that was opened anew: its rate is 0 once.
+ * How it works: the switch counts and never measures rates, so two readings of `nic.list` and `worker.list` and the time
+ * between them make one table. A counter that went down belongs to a port that was opened anew: its rate is 0 once.
  */
 #include "cli/cli.h"
 #include "cli/switch_call.h"
@@ -19,7 +19,7 @@ static const char *const members[] = {[RX_PACKETS] = "rx_packets",
 	[TX_BYTES] = "tx_bytes"};
 
 struct reading {
-	json_t *nics; /* Owned */
+	json_t *nics, *workers; /* Owned */
 	int64_t at_us;
 };
 
@@ -65,10 +65,11 @@ static json_t *rates_of(const json_t *nic, const struct reading *before, int64_t
 	for (unsigned c = 0; was && c < COUNTERS; c++)
 		rate[c] = (json_int_t)((double)MAX(now[c] - then[c], 0) * G_USEC_PER_SEC /
 				       (double)MAX(elapsed_us, 1));
-	return json_pack("{s:s, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "nic", uid, "name",
-		json_object_get(nic, "name"), "active", json_object_get(nic, "active"), "rx_pps",
-		rate[RX_PACKETS], "rx_bps", 8 * rate[RX_BYTES], "tx_pps", rate[TX_PACKETS], "tx_bps",
-		8 * rate[TX_BYTES], "drops_ps", rate[DROPS], "connections", number(nic, "flows"));
+	return json_pack("{s:s, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "nic", uid, "name",
+		json_object_get(nic, "name"), "active", json_object_get(nic, "active"), "worker",
+		json_object_get(nic, "worker"), "rx_pps", rate[RX_PACKETS], "rx_bps", 8 * rate[RX_BYTES],
+		"tx_pps", rate[TX_PACKETS], "tx_bps", 8 * rate[TX_BYTES], "drops_ps", rate[DROPS],
+		"connections", number(nic, "flows"));
 }
 
 /* Busiest first. */
@@ -104,6 +105,7 @@ static const struct {
 } columns[] = {
 	{"NIC", "name"},
 	{"PATH", "active"},
+	{"WORKER", "worker"},
 	{"RX PPS", "rx_pps"},
 	{"RX BPS", "rx_bps"},
 	{"TX PPS", "tx_pps"},
@@ -150,14 +152,37 @@ static void print_table(json_t *list)
 	scols_unref_table(table);
 }
 
-static void print_refresh(json_t *list, bool as_json, bool screen)
+/* "worker 0: 63 % busy, 1.20M pps, polls 12 queues" */
+static void print_workers(const struct reading *before, const struct reading *now)
 {
+	double elapsed_us = (double)MAX(now->at_us - before->at_us, 1);
+	size_t i;
+	json_t *worker;
+
+	json_array_foreach(now->workers, i, worker)
+	{
+		const json_t *was = json_array_get(before->workers, i);
+		double busy = (double)(number(worker, "busy_us") - number(was, "busy_us")) / elapsed_us;
+		double pps = (double)(number(worker, "rx_packets") - number(was, "rx_packets")) *
+			     G_USEC_PER_SEC / elapsed_us;
+		g_autofree char *rate = scaled((json_int_t)MAX(pps, 0));
+		printf("worker %zu: %.0f %% busy, %s pps, polls %zu queues\n", i, CLAMP(busy, 0, 1) * 100,
+			rate, json_array_size(json_object_get(worker, "polls")));
+	}
+	putchar('\n');
+}
+
+static void print_refresh(const struct reading *before, const struct reading *now, bool as_json, bool screen)
+{
+	json_auto_t *list = rates(before, now);
+
 	if (as_json) {
 		json_dumpf(list, stdout, 0);
 		putchar('\n');
 	} else {
 		if (screen)
 			fputs(CLEAR_SCREEN "rx: sent by the VM, tx: delivered to it; ^C ends\n\n", stdout);
+		print_workers(before, now);
 		print_table(list);
 	}
 	fflush(stdout);
@@ -165,33 +190,42 @@ static void print_refresh(json_t *list, bool as_json, bool screen)
 
 /* ---- run ---- */
 
-static bool read_nics(struct jsonrpc_client *client, struct reading *ret, GError **error)
+static void reading_clear(struct reading *reading)
 {
-	ret->nics = switch_call(client, "nic.list", NULL, error);
+	json_decref(reading->nics);
+	json_decref(reading->workers);
+}
+
+static bool read_switch(struct jsonrpc_client *client, struct reading *ret, GError **error)
+{
+	*ret = (struct reading){.nics = switch_call(client, "nic.list", NULL, error)};
+	if (ret->nics)
+		ret->workers = switch_call(client, "worker.list", NULL, error);
 	ret->at_us = g_get_monotonic_time();
-	return ret->nics != NULL;
+	if (!ret->workers)
+		reading_clear(ret);
+	return ret->workers != NULL;
 }
 
 static int run(struct jsonrpc_client *client, double interval_s, bool once, bool as_json)
 {
 	g_autoptr(GError) error = NULL;
-	struct reading before = {}, now;
+	struct reading before, now;
 	bool screen = !once && !as_json;
 
-	if (!read_nics(client, &before, &error))
+	if (!read_switch(client, &before, &error))
 		return cli_fail("top", error);
 	do {
 		g_usleep((gulong)(interval_s * G_USEC_PER_SEC));
-		if (!read_nics(client, &now, &error)) {
-			json_decref(before.nics);
+		if (!read_switch(client, &now, &error)) {
+			reading_clear(&before);
 			return cli_fail("top", error);
 		}
-		json_auto_t *list = rates(&before, &now);
-		print_refresh(list, as_json, screen);
-		json_decref(before.nics);
+		print_refresh(&before, &now, as_json, screen);
+		reading_clear(&before);
 		before = now;
 	} while (!once && !ferror(stdout));
-	json_decref(before.nics);
+	reading_clear(&before);
 	return CLI_OK;
 }
 
@@ -213,7 +247,7 @@ int cli_top(int argc, char **argv)
 
 	if (!cli_options(&argc, &argv, "",
 		    "Shows per second what each NIC sends (rx), what is delivered to it (tx) and its drops, "
-		    "and its connections.",
+		    "and its connections; and how busy the switch's workers are.",
 		    entries))
 		return CLI_USAGE;
 	if (!(interval_s >= 0.1 && interval_s <= 3600)) {

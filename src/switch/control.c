@@ -8,6 +8,7 @@
 #include "switch/flow_query.h"
 #include "switch/metrics.h"
 #include "switch/mirror_session.h"
+#include "switch/rebalance.h"
 #include "switch/report.h"
 #include "switch/state.h"
 #include "switch/state_file.h"
@@ -25,6 +26,7 @@ struct control {
 	bool hugepages;
 	json_t *state; /* Owned: as it was applied */
 	struct mirror_session *mirrors; /* Owned */
+	struct rebalance *rebalance; /* Owned */
 	struct jsonrpc_server *server;
 	unsigned tick;
 };
@@ -157,6 +159,11 @@ static json_t *method_counters(json_t *params, void *data, GError **error)
 	return report_counters(((struct control *)data)->datapath);
 }
 
+static json_t *method_workers(json_t *params, void *data, GError **error)
+{
+	return report_workers(((struct control *)data)->datapath);
+}
+
 static json_t *method_flow_forget(json_t *params, void *data, GError **error)
 {
 	flow_memory_forget(flow_table_memory(((struct control *)data)->datapath->flows));
@@ -175,6 +182,7 @@ static const struct jsonrpc_method methods[] = {
 	{"flow.forget", method_flow_forget},
 	{"drop.list", method_drops},
 	{"counters", method_counters},
+	{"worker.list", method_workers},
 	{"metrics", method_metrics},
 	{"mirror.start", method_mirror_start},
 	{"mirror.read", method_mirror_read},
@@ -190,6 +198,7 @@ static gboolean on_tick(void *data)
 
 	ports_tick(control->ports);
 	mirror_session_tick(control->mirrors, g_get_monotonic_time());
+	rebalance_tick(control->rebalance);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -201,6 +210,7 @@ struct control *control_new(
 	control->datapath = datapath;
 	control->ports = ports;
 	control->mirrors = mirror_session_new(datapath);
+	control->rebalance = rebalance_new(datapath);
 	control->state_dir = g_strdup(config->state_dir);
 	control->hugepages = config->hugepages;
 	control->state = json_pack("{s:i, s:n, s:n, s:n, s:[], s:[], s:[]}", "generation", 0, "outside",
@@ -227,6 +237,7 @@ void control_free(struct control *control)
 	if (control->tick)
 		g_source_remove(control->tick);
 	jsonrpc_server_free(control->server);
+	rebalance_free(control->rebalance);
 	mirror_session_free(control->mirrors);
 	json_decref(control->state);
 	g_free(control->state_dir);

@@ -72,6 +72,15 @@ static void adopt(struct datapath *datapath)
 		(double)(g_get_monotonic_time() - memory->opened_us) / 1000, adoption->dropped);
 }
 
+/* What workers have until the first state. */
+static struct snapshot *snapshot_empty(unsigned workers)
+{
+	struct snapshot *snapshot = snapshot_new();
+
+	atomic_init(&snapshot->polling, polling_new(&(struct polling_plan){.workers = workers}));
+	return snapshot;
+}
+
 struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_memory *memory,
 	struct rte_mempool *pool, GError **error)
 {
@@ -86,7 +95,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	datapath->outside = neighbour_table_new();
 	datapath->host = neighbour_table_new();
 	datapath->underlay = neighbour_table_new();
-	atomic_init(&datapath->snapshot, snapshot_new());
+	atomic_init(&datapath->snapshot, snapshot_empty(limits->workers));
 	if (!memory)
 		memory = flow_memory_new(limits->connections);
 	datapath->flows = memory ? flow_table_new(memory, datapath->readers) : NULL;
@@ -148,26 +157,30 @@ static uint64_t slot_drops(const struct datapath *datapath, unsigned slot, enum 
 	return sum;
 }
 
-static void add_source(
-	struct snapshot *snapshot, unsigned workers, struct port *port, enum flow_origin origin, uint32_t nic)
+static void add_edge(struct polling *polling, const struct polling_plan *plan, const struct edge *edge,
+	enum flow_origin origin)
 {
-	struct source source = {.port = port, .nic = nic, .origin = (uint8_t)origin};
-
-	if (port)
-		g_array_append_val(snapshot->sources[datapath_poller(workers, origin, nic)], source);
+	polling_add(
+		polling, plan, (struct source){.port = edge->port, .nic = NO_NIC, .origin = (uint8_t)origin});
 }
 
-/* Gives each port to the worker that polls it. */
-static void spread_sources(struct snapshot *snapshot, unsigned workers)
+/* Gives each source to the worker that polls it. */
+static struct polling *spread_sources(const struct snapshot *snapshot, const struct polling_plan *plan)
 {
-	add_source(snapshot, workers, snapshot->outside.port, FLOW_FROM_OUTSIDE, NO_NIC);
-	add_source(snapshot, workers, snapshot->host.port, FLOW_FROM_HOST, NO_NIC);
-	add_source(snapshot, workers, snapshot->underlay.edge.port, FLOW_FROM_TUNNEL, NO_NIC);
+	struct polling *polling = polling_new(plan);
+
+	add_edge(polling, plan, &snapshot->outside, FLOW_FROM_OUTSIDE);
+	add_edge(polling, plan, &snapshot->host, FLOW_FROM_HOST);
+	add_edge(polling, plan, &snapshot->underlay.edge, FLOW_FROM_TUNNEL);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++)
-			add_source(snapshot, workers, nic->attachments[i].port, FLOW_FROM_NIC, nic->id);
+			polling_add(polling, plan,
+				(struct source){.port = nic->attachments[i].port,
+					.nic = nic->id,
+					.origin = FLOW_FROM_NIC});
 	}
+	return polling;
 }
 
 static bool same_edge(const struct edge *a, const struct edge *b)
@@ -237,11 +250,15 @@ static void remember_numbers(struct datapath *datapath, const struct snapshot *s
 
 struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *snapshot)
 {
-	spread_sources(snapshot, datapath->limits.workers);
+	const struct polling_plan plan = {
+		.workers = datapath->limits.workers, .before = datapath_polling(datapath)};
+
+	atomic_init(&snapshot->polling, spread_sources(snapshot, &plan));
 	remember_numbers(datapath, snapshot);
 	struct snapshot *before =
 		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
 	grace_wait(datapath->readers);
+	polling_grant(atomic_load(&snapshot->polling));
 	if (!same_edge(&before->outside, &snapshot->outside))
 		neighbour_flush(datapath->outside);
 	if (!same_edge(&before->host, &snapshot->host))
@@ -251,6 +268,21 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	remember_drops(datapath, before, snapshot);
 	announce_new_addresses(datapath, before, snapshot);
 	return before;
+}
+
+void datapath_move(struct datapath *datapath, const struct source *source, unsigned worker)
+{
+	struct snapshot *snapshot = atomic_load(&datapath->snapshot);
+	const struct polling_plan plan = {.workers = datapath->limits.workers,
+		.before = datapath_polling(datapath),
+		.moved = source,
+		.to = worker};
+	struct polling *polling = spread_sources(snapshot, &plan);
+	struct polling *before = atomic_exchange_explicit(&snapshot->polling, polling, memory_order_acq_rel);
+
+	grace_wait(datapath->readers);
+	polling_grant(polling);
+	polling_free(before);
 }
 
 void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror)

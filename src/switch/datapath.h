@@ -8,6 +8,7 @@
 #pragma once
 #include "switch/flow_table.h"
 #include "switch/neighbour.h"
+#include "switch/polling.h"
 #include "switch/snapshot.h"
 #include "switch/worker.h"
 
@@ -72,12 +73,15 @@ struct neighbour_table *datapath_neighbours(const struct datapath *datapath, uns
 /* Lets workers copy packets for the mirror, or for none (NULL). When it returns, no worker uses another one. */
 void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror);
 
-/* The index of the worker that polls what brings packets of that origin, of a NIC where it is FLOW_FROM_NIC: all
- * attachments of a NIC have one worker, all edges the last one. */
-static inline unsigned datapath_poller(unsigned workers, enum flow_origin origin, uint32_t nic)
+/* Who polls what now; for the main thread. */
+static inline const struct polling *datapath_polling(const struct datapath *datapath)
 {
-	return origin == FLOW_FROM_NIC ? nic_slot(nic) % workers : workers - 1;
+	return atomic_load_explicit(&datapath_snapshot(datapath)->polling, memory_order_acquire);
 }
+
+/* Gives a source of the present polling (where it is a NIC's: all of that NIC) to that worker. When it returns, the new
+ * one polls it. */
+void datapath_move(struct datapath *datapath, const struct source *source, unsigned worker);
 
 /* Sum over workers. */
 struct worker_counters datapath_counters(const struct datapath *datapath);

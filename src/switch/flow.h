@@ -113,6 +113,11 @@ static inline bool flow_is_live(const struct flow *flow)
 	return __atomic_load_n(&flow->live, __ATOMIC_RELAXED);
 }
 
+static inline bool flow_is_reply(const struct flow *flow)
+{
+	return __atomic_load_n(&flow->reply, __ATOMIC_RELAXED);
+}
+
 static inline bool flow_is_blocked(const struct flow *flow)
 {
 	return __atomic_load_n(&flow->blocked, __ATOMIC_RELAXED);

@@ -44,6 +44,11 @@ static void add_workers(json_t *families, const struct datapath *datapath)
 			__atomic_load_n(&datapath->workers[i]->counters.counter, __ATOMIC_RELAXED));
 	WORKER_COUNTERS(X)
 #undef X
+	samples = add_family(families, "sluice_switch_busy_cycles_total", "counter",
+		"cycles of the processor's clock in which the worker had packets");
+	for (unsigned i = 0; i < datapath->limits.workers; i++)
+		add_sample(samples, json_pack("{s:o}", "worker", json_sprintf("%u", i)),
+			__atomic_load_n(&datapath->workers[i]->busy_cycles, __ATOMIC_RELAXED));
 }
 
 static void add_switch(json_t *families, const struct datapath *datapath)

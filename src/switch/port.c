@@ -11,6 +11,9 @@ void port_init(struct port *port, const struct port_ops *ops, const char *name, 
 	port->pool = pool;
 	port->readers = readers;
 	rte_spinlock_init(&port->tx_lock);
+	port->n_queues = 1;
+	for (unsigned queue = 0; queue < SNAPSHOT_WORKERS; queue++)
+		atomic_init(&port->owners[queue], PORT_NOBODY);
 }
 
 void port_release(struct port *port)

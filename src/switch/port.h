@@ -4,8 +4,9 @@
  * DPDK device), and for tests port_fake.c. A port's name says which it is: a path is a vhost-user socket, a
  * name behind PORT_DEVICE a DPDK device, another an interface. Policy never belongs to a port, always to the NIC that it is an attachment of.
  *
- * Threads. rx is called by the one worker that polls the port. tx is called by any thread, under tx_lock,
- * which port_tx takes: once a burst, and uncontended unless workers send to each other's ports. The rest is
+ * Threads. rx of a queue is called by its owner alone: the one worker that polls it, as the main thread says (polling.h).
+ * tx is called by any thread, under tx_lock, which port_tx takes: once a burst, and uncontended unless workers send to
+ * each other's ports. The rest is
  * called by the main thread. A provider whose device comes and goes keeps rx and tx safe at any time: they
  * see the device by one atomic load, and the device is torn down only after a grace period of the workers.
  */
@@ -14,11 +15,13 @@
 #include "switch/snapshot.h"
 
 #include <rte_spinlock.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define PORT_BURST  32
 #define PORT_DEVICE "dpdk:" /* no interface's name has a colon */
+#define PORT_NOBODY 0xff /* owner of a queue that no worker may poll */
 #define PORTS_MAX   (NIC_SLOTS * NIC_ATTACHMENTS + 3)
 
 struct rte_mbuf;
@@ -55,6 +58,8 @@ struct port_ops {
 
 struct port {
 	const struct port_ops *ops;
+	_Atomic uint8_t owners[SNAPSHOT_WORKERS]; /* worker that may poll, by queue; PORT_NOBODY */
+	unsigned n_queues; /* that packets come by; set when it is opened */
 	char *name; /* Owned */
 	unsigned index; /* below PORTS_MAX; no other open port has it */
 	char *error; /* Owned: why it failed, or NULL; main thread only */
@@ -62,6 +67,8 @@ struct port {
 	struct rte_rcu_qsbr *readers; /* Borrowed: the workers' grace periods */
 	struct rte_mempool *pool; /* Borrowed: buffers for what is received */
 	rte_spinlock_t tx_lock;
+	uint64_t noted[SNAPSHOT_WORKERS]; /* rx_packets at the last look of rebalance.c, whose it is */
+	bool has_noted;
 	struct port_counters counters[SNAPSHOT_WORKERS + 1];
 };
 
@@ -81,6 +88,17 @@ void port_set_error(struct port *port, const char *format, ...) G_GNUC_PRINTF(2,
 const char *port_state_word(enum port_state state);
 /* Sum over all workers. */
 struct port_counters port_counters_sum(const struct port *port);
+
+static inline bool port_is_owner(const struct port *port, unsigned queue, unsigned worker)
+{
+	/* What the owner before did with the queue has happened. */
+	return atomic_load_explicit(&port->owners[queue], memory_order_acquire) == worker;
+}
+
+static inline void port_set_owner(struct port *port, unsigned queue, unsigned worker)
+{
+	atomic_store_explicit(&port->owners[queue], (uint8_t)worker, memory_order_release);
+}
 
 static inline uint16_t port_rx(struct port *port, struct rte_mbuf **packets, uint16_t n)
 {

@@ -5,6 +5,8 @@
 #include "switch/decode.h"
 #include "switch/lookup.h"
 
+#include <rte_cycles.h>
+
 /* ---- NICs ---- */
 
 static json_t *encode_attachment(const struct attachment *attachment)
@@ -55,6 +57,7 @@ static json_t *encode_drops(const struct datapath *datapath, const struct nic *n
 json_t *report_nics(const struct datapath *datapath)
 {
 	const struct snapshot *snapshot = datapath_snapshot(datapath);
+	const struct polling *polling = datapath_polling(datapath);
 	json_t *list = json_array();
 
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
@@ -65,11 +68,56 @@ json_t *report_nics(const struct datapath *datapath)
 		for (unsigned i = 0; i < nic->n_attachments; i++)
 			json_array_append_new(attachments, encode_attachment(&nic->attachments[i]));
 		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "uid", nic->uid, "name", nic->name,
-				      "active", active_word(nic), "attachments", attachments, "flows",
+			list, json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:o}", "uid", nic->uid, "name",
+				      nic->name, "active", active_word(nic), "worker",
+				      (int)polling->nics[slot], "attachments", attachments, "flows",
 				      (json_int_t)atomic_load(&datapath->nic_connections[slot]), "drops",
 				      encode_drops(datapath, nic)));
 	}
+	return list;
+}
+
+/* ---- workers ---- */
+
+static json_t *encode_source(const struct snapshot *snapshot, const struct source *source)
+{
+	const struct nic *nic = snapshot_nic(snapshot, source->nic);
+	json_t *object = json_pack("{s:s, s:i}", "port", source->port->name, "queue", (int)source->queue);
+
+	if (source->origin == FLOW_FROM_NIC && nic)
+		json_object_set_new(object, "nic", json_string(nic->uid));
+	return object;
+}
+
+static uint64_t microseconds(uint64_t cycles)
+{
+	uint64_t hz = rte_get_tsc_hz();
+
+	return cycles / hz * G_USEC_PER_SEC + cycles % hz * G_USEC_PER_SEC / hz;
+}
+
+static json_t *encode_worker(const struct datapath *datapath, unsigned index)
+{
+	const struct worker *worker = datapath->workers[index];
+	const GArray *sources = datapath_polling(datapath)->sources[index];
+	json_t *polls = json_array();
+
+	for (unsigned i = 0; i < sources->len; i++)
+		json_array_append_new(polls, encode_source(datapath_snapshot(datapath),
+						     &g_array_index(sources, struct source, i)));
+	return json_pack("{s:i, s:I, s:I, s:I, s:o}", "worker", (int)index, "busy_us",
+		(json_int_t)microseconds(__atomic_load_n(&worker->busy_cycles, __ATOMIC_RELAXED)),
+		"rx_packets", (json_int_t)__atomic_load_n(&worker->counters.rx, __ATOMIC_RELAXED),
+		"tx_packets", (json_int_t)__atomic_load_n(&worker->counters.tx, __ATOMIC_RELAXED), "polls",
+		polls);
+}
+
+json_t *report_workers(const struct datapath *datapath)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < datapath->limits.workers; i++)
+		json_array_append_new(list, encode_worker(datapath, i));
 	return list;
 }
 

@@ -7,4 +7,6 @@
 json_t *report_nics(const struct datapath *datapath);
 /* {"nic"?}: uid or name; all packets without it. NULL with *error when it is not known. */
 json_t *report_drops(const struct datapath *datapath, json_t *params, GError **error);
+/* Workers, how busy they are, and what they poll. */
+json_t *report_workers(const struct datapath *datapath);
 json_t *report_counters(const struct datapath *datapath);

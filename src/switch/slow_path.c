@@ -158,11 +158,11 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 static bool decide_now(
 	const struct worker *worker, const struct flow_key *first, bool existing, struct decision *ret)
 {
-	unsigned workers = worker->datapath->limits.workers;
 	bool allowed = decide(worker->snapshot, first, existing, ret);
 
-	ret->forward.zone = (uint8_t)datapath_poller(workers, ret->forward.key.origin, ret->forward.key.nic);
-	ret->reply.zone = (uint8_t)datapath_poller(workers, ret->reply.key.origin, ret->reply.key.nic);
+	ret->forward.zone =
+		(uint8_t)polling_worker(worker->polling, ret->forward.key.origin, ret->forward.key.nic);
+	ret->reply.zone = (uint8_t)polling_worker(worker->polling, ret->reply.key.origin, ret->reply.key.nic);
 	return allowed;
 }
 

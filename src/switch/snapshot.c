@@ -4,7 +4,9 @@
 #include "switch/classifier.h"
 #include "switch/flow.h"
 #include "switch/membership.h"
+#include "switch/polling.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* An open-addressing slot. The map is built once, at half load at most, and only read from then on. */
@@ -169,8 +171,6 @@ struct snapshot *snapshot_new(void)
 	snapshot->memberships = g_ptr_array_new_with_free_func((GDestroyNotify)membership_map_free);
 	snapshot->groups = g_ptr_array_new_with_free_func((GDestroyNotify)group_unref);
 	snapshot->tables = g_ptr_array_new_with_free_func((GDestroyNotify)prefix_table_unref);
-	for (unsigned i = 0; i < SNAPSHOT_WORKERS; i++)
-		snapshot->sources[i] = g_array_new(false, false, sizeof(struct source));
 	snapshot_reserve(snapshot, 0);
 	return snapshot;
 }
@@ -179,8 +179,7 @@ void snapshot_free(struct snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
-	for (unsigned i = 0; i < SNAPSHOT_WORKERS; i++)
-		g_array_unref(snapshot->sources[i]);
+	polling_free(atomic_load(&snapshot->polling));
 	g_ptr_array_unref(snapshot->groups);
 	g_ptr_array_unref(snapshot->tables);
 	g_ptr_array_unref(snapshot->memberships);

@@ -4,7 +4,7 @@
  * pointer with release, and frees the one before after every worker has passed a quiescent state
  * (datapath.c). A worker reads the pointer once per turn, with acquire, and uses that snapshot to the end of
  * the turn: it never sees half of a change. Nothing in it is written after publication but what `struct port`
- * guards itself.
+ * guards itself, and `polling`, which may be replaced.
  *
  * All its memory is blocks that go with it, and pointers within it are Borrowed from them. Security groups
  * are shared by reference between snapshots: one that did not change is not compiled again.
@@ -30,6 +30,7 @@
 
 struct classifier;
 struct membership_map;
+struct polling;
 struct port;
 
 struct group {
@@ -143,11 +144,12 @@ static inline bool underlay_is_on_link(const struct underlay *underlay, const ui
 	return (word & underlay->on_link_mask) == underlay->on_link;
 }
 
-/* What is polled: a port, and whose it is. */
+/* What is polled: a queue of a port, and whose it is. */
 struct source {
 	struct port *port;
 	uint32_t nic; /* nic_id; FLOW_FROM_NIC only */
 	uint8_t origin; /* enum flow_origin */
+	uint8_t queue;
 };
 
 struct address_slot; /* of the map of addresses */
@@ -168,7 +170,8 @@ struct snapshot {
 	char *adopted[NIC_SLOTS]; /* of the first snapshot alone: uids of the NICs that adopted flows know */
 	unsigned n_address_slots; /* a power of two */
 	struct address_slot *address_slots;
-	GArray *sources[SNAPSHOT_WORKERS]; /* Owned, of struct source, by the worker that polls them */
+	struct polling *_Atomic
+		polling; /* Owned; the main thread replaces it (polling.h); NULL before publication */
 };
 
 static inline uint32_t nic_id(unsigned slot, uint16_t incarnation)

@@ -131,7 +131,7 @@ void lab_pass(struct fixture *f, uint32_t milliseconds)
 static struct source source_of(struct fixture *f, const char *name, struct worker **ret_worker)
 {
 	for (unsigned w = 0; w < f->datapath->limits.workers; w++) {
-		const GArray *sources = datapath_snapshot(f->datapath)->sources[w];
+		const GArray *sources = datapath_polling(f->datapath)->sources[w];
 		*ret_worker = f->datapath->workers[w];
 		for (unsigned i = 0; i < sources->len; i++)
 			if (g_str_equal(g_array_index(sources, struct source, i).port->name, name))
@@ -238,6 +238,11 @@ void lab_deny_all(struct fixture *f)
 {
 	json_object_set_new(lab_group(f), "rules", json_array());
 	lab_apply(f);
+}
+
+void lab_setup_large(struct fixture *f, const void *data)
+{
+	lab_start(f, json_loads(state_text, 0, NULL), 100000, 50000);
 }
 
 void lab_setup_small(struct fixture *f, const void *data)

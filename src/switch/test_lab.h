@@ -43,6 +43,7 @@ void lab_begin_with(unsigned workers, const char *pool_ops);
 
 /* For g_test_add. */
 void lab_setup(struct fixture *f, const void *data);
+void lab_setup_large(struct fixture *f, const void *data); /* for 100,000 */
 void lab_setup_small(struct fixture *f, const void *data); /* room for 16 connections */
 void lab_teardown(struct fixture *f, const void *data);
 /* The same with another state, which is taken. */

@@ -19,6 +19,7 @@
 #include "switch/slow_path.h"
 #include "switch/wire.h"
 
+#include <rte_cycles.h>
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 #include <sys/prctl.h>
@@ -284,12 +285,14 @@ void worker_burst(struct worker *worker, const struct source *source, struct rte
 
 unsigned worker_turn(struct worker *worker)
 {
-	const GArray *sources = worker->snapshot->sources[worker->index];
+	const GArray *sources = worker->polling->sources[worker->index];
 	unsigned received = 0;
 
 	for (unsigned i = 0; i < sources->len; i++) {
 		const struct source *source = &g_array_index(sources, struct source, i);
 		struct rte_mbuf *packets[WORKER_BURST];
+		if (__builtin_expect(!port_is_owner(source->port, source->queue, worker->index), 0))
+			continue; /* another worker is about to let it go */
 		uint16_t n = port_rx(source->port, packets, WORKER_BURST);
 		if (n)
 			worker_burst(worker, source, packets, n);
@@ -302,6 +305,7 @@ unsigned worker_turn(struct worker *worker)
 void worker_begin(struct worker *worker, uint32_t now_ms)
 {
 	worker->snapshot = atomic_load_explicit(&worker->datapath->snapshot, memory_order_acquire);
+	worker->polling = atomic_load_explicit(&worker->snapshot->polling, memory_order_acquire);
 	worker->mirror = atomic_load_explicit(&worker->datapath->mirror, memory_order_acquire);
 	worker->now_ms = now_ms;
 	worker->recent.nic = 0;
@@ -317,18 +321,15 @@ static bool may_be_over(const struct worker *worker, const struct flow *forward,
 	       !snapshot_knows(worker->snapshot, forward->key.nic);
 }
 
-static void age_flow(struct worker *worker, struct flow *flow)
+static void age_flow(struct worker *worker, uint32_t index)
 {
 	struct flow_table *table = worker->datapath->flows;
+	struct flow *flow = flow_table_at(table, index), seen, pair;
 
-	struct flow seen;
-
-	if (!flow_is_live(flow) || flow->reply || !may_be_over(worker, flow, flow_table_pair(table, flow)))
+	/* Its packets go on, and it may be another connection's the next moment: whole copies are looked at. */
+	if (!flow_is_live(flow) || flow_is_reply(flow) || !flow_table_copy_both(table, index, &seen, &pair))
 		return;
-	/* It may be another connection's by now: look at a whole one. */
-	if (flow_table_copy(table, (uint32_t)(flow - flow_table_at(table, 0)), &seen) && !seen.reply &&
-		may_be_over(worker, &seen, flow_table_pair(table, &seen)) &&
-		slow_path_expire(worker, flow, &seen))
+	if (!seen.reply && may_be_over(worker, &seen, &pair) && slow_path_expire(worker, flow, &seen))
 		counter_add(&worker->counters.expired, 1);
 }
 
@@ -343,7 +344,7 @@ static void age_flows(struct worker *worker, uint32_t elapsed_ms)
 		if (worker->age_next >= end)
 			worker->age_next = 1;
 		if (worker->age_next < end)
-			age_flow(worker, flow_table_at(table, worker->age_next++));
+			age_flow(worker, worker->age_next++);
 	}
 }
 
@@ -384,6 +385,7 @@ int worker_main(void *data)
 	struct worker *worker = data;
 	struct datapath *datapath = worker->datapath;
 	unsigned empty = 0, sleep_us = SLEEP_MIN_US;
+	uint64_t since = rte_rdtsc();
 
 	prctl(PR_SET_TIMERSLACK, 1000); /* ns: a nap of 16 µs is not to become 66 */
 	rte_rcu_qsbr_thread_online(datapath->readers, worker->index);
@@ -393,7 +395,9 @@ int worker_main(void *data)
 		worker_housekeep(worker);
 		worker->snapshot = NULL;
 		rte_rcu_qsbr_quiescent(datapath->readers, worker->index);
+		uint64_t now = rte_rdtsc();
 		if (received) {
+			counter_add(&worker->busy_cycles, now - since);
 			empty = 0;
 			sleep_us = SLEEP_MIN_US;
 		} else if (++empty < IDLE_SPINS) {
@@ -401,7 +405,9 @@ int worker_main(void *data)
 		} else {
 			nap(worker, sleep_us);
 			sleep_us = RTE_MIN(sleep_us * 2, (unsigned)SLEEP_MAX_US);
+			now = rte_rdtsc();
 		}
+		since = now;
 	}
 	rte_rcu_qsbr_thread_offline(datapath->readers, worker->index);
 	return 0;

@@ -6,7 +6,7 @@
  * changes once per connection under a lock (flow table, neighbours).
  *
  * Ports are given to workers by NIC, all attachments together, so that the per-packet part of a flow has one
- * writer.
+ * writer; they move between workers as load does (polling.h, balance.h).
  *
  * Grace periods: between two turns a worker holds nothing (rte_rcu_qsbr_quiescent); while it sleeps it is
  * offline, so nobody waits for it.
@@ -29,6 +29,7 @@
 struct datapath;
 struct fragment_table;
 struct mirror;
+struct polling;
 
 /* Packets on their way out of one port. */
 struct outbox {
@@ -65,6 +66,7 @@ struct worker {
 	struct datapath *datapath; /* Borrowed */
 	unsigned index;
 	const struct snapshot *snapshot; /* Borrowed; of this turn */
+	const struct polling *polling; /* Borrowed; of this turn */
 	uint32_t now_ms; /* of this turn; wraps */
 	struct mirror *mirror; /* Borrowed; of this turn; NULL: nobody looks */
 
@@ -89,6 +91,7 @@ struct worker {
 	} brought;
 
 	struct worker_counters counters;
+	uint64_t busy_cycles; /* of turns that brought packets (rte_rdtsc) */
 	uint64_t (*drops)[DROP_COUNT]; /* Owned: by slot; the last row is of no NIC */
 	struct outbox *outboxes; /* Owned: by port index */
 	unsigned n_dirty;

@@ -138,7 +138,7 @@ static struct rte_mbuf *packet_of(struct input *in, const uint8_t *frame, uint32
 
 static void send_burst(struct input *in)
 {
-	const GArray *sources = datapath_snapshot(in->lab.datapath)->sources[0];
+	const GArray *sources = datapath_polling(in->lab.datapath)->sources[0];
 	const struct port *port = lab_port(&in->lab, ports[in->port]);
 
 	for (unsigned i = 0; in->n && i < sources->len; i++) {
