@@ -200,7 +200,7 @@ static void announce(struct datapath *datapath, const struct edge *outside, stru
 		return;
 	arp_build_announcement(packet, outside->mac.bytes, ip.bytes);
 	uint32_t length = packet->pkt_len;
-	if (port_tx(outside->port, &packet, 1, &down) == 1) {
+	if (port_tx(outside->port, SNAPSHOT_WORKERS, &packet, 1, &down) == 1) {
 		counters->tx_packets++;
 		counters->tx_bytes += length;
 	}

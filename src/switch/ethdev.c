@@ -1,15 +1,18 @@
 /* Ports on DPDK's own devices: physical NICs, representors, and the virtual ones of --vdev.
  *
  * How it works: devices are there, or not, from the start of the program (eal.h), so the port looks for its
- * device by name, sets it up with one queue each way, and starts it. The device number is published with
- * release when packets may flow. A device that a port let go is stopped and stays; another state may name it
- * again.
+ * device by name, sets it up, and starts it. The device number is published with release when packets may flow. A device
+ * that a port let go is stopped and stays; another state may name it again.
  *
- * One receive queue, as the port has one worker that polls it; one transmit queue, as tx is called under the
- * port's lock. No offload is asked of the device but packets of several segments: checksums are complete in
- * all that the switch sends. A device without even that gets packets made whole.
+ * Queues. A receive queue for each worker, where the device can keep connections apart (rss.h), else one; how many is known
+ * when the port is opened, and stays. Then also a transmit queue for each worker and one for other threads, where the
+ * device has as many; else one, under the port's lock.
+ *
+ * No offload is asked of the device but packets of several segments: checksums are complete in all that the switch sends.
+ * A device without even that gets packets made whole.
  */
 #include "switch/port.h"
+#include "switch/rss.h"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -22,17 +25,24 @@
 struct ethdev_port {
 	struct port port;
 	_Atomic int device; /* number of the started device, or NO_DEVICE */
+	unsigned workers;
+	_Atomic uint16_t shared; /* transmit queue that is used under the lock; written before `device` */
 	bool segments; /* the device sends packets of several segments; written before `device` */
 };
 
 /* ---- workers ---- */
 
-static uint16_t ethdev_rx(struct port *base, struct rte_mbuf **packets, uint16_t n)
+static uint16_t ethdev_rx_queue(struct port *base, unsigned queue, struct rte_mbuf **packets, uint16_t n)
 {
 	struct ethdev_port *port = (struct ethdev_port *)base;
 	int device = atomic_load_explicit(&port->device, memory_order_acquire);
 
-	return device == NO_DEVICE ? 0 : rte_eth_rx_burst((uint16_t)device, 0, packets, n);
+	return device == NO_DEVICE ? 0 : rte_eth_rx_burst((uint16_t)device, (uint16_t)queue, packets, n);
+}
+
+static uint16_t ethdev_rx(struct port *base, struct rte_mbuf **packets, uint16_t n)
+{
+	return ethdev_rx_queue(base, 0, packets, n);
 }
 
 /* One segment, of another buffer: another port may be sending this one. NULL, and it is dropped, when it does not fit
@@ -60,7 +70,8 @@ static uint16_t make_whole(struct rte_mempool *pool, struct rte_mbuf **packets, 
 	return kept;
 }
 
-static uint16_t ethdev_tx(struct port *base, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
+static uint16_t ethdev_tx_queue(
+	struct port *base, unsigned queue, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
 {
 	struct ethdev_port *port = (struct ethdev_port *)base;
 	int device = atomic_load_explicit(&port->device, memory_order_acquire);
@@ -70,10 +81,18 @@ static uint16_t ethdev_tx(struct port *base, struct rte_mbuf **packets, uint16_t
 	if (!*ret_down && !port->segments)
 		n = make_whole(base->pool, packets, n);
 	if (!*ret_down)
-		sent = rte_eth_tx_burst((uint16_t)device, 0, packets, n);
+		sent = rte_eth_tx_burst((uint16_t)device, (uint16_t)queue, packets, n);
 	if (sent < n)
 		rte_pktmbuf_free_bulk(packets + sent, (unsigned)(n - sent));
 	return sent;
+}
+
+static uint16_t ethdev_tx(struct port *base, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
+{
+	const struct ethdev_port *port = (const struct ethdev_port *)base;
+	unsigned queue = atomic_load_explicit(&port->shared, memory_order_relaxed);
+
+	return ethdev_tx_queue(base, queue, packets, n, ret_down);
 }
 
 /* ---- main thread ---- */
@@ -83,16 +102,16 @@ static const char *device_name(const struct ethdev_port *port)
 	return port->port.name + strlen(PORT_DEVICE);
 }
 
-static int set_up_queues(uint16_t device, struct rte_mempool *pool)
+static int set_up_queues(uint16_t device, uint16_t rx_queues, uint16_t tx_queues, struct rte_mempool *pool)
 {
 	uint16_t n_rx = DESCRIPTORS, n_tx = DESCRIPTORS;
 	unsigned socket = (unsigned)rte_eth_dev_socket_id(device);
 	int r = rte_eth_dev_adjust_nb_rx_tx_desc(device, &n_rx, &n_tx);
 
-	if (r == 0)
-		r = rte_eth_rx_queue_setup(device, 0, n_rx, socket, NULL, pool);
-	if (r == 0)
-		r = rte_eth_tx_queue_setup(device, 0, n_tx, socket, NULL);
+	for (uint16_t queue = 0; r == 0 && queue < rx_queues; queue++)
+		r = rte_eth_rx_queue_setup(device, queue, n_rx, socket, NULL, pool);
+	for (uint16_t queue = 0; r == 0 && queue < tx_queues; queue++)
+		r = rte_eth_tx_queue_setup(device, queue, n_tx, socket, NULL);
 	return r;
 }
 
@@ -105,11 +124,19 @@ static int start(struct ethdev_port *port, uint16_t device)
 
 	if (r < 0)
 		return r;
+	uint16_t rx_queues = (uint16_t)port->port.n_queues;
+	/* For each worker and one more. Queues of virtual devices that do not hash may each be a wire of its own. */
+	bool own = rx_queues > 1 && info.max_tx_queues > port->workers;
+	uint16_t tx_queues = own ? (uint16_t)(port->workers + 1) : 1;
+	rss_configure(&info, rx_queues, &conf);
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	port->segments = conf.txmode.offloads != 0;
-	if ((r = rte_eth_dev_configure(device, 1, 1, &conf)) < 0 ||
-		(r = set_up_queues(device, port->port.pool)) < 0 || (r = rte_eth_dev_start(device)) < 0)
+	if ((r = rte_eth_dev_configure(device, rx_queues, tx_queues, &conf)) < 0 ||
+		(r = set_up_queues(device, rx_queues, tx_queues, port->port.pool)) < 0 ||
+		(r = rte_eth_dev_start(device)) < 0)
 		return r;
+	atomic_store(&port->shared, (uint16_t)(tx_queues - 1));
+	atomic_store(&port->port.n_senders, own ? port->workers : 0);
 	rte_eth_promiscuous_enable(device); /* some are so always, and have no switch for it */
 	return 0;
 }
@@ -160,17 +187,34 @@ static const struct port_ops ethdev_ops = {
 	.kind = "ethdev",
 	.rx = ethdev_rx,
 	.tx = ethdev_tx,
+	.rx_queue = ethdev_rx_queue,
+	.tx_queue = ethdev_tx_queue,
 	.state = ethdev_state,
 	.tick = ethdev_tick,
 	.close = ethdev_close,
 };
 
-struct port *ethdev_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers)
+/* How many its device gives to the workers; one where there is no device. */
+static unsigned queues_of(const struct ethdev_port *port)
+{
+	struct rte_eth_dev_info info;
+	uint16_t device;
+
+	return rte_eth_dev_get_port_by_name(device_name(port), &device) == 0 &&
+			       rte_eth_dev_info_get(device, &info) == 0
+		       ? rss_queues(&info, port->workers)
+		       : 1;
+}
+
+struct port *ethdev_open(
+	const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers, unsigned workers)
 {
 	struct ethdev_port *port = g_aligned_alloc0(1, sizeof *port, 64);
 
 	port_init(&port->port, &ethdev_ops, name, pool, readers);
 	atomic_init(&port->device, NO_DEVICE);
+	port->workers = workers;
+	port->port.n_queues = queues_of(port);
 	open_device(port);
 	return &port->port;
 }

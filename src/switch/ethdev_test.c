@@ -5,6 +5,7 @@
 #include "switch/state.h"
 #include "switch/test_frame.h"
 
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <string.h>
 
@@ -37,20 +38,20 @@ static struct rte_mbuf *packet_of(const uint8_t *bytes, uint16_t length)
 
 static void test_back(void)
 {
-	struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL);
+	struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 1);
 	struct rte_mbuf *packets[PORT_BURST];
 	uint8_t frame[FRAME] = {};
 	bool down;
 
 	g_assert_cmpint(port->ops->state(port), ==, PORT_READY);
-	g_assert_cmpuint(port_rx(port, packets, PORT_BURST), ==, 0);
+	g_assert_cmpuint(port_rx(port, 0, packets, PORT_BURST), ==, 0);
 	for (unsigned i = 0; i < 3; i++) {
 		frame[0] = (uint8_t)i;
 		packets[i] = packet_of(frame, sizeof frame);
 	}
-	g_assert_cmpuint(port_tx(port, packets, 3, &down), ==, 3);
+	g_assert_cmpuint(port_tx(port, 0, packets, 3, &down), ==, 3);
 	g_assert_false(down);
-	g_assert_cmpuint(port_rx(port, packets, PORT_BURST), ==, 3);
+	g_assert_cmpuint(port_rx(port, 0, packets, PORT_BURST), ==, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		g_assert_cmpuint(packets[i]->pkt_len, ==, sizeof frame);
 		g_assert_cmpuint(*rte_pktmbuf_mtod(packets[i], uint8_t *), ==, i);
@@ -62,7 +63,7 @@ static void test_back(void)
 static void test_again(void)
 {
 	for (unsigned i = 0; i < 3; i++) {
-		struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL);
+		struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 1);
 		g_assert_cmpint(port->ops->state(port), ==, PORT_READY);
 		port->ops->close(port);
 	}
@@ -70,7 +71,7 @@ static void test_again(void)
 
 static void test_missing(void)
 {
-	struct port *port = ethdev_open(PORT_DEVICE "net_ring7", pool, NULL);
+	struct port *port = ethdev_open(PORT_DEVICE "net_ring7", pool, NULL, 1);
 	struct rte_mbuf *packet = packet_of((const uint8_t *)"x", 1);
 	bool down;
 
@@ -79,8 +80,8 @@ static void test_missing(void)
 	g_assert_nonnull(strstr(port->error, "--vdev"));
 	port->ops->tick(port);
 	g_assert_cmpint(port->ops->state(port), ==, PORT_FAILED);
-	g_assert_cmpuint(port_rx(port, &packet, 1), ==, 0);
-	g_assert_cmpuint(port_tx(port, &packet, 1, &down), ==, 0);
+	g_assert_cmpuint(port_rx(port, 0, &packet, 1), ==, 0);
+	g_assert_cmpuint(port_tx(port, 0, &packet, 1, &down), ==, 0);
 	g_assert_true(down);
 	port->ops->close(port);
 }
@@ -91,7 +92,7 @@ static void put(struct port *port, const struct test_frame *frame)
 	struct rte_mbuf *packet = packet_of(frame->bytes, (uint16_t)frame->length);
 	bool down;
 
-	g_assert_cmpuint(port_tx(port, &packet, 1, &down), ==, 1);
+	g_assert_cmpuint(port_tx(port, 0, &packet, 1, &down), ==, 1);
 }
 
 static void test_switch(void)
@@ -102,7 +103,7 @@ static void test_switch(void)
 	g_autoptr(GError) error = NULL;
 	_cleanup_(datapath_free) struct datapath *datapath = datapath_new(&limits, NULL, pool, &error);
 	g_assert_no_error(error);
-	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers);
+	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers, 1);
 	struct snapshot *snapshot = state_decode(state, datapath_snapshot(datapath), &error);
 	g_assert_no_error(error);
 
@@ -120,9 +121,40 @@ static void test_switch(void)
 	g_assert_cmpuint(flow_table_count(datapath->flows), ==, 1);
 }
 
+/* net_null1 can hash and has queues enough, net_ring0 can do neither. */
+static void test_queues(void)
+{
+	struct port *many = ethdev_open(PORT_DEVICE "net_null1", pool, NULL, 3);
+	struct port *one = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 3);
+	struct rte_eth_dev_info info;
+	struct rte_eth_stats stats;
+	uint16_t device;
+
+	g_assert_cmpint(rte_eth_dev_get_port_by_name("net_null1", &device), ==, 0);
+	g_assert_cmpint(rte_eth_dev_info_get(device, &info), ==, 0);
+	g_assert_cmpuint(many->n_queues, ==, 3);
+	g_assert_cmpuint(info.nb_rx_queues, ==, 3);
+	g_assert_cmpuint(info.nb_tx_queues, ==, 4);
+	g_assert_cmpuint(one->n_queues, ==, 1);
+	g_assert_cmpuint(one->n_senders, ==, 0);
+	for (unsigned sender = 0; sender <= 3; sender++) {
+		struct rte_mbuf *packet = packet_of((const uint8_t *)"x", 1), *none;
+		bool down;
+		g_assert_cmpuint(
+			port_tx(many, sender < 3 ? sender : SNAPSHOT_WORKERS, &packet, 1, &down), ==, 1);
+		if (sender < 3)
+			g_assert_cmpuint(port_rx(many, sender, &none, 1), ==, 0);
+	}
+	g_assert_cmpint(rte_eth_stats_get(device, &stats), ==, 0);
+	for (unsigned queue = 0; queue <= 3; queue++)
+		g_assert_cmpuint(stats.q_opackets[queue], ==, 1); /* each sender has its own */
+	many->ops->close(many);
+	one->ops->close(one);
+}
+
 int main(int argc, char **argv)
 {
-	char *vdevs[] = {"net_ring0", "net_null0,no-rx=1", NULL};
+	char *vdevs[] = {"net_ring0", "net_null0,no-rx=1", "net_null1,no-rx=1", NULL};
 	const struct eal_config eal = {
 		.workers = 1, .memory_mib = 32, .hugepages = EAL_HUGEPAGES_OFF, .vdevs = vdevs};
 	g_autoptr(GError) error = NULL;
@@ -136,6 +168,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ethdev/a device that was let go can be taken again", test_again);
 	g_test_add_func("/ethdev/a missing device fails, says which, and what to do", test_missing);
 	g_test_add_func("/ethdev/NICs on DPDK devices reach each other", test_switch);
+	g_test_add_func("/ethdev/a device has a queue for each worker, each way, where it can", test_queues);
 	int status = g_test_run();
 	g_assert_cmpuint(rte_mempool_in_use_count(pool), ==, 0);
 	eal_stop();

@@ -13,8 +13,9 @@
  *       never to an older epoch, as another worker may know a newer state already. Who sees an epoch (acquire) sees
  *       what blocked was with it.
  *   counters, seen_ms, tcp_seen (second line)    By each packet, so only by the worker that polls the port it
- *       comes by: all attachments of a NIC belong to one worker, both edges to one. Plain loads, relaxed
- *       stores: nobody else adds to them.
+ *       comes by: all attachments of a NIC belong to one worker, and so does each queue of an edge (polling.h), of
+ *       which a connection keeps to one (rss.h, which says what happens when it does not). Plain loads, relaxed stores:
+ *       nobody else adds to them.
  *
  * So per packet the second line alone is written; but the line is not one worker's own, as a new state makes
  * the other direction's worker write it once.

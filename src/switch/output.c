@@ -32,7 +32,7 @@ void output_send(struct worker *worker, struct outbox *box)
 		bytes += box->packets[i]->pkt_len;
 	if (__builtin_expect(worker->mirror != NULL, 0))
 		mirror_delivered(worker, box);
-	uint16_t sent = port_tx(box->port, box->packets, box->n, &down);
+	uint16_t sent = port_tx(box->port, worker->index, box->packets, box->n, &down);
 	counter_add(&counters->tx_packets, sent);
 	/* Which packets of a burst a full ring refused is not said; frames of a burst are much alike. */
 	counter_add(&counters->tx_bytes, sent == box->n ? bytes : bytes * sent / box->n);

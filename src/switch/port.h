@@ -6,7 +6,7 @@
  *
  * Threads. rx of a queue is called by its owner alone: the one worker that polls it, as the main thread says (polling.h).
  * tx is called by any thread, under tx_lock, which port_tx takes: once a burst, and uncontended unless workers send to
- * each other's ports. The rest is
+ * each other's ports. Where a device has a queue for each worker, those need no lock. The rest is
  * called by the main thread. A provider whose device comes and goes keeps rx and tx safe at any time: they
  * see the device by one atomic load, and the device is torn down only after a grace period of the workers.
  */
@@ -49,6 +49,11 @@ struct port_ops {
 	/* Takes all n packets, whatever becomes of them. Returns how many were delivered; when none could be
 	 * because nobody is there, *ret_down is set. */
 	uint16_t (*tx)(struct port *port, struct rte_mbuf **packets, uint16_t n, bool *ret_down);
+	/* The same of one of several queues (n_queues): may be NULL where there is one. */
+	uint16_t (*rx_queue)(struct port *port, unsigned queue, struct rte_mbuf **packets, uint16_t n);
+	/* The same on the worker's own queue (n_senders), without the lock: may be NULL where nobody has one. */
+	uint16_t (*tx_queue)(
+		struct port *port, unsigned worker, struct rte_mbuf **packets, uint16_t n, bool *ret_down);
 	enum port_state (*state)(const struct port *port);
 	/* Every second: tries again what failed, notices what went away. May be NULL. */
 	void (*tick)(struct port *port);
@@ -60,6 +65,7 @@ struct port {
 	const struct port_ops *ops;
 	_Atomic uint8_t owners[SNAPSHOT_WORKERS]; /* worker that may poll, by queue; PORT_NOBODY */
 	unsigned n_queues; /* that packets come by; set when it is opened */
+	_Atomic unsigned n_senders; /* workers that have a queue of their own to send by, the first ones */
 	char *name; /* Owned */
 	unsigned index; /* below PORTS_MAX; no other open port has it */
 	char *error; /* Owned: why it failed, or NULL; main thread only */
@@ -75,7 +81,9 @@ struct port {
 /* Providers. All return a port even when its device cannot be opened yet; `port->error` says why. */
 struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
 struct port *interface_open(const char *interface, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
-struct port *ethdev_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
+/* workers: how many will poll it, and send by it. */
+struct port *ethdev_open(
+	const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers, unsigned workers);
 
 /* For providers: sets up the common part. */
 void port_init(struct port *port, const struct port_ops *ops, const char *name, struct rte_mempool *pool,
@@ -100,13 +108,17 @@ static inline void port_set_owner(struct port *port, unsigned queue, unsigned wo
 	atomic_store_explicit(&port->owners[queue], (uint8_t)worker, memory_order_release);
 }
 
-static inline uint16_t port_rx(struct port *port, struct rte_mbuf **packets, uint16_t n)
+static inline uint16_t port_rx(struct port *port, unsigned queue, struct rte_mbuf **packets, uint16_t n)
 {
-	return port->ops->rx(port, packets, n);
+	return queue ? port->ops->rx_queue(port, queue, packets, n) : port->ops->rx(port, packets, n);
 }
 
-static inline uint16_t port_tx(struct port *port, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
+/* sender: the worker's index; SNAPSHOT_WORKERS: another thread. */
+static inline uint16_t port_tx(
+	struct port *port, unsigned sender, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
 {
+	if (sender < atomic_load_explicit(&port->n_senders, memory_order_relaxed))
+		return port->ops->tx_queue(port, sender, packets, n, ret_down);
 	rte_spinlock_lock(&port->tx_lock);
 	uint16_t sent = port->ops->tx(port, packets, n, ret_down);
 	rte_spinlock_unlock(&port->tx_lock);

@@ -6,15 +6,17 @@ struct ports {
 	struct port *by_index[PORTS_MAX];
 	struct rte_mempool *pool;
 	struct rte_rcu_qsbr *readers;
+	unsigned workers;
 };
 
-struct ports *ports_new(struct rte_mempool *pool, struct rte_rcu_qsbr *readers)
+struct ports *ports_new(struct rte_mempool *pool, struct rte_rcu_qsbr *readers, unsigned workers)
 {
 	struct ports *ports = g_new0(struct ports, 1);
 
 	ports->by_name = g_hash_table_new(g_str_hash, g_str_equal);
 	ports->pool = pool;
 	ports->readers = readers;
+	ports->workers = workers;
 	return ports;
 }
 
@@ -41,7 +43,7 @@ static struct port *open_port(const struct ports *ports, const char *name)
 	if (name[0] == '/')
 		return vhost_open(name, ports->pool, ports->readers);
 	if (g_str_has_prefix(name, PORT_DEVICE))
-		return ethdev_open(name, ports->pool, ports->readers);
+		return ethdev_open(name, ports->pool, ports->readers, ports->workers);
 	return interface_open(name, ports->pool, ports->readers);
 }
 

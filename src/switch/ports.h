@@ -4,8 +4,8 @@
 
 struct ports;
 
-/* Both Borrowed: see port.h. */
-struct ports *ports_new(struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
+/* Both Borrowed: see port.h. workers: how many there are. */
+struct ports *ports_new(struct rte_mempool *pool, struct rte_rcu_qsbr *readers, unsigned workers);
 /* Closes all; no worker runs any more. */
 void ports_free(struct ports *ports);
 CLEANUP_FUNC(struct ports *, ports_free)

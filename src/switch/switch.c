@@ -198,7 +198,7 @@ static bool serve(const struct options *options, const struct eal_config *eal, b
 	_cleanup_(datapath_free) struct datapath *datapath = datapath_new(&limits, memory, pool, error);
 	if (!datapath)
 		return false;
-	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers);
+	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers, eal->workers);
 	datapath_start(datapath);
 	_cleanup_(control_free) struct control *control = control_new(&config, datapath, ports, error);
 	if (control) {

@@ -293,7 +293,7 @@ unsigned worker_turn(struct worker *worker)
 		struct rte_mbuf *packets[WORKER_BURST];
 		if (__builtin_expect(!port_is_owner(source->port, source->queue, worker->index), 0))
 			continue; /* another worker is about to let it go */
-		uint16_t n = port_rx(source->port, packets, WORKER_BURST);
+		uint16_t n = port_rx(source->port, source->queue, packets, WORKER_BURST);
 		if (n)
 			worker_burst(worker, source, packets, n);
 		received += n;
