@@ -15,6 +15,7 @@
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
+#include <netlink/route/link/macvlan.h>
 #include <netlink/route/link/veth.h>
 #include <netlink/route/route.h>
 #include <string.h>
@@ -176,7 +177,26 @@ bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, G
 	return link_change(links, name, change, "set the MAC of", error);
 }
 
-/* ---- veth pairs ---- */
+bool links_set_mtu(struct links *links, const char *name, unsigned mtu, GError **error)
+{
+	struct rtnl_link *change = rtnl_link_alloc();
+
+	rtnl_link_set_mtu(change, mtu);
+	return link_change(links, name, change, "set the MTU of", error);
+}
+
+bool links_get_mtu(struct links *links, const char *name, unsigned *ret, GError **error)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+	g_autofree char *in = where(links);
+
+	if (rtnl_link_get_kernel(links->sock, 0, name, &link) < 0)
+		return fault_set(error, FAULT_NOT_FOUND, "there is no interface %s%s", name, in);
+	*ret = rtnl_link_get_mtu(link);
+	return true;
+}
+
+/* ---- veth pairs, macvlans ---- */
 
 bool links_add_veth(
 	struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error)
@@ -198,6 +218,36 @@ bool links_add_veth(
 		return false;
 	int rc = rtnl_link_add(links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
 	return check(links, rc, 0, "make the veth pair of", name, error);
+}
+
+/* Whether it is a macvlan of the parent with that index. */
+static bool is_macvlan_of(struct links *links, const char *name, int parent_index)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+
+	return rtnl_link_get_kernel(links->sock, 0, name, &link) >= 0 && rtnl_link_is_macvlan(link) &&
+	       rtnl_link_get_link(link) == parent_index;
+}
+
+bool links_add_macvlan(
+	struct links *links, const char *name, const char *parent, const char *parent_netns, GError **error)
+{
+	_cleanup_(links_close) struct links *parent_links = links_open(parent_netns, error);
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_macvlan_alloc();
+	int index = parent_links ? need_index(parent_links, parent, error) : 0;
+
+	if (index == 0)
+		return false;
+	if (is_macvlan_of(links, name, index))
+		return true;
+	if (!links_remove(links, name, error))
+		return false;
+	rtnl_link_set_name(link, name);
+	rtnl_link_set_link(link, index);
+	rtnl_link_set_ns_fd(link, links->netns_fd);
+	rtnl_link_macvlan_set_mode(link, rtnl_link_macvlan_str2mode("bridge"));
+	int rc = rtnl_link_add(parent_links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	return check(links, rc, 0, "make the macvlan", name, error);
 }
 
 /* ---- taps ---- */

@@ -1,4 +1,4 @@
-/* Network interfaces of one namespace: pairs, taps, addresses, routes.
+/* Network interfaces of one namespace: pairs, macvlans, taps, addresses, routes.
  *
  * A handle's sockets were made inside the namespace, so it acts there from any thread (one at a time). All
  * calls are idempotent: what is already so succeeds. Faults name the interface and the namespace.
@@ -24,6 +24,12 @@ bool links_exists(struct links *links, const char *name);
 bool links_add_veth(
 	struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error);
 
+/* `name` here, with a MAC of its own, on the wire of `parent` in the namespace `parent_netns` (NULL: the
+ * process's own): a macvlan, so that the parent stays as it is, and what it has is not seen from here. One of
+ * another parent of that namespace is replaced. FAULT_NOT_FOUND when there is no parent. */
+bool links_add_macvlan(
+	struct links *links, const char *name, const char *parent, const char *parent_netns, GError **error);
+
 /* A tap that stays when nobody has it open, without packet information or vnet headers: one program opens it
  * (QEMU), and what that program sends arrives here. */
 bool links_add_tap(struct links *links, const char *name, GError **error);
@@ -33,6 +39,9 @@ bool links_remove(struct links *links, const char *name, GError **error);
 
 bool links_set_up(struct links *links, const char *name, GError **error);
 bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, GError **error);
+/* FAULT_NOT_FOUND. */
+bool links_get_mtu(struct links *links, const char *name, unsigned *ret, GError **error);
+bool links_set_mtu(struct links *links, const char *name, unsigned mtu, GError **error);
 
 /* "203.0.113.1" of 203.0.113.0/24: address and length of its prefix. */
 bool links_add_address(

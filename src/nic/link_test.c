@@ -154,6 +154,51 @@ static void test_veth(void)
 	remove_both();
 }
 
+/* A macvlan in B of the far end of a pair: a neighbour of its near end beside the far end itself. */
+static void test_macvlan(void)
+{
+	make_both();
+	struct links *a = must_open(NETNS_A), *b = must_open(NETNS_B);
+	struct sockaddr_in to = udp_address("10.1.1.3");
+	struct ip_addr addr;
+	int sender, receiver;
+	unsigned mtu = 0;
+	char text[8] = "";
+
+	make_pair(a, b);
+	must(links_set_mtu(a, "veth-a", 1600, &error));
+	must(links_set_mtu(b, "veth-b", 1600, &error));
+	must(links_add_macvlan(a, "mv", "veth-b", NETNS_B, &error));
+	must(links_get_mtu(a, "mv", &mtu, &error));
+	g_assert_cmpuint(mtu, ==, 1600);
+	must(links_set_mtu(a, "mv", 1550, &error));
+	must(links_add_macvlan(a, "mv", "veth-b", NETNS_B, &error));
+	must(links_get_mtu(a, "mv", &mtu, &error));
+	g_assert_cmpuint(mtu, ==, 1550);
+	g_assert_cmpint(ip_parse("10.1.1.3", &addr), ==, 0);
+	must(netns_create("agent-link-c", &error));
+	struct links *c = must_open("agent-link-c");
+	must(links_add_tap(c, "mv", &error));
+	must(links_add_tap(b, "other", &error));
+	must(links_add_macvlan(c, "mv", "other", NETNS_B, &error));
+	must(links_add_macvlan(c, "mv", "veth-b", NETNS_B, &error));
+	must(links_add_address(c, "mv", addr, 24, &error));
+	must(links_set_up(c, "mv", &error));
+	must(netns_run(NETNS_A, udp_socket, &sender, &error));
+	must(netns_run("agent-link-c", udp_socket, &receiver, &error));
+	set_receive_timeout(receiver);
+	g_assert_cmpint(bind(receiver, (void *)&to, sizeof to), ==, 0);
+	g_assert_cmpint(sendto(sender, "hello", 6, 0, (void *)&to, sizeof to), ==, 6);
+	g_assert_cmpint(recv(receiver, text, sizeof text, 0), ==, 6);
+	close(sender);
+	close(receiver);
+	links_close(a);
+	links_close(b);
+	links_close(c);
+	must(netns_remove("agent-link-c", &error));
+	remove_both();
+}
+
 static void test_half_pair(void)
 {
 	make_both();
@@ -311,6 +356,10 @@ static void test_faults(void)
 	g_clear_error(&error);
 	g_assert_false(links_set_up(a, "nowhere", &error));
 	g_assert_nonnull(strstr(error->message, "nowhere"));
+	g_clear_error(&error);
+	g_assert_false(links_add_macvlan(a, "mv", "nowhere", NETNS_B, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+	g_assert_nonnull(strstr(error->message, "nowhere in namespace " NETNS_B));
 	links_close(a);
 	remove_both();
 	g_clear_error(&error);
@@ -330,6 +379,9 @@ int main(int argc, char **argv)
 	g_test_add_func(
 		"/link/a veth pair between two namespaces carries packets, made twice or once", test_veth);
 	g_test_add_func("/link/a half of a pair that stands alone is replaced", test_half_pair);
+	g_test_add_func(
+		"/link/a macvlan is on the wire of a parent in another namespace, and of no other parent",
+		test_macvlan);
 	g_test_add_func("/link/a packet socket sees whole checksums after links_plain", test_plain);
 	g_test_add_func("/link/a tap is made quiet and up in its namespace only, and removed", test_tap);
 	g_test_add_func("/link/a prefix that another interface's address or route overlaps is not free, a "
