@@ -59,6 +59,7 @@ void control_close(struct control *control)
 		return;
 	reconciler_close(control->reconciler);
 	hosts_close(control->hosts);
+	places_free(control->places);
 	catalog_close(control->catalog);
 	g_free(control->subscription);
 	g_free(control->tenant);

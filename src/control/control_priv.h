@@ -13,6 +13,7 @@ struct control {
 	struct catalog *catalog;
 	struct reconciler *reconciler;
 	struct hosts *hosts;
+	struct places *places; /* Owned; NULL: not asked for yet */
 	struct ip_prefix public_prefix;
 	struct ip_addr public_gateway;
 	double cpu_ratio, ram_ratio;
@@ -128,7 +129,39 @@ struct host_live {
 	int64_t used_vcpus, used_mib; /* by VMs that are placed there and not deallocated */
 };
 void hosts_live(struct control *control, const char *host, struct host_live *ret);
-struct goal *goal_build(struct control *control, const struct host *host, GError **error);
+/* The store's revision is the one that is given. */
+struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error);
+
+/* ---- places.c: which host has which address of which network ---- */
+struct place {
+	char *ip;
+	char *mac;
+	char *host; /* uid */
+};
+struct places {
+	int64_t revision; /* of the store that this holds for */
+	GHashTable *hosts; /* Owned: uid → struct host; all */
+	GHashTable *by_network; /* Owned: uid → GPtrArray of struct place; empty where there is one host */
+};
+/* The store's revision is the one that is given. Borrowed until the next call. */
+const struct places *places_at(struct control *control, int64_t revision, GError **error);
+void places_free(struct places *places);
+CLEANUP_FUNC(struct places *, places_free)
+
+/* ---- overlay.c: how a host reaches those on others ---- */
+struct overlay;
+/* As one host sees it. All Borrowed until overlay_free. */
+struct overlay *overlay_new(const struct places *places, const struct host *host);
+void overlay_free(struct overlay *overlay);
+CLEANUP_FUNC(struct overlay *, overlay_free)
+/* Fills network->mappings. */
+void overlay_map(struct overlay *overlay, struct goal_network *network);
+/* What stands between the networks that were mapped and being whole. Owned by the caller; NULL: nothing. */
+GPtrArray *overlay_conditions(const struct overlay *overlay);
+/* NULL is fine. FAULT_INVALID. */
+bool overlay_check_vtep(const char *vtep, GError **error);
+/* Takes the VTEP that a host reports (NULL: none) into its status, which the caller stores. */
+bool overlay_note_vtep(struct change *change, struct host *host, const char *vtep, GError **error);
 
 /* ---- scheduler.c ---- */
 

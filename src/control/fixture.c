@@ -150,27 +150,32 @@ struct rule *fixture_rule(const char *name, int64_t priority)
 
 void fixture_obey(struct fixture *fixture)
 {
+	fixture_obey_as(fixture, HOST, fixture->report);
+}
+
+void fixture_obey_as(struct fixture *fixture, const char *host, struct report *report)
+{
 	static const enum power_state reached[] = {
 		POWER_STATE_RUNNING, POWER_STATE_STOPPED, POWER_STATE_DEALLOCATED};
 	g_autoptr(GError) error = NULL;
-	_cleanup_(goal_free) struct goal *goal = control_goal(fixture->control, HOST, &error);
+	_cleanup_(goal_free) struct goal *goal = control_goal(fixture->control, host, &error);
 
 	g_assert_no_error(error);
-	g_clear_pointer(&fixture->report->vms, g_ptr_array_unref);
-	fixture->report->vms = shape_list_new(&report_vm_shape);
+	g_clear_pointer(&report->vms, g_ptr_array_unref);
+	report->vms = shape_list_new(&report_vm_shape);
 	for (guint i = 0; i < list_length(goal->vms); i++) {
 		const struct goal_vm *vm = goal->vms->pdata[i];
-		struct report_vm *report = shape_new(&report_vm_shape);
-		report->uid = g_strdup(vm->uid);
-		report->power = (int)reached[vm->power];
-		report->absent = vm->remove;
-		report->restarts = vm->restarts;
-		g_ptr_array_add(fixture->report->vms, report);
+		struct report_vm *done = shape_new(&report_vm_shape);
+		done->uid = g_strdup(vm->uid);
+		done->power = (int)reached[vm->power];
+		done->absent = vm->remove;
+		done->restarts = vm->restarts;
+		g_ptr_array_add(report->vms, done);
 	}
-	g_free(fixture->report->goal_host);
-	fixture->report->goal_host = g_strdup(goal->host);
-	fixture->report->received = fixture->report->applied = goal->version;
-	g_assert_true(control_report(fixture->control, HOST, fixture->report, &error));
+	g_free(report->goal_host);
+	report->goal_host = g_strdup(goal->host);
+	report->received = report->applied = goal->version;
+	g_assert_true(control_report(fixture->control, host, report, &error));
 	g_assert_no_error(error);
 }
 

@@ -35,6 +35,8 @@ struct rule *fixture_rule(const char *name, int64_t priority);
 
 /* The host does what its goal says, at once, and reports it. */
 void fixture_obey(struct fixture *fixture);
+/* Another host does the same; what else it says is in `report`. */
+void fixture_obey_as(struct fixture *fixture, const char *host, struct report *report);
 /* Runs the main loop until the operation is over; obeying while it does when `obey` is set. Returns it,
  * Owned. */
 struct operation *fixture_finish(struct fixture *fixture, const struct operation *operation, bool obey);

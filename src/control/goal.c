@@ -1,5 +1,5 @@
-/* What one host must do, computed whole from the store: its VMs, their NICs, and the networks and groups
- * these use. */
+/* What one host must do, computed whole from the store: its VMs, their NICs, the networks and groups that
+ * these use, and where on other hosts these networks go on. */
 #include "base/fault.h"
 #include "control/control_priv.h"
 
@@ -8,6 +8,7 @@
 struct builder {
 	struct control *control;
 	struct goal *goal;
+	struct overlay *overlay;
 	GHashTable *networks, *groups; /* uids that are in the goal already */
 };
 
@@ -65,6 +66,7 @@ static bool add_network(struct builder *builder, const char *uid, GError **error
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
 		if (!add_subnet(builder, out, network->spec.subnets->pdata[i], error))
 			return false;
+	overlay_map(builder->overlay, out);
 	return true;
 }
 
@@ -167,24 +169,27 @@ static bool add_vm(struct builder *builder, const char *uid, GError **error)
 	return true;
 }
 
-struct goal *goal_build(struct control *control, const struct host *host, GError **error)
+struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error)
 {
 	g_autofree char *prefix = key_placements(host->meta.uid), *end = store_prefix_end(prefix);
 	_cleanup_(store_range_clear) struct store_range range = {};
+	const struct places *places = places_at(control, revision, error);
+	_cleanup_(overlay_free) struct overlay *overlay = places ? overlay_new(places, host) : NULL;
 	_cleanup_(goal_free) struct goal *goal = goal_new();
 	g_autoptr(GHashTable) networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	struct builder builder = {control, goal, networks, groups};
+	struct builder builder = {control, goal, overlay, networks, groups};
 
 	goal->host = g_strdup(host->meta.uid);
 	goal->networks = shape_list_new(&goal_network_shape);
 	goal->groups = shape_list_new(&goal_group_shape);
 	goal->vms = shape_list_new(&goal_vm_shape);
 	goal->nics = shape_list_new(&goal_nic_shape);
-	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
+	if (!overlay || !store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
 		return NULL;
 	for (guint i = 0; i < range.kvs->len; i++)
 		if (!add_vm(&builder, strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1, error))
 			return NULL;
+	goal->conditions = overlay_conditions(overlay);
 	return g_steal_pointer(&goal);
 }

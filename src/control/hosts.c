@@ -6,8 +6,8 @@
  * revision up to which that content is known to hold; together they answer "has this host applied revision
  * R?".
  *
- * Reports are kept in memory only, for they come again; what users see of them (power states, paths) is
- * written to the objects when it changes.
+ * Reports are kept in memory only, for they come again; what users see of them (power states, paths) and what
+ * other hosts' goals are made of (VTEPs) is written to the objects when it changes.
  */
 #include "base/failpoint.h"
 #include "base/fault.h"
@@ -186,7 +186,7 @@ static bool refresh(struct control *control, struct live *live, GError **error)
 	if (live->goal && live->checked == revision)
 		return true;
 	_cleanup_(model_free) struct host *host = control_get(control, KIND_HOST, live->uid, error);
-	_cleanup_(goal_free) struct goal *goal = host ? goal_build(control, host, error) : NULL;
+	_cleanup_(goal_free) struct goal *goal = host ? goal_build(control, host, revision, error) : NULL;
 	if (!goal)
 		return false;
 	goal->version = live->goal ? live->goal->version : revision;
@@ -455,7 +455,7 @@ static bool note_host(struct change *change, void *data, GError **error)
 
 	if (!host)
 		return false;
-	struct host *before = model_copy(host);
+	_cleanup_(model_free) struct host *before = model_copy(host);
 	host->status.vcpus = report->vcpus;
 	host->status.memory_mib = report->memory_mib;
 	host->status.kvm = report->kvm;
@@ -465,9 +465,10 @@ static bool note_host(struct change *change, void *data, GError **error)
 	host->status.provider = g_strdup(report->provider);
 	g_free(host->status.version);
 	host->status.version = g_strdup(report->version);
+	if (!overlay_note_vtep(change, host, report->vtep, error))
+		return false;
 	if (!shape_equal(kind_info(KIND_HOST)->shape, before, host))
 		change_put(change, host);
-	model_free(before);
 	return true;
 }
 
@@ -480,7 +481,7 @@ static bool check_report(const struct report *report, GError **error)
 	for (guint i = 0; i < list_length(report->nics); i++)
 		if (!((const struct report_nic *)report->nics->pdata[i])->uid)
 			return fault_set(error, FAULT_INVALID, "nics[%u].uid is missing in the report", i);
-	return true;
+	return overlay_check_vtep(report->vtep, error);
 }
 
 bool control_report(

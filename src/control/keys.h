@@ -29,3 +29,4 @@ char *key_placements(const char *host); /* prefix; NULL: of all hosts */
 #define POOL_VNI    "vni"
 #define POOL_HOST   "host-address"
 #define POOL_PUBLIC "public"
+#define POOL_VTEP   "vtep" /* held by hosts */

@@ -20,14 +20,16 @@ SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, n
 	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_BOOL(goal_vm, remove));
 SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_STRING(goal_subnet, prefix),
 	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, security_group));
+SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), F_STRING(goal_mapping, vtep),
+	F_STRING(goal_mapping, mac));
 SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid), F_STRING(goal_network, name),
 	F_INT(goal_network, vni), F_STRINGS(goal_network, prefixes),
-	F_LIST(goal_network, subnets, goal_subnet_shape));
+	F_LIST(goal_network, subnets, goal_subnet_shape), F_LIST(goal_network, mappings, goal_mapping_shape));
 SHAPE(goal_group, struct goal_group, "security group", F_STRING(goal_group, uid), F_STRING(goal_group, name),
 	F_BOOL(goal_group, keep_established), F_LIST(goal_group, rules, rule_shape));
 SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host),
 	F_LIST(goal, networks, goal_network_shape), F_LIST(goal, groups, goal_group_shape),
-	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape));
+	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape), F_STRINGS(goal, conditions));
 
 SHAPE(report_vm, struct report_vm, "VM's report", F_STRING(report_vm, uid),
 	F_ENUM(report_vm, power, power_state_words), F_BOOL(report_vm, absent), F_STRING(report_vm, fault),
@@ -41,8 +43,9 @@ SHAPE(report_function, struct report_function, "function's report", F_STRING(rep
 SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, goal_host),
 	F_INT(report, received), F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib),
 	F_INT(report, available_mib), F_BOOL(report, kvm), F_STRING(report, accel_detail),
-	F_STRING(report, provider), F_STRING(report, version), F_LIST(report, vms, report_vm_shape),
-	F_LIST(report, nics, report_nic_shape), F_LIST(report, functions, report_function_shape));
+	F_STRING(report, provider), F_STRING(report, version), F_STRING(report, vtep),
+	F_LIST(report, vms, report_vm_shape), F_LIST(report, nics, report_nic_shape),
+	F_LIST(report, functions, report_function_shape));
 
 struct goal *goal_new(void)
 {

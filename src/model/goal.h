@@ -68,12 +68,20 @@ struct goal_subnet {
 	char *security_group; /* or NULL */
 };
 
+/* An address of a network that is on another host. */
+struct goal_mapping {
+	char *ip;
+	char *vtep; /* of that host's switch */
+	char *mac; /* of the NIC */
+};
+
 struct goal_network {
 	char *uid;
 	char *name;
 	int64_t vni;
 	GPtrArray *prefixes;
 	GPtrArray *subnets; /* of struct goal_subnet */
+	GPtrArray *mappings; /* of struct goal_mapping, sorted by ip: all that this host can reach */
 };
 
 struct goal_group {
@@ -90,6 +98,7 @@ struct goal {
 	GPtrArray *groups; /* of struct goal_group */
 	GPtrArray *vms; /* of struct goal_vm */
 	GPtrArray *nics; /* of struct goal_nic: those of VMs that are not deallocated */
+	GPtrArray *conditions; /* sentences for the operator: which VMs cannot reach each other, and why */
 };
 
 struct report_vm {
@@ -129,6 +138,7 @@ struct report {
 	char *accel_detail;
 	char *provider; /* "emulated", "none" */
 	char *version;
+	char *vtep; /* the switch's IPv4 address on the underlay; NULL: it has none */
 	GPtrArray *vms; /* of struct report_vm */
 	GPtrArray *nics; /* of struct report_nic */
 	GPtrArray *functions; /* of struct report_function */
@@ -136,7 +146,8 @@ struct report {
 
 extern const struct shape goal_shape, report_shape;
 extern const struct shape goal_nic_shape, goal_vm_shape, goal_network_shape, goal_subnet_shape,
-	goal_group_shape, goal_address_shape, report_vm_shape, report_nic_shape, report_function_shape;
+	goal_mapping_shape, goal_group_shape, goal_address_shape, report_vm_shape, report_nic_shape,
+	report_function_shape;
 
 struct goal *goal_new(void);
 void goal_free(struct goal *goal);

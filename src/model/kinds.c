@@ -132,7 +132,8 @@ RESOURCE(operation, "operation");
 SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled));
 SHAPE(static, host_status, struct host_status, "status", F_INT(host_status, vcpus),
 	F_INT(host_status, memory_mib), F_BOOL(host_status, kvm), F_STRING(host_status, accel_detail),
-	F_STRING(host_status, provider), F_STRING(host_status, version));
+	F_STRING(host_status, provider), F_STRING(host_status, version), F_STRING(host_status, vtep),
+	F_STRING(host_status, vtep_fault));
 RESOURCE(host, "host");
 
 #define OUTCOME(type) offsetof(struct type, status.outcome)

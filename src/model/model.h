@@ -299,6 +299,8 @@ struct host {
 		char *accel_detail; /* sentence */
 		char *provider; /* acceleration: "emulated" or "none" */
 		char *version;
+		char *vtep; /* held in the pool of VTEPs: where other hosts send to; NULL: it has none */
+		char *vtep_fault; /* sentence: why it has not the one that it reports */
 	} status;
 };
 

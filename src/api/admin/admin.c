@@ -54,14 +54,26 @@ static void list_functions(struct call *call, void *data)
 	call_answer_json(call, 200, json_pack("{s:o}", "functions", array));
 }
 
+/* Sentences about what does not work there as it should; of a goal, which is made of what is stored. */
+static json_t *encode_conditions(struct control *control, const struct host *host)
+{
+	_cleanup_(goal_free) struct goal *goal = control_goal(control, host->meta.name, NULL);
+	json_t *array = json_array();
+
+	for (guint i = 0; goal && i < list_length(goal->conditions); i++)
+		json_array_append_new(array, json_string(goal->conditions->pdata[i]));
+	return array;
+}
+
 static json_t *encode_host(struct control *control, const struct host *host)
 {
 	const struct report *report = control_last_report(control, host->meta.name);
-	json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:I, s:b, s:s?, s:s?, s:s?}", "uid", host->meta.uid,
-		"name", host->meta.name, "disabled", (int)host->spec.disabled, "vcpus",
+	json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:o}", "uid",
+		host->meta.uid, "name", host->meta.name, "disabled", (int)host->spec.disabled, "vcpus",
 		(json_int_t)host->status.vcpus, "memoryMib", (json_int_t)host->status.memory_mib, "kvm",
 		(int)host->status.kvm, "provider", host->status.provider, "detail", host->status.accel_detail,
-		"version", host->status.version);
+		"version", host->status.version, "vtep", host->status.vtep, "conditions",
+		encode_conditions(control, host));
 
 	/* What changes all the time is only known of a host that has reported since this controller runs. */
 	if (report) {
