@@ -223,6 +223,15 @@ static void test_list(struct world *w, gconstpointer data)
 	g_assert_cmpstr(json_string_value(json_object_get(status, "switch")), ==, "in step");
 	g_assert_cmpstr(json_string_value(json_object_get(status, "host")), ==, "host-a");
 	g_assert_cmpuint(json_array_size(json_object_get(status, "vms")), ==, 1);
+	g_assert_true(json_is_null(json_object_get(status, "underlay")));
+	g_assert_cmpuint(json_array_size(json_object_get(status, "conditions")), ==, 0);
+	struct goal *goal = world_goal(2, true);
+	goal->conditions = strings_new();
+	g_ptr_array_add(goal->conditions, g_strdup("Host b has no underlay."));
+	agent_take_goal(w->agent, goal);
+	json_auto_t *later = operate(w, "status", NULL, &error);
+	g_assert_cmpstr(json_string_value(json_array_get(json_object_get(later, "conditions"), 0)), ==,
+		"Host b has no underlay.");
 }
 
 static void refused(struct world *w, const char *method, const char *nic, enum fault fault)

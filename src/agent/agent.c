@@ -151,6 +151,16 @@ static void leave_goal(struct agent *agent, const struct goal *next)
 	goal_free(agent->goal);
 }
 
+/* What the operator must see stands in the log when it begins, and in the status while it lasts. */
+static void log_conditions(const struct goal *goal, const struct goal *before)
+{
+	for (guint i = 0; i < list_length(goal->conditions); i++)
+		if (!before || !before->conditions ||
+			!g_ptr_array_find_with_equal_func(
+				before->conditions, goal->conditions->pdata[i], g_str_equal, NULL))
+			log_warn("network", "%s", (char *)goal->conditions->pdata[i]);
+}
+
 void agent_take_goal(struct agent *agent, struct goal *goal)
 {
 	GHashTableIter iter;
@@ -160,6 +170,7 @@ void agent_take_goal(struct agent *agent, struct goal *goal)
 		goal_free(goal);
 		return;
 	}
+	log_conditions(goal, agent->goal);
 	if (agent->goal)
 		leave_goal(agent, goal);
 	agent->goal = goal;

@@ -118,6 +118,26 @@ static const char *switch_word(const struct agent *agent)
 	return switch_link_confirmed(agent->link) >= agent->goal_number ? "in step" : "being told";
 }
 
+/* null when there is none. */
+static json_t *describe_underlay(const struct switch_underlay *underlay)
+{
+	char address[IP_TEXT_MAX], prefix[PREFIX_TEXT_MAX];
+
+	if (!underlay)
+		return json_null();
+	return json_pack("{s:s, s:s, s:i}", "address", ip_format(underlay->address, address), "prefix",
+		prefix_format(underlay->prefix, prefix), "mtu", (int)underlay->mtu);
+}
+
+static json_t *list_conditions(const struct goal *goal)
+{
+	json_t *list = json_array();
+
+	for (guint i = 0; goal && i < list_length(goal->conditions); i++)
+		json_array_append_new(list, json_string(goal->conditions->pdata[i]));
+	return list;
+}
+
 static void run_status(struct call *call)
 {
 	struct agent *agent = call->socket->agent;
@@ -127,12 +147,14 @@ static void run_status(struct call *call)
 									   : "not reached";
 
 	finish(call,
-		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:o, s:o}", "host", report->host,
-			"version", report->version, "goal", (json_int_t)report->received, "applied",
-			(json_int_t)report->applied, "controller", controller, "switch", switch_word(agent),
-			"provider", report->provider, "memory", "total_mib", (json_int_t)report->memory_mib,
-			"available_mib", (json_int_t)report->available_mib, "vms", list_vms(report, agent),
-			"functions", list_functions(agent)),
+		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:o, s:o, s:o, s:o}", "host",
+			report->host, "version", report->version, "goal", (json_int_t)report->received,
+			"applied", (json_int_t)report->applied, "controller", controller, "switch",
+			switch_word(agent), "provider", report->provider, "memory", "total_mib",
+			(json_int_t)report->memory_mib, "available_mib", (json_int_t)report->available_mib,
+			"underlay", describe_underlay(agent->config.site.underlay), "conditions",
+			list_conditions(agent->goal), "vms", list_vms(report, agent), "functions",
+			list_functions(agent)),
 		NULL);
 }
 

@@ -76,7 +76,7 @@ static void note_left_out(struct agent *agent, GHashTable *left_out)
 	g_hash_table_iter_init(&iter, left_out);
 	while (g_hash_table_iter_next(&iter, &uid, &reason))
 		if (g_strcmp0(g_hash_table_lookup(agent->left_out, uid), reason) != 0)
-			log_warn(uid, "the switch cannot have this NIC: %s", (char *)reason);
+			log_warn(uid, "the switch cannot have it: %s", (char *)reason);
 	g_hash_table_unref(agent->left_out);
 	agent->left_out = g_hash_table_ref(left_out);
 }

@@ -82,7 +82,7 @@ static const char *outside_netns(const struct namespaces_config *config)
 }
 
 /* "203.0.113.1/24" into address and prefix. */
-static bool parse_gateway(const char *text, struct ip_addr *ret_address, struct ip_prefix *ret_prefix)
+static bool parse_address(const char *text, struct ip_addr *ret_address, struct ip_prefix *ret_prefix)
 {
 	g_auto(GStrv) halves = g_strsplit(text ? text : "", "/", 2);
 	guint64 length;
@@ -103,7 +103,7 @@ static bool set_up_outside(const struct namespaces_config *config, struct links 
 	struct switch_port *port = &ret->outside;
 
 	*port = (struct switch_port){.interface = NAMESPACES_OUTSIDE_SWITCH, .mac = outside_mac};
-	if (!parse_gateway(config->outside_address, &port->gateway, &port->prefix))
+	if (!parse_address(config->outside_address, &port->gateway, &port->prefix))
 		return fault_set(error, FAULT_INVALID,
 			"the outside address '%s' is none; give the gateway with its prefix's length, "
 			"as 203.0.113.1/24",
@@ -135,6 +135,74 @@ static bool set_up_host(const struct namespaces_config *config, struct links *sw
 	       links_add_route(far, NAMESPACES_HOST, port->prefix, error);
 }
 
+/* ---- the underlay ---- */
+
+static bool parse_underlay(
+	const struct namespaces_config *config, struct switch_underlay *underlay, GError **error)
+{
+	const char *address = config->underlay_address, *gateway = config->underlay_gateway;
+
+	if (!parse_address(address, &underlay->address, &underlay->prefix) ||
+		ip_equal(underlay->address, underlay->prefix.addr))
+		return fault_set(error, FAULT_INVALID,
+			"the underlay address '%s' is none; give the switch one of its own with the prefix's "
+			"length, as 172.16.0.1/24",
+			address ? address : "");
+	if (gateway && (ip_parse(gateway, &underlay->gateway) < 0 ||
+			       !prefix_contains(underlay->prefix, underlay->gateway)))
+		return fault_set(error, FAULT_INVALID,
+			"the underlay gateway '%s' is no address of %s's prefix", gateway, address);
+	return true;
+}
+
+/* The wire's MTU, or the less that the config says. */
+static bool choose_mtu(const struct namespaces_config *config, unsigned *ret, GError **error)
+{
+	const char *name = config->underlay_interface;
+	_cleanup_(links_close) struct links *links = links_open(NULL, error);
+	unsigned mtu;
+
+	if (!links || !links_get_mtu(links, name, &mtu, error))
+		return false;
+	if (config->underlay_mtu > (int)mtu)
+		return fault_set(error, FAULT_INVALID,
+			"the underlay cannot have an MTU of %d: that of interface %s is %u",
+			config->underlay_mtu, name, mtu);
+	*ret = MIN(config->underlay_mtu ? (unsigned)config->underlay_mtu : mtu, UNDERLAY_MTU_MAX);
+	return *ret >= UNDERLAY_MTU_MIN ||
+	       fault_set(error, FAULT_INVALID,
+		       "the underlay on interface %s would carry %u bytes; %d are needed for guests' packets",
+		       name, *ret, UNDERLAY_MTU_MIN);
+}
+
+/* Like the VTEP, the same whenever the interface is made, so that peers need not learn another; locally administered. */
+static struct mac_addr underlay_mac(struct ip_addr vtep)
+{
+	return (struct mac_addr){{0x02, 0x5e, vtep.bytes[0], vtep.bytes[1], vtep.bytes[2], vtep.bytes[3]}};
+}
+
+static bool set_up_underlay(const struct namespaces_config *config, struct links *switch_links,
+	struct namespaces_ports *ret, GError **error)
+{
+	struct switch_underlay *underlay = &ret->underlay;
+	const char *name = NAMESPACES_UNDERLAY;
+
+	if (!parse_underlay(config, underlay, error) || !choose_mtu(config, &underlay->mtu, error))
+		return false;
+	underlay->interface = name;
+	underlay->mac = underlay_mac(underlay->address);
+	ret->has_underlay = true;
+	return links_add_macvlan(switch_links, name, config->underlay_interface, NULL, error) &&
+	       links_set_mtu(switch_links, name, underlay->mtu, error) &&
+	       prepare_switch_end(switch_links, name, underlay->mac, error);
+}
+
+/* An underlay of an earlier run, which this one does not have. */
+static bool drop_underlay(struct links *switch_links, GError **error)
+{
+	return links_remove(switch_links, NAMESPACES_UNDERLAY, error);
+}
+
 bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error)
 {
 	struct namespaces_ports ports = {};
@@ -147,6 +215,9 @@ bool namespaces_set_up(const struct namespaces_config *config, struct namespaces
 	if (!switch_links || !set_up_host(config, switch_links, &ports, error))
 		return false;
 	if (config->outside != OUTSIDE_NONE && !set_up_outside(config, switch_links, &ports, error))
+		return false;
+	if (config->underlay_interface ? !set_up_underlay(config, switch_links, &ports, error)
+				       : !drop_underlay(switch_links, error))
 		return false;
 	*ret = ports;
 	return true;
@@ -228,7 +299,7 @@ static bool remove_pairs(const struct namespaces_config *config, GError **error)
 		return true;
 	_cleanup_(links_close) struct links *links = links_open(config->switch_netns, error);
 	return links && links_remove(links, NAMESPACES_OUTSIDE_SWITCH, error) &&
-	       links_remove(links, NAMESPACES_HOST_SWITCH, error);
+	       links_remove(links, NAMESPACES_HOST_SWITCH, error) && drop_underlay(links, error);
 }
 
 bool namespaces_tear_down(const struct namespaces_config *config, GError **error)

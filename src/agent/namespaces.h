@@ -5,6 +5,7 @@
  *       sl-host <---.
  *       sl-f0...    |              metadata namespace
  *                   '-------------->  sl-meta   169.254.169.254, route to 100.64.0.0/10
+ *       sl-under  - - - - - - - - - ->  an interface of this host, of which it is a macvlan
  *
  * The switch opens its ends by packet socket: the kernel has no address there, answers no ARP, speaks no
  * IPv6. The other ends send whole packets with whole checksums. All of it is made idempotently; namespaces
@@ -17,6 +18,7 @@
 #define NAMESPACES_OUTSIDE        "sl-gw" /* unless the config names it */
 #define NAMESPACES_HOST_SWITCH    "sl-host"
 #define NAMESPACES_HOST           "sl-meta"
+#define NAMESPACES_UNDERLAY       "sl-under"
 
 enum namespaces_outside { OUTSIDE_NONE, OUTSIDE_HOST, OUTSIDE_NETNS };
 
@@ -27,13 +29,18 @@ struct namespaces_config {
 	const char *outside_netns; /* for OUTSIDE_NETNS */
 	const char *outside_interface; /* NULL: NAMESPACES_OUTSIDE; hosts of several clouds need one each */
 	const char *outside_address; /* "203.0.113.1/24": the gateway and the public addresses' prefix */
+	const char *underlay_interface; /* of this host; NULL: no underlay */
+	const char *underlay_address; /* "172.16.0.1/24": the switch's own there, which nobody else has */
+	const char *underlay_gateway; /* in that prefix, to VTEPs outside of it; NULL: there are none */
+	int underlay_mtu; /* that packets of the underlay may have; 0: the interface's */
 	const char *ledger; /* file of the namespaces that were made here */
 };
 
-/* What the switch is told of its two ports; interfaces are constants. */
+/* What the switch is told of its ports; interfaces are constants. */
 struct namespaces_ports {
 	struct switch_port outside, host;
-	bool has_outside;
+	struct switch_underlay underlay;
+	bool has_outside, has_underlay;
 };
 
 /* FAULT_INVALID when an address is none; FAULT_INTERNAL with what could not be made. */

@@ -209,6 +209,74 @@ static void test_tear_down(struct fixture *f, gconstpointer data)
 	g_assert_true(netns_remove(OUTSIDE, &error));
 }
 
+/* The wire to other hosts: a pair between this namespace and OUTSIDE, whose near end is the host's interface. */
+static void make_wire(void)
+{
+	_cleanup_(links_close) struct links *links = links_open(NULL, NULL);
+
+	g_assert_true(netns_create(OUTSIDE, NULL));
+	g_assert_true(links_add_veth(links, "sl-t-wire", "wire", OUTSIDE, NULL));
+	g_assert_true(links_set_mtu(links, "sl-t-wire", 1600, NULL));
+}
+
+static void test_underlay(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	char text[IP_TEXT_MAX];
+
+	make_wire();
+	f->config.underlay_interface = "sl-t-wire";
+	f->config.underlay_address = "172.16.0.7/24";
+	f->config.underlay_gateway = "172.16.0.254";
+	set_up(f);
+	struct find end = find(SWITCH, "sl-under");
+	g_assert_true((end.flags & IFF_UP) && (end.flags & IFF_NOARP));
+	g_assert_true(f->ports.has_underlay);
+	g_assert_cmpint(memcmp(end.mac, f->ports.underlay.mac.bytes, 6), ==, 0);
+	g_assert_cmpstr(ip_format(f->ports.underlay.address, text), ==, "172.16.0.7");
+	g_assert_cmpstr(ip_format(f->ports.underlay.gateway, text), ==, "172.16.0.254");
+	g_assert_cmpuint(f->ports.underlay.mtu, ==, 1600);
+	f->config.underlay_mtu = 1500;
+	set_up(f);
+	g_assert_cmpuint(f->ports.underlay.mtu, ==, 1500);
+	g_assert_cmpuint(find(SWITCH, "sl-under").index, ==, end.index);
+	f->config.underlay_interface = NULL;
+	set_up(f);
+	g_assert_cmpuint(find(SWITCH, "sl-under").index, ==, 0);
+	g_assert_false(f->ports.has_underlay);
+	g_assert_true(netns_remove(OUTSIDE, &error));
+}
+
+static void test_underlay_refusals(struct fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *interface, *address, *gateway;
+		int mtu;
+		const char *says;
+	} rows[] = {
+		{"sl-t-wire", "172.16.0.7", NULL, 0, "'172.16.0.7' is none"},
+		{"sl-t-wire", "172.16.0.0/24", NULL, 0, "is none"},
+		{"sl-t-wire", "fd00::1/64", NULL, 0, "is none"},
+		{"sl-t-wire", "172.16.0.7/24", "172.16.1.1", 0, "gateway '172.16.1.1'"},
+		{"sl-t-wire", "172.16.0.7/24", NULL, 1601, "sl-t-wire is 1600"},
+		{"sl-t-wire", "172.16.0.7/24", NULL, 1329, "1330 are needed"},
+		{"sl-t-none", "172.16.0.7/24", NULL, 0, "no interface sl-t-none"},
+	};
+
+	make_wire();
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(GError) error = NULL;
+		f->config.underlay_interface = rows[i].interface;
+		f->config.underlay_address = rows[i].address;
+		f->config.underlay_gateway = rows[i].gateway;
+		f->config.underlay_mtu = rows[i].mtu;
+		g_assert_false(namespaces_set_up(&f->config, &f->ports, &error));
+		if (!strstr(error->message, rows[i].says))
+			g_error("'%s' is not said, but: %s", rows[i].says, error->message);
+	}
+	g_assert_true(netns_remove(OUTSIDE, NULL));
+}
+
 static void test_refusals(struct fixture *f, gconstpointer data)
 {
 	static const char *const bad[] = {
@@ -245,6 +313,9 @@ int main(int argc, char **argv)
 	add("/namespaces/routes lead by the gateway's and the metadata service's addresses", test_routes);
 	add("/namespaces/the metadata service answers inside its namespace", test_metadata);
 	add("/namespaces/what was there before is left there", test_tear_down);
+	add("/namespaces/the underlay is a wire of its own on an interface that stays the host's",
+		test_underlay);
+	add("/namespaces/an underlay that cannot carry what it must is refused", test_underlay_refusals);
 	add("/namespaces/addresses and places that are none are refused", test_refusals);
 	return g_test_run();
 }

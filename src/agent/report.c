@@ -6,6 +6,7 @@ static void add_host(const struct agent *agent, struct report *report)
 {
 	struct host_memory memory = {};
 	g_autoptr(GError) error = NULL;
+	char vtep[IP_TEXT_MAX];
 
 	if (!host_read_memory(agent->config.proc, &memory, &error))
 		log_debug(NULL, "%s", error->message);
@@ -16,6 +17,8 @@ static void add_host(const struct agent *agent, struct report *report)
 	report->kvm = agent->vm_host.kvm;
 	report->accel_detail = g_strdup(agent->vm_host.accel_detail);
 	report->provider = g_strdup(agent->provider ? agent->provider->caps->name : "none");
+	if (agent->config.site.underlay)
+		report->vtep = g_strdup(ip_format(agent->config.site.underlay->address, vtep));
 	report->version = g_strdup_printf("Sluice %s, %s", agent->config.version,
 		agent->vm_host.version ? agent->vm_host.version : "no VMs");
 }

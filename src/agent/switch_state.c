@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define GUEST_MTU 1500
+#define GUEST_MTU    1500 /* at most: what leaves the cloud fits any path's usual MTU */
+#define MAPPINGS_MAX 100000 /* of one network, what a switch takes */
 
 static const char *const tags[] = {"VirtualNetwork", "Internet", "AzureLoadBalancer", NULL};
 
@@ -123,7 +124,59 @@ static json_t *build_group(const struct goal_group *group, GError **error)
 
 /* ---- networks ---- */
 
-static json_t *build_network(const struct goal_network *network)
+/* NULL: none, for the reason. */
+static json_t *build_mapping(const struct goal_mapping *mapping, const struct switch_underlay *underlay,
+	GHashTable *ips, const char **ret_reason)
+{
+	struct ip_addr ip, vtep;
+	struct mac_addr mac;
+	char text[IP_TEXT_MAX];
+
+	*ret_reason = "It has no address, no VTEP or no MAC address.";
+	if (!mapping->ip || ip_parse(mapping->ip, &ip) < 0 || !mapping->vtep ||
+		ip_parse(mapping->vtep, &vtep) < 0 || vtep.family != IP_V4 || !mapping->mac ||
+		mac_parse(mapping->mac, &mac) < 0 || mac.bytes[0] & 1)
+		return NULL;
+	*ret_reason = "Its VTEP is this host's own.";
+	if (ip_equal(vtep, underlay->address))
+		return NULL;
+	*ret_reason =
+		"Its VTEP cannot be reached: it is not of the underlay's prefix, and there is no gateway.";
+	if (!prefix_contains(underlay->prefix, vtep) && underlay->gateway.family == IP_NONE)
+		return NULL;
+	*ret_reason = "Another has its address.";
+	if (!g_hash_table_add(ips, g_strdup(ip_format(ip, text))))
+		return NULL;
+	*ret_reason = "One network has too many NICs on other hosts.";
+	if (g_hash_table_size(ips) > MAPPINGS_MAX)
+		return NULL;
+	return json_pack(
+		"{s:s, s:s, s:s}", "prefix", mapping->ip, "vtep", mapping->vtep, "mac", mapping->mac);
+}
+
+static json_t *build_mappings(
+	const struct goal_network *network, const struct switch_underlay *underlay, GHashTable *left_out)
+{
+	g_autoptr(GHashTable) ips = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	json_t *mappings = json_array();
+
+	for (guint i = 0; i < list_length(network->mappings); i++) {
+		const struct goal_mapping *mapping = network->mappings->pdata[i];
+		const char *reason;
+		json_t *json = build_mapping(mapping, underlay, ips, &reason);
+		if (json)
+			json_array_append_new(mappings, json);
+		else
+			g_hash_table_replace(left_out,
+				g_strdup_printf("%s of network %s", mapping->ip ? mapping->ip : "(none)",
+					network->name ? network->name : network->uid),
+				g_strdup(reason));
+	}
+	return mappings;
+}
+
+static json_t *build_network(
+	const struct goal_network *network, const struct switch_underlay *underlay, GHashTable *left_out)
 {
 	json_t *prefixes = json_array(), *subnets = json_array();
 
@@ -135,8 +188,11 @@ static json_t *build_network(const struct goal_network *network)
 						       "prefix", subnet->prefix, "gateway", subnet->gateway,
 						       "dns", "group", subnet->security_group));
 	}
-	return json_pack("{s:s, s:I, s:o, s:o}", "uid", network->uid, "vni", (json_int_t)network->vni,
+	json_t *json = json_pack("{s:s, s:I, s:o, s:o}", "uid", network->uid, "vni", (json_int_t)network->vni,
 		"prefixes", prefixes, "subnets", subnets);
+	if (underlay && list_length(network->mappings) > 0)
+		json_object_set_new(json, "mappings", build_mappings(network, underlay, left_out));
+	return json;
 }
 
 /* ---- NICs ---- */
@@ -188,6 +244,11 @@ static const char *hostname_of(const struct goal_vm *vm)
 	return name;
 }
 
+static int nic_mtu(const struct switch_underlay *underlay)
+{
+	return underlay ? MIN((int)underlay->mtu - TUNNEL_BYTES, GUEST_MTU) : GUEST_MTU;
+}
+
 static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic, const struct ledger *ledger,
 	const struct switch_site *site)
 {
@@ -196,8 +257,8 @@ static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic, co
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:o, s:s?, s:s?, s:o, s:s}", "uid", nic->uid,
 		"name", nic->name, "mac", nic->mac, "network", nic->network, "subnet", nic->subnet, "group",
-		nic->security_group, "mtu", GUEST_MTU, "addresses", build_addresses(nic), "host_address",
-		nic->host_address, "hostname", hostname_of(vm), "attachments",
+		nic->security_group, "mtu", nic_mtu(site->underlay), "addresses", build_addresses(nic),
+		"host_address", nic->host_address, "hostname", hostname_of(vm), "attachments",
 		build_attachments(nic, record, site), "active",
 		record && record->function ? accel_row(record->state)->active : "synthetic");
 }
@@ -215,6 +276,17 @@ static json_t *build_port(const struct switch_port *port)
 	if (port->gateway.family != IP_NONE)
 		json_object_set_new(json, "gateway", json_string(ip_format(port->gateway, gateway)));
 	return json;
+}
+
+static json_t *build_underlay(const struct switch_underlay *underlay)
+{
+	char mac[MAC_TEXT_MAX], address[IP_TEXT_MAX], prefix[PREFIX_TEXT_MAX], gateway[IP_TEXT_MAX];
+	bool routed = underlay->gateway.family != IP_NONE;
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:i}", "interface", underlay->interface, "mac",
+		mac_format(underlay->mac, mac), "address", ip_format(underlay->address, address), "prefix",
+		prefix_format(underlay->prefix, prefix), "gateway",
+		routed ? ip_format(underlay->gateway, gateway) : NULL, "mtu", (int)underlay->mtu);
 }
 
 static json_t *build_nics(const struct goal *goal, const struct ledger *ledger,
@@ -241,14 +313,18 @@ json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 	json_auto_t *networks = json_array(), *groups = json_array();
 
 	for (guint i = 0; i < list_length(goal->networks); i++)
-		json_array_append_new(networks, build_network(goal->networks->pdata[i]));
+		json_array_append_new(
+			networks, build_network(goal->networks->pdata[i], site->underlay, left_out));
 	for (guint i = 0; i < list_length(goal->groups); i++) {
 		json_t *group = build_group(goal->groups->pdata[i], error);
 		if (!group)
 			return NULL;
 		json_array_append_new(groups, group);
 	}
-	return json_pack("{s:o, s:o, s:O, s:O, s:o}", "outside", build_port(site->outside), "host_port",
-		build_port(site->host_port), "networks", networks, "groups", groups, "nics",
+	json_t *state = json_pack("{s:o, s:o, s:O, s:O, s:o}", "outside", build_port(site->outside),
+		"host_port", build_port(site->host_port), "networks", networks, "groups", groups, "nics",
 		build_nics(goal, ledger, site, left_out));
+	if (site->underlay)
+		json_object_set_new(state, "underlay", build_underlay(site->underlay));
+	return state;
 }

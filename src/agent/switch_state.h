@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "agent/ledger.h"
+#include "base/capacity.h"
 #include "base/ip.h"
 #include "model/goal.h"
 
@@ -15,17 +16,35 @@ struct switch_port {
 	struct ip_addr gateway; /* of the outside only */
 };
 
+/* What leads to the switches of other hosts. */
+struct switch_underlay {
+	const char *interface;
+	struct mac_addr mac;
+	struct ip_addr address; /* this switch's VTEP */
+	struct ip_prefix prefix;
+	struct ip_addr gateway; /* IP_NONE: all VTEPs are of the prefix */
+	unsigned mtu; /* of what it carries */
+};
+
+#define TUNNEL_BYTES     50 /* a NIC's packet grows by them: IPv4, UDP, VXLAN and Ethernet headers */
+#define UNDERLAY_MTU_MIN (1280 + TUNNEL_BYTES) /* what every guest may send, RFC 8200 section 5 */
+#define UNDERLAY_MTU_MAX (NIC_MTU_MAX + TUNNEL_BYTES)
+
 /* What is particular of this host; all Borrowed. */
 struct switch_site {
 	const struct switch_port *outside; /* NULL: none */
 	const struct switch_port *host_port; /* NULL: none */
+	const struct switch_underlay *underlay; /* NULL: none */
 	const char *socket_dir; /* of the vhost-user sockets */
 };
 
 /* The ledger says which NICs have a function attached, and which path is active. New reference.
  *
+ * With an underlay the networks go on where the goal says that others have NICs, and NICs get an MTU that fits its
+ * tunnels. Without one, mappings say nothing to the switch; the goal's conditions tell the operator.
+ *
  * A NIC that the switch would refuse is left out, so that all else goes on: `left_out`, a table of uid →
- * sentence why (both owned by it), gets an entry. But a rule that is not understood is never left out: NULL
+ * sentence why (both owned by it), gets an entry. A mapping that it would refuse likewise. But a rule that is not understood is never left out: NULL
  * with FAULT_INVALID and the rule at fault. */
 json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 	const struct switch_site *site, GHashTable *left_out, GError **error);

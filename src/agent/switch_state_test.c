@@ -26,7 +26,8 @@ static void setup(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(ip_parse("203.0.113.1", &f->outside.gateway), ==, 0);
 	g_assert_cmpint(mac_parse("02:00:5e:00:00:02", &f->host.mac), ==, 0);
 	g_assert_cmpint(prefix_parse("100.64.0.0/10", &f->host.prefix), ==, 0);
-	f->site = (struct switch_site){&f->outside, &f->host, "/run/s/vhost"};
+	f->site = (struct switch_site){
+		.outside = &f->outside, .host_port = &f->host, .socket_dir = "/run/s/vhost"};
 }
 
 static void teardown(struct fixture *f, gconstpointer data)
@@ -373,6 +374,98 @@ static void test_left_out_takes_nothing(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(json_array_size(json_object_get(state, "nics")), ==, 1);
 }
 
+static void map(struct fixture *f, const char *ip, const char *vtep, const char *mac)
+{
+	struct goal_network *network = f->goal->networks->pdata[0];
+	struct goal_mapping *mapping = shape_new(&goal_mapping_shape);
+
+	if (!network->mappings)
+		network->mappings = shape_list_new(&goal_mapping_shape);
+	mapping->ip = g_strdup(ip);
+	mapping->vtep = g_strdup(vtep);
+	mapping->mac = g_strdup(mac);
+	g_ptr_array_add(network->mappings, mapping);
+}
+
+static struct switch_underlay underlay(const char *gateway, unsigned mtu)
+{
+	struct switch_underlay underlay = {.interface = "sl-under", .mtu = mtu};
+
+	g_assert_cmpint(mac_parse("02:5e:ac:10:00:01", &underlay.mac), ==, 0);
+	g_assert_cmpint(ip_parse("172.16.0.1", &underlay.address), ==, 0);
+	g_assert_cmpint(prefix_parse("172.16.0.0/24", &underlay.prefix), ==, 0);
+	if (gateway)
+		g_assert_cmpint(ip_parse(gateway, &underlay.gateway), ==, 0);
+	return underlay;
+}
+
+static const json_t *first(const json_t *state, const char *list, const char *member)
+{
+	return json_object_get(json_array_get(json_object_get(state, list), 0), member);
+}
+
+static void test_underlay(struct fixture *f, gconstpointer data)
+{
+	struct switch_underlay direct = underlay(NULL, 1500), routed = underlay("172.16.0.254", 1550);
+
+	map(f, "192.168.1.9", "172.16.0.2", "00:0d:3a:00:00:09");
+	json_auto_t *without = build(f);
+	g_assert_null(json_object_get(without, "underlay"));
+	g_assert_null(first(without, "networks", "mappings"));
+	g_assert_cmpint(json_integer_value(first(without, "nics", "mtu")), ==, 1500);
+	f->site.underlay = &direct;
+	json_auto_t *state = build(f);
+	assert_json(json_object_get(state, "underlay"),
+		"{\"interface\": \"sl-under\", \"mac\": \"02:5e:ac:10:00:01\", \"address\": \"172.16.0.1\","
+		" \"prefix\": \"172.16.0.0/24\", \"gateway\": null, \"mtu\": 1500}");
+	assert_json(first(state, "networks", "mappings"),
+		"[{\"prefix\": \"192.168.1.9\", \"vtep\": \"172.16.0.2\", \"mac\": \"00:0d:3a:00:00:09\"}]");
+	g_assert_cmpint(json_integer_value(first(state, "nics", "mtu")), ==, 1450);
+	f->site.underlay = &routed;
+	map(f, "192.168.1.10", "10.9.8.7", "00:0d:3a:00:00:0a");
+	json_auto_t *far = build(f);
+	assert_json(json_object_get(json_object_get(far, "underlay"), "gateway"), "\"172.16.0.254\"");
+	g_assert_cmpuint(json_array_size(first(far, "networks", "mappings")), ==, 2);
+	g_assert_cmpint(json_integer_value(first(far, "nics", "mtu")), ==, 1500);
+	routed.mtu = 9000;
+	json_auto_t *jumbo = build(f);
+	g_assert_cmpint(json_integer_value(first(jumbo, "nics", "mtu")), ==, 1500);
+}
+
+static void test_bad_mappings(struct fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *ip, *vtep, *mac, *says;
+	} rows[] = {
+		{NULL, "172.16.0.2", "00:0d:3a:00:00:09", "no address"},
+		{"192.168.1", "172.16.0.2", "00:0d:3a:00:00:09", "no address"},
+		{"192.168.1.9", NULL, "00:0d:3a:00:00:09", "no VTEP"},
+		{"192.168.1.9", "fd00::2", "00:0d:3a:00:00:09", "no VTEP"},
+		{"192.168.1.9", "172.16.0.2", "01:0d:3a:00:00:09", "no MAC"},
+		{"192.168.1.9", "172.16.0.1", "00:0d:3a:00:00:09", "this host's own"},
+		{"192.168.1.9", "172.16.1.2", "00:0d:3a:00:00:09", "cannot be reached"},
+		{"192.168.1.8", "172.16.0.3", "00:0d:3a:00:00:09", "Another has its address"},
+	};
+	struct switch_underlay direct = underlay(NULL, 1500);
+
+	f->site.underlay = &direct;
+	map(f, "192.168.1.8", "172.16.0.2", "00:0d:3a:00:00:08");
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		GPtrArray *mappings = ((struct goal_network *)f->goal->networks->pdata[0])->mappings;
+		GHashTableIter iter;
+		void *reason;
+		g_ptr_array_set_size(mappings, 1);
+		map(f, rows[i].ip, rows[i].vtep, rows[i].mac);
+		json_auto_t *state = build(f);
+		g_assert_cmpuint(json_array_size(first(state, "networks", "mappings")), ==, 1);
+		g_assert_cmpuint(g_hash_table_size(f->left_out), ==, 1);
+		g_hash_table_iter_init(&iter, f->left_out);
+		g_hash_table_iter_next(&iter, NULL, &reason);
+		if (!strstr(reason, rows[i].says))
+			g_error("'%s' is not said, but: %s", rows[i].says, (char *)reason);
+	}
+}
+
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
 	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
@@ -393,5 +486,9 @@ int main(int argc, char **argv)
 		test_left_out);
 	add("/switch-state/a NIC that is left out takes nothing from the others",
 		test_left_out_takes_nothing);
+	add("/switch-state/with an underlay networks have mappings, and NICs an MTU that fits its tunnels",
+		test_underlay);
+	add("/switch-state/a mapping that the switch would refuse is left out with the reason",
+		test_bad_mappings);
 	return g_test_run();
 }

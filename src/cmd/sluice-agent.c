@@ -18,7 +18,8 @@ struct options {
 	char *host_name, *state, *run, *controller, *certificate, *key, *ca;
 	char *vm, *libvirt_uri, *image_dir, *emulator, *switch_socket, *provider;
 	char *netns_switch, *netns_meta, *outside, *outside_interface, *outside_address;
-	int memory_start, memory_reserve;
+	char *underlay, *underlay_address, *underlay_gateway;
+	int underlay_mtu, memory_start, memory_reserve;
 	gboolean cleanup, list_failpoints, show_version;
 };
 
@@ -93,6 +94,14 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 			"what the uplink's far end is called there (sl-gw)", "NAME"},
 		{"outside-address", 0, 0, G_OPTION_ARG_STRING, &o->outside_address,
 			"gateway of the public addresses there", "ADDRESS/LENGTH"},
+		{"underlay", 0, 0, G_OPTION_ARG_STRING, &o->underlay,
+			"interface of this host that leads to the switches of other hosts", "NAME"},
+		{"underlay-address", 0, 0, G_OPTION_ARG_STRING, &o->underlay_address,
+			"the switch's own address there, which nobody else has", "ADDRESS/LENGTH"},
+		{"underlay-gateway", 0, 0, G_OPTION_ARG_STRING, &o->underlay_gateway,
+			"to hosts whose addresses there are of other prefixes", "ADDRESS"},
+		{"underlay-mtu", 0, 0, G_OPTION_ARG_INT, &o->underlay_mtu,
+			"bytes that it carries (the interface's MTU)", "N"},
 		{"memory-start-mib", 0, 0, G_OPTION_ARG_INT, &o->memory_start,
 			"memory that must be free for a VM to start", "MIB"},
 		{"memory-reserve-mib", 0, 0, G_OPTION_ARG_INT, &o->memory_reserve,
@@ -132,11 +141,18 @@ static bool set_up_network(struct program *p, GError **error)
 		.meta_netns = o->netns_meta,
 		.outside_interface = o->outside_interface,
 		.outside_address = o->outside_address,
+		.underlay_interface = o->underlay,
+		.underlay_address = o->underlay_address,
+		.underlay_gateway = o->underlay_gateway,
+		.underlay_mtu = o->underlay_mtu,
 		.ledger = p->namespaces_ledger,
 	};
 	if (!namespaces_parse_outside(o->outside, &p->namespaces))
 		return fault_set(
 			error, FAULT_INVALID, "--outside %s: none, host or netns:NAME is needed", o->outside);
+	if (!o->underlay != !o->underlay_address)
+		return fault_set(error, FAULT_INVALID,
+			"--underlay and --underlay-address are given together, or none of them");
 	if (!namespaces_set_up(&p->namespaces, &p->ports, error))
 		return false;
 	p->keeper = namespaces_keep(&p->namespaces);
@@ -154,7 +170,8 @@ static bool new_agent(struct program *p, GError **error)
 		.switch_socket = o->switch_socket,
 		.proc = "/proc",
 		.site = {.outside = p->ports.has_outside ? &p->ports.outside : NULL,
-			.host_port = &p->ports.host},
+			.host_port = &p->ports.host,
+			.underlay = p->ports.has_underlay ? &p->ports.underlay : NULL},
 		.admission = {.start_mib = o->memory_start, .reserve_mib = o->memory_reserve},
 		.controller = o->controller ? &p->controller : NULL,
 	};
@@ -249,7 +266,8 @@ static void options_clear(struct options *o)
 {
 	char **texts[] = {&o->host_name, &o->state, &o->run, &o->controller, &o->certificate, &o->key, &o->ca,
 		&o->vm, &o->libvirt_uri, &o->image_dir, &o->emulator, &o->switch_socket, &o->provider,
-		&o->netns_switch, &o->netns_meta, &o->outside, &o->outside_interface, &o->outside_address};
+		&o->netns_switch, &o->netns_meta, &o->outside, &o->outside_interface, &o->outside_address,
+		&o->underlay, &o->underlay_address, &o->underlay_gateway};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_clear_pointer(texts[i], g_free);
