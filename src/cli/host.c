@@ -1,5 +1,6 @@
-/* `sluice host show`: physical functions and their virtual ones, as the kernel shows them. */
+/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines. */
 #include "cli/cli.h"
+#include "cli/host_priv.h"
 #include "nic/inventory.h"
 
 #include <libsmartcols/libsmartcols.h>
@@ -91,25 +92,8 @@ static void print_table(const GPtrArray *pfs)
 	scols_unref_table(table);
 }
 
-int cli_host(int argc, char **argv)
+static int show(bool as_json)
 {
-	gboolean as_json = FALSE;
-	const GOptionEntry entries[] = {
-		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
-		{NULL},
-	};
-
-	if (!cli_options(&argc, &argv, "show",
-		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
-		    "functions "
-		    "(made/possible), and how many traffic classes these leave on ports whose number depends "
-		    "on it.",
-		    entries))
-		return CLI_USAGE;
-	if (argc != 2 || !g_str_equal(argv[1], "show")) {
-		fprintf(stderr, "sluice host: 'show' is needed\n");
-		return CLI_USAGE;
-	}
 	g_autoptr(GPtrArray) pfs = inventory_read("");
 	g_autoptr(GError) error = NULL;
 	if (!inventory_add_attributes(pfs, &error))
@@ -121,4 +105,31 @@ int cli_host(int argc, char **argv)
 	else
 		print_table(pfs);
 	return CLI_OK;
+}
+
+int cli_host(int argc, char **argv)
+{
+	g_autofree char *state_option = NULL;
+	gboolean as_json = FALSE;
+	const GOptionEntry entries[] = {
+		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
+			"State folder of the cloud (/var/lib/sluice)", "DIR"},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
+		{NULL},
+	};
+
+	if (!cli_options(&argc, &argv, "show | add NAME",
+		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
+		    "functions "
+		    "(made/possible), and how many traffic classes these leave on ports whose number depends "
+		    "on it. Or makes, or renews, the certificate by which the host NAME takes part in this "
+		    "cloud.",
+		    entries))
+		return CLI_USAGE;
+	if (argc == 3 && g_str_equal(argv[1], "add"))
+		return host_add(state_option, argv[2]);
+	if (argc == 2 && g_str_equal(argv[1], "show"))
+		return show(as_json);
+	fprintf(stderr, "sluice host: 'show' or 'add NAME' is needed\n");
+	return CLI_USAGE;
 }

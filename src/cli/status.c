@@ -51,18 +51,39 @@ static void print_scalars(const char *title, json_t *answer)
 	}
 }
 
-static void print_vms(json_t *agent)
+/* Of the agent; the switch says nothing of it. */
+static void print_network(json_t *answer)
+{
+	json_t *underlay = json_object_get(answer, "underlay"), *condition;
+	size_t i;
+
+	if (json_is_object(underlay))
+		printf("  %-12s %s, MTU %" JSON_INTEGER_FORMAT "\n", "underlay",
+			json_string_value(json_object_get(underlay, "address")),
+			json_integer_value(json_object_get(underlay, "mtu")));
+	json_array_foreach(json_object_get(answer, "conditions"), i, condition)
+		printf("  %-12s %s\n", "condition", json_string_value(condition));
+}
+
+static void print_vms(json_t *answer)
 {
 	size_t i;
 	json_t *vm;
 
-	json_array_foreach(json_object_get(agent, "vms"), i, vm)
+	json_array_foreach(json_object_get(answer, "vms"), i, vm)
 	{
 		const char *message = json_string_value(json_object_get(vm, "message"));
 		printf("  vm %-20s %s%s%s\n", json_string_value(json_object_get(vm, "name")),
 			json_string_value(json_object_get(vm, "power")), message ? ": " : "",
 			message ? message : "");
 	}
+}
+
+static void print_part(const char *title, json_t *answer)
+{
+	print_scalars(title, answer);
+	print_network(answer);
+	print_vms(answer);
 }
 
 int cli_status(int argc, char **argv)
@@ -86,8 +107,7 @@ int cli_status(int argc, char **argv)
 	} else {
 		for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
 			if (!json_is_null(json_object_get(all, parts[i].title)))
-				print_scalars(parts[i].title, json_object_get(all, parts[i].title));
-		print_vms(json_object_get(all, "agent"));
+				print_part(parts[i].title, json_object_get(all, parts[i].title));
 	}
 	return well ? CLI_OK : CLI_FAILED;
 }

@@ -1,10 +1,12 @@
-/* `sluice up`: a whole cloud on one machine, as supervised processes.
+/* `sluice up`: a whole cloud on one machine, or one more host of another machine's, as supervised processes.
  *
  * How it works. Four children, each with its own log file: a libvirt daemon, the switch, the controller and
  * the agent. The first three need nothing of each other and start together; the agent starts when they
  * answer. Everything that is kept lies below the state folder, all that is not a file carries the state
  * folder's hash in its name, so several clouds can run side by side and a cloud that is started again finds
  * what it left.
+ *
+ * With --controller there is no controller here: the others make this machine a host of that controller's cloud.
  *
  * What dies is started again (process.h). SIGTERM and SIGINT stop in this order: the agent, the VMs, the
  * controller, the switch, the libvirt daemon; then the namespaces go. A supervisor that is killed leaves the
@@ -80,6 +82,18 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"N"},
 		{"switch-user", 0, 0, G_OPTION_ARG_STRING, &o->switch_user,
 			"System user that the switch runs as (sluice-switch)", "NAME"},
+		{"underlay", 0, 0, G_OPTION_ARG_STRING, &o->underlay,
+			"Interface that leads to other hosts of the cloud", "NAME"},
+		{"underlay-address", 0, 0, G_OPTION_ARG_STRING, &o->underlay_address,
+			"Address of this host's switch there, which nobody else has", "ADDR/LENGTH"},
+		{"underlay-gateway", 0, 0, G_OPTION_ARG_STRING, &o->underlay_gateway,
+			"To hosts whose switches have addresses of other prefixes", "ADDR"},
+		{"underlay-mtu", 0, 0, G_OPTION_ARG_INT, &o->underlay_mtu,
+			"Bytes that packets there may have (the interface's MTU)", "N"},
+		{"controller", 0, 0, G_OPTION_ARG_STRING, &o->controller,
+			"Be a host of the cloud whose controller listens for agents there; certificates: "
+			"'sluice host add'",
+			"URL"},
 		{NULL},
 	};
 	g_autoptr(GError) error = NULL;
@@ -117,6 +131,13 @@ static void print_principal(const struct cloud *cloud)
 		printf("  %-8s %s\n", members[i], json_string_value(json_object_get(json, members[i])));
 }
 
+static void print_joined(const struct cloud *cloud)
+{
+	printf("ready: host %s of %s, state in %s\n", g_get_host_name(), cloud->options.controller,
+		cloud->layout->state);
+	fflush(stdout);
+}
+
 static void print_ready(const struct cloud *cloud)
 {
 	g_autofree char *aliases = g_build_filename(up_image_dir(cloud), "aliases.json", NULL);
@@ -149,7 +170,8 @@ int cli_up(int argc, char **argv)
 	if (status != CLI_OK)
 		return status;
 	log_init("sluice-up");
-	bool first = !g_file_test(cloud.layout->principal, G_FILE_TEST_EXISTS);
+	bool joined = cloud.options.controller != NULL;
+	bool first = !joined && !g_file_test(cloud.layout->principal, G_FILE_TEST_EXISTS);
 	if (!up_prepare(&cloud, &error))
 		return cli_fail("up", error);
 	cloud.loop = g_main_loop_new(NULL, FALSE);
@@ -159,7 +181,10 @@ int cli_up(int argc, char **argv)
 	if (up) {
 		if (first)
 			print_principal(&cloud);
-		print_ready(&cloud);
+		if (joined)
+			print_joined(&cloud);
+		else
+			print_ready(&cloud);
 		g_main_loop_run(cloud.loop);
 	}
 	up_stop_parts(&cloud);

@@ -64,6 +64,36 @@ static bool check_listens(const struct up_options *options, GError **error)
 	return true;
 }
 
+/* As far as no interface must be looked at: the agent does. */
+static bool check_underlay(const struct up_options *options, GError **error)
+{
+	g_auto(GStrv) halves = g_strsplit(options->underlay_address ? options->underlay_address : "", "/", 2);
+	struct ip_addr address;
+
+	if (!options->underlay != !options->underlay_address)
+		return fault_set(error, FAULT_INVALID,
+			"--underlay and --underlay-address are given together, or none of them");
+	if (!options->underlay && (options->underlay_gateway || options->underlay_mtu))
+		return fault_set(error, FAULT_INVALID,
+			"--underlay-gateway and --underlay-mtu need --underlay and --underlay-address");
+	if (!options->underlay)
+		return true;
+	if (!halves[0] || !halves[1] || ip_parse(halves[0], &address) < 0 || address.family != IP_V4)
+		return fault_set(error, FAULT_INVALID,
+			"--underlay-address takes an IPv4 address with its prefix's length, such as "
+			"172.16.0.1/24, not '%s'",
+			options->underlay_address);
+	return true;
+}
+
+static bool check_controller(const struct up_options *options, GError **error)
+{
+	if (!options->controller || g_str_has_prefix(options->controller, "https://"))
+		return true;
+	return fault_set(error, FAULT_INVALID,
+		"--controller takes a URL such as https://10.0.0.1:8444, not '%s'", options->controller);
+}
+
 bool up_check_options(struct up_options *options, GError **error)
 {
 	if (!g_str_equal(options->outside, "host") && !g_str_has_prefix(options->outside, "netns:"))
@@ -78,5 +108,6 @@ bool up_check_options(struct up_options *options, GError **error)
 	/* Not <=: what is no number fails too. */
 	if (!(options->cpu_ratio > 0) || !(options->ram_ratio > 0))
 		return fault_set(error, FAULT_INVALID, "allocation ratios must be greater than 0");
-	return check_pool(options, error) && check_listens(options, error);
+	return check_pool(options, error) && check_listens(options, error) &&
+	       check_underlay(options, error) && check_controller(options, error);
 }

@@ -92,6 +92,28 @@ static void test_refusals(void)
 	options = good();
 	options.outside = (char *)"moon";
 	assert_refused(options, "not 'moon'");
+	options = good();
+	options.controller = (char *)"10.0.0.1:8444";
+	assert_refused(options, "--controller takes a URL such as https://");
+}
+
+static void test_underlay(void)
+{
+	struct up_options options = good();
+	g_autoptr(GError) error = NULL;
+
+	options.underlay_mtu = 1500;
+	assert_refused(options, "need --underlay");
+	options = good();
+	options.underlay = (char *)"eth1";
+	assert_refused(options, "given together");
+	options.underlay_address = (char *)"172.16.0.1";
+	assert_refused(options, "not '172.16.0.1'");
+	options.underlay_address = (char *)"fd00::1/64";
+	assert_refused(options, "an IPv4 address");
+	options.underlay_address = (char *)"172.16.0.1/24";
+	options.controller = (char *)"https://10.0.0.1:8444";
+	g_assert_true(up_check_options(&options, &error));
 }
 
 int main(int argc, char **argv)
@@ -100,5 +122,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/up_options/the gateway is the pool's first address unless given", test_gateway);
 	g_test_add_func("/up_options/a pool without room or with stray bits is refused", test_pool);
 	g_test_add_func("/up_options/what makes no cloud is refused with its option", test_refusals);
+	g_test_add_func("/up_options/an underlay has an interface and an address", test_underlay);
 	return g_test_run();
 }

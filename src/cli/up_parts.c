@@ -101,18 +101,31 @@ static struct process *start_switch(const struct cloud *cloud, GError **error)
 	return start(cloud, config, args, error);
 }
 
+static void add_underlay(const struct up_options *o, GPtrArray *args)
+{
+	g_autofree char *mtu = g_strdup_printf("%d", o->underlay_mtu);
+
+	if (!o->underlay)
+		return;
+	add(args, "--underlay", o->underlay);
+	add(args, "--underlay-address", o->underlay_address);
+	add(args, "--underlay-mtu", mtu);
+	if (o->underlay_gateway)
+		add(args, "--underlay-gateway", o->underlay_gateway);
+}
+
 static struct process *start_agent(const struct cloud *cloud, GError **error)
 {
 	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
 	const struct up_options *o = &cloud->options;
-	g_autofree char *reach = listen_reach(o->agent_listen), *url = g_strdup_printf("https://%s", reach);
+	g_autofree char *reach = listen_reach(o->agent_listen), *here = g_strdup_printf("https://%s", reach);
 	const char *slash = strchr(o->public_prefix, '/');
 	g_autofree char *outside = g_strdup_printf("%s%s", o->public_gateway, slash ? slash : "/32");
 
 	add(args, "--host-name", g_get_host_name());
 	add(args, "--state", cloud->layout->agent);
 	add(args, "--run", cloud->layout->run);
-	add(args, "--controller", url);
+	add(args, "--controller", o->controller ? o->controller : here);
 	add_tls(cloud, args, "host");
 	add(args, "--libvirt-uri", vm_daemon_uri(cloud->daemon));
 	add(args, "--image-dir", up_image_dir(cloud));
@@ -124,6 +137,7 @@ static struct process *start_agent(const struct cloud *cloud, GError **error)
 	add(args, "--outside", o->outside);
 	add(args, "--outside-interface", cloud->layout->outside_interface);
 	add(args, "--outside-address", outside);
+	add_underlay(o, args);
 	return start(cloud, (struct process_config){.name = "sluice-agent"}, args, error);
 }
 
@@ -166,11 +180,14 @@ static bool switch_ready(const struct cloud *cloud)
 	return version != NULL;
 }
 
-/* An agent that has not reached the controller would let the first VM wait. */
+/* An agent that has not reached the controller would let the first VM wait. But one of another machine's cloud
+ * works on the goal that it has, whether that controller is up or not. */
 static bool agent_ready(const struct cloud *cloud)
 {
 	json_auto_t *status = ask(cloud->layout->agent_socket, "status");
 
+	if (cloud->options.controller)
+		return status != NULL;
 	return g_strcmp0(json_string_value(json_object_get(status, "controller")), "connected") == 0;
 }
 
@@ -237,13 +254,21 @@ static bool wait_for(struct cloud *cloud, const char *what, bool (*ready)(const 
 	return true;
 }
 
-bool up_start_parts(struct cloud *cloud, GError **error)
+/* The parts that need nothing of each other. */
+static bool start_first(struct cloud *cloud, GError **error)
 {
 	cloud->libvirt = start_libvirt(cloud, error);
 	cloud->switch_ = cloud->libvirt ? start_switch(cloud, error) : NULL;
-	cloud->controller = cloud->switch_ ? start_controller(cloud, error) : NULL;
-	if (!cloud->controller ||
-		!wait_for(cloud, "the controller", controller_ready, cloud->controller, error) ||
+	if (!cloud->switch_ || cloud->options.controller)
+		return cloud->switch_ != NULL;
+	cloud->controller = start_controller(cloud, error);
+	return cloud->controller &&
+	       wait_for(cloud, "the controller", controller_ready, cloud->controller, error);
+}
+
+bool up_start_parts(struct cloud *cloud, GError **error)
+{
+	if (!start_first(cloud, error) ||
 		!wait_for(cloud, "the switch", switch_ready, cloud->switch_, error) ||
 		!wait_for(cloud, "the libvirt daemon", libvirt_ready, cloud->libvirt, error))
 		return false;

@@ -58,6 +58,23 @@ static bool publish_endpoint(const struct cloud *cloud, GError **error)
 	return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
 }
 
+/* What 'sluice host add' made on the controller's machine. */
+static bool check_certificates(const struct cloud *cloud, GError **error)
+{
+	static const char *const files[] = {"ca.pem", "host.pem", "host.key"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(cloud->layout->tls, files[i], NULL);
+		if (!g_file_test(path, G_FILE_TEST_EXISTS))
+			return fault_set(error, FAULT_NOT_FOUND,
+				"%s is not there; run 'sluice host add %s' where the controller is, and copy "
+				"what "
+				"it makes to %s",
+				path, g_get_host_name(), cloud->layout->tls);
+	}
+	return true;
+}
+
 static bool make_certificates(const struct cloud *cloud, GError **error)
 {
 	const char *tls = cloud->layout->tls;
@@ -100,14 +117,22 @@ static bool check_pool(const struct cloud *cloud, GError **error)
 	return false;
 }
 
+/* What the controller here needs, or the agent of another machine's. */
+static bool prepare_controller(const struct cloud *cloud, GError **error)
+{
+	if (cloud->options.controller)
+		return check_certificates(cloud, error);
+	return check_listens(cloud, error) && make_certificates(cloud, error) &&
+	       publish_endpoint(cloud, error);
+}
+
 bool up_prepare(struct cloud *cloud, GError **error)
 {
 	g_autofree char *netns = netns_path(cloud->layout->netns);
 	const struct vm_daemon_config config = {.state_dir = cloud->layout->libvirt, .netns = netns};
 
-	if (!take_lock(cloud, error) || !check_listens(cloud, error) || !check_pool(cloud, error) ||
-		!admit_switch(cloud, error) || !make_certificates(cloud, error) ||
-		!publish_endpoint(cloud, error) || !netns_create(cloud->layout->netns, error))
+	if (!take_lock(cloud, error) || !check_pool(cloud, error) || !admit_switch(cloud, error) ||
+		!prepare_controller(cloud, error) || !netns_create(cloud->layout->netns, error))
 		return false;
 	cloud->daemon = vm_daemon_new(&config, error);
 	return cloud->daemon != NULL;

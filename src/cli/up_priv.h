@@ -20,6 +20,9 @@ struct up_options {
 	char first_address[IP_TEXT_MAX]; /* what public_gateway then points to */
 	char *images;
 	char *switch_user;
+	char *controller; /* URL of another machine's; NULL: there is one here */
+	char *underlay, *underlay_address, *underlay_gateway; /* NULL: none */
+	int underlay_mtu; /* 0: the interface's */
 	double cpu_ratio, ram_ratio;
 	int workers;
 };
@@ -41,7 +44,8 @@ bool up_check_options(struct up_options *options, GError **error);
 
 /* up_prepare.c: takes the state folder's lock, sees that addresses to listen on are free, lets the switch's user into its folders, makes certificates and
  * the switch's namespace, readies the daemon. FAULT_BUSY when another `sluice up` runs on the state folder,
- * FAULT_IN_USE when something listens on an address already. */
+ * FAULT_IN_USE when something listens on an address already, FAULT_NOT_FOUND when the certificates of a host of another
+ * machine's cloud are missing. */
 bool up_prepare(struct cloud *cloud, GError **error);
 /* Removes the namespaces when all processes are gone. */
 void up_remove_namespaces(const struct cloud *cloud);

@@ -13,6 +13,7 @@ static const struct cli_verb verbs[] = {
 	{"az-env", "", cli_az_env},
 	{"drops", "", cli_drops},
 	{"flow", "", cli_flow},
+	{"host", "", cli_host},
 	{"image", "", cli_image},
 	{"metrics", "", cli_metrics},
 	{"mirror", "", cli_mirror},
@@ -103,6 +104,9 @@ static void test_words(void)
 	static const struct case_ cases[] = {
 		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
 		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
+		{"host", CLI_USAGE, "sluice host: 'show' or 'add NAME' is needed\n"},
+		{"host add ../x", CLI_FAILED, "*'../x' is no name of a host*"},
+		{"host add other", CLI_FAILED, "*no certificate for other; did 'sluice up' run*"},
 		{"mirror nic -c 0", CLI_USAGE, "*-c and --seconds take a number from 1*"},
 		{"mirror nic --seconds -5", CLI_USAGE, "*-c and --seconds take a number from 1*"},
 		{"image list all", CLI_USAGE, "sluice image: list does not take 'all'\n"},
