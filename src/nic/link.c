@@ -234,7 +234,7 @@ bool links_add_macvlan(
 {
 	_cleanup_(links_close) struct links *parent_links = links_open(parent_netns, error);
 	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_macvlan_alloc();
-	int index = parent_links ? need_index(parent_links, parent, error) : 0;
+	int index = parent_links ? links_index(parent_links, parent, error) : 0;
 
 	if (index == 0)
 		return false;
