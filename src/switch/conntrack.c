@@ -1,7 +1,7 @@
 /* States and time-outs of connections. */
 #include "switch/conntrack.h"
 
-#include "switch/wire.h"
+#include "switch/tcp.h"
 
 #define SECOND 1000u
 
@@ -41,8 +41,8 @@ enum connection_state connection_state(const struct flow *forward, const struct 
 	if (flow_is_blocked(forward))
 		return CONNECTION_BLOCKED;
 	if (forward->key.protocol == PROTO_TCP)
-		return tcp_state(__atomic_load_n(&forward->tcp_seen, __ATOMIC_RELAXED),
-			__atomic_load_n(&reply->tcp_seen, __ATOMIC_RELAXED));
+		return tcp_state(tcp_flags_seen(__atomic_load_n(&forward->tcp, __ATOMIC_RELAXED)),
+			tcp_flags_seen(__atomic_load_n(&reply->tcp, __ATOMIC_RELAXED)));
 	return __atomic_load_n(&reply->packets, __ATOMIC_RELAXED) ? CONNECTION_ESTABLISHED : CONNECTION_NEW;
 }
 

@@ -9,8 +9,8 @@
 
 static enum connection_state tcp(uint8_t forward, uint8_t reply)
 {
-	const struct flow there = {.key.protocol = 6, .tcp_seen = forward};
-	const struct flow back = {.key.protocol = 6, .tcp_seen = reply};
+	const struct flow there = {.key.protocol = 6, .tcp = forward};
+	const struct flow back = {.key.protocol = 6, .tcp = reply};
 
 	return connection_state(&there, &back);
 }
@@ -42,7 +42,7 @@ static void test_others(void)
 
 static bool expired(uint8_t protocol, uint8_t flags, uint32_t idle_ms)
 {
-	const struct flow flow = {.key.protocol = protocol, .tcp_seen = flags, .packets = 1, .seen_ms = 500};
+	const struct flow flow = {.key.protocol = protocol, .tcp = flags, .packets = 1, .seen_ms = 500};
 
 	return connection_expired(&flow, &flow, 500 + idle_ms);
 }

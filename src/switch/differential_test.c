@@ -298,6 +298,10 @@ static void begin(struct run *run, struct talk *talk, const struct model_outcome
 	talk->begun = true;
 	talk->far_port = outcome->port;
 	talk->answer = traffic_answer(&run->traffic, outcome->port, &outcome->packet);
+	if (talk->answer.protocol == IPPROTO_TCP && traffic_once_in(10)) {
+		struct test_packet forged = traffic_forged(&talk->answer);
+		send_one(run, talk->far_port, &forged);
+	}
 	send_one(run, talk->far_port, &talk->answer);
 	send_bursts(run, talk->port, &talk->first);
 	send_bursts(run, talk->far_port, &talk->answer);

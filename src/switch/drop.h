@@ -50,6 +50,7 @@
 	X(CONGESTION, "congestion", "the underlay was congested and the sender understands a loss only")     \
 	/* connections */                                                                                    \
 	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
+	X(TCP_WINDOW, "tcp-window", "a TCP reset outside of its connection's window")                        \
 	X(ICMP_NO_FLOW, "icmp-no-flow", "an ICMP reply or error that belongs to no connection")              \
 	X(TUPLE_IN_USE, "tuple-in-use", "another connection has the translated addresses and ports")         \
 	X(TABLE_FULL, "table-full", "the flow table is full")                                                \

@@ -3,13 +3,16 @@
 #include "switch/output.h"
 #include "switch/respond/respond.h"
 #include "switch/rewrite.h"
+#include "switch/tcp.h"
 
 /* What each packet leaves in its flow; this direction's worker is the only writer. */
-static inline __attribute__((always_inline)) void execute_account(
-	struct flow *flow, const struct packet *parsed, uint32_t length, uint32_t now_ms)
+static inline __attribute__((always_inline)) void execute_account(struct flow *flow,
+	const struct packet *parsed, const uint8_t *frame, uint32_t length, uint32_t now_ms)
 {
+	uint32_t tcp = tcp_follow(flow->tcp, parsed, frame + parsed->l4);
+
 	__atomic_store_n(&flow->seen_ms, now_ms, __ATOMIC_RELAXED);
-	__atomic_store_n(&flow->tcp_seen, flow->tcp_seen | parsed->tcp_flags, __ATOMIC_RELAXED);
+	__atomic_store_n(&flow->tcp, tcp, __ATOMIC_RELAXED);
 	__atomic_store_n(&flow->packets, flow->packets + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&flow->bytes, flow->bytes + length, __ATOMIC_RELAXED);
 }
@@ -55,7 +58,7 @@ static inline __attribute__((always_inline)) void execute_flow(
 		icmp_refuse(worker, parsed, DROP_TTL, 0, packet);
 		return;
 	}
-	execute_account(flow, parsed, packet->pkt_len, worker->now_ms);
+	execute_account(flow, parsed, frame, packet->pkt_len, worker->now_ms);
 	rewrite_packet(frame, parsed, action);
 	packet->hash.rss = flow->hash;
 	if (action->exit == FLOW_TO_NIC)

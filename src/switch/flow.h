@@ -12,7 +12,7 @@
  *       direction's packet comes first after a new state, in both directions' entries, under the table's lock and
  *       never to an older epoch, as another worker may know a newer state already. Who sees an epoch (acquire) sees
  *       what blocked was with it.
- *   counters, seen_ms, tcp_seen (second line)    By each packet, so only by the worker that polls the port it
+ *   counters, seen_ms, tcp (second line)    By each packet, so only by the worker that polls the port it
  *       comes by: all attachments of a NIC belong to one worker, and so does each queue of an edge (polling.h), of
  *       which a connection keeps to one (rss.h, which says what happens when it does not). Plain loads, relaxed stores:
  *       nobody else adds to them.
@@ -94,8 +94,7 @@ struct flow {
 	struct flow_action action;
 	uint32_t epoch; /* of the state that this was last decided by */
 	uint32_t seen_ms; /* when the last packet came */
-	uint8_t tcp_seen; /* all TCP flags that came this way */
-	uint8_t unused2[3];
+	uint32_t tcp; /* what TCP's packets of this way left (tcp.h) */
 	uint64_t packets, bytes;
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct flow) == 128, "two cache lines a direction");

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define MAGIC        0x534c4643u
-#define VERSION      3u /* changes with what layout_hash cannot see: a member's meaning, the hash of keys */
+#define VERSION      4u /* changes with what layout_hash cannot see: a member's meaning, the hash of keys */
 #define PAGE         4096u
 #define SHARED_DIR   "/dev/shm"
 #define BACKING_STEP 4096u /* entries: half a MiB, which takes about as long as a burst of first packets */
@@ -54,7 +54,7 @@ static uint64_t layout_hash(void)
 		MEMBER(flow_memory_nic, uid), sizeof(struct flow), MEMBER(flow, key), MEMBER(flow, seq),
 		MEMBER(flow, pair), MEMBER(flow, created_ms), MEMBER(flow, hash), MEMBER(flow, live),
 		MEMBER(flow, reply), MEMBER(flow, blocked), MEMBER(flow, action), MEMBER(flow, epoch),
-		MEMBER(flow, seen_ms), MEMBER(flow, tcp_seen), MEMBER(flow, packets), MEMBER(flow, bytes),
+		MEMBER(flow, seen_ms), MEMBER(flow, tcp), MEMBER(flow, packets), MEMBER(flow, bytes),
 		MEMBER(flow_key, src), MEMBER(flow_key, dst), MEMBER(flow_key, sport),
 		MEMBER(flow_key, dport), MEMBER(flow_key, nic), MEMBER(flow_key, origin),
 		MEMBER(flow_key, family), MEMBER(flow_key, protocol), MEMBER(flow_action, exit),

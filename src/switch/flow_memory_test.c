@@ -148,7 +148,7 @@ static void test_adopts(struct fixture *f, const void *data)
 		flow_table_remove(f->table, find(f, i * 5, false));
 	struct flow *flow = find(f, 501, false);
 	flow->packets = 77;
-	flow->tcp_seen = 0x12;
+	flow->tcp = 0x12;
 	flow->blocked = true; /* and the kill before its pair's store */
 	end(f);
 	begin(f, CAPACITY);
@@ -161,7 +161,7 @@ static void test_adopts(struct fixture *f, const void *data)
 		g_assert_true(!!find(f, i, false) == there && !!find(f, i, true) == there);
 	}
 	flow = find(f, 501, false);
-	g_assert_true(flow->packets == 77 && flow->tcp_seen == 0x12 && flow->blocked);
+	g_assert_true(flow->packets == 77 && flow->tcp == 0x12 && flow->blocked);
 	g_assert_cmpuint(flow->action.target, ==, 501);
 	g_assert_cmpuint(flow->created_ms, ==, 1000);
 	assert_sound(f);

@@ -5,6 +5,7 @@
 #include "switch/decode.h"
 #include "switch/flow_text.h"
 #include "switch/lookup.h"
+#include "switch/tcp.h"
 #include "switch/wire.h"
 
 #include <stdio.h>
@@ -307,13 +308,21 @@ static json_t *encode_tcp_flags(uint8_t seen)
 	return list;
 }
 
+static void encode_tcp(json_t *object, uint32_t tcp)
+{
+	json_object_set_new(object, "tcp_flags_seen", encode_tcp_flags(tcp_flags_seen(tcp)));
+	json_object_set_new(object, "tcp_window_shift", json_integer(tcp_shift(tcp)));
+	if (tcp_flags_seen(tcp) & TCP_ACK)
+		json_object_set_new(object, "tcp_acknowledged", json_integer(tcp_mark(tcp)));
+}
+
 static json_t *encode_whole(const struct snapshot *snapshot, const struct flow *flow)
 {
 	json_t *object = encode_direction(snapshot, flow);
 
 	json_object_set_new(object, "mtu", json_integer(flow->action.mtu));
 	if (flow->key.protocol == PROTO_TCP)
-		json_object_set_new(object, "tcp_flags_seen", encode_tcp_flags(flow->tcp_seen));
+		encode_tcp(object, flow->tcp);
 	return object;
 }
 

@@ -138,6 +138,8 @@ static void test_show(struct fixture *f, const void *data)
 		"source " PUBLIC_A);
 	g_assert_cmpstr(
 		json_string_value(json_array_get(json_object_get(forward, "tcp_flags_seen"), 0)), ==, "syn");
+	g_assert_cmpint(number(forward, "tcp_window_shift"), ==, 0); /* its SYN did not speak of it */
+	g_assert_null(json_object_get(forward, "tcp_acknowledged"));
 	g_assert_true(json_is_true(json_object_get(shown, "current")));
 	g_assert_cmpint(number(shown, "expires_s"), <=, 60);
 	lab_pass(f, 70 * SECOND);

@@ -268,7 +268,7 @@ static inline struct hashed hashed_half(const struct flow_table *table, const st
 	return hashed;
 }
 
-/* `past`: the times, counters and TCP flags that the entry begins with. */
+/* `past`: the times, counters and what TCP left, that the entry begins with. */
 static void entry_write(struct flow_table *table, uint32_t index, const struct hashed *hashed, uint32_t pair,
 	bool reply, uint32_t epoch, const struct flow *past)
 {
@@ -284,7 +284,7 @@ static void entry_write(struct flow_table *table, uint32_t index, const struct h
 		.action = hashed->half->action,
 		.epoch = epoch,
 		.seen_ms = past->seen_ms,
-		.tcp_seen = past->tcp_seen,
+		.tcp = past->tcp,
 		.packets = past->packets,
 		.bytes = past->bytes,
 	};

@@ -189,7 +189,7 @@ static void test_replace(struct fixture *f, const void *data)
 	rte_rcu_qsbr_thread_register(f->readers, 0);
 	rte_rcu_qsbr_thread_online(f->readers, 0);
 	old->packets = 5;
-	old->tcp_seen = 3;
+	old->tcp = 3;
 	flow_table_pair(f->table, old)->packets = 6;
 	struct flow *made = replace(f, 1, 77, 99, &error);
 	g_assert_true(made && made != old && made == find(f, 1, false));
@@ -199,7 +199,7 @@ static void test_replace(struct fixture *f, const void *data)
 	g_assert_cmpuint(made->epoch, ==, 8);
 	g_assert_cmpuint(made->created_ms, ==, 1000);
 	g_assert_cmpuint(made->packets, ==, 5);
-	g_assert_cmpuint(made->tcp_seen, ==, 3);
+	g_assert_cmpuint(made->tcp, ==, 3);
 	g_assert_cmpuint(find(f, 1, true)->packets, ==, 6);
 
 	/* Another reply key: the one before is no more. */

@@ -1,7 +1,7 @@
 /* The slow path: first packets, packets of stale flows, and what the switch answers itself.
  *
  * How it works. A packet comes here because no flow matched, or the flow was last decided by another state
- * (its epoch), or is blocked, or a SYN wants to begin it anew. It is looked up once more, since a packet
+ * (its epoch), or is blocked, or a SYN wants to begin it anew, or an RST or FIN to end it. It is looked up once more, since a packet
  * before it in the burst, or another worker, may have put the flow in meanwhile. Then:
  *
  *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed.
@@ -10,6 +10,7 @@
  *            room for that just now, the packet is dropped and the next one tries again. Refused: the
  *            connection is blocked.
  *   blocked  Dropped. A SYN begins anew; so does a state that allows it again.
+ *   ending   An RST, or FIN, is held against the connection's window (tcp.h) before it is executed.
  *
  * A TCP connection begins with a SYN. Others are dropped, except for SLOW_PATH_LEARN_MS after a start that found
  * no table to adopt (flow_memory.h): then connections that were established before are taken up in the middle, if
@@ -24,6 +25,7 @@
 #include "switch/execute.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
+#include "switch/tcp.h"
 #include "switch/wire.h"
 
 #include <errno.h>
@@ -103,6 +105,25 @@ static struct flow *install(struct worker *worker, const struct packet *parsed,
 		output_drop(worker, parsed->key.nic, error == -EEXIST ? DROP_TUPLE_IN_USE : DROP_TABLE_FULL,
 			packet);
 	return flow;
+}
+
+/* The packet goes the way of its valid flow; what TCP's says of the connection is taken down, if it is believed. */
+static void follow(struct worker *worker, struct flow *flow, struct packet *parsed, struct rte_mbuf *packet)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(packet, const uint8_t *);
+	const struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
+	uint32_t back = __atomic_load_n(&pair->tcp, __ATOMIC_RELAXED);
+
+	if (parsed->tcp_flags & (TCP_RST | TCP_FIN) && !tcp_believes(back, parsed, frame)) {
+		if (parsed->tcp_flags & TCP_RST) {
+			output_drop(worker, parsed->key.nic, DROP_TCP_WINDOW, packet);
+			return;
+		}
+		parsed->tcp_flags &= (uint8_t)~TCP_FIN;
+	}
+	if (parsed->tcp_flags & TCP_SYN)
+		__atomic_store_n(&flow->tcp, tcp_begin(flow->tcp, parsed, frame), __ATOMIC_RELAXED);
+	execute_flow(worker, flow, parsed, packet);
 }
 
 /* ---- first packets ---- */
@@ -192,7 +213,7 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 	}
 	struct flow *flow = install(worker, parsed, &decision, packet);
 	if (flow)
-		execute_flow(worker, flow, parsed, packet);
+		follow(worker, flow, parsed, packet);
 }
 
 /* ---- flows that are there ---- */
@@ -287,7 +308,7 @@ static void known_flow(
 		output_drop(worker, parsed->key.nic, DROP_REVOKED, packet);
 		return;
 	}
-	execute_flow(worker, flow, parsed, packet);
+	follow(worker, flow, parsed, packet);
 }
 
 /* ---- entry ---- */

@@ -104,6 +104,8 @@ static inline struct test_frame test_tcp(const char *smac, const char *dmac, con
 
 	store16(tcp, sport);
 	store16(tcp + 2, dport);
+	store32(tcp + 4, 0); /* sequence and acknowledged numbers */
+	store32(tcp + 8, 0);
 	tcp[12] = 0x50;
 	tcp[13] = flags;
 	test_fix(&frame);

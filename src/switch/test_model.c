@@ -18,12 +18,20 @@ struct tuple {
 };
 static_assert(sizeof(struct tuple) == 4 + 17 + 17 + 1 + 1 + 2 + 2, "the tuple is hashed: no padding");
 
+/* What the packets of one direction told. */
+struct side {
+	bool spoke, acknowledges;
+	uint32_t began; /* before it acknowledges anything: its SYN's sequence number */
+	uint32_t acknowledged;
+};
+
 struct connection {
 	unsigned port; /* that its first packet came by */
 	struct test_packet first;
 	struct tuple tuples[2]; /* of its packets and of their answers */
 	struct way ways[2];
-	bool blocked;
+	struct side sides[2];
+	bool blocked, ended;
 	unsigned epoch; /* of the state that it was judged by */
 };
 
@@ -101,12 +109,55 @@ static void forget(struct model *model, struct connection *connection)
 /* False when another connection has one of its tuples, or both are one. */
 static bool remember(struct model *model, struct connection *connection)
 {
+	struct connection *other = g_hash_table_lookup(model->connections, &connection->tuples[1]);
+
 	if (tuple_equal(&connection->tuples[0], &connection->tuples[1]) ||
-		g_hash_table_contains(model->connections, &connection->tuples[1]))
+		(other && (!other->ended || other->blocked)))
 		return false;
+	if (other)
+		forget(model, other);
 	for (unsigned i = 0; i < 2; i++)
 		g_hash_table_insert(model->connections, &connection->tuples[i], connection);
 	return true;
+}
+
+/* ---- TCP ---- */
+
+static bool is_tcp(const struct test_packet *packet)
+{
+	return packet->protocol == IPPROTO_TCP && !packet->later;
+}
+
+static bool is_reset(const struct test_packet *packet)
+{
+	return is_tcp(packet) && packet->tcp_flags & 0x04;
+}
+
+/* No SYN here offers to scale windows. */
+static bool is_believed(const struct side *other, const struct test_packet *packet)
+{
+	if (!other->spoke)
+		return true;
+	if (other->acknowledges)
+		return packet->sequence - other->acknowledged <= 65535;
+	return packet->tcp_flags & 0x10 && packet->acknowledged - other->began == 1;
+}
+
+/* A packet of the direction passed. */
+static void note(struct connection *connection, unsigned direction, const struct test_packet *packet)
+{
+	struct side *side = &connection->sides[direction];
+
+	if (!is_tcp(packet))
+		return;
+	side->spoke = true;
+	connection->ended |= is_reset(packet);
+	if (packet->tcp_flags & 0x10) {
+		side->acknowledges = true;
+		side->acknowledged = packet->acknowledged;
+	} else if (packet->tcp_flags & 0x02 && !side->acknowledges) {
+		side->began = packet->sequence;
+	}
 }
 
 /* By the present state, if that was not done yet. */
@@ -273,6 +324,16 @@ static bool is_gateway_echo(const struct model *model, unsigned port, const stru
 	       !packet->cut && is_gateway_in(model_network(model, port), packet->destination);
 }
 
+static struct model_outcome conveyed(struct model *model, struct connection *connection, unsigned direction,
+	unsigned nic, unsigned port, const struct test_packet *packet)
+{
+	struct model_outcome outcome = sent(model, nic, port, packet, &connection->ways[direction]);
+
+	if (outcome.drop == DROP_NONE)
+		note(connection, direction, packet);
+	return outcome;
+}
+
 static struct model_outcome model_open(
 	struct model *model, unsigned nic, unsigned port, const struct test_packet *packet)
 {
@@ -289,7 +350,7 @@ static struct model_outcome model_open(
 	connection->tuples[1] = answering(&connection->tuples[0], &connection->ways[0]);
 	if (!remember(model, connection))
 		return dropped(model, nic, port, packet, DROP_TUPLE_IN_USE);
-	return sent(model, nic, port, packet, &connection->ways[0]);
+	return conveyed(model, connection, 0, nic, port, packet);
 }
 
 static struct model_outcome model_continue(struct model *model, struct connection *connection, unsigned nic,
@@ -301,8 +362,13 @@ static struct model_outcome model_continue(struct model *model, struct connectio
 	model_count(model, MODEL_REVOKED, connection->blocked);
 	if (connection->blocked)
 		return dropped(model, nic, port, packet, DROP_REVOKED);
+	if (is_reset(packet) && !is_believed(&connection->sides[!answers], packet)) {
+		model_count(model, MODEL_FORGED, true);
+		return dropped(model, nic, port, packet, DROP_TCP_WINDOW);
+	}
 	model_count(model, MODEL_REPLY, answers);
-	return sent(model, nic, port, packet, &connection->ways[answers]);
+	model_count(model, MODEL_ENDED, connection->ended);
+	return conveyed(model, connection, answers, nic, port, packet);
 }
 
 struct model_outcome model_send(struct model *model, unsigned port, const struct test_packet *packet)
@@ -316,8 +382,8 @@ struct model_outcome model_send(struct model *model, unsigned port, const struct
 		memcmp(&packet->from, &model->world->nics[port].mac, sizeof packet->from) != 0)
 		return (struct model_outcome){.drop = DROP_SPOOFED_MAC, .nic = port};
 	struct connection *connection = g_hash_table_lookup(model->connections, &tuple);
-	if (connection && connection->blocked && is_opening(packet)) {
-		model_count(model, MODEL_REOPENED, true);
+	if (connection && (connection->blocked || connection->ended) && is_opening(packet)) {
+		model_count(model, connection->blocked ? MODEL_REOPENED : MODEL_RENEWED, true);
 		forget(model, connection);
 		connection = NULL;
 	}

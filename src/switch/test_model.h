@@ -7,6 +7,8 @@
  *     first packet   spoofing → the sender's groups → route → translation → the receiver's groups: model_open
  *     later ones     belong to a connection, which they are looked up by as they enter. After a change the connection is
  *                    judged again, by its first packet; groups that do not revalidate are not asked.
+ *     RSTs           pass within 65,535 bytes of what the other side acknowledged, or if they acknowledge its SYN; a SYN
+ *                    begins a connection anew that one ended.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -49,6 +51,9 @@ enum model_answer { MODEL_NOTHING, MODEL_PACKET, MODEL_ERROR };
 	X(KEPT, "of connections that only a group without revalidation denies")                              \
 	X(AGAIN, "of connections that were revoked and are allowed again")                                   \
 	X(REOPENED, "SYNs that began a revoked connection anew")                                             \
+	X(FORGED, "RSTs outside of the window")                                                              \
+	X(ENDED, "of connections that an RST ended")                                                         \
+	X(RENEWED, "SYNs that began an ended connection anew")                                               \
 	X(ECHO, "echoes that a gateway answered")                                                            \
 	X(TOLD, "ICMP errors that told the sender why")
 

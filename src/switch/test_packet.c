@@ -54,6 +54,8 @@ static uint8_t *write_header(const struct test_packet *packet, uint8_t *at, uint
 		store16(at + 4, (uint16_t)length);
 		return at + 6;
 	}
+	store32(at + 4, packet->sequence);
+	store32(at + 8, packet->acknowledged);
 	at[12] = 5 << 4;
 	at[13] = packet->tcp_flags;
 	return at + 16;
@@ -178,11 +180,12 @@ char *test_packet_text(const struct test_packet *p)
 {
 	char from[MAC_TEXT_MAX], to[MAC_TEXT_MAX], source[IP_TEXT_MAX], destination[IP_TEXT_MAX];
 
-	return g_strdup_printf(
-		"%s > %s, protocol %u, %s:%u > %s:%u, hops %u, id %u, options %u, flags %02x, icmp %u/%u, "
-		"payload %u, padding %u, cut %u%s%s%s",
+	return g_strdup_printf("%s > %s, protocol %u, %s:%u > %s:%u, hops %u, id %u, options %u, flags %02x "
+			       "%u/%u, icmp %u/%u, "
+			       "payload %u, padding %u, cut %u%s%s%s",
 		mac_format(p->from, from), mac_format(p->to, to), p->protocol, ip_format(p->source, source),
 		p->source_port, ip_format(p->destination, destination), p->destination_port, p->hops, p->id,
-		p->options, p->tcp_flags, p->icmp_type, p->icmp_id, p->payload, p->padding, p->cut,
-		p->later ? " later" : "", p->df ? ", df" : "", p->no_checksum ? ", no checksum" : "");
+		p->options, p->tcp_flags, p->sequence, p->acknowledged, p->icmp_type, p->icmp_id, p->payload,
+		p->padding, p->cut, p->later ? " later" : "", p->df ? ", df" : "",
+		p->no_checksum ? ", no checksum" : "");
 }

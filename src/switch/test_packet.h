@@ -18,6 +18,7 @@ struct test_packet {
 	uint8_t options; /* IPv4: words of NOP options, 0..10 */
 	uint16_t source_port, destination_port; /* TCP and UDP */
 	uint8_t tcp_flags;
+	uint32_t sequence, acknowledged;
 	uint8_t icmp_type;
 	uint16_t icmp_id;
 	bool no_checksum; /* UDP over IPv4: it has none */

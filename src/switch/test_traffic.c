@@ -11,6 +11,26 @@ bool traffic_once_in(unsigned n)
 	return test_below(n) == 0;
 }
 
+/* Where TCP's packets lie: all acknowledge much the same, so that an RST is plainly in the window, or far from it. */
+#define ACKNOWLEDGED 1000000u /* and up to 50,000 more */
+#define NEAR         (ACKNOWLEDGED + 60000u)
+#define FAR          (ACKNOWLEDGED + 0x80000000u) /* from the largest of windows */
+#define BEGUN        0xa0000000u /* and up to 2^20 more: far from both */
+
+static void set_tcp(struct test_packet *packet, uint8_t flags)
+{
+	packet->tcp_flags = flags;
+	packet->sequence = BEGUN + test_below(1 << 20);
+	packet->acknowledged = flags & TCP_ACK ? ACKNOWLEDGED + test_below(50000) : 0;
+}
+
+static void set_reset(struct test_packet *packet, bool believed)
+{
+	packet->tcp_flags = TCP_RST;
+	packet->sequence = believed ? NEAR : FAR;
+	packet->acknowledged = 0;
+}
+
 /* What no verdict depends on. */
 static void vary(struct test_packet *packet)
 {
@@ -36,7 +56,7 @@ static void set_protocol(struct test_packet *packet, const struct policy_packet 
 		packet->protocol = IPPROTO_ICMPV6;
 	packet->source_port = from->source_port;
 	packet->destination_port = from->destination_port;
-	packet->tcp_flags = traffic_once_in(30) ? TCP_ACK : TCP_SYN;
+	set_tcp(packet, traffic_once_in(30) ? TCP_ACK : TCP_SYN);
 	packet->icmp_type = packet->protocol == IPPROTO_ICMPV6 ? 128 : 8;
 	packet->icmp_id = (uint16_t)test_below(65536);
 	if (test_packet_is_icmp(packet) && traffic_once_in(30))
@@ -184,18 +204,36 @@ struct test_packet traffic_answer(
 		packet.source_port = seen->destination_port;
 		packet.destination_port = seen->source_port;
 	}
-	packet.tcp_flags = TCP_SYN | TCP_ACK;
+	set_tcp(&packet, TCP_SYN | TCP_ACK);
+	if (traffic_once_in(20)) {
+		set_reset(&packet, true);
+		packet.tcp_flags |= TCP_ACK;
+		packet.acknowledged = seen->sequence + 1;
+	}
 	vary(&packet);
 	packet.hops = (uint8_t)MAX(
 		packet.hops, 2); /* it arrives, and its next hop is known to the bursts after it */
 	return packet;
 }
 
+struct test_packet traffic_forged(const struct test_packet *answer)
+{
+	struct test_packet forged = *answer;
+
+	set_reset(&forged, false);
+	forged.tcp_flags |= TCP_ACK;
+	forged.acknowledged = FAR;
+	return forged;
+}
+
 struct test_packet traffic_later(const struct test_packet *packet)
 {
 	struct test_packet later = *packet;
 
-	later.tcp_flags = TCP_ACK;
+	if (traffic_once_in(50))
+		set_reset(&later, traffic_once_in(2));
+	else
+		set_tcp(&later, TCP_ACK);
 	vary(&later);
 	return later;
 }

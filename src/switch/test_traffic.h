@@ -18,5 +18,7 @@ unsigned traffic_first(struct traffic *traffic, struct test_packet *packet);
 /* What answers `seen`, which came out of the port. */
 struct test_packet traffic_answer(
 	const struct traffic *traffic, unsigned port, const struct test_packet *seen);
+/* An RST in the place of that answer, by somebody who has not seen what it answers. */
+struct test_packet traffic_forged(const struct test_packet *answer);
 /* Another one of the same connection and direction. */
 struct test_packet traffic_later(const struct test_packet *packet);

@@ -24,6 +24,7 @@
 #include "switch/respond/respond.h"
 #include "switch/rewrite.h"
 #include "switch/slow_path.h"
+#include "switch/tcp.h"
 #include "switch/walk_text.h"
 
 struct trace {
@@ -402,6 +403,19 @@ static void tell_flow(struct trace *t, const struct flow *flow, const struct flo
 			"current", flow->epoch == t->state->epoch, "offload", "none"));
 }
 
+/* Words do not tell where an RST lies. */
+static void tell_window(struct trace *t, const struct flow *pair)
+{
+	uint32_t first, last;
+
+	if (!(t->parsed.tcp_flags & TCP_RST) || !(tcp_flags_seen(pair->tcp) & TCP_ACK))
+		return;
+	tcp_window(pair->tcp, &first, &last);
+	step(t, "flow", "found",
+		"an RST passes if its sequence number is from %u to %u; else it is dropped: %s", first, last,
+		drop_text(DROP_TCP_WINDOW));
+}
+
 static void known_flow(struct trace *t, const struct flow *flow, const struct flow *pair)
 {
 	const struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
@@ -424,6 +438,7 @@ static void known_flow(struct trace *t, const struct flow *flow, const struct fl
 		step(t, "flow", "found",
 			"a %s connection, %s: its flow is executed, which the layers composed", word,
 			flow->reply ? "as an answer" : "in its own direction");
+		tell_window(t, pair);
 		ask_layers(t, &forward->key, true, &decision);
 		execute(t, &flow->action, &pair->key, &pair->action);
 	}

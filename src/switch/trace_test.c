@@ -202,6 +202,23 @@ static void test_connection(struct fixture *f, const void *data)
 	g_assert_cmpstr(text(again, "verdict"), ==, "forwarded");
 }
 
+/* Words do not say where a segment lies, so the window is told. */
+static void test_reset(struct fixture *f, const void *data)
+{
+	struct test_frame answer = test_tcp(MAC_B, MAC_A, IP_B, 2, IP_A, 1, TCP_SYN | TCP_ACK, 0);
+
+	store32(answer.bytes + 42, 1000001); /* acknowledges */
+	test_fix(&answer);
+	lab_put(f, "a", test_tcp(MAC_A, MAC_B, IP_A, 1, IP_B, 2, TCP_SYN, 0));
+	json_auto_t *early = trace(f, "a", "out tcp " IP_A ":1 > " IP_B ":2 rst");
+	g_assert_null(step_of(early, "flow", 1));
+	lab_put(f, "b", answer);
+	json_auto_t *result = trace(f, "a", "out tcp " IP_A ":1 > " IP_B ":2 rst");
+	g_assert_cmpstr(text(result, "verdict"), ==, "forwarded");
+	/* 1000001 in units of 4 KiB, and 65535 behind it. */
+	assert_step(result, "flow", 1, "found", "from 995328 to 1069055");
+}
+
 /* A rule of group g that denies everything inbound. */
 static void deny_inbound(struct fixture *f)
 {
@@ -274,6 +291,7 @@ int main(int argc, char **argv)
 	ADD("what would be dropped is, for the reason that would be counted", test_drops);
 	ADD("what the switch answers itself is answered", test_answers);
 	ADD("a packet of a connection is executed by its flow", test_connection);
+	ADD("an RST is told the window that it must lie in", test_reset);
 	ADD("a revoked connection is said to be", test_revoked);
 	ADD("the host port is reached and reaches, by its translation", test_host);
 	ADD("what cannot be traced is refused and says why", test_refused);

@@ -242,7 +242,8 @@ static inline void stage_match(struct worker *worker, struct burst *burst)
 static inline bool is_valid(const struct worker *worker, const struct flow *flow, const struct packet *parsed)
 {
 	return flow && __atomic_load_n(&flow->epoch, __ATOMIC_ACQUIRE) == worker->snapshot->epoch &&
-	       flow_is_live(flow) && !flow_is_blocked(flow) && !(parsed->tcp_flags & TCP_SYN);
+	       flow_is_live(flow) && !flow_is_blocked(flow) &&
+	       !(parsed->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
 }
 
 static inline void stage_execute(struct worker *worker, struct burst *burst)

@@ -44,7 +44,7 @@ struct outbox {
 	X(rx, "packets received from all ports")                                                             \
 	X(tx, "packets delivered to all ports")                                                              \
 	X(drops, "packets dropped, for any reason")                                                          \
-	X(misses, "packets that no flow matched: the slow path's")                                           \
+	X(misses, "packets that no flow matched, or that begin or end a connection: the slow path's")        \
 	X(revalidations, "flows decided anew because the state had changed")                                 \
 	X(expired, "connections that ended by their time-out")                                               \
 	X(turns, "turns of the wheel")                                                                       \

@@ -278,6 +278,41 @@ def test_stateful(w):
 # ---- routing ----
 
 
+def test_resets(w):
+    """Of a connection from a to b, which offers windows that are scaled by 7."""
+    there, back = eth("a", "b") / ip("a", "b"), eth("b", "a") / ip("b", "a")
+    a_at, b_at, window = 0xfffffe00, 0x20000000, 65535 << 7
+
+    def segment(flags, seq, ack=0, **more):
+        forth = flags[0] == ">"
+        tcp = TCP(sport=7000 if forth else 22, dport=22 if forth else 7000, flags=flags[1:], seq=seq & 0xffffffff,
+                  ack=ack & 0xffffffff, **more)
+        return (there if forth else back) / tcp
+
+    def passes(what, flags, seq, ack=0, **more):
+        frame = segment(flags, seq, ack, **more)
+        w.passes(what, "a" if flags[0] == ">" else "b", frame, "b" if flags[0] == ">" else "a", frame)
+
+    def drops(what, flags, seq, ack=0):
+        w.drops(what, "a" if flags[0] == ">" else "b", segment(flags, seq, ack), "tcp-window")
+
+    passes("SYN", ">S", a_at, options=[("MSS", 1460), ("NOP", None), ("WScale", 2)])
+    drops("a refusal by who did not see the SYN", "<RA", 0, a_at + 0x10000000)
+    passes("its answer", "<SA", b_at, a_at + 1, options=[("WScale", 7)])
+    passes("established", ">A", a_at + 1, b_at + 1)
+    drops("RST behind the window", ">R", a_at + window + 0x10000)
+    drops("RST before the window", ">R", a_at - 0x10000)
+    drops("RST behind a smaller window", "<R", b_at + 0x100000)
+    passes("a blind SYN, which b will ask about", ">S", 4711)
+    passes("a blind FIN, which b will refuse", ">FA", a_at + 0x40000000, b_at + 1)
+    expect(w.control.call("flow.list", {"port": 7000})["flows"][0]["state"] == "established", "nothing of it is believed")
+    passes("data", ">PA", a_at + 1, b_at + 1)
+    passes("RST at the end of the window", ">R", a_at + window)
+    expect(w.control.call("flow.list", {"port": 7000})["flows"][0]["state"] == "closed", "b's window is as large")
+    passes("the same ports again", ">S", 815)
+    w.quiet()
+
+
 def test_routing(w):
     inner = ip("b", "c", tos=0x28, id=77, ttl=9) / UDP(sport=1, dport=2) / Raw(b"x" * 33)
     w.passes("between subnets", "b", eth("b", GATEWAY_MAC) / inner, "c",
@@ -682,6 +717,7 @@ TESTS = [
     ("ports and protocols are told apart at their edges", test_groups),
     ("a rule that names an application group is for its members", test_application_group),
     ("answers pass once they are asked for", test_stateful),
+    ("nobody resets a connection who does not see it", test_resets),
     ("a packet is routed by one hop, and to unicast addresses only", test_routing),
     ("who is refused is told by the gateway, with what was refused", test_refusals),
     ("every protocol is translated out and back with right checksums", test_translation),
