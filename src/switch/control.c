@@ -49,11 +49,11 @@ bool control_apply(struct control *control, json_t *state, GError **error)
 
 	if (!snapshot)
 		return false;
-	if (control->state_dir && !state_file_save(control->state_dir, state, error))
+	if (control->state_dir && !state_file_save(control->state_dir, state, snapshot->groups, error))
 		return false;
 	use(control, g_steal_pointer(&snapshot));
 	json_decref(control->state);
-	control->state = json_deep_copy(state);
+	control->state = json_incref(state);
 	return true;
 }
 

@@ -142,6 +142,7 @@ void group_unref(struct group *group)
 		return;
 	classifier_free(group->classifier);
 	json_decref(group->source);
+	free(group->text); /* as jansson gave it */
 	g_free(group->uid);
 	g_free(group->name);
 	g_free(group);

@@ -37,7 +37,8 @@ struct group {
 	gatomicrefcount references;
 	char *uid, *name;
 	bool revalidate; /* a rule that is gone stops connections that it had allowed */
-	json_t *source; /* what it was made from, to know it again */
+	json_t *source; /* Ref: what it was made from, to know it again */
+	char *text; /* Owned: the same, written */
 	struct classifier *classifier;
 };
 

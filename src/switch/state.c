@@ -60,7 +60,8 @@ static struct group *compile_group(
 	group->uid = g_strdup(uid);
 	group->name = g_strdup(name);
 	group->revalidate = revalidate;
-	group->source = json_deep_copy(source);
+	group->source = json_incref(source);
+	group->text = json_dumps(source, JSON_COMPACT);
 	group->classifier = classifier_new(&rules->group);
 	return group;
 }
