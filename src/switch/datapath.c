@@ -206,23 +206,29 @@ static void announce(struct datapath *datapath, const struct edge *outside, stru
 	}
 }
 
+/* Unless it was here before. */
+static void announce_if_new(struct datapath *datapath, const struct snapshot *before,
+	const struct edge *outside, struct ip_addr ip)
+{
+	if (ip.family == IP_V4 && (!same_edge(&before->outside, outside) ||
+					  snapshot_find(before, SPACE_PUBLIC, ip).kind == OWNER_NONE))
+		announce(datapath, outside, ip);
+}
+
 /* Neighbours on the uplink may hold another MAC for an address that is new here. */
 static void announce_new_addresses(
 	struct datapath *datapath, const struct snapshot *before, const struct snapshot *after)
 {
-	bool all = !same_edge(&before->outside, &after->outside);
-
 	if (!after->outside.port)
 		return;
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = after->nics[slot];
-		for (unsigned i = 0; nic && i < nic->n_addresses; i++) {
-			struct ip_addr ip = nic->addresses[i].public_ip;
-			if (ip.family == IP_V4 &&
-				(all || snapshot_find(before, SPACE_PUBLIC, ip).kind == OWNER_NONE))
-				announce(datapath, &after->outside, ip);
-		}
+		for (unsigned i = 0; nic && i < nic->n_addresses; i++)
+			announce_if_new(datapath, before, &after->outside, nic->addresses[i].public_ip);
 	}
+	for (unsigned i = 0; i < after->n_networks; i++)
+		for (unsigned j = 0; j < after->networks[i].n_source_nat; j++)
+			announce_if_new(datapath, before, &after->outside, after->networks[i].source_nat[j]);
 }
 
 /* Counters belong to workers and are never set back: a slot's new NIC starts from what is there. */

@@ -61,9 +61,10 @@ static ALWAYS_INLINE const struct layer *walk_in(struct walk *walk, const struct
 	return NULL;
 }
 
-static struct walk walk_begin(const struct snapshot *state, const struct flow_key *first, bool existing)
+static struct walk walk_begin(const struct snapshot *state, const struct flow_key *first, bool existing,
+	const struct flow_alias *alias)
 {
-	struct walk walk = {.state = state, .existing = existing, .key = *first};
+	struct walk walk = {.state = state, .existing = existing, .alias = alias, .key = *first};
 	const struct nic *nic = snapshot_nic(state, first->nic);
 
 	if (first->origin == FLOW_FROM_NIC) {
@@ -95,6 +96,15 @@ static void compose_rewrite(
 		sum = checksum_difference(sum, from->dst, dst, 4);
 	}
 	action->difference = checksum_fold(sum);
+}
+
+/* The same of the port, where a connection shares its address. `flag`: which of them it is in this direction. */
+static void compose_port(struct flow_action *action, uint16_t from, uint16_t to, uint8_t flag)
+{
+	if (from == to)
+		return;
+	action->flags |= flag;
+	action->new_port = to;
 }
 
 /* The MAC that `nic`, or who is at the other end of the tunnel, has for its neighbours; NULL: neither is there. */
@@ -151,6 +161,7 @@ static void compose_forward(const struct walk *walk, const struct flow_key *firs
 	half->key = *first;
 	compose_hop(half, walk);
 	compose_rewrite(&half->action, first, walk->key.src, walk->key.dst);
+	compose_port(&half->action, first->sport, walk->key.sport, FLOW_REWRITE_SPORT);
 	if (walk->target)
 		compose_to_nic(&half->action, walk, walk->target, walk->source);
 	else if (walk->exit == FLOW_TO_TUNNEL)
@@ -163,10 +174,11 @@ static void compose_forward(const struct walk *walk, const struct flow_key *firs
 static bool compose_reply(const struct walk *walk, const struct flow_key *first, struct flow_half *half)
 {
 	half->key = flow_key_reverse(&walk->key);
-	half->key.nic = walk->target ? walk->target->id : walk->source->id;
+	half->key.nic = walk->target ? walk->target->id : walk->shared ? FLOW_NIC_SHARED : walk->source->id;
 	half->key.origin = walk->target ? FLOW_FROM_NIC : walk->exit;
 	compose_hop(half, walk);
 	compose_rewrite(&half->action, &half->key, first->dst, first->src);
+	compose_port(&half->action, walk->key.sport, first->sport, FLOW_REWRITE_DPORT);
 	if (walk->source) {
 		compose_to_nic(&half->action, walk, walk->source, walk->target);
 	} else if (walk->remote) {
@@ -183,14 +195,16 @@ static bool compose_reply(const struct walk *walk, const struct flow_key *first,
 }
 
 static ALWAYS_INLINE bool decide_with(const struct snapshot *state, const struct flow_key *first,
-	bool existing, const struct decide_observer *observer, struct decision *ret)
+	bool existing, const struct flow_alias *alias, const struct decide_observer *observer,
+	struct decision *ret)
 {
-	struct walk walk = walk_begin(state, first, existing);
+	struct walk walk = walk_begin(state, first, existing, alias);
 	const struct layer *refused = NULL;
 
 	*ret = (struct decision){};
 	if (!walk.source && !walk.target) {
-		ret->drop = DROP_NO_DESTINATION; /* the NIC is gone */
+		/* No connection is begun by an address that NICs share; else the NIC is gone. */
+		ret->drop = first->nic == FLOW_NIC_SHARED ? DROP_SHARED_ADDRESS : DROP_NO_DESTINATION;
 		return false;
 	}
 	if (walk.source)
@@ -204,6 +218,7 @@ static ALWAYS_INLINE bool decide_with(const struct snapshot *state, const struct
 		ret->rule = walk.rule;
 		return false;
 	}
+	ret->shared = walk.shared;
 	compose_forward(&walk, first, &ret->forward);
 	if (!compose_reply(&walk, first, &ret->reply)) {
 		ret->drop = DROP_NO_DESTINATION;
@@ -215,11 +230,17 @@ static ALWAYS_INLINE bool decide_with(const struct snapshot *state, const struct
 
 bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret)
 {
-	return decide_with(state, first, existing, NULL, ret);
+	return decide_with(state, first, existing, NULL, NULL, ret);
+}
+
+bool decide_as(const struct snapshot *state, const struct flow_key *first, bool existing,
+	const struct flow_alias *alias, struct decision *ret)
+{
+	return decide_with(state, first, existing, alias, NULL, ret);
 }
 
 bool decide_observed(const struct snapshot *state, const struct flow_key *first, bool existing,
-	const struct decide_observer *observer, struct decision *ret)
+	const struct flow_alias *alias, const struct decide_observer *observer, struct decision *ret)
 {
-	return decide_with(state, first, existing, observer, ret);
+	return decide_with(state, first, existing, alias, observer, ret);
 }

@@ -12,12 +12,18 @@ struct decision {
 	const char *layer; /* that refused */
 	const struct group *group; /* that denied, with its rule; or NULL */
 	const char *rule;
+	bool shared; /* it gets an address that others have too: the reply's key must be free (source_nat.h) */
 	struct flow_half forward, reply;
 };
 
 /* Walks the layers with the first packet's key. `existing`: for a connection that is there already
  * (layers/layer.h). Pure: the same snapshot and key always give the same. Returns whether it is allowed. */
 bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret);
+
+/* The same for a connection that has that alias, or would have it: it is taken where the state gives the NIC that address
+ * to share, whoever else has it (source_nat.h). NULL: the first packet's own port is. */
+bool decide_as(const struct snapshot *state, const struct flow_key *first, bool existing,
+	const struct flow_alias *alias, struct decision *ret);
 
 struct layer;
 struct walk;
@@ -30,6 +36,6 @@ struct decide_observer {
 	void *data;
 };
 
-/* The same as decide, seen by the observer: for trace. */
+/* The same as decide_as, seen by the observer: for trace. */
 bool decide_observed(const struct snapshot *state, const struct flow_key *first, bool existing,
-	const struct decide_observer *observer, struct decision *ret);
+	const struct flow_alias *alias, const struct decide_observer *observer, struct decision *ret);

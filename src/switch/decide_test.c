@@ -3,9 +3,12 @@
 
 #include "policy/policy_gen.h"
 #include "switch/state.h"
+#include "switch/test_values.h"
 
-#define WORLDS  60
-#define PACKETS 400
+#define WORLDS   60
+#define PACKETS  400
+#define SHARED_1 "203.0.113.250"
+#define SHARED_2 "203.0.113.251"
 
 /* A random world as the switch has it, with an outside and a host port. */
 static struct snapshot *make_snapshot(const struct policy_gen *gen)
@@ -19,6 +22,10 @@ static struct snapshot *make_snapshot(const struct policy_gen *gen)
 	json_object_set_new(state, "host_port",
 		json_pack("{s:s, s:s, s:s}", "interface", "host", "mac", "02:00:00:00:02:00", "prefix",
 			"100.64.0.0/10"));
+	size_t i;
+	json_t *network;
+	json_array_foreach(json_object_get(state, "networks"), i, network) json_object_set_new(
+		network, "source_nat", json_pack("{s:[s, s]}", "addresses", SHARED_1, SHARED_2));
 	struct snapshot *snapshot = state_decode(state, NULL, &error);
 	g_assert_no_error(error);
 	return snapshot;
@@ -55,6 +62,9 @@ static struct flow_key rewritten(const struct flow_half *half)
 		memcpy(key.src, half->action.new_src, 4);
 	if (half->action.flags & FLOW_REWRITE_DST)
 		memcpy(key.dst, half->action.new_dst, 4);
+	if (half->action.flags & (FLOW_REWRITE_SPORT | FLOW_REWRITE_DPORT))
+		*(half->action.flags & FLOW_REWRITE_SPORT || key.protocol == 1 ? &key.sport : &key.dport) =
+			half->action.new_port;
 	return key;
 }
 
@@ -82,9 +92,35 @@ static void check(
 	g_assert_cmpmem(decision, sizeof *decision, &again, sizeof again);
 }
 
+/* By whichever alias it is: the answers are to that one, and undo it; where the address is not shared, it is no matter. */
+static void check_alias(
+	const struct snapshot *snapshot, const struct flow_key *first, const struct decision *decision)
+{
+	const struct flow_alias present = flow_alias_of(&decision->reply.key);
+	struct flow_alias other = {.port = htobe16((uint16_t)(1024 + test_below(64512)))};
+	struct decision again;
+
+	memcpy(other.address, test_addr(test_below(2) ? SHARED_1 : SHARED_2).bytes, 4);
+	g_assert_true(decide_as(snapshot, first, false, &present, &again));
+	g_assert_cmpmem(decision, sizeof *decision, &again, sizeof again);
+	if (!decide_as(snapshot, first, false, &other, &again))
+		return; /* a group of the receiver's looks at source ports */
+	g_assert_true(again.shared == decision->shared);
+	if (!decision->shared) {
+		g_assert_cmpmem(decision, sizeof *decision, &again, sizeof again);
+		return;
+	}
+	const struct flow_alias got = flow_alias_of(&again.reply.key);
+	g_assert_cmpmem(got.address, 4, other.address, 4);
+	g_assert_cmphex(got.port, ==, other.port);
+	const struct flow_key left = rewritten(&again.forward);
+	assert_same_ends(flow_key_reverse(&left), again.reply.key);
+	assert_same_ends(rewritten(&again.reply), flow_key_reverse(first));
+}
+
 static void test_symmetry(void)
 {
-	unsigned translated = 0, allowed = 0;
+	unsigned translated = 0, allowed = 0, shared = 0;
 
 	for (unsigned w = 0; w < WORLDS; w++) {
 		_cleanup_(policy_gen_free) struct policy_gen *gen = policy_gen_new(
@@ -100,12 +136,15 @@ static void test_symmetry(void)
 			if (!decide(snapshot, &key, false, &decision))
 				continue;
 			check(snapshot, &key, &decision);
+			check_alias(snapshot, &key, &decision);
 			allowed++;
+			shared += decision.shared;
 			translated += (decision.forward.action.flags & FLOW_REWRITE_SRC) != 0;
 		}
 	}
 	g_assert_cmpuint(allowed, >, WORLDS);
 	g_assert_cmpuint(translated, >, WORLDS / 4);
+	g_assert_cmpuint(shared, >, WORLDS / 4);
 }
 
 /* A refusal says who refused, and a group's by which rule. */

@@ -48,6 +48,8 @@
 	X(UNKNOWN_MAC, "unknown-mac", "it came by the tunnel for a MAC that no NIC of the network has")      \
 	X(TUNNEL_FRAGMENT, "tunnel-fragment", "an outer packet of the tunnel was fragmented on its way")     \
 	X(CONGESTION, "congestion", "the underlay was congested and the sender understands a loss only")     \
+	X(SHARED_ADDRESS, "shared-address", "to an address that NICs share, and no answer to any of them")   \
+	X(NO_PORTS, "no-ports", "its NIC shares a public address, and its protocol has no ports")            \
 	/* connections */                                                                                    \
 	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
 	X(TCP_WINDOW, "tcp-window", "a TCP reset outside of its connection's window")                        \
@@ -55,6 +57,7 @@
 	X(TUPLE_IN_USE, "tuple-in-use", "another connection has the translated addresses and ports")         \
 	X(TABLE_FULL, "table-full", "the flow table is full")                                                \
 	X(FLOW_QUOTA, "flow-quota", "the NIC holds as many connections as it may")                           \
+	X(PORTS_USED, "ports-used", "no port of the shared public address is free towards its destination")  \
 	/* neighbours and responders */                                                                      \
 	X(ARP_UNANSWERED, "arp-unanswered", "ARP for an address that is nobody's")                           \
 	X(NEIGHBOUR_WAIT, "neighbour-wait", "too many packets wait for the next hop's MAC")                  \

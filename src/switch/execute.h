@@ -24,6 +24,22 @@ static inline __attribute__((always_inline)) bool execute_is_foreign(
 	return parsed->key.origin == FLOW_FROM_TUNNEL && memcmp(parsed->vtep, action->next_hop, 4) != 0;
 }
 
+/* The NIC that a packet of the flow concerns: where NICs share the address that it came for, the one that gets it. */
+static inline uint32_t execute_subject(const struct packet *parsed, const struct flow_action *action)
+{
+	return parsed->key.nic == FLOW_NIC_SHARED ? action->target : parsed->key.nic;
+}
+
+/* In the name of that NIC. */
+static inline __attribute__((cold)) void execute_refuse(struct worker *worker, const struct packet *parsed,
+	const struct flow_action *action, enum drop reason, struct rte_mbuf *packet)
+{
+	struct packet of_nic = *parsed;
+
+	of_nic.key.nic = execute_subject(parsed, action);
+	icmp_refuse(worker, &of_nic, reason, reason == DROP_TOO_BIG ? action->mtu : 0, packet);
+}
+
 /* To a NIC of this switch. */
 static inline __attribute__((always_inline)) void execute_delivery(
 	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet)
@@ -51,11 +67,11 @@ static inline __attribute__((always_inline)) void execute_flow(
 		return;
 	}
 	if (__builtin_expect(parsed->l3_length > action->mtu, 0)) {
-		icmp_refuse(worker, parsed, DROP_TOO_BIG, action->mtu, packet);
+		execute_refuse(worker, parsed, action, DROP_TOO_BIG, packet);
 		return;
 	}
 	if (__builtin_expect(action->flags & FLOW_ROUTED && rewrite_is_last_hop(frame, parsed), 0)) {
-		icmp_refuse(worker, parsed, DROP_TTL, 0, packet);
+		execute_refuse(worker, parsed, action, DROP_TTL, packet);
 		return;
 	}
 	execute_account(flow, parsed, frame, packet->pkt_len, worker->now_ms);

@@ -1,4 +1,4 @@
-/* Reversal of flow keys. */
+/* Questions about flow keys: their reversal, and what answers are addressed to. */
 #include "switch/flow.h"
 
 #include "switch/wire.h"
@@ -57,4 +57,23 @@ struct flow_key flow_key_reverse(const struct flow_key *key)
 		reverse.dport = key->sport;
 	}
 	return reverse;
+}
+
+/* An answer to ICMP bears the identifier of the question, in the place of both ports. */
+static bool has_identifier(const struct flow_key *key)
+{
+	return key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6;
+}
+
+struct flow_alias flow_alias_of(const struct flow_key *reply)
+{
+	struct flow_alias alias = {.port = has_identifier(reply) ? reply->sport : reply->dport};
+
+	memcpy(alias.address, reply->dst, sizeof alias.address);
+	return alias;
+}
+
+void flow_alias_set_port(struct flow_key *reply, uint16_t port)
+{
+	*(has_identifier(reply) ? &reply->sport : &reply->dport) = port;
 }

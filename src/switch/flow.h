@@ -32,10 +32,14 @@
 /* Where a packet came from, which decides what its addresses mean. Origins and exits of one place have one number. */
 enum flow_origin {
 	FLOW_FROM_NIC, /* on any attachment of the NIC */
-	FLOW_FROM_OUTSIDE, /* by the uplink, for a public address of the NIC */
+	FLOW_FROM_OUTSIDE, /* by the uplink, for a public address of the NIC, or for one that NICs share */
 	FLOW_FROM_HOST, /* by the host port, for the NIC's host address */
 	FLOW_FROM_TUNNEL, /* by the underlay, from the NIC's network on another switch */
 };
+
+/* In the place of a NIC's number: the packet came from outside for an address that NICs share (layers/nat.c), so that only
+ * its flow knows whose it is. No NIC's number (snapshot.h) has this slot. */
+#define FLOW_NIC_SHARED 0xffffu
 
 /* Hashed and compared as bytes: no padding. Addresses as in struct ip_addr: IPv4 in the first four bytes, the
  * rest zero. Ports in network order. ICMP: sport is the identifier of echo and timestamp messages (else 0)
@@ -43,7 +47,8 @@ enum flow_origin {
 struct flow_key {
 	uint8_t src[16], dst[16];
 	uint16_t sport, dport;
-	uint32_t nic; /* number of the NIC that sent it, or that it was sent to: see nic_id in snapshot.h */
+	uint32_t
+		nic; /* number of the NIC that sent it, or that it was sent to: see nic_id in snapshot.h; FLOW_NIC_SHARED */
 	uint8_t origin; /* enum flow_origin */
 	uint8_t family; /* enum ip_family */
 	uint8_t protocol; /* IANA number */
@@ -62,6 +67,9 @@ enum {
 	FLOW_REWRITE_SRC = 1 << 0, /* the source becomes new_src; IPv4 only */
 	FLOW_REWRITE_DST = 1 << 1, /* the destination becomes new_dst; IPv4 only */
 	FLOW_ROUTED = 1 << 2, /* a router's hop: time to live is one less */
+	FLOW_REWRITE_SPORT =
+		1 << 3, /* the source port becomes new_port; ICMP: the identifier. With an address only */
+	FLOW_REWRITE_DPORT = 1 << 4, /* the same of the destination port; never both */
 };
 
 /* What is done with each packet of a flow. */
@@ -73,8 +81,8 @@ struct flow_action {
 	uint8_t dmac[6], smac[6]; /* dmac: FLOW_TO_NIC and FLOW_TO_TUNNEL only; else it is the next hop's */
 	uint8_t new_src[4], new_dst[4];
 	uint8_t next_hop[4]; /* of what comes by the tunnel: the only VTEP that it may come from */
-	uint16_t difference; /* what the rewrites add to a checksum of the addresses (checksum.h) */
-	uint16_t unused;
+	uint16_t difference; /* what the addresses' rewrites add to a checksum of them (checksum.h) */
+	uint16_t new_port; /* network order */
 };
 static_assert(sizeof(struct flow_action) == 36, "part of struct flow's layout");
 
@@ -122,6 +130,16 @@ static inline bool flow_is_blocked(const struct flow *flow)
 {
 	return __atomic_load_n(&flow->blocked, __ATOMIC_RELAXED);
 }
+
+/* What a connection's answers from outside are addressed to: another one's, where NICs share an address, has another port. */
+struct flow_alias {
+	uint8_t address[4];
+	uint16_t port; /* network order; ICMP: the identifier */
+};
+
+/* By the key of the answers. */
+struct flow_alias flow_alias_of(const struct flow_key *reply);
+void flow_alias_set_port(struct flow_key *reply, uint16_t port);
 
 static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
 {

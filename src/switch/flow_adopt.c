@@ -45,10 +45,16 @@ static bool is_known_nic(const struct pass *pass, uint32_t number)
 	return number && slot < NIC_SLOTS && pass->header->nics[slot].number == number;
 }
 
-static bool is_key(const struct pass *pass, const struct flow_key *key)
+/* Only answers come for an address that NICs share. */
+static bool is_shared(const struct flow_key *key, bool reply)
+{
+	return key->nic == FLOW_NIC_SHARED && key->origin == FLOW_FROM_OUTSIDE && reply;
+}
+
+static bool is_key(const struct pass *pass, const struct flow_key *key, bool reply)
 {
 	return key->origin <= FLOW_FROM_TUNNEL && (key->family == IP_V4 || key->family == IP_V6) &&
-	       !key->zero && is_known_nic(pass, key->nic);
+	       !key->zero && (is_known_nic(pass, key->nic) || is_shared(key, reply));
 }
 
 /* blocked may differ between the two: a kill can come between its stores. */
@@ -57,8 +63,8 @@ static bool is_whole(const struct pass *pass, uint32_t index, uint32_t pair, boo
 	const struct flow *flow = &pass->table->entries[index];
 
 	return !(flow->seq & 1) && flow->live == true && flow->reply == reply && flow->blocked <= true &&
-	       flow->pair == pair && (int32_t)(pass->epoch - flow->epoch) >= 0 && is_key(pass, &flow->key) &&
-	       flow->hash == flow_table_hash(pass->table, &flow->key);
+	       flow->pair == pair && (int32_t)(pass->epoch - flow->epoch) >= 0 &&
+	       is_key(pass, &flow->key, reply) && flow->hash == flow_table_hash(pass->table, &flow->key);
 }
 
 /* ---- the passes ---- */

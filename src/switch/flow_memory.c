@@ -61,8 +61,8 @@ static uint64_t layout_hash(void)
 		MEMBER(flow_action, flags), MEMBER(flow_action, mtu), MEMBER(flow_action, target),
 		MEMBER(flow_action, dmac), MEMBER(flow_action, smac), MEMBER(flow_action, new_src),
 		MEMBER(flow_action, new_dst), MEMBER(flow_action, next_hop), MEMBER(flow_action, difference),
-		FLOW_FROM_NIC, FLOW_FROM_OUTSIDE, FLOW_FROM_HOST, FLOW_TO_NIC, FLOW_TO_OUTSIDE, FLOW_TO_HOST,
-		FLOW_FROM_TUNNEL, FLOW_TO_TUNNEL, IP_V4, IP_V6};
+		MEMBER(flow_action, new_port), FLOW_FROM_NIC, FLOW_FROM_OUTSIDE, FLOW_FROM_HOST, FLOW_TO_NIC,
+		FLOW_TO_OUTSIDE, FLOW_TO_HOST, FLOW_FROM_TUNNEL, FLOW_TO_TUNNEL, IP_V4, IP_V6};
 #undef MEMBER
 	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
 

@@ -456,6 +456,32 @@ static void test_two_million(struct fixture *f, const void *data)
 	g_test_message("%.2f M connections a second put in again", n / 1e6 / g_test_timer_elapsed());
 }
 
+/* For an address that NICs share only answers come, and from outside. */
+static void test_shared(struct fixture *f, const void *data)
+{
+	struct flow_half forward, reply;
+	int error;
+
+	halves(1, &forward, &reply);
+	reply.key.nic = FLOW_NIC_SHARED;
+	g_assert_nonnull(flow_table_put(f->table, &forward, &reply, EPOCH, 1000, &error));
+	halves(2, &forward, &reply);
+	reply.key.nic = FLOW_NIC_SHARED;
+	reply.key.origin = FLOW_FROM_HOST;
+	g_assert_nonnull(flow_table_put(f->table, &forward, &reply, EPOCH, 1000, &error));
+	halves(3, &forward, &reply);
+	forward.key.nic = FLOW_NIC_SHARED;
+	forward.key.origin = FLOW_FROM_OUTSIDE;
+	reply.key.origin = FLOW_FROM_NIC;
+	g_assert_nonnull(flow_table_put(f->table, &forward, &reply, EPOCH, 1000, &error));
+	end(f);
+	begin(f, CAPACITY);
+	g_assert_cmpuint(f->adoption.connections, ==, 1);
+	g_assert_cmpuint(f->adoption.by_slot[1], ==, 1);
+	g_assert_nonnull(find(f, 1, false));
+	assert_sound(f);
+}
+
 #define ADD(name, fn) g_test_add("/flow memory/" name, struct fixture, NULL, setup, fn, teardown)
 
 int main(int argc, char **argv)
@@ -465,6 +491,7 @@ int main(int argc, char **argv)
 		g_print("1..0 # SKIP there is no /dev/shm to write to\n");
 		return 0;
 	}
+	ADD("answers for an address that NICs share are adopted, questions are not", test_shared);
 	ADD("the next process finds every connection as it was", test_adopts);
 	ADD("a NIC keeps its number, and who is gone leaves no connection", test_nics);
 	ADD("what was half-written or damaged is dropped whole, and nothing else", test_half_written);

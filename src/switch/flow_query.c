@@ -207,7 +207,9 @@ char *flow_query_id(const struct flow *forward, const struct flow *reply)
 
 static json_t *encode_direction(const struct snapshot *snapshot, const struct flow *flow)
 {
-	const struct nic *nic = snapshot_nic(snapshot, flow->key.nic);
+	/* Answers to an address that NICs share are for one of them. */
+	const struct nic *nic = snapshot_nic(
+		snapshot, flow->key.nic == FLOW_NIC_SHARED ? flow->action.target : flow->key.nic);
 	json_t *object = json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:I, s:i, s:o}", "nic", nic ? nic->uid : NULL,
 		"nic_name", nic ? nic->name : NULL, "direction", flow_direction_word(&flow->key), "reply",
 		flow->reply, "packets", (json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes, "idle_s",

@@ -108,6 +108,11 @@ struct flow *flow_table_find(struct flow_table *table, const struct flow_key *ke
 	return search(table, flow_table_hash(table, key), key);
 }
 
+uint32_t flow_table_key_hash(const struct flow_table *table, const struct flow_key *key)
+{
+	return flow_table_hash(table, key);
+}
+
 struct flow *flow_table_search(const struct flow_table *table, uint32_t hash, const struct flow_key *key)
 {
 	return search(table, hash, key);

@@ -78,6 +78,9 @@ void flow_table_lookup_burst(
 	struct flow_table *table, const struct flow_key *const keys[], unsigned n, struct flow *ret[]);
 struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key);
 
+/* Keyed by the memory's secret: nobody outside can foretell it. */
+uint32_t flow_table_key_hash(const struct flow_table *table, const struct flow_key *key);
+
 /* One direction to be put in. */
 struct flow_half {
 	struct flow_key key;

@@ -67,6 +67,11 @@ json_t *flow_actions_encode(const struct snapshot *snapshot, const struct flow_a
 		json_array_append_new(list, json_sprintf("source %u.%u.%u.%u", s[0], s[1], s[2], s[3]));
 	if (action->flags & FLOW_REWRITE_DST)
 		json_array_append_new(list, json_sprintf("destination %u.%u.%u.%u", d[0], d[1], d[2], d[3]));
+	if (action->flags & (FLOW_REWRITE_SPORT | FLOW_REWRITE_DPORT))
+		json_array_append_new(
+			list, json_sprintf("%s port %u",
+				      action->flags & FLOW_REWRITE_SPORT ? "source" : "destination",
+				      be16toh(action->new_port)));
 	if (action->flags & FLOW_ROUTED)
 		json_array_append_new(list, json_string("hop"));
 	json_array_append_new(list, encode_exit(snapshot, action));

@@ -12,7 +12,7 @@ int flow_protocol_parse(const char *text);
 json_t *flow_protocol_encode(uint8_t protocol);
 /* "outbound": a NIC sends it; "inbound": it came by an edge. */
 const char *flow_direction_word(const struct flow_key *key);
-/* ["source 203.0.113.10", "hop", "outside by 203.0.113.1"] */
+/* ["source 203.0.113.10", "source port 40001", "hop", "outside by 203.0.113.1"]; of ICMP, the port is the identifier */
 json_t *flow_actions_encode(const struct snapshot *snapshot, const struct flow_action *action);
 /* {"protocol","src","dst","sport","dport"} */
 json_t *flow_key_encode(const struct flow_key *key);

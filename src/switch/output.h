@@ -7,7 +7,7 @@
 #include "switch/port.h"
 #include "switch/worker.h"
 
-/* Counts without a packet. nic: number of the NIC that it concerns, or NO_NIC. */
+/* Counts without a packet. nic: number of the NIC that it concerns, or NO_NIC (or FLOW_NIC_SHARED, which is nobody's either). */
 void output_count_drop(struct worker *worker, uint32_t nic, enum drop reason);
 void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct rte_mbuf *packet);
 

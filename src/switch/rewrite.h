@@ -16,6 +16,24 @@ static inline __attribute__((always_inline)) void rewrite_transport(
 		checksum_fix_udp(frame + packet->l4 + UDP_CHECK, difference);
 }
 
+/* The port, or ICMP's identifier, and the checksum that covers it. Few flows have this: the port that a guest chose is kept
+ * where it can be, so what it adds is worked out here, from the packet. */
+static inline void rewrite_port(uint8_t *frame, const struct packet *packet, const struct flow_action *action)
+{
+	uint8_t *l4 = frame + packet->l4;
+	bool icmp = packet->key.protocol == PROTO_ICMP;
+	uint8_t *port = l4 + (icmp ? ICMP_REST : action->flags & FLOW_REWRITE_DPORT ? PORT_DST : PORT_SRC);
+
+	if (packet->kind == PACKET_FRAGMENT)
+		return; /* the port, too, went with the first fragment */
+	uint16_t difference = checksum_fold(checksum_difference(0, port, &action->new_port, 2));
+	memcpy(port, &action->new_port, 2);
+	if (icmp)
+		checksum_fix(l4 + ICMP_CHECK, difference);
+	else
+		rewrite_transport(frame, packet, difference);
+}
+
 /* One hop less. The word that holds the time to live is one less in its high byte, so that the checksum grows
  * by as much. */
 static inline __attribute__((always_inline)) void rewrite_hop(uint8_t *frame, const struct packet *packet)
@@ -54,6 +72,8 @@ static inline __attribute__((always_inline)) void rewrite_packet(
 			memcpy(ip + IPV4_DST, action->new_dst, 4);
 		checksum_fix(ip + IPV4_CHECK, action->difference);
 		rewrite_transport(frame, packet, action->difference);
+		if (__builtin_expect(action->flags & (FLOW_REWRITE_SPORT | FLOW_REWRITE_DPORT), 0))
+			rewrite_port(frame, packet, action);
 	}
 	if (action->flags & FLOW_ROUTED)
 		rewrite_hop(frame, packet);

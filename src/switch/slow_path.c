@@ -4,8 +4,9 @@
  * (its epoch), or is blocked, or a SYN wants to begin it anew, or an RST or FIN to end it. It is looked up once more, since a packet
  * before it in the burst, or another worker, may have put the flow in meanwhile. Then:
  *
- *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed.
- *   stale    The layers decide again, from the connection's first key. The same comes out: the epoch is
+ *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed. Where the NIC
+ *            shares its public address, and its port there is taken, another is found (source_nat.h).
+ *   stale    The layers decide again, from the connection's first key and the alias that it has. The same comes out: the epoch is
  *            brought up to date. Another way or translation: both directions are replaced; where there is no
  *            room for that just now, the packet is dropped and the next one tries again. Refused: the
  *            connection is blocked.
@@ -25,10 +26,13 @@
 #include "switch/execute.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
+#include "switch/source_nat.h"
 #include "switch/tcp.h"
 #include "switch/wire.h"
 
 #include <errno.h>
+
+#define PORT_RACES 4 /* with other workers, for a port of a shared address */
 
 /* ---- connections ---- */
 
@@ -88,9 +92,47 @@ static bool evict_finished(struct worker *worker, const struct flow_key *key)
 	return true;
 }
 
+/* Which workers will see the packets. */
+static void set_zones(const struct worker *worker, struct decision *decision)
+{
+	struct flow_half *halves[] = {&decision->forward, &decision->reply};
+
+	for (size_t i = 0; i < RTE_DIM(halves); i++)
+		halves[i]->zone =
+			(uint8_t)polling_worker(worker->polling, halves[i]->key.origin, halves[i]->key.nic);
+}
+
+/* By another port of its shared address, as another connection has the present one. -EADDRINUSE: none is free. */
+static struct flow *put_shared(
+	struct worker *worker, const struct flow_key *first, struct decision *decision, int *ret_error)
+{
+	struct flow *flow = NULL;
+	bool over;
+
+	/* Another worker may take the port that is found: not each time. */
+	*ret_error = -EEXIST;
+	for (unsigned i = 0; i < PORT_RACES && !flow && *ret_error == -EEXIST; i++) {
+		*ret_error = -EADDRINUSE;
+		if (!source_nat_choose(worker->datapath->flows, worker->snapshot, first, decision, &over))
+			return NULL;
+		if (over)
+			evict_finished(worker, &decision->reply.key);
+		set_zones(worker, decision);
+		flow = put(worker, decision, ret_error);
+	}
+	return flow;
+}
+
+static enum drop drop_of_put(int error)
+{
+	return error == -EEXIST       ? DROP_TUPLE_IN_USE
+	       : error == -EADDRINUSE ? DROP_PORTS_USED
+				      : DROP_TABLE_FULL;
+}
+
 /* Puts both directions in. Returns the flow of the packet's direction, or NULL when it was dropped. */
-static struct flow *install(struct worker *worker, const struct packet *parsed,
-	const struct decision *decision, struct rte_mbuf *packet)
+static struct flow *install(struct worker *worker, const struct packet *parsed, struct decision *decision,
+	struct rte_mbuf *packet)
 {
 	int error = 0;
 	struct flow *flow = put(worker, decision, &error);
@@ -98,12 +140,13 @@ static struct flow *install(struct worker *worker, const struct packet *parsed,
 	if (!flow && error == -EEXIST) {
 		/* The other side's worker may just have put in the same connection, seen from there. */
 		flow = flow_table_find(worker->datapath->flows, &parsed->key);
-		if (!flow && evict_finished(worker, &decision->reply.key))
+		if (!flow && decision->shared)
+			flow = put_shared(worker, &parsed->key, decision, &error);
+		else if (!flow && evict_finished(worker, &decision->reply.key))
 			flow = put(worker, decision, &error);
 	}
 	if (!flow)
-		output_drop(worker, parsed->key.nic, error == -EEXIST ? DROP_TUPLE_IN_USE : DROP_TABLE_FULL,
-			packet);
+		icmp_refuse(worker, parsed, drop_of_put(error), 0, packet);
 	return flow;
 }
 
@@ -175,18 +218,6 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 	return true;
 }
 
-/* By the present state; and which workers will see the packets. */
-static bool decide_now(
-	const struct worker *worker, const struct flow_key *first, bool existing, struct decision *ret)
-{
-	bool allowed = decide(worker->snapshot, first, existing, ret);
-
-	ret->forward.zone =
-		(uint8_t)polling_worker(worker->polling, ret->forward.key.origin, ret->forward.key.nic);
-	ret->reply.zone = (uint8_t)polling_worker(worker->polling, ret->reply.key.origin, ret->reply.key.nic);
-	return allowed;
-}
-
 static void first_packet(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet)
 {
 	struct decision decision;
@@ -199,7 +230,7 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 		output_drop(worker, parsed->key.nic, reason, packet);
 		return;
 	}
-	if (!decide_now(worker, &parsed->key, false, &decision)) {
+	if (!decide(worker->snapshot, &parsed->key, false, &decision)) {
 		icmp_refuse(worker, parsed, decision.drop, 0, packet);
 		return;
 	}
@@ -211,6 +242,7 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 		output_drop(worker, parsed->key.nic, DROP_FLOW_QUOTA, packet);
 		return;
 	}
+	set_zones(worker, &decision);
 	struct flow *flow = install(worker, parsed, &decision, packet);
 	if (flow)
 		follow(worker, flow, parsed, packet);
@@ -247,12 +279,16 @@ static void revalidate(struct worker *worker, struct flow *flow)
 	struct flow_table *table = worker->datapath->flows;
 	struct flow *pair = flow_table_pair(table, flow);
 	struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
+	const struct flow_alias alias = flow_alias_of(&reply->key);
 	uint32_t epoch = worker->snapshot->epoch;
 	struct decision decision;
 
 	counter_add(&worker->counters.revalidations, 1);
 	/* A blocked connection comes back only when all groups allow it. */
-	if (!decide_now(worker, &forward->key, !flow_is_blocked(forward), &decision))
+	bool allowed =
+		decide_as(worker->snapshot, &forward->key, !flow_is_blocked(forward), &alias, &decision);
+	set_zones(worker, &decision);
+	if (!allowed)
 		flow_table_decide(table, forward, true, epoch);
 	else if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
 		flow_table_decide(table, forward, false, epoch);
@@ -298,14 +334,14 @@ static void known_flow(
 			return;
 		}
 		if (is_stale(worker, flow)) {
-			output_drop(worker, parsed->key.nic, DROP_TABLE_FULL, packet);
+			output_drop(worker, execute_subject(parsed, &flow->action), DROP_TABLE_FULL, packet);
 			return;
 		}
 	}
 	if (flow_is_blocked(flow)) {
 		/* It stays blocked while packets come. */
 		__atomic_store_n(&flow->seen_ms, worker->now_ms, __ATOMIC_RELAXED);
-		output_drop(worker, parsed->key.nic, DROP_REVOKED, packet);
+		output_drop(worker, execute_subject(parsed, &flow->action), DROP_REVOKED, packet);
 		return;
 	}
 	follow(worker, flow, parsed, packet);

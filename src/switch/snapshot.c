@@ -16,6 +16,8 @@ struct address_slot {
 	struct owner owner;
 };
 
+static_assert(NIC_SLOTS <= (FLOW_NIC_SHARED & 0xffff), "no NIC has the number that stands for none");
+
 /* ---- the map of addresses ---- */
 
 static uint32_t address_hash(uint32_t space, struct ip_addr addr)

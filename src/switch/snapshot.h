@@ -81,6 +81,8 @@ struct network {
 	struct ip_prefix *prefixes;
 	struct subnet *subnets;
 	const struct prefix_table *mappings; /* of struct mapping; Borrowed from the snapshot; NULL: none */
+	unsigned n_source_nat;
+	struct ip_addr *source_nat; /* public addresses that its NICs share (layers/nat.c); IPv4 */
 	unsigned n_application_groups;
 	struct policy_members *application_groups;
 	const struct membership_map
@@ -222,6 +224,7 @@ enum owner_kind {
 	OWNER_NONE,
 	OWNER_NIC, /* address `address` of `nic` */
 	OWNER_GATEWAY, /* of `subnet` */
+	OWNER_SHARED, /* networks' source_nat */
 };
 
 struct owner {

@@ -189,6 +189,7 @@ static const struct decode_member network_members[] = {
 	{"subnets", decode_network_subnets, 0},
 	{"mappings", decode_mappings, 0, .optional = true},
 	{"application_groups", decode_application_groups, 0, .optional = true},
+	{"source_nat", decode_source_nat, 0, .optional = true},
 	{},
 };
 

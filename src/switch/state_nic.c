@@ -225,6 +225,10 @@ static bool add_address(struct decode *d, struct nic *nic, struct nic_address *a
 	if (!snapshot_add_address(snapshot, nic->network->space, address->ip, owner))
 		return decode_fail_at(
 			d, "addresses", "%s is taken in this network", ip_format(address->ip, text));
+	if (snapshot_find(snapshot, SPACE_PUBLIC, address->public_ip).kind == OWNER_SHARED)
+		return decode_fail_at(d, "addresses",
+			"the public address %s is one that a network's NICs share (source_nat)",
+			ip_format(address->public_ip, text));
 	if (address->public_ip.family != IP_NONE &&
 		!snapshot_add_address(snapshot, SPACE_PUBLIC, address->public_ip, owner))
 		return decode_fail_at(d, "addresses", "the public address %s is taken",
@@ -305,7 +309,7 @@ static unsigned count_addresses(const struct snapshot *snapshot, json_t *nics)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < snapshot->n_networks; i++)
-		n += snapshot->networks[i].n_subnets;
+		n += snapshot->networks[i].n_subnets + snapshot->networks[i].n_source_nat;
 	for (size_t i = 0; i < json_array_size(nics); i++)
 		n += 2 + 2 * json_array_size(json_object_get(json_array_get(nics, i), "addresses"));
 	return (unsigned)MIN(n, UINT_MAX / 4);
@@ -321,12 +325,22 @@ static void add_gateways(struct snapshot *snapshot)
 	}
 }
 
+/* Networks may share them with each other: what is in use of them is told apart by connections. */
+static void add_shared_addresses(struct snapshot *snapshot)
+{
+	for (unsigned i = 0; i < snapshot->n_networks; i++)
+		for (unsigned j = 0; j < snapshot->networks[i].n_source_nat; j++)
+			snapshot_add_address(snapshot, SPACE_PUBLIC, snapshot->networks[i].source_nat[j],
+				(struct owner){.kind = OWNER_SHARED});
+}
+
 bool decode_nics(struct decode *d, json_t *value, void *to)
 {
 	unsigned n;
 
 	snapshot_reserve(d->snapshot, count_addresses(d->snapshot, value));
 	add_gateways(d->snapshot);
+	add_shared_addresses(d->snapshot);
 	decode_list(d, value, sizeof(struct nic), NIC_SLOTS, decode_nic, &n);
 	return !d->error;
 }

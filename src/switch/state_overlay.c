@@ -1,8 +1,9 @@
-/* Decoding of what joins switches and leads packets: the underlay, mappings, routes. See state.c.
+/* Decoding of what joins switches and leads packets: the underlay, mappings, routes, source NAT. See state.c.
  *
  * Mappings may be many (MAPPINGS_MAX a network), and the whole state comes with every change: so they become a table that
  * the snapshot before has too, if it has the same (prefix_table.h), and none is made anew.
  */
+#include "switch/layers/layer.h"
 #include "switch/state_priv.h"
 
 #include <assert.h>
@@ -10,6 +11,7 @@
 
 #define MAPPINGS_MAX     100000 /* of one network */
 #define ROUTES_MAX       1024 /* of one subnet */
+#define SOURCE_NAT_MAX   16 /* addresses of one network */
 #define UNDERLAY_MTU_MIN (NIC_MTU_MIN + VXLAN_MTU_LESS)
 #define UNDERLAY_MTU_MAX (NIC_MTU_MAX + VXLAN_MTU_LESS)
 
@@ -167,4 +169,66 @@ bool decode_routes(struct decode *d, json_t *value, void *to)
 
 	subnet->routes = decode_table(d, value, sizeof(struct route), ROUTES_MAX, decode_route);
 	return !d->error;
+}
+
+/* ---- source NAT ---- */
+
+/* Who is at that address already; NULL: nobody. */
+static const char *holder_of(const struct snapshot *snapshot, struct ip_addr addr)
+{
+	if (ip_equal(snapshot->outside.gateway, addr))
+		return "the uplink's gateway";
+	if (ip_equal(snapshot->underlay.address, addr))
+		return "this switch on the underlay";
+	if (ip_equal(snapshot->underlay.edge.gateway, addr))
+		return "the underlay's gateway";
+	if (snapshot->host.present && prefix_contains(snapshot->host.prefix, addr))
+		return "something behind the host port";
+	return NULL;
+}
+
+/* To be shared by all networks that name it, once each. */
+static bool decode_shared_address(struct decode *d, json_t *value, void *to)
+{
+	struct ip_addr addr;
+
+	if (!decode_ipv4(d, value, &addr))
+		return false;
+	const char *holder = holder_of(d->snapshot, addr);
+	if (holder)
+		return decode_fail(d, "is the address of %s", holder);
+	if (!route_is_unicast(addr) || policy_is_platform(addr))
+		return decode_fail(d, "must be an address that others can send to");
+	*(struct ip_addr *)to = addr;
+	return true;
+}
+
+static bool decode_shared_addresses(struct decode *d, json_t *value, void *to)
+{
+	struct network *network = to;
+	char text[IP_TEXT_MAX];
+
+	network->source_nat = decode_list(d, value, sizeof *network->source_nat, SOURCE_NAT_MAX,
+		decode_shared_address, &network->n_source_nat);
+	if (d->error)
+		return false;
+	if (network->n_source_nat == 0)
+		return decode_fail(
+			d, "must name an address at least; without source NAT there is no source_nat");
+	for (unsigned i = 0; i < network->n_source_nat; i++)
+		for (unsigned j = 0; j < i; j++)
+			if (ip_equal(network->source_nat[i], network->source_nat[j]))
+				return decode_fail(
+					d, "names %s twice", ip_format(network->source_nat[i], text));
+	return true;
+}
+
+static const struct decode_member source_nat_members[] = {
+	{"addresses", decode_shared_addresses, 0},
+	{},
+};
+
+bool decode_source_nat(struct decode *d, json_t *value, void *to)
+{
+	return decode_object(d, value, source_nat_members, to);
 }

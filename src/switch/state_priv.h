@@ -33,6 +33,8 @@ bool make_memberships(struct decode *d, struct network *network);
 bool decode_underlay(struct decode *d, json_t *value, void *to); /* struct underlay */
 bool decode_mappings(struct decode *d, json_t *value, void *to); /* into the struct network `to` */
 bool decode_routes(struct decode *d, json_t *value, void *to); /* into the struct subnet `to` */
+bool decode_source_nat(
+	struct decode *d, json_t *value, void *to); /* into the struct network `to`; edges are there */
 
 /* Of state_nic.c: all NICs, into the snapshot; groups, networks and edges are there already. */
 bool decode_nics(struct decode *d, json_t *value, void *to);

@@ -172,6 +172,26 @@ static void test_overlay(void)
 	snapshot_free(next);
 }
 
+/* Networks may share an address with each other. */
+static void test_source_nat(void)
+{
+	json_auto_t *state = load();
+	g_autoptr(GError) error = NULL;
+	struct ip_addr ip;
+
+	change(state, "networks[0].source_nat", "{\"addresses\": [\"203.0.113.250\", \"203.0.113.251\"]}");
+	change(state, "networks[1].source_nat", "{\"addresses\": [\"203.0.113.250\"]}");
+	_cleanup_(snapshot_free) struct snapshot *snapshot = state_decode(state, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(snapshot->networks[0].n_source_nat, ==, 2);
+	g_assert_cmpuint(snapshot->networks[1].n_source_nat, ==, 1);
+	ip_parse("203.0.113.251", &ip);
+	g_assert_true(ip_equal(snapshot->networks[0].source_nat[1], ip));
+	g_assert_cmpint(snapshot_find(snapshot, SPACE_PUBLIC, ip).kind, ==, OWNER_SHARED);
+	ip_parse("203.0.113.252", &ip);
+	g_assert_cmpint(snapshot_find(snapshot, SPACE_PUBLIC, ip).kind, ==, OWNER_NONE);
+}
+
 static void test_empty(void)
 {
 	json_auto_t *state =
@@ -208,6 +228,30 @@ static const struct bad {
 	{"networks[0].subnets[0].routes[0].via", "7", "networks[0].subnets[0].routes[0].via: "},
 	{"networks[0].subnets[0].routes[0].prefix", "\"10.0.0.0/8\"",
 		"networks[0].subnets[0].routes: has two"},
+	{"networks[0].source_nat", "{\"addresses\": []}",
+		"networks[0].source_nat.addresses: must name an address"},
+	{"networks[0].source_nat", "{}", "networks[0].source_nat.addresses: is missing"},
+	{"networks[0].source_nat", "[\"203.0.113.250\"]", "networks[0].source_nat: must be an object"},
+	{"networks[0].source_nat", "{\"addresses\": [\"203.0.113.250\"], \"ports\": 7}",
+		"networks[0].source_nat.ports: is not known"},
+	{"networks[0].source_nat", "{\"addresses\": [\"203.0.113.250\", \"fd00::1\"]}",
+		"networks[0].source_nat.addresses[1]: must be an IPv4"},
+	{"networks[0].source_nat", "{\"addresses\": [\"203.0.113.250\", \"203.0.113.250\"]}",
+		"networks[0].source_nat.addresses: names 203.0.113.250 twice"},
+	{"networks[0].source_nat", "{\"addresses\": [\"203.0.113.1\"]}",
+		"networks[0].source_nat.addresses[0]: is the address of the uplink's gateway"},
+	{"networks[0].source_nat", "{\"addresses\": [\"172.16.0.1\"]}",
+		"networks[0].source_nat.addresses[0]: is the address of this switch on the underlay"},
+	{"networks[0].source_nat", "{\"addresses\": [\"172.16.3.254\"]}",
+		"networks[0].source_nat.addresses[0]: is the address of the underlay's gateway"},
+	{"networks[0].source_nat", "{\"addresses\": [\"100.64.7.7\"]}",
+		"networks[0].source_nat.addresses[0]: is the address of something behind the host port"},
+	{"networks[0].source_nat", "{\"addresses\": [\"224.0.0.5\"]}",
+		"networks[0].source_nat.addresses[0]: must be an address that others can send to"},
+	{"networks[0].source_nat", "{\"addresses\": [\"168.63.129.16\"]}",
+		"networks[0].source_nat.addresses[0]: must be an address that others can send to"},
+	{"networks[1].source_nat", "{\"addresses\": [\"203.0.113.10\"]}",
+		"nics[0].addresses: the public address 203.0.113.10 is one that"},
 	{"nics[0].forwarding", "1", "nics[0].forwarding: must be true or false"},
 	{"generation", "-1", "generation: "},
 	{"generation", NULL, "generation: is missing"},
@@ -440,6 +484,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/state/a whole state is decoded and its references resolved", test_good);
 	g_test_add_func("/state/an empty state is a state", test_empty);
 	g_test_add_func("/state/the overlay is decoded, and shared with the state before", test_overlay);
+	g_test_add_func("/state/networks share public addresses with each other", test_source_nat);
 	g_test_add_func("/state/what is bad is refused with its path", test_bad);
 	g_test_add_func("/state/random mutations are taken or refused with a reason", test_mutations);
 	g_test_add_func("/state/the generation never goes down", test_generation);

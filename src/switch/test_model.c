@@ -80,7 +80,9 @@ static struct tuple answering(const struct tuple *asked, const struct way *way)
 		tuple.icmp_type = 129;
 	if (asked->protocol == IPPROTO_TCP || asked->protocol == IPPROTO_UDP) {
 		tuple.source_port = asked->destination_port;
-		tuple.destination_port = asked->source_port;
+		tuple.destination_port = way->shared ? way->alias : asked->source_port;
+	} else if (way->shared) {
+		tuple.source_port = way->alias;
 	}
 	return tuple;
 }
@@ -169,8 +171,8 @@ static void judge_again(struct model *model, struct connection *connection)
 	if (connection->epoch == model->epoch)
 		return;
 	connection->epoch = model->epoch;
-	connection->blocked =
-		model_judge(model, connection->port, &connection->first, !was_blocked, ways) != DROP_NONE;
+	connection->blocked = model_judge(model, connection->port, &connection->first, !was_blocked,
+				      connection->ways[0].alias, ways) != DROP_NONE;
 	model_count(model, MODEL_AGAIN, was_blocked && !connection->blocked);
 }
 
@@ -183,6 +185,7 @@ static bool error_about(enum drop reason, uint8_t *ret_type, uint8_t *ret_code)
 	case DROP_TTL:
 	case DROP_NO_PUBLIC_ADDRESS: *ret_code = 0; return true;
 	case DROP_NO_DESTINATION: *ret_code = 1; return true;
+	case DROP_NO_PORTS: *ret_code = 13; return true;
 	default: return false;
 	}
 }
@@ -242,10 +245,24 @@ static void count_delivery(
 	model_count(model, MODEL_FRAGMENT, packet->later);
 	model_count(model, MODEL_OPTIONS, packet->options != 0);
 	model_count(model, MODEL_NO_CHECKSUM, packet->no_checksum && translated);
+	model_count(model, MODEL_SHARED_OUT, way->shared && model_is_outside(model, way->port));
+	model_count(model, MODEL_SHARED_IN, way->shared && model_is_outside(model, port));
+	model_count(model, MODEL_SHARED_HAIRPIN, way->shared && from_nic && to_nic);
+}
+
+/* In the place of the sender's own, on the way out; of the receiver's, on the way back. */
+static void set_port(struct test_packet *packet, const struct way *way, bool answers)
+{
+	if (!packet_has_ports(packet))
+		packet->icmp_id = way->alias;
+	else if (answers)
+		packet->destination_port = way->alias;
+	else
+		packet->source_port = way->alias;
 }
 
 static struct model_outcome sent(struct model *model, unsigned nic, unsigned port,
-	const struct test_packet *packet, const struct way *way)
+	const struct test_packet *packet, const struct way *way, bool answers)
 {
 	struct model_outcome outcome = {
 		.answer = MODEL_PACKET, .port = way->port, .next_hop = way->next_hop, .packet = *packet};
@@ -257,6 +274,8 @@ static struct model_outcome sent(struct model *model, unsigned nic, unsigned por
 	outcome.packet.source = way->source;
 	outcome.packet.destination = way->destination;
 	outcome.packet.hops -= way->routed;
+	if (way->shared)
+		set_port(&outcome.packet, way, answers);
 	count_delivery(model, port, packet, way);
 	return outcome;
 }
@@ -289,6 +308,12 @@ static int subject_of(const struct model *model, unsigned port, const struct tes
 		return -1;
 	return outside ? model_owner_of_public(model, packet->destination, &ignored)
 		       : model_owner_of_host_address(model, packet->destination);
+}
+
+static bool is_for_shared(const struct model *model, unsigned port, const struct test_packet *packet)
+{
+	return model_is_outside(model, port) && model_is_shared(model, packet->destination) &&
+	       memcmp(&packet->to, &model_outside_mac, sizeof packet->to) == 0;
 }
 
 static bool is_opening(const struct test_packet *packet)
@@ -327,7 +352,7 @@ static bool is_gateway_echo(const struct model *model, unsigned port, const stru
 static struct model_outcome conveyed(struct model *model, struct connection *connection, unsigned direction,
 	unsigned nic, unsigned port, const struct test_packet *packet)
 {
-	struct model_outcome outcome = sent(model, nic, port, packet, &connection->ways[direction]);
+	struct model_outcome outcome = sent(model, nic, port, packet, &connection->ways[direction], direction);
 
 	if (outcome.drop == DROP_NONE)
 		note(connection, direction, packet);
@@ -343,14 +368,32 @@ static struct model_outcome model_open(
 	*connection = (struct connection){.port = port, .first = *packet, .epoch = model->epoch};
 	enum drop reason = cannot_begin(packet);
 	if (!reason)
-		reason = model_judge(model, port, packet, false, connection->ways);
+		reason = model_judge(model, port, packet, false, model_own_port(packet), connection->ways);
 	if (reason)
 		return dropped(model, nic, port, packet, reason);
 	connection->tuples[0] = tuple_of(port, packet);
 	connection->tuples[1] = answering(&connection->tuples[0], &connection->ways[0]);
-	if (!remember(model, connection))
+	bool remembered = remember(model, connection);
+	if (!remembered && !connection->ways[0].shared)
 		return dropped(model, nic, port, packet, DROP_TUPLE_IN_USE);
-	return conveyed(model, connection, 0, nic, port, packet);
+	struct model_outcome outcome = conveyed(model, connection, 0, nic, port, packet);
+	outcome.any_port = !remembered;
+	model->unsettled = remembered ? NULL : connection;
+	model_count(model, MODEL_OTHER_PORT, !remembered);
+	return outcome;
+}
+
+bool model_take_port(struct model *model, struct model_outcome *outcome, uint16_t port)
+{
+	struct connection *connection = model->unsettled;
+	struct way ways[2];
+
+	if (port < 1024 || model_judge(model, connection->port, &connection->first, false, port, ways))
+		return false;
+	connection->ways[0] = ways[0];
+	connection->tuples[1] = answering(&connection->tuples[0], &ways[0]);
+	set_port(&outcome->packet, &ways[0], false);
+	return remember(model, connection);
 }
 
 static struct model_outcome model_continue(struct model *model, struct connection *connection, unsigned nic,
@@ -368,7 +411,23 @@ static struct model_outcome model_continue(struct model *model, struct connectio
 	}
 	model_count(model, MODEL_REPLY, answers);
 	model_count(model, MODEL_ENDED, connection->ended);
+	model_count(model, MODEL_OTHER_PORT_LATER,
+		connection->ways[0].shared && connection->ways[0].alias != connection->ways[1].alias);
 	return conveyed(model, connection, answers, nic, port, packet);
+}
+
+/* It came from outside, for an address that NICs share: only answers do. */
+static struct model_outcome send_to_shared(
+	struct model *model, unsigned port, const struct test_packet *packet, const struct tuple *tuple)
+{
+	struct connection *connection = g_hash_table_lookup(model->connections, tuple);
+	enum drop reason = cannot_begin(packet);
+
+	if (connection && !((connection->blocked || connection->ended) && is_opening(packet)))
+		return model_continue(model, connection, connection->port, port, packet, tuple);
+	if (connection)
+		forget(model, connection);
+	return (struct model_outcome){.drop = reason ? reason : DROP_SHARED_ADDRESS, .nobody = true};
 }
 
 struct model_outcome model_send(struct model *model, unsigned port, const struct test_packet *packet)
@@ -376,6 +435,8 @@ struct model_outcome model_send(struct model *model, unsigned port, const struct
 	int nic = subject_of(model, port, packet);
 	const struct tuple tuple = tuple_of(port, packet);
 
+	if (is_for_shared(model, port, packet))
+		return send_to_shared(model, port, packet, &tuple);
 	if (nic < 0)
 		return (struct model_outcome){.drop = DROP_NOT_OURS, .nobody = true};
 	if (model_is_nic(model, port) &&
@@ -398,12 +459,14 @@ struct model_outcome model_send(struct model *model, unsigned port, const struct
 
 /* ---- life ---- */
 
-struct model *model_new(const struct policy_gen_world *world, const bool *revalidate)
+struct model *model_new(
+	const struct policy_gen_world *world, const bool *revalidate, const struct ip_addr *shared)
 {
 	struct model *model = g_new0(struct model, 1);
 
 	model->world = world;
 	model->revalidate = revalidate;
+	model->shared = shared;
 	model->connections = g_hash_table_new(tuple_hash, tuple_equal);
 	model->all = g_ptr_array_new_with_free_func(g_free);
 	return model;

@@ -54,6 +54,11 @@ enum model_answer { MODEL_NOTHING, MODEL_PACKET, MODEL_ERROR };
 	X(FORGED, "RSTs outside of the window")                                                              \
 	X(ENDED, "of connections that an RST ended")                                                         \
 	X(RENEWED, "SYNs that began an ended connection anew")                                               \
+	X(SHARED_OUT, "sent outside by a shared address")                                                    \
+	X(SHARED_IN, "answers that came for a shared address")                                               \
+	X(SHARED_HAIRPIN, "delivered by a public address, from a shared one")                                \
+	X(OTHER_PORT, "first packets that got another port than their own")                                  \
+	X(OTHER_PORT_LATER, "later packets with such a port")                                                \
 	X(ECHO, "echoes that a gateway answered")                                                            \
 	X(TOLD, "ICMP errors that told the sender why")
 
@@ -73,6 +78,7 @@ struct model_outcome {
 	enum model_answer answer; /* what comes out, */
 	unsigned port; /* where, */
 	struct ip_addr next_hop; /* and on an edge for whom, */
+	bool any_port; /* its port is the switch's choice, and to be told by model_take_port before anything else is sent */
 	struct test_packet packet; /* MODEL_PACKET: which packet */
 	struct test_icmp_error error; /* MODEL_ERROR: or which error */
 };
@@ -80,13 +86,18 @@ struct model_outcome {
 struct model;
 
 /* The world is Borrowed; it may change between packets, after each of which model_change is due. revalidate: of its
- * groups, by number; Borrowed too. */
-struct model *model_new(const struct policy_gen_world *world, const bool *revalidate);
+ * groups, by number; Borrowed too. shared: by network, the address that its NICs share, or IP_NONE; Borrowed, and never
+ * changes. */
+struct model *model_new(
+	const struct policy_gen_world *world, const bool *revalidate, const struct ip_addr *shared);
 void model_free(struct model *model);
 CLEANUP_FUNC(struct model *, model_free)
 void model_change(struct model *model);
 
 struct model_outcome model_send(struct model *model, unsigned port, const struct test_packet *packet);
+
+/* The port (of ICMP, the identifier) that the switch chose for the packet's connection. False: it may not have that one. */
+bool model_take_port(struct model *model, struct model_outcome *outcome, uint16_t port);
 
 /* How often each feature was met. */
 const unsigned *model_features(const struct model *model);

@@ -81,6 +81,19 @@ int model_owner_of_public(const struct model *model, struct ip_addr addr, struct
 	return -1;
 }
 
+bool model_is_shared(const struct model *model, struct ip_addr addr)
+{
+	for (unsigned i = 0; i < model->world->n_networks; i++)
+		if (model->shared[i].family != IP_NONE && ip_equal(model->shared[i], addr))
+			return true;
+	return false;
+}
+
+uint16_t model_own_port(const struct test_packet *packet)
+{
+	return packet_has_ports(packet) ? packet->source_port : packet->icmp_id;
+}
+
 int model_owner_of_host_address(const struct model *model, struct ip_addr addr)
 {
 	for (unsigned i = 0; i < model->world->n_nics; i++)
@@ -219,23 +232,34 @@ static struct way way_between(const struct model *model, unsigned from, unsigned
 /* ---- judging first packets ---- */
 
 static enum drop judge_leaving(struct model *model, unsigned nic, const struct test_packet *packet,
-	bool existing, struct way ways[2])
+	bool existing, uint16_t alias, struct way ways[2])
 {
 	const struct policy_gen_nic *sender = &model->world->nics[nic];
 	struct ip_addr public_ip = sender->addresses[model_own_address(sender, packet->source)].public_ip,
 		       behind;
 	int target = model_owner_of_public(model, packet->destination, &behind);
+	bool shared = public_ip.family == IP_NONE;
+	struct test_packet seen = *packet; /* by the receiver's groups */
 
+	if (model_is_shared(model, packet->destination))
+		return DROP_SHARED_ADDRESS;
+	if (shared)
+		public_ip = model->shared[sender->network];
 	if (public_ip.family == IP_NONE)
 		return DROP_NO_PUBLIC_ADDRESS;
-	if (target < 0) {
-		ways[0] = model_way_outside(model, public_ip, packet->destination);
-		ways[1] = model_way_to_nic(model, nic, packet->destination, packet->source);
-		return DROP_NONE;
-	}
-	ways[0] = model_way_to_nic(model, (unsigned)target, public_ip, behind);
+	if (shared && !packet_has_ports(packet) && packet->protocol != IPPROTO_ICMP)
+		return DROP_NO_PORTS;
+	ways[0] = target < 0 ? model_way_outside(model, public_ip, packet->destination)
+			     : model_way_to_nic(model, (unsigned)target, public_ip, behind);
 	ways[1] = model_way_to_nic(model, nic, packet->destination, packet->source);
-	return ask(model, (unsigned)target, POLICY_INBOUND, packet, public_ip, behind, existing);
+	ways[0].shared = ways[1].shared = shared;
+	ways[0].alias = alias;
+	ways[1].alias = model_own_port(packet);
+	if (target < 0)
+		return DROP_NONE;
+	if (shared)
+		seen.source_port = alias;
+	return ask(model, (unsigned)target, POLICY_INBOUND, &seen, public_ip, behind, existing);
 }
 
 static enum drop judge_within(struct model *model, unsigned nic, const struct test_packet *packet,
@@ -252,7 +276,7 @@ static enum drop judge_within(struct model *model, unsigned nic, const struct te
 }
 
 static enum drop judge_from_nic(struct model *model, unsigned nic, const struct test_packet *packet,
-	bool existing, struct way ways[2])
+	bool existing, uint16_t alias, struct way ways[2])
 {
 	struct ip_addr host_address = model->world->nics[nic].host_address;
 
@@ -276,7 +300,7 @@ static enum drop judge_from_nic(struct model *model, unsigned nic, const struct 
 		return DROP_BAD_DESTINATION;
 	if (packet->destination.family == IP_V6)
 		return DROP_IPV6_OUTSIDE;
-	return judge_leaving(model, nic, packet, existing, ways);
+	return judge_leaving(model, nic, packet, existing, alias, ways);
 }
 
 static enum drop judge_from_outside(
@@ -287,7 +311,7 @@ static enum drop judge_from_outside(
 
 	if (!model_is_unicast(packet->source) || policy_is_platform(packet->source) ||
 		in_network(model_network(model, nic), packet->source) ||
-		prefix_contains(model_host, packet->source) ||
+		prefix_contains(model_host, packet->source) || model_is_shared(model, packet->source) ||
 		model_owner_of_public(model, packet->source, &ignored) >= 0)
 		return DROP_SPOOFED_OUTSIDE;
 	ways[0] = model_way_to_nic(model, nic, packet->source, private_ip);
@@ -311,10 +335,10 @@ static enum drop judge_from_host(struct model *model, const struct test_packet *
 }
 
 enum drop model_judge(struct model *model, unsigned port, const struct test_packet *packet, bool existing,
-	struct way ways[2])
+	uint16_t alias, struct way ways[2])
 {
 	if (model_is_nic(model, port))
-		return judge_from_nic(model, port, packet, existing, ways);
+		return judge_from_nic(model, port, packet, existing, alias, ways);
 	if (model_is_outside(model, port))
 		return judge_from_outside(model, packet, existing, ways);
 	return judge_from_host(model, packet, ways);

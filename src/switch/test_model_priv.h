@@ -9,11 +9,15 @@ struct way {
 	struct ip_addr next_hop; /* IP_NONE: to a NIC */
 	struct mac_addr from, to;
 	bool routed; /* a hop */
+	bool shared; /* its sender (of the first packets) shares its address: */
+	uint16_t alias; /* its own port as it leaves; in the answers' way, as it comes back */
 };
 
 struct model {
 	const struct policy_gen_world *world;
 	const bool *revalidate;
+	const struct ip_addr *shared;
+	struct connection *unsettled; /* Borrowed: whose port the switch chooses */
 	GHashTable *connections; /* struct tuple → struct connection, Borrowed: of both directions */
 	GPtrArray *all; /* Owned: every connection that ever was */
 	unsigned epoch;
@@ -48,6 +52,8 @@ const struct policy_gen_network *model_network(const struct model *model, unsign
 int model_own_address(const struct policy_gen_nic *nic, struct ip_addr addr);
 /* The NIC that has the public address, and the private one behind it; or -1. */
 int model_owner_of_public(const struct model *model, struct ip_addr addr, struct ip_addr *ret_private);
+/* Whether NICs of some network share it. */
+bool model_is_shared(const struct model *model, struct ip_addr addr);
 int model_owner_of_host_address(const struct model *model, struct ip_addr addr);
 
 /* ---- ways ---- */
@@ -57,7 +63,10 @@ struct way model_way_to_nic(
 struct way model_way_outside(const struct model *model, struct ip_addr source, struct ip_addr destination);
 struct way model_way_to_host(const struct model *model, struct ip_addr source, struct ip_addr destination);
 
+/* Of a sender's own: TCP's and UDP's source port, ICMP's identifier. */
+uint16_t model_own_port(const struct test_packet *packet);
+
 /* Whether the first packet of a connection passes, and then the ways of its packets and of their answers. `existing`: the
- * connection is there already. */
+ * connection is there already. `alias`: the port that it has, or would have, where its sender shares an address. */
 enum drop model_judge(struct model *model, unsigned port, const struct test_packet *packet, bool existing,
-	struct way ways[2]);
+	uint16_t alias, struct way ways[2]);

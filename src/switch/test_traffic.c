@@ -129,6 +129,36 @@ static struct ip_addr some_public_address(const struct traffic *traffic)
 	return (struct ip_addr){};
 }
 
+static bool has_public_address(const struct traffic *traffic, unsigned nic, struct ip_addr addr)
+{
+	const struct policy_gen_nic *sender = &traffic->world->nics[nic];
+
+	for (unsigned i = 0; i < sender->n_addresses; i++)
+		if (ip_equal(sender->addresses[i].ip, addr))
+			return sender->addresses[i].public_ip.family != IP_NONE;
+	return false;
+}
+
+/* To the destination of another NIC's packet, from the same port: who shares an address with that one needs another. */
+static void meet(struct traffic *traffic, unsigned port, struct test_packet *packet)
+{
+	const struct test_packet *recent = &traffic->recent;
+
+	if (port >= traffic->world->n_nics || packet->source.family != IP_V4 ||
+		has_public_address(traffic, port, packet->source))
+		return;
+	if (recent->source.family == IP_V4 && traffic_once_in(3)) {
+		packet->destination = recent->destination;
+		packet->protocol = recent->protocol;
+		packet->source_port = recent->source_port;
+		packet->destination_port = recent->destination_port;
+		packet->icmp_type = recent->icmp_type;
+		packet->icmp_id = recent->icmp_id;
+	}
+	packet->hops = (uint8_t)MAX(packet->hops, 2); /* so that its port is seen */
+	traffic->recent = *packet;
+}
+
 static unsigned set_outbound(
 	struct traffic *traffic, const struct policy_gen_packet *from, struct test_packet *packet)
 {
@@ -138,6 +168,8 @@ static unsigned set_outbound(
 
 	if (v4 && other.family != IP_NONE)
 		packet->destination = other;
+	else if (v4 && traffic_once_in(40))
+		packet->destination = traffic->shared;
 	else if (traffic_once_in(3))
 		packet->destination = traffic->world->nics[neighbour_of(traffic, from->nic)].addresses[0].ip;
 	else if (v4 && traffic_once_in(10))
@@ -162,6 +194,8 @@ static unsigned set_inbound(
 	if (packet->source.family == IP_V4 && (address->public_ip.family != IP_NONE || traffic_once_in(20))) {
 		if (address->public_ip.family != IP_NONE)
 			packet->destination = address->public_ip;
+		if (traffic_once_in(30))
+			packet->destination = traffic->shared;
 		return MODEL_OUTSIDE(traffic->world->n_nics);
 	}
 	unsigned other = neighbour_of(traffic, from->nic);
@@ -184,6 +218,7 @@ unsigned traffic_first(struct traffic *traffic, struct test_packet *packet)
 	set_protocol(packet, &from.packet);
 	set_macs(traffic, port, packet);
 	vary(packet);
+	meet(traffic, port, packet);
 	return port;
 }
 

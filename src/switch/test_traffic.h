@@ -8,6 +8,9 @@ struct traffic {
 	struct policy_gen *gen; /* Borrowed, as all here */
 	const struct policy_gen_world *world;
 	struct policy_gen_coverage *coverage; /* of what was aimed */
+	struct ip_addr shared; /* an address that NICs may share */
+	struct test_packet
+		recent; /* the last first packet by an address that has no public one; zero: none yet */
 };
 
 /* True once in n times. */

@@ -24,6 +24,7 @@
 #include "switch/respond/respond.h"
 #include "switch/rewrite.h"
 #include "switch/slow_path.h"
+#include "switch/source_nat.h"
 #include "switch/tcp.h"
 #include "switch/walk_text.h"
 
@@ -32,6 +33,7 @@ struct trace {
 	const struct snapshot *state;
 	const struct nic *nic; /* that sends it; from an edge: that it is for */
 	enum flow_origin origin;
+	bool shared; /* from outside, for an address that NICs share */
 	struct packet_words words;
 	uint8_t frame[PACKET_WORDS_FRAME];
 	uint32_t length; /* of the frame */
@@ -101,6 +103,14 @@ static bool is_host_address(const struct nic *nic, struct ip_addr addr)
 	       memcmp(nic->host_address, addr.bytes, 4) == 0;
 }
 
+static bool shares(const struct nic *nic, struct ip_addr addr)
+{
+	for (unsigned i = 0; i < nic->network->n_source_nat; i++)
+		if (ip_equal(nic->network->source_nat[i], addr))
+			return true;
+	return false;
+}
+
 /* "in": by an edge, or from a neighbour, whose packet it then is. */
 static bool find_sender(struct trace *t, GError **error)
 {
@@ -113,8 +123,10 @@ static bool find_sender(struct trace *t, GError **error)
 	if (t->words.kind != PACKET_WORDS_IP)
 		return fault_set(
 			error, FAULT_INVALID, "packet: ARP and DHCP are traced on their way out only");
-	if (owner.kind == OWNER_NIC && owner.nic == t->nic) {
+	if ((owner.kind == OWNER_NIC && owner.nic == t->nic) ||
+		(owner.kind == OWNER_SHARED && shares(t->nic, to))) {
 		t->origin = FLOW_FROM_OUTSIDE;
+		t->shared = owner.kind == OWNER_SHARED;
 	} else if (is_host_address(t->nic, to)) {
 		t->origin = FLOW_FROM_HOST;
 	} else if (!nic_find_address(t->nic, to)) {
@@ -208,7 +220,7 @@ static bool check_frame(struct trace *t)
 	uint32_t available = MIN(t->length, (uint32_t)PACKET_WORDS_FRAME);
 
 	parse_frame(t->frame, available, t->length, &t->parsed);
-	t->parsed.key.nic = t->nic->id;
+	t->parsed.key.nic = t->shared ? FLOW_NIC_SHARED : t->nic->id;
 	t->parsed.key.origin = (uint8_t)t->origin;
 	if (!check_mac(t))
 		return false;
@@ -247,15 +259,15 @@ static void on_asked(void *data, const struct layer *layer, enum policy_directio
 		last, "direction", json_string(direction == POLICY_OUTBOUND ? "outbound" : "inbound"));
 }
 
-static bool ask_layers(
-	struct trace *t, const struct flow_key *first, bool existing, struct decision *ret_decision)
+static bool ask_layers(struct trace *t, const struct flow_key *first, bool existing,
+	const struct flow_alias *alias, struct decision *ret_decision)
 {
 	const struct decide_observer observer = {.asked = on_asked, .data = t};
 
 	t->layer_refused = false;
-	if (decide_observed(t->state, first, existing, &observer, ret_decision))
+	if (decide_observed(t->state, first, existing, alias, &observer, ret_decision))
 		return true;
-	if (!t->layer_refused) /* but there is no way back for the answers */
+	if (!t->layer_refused) /* but there is no way back for the answers, or only answers come for that address */
 		step(t, "compose", "refused", "%s", drop_text(ret_decision->drop));
 	return false;
 }
@@ -351,9 +363,25 @@ static bool ask_responders(struct trace *t)
 	return answered(t, "the switch answers the echo to a gateway");
 }
 
+/* The alias that a connection would get; its address is the layers' choice. False: no port is free, and that is told. */
+static bool find_alias(struct trace *t, struct flow_alias *ret)
+{
+	struct decision decision;
+	bool over;
+
+	if (!decide(t->state, &t->parsed.key, false, &decision) || !decision.shared)
+		*ret = (struct flow_alias){};
+	else if (source_nat_choose(t->datapath->flows, t->state, &t->parsed.key, &decision, &over))
+		*ret = flow_alias_of(&decision.reply.key);
+	else
+		return drop(t, "connection", DROP_PORTS_USED);
+	return true;
+}
+
 static void first_packet(struct trace *t)
 {
 	struct decision decision;
+	struct flow_alias alias;
 
 	if (!ask_responders(t))
 		return;
@@ -363,7 +391,9 @@ static void first_packet(struct trace *t)
 		return;
 	}
 	step(t, "connection", "passed", "it may begin a connection");
-	if (!ask_layers(t, &t->parsed.key, false, &decision)) {
+	if (!find_alias(t, &alias))
+		return;
+	if (!ask_layers(t, &t->parsed.key, false, &alias, &decision)) {
 		tell_refusal(t, &decision, decision.drop);
 		return;
 	}
@@ -375,11 +405,13 @@ static void first_packet(struct trace *t)
 }
 
 /* The connection was decided by an earlier state. */
-static void judge_anew(struct trace *t, const struct flow *flow, const struct flow *forward)
+static void judge_anew(
+	struct trace *t, const struct flow *flow, const struct flow *forward, const struct flow *reply)
 {
+	const struct flow_alias alias = flow_alias_of(&reply->key);
 	struct decision decision;
 
-	if (!ask_layers(t, &forward->key, !forward->blocked, &decision)) {
+	if (!ask_layers(t, &forward->key, !forward->blocked, &alias, &decision)) {
 		tell_refusal(t, &decision, DROP_REVOKED);
 		return;
 	}
@@ -420,6 +452,7 @@ static void known_flow(struct trace *t, const struct flow *flow, const struct fl
 {
 	const struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
 	enum connection_state state = connection_state(forward, reply);
+	const struct flow_alias alias = flow_alias_of(&reply->key);
 	const char *word = connection_word(state);
 	struct decision decision;
 
@@ -431,7 +464,7 @@ static void known_flow(struct trace *t, const struct flow *flow, const struct fl
 		step(t, "flow", "found",
 			"a %s connection, %s; decided by an earlier state, it is judged anew", word,
 			flow->reply ? "as an answer" : "in its own direction");
-		judge_anew(t, flow, forward);
+		judge_anew(t, flow, forward, reply);
 	} else if (flow->blocked) {
 		drop(t, "flow", DROP_REVOKED);
 	} else {
@@ -439,7 +472,7 @@ static void known_flow(struct trace *t, const struct flow *flow, const struct fl
 			"a %s connection, %s: its flow is executed, which the layers composed", word,
 			flow->reply ? "as an answer" : "in its own direction");
 		tell_window(t, pair);
-		ask_layers(t, &forward->key, true, &decision);
+		ask_layers(t, &forward->key, true, &alias, &decision);
 		execute(t, &flow->action, &pair->key, &pair->action);
 	}
 }

@@ -170,6 +170,51 @@ static void test_drops(struct fixture *f, const void *data)
 	assert_both_drop(f, "a", "in udp " PEER ":1 > " PUBLIC_A ":2 dmac " MAC_A, DROP_NOT_OURS);
 }
 
+static const char *action(const json_t *result, const char *half, unsigned n)
+{
+	return json_string_value(
+		json_array_get(json_object_get(json_object_get(result, half), "actions"), n));
+}
+
+/* The port that a packet would have, also where its own is taken; and answers to it. */
+static void test_shared(struct fixture *f, const void *data)
+{
+	const char *question = "out udp " IP_C ":1 > " PEER ":2";
+
+	json_object_set_new(json_array_get(json_object_get(f->state, "networks"), 0), "source_nat",
+		json_pack("{s:[s]}", "addresses", "203.0.113.250"));
+	json_object_set_new(
+		json_array_get(json_object_get(lab_nic(f, 0), "addresses"), 0), "public", json_null());
+	lab_apply(f);
+	json_auto_t *own = trace(f, "c", question);
+	g_assert_cmpstr(text(own, "verdict"), ==, "forwarded");
+	assert_step(
+		own, "nat", 0, "changed", "by an address that NICs share, it becomes udp 203.0.113.250:1 >");
+	g_assert_cmpstr(action(own, "forward", 0), ==, "source 203.0.113.250");
+	g_assert_cmpstr(action(own, "forward", 1), ==, "hop");
+	assert_both_drop(f, "c", "in udp " PEER ":2 > 203.0.113.250:1", DROP_SHARED_ADDRESS);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PEER, 2, 0));
+	json_auto_t *other = trace(f, "c", question);
+	g_assert_true(g_str_has_prefix(action(other, "forward", 1), "source port "));
+	g_assert_cmpstr(action(other, "reply", 1), ==, "destination port 1");
+	/* The switch does the same. */
+	lab_put(f, "c", test_udp(MAC_C, MAC_GATEWAY, IP_C, 1, PEER, 2, 0));
+	json_auto_t *known = trace(f, "c", question);
+	assert_step(known, "flow", 0, "found", "a new connection");
+	g_assert_cmpstr(action(known, "forward", 1), ==, action(other, "forward", 1));
+	g_autofree char *answer = g_strdup_printf(
+		"in udp " PEER ":2 > 203.0.113.250:%s", action(known, "forward", 1) + strlen("source port "));
+	json_auto_t *back = trace(f, "c", answer);
+	g_assert_cmpstr(text(back, "verdict"), ==, "forwarded");
+	g_assert_cmpstr(action(back, "forward", 0), ==, "destination " IP_C);
+	/* A new state is asked about the connection as it is. */
+	lab_deny_all(f);
+	json_auto_t *anew = trace(f, "c", answer);
+	assert_step(anew, "flow", 0, "found", "judged anew");
+	g_assert_cmpstr(text(anew, "verdict"), ==, "forwarded");
+	g_assert_cmpstr(action(anew, "reply", 1), ==, action(other, "forward", 1));
+}
+
 static void test_answers(struct fixture *f, const void *data)
 {
 	assert_answered(f, "a", "out dhcp");
@@ -289,6 +334,7 @@ int main(int argc, char **argv)
 	ADD("a packet between two NICs is the same from either end", test_between);
 	ADD("a denial names the layer, the group and the rule", test_rule);
 	ADD("what would be dropped is, for the reason that would be counted", test_drops);
+	ADD("a port of a shared address is the one that the connection gets", test_shared);
 	ADD("what the switch answers itself is answered", test_answers);
 	ADD("a packet of a connection is executed by its flow", test_connection);
 	ADD("an RST is told the window that it must lie in", test_reset);

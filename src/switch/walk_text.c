@@ -19,7 +19,8 @@ static void tell_change(GString *text, const struct walk *before, const struct w
 		g_string_append_printf(text, ", rule %s", after->rule);
 	if (!flow_key_equal(&before->key, &after->key)) {
 		g_autofree char *key = flow_key_format(&after->key);
-		g_string_append_printf(text, "it becomes %s", key);
+		g_string_append_printf(text, "%sit becomes %s",
+			!before->shared && after->shared ? "by an address that NICs share, " : "", key);
 	}
 	if (passed && !before->target && after->target)
 		g_string_append_printf(text, "to NIC %s, %s", after->target->name,

@@ -80,6 +80,9 @@ enum {
 	PROTO_ICMPV6 = 58,
 	PROTO_DSTOPTS = 60,
 
+	PORT_SRC = 0, /* of TCP and UDP */
+	PORT_DST = 2,
+
 	TCP_MIN = 20, /* RFC 9293 */
 	TCP_SEQUENCE = 4,
 	TCP_ACKNOWLEDGED = 8,

@@ -67,7 +67,8 @@ static inline struct arrival arrival_of(const struct worker *worker, const struc
 	return arrival;
 }
 
-/* What an edge brings belongs to the NIC that it is addressed to. */
+/* What an edge brings belongs to the NIC that it is addressed to; only flows know whose NIC's it is that is for an address
+ * that they share. */
 static inline void claim_for_edge(
 	struct worker *worker, const struct arrival *arrival, const uint8_t *frame, struct packet *parsed)
 {
@@ -77,10 +78,10 @@ static inline void claim_for_edge(
 	struct owner owner = snapshot_find(worker->snapshot,
 		parsed->key.origin == FLOW_FROM_OUTSIDE ? SPACE_PUBLIC : SPACE_HOST,
 		flow_key_destination(&parsed->key));
-	if (memcmp(frame + ETH_DST, arrival->mac, 6) != 0 || owner.kind != OWNER_NIC)
+	if (memcmp(frame + ETH_DST, arrival->mac, 6) != 0 || owner.kind == OWNER_NONE)
 		refuse(parsed, DROP_NOT_OURS);
 	else
-		parsed->key.nic = owner.nic->id;
+		parsed->key.nic = owner.kind == OWNER_NIC ? owner.nic->id : FLOW_NIC_SHARED;
 }
 
 static inline void complete_fragment(struct worker *worker, struct packet *parsed)

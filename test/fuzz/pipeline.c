@@ -20,6 +20,7 @@
 
 #define MAC_WIRE "02:00:00:00:01:01"
 #define IP_D     "192.168.1.6"
+#define SHARED   "203.0.113.250"
 #define OP_PORT  7
 #define OP_SHORT 8
 #define OP_LONG  16
@@ -47,15 +48,18 @@ static void assert_mac(const uint8_t *at, const char *text)
 	g_assert_cmpmem(at, 6, mac, 6);
 }
 
-/* It is one of two addresses, or of the prefix that they span: only `mask` of them counts. */
-static void assert_source(const uint8_t *frame, const char *one, const char *other, uint32_t mask)
+/* It is one of these addresses. */
+static void assert_source(const uint8_t *frame, const char *one, const char *other, const char *third)
 {
-	uint8_t a[4], b[4];
-	uint32_t source = load32(frame + ETH_LEN + IPV4_SRC);
+	const char *const texts[] = {one, other, third};
+	bool found = false;
+	uint8_t ip[4];
 
-	test_ip(one, a);
-	test_ip(other, b);
-	g_assert_true((source & mask) == (load32(a) & mask) || (source & mask) == (load32(b) & mask));
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+		test_ip(texts[i], ip);
+		found |= memcmp(frame + ETH_LEN + IPV4_SRC, ip, 4) == 0;
+	}
+	g_assert_true(found);
 }
 
 static void assert_to_edge(const char *port, const uint8_t *frame, uint32_t length)
@@ -66,15 +70,15 @@ static void assert_to_edge(const char *port, const uint8_t *frame, uint32_t leng
 	if (g_str_equal(port, "out")) {
 		assert_mac(frame + ETH_SRC, MAC_OUT);
 		if (is_ip)
-			assert_source(frame, PUBLIC_A, PUBLIC_B, UINT32_MAX);
+			assert_source(frame, PUBLIC_A, PUBLIC_B, SHARED);
 	} else if (g_str_equal(port, "host")) {
 		assert_mac(frame + ETH_SRC, MAC_HOST);
 		if (is_ip)
-			assert_source(frame, "100.64.0.4", "100.64.0.5", UINT32_MAX);
+			assert_source(frame, "100.64.0.4", "100.64.0.5", "100.64.0.5");
 	} else {
 		assert_mac(frame + ETH_SRC, MAC_WIRE);
 		if (is_ip) {
-			assert_source(frame, "172.16.0.1", "172.16.0.1", UINT32_MAX);
+			assert_source(frame, "172.16.0.1", "172.16.0.1", "172.16.0.1");
 			g_assert_cmpuint(length, >=, VXLAN_OVERHEAD);
 		}
 	}
@@ -196,6 +200,8 @@ static void start(struct input *in)
 	json_object_set_new(json_array_get(json_object_get(in->lab.state, "networks"), 0), "mappings",
 		json_pack("[{s:s, s:s, s:s}]", "prefix", IP_D, "vtep", "172.16.0.2", "mac",
 			"00:0d:3a:00:00:0d"));
+	json_object_set_new(json_array_get(json_object_get(in->lab.state, "networks"), 0), "source_nat",
+		json_pack("{s:[s]}", "addresses", SHARED));
 	lab_allow_port(&in->lab, 22);
 	look_at_what_left(in);
 }

@@ -451,6 +451,51 @@ def test_no_public_address(w):
     expect(error and error[ICMP].code == 0 and error[IP].src == "192.168.2.1", repr(error))
 
 
+def bound(w, name, port, to):
+    """A TCP connection from that port."""
+    with w.inside(name):
+        s = socket.socket()
+    s.settimeout(3)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("0.0.0.0", port))
+    s.connect(to)
+    return s
+
+
+def test_source_nat(w):
+    """c and x, of two networks, share a public address and speak from one port to one destination; kill -9 ends neither."""
+    for network in w.state["networks"]:
+        network["source_nat"] = {"addresses": ["203.0.113.250"]}
+    w.apply()
+    server = w.listen("out", "203.0.113.1", 7443)
+    talks, seen = {}, {}
+    for guest in ("c", "x"):
+        client = bound(w, guest, 4000, ("203.0.113.1", 7443))
+        accepted, (address, seen[guest]) = server.accept()
+        accepted.settimeout(5)
+        expect(address == "203.0.113.250", address)
+        talks[guest] = (client, accepted)
+        expect(exchange(client, accepted), "data both ways")
+        expect(w.ping(guest, "203.0.113.1") and w.ping(guest, "198.51.100.7"), f"{guest} pings the world")
+    expect(seen["c"] == 4000 and seen["x"] != 4000, seen)
+    rows = w.control.call("flow.list", {"nic": "x", "port": 7443})["flows"]
+    expect([row["nic"] for row in rows] == ["x", "x"] and f"source port {seen['x']}" in rows[0]["actions"] and
+           "destination port 4000" in rows[1]["actions"], rows)
+    restart(w, signal.SIGKILL)
+    for guest in ("x", "c"):
+        expect(exchange(*talks[guest]), f"{guest}'s connection goes on")
+    rows = w.control.call("flow.list", {"nic": "x", "port": 7443})["flows"]
+    expect(len(rows) == 2 and f"source port {seen['x']}" in rows[0]["actions"], rows)
+    stranger = w.udp("out", port=7443)
+    before = w.control.drops()["shared-address"]
+    stranger.sendto(b"x", ("203.0.113.250", 4000))
+    expect(wait_for(lambda: w.control.drops()["shared-address"] == before + 1), "nobody else comes in by it")
+    for network in w.state["networks"]:
+        del network["source_nat"]
+    w.apply()
+    expect(counted(w, "x", "revoked", lambda: talks["x"][0].sendall(b"late")) >= 1, "no longer shared")
+
+
 def test_outside_arp(w):
     s = w.raw("out")
     mac = w.ip("out", "link", "show", "eth0").stdout.split("link/ether ")[1].split()[0]
@@ -934,6 +979,7 @@ TESTS = [
     ("inside sources from outside are dropped", test_spoofed_outside),
     ("two NICs reach each other by their public addresses", test_hairpin),
     ("a NIC without public address is told that there is no way out", test_no_public_address),
+    ("guests without a public address share one, also over kill -9", test_source_nat),
     ("ARP outside is answered for public addresses only", test_outside_arp),
     ("ICMP errors follow their connection through the translation", test_icmp_errors),
     ("a packet larger than the way ahead gets fragmentation needed", test_too_big),

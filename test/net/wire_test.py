@@ -9,6 +9,8 @@ Guests are bare wires: their namespaces have no addresses, so nobody but this pr
     a 192.168.1.4, public 203.0.113.10, group g     b 192.168.1.5 (one subnet)     c 192.168.2.4, MTU 1400 (another)
     p fd00::4, q fd00::5 (one subnet), r fd00:0:0:1::4 (another)     out 203.0.113.1     host 169.254.169.254
 """
+import contextlib
+import copy
 import signal
 import socket
 import struct
@@ -39,6 +41,7 @@ IP_OF = {"a": "192.168.1.4", "b": "192.168.1.5", "c": "192.168.2.4", "p": "fd00:
          "r": "fd00:0:0:1::4", "out": "203.0.113.1"}
 PUBLIC = "203.0.113.10"
 PUBLIC_B = "203.0.113.11"
+SHARED = "203.0.113.250"
 
 
 def mac_of(name):
@@ -387,6 +390,95 @@ def test_translation(w):
     w.quiet()
 
 
+def leaves_shared(w, what, sender, packet):
+    """It leaves by the shared address, as it is but for its port (ICMP: identifier); and what it would be then."""
+    w.send(sender, eth(sender, GATEWAY_MAC) / packet)
+    got = w.take("out", 2)
+    expect(got is not None, f"{what}: nothing came out")
+    seen, top = Ether(got), packet.payload
+    port = seen[ICMP].id if ICMP in packet else seen.payload.payload.sport
+    want = to_out(packet.copy(), source=SHARED)
+    setattr(want.payload.payload, "id" if ICMP in packet else "sport", port)
+    expect(got == bytes(want), f"{what}: must leave as\n{want!r}\n{bytes(want).hex()}\nand is\n{seen!r}\n{got.hex()}")
+    return port, (top.id if ICMP in packet else top.sport)
+
+
+@contextlib.contextmanager
+def source_nat(w):
+    """b and c share a public address."""
+    state = copy.deepcopy(STATE)
+    state["generation"] = w.control.call("state")["generation"] + 1
+    state["networks"][0]["source_nat"] = {"addresses": [SHARED]}
+    state["nics"][1]["addresses"][0]["public"] = None
+    w.control.call("apply", state)
+    w.drain()
+    try:
+        yield
+    finally:
+        w.control.call("apply", {**STATE, "generation": state["generation"] + 1})
+
+
+def test_source_nat(w):
+    questions = {
+        "TCP": (TCP(sport=3000, dport=80, seq=5, options=[("MSS", 1460)]), lambda p: TCP(sport=80, dport=p, flags="SA", ack=6)),
+        "UDP": (UDP(sport=3000, dport=53) / Raw(b"question"), lambda p: UDP(sport=53, dport=p) / Raw(b"answer")),
+        "UDP of odd length": (UDP(sport=3001, dport=53) / Raw(b"odd"), lambda p: UDP(sport=53, dport=p) / Raw(b"answers")),
+        "UDP without a checksum": (UDP(sport=3002, dport=53, chksum=0) / Raw(b"q"), lambda p: UDP(sport=53, dport=p, chksum=0)),
+        "an echo": (ICMP(id=3000, seq=2) / Raw(b"ping"), lambda p: ICMP(type=0, id=p, seq=2) / Raw(b"ping")),
+    }
+    with source_nat(w):
+        for what, (question, answer) in questions.items():
+            ports = {sender: leaves_shared(w, f"{what} of {sender}", sender, ip(sender, "out", ttl=64) / question)
+                     for sender in ("b", "c")}
+            expect(ports["b"][0] == ports["b"][1], f"{what}: the first keeps its port")
+            expect(ports["c"][0] != ports["b"][0] and ports["c"][0] >= 1024, f"{what}: the second has another: {ports}")
+            for sender, (port, own) in ports.items():
+                w.passes(f"{what} back to {sender}", "out", Ether(src=PEER_MAC, dst=OUT_MAC) / ip("out", SHARED, ttl=50) / answer(port),
+                         sender, Ether(src=GATEWAY_MAC, dst=mac_of(sender)) / ip("out", sender, ttl=49) / answer(own))
+        from_out = lambda packet: Ether(src=PEER_MAC, dst=OUT_MAC) / packet
+        w.drops("who was not asked", "out", from_out(ip("out", SHARED) / UDP(sport=54, dport=3000)), "shared-address")
+        w.drops("a beginning", "out", from_out(ip("out", SHARED) / TCP(sport=80, dport=99)), "shared-address")
+        w.drops("from inside", "b", eth("b", GATEWAY_MAC) / ip("b", SHARED) / UDP(sport=1, dport=3000), "shared-address")
+        refused(w, "a protocol without ports", "b", IP(bytes(ip("b", "out") / ESP(spi=1, seq=1, data=b"x"))), "no-ports",
+                ICMP(type=3, code=13))
+        w.send("out", Ether(src=PEER_MAC, dst=BROADCAST) / ARP(op=1, hwsrc=PEER_MAC, psrc=IP_OF["out"], pdst=SHARED))
+        answer = Ether(w.take("out", 2))
+        expect(answer[ARP].op == 2 and answer[ARP].hwsrc == OUT_MAC and answer[ARP].psrc == SHARED, repr(answer))
+        w.quiet()
+
+
+def test_source_nat_errors(w):
+    """An error about a packet with another port comes back about the packet with its own."""
+    with source_nat(w):
+        for payload in (UDP(sport=880, dport=881) / Raw(b"x" * 30), TCP(sport=880, dport=881), ICMP(id=880, seq=1) / Raw(b"x" * 9)):
+            leaves_shared(w, "the first", "b", ip("b", "out") / payload)
+            sent = ip("c", "out", id=9, flags="DF") / payload
+            port, own = leaves_shared(w, "the packet", "c", sent)
+            expect(port != own, "it has another port")
+            seen = to_out(sent.copy(), source=SHARED)[IP]
+            setattr(seen.payload, "id" if ICMP in seen else "sport", port)
+            error = lambda source, to, ttl, quote: (ip(source, to, ttl=ttl) / ICMP(type=3, code=4, nexthopmtu=1300) /
+                                                    Raw(bytes(quote)))
+            w.passes("its error", "out", Ether(src=PEER_MAC, dst=OUT_MAC) / error("198.51.100.9", SHARED, 40, seen), "c",
+                     Ether(src=GATEWAY_MAC, dst=mac_of("c")) / error("198.51.100.9", "c", 39, packet_with(sent, ttl=63)))
+        w.quiet()
+
+
+def test_source_nat_fragments(w):
+    """Ports go with the first fragment; the others have the address alone."""
+    with source_nat(w):
+        data = Raw(bytes(range(200)))
+        leaves_shared(w, "the first", "b", ip("b", "out") / UDP(sport=70, dport=71) / data)
+        port, _ = leaves_shared(w, "the second", "c", ip("c", "out") / UDP(sport=70, dport=71) / data)
+        whole = bytes(rebuilt(Ether() / ip("c", "out") / UDP(sport=70, dport=71) / data)[UDP])
+        seen = bytes(rebuilt(Ether() / ip(SHARED, "out") / UDP(sport=port, dport=71) / data)[UDP])
+        header = ip("c", "out", proto=17, id=1001)
+        for offset, end, more in ((0, 104, True), (104, 160, True), (160, 208, False)):
+            w.passes(f"bytes {offset} to {end}", "c", eth("c", GATEWAY_MAC) / part(header, offset, whole[offset:end], more), "out",
+                     Ether(src=OUT_MAC, dst=PEER_MAC) / part(header, offset, seen[offset:end], more, src=SHARED, ttl=63))
+        w.quiet()
+
+
 def test_from_outside(w):
     packet = ip("198.51.100.7", PUBLIC, ttl=50) / TCP(sport=9, dport=1000, seq=1)
     w.passes("to an open port", "out", Ether(src=PEER_MAC, dst=OUT_MAC) / packet, "a",
@@ -721,6 +813,9 @@ TESTS = [
     ("a packet is routed by one hop, and to unicast addresses only", test_routing),
     ("who is refused is told by the gateway, with what was refused", test_refusals),
     ("every protocol is translated out and back with right checksums", test_translation),
+    ("NICs without a public address share one, each by ports of its own", test_source_nat),
+    ("errors about another port come back with the sender's", test_source_nat_errors),
+    ("fragments share an address, too", test_source_nat_fragments),
     ("the outside and neighbours come by the public address", test_from_outside),
     ("wrong checksums are not mended", test_bad_checksums),
     ("the host port translates both ways", test_host_port),

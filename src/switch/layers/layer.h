@@ -33,6 +33,8 @@ struct walk_ends {
 struct walk {
 	const struct snapshot *state;
 	bool existing; /* the connection is there already: groups that do not revalidate are not asked */
+	const struct flow_alias
+		*alias; /* that it has or would have, if its NIC shares addresses; NULL: any */
 
 	/* The first packet, as translated so far. nic and origin stay as they came. */
 	struct flow_key key;
@@ -48,6 +50,7 @@ struct walk {
 	const struct mapping *remote; /* of the end that is on another switch; set by vxlan */
 	bool leaves; /* it is addressed to the outside, also when a NIC of this switch has that address */
 	bool routed; /* it crosses a router: between subnets, or to and from the outside */
+	bool shared; /* its source became an address that others have too, and a port of that: set by nat */
 
 	/* Set by the layer that refuses. */
 	enum drop drop;

@@ -127,6 +127,8 @@ static bool to_outside(struct walk *walk, struct ip_addr destination)
 		return layer_refuse(walk, DROP_IPV6_OUTSIDE);
 	walk->leaves = walk->routed = true;
 	struct owner owner = snapshot_find(walk->state, SPACE_PUBLIC, destination);
+	if (owner.kind == OWNER_SHARED)
+		return layer_refuse(walk, DROP_SHARED_ADDRESS);
 	if (owner.kind == OWNER_NIC) {
 		walk->exit = FLOW_TO_NIC;
 		walk->target = owner.nic;

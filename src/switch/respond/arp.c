@@ -150,7 +150,7 @@ static bool is_ours(const struct worker *worker, enum flow_origin origin, const 
 	const struct snapshot *snapshot = worker->snapshot;
 
 	if (origin == FLOW_FROM_OUTSIDE)
-		return snapshot_find(snapshot, SPACE_PUBLIC, ipv4_at(ip)).kind == OWNER_NIC;
+		return snapshot_find(snapshot, SPACE_PUBLIC, ipv4_at(ip)).kind != OWNER_NONE;
 	if (origin == FLOW_FROM_TUNNEL)
 		return ip_equal(snapshot->underlay.address, ipv4_at(ip));
 	return prefix_contains(snapshot->host.prefix, ipv4_at(ip));

@@ -59,10 +59,14 @@ static const struct {
 	enum drop reason;
 	uint8_t type, code;
 } error_table[] = {
-	{DROP_TTL, ICMP_TYPE_TIME_EXCEEDED, 0}, {DROP_NO_DESTINATION, ICMP_TYPE_UNREACHABLE, 1}, /* host */
+	{DROP_TTL, ICMP_TYPE_TIME_EXCEEDED, 0},
+	{DROP_NO_DESTINATION, ICMP_TYPE_UNREACHABLE, 1}, /* host */
 	{DROP_NO_PUBLIC_ADDRESS, ICMP_TYPE_UNREACHABLE, 0}, /* network */
-	{DROP_NO_OUTSIDE, ICMP_TYPE_UNREACHABLE, 0}, {DROP_NO_HOST_PORT, ICMP_TYPE_UNREACHABLE, 1},
+	{DROP_NO_OUTSIDE, ICMP_TYPE_UNREACHABLE, 0},
+	{DROP_NO_HOST_PORT, ICMP_TYPE_UNREACHABLE, 1},
 	{DROP_TOO_BIG, ICMP_TYPE_UNREACHABLE, 4}, /* fragmentation needed */
+	{DROP_NO_PORTS, ICMP_TYPE_UNREACHABLE, 13}, /* RFC 5508, REQ-8: no session can be had */
+	{DROP_PORTS_USED, ICMP_TYPE_UNREACHABLE, 13},
 };
 
 static bool error_of(enum drop reason, uint8_t *ret_type, uint8_t *ret_code)

@@ -4,7 +4,7 @@
  * An error that comes in by X about a packet that went out by X: so the quoted key, reversed, is that of the
  * flow which arrives by X, and what that flow does to its packets is what has to be done to the error: the
  * same way, the same translation outside, and its mirror image in the quotation. An error that quotes no
- * connection of the switch goes nowhere.
+ * connection of the switch goes nowhere. Where NICs share the address that it came for, the flow says whose it is.
  */
 #include "switch/checksum.h"
 #include "switch/conntrack.h"
@@ -47,6 +47,24 @@ static void replace_address(uint8_t *ip, unsigned offset, const uint8_t to[4])
 	checksum_fix(ip + IPV4_CHECK, difference);
 }
 
+/* The port that the sender of the quoted packet has for itself, or ICMP's identifier. parse_quoted has seen eight bytes. */
+static void translate_quoted_port(
+	uint8_t *l4, uint8_t protocol, uint32_t available, const struct flow_action *action)
+{
+	uint8_t *port = l4 + (protocol == PROTO_ICMP                      ? ICMP_REST
+				     : action->flags & FLOW_REWRITE_DPORT ? PORT_SRC
+									  : PORT_DST);
+	uint16_t difference = checksum_fold(checksum_difference(0, port, &action->new_port, 2));
+
+	memcpy(port, &action->new_port, 2);
+	if (protocol == PROTO_ICMP)
+		checksum_fix(l4 + ICMP_CHECK, difference);
+	else if (protocol == PROTO_UDP)
+		checksum_fix_udp(l4 + UDP_CHECK, difference);
+	else if (protocol == PROTO_TCP && available >= TCP_CHECK + 2u)
+		checksum_fix(l4 + TCP_CHECK, difference);
+}
+
 /* The quotation shows the packet as its sender sent it: the flow's translation, backwards. */
 static void translate_quote(uint8_t *quote, uint16_t l4, uint32_t available, const struct flow *flow)
 {
@@ -54,6 +72,8 @@ static void translate_quote(uint8_t *quote, uint16_t l4, uint32_t available, con
 	uint8_t protocol = quote[IPV4_PROTOCOL];
 	uint16_t difference = action->difference;
 
+	if (action->flags & (FLOW_REWRITE_SPORT | FLOW_REWRITE_DPORT))
+		translate_quoted_port(quote + l4, protocol, available - l4, action);
 	if (action->flags & FLOW_REWRITE_DST)
 		replace_address(quote, IPV4_SRC, action->new_dst);
 	if (action->flags & FLOW_REWRITE_SRC)
@@ -92,9 +112,9 @@ static bool checksum_is_right(const uint8_t *icmp, size_t length)
 }
 
 /* A NIC speaks for itself, also in errors; and outside is outside. */
-static bool sender_may(const struct worker *worker, const struct packet *parsed)
+static bool sender_may(const struct worker *worker, const struct packet *parsed, uint32_t number)
 {
-	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+	const struct nic *nic = snapshot_nic(worker->snapshot, number);
 
 	if (!nic)
 		return false;
@@ -127,16 +147,18 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 		output_drop(worker, nic, DROP_ICMP_NO_FLOW, packet);
 		return;
 	}
-	if (!sender_may(worker, parsed)) {
-		output_drop(worker, nic, spoofed_of(parsed->key.origin), packet);
-		return;
-	}
 	uint8_t *quote = icmp + ICMP_MIN;
 	uint32_t available = (uint32_t)(frame + end - quote);
 	uint16_t l4;
 	const struct flow *flow = checksum_is_right(icmp, (size_t)ICMP_MIN + available)
 					  ? find_flow(worker, parsed, quote, available, &l4)
 					  : NULL;
+	if (nic == FLOW_NIC_SHARED && flow)
+		nic = flow->action.target;
+	if (nic != FLOW_NIC_SHARED && !sender_may(worker, parsed, nic)) {
+		output_drop(worker, nic, spoofed_of(parsed->key.origin), packet);
+		return;
+	}
 	if (!flow) {
 		output_drop(worker, nic, DROP_ICMP_NO_FLOW, packet);
 		return;
