@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "switch/grace.h"
+#include "switch/meter.h"
 #include "switch/respond/respond.h"
 #include "switch/slow_path.h"
 
@@ -92,6 +93,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	datapath->started_ms = datapath_clock_ms();
 	datapath->readers = readers_new(limits->workers);
 	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
+	datapath->meters = g_aligned_alloc0(NIC_SLOTS, sizeof *datapath->meters, RTE_CACHE_LINE_SIZE);
 	datapath->outside = neighbour_table_new();
 	datapath->host = neighbour_table_new();
 	datapath->underlay = neighbour_table_new();
@@ -123,6 +125,7 @@ void datapath_free(struct datapath *datapath)
 	snapshot_free(atomic_load(&datapath->snapshot));
 	g_aligned_free(datapath->readers);
 	g_free(datapath->drops_before);
+	g_aligned_free(datapath->meters);
 	g_free(datapath);
 }
 
@@ -164,8 +167,20 @@ static void add_edge(struct polling *polling, const struct polling_plan *plan, c
 		polling, plan, (struct source){.port = edge->port, .nic = NO_NIC, .origin = (uint8_t)origin});
 }
 
+static struct source source_of(struct datapath *datapath, const struct nic *nic, struct port *port)
+{
+	struct source source = {.port = port, .nic = nic->id, .origin = FLOW_FROM_NIC};
+
+	if (limit_is_set(&nic->send)) {
+		source.limit = &nic->send;
+		source.meter = &datapath->meters[nic_slot(nic->id)];
+	}
+	return source;
+}
+
 /* Gives each source to the worker that polls it. */
-static struct polling *spread_sources(const struct snapshot *snapshot, const struct polling_plan *plan)
+static struct polling *spread_sources(
+	struct datapath *datapath, const struct snapshot *snapshot, const struct polling_plan *plan)
 {
 	struct polling *polling = polling_new(plan);
 
@@ -175,10 +190,7 @@ static struct polling *spread_sources(const struct snapshot *snapshot, const str
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++)
-			polling_add(polling, plan,
-				(struct source){.port = nic->attachments[i].port,
-					.nic = nic->id,
-					.origin = FLOW_FROM_NIC});
+			polling_add(polling, plan, source_of(datapath, nic, nic->attachments[i].port));
 	}
 	return polling;
 }
@@ -259,7 +271,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	const struct polling_plan plan = {
 		.workers = datapath->limits.workers, .before = datapath_polling(datapath)};
 
-	atomic_init(&snapshot->polling, spread_sources(snapshot, &plan));
+	atomic_init(&snapshot->polling, spread_sources(datapath, snapshot, &plan));
 	remember_numbers(datapath, snapshot);
 	struct snapshot *before =
 		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
@@ -283,7 +295,7 @@ void datapath_move(struct datapath *datapath, const struct source *source, unsig
 		.before = datapath_polling(datapath),
 		.moved = source,
 		.to = worker};
-	struct polling *polling = spread_sources(snapshot, &plan);
+	struct polling *polling = spread_sources(datapath, snapshot, &plan);
 	struct polling *before = atomic_exchange_explicit(&snapshot->polling, polling, memory_order_acq_rel);
 
 	grace_wait(datapath->readers);

@@ -35,6 +35,7 @@ struct datapath {
 		nic_connections[NIC_SLOTS]; /* that each NIC began, or that were begun with it from an edge */
 	uint64_t (
 		*drops_before)[DROP_COUNT]; /* Owned: by slot, what was counted before its present NIC came */
+	struct meter *meters; /* Owned: of NICs, by slot */
 	uint32_t started_ms;
 	bool adopted; /* connections from before the start are known */
 	_Atomic bool stop;

@@ -67,7 +67,8 @@
 	/* ports */                                                                                          \
 	X(PORT_DOWN, "port-down", "nobody is connected to the port")                                         \
 	X(PORT_FULL, "port-full", "the receiver does not take packets fast enough")                          \
-	X(NO_BUFFER, "no-buffer", "no packet buffer was free")
+	X(NO_BUFFER, "no-buffer", "no packet buffer was free")                                               \
+	X(RATE, "rate", "more is for the NIC than its limit lets it receive")
 
 enum drop {
 	DROP_NONE, /* not dropped */

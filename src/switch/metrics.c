@@ -2,6 +2,7 @@
 #include "switch/metrics.h"
 
 #include "switch/eal.h"
+#include "switch/meter.h"
 
 /* ---- families ---- */
 
@@ -191,6 +192,24 @@ static void add_nics(json_t *families, const struct datapath *datapath)
 	}
 }
 
+static void add_meters(json_t *families, const struct datapath *datapath)
+{
+	const struct snapshot *snapshot = datapath_snapshot(datapath);
+	json_t *times = add_family(families, "sluice_nic_holds_total", "counter",
+		"times that the NIC was not polled any more, as it had sent what its limit lets it");
+	json_t *ms = add_family(families, "sluice_nic_held_milliseconds_total", "counter",
+		"time that it was not polled for that");
+
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *nic = snapshot->nics[slot];
+		if (!nic || !limit_is_set(&nic->send))
+			continue;
+		const struct meter_holds holds = meter_holds_of(&datapath->meters[slot], nic);
+		add_sample(times, nic_labels(nic), holds.times);
+		add_sample(ms, nic_labels(nic), holds.ms);
+	}
+}
+
 json_t *metrics_encode(const struct datapath *datapath, const struct mirror_session *mirrors)
 {
 	const struct snapshot *snapshot = datapath_snapshot(datapath);
@@ -200,6 +219,7 @@ json_t *metrics_encode(const struct datapath *datapath, const struct mirror_sess
 	add_workers(families, datapath);
 	add_drops(families, datapath);
 	add_nics(families, datapath);
+	add_meters(families, datapath);
 	for (size_t metric = 0; metric < G_N_ELEMENTS(port_metrics); metric++) {
 		add_nic_ports(families, snapshot, metric);
 		add_edge_ports(families, snapshot, metric);

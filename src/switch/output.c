@@ -2,6 +2,7 @@
 #include "switch/output.h"
 
 #include "switch/datapath.h"
+#include "switch/meter.h"
 #include "switch/mirror.h"
 #include "switch/neighbour.h"
 #include "switch/wire.h"
@@ -56,9 +57,14 @@ void output_flush(struct worker *worker)
 
 void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
 {
-	bool first = true;
+	bool limited = limit_is_set(&nic->receive), first = true;
 
 	worker->recent.nic = 0;
+	if (__builtin_expect(limited, 0) && !meter_may_deliver(&worker->datapath->meters[nic_slot(nic->id)],
+						    nic, worker->now_ms, packet)) {
+		output_drop(worker, nic->id, DROP_RATE, packet);
+		return;
+	}
 	for (unsigned i = 0; i < nic->n_attachments; i++) {
 		const struct attachment *attachment = &nic->attachments[i];
 		if (!attachment->active || !attachment->port)
@@ -68,7 +74,7 @@ void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *p
 			rte_pktmbuf_refcnt_update(packet, 1);
 		output_port(worker, attachment->port, nic->id, packet);
 		worker->recent.port = attachment->port;
-		worker->recent.nic = first ? nic->id : 0;
+		worker->recent.nic = first && !limited ? nic->id : 0;
 		first = false;
 	}
 	if (first)

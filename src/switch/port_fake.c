@@ -5,14 +5,24 @@
 
 struct port_fake {
 	struct port port;
-	GQueue sent; /* of GBytes */
+	GQueue sent, offered; /* of GBytes */
 	unsigned limit;
 	bool down;
 };
 
-static uint16_t fake_rx(struct port *port, struct rte_mbuf **packets, uint16_t n)
+static uint16_t fake_rx(struct port *base, struct rte_mbuf **packets, uint16_t n)
 {
-	return 0; /* tests hand bursts to the worker themselves */
+	struct port_fake *port = (struct port_fake *)base;
+	uint16_t got = 0;
+
+	while (got < n && !g_queue_is_empty(&port->offered)) {
+		g_autoptr(GBytes) frame = g_queue_pop_head(&port->offered);
+		gsize size;
+		const void *data = g_bytes_get_data(frame, &size);
+		packets[got] = rte_pktmbuf_alloc(base->pool);
+		memcpy(rte_pktmbuf_append(packets[got++], (uint16_t)size), data, size);
+	}
+	return got;
 }
 
 static uint16_t fake_tx(struct port *base, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
@@ -55,6 +65,7 @@ struct port *port_fake_open(const char *name, unsigned index, struct rte_mempool
 	port->port.index = index;
 	port->limit = UINT_MAX;
 	g_queue_init(&port->sent);
+	g_queue_init(&port->offered);
 	return &port->port;
 }
 
@@ -63,6 +74,7 @@ void port_fake_close(struct port *base)
 	struct port_fake *port = (struct port_fake *)base;
 
 	g_queue_clear_full(&port->sent, (GDestroyNotify)g_bytes_unref);
+	g_queue_clear_full(&port->offered, (GDestroyNotify)g_bytes_unref);
 	port_release(base);
 	g_aligned_free(port);
 }
@@ -70,6 +82,20 @@ void port_fake_close(struct port *base)
 GBytes *port_fake_take(struct port *base)
 {
 	return g_queue_pop_head(&((struct port_fake *)base)->sent);
+}
+
+void port_fake_offer(struct port *base, const void *frame, size_t length, unsigned n)
+{
+	GBytes *bytes = g_bytes_new(frame, length);
+
+	for (unsigned i = 0; i < n; i++)
+		g_queue_push_tail(&((struct port_fake *)base)->offered, g_bytes_ref(bytes));
+	g_bytes_unref(bytes);
+}
+
+unsigned port_fake_waiting(struct port *base)
+{
+	return g_queue_get_length(&((struct port_fake *)base)->offered);
 }
 
 void port_fake_limit(struct port *base, unsigned packets)

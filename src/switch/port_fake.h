@@ -7,6 +7,9 @@ void port_fake_close(struct port *port);
 
 /* The next frame that was sent, or NULL; g_bytes_unref it. */
 GBytes *port_fake_take(struct port *port);
+/* Frames that wait to be received, n of one kind; and how many still do. */
+void port_fake_offer(struct port *port, const void *frame, size_t length, unsigned n);
+unsigned port_fake_waiting(struct port *port);
 /* How many packets the receiver still takes; UINT_MAX: any number. */
 void port_fake_limit(struct port *port, unsigned packets);
 /* Nobody at the other end. */

@@ -4,6 +4,7 @@
 
 #include "switch/decode.h"
 #include "switch/lookup.h"
+#include "switch/meter.h"
 
 #include <rte_cycles.h>
 
@@ -67,11 +68,13 @@ json_t *report_nics(const struct datapath *datapath)
 		json_t *attachments = json_array();
 		for (unsigned i = 0; i < nic->n_attachments; i++)
 			json_array_append_new(attachments, encode_attachment(&nic->attachments[i]));
+		const struct meter_holds holds = meter_holds_of(&datapath->meters[slot], nic);
 		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:o}", "uid", nic->uid, "name",
-				      nic->name, "active", active_word(nic), "worker",
+			list, json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:o}", "uid", nic->uid,
+				      "name", nic->name, "active", active_word(nic), "worker",
 				      (int)polling->nics[slot], "attachments", attachments, "flows",
-				      (json_int_t)atomic_load(&datapath->nic_connections[slot]), "drops",
+				      (json_int_t)atomic_load(&datapath->nic_connections[slot]), "holds",
+				      (json_int_t)holds.times, "held_ms", (json_int_t)holds.ms, "drops",
 				      encode_drops(datapath, nic)));
 	}
 	return list;

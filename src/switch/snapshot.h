@@ -30,6 +30,7 @@
 
 struct classifier;
 struct membership_map;
+struct meter;
 struct polling;
 struct port;
 
@@ -95,6 +96,27 @@ struct nic_address {
 	bool standard;
 };
 
+#define LIMIT_BITS_MIN     UINT64_C(64000)
+#define LIMIT_BITS_MAX     UINT64_C(1000000000000)
+#define LIMIT_PACKETS_MIN  UINT64_C(10)
+#define LIMIT_PACKETS_MAX  UINT64_C(1000000000)
+#define LIMIT_BURST_MAX_MS 1000
+/* Unless said otherwise. A sender whose whole window was dropped is silent for 200 ms at least (Linux's smallest
+ * retransmission time-out), which a TCP stream that is policed has to make up for: 50 ms gave it 0.3 of its rate, 200 ms all. */
+#define LIMIT_SEND_BURST_MS    50
+#define LIMIT_RECEIVE_BURST_MS 200
+
+/* What a NIC may send, or receive (meter.h). */
+struct limit {
+	uint64_t bits_per_s, packets_per_s; /* 0: no limit */
+	uint32_t burst_ms; /* of idle time that may be made up for */
+};
+
+static inline bool limit_is_set(const struct limit *limit)
+{
+	return limit->bits_per_s || limit->packets_per_s;
+}
+
 enum attachment_kind { ATTACHMENT_SYNTHETIC, ATTACHMENT_FUNCTION };
 
 struct attachment {
@@ -110,6 +132,7 @@ struct nic {
 	struct mac_addr mac;
 	uint16_t mtu;
 	uint8_t host_address[4]; /* zero: none */
+	struct limit send, receive;
 	bool forwarding; /* it sends for others, and gets what is for others: an appliance */
 	const struct network *network;
 	const struct subnet *subnet;
@@ -153,6 +176,8 @@ struct source {
 	uint32_t nic; /* nic_id; FLOW_FROM_NIC only */
 	uint8_t origin; /* enum flow_origin */
 	uint8_t queue;
+	const struct limit *limit; /* of what the NIC may send; NULL: none */
+	struct meter *meter; /* Borrowed from the data path, where there is a limit */
 };
 
 struct address_slot; /* of the map of addresses */

@@ -189,6 +189,74 @@ static bool decode_forwarding(struct decode *d, json_t *value, void *to)
 	return decode_bool(d, value, &((struct nic_words *)to)->nic->forwarding);
 }
 
+/* ---- limits ---- */
+
+static bool decode_rate(struct decode *d, json_t *value, uint64_t min, uint64_t max, void *to)
+{
+	int64_t rate;
+
+	if (!decode_whole(d, value, (int64_t)min, (int64_t)max, &rate))
+		return false;
+	*(uint64_t *)to = (uint64_t)rate;
+	return true;
+}
+
+static bool decode_bits(struct decode *d, json_t *value, void *to)
+{
+	return decode_rate(d, value, LIMIT_BITS_MIN, LIMIT_BITS_MAX, to);
+}
+
+static bool decode_packets(struct decode *d, json_t *value, void *to)
+{
+	return decode_rate(d, value, LIMIT_PACKETS_MIN, LIMIT_PACKETS_MAX, to);
+}
+
+static bool decode_burst(struct decode *d, json_t *value, void *to)
+{
+	int64_t burst_ms;
+
+	if (!decode_whole(d, value, 1, LIMIT_BURST_MAX_MS, &burst_ms))
+		return false;
+	*(uint32_t *)to = (uint32_t)burst_ms;
+	return true;
+}
+
+static const struct decode_member limit_members[] = {
+	{"bits_per_s", decode_bits, offsetof(struct limit, bits_per_s), .optional = true},
+	{"packets_per_s", decode_packets, offsetof(struct limit, packets_per_s), .optional = true},
+	{"burst_ms", decode_burst, offsetof(struct limit, burst_ms), .optional = true},
+	{},
+};
+
+static bool decode_limit(struct decode *d, json_t *value, struct limit *limit, uint32_t burst_ms)
+{
+	limit->burst_ms = burst_ms;
+	if (!decode_object(d, value, limit_members, limit))
+		return false;
+	return limit_is_set(limit) || decode_fail(d, "must have bits_per_s or packets_per_s, or both");
+}
+
+static bool decode_send(struct decode *d, json_t *value, void *to)
+{
+	return decode_limit(d, value, to, LIMIT_SEND_BURST_MS);
+}
+
+static bool decode_receive(struct decode *d, json_t *value, void *to)
+{
+	return decode_limit(d, value, to, LIMIT_RECEIVE_BURST_MS);
+}
+
+static const struct decode_member limits_members[] = {
+	{"send", decode_send, offsetof(struct nic, send), .optional = true},
+	{"receive", decode_receive, offsetof(struct nic, receive), .optional = true},
+	{},
+};
+
+static bool decode_limits(struct decode *d, json_t *value, void *to)
+{
+	return decode_object(d, value, limits_members, ((struct nic_words *)to)->nic);
+}
+
 static bool decode_nic_group(struct decode *d, json_t *value, void *to)
 {
 	return decode_group_reference(d, value, &((struct nic_words *)to)->nic->group);
@@ -206,6 +274,7 @@ static const struct decode_member nic_members[] = {
 	{"host_address", decode_ipv4, offsetof(struct nic_words, host_address), .optional = true},
 	{"hostname", decode_hostname, .optional = true},
 	{"forwarding", decode_forwarding, .optional = true},
+	{"limits", decode_limits, .optional = true},
 	{"attachments", decode_attachments},
 	{"active", decode_active},
 	{},

@@ -192,6 +192,26 @@ static void test_source_nat(void)
 	g_assert_cmpint(snapshot_find(snapshot, SPACE_PUBLIC, ip).kind, ==, OWNER_NONE);
 }
 
+static void test_limits(void)
+{
+	json_auto_t *state = load();
+	g_autoptr(GError) error = NULL;
+
+	change(state, "nics[0].limits",
+		"{\"send\": {\"bits_per_s\": 64000}, \"receive\": {\"packets_per_s\": 10, \"burst_ms\": 1}}");
+	change(state, "nics[1].limits", "{\"send\": null, \"receive\": {\"bits_per_s\": 64000}}");
+	_cleanup_(snapshot_free) struct snapshot *snapshot = state_decode(state, NULL, &error);
+	g_assert_no_error(error);
+	const struct nic *a = snapshot->nics[0], *b = snapshot->nics[1];
+	g_assert_cmpuint(a->send.bits_per_s, ==, 64000);
+	g_assert_cmpuint(a->send.packets_per_s, ==, 0);
+	g_assert_cmpuint(a->send.burst_ms, ==, LIMIT_SEND_BURST_MS);
+	g_assert_cmpuint(a->receive.packets_per_s, ==, 10);
+	g_assert_cmpuint(a->receive.burst_ms, ==, 1);
+	g_assert_false(limit_is_set(&b->send));
+	g_assert_cmpuint(b->receive.burst_ms, ==, LIMIT_RECEIVE_BURST_MS);
+}
+
 static void test_empty(void)
 {
 	json_auto_t *state =
@@ -230,6 +250,20 @@ static const struct bad {
 		"networks[0].subnets[0].routes: has two"},
 	{"networks[0].source_nat", "{\"addresses\": []}",
 		"networks[0].source_nat.addresses: must name an address"},
+	{"nics[0].limits", "7", "nics[0].limits: must be an object"},
+	{"nics[0].limits", "{\"both\": {}}", "nics[0].limits.both: is not known"},
+	{"nics[0].limits", "{\"send\": {}}", "nics[0].limits.send: must have bits_per_s or packets_per_s"},
+	{"nics[0].limits", "{\"send\": {\"burst_ms\": 5}}", "nics[0].limits.send: must have"},
+	{"nics[0].limits", "{\"send\": {\"bits_per_s\": 63999}}",
+		"nics[0].limits.send.bits_per_s: must be a whole"},
+	{"nics[0].limits", "{\"send\": {\"bits_per_s\": 1000000000001}}", "nics[0].limits.send.bits_per_s: "},
+	{"nics[0].limits", "{\"receive\": {\"packets_per_s\": 9}}", "nics[0].limits.receive.packets_per_s: "},
+	{"nics[0].limits", "{\"receive\": {\"packets_per_s\": 1e3}}",
+		"nics[0].limits.receive.packets_per_s: "},
+	{"nics[0].limits", "{\"receive\": {\"packets_per_s\": 10, \"burst_ms\": 0}}",
+		"nics[0].limits.receive.burst_ms: "},
+	{"nics[0].limits", "{\"receive\": {\"packets_per_s\": 10, \"burst_ms\": 1001}}",
+		"nics[0].limits.receive.burst_ms: "},
 	{"networks[0].source_nat", "{}", "networks[0].source_nat.addresses: is missing"},
 	{"networks[0].source_nat", "[\"203.0.113.250\"]", "networks[0].source_nat: must be an object"},
 	{"networks[0].source_nat", "{\"addresses\": [\"203.0.113.250\"], \"ports\": 7}",
@@ -484,6 +518,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/state/a whole state is decoded and its references resolved", test_good);
 	g_test_add_func("/state/an empty state is a state", test_empty);
 	g_test_add_func("/state/the overlay is decoded, and shared with the state before", test_overlay);
+	g_test_add_func("/state/limits are of one direction each, by bits or packets", test_limits);
 	g_test_add_func("/state/networks share public addresses with each other", test_source_nat);
 	g_test_add_func("/state/what is bad is refused with its path", test_bad);
 	g_test_add_func("/state/random mutations are taken or refused with a reason", test_mutations);

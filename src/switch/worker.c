@@ -14,6 +14,7 @@
 #include "switch/datapath.h"
 #include "switch/execute.h"
 #include "switch/fragment.h"
+#include "switch/meter.h"
 #include "switch/mirror.h"
 #include "switch/parse.h"
 #include "switch/slow_path.h"
@@ -295,7 +296,9 @@ unsigned worker_turn(struct worker *worker)
 		struct rte_mbuf *packets[WORKER_BURST];
 		if (__builtin_expect(!port_is_owner(source->port, source->queue, worker->index), 0))
 			continue; /* another worker is about to let it go */
-		uint16_t n = port_rx(source->port, source->queue, packets, WORKER_BURST);
+		uint16_t n = __builtin_expect(source->limit != NULL, 0)
+				     ? meter_poll(source, worker->now_ms, packets)
+				     : port_rx(source->port, source->queue, packets, WORKER_BURST);
 		if (n)
 			worker_burst(worker, source, packets, n);
 		received += n;

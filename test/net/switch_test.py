@@ -902,6 +902,64 @@ def test_stop(w):
     test_same_network(w)
 
 
+# ---- limits ----
+
+
+def stream_for(w, sender, receiver, address, seconds):
+    """A TCP stream that sends as much as it can; how often it had to send something again."""
+    server = w.listen(receiver, address, 7600)
+    client = w.connect(sender, address, 7600)
+    accepted = server.accept()[0]
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # less than what waits at an interface
+
+    def send():
+        try:
+            while True:
+                client.sendall(b"x" * 16384)
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        accepted.recv(65536)
+    again = int.from_bytes(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[100:104], sys.byteorder)
+    for s in (accepted, client, server):
+        s.close()
+    thread.join()
+    return again
+
+
+def test_limits(w):
+    """Bytes over time do not exceed the rate, but for a burst: c's frames, both ways. How fast it is below is the machine's."""
+    rate = 20_000_000
+    c = next(nic for nic in w.state["nics"] if nic["uid"] == "c")
+
+    def measure(direction, burst_ms, counter, sender, receiver, address):
+        c["limits"] = {direction: {"bits_per_s": rate}}
+        w.apply()
+        before, start = w.nic_state("c"), time.monotonic()
+        again = stream_for(w, sender, receiver, address, 3)
+        after, elapsed = w.nic_state("c"), time.monotonic() - start
+        bits = 8 * (after["attachments"][0][counter] - before["attachments"][0][counter])
+        print(f"# {direction}: {bits / elapsed / rate:.3f} of the rate, {after['holds'] - before['holds']} holds, "
+              f"{after['held_ms'] - before['held_ms']} ms held, {again} segments sent again", flush=True)
+        expect(bits > rate / 10, "something is sent")
+        expect(bits <= rate * 1.15 * elapsed + rate * burst_ms / 1000, f"{bits} bits in {elapsed} s")
+        drops = {reason: n - before["drops"].get(reason, 0) for reason, n in after["drops"].items()}
+        return after["holds"] - before["holds"], {reason: n for reason, n in drops.items() if n}, again
+
+    holds, drops, again = measure("send", 50, "rx_bytes", "c", "b", "192.168.1.5")
+    expect(holds > 0 and not drops and not again, f"held back, and nothing dropped: {holds} {drops} {again}")
+    metrics = {family["name"]: family["samples"] for family in w.control.call("metrics")}
+    expect([sample["labels"]["nic"] for sample in metrics["sluice_nic_holds_total"]] == ["c"], "its counters are shown")
+    holds, drops, _ = measure("receive", 200, "tx_bytes", "b", "c", "192.168.2.4")
+    expect(holds == 0 and set(drops) == {"rate"}, f"what is too much is dropped, for that: {holds} {drops}")
+    del c["limits"]
+    w.apply()
+
+
 # ---- vhost-user ----
 
 
@@ -998,6 +1056,7 @@ TESTS = [
     ("connections that cannot be adopted are learnt, with the reason in the log", test_other_memory),
     ("a damaged saved state is said and survived", test_damaged_state),
     ("SIGTERM ends it cleanly, and two workers do as one", test_stop),
+    ("a NIC sends and receives no faster than its limits", test_limits),
     ("a vhost-user guest works, and reconnects after kill -9", test_vhost),
 ]
 

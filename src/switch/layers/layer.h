@@ -12,6 +12,8 @@
  * before them on the way in. A layer may refuse (with a drop reason), change the packet's key (translation)
  * or choose the way (route).
  *
+ * Rate limits are no layer: they act on packets, not on connections (meter.h).
+ *
  * The walk is a pure function of the snapshot and the first packet's key. That is what makes revalidation
  * simple: an existing connection is walked again with `existing` set, and what comes out is compared with
  * what it has.

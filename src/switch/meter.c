@@ -1,0 +1,157 @@
+/* Rate limits: see meter.h. */
+#include "switch/meter.h"
+
+#include "switch/port.h"
+#include "switch/worker.h"
+
+#include <rte_mbuf.h>
+
+#define EXPECTED_BYTES 1514 /* of a packet that has not come yet */
+#define CLOCK_SKEW_MS  1000u /* that another worker's clock may be ahead */
+#define ELAPSED_MAX_MS 1000000u /* more pays any debt, and fills any bucket */
+#define TURN_MAX_MS    1000u /* polls that are further apart had a time without a limit between them */
+
+/* ---- the bucket ---- */
+
+static_assert(LIMIT_BITS_MAX <= INT64_MAX / 2 / ELAPSED_MAX_MS && LIMIT_PACKETS_MAX <= LIMIT_BITS_MAX,
+	"no overflow, from any debt");
+
+/* A rate a second is as many thousandths a millisecond. */
+static int64_t filled(int64_t tokens, uint64_t rate, uint32_t elapsed_ms, uint32_t burst_ms)
+{
+	int64_t depth = (int64_t)(rate * burst_ms);
+
+	if (rate == 0)
+		return 0; /* what is not limited owes nothing */
+	tokens += (int64_t)(rate * RTE_MIN(elapsed_ms, ELAPSED_MAX_MS));
+	return RTE_MIN(tokens, depth);
+}
+
+bool meter_bucket_is_open(
+	struct meter_bucket *bucket, const struct limit *limit, uint32_t nic, uint32_t now_ms)
+{
+	uint32_t elapsed = now_ms - bucket->filled_ms;
+
+	if (bucket->nic != nic) {
+		*bucket = (struct meter_bucket){.nic = nic};
+		elapsed = ELAPSED_MAX_MS;
+	}
+	if (elapsed != 0 && elapsed < UINT32_MAX - CLOCK_SKEW_MS) {
+		bucket->bits = filled(bucket->bits, limit->bits_per_s, elapsed, limit->burst_ms);
+		bucket->packets = filled(bucket->packets, limit->packets_per_s, elapsed, limit->burst_ms);
+		bucket->filled_ms = now_ms;
+	}
+	return (limit->bits_per_s == 0 || bucket->bits > 0) &&
+	       (limit->packets_per_s == 0 || bucket->packets > 0);
+}
+
+unsigned meter_bucket_room(const struct meter_bucket *bucket, const struct limit *limit, unsigned max)
+{
+	int64_t room = max;
+
+	if (limit->bits_per_s)
+		room = RTE_MIN(room, bucket->bits / (EXPECTED_BYTES * 8 * 1000) + 1);
+	if (limit->packets_per_s)
+		room = RTE_MIN(room, (bucket->packets + 999) / 1000);
+	return (unsigned)room;
+}
+
+void meter_bucket_spend(struct meter_bucket *bucket, uint64_t bytes, uint64_t packets)
+{
+	bucket->bits -= (int64_t)(bytes * 8 * 1000);
+	bucket->packets -= (int64_t)(packets * 1000);
+}
+
+/* ---- packets ---- */
+
+/* That it will be, when it is segmented. */
+static uint32_t packets_in(const struct rte_mbuf *packet)
+{
+	return packet->tso_segsz ? (packet->pkt_len + packet->tso_segsz - 1) / packet->tso_segsz : 1;
+}
+
+static void spend_all(struct meter_bucket *bucket, struct rte_mbuf *const *packets, unsigned n)
+{
+	uint64_t bytes = 0, segments = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		bytes += packets[i]->pkt_len;
+		segments += packets_in(packets[i]);
+	}
+	meter_bucket_spend(bucket, bytes, segments);
+}
+
+/* ---- NICs ---- */
+
+/* Whether it is held back now: counts how often and for how long it is. */
+static void note(struct meter *meter, bool held, uint32_t now_ms)
+{
+	uint32_t since_ms = now_ms - meter->polled_ms;
+	bool was_held = meter->held && since_ms <= TURN_MAX_MS;
+
+	if (was_held)
+		counter_add(&meter->held_ms, since_ms);
+	else if (held)
+		counter_add(&meter->holds, 1);
+	meter->held = held;
+	meter->polled_ms = now_ms;
+}
+
+/* A new NIC in the slot. */
+static void begin(struct meter *meter, uint32_t nic)
+{
+	meter->held = false;
+	__atomic_store_n(&meter->holds, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&meter->held_ms, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&meter->nic, nic, __ATOMIC_RELAXED);
+}
+
+/* Whether the attachment may be polled before others of the NIC: one that waits comes first, once. */
+static bool is_next(struct meter *meter, const struct port *port)
+{
+	bool next = !meter->waiting || meter->waiting == port;
+
+	meter->waiting = NULL;
+	return next;
+}
+
+uint16_t meter_poll(const struct source *source, uint32_t now_ms, struct rte_mbuf **packets)
+{
+	struct meter *meter = source->meter;
+
+	if (meter->nic != source->nic)
+		begin(meter, source->nic);
+	bool open = meter_bucket_is_open(&meter->send, source->limit, source->nic, now_ms);
+	note(meter, !open, now_ms);
+	if (!open && !meter->waiting)
+		meter->waiting = source->port;
+	if (!open || !is_next(meter, source->port))
+		return 0;
+	unsigned room = meter_bucket_room(&meter->send, source->limit, WORKER_BURST);
+	uint16_t n = port_rx(source->port, source->queue, packets, (uint16_t)room);
+	spend_all(&meter->send, packets, n);
+	return n;
+}
+
+bool meter_may_deliver(
+	struct meter *meter, const struct nic *nic, uint32_t now_ms, const struct rte_mbuf *packet)
+{
+	struct meter_bucket *bucket = &meter->receive.bucket;
+
+	rte_spinlock_lock(&meter->receive.lock);
+	bool open = meter_bucket_is_open(bucket, &nic->receive, nic->id, now_ms);
+	if (open)
+		meter_bucket_spend(bucket, packet->pkt_len, packets_in(packet));
+	rte_spinlock_unlock(&meter->receive.lock);
+	return open;
+}
+
+struct meter_holds meter_holds_of(const struct meter *meter, const struct nic *nic)
+{
+	if (__atomic_load_n(&meter->nic, __ATOMIC_RELAXED) != nic->id)
+		return (struct meter_holds){};
+	return (struct meter_holds){
+		.times = __atomic_load_n(&meter->holds, __ATOMIC_RELAXED),
+		.ms = __atomic_load_n(&meter->held_ms, __ATOMIC_RELAXED),
+	};
+}
