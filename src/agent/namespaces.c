@@ -164,7 +164,7 @@ static bool choose_mtu(const struct namespaces_config *config, unsigned *ret, GE
 
 	if (!links || !links_get_mtu(links, name, &mtu, error))
 		return false;
-	if (config->underlay_mtu > (int)mtu)
+	if (config->underlay_mtu < 0 || config->underlay_mtu > (int)mtu)
 		return fault_set(error, FAULT_INVALID,
 			"the underlay cannot have an MTU of %d: that of interface %s is %u",
 			config->underlay_mtu, name, mtu);

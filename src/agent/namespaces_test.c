@@ -259,6 +259,7 @@ static void test_underlay_refusals(struct fixture *f, gconstpointer data)
 		{"sl-t-wire", "fd00::1/64", NULL, 0, "is none"},
 		{"sl-t-wire", "172.16.0.7/24", "172.16.1.1", 0, "gateway '172.16.1.1'"},
 		{"sl-t-wire", "172.16.0.7/24", NULL, 1601, "sl-t-wire is 1600"},
+		{"sl-t-wire", "172.16.0.7/24", NULL, -1, "an MTU of -1"},
 		{"sl-t-wire", "172.16.0.7/24", NULL, 1329, "1330 are needed"},
 		{"sl-t-none", "172.16.0.7/24", NULL, 0, "no interface sl-t-none"},
 	};

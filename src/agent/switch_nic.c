@@ -65,15 +65,21 @@ static bool check_names(struct check *check)
 	return true;
 }
 
-static bool check_mac(struct check *check)
+bool switch_mac_parse(const char *text, struct mac_addr *ret)
 {
 	static const struct mac_addr zero;
+
+	return text && mac_parse(text, ret) == 0 && !(ret->bytes[0] & 1) &&
+	       memcmp(ret, &zero, sizeof zero) != 0;
+}
+
+static bool check_mac(struct check *check)
+{
 	const struct goal_nic *nic = check->nic;
 	char text[MAC_TEXT_MAX];
 	struct mac_addr mac;
 
-	if (!nic->mac || mac_parse(nic->mac, &mac) < 0 || mac.bytes[0] & 1 ||
-		memcmp(&mac, &zero, sizeof mac) == 0)
+	if (!switch_mac_parse(nic->mac, &mac))
 		return fail(
 			check, "Its MAC address, %s, is no unicast address.", nic->mac ? nic->mac : "none");
 	if (!want(check, g_strdup_printf("mac %s %s", nic->network, mac_format(mac, text))))

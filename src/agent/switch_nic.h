@@ -18,6 +18,9 @@ void switch_nics_init(struct switch_nics *nics, const struct goal *goal, const s
 void switch_nics_done(struct switch_nics *nics);
 CLEANUP_CLEAR_FUNC(struct switch_nics, switch_nics_done)
 
+/* Whether the text (NULL: no) is a MAC address that a NIC can have. */
+bool switch_mac_parse(const char *text, struct mac_addr *ret);
+
 /* NULL when the switch takes the NIC beside those before it; else a sentence that says why not, and the NIC
  * takes nothing. Owned by the caller. */
 char *switch_nics_add(struct switch_nics *nics, const struct goal_nic *nic);

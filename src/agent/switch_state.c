@@ -134,8 +134,8 @@ static json_t *build_mapping(const struct goal_mapping *mapping, const struct sw
 
 	*ret_reason = "It has no address, no VTEP or no MAC address.";
 	if (!mapping->ip || ip_parse(mapping->ip, &ip) < 0 || !mapping->vtep ||
-		ip_parse(mapping->vtep, &vtep) < 0 || vtep.family != IP_V4 || !mapping->mac ||
-		mac_parse(mapping->mac, &mac) < 0 || mac.bytes[0] & 1)
+		ip_parse(mapping->vtep, &vtep) < 0 || vtep.family != IP_V4 ||
+		!switch_mac_parse(mapping->mac, &mac))
 		return NULL;
 	*ret_reason = "Its VTEP is this host's own.";
 	if (ip_equal(vtep, underlay->address))

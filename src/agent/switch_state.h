@@ -43,9 +43,9 @@ struct switch_site {
  * With an underlay the networks go on where the goal says that others have NICs, and NICs get an MTU that fits its
  * tunnels. Without one, mappings say nothing to the switch; the goal's conditions tell the operator.
  *
- * A NIC that the switch would refuse is left out, so that all else goes on: `left_out`, a table of uid →
- * sentence why (both owned by it), gets an entry. A mapping that it would refuse likewise. But a rule that is not understood is never left out: NULL
- * with FAULT_INVALID and the rule at fault. */
+ * A NIC or a mapping that the switch would refuse is left out, so that all else goes on: `left_out`, a table of
+ * uid (or words) → sentence why (both owned by it), gets an entry. But a rule that is not understood is never left
+ * out: NULL with FAULT_INVALID and the rule at fault. */
 json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 	const struct switch_site *site, GHashTable *left_out, GError **error);
 
