@@ -8,6 +8,7 @@ by a macvlan of its own, its switch's packets to the other's. The virtual machin
 network namespace, and one testpmd joins each guest's interface to its NIC's vhost-user socket, as a QEMU would.
 """
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -116,6 +117,12 @@ class World(net.Lab):
                       str(tls / "ca.pem"), "--vm", "fake", "--switch-socket", self.switch_socket(host), "--netns-switch",
                       f"{self.prefix}-{host}-switch", "--netns-meta", f"{self.prefix}-{host}-meta", "--memory-start-mib",
                       "1", "--memory-reserve-mib", "0", *more)
+
+    def close(self):
+        for host in HOSTS:
+            digest = hashlib.sha256(f"{self.folder}/{host}-switch".encode()).hexdigest()
+            pathlib.Path(f"/dev/shm/sluice-{digest[:16]}-flows").unlink(missing_ok=True)
+        super().close()
 
     def switch_socket(self, host):
         return f"{self.folder}/{host}-switch.sock"
