@@ -159,7 +159,7 @@ static void follow(struct worker *worker, struct flow *flow, struct packet *pars
 
 	if (parsed->tcp_flags & (TCP_RST | TCP_FIN) && !tcp_believes(back, parsed, frame)) {
 		if (parsed->tcp_flags & TCP_RST) {
-			output_drop(worker, parsed->key.nic, DROP_TCP_WINDOW, packet);
+			output_drop(worker, execute_subject(parsed, &flow->action), DROP_TCP_WINDOW, packet);
 			return;
 		}
 		parsed->tcp_flags &= (uint8_t)~TCP_FIN;

@@ -48,7 +48,7 @@ static void setup(struct fixture *f, const void *data)
 /* With the room that all ports of an address take. */
 static void setup_large(struct fixture *f, const void *data)
 {
-	struct fixture small;
+	struct fixture small = {};
 
 	lab_setup(&small, data);
 	json_t *state = json_deep_copy(small.state);
@@ -184,7 +184,8 @@ static void test_checksums(struct fixture *f, const void *data)
 /* All ports towards a destination are taken; one whose connection is over is the last that is. */
 static void test_used(struct fixture *f, const void *data)
 {
-	const struct test_frame reset = test_tcp(MAC_PEER, MAC_OUT, PEER, 80, SHARED, 40000, TCP_RST, 0);
+	const struct test_frame reset =
+		test_tcp(MAC_PEER, MAC_OUT, PEER, 80, SHARED, 40000, TCP_RST | TCP_ACK, 0);
 
 	for (unsigned port = 0; port < 65536; port++) {
 		lab_put(f, "d", test_tcp(MAC_D, MAC_GATEWAY, IP_D, (uint16_t)port, PEER, 80, TCP_SYN, 0));
@@ -212,7 +213,7 @@ static void test_used(struct fixture *f, const void *data)
 static void test_over(struct fixture *f, const void *data)
 {
 	leaves(f, "d", test_tcp(MAC_D, MAC_GATEWAY, IP_D, 2000, PEER, 80, TCP_SYN, 0));
-	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 80, SHARED, 2000, TCP_RST, 0));
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 80, SHARED, 2000, TCP_RST | TCP_ACK, 0));
 	lab_expect(f, "d");
 	const struct test_frame frame = test_tcp(MAC_C, MAC_GATEWAY, IP_C, 2000, PEER, 80, TCP_SYN, 0);
 	g_assert_cmpuint(leaves(f, "c", frame), !=, 2000);

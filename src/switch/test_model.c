@@ -108,13 +108,14 @@ static void forget(struct model *model, struct connection *connection)
 		g_hash_table_remove(model->connections, &connection->tuples[i]);
 }
 
-/* False when another connection has one of its tuples, or both are one. */
+/* False when another connection has one of its tuples, or both are one. One that is over gives way, but for who can have
+ * another port. */
 static bool remember(struct model *model, struct connection *connection)
 {
 	struct connection *other = g_hash_table_lookup(model->connections, &connection->tuples[1]);
 
 	if (tuple_equal(&connection->tuples[0], &connection->tuples[1]) ||
-		(other && (!other->ended || other->blocked)))
+		(other && (connection->ways[0].shared || !other->ended || other->blocked)))
 		return false;
 	if (other)
 		forget(model, other);
@@ -352,7 +353,8 @@ static bool is_gateway_echo(const struct model *model, unsigned port, const stru
 static struct model_outcome conveyed(struct model *model, struct connection *connection, unsigned direction,
 	unsigned nic, unsigned port, const struct test_packet *packet)
 {
-	struct model_outcome outcome = sent(model, nic, port, packet, &connection->ways[direction], direction);
+	struct model_outcome outcome =
+		sent(model, nic, port, packet, &connection->ways[direction], direction);
 
 	if (outcome.drop == DROP_NONE)
 		note(connection, direction, packet);
