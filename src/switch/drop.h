@@ -19,6 +19,8 @@
 	X(FRAGMENT_TINY, "fragment-tiny", "a fragment that hides or overlaps its transport header")          \
 	X(NEIGHBOUR_DISCOVERY, "neighbour-discovery", "IPv6 neighbour discovery is not answered here")       \
 	X(ICMP_TYPE, "icmp-type", "an ICMP type that no network here has a use for")                         \
+	X(BAD_OFFLOAD, "bad-offload",                                                                        \
+		"its headers are not what its sender left its device to complete or cut")                    \
 	/* who may send it */                                                                                \
 	X(SPOOFED_MAC, "spoofed-mac", "the source MAC is not the NIC's")                                     \
 	X(SPOOFED_IP, "spoofed-ip", "the source address is not the NIC's")                                   \

@@ -8,9 +8,10 @@
  * when the port is opened, and stays. Then also a transmit queue for each worker and one for other threads, where the
  * device has as many; else one, under the port's lock.
  *
- * No offload is asked of the device but packets of several segments: checksums are complete in all that the switch sends.
- * A device without even that gets packets made whole.
+ * Of a device that sends packets of several buffers all that it can do for open frames (offload.h) is asked; one that does
+ * not gets complete packets in one buffer.
  */
+#include "switch/offload.h"
 #include "switch/port.h"
 #include "switch/rss.h"
 
@@ -26,8 +27,10 @@ struct ethdev_port {
 	struct port port;
 	_Atomic int device; /* number of the started device, or NO_DEVICE */
 	unsigned workers;
-	_Atomic uint16_t shared; /* transmit queue that is used under the lock; written before `device` */
-	bool segments; /* the device sends packets of several segments; written before `device` */
+	/* Written before `device`. */
+	_Atomic uint16_t shared; /* transmit queue that is used under the lock */
+	bool segments; /* the device sends packets of several segments */
+	bool headers; /* it makes IPv4 headers' checksums, and is asked to for the segments that it cuts */
 };
 
 /* ---- workers ---- */
@@ -70,6 +73,27 @@ static uint16_t make_whole(struct rte_mempool *pool, struct rte_mbuf **packets, 
 	return kept;
 }
 
+/* What the driver wants changed in open frames before it sends them. Frames that it refuses are freed; returns how many
+ * are left. */
+static uint16_t prepare(const struct ethdev_port *port, uint16_t device, uint16_t queue,
+	struct rte_mbuf **packets, uint16_t n)
+{
+	uint16_t kept = 0, done = 0;
+
+	for (uint16_t i = 0; port->headers && i < n; i++)
+		if (offload_is_segmented(packets[i]) && packets[i]->ol_flags & RTE_MBUF_F_TX_IPV4)
+			packets[i]->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+	while (done < n) {
+		uint16_t good = rte_eth_tx_prepare(device, queue, packets + done, (uint16_t)(n - done));
+		memmove(packets + kept, packets + done, good * sizeof *packets);
+		kept = (uint16_t)(kept + good);
+		done = (uint16_t)(done + good);
+		if (done < n)
+			rte_pktmbuf_free(packets[done++]);
+	}
+	return kept;
+}
+
 static uint16_t ethdev_tx_queue(
 	struct port *base, unsigned queue, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
 {
@@ -80,6 +104,8 @@ static uint16_t ethdev_tx_queue(
 	*ret_down = device == NO_DEVICE;
 	if (!*ret_down && !port->segments)
 		n = make_whole(base->pool, packets, n);
+	else if (!*ret_down && atomic_load_explicit(&base->takes, memory_order_relaxed))
+		n = prepare(port, (uint16_t)device, (uint16_t)queue, packets, n);
 	if (!*ret_down)
 		sent = rte_eth_tx_burst((uint16_t)device, (uint16_t)queue, packets, n);
 	if (sent < n)
@@ -115,11 +141,30 @@ static int set_up_queues(uint16_t device, uint16_t rx_queues, uint16_t tx_queues
 	return r;
 }
 
+/* Of what the device can do when it sends, what is asked of it: *ret_takes is what the switch may leave to it. */
+static uint64_t choose_offloads(uint64_t can, uint32_t *ret_takes)
+{
+	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+
+	*ret_takes = 0;
+	if (!(can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
+		return 0;
+	if ((can & checksums) != checksums)
+		return RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	*ret_takes = PORT_TAKES_CHECKSUM;
+	if (!(can & RTE_ETH_TX_OFFLOAD_TCP_TSO))
+		return RTE_ETH_TX_OFFLOAD_MULTI_SEGS | checksums;
+	*ret_takes |= PORT_TAKES_TSO4 | PORT_TAKES_TSO6 | PORT_TAKES_CWR;
+	return RTE_ETH_TX_OFFLOAD_MULTI_SEGS | checksums | RTE_ETH_TX_OFFLOAD_TCP_TSO |
+	       (can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+}
+
 /* The device is one that another program's port or a former one of ours does not use. */
 static int start(struct ethdev_port *port, uint16_t device)
 {
 	struct rte_eth_conf conf = {};
 	struct rte_eth_dev_info info;
+	uint32_t takes;
 	int r = rte_eth_dev_info_get(device, &info);
 
 	if (r < 0)
@@ -129,8 +174,10 @@ static int start(struct ethdev_port *port, uint16_t device)
 	bool own = rx_queues > 1 && info.max_tx_queues > port->workers;
 	uint16_t tx_queues = own ? (uint16_t)(port->workers + 1) : 1;
 	rss_configure(&info, rx_queues, &conf);
-	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	conf.txmode.offloads = choose_offloads(info.tx_offload_capa, &takes);
 	port->segments = conf.txmode.offloads != 0;
+	port->headers = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	atomic_store(&port->port.takes, takes);
 	if ((r = rte_eth_dev_configure(device, rx_queues, tx_queues, &conf)) < 0 ||
 		(r = set_up_queues(device, rx_queues, tx_queues, port->port.pool)) < 0 ||
 		(r = rte_eth_dev_start(device)) < 0)

@@ -55,21 +55,13 @@ static inline __attribute__((always_inline)) void execute_delivery(
 		output_drop(worker, sender, DROP_NO_DESTINATION, packet);
 }
 
-/* Runs a packet through its valid flow; takes it over. */
-static inline __attribute__((always_inline)) void execute_flow(
+/* What the flow does with a packet that fits the way ahead. */
+static inline __attribute__((always_inline)) void execute_action(
 	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet)
 {
 	const struct flow_action *action = &flow->action;
 	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
 
-	if (__builtin_expect(execute_is_foreign(parsed, action), 0)) {
-		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
-		return;
-	}
-	if (__builtin_expect(parsed->l3_length > action->mtu, 0)) {
-		execute_refuse(worker, parsed, action, DROP_TOO_BIG, packet);
-		return;
-	}
 	if (__builtin_expect(action->flags & FLOW_ROUTED && rewrite_is_last_hop(frame, parsed), 0)) {
 		execute_refuse(worker, parsed, action, DROP_TTL, packet);
 		return;
@@ -83,4 +75,21 @@ static inline __attribute__((always_inline)) void execute_flow(
 		output_tunnel(worker, action->target, action->next_hop, parsed->key.nic, packet);
 	else
 		output_edge(worker, action->exit, action->next_hop, parsed->key.nic, packet);
+}
+
+/* A frame that is longer than what the way ahead carries: several segments that fit, or that may be made shorter; or an
+ * IPv4 packet that may be fragmented. Else its sender is told. Takes it over. */
+void execute_oversized(
+	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet);
+
+/* Runs a packet through its valid flow; takes it over. */
+static inline __attribute__((always_inline)) void execute_flow(
+	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	if (__builtin_expect(execute_is_foreign(parsed, &flow->action), 0))
+		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
+	else if (__builtin_expect(parsed->l3_length > flow->action.mtu, 0))
+		execute_oversized(worker, flow, parsed, packet);
+	else
+		execute_action(worker, flow, parsed, packet);
 }

@@ -7,30 +7,40 @@
  * index. A worker reads the device pointer once a burst; it is withdrawn, and a grace period waited for,
  * before the socket is closed.
  *
+ * Before each frame stands a virtio_net_hdr (PACKET_VNET_HDR), both ways. So what the kernel merged (GRO), or what a sender
+ * on this machine left to be cut by its device, comes as one frame of up to 64 KB, and such frames can be sent. A frame
+ * that is larger than a slot of the ring is in the socket's queue as well, whole (PACKET_COPY_THRESH); its slot says so,
+ * and one recvmsg takes it from there. So the ring's slots are small, and what large frames may occupy is bounded by the
+ * socket's receive buffer: beyond it their slots hold their first bytes alone, and the parser drops those as truncated.
+ * A checksum that was left open in a frame of one segment is completed here, wherever it is; in larger ones the switch
+ * does it (offload.h). The kernel's merging in hardware (LRO) is turned off, as what it merges may not be forwarded.
+ *
+ * Rejected: TPACKET_V3, whose blocks hold frames of any size, but are handed over when full or by a timer of
+ * milliseconds; slots of 64 KB, which make a ring of 30 MB a port or one of few frames; and recvmmsg alone, which costs
+ * a system call for each look at an idle port.
+ *
  * Rejected: DPDK's af_packet device. It has the kernel reassemble IPv4 fragments (a fan-out group with the
  * DEFRAG flag, also for one queue) and then cuts them to its frame size; it takes checksums that the sender
  * left to its device for right; it waits in poll(2) without a limit when a reader has stopped, and with it
  * every other port of the worker; and there can be 32 of them in Debian's DPDK.
- *
- * Checksums left open by a sender on this machine (TP_STATUS_CSUMNOTREADY) are completed here. Segmentation
- * left open is not undone: such frames are cut by the ring and dropped as truncated, so the other end needs
- * `ethtool -K PEER tso off gso off`. Receive offloads that merge packets are turned off here.
  *
  * Sending goes past the queueing discipline: a tap whose reader has stopped drops, and never holds up the
  * worker.
  */
 #include "switch/port.h"
 
-#include "switch/checksum.h"
+#include "switch/ethtool.h"
 #include "switch/grace.h"
+#include "switch/offload.h"
 #include "switch/wire.h"
 
 #include <errno.h>
-#include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
+#include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -39,21 +49,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RING_BYTES            (1u << 20) /* of received frames */
-#define BLOCK_BYTES           (1u << 16)
-#define FRAME_EXTRA           128u /* ring header, alignment, Ethernet header and tag */
-#define SEND_BUFFER           (4 << 20)
-#define SEGMENTS_MAX          8 /* of one packet that is sent */
-#define VLAN_TAG_LEN          4
-#define IPV4_NO_FRAGMENT_MASK (IPV4_MF | IPV4_OFFSET)
+#define RING_BYTES   (1u << 20) /* of received frames */
+#define BLOCK_BYTES  (1u << 16)
+#define FRAME_EXTRA  128u /* the ring's header and virtio's, alignment, Ethernet header and tag */
+#define SEND_BUFFER  (4 << 20)
+#define LARGE_BUFFER (8 << 20) /* of received frames that are larger than a slot */
+#define PARTS_MAX    40 /* buffers of one packet: 64 KB are 33 */
+#define VLAN_TAG_LEN 4
 
 /* The socket and its ring; immutable but for `next`, which is the polling worker's. */
 struct device {
 	int fd;
 	unsigned interface; /* index */
 	uint8_t *ring;
-	unsigned frame_bytes, n_frames;
-	unsigned next; /* frame that is read next */
+	unsigned slot_bytes, n_slots;
+	unsigned next; /* slot that is read next */
 };
 
 struct interface_port {
@@ -63,34 +73,31 @@ struct interface_port {
 
 /* ---- receiving ---- */
 
-/* Completes a TCP or UDP checksum: the field holds the sum of the pseudo header, and is summed with the rest.
- */
-static void complete_checksum(uint8_t *frame, uint32_t length)
+/* Completes the checksum that the header tells of, over what lies from there to the end; it need not be TCP's or UDP's. */
+static void complete_checksum(struct rte_mbuf *packet, const struct virtio_net_hdr *header)
 {
-	uint8_t *ip = frame + ETH_LEN;
-	uint32_t l4, end;
-	uint8_t protocol;
+	uint32_t start = header->csum_start, field = start + header->csum_offset;
+	uint16_t sum;
 
-	if (length < ETH_LEN + IPV4_MIN)
+	if (field + sizeof sum > packet->data_len ||
+		rte_raw_cksum_mbuf(packet, start, packet->pkt_len - start, &sum) < 0)
 		return;
-	if (load16(frame + ETH_TYPE) == ETH_IPV4 && !(load16(ip + IPV4_FRAGMENT) & IPV4_NO_FRAGMENT_MASK)) {
-		l4 = (uint32_t)(ip[0] & 0xf) * 4;
-		end = load16(ip + IPV4_TOTAL);
-		protocol = ip[IPV4_PROTOCOL];
-	} else if (load16(frame + ETH_TYPE) == ETH_IPV6 && length >= ETH_LEN + IPV6_LEN) {
-		l4 = IPV6_LEN;
-		end = IPV6_LEN + (uint32_t)load16(ip + IPV6_PAYLOAD);
-		protocol = ip[IPV6_NEXT];
-	} else {
-		return;
-	}
-	uint32_t field = l4 + (protocol == PROTO_TCP ? TCP_CHECK : UDP_CHECK);
-	if ((protocol != PROTO_TCP && protocol != PROTO_UDP) || end > length - ETH_LEN || field + 2 > end)
-		return;
-	uint16_t check = checksum_of(ip + l4, end - l4);
-	if (check == 0 && protocol == PROTO_UDP)
-		check = 0xffff;
-	memcpy(ip + field, &check, sizeof check);
+	uint16_t check = (uint16_t)~sum;
+	if (check == 0)
+		check = 0xffff; /* the same; and in UDP zero says that there is none */
+	memcpy(rte_pktmbuf_mtod_offset(packet, uint8_t *, field), &check, sizeof check);
+}
+
+/* What the header says of a frame of several segments. Types that the switch does not cut are claims without a size. */
+static void claim_segments(struct rte_mbuf *packet, const struct virtio_net_hdr *header)
+{
+	uint8_t type = header->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+	bool is_tcp = type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6;
+
+	packet->ol_flags |= RTE_MBUF_F_RX_LRO;
+	packet->tso_segsz = is_tcp ? header->gso_size : 0;
+	if (header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		packet->l3_len = RTE_MIN(header->csum_start, 0x1ffu);
 }
 
 /* The kernel takes a tag off; the parser is to see the frame as it was. */
@@ -103,6 +110,8 @@ static void put_tag_back(struct rte_mbuf *packet, uint16_t tci)
 	memmove(frame, frame + VLAN_TAG_LEN, ETH_TYPE);
 	store16(frame + ETH_TYPE, ETH_VLAN);
 	store16(frame + ETH_TYPE + 2, tci);
+	if (packet->l3_len)
+		packet->l3_len = (uint16_t)(packet->l3_len + VLAN_TAG_LEN);
 }
 
 /* Copies a frame into as many buffers as it takes. NULL when there are none. */
@@ -128,9 +137,59 @@ static struct rte_mbuf *copy_in(struct rte_mempool *pool, const uint8_t *frame, 
 	return head;
 }
 
-static inline struct tpacket2_hdr *frame_at(const struct device *device, unsigned i)
+static inline struct tpacket2_hdr *slot_at(const struct device *device, unsigned i)
 {
-	return (struct tpacket2_hdr *)(void *)(device->ring + (size_t)i * device->frame_bytes);
+	return (struct tpacket2_hdr *)(void *)(device->ring + (size_t)i * device->slot_bytes);
+}
+
+/* Buffers for a frame, in a chain. NULL when there are none. */
+static struct rte_mbuf *make_room(struct rte_mempool *pool, uint32_t length)
+{
+	struct rte_mbuf *head = NULL;
+
+	do {
+		struct rte_mbuf *part = rte_pktmbuf_alloc(pool);
+		if (!part || (head && rte_pktmbuf_chain(head, part) < 0)) {
+			rte_pktmbuf_free(part);
+			rte_pktmbuf_free(head);
+			return NULL;
+		}
+		uint16_t n = (uint16_t)RTE_MIN(length, (uint32_t)rte_pktmbuf_tailroom(part));
+		head = head ? head : part;
+		part->data_len = n;
+		head->pkt_len += n;
+		length -= n;
+	} while (length);
+	return head;
+}
+
+/* Fills the packet with the next frame of the socket's queue. False: it is not there, or not that long. */
+static bool receive_whole(const struct device *device, struct rte_mbuf *packet, struct virtio_net_hdr *ret)
+{
+	struct iovec parts[1 + PARTS_MAX] = {{ret, sizeof *ret}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
+
+	for (struct rte_mbuf *part = packet; part && message.msg_iovlen <= PARTS_MAX; part = part->next)
+		parts[message.msg_iovlen++] = (struct iovec){rte_pktmbuf_mtod(part, void *), part->data_len};
+	return recvmsg(device->fd, &message, MSG_DONTWAIT) == (ssize_t)(sizeof *ret + packet->pkt_len);
+}
+
+/* The frame that the slot tells of, with its header. NULL when there is no buffer for it. */
+static struct rte_mbuf *read_frame(const struct port *port, const struct device *device,
+	const struct tpacket2_hdr *slot, struct virtio_net_hdr *ret)
+{
+	const uint8_t *bytes = (const uint8_t *)slot + slot->tp_mac;
+
+	if (slot->tp_status & TP_STATUS_COPY) {
+		/* A longer one than there can be is cut, and refused by the parser. */
+		struct rte_mbuf *packet =
+			make_room(port->pool, RTE_MIN(slot->tp_len, (uint32_t)OFFLOAD_FRAME_MAX));
+		if (!packet || receive_whole(device, packet, ret))
+			return packet;
+		rte_pktmbuf_free(packet);
+	}
+	memcpy(ret, bytes - sizeof *ret, sizeof *ret);
+	return copy_in(port->pool, bytes, slot->tp_snaplen);
 }
 
 static uint16_t interface_rx(struct port *base, struct rte_mbuf **packets, uint16_t n)
@@ -140,20 +199,22 @@ static uint16_t interface_rx(struct port *base, struct rte_mbuf **packets, uint1
 	uint16_t got = 0;
 
 	while (device && got < n) {
-		struct tpacket2_hdr *frame = frame_at(device, device->next);
-		uint32_t status = __atomic_load_n(&frame->tp_status, __ATOMIC_ACQUIRE);
+		struct tpacket2_hdr *slot = slot_at(device, device->next);
+		uint32_t status = __atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE);
+		struct virtio_net_hdr header;
 		if (!(status & TP_STATUS_USER))
 			break;
-		uint8_t *bytes = (uint8_t *)frame + frame->tp_mac;
-		if (status & TP_STATUS_CSUMNOTREADY)
-			complete_checksum(bytes, frame->tp_snaplen);
-		struct rte_mbuf *packet = copy_in(base->pool, bytes, frame->tp_snaplen);
+		struct rte_mbuf *packet = read_frame(base, device, slot, &header);
 		if (!packet)
 			break; /* it waits in the ring */
+		if (header.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+			claim_segments(packet, &header);
+		else if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+			complete_checksum(packet, &header);
 		if (status & TP_STATUS_VLAN_VALID)
-			put_tag_back(packet, frame->tp_vlan_tci);
-		__atomic_store_n(&frame->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-		device->next = device->next + 1 == device->n_frames ? 0 : device->next + 1;
+			put_tag_back(packet, slot->tp_vlan_tci);
+		__atomic_store_n(&slot->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+		device->next = device->next + 1 == device->n_slots ? 0 : device->next + 1;
 		packets[got++] = packet;
 	}
 	return got;
@@ -165,9 +226,29 @@ static unsigned gather(struct rte_mbuf *packet, struct iovec *parts)
 {
 	unsigned n = 0;
 
-	for (; packet && n < SEGMENTS_MAX; packet = packet->next)
+	for (; packet && n < PARTS_MAX; packet = packet->next)
 		parts[n++] = (struct iovec){rte_pktmbuf_mtod(packet, void *), packet->data_len};
 	return n;
+}
+
+/* What the kernel has to know of an open frame; it wants the pseudo header's sum in it. */
+static void write_header(struct rte_mbuf *packet, struct virtio_net_hdr *ret)
+{
+	uint32_t start = (uint32_t)packet->l2_len + packet->l3_len;
+	bool is_udp = (packet->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM;
+
+	offload_start_checksum(packet);
+	ret->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	ret->csum_start = (uint16_t)start;
+	ret->csum_offset = is_udp ? UDP_CHECK : TCP_CHECK;
+	if (!offload_is_segmented(packet))
+		return;
+	ret->gso_type =
+		packet->ol_flags & RTE_MBUF_F_TX_IPV6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+	if (*rte_pktmbuf_mtod_offset(packet, uint8_t *, start + TCP_FLAGS) & TCP_CWR)
+		ret->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
+	ret->gso_size = packet->tso_segsz;
+	ret->hdr_len = (uint16_t)(start + packet->l4_len);
 }
 
 /* Returns how many the kernel took; what it refuses (the receiver's queue is full, the frame is larger than
@@ -175,12 +256,16 @@ static unsigned gather(struct rte_mbuf *packet, struct iovec *parts)
 static uint16_t send_burst(const struct device *device, struct rte_mbuf **packets, uint16_t n)
 {
 	struct mmsghdr messages[PORT_BURST] = {};
-	struct iovec parts[PORT_BURST][SEGMENTS_MAX];
+	struct iovec parts[PORT_BURST][1 + PARTS_MAX];
+	struct virtio_net_hdr headers[PORT_BURST] = {};
 	uint16_t sent = 0;
 
 	for (unsigned i = 0; i < n; i++) {
+		if (offload_is_open(packets[i]))
+			write_header(packets[i], &headers[i]);
+		parts[i][0] = (struct iovec){&headers[i], sizeof headers[i]};
 		messages[i].msg_hdr.msg_iov = parts[i];
-		messages[i].msg_hdr.msg_iovlen = gather(packets[i], parts[i]);
+		messages[i].msg_hdr.msg_iovlen = 1 + gather(packets[i], parts[i] + 1);
 	}
 	for (unsigned i = 0; i < n;) {
 		int r = sendmmsg(device->fd, messages + i, n - i, MSG_DONTWAIT);
@@ -227,23 +312,8 @@ static int set_up(int fd, const char *name)
 	return interface_ioctl(fd, name, SIOCSIFFLAGS, &ifr);
 }
 
-/* Best effort: many drivers have no such offload to turn off. */
-static void set_no_merging(int fd, const char *name)
-{
-	struct ethtool_value gro = {.cmd = ETHTOOL_SGRO}, flags = {.cmd = ETHTOOL_GFLAGS};
-	struct ifreq ifr = {.ifr_data = (void *)&gro};
-
-	interface_ioctl(fd, name, SIOCETHTOOL, &ifr);
-	ifr.ifr_data = (void *)&flags;
-	if (interface_ioctl(fd, name, SIOCETHTOOL, &ifr) < 0 || !(flags.data & ETH_FLAG_LRO))
-		return;
-	flags.cmd = ETHTOOL_SFLAGS;
-	flags.data &= ~(uint32_t)ETH_FLAG_LRO;
-	interface_ioctl(fd, name, SIOCETHTOOL, &ifr);
-}
-
 /* A power of two that holds the interface's largest frame. */
-static unsigned frame_bytes_for(int fd, const char *name)
+static unsigned slot_bytes_for(int fd, const char *name)
 {
 	struct ifreq ifr = {};
 	unsigned bytes = 2048;
@@ -276,26 +346,31 @@ static int set_option(int fd, int option, int value)
 
 static int set_options(int fd)
 {
-	int size = SEND_BUFFER;
+	int size = SEND_BUFFER, large = LARGE_BUFFER;
 	int r = set_option(fd, PACKET_VERSION, TPACKET_V2);
 
 	if (r == 0)
 		r = set_option(fd, PACKET_QDISC_BYPASS, 1);
 	if (r == 0)
 		r = set_option(fd, PACKET_IGNORE_OUTGOING, 1); /* what the host's own stack sends there */
+	if (r == 0)
+		r = set_option(fd, PACKET_VNET_HDR, 1);
+	if (r == 0)
+		r = set_option(fd, PACKET_COPY_THRESH, 1);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large);
 	return r;
 }
 
 static int map_ring(struct device *device, const char *name)
 {
-	device->frame_bytes = frame_bytes_for(device->fd, name);
-	device->n_frames = RING_BYTES / device->frame_bytes;
+	device->slot_bytes = slot_bytes_for(device->fd, name);
+	device->n_slots = RING_BYTES / device->slot_bytes;
 	struct tpacket_req request = {
 		.tp_block_size = BLOCK_BYTES,
 		.tp_block_nr = RING_BYTES / BLOCK_BYTES,
-		.tp_frame_size = device->frame_bytes,
-		.tp_frame_nr = device->n_frames,
+		.tp_frame_size = device->slot_bytes,
+		.tp_frame_nr = device->n_slots,
 	};
 
 	if (setsockopt(device->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0)
@@ -333,7 +408,7 @@ static int device_make(const char *name, unsigned interface, struct device **ret
 		AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* hears nothing until it is bound */
 	if (device->fd < 0)
 		return -errno;
-	set_no_merging(device->fd, name);
+	ethtool_stop_merging(device->fd, name);
 	if ((r = set_up(device->fd, name)) < 0 || (r = set_options(device->fd)) < 0 ||
 		(r = map_ring(device, name)) < 0 || (r = bind_device(device)) < 0)
 		return r;
@@ -354,6 +429,7 @@ static void open_device(struct interface_port *port)
 		port_set_error(&port->port, "cannot open network interface %s: %s", name, g_strerror(-r));
 	} else {
 		port_set_error(&port->port, NULL);
+		atomic_store(&port->port.takes, ethtool_takes(device->fd, name));
 		atomic_store_explicit(&port->device, device, memory_order_release);
 	}
 }
@@ -392,6 +468,8 @@ static void interface_tick(struct port *base)
 
 	if (device && if_nametoindex(base->name) == device->interface) {
 		count_lost(port, device);
+		atomic_store(&base->takes,
+			ethtool_takes(device->fd, base->name)); /* a tap's follow its reader's */
 		return;
 	}
 	withdraw_device(port);

@@ -175,7 +175,7 @@ static void wait_locked(struct neighbour_table *table, struct worker *worker, co
 		output_port(worker, edge->port, nic, packet);
 		return;
 	}
-	if (n->n_waiting == WAIT_MAX) {
+	if (n->n_waiting == WAIT_MAX || packet->nb_segs > 1) {
 		output_drop(worker, nic, DROP_NEIGHBOUR_WAIT, packet);
 		return;
 	}

@@ -3,8 +3,9 @@
  * Theory of operation. The states of an entry, and how it leaves them:
  *
  *   FREE        A packet wants the address: INCOMPLETE.
- *   INCOMPLETE  Packets wait in it, WAIT_MAX of them; ARP asks once a second. An answer: they are sent, and
- *               it is REACHABLE. No answer to TRIES questions: they are dropped, and it is FREE.
+ *   INCOMPLETE  Packets wait in it, WAIT_MAX of them, each in one buffer: nobody can have all buffers wait. ARP
+ *               asks once a second. An answer: they are sent, and it is REACHABLE. No answer to TRIES questions:
+ *               they are dropped, and it is FREE.
  *   REACHABLE   After CONFIRM_MS, if it is in use: PROBING. Not used for UNUSED_MS: FREE.
  *   PROBING     Still used while ARP asks again. An answer: REACHABLE. None to TRIES questions: FREE.
  *

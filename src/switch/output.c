@@ -5,6 +5,8 @@
 #include "switch/meter.h"
 #include "switch/mirror.h"
 #include "switch/neighbour.h"
+#include "switch/offload.h"
+#include "switch/split.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -23,16 +25,13 @@ void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct r
 	rte_pktmbuf_free(packet);
 }
 
-void output_send(struct worker *worker, struct outbox *box)
+/* ---- to ports ---- */
+
+/* Hands the port what it takes as it is, so many bytes; the box is empty then. */
+static inline void transmit(struct worker *worker, struct outbox *box, uint64_t bytes)
 {
 	struct port_counters *counters = &box->port->counters[worker->index];
-	uint64_t bytes = 0;
 	bool down = false;
-
-	for (unsigned i = 0; i < box->n; i++)
-		bytes += box->packets[i]->pkt_len;
-	if (__builtin_expect(worker->mirror != NULL, 0))
-		mirror_delivered(worker, box);
 	uint16_t sent = port_tx(box->port, worker->index, box->packets, box->n, &down);
 	counter_add(&counters->tx_packets, sent);
 	/* Which packets of a burst a full ring refused is not said; frames of a burst are much alike. */
@@ -44,6 +43,86 @@ void output_send(struct worker *worker, struct outbox *box)
 	box->n = 0;
 }
 
+/* What is put together for a port out of a box. */
+struct ready {
+	struct outbox box;
+	uint64_t bytes;
+};
+
+static void send_ready(struct worker *worker, struct ready *ready)
+{
+	transmit(worker, &ready->box, ready->bytes);
+	ready->bytes = 0;
+}
+
+static void put(struct worker *worker, struct ready *ready, uint32_t nic, struct rte_mbuf *packet)
+{
+	struct outbox *box = &ready->box;
+
+	if (box->n == WORKER_BURST)
+		send_ready(worker, ready);
+	box->nics[box->n] = nic;
+	box->packets[box->n++] = packet;
+	ready->bytes += packet->pkt_len;
+}
+
+/* An open frame that the port does not take. */
+static void put_finished(
+	struct worker *worker, struct ready *ready, uint32_t nic, struct rte_mbuf *packet, uint32_t takes)
+{
+	struct rte_mbuf *piece;
+	struct split split;
+
+	if (!offload_is_segmented(packet)) {
+		offload_complete(packet);
+		put(worker, ready, nic, packet);
+		return;
+	}
+	split_segments(&split, packet, worker->datapath->pool);
+	while ((piece = split_next(&split))) {
+		if (!(takes & PORT_TAKES_CHECKSUM))
+			offload_complete(piece);
+		put(worker, ready, nic, piece);
+	}
+	if (split.left)
+		output_count_drop(worker, nic, DROP_NO_BUFFER);
+	rte_pktmbuf_free(packet);
+}
+
+/* The box has open frames among others: the port gets what it does not take completed, cut, in order. */
+static __attribute__((noinline)) void transmit_open(struct worker *worker, struct outbox *box)
+{
+	uint32_t takes = atomic_load_explicit(&box->port->takes, memory_order_relaxed);
+	struct ready ready = {.box.port = box->port};
+
+	for (unsigned i = 0; i < box->n; i++) {
+		struct rte_mbuf *packet = box->packets[i];
+		if (!offload_is_open(packet) || offload_is_taken(packet, takes))
+			put(worker, &ready, box->nics[i], packet);
+		else
+			put_finished(worker, &ready, box->nics[i], packet, takes);
+	}
+	if (ready.box.n)
+		send_ready(worker, &ready);
+	box->n = 0;
+}
+
+void output_send(struct worker *worker, struct outbox *box)
+{
+	uint64_t flags = 0, bytes = 0;
+
+	for (unsigned i = 0; i < box->n; i++) {
+		flags |= box->packets[i]->ol_flags;
+		bytes += box->packets[i]->pkt_len;
+	}
+	if (__builtin_expect(worker->mirror != NULL, 0))
+		mirror_delivered(worker, box);
+	if (__builtin_expect((flags & OFFLOAD_OPEN) != 0, 0))
+		transmit_open(worker, box);
+	else
+		transmit(worker, box, bytes);
+}
+
 void output_flush(struct worker *worker)
 {
 	for (unsigned i = 0; i < worker->n_dirty; i++) {
@@ -53,6 +132,20 @@ void output_flush(struct worker *worker)
 		box->port = NULL;
 	}
 	worker->n_dirty = 0;
+}
+
+/* The packet once more, for another port. Ports change nothing in what is complete, so two may share the buffer. NULL:
+ * there is no buffer. */
+static struct rte_mbuf *share(struct worker *worker, uint32_t nic, struct rte_mbuf *packet)
+{
+	if (!offload_is_open(packet)) {
+		rte_pktmbuf_refcnt_update(packet, 1);
+		return packet;
+	}
+	struct rte_mbuf *copy = rte_pktmbuf_copy(packet, worker->datapath->pool, 0, UINT32_MAX);
+	if (!copy)
+		output_count_drop(worker, nic, DROP_NO_BUFFER);
+	return copy;
 }
 
 void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
@@ -69,10 +162,10 @@ void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *p
 		const struct attachment *attachment = &nic->attachments[i];
 		if (!attachment->active || !attachment->port)
 			continue;
-		/* Ports copy what they send and change nothing, so two may share the buffer. */
-		if (!first)
-			rte_pktmbuf_refcnt_update(packet, 1);
-		output_port(worker, attachment->port, nic->id, packet);
+		struct rte_mbuf *sent = first ? packet : share(worker, nic->id, packet);
+		if (!sent)
+			continue;
+		output_port(worker, attachment->port, nic->id, sent);
 		worker->recent.port = attachment->port;
 		worker->recent.nic = first && !limited ? nic->id : 0;
 		first = false;
@@ -113,7 +206,9 @@ void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_
 	output_port(worker, to->port, nic, packet);
 }
 
-void output_tunnel(
+/* ---- by the tunnel ---- */
+
+static inline __attribute__((always_inline)) void encapsulate(
 	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet)
 {
 	const struct underlay *underlay = &worker->snapshot->underlay;
@@ -127,6 +222,37 @@ void output_tunnel(
 	vxlan_encapsulate(outer, &underlay->outer, length, vtep, vni, packet->hash.rss);
 	output_edge(worker, FLOW_TO_TUNNEL,
 		underlay_is_on_link(underlay, vtep) ? vtep : underlay->edge.gateway.bytes, nic, packet);
+}
+
+/* What is within an outer packet no port completes. */
+static __attribute__((noinline)) void encapsulate_open(
+	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet)
+{
+	struct rte_mbuf *piece;
+	struct split split;
+
+	if (!offload_is_segmented(packet)) {
+		offload_complete(packet);
+		encapsulate(worker, vni, vtep, nic, packet);
+		return;
+	}
+	split_segments(&split, packet, worker->datapath->pool);
+	while ((piece = split_next(&split))) {
+		offload_complete(piece);
+		encapsulate(worker, vni, vtep, nic, piece);
+	}
+	if (split.left)
+		output_count_drop(worker, nic, DROP_NO_BUFFER);
+	rte_pktmbuf_free(packet);
+}
+
+void output_tunnel(
+	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet)
+{
+	if (__builtin_expect(offload_is_open(packet), 0))
+		encapsulate_open(worker, vni, vtep, nic, packet);
+	else
+		encapsulate(worker, vni, vtep, nic, packet);
 }
 
 void output_flow(

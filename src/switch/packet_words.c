@@ -8,11 +8,7 @@
 #define LENGTH_MAX 65535
 #define TTL        64
 
-enum {
-	TCP_PSH = 0x08,
-	TCP_URG = 0x20,
-	TCP_NO_FLAGS = 0x100, /* "none" */
-};
+#define TCP_NO_FLAGS 0x100 /* "none" */
 
 /* The words that are left. */
 struct reader {

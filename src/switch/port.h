@@ -34,6 +34,14 @@ enum port_state {
 	PORT_FAILED, /* `port_error` says why; tried again from time to time */
 };
 
+/* What a port can send beside complete frames (offload.h). */
+enum {
+	PORT_TAKES_CHECKSUM = 1 << 0, /* TCP and UDP whose checksum is open */
+	PORT_TAKES_TSO4 = 1 << 1, /* with it: several segments in one, over IPv4 */
+	PORT_TAKES_TSO6 = 1 << 2, /* the same over IPv6 */
+	PORT_TAKES_CWR = 1 << 3, /* also where the first of them says CWR (RFC 3168) */
+};
+
 /* Written by the worker whose index it is (the last one: by the main thread), read by anybody. */
 struct port_counters {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
@@ -72,6 +80,8 @@ struct port {
 	bool seen; /* the registry's mark */
 	struct rte_rcu_qsbr *readers; /* Borrowed: the workers' grace periods */
 	struct rte_mempool *pool; /* Borrowed: buffers for what is received */
+	_Atomic uint32_t
+		takes; /* PORT_TAKES_CHECKSUM ..; written before the device that takes it is there for tx */
 	rte_spinlock_t tx_lock;
 	uint64_t noted[SNAPSHOT_WORKERS]; /* rx_packets at the last look of rebalance.c, whose it is */
 	bool has_noted;

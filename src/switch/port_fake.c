@@ -1,13 +1,21 @@
 /* The fake port. */
 #include "switch/port_fake.h"
 
+#include "switch/offload.h"
+
 #include <rte_mbuf.h>
 
 struct port_fake {
 	struct port port;
-	GQueue sent, offered; /* of GBytes */
+	GQueue sent; /* of struct sent */
+	GQueue offered; /* of GBytes */
 	unsigned limit;
 	bool down;
+};
+
+struct sent {
+	GBytes *bytes; /* Owned */
+	struct port_fake_open open;
 };
 
 static uint16_t fake_rx(struct port *base, struct rte_mbuf **packets, uint16_t n)
@@ -37,7 +45,10 @@ static uint16_t fake_tx(struct port *base, struct rte_mbuf **packets, uint16_t n
 		const uint8_t *bytes = rte_pktmbuf_read(packet, 0, packet->pkt_len, copy);
 		if (bytes != copy)
 			memcpy(copy, bytes, packet->pkt_len);
-		g_queue_push_tail(&port->sent, g_bytes_new_take(copy, packet->pkt_len));
+		struct sent *frame = g_new(struct sent, 1);
+		*frame = (struct sent){g_bytes_new_take(copy, packet->pkt_len),
+			{packet->ol_flags & OFFLOAD_OPEN, packet->tso_segsz}};
+		g_queue_push_tail(&port->sent, frame);
 		port->limit -= port->limit != UINT_MAX;
 	}
 	rte_pktmbuf_free_bulk(packets, n);
@@ -73,15 +84,28 @@ void port_fake_close(struct port *base)
 {
 	struct port_fake *port = (struct port_fake *)base;
 
-	g_queue_clear_full(&port->sent, (GDestroyNotify)g_bytes_unref);
+	for (GBytes *bytes; (bytes = port_fake_take(base));)
+		g_bytes_unref(bytes);
 	g_queue_clear_full(&port->offered, (GDestroyNotify)g_bytes_unref);
 	port_release(base);
 	g_aligned_free(port);
 }
 
+GBytes *port_fake_take_open(struct port *base, struct port_fake_open *ret)
+{
+	g_autofree struct sent *frame = g_queue_pop_head(&((struct port_fake *)base)->sent);
+
+	if (!frame)
+		return NULL;
+	*ret = frame->open;
+	return frame->bytes;
+}
+
 GBytes *port_fake_take(struct port *base)
 {
-	return g_queue_pop_head(&((struct port_fake *)base)->sent);
+	struct port_fake_open open;
+
+	return port_fake_take_open(base, &open);
 }
 
 void port_fake_offer(struct port *base, const void *frame, size_t length, unsigned n)

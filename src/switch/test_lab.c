@@ -41,6 +41,11 @@ static const char state_text[] =
 
 static struct rte_mempool *pool;
 
+struct rte_mempool *lab_pool(void)
+{
+	return pool;
+}
+
 struct port *lab_port(struct fixture *f, const char *name)
 {
 	struct port *port = g_hash_table_lookup(f->ports, name);
@@ -141,10 +146,16 @@ static struct source source_of(struct fixture *f, const char *name, struct worke
 	g_error("no source %s", name);
 }
 
-void lab_put_burst(struct fixture *f, const char *port, const struct test_frame *frames, unsigned n)
+void lab_put_packets(struct fixture *f, const char *port, struct rte_mbuf **packets, unsigned n)
 {
 	struct worker *worker;
 	struct source source = source_of(f, port, &worker);
+
+	worker_burst(worker, &source, packets, n);
+}
+
+void lab_put_burst(struct fixture *f, const char *port, const struct test_frame *frames, unsigned n)
+{
 	struct rte_mbuf *packets[WORKER_BURST];
 
 	for (unsigned i = 0; i < n; i++) {
@@ -152,7 +163,7 @@ void lab_put_burst(struct fixture *f, const char *port, const struct test_frame 
 		memcpy(rte_pktmbuf_append(packets[i], (uint16_t)frames[i].length), frames[i].bytes,
 			frames[i].length);
 	}
-	worker_burst(worker, &source, packets, n);
+	lab_put_packets(f, port, packets, n);
 }
 
 void lab_put(struct fixture *f, const char *port, struct test_frame frame)

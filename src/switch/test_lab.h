@@ -60,11 +60,15 @@ void lab_allow_port(struct fixture *f, int port);
 void lab_deny_all(struct fixture *f);
 
 struct port *lab_port(struct fixture *f, const char *name);
+/* Where packets are made. */
+struct rte_mempool *lab_pool(void);
 /* Lets time pass, with all that is done by the clock. */
 void lab_pass(struct fixture *f, uint32_t milliseconds);
 /* Frames arrive at a port, as one burst. */
 void lab_put_burst(struct fixture *f, const char *port, const struct test_frame *frames, unsigned n);
 void lab_put(struct fixture *f, const char *port, struct test_frame frame);
+/* The same with packets, which are taken. */
+void lab_put_packets(struct fixture *f, const char *port, struct rte_mbuf **packets, unsigned n);
 /* The next frame out of the port; its checksums are right. Fails when there is none. */
 struct test_frame lab_expect(struct fixture *f, const char *port);
 void lab_expect_none(struct fixture *f, const char *port);

@@ -327,11 +327,14 @@ static void execute(struct trace *t, const struct flow_action *action, const str
 {
 	json_object_set_new(t->result, "forward", encode_half(t, &t->parsed.key, action));
 	json_object_set_new(t->result, "reply", encode_half(t, reply_key, reply_action));
-	if (t->parsed.l3_length > action->mtu) {
+	bool oversized = t->parsed.l3_length > action->mtu;
+	if (oversized && t->parsed.flags & PACKET_DF) {
 		drop(t, "execute", DROP_TOO_BIG);
 	} else if (action->flags & FLOW_ROUTED && rewrite_is_last_hop(t->frame, &t->parsed)) {
 		drop(t, "execute", DROP_TTL);
 	} else {
+		if (oversized)
+			step(t, "execute", "changed", "IPv4 fragments of at most %u bytes", action->mtu);
 		tell_delivery(t, action);
 		outcome(t, "forwarded");
 	}

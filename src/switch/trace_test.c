@@ -150,6 +150,19 @@ static void test_rule(struct fixture *f, const void *data)
 	assert_step(allowed, "deliver", 0, "passed", "to the function attachment of NIC b, ready");
 }
 
+static void test_fragments(struct fixture *f, const void *data)
+{
+	json_auto_t *result = trace(f, "a", "out udp " IP_A ":1 > " IP_C ":2 length 2000");
+
+	assert_step(result, "execute", 0, "changed", "IPv4 fragments of at most 1500 bytes");
+	g_assert_cmpstr(text(result, "verdict"), ==, "forwarded");
+	/* And so it is. */
+	lab_put(f, "a", frame_of("out udp " IP_A ":1 > " IP_C ":2 length 2000", MAC_A, MAC_GATEWAY));
+	lab_expect(f, "c");
+	lab_expect(f, "c");
+	lab_expect_none(f, "c");
+}
+
 static void test_drops(struct fixture *f, const void *data)
 {
 	f->datapath->started_ms -= 3600 * SECOND; /* of the real clock, which trace looks at */
@@ -161,7 +174,7 @@ static void test_drops(struct fixture *f, const void *data)
 	assert_both_drop(f, "a", "out udp " IP_A ":1 > 224.0.0.1:2 dmac 01:00:5e:00:00:01", DROP_MULTICAST);
 	assert_both_drop(f, "c", "out udp " IP_C ":1 > " PEER ":2", DROP_NO_PUBLIC_ADDRESS);
 	assert_both_drop(f, "a", "out udp " IP_A ":1 > " IP_C ":2 ttl 1", DROP_TTL);
-	assert_both_drop(f, "a", "out udp " IP_A ":1 > " IP_C ":2 length 2000", DROP_TOO_BIG);
+	assert_both_drop(f, "a", "out udp " IP_A ":1 > " IP_C ":2 length 2000 df", DROP_TOO_BIG);
 	assert_both_drop(f, "a", "out icmp " IP_A " > " IP_C " echo-reply", DROP_ICMP_NO_FLOW);
 	assert_both_drop(f, "a", "out icmp " IP_A " > " IP_C " type 3", DROP_ICMP_NO_FLOW);
 	assert_both_drop(f, "a", "out arp who-has 192.168.1.99 tell " IP_A, DROP_ARP_UNANSWERED);
@@ -333,6 +346,7 @@ int main(int argc, char **argv)
 	ADD("every layer has its say on the way out, and the actions are composed", test_out);
 	ADD("a packet between two NICs is the same from either end", test_between);
 	ADD("a denial names the layer, the group and the rule", test_rule);
+	ADD("what would be fragmented is", test_fragments);
 	ADD("what would be dropped is, for the reason that would be counted", test_drops);
 	ADD("a port of a shared address is the one that the connection gets", test_shared);
 	ADD("what the switch answers itself is answered", test_answers);

@@ -17,15 +17,24 @@
  * workers; destroy_device does not, so it can. rte_vhost_driver_unregister ends in destroy_device as well, on
  * the main thread.
  *
- * Offloads: none is negotiated but mergeable receive buffers and several queues. Without checksum and
- * segmentation offloads what a guest sends is complete and fits its MTU, which is what the other ports can
- * carry on.
+ * Offloads: a guest may leave TCP's and UDP's checksums to us, and the cutting of TCP into segments, so that it sends
+ * frames of 64 KB, in chained buffers. It gets as much as it has said that it takes, else output completes and cuts
+ * (offload.h). What librte_vhost makes of the header that a guest writes is a claim like any other. Not offered:
+ * segmentation of UDP, which there is none of here; and GUEST_ECN, as librte_vhost does not pass on that a frame needs
+ * it: such frames are cut before.
+ *
+ * Buffers: what a guest sends has them for one turn of the worker, as large frames never wait (neighbour.h), and no frame
+ * that is longer than an IP packet goes on. While librte_vhost copies one in, though, it may have all buffers that are
+ * free: a guest can have its worker copy and drop what its descriptors say, and other workers' ports miss packets (counted
+ * by whoever sends them) meanwhile.
  *
  * Memory of guests is mapped by librte_vhost and never locked: nothing in this program calls mlockall.
  */
 #include "base/log.h"
 #include "switch/grace.h"
+#include "switch/offload.h"
 #include "switch/port.h"
+#include "switch/wire.h"
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
@@ -38,11 +47,9 @@
 
 /* Offered by librte_vhost by default, and not kept right here. */
 #define VHOST_OFF                                                                                            \
-	(1ULL << VIRTIO_NET_F_CSUM | 1ULL << VIRTIO_NET_F_GUEST_CSUM | 1ULL << VIRTIO_NET_F_HOST_TSO4 |      \
-		1ULL << VIRTIO_NET_F_HOST_TSO6 | 1ULL << VIRTIO_NET_F_HOST_ECN |                             \
-		1ULL << VIRTIO_NET_F_HOST_UFO | 1ULL << VIRTIO_NET_F_GUEST_TSO4 |                            \
-		1ULL << VIRTIO_NET_F_GUEST_TSO6 | 1ULL << VIRTIO_NET_F_GUEST_ECN |                           \
-		1ULL << VIRTIO_NET_F_GUEST_UFO)
+	(1ULL << VIRTIO_NET_F_HOST_UFO | 1ULL << VIRTIO_NET_F_GUEST_UFO | 1ULL << VIRTIO_NET_F_GUEST_ECN)
+#define VHOST_FLAGS                                                                                          \
+	(RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT | RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS)
 
 struct vhost_port {
 	struct port port;
@@ -74,6 +81,19 @@ static struct vhost_port *find_port(int vid)
 
 /* ---- librte_vhost's thread ---- */
 
+/* What the guest's driver takes. */
+static uint32_t takes_of(uint64_t features)
+{
+	uint32_t takes = 0;
+
+	if (!(features & 1ULL << VIRTIO_NET_F_GUEST_CSUM))
+		return 0;
+	takes |= PORT_TAKES_CHECKSUM;
+	takes |= features & 1ULL << VIRTIO_NET_F_GUEST_TSO4 ? PORT_TAKES_TSO4 : 0;
+	takes |= features & 1ULL << VIRTIO_NET_F_GUEST_TSO6 ? PORT_TAKES_TSO6 : 0;
+	return takes;
+}
+
 static int new_device(int vid)
 {
 	struct vhost_port *port = find_port(vid);
@@ -85,6 +105,7 @@ static int new_device(int vid)
 	for (uint16_t i = 0; i < rte_vhost_get_vring_num(vid); i++)
 		rte_vhost_enable_guest_notification(vid, i, 0);
 	rte_vhost_get_negotiated_features(vid, &features);
+	atomic_store(&port->port.takes, takes_of(features));
 	atomic_store_explicit(&port->vid, vid, memory_order_release);
 	log_info(port->port.name, "the guest is connected, features 0x%" G_GINT64_MODIFIER "x", features);
 	return 0;
@@ -196,6 +217,27 @@ static uint16_t tx_spread(int vid, uint64_t enabled, struct rte_mbuf **packets, 
 	return sent;
 }
 
+/* librte_vhost would write a sum without the length into a frame of several segments, as Intel's devices want it; a guest
+ * that cuts such a frame itself, because it forwards it, would then make wrong checksums of it. It leaves headers alone
+ * that are not all in the first buffer: the Ethernet header gets one of its own. */
+static struct rte_mbuf *set_apart(struct rte_mempool *pool, struct rte_mbuf *packet)
+{
+	struct rte_mbuf *head = rte_pktmbuf_alloc(pool);
+
+	if (!head)
+		return packet;
+	offload_start_checksum(packet);
+	memcpy(rte_pktmbuf_append(head, ETH_LEN), rte_pktmbuf_mtod(packet, const void *), ETH_LEN);
+	rte_pktmbuf_adj(packet, ETH_LEN);
+	head->ol_flags |= packet->ol_flags & (OFFLOAD_OPEN | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
+	head->tx_offload = packet->tx_offload;
+	head->hash.rss = packet->hash.rss;
+	head->next = packet;
+	head->nb_segs = (uint16_t)(packet->nb_segs + 1);
+	head->pkt_len += packet->pkt_len;
+	return head;
+}
+
 static uint16_t vhost_tx(struct port *base, struct rte_mbuf **packets, uint16_t n, bool *ret_down)
 {
 	struct vhost_port *port = (struct vhost_port *)base;
@@ -204,6 +246,9 @@ static uint16_t vhost_tx(struct port *base, struct rte_mbuf **packets, uint16_t 
 	uint16_t sent = 0;
 
 	*ret_down = vid == NO_DEVICE || !enabled;
+	for (uint16_t i = 0; i < n; i++)
+		if (__builtin_expect(offload_is_segmented(packets[i]), 0))
+			packets[i] = set_apart(base->pool, packets[i]);
 	for (uint16_t i = 0; !*ret_down && i < n; i += PORT_BURST)
 		sent += tx_spread(vid, enabled, packets + i, RTE_MIN(PORT_BURST, n - i));
 	rte_pktmbuf_free_bulk(packets, n); /* delivery is a copy into the guest */
@@ -225,7 +270,7 @@ static bool vhost_register(struct vhost_port *port)
 {
 	const char *path = port->port.name;
 
-	if (rte_vhost_driver_register(path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) != 0) {
+	if (rte_vhost_driver_register(path, VHOST_FLAGS) != 0) {
 		port_set_error(&port->port, "DPDK refuses the vhost-user socket");
 		return false;
 	}

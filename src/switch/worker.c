@@ -16,6 +16,7 @@
 #include "switch/fragment.h"
 #include "switch/meter.h"
 #include "switch/mirror.h"
+#include "switch/offload.h"
 #include "switch/parse.h"
 #include "switch/slow_path.h"
 #include "switch/wire.h"
@@ -102,6 +103,23 @@ static void parse_other(const uint8_t *frame, const struct rte_mbuf *packet, con
 	parsed->key.origin = source->origin;
 }
 
+/* Frames of several buffers, and those that leave something to a device. stripped: as of offload_accept. */
+static __attribute__((noinline)) void check_large(
+	struct rte_mbuf *packet, struct packet *parsed, uint32_t stripped)
+{
+	enum drop reason = packet->pkt_len > OFFLOAD_FRAME_MAX ? DROP_MALFORMED : DROP_NONE;
+
+	if (reason == DROP_NONE && offload_is_claimed(packet))
+		reason = offload_accept(packet, parsed, stripped);
+	if (reason != DROP_NONE)
+		refuse(parsed, reason);
+}
+
+static inline bool is_large(const struct rte_mbuf *packet)
+{
+	return packet->nb_segs > 1 || offload_is_claimed(packet);
+}
+
 static inline void parse_one(
 	struct worker *worker, const struct arrival *arrival, struct rte_mbuf *packet, struct packet *parsed)
 {
@@ -120,6 +138,8 @@ static inline void parse_one(
 		claim_for_edge(worker, arrival, frame, parsed);
 	else if (memcmp(frame + ETH_SRC, arrival->mac, 6) != 0)
 		refuse(parsed, DROP_SPOOFED_MAC);
+	if (__builtin_expect(is_large(packet), 0))
+		check_large(packet, parsed, 0);
 	if (!plain)
 		complete_fragment(worker, parsed);
 }
@@ -193,6 +213,8 @@ static void parse_underlay(
 		!vxlan_mark_congested(
 			rte_pktmbuf_mtod_offset(packet, uint8_t *, parsed->l3), parsed->key.family == IP_V6))
 		refuse(parsed, DROP_CONGESTION);
+	if (__builtin_expect(is_large(packet), 0))
+		check_large(packet, parsed, inner.offset);
 	if (!plain)
 		complete_fragment(worker, parsed);
 }

@@ -5,7 +5,8 @@
  *         | OP HOW(1)              OP & 7: 7; HOW < 128: so many tenths of a second pass, else group g's rules change
  *
  * OP & 8: the frame comes in two segments, the first of 20 bytes; OP & 16: the first of 300. OP & 32: it waits for the
- * next frame of that port, up to a burst.
+ * next frame of that port, up to a burst. OP & 64: its sender claims to have left the checksum open; OP & 128: and that it
+ * is several TCP segments, of a size that follows from the frame's.
  *
  * What leaves a port is looked at: no NIC spoofs, and what a NIC is sent, its parser would take.
  */
@@ -18,14 +19,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAC_WIRE "02:00:00:00:01:01"
-#define IP_D     "192.168.1.6"
-#define SHARED   "203.0.113.250"
-#define OP_PORT  7
-#define OP_SHORT 8
-#define OP_LONG  16
-#define OP_BURST 32
-#define EVENTS   64 /* of one input; more are not looked at */
+#define MAC_WIRE    "02:00:00:00:01:01"
+#define IP_D        "192.168.1.6"
+#define SHARED      "203.0.113.250"
+#define OP_PORT     7
+#define OP_SHORT    8
+#define OP_LONG     16
+#define OP_BURST    32
+#define OP_OPEN     64
+#define OP_SEGMENTS 128
+#define EVENTS      64 /* of one input; more are not looked at */
 
 static const char *const ports[] = {"a", "/a", "b", "c", "out", "host", "wire"};
 
@@ -140,6 +143,16 @@ static struct rte_mbuf *packet_of(struct input *in, const uint8_t *frame, uint32
 	return head;
 }
 
+static void claim(struct rte_mbuf *packet, uint8_t op)
+{
+	if (op & (OP_OPEN | OP_SEGMENTS))
+		packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+	if (op & OP_SEGMENTS) {
+		packet->ol_flags |= RTE_MBUF_F_RX_LRO;
+		packet->tso_segsz = (uint16_t)(40 + packet->pkt_len % 600);
+	}
+}
+
 static void send_burst(struct input *in)
 {
 	const GArray *sources = datapath_polling(in->lab.datapath)->sources[0];
@@ -166,7 +179,8 @@ static void arrive(struct input *in, uint8_t op)
 	if (in->port != (op & OP_PORT))
 		send_burst(in);
 	in->port = op & OP_PORT;
-	in->burst[in->n++] = packet_of(in, in->at + 2, length, first);
+	in->burst[in->n] = packet_of(in, in->at + 2, length, first);
+	claim(in->burst[in->n++], op);
 	in->at += 2 + length;
 	if (!(op & OP_BURST) || in->n == WORKER_BURST)
 		send_burst(in);

@@ -7,6 +7,7 @@
 #include "switch/datapath.h"
 #include "switch/decide.h"
 #include "switch/layers/layer.h"
+#include "switch/offload.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
 #include "switch/wire.h"
@@ -112,6 +113,9 @@ static uint8_t *make_room(struct rte_mbuf *packet, const struct packet *parsed, 
 {
 	uint32_t quoted = RTE_MIN(parsed->l3_length, (uint32_t)(ERROR_PACKET_MAX - ERROR_HEADERS));
 
+	if (offload_is_open(packet) && !offload_is_segmented(packet))
+		offload_complete(packet); /* as it would have gone on */
+	offload_clear(packet);
 	quoted = RTE_MIN(quoted, (uint32_t)(packet->data_len - parsed->l3));
 	*ret_quoted = (uint16_t)quoted;
 	if (packet->nb_segs > 1) {
