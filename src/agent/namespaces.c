@@ -66,14 +66,13 @@ static bool make_netns(const struct namespaces_config *config, const char *netns
 static bool prepare_switch_end(struct links *links, const char *name, struct mac_addr mac, GError **error)
 {
 	return links_set_mac(links, name, mac, error) && links_quiet(links, name, error) &&
-	       links_plain(links, name, error) && links_set_up(links, name, error);
+	       links_set_up(links, name, error);
 }
 
 static bool prepare_far_end(
 	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error)
 {
-	return links_plain(links, name, error) && links_set_up(links, name, error) &&
-	       links_add_address(links, name, address, length, error);
+	return links_set_up(links, name, error) && links_add_address(links, name, address, length, error);
 }
 
 static const char *outside_netns(const struct namespaces_config *config)

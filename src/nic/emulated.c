@@ -16,8 +16,8 @@ static const struct nic_caps emulated_caps = {
 
 static bool make_tap(void *data, const char *name, GError **error)
 {
-	return links_add_tap(data, name, error) && links_plain(data, name, error) &&
-	       links_quiet(data, name, error) && links_set_up(data, name, error);
+	return links_add_tap(data, name, error) && links_quiet(data, name, error) &&
+	       links_set_up(data, name, error);
 }
 
 static bool remove_tap(void *data, const char *name, GError **error)

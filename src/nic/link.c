@@ -1,4 +1,4 @@
-/* Network interfaces by libnl-route; taps by /dev/net/tun, offloads by the ethtool ioctl. */
+/* Network interfaces by libnl-route; taps by /dev/net/tun. */
 #include "nic/link.h"
 
 #include "base/fault.h"
@@ -7,11 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/ethtool.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
@@ -27,7 +25,6 @@ struct links {
 	char *netns; /* for messages; NULL: the process's own */
 	int netns_fd; /* Owned; outlives the name */
 	struct nl_sock *sock; /* Owned */
-	int ioctl_fd; /* Owned; any socket of the namespace */
 };
 
 CLEANUP_FUNC(struct rtnl_link *, rtnl_link_put)
@@ -53,19 +50,9 @@ static bool check(
 	return fault_set(error, FAULT_INTERNAL, "cannot %s %s%s: %s", what, name, in, nl_geterror(rc));
 }
 
-static bool check_errno(
-	const struct links *links, bool ok, const char *what, const char *name, GError **error)
-{
-	int saved = errno;
-	g_autofree char *in = where(links);
-
-	return ok ||
-	       fault_set(error, FAULT_INTERNAL, "cannot %s %s%s: %s", what, name, in, g_strerror(saved));
-}
-
 /* ---- the handle ---- */
 
-static bool open_sockets(void *data, GError **error)
+static bool open_socket(void *data, GError **error)
 {
 	struct links *links = data;
 
@@ -73,10 +60,7 @@ static bool open_sockets(void *data, GError **error)
 	if (!links->sock)
 		return fault_set(error, FAULT_INTERNAL, "cannot allocate a netlink socket");
 	int rc = nl_connect(links->sock, NETLINK_ROUTE);
-	if (!check(links, rc, 0, "connect to", "netlink", error))
-		return false;
-	links->ioctl_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return check_errno(links, links->ioctl_fd >= 0, "open", "a socket", error);
+	return check(links, rc, 0, "connect to", "netlink", error);
 }
 
 struct links *links_open(const char *netns, GError **error)
@@ -84,9 +68,8 @@ struct links *links_open(const char *netns, GError **error)
 	_cleanup_(links_close) struct links *links = g_new0(struct links, 1);
 
 	links->netns = g_strdup(netns);
-	links->ioctl_fd = -1;
 	links->netns_fd = netns_open(netns, error);
-	if (links->netns_fd < 0 || !netns_run_in(links->netns_fd, open_sockets, links, error))
+	if (links->netns_fd < 0 || !netns_run_in(links->netns_fd, open_socket, links, error))
 		return NULL;
 	return g_steal_pointer(&links);
 }
@@ -97,8 +80,6 @@ void links_close(struct links *links)
 		return;
 	if (links->sock)
 		nl_socket_free(links->sock);
-	if (links->ioctl_fd >= 0)
-		close(links->ioctl_fd);
 	if (links->netns_fd >= 0)
 		close(links->netns_fd);
 	g_free(links->netns);
@@ -365,22 +346,6 @@ bool links_check_free(struct links *links, struct ip_prefix prefix, const char *
 }
 
 /* ---- what packet sockets need ---- */
-
-bool links_plain(struct links *links, const char *name, GError **error)
-{
-	static const uint32_t commands[] = {
-		ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-		struct ethtool_value value = {.cmd = commands[i]};
-		struct ifreq request = {.ifr_data = (void *)&value};
-		g_strlcpy(request.ifr_name, name, sizeof request.ifr_name);
-		bool ok = ioctl(links->ioctl_fd, SIOCETHTOOL, &request) == 0 || errno == EOPNOTSUPP;
-		if (!check_errno(links, ok, "turn offloads off on", name, error))
-			return false;
-	}
-	return true;
-}
 
 static bool disable_ipv6(void *data, GError **error)
 {

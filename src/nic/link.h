@@ -54,10 +54,6 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
  * default route does not count. */
 bool links_check_free(struct links *links, struct ip_prefix prefix, const char *own, GError **error);
 
-/* Turns checksum and segmentation offloads off, so that whoever reads the other end by packet socket sees
- * complete packets of at most the MTU. Needed on the end that *sends*. */
-bool links_plain(struct links *links, const char *name, GError **error);
-
 /* For an end that a program reads by packet socket: the kernel itself answers no ARP there and speaks no
  * IPv6. */
 bool links_quiet(struct links *links, const char *name, GError **error);
