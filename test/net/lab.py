@@ -112,10 +112,7 @@ class Lab:
         run("ip", "-n", outer, "link", "add", device, "type", "veth", "peer", "name", port, "netns", inner)
         if mac:
             run("ip", "-n", outer, "link", "set", device, "address", mac)
-        # What leaves by AF_PACKET must be whole: no checksum or segmentation left to a device.
         for where, what in ((outer, device), (inner, port)):
-            run("ip", "netns", "exec", where, "ethtool", "-K", what, "tx", "off", "rx", "off", "tso", "off",
-                "gso", "off", "gro", "off")
             run("ip", "-n", where, "link", "set", what, "up")
 
     def address(self, name, *addresses, device="eth0", routes=()):

@@ -106,8 +106,6 @@ def join(fabric, name, namespace, device, mac):
     run("ip", "-n", fabric, "link", "add", name, "type", "veth", "peer", "name", device, "address", mac, "netns",
         namespace)
     for where, what in ((fabric, name), (namespace, device)):
-        run("ip", "netns", "exec", where, "ethtool", "-K", what, "tx", "off", "rx", "off", "tso", "off", "gso", "off",
-            "gro", "off")
         run("ip", "-n", where, "link", "set", what, "up")
     run("ip", "-n", fabric, "link", "set", name, "master", "bridge")
 
@@ -222,6 +220,33 @@ def test_kernel(w):
         send_bulk(w, source, target, port)
 
 
+def mean_frame(w, guest, way, action):
+    """Bytes of the frames that the switch received ("rx") from the guest, or sent ("tx") to it, meanwhile."""
+    counters = lambda: next(row for row in w.side(guest).control.call("nic.list") if row["uid"] == guest)["attachments"][0]
+    before = counters()
+    action()
+    after = counters()
+    return (after[way + "_bytes"] - before[way + "_bytes"]) / (after[way + "_packets"] - before[way + "_packets"])
+
+
+def test_large(w):
+    """Guests leave it to the switch to cut their TCP; so does the kernel's VTEP."""
+    sent = mean_frame(w, "a", "rx", lambda: send_bulk(w, "a", "d", 7021, 8 << 20))
+    expect(sent > 5000, f"large frames come from a: {sent}")
+    sent = mean_frame(w, "a", "rx", lambda: send_bulk(w, "a", "k", 7022, 8 << 20))
+    expect(sent > 5000, f"large frames come from a: {sent}")
+    got = mean_frame(w, "a", "tx", lambda: send_bulk(w, "k", "a", 7023, 8 << 20))
+    expect(got > 5000, f"what the kernel sends in one outer packet goes on to a in one frame: {got}")
+
+
+def test_fragmented(w):
+    """The guests' MTU is 1500, the tunnel's 1450: what may be fragmented is."""
+    for source, target in (("a", "d"), ("a", "k")):
+        for size in (1450, 1472, 5000):
+            expect(w.side(source).ping(source, GUESTS[target][2], 1, size, ("-M", "dont")),
+                   f"a ping of {size} bytes from {source} to {target}")
+
+
 def test_kernel_fragments(w):
     """Fragments of inner packets, made for the tunnel's MTU."""
     guests = ((w.one, "a"), (w.two, "d"))
@@ -312,7 +337,7 @@ def test_refused(w):
         ("truncated", Raw(good[:60])),
         ("truncated", Raw(good[:-1])),
         ("checksum", outer(inner(), chksum=1)),
-        ("not-ours", Ether(dst=WIRES["one"]) / IP(src=VTEPS["two"], dst=VTEPS["one"]) / UDP(dport=4790) /
+        ("not-ours", Ether(src=WIRES["two"], dst=WIRES["one"]) / IP(src=VTEPS["two"], dst=VTEPS["one"]) / UDP(dport=4790) /
          Raw(b"z" * 60)),
     ]
     for reason, frame in cases:
@@ -395,7 +420,9 @@ TESTS = [
     ("guests of two switches reach each other", test_ping),
     ("bytes cross whole, and connections find the path's MTU", test_bulk),
     ("the kernel's vxlan device is a peer like any other", test_kernel),
+    ("TCP crosses from and to large frames", test_large),
     ("fragments of inner packets cross, to a switch and to the kernel", test_kernel_fragments),
+    ("packets that are too large for the tunnel and may be fragmented are", test_fragmented),
     ("the receiver's switch asks the receiver's group", test_policy),
     ("an independent reader finds the outer headers right", test_outer),
     ("what must not come by the tunnel is refused, each with its reason", test_refused),
