@@ -42,6 +42,23 @@ bool ip_equal(struct ip_addr a, struct ip_addr b)
 	return memcmp(&a, &b, sizeof a) == 0;
 }
 
+bool ip_is_link_local(struct ip_addr addr)
+{
+	if (addr.family == IP_V4)
+		return addr.bytes[0] == 169 && addr.bytes[1] == 254;
+	return addr.family == IP_V6 && addr.bytes[0] == 0xfe && (addr.bytes[1] & 0xc0) == 0x80;
+}
+
+struct ip_addr ip_link_local(struct mac_addr mac)
+{
+	const uint8_t *m = mac.bytes;
+
+	return (struct ip_addr){
+		.family = IP_V6,
+		.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]},
+	};
+}
+
 /* The address with all bits past `length` cleared. */
 static struct ip_addr masked(struct ip_addr addr, unsigned length)
 {

@@ -51,6 +51,10 @@ struct ip_addr prefix_nth(struct ip_prefix prefix, uint64_t n);
 /* Number of addresses in the prefix, UINT64_MAX when they are more than fit. */
 uint64_t prefix_size(struct ip_prefix prefix);
 bool ip_equal(struct ip_addr a, struct ip_addr b);
+/* 169.254.0.0/16, fe80::/10 */
+bool ip_is_link_local(struct ip_addr addr);
+/* The IPv6 link-local address that is made of the MAC (RFC 4291, appendix A). */
+struct ip_addr ip_link_local(struct mac_addr mac);
 
 /* Accepts "00:0d:3a:01:02:03" and "00-0D-3A-01-02-03". */
 int mac_parse(const char *text, struct mac_addr *ret);

@@ -265,6 +265,26 @@ static void test_mac(void)
 	}
 }
 
+static void test_link_local(void)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} cases[] = {{"169.254.0.1", true}, {"169.253.0.1", false}, {"fe80::1", true}, {"febf::1", true},
+		{"fec0::1", false}, {"fd00::1", false}, {"a9fe::", false}};
+	struct mac_addr mac;
+	struct ip_addr addr;
+	char text[IP_TEXT_MAX];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_assert_cmpint(ip_parse(cases[i].text, &addr), ==, 0);
+		g_assert_cmpint(ip_is_link_local(addr), ==, cases[i].is);
+	}
+	g_assert_false(ip_is_link_local((struct ip_addr){}));
+	g_assert_cmpint(mac_parse("12:34:56:78:9a:bc", &mac), ==, 0);
+	g_assert_cmpstr(ip_format(ip_link_local(mac), text), ==, "fe80::1034:56ff:fe78:9abc");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -278,5 +298,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/ip/the nth address stays inside its prefix", test_prefix_nth);
 	g_test_add_func("/ip/the size of a prefix is exact or the largest number", test_prefix_size);
 	g_test_add_func("/ip/a MAC address has six pairs and one kind of separator", test_mac);
+	g_test_add_func("/ip/link-local addresses are known, and made of MACs", test_link_local);
 	return g_test_run();
 }

@@ -34,9 +34,11 @@ static json_t *group_encode(const struct policy_group *group)
 
 static json_t *subnet_encode(const struct policy_gen_subnet *subnet)
 {
-	return json_pack("{s:s, s:o, s:o, s:[], s:s?}", "uid", subnet->uid, "prefix",
-		prefix_encode(subnet->prefix), "gateway", ip_encode(subnet->gateway), "dns", "group",
-		subnet->group ? subnet->group->uid : NULL);
+	bool v6 = subnet->prefix.addr.family == IP_V6;
+
+	return json_pack("{s:s, s:o, s:o, s:[], s:s?}", "uid", subnet->uid, v6 ? "prefix6" : "prefix",
+		prefix_encode(subnet->prefix), v6 ? "gateway6" : "gateway", ip_encode(subnet->gateway), "dns",
+		"group", subnet->group ? subnet->group->uid : NULL);
 }
 
 static json_t *members_encode(const struct policy_members *members)

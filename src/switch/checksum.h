@@ -41,6 +41,16 @@ static inline uint16_t checksum_of(const void *data, size_t length)
 	return (uint16_t)~checksum_fold(checksum_add(0, data, length));
 }
 
+/* The sum of what IPv6's transports cover beside themselves (RFC 8200, section 8.1). addresses: both, as they lie in the
+ * header. */
+static inline uint64_t checksum_pseudo6(const uint8_t addresses[32], uint8_t protocol, uint32_t length)
+{
+	const uint8_t rest[8] = {(uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
+		(uint8_t)length, 0, 0, 0, protocol};
+
+	return checksum_add(checksum_add(0, addresses, 32), rest, sizeof rest);
+}
+
 /* What replacing `before` by `after` adds to a sum (RFC 1624, equation 3). length is even. */
 static inline uint64_t checksum_difference(uint64_t sum, const void *before, const void *after, size_t length)
 {

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 #include "base/log.h"
+#include "switch/advertise.h"
 #include "switch/eal.h"
 #include "switch/flow_query.h"
 #include "switch/metrics.h"
@@ -197,6 +198,7 @@ static gboolean on_tick(void *data)
 	struct control *control = data;
 
 	ports_tick(control->ports);
+	advertise_tick(control->datapath, datapath_clock_ms());
 	mirror_session_tick(control->mirrors, g_get_monotonic_time());
 	rebalance_tick(control->rebalance);
 	return G_SOURCE_CONTINUE;

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "switch/advertise.h"
 #include "switch/grace.h"
 #include "switch/meter.h"
 #include "switch/respond/respond.h"
@@ -90,7 +91,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	g_assert(limits->workers >= 1 && limits->workers <= SNAPSHOT_WORKERS);
 	datapath->limits = *limits;
 	datapath->pool = pool;
-	datapath->started_ms = datapath_clock_ms();
+	datapath->started_ms = datapath->advertised_ms = datapath_clock_ms();
 	datapath->readers = readers_new(limits->workers);
 	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
 	datapath->meters = g_aligned_alloc0(NIC_SLOTS, sizeof *datapath->meters, RTE_CACHE_LINE_SIZE);
@@ -285,6 +286,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 		neighbour_flush(datapath->underlay);
 	remember_drops(datapath, before, snapshot);
 	announce_new_addresses(datapath, before, snapshot);
+	advertise_changes(datapath, before, snapshot);
 	return before;
 }
 

@@ -37,6 +37,8 @@ struct datapath {
 		*drops_before)[DROP_COUNT]; /* Owned: by slot, what was counted before its present NIC came */
 	struct meter *meters; /* Owned: of NICs, by slot */
 	uint32_t started_ms;
+	uint32_t advertised_ms,
+		advertise_next; /* the main thread's: whose turn it is, and since when (advertise.c) */
 	bool adopted; /* connections from before the start are known */
 	_Atomic bool stop;
 };
@@ -59,7 +61,7 @@ void datapath_stop(struct datapath *datapath);
 
 /* Makes the snapshot, whose ports are resolved, the one in use; takes it. Returns the one before when no
  * worker sees it any more; the caller frees it. Public addresses that are new here are announced on the
- * uplink. */
+ * uplink, other routers of IPv6 to their NICs. */
 struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *snapshot);
 
 /* The snapshot in use; for the main thread, which alone replaces it. */

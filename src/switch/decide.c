@@ -5,6 +5,8 @@
 #include "switch/layers/layer.h"
 
 const uint8_t gateway_mac[6] = {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc};
+const struct ip_addr gateway_link_local = {.family = IP_V6,
+	.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x10, 0x34, 0x56, 0xff, 0xfe, 0x78, 0x9a, 0xbc}};
 
 /* From the NIC outwards: see layers/layer.h. */
 const struct layer *const layer_table[] = {

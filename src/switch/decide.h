@@ -6,6 +6,8 @@
 
 /* The MAC that gateways have, in every subnet of every network (docs/API.md). */
 extern const uint8_t gateway_mac[6];
+/* And the IPv6 link-local address that goes with it. */
+extern const struct ip_addr gateway_link_local;
 
 struct decision {
 	enum drop drop; /* DROP_NONE: allowed, and the halves are set */

@@ -332,7 +332,7 @@ static void begin(struct run *run, struct talk *talk, const struct model_outcome
 		return;
 	/* A gateway's echo is no connection. */
 	if (outcome->port == talk->port && test_packet_is_icmp(&talk->first) &&
-		outcome->packet.icmp_type == 0)
+		(outcome->packet.icmp_type == 0 || outcome->packet.icmp_type == 129))
 		return;
 	talk->begun = true;
 	talk->far_port = outcome->port;
@@ -534,7 +534,8 @@ static void check_tally(const struct tally *tally, uint64_t rare)
 	static const enum drop reasons[] = {DROP_MULTICAST, DROP_FRAGMENT, DROP_SPOOFED_MAC, DROP_SPOOFED_IP,
 		DROP_SPOOFED_OUTSIDE, DROP_DENIED_INBOUND, DROP_DENIED_OUTBOUND, DROP_NO_GROUP, DROP_REVOKED,
 		DROP_NO_PUBLIC_ADDRESS, DROP_NO_DESTINATION, DROP_NOT_OURS, DROP_BAD_DESTINATION, DROP_TTL,
-		DROP_TCP_NO_SYN, DROP_ICMP_NO_FLOW, DROP_SHARED_ADDRESS, DROP_NO_PORTS};
+		DROP_TCP_NO_SYN, DROP_ICMP_NO_FLOW, DROP_SHARED_ADDRESS, DROP_NO_PORTS, DROP_LINK_LOCAL,
+		DROP_IPV6_OUTSIDE};
 	static const enum policy_gen_feature features[] = {POLICY_GEN_NETWORK_OVERLAP,
 		POLICY_GEN_NIC_BOTH_GROUPS, POLICY_GEN_EDGE_INSIDE, POLICY_GEN_EDGE_OUTSIDE,
 		POLICY_GEN_FIRST_DENIES, POLICY_GEN_SECOND_DENIES, POLICY_GEN_BY_TAG, POLICY_GEN_BY_PREFIX,

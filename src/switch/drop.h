@@ -17,10 +17,11 @@
 	X(MULTICAST, "multicast", "multicast and broadcast are not forwarded")                               \
 	X(FRAGMENT, "fragment", "a later fragment whose first fragment was not seen")                        \
 	X(FRAGMENT_TINY, "fragment-tiny", "a fragment that hides or overlaps its transport header")          \
-	X(NEIGHBOUR_DISCOVERY, "neighbour-discovery", "IPv6 neighbour discovery is not answered here")       \
 	X(ICMP_TYPE, "icmp-type", "an ICMP type that no network here has a use for")                         \
 	X(BAD_OFFLOAD, "bad-offload",                                                                        \
 		"its headers are not what its sender left its device to complete or cut")                    \
+	X(ND_MALFORMED, "nd-malformed", "neighbour discovery that is not whole, or has crossed a router")    \
+	X(MLD, "mld", "who listens to which multicast makes no difference: none is forwarded")               \
 	/* who may send it */                                                                                \
 	X(SPOOFED_MAC, "spoofed-mac", "the source MAC is not the NIC's")                                     \
 	X(SPOOFED_IP, "spoofed-ip", "the source address is not the NIC's")                                   \
@@ -28,6 +29,9 @@
 	X(DHCP_SERVER, "dhcp-server", "a NIC answered DHCP; only the switch does")                           \
 	X(SPOOFED_OUTSIDE, "spoofed-outside", "a packet from outside bears an inside source address")        \
 	X(SPOOFED_TUNNEL, "spoofed-tunnel", "it came by a VTEP that is not the way to its source")           \
+	X(SPOOFED_ND, "spoofed-nd", "neighbour discovery speaks of an address or MAC that is not the NIC's") \
+	X(ROGUE_ROUTER, "rogue-router", "a NIC spoke as a router does; only the switch does")                \
+	X(LINK_LOCAL, "link-local", "IPv6 link-local addresses reach the switch itself, and no NIC")         \
 	/* policy */                                                                                         \
 	X(DENIED_INBOUND, "denied-inbound", "a security group denies it, inbound")                           \
 	X(DENIED_OUTBOUND, "denied-outbound", "a security group denies it, outbound")                        \
@@ -65,6 +69,8 @@
 	X(NEIGHBOUR_WAIT, "neighbour-wait", "too many packets wait for the next hop's MAC")                  \
 	X(NEIGHBOUR_FAILED, "neighbour-failed", "the next hop does not answer ARP")                          \
 	X(DHCP_MALFORMED, "dhcp-malformed", "a DHCP request that cannot be answered")                        \
+	X(ND_UNANSWERED, "nd-unanswered", "neighbour discovery about an address that is nobody else's")      \
+	X(ND_HEARD, "nd-heard", "a neighbour advertisement: the switch knows where everybody is")            \
 	X(ERROR_RATE, "error-rate", "an ICMP error was due and the limit on them reached")                   \
 	/* ports */                                                                                          \
 	X(PORT_DOWN, "port-down", "nobody is connected to the port")                                         \

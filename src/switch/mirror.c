@@ -124,6 +124,7 @@ static bool is_wanted(const struct mirror *mirror, const struct rte_mbuf *packet
 		return parse_quoted(data + parsed.l4 + ICMP_MIN, available - parsed.l4 - ICMP_MIN,
 			       &parsed.key, &l4) == 0 &&
 		       key_is_wanted(&mirror->config, &parsed.key, true);
+	case PACKET_ND: return key_is_wanted(&mirror->config, &parsed.key, false);
 	case PACKET_ARP:
 	case PACKET_DROP: return false;
 	}

@@ -82,6 +82,24 @@ static bool is_icmp_error(uint8_t family, uint8_t type)
 	       type == ICMP_TYPE_PARAMETER;
 }
 
+/* What stays on its link. */
+static bool is_link_message(uint8_t type)
+{
+	return (type >= ICMPV6_TYPE_MLD_QUERY && type <= ICMPV6_TYPE_REDIRECT) ||
+	       type == ICMPV6_TYPE_MLD2_REPORT;
+}
+
+static void parse_link_message(struct packet *p, uint8_t type)
+{
+	if (type <= ICMPV6_TYPE_MLD_DONE || type == ICMPV6_TYPE_MLD2_REPORT)
+		refuse(p, DROP_MLD);
+	else if (p->flags &
+		 PACKET_OPTIONS) /* nobody puts headers before it, and fragments are ignored (RFC 6980) */
+		refuse(p, DROP_ND_MALFORMED);
+	else
+		p->kind = PACKET_ND;
+}
+
 static void parse_icmp(struct cursor *c)
 {
 	struct packet *p = c->packet;
@@ -96,8 +114,8 @@ static void parse_icmp(struct cursor *c)
 		p->kind = PACKET_ICMP_ERROR;
 		return;
 	}
-	if (p->key.family == IP_V6 && type >= ICMPV6_TYPE_ND_FIRST && type <= ICMPV6_TYPE_ND_LAST) {
-		refuse(p, DROP_NEIGHBOUR_DISCOVERY);
+	if (p->key.family == IP_V6 && is_link_message(type)) {
+		parse_link_message(p, type);
 		return;
 	}
 	if (!flow_icmp_type_asks(p->key.family, type) && !flow_icmp_type_answers(p->key.family, type)) {
@@ -319,26 +337,61 @@ void parse_frame(const uint8_t *data, uint32_t available, uint32_t length, struc
 	}
 }
 
+/* ---- quotations ---- */
+
+static bool quoted_ipv4(const uint8_t *data, uint32_t available, struct flow_key *key, uint32_t *ret_l4)
+{
+	uint32_t header = available ? (uint32_t)(data[0] & 0xf) * 4 : 0;
+
+	if (available < IPV4_MIN || header < IPV4_MIN || load16(data + IPV4_FRAGMENT) & IPV4_OFFSET)
+		return false;
+	key->family = IP_V4;
+	key->protocol = data[IPV4_PROTOCOL];
+	memcpy(key->src, data + IPV4_SRC, 4);
+	memcpy(key->dst, data + IPV4_DST, 4);
+	*ret_l4 = header;
+	return true;
+}
+
+static bool quoted_ipv6(const uint8_t *data, uint32_t available, struct flow_key *key, uint32_t *ret_l4)
+{
+	if (available < IPV6_LEN)
+		return false;
+	key->family = IP_V6;
+	key->protocol = data[IPV6_NEXT];
+	memcpy(key->src, data + IPV6_SRC, 16);
+	memcpy(key->dst, data + IPV6_DST, 16);
+	*ret_l4 = IPV6_LEN;
+	for (unsigned i = 0; is_ipv6_extension(key->protocol); i++) {
+		const uint8_t *header = data + *ret_l4;
+		if (i == IPV6_HEADERS_MAX || available < *ret_l4 + 8)
+			return false;
+		bool fragment = key->protocol == PROTO_FRAGMENT;
+		if (fragment && load16(header + 2) >> 3)
+			return false;
+		*ret_l4 += fragment ? 8 : ((uint32_t)header[1] + 1) * 8;
+		key->protocol = header[0];
+	}
+	return true;
+}
+
 int parse_quoted(const uint8_t *data, uint32_t available, struct flow_key *ret_key, uint16_t *ret_l4)
 {
 	struct flow_key key = {};
-	uint32_t header;
+	uint32_t header = 0;
+	uint8_t version = available ? data[0] >> 4 : 0;
 
-	if (available < IPV4_MIN || data[0] >> 4 != 4)
+	if (!(version == 4 && quoted_ipv4(data, available, &key, &header)) &&
+		!(version == 6 && quoted_ipv6(data, available, &key, &header)))
 		return -EBADMSG;
-	header = (uint32_t)(data[0] & 0xf) * 4;
-	if (header < IPV4_MIN || available < header + 8 || load16(data + IPV4_FRAGMENT) & IPV4_OFFSET)
+	if (available < header + 8)
 		return -EBADMSG;
-	key.family = IP_V4;
-	key.protocol = data[IPV4_PROTOCOL];
-	memcpy(key.src, data + IPV4_SRC, 4);
-	memcpy(key.dst, data + IPV4_DST, 4);
 	const uint8_t *l4 = data + header;
 	if (key.protocol == PROTO_TCP || key.protocol == PROTO_UDP) {
 		memcpy(&key.sport, l4, 2);
 		memcpy(&key.dport, l4 + 2, 2);
-	} else if (key.protocol == PROTO_ICMP) {
-		if (!flow_icmp_type_asks(IP_V4, l4[0]) && !flow_icmp_type_answers(IP_V4, l4[0]))
+	} else if (key.protocol == (key.family == IP_V6 ? PROTO_ICMPV6 : PROTO_ICMP)) {
+		if (!flow_icmp_type_asks(key.family, l4[0]) && !flow_icmp_type_answers(key.family, l4[0]))
 			return -EBADMSG; /* no error is ever about an error (RFC 1122, section 3.2.2) */
 		memcpy(&key.sport, l4 + ICMP_REST, 2);
 		key.dport = htobe16((uint16_t)(l4[0] << 8 | l4[1]));

@@ -7,6 +7,7 @@
  *   PACKET_FRAGMENT    The IP header.
  *   PACKET_ICMP_ERROR  The IP header and 8 bytes of ICMP; the quotation is not looked at.
  *   PACKET_ARP         The whole message, which is of Ethernet and IPv4.
+ *   PACKET_ND          The IP header and 8 bytes of ICMP.
  */
 #pragma once
 #include "switch/packet.h"

@@ -239,9 +239,18 @@ static void test_ipv6(void)
 	assert_drop(&frame, DROP_MALFORMED);
 	frame = ipv6(NULL, 0, 1); /* ICMP of IPv4 */
 	assert_drop(&frame, DROP_MALFORMED);
+	frame = ipv6((uint8_t[]){0}, 1, 58);
+	for (unsigned type = 130; type <= 143; type++) {
+		frame.bytes[62] = (uint8_t)type; /* behind a header, where MLD has one and nobody else has */
+		assert_drop(&frame, type <= 132 || type == 143 ? DROP_MLD
+				    : type <= 137              ? DROP_ND_MALFORMED
+							       : DROP_ICMP_TYPE);
+	}
 	frame = ipv6(NULL, 0, 58);
-	frame.bytes[54] = 135;
-	assert_drop(&frame, DROP_NEIGHBOUR_DISCOVERY);
+	for (unsigned type = 133; type <= 137; type++) {
+		frame.bytes[54] = (uint8_t)type;
+		g_assert_cmpint(parse(&frame).kind, ==, PACKET_ND);
+	}
 }
 
 static void test_quoted(void)
@@ -260,6 +269,31 @@ static void test_quoted(void)
 	}
 	frame = test_icmp(MAC_A, MAC_B, "10.0.0.4", "10.0.0.5", 3, 3, 0, 28);
 	g_assert_cmpint(parse_quoted(frame.bytes + 14, 56, &key, &l4), <, 0);
+}
+
+static void test_quoted6(void)
+{
+	struct test_frame frame = ipv6((uint8_t[]){60, 44}, 2, 6);
+	const uint8_t *ip = frame.bytes + 14;
+	struct flow_key key;
+	uint16_t l4;
+
+	g_assert_cmpint(parse_quoted(ip, 64, &key, &l4), ==, 0);
+	g_assert_cmpuint(l4, ==, 56);
+	g_assert_cmpint(key.family, ==, IP_V6);
+	g_assert_cmpint(key.protocol, ==, 6);
+	g_assert_cmpmem(key.dst, 16, ip + 24, 16);
+	for (uint32_t n = 0; n < 64; n++) {
+		g_autofree uint8_t *copy = g_memdup2(ip, n);
+		g_assert_cmpint(parse_quoted(copy, n, &key, &l4), <, 0);
+	}
+	store16(frame.bytes + 14 + 50, 8); /* a later fragment has no ports */
+	g_assert_cmpint(parse_quoted(ip, 64, &key, &l4), <, 0);
+	frame = ipv6(NULL, 0, 58);
+	frame.bytes[54] = 1;
+	g_assert_cmpint(parse_quoted(ip, 48, &key, &l4), <, 0);
+	frame.bytes[54] = 128;
+	g_assert_cmpint(parse_quoted(ip, 48, &key, &l4), ==, 0);
 }
 
 /* Random bytes with a plausible start: whatever comes out, nothing is read or promised past the frame. */
@@ -349,6 +383,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/parse/tags and unknown protocols are refused", test_other_frames);
 	g_test_add_func("/parse/IPv6 extension headers are followed, up to a limit", test_ipv6);
 	g_test_add_func("/parse/a quotation of eight transport bytes gives its key", test_quoted);
+	g_test_add_func(
+		"/parse/a quotation of IPv6 gives its key, behind extension headers too", test_quoted6);
 	g_test_add_func("/parse/the parser in line says what the whole one says, or nothing", test_plain);
 	g_test_add_func("/parse/random bytes are never read past their end", test_random);
 	return g_test_run();

@@ -211,6 +211,8 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 		return false;
 	if (dhcp_is_request(parsed))
 		dhcp_from_nic(worker, nic, parsed, packet);
+	else if (dhcp6_is_request(parsed))
+		dhcp6_from_nic(worker, nic, parsed, packet);
 	else if (icmp_is_gateway_echo(worker->snapshot, nic, parsed))
 		icmp_answer_echo(worker, nic, parsed, packet);
 	else
@@ -361,6 +363,19 @@ static void arp(struct worker *worker, const struct packet *parsed, struct rte_m
 		output_drop(worker, NO_NIC, DROP_NO_DESTINATION, packet);
 }
 
+/* Each switch answers its own NICs, and nobody else. */
+static void nd(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+
+	if (!nic)
+		output_drop(worker, NO_NIC, DROP_NO_DESTINATION, packet);
+	else if (parsed->key.origin != FLOW_FROM_NIC)
+		output_drop(worker, nic->id, DROP_ND_UNANSWERED, packet);
+	else
+		nd_from_nic(worker, nic, parsed, packet);
+}
+
 void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet)
 {
 	struct flow *flow;
@@ -368,6 +383,7 @@ void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *pa
 	switch ((enum packet_kind)parsed->kind) {
 	case PACKET_DROP: output_drop(worker, parsed->key.nic, parsed->drop, packet); return;
 	case PACKET_ARP: arp(worker, parsed, packet); return;
+	case PACKET_ND: nd(worker, parsed, packet); return;
 	case PACKET_ICMP_ERROR: icmp_error_forward(worker, parsed, packet); return;
 	case PACKET_FLOW:
 	case PACKET_FRAGMENT:

@@ -121,6 +121,19 @@ bool network_contains(const struct network *network, struct ip_addr addr)
 	return false;
 }
 
+bool subnet_contains(const struct subnet *subnet, struct ip_addr addr)
+{
+	return prefix_contains(addr.family == IP_V6 ? subnet->prefix6 : subnet->prefix, addr);
+}
+
+const struct nic_address *nic_first_address(const struct nic *nic, enum ip_family family)
+{
+	for (unsigned i = 0; i < nic->n_addresses; i++)
+		if (nic->addresses[i].ip.family == family)
+			return &nic->addresses[i];
+	return NULL;
+}
+
 const struct nic_address *nic_find_address(const struct nic *nic, struct ip_addr ip)
 {
 	for (unsigned i = 0; i < nic->n_addresses; i++)

@@ -64,10 +64,11 @@ struct mapping {
 	uint8_t vtep[4]; /* of the switch that they are on */
 };
 
+/* Of IPv4, of IPv6, or of both: what it does not have is IP_NONE. */
 struct subnet {
 	char *uid;
-	struct ip_prefix prefix;
-	struct ip_addr gateway;
+	struct ip_prefix prefix, prefix6;
+	struct ip_addr gateway, gateway6;
 	unsigned n_dns;
 	struct ip_addr *dns;
 	const struct group *group; /* NULL: none */
@@ -273,8 +274,12 @@ const struct edge *snapshot_edge(const struct snapshot *snapshot, unsigned place
 
 /* Whether the address lies in one of the network's prefixes. */
 bool network_contains(const struct network *network, struct ip_addr addr);
+/* Whether the address lies in the subnet's prefix of its family. */
+bool subnet_contains(const struct subnet *subnet, struct ip_addr addr);
 /* The NIC's address record of that private address, or NULL. */
 const struct nic_address *nic_find_address(const struct nic *nic, struct ip_addr ip);
+/* The NIC's first address of the family, or NULL. */
+const struct nic_address *nic_first_address(const struct nic *nic, enum ip_family family);
 
 /* An empty snapshot: no networks, nothing polled. */
 struct snapshot *snapshot_new(void);

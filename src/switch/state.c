@@ -127,19 +127,47 @@ static bool decode_subnet_dns(struct decode *d, json_t *value, void *to)
 {
 	struct subnet *subnet = to;
 
-	subnet->dns = decode_list(d, value, sizeof *subnet->dns, DNS_MAX, decode_ipv4, &subnet->n_dns);
+	subnet->dns = decode_list(d, value, sizeof *subnet->dns, DNS_MAX, decode_ip, &subnet->n_dns);
 	return !d->error;
+}
+
+/* A link of IPv6 has 64 bits for its hosts, or fewer where addresses come by DHCP; two at least are not the gateway's. */
+static bool decode_prefix6(struct decode *d, json_t *value, void *to)
+{
+	struct ip_prefix *prefix = to;
+
+	if (!decode_prefix(d, value, prefix))
+		return false;
+	if (prefix->addr.family != IP_V6 || prefix->length < 64 || prefix->length > 126 ||
+		prefix->addr.bytes[0] == 0xff || ip_is_link_local(prefix->addr))
+		return decode_fail(
+			d, "must be an IPv6 prefix of length 64 to 126, of addresses that are routed");
+	return true;
 }
 
 static const struct decode_member subnet_members[] = {
 	{"uid", decode_text, offsetof(struct subnet, uid)},
-	{"prefix", decode_prefix, offsetof(struct subnet, prefix)},
-	{"gateway", decode_ip, offsetof(struct subnet, gateway)},
+	{"prefix", decode_prefix_ipv4, offsetof(struct subnet, prefix), .optional = true},
+	{"gateway", decode_ipv4, offsetof(struct subnet, gateway), .optional = true},
+	{"prefix6", decode_prefix6, offsetof(struct subnet, prefix6), .optional = true},
+	{"gateway6", decode_ip, offsetof(struct subnet, gateway6), .optional = true},
 	{"dns", decode_subnet_dns, 0},
 	{"group", decode_group_reference, offsetof(struct subnet, group), .optional = true},
 	{"routes", decode_routes, 0, .optional = true},
 	{},
 };
+
+/* A prefix and a gateway are there both, or neither. */
+static bool check_gateway(struct decode *d, const char *name, struct ip_prefix prefix, struct ip_addr gateway)
+{
+	if (prefix.addr.family == IP_NONE && gateway.family == IP_NONE)
+		return true;
+	if (gateway.family == IP_NONE)
+		return decode_fail_at(d, name, "is missing");
+	if (!prefix_contains(prefix, gateway) || (gateway.family == IP_V6 && ip_equal(prefix.addr, gateway)))
+		return decode_fail_at(d, name, "is no address of the subnet's prefix");
+	return true;
+}
 
 static bool decode_subnet(struct decode *d, json_t *value, void *to)
 {
@@ -147,9 +175,10 @@ static bool decode_subnet(struct decode *d, json_t *value, void *to)
 
 	if (!decode_object(d, value, subnet_members, subnet))
 		return false;
-	if (!prefix_contains(subnet->prefix, subnet->gateway))
-		return decode_fail_at(d, "gateway", "lies outside the subnet's prefix");
-	return true;
+	if (subnet->prefix.addr.family == IP_NONE && subnet->prefix6.addr.family == IP_NONE)
+		return decode_fail_at(d, "prefix", "is missing, and prefix6 too");
+	return check_gateway(d, "gateway", subnet->prefix, subnet->gateway) &&
+	       check_gateway(d, "gateway6", subnet->prefix6, subnet->gateway6);
 }
 
 static bool decode_vni(struct decode *d, json_t *value, void *to)
@@ -195,6 +224,8 @@ static const struct decode_member network_members[] = {
 
 static bool is_inside(const struct network *network, struct ip_prefix prefix)
 {
+	if (prefix.addr.family == IP_NONE)
+		return true;
 	for (unsigned i = 0; i < network->n_prefixes; i++)
 		if (prefix_covers(network->prefixes[i], prefix))
 			return true;
@@ -205,10 +236,11 @@ static bool check_subnets(struct decode *d, const struct network *network)
 {
 	for (unsigned i = 0; i < network->n_subnets; i++) {
 		const struct subnet *subnet = &network->subnets[i];
-		if (!is_inside(network, subnet->prefix))
+		if (!is_inside(network, subnet->prefix) || !is_inside(network, subnet->prefix6))
 			return decode_fail(d, "subnet %s lies outside the network's prefixes", subnet->uid);
 		for (unsigned j = 0; j < i; j++)
-			if (prefix_overlaps(subnet->prefix, network->subnets[j].prefix))
+			if (prefix_overlaps(subnet->prefix, network->subnets[j].prefix) ||
+				prefix_overlaps(subnet->prefix6, network->subnets[j].prefix6))
 				return decode_fail(
 					d, "subnets %s and %s overlap", network->subnets[j].uid, subnet->uid);
 	}

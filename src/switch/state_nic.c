@@ -1,5 +1,6 @@
 /* Decoding of the state's NICs: see state.c. */
 #include "switch/state_priv.h"
+#include "switch/wire.h"
 
 #include <string.h>
 #include <sys/un.h>
@@ -288,7 +289,7 @@ static bool add_address(struct decode *d, struct nic *nic, struct nic_address *a
 	struct owner owner = {.kind = OWNER_NIC, .nic = nic, .address = address};
 	char text[IP_TEXT_MAX];
 
-	if (!prefix_contains(nic->subnet->prefix, address->ip))
+	if (!subnet_contains(nic->subnet, address->ip))
 		return decode_fail_at(
 			d, "addresses", "%s lies outside the NIC's subnet", ip_format(address->ip, text));
 	if (!snapshot_add_address(snapshot, nic->network->space, address->ip, owner))
@@ -330,6 +331,15 @@ static bool claim_mac(struct decode *d, const struct nic *nic)
 		       d, "mac", "%s is another NIC's of this network too", mac_format(nic->mac, text));
 }
 
+/* RFC 8200, section 5: every link carries that much. */
+static bool check_mtu(struct decode *d, const struct nic *nic)
+{
+	if (nic->mtu >= IPV6_MTU_MIN || !nic_first_address(nic, IP_V6))
+		return true;
+	return decode_fail_at(
+		d, "mtu", "is less than the %d that a NIC with an IPv6 address needs", IPV6_MTU_MIN);
+}
+
 /* The slot that the NIC had, or one that nobody had in the snapshot before, with its next incarnation. */
 static bool take_slot(struct decode *d, struct nic *nic)
 {
@@ -369,7 +379,8 @@ static bool decode_nic(struct decode *d, json_t *value, void *to)
 	for (unsigned i = 0; i < nic->n_addresses; i++)
 		if (!add_address(d, nic, &nic->addresses[i]))
 			return false;
-	return claim_mac(d, nic) && add_host_address(d, nic, words.host_address) && take_slot(d, nic);
+	return check_mtu(d, nic) && claim_mac(d, nic) && add_host_address(d, nic, words.host_address) &&
+	       take_slot(d, nic);
 }
 
 /* Every address and MAC that the state names, so that the map is made once. */
@@ -378,20 +389,28 @@ static unsigned count_addresses(const struct snapshot *snapshot, json_t *nics)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < snapshot->n_networks; i++)
-		n += snapshot->networks[i].n_subnets + snapshot->networks[i].n_source_nat;
+		n += 2 * snapshot->networks[i].n_subnets + snapshot->networks[i].n_source_nat;
 	for (size_t i = 0; i < json_array_size(nics); i++)
 		n += 2 + 2 * json_array_size(json_object_get(json_array_get(nics, i), "addresses"));
 	return (unsigned)MIN(n, UINT_MAX / 4);
 }
 
+static void add_gateways_of(
+	struct snapshot *snapshot, const struct network *network, const struct subnet *subnet)
+{
+	const struct owner owner = {.kind = OWNER_GATEWAY, .subnet = subnet};
+
+	if (subnet->gateway.family != IP_NONE)
+		snapshot_add_address(snapshot, network->space, subnet->gateway, owner);
+	if (subnet->gateway6.family != IP_NONE)
+		snapshot_add_address(snapshot, network->space, subnet->gateway6, owner);
+}
+
 static void add_gateways(struct snapshot *snapshot)
 {
-	for (unsigned i = 0; i < snapshot->n_networks; i++) {
-		const struct network *network = &snapshot->networks[i];
-		for (unsigned j = 0; j < network->n_subnets; j++)
-			snapshot_add_address(snapshot, network->space, network->subnets[j].gateway,
-				(struct owner){.kind = OWNER_GATEWAY, .subnet = &network->subnets[j]});
-	}
+	for (unsigned i = 0; i < snapshot->n_networks; i++)
+		for (unsigned j = 0; j < snapshot->networks[i].n_subnets; j++)
+			add_gateways_of(snapshot, &snapshot->networks[i], &snapshot->networks[i].subnets[j]);
 }
 
 /* Networks may share them with each other: what is in use of them is told apart by connections. */

@@ -25,7 +25,7 @@ static const char good_state[] =
 	" \"networks\": ["
 	"  {\"uid\": \"n1\", \"vni\": 4096, \"prefixes\": [\"192.168.0.0/16\", \"fd00::/48\"], \"subnets\": ["
 	"    {\"uid\": \"s1\", \"prefix\": \"192.168.1.0/24\", \"gateway\": \"192.168.1.1\", \"dns\": "
-	"[\"9.9.9.9\"],"
+	"[\"9.9.9.9\", \"2620:fe::fe\"], \"prefix6\": \"fd00::/64\", \"gateway6\": \"fd00::1\","
 	"     \"group\": \"g1\", \"routes\": [{\"prefix\": \"0.0.0.0/0\", \"via\": \"192.168.2.9\"},"
 	"       {\"prefix\": \"10.0.0.0/8\", \"via\": \"none\"}]},"
 	"    {\"uid\": \"s2\", \"prefix\": \"192.168.2.0/24\", \"gateway\": \"192.168.2.1\", \"dns\": [], "
@@ -137,6 +137,43 @@ static void test_good(void)
 	g_assert_true(snapshot_find_mac(snapshot, 4096, a->mac.bytes) == a);
 	g_assert_true(snapshot_find_mac(snapshot, 4097, a->mac.bytes) == b); /* the same MAC */
 	g_assert_null(snapshot_find_mac(snapshot, 4098, a->mac.bytes));
+}
+
+static void test_ipv6(void)
+{
+	json_auto_t *state = load();
+	g_autoptr(GError) error = NULL;
+	struct ip_addr ip;
+
+	json_array_append_new(json_object_get(json_array_get(json_object_get(state, "nics"), 0), "addresses"),
+		json_pack("{s:s}", "ip", "fd00::4"));
+	_cleanup_(snapshot_free) struct snapshot *both = state_decode(state, NULL, &error);
+	g_assert_no_error(error);
+	const struct nic *a = both->nics[0];
+	ip_parse("fd00::4", &ip);
+	g_assert_true(snapshot_find(both, a->network->space, ip).nic == a);
+	g_assert_true(subnet_contains(a->subnet, ip));
+	ip_parse("fd00::1", &ip);
+	g_assert_cmpint(snapshot_find(both, a->network->space, ip).kind, ==, OWNER_GATEWAY);
+	ip_parse("192.168.1.1", &ip);
+	g_assert_cmpint(snapshot_find(both, a->network->space, ip).kind, ==, OWNER_GATEWAY);
+	g_assert_cmpuint(a->subnet->n_dns, ==, 2);
+	/* A link of less than 1280 bytes is none of IPv6. */
+	change(state, "nics[0].mtu", "1279");
+	g_assert_null(state_decode(state, NULL, &error));
+	g_assert_true(g_str_has_prefix(error->message, "nics[0].mtu: is less than the 1280"));
+	g_clear_error(&error);
+	change(state, "nics[0].mtu", "1280");
+	/* A subnet of IPv6 alone. */
+	change(state, "nics[0].addresses[0].public", "null");
+	change(state, "nics[0].addresses[0].ip", "\"fd00::5\"");
+	change(state, "networks[0].subnets[0].prefix", NULL);
+	change(state, "networks[0].subnets[0].gateway", NULL);
+	_cleanup_(snapshot_free) struct snapshot *alone = state_decode(state, both, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(snapshot_find(alone, alone->nics[0]->network->space, ip).kind, ==, OWNER_NONE);
+	ip_parse("192.168.1.4", &ip);
+	g_assert_false(subnet_contains(alone->nics[0]->subnet, ip));
 }
 
 static void test_overlay(void)
@@ -322,8 +359,32 @@ static const struct bad {
 	{"networks[1].uid", "\"n1\"", "networks[1].uid: "},
 	{"networks[0].prefixes[0]", "\"192.168.1.0/16\"", "networks[0].prefixes[0]: "},
 	{"networks[0].subnets[0].prefix", "\"10.0.0.0/24\"", "networks[0].subnets[0].gateway: "},
+	{"networks[0].subnets[0].prefix", "\"fd00::/64\"", "networks[0].subnets[0].prefix: must be an IPv4"},
+	{"networks[0].subnets[0].gateway", NULL, "networks[0].subnets[0].gateway: is missing"},
+	{"networks[0].subnets[0].gateway", "\"fd00::1\"", "networks[0].subnets[0].gateway: must be an IPv4"},
+	{"networks[0].subnets[0].gateway6", NULL, "networks[0].subnets[0].gateway6: is missing"},
+	{"networks[0].subnets[0].gateway6", "\"fd00:0:0:1::1\"", "networks[0].subnets[0].gateway6: is no"},
+	{"networks[0].subnets[0].gateway6", "\"fd00::\"", "networks[0].subnets[0].gateway6: is no address"},
+	{"networks[0].subnets[0].gateway6", "\"192.168.1.1\"", "networks[0].subnets[0].gateway6: is no"},
+	{"networks[0].subnets[0].prefix6", NULL, "networks[0].subnets[0].gateway6: is no address"},
+	{"networks[0].subnets[0].prefix6", "\"fd00::/63\"",
+		"networks[0].subnets[0].prefix6: must be an IPv6"},
+	{"networks[0].subnets[0].prefix6", "\"fd00::/127\"", "networks[0].subnets[0].prefix6: must be an"},
+	{"networks[0].subnets[0].prefix6", "\"fe80::/64\"", "networks[0].subnets[0].prefix6: must be an"},
+	{"networks[0].subnets[0].prefix6", "\"192.168.1.0/24\"", "networks[0].subnets[0].prefix6: must be"},
+	{"networks[0].subnets[0].prefix6", "\"fd00::1/64\"", "networks[0].subnets[0].prefix6: has bits"},
+	{"networks[0].subnets[1]", "{\"uid\": \"s2\", \"dns\": []}",
+		"networks[0].subnets[1].prefix: is missing, and prefix6 too"},
+	{"networks[0].subnets[1]",
+		"{\"uid\": \"s2\", \"prefix6\": \"fd00::/96\", \"gateway6\": \"fd00::9\", \"dns\": []}",
+		"networks[0]: subnets s1 and s2 overlap"},
+	{"networks[0].subnets[1]",
+		"{\"uid\": \"s2\", \"prefix6\": \"fd01::/64\", \"gateway6\": \"fd01::9\", \"dns\": []}",
+		"networks[0]: subnet s2 lies outside"},
+	{"nics[0].addresses[0].ip", "\"fd00::1\"", "nics[0].addresses"},
 	{"networks[0].subnets[1].prefix", "\"192.168.0.0/16\"", "networks[0]: subnets s1 and s2 overlap"},
-	{"networks[0].prefixes", "[\"192.168.1.0/24\"]", "networks[0]: subnet s2 lies outside"},
+	{"networks[0].prefixes", "[\"192.168.1.0/24\", \"fd00::/48\"]",
+		"networks[0]: subnet s2 lies outside"},
 	{"networks[0].subnets[0].group", "\"g2\"", "networks[0].subnets[0].group: "},
 	{"networks[0].subnets[0].dns[0]", "\"x\"", "networks[0].subnets[0].dns[0]: "},
 	{"nics[1].uid", "\"a\"", "nics[1].uid: "},
@@ -516,6 +577,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/state/a whole state is decoded and its references resolved", test_good);
+	g_test_add_func("/state/a subnet is of IPv4, of IPv6, or of both", test_ipv6);
 	g_test_add_func("/state/an empty state is a state", test_empty);
 	g_test_add_func("/state/the overlay is decoded, and shared with the state before", test_overlay);
 	g_test_add_func("/state/limits are of one direction each, by bits or packets", test_limits);

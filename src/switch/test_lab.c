@@ -185,6 +185,8 @@ struct test_frame lab_expect(struct fixture *f, const char *port)
 	memcpy(frame.bytes, data, size);
 	if (load16(data + 12) == 0x0800)
 		test_assert_checksums(frame.bytes, frame.length);
+	else if (load16(data + 12) == 0x86dd)
+		test_assert_checksum6(&frame);
 	return frame;
 }
 
@@ -213,6 +215,42 @@ void lab_assert_path(
 	g_assert_cmpmem(frame->bytes + 26, 4, ip, 4);
 	test_ip(dst, ip);
 	g_assert_cmpmem(frame->bytes + 30, 4, ip, 4);
+}
+
+void lab_assert_path6(
+	const struct test_frame *frame, const char *smac, const char *dmac, const char *src, const char *dst)
+{
+	uint8_t mac[6], ip[16];
+
+	test_mac(dmac, mac);
+	g_assert_cmpmem(frame->bytes, 6, mac, 6);
+	test_mac(smac, mac);
+	g_assert_cmpmem(frame->bytes + 6, 6, mac, 6);
+	g_assert_cmphex(load16(frame->bytes + 12), ==, 0x86dd);
+	test_ip6(src, ip);
+	g_assert_cmpmem(frame->bytes + 22, 16, ip, 16);
+	test_ip6(dst, ip);
+	g_assert_cmpmem(frame->bytes + 38, 16, ip, 16);
+}
+
+void lab_setup_ipv6(struct fixture *f)
+{
+	static const char *const addresses[] = {IP6_A, IP6_B, IP6_C}, *const ports[] = {"a", "b", "c"};
+	json_t *network = json_array_get(json_object_get(f->state, "networks"), 0);
+	json_t *subnets = json_object_get(network, "subnets");
+
+	json_array_append_new(json_object_get(network, "prefixes"), json_string("fd00::/48"));
+	json_object_update_new(json_array_get(subnets, 0),
+		json_pack("{s:s, s:s}", "prefix6", "fd00:0:0:1::/64", "gateway6", GATEWAY6_1));
+	json_object_update_new(json_array_get(subnets, 1),
+		json_pack("{s:s, s:s}", "prefix6", "fd00:0:0:2::/64", "gateway6", GATEWAY6_2));
+	for (size_t i = 0; i < G_N_ELEMENTS(addresses); i++)
+		json_array_append_new(
+			json_object_get(lab_nic(f, i), "addresses"), json_pack("{s:s}", "ip", addresses[i]));
+	lab_apply(f);
+	/* They are told of their router. */
+	for (size_t i = 0; i < G_N_ELEMENTS(ports); i++)
+		lab_expect(f, ports[i]);
 }
 
 /* The peer outside becomes known to the switch. */

@@ -7,7 +7,7 @@
 #pragma once
 #include "switch/datapath.h"
 #include "switch/port_fake.h"
-#include "switch/test_frame.h"
+#include "switch/test_frame6.h"
 
 #define MAC_A       "00:0d:3a:00:00:0a"
 #define MAC_B       "00:0d:3a:00:00:0b"
@@ -19,6 +19,13 @@
 #define IP_A        "192.168.1.4"
 #define IP_B        "192.168.1.5"
 #define IP_C        "192.168.2.4"
+#define LINK_A      "fe80::20d:3aff:fe00:a" /* what a makes of its MAC */
+#define IP6_A       "fd00:0:0:1::a"
+#define IP6_B       "fd00:0:0:1::b"
+#define IP6_C       "fd00:0:0:2::c"
+#define GATEWAY6_1  "fd00:0:0:1::1" /* of a and b */
+#define GATEWAY6_2  "fd00:0:0:2::1" /* of c */
+#define GATEWAY_LL  "fe80::1034:56ff:fe78:9abc"
 #define PUBLIC_A    "203.0.113.10"
 #define PUBLIC_B    "203.0.113.11"
 #define PEER        "203.0.113.1"
@@ -49,6 +56,9 @@ void lab_teardown(struct fixture *f, const void *data);
 /* The same with another state, which is taken. */
 void lab_start(struct fixture *f, json_t *state, uint32_t connections, uint32_t nic_connections);
 
+/* Gives the subnets and a, b and c IPv6 beside IPv4. */
+void lab_setup_ipv6(struct fixture *f);
+
 /* Makes f->state the switch's, whose workers run as threads. */
 void lab_publish(struct fixture *f);
 /* The same where the test turns the first worker itself. */
@@ -74,6 +84,9 @@ struct test_frame lab_expect(struct fixture *f, const char *port);
 void lab_expect_none(struct fixture *f, const char *port);
 uint64_t lab_drops(struct fixture *f, enum drop reason);
 void lab_assert_path(
+	const struct test_frame *frame, const char *smac, const char *dmac, const char *src, const char *dst);
+/* The same of IPv6. */
+void lab_assert_path6(
 	const struct test_frame *frame, const char *smac, const char *dmac, const char *src, const char *dst);
 /* The peer outside becomes known to the switch. */
 void lab_meet_peer(struct fixture *f);

@@ -179,13 +179,14 @@ static void judge_again(struct model *model, struct connection *connection)
 
 /* ---- outcomes ---- */
 
-static bool error_about(enum drop reason, uint8_t *ret_type, uint8_t *ret_code)
+static bool error_about(enum drop reason, bool v6, uint8_t *ret_type, uint8_t *ret_code)
 {
-	*ret_type = reason == DROP_TTL ? 11 : 3;
+	*ret_type = reason == DROP_TTL ? (v6 ? 3 : 11) : (v6 ? 1 : 3);
 	switch ((int)reason) {
 	case DROP_TTL:
+	case DROP_IPV6_OUTSIDE:
 	case DROP_NO_PUBLIC_ADDRESS: *ret_code = 0; return true;
-	case DROP_NO_DESTINATION: *ret_code = 1; return true;
+	case DROP_NO_DESTINATION: *ret_code = v6 ? 3 : 1; return true;
 	case DROP_NO_PORTS: *ret_code = 13; return true;
 	default: return false;
 	}
@@ -196,10 +197,12 @@ static void add_error(
 {
 	struct test_icmp_error *error = &outcome->error;
 
-	if (packet->source.family != IP_V4 || packet->later || packet->to.bytes[0] & 1 ||
-		(test_packet_is_icmp(packet) && packet->icmp_type != 8) ||
+	bool v6 = packet->source.family == IP_V6;
+
+	if (packet->later || packet->to.bytes[0] & 1 ||
+		(packet->protocol == IPPROTO_ICMP && packet->icmp_type != 8) ||
 		!model_is_unicast(packet->source) || !model_is_unicast(packet->destination) ||
-		!error_about(outcome->drop, &error->type, &error->code))
+		!error_about(outcome->drop, v6, &error->type, &error->code))
 		return;
 	struct ip_addr gateway =
 		model_network(model, outcome->nic)->subnets[model->world->nics[outcome->nic].subnet].gateway;
@@ -216,6 +219,7 @@ static void add_error(
 	outcome->port = back.port;
 	outcome->next_hop = back.next_hop;
 	model_count(model, MODEL_TOLD, true);
+	model_count(model, MODEL_TOLD6, v6);
 }
 
 static struct model_outcome dropped(
@@ -290,8 +294,9 @@ static struct model_outcome echoed(struct model *model, unsigned nic, const stru
 	outcome.packet.source = packet->destination;
 	outcome.packet.destination = packet->source;
 	outcome.packet.hops = 64;
-	outcome.packet.icmp_type = 0;
+	outcome.packet.icmp_type = packet->protocol == IPPROTO_ICMP ? 0 : 129;
 	model_count(model, MODEL_ECHO, true);
+	model_count(model, MODEL_ECHO6, packet->protocol == IPPROTO_ICMPV6);
 	return outcome;
 }
 
@@ -344,10 +349,27 @@ static bool is_gateway_in(const struct policy_gen_network *network, struct ip_ad
 	return false;
 }
 
+static const struct policy_gen_subnet *subnet_of(const struct model *model, unsigned nic)
+{
+	return &model_network(model, nic)->subnets[model->world->nics[nic].subnet];
+}
+
+/* To the switch itself. */
+static bool may_speak(const struct model *model, unsigned nic, struct ip_addr source)
+{
+	if (model_is_link_local6(source))
+		return !ip_equal(source, model_gateway_link_local);
+	return model_own_address(&model->world->nics[nic], source) >= 0;
+}
+
 static bool is_gateway_echo(const struct model *model, unsigned port, const struct test_packet *packet)
 {
-	return model_is_nic(model, port) && packet->protocol == IPPROTO_ICMP && packet->icmp_type == 8 &&
-	       !packet->cut && is_gateway_in(model_network(model, port), packet->destination);
+	if (!model_is_nic(model, port) || packet->cut || !test_packet_is_icmp(packet) ||
+		packet->icmp_type != (packet->protocol == IPPROTO_ICMP ? 8 : 128))
+		return false;
+	if (ip_equal(packet->destination, model_gateway_link_local))
+		return subnet_of(model, port)->prefix.addr.family == IP_V6;
+	return is_gateway_in(model_network(model, port), packet->destination);
 }
 
 static struct model_outcome conveyed(struct model *model, struct connection *connection, unsigned direction,
@@ -453,9 +475,9 @@ struct model_outcome model_send(struct model *model, unsigned port, const struct
 	if (connection)
 		return model_continue(model, connection, (unsigned)nic, port, packet, &tuple);
 	if (is_gateway_echo(model, port, packet))
-		return model_own_address(&model->world->nics[port], packet->source) < 0
-			       ? dropped(model, port, port, packet, DROP_SPOOFED_IP)
-			       : echoed(model, port, packet);
+		return may_speak(model, port, packet->source)
+			       ? echoed(model, port, packet)
+			       : dropped(model, port, port, packet, DROP_SPOOFED_IP);
 	return model_open(model, (unsigned)nic, port, packet);
 }
 

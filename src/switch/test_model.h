@@ -18,7 +18,7 @@
 
 extern const struct mac_addr model_gateway_mac, model_outside_mac, model_host_mac;
 extern const struct ip_prefix model_outside, model_host;
-extern const struct ip_addr model_outside_gateway;
+extern const struct ip_addr model_outside_gateway, model_gateway_link_local;
 
 /* Where packets enter and leave: the number of a NIC, or one of these, n being the world's NICs. */
 #define MODEL_OUTSIDE(n) (n)
@@ -60,7 +60,9 @@ enum model_answer { MODEL_NOTHING, MODEL_PACKET, MODEL_ERROR };
 	X(OTHER_PORT, "first packets that got another port than their own")                                  \
 	X(OTHER_PORT_LATER, "later packets with such a port")                                                \
 	X(ECHO, "echoes that a gateway answered")                                                            \
-	X(TOLD, "ICMP errors that told the sender why")
+	X(ECHO6, "such echoes of IPv6")                                                                      \
+	X(TOLD, "ICMP errors that told the sender why")                                                      \
+	X(TOLD6, "such errors of IPv6")
 
 enum model_feature {
 #define X(NAME, text) MODEL_##NAME,

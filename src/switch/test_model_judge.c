@@ -8,6 +8,9 @@ const struct ip_prefix model_outside = {.addr = {.family = IP_V4, .bytes = {203,
 const struct ip_prefix model_host = {.addr = {.family = IP_V4, .bytes = {100, 64, 0, 0}}, .length = 10};
 const struct ip_addr model_outside_gateway = {.family = IP_V4, .bytes = {203, 0, 113, 1}};
 
+const struct ip_addr model_gateway_link_local = {
+	.family = IP_V6, .bytes = {0xfe, 0x80, [8] = 0x12 ^ 0x02, 0x34, 0x56, 0xff, 0xfe, 0x78, 0x9a, 0xbc}};
+
 static const struct ip_addr metadata = {.family = IP_V4, .bytes = {169, 254, 169, 254}};
 
 /* ---- addresses ---- */
@@ -28,11 +31,14 @@ bool model_is_unicast(struct ip_addr addr)
 	return addr.bytes[0] != 0xff && !ip_equal(addr, none) && !ip_equal(addr, loopback);
 }
 
-static bool is_link_local(struct ip_addr addr)
+bool model_is_link_local6(struct ip_addr addr)
 {
-	if (addr.family == IP_V4)
-		return addr.bytes[0] == 169 && addr.bytes[1] == 254;
-	return addr.bytes[0] == 0xfe && addr.bytes[1] >> 6 == 2;
+	return addr.family == IP_V6 && addr.bytes[0] == 0xfe && addr.bytes[1] >> 6 == 2;
+}
+
+static bool is_link_local4(struct ip_addr addr)
+{
+	return addr.family == IP_V4 && addr.bytes[0] == 169 && addr.bytes[1] == 254;
 }
 
 const struct policy_gen_network *model_network(const struct model *model, unsigned nic)
@@ -280,6 +286,8 @@ static enum drop judge_from_nic(struct model *model, unsigned nic, const struct 
 {
 	struct ip_addr host_address = model->world->nics[nic].host_address;
 
+	if (model_is_link_local6(packet->source))
+		return DROP_LINK_LOCAL;
 	if (model_own_address(&model->world->nics[nic], packet->source) < 0)
 		return DROP_SPOOFED_IP;
 	enum drop denied =
@@ -294,9 +302,11 @@ static enum drop judge_from_nic(struct model *model, unsigned nic, const struct 
 		ways[1].routed = false;
 		return DROP_NONE;
 	}
+	if (model_is_link_local6(packet->destination))
+		return DROP_LINK_LOCAL;
 	if (in_network(model_network(model, nic), packet->destination))
 		return judge_within(model, nic, packet, existing, ways);
-	if (is_link_local(packet->destination))
+	if (is_link_local4(packet->destination))
 		return DROP_BAD_DESTINATION;
 	if (packet->destination.family == IP_V6)
 		return DROP_IPV6_OUTSIDE;

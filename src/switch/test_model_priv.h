@@ -47,6 +47,7 @@ static inline bool packet_has_ports(const struct test_packet *packet)
 /* ---- addresses ---- */
 
 bool model_is_unicast(struct ip_addr addr);
+bool model_is_link_local6(struct ip_addr addr); /* of IPv6 */
 const struct policy_gen_network *model_network(const struct model *model, unsigned nic);
 /* The number of the NIC's address, or -1. */
 int model_own_address(const struct policy_gen_nic *nic, struct ip_addr addr);

@@ -1,7 +1,8 @@
 /* Packets from scratch: see test_packet.h. */
 #include "switch/test_packet.h"
 
-#define ERROR_QUOTE_MAX 548 /* RFC 1812: an error is of 576 bytes at most */
+#define ERROR_QUOTE_MAX  548 /* RFC 1812: an error is of 576 bytes at most */
+#define ERROR_QUOTE_MAX6 1232 /* RFC 4443: of 1280 */
 
 /* ---- checksums (RFC 1071) ---- */
 
@@ -153,26 +154,27 @@ struct test_frame test_packet_write(const struct test_packet *packet)
 
 struct test_frame test_icmp_error_write(const struct test_icmp_error *error)
 {
+	bool v6 = error->source.family == IP_V6;
 	struct test_packet bare = error->about;
 	bare.padding = 0;
 	struct test_frame about = test_packet_write(&bare), frame = {};
-	uint32_t quoted = MIN(about.length - 14, (uint32_t)ERROR_QUOTE_MAX);
-	uint8_t *ip = frame.bytes + 14, *icmp = ip + 20;
+	uint32_t quoted = MIN(about.length - 14, (uint32_t)(v6 ? ERROR_QUOTE_MAX6 : ERROR_QUOTE_MAX));
+	uint8_t *ip = frame.bytes + 14, *icmp = ip + (v6 ? 40 : 20);
 	const struct test_packet outer = {
 		.source = error->source,
 		.destination = error->destination,
-		.protocol = IPPROTO_ICMP,
+		.protocol = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
 		.hops = 64,
-		.service = 0xc0,
+		.service = v6 ? 0 : 0xc0,
 	};
 
-	write_ethernet(frame.bytes, error->from, error->to, IP_V4);
-	write_ipv4(&outer, ip, 8 + quoted);
+	write_ethernet(frame.bytes, error->from, error->to, error->source.family);
+	(v6 ? write_ipv6 : write_ipv4)(&outer, ip, 8 + quoted);
 	icmp[0] = error->type;
 	icmp[1] = error->code;
 	memcpy(icmp + 8, about.bytes + 14, quoted);
-	store16(icmp + 2, check_of(sum_of(icmp, 8 + quoted)));
-	frame.length = 14 + 20 + 8 + quoted;
+	store16(icmp + 2, check_of(sum_of(icmp, 8 + quoted) + (v6 ? pseudo_header(&outer, 8 + quoted) : 0)));
+	frame.length = (uint32_t)(icmp - frame.bytes) + 8 + quoted;
 	return frame;
 }
 

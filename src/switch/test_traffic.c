@@ -63,7 +63,8 @@ static void set_protocol(struct test_packet *packet, const struct policy_packet 
 		packet->icmp_type = packet->icmp_type == 8 ? 0 : 129;
 	/* DHCP is the switch's, and has tests of its own. */
 	if (packet->protocol == IPPROTO_UDP &&
-		(packet->destination_port == 67 || packet->destination_port == 68))
+		(packet->destination_port == 67 || packet->destination_port == 68 ||
+			packet->destination_port == 546))
 		packet->destination_port = 69;
 }
 
@@ -172,8 +173,12 @@ static unsigned set_outbound(
 		packet->destination = traffic->shared;
 	else if (traffic_once_in(3))
 		packet->destination = traffic->world->nics[neighbour_of(traffic, from->nic)].addresses[0].ip;
-	else if (v4 && traffic_once_in(10))
+	else if (traffic_once_in(10))
 		packet->destination = traffic->world->networks[nic->network].subnets[nic->subnet].gateway;
+	else if (!v4 && traffic_once_in(20))
+		packet->destination = traffic_once_in(2) ? model_gateway_link_local : ip_link_local(nic->mac);
+	if (!v4 && traffic_once_in(40))
+		packet->source = ip_link_local(nic->mac);
 	return from->nic;
 }
 

@@ -34,8 +34,9 @@ static void assert_within(const struct packet *p, const uint8_t *frame, uint32_t
 											 : 0;
 		g_assert_cmpuint(p->l4 + touched, <=, available);
 		g_assert_cmpuint(p->l4 + touched, <=, p->l3 + p->l3_length);
-	} else if (p->kind == PACKET_ICMP_ERROR) {
+	} else if (p->kind == PACKET_ICMP_ERROR || p->kind == PACKET_ND) {
 		g_assert_cmpuint(p->l4 + ICMP_MIN, <=, available);
+		g_assert_cmpuint(p->l4 + ICMP_MIN, <=, p->l3 + p->l3_length);
 	} else {
 		g_assert_cmpint(p->kind, ==, PACKET_FRAGMENT);
 	}
@@ -77,7 +78,7 @@ static void parse(const uint8_t *frame, uint32_t available, uint32_t length)
 	struct flow_key key;
 	uint16_t l4;
 	if (parse_quoted(frame + quoted, available - quoted, &key, &l4) == 0) {
-		g_assert_cmpint(key.family, ==, IP_V4);
+		g_assert_true(key.family == IP_V4 || key.family == IP_V6);
 		g_assert_cmpuint(quoted + l4 + 8, <=, available);
 	}
 }

@@ -1,5 +1,5 @@
 /* Fuzz target: the whole pipeline, from any port. The bytes are records of what happens to the lab's switch, which has
- * an underlay beside (test_lab.h):
+ * IPv6 and an underlay beside (test_lab.h):
  *
  *   EVENT = OP LENGTH(2) FRAME     OP & 7: 0…6, a port; a length past the end means the rest
  *         | OP HOW(1)              OP & 7: 7; HOW < 128: so many tenths of a second pass, else group g's rules change
@@ -91,8 +91,11 @@ static void assert_to_nic(const char *port, const uint8_t *frame, uint32_t lengt
 {
 	const char *mac = g_str_equal(port, "b") ? MAC_B : g_str_equal(port, "c") ? MAC_C : MAC_A;
 
-	assert_mac(
-		frame + ETH_DST, frame[ETH_DST] & 1 ? "ff:ff:ff:ff:ff:ff" : mac); /* DHCP may answer to all */
+	/* DHCP may answer to all, neighbour discovery to all nodes. */
+	if (load16(frame + ETH_TYPE) == ETH_IPV6)
+		assert_mac(frame + ETH_DST, frame[ETH_DST] & 1 ? "33:33:00:00:00:01" : mac);
+	else
+		assert_mac(frame + ETH_DST, frame[ETH_DST] & 1 ? "ff:ff:ff:ff:ff:ff" : mac);
 }
 
 static void assert_taken(const char *port, const uint8_t *frame, uint32_t length)
@@ -208,6 +211,7 @@ static void happen(struct input *in)
 static void start(struct input *in)
 {
 	lab_setup(&in->lab, NULL);
+	lab_setup_ipv6(&in->lab);
 	json_object_set_new(in->lab.state, "underlay",
 		json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "interface", "wire", "mac", MAC_WIRE, "address",
 			"172.16.0.1", "prefix", "172.16.0.0/24", "gateway", "172.16.0.254", "mtu", 1500));

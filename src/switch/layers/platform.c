@@ -17,20 +17,11 @@ static bool outbound(struct walk *walk)
 	return true;
 }
 
-/* The NIC's first IPv4 address, or NULL. */
-static const struct nic_address *primary(const struct nic *nic)
-{
-	for (unsigned i = 0; i < nic->n_addresses; i++)
-		if (nic->addresses[i].ip.family == IP_V4)
-			return &nic->addresses[i];
-	return NULL;
-}
-
 static bool inbound(struct walk *walk)
 {
 	if (walk->key.origin != FLOW_FROM_HOST)
 		return true;
-	const struct nic_address *address = primary(walk->target);
+	const struct nic_address *address = nic_first_address(walk->target, IP_V4);
 	if (!address || walk->key.family != IP_V4 ||
 		memcmp(walk->key.dst, walk->target->host_address, 4) != 0)
 		return layer_refuse(walk, DROP_NOT_OURS);

@@ -23,13 +23,6 @@ bool route_is_unicast(struct ip_addr addr)
 	return memcmp(addr.bytes, zero, 15) != 0 || addr.bytes[15] > 1; /* neither :: nor ::1 */
 }
 
-static bool is_link_local(struct ip_addr addr)
-{
-	if (addr.family == IP_V4)
-		return addr.bytes[0] == 169 && addr.bytes[1] == 254;
-	return addr.bytes[0] == 0xfe && (addr.bytes[1] & 0xc0) == 0x80;
-}
-
 bool route_outside(const struct snapshot *state, const uint8_t destination[4], uint8_t ret_next_hop[4])
 {
 	struct ip_addr addr = {.family = IP_V4};
@@ -106,7 +99,7 @@ static bool to_network(struct walk *walk, struct ip_addr via)
 	} else {
 		walk->exit = FLOW_TO_TUNNEL;
 		walk->via = via;
-		walk->routed = !prefix_contains(walk->source->subnet->prefix, via);
+		walk->routed = !subnet_contains(walk->source->subnet, via);
 	}
 	return true;
 }
@@ -150,8 +143,10 @@ static bool outbound(struct walk *walk)
 		return layer_refuse(walk, DROP_BAD_DESTINATION);
 	if (policy_is_platform(destination))
 		return to_host(walk);
+	if (destination.family == IP_V6 && ip_is_link_local(destination))
+		return layer_refuse(walk, DROP_LINK_LOCAL);
 	struct route route = find_route(walk->source, destination);
-	if (route.kind != ROUTE_NETWORK && is_link_local(destination))
+	if (route.kind != ROUTE_NETWORK && ip_is_link_local(destination))
 		return layer_refuse(walk, DROP_BAD_DESTINATION);
 	switch ((enum route_kind)route.kind) {
 	case ROUTE_NETWORK: return to_network(walk, destination);

@@ -67,7 +67,7 @@ static bool inbound(struct walk *walk)
 	if (!nic->forwarding && !nic_find_address(nic, flow_key_destination(&walk->key)))
 		return layer_refuse(walk, DROP_NO_FORWARDING);
 	memcpy(walk->next_hop, walk->remote->vtep, 4);
-	walk->routed = !prefix_contains(nic->subnet->prefix, flow_key_source(&walk->key)) ||
+	walk->routed = !subnet_contains(nic->subnet, flow_key_source(&walk->key)) ||
 		       !nic_find_address(nic, flow_key_destination(&walk->key));
 	return true;
 }

@@ -1,7 +1,5 @@
 /* ARP, answering and asking (RFC 826). */
 #include "switch/datapath.h"
-#include "switch/decide.h"
-#include "switch/layers/layer.h"
 #include "switch/neighbour.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
@@ -88,32 +86,6 @@ static bool sender_is(const struct nic *nic, const uint8_t *arp)
 	       nic_find_address(nic, ipv4_at(arp + ARP_SENDER_IP));
 }
 
-/* The same of an address that no NIC here has. */
-static const uint8_t *answer_for_remote(
-	const struct snapshot *snapshot, const struct nic *nic, struct ip_addr addr)
-{
-	const struct mapping *remote = vxlan_remote(snapshot, nic, addr);
-
-	if (!remote || !network_contains(nic->network, addr))
-		return NULL;
-	return prefix_contains(nic->subnet->prefix, addr) ? remote->mac.bytes : gateway_mac;
-}
-
-/* The MAC by which the NIC reaches the address: its neighbour's own in its subnet, else the gateway's. NULL:
- * nobody is there. */
-static const uint8_t *answer_for(const struct snapshot *snapshot, const struct nic *nic, const uint8_t ip[4])
-{
-	struct owner owner = snapshot_find(snapshot, nic->network->space, ipv4_at(ip));
-
-	if (owner.kind == OWNER_GATEWAY)
-		return gateway_mac;
-	if (owner.kind == OWNER_NONE)
-		return answer_for_remote(snapshot, nic, ipv4_at(ip));
-	if (owner.nic == nic)
-		return NULL;
-	return owner.nic->subnet == nic->subnet ? owner.nic->mac.bytes : gateway_mac;
-}
-
 enum drop arp_answer(
 	const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp, const uint8_t **ret_mac)
 {
@@ -122,7 +94,7 @@ enum drop arp_answer(
 	if (!sender_is(nic, arp))
 		return DROP_SPOOFED_ARP;
 	if (load16(arp + ARP_OP) == ARP_REQUEST && !is_about_itself(arp))
-		mac = answer_for(snapshot, nic, arp + ARP_TARGET_IP);
+		mac = reach_mac(snapshot, nic, ipv4_at(arp + ARP_TARGET_IP));
 	if (!mac)
 		return DROP_ARP_UNANSWERED;
 	*ret_mac = mac;

@@ -155,14 +155,12 @@ static uint8_t *put_routes(uint8_t *at, const uint8_t gateway[4])
 
 static uint8_t *put_dns(uint8_t *at, const struct subnet *subnet)
 {
-	uint8_t servers[4 * 8];
-	unsigned n = RTE_MIN(subnet->n_dns, 8u);
+	uint8_t servers[4 * 8], n = 0;
 
-	if (n == 0)
-		return at;
-	for (unsigned i = 0; i < n; i++)
-		memcpy(servers + 4 * i, subnet->dns[i].bytes, 4);
-	return put(at, OPTION_DNS, servers, (uint8_t)(4 * n));
+	for (unsigned i = 0; i < subnet->n_dns && n < 8; i++)
+		if (subnet->dns[i].family == IP_V4)
+			memcpy(servers + 4 * n++, subnet->dns[i].bytes, 4);
+	return n ? put(at, OPTION_DNS, servers, (uint8_t)(4 * n)) : at;
 }
 
 /* What the NIC should know; at most 2+4 + 2+4 + 2+32 + 2+63 + 2+2 + 2+14 bytes. */
@@ -180,21 +178,13 @@ static uint8_t *put_configuration(uint8_t *at, const struct nic *nic)
 	return put_routes(at, subnet->gateway.bytes);
 }
 
-static const struct nic_address *ipv4_address(const struct nic *nic)
-{
-	for (unsigned i = 0; i < nic->n_addresses; i++)
-		if (nic->addresses[i].ip.family == IP_V4)
-			return &nic->addresses[i];
-	return NULL;
-}
-
 int dhcp_answer(const struct nic *nic, const uint8_t *request, size_t length,
 	uint8_t ret[static DHCP_MESSAGE_MAX], bool *ret_broadcast)
 {
-	const struct nic_address *address = ipv4_address(nic);
+	const struct nic_address *address = nic_first_address(nic, IP_V4);
 	struct request parsed;
 
-	if (!address || nic->subnet->gateway.family != IP_V4)
+	if (!address)
 		return 0;
 	if (parse_request(nic, request, length, &parsed) < 0)
 		return -EBADMSG;
@@ -261,16 +251,6 @@ static void write_headers(
 	memcpy(udp + UDP_CHECK, &check, sizeof check);
 }
 
-/* Makes the packet hold `length` bytes in its first segment. False when it has no room for them. */
-static bool resize(struct rte_mbuf *packet, uint16_t length)
-{
-	if (packet->nb_segs > 1)
-		return false;
-	if (length > packet->data_len)
-		return rte_pktmbuf_append(packet, (uint16_t)(length - packet->data_len)) != NULL;
-	return rte_pktmbuf_trim(packet, (uint16_t)(packet->data_len - length)) == 0;
-}
-
 /* A client that has no address yet says so; one that has may use only its own. */
 static bool source_is_right(const struct nic *nic, const struct packet *parsed)
 {
@@ -308,13 +288,13 @@ void dhcp_from_nic(
 		return;
 	}
 	uint16_t size = (uint16_t)(ETH_LEN + IPV4_MIN + UDP_LEN + length);
-	if (length == 0 || !resize(packet, size)) {
+	if (length == 0 || !reply_resize(packet, size)) {
 		rte_pktmbuf_free(packet); /* heard, and nothing to say */
 		return;
 	}
 	offload_clear(packet);
 	frame = rte_pktmbuf_mtod(packet, uint8_t *);
 	memcpy(frame + ETH_LEN + IPV4_MIN + UDP_LEN, answer, (size_t)length);
-	write_headers(frame, nic, ipv4_address(nic)->ip.bytes, broadcast, (uint16_t)length);
+	write_headers(frame, nic, nic_first_address(nic, IP_V4)->ip.bytes, broadcast, (uint16_t)length);
 	output_nic(worker, nic, packet);
 }

@@ -1,7 +1,7 @@
-/* ICMP of the switch itself: the gateway's echo, and errors (RFC 792, RFC 1191, RFC 1812).
+/* ICMP of the switch itself: the gateway's echo, and errors (RFC 792, RFC 1191, RFC 1812; RFC 4443).
  *
- * Errors are sent for IPv4 only. They go back on the way that the packet came: to a NIC from its gateway, to
- * an edge from the address that the packet was for. Policy's refusals are silent.
+ * Errors go back on the way that the packet came: to a NIC from its gateway, to an edge from the address that the packet
+ * was for. Policy's refusals are silent.
  */
 #include "switch/checksum.h"
 #include "switch/datapath.h"
@@ -15,78 +15,101 @@
 #include <rte_mbuf.h>
 
 #define ERRORS_PER_SECOND 1000 /* of one worker */
-#define ERROR_PACKET_MAX  576 /* RFC 1812, section 4.3.2.3 */
-#define ERROR_HEADERS     (IPV4_MIN + ICMP_MIN)
+#define ERROR_PACKET_MAX  576 /* RFC 1812, section 4.3.2.3; of IPv6, what every link carries */
 
 /* ---- echo ---- */
 
+static uint8_t protocol_of(uint8_t family)
+{
+	return family == IP_V6 ? PROTO_ICMPV6 : PROTO_ICMP;
+}
+
 bool icmp_is_gateway_echo(const struct snapshot *snapshot, const struct nic *nic, const struct packet *parsed)
 {
+	uint8_t echo = parsed->key.family == IP_V6 ? ICMPV6_TYPE_ECHO : ICMP_TYPE_ECHO;
+
 	/* A later fragment bears the key of its first, but no ICMP header. */
-	if (parsed->kind != PACKET_FLOW || parsed->key.family != IP_V4 ||
-		parsed->key.protocol != PROTO_ICMP || parsed->key.dport != htobe16(ICMP_TYPE_ECHO << 8) ||
-		parsed->flags & PACKET_FRAGMENT_FIRST)
+	if (parsed->kind != PACKET_FLOW || parsed->key.protocol != protocol_of(parsed->key.family) ||
+		parsed->key.dport != htobe16((uint16_t)(echo << 8)) || parsed->flags & PACKET_FRAGMENT_FIRST)
 		return false;
-	return snapshot_find(snapshot, nic->network->space, flow_key_destination(&parsed->key)).kind ==
-	       OWNER_GATEWAY;
+	return reach_is_gateway(snapshot, nic, flow_key_destination(&parsed->key));
+}
+
+/* A swap of addresses leaves sums as they are. */
+static void turn_ipv4(uint8_t *ip, const struct flow_key *asked)
+{
+	uint8_t before[2] = {ip[IPV4_TTL], ip[IPV4_PROTOCOL]};
+
+	memcpy(ip + IPV4_SRC, asked->dst, 4);
+	memcpy(ip + IPV4_DST, asked->src, 4);
+	ip[IPV4_TTL] = 64;
+	checksum_fix(ip + IPV4_CHECK, checksum_fold(checksum_difference(0, before, ip + IPV4_TTL, 2)));
+}
+
+static void turn_ipv6(uint8_t *ip, const struct flow_key *asked)
+{
+	memcpy(ip + IPV6_SRC, asked->dst, 16);
+	memcpy(ip + IPV6_DST, asked->src, 16);
+	ip[IPV6_HOPS] = 64;
 }
 
 void icmp_answer_echo(
 	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
 {
-	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
-	uint8_t *ip = frame + parsed->l3, *icmp = frame + parsed->l4;
-	static const uint8_t echo[2] = {ICMP_TYPE_ECHO, 0}, reply[2] = {ICMP_TYPE_ECHO_REPLY, 0};
-	uint8_t before[2] = {ip[IPV4_TTL], ip[IPV4_PROTOCOL]};
+	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *), *icmp = frame + parsed->l4;
+	bool v6 = parsed->key.family == IP_V6;
+	const uint8_t echo[2] = {v6 ? ICMPV6_TYPE_ECHO : ICMP_TYPE_ECHO, 0};
+	const uint8_t reply[2] = {v6 ? ICMPV6_TYPE_ECHO_REPLY : ICMP_TYPE_ECHO_REPLY, 0};
 
-	if (!nic_find_address(nic, flow_key_source(&parsed->key))) {
+	if (!reach_may_speak(nic, flow_key_source(&parsed->key))) {
 		output_drop(worker, nic->id, DROP_SPOOFED_IP, packet);
 		return;
 	}
 	memcpy(frame + ETH_DST, nic->mac.bytes, 6);
 	memcpy(frame + ETH_SRC, gateway_mac, 6);
-	memcpy(ip + IPV4_SRC, parsed->key.dst, 4); /* a swap leaves the sum as it is */
-	memcpy(ip + IPV4_DST, parsed->key.src, 4);
-	ip[IPV4_TTL] = 64;
-	checksum_fix(ip + IPV4_CHECK, checksum_fold(checksum_difference(0, before, ip + IPV4_TTL, 2)));
-	icmp[0] = ICMP_TYPE_ECHO_REPLY;
+	if (v6)
+		turn_ipv6(frame + parsed->l3, &parsed->key);
+	else
+		turn_ipv4(frame + parsed->l3, &parsed->key);
+	icmp[0] = reply[0];
 	checksum_fix(icmp + ICMP_CHECK, checksum_fold(checksum_difference(0, echo, reply, 2)));
 	output_nic(worker, nic, packet);
 }
 
 /* ---- errors ---- */
 
-static const struct {
+/* What senders are told. */
+struct notice {
 	enum drop reason;
-	uint8_t type, code;
-} error_table[] = {
-	{DROP_TTL, ICMP_TYPE_TIME_EXCEEDED, 0},
-	{DROP_NO_DESTINATION, ICMP_TYPE_UNREACHABLE, 1}, /* host */
-	{DROP_NO_PUBLIC_ADDRESS, ICMP_TYPE_UNREACHABLE, 0}, /* network */
-	{DROP_NO_OUTSIDE, ICMP_TYPE_UNREACHABLE, 0},
-	{DROP_NO_HOST_PORT, ICMP_TYPE_UNREACHABLE, 1},
-	{DROP_TOO_BIG, ICMP_TYPE_UNREACHABLE, 4}, /* fragmentation needed */
-	{DROP_NO_PORTS, ICMP_TYPE_UNREACHABLE, 13}, /* RFC 5508, REQ-8: no session can be had */
+	uint8_t type, code; /* of ICMP, */
+	uint8_t type6, code6; /* of ICMPv6 */
+};
+
+static const struct notice notices[] = {
+	{DROP_TTL, ICMP_TYPE_TIME_EXCEEDED, 0, ICMPV6_TYPE_TIME_EXCEEDED, 0},
+	{DROP_NO_DESTINATION, ICMP_TYPE_UNREACHABLE, 1, ICMPV6_TYPE_UNREACHABLE, 3}, /* host */
+	{DROP_NO_PUBLIC_ADDRESS, ICMP_TYPE_UNREACHABLE, 0, ICMPV6_TYPE_UNREACHABLE, 0}, /* network */
+	{DROP_IPV6_OUTSIDE, ICMP_TYPE_UNREACHABLE, 0, ICMPV6_TYPE_UNREACHABLE, 0},
+	{DROP_NO_OUTSIDE, ICMP_TYPE_UNREACHABLE, 0, ICMPV6_TYPE_UNREACHABLE, 0},
+	{DROP_NO_HOST_PORT, ICMP_TYPE_UNREACHABLE, 1, ICMPV6_TYPE_UNREACHABLE, 3},
+	{DROP_TOO_BIG, ICMP_TYPE_UNREACHABLE, 4, ICMPV6_TYPE_TOO_BIG, 0}, /* fragmentation needed */
+	{DROP_NO_PORTS, ICMP_TYPE_UNREACHABLE, 13}, /* RFC 5508, REQ-8: no session can be had; of IPv4 alone */
 	{DROP_PORTS_USED, ICMP_TYPE_UNREACHABLE, 13},
 };
 
-static bool error_of(enum drop reason, uint8_t *ret_type, uint8_t *ret_code)
+static const struct notice *notice_of(enum drop reason)
 {
-	for (size_t i = 0; i < RTE_DIM(error_table); i++) {
-		if (error_table[i].reason == reason) {
-			*ret_type = error_table[i].type;
-			*ret_code = error_table[i].code;
-			return true;
-		}
-	}
-	return false;
+	for (size_t i = 0; i < RTE_DIM(notices); i++)
+		if (notices[i].reason == reason)
+			return &notices[i];
+	return NULL;
 }
 
-/* RFC 1812, section 4.3.2.7: never about a later fragment, an ICMP message that answers, or to nobody's
- * address. */
+/* RFC 1812, section 4.3.2.7, and RFC 4443, section 2.4: never about a later fragment, an ICMP message that answers, or to
+ * nobody's address. Of IPv6, echoes' answers are told too: nobody but their sender can make them smaller. */
 static bool may_answer(const struct packet *parsed, const uint8_t *frame)
 {
-	if (parsed->kind != PACKET_FLOW || parsed->key.family != IP_V4 || frame[ETH_DST] & 1)
+	if (parsed->kind != PACKET_FLOW || frame[ETH_DST] & 1)
 		return false;
 	if (parsed->key.protocol == PROTO_ICMP && parsed->key.dport != htobe16(ICMP_TYPE_ECHO << 8))
 		return false;
@@ -111,7 +134,9 @@ static bool take_token(struct worker *worker)
 /* Cuts the frame to what is quoted, and makes room before it. Returns the new frame, or NULL. */
 static uint8_t *make_room(struct rte_mbuf *packet, const struct packet *parsed, uint16_t *ret_quoted)
 {
-	uint32_t quoted = RTE_MIN(parsed->l3_length, (uint32_t)(ERROR_PACKET_MAX - ERROR_HEADERS));
+	bool v6 = parsed->key.family == IP_V6;
+	uint16_t headers = (v6 ? IPV6_LEN : IPV4_MIN) + ICMP_MIN, most = v6 ? IPV6_MTU_MIN : ERROR_PACKET_MAX;
+	uint32_t quoted = RTE_MIN(parsed->l3_length, (uint32_t)(most - headers));
 
 	if (offload_is_open(packet) && !offload_is_segmented(packet))
 		offload_complete(packet); /* as it would have gone on */
@@ -127,30 +152,43 @@ static uint8_t *make_room(struct rte_mbuf *packet, const struct packet *parsed, 
 	if (rte_pktmbuf_trim(packet, (uint16_t)(packet->data_len - parsed->l3 - quoted)) < 0 ||
 		!rte_pktmbuf_adj(packet, parsed->l3))
 		return NULL;
-	return (uint8_t *)rte_pktmbuf_prepend(packet, ETH_LEN + ERROR_HEADERS);
+	return (uint8_t *)rte_pktmbuf_prepend(packet, (uint16_t)(ETH_LEN + headers));
 }
 
-static void write_error(uint8_t *frame, const uint8_t from[4], const uint8_t to[4], uint8_t type,
-	uint8_t code, uint16_t mtu, uint16_t quoted)
+static void write_error(uint8_t *frame, const uint8_t from[4], const uint8_t to[4],
+	const struct notice *notice, uint16_t mtu, uint16_t quoted)
 {
 	uint8_t *ip = frame + ETH_LEN, *icmp = ip + IPV4_MIN;
 
-	memset(frame, 0, ETH_LEN + ERROR_HEADERS);
+	memset(frame, 0, ETH_LEN + IPV4_MIN + ICMP_MIN);
 	store16(frame + ETH_TYPE, ETH_IPV4);
 	ip[0] = 0x45;
 	ip[1] = 0xc0; /* RFC 1812, section 4.3.2.5: internetwork control */
-	store16(ip + IPV4_TOTAL, (uint16_t)(ERROR_HEADERS + quoted));
+	store16(ip + IPV4_TOTAL, (uint16_t)(IPV4_MIN + ICMP_MIN + quoted));
 	ip[IPV4_TTL] = 64;
 	ip[IPV4_PROTOCOL] = PROTO_ICMP;
 	memcpy(ip + IPV4_SRC, from, 4);
 	memcpy(ip + IPV4_DST, to, 4);
 	uint16_t check = checksum_of(ip, IPV4_MIN);
 	memcpy(ip + IPV4_CHECK, &check, sizeof check);
-	icmp[0] = type;
-	icmp[1] = code;
+	icmp[0] = notice->type;
+	icmp[1] = notice->code;
 	store16(icmp + ICMP_REST + 2, mtu); /* RFC 1191: next-hop MTU */
 	check = checksum_of(icmp, (size_t)ICMP_MIN + quoted);
 	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
+}
+
+static void write_error6(uint8_t *frame, const uint8_t from[16], const uint8_t to[16],
+	const struct notice *notice, uint16_t mtu, uint16_t quoted)
+{
+	uint8_t *ip = frame + ETH_LEN, *icmp = ip + IPV6_LEN;
+
+	reply_write_ipv6(frame, gateway_mac, from, to, PROTO_ICMPV6, 64, (uint16_t)(ICMP_MIN + quoted));
+	memset(icmp, 0, ICMP_MIN);
+	icmp[0] = notice->type6;
+	icmp[1] = notice->code6;
+	store16(icmp + ICMP_REST + 2, mtu);
+	reply_set_checksum6(ip, icmp + ICMP_CHECK);
 }
 
 /* In the name of the NIC that the packet was for: it is behind this VTEP. */
@@ -197,15 +235,25 @@ static void send_back(
 	output_edge(worker, outside ? FLOW_TO_OUTSIDE : FLOW_TO_HOST, next_hop, parsed->key.nic, packet);
 }
 
+/* In whose name the sender is told. IP_NONE: its subnet has no gateway of that family. */
+static struct ip_addr speaker(const struct nic *nic, const struct packet *parsed)
+{
+	if (parsed->key.origin != FLOW_FROM_NIC)
+		return flow_key_destination(&parsed->key);
+	return parsed->key.family == IP_V6 ? nic->subnet->gateway6 : nic->subnet->gateway;
+}
+
 void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop reason, uint16_t mtu,
 	struct rte_mbuf *packet)
 {
 	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
-	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *), type, code, from[4];
+	const struct notice *notice = notice_of(reason);
+	struct ip_addr from = nic ? speaker(nic, parsed) : (struct ip_addr){};
 	uint16_t quoted;
 
 	output_count_drop(worker, parsed->key.nic, reason);
-	if (!nic || !error_of(reason, &type, &code) || !may_answer(parsed, frame) ||
+	if (from.family == IP_NONE || !notice ||
+		!may_answer(parsed, rte_pktmbuf_mtod(packet, const uint8_t *)) ||
 		(reason == DROP_TOO_BIG && !(parsed->flags & PACKET_DF))) {
 		rte_pktmbuf_free(packet);
 		return;
@@ -215,12 +263,14 @@ void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop r
 		rte_pktmbuf_free(packet);
 		return;
 	}
-	memcpy(from, parsed->key.origin == FLOW_FROM_NIC ? nic->subnet->gateway.bytes : parsed->key.dst, 4);
-	frame = make_room(packet, parsed, &quoted);
+	uint8_t *frame = make_room(packet, parsed, &quoted);
 	if (!frame) {
 		rte_pktmbuf_free(packet);
 		return;
 	}
-	write_error(frame, from, parsed->key.src, type, code, mtu, quoted);
+	if (from.family == IP_V6)
+		write_error6(frame, from.bytes, parsed->key.src, notice, mtu, quoted);
+	else
+		write_error(frame, from.bytes, parsed->key.src, notice, mtu, quoted);
 	send_back(worker, parsed, frame, packet);
 }

@@ -1,4 +1,4 @@
-/* ICMP errors about packets of connections (RFC 5508, section 4 and 5).
+/* ICMP errors about packets of connections (RFC 5508, section 4 and 5; RFC 4443).
  *
  * How it works: an error quotes the packet that it is about, as that packet looked where the error was made.
  * An error that comes in by X about a packet that went out by X: so the quoted key, reversed, is that of the
@@ -27,7 +27,7 @@ static struct flow *find_flow(struct worker *worker, const struct packet *parsed
 {
 	struct flow_key quoted, key;
 
-	if (parsed->key.family != IP_V4 || parse_quoted(quote, available, &quoted, ret_l4) < 0)
+	if (parse_quoted(quote, available, &quoted, ret_l4) < 0 || quoted.family != parsed->key.family)
 		return NULL;
 	/* It must be addressed to whoever sent the packet that it is about. */
 	if (memcmp(quoted.src, parsed->key.dst, 16) != 0)
@@ -65,7 +65,7 @@ static void translate_quoted_port(
 		checksum_fix(l4 + TCP_CHECK, difference);
 }
 
-/* The quotation shows the packet as its sender sent it: the flow's translation, backwards. */
+/* Of IPv4, as all that is translated. The quotation shows the packet as its sender sent it: the flow's translation, backwards. */
 static void translate_quote(uint8_t *quote, uint16_t l4, uint32_t available, const struct flow *flow)
 {
 	const struct flow_action *action = &flow->action;
@@ -100,15 +100,16 @@ static void translate(uint8_t *frame, const struct packet *parsed, const struct 
 	memset(icmp + ICMP_CHECK, 0, 2);
 	uint16_t check = checksum_of(icmp, length);
 	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
-	if (action->flags & FLOW_ROUTED)
-		rewrite_hop(frame, parsed);
-	memcpy(frame + ETH_SRC, action->smac, 6);
-	memcpy(frame + ETH_DST, action->dmac, 6);
 }
 
-static bool checksum_is_right(const uint8_t *icmp, size_t length)
+static bool checksum_is_right(const uint8_t *frame, const struct packet *parsed)
 {
-	return checksum_fold(checksum_add(0, icmp, length)) == 0xffff;
+	uint32_t length = parsed->l3_length - (uint32_t)(parsed->l4 - parsed->l3);
+	uint64_t sum = 0;
+
+	if (parsed->key.family == IP_V6)
+		sum = checksum_pseudo6(frame + parsed->l3 + IPV6_SRC, PROTO_ICMPV6, length);
+	return checksum_fold(checksum_add(sum, frame + parsed->l4, length)) == 0xffff;
 }
 
 /* A NIC speaks for itself, also in errors; and outside is outside. */
@@ -150,9 +151,8 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 	uint8_t *quote = icmp + ICMP_MIN;
 	uint32_t available = (uint32_t)(frame + end - quote);
 	uint16_t l4;
-	const struct flow *flow = checksum_is_right(icmp, (size_t)ICMP_MIN + available)
-					  ? find_flow(worker, parsed, quote, available, &l4)
-					  : NULL;
+	const struct flow *flow =
+		checksum_is_right(frame, parsed) ? find_flow(worker, parsed, quote, available, &l4) : NULL;
 	if (nic == FLOW_NIC_SHARED && flow)
 		nic = flow->action.target;
 	if (nic != FLOW_NIC_SHARED && !sender_may(worker, parsed, nic)) {
@@ -171,8 +171,14 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 		output_drop(worker, nic, DROP_TTL, packet);
 		return;
 	}
-	translate_quote(quote, l4, available, flow);
-	translate(frame, parsed, flow);
+	if (parsed->key.family == IP_V4) {
+		translate_quote(quote, l4, available, flow);
+		translate(frame, parsed, flow);
+	}
+	if (flow->action.flags & FLOW_ROUTED)
+		rewrite_hop(frame, parsed);
+	memcpy(frame + ETH_SRC, flow->action.smac, 6);
+	memcpy(frame + ETH_DST, flow->action.dmac, 6);
 	packet->hash.rss = flow->hash;
 	output_flow(worker, &flow->action, nic, packet);
 }

@@ -1,4 +1,4 @@
-/* Responders: what the switch answers itself. ARP, DHCP, ICMP.
+/* Responders: what the switch answers itself. ARP, neighbour discovery, DHCP, ICMP.
  *
  * They are called on the slow path, with packets that the parser accepted and whose source MAC was checked.
  * Each takes the packet over: it is turned into the answer where it lies, or dropped with a reason. Answers
@@ -6,6 +6,27 @@
  */
 #pragma once
 #include "switch/worker.h"
+
+/* ---- reach.c ---- */
+
+/* The MAC by which the NIC reaches the address, which ARP and neighbour discovery tell it: its neighbour's own in its
+ * subnet, else the gateway's; Borrowed. NULL: nobody is there, or the NIC itself. */
+const uint8_t *reach_mac(const struct snapshot *snapshot, const struct nic *nic, struct ip_addr addr);
+/* Whether the address is a gateway's, as the NIC sees it. */
+bool reach_is_gateway(const struct snapshot *snapshot, const struct nic *nic, struct ip_addr addr);
+/* Whether the NIC may speak to the switch itself with that source: it is its own, or an IPv6 link-local one, which the
+ * guest chooses as it likes. */
+bool reach_may_speak(const struct nic *nic, struct ip_addr source);
+
+/* ---- reply.c ---- */
+
+/* Makes the packet hold `length` bytes in its first segment. False when it has no room for them. */
+bool reply_resize(struct rte_mbuf *packet, uint16_t length);
+/* Writes Ethernet's and IPv6's headers from a gateway's MAC. */
+void reply_write_ipv6(uint8_t *frame, const uint8_t to_mac[6], const uint8_t from[16], const uint8_t to[16],
+	uint8_t protocol, uint8_t hops, uint16_t payload);
+/* Sets the checksum at `check` of the whole payload behind the IPv6 header, which has no extensions. */
+void reply_set_checksum6(uint8_t *ip, uint8_t *check);
 
 /* ---- arp.c ---- */
 
@@ -40,6 +61,44 @@ int dhcp_answer(const struct nic *nic, const uint8_t *request, size_t length,
  * is refused. */
 enum drop dhcp_answer_frame(const struct nic *nic, const struct packet *parsed, const uint8_t *frame,
 	uint32_t available, uint8_t ret[static DHCP_MESSAGE_MAX], int *ret_length, bool *ret_broadcast);
+
+/* ---- nd.c ---- */
+
+/* Neighbour discovery of a NIC: answered for gateways and the NICs of its network, as ARP; and as a router. */
+void nd_from_nic(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
+
+/* What answers a message. */
+struct nd_answer {
+	bool router; /* a router advertisement; else a neighbour's, that the target is at `mac` */
+	const uint8_t *mac; /* Borrowed */
+	bool to_all; /* the asker has no address yet */
+	bool target_routes; /* the target is a gateway */
+};
+
+/* The pure half: a message of the NIC, in a frame of which `available` bytes are there → the answer, or why there is
+ * none. */
+enum drop nd_answer(const struct snapshot *snapshot, const struct nic *nic, const struct packet *parsed,
+	const uint8_t *frame, uint32_t available, struct nd_answer *ret);
+/* The router advertisement for a NIC, to all nodes, as a whole frame. Returns its length; 0: the NIC has no IPv6. */
+#define ND_ROUTER_FRAME_MAX 128
+uint16_t nd_write_router(const struct nic *nic, uint8_t frame[static ND_ROUTER_FRAME_MAX]);
+
+/* ---- dhcp6.c ---- */
+
+/* True for what a DHCPv6 client sends to servers. */
+bool dhcp6_is_request(const struct packet *parsed);
+void dhcp6_from_nic(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
+/* The pure half: a DHCPv6 message → the answer's bytes in ret. Returns their number, 0 when none is due, -EBADMSG when
+ * the request is not one or asks for more than one message can answer. */
+#define DHCP6_MESSAGE_MAX 1232 /* what the smallest link carries (RFC 8200, section 5) without its headers */
+int dhcp6_answer(
+	const struct nic *nic, const uint8_t *request, size_t length, uint8_t ret[static DHCP6_MESSAGE_MAX]);
+/* The same for a frame of the NIC of which `available` bytes are there: DROP_NONE with *ret_length, or why it is
+ * refused. */
+enum drop dhcp6_answer_frame(const struct nic *nic, const struct packet *parsed, const uint8_t *frame,
+	uint32_t available, uint8_t ret[static DHCP6_MESSAGE_MAX], int *ret_length);
 
 /* ---- icmp.c ---- */
 
