@@ -76,7 +76,8 @@ int cli_trace(int argc, char **argv)
 		    "198.18.0.10:5000'\n"
 		    "  'out icmp 192.168.1.4 > 192.168.1.1'   'out arp who-has 192.168.1.1 tell "
 		    "192.168.1.4'\n"
-		    "  'out dhcp'   with ttl N, length N, df, smac MAC, dmac MAC behind any of them.",
+		    "  'out dhcp'   'out nd who-has fd00::1'   'out rs'   'out dhcp6'\n"
+		    "  with ttl N, length N, df, smac MAC, dmac MAC behind any of them.",
 		    entries))
 		return CLI_USAGE;
 	if (argc < 3) {

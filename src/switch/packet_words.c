@@ -251,6 +251,51 @@ static bool read_dhcp(struct reader *r)
 	return true;
 }
 
+#define HOPS_ON_LINK 255 /* of neighbour discovery, RFC 4861 */
+
+static bool read_nd(struct reader *r)
+{
+	struct packet_words *p = r->packet;
+
+	p->kind = PACKET_WORDS_ND;
+	p->ttl = HOPS_ON_LINK;
+	if (!take(r, "who-has"))
+		return fail(r, "'who-has', as in: nd who-has fd00::1");
+	if (!take_address(r, &p->dst) || (take(r, "tell") && !take_address(r, &p->src)))
+		return false;
+	if (p->dst.family != IP_V6 || p->src.family == IP_V4)
+		return fault_set(r->error, FAULT_INVALID,
+			"packet: neighbour discovery is for IPv6 addresses; for IPv4 it is ARP");
+	return true;
+}
+
+static bool read_rs(struct reader *r)
+{
+	r->packet->kind = PACKET_WORDS_RS;
+	r->packet->ttl = HOPS_ON_LINK;
+	r->packet->dst = (struct ip_addr){.family = IP_V6, .bytes = {0xff, 2, [15] = 2}};
+	return true;
+}
+
+static bool read_dhcp6(struct reader *r)
+{
+	struct packet_words *p = r->packet;
+
+	p->kind = PACKET_WORDS_DHCP6;
+	p->dst = (struct ip_addr){.family = IP_V6, .bytes = {0xff, 2, [13] = 1, [15] = 2}};
+	p->sport = DHCP6_CLIENT_PORT;
+	p->dport = DHCP6_SERVER_PORT;
+	if (!take(r, "request")) {
+		take(r, "solicit");
+		return true;
+	}
+	if (!take_address(r, &p->requested))
+		return false;
+	if (p->requested.family != IP_V6)
+		return fault_set(r->error, FAULT_INVALID, "packet: DHCPv6 is for IPv6 addresses");
+	return true;
+}
+
 static const struct {
 	const char *word;
 	uint8_t protocol;
@@ -264,6 +309,9 @@ static const struct {
 	{"proto", 0, read_proto},
 	{"arp", 0, read_arp},
 	{"dhcp", PROTO_UDP, read_dhcp},
+	{"nd", PROTO_ICMPV6, read_nd},
+	{"rs", PROTO_ICMPV6, read_rs},
+	{"dhcp6", PROTO_UDP, read_dhcp6},
 };
 
 static bool read_what(struct reader *r)
@@ -274,7 +322,7 @@ static bool read_what(struct reader *r)
 			return whats[i].read(r);
 		}
 	}
-	return fail(r, "one of tcp, udp, icmp, esp, ah, proto, arp, dhcp");
+	return fail(r, "one of tcp, udp, icmp, esp, ah, proto, arp, dhcp, nd, rs, dhcp6");
 }
 
 /* ---- options ---- */

@@ -1,12 +1,107 @@
 /* Frames of packets that were described in words. */
 #include "switch/checksum.h"
+#include "switch/decide.h"
 #include "switch/packet_words.h"
 #include "switch/wire.h"
 
 #define DHCP_LENGTH 300 /* of the smallest message, RFC 1542 section 2.1 */
 
+/* ---- IPv6's own: neighbour discovery and DHCPv6 ---- */
+
+enum {
+	LINK_OPTION = 8, /* RFC 4861, section 4.6.1 */
+	SOLICITATION = 24, /* of a neighbour */
+	ROUTER_SOLICITATION = 8,
+	DHCP6_SOLICIT = 4 + 14 + 16, /* RFC 8415: header, client's DUID-LL, one IA_NA */
+	DHCP6_REQUEST = DHCP6_SOLICIT + 14 + 28, /* the server's, and an address in the IA_NA */
+};
+
+static bool is_nobody(struct ip_addr addr)
+{
+	return ip_equal(addr, (struct ip_addr){.family = IP_V6});
+}
+
+static struct ip_addr source_of(const struct packet_words *p)
+{
+	return p->src.family == IP_NONE ? ip_link_local(p->smac) : p->src;
+}
+
+/* Solicitations are sent to a group that the target's last 24 bits choose (RFC 4291, section 2.7.1). */
+static struct ip_addr destination_of(const struct packet_words *p)
+{
+	struct ip_addr group = {.family = IP_V6, .bytes = {0xff, 2, [11] = 1, [12] = 0xff}};
+
+	if (p->kind != PACKET_WORDS_ND)
+		return p->dst;
+	memcpy(group.bytes + 13, p->dst.bytes + 13, 3);
+	return group;
+}
+
+static uint32_t discovery_length(const struct packet_words *p)
+{
+	uint32_t link = is_nobody(p->src) ? 0 : LINK_OPTION;
+
+	return (p->kind == PACKET_WORDS_ND ? SOLICITATION : ROUTER_SOLICITATION) + link;
+}
+
+static uint32_t dhcp6_length(const struct packet_words *p)
+{
+	return p->requested.family == IP_NONE ? DHCP6_SOLICIT : DHCP6_REQUEST;
+}
+
+static void write_discovery(const struct packet_words *p, uint8_t *ip, uint32_t length)
+{
+	uint8_t *icmp = ip + IPV6_LEN, *link = icmp + ROUTER_SOLICITATION;
+
+	icmp[0] = ICMPV6_TYPE_ROUTER_SOLICITATION;
+	if (p->kind == PACKET_WORDS_ND) {
+		icmp[0] = ICMPV6_TYPE_NEIGHBOUR_SOLICITATION;
+		memcpy(icmp + 8, p->dst.bytes, 16);
+		link = icmp + SOLICITATION;
+	}
+	if (!is_nobody(p->src)) {
+		link[0] = link[1] = 1;
+		memcpy(link + 2, p->smac.bytes, 6);
+	}
+	uint64_t sum = checksum_pseudo6(ip + IPV6_SRC, PROTO_ICMPV6, length);
+	uint16_t check = (uint16_t)~checksum_fold(checksum_add(sum, icmp, length));
+	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
+}
+
+static uint8_t *write_duid(uint8_t *at, uint16_t option, const uint8_t mac[6])
+{
+	store16(at, option);
+	store16(at + 2, 10);
+	store32(at + 4, 3 << 16 | 1); /* DUID-LL of Ethernet */
+	memcpy(at + 8, mac, 6);
+	return at + 14;
+}
+
+static void write_dhcp6(const struct packet_words *p, uint8_t *message)
+{
+	bool request = p->requested.family != IP_NONE;
+	uint8_t *at = write_duid(message + 4, 1, p->smac.bytes);
+
+	message[0] = request ? 3 : 1;
+	if (request)
+		at = write_duid(at, 2, gateway_mac);
+	store16(at, 3);
+	store16(at + 2, request ? 12 + 28 : 12);
+	if (!request)
+		return;
+	store16(at + 16, 5);
+	store16(at + 18, 24);
+	memcpy(at + 20, p->requested.bytes, 16);
+}
+
+/* ---- every packet ---- */
+
 static uint32_t transport_length(const struct packet_words *p)
 {
+	if (p->kind == PACKET_WORDS_ND || p->kind == PACKET_WORDS_RS)
+		return discovery_length(p);
+	if (p->kind == PACKET_WORDS_DHCP6)
+		return UDP_LEN + dhcp6_length(p);
 	switch (p->protocol) {
 	case PROTO_TCP: return TCP_MIN;
 	case PROTO_UDP: return p->kind == PACKET_WORDS_DHCP ? UDP_LEN + DHCP_LENGTH : UDP_LEN;
@@ -55,8 +150,9 @@ static void write_ipv6(const struct packet_words *p, uint8_t *ip, uint32_t lengt
 	store16(ip + IPV6_PAYLOAD, (uint16_t)(length - IPV6_LEN));
 	ip[IPV6_NEXT] = p->protocol;
 	ip[IPV6_HOPS] = p->ttl;
-	memcpy(ip + IPV6_SRC, p->src.bytes, 16);
-	memcpy(ip + IPV6_DST, p->dst.bytes, 16);
+	const struct ip_addr source = source_of(p), destination = destination_of(p);
+	memcpy(ip + IPV6_SRC, source.bytes, 16);
+	memcpy(ip + IPV6_DST, destination.bytes, 16);
 }
 
 /* RFC 2131, figure 1, with the options that the responder looks at. */
@@ -89,7 +185,7 @@ static void write_arp(const struct packet_words *p, uint8_t *arp)
 
 uint32_t packet_words_build(const struct packet_words *p, uint8_t frame[static PACKET_WORDS_FRAME])
 {
-	bool v6 = p->src.family == IP_V6;
+	bool v6 = p->dst.family == IP_V6;
 	uint32_t header = v6 ? IPV6_LEN : IPV4_MIN, least = header + transport_length(p);
 	uint32_t length = MAX(p->length, least);
 
@@ -106,7 +202,13 @@ uint32_t packet_words_build(const struct packet_words *p, uint8_t frame[static P
 	else
 		write_ipv4(p, frame + ETH_LEN, length);
 	write_transport(p, frame + ETH_LEN + header, length - header);
-	if (p->kind == PACKET_WORDS_DHCP)
-		write_dhcp(p, frame + ETH_LEN + header + UDP_LEN);
+	switch (p->kind) {
+	case PACKET_WORDS_DHCP: write_dhcp(p, frame + ETH_LEN + header + UDP_LEN); break;
+	case PACKET_WORDS_DHCP6: write_dhcp6(p, frame + ETH_LEN + header + UDP_LEN); break;
+	case PACKET_WORDS_ND:
+	case PACKET_WORDS_RS: write_discovery(p, frame + ETH_LEN, least - header); break;
+	case PACKET_WORDS_IP:
+	case PACKET_WORDS_ARP: break;
+	}
 	return ETH_LEN + length;
 }

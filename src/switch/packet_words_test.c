@@ -76,6 +76,33 @@ static void test_details(void)
 	g_assert_cmpint(frame[ETH_SRC + 5], ==, 1);
 }
 
+static void test_ipv6(void)
+{
+	static const uint8_t group[16] = {0xff, 2, [11] = 1, [12] = 0xff, 0, 0, 0x2a};
+	uint8_t frame[PACKET_WORDS_FRAME];
+	char text[IP_TEXT_MAX];
+	struct packet p = packet_of("out nd who-has fd00::2a smac 00:0d:3a:00:00:01", frame);
+
+	g_assert_cmpint(p.kind, ==, PACKET_ND);
+	g_assert_cmpint(frame[p.l4], ==, ICMPV6_TYPE_NEIGHBOUR_SOLICITATION);
+	g_assert_cmpint(frame[ETH_LEN + IPV6_HOPS], ==, 255);
+	g_assert_cmpmem(p.key.dst, 16, group, 16);
+	g_assert_cmpstr(ip_format(flow_key_source(&p.key), text), ==, "fe80::20d:3aff:fe00:1");
+	p = packet_of("out nd who-has fd00::2a tell :: ttl 64", frame);
+	g_assert_cmpint(p.l3_length, ==, IPV6_LEN + 24); /* who probes has no MAC to tell */
+	g_assert_cmpint(frame[ETH_LEN + IPV6_HOPS], ==, 64);
+	g_assert_cmpstr(ip_format(flow_key_source(&p.key), text), ==, "::");
+	p = packet_of("out rs", frame);
+	g_assert_cmpint(p.kind, ==, PACKET_ND);
+	g_assert_cmpstr(ip_format(flow_key_destination(&p.key), text), ==, "ff02::2");
+	p = packet_of("out dhcp6", frame);
+	g_assert_cmpint(p.key.dport, ==, htobe16(DHCP6_SERVER_PORT));
+	g_assert_cmpint(frame[p.l4 + UDP_LEN], ==, 1);
+	p = packet_of("out dhcp6 request fd00::9", frame);
+	g_assert_cmpint(frame[p.l4 + UDP_LEN], ==, 3);
+	g_assert_cmpint(frame[ETH_LEN + p.l3_length - 9], ==, 9); /* the address, before its lifetimes */
+}
+
 static void test_refused(void)
 {
 	static const struct {
@@ -101,6 +128,10 @@ static void test_refused(void)
 		{"out arp is-at 1.2.3.4", "'is-at' is not 'who-has'"},
 		{"out arp who-has fd00::1 tell fd00::2", "ARP is for IPv4"},
 		{"out dhcp request", "ends where an IP address"},
+		{"out nd fd00::1", "'fd00::1' is not 'who-has'"},
+		{"out nd who-has 10.0.0.1", "neighbour discovery is for IPv6"},
+		{"out nd who-has fd00::1 tell 10.0.0.1", "neighbour discovery is for IPv6"},
+		{"out dhcp6 request 10.0.0.1", "DHCPv6 is for IPv6"},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -118,6 +149,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/packet words/the parser of frames reads what the words said", test_round);
 	g_test_add_func("/packet words/flags, lengths, types and MACs get into the frame", test_details);
+	g_test_add_func("/packet words/IPv6's own messages are whole, and to their groups", test_ipv6);
 	g_test_add_func("/packet words/a mistake is named, and what may stand there", test_refused);
 	return g_test_run();
 }

@@ -121,8 +121,8 @@ static bool find_sender(struct trace *t, GError **error)
 	ip_format(to, dst);
 	ip_format(t->words.src, src);
 	if (t->words.kind != PACKET_WORDS_IP)
-		return fault_set(
-			error, FAULT_INVALID, "packet: ARP and DHCP are traced on their way out only");
+		return fault_set(error, FAULT_INVALID,
+			"packet: ARP, neighbour discovery and DHCP are traced on their way out only");
 	if ((owner.kind == OWNER_NIC && owner.nic == t->nic) ||
 		(owner.kind == OWNER_SHARED && shares(t->nic, to))) {
 		t->origin = FLOW_FROM_OUTSIDE;
@@ -152,9 +152,22 @@ static bool find_sender(struct trace *t, GError **error)
 	return true;
 }
 
+/* Of what is for all, or for a group of IPv6 (RFC 2464, section 7). */
+static struct mac_addr group_mac(const struct packet_words *w)
+{
+	struct mac_addr mac = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+	if (w->dst.family != IP_V6)
+		return mac;
+	mac.bytes[0] = mac.bytes[1] = 0x33;
+	memcpy(mac.bytes + 2, w->dst.bytes + 12, 4);
+	if (w->kind == PACKET_WORDS_ND)
+		mac.bytes[2] = 0xff;
+	return mac;
+}
+
 static void set_macs(struct trace *t)
 {
-	static const struct mac_addr broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 	struct packet_words *w = &t->words;
 	bool from_nic = t->origin == FLOW_FROM_NIC;
 	struct owner owner = snapshot_find(t->state, t->nic->network->space, w->dst);
@@ -167,8 +180,8 @@ static void set_macs(struct trace *t)
 		w->dmac = t->nic->mac;
 	else if (!from_nic)
 		w->dmac = edge_of(t)->mac;
-	else if (w->kind != PACKET_WORDS_IP)
-		w->dmac = broadcast;
+	else if (packet_words_is_for_all(w))
+		w->dmac = group_mac(w);
 	else if (owner.kind == OWNER_NIC && owner.nic->subnet == t->nic->subnet)
 		w->dmac = owner.nic->mac;
 	else
@@ -214,6 +227,23 @@ static bool check_arp(struct trace *t)
 	return answered(t, answer);
 }
 
+static bool check_nd(struct trace *t, uint32_t available)
+{
+	struct nd_answer answer;
+	struct mac_addr addr;
+	char text[MAC_TEXT_MAX];
+	enum drop reason = nd_answer(t->state, t->nic, &t->parsed, t->frame, available, &answer);
+
+	if (reason != DROP_NONE)
+		return drop(t, "responders", reason);
+	if (answer.router)
+		return answered(t, "the switch answers as the router");
+	memcpy(addr.bytes, answer.mac, 6);
+	g_autofree char *says = g_strdup_printf("the switch answers that it is at %s%s",
+		mac_format(addr, text), answer.to_all ? ", so that the address is not taken twice" : "");
+	return answered(t, says);
+}
+
 /* True: a packet with a key, of which more is to be said. */
 static bool check_frame(struct trace *t)
 {
@@ -229,6 +259,10 @@ static bool check_frame(struct trace *t)
 	if (t->parsed.kind == PACKET_ARP) {
 		step(t, "parse", "passed", "ARP, %u bytes", t->length);
 		return check_arp(t);
+	}
+	if (t->parsed.kind == PACKET_ND) {
+		step(t, "parse", "passed", "neighbour discovery, %u bytes", t->parsed.l3_length);
+		return check_nd(t, available);
 	}
 	g_autofree char *key = flow_key_format(&t->parsed.key);
 	if (t->parsed.kind == PACKET_ICMP_ERROR) {
@@ -342,26 +376,34 @@ static void execute(struct trace *t, const struct flow_action *action, const str
 
 /* ---- connections ---- */
 
+/* Always false. */
+static bool ask_dhcp(struct trace *t)
+{
+	uint32_t available = MIN(t->length, (uint32_t)PACKET_WORDS_FRAME);
+	uint8_t answer[MAX(DHCP_MESSAGE_MAX, DHCP6_MESSAGE_MAX)];
+	bool broadcast = false, v6 = t->parsed.key.family == IP_V6;
+	int length = 0;
+	enum drop reason =
+		v6 ? dhcp6_answer_frame(t->nic, &t->parsed, t->frame, available, answer, &length)
+		   : dhcp_answer_frame(t->nic, &t->parsed, t->frame, available, answer, &length, &broadcast);
+
+	if (reason != DROP_NONE)
+		return drop(t, "responders", reason);
+	return answered(t, !length ? "DHCP that needs no answer"
+			   : v6    ? "the switch answers DHCPv6"
+				   : "the switch answers DHCP");
+}
+
 /* True: no responder takes it. */
 static bool ask_responders(struct trace *t)
 {
-	uint8_t answer[DHCP_MESSAGE_MAX];
-	bool broadcast = false;
-	int length = 0;
-	enum drop reason = DROP_NONE;
-
 	if (t->origin != FLOW_FROM_NIC)
 		return true;
-	if (dhcp_is_request(&t->parsed)) {
-		reason = dhcp_answer_frame(t->nic, &t->parsed, t->frame,
-			MIN(t->length, (uint32_t)PACKET_WORDS_FRAME), answer, &length, &broadcast);
-		if (reason != DROP_NONE)
-			return drop(t, "responders", reason);
-		return answered(t, length ? "the switch answers DHCP" : "DHCP that needs no answer");
-	}
+	if (dhcp_is_request(&t->parsed) || dhcp6_is_request(&t->parsed))
+		return ask_dhcp(t);
 	if (!icmp_is_gateway_echo(t->state, t->nic, &t->parsed))
 		return true;
-	if (!nic_find_address(t->nic, flow_key_source(&t->parsed.key)))
+	if (!reach_may_speak(t->nic, flow_key_source(&t->parsed.key)))
 		return drop(t, "responders", DROP_SPOOFED_IP);
 	return answered(t, "the switch answers the echo to a gateway");
 }

@@ -326,6 +326,7 @@ static void test_refused(struct fixture *f, const void *data)
 			FAULT_INVALID},
 		{"a", "in udp 8.8.8.8:1 > " IP_B ":2", IP_B " is no address of NIC a", FAULT_INVALID},
 		{"a", "in dhcp", "on their way out only", FAULT_INVALID},
+		{"a", "in rs", "on their way out only", FAULT_INVALID},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -336,6 +337,28 @@ static void test_refused(struct fixture *f, const void *data)
 		if (!strstr(error->message, cases[i].says))
 			g_error("%s", error->message);
 	}
+}
+
+static void test_discovery(struct fixture *f, const void *data)
+{
+	lab_setup_ipv6(f);
+	json_auto_t *router = trace(f, "a", "out rs");
+	assert_step(router, "parse", 0, "passed", "neighbour discovery");
+	assert_step(router, "responders", 0, "answered", "as the router");
+	json_auto_t *neighbour = trace(f, "a", "out nd who-has " IP6_B);
+	assert_step(neighbour, "responders", 0, "answered", "it is at " MAC_B);
+	json_auto_t *probe = trace(f, "a", "out nd who-has " IP6_B " tell ::");
+	assert_step(probe, "responders", 0, "answered", "not taken twice");
+	json_auto_t *solicit = trace(f, "a", "out dhcp6");
+	assert_step(solicit, "responders", 0, "answered", "DHCPv6");
+	assert_answered(f, "a", "out dhcp6 request " IP6_A);
+	assert_answered(f, "a", "out icmp " IP6_A " > " GATEWAY_LL);
+	assert_both_drop(f, "a", "out nd who-has fd00:0:0:1::99", DROP_ND_UNANSWERED);
+	assert_both_drop(f, "a", "out nd who-has " IP6_B " tell " IP6_C, DROP_SPOOFED_ND);
+	assert_both_drop(f, "a", "out nd who-has " IP6_B " ttl 64", DROP_ND_MALFORMED);
+	assert_both_drop(f, "a", "out icmp " IP6_A " > " IP6_B " type 134", DROP_ROGUE_ROUTER);
+	assert_both_drop(f, "a", "out udp [fe80::1]:1 > [" IP6_B "]:2", DROP_LINK_LOCAL);
+	assert_both_drop(f, "a", "out udp [" IP6_A "]:547 > [" IP6_B "]:546", DROP_DHCP_SERVER);
 }
 
 #define ADD(name, test) g_test_add("/trace/" name, struct fixture, NULL, lab_setup, test, lab_teardown)
@@ -350,6 +373,7 @@ int main(int argc, char **argv)
 	ADD("what would be dropped is, for the reason that would be counted", test_drops);
 	ADD("a port of a shared address is the one that the connection gets", test_shared);
 	ADD("what the switch answers itself is answered", test_answers);
+	ADD("neighbour discovery and DHCPv6 are answered as they would be", test_discovery);
 	ADD("a packet of a connection is executed by its flow", test_connection);
 	ADD("an RST is told the window that it must lie in", test_reset);
 	ADD("a revoked connection is said to be", test_revoked);

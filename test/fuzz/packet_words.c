@@ -14,10 +14,14 @@ static void assert_read(const struct packet_words *words, const struct packet *p
 		g_assert_cmpint(packet->kind, ==, PACKET_ARP);
 		return;
 	}
+	if (words->kind == PACKET_WORDS_ND || words->kind == PACKET_WORDS_RS) {
+		g_assert_cmpint(packet->kind, ==, PACKET_ND);
+		return;
+	}
 	if (packet->kind != PACKET_FLOW)
 		return;
-	if (words->kind == PACKET_WORDS_DHCP) {
-		g_assert_cmpint(packet->key.dport, ==, htobe16(DHCP_SERVER_PORT));
+	if (words->kind == PACKET_WORDS_DHCP || words->kind == PACKET_WORDS_DHCP6) {
+		g_assert_cmpint(packet->key.dport, ==, htobe16(words->dport));
 		return;
 	}
 	unsigned bytes = words->src.family == IP_V6 ? 16 : 4;
