@@ -111,7 +111,7 @@ setup_clang() { install clang libclang-rt-dev; }
 
 setup_test() {
 	install python3 curl jq openssl nftables iputils-ping iperf3 netcat-openbsd tcpdump procps \
-		python3-scapy libasan8 libubsan1 dpdk-dev ethtool iproute2
+		python3-scapy libasan8 libubsan1 dpdk-dev ethtool iproute2 isc-dhcp-client
 }
 
 setup_lab() {
