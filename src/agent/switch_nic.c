@@ -202,6 +202,15 @@ static void take_gateways(struct switch_nics *nics)
 	}
 }
 
+/* No NIC's own: it belongs to all. */
+static void take_shared(struct switch_nics *nics)
+{
+	struct ip_addr shared;
+
+	if (nics->goal->source_nat && ip_parse(nics->goal->source_nat, &shared) == 0)
+		g_hash_table_add(nics->taken, address_in("public", shared));
+}
+
 void switch_nics_init(struct switch_nics *nics, const struct goal *goal, const struct switch_site *site)
 {
 	*nics = (struct switch_nics){
@@ -210,6 +219,7 @@ void switch_nics_init(struct switch_nics *nics, const struct goal *goal, const s
 		.taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
 	};
 	take_gateways(nics);
+	take_shared(nics);
 }
 
 void switch_nics_done(struct switch_nics *nics)

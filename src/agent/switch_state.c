@@ -175,8 +175,39 @@ static json_t *build_mappings(
 	return mappings;
 }
 
-static json_t *build_network(
-	const struct goal_network *network, const struct switch_underlay *underlay, GHashTable *left_out)
+/* Whether NICs may share it: the switch refuses what is somebody's already. */
+static bool check_shared(const char *text, const struct switch_site *site, const char **ret_reason)
+{
+	struct ip_addr shared;
+
+	*ret_reason = "It is no IPv4 address.";
+	if (ip_parse(text, &shared) < 0 || shared.family != IP_V4)
+		return false;
+	*ret_reason = "It is not of the prefix of the public addresses here, or their gateway's.";
+	if (!prefix_contains(site->outside->prefix, shared) || ip_equal(site->outside->gateway, shared))
+		return false;
+	*ret_reason = "It is this host's on the underlay.";
+	return !site->underlay || (!ip_equal(site->underlay->address, shared) &&
+					  !ip_equal(site->underlay->gateway, shared));
+}
+
+/* The address that the goal's NICs share here; NULL when they share none, as where nothing leads outside. */
+static const char *shared_address(
+	const struct goal *goal, const struct switch_site *site, GHashTable *left_out)
+{
+	const char *reason;
+
+	if (!goal->source_nat || !site->outside)
+		return NULL;
+	if (check_shared(goal->source_nat, site, &reason))
+		return goal->source_nat;
+	g_hash_table_replace(
+		left_out, g_strdup_printf("shared address %s", goal->source_nat), g_strdup(reason));
+	return NULL;
+}
+
+static json_t *build_network(const struct goal_network *network, const struct switch_underlay *underlay,
+	const char *shared, GHashTable *left_out)
 {
 	json_t *prefixes = json_array(), *subnets = json_array();
 
@@ -192,6 +223,8 @@ static json_t *build_network(
 		"prefixes", prefixes, "subnets", subnets);
 	if (underlay && list_length(network->mappings) > 0)
 		json_object_set_new(json, "mappings", build_mappings(network, underlay, left_out));
+	if (shared && !network->no_outbound)
+		json_object_set_new(json, "source_nat", json_pack("{s:[s]}", "addresses", shared));
 	return json;
 }
 
@@ -311,10 +344,11 @@ json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 	const struct switch_site *site, GHashTable *left_out, GError **error)
 {
 	json_auto_t *networks = json_array(), *groups = json_array();
+	const char *shared = shared_address(goal, site, left_out);
 
 	for (guint i = 0; i < list_length(goal->networks); i++)
-		json_array_append_new(
-			networks, build_network(goal->networks->pdata[i], site->underlay, left_out));
+		json_array_append_new(networks,
+			build_network(goal->networks->pdata[i], site->underlay, shared, left_out));
 	for (guint i = 0; i < list_length(goal->groups); i++) {
 		json_t *group = build_group(goal->groups->pdata[i], error);
 		if (!group)

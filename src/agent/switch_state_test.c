@@ -467,6 +467,40 @@ static void test_bad_mappings(struct fixture *f, gconstpointer data)
 	}
 }
 
+static void test_shared(struct fixture *f, gconstpointer data)
+{
+	struct switch_underlay under = underlay(NULL, 1500);
+
+	set(&f->goal->source_nat, "203.0.113.250");
+	json_auto_t *state = build(f);
+	assert_json(first(state, "networks", "source_nat"), "{\"addresses\": [\"203.0.113.250\"]}");
+	((struct goal_network *)f->goal->networks->pdata[0])->no_outbound = true;
+	json_auto_t *closed = build(f);
+	g_assert_null(first(closed, "networks", "source_nat"));
+	((struct goal_network *)f->goal->networks->pdata[0])->no_outbound = false;
+	f->site.underlay = &under;
+	g_assert_cmpint(prefix_parse("172.16.0.0/12", &f->outside.prefix), ==, 0);
+	for (const char *const *bad = (const char *const[]){"fd00::1", "x", "198.18.0.9", "172.16.0.1", NULL}; *bad;
+		bad++) {
+		set(&f->goal->source_nat, *bad);
+		json_auto_t *without = build(f);
+		g_assert_null(first(without, "networks", "source_nat"));
+		g_assert_cmpuint(g_hash_table_size(f->left_out), ==, 1);
+	}
+	f->site.outside = NULL;
+	json_auto_t *nowhere = build(f);
+	g_assert_null(first(nowhere, "networks", "source_nat"));
+	g_assert_cmpuint(g_hash_table_size(f->left_out), ==, 0);
+}
+
+static void test_shared_is_nobodys(struct fixture *f, gconstpointer data)
+{
+	set(&f->goal->source_nat, "203.0.113.4");
+	json_auto_t *state = build(f);
+	g_assert_cmpuint(json_array_size(json_object_get(state, "nics")), ==, 0);
+	g_assert_nonnull(g_hash_table_lookup(f->left_out, WORLD_NIC));
+}
+
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
 	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
@@ -489,6 +523,8 @@ int main(int argc, char **argv)
 		test_left_out_takes_nothing);
 	add("/switch-state/with an underlay networks have mappings, and NICs an MTU that fits its tunnels",
 		test_underlay);
+	add("/switch-state/the address that NICs share is in each network that has not opted out", test_shared);
+	add("/switch-state/a NIC cannot have the address that all share", test_shared_is_nobodys);
 	add("/switch-state/a mapping that the switch would refuse is left out with the reason",
 		test_bad_mappings);
 	return g_test_run();

@@ -73,6 +73,11 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"Pool of public addresses (198.18.0.0/24)", "PREFIX"},
 		{"public-gateway", 0, 0, G_OPTION_ARG_STRING, &o->public_gateway,
 			"The outside's own address in the pool (the pool's first)", "ADDR"},
+		{"no-default-outbound", 0, 0, G_OPTION_ARG_NONE, &o->no_default_outbound,
+			"NICs without a public address do not reach the outside, rather than by one that all "
+			"of a "
+			"host share",
+			NULL},
 		{"images", 0, 0, G_OPTION_ARG_FILENAME, &o->images, "Image store (STATE/images)", "DIR"},
 		{"cpu-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->cpu_ratio,
 			"vCPUs promised for each processor (16)", "N"},

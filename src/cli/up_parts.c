@@ -79,6 +79,8 @@ static struct process *start_controller(const struct cloud *cloud, GError **erro
 	add(args, "--cpu-allocation-ratio", g_ascii_dtostr(ratio, sizeof ratio, o->cpu_ratio));
 	add(args, "--ram-allocation-ratio", g_ascii_dtostr(ratio, sizeof ratio, o->ram_ratio));
 	add(args, "--print-principal", cloud->layout->principal);
+	if (o->no_default_outbound)
+		g_ptr_array_add(args, g_strdup("--no-default-outbound"));
 	return start(cloud, (struct process_config){.name = "sluice-controller"}, args, error);
 }
 

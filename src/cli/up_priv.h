@@ -22,6 +22,7 @@ struct up_options {
 	char *switch_user;
 	char *controller; /* URL of another machine's; NULL: there is one here */
 	char *underlay, *underlay_address, *underlay_gateway; /* NULL: none */
+	gboolean no_default_outbound;
 	int underlay_mtu; /* 0: the interface's */
 	double cpu_ratio, ram_ratio;
 	int workers;

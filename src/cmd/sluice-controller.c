@@ -23,6 +23,7 @@ struct options {
 	char *public_prefix, *public_gateway;
 	char *store;
 	char *principal;
+	gboolean no_default_outbound;
 	double cpu_ratio, ram_ratio;
 	gboolean version;
 };
@@ -72,6 +73,8 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 			"PREFIX"},
 		{"public-gateway", 0, 0, G_OPTION_ARG_STRING, &o->public_gateway,
 			"address in the pool that is never given out", "ADDR"},
+		{"no-default-outbound", 0, 0, G_OPTION_ARG_NONE, &o->no_default_outbound,
+			"interfaces without a public address do not reach the outside", NULL},
 		{"cpu-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->cpu_ratio, "vCPUs for each processor",
 			"N"},
 		{"ram-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->ram_ratio,
@@ -136,6 +139,7 @@ static bool open_control(struct program *p, GError **error)
 		.locations = p->locations,
 		.public_prefix = p->options.public_prefix,
 		.public_gateway = p->options.public_gateway,
+		.no_default_outbound = p->options.no_default_outbound,
 		.cpu_allocation_ratio = p->options.cpu_ratio,
 		.ram_allocation_ratio = p->options.ram_ratio,
 	};

@@ -303,6 +303,22 @@ void change_unplace(struct change *change, const char *host, const char *vm)
 	stage(change, key_placed(host, vm), NULL);
 }
 
+bool change_has_placed(struct change *change, const char *host, bool *ret, GError **error)
+{
+	g_autofree char *prefix = key_placements(host), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	if (!store_list(change->store, prefix, end, 0, 0, &range, NULL, error))
+		return false;
+	*ret = false;
+	for (guint i = 0; i < range.kvs->len; i++) {
+		const struct store_kv *kv = range.kvs->pdata[i];
+		const struct write *staged = g_hash_table_lookup(change->writes, kv->key);
+		*ret |= !staged || staged->value;
+	}
+	return true;
+}
+
 bool change_any_placed(struct change *change, bool *ret, GError **error)
 {
 	g_autofree char *prefix = key_placements(NULL), *end = store_prefix_end(prefix);

@@ -54,6 +54,8 @@ bool change_pool_empty(struct change *change, const char *pool, bool *ret, GErro
 
 void change_place(struct change *change, const char *host, const char *vm);
 void change_unplace(struct change *change, const char *host, const char *vm);
+/* Whether a VM is placed on the host but for those that the change itself takes away. Not guarded, as below. */
+bool change_has_placed(struct change *change, const char *host, bool *ret, GError **error);
 /* True when any VM is placed on any host. Not guarded: a VM that comes meanwhile gets the newest goal anyway.
  */
 bool change_any_placed(struct change *change, bool *ret, GError **error);

@@ -42,6 +42,7 @@ struct control *control_open(const struct control_config *config, GError **error
 	struct control *control = g_new0(struct control, 1);
 
 	control->store = config->store;
+	control->default_outbound = !config->no_default_outbound;
 	control->cpu_ratio = config->cpu_allocation_ratio;
 	control->ram_ratio = config->ram_allocation_ratio;
 	control->hosts = hosts_open(control, error);

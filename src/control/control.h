@@ -48,6 +48,7 @@ struct control_config {
 	GPtrArray *locations; /* of text */
 	const char *public_prefix; /* pool of public addresses, "203.0.113.0/24" */
 	const char *public_gateway; /* address in it that is never given out */
+	bool no_default_outbound; /* NICs without a public address do not reach the outside */
 	double cpu_allocation_ratio; /* vCPUs per processor, for the scheduler */
 	double ram_allocation_ratio;
 };

@@ -16,6 +16,7 @@ struct control {
 	struct places *places; /* Owned; NULL: not asked for yet */
 	struct ip_prefix public_prefix;
 	struct ip_addr public_gateway;
+	bool default_outbound;
 	double cpu_ratio, ram_ratio;
 	char *subscription; /* uid */
 	char *tenant;
@@ -54,6 +55,8 @@ extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks,
 	vm_hooks, deployment_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
+/* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
+bool network_has_no_outbound(const struct network *network);
 /* kinds/nic.c: the NIC has no path: its VM is off or let it go. */
 void nic_clear_path(struct nic *nic);
 
@@ -78,6 +81,8 @@ char *ipam_claim(struct change *change, const struct subnet *subnet, const char 
 	GError **error);
 /* First free public address. */
 char *ipam_claim_public(struct control *control, struct change *change, const char *holder, GError **error);
+/* Last free public address: those that users are given begin at the other end. */
+char *ipam_claim_shared(struct control *control, struct change *change, const char *holder, GError **error);
 /* A MAC of Azure's 00:0d:3a range, a host-port address of 100.64.0.0/10, a VNI of 4096 and up. */
 char *ipam_claim_mac(struct change *change, const char *holder, GError **error);
 char *ipam_claim_host_address(struct change *change, const char *holder, GError **error);
@@ -162,6 +167,14 @@ GPtrArray *overlay_conditions(const struct overlay *overlay);
 bool overlay_check_vtep(const char *vtep, GError **error);
 /* Takes the VTEP that a host reports (NULL: none) into its status, which the caller stores. */
 bool overlay_note_vtep(struct change *change, struct host *host, const char *vtep, GError **error);
+
+/* ---- outbound.c: the public address that a host's NICs without one share ---- */
+/* Takes it into the host's status, which the caller stores, or gives it back. wanted: the host has VMs. That all
+ * addresses are in use is no failure: the host is without, and gets one when it is asked for it again. */
+bool outbound_settle(
+	struct control *control, struct change *change, struct host *host, bool wanted, GError **error);
+/* Adds what the operator must know to the goal's conditions. */
+void outbound_fill(const struct control *control, const struct host *host, struct goal *goal);
 
 /* ---- scheduler.c ---- */
 

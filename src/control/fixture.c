@@ -39,6 +39,7 @@ static void open_control(struct fixture *fixture)
 		.locations = locations,
 		.public_prefix = "203.0.113.0/28",
 		.public_gateway = "203.0.113.1",
+		.no_default_outbound = fixture->no_default_outbound,
 		.cpu_allocation_ratio = 16,
 		.ram_allocation_ratio = 5,
 	};

@@ -10,6 +10,7 @@ struct fixture {
 	char *network; /* uid of "net", 10.0.0.0/16 with subnet "sub" 10.0.1.0/24 */
 	char *subnet; /* uid */
 	struct report *report; /* what the host says next */
+	bool no_default_outbound; /* of the control plane that is opened next */
 };
 
 void fixture_open(struct fixture *fixture);

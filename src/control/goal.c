@@ -66,6 +66,7 @@ static bool add_network(struct builder *builder, const char *uid, GError **error
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
 		if (!add_subnet(builder, out, network->spec.subnets->pdata[i], error))
 			return false;
+	out->no_outbound = network_has_no_outbound(network);
 	overlay_map(builder->overlay, out);
 	return true;
 }
@@ -191,5 +192,6 @@ struct goal *goal_build(struct control *control, const struct host *host, int64_
 		if (!add_vm(&builder, strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1, error))
 			return NULL;
 	goal->conditions = overlay_conditions(overlay);
+	outbound_fill(control, host, goal);
 	return g_steal_pointer(&goal);
 }

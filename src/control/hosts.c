@@ -384,6 +384,7 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 /* ---- reports ---- */
 
 struct note {
+	struct control *control;
 	const struct report *report;
 	const char *host; /* uid */
 	const void *entry;
@@ -452,6 +453,7 @@ static bool note_host(struct change *change, void *data, GError **error)
 	const struct note *note = data;
 	const struct report *report = note->report;
 	struct host *host = change_get(change, KIND_HOST, note->host, error);
+	bool placed;
 
 	if (!host)
 		return false;
@@ -465,7 +467,9 @@ static bool note_host(struct change *change, void *data, GError **error)
 	host->status.provider = g_strdup(report->provider);
 	g_free(host->status.version);
 	host->status.version = g_strdup(report->version);
-	if (!overlay_note_vtep(change, host, report->vtep, error))
+	if (!overlay_note_vtep(change, host, report->vtep, error) ||
+		!change_has_placed(change, note->host, &placed, error) ||
+		!outbound_settle(note->control, change, host, placed, error))
 		return false;
 	if (!shape_equal(kind_info(KIND_HOST)->shape, before, host))
 		change_put(change, host);
@@ -491,7 +495,7 @@ bool control_report(
 
 	if (!live)
 		return false;
-	struct note note = {.report = report, .host = live->uid};
+	struct note note = {.control = control, .report = report, .host = live->uid};
 	if (!change_run(control->store, note_host, &note, NULL, error))
 		return false;
 	for (guint i = 0; i < list_length(report->vms); i++) {

@@ -100,6 +100,23 @@ char *ipam_claim_public(struct control *control, struct change *change, const ch
 	return text;
 }
 
+char *ipam_claim_shared(struct control *control, struct change *change, const char *holder, GError **error)
+{
+	struct ip_prefix pool = control->public_prefix;
+	g_autoptr(GHashTable) held = change_pool(change, POOL_PUBLIC, error);
+
+	for (uint64_t i = prefix_size(pool) - 2; held && i > 0; i--) {
+		char text[IP_TEXT_MAX];
+		struct ip_addr addr = prefix_nth(pool, i);
+		if (!g_hash_table_contains(held, ip_format(addr, text)) &&
+			!ip_equal(addr, control->public_gateway))
+			return change_claim(change, POOL_PUBLIC, text, holder, error) ? g_strdup(text) : NULL;
+	}
+	if (held)
+		fault_set(error, FAULT_POOL_FULL, "no public address is free to be shared");
+	return NULL;
+}
+
 char *ipam_claim_mac(struct change *change, const char *holder, GError **error)
 {
 	for (unsigned i = 0; i < RANDOM_TRIES; i++) {

@@ -24,10 +24,11 @@ SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), 
 	F_STRING(goal_mapping, mac));
 SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid), F_STRING(goal_network, name),
 	F_INT(goal_network, vni), F_STRINGS(goal_network, prefixes),
-	F_LIST(goal_network, subnets, goal_subnet_shape), F_LIST(goal_network, mappings, goal_mapping_shape));
+	F_LIST(goal_network, subnets, goal_subnet_shape), F_BOOL(goal_network, no_outbound), F_LIST(goal_network, mappings, goal_mapping_shape));
 SHAPE(goal_group, struct goal_group, "security group", F_STRING(goal_group, uid), F_STRING(goal_group, name),
 	F_BOOL(goal_group, keep_established), F_LIST(goal_group, rules, rule_shape));
 SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host),
+	F_STRING(goal, source_nat),
 	F_LIST(goal, networks, goal_network_shape), F_LIST(goal, groups, goal_group_shape),
 	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape), F_STRINGS(goal, conditions));
 

@@ -81,6 +81,7 @@ struct goal_network {
 	int64_t vni;
 	GPtrArray *prefixes;
 	GPtrArray *subnets; /* of struct goal_subnet */
+	bool no_outbound; /* its NICs do not use the goal's source_nat */
 	GPtrArray *mappings; /* of struct goal_mapping, sorted by ip: all that this host can reach */
 };
 
@@ -94,6 +95,7 @@ struct goal_group {
 struct goal {
 	int64_t version;
 	char *host; /* uid; another one: the goal is another store's */
+	char *source_nat; /* public address that NICs without one share on this host; NULL: they share none */
 	GPtrArray *networks; /* of struct goal_network */
 	GPtrArray *groups; /* of struct goal_group */
 	GPtrArray *vms; /* of struct goal_vm */

@@ -53,7 +53,8 @@ SHAPE(static, group, struct group, "resource group", F_STRUCT(group, meta, meta_
 	F_STRUCT(group, status, group_status_shape));
 
 SHAPE(PUBLIC, subnet, struct subnet, "subnet", F_STRING(subnet, uid), F_STRING(subnet, name),
-	F_STRING(subnet, prefix), F_STRING(subnet, security_group), F_JSON(subnet, extra));
+	F_STRING(subnet, prefix), F_STRING(subnet, security_group), F_BOOL(subnet, no_outbound),
+	F_JSON(subnet, extra));
 SHAPE(static, network_spec, struct network_spec, "spec", F_STRINGS(network_spec, prefixes),
 	F_LIST(network_spec, subnets, subnet_shape), F_ENUM(network_spec, segment, segment_words));
 SHAPE(static, network_status, struct network_status, "status",
@@ -133,7 +134,7 @@ SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled));
 SHAPE(static, host_status, struct host_status, "status", F_INT(host_status, vcpus),
 	F_INT(host_status, memory_mib), F_BOOL(host_status, kvm), F_STRING(host_status, accel_detail),
 	F_STRING(host_status, provider), F_STRING(host_status, version), F_STRING(host_status, vtep),
-	F_STRING(host_status, vtep_fault));
+	F_STRING(host_status, vtep_fault), F_STRING(host_status, source_nat));
 RESOURCE(host, "host");
 
 #define OUTCOME(type) offsetof(struct type, status.outcome)

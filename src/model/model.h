@@ -90,6 +90,7 @@ struct subnet {
 	char *name;
 	char *prefix; /* IPv4 or IPv6, inside one of the network's */
 	char *security_group; /* uid or NULL */
+	bool no_outbound; /* NICs without a public address do not reach the outside */
 	json_t *extra;
 };
 
@@ -301,6 +302,7 @@ struct host {
 		char *version;
 		char *vtep; /* held in the pool of VTEPs: where other hosts send to; NULL: it has none */
 		char *vtep_fault; /* sentence: why it has not the one that it reports */
+		char *source_nat; /* public address that its NICs without one share, while it has VMs; or NULL */
 	} status;
 };
 

@@ -3,8 +3,8 @@
 
 static const char *const owned[] = {"addressSpace", "subnets", "virtualNetworkPeerings", NULL};
 static const char *const owned_subnet[] = {"addressPrefix", "addressPrefixes", "networkSecurityGroup",
-	"delegations", "privateEndpointNetworkPolicies", "privateLinkServiceNetworkPolicies",
-	"ipConfigurations", NULL};
+	"defaultOutboundAccess", "delegations", "privateEndpointNetworkPolicies",
+	"privateLinkServiceNetworkPolicies", "ipConfigurations", NULL};
 
 static const struct refusal refused_subnet[] = {
 	{"properties.routeTable", "route tables"},
@@ -39,6 +39,7 @@ static void decode_subnet(struct arm *arm, const struct cursor *body, void *elem
 	if (!subnet->prefix)
 		cursor_fail(&properties, "addressPrefix", "it is required");
 	subnet->security_group = arm_reference(arm, &properties, "networkSecurityGroup", KIND_SECURITY_GROUP);
+	subnet->no_outbound = !cursor_bool(&properties, "defaultOutboundAccess", true);
 	subnet->extra = body->json ? extra_of(body->json, owned_subnet) : NULL;
 }
 
@@ -84,6 +85,8 @@ static json_t *encode_subnet(struct arm *arm, const struct network *network, con
 	put_text(properties, "addressPrefix", subnet->prefix);
 	put_id(properties, "networkSecurityGroup",
 		arm_id_of(arm, KIND_SECURITY_GROUP, subnet->security_group));
+	if (subnet->no_outbound)
+		put_json(properties, "defaultOutboundAccess", json_false());
 	json_object_set(properties, "provisioningState", state);
 	put_json(properties, "delegations", json_array());
 	put_text(properties, "privateEndpointNetworkPolicies", "Disabled");

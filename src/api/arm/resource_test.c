@@ -257,6 +257,33 @@ static void test_subnets_stay(struct fixture *f, const void *data)
 	g_assert_null(arm_child_of(gone, "subnets", "s"));
 }
 
+static void test_default_outbound(struct fixture *f, const void *data)
+{
+#define OUTBOUND_NETWORK(subnets)                                                                            \
+	"{\"location\": \"centralus\", \"properties\": {\"addressSpace\": {\"addressPrefixes\": "            \
+	"[\"10.0.0.0/8\"]}, \"subnets\": [" subnets "]}}"
+#define OUTBOUND_SUBNET(name, prefix, more)                                                                  \
+	"{\"name\": \"" name "\", \"properties\": {\"addressPrefix\": \"" prefix "\"" more "}}"
+	json_auto_t *open = NULL, *closed = NULL;
+
+	must_put(f, GROUP, "{\"location\": \"centralus\"}");
+	g_assert_null(try_put(f, NET, OUTBOUND_NETWORK(OUTBOUND_SUBNET("s", "10.1.0.0/16", "")), &open));
+	g_assert_null(json_object_get(
+		json_object_get(arm_child_of(open, "subnets", "s"), "properties"), "defaultOutboundAccess"));
+	g_assert_null(try_put(f, NET,
+		OUTBOUND_NETWORK(OUTBOUND_SUBNET("s", "10.1.0.0/16", ", \"defaultOutboundAccess\": false")),
+		&closed));
+	g_assert_true(json_is_false(
+		json_object_get(json_object_get(arm_child_of(closed, "subnets", "s"), "properties"),
+			"defaultOutboundAccess")));
+	g_autofree char *mixed = try_put(f, NET,
+		OUTBOUND_NETWORK(OUTBOUND_SUBNET("s", "10.1.0.0/16",
+			", \"defaultOutboundAccess\": false") ", " OUTBOUND_SUBNET("t", "10.2.0.0/16", "")),
+		NULL);
+	g_assert_nonnull(mixed);
+	g_assert_true(g_str_has_prefix(mixed, "NotSupported: "));
+}
+
 static void test_flow_revalidation(struct fixture *f, const void *data)
 {
 	static const struct {
@@ -457,6 +484,7 @@ int main(int argc, char **argv)
 	ADD("numbers as text, text as numbers and nulls are taken", test_loose_types);
 	ADD("members the model does not hold come back, the server's own do not", test_echo);
 	ADD("subnets stay when a network is put without them", test_subnets_stay);
+	ADD("default outbound access is on unless a network's subnets turn it off", test_default_outbound);
 	ADD("flow revalidation is on unless it is turned off", test_flow_revalidation);
 	ADD("a wrong shape is refused with its JSON path", test_shape_errors);
 	ADD("features and types that are not there are refused by name", test_unsupported);

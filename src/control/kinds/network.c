@@ -147,6 +147,29 @@ static bool keep_identities(struct put *put, GError **error)
 	return true;
 }
 
+bool network_has_no_outbound(const struct network *network)
+{
+	const GPtrArray *subnets = network->spec.subnets;
+
+	return list_length(subnets) && ((const struct subnet *)subnets->pdata[0])->no_outbound;
+}
+
+/* The switch has one answer for a network; a subnet's own would silently not apply. */
+static bool check_outbound(const struct network *network, GError **error)
+{
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (subnet->no_outbound != network_has_no_outbound(network))
+			return fault_set(error, FAULT_UNSUPPORTED,
+				"Subnets of virtual network %s differ in default outbound access, which is "
+				"one for "
+				"all subnets of a network here; set defaultOutboundAccess alike in all of "
+				"them",
+				network->meta.name);
+	}
+	return true;
+}
+
 static bool stage_groups(struct put *put, GError **error)
 {
 	const struct network *old = put->old;
@@ -179,7 +202,7 @@ static bool network_prepare(struct put *put, GError **error)
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
 		if (!check_subnet(network, i, space, error))
 			return false;
-	if (!keep_identities(put, error) || !stage_groups(put, error))
+	if (!check_outbound(network, error) || !keep_identities(put, error) || !stage_groups(put, error))
 		return false;
 	if (!network->status.vni)
 		network->status.vni = ipam_claim_vni(put->change, network->meta.uid, error);

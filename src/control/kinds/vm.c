@@ -237,10 +237,27 @@ static bool place(struct change *change, void *data, GError **error)
 		return false;
 	if (vm->status.host)
 		return true;
+	struct host *host = change_get(change, KIND_HOST, step->host, error);
+	if (!host || !outbound_settle(step->control, change, host, true, error))
+		return false;
+	change_put(change, host);
 	vm->status.host = g_strdup(step->host);
 	vm->status.power = POWER_STATE_STARTING;
 	change_put(change, vm);
 	change_place(change, step->host, vm->meta.uid);
+	return true;
+}
+
+static bool leave_host(struct control *control, struct change *change, const struct vm *vm, GError **error)
+{
+	struct host *host = change_get(change, KIND_HOST, vm->status.host, error);
+	bool others;
+
+	change_unplace(change, vm->status.host, vm->meta.uid);
+	if (!host || !change_has_placed(change, vm->status.host, &others, error) ||
+		!outbound_settle(control, change, host, others, error))
+		return false;
+	change_put(change, host);
 	return true;
 }
 
@@ -261,10 +278,8 @@ static bool dissolve(struct change *change, void *data, GError **error)
 		nic_clear_path(nic);
 		change_put(change, nic);
 	}
-	if (vm->status.host)
-		change_unplace(change, vm->status.host, vm->meta.uid);
 	change_delete(change, vm);
-	return true;
+	return !vm->status.host || leave_host(step->control, change, vm, error);
 }
 
 static int reconcile_delete(struct control *control, const struct vm *vm, int64_t revision, GError **error)
