@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-#define GUEST_MTU    1500 /* at most: what leaves the cloud fits any path's usual MTU */
-#define MAPPINGS_MAX 100000 /* of one network, what a switch takes */
+#define GUEST_MTU          1500 /* at most: what leaves the cloud fits any path's usual MTU */
+#define BANDWIDTH_MAX_MBPS 1000000 /* what a switch takes for a limit */
+#define MAPPINGS_MAX       100000 /* of one network, what a switch takes */
 
 static const char *const tags[] = {"VirtualNetwork", "Internet", "AzureLoadBalancer", NULL};
 
@@ -187,8 +188,8 @@ static bool check_shared(const char *text, const struct switch_site *site, const
 	if (!prefix_contains(site->outside->prefix, shared) || ip_equal(site->outside->gateway, shared))
 		return false;
 	*ret_reason = "It is this host's on the underlay.";
-	return !site->underlay || (!ip_equal(site->underlay->address, shared) &&
-					  !ip_equal(site->underlay->gateway, shared));
+	return !site->underlay ||
+	       (!ip_equal(site->underlay->address, shared) && !ip_equal(site->underlay->gateway, shared));
 }
 
 /* The address that the goal's NICs share here; NULL when they share none, as where nothing leads outside. */
@@ -288,12 +289,17 @@ static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic, co
 	const struct ledger_nic *record = ledger_find_nic(ledger, nic->uid);
 	const struct goal_vm *vm = find_vm(goal, nic->vm);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:o, s:s?, s:s?, s:o, s:s}", "uid", nic->uid,
-		"name", nic->name, "mac", nic->mac, "network", nic->network, "subnet", nic->subnet, "group",
-		nic->security_group, "mtu", nic_mtu(site->underlay), "addresses", build_addresses(nic),
-		"host_address", nic->host_address, "hostname", hostname_of(vm), "attachments",
-		build_attachments(nic, record, site), "active",
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:o, s:s?, s:s?, s:o, s:s}", "uid",
+		nic->uid, "name", nic->name, "mac", nic->mac, "network", nic->network, "subnet", nic->subnet,
+		"group", nic->security_group, "mtu", nic_mtu(site->underlay), "addresses",
+		build_addresses(nic), "host_address", nic->host_address, "hostname", hostname_of(vm),
+		"attachments", build_attachments(nic, record, site), "active",
 		record && record->function ? accel_row(record->state)->active : "synthetic");
+	if (nic->bandwidth_mbps > 0)
+		json_object_set_new(json, "limits",
+			json_pack("{s:{s:I}}", "send", "bits_per_s",
+				(json_int_t)(MIN(nic->bandwidth_mbps, BANDWIDTH_MAX_MBPS) * 1000000)));
+	return json;
 }
 
 /* ---- the whole ---- */
@@ -347,8 +353,8 @@ json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 	const char *shared = shared_address(goal, site, left_out);
 
 	for (guint i = 0; i < list_length(goal->networks); i++)
-		json_array_append_new(networks,
-			build_network(goal->networks->pdata[i], site->underlay, shared, left_out));
+		json_array_append_new(
+			networks, build_network(goal->networks->pdata[i], site->underlay, shared, left_out));
 	for (guint i = 0; i < list_length(goal->groups); i++) {
 		json_t *group = build_group(goal->groups->pdata[i], error);
 		if (!group)

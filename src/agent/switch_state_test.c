@@ -467,6 +467,16 @@ static void test_bad_mappings(struct fixture *f, gconstpointer data)
 	}
 }
 
+static void test_bandwidth(struct fixture *f, gconstpointer data)
+{
+	json_auto_t *without = build(f);
+
+	g_assert_null(first(without, "nics", "limits"));
+	world_nic(f->goal)->bandwidth_mbps = 6000;
+	json_auto_t *state = build(f);
+	assert_json(first(state, "nics", "limits"), "{\"send\": {\"bits_per_s\": 6000000000}}");
+}
+
 static void test_shared(struct fixture *f, gconstpointer data)
 {
 	struct switch_underlay under = underlay(NULL, 1500);
@@ -480,8 +490,8 @@ static void test_shared(struct fixture *f, gconstpointer data)
 	((struct goal_network *)f->goal->networks->pdata[0])->no_outbound = false;
 	f->site.underlay = &under;
 	g_assert_cmpint(prefix_parse("172.16.0.0/12", &f->outside.prefix), ==, 0);
-	for (const char *const *bad = (const char *const[]){"fd00::1", "x", "198.18.0.9", "172.16.0.1", NULL}; *bad;
-		bad++) {
+	for (const char *const *bad = (const char *const[]){"fd00::1", "x", "198.18.0.9", "172.16.0.1", NULL};
+		*bad; bad++) {
 		set(&f->goal->source_nat, *bad);
 		json_auto_t *without = build(f);
 		g_assert_null(first(without, "networks", "source_nat"));
@@ -523,7 +533,10 @@ int main(int argc, char **argv)
 		test_left_out_takes_nothing);
 	add("/switch-state/with an underlay networks have mappings, and NICs an MTU that fits its tunnels",
 		test_underlay);
-	add("/switch-state/the address that NICs share is in each network that has not opted out", test_shared);
+	add("/switch-state/what a NIC sends is limited by its VM's size, what it gets is not",
+		test_bandwidth);
+	add("/switch-state/the address that NICs share is in each network that has not opted out",
+		test_shared);
 	add("/switch-state/a NIC cannot have the address that all share", test_shared_is_nobodys);
 	add("/switch-state/a mapping that the switch would refuse is left out with the reason",
 		test_bad_mappings);

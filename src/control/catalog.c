@@ -9,6 +9,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#define BANDWIDTH_MAX_MBPS 1000000
+
 struct catalog {
 	GPtrArray *locations;
 	GPtrArray *sizes; /* of struct size */
@@ -22,7 +24,7 @@ struct catalog {
 	static const struct shape NAME##_shape = {title, sizeof(type), NAME##_fields}
 
 SHAPE(size, struct size, "size", F_STRING(size, name), F_STRING(size, family), F_INT(size, vcpus),
-	F_INT(size, memory_mib), F_INT(size, max_nics), F_INT(size, os_disk_mib),
+	F_INT(size, memory_mib), F_INT(size, max_nics), F_INT(size, bandwidth_mbps), F_INT(size, os_disk_mib),
 	F_INT(size, resource_disk_mib), F_INT(size, max_data_disks), F_BOOL(size, hyperthreaded),
 	F_BOOL(size, accelerated), F_BOOL(size, accelerated_ignored));
 SHAPE(image_entry, struct image_entry, "image alias", F_STRING(image_entry, alias),
@@ -36,6 +38,10 @@ static bool check_size(const struct size *size, GError **error)
 		return fault_set(error, FAULT_INVALID,
 			"size '%s' needs a name, vcpus, memory_mib of 128 or more and max_nics",
 			size->name ? size->name : "");
+	if (size->bandwidth_mbps < 0 || size->bandwidth_mbps > BANDWIDTH_MAX_MBPS)
+		return fault_set(error, FAULT_INVALID,
+			"size %s: bandwidth_mbps is a number up to %d, or 0 for no limit", size->name,
+			BANDWIDTH_MAX_MBPS);
 	if (size->accelerated && size->vcpus < (size->hyperthreaded ? 4 : 2))
 		return fault_set(error, FAULT_INVALID,
 			"size %s cannot be accelerated: it takes %d vCPUs or more", size->name,

@@ -25,6 +25,7 @@ struct size {
 	int64_t vcpus;
 	int64_t memory_mib;
 	int64_t max_nics;
+	int64_t bandwidth_mbps; /* that a NIC may send; 0: as much as it can */
 	int64_t os_disk_mib, resource_disk_mib, max_data_disks;
 	bool hyperthreaded;
 	bool accelerated; /* capability AcceleratedNetworkingEnabled */

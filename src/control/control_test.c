@@ -463,6 +463,7 @@ static void test_goal_holds_what_the_vm_needs(void)
 	g_assert_cmpstr(out->ssh_keys->pdata[0], ==, "ssh-rsa AAAA test");
 	const struct goal_nic *port = goal->nics->pdata[0];
 	g_assert_true(port->accelerated);
+	g_assert_cmpint(port->bandwidth_mbps, ==, 6000);
 	g_assert_cmpstr(((struct goal_address *)port->addresses->pdata[0])->ip, ==, "10.0.1.4");
 	const struct goal_network *network = goal->networks->pdata[0];
 	g_assert_cmpstr(((struct goal_subnet *)network->subnets->pdata[0])->gateway, ==, "10.0.1.1");

@@ -8,7 +8,7 @@
 
 static const char sizes_text[] =
 	"[{\"name\":\"Standard_DS4_v2\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":28672,\"max_nics\":8,"
-	"\"accelerated\":true},"
+	"\"bandwidth_mbps\":6000,\"accelerated\":true},"
 	"{\"name\":\"Standard_B1s\",\"family\":\"f\",\"vcpus\":1,\"memory_mib\":1024,\"max_nics\":2},"
 	"{\"name\":\"Standard_Huge\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":4194304,\"max_nics\":8}]";
 static const char aliases_text[] =

@@ -112,6 +112,7 @@ static bool add_nic(struct builder *builder, const struct vm *vm, const struct s
 	out->host_address = g_strdup(nic->status.host_address);
 	out->accelerated = nic->spec.accelerated && size->accelerated;
 	out->primary = ref->primary;
+	out->bandwidth_mbps = size->bandwidth_mbps;
 	out->addresses = shape_list_new(&goal_address_shape);
 	for (guint i = 0; i < nic->spec.configs->len; i++)
 		if (!add_address(builder, out, nic->spec.configs->pdata[i], error))

@@ -10,7 +10,7 @@ SHAPE(goal_address, struct goal_address, "address", F_STRING(goal_address, ip),
 SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_nic, name),
 	F_STRING(goal_nic, mac), F_STRING(goal_nic, vm), F_STRING(goal_nic, network),
 	F_STRING(goal_nic, subnet), F_STRING(goal_nic, security_group), F_STRING(goal_nic, host_address),
-	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary),
+	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_INT(goal_nic, bandwidth_mbps),
 	F_LIST(goal_nic, addresses, goal_address_shape));
 SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, name),
 	F_STRING(goal_vm, group_name), F_STRING(goal_vm, location), F_STRING(goal_vm, size),
@@ -24,11 +24,11 @@ SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), 
 	F_STRING(goal_mapping, mac));
 SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid), F_STRING(goal_network, name),
 	F_INT(goal_network, vni), F_STRINGS(goal_network, prefixes),
-	F_LIST(goal_network, subnets, goal_subnet_shape), F_BOOL(goal_network, no_outbound), F_LIST(goal_network, mappings, goal_mapping_shape));
+	F_LIST(goal_network, subnets, goal_subnet_shape), F_BOOL(goal_network, no_outbound),
+	F_LIST(goal_network, mappings, goal_mapping_shape));
 SHAPE(goal_group, struct goal_group, "security group", F_STRING(goal_group, uid), F_STRING(goal_group, name),
 	F_BOOL(goal_group, keep_established), F_LIST(goal_group, rules, rule_shape));
-SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host),
-	F_STRING(goal, source_nat),
+SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host), F_STRING(goal, source_nat),
 	F_LIST(goal, networks, goal_network_shape), F_LIST(goal, groups, goal_group_shape),
 	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape), F_STRINGS(goal, conditions));
 

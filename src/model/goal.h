@@ -38,6 +38,7 @@ struct goal_nic {
 	char *host_address;
 	bool accelerated;
 	bool primary;
+	int64_t bandwidth_mbps; /* that it may send; 0: not limited */
 	GPtrArray *addresses; /* of struct goal_address, the primary first */
 };
 

@@ -24,6 +24,8 @@ import tap  # noqa: E402
 
 HOSTS = {"one": "172.16.0.1", "two": "172.16.0.2"}  # and the VTEP of each
 CONTROLLER = "172.16.0.100"
+OUTSIDE = "198.18.0.1"  # of each host
+SHARED = {"198.18.0.253", "198.18.0.254"}  # the last ones of the pool, in any order
 ALIASES = {"UbuntuLTS": {"publisher": "Canonical", "offer": "UbuntuServer", "sku": "18.04-LTS", "version": "latest",
                          "architecture": "x64", "image": "pretended", "accelerated": True}}
 MTU = 1450  # what is left of the bridge's 1500
@@ -53,7 +55,7 @@ class World(net.Lab):
         self.start_controller()
         for number, host in enumerate(HOSTS):
             self.join(host, f"172.16.0.{11 + number}")
-            for part in ("switch", "meta"):
+            for part in ("switch", "meta", "outside"):
                 self.namespace(f"{host}-{part}")
             self.start_host_switch(host)
             self.start_agent(host)
@@ -115,8 +117,9 @@ class World(net.Lab):
                       f"{self.folder}/{host}-agent", "--run", f"{self.folder}/{host}", "--controller",
                       f"https://{CONTROLLER}:8444", "--cert", str(tls / "host.pem"), "--key", str(tls / "host.key"), "--ca",
                       str(tls / "ca.pem"), "--vm", "fake", "--switch-socket", self.switch_socket(host), "--netns-switch",
-                      f"{self.prefix}-{host}-switch", "--netns-meta", f"{self.prefix}-{host}-meta", "--memory-start-mib",
-                      "1", "--memory-reserve-mib", "0", *more)
+                      f"{self.prefix}-{host}-switch", "--netns-meta", f"{self.prefix}-{host}-meta", "--outside",
+                      f"netns:{self.prefix}-{host}-outside", "--outside-address", f"{OUTSIDE}/24", "--memory-start-mib", "1",
+                      "--memory-reserve-mib", "0", *more)
 
     def close(self):
         for host in HOSTS:
@@ -161,7 +164,7 @@ class World(net.Lab):
         self.namespace(name)
         self.wire("to-" + name, name, nic["mac"])
         self.ip(name, "link", "set", "eth0", "mtu", str(nic["mtu"]))
-        self.address(name, nic["addresses"][0]["ip"] + "/24")
+        self.address(name, nic["addresses"][0]["ip"] + "/24", routes=("default via 192.168.1.1",))
 
     def start_guests(self, nics):
         """For all NICs, as the switches know them."""
@@ -239,6 +242,16 @@ class Test:
             nics = self.world.state_of(host)["nics"]
             assert [nic["mtu"] for nic in nics] == [MTU], nics
 
+    def reaches_outside(self):
+        """Without a public address: by the one that the host's NICs share."""
+        networks = [network for host in HOSTS for network in self.world.state_of(host)["networks"]]
+        assert {address for network in networks for address in network["source_nat"]["addresses"]} == SHARED, networks
+        assert self.world.ping("a", OUTSIDE) and self.world.ping("b", OUTSIDE)
+
+    def limits_rate(self):
+        limits = [nic["limits"] for host in HOSTS for nic in self.world.state_of(host)["nics"]]
+        assert limits == [{"send": {"bits_per_s": 1500 * 10**6}}] * 2, limits
+
     def keeps_host(self):
         """The interface stays the host's: its own address answers, beside the switch's."""
         assert self.world.ping("cloud", "172.16.0.11") and self.world.ping("one", "172.16.0.12")
@@ -307,6 +320,8 @@ POINTS = [
     ("two machines of one network are placed on two hosts", Test.places),
     ("their guests reach each other through VXLAN, with full packets", Test.pings),
     ("NICs are told an MTU that fits the tunnel", Test.tells_mtu),
+    ("guests without a public address reach the outside", Test.reaches_outside),
+    ("what NICs send is limited by the size of their machine", Test.limits_rate),
     ("the interface of the underlay stays the host's", Test.keeps_host),
     ("policy is applied between hosts, and bytes cross whole", Test.holds_policy),
     ("a controller and agents that die and come again lose no mapping", Test.survives),
