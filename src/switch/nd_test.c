@@ -3,6 +3,7 @@
 #include "switch/decide.h"
 #include "switch/test_lab.h"
 
+#include <rte_mbuf.h>
 #include <string.h>
 
 #define GROUP_MAC "33:33:ff:00:00:01"
@@ -271,6 +272,30 @@ static void test_link_local(struct fixture *f, const void *data)
 	refused(f, test_udp6(MAC_A, MAC_B, LINK_A, 1, IP6_B, 2, 0), DROP_LINK_LOCAL);
 }
 
+/* A DHCPv6 client behind an extension header, whose checksum its sender has left to a device. */
+static void test_open_checksum(struct fixture *f, const void *data)
+{
+	uint8_t payload[8 + 8 + 4 + 14 + 16] = {17, 0, 1, 4}, *udp = payload + 8, *message = udp + 8;
+	struct rte_mbuf *packet = rte_pktmbuf_alloc(lab_pool());
+
+	store16(udp, 546);
+	store16(udp + 2, 547);
+	store16(udp + 4, sizeof payload - 8);
+	message[0] = 1;
+	memcpy(message + 4, (const uint8_t[]){0, 1, 0, 10, 0, 3, 0, 1, 0, 0x0d, 0x3a, 0, 0, 0x0a}, 14);
+	memcpy(message + 18, (const uint8_t[]){0, 3, 0, 12, 0, 0, 0, 7}, 8);
+	struct test_frame frame =
+		test_ipv6(MAC_A, "33:33:00:01:00:02", LINK_A, "ff02::1:2", 60, payload, sizeof payload);
+	memcpy(rte_pktmbuf_append(packet, (uint16_t)frame.length), frame.bytes, frame.length);
+	packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+	lab_put_packets(f, "a", &packet, 1);
+	struct test_frame got = lab_expect(f, "a");
+	lab_assert_path6(&got, MAC_GATEWAY, MAC_A, GATEWAY_LL, LINK_A);
+	g_assert_cmpuint(load32(got.bytes + 54), ==, 547 << 16 | 546);
+	g_assert_cmpuint(got.bytes[62], ==, 2);
+	g_assert_cmpuint(load16(got.bytes + 66), ==, 1); /* nothing was written into it */
+}
+
 #define ADD(name, fn) g_test_add("/nd/" name, struct fixture, NULL, setup, fn, lab_teardown)
 
 int main(int argc, char **argv)
@@ -284,6 +309,7 @@ int main(int argc, char **argv)
 	ADD("a router solicitation is answered with prefix, MTU and the word on DHCPv6", test_router);
 	ADD("every NIC is told of its router again, and at once when it changes", test_periodic);
 	ADD("the gateway answers echoes on all of its addresses", test_echo);
+	ADD("an answer is whole, whatever its question left open", test_open_checksum);
 	ADD("link-local addresses reach the switch and no NIC", test_link_local);
 	return lab_run();
 }

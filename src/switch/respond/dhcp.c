@@ -5,7 +5,6 @@
  */
 #include "switch/checksum.h"
 #include "switch/decide.h"
-#include "switch/offload.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
 #include "switch/wire.h"
@@ -292,7 +291,6 @@ void dhcp_from_nic(
 		rte_pktmbuf_free(packet); /* heard, and nothing to say */
 		return;
 	}
-	offload_clear(packet);
 	frame = rte_pktmbuf_mtod(packet, uint8_t *);
 	memcpy(frame + ETH_LEN + IPV4_MIN + UDP_LEN, answer, (size_t)length);
 	write_headers(frame, nic, nic_first_address(nic, IP_V4)->ip.bytes, broadcast, (uint16_t)length);

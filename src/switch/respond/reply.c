@@ -1,6 +1,7 @@
 /* What answers are made of: room in the packet that asked, and headers of IPv6. */
 #include "switch/checksum.h"
 #include "switch/decide.h"
+#include "switch/offload.h"
 #include "switch/respond/respond.h"
 #include "switch/wire.h"
 
@@ -8,6 +9,7 @@
 
 bool reply_resize(struct rte_mbuf *packet, uint16_t length)
 {
+	offload_clear(packet);
 	if (packet->nb_segs > 1)
 		return false;
 	if (length > packet->data_len)

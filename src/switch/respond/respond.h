@@ -20,7 +20,8 @@ bool reach_may_speak(const struct nic *nic, struct ip_addr source);
 
 /* ---- reply.c ---- */
 
-/* Makes the packet hold `length` bytes in its first segment. False when it has no room for them. */
+/* Makes the packet hold `length` bytes in its first segment, none of which is left to a device. False when it has no room for
+ * them. */
 bool reply_resize(struct rte_mbuf *packet, uint16_t length);
 /* Writes Ethernet's and IPv6's headers from a gateway's MAC. */
 void reply_write_ipv6(uint8_t *frame, const uint8_t to_mac[6], const uint8_t from[16], const uint8_t to[16],
