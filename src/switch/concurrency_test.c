@@ -12,6 +12,7 @@
 #include "switch/report.h"
 #include "switch/test_lab.h"
 
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <string.h>
@@ -39,13 +40,13 @@ struct stack {
 
 static int stack_alloc(struct rte_mempool *pool)
 {
-	pool->pool_data = g_malloc0(sizeof(struct stack) + pool->size * sizeof(void *));
-	return 0;
+	pool->pool_data = rte_zmalloc(NULL, sizeof(struct stack) + pool->size * sizeof(void *), 0);
+	return pool->pool_data ? 0 : -ENOMEM;
 }
 
 static void stack_free(struct rte_mempool *pool)
 {
-	g_free(pool->pool_data);
+	rte_free(pool->pool_data);
 }
 
 static int stack_put(struct rte_mempool *pool, void *const *objects, unsigned n)
