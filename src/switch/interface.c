@@ -100,15 +100,15 @@ static void claim_segments(struct rte_mbuf *packet, const struct virtio_net_hdr 
 		packet->l3_len = RTE_MIN(header->csum_start, 0x1ffu);
 }
 
-/* The kernel takes a tag off; the parser is to see the frame as it was. */
-static void put_tag_back(struct rte_mbuf *packet, uint16_t tci)
+/* The kernel takes a tag off, of either kind; the parser is to see the frame as it was. */
+static void put_tag_back(struct rte_mbuf *packet, uint16_t type, uint16_t tci)
 {
 	uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(packet, VLAN_TAG_LEN);
 
 	if (!frame)
 		return;
 	memmove(frame, frame + VLAN_TAG_LEN, ETH_TYPE);
-	store16(frame + ETH_TYPE, ETH_VLAN);
+	store16(frame + ETH_TYPE, type);
 	store16(frame + ETH_TYPE + 2, tci);
 	if (packet->l3_len)
 		packet->l3_len = (uint16_t)(packet->l3_len + VLAN_TAG_LEN);
@@ -212,7 +212,9 @@ static uint16_t interface_rx(struct port *base, struct rte_mbuf **packets, uint1
 		else if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 			complete_checksum(packet, &header);
 		if (status & TP_STATUS_VLAN_VALID)
-			put_tag_back(packet, slot->tp_vlan_tci);
+			put_tag_back(packet,
+				status & TP_STATUS_VLAN_TPID_VALID ? slot->tp_vlan_tpid : ETH_VLAN,
+				slot->tp_vlan_tci);
 		__atomic_store_n(&slot->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 		device->next = device->next + 1 == device->n_slots ? 0 : device->next + 1;
 		packets[got++] = packet;
