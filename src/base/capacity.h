@@ -6,4 +6,5 @@
 #define NIC_ADDRESSES   64 /* at most, on one NIC */
 #define NIC_MTU_MIN     68 /* RFC 791 */
 #define NIC_MTU_MAX     9000
+#define PHYSICALS_MAX   8 /* physical networks */
 #define TEXT_LENGTH_MAX 255 /* bytes of a uid or a name */

@@ -215,8 +215,8 @@ struct control *control_new(
 	control->rebalance = rebalance_new(datapath);
 	control->state_dir = g_strdup(config->state_dir);
 	control->hugepages = config->hugepages;
-	control->state = json_pack("{s:i, s:n, s:n, s:n, s:[], s:[], s:[]}", "generation", 0, "outside",
-		"host_port", "underlay", "groups", "networks", "nics");
+	control->state = json_pack("{s:i, s:n, s:n, s:n, s:[], s:[], s:[], s:[]}", "generation", 0, "outside",
+		"host_port", "underlay", "physicals", "groups", "networks", "nics");
 	if (control->state_dir) {
 		if (g_mkdir_with_parents(control->state_dir, 0700) < 0) {
 			fault_set(error, FAULT_INTERNAL, "cannot make the state directory %s: %s",

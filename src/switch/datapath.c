@@ -8,6 +8,7 @@
 #include "switch/meter.h"
 #include "switch/respond/respond.h"
 #include "switch/slow_path.h"
+#include "switch/vlan.h"
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -95,9 +96,9 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	datapath->readers = readers_new(limits->workers);
 	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
 	datapath->meters = g_aligned_alloc0(NIC_SLOTS, sizeof *datapath->meters, RTE_CACHE_LINE_SIZE);
-	datapath->outside = neighbour_table_new();
-	datapath->host = neighbour_table_new();
-	datapath->underlay = neighbour_table_new();
+	datapath->outside = neighbour_table_new(0);
+	datapath->host = neighbour_table_new(0);
+	datapath->underlay = neighbour_table_new(0);
 	atomic_init(&datapath->snapshot, snapshot_empty(limits->workers));
 	if (!memory)
 		memory = flow_memory_new(limits->connections);
@@ -119,9 +120,9 @@ void datapath_free(struct datapath *datapath)
 		return;
 	for (unsigned i = 0; i < datapath->limits.workers; i++)
 		worker_free(datapath->workers[i]);
-	neighbour_table_free(datapath->outside);
-	neighbour_table_free(datapath->host);
-	neighbour_table_free(datapath->underlay);
+	neighbour_table_unref(datapath->outside);
+	neighbour_table_unref(datapath->host);
+	neighbour_table_unref(datapath->underlay);
 	flow_table_free(datapath->flows);
 	snapshot_free(atomic_load(&datapath->snapshot));
 	g_aligned_free(datapath->readers);
@@ -188,6 +189,12 @@ static struct polling *spread_sources(
 	add_edge(polling, plan, &snapshot->outside, FLOW_FROM_OUTSIDE);
 	add_edge(polling, plan, &snapshot->host, FLOW_FROM_HOST);
 	add_edge(polling, plan, &snapshot->underlay.edge, FLOW_FROM_TUNNEL);
+	for (unsigned slot = 0; slot < PHYSICAL_SLOTS; slot++)
+		polling_add(polling, plan,
+			(struct source){.port = snapshot->physicals[slot].edge.port,
+				.nic = NO_NIC,
+				.origin = FLOW_FROM_PHYSICAL,
+				.physical = (uint8_t)slot});
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++)
@@ -203,17 +210,20 @@ static bool same_edge(const struct edge *a, const struct edge *b)
 	       memcmp(&a->prefix, &b->prefix, sizeof a->prefix) == 0;
 }
 
-static void announce(struct datapath *datapath, const struct edge *outside, struct ip_addr ip)
+/* vlan: 0 for none. */
+static void announce(struct datapath *datapath, struct port *port, uint16_t vlan, const struct mac_addr *mac,
+	struct ip_addr ip)
 {
-	struct port_counters *counters = &outside->port->counters[SNAPSHOT_WORKERS];
+	struct port_counters *counters = &port->counters[SNAPSHOT_WORKERS];
 	struct rte_mbuf *packet = rte_pktmbuf_alloc(datapath->pool);
 	bool down;
 
 	if (!packet)
 		return;
-	arp_build_announcement(packet, outside->mac.bytes, ip.bytes);
+	arp_build_announcement(packet, mac->bytes, ip.bytes);
+	vlan_push(packet, vlan); /* a new buffer has room */
 	uint32_t length = packet->pkt_len;
-	if (port_tx(outside->port, SNAPSHOT_WORKERS, &packet, 1, &down) == 1) {
+	if (port_tx(port, SNAPSHOT_WORKERS, &packet, 1, &down) == 1) {
 		counters->tx_packets++;
 		counters->tx_bytes += length;
 	}
@@ -225,7 +235,7 @@ static void announce_if_new(struct datapath *datapath, const struct snapshot *be
 {
 	if (ip.family == IP_V4 && (!same_edge(&before->outside, outside) ||
 					  snapshot_find(before, SPACE_PUBLIC, ip).kind == OWNER_NONE))
-		announce(datapath, outside, ip);
+		announce(datapath, outside->port, 0, &outside->mac, ip);
 }
 
 /* Neighbours on the uplink may hold another MAC for an address that is new here. */
@@ -242,6 +252,32 @@ static void announce_new_addresses(
 	for (unsigned i = 0; i < after->n_networks; i++)
 		for (unsigned j = 0; j < after->networks[i].n_source_nat; j++)
 			announce_if_new(datapath, before, &after->outside, after->networks[i].source_nat[j]);
+}
+
+/* Whether the NIC had that address before, on the same wire. */
+static bool was_there(const struct snapshot *before, const struct nic *nic, struct ip_addr ip)
+{
+	const struct nic *was = snapshot_nic(before, nic->id);
+
+	return was && was->network->segment == nic->network->segment &&
+	       was->network->physical->edge.port == nic->network->physical->edge.port &&
+	       memcmp(&was->mac, &nic->mac, sizeof was->mac) == 0 && nic_find_address(was, ip);
+}
+
+/* Neighbours on a physical network may have known the address, and switches in between the MAC, somewhere else. */
+static void announce_new_neighbours(
+	struct datapath *datapath, const struct snapshot *before, const struct snapshot *after)
+{
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *nic = after->nics[slot];
+		const struct physical *physical = nic ? nic->network->physical : NULL;
+		for (unsigned i = 0; physical && physical->edge.port && i < nic->n_addresses; i++) {
+			struct ip_addr ip = nic->addresses[i].ip;
+			if (ip.family == IP_V4 && !was_there(before, nic, ip))
+				announce(datapath, physical->edge.port,
+					segment_vlan_id(nic->network->segment), &nic->mac, ip);
+		}
+	}
 }
 
 /* Counters belong to workers and are never set back: a slot's new NIC starts from what is there. */
@@ -287,6 +323,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	remember_drops(datapath, before, snapshot);
 	announce_new_addresses(datapath, before, snapshot);
 	advertise_changes(datapath, before, snapshot);
+	announce_new_neighbours(datapath, before, snapshot);
 	return before;
 }
 

@@ -61,7 +61,7 @@ void datapath_stop(struct datapath *datapath);
 
 /* Makes the snapshot, whose ports are resolved, the one in use; takes it. Returns the one before when no
  * worker sees it any more; the caller frees it. Public addresses that are new here are announced on the
- * uplink, other routers of IPv6 to their NICs. */
+ * uplink, addresses of NICs in VLANs on their physical networks, other routers of IPv6 to their NICs. */
 struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *snapshot);
 
 /* The snapshot in use; for the main thread, which alone replaces it. */

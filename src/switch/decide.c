@@ -15,6 +15,7 @@ const struct layer *const layer_table[] = {
 	&layer_subnet_group,
 	&layer_route,
 	&layer_vxlan,
+	&layer_vlan,
 	&layer_platform,
 	&layer_nat,
 	&layer_outside,
@@ -134,11 +135,26 @@ static void compose_to_nic(
 static void compose_to_tunnel(struct flow_action *action, const struct walk *walk, const struct nic *from)
 {
 	action->exit = FLOW_TO_TUNNEL;
-	action->target = from->network->vni;
+	action->target = from->network->segment;
 	action->mtu = (uint16_t)(walk->state->underlay.mtu - VXLAN_MTU_LESS);
 	memcpy(action->dmac, walk->remote->mac.bytes, 6);
 	memcpy(action->smac, walk->routed ? gateway_mac : from->mac.bytes, 6);
 	memcpy(action->next_hop, walk->remote->vtep, 4);
+}
+
+/* To the NIC's physical network, as a bridge or as the router. */
+static void compose_to_physical(struct flow_action *action, const struct walk *walk, const struct nic *from)
+{
+	action->exit = FLOW_TO_PHYSICAL;
+	action->target = from->network->segment;
+	action->mtu = from->network->physical->mtu;
+	memcpy(action->next_hop, walk->next_hop, 4);
+	if (!walk->routed) {
+		action->flags |= FLOW_BRIDGED;
+		return;
+	}
+	memcpy(action->dmac, gateway_mac, 6);
+	memcpy(action->smac, from->mac.bytes, 6);
 }
 
 static void compose_to_edge(struct flow_action *action, const struct snapshot *state, enum flow_exit exit,
@@ -152,10 +168,15 @@ static void compose_to_edge(struct flow_action *action, const struct snapshot *s
 	memcpy(action->next_hop, next_hop, 4);
 }
 
-/* The sender's switch is the router of what crosses the tunnel. */
+/* The sender's switch is the router of what crosses the tunnel or a physical network; the latter's frames stay as they are. */
 static void compose_hop(struct flow_half *half, const struct walk *walk)
 {
-	half->action.flags = walk->routed && half->key.origin != FLOW_FROM_TUNNEL ? FLOW_ROUTED : 0;
+	uint8_t origin = half->key.origin;
+
+	if (origin == FLOW_FROM_PHYSICAL)
+		half->action.flags = FLOW_BRIDGED;
+	else
+		half->action.flags = walk->routed && origin != FLOW_FROM_TUNNEL ? FLOW_ROUTED : 0;
 }
 
 static void compose_forward(const struct walk *walk, const struct flow_key *first, struct flow_half *half)
@@ -168,6 +189,8 @@ static void compose_forward(const struct walk *walk, const struct flow_key *firs
 		compose_to_nic(&half->action, walk, walk->target, walk->source);
 	else if (walk->exit == FLOW_TO_TUNNEL)
 		compose_to_tunnel(&half->action, walk, walk->source);
+	else if (walk->exit == FLOW_TO_PHYSICAL)
+		compose_to_physical(&half->action, walk, walk->source);
 	else
 		compose_to_edge(&half->action, walk->state, walk->exit, walk->next_hop);
 }
@@ -185,6 +208,8 @@ static bool compose_reply(const struct walk *walk, const struct flow_key *first,
 		compose_to_nic(&half->action, walk, walk->source, walk->target);
 	} else if (walk->remote) {
 		compose_to_tunnel(&half->action, walk, walk->target);
+	} else if (first->origin == FLOW_FROM_PHYSICAL) {
+		compose_to_physical(&half->action, walk, walk->target);
 	} else if (first->origin == FLOW_FROM_HOST) {
 		compose_to_edge(&half->action, walk->state, FLOW_TO_HOST, first->src);
 	} else {

@@ -32,6 +32,8 @@
 	X(SPOOFED_ND, "spoofed-nd", "neighbour discovery speaks of an address or MAC that is not the NIC's") \
 	X(ROGUE_ROUTER, "rogue-router", "a NIC spoke as a router does; only the switch does")                \
 	X(LINK_LOCAL, "link-local", "IPv6 link-local addresses reach the switch itself, and no NIC")         \
+	X(SPOOFED_PHYSICAL, "spoofed-physical",                                                              \
+		"it came by the physical network, and its sender is not there")                              \
 	/* policy */                                                                                         \
 	X(DENIED_INBOUND, "denied-inbound", "a security group denies it, inbound")                           \
 	X(DENIED_OUTBOUND, "denied-outbound", "a security group denies it, outbound")                        \
@@ -51,11 +53,14 @@
 	X(NO_FORWARDING, "no-forwarding", "it is led to a NIC that does not forward for others")             \
 	X(NO_UNDERLAY, "no-underlay", "it goes to another host and there is no underlay")                    \
 	X(UNKNOWN_VNI, "unknown-vni", "it came by the tunnel for a network that is not here")                \
-	X(UNKNOWN_MAC, "unknown-mac", "it came by the tunnel for a MAC that no NIC of the network has")      \
+	X(UNKNOWN_MAC, "unknown-mac", "it came to its network for a MAC that no NIC here has")               \
 	X(TUNNEL_FRAGMENT, "tunnel-fragment", "an outer packet of the tunnel was fragmented on its way")     \
 	X(CONGESTION, "congestion", "the underlay was congested and the sender understands a loss only")     \
 	X(SHARED_ADDRESS, "shared-address", "to an address that NICs share, and no answer to any of them")   \
 	X(NO_PORTS, "no-ports", "its NIC shares a public address, and its protocol has no ports")            \
+	X(NO_PHYSICAL, "no-physical", "it goes to its physical network, which is not open")                  \
+	X(UNKNOWN_VLAN, "unknown-vlan", "it came in a VLAN of the physical network that nobody here is on")  \
+	X(IPV6_PHYSICAL, "ipv6-physical", "IPv6 does not pass to or from physical networks")                 \
 	/* connections */                                                                                    \
 	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
 	X(TCP_WINDOW, "tcp-window", "a TCP reset outside of its connection's window")                        \

@@ -73,6 +73,8 @@ static inline __attribute__((always_inline)) void execute_action(
 		execute_delivery(worker, action, parsed->key.nic, packet);
 	else if (action->exit == FLOW_TO_TUNNEL)
 		output_tunnel(worker, action->target, action->next_hop, parsed->key.nic, packet);
+	else if (action->exit == FLOW_TO_PHYSICAL)
+		output_physical(worker, action->target, action->next_hop, parsed->key.nic, packet);
 	else
 		output_edge(worker, action->exit, action->next_hop, parsed->key.nic, packet);
 }

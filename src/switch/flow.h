@@ -35,6 +35,7 @@ enum flow_origin {
 	FLOW_FROM_OUTSIDE, /* by the uplink, for a public address of the NIC, or for one that NICs share */
 	FLOW_FROM_HOST, /* by the host port, for the NIC's host address */
 	FLOW_FROM_TUNNEL, /* by the underlay, from the NIC's network on another switch */
+	FLOW_FROM_PHYSICAL, /* by the physical network, in the VLAN of the NIC's network */
 };
 
 /* In the place of a NIC's number: the packet came from outside for an address that NICs share (layers/nat.c), so that only
@@ -61,6 +62,7 @@ enum flow_exit {
 	FLOW_TO_OUTSIDE, /* `next_hop` on the uplink */
 	FLOW_TO_HOST, /* `next_hop` on the host port */
 	FLOW_TO_TUNNEL, /* the VTEP `next_hop`, in the VNI `target` */
+	FLOW_TO_PHYSICAL, /* the physical network, in the VLAN `target` (snapshot.h): see FLOW_BRIDGED */
 };
 
 enum {
@@ -70,6 +72,9 @@ enum {
 	FLOW_REWRITE_SPORT =
 		1 << 3, /* the source port becomes new_port; ICMP: the identifier. With an address only */
 	FLOW_REWRITE_DPORT = 1 << 4, /* the same of the destination port; never both */
+	/* The frame keeps both MACs: it is between neighbours on a VLAN, or for a router there that its sender chose. Without
+	 * it, or when the frame is for the gateway that the switch is, it goes to `next_hop`, whose MAC is found. */
+	FLOW_BRIDGED = 1 << 5,
 };
 
 /* What is done with each packet of a flow. */
@@ -78,7 +83,8 @@ struct flow_action {
 	uint8_t flags; /* FLOW_REWRITE_SRC .. */
 	uint16_t mtu; /* largest IP packet that the way ahead carries */
 	uint32_t target;
-	uint8_t dmac[6], smac[6]; /* dmac: FLOW_TO_NIC and FLOW_TO_TUNNEL only; else it is the next hop's */
+	uint8_t dmac[6],
+		smac[6]; /* unless FLOW_BRIDGED. dmac: of FLOW_TO_NIC and FLOW_TO_TUNNEL; else it is the next hop's */
 	uint8_t new_src[4], new_dst[4];
 	uint8_t next_hop[4]; /* of what comes by the tunnel: the only VTEP that it may come from */
 	uint16_t difference; /* what the addresses' rewrites add to a checksum of them (checksum.h) */

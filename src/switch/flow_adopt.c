@@ -53,7 +53,7 @@ static bool is_shared(const struct flow_key *key, bool reply)
 
 static bool is_key(const struct pass *pass, const struct flow_key *key, bool reply)
 {
-	return key->origin <= FLOW_FROM_TUNNEL && (key->family == IP_V4 || key->family == IP_V6) &&
+	return key->origin <= FLOW_FROM_PHYSICAL && (key->family == IP_V4 || key->family == IP_V6) &&
 	       !key->zero && (is_known_nic(pass, key->nic) || is_shared(key, reply));
 }
 

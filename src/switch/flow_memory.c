@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define MAGIC        0x534c4643u
-#define VERSION      4u /* changes with what layout_hash cannot see: a member's meaning, the hash of keys */
+#define VERSION      5u /* changes with what layout_hash cannot see: a member's meaning, the hash of keys */
 #define PAGE         4096u
 #define SHARED_DIR   "/dev/shm"
 #define BACKING_STEP 4096u /* entries: half a MiB, which takes about as long as a burst of first packets */
@@ -62,7 +62,8 @@ static uint64_t layout_hash(void)
 		MEMBER(flow_action, dmac), MEMBER(flow_action, smac), MEMBER(flow_action, new_src),
 		MEMBER(flow_action, new_dst), MEMBER(flow_action, next_hop), MEMBER(flow_action, difference),
 		MEMBER(flow_action, new_port), FLOW_FROM_NIC, FLOW_FROM_OUTSIDE, FLOW_FROM_HOST, FLOW_TO_NIC,
-		FLOW_TO_OUTSIDE, FLOW_TO_HOST, FLOW_FROM_TUNNEL, FLOW_TO_TUNNEL, IP_V4, IP_V6};
+		FLOW_TO_OUTSIDE, FLOW_TO_HOST, FLOW_FROM_TUNNEL, FLOW_TO_TUNNEL, FLOW_FROM_PHYSICAL,
+		FLOW_TO_PHYSICAL, IP_V4, IP_V6};
 #undef MEMBER
 	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
 

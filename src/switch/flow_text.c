@@ -45,6 +45,18 @@ const char *flow_direction_word(const struct flow_key *key)
 	return key->origin == FLOW_FROM_NIC ? "outbound" : "inbound";
 }
 
+char *flow_segment_format(const struct snapshot *snapshot, uint32_t segment)
+{
+	unsigned slot = segment_physical_slot(segment), id = segment_vlan_id(segment);
+	const char *name = slot < PHYSICAL_SLOTS ? snapshot->physicals[slot].name : NULL;
+
+	if (!(segment & SEGMENT_VLAN))
+		return g_strdup_printf("vxlan %u", segment);
+	if (!name)
+		name = "nobody"; /* it is gone, and the flow has not been judged since */
+	return id ? g_strdup_printf("vlan %u of %s", id, name) : g_strdup_printf("untagged on %s", name);
+}
+
 static json_t *encode_exit(const struct snapshot *snapshot, const struct flow_action *action)
 {
 	const struct nic *target = snapshot_nic(snapshot, action->target);
@@ -52,8 +64,13 @@ static json_t *encode_exit(const struct snapshot *snapshot, const struct flow_ac
 
 	if (action->exit == FLOW_TO_NIC)
 		return json_sprintf("deliver %s", target ? target->uid : "nobody");
-	if (action->exit == FLOW_TO_TUNNEL)
-		return json_sprintf("vxlan %u to %u.%u.%u.%u", action->target, h[0], h[1], h[2], h[3]);
+	if (action->exit == FLOW_TO_TUNNEL || action->exit == FLOW_TO_PHYSICAL) {
+		g_autofree char *segment = flow_segment_format(snapshot, action->target);
+		if (action->flags & FLOW_BRIDGED)
+			return json_string(segment);
+		return json_sprintf("%s %s %u.%u.%u.%u", segment,
+			action->exit == FLOW_TO_TUNNEL ? "to" : "by", h[0], h[1], h[2], h[3]);
+	}
 	return json_sprintf("%s by %u.%u.%u.%u", action->exit == FLOW_TO_OUTSIDE ? "outside" : "host", h[0],
 		h[1], h[2], h[3]);
 }

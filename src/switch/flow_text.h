@@ -12,6 +12,8 @@ int flow_protocol_parse(const char *text);
 json_t *flow_protocol_encode(uint8_t protocol);
 /* "outbound": a NIC sends it; "inbound": it came by an edge. */
 const char *flow_direction_word(const struct flow_key *key);
+/* "vxlan 4096", "vlan 100 of physnet1", "untagged on physnet1" */
+char *flow_segment_format(const struct snapshot *snapshot, uint32_t segment);
 /* ["source 203.0.113.10", "source port 40001", "hop", "outside by 203.0.113.1"]; of ICMP, the port is the identifier */
 json_t *flow_actions_encode(const struct snapshot *snapshot, const struct flow_action *action);
 /* {"protocol","src","dst","sport","dport"} */

@@ -165,6 +165,13 @@ static void add_edge_ports(json_t *families, const struct snapshot *snapshot, si
 	if (snapshot->underlay.edge.port)
 		add_port_sample(samples, snapshot->underlay.edge.port, json_pack("{s:s}", "edge", "underlay"),
 			port_metrics[metric].offset);
+	for (unsigned slot = 0; slot < PHYSICAL_SLOTS; slot++) {
+		const struct physical *physical = &snapshot->physicals[slot];
+		if (physical->edge.port)
+			add_port_sample(samples, physical->edge.port,
+				json_pack("{s:s, s:s}", "edge", "physical", "physical", physical->name),
+				port_metrics[metric].offset);
+	}
 }
 
 static void add_nics(json_t *families, const struct datapath *datapath)

@@ -10,14 +10,15 @@
 #include <rte_spinlock.h>
 #include <stdatomic.h>
 
-#define ENTRIES    1024 /* a power of two */
-#define PROBE_MAX  16 /* places that an address may be in */
-#define WAIT_MAX   8 /* packets that wait in one entry */
-#define TRIES      3
-#define RETRY_MS   1000
-#define CONFIRM_MS 30000
-#define UNUSED_MS  60000
-#define USED_GRAIN 1000 /* how exactly the last use is known */
+#define ENTRIES      1024 /* of an edge's table; a power of two */
+#define ENTRIES_VLAN 256 /* of a VLAN's */
+#define PROBE_MAX    16 /* places that an address may be in */
+#define WAIT_MAX     8 /* packets that wait in one entry */
+#define TRIES        3
+#define RETRY_MS     1000
+#define CONFIRM_MS   30000
+#define UNUSED_MS    60000
+#define USED_GRAIN   1000 /* how exactly the last use is known */
 
 enum neighbour_state { NEIGHBOUR_FREE, NEIGHBOUR_INCOMPLETE, NEIGHBOUR_REACHABLE, NEIGHBOUR_PROBING };
 
@@ -31,14 +32,19 @@ struct neighbour {
 	uint8_t tries;
 	uint8_t n_waiting;
 	uint8_t asker[4]; /* who asks: the source of the packet that wanted it */
+	uint32_t asker_nic; /* on a VLAN: the NIC that wanted it */
 	uint32_t confirmed_ms, asked_ms;
 	struct rte_mbuf *waiting[WAIT_MAX];
 	uint32_t nics[WAIT_MAX];
 };
 
 struct neighbour_table {
+	gatomicrefcount references;
+	uint32_t segment; /* 0: an edge's */
+	unsigned n_entries; /* a power of two */
 	rte_spinlock_t lock;
-	struct neighbour entries[ENTRIES];
+	_Atomic unsigned n_used; /* entries that are not free; changed under the lock */
+	struct neighbour entries[];
 };
 
 static inline uint32_t word_of(const uint8_t ip[4])
@@ -53,7 +59,14 @@ static inline unsigned place_of(uint32_t ip)
 {
 	return (ip * UINT32_C(0x9e3779b1)) >> 22;
 }
-static_assert(ENTRIES == 1 << (32 - 22), "the hash keeps as many bits as there are entries");
+static_assert(ENTRIES == 1 << (32 - 22) && ENTRIES_VLAN <= ENTRIES,
+	"the hash keeps as many bits as there are entries");
+
+/* The i-th place that the address may be in. */
+static inline struct neighbour *probe(struct neighbour_table *table, uint32_t word, unsigned i)
+{
+	return &table->entries[(place_of(word) + i) & (table->n_entries - 1)];
+}
 
 static uint64_t mac_pack(const uint8_t mac[6])
 {
@@ -68,7 +81,7 @@ bool neighbour_find(struct neighbour_table *table, const uint8_t ip[4], uint32_t
 	uint32_t word = word_of(ip);
 
 	for (unsigned i = 0; i < PROBE_MAX; i++) {
-		struct neighbour *n = &table->entries[(place_of(word) + i) % ENTRIES];
+		struct neighbour *n = probe(table, word, i);
 		if (atomic_load_explicit(&n->ip, memory_order_acquire) != word)
 			continue;
 		uint64_t mac = atomic_load_explicit(&n->mac, memory_order_acquire);
@@ -92,7 +105,7 @@ static void entry_set_mac(struct neighbour *n, uint64_t mac)
 static struct neighbour *entry_of(struct neighbour_table *table, uint32_t word)
 {
 	for (unsigned i = 0; i < PROBE_MAX; i++) {
-		struct neighbour *n = &table->entries[(place_of(word) + i) % ENTRIES];
+		struct neighbour *n = probe(table, word, i);
 		if (n->state != NEIGHBOUR_FREE && n->ip == word)
 			return n;
 	}
@@ -106,7 +119,7 @@ static struct neighbour *place_for(struct neighbour_table *table, uint32_t word,
 	struct neighbour *oldest = NULL;
 
 	for (unsigned i = 0; i < PROBE_MAX; i++) {
-		struct neighbour *n = &table->entries[(place_of(word) + i) % ENTRIES];
+		struct neighbour *n = probe(table, word, i);
 		if (n->state == NEIGHBOUR_FREE)
 			return n;
 		if (n->state != NEIGHBOUR_INCOMPLETE &&
@@ -116,7 +129,8 @@ static struct neighbour *place_for(struct neighbour_table *table, uint32_t word,
 	return oldest;
 }
 
-static void entry_free(struct neighbour *n, struct worker *worker, enum drop reason)
+static void entry_free(
+	struct neighbour_table *table, struct neighbour *n, struct worker *worker, enum drop reason)
 {
 	for (unsigned i = 0; i < n->n_waiting; i++) {
 		if (worker)
@@ -124,13 +138,42 @@ static void entry_free(struct neighbour *n, struct worker *worker, enum drop rea
 		else
 			rte_pktmbuf_free(n->waiting[i]);
 	}
+	table->n_used -= n->state != NEIGHBOUR_FREE;
 	n->n_waiting = 0;
 	entry_set_mac(n, 0);
 	n->ip = 0;
 	n->state = NEIGHBOUR_FREE;
 }
 
-static void ask(struct worker *worker, const struct edge *edge, struct neighbour *n)
+static void entry_begin(struct neighbour_table *table, struct neighbour *n, uint32_t word, uint32_t now_ms)
+{
+	n->ip = word;
+	n->used_ms = now_ms;
+	n->state = NEIGHBOUR_INCOMPLETE;
+	n->tries = 0;
+	table->n_used++;
+}
+
+/* In the name of the NIC that wanted it. False: it is gone from the VLAN. */
+static bool ask_on_vlan(struct worker *worker, uint32_t segment, const struct neighbour *n,
+	const uint8_t target[4], struct rte_mbuf *request)
+{
+	const struct network *network = snapshot_vlan(worker->snapshot, segment);
+	const struct nic *nic = snapshot_nic(worker->snapshot, n->asker_nic);
+	const struct nic_address *asker = nic && nic->network == network ? nic_first_address(nic, IP_V4) : NULL;
+
+	if (!network || !asker) {
+		rte_pktmbuf_free(request);
+		return false;
+	}
+	arp_build_request(request, nic->mac.bytes, asker->ip.bytes, target);
+	output_vlan(worker, network, NO_NIC, request);
+	return true;
+}
+
+/* False: there is nobody who could ask. */
+static bool ask(
+	struct neighbour_table *table, struct worker *worker, const struct edge *edge, struct neighbour *n)
 {
 	struct rte_mbuf *request = rte_pktmbuf_alloc(worker->datapath->pool);
 	uint32_t ip = n->ip;
@@ -140,11 +183,14 @@ static void ask(struct worker *worker, const struct edge *edge, struct neighbour
 	n->asked_ms = worker->now_ms;
 	if (!request) {
 		output_count_drop(worker, NO_NIC, DROP_NO_BUFFER);
-		return;
+		return true;
 	}
 	memcpy(target, &ip, sizeof target);
+	if (table->segment)
+		return ask_on_vlan(worker, table->segment, n, target, request);
 	arp_build_request(request, edge->mac.bytes, n->asker, target);
 	output_port(worker, edge->port, NO_NIC, request);
+	return true;
 }
 
 /* ---- the interface ---- */
@@ -161,13 +207,11 @@ static void wait_locked(struct neighbour_table *table, struct worker *worker, co
 			output_drop(worker, nic, DROP_NEIGHBOUR_WAIT, packet);
 			return;
 		}
-		entry_free(n, worker, DROP_NEIGHBOUR_FAILED);
-		n->ip = word;
-		n->used_ms = worker->now_ms;
-		n->state = NEIGHBOUR_INCOMPLETE;
-		n->tries = 0;
+		entry_free(table, n, worker, DROP_NEIGHBOUR_FAILED);
+		entry_begin(table, n, word, worker->now_ms);
+		n->asker_nic = nic;
 		memcpy(n->asker, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_LEN + IPV4_SRC, 4);
-		ask(worker, edge, n);
+		ask(table, worker, edge, n);
 	}
 	uint64_t mac = atomic_load_explicit(&n->mac, memory_order_relaxed);
 	if (mac) { /* it was learnt meanwhile */
@@ -217,7 +261,15 @@ void neighbour_learn(struct neighbour_table *table, struct worker *worker, const
 	rte_spinlock_unlock(&table->lock);
 }
 
-static void tick_entry(struct neighbour *n, struct worker *worker, const struct edge *edge)
+static void ask_again(
+	struct neighbour_table *table, struct neighbour *n, struct worker *worker, const struct edge *edge)
+{
+	if (!ask(table, worker, edge, n))
+		entry_free(table, n, worker, DROP_NEIGHBOUR_FAILED);
+}
+
+static void tick_entry(
+	struct neighbour_table *table, struct neighbour *n, struct worker *worker, const struct edge *edge)
 {
 	uint32_t now = worker->now_ms;
 
@@ -225,10 +277,10 @@ static void tick_entry(struct neighbour *n, struct worker *worker, const struct 
 	case NEIGHBOUR_FREE: return;
 	case NEIGHBOUR_REACHABLE:
 		if (now - n->used_ms > UNUSED_MS) {
-			entry_free(n, worker, DROP_NEIGHBOUR_FAILED);
+			entry_free(table, n, worker, DROP_NEIGHBOUR_FAILED);
 		} else if (now - n->confirmed_ms > CONFIRM_MS) {
 			n->state = NEIGHBOUR_PROBING;
-			ask(worker, edge, n);
+			ask_again(table, n, worker, edge);
 		}
 		return;
 	case NEIGHBOUR_INCOMPLETE:
@@ -236,42 +288,53 @@ static void tick_entry(struct neighbour *n, struct worker *worker, const struct 
 		if (now - n->asked_ms < RETRY_MS)
 			return;
 		if (n->tries == TRIES)
-			entry_free(n, worker, DROP_NEIGHBOUR_FAILED);
+			entry_free(table, n, worker, DROP_NEIGHBOUR_FAILED);
 		else
-			ask(worker, edge, n);
+			ask_again(table, n, worker, edge);
 		return;
 	}
 }
 
 void neighbour_tick(struct neighbour_table *table, struct worker *worker, const struct edge *edge)
 {
-	if (!edge->present || !edge->port)
+	if (!edge->present || !edge->port || atomic_load_explicit(&table->n_used, memory_order_relaxed) == 0)
 		return;
 	rte_spinlock_lock(&table->lock);
-	for (unsigned i = 0; i < ENTRIES; i++)
-		tick_entry(&table->entries[i], worker, edge);
+	for (unsigned i = 0; i < table->n_entries; i++)
+		tick_entry(table, &table->entries[i], worker, edge);
 	rte_spinlock_unlock(&table->lock);
 }
 
 void neighbour_flush(struct neighbour_table *table)
 {
 	rte_spinlock_lock(&table->lock);
-	for (unsigned i = 0; i < ENTRIES; i++)
-		entry_free(&table->entries[i], NULL, DROP_NONE);
+	for (unsigned i = 0; i < table->n_entries; i++)
+		entry_free(table, &table->entries[i], NULL, DROP_NONE);
 	rte_spinlock_unlock(&table->lock);
 }
 
-struct neighbour_table *neighbour_table_new(void)
+struct neighbour_table *neighbour_table_new(uint32_t segment)
 {
-	struct neighbour_table *table = g_aligned_alloc0(1, sizeof *table, 64);
+	unsigned n_entries = segment ? ENTRIES_VLAN : ENTRIES;
+	struct neighbour_table *table =
+		g_aligned_alloc0(1, sizeof *table + n_entries * sizeof table->entries[0], 64);
 
+	g_atomic_ref_count_init(&table->references);
+	table->segment = segment;
+	table->n_entries = n_entries;
 	rte_spinlock_init(&table->lock);
 	return table;
 }
 
-void neighbour_table_free(struct neighbour_table *table)
+struct neighbour_table *neighbour_table_ref(struct neighbour_table *table)
 {
-	if (!table)
+	g_atomic_ref_count_inc(&table->references);
+	return table;
+}
+
+void neighbour_table_unref(struct neighbour_table *table)
+{
+	if (!table || !g_atomic_ref_count_dec(&table->references))
 		return;
 	neighbour_flush(table);
 	g_aligned_free(table);

@@ -19,16 +19,20 @@
 
 struct neighbour_table;
 
-struct neighbour_table *neighbour_table_new(void);
-/* No thread uses it any more; packets that wait are dropped. */
-void neighbour_table_free(struct neighbour_table *table);
-CLEANUP_FUNC(struct neighbour_table *, neighbour_table_free)
+/* Of an edge (segment 0), with a reference for the caller; or of a VLAN, which is smaller, as each has its own: so nobody
+ * can fill another network's. There a NIC asks, in its own name, and an entry goes with the NIC that asked for it. */
+struct neighbour_table *neighbour_table_new(uint32_t segment);
+struct neighbour_table *neighbour_table_ref(struct neighbour_table *table);
+/* After the last one no thread uses it; packets that wait are dropped. */
+void neighbour_table_unref(struct neighbour_table *table);
+CLEANUP_FUNC(struct neighbour_table *, neighbour_table_unref)
 
 /* Writes the MAC of `ip` to ret_mac and returns true when it is known. */
 bool neighbour_find(struct neighbour_table *table, const uint8_t ip[4], uint32_t now_ms, uint8_t ret_mac[6]);
 
-/* Takes a packet whose next hop's MAC is not known, and asks for it. The packet's own source address is the
- * one that asks: it is an address that the switch answers for on that edge. */
+/* Takes a packet whose next hop's MAC is not known, and asks for it. On an edge the packet's own source address
+ * is the one that asks: it is an address that the switch answers for there. On a VLAN, where the packet has its tag
+ * already, it is the NIC's. */
 void neighbour_wait(struct neighbour_table *table, struct worker *worker, const struct edge *edge,
 	const uint8_t ip[4], uint32_t nic, struct rte_mbuf *packet);
 

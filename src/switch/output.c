@@ -2,11 +2,13 @@
 #include "switch/output.h"
 
 #include "switch/datapath.h"
+#include "switch/decide.h"
 #include "switch/meter.h"
 #include "switch/mirror.h"
 #include "switch/neighbour.h"
 #include "switch/offload.h"
 #include "switch/split.h"
+#include "switch/vlan.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -255,6 +257,52 @@ void output_tunnel(
 		encapsulate(worker, vni, vtep, nic, packet);
 }
 
+/* ---- to physical networks ---- */
+
+/* The wire of the network, and the packet with its tag on; NULL, and it is dropped, when there is none. What goes there
+ * came from a NIC or was made here: no other port shares the buffer. */
+static const struct edge *tag(
+	struct worker *worker, const struct network *network, uint32_t nic, struct rte_mbuf *packet)
+{
+	const struct edge *edge = network ? &network->physical->edge : NULL;
+
+	if (!edge || !edge->port)
+		output_drop(worker, nic, DROP_NO_PHYSICAL, packet);
+	else if (!vlan_push(packet, segment_vlan_id(network->segment)))
+		output_drop(worker, nic, DROP_NO_BUFFER, packet);
+	else
+		return edge;
+	return NULL;
+}
+
+void output_vlan(struct worker *worker, const struct network *network, uint32_t nic, struct rte_mbuf *packet)
+{
+	const struct edge *edge = tag(worker, network, nic, packet);
+
+	if (edge)
+		output_port(worker, edge->port, nic, packet);
+}
+
+void output_physical(struct worker *worker, uint32_t segment, const uint8_t next_hop[4], uint32_t nic,
+	struct rte_mbuf *packet)
+{
+	const struct network *network = snapshot_vlan(worker->snapshot, segment);
+
+	if (*(rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST) & 1) { /* it is no part of a flow's key */
+		output_drop(worker, nic, DROP_MULTICAST, packet);
+		return;
+	}
+	const struct edge *edge = tag(worker, network, nic, packet);
+	if (!edge)
+		return;
+	uint8_t *dmac = rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST;
+	if (memcmp(dmac, gateway_mac, 6) == 0 &&
+		!neighbour_find(network->neighbours, next_hop, worker->now_ms, dmac))
+		neighbour_wait(network->neighbours, worker, edge, next_hop, nic, packet);
+	else
+		output_port(worker, edge->port, nic, packet);
+}
+
 void output_flow(
 	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet)
 {
@@ -269,6 +317,9 @@ void output_flow(
 			output_drop(worker, sender, DROP_NO_DESTINATION, packet);
 		return;
 	case FLOW_TO_TUNNEL: output_tunnel(worker, action->target, action->next_hop, sender, packet); return;
+	case FLOW_TO_PHYSICAL:
+		output_physical(worker, action->target, action->next_hop, sender, packet);
+		return;
 	case FLOW_TO_OUTSIDE:
 	case FLOW_TO_HOST: output_edge(worker, action->exit, action->next_hop, sender, packet); return;
 	}

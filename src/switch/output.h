@@ -41,6 +41,14 @@ void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_
 void output_tunnel(
 	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet);
 
+/* To the physical network, in the VLAN `segment`: to the MAC that the frame bears, or, where that is the switch's gateway,
+ * to the next hop's. */
+void output_physical(struct worker *worker, uint32_t segment, const uint8_t next_hop[4], uint32_t nic,
+	struct rte_mbuf *packet);
+
+/* A frame as it is, in the network's VLAN. Who calls this is the packet's only owner. */
+void output_vlan(struct worker *worker, const struct network *network, uint32_t nic, struct rte_mbuf *packet);
+
 /* As the flow says; the frame is complete but for the next hop's MAC. */
 void output_flow(
 	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet);

@@ -27,5 +27,8 @@ struct packet {
 	uint16_t l3, l4; /* offsets of the IP and the transport header */
 	uint32_t l3_length; /* of the IP packet; what follows in the frame is padding */
 	uint32_t fragment_id;
-	uint8_t vtep[4]; /* FLOW_FROM_TUNNEL: that sent it */
+	union {
+		uint8_t vtep[4]; /* FLOW_FROM_TUNNEL: that sent it */
+		uint32_t segment; /* FLOW_FROM_PHYSICAL: that it came in */
+	};
 };

@@ -22,7 +22,7 @@
 #define PORT_BURST  32
 #define PORT_DEVICE "dpdk:" /* no interface's name has a colon */
 #define PORT_NOBODY 0xff /* owner of a queue that no worker may poll */
-#define PORTS_MAX   (NIC_SLOTS * NIC_ATTACHMENTS + 3)
+#define PORTS_MAX   (NIC_SLOTS * NIC_ATTACHMENTS + PHYSICALS_MAX + 3)
 
 struct rte_mbuf;
 struct rte_mempool;

@@ -78,6 +78,8 @@ void ports_resolve(struct ports *ports, struct snapshot *snapshot)
 	resolve_edge(ports, &snapshot->outside);
 	resolve_edge(ports, &snapshot->host);
 	resolve_edge(ports, &snapshot->underlay.edge);
+	for (unsigned i = 0; i < PHYSICAL_SLOTS; i++)
+		resolve_edge(ports, &snapshot->physicals[i].edge);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
@@ -98,6 +100,8 @@ void ports_collect(struct ports *ports, const struct snapshot *snapshot)
 	mark(snapshot->outside.port);
 	mark(snapshot->host.port);
 	mark(snapshot->underlay.edge.port);
+	for (unsigned i = 0; i < PHYSICAL_SLOTS; i++)
+		mark(snapshot->physicals[i].edge.port);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++)

@@ -56,6 +56,15 @@ static inline __attribute__((always_inline)) bool rewrite_is_last_hop(
 	return frame[packet->l3 + (packet->key.family == IP_V6 ? IPV6_HOPS : IPV4_TTL)] <= 1;
 }
 
+static inline __attribute__((always_inline)) void rewrite_macs(
+	uint8_t *frame, const struct flow_action *action)
+{
+	if (__builtin_expect(action->flags & FLOW_BRIDGED, 0))
+		return;
+	memcpy(frame + ETH_DST, action->dmac, 6);
+	memcpy(frame + ETH_SRC, action->smac, 6);
+}
+
 /* Everything but the MAC of a next hop that ARP has to find. The parser has made sure that these bytes are
  * there. */
 static inline __attribute__((always_inline)) void rewrite_packet(
@@ -63,8 +72,7 @@ static inline __attribute__((always_inline)) void rewrite_packet(
 {
 	uint8_t *ip = frame + packet->l3;
 
-	memcpy(frame + ETH_DST, action->dmac, 6);
-	memcpy(frame + ETH_SRC, action->smac, 6);
+	rewrite_macs(frame, action);
 	if (action->flags & (FLOW_REWRITE_SRC | FLOW_REWRITE_DST)) {
 		if (action->flags & FLOW_REWRITE_SRC)
 			memcpy(ip + IPV4_SRC, action->new_src, 4);

@@ -355,7 +355,9 @@ static void arp(struct worker *worker, const struct packet *parsed, struct rte_m
 {
 	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
 
-	if (parsed->key.origin != FLOW_FROM_NIC)
+	if (parsed->key.origin == FLOW_FROM_PHYSICAL)
+		arp_from_physical(worker, parsed, packet);
+	else if (parsed->key.origin != FLOW_FROM_NIC)
 		arp_from_edge(worker, parsed->key.origin, packet);
 	else if (nic)
 		arp_from_nic(worker, nic, packet);

@@ -4,6 +4,7 @@
 #include "switch/classifier.h"
 #include "switch/flow.h"
 #include "switch/membership.h"
+#include "switch/neighbour.h"
 #include "switch/polling.h"
 
 #include <stdatomic.h>
@@ -70,23 +71,23 @@ bool snapshot_add_address(struct snapshot *snapshot, uint32_t space, struct ip_a
 #define SPACE_MACS UINT32_MAX /* no network's */
 
 /* MACs of all networks are in the map too, each as an address of a family of its own. */
-static struct ip_addr mac_key(uint32_t vni, const uint8_t mac[6])
+static struct ip_addr mac_key(uint32_t segment, const uint8_t mac[6])
 {
 	struct ip_addr key = {.family = IP_V6 + 1};
 
 	memcpy(key.bytes, mac, 6);
-	memcpy(key.bytes + 6, &vni, sizeof vni);
+	memcpy(key.bytes + 6, &segment, sizeof segment);
 	return key;
 }
 
-const struct nic *snapshot_find_mac(const struct snapshot *snapshot, uint32_t vni, const uint8_t mac[6])
+const struct nic *snapshot_find_mac(const struct snapshot *snapshot, uint32_t segment, const uint8_t mac[6])
 {
-	return find_slot(snapshot, SPACE_MACS, mac_key(vni, mac))->owner.nic;
+	return find_slot(snapshot, SPACE_MACS, mac_key(segment, mac))->owner.nic;
 }
 
-bool snapshot_add_mac(struct snapshot *snapshot, uint32_t vni, const struct nic *nic)
+bool snapshot_add_mac(struct snapshot *snapshot, const struct nic *nic)
 {
-	return snapshot_add_address(snapshot, SPACE_MACS, mac_key(vni, nic->mac.bytes),
+	return snapshot_add_address(snapshot, SPACE_MACS, mac_key(nic->network->segment, nic->mac.bytes),
 		(struct owner){.kind = OWNER_NIC, .nic = nic});
 }
 
@@ -95,7 +96,7 @@ bool snapshot_add_mac(struct snapshot *snapshot, uint32_t vni, const struct nic 
 const struct network *snapshot_find_vni(const struct snapshot *snapshot, uint32_t vni)
 {
 	for (unsigned i = 0; i < snapshot->n_networks; i++)
-		if (snapshot->networks[i].vni == vni)
+		if (snapshot->networks[i].segment == vni)
 			return &snapshot->networks[i];
 	return NULL;
 }
@@ -110,7 +111,8 @@ const struct edge *snapshot_edge(const struct snapshot *snapshot, unsigned place
 	}
 }
 static_assert((int)FLOW_TO_OUTSIDE == (int)FLOW_FROM_OUTSIDE && (int)FLOW_TO_HOST == (int)FLOW_FROM_HOST &&
-		      (int)FLOW_TO_TUNNEL == (int)FLOW_FROM_TUNNEL,
+		      (int)FLOW_TO_TUNNEL == (int)FLOW_FROM_TUNNEL &&
+		      (int)FLOW_TO_PHYSICAL == (int)FLOW_FROM_PHYSICAL,
 	"origins and exits of one place have one number");
 
 bool network_contains(const struct network *network, struct ip_addr addr)
@@ -187,6 +189,7 @@ struct snapshot *snapshot_new(void)
 	snapshot->memberships = g_ptr_array_new_with_free_func((GDestroyNotify)membership_map_free);
 	snapshot->groups = g_ptr_array_new_with_free_func((GDestroyNotify)group_unref);
 	snapshot->tables = g_ptr_array_new_with_free_func((GDestroyNotify)prefix_table_unref);
+	snapshot->neighbours = g_ptr_array_new_with_free_func((GDestroyNotify)neighbour_table_unref);
 	snapshot_reserve(snapshot, 0);
 	return snapshot;
 }
@@ -198,6 +201,7 @@ void snapshot_free(struct snapshot *snapshot)
 	polling_free(atomic_load(&snapshot->polling));
 	g_ptr_array_unref(snapshot->groups);
 	g_ptr_array_unref(snapshot->tables);
+	g_ptr_array_unref(snapshot->neighbours);
 	g_ptr_array_unref(snapshot->memberships);
 	g_ptr_array_unref(snapshot->blocks);
 	g_free(snapshot);

@@ -27,10 +27,12 @@
 
 #define OUTSIDE_MTU      1500
 #define SNAPSHOT_WORKERS 16 /* at most */
+#define PHYSICAL_SLOTS   (2 * PHYSICALS_MAX)
 
 struct classifier;
 struct membership_map;
 struct meter;
+struct neighbour_table;
 struct polling;
 struct port;
 
@@ -49,6 +51,7 @@ enum route_kind {
 	ROUTE_OUTSIDE, /* by the uplink */
 	ROUTE_APPLIANCE, /* to a NIC of the network, which forwards it */
 	ROUTE_NOWHERE,
+	ROUTE_GATEWAY, /* to the subnet's gateway, a router on the physical network */
 };
 
 struct route {
@@ -69,15 +72,41 @@ struct subnet {
 	char *uid;
 	struct ip_prefix prefix, prefix6;
 	struct ip_addr gateway, gateway6;
+	bool gateway_external; /* a physical router has `gateway`: the switch neither answers for it nor routes IPv4 */
 	unsigned n_dns;
 	struct ip_addr *dns;
 	const struct group *group; /* NULL: none */
 	const struct prefix_table *routes; /* of struct route; Borrowed from the snapshot; NULL: none */
 };
 
+/* A network's segment, as a number: its VNI, or where it is on a physical network. A physical network has a slot, which
+ * it keeps from snapshot to snapshot and which nobody else takes before it was free for one: so flows may hold the
+ * number. */
+#define SEGMENT_VLAN (UINT32_C(1) << 31)
+#define VLAN_ID_MAX  4094 /* IEEE 802.1Q, table 9-2 */
+
+static inline uint32_t segment_of_vlan(unsigned slot, uint16_t id)
+{
+	return SEGMENT_VLAN | (uint32_t)slot << 12 | id;
+}
+
+static inline uint16_t segment_vlan_id(uint32_t segment)
+{
+	return segment & 0xfff;
+}
+
+static inline unsigned segment_physical_slot(uint32_t segment)
+{
+	return segment >> 12 & 0xffff;
+}
+
 struct network {
 	char *uid;
-	uint32_t vni;
+	uint32_t segment;
+	const struct physical
+		*physical; /* that it is a VLAN of, Borrowed from the snapshot; NULL: it is in VXLAN */
+	struct neighbour_table
+		*neighbours; /* on the VLAN: a reference of the snapshot's; NULL: it is in VXLAN */
 	uint32_t space; /* of its addresses in snapshot_find */
 	unsigned n_prefixes, n_subnets;
 	struct ip_prefix *prefixes;
@@ -154,6 +183,14 @@ struct edge {
 	struct port *port; /* Borrowed from the ports registry */
 };
 
+/* A wire that networks are on, each in a VLAN of it, with machines that this switch knows nothing of. */
+struct physical {
+	struct edge edge; /* without addresses: its networks have them */
+	char *name;
+	uint16_t mtu; /* of the IP packets that it carries, tagged or not */
+	const struct network **vlans; /* by their ids; 0: the one that is not tagged; NULL: nobody's */
+};
+
 /* What joins switches: their networks' packets travel between VTEPs here. */
 struct underlay {
 	struct edge edge;
@@ -177,6 +214,7 @@ struct source {
 	uint32_t nic; /* nic_id; FLOW_FROM_NIC only */
 	uint8_t origin; /* enum flow_origin */
 	uint8_t queue;
+	uint8_t physical; /* its slot; FLOW_FROM_PHYSICAL only */
 	const struct limit *limit; /* of what the NIC may send; NULL: none */
 	struct meter *meter; /* Borrowed from the data path, where there is a limit */
 };
@@ -189,11 +227,13 @@ struct snapshot {
 	uint32_t epoch; /* the switch's own count of states: flows remember which one decided them */
 	struct edge outside, host;
 	struct underlay underlay;
+	struct physical physicals[PHYSICAL_SLOTS]; /* by slot */
 	unsigned n_networks;
 	struct network *networks;
 	GPtrArray *memberships; /* Owned, of struct membership_map: the networks' */
 	GPtrArray *groups; /* of struct group, a reference each */
 	GPtrArray *tables; /* of struct prefix_table, a reference each */
+	GPtrArray *neighbours; /* of struct neighbour_table, a reference each: the VLANs' */
 	struct nic *nics[NIC_SLOTS];
 	uint16_t incarnations[NIC_SLOTS]; /* of the slots' last users */
 	char *adopted[NIC_SLOTS]; /* of the first snapshot alone: uids of the NICs that adopted flows know */
@@ -263,13 +303,23 @@ struct owner {
 /* Whose address it is. */
 struct owner snapshot_find(const struct snapshot *snapshot, uint32_t space, struct ip_addr addr);
 
-/* The NIC that has the MAC in the network of that VNI, or NULL. */
-const struct nic *snapshot_find_mac(const struct snapshot *snapshot, uint32_t vni, const uint8_t mac[6]);
+/* The NIC that has the MAC in that segment, or NULL. */
+const struct nic *snapshot_find_mac(const struct snapshot *snapshot, uint32_t segment, const uint8_t mac[6]);
 
 /* The network of that VNI, or NULL; a search, for what is rare. */
 const struct network *snapshot_find_vni(const struct snapshot *snapshot, uint32_t vni);
 
-/* The edge of that origin or exit; NULL for a NIC's. */
+/* The network of that segment, which is a VLAN's, or NULL. */
+static inline const struct network *snapshot_vlan(const struct snapshot *snapshot, uint32_t segment)
+{
+	unsigned slot = segment_physical_slot(segment);
+	const struct physical *physical =
+		segment & SEGMENT_VLAN && slot < PHYSICAL_SLOTS ? &snapshot->physicals[slot] : NULL;
+
+	return physical && physical->vlans ? physical->vlans[segment_vlan_id(segment)] : NULL;
+}
+
+/* The edge of that origin or exit; NULL for a NIC's, and for a physical network's, of which there are several. */
 const struct edge *snapshot_edge(const struct snapshot *snapshot, unsigned place);
 
 /* Whether the address lies in one of the network's prefixes. */
@@ -295,8 +345,8 @@ void snapshot_reserve(struct snapshot *snapshot, unsigned n);
 /* False when the address is taken in that space. */
 bool snapshot_add_address(struct snapshot *snapshot, uint32_t space, struct ip_addr addr, struct owner owner);
 
-/* False when the MAC is taken in that network. */
-bool snapshot_add_mac(struct snapshot *snapshot, uint32_t vni, const struct nic *nic);
+/* False when the MAC is taken in the NIC's network. */
+bool snapshot_add_mac(struct snapshot *snapshot, const struct nic *nic);
 
 struct group *group_ref(struct group *group);
 void group_unref(struct group *group);

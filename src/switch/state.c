@@ -151,6 +151,7 @@ static const struct decode_member subnet_members[] = {
 	{"gateway", decode_ipv4, offsetof(struct subnet, gateway), .optional = true},
 	{"prefix6", decode_prefix6, offsetof(struct subnet, prefix6), .optional = true},
 	{"gateway6", decode_ip, offsetof(struct subnet, gateway6), .optional = true},
+	{"gateway_external", decode_bool, offsetof(struct subnet, gateway_external), .optional = true},
 	{"dns", decode_subnet_dns, 0},
 	{"group", decode_group_reference, offsetof(struct subnet, group), .optional = true},
 	{"routes", decode_routes, 0, .optional = true},
@@ -187,7 +188,7 @@ static bool decode_vni(struct decode *d, json_t *value, void *to)
 
 	if (!decode_whole(d, value, 1, VNI_MAX, &vni))
 		return false;
-	if (!g_hash_table_add(index_of(d)->vnis, GINT_TO_POINTER((int)vni)))
+	if (!g_hash_table_add(index_of(d)->segments, GUINT_TO_POINTER((unsigned)vni)))
 		return decode_fail(d, "two networks have the VNI %d", (int)vni);
 	*(uint32_t *)to = (uint32_t)vni;
 	return true;
@@ -213,7 +214,8 @@ static bool decode_network_subnets(struct decode *d, json_t *value, void *to)
 
 static const struct decode_member network_members[] = {
 	{"uid", decode_text, offsetof(struct network, uid)},
-	{"vni", decode_vni, offsetof(struct network, vni)},
+	{"vni", decode_vni, offsetof(struct network, segment), .optional = true},
+	{"vlan", decode_vlan, 0, .optional = true},
 	{"prefixes", decode_network_prefixes, 0},
 	{"subnets", decode_network_subnets, 0},
 	{"mappings", decode_mappings, 0, .optional = true},
@@ -251,8 +253,8 @@ static bool decode_network(struct decode *d, json_t *value, void *to)
 {
 	struct network *network = to;
 
-	if (!decode_object(d, value, network_members, network) || !check_subnets(d, network) ||
-		!make_memberships(d, network))
+	if (!decode_object(d, value, network_members, network) || !check_segment(d, network) ||
+		!check_subnets(d, network) || !make_memberships(d, network))
 		return false;
 	if (!g_hash_table_insert(index_of(d)->networks, network->uid, network))
 		return decode_fail_at(d, "uid", "two networks have the uid %s", network->uid);
@@ -267,7 +269,10 @@ static bool decode_networks(struct decode *d, json_t *value, void *to)
 		d, value, sizeof *snapshot->networks, NETWORKS_MAX, decode_network, &snapshot->n_networks);
 	for (unsigned i = 0; i < snapshot->n_networks; i++)
 		snapshot->networks[i].space = SPACE_NETWORKS + i;
-	return !d->error;
+	if (d->error)
+		return false;
+	link_vlans(snapshot, index_of(d)->previous);
+	return true;
 }
 
 /* ---- outside and host port ---- */
@@ -377,6 +382,7 @@ static const struct decode_member state_members[] = {
 	{"outside", decode_outside, offsetof(struct snapshot, outside), .optional = true},
 	{"host_port", decode_host, offsetof(struct snapshot, host), .optional = true},
 	{"underlay", decode_underlay, offsetof(struct snapshot, underlay), .optional = true},
+	{"physicals", decode_physicals, .optional = true},
 	{"groups", decode_groups},
 	{"networks", decode_networks},
 	{"nics", decode_nics},
@@ -393,7 +399,7 @@ struct snapshot *state_decode(json_t *json, const struct snapshot *previous, GEr
 	_cleanup_(snapshot_free) struct snapshot *snapshot = snapshot_new();
 	g_autoptr(GHashTable) groups = text_set(), networks = text_set(), nics = text_set(),
 			      ports = text_set();
-	g_autoptr(GHashTable) vnis = g_hash_table_new(NULL, NULL);
+	g_autoptr(GHashTable) segments = g_hash_table_new(NULL, NULL);
 	g_autoptr(GHashTable) tables = prefix_tables_new();
 	struct state_index index = {
 		.previous = previous,
@@ -401,7 +407,7 @@ struct snapshot *state_decode(json_t *json, const struct snapshot *previous, GEr
 		.networks = networks,
 		.nics = nics,
 		.ports = ports,
-		.vnis = vnis,
+		.segments = segments,
 		.tables = tables,
 	};
 	struct decode d;

@@ -326,7 +326,7 @@ static bool claim_mac(struct decode *d, const struct nic *nic)
 {
 	char text[MAC_TEXT_MAX];
 
-	return snapshot_add_mac(d->snapshot, nic->network->vni, nic) ||
+	return snapshot_add_mac(d->snapshot, nic) ||
 	       decode_fail_at(
 		       d, "mac", "%s is another NIC's of this network too", mac_format(nic->mac, text));
 }
@@ -400,7 +400,7 @@ static void add_gateways_of(
 {
 	const struct owner owner = {.kind = OWNER_GATEWAY, .subnet = subnet};
 
-	if (subnet->gateway.family != IP_NONE)
+	if (subnet->gateway.family != IP_NONE && !subnet->gateway_external)
 		snapshot_add_address(snapshot, network->space, subnet->gateway, owner);
 	if (subnet->gateway6.family != IP_NONE)
 		snapshot_add_address(snapshot, network->space, subnet->gateway6, owner);

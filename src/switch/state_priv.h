@@ -7,7 +7,7 @@ struct state_index {
 	const struct snapshot *previous; /* Borrowed */
 	GHashTable *groups; /* uid → struct group */
 	GHashTable *networks; /* uid → struct network */
-	GHashTable *vnis;
+	GHashTable *segments; /* numbers of those in use */
 	GHashTable *nics; /* uid → struct nic */
 	GHashTable *ports; /* names of ports in use */
 	GHashTable *tables; /* struct prefix_table, known by their rows */
@@ -28,6 +28,14 @@ bool decode_port_named(struct decode *d, const char *name);
 /* Of state_members.c: the application groups of the struct network `to`, and then what its addresses are. */
 bool decode_application_groups(struct decode *d, json_t *value, void *to);
 bool make_memberships(struct decode *d, struct network *network);
+
+/* Of state_physical.c. */
+bool decode_physicals(struct decode *d, json_t *value, void *to); /* all, into the snapshot */
+bool decode_vlan(struct decode *d, json_t *value, void *to); /* into the struct network `to` */
+bool check_segment(
+	struct decode *d, struct network *network); /* that it has one, and what only one kind can have */
+/* The networks, which stay where they are, are found by their VLANs. */
+void link_vlans(struct snapshot *snapshot, const struct snapshot *previous);
 
 /* Of state_overlay.c. */
 bool decode_underlay(struct decode *d, json_t *value, void *to); /* struct underlay */

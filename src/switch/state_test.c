@@ -17,6 +17,8 @@ static const char good_state[] =
 	" \"underlay\": {\"interface\": \"under0\", \"mac\": \"02:00:5e:00:00:03\", \"address\": "
 	"\"172.16.0.1\","
 	"   \"prefix\": \"172.16.0.0/22\", \"gateway\": \"172.16.3.254\", \"mtu\": 1550},"
+	" \"physicals\": [{\"name\": \"physnet1\", \"interface\": \"phys1\", \"mtu\": 1500},"
+	"   {\"name\": \"physnet2\", \"device\": \"net_ring0\", \"mtu\": 9000}],"
 	" \"groups\": [{\"uid\": \"g1\", \"name\": \"web\", \"revalidate\": true, \"rules\": ["
 	"   {\"name\": \"ssh\", \"direction\": \"inbound\", \"priority\": 100, \"protocol\": \"tcp\", "
 	"\"action\": \"allow\","
@@ -38,7 +40,15 @@ static const char good_state[] =
 	"    {\"number\": 1, \"name\": \"all\", \"members\": [\"192.168.0.0/16\"]}]},"
 	"  {\"uid\": \"n2\", \"vni\": 4097, \"prefixes\": [\"192.168.0.0/16\"], \"subnets\": ["
 	"    {\"uid\": \"s3\", \"prefix\": \"192.168.1.0/24\", \"gateway\": \"192.168.1.1\", \"dns\": [], "
-	"\"group\": null}]}],"
+	"\"group\": null}]},"
+	"  {\"uid\": \"n3\", \"vlan\": {\"physical\": \"physnet1\", \"id\": 100}, \"prefixes\": "
+	"[\"10.0.0.0/8\"],"
+	"   \"subnets\": [{\"uid\": \"s4\", \"prefix\": \"10.0.0.0/24\", \"gateway\": \"10.0.0.1\","
+	"     \"gateway_external\": true, \"dns\": []}]},"
+	"  {\"uid\": \"n4\", \"vlan\": {\"physical\": \"physnet1\", \"id\": null}, \"prefixes\": [], "
+	"\"subnets\": []},"
+	"  {\"uid\": \"n5\", \"vlan\": {\"physical\": \"physnet2\", \"id\": 100}, \"prefixes\": [], "
+	"\"subnets\": []}],"
 	" \"nics\": ["
 	"  {\"uid\": \"a\", \"name\": \"nicA\", \"mac\": \"00:0d:3a:00:00:04\", \"network\": \"n1\", "
 	"\"subnet\": \"s1\","
@@ -117,7 +127,7 @@ static void test_good(void)
 
 	g_assert_no_error(error);
 	g_assert_cmpuint(snapshot->generation, ==, 7);
-	g_assert_cmpuint(snapshot->n_networks, ==, 2);
+	g_assert_cmpuint(snapshot->n_networks, ==, 5);
 	const struct nic *a = snapshot->nics[0], *b = snapshot->nics[1];
 	g_assert_cmpstr(a->uid, ==, "a");
 	g_assert_cmpstr(a->group->name, ==, "web");
@@ -249,6 +259,78 @@ static void test_limits(void)
 	g_assert_cmpuint(b->receive.burst_ms, ==, LIMIT_RECEIVE_BURST_MS);
 }
 
+static struct snapshot *decode(json_t *state, const struct snapshot *previous)
+{
+	g_autoptr(GError) error = NULL;
+	struct snapshot *snapshot = state_decode(state, previous, &error);
+
+	g_assert_no_error(error);
+	return snapshot;
+}
+
+static void test_physicals(void)
+{
+	json_auto_t *state = load();
+	_cleanup_(snapshot_free) struct snapshot *snapshot = decode(state, NULL);
+	const struct network *tagged = &snapshot->networks[2], *flat = &snapshot->networks[3],
+			     *other = &snapshot->networks[4];
+	struct ip_addr ip;
+
+	g_assert_cmpstr(tagged->physical->name, ==, "physnet1");
+	g_assert_cmpstr(other->physical->edge.interface, ==, "dpdk:net_ring0");
+	g_assert_cmpuint(other->physical->mtu, ==, 9000);
+	g_assert_true(flat->physical == tagged->physical && flat->physical != other->physical);
+	g_assert_true(snapshot_vlan(snapshot, tagged->segment) == tagged);
+	g_assert_true(snapshot_vlan(snapshot, flat->segment) == flat);
+	g_assert_true(snapshot_vlan(snapshot, other->segment) == other);
+	g_assert_cmpuint(segment_vlan_id(tagged->segment), ==, 100);
+	g_assert_cmpuint(segment_vlan_id(flat->segment), ==, 0);
+	g_assert_null(snapshot_vlan(snapshot, tagged->segment + 1));
+	g_assert_null(snapshot_vlan(snapshot, segment_of_vlan(PHYSICAL_SLOTS, 100)));
+	g_assert_null(snapshot_vlan(snapshot, 4096)); /* a VNI */
+	g_assert_null(snapshot->networks[0].physical);
+	/* An external gateway's address is nobody's here. */
+	ip_parse("10.0.0.1", &ip);
+	g_assert_cmpint(snapshot_find(snapshot, tagged->space, ip).kind, ==, OWNER_NONE);
+}
+
+/* Flows hold segments: what one of them means must not change under their hands. */
+static void test_physical_slots(void)
+{
+	json_auto_t *state = load();
+	_cleanup_(snapshot_free) struct snapshot *first = decode(state, NULL);
+	uint32_t one = first->networks[2].segment, two = first->networks[4].segment;
+
+	change(state, "networks[2].vlan.physical", "\"physnet9\"");
+	change(state, "networks[3].vlan.physical", "\"physnet9\"");
+	change(state, "physicals[0].name", "\"physnet9\"");
+	_cleanup_(snapshot_free) struct snapshot *second = decode(state, first);
+	g_assert_null(snapshot_vlan(second, one));
+	g_assert_true(snapshot_vlan(second, two) == &second->networks[4]);
+	g_assert_null(snapshot_vlan(first, second->networks[2].segment));
+	/* Neighbours stay known where the wire is the same. */
+	g_assert_true(second->networks[4].neighbours == first->networks[4].neighbours);
+	change(state, "physicals[1].device", "\"net_ring1\"");
+	_cleanup_(snapshot_free) struct snapshot *third = decode(state, second);
+	g_assert_cmpuint(third->networks[4].segment, ==, two);
+	g_assert_true(third->networks[4].neighbours != second->networks[4].neighbours);
+	g_assert_true(third->networks[2].neighbours == second->networks[2].neighbours);
+	/* And so do slots when all of the many are replaced. */
+	json_t *physicals = json_object_get(state, "physicals");
+	for (unsigned round = 0; round < 2; round++) {
+		json_array_clear(json_object_get(state, "networks"));
+		json_array_clear(json_object_get(state, "nics"));
+		json_array_clear(physicals);
+		for (int i = 0; i < PHYSICALS_MAX; i++)
+			json_array_append_new(physicals,
+				json_pack("{s:o, s:o, s:i}", "name", json_sprintf("p%u-%d", round, i),
+					"interface", json_sprintf("p%u-%d", round, i), "mtu", 1500));
+		struct snapshot *next = decode(state, third);
+		snapshot_free(third);
+		third = next;
+	}
+}
+
 static void test_empty(void)
 {
 	json_auto_t *state =
@@ -354,6 +436,33 @@ static const struct bad {
 	{"networks[0].application_groups[0].members[1]", "\"fd00::4/64\"",
 		"networks[0].application_groups[0].members[1]: "},
 	{"groups[0].revalidate", "1", "groups[0].revalidate: "},
+	{"physicals", "{}", "physicals: must be an array"},
+	{"physicals[0].name", "\"\"", "physicals[0].name: "},
+	{"physicals[1].name", "\"physnet1\"", "physicals[1].name: two physical networks have the name"},
+	{"physicals[0].interface", "\"out0\"", "physicals[0].interface: out0 is used twice"},
+	{"physicals[0].interface", NULL, "physicals[0].interface: is missing"},
+	{"physicals[0].device", "\"net_ring1\"", "physicals[0].device: cannot be beside"},
+	{"physicals[0].mtu", "67", "physicals[0].mtu: "},
+	{"physicals[0].mtu", "9001", "physicals[0].mtu: "},
+	{"physicals[0].mtu", NULL, "physicals[0].mtu: is missing"},
+	{"physicals[0].mac", "\"02:00:00:00:00:01\"", "physicals[0].mac: is not known"},
+	{"networks[2].vlan", NULL, "networks[2]: has neither \"vni\" nor \"vlan\""},
+	{"networks[2].vni", "7", "networks[2].vlan: cannot be beside a VNI"},
+	{"networks[2].vlan", "100", "networks[2].vlan: must be an object"},
+	{"networks[2].vlan.id", "0", "networks[2].vlan.id: "},
+	{"networks[2].vlan.id", "4095", "networks[2].vlan.id: "},
+	{"networks[2].vlan.id", "null", "networks[3].vlan: two networks are on physnet1 without a VLAN id"},
+	{"networks[3].vlan.id", "100", "networks[3].vlan.id: two networks are on VLAN 100 of physnet1"},
+	{"networks[2].vlan.physical", "\"physnet3\"", "networks[2].vlan.physical: must be the name"},
+	{"networks[2].vlan.physical", NULL, "networks[2].vlan.physical: is missing"},
+	{"networks[2].vlan.priority", "7", "networks[2].vlan.priority: is not known"},
+	{"networks[2].mappings",
+		"[{\"prefix\": \"10.0.0.9\", \"vtep\": \"172.16.0.2\", \"mac\": \"02:00:00:00:00:09\"}]",
+		"networks[2].mappings: are of networks in VXLAN"},
+	{"networks[2].subnets[0].gateway_external", "1",
+		"networks[2].subnets[0].gateway_external: must be true"},
+	{"networks[1].subnets[0].gateway_external", "true", "networks[1]: subnet s3: only on a VLAN"},
+	{"networks[1].vni", NULL, "networks[1]: has neither"},
 	{"networks[1].vni", "4096", "networks[1].vni: "},
 	{"networks[1].vni", "0", "networks[1].vni: "},
 	{"networks[1].uid", "\"n1\"", "networks[1].uid: "},
@@ -390,7 +499,7 @@ static const struct bad {
 	{"nics[1].uid", "\"a\"", "nics[1].uid: "},
 	{"nics[1].uid", "\"\"", "nics[1].uid: "},
 	{"nics[0].mac", "\"zz\"", "nics[0].mac: "},
-	{"nics[0].network", "\"n3\"", "nics[0].network: "},
+	{"nics[0].network", "\"n9\"", "nics[0].network: "},
 	{"nics[0].subnet", "\"s3\"", "nics[0].subnet: "},
 	{"nics[0].group", "\"\"", "nics[0].group: "},
 	{"nics[0].mtu", "67", "nics[0].mtu: "},
@@ -582,6 +691,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/state/the overlay is decoded, and shared with the state before", test_overlay);
 	g_test_add_func("/state/limits are of one direction each, by bits or packets", test_limits);
 	g_test_add_func("/state/networks share public addresses with each other", test_source_nat);
+	g_test_add_func("/state/networks are found by the VLANs that they are", test_physicals);
+	g_test_add_func("/state/a physical network keeps its slot, and nobody takes it over at once",
+		test_physical_slots);
 	g_test_add_func("/state/what is bad is refused with its path", test_bad);
 	g_test_add_func("/state/random mutations are taken or refused with a reason", test_mutations);
 	g_test_add_func("/state/the generation never goes down", test_generation);

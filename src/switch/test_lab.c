@@ -75,6 +75,10 @@ void lab_publish(struct fixture *f)
 		snapshot->host.port = lab_port(f, "host");
 	if (snapshot->underlay.edge.present)
 		snapshot->underlay.edge.port = lab_port(f, "wire");
+	for (unsigned slot = 0; slot < PHYSICAL_SLOTS; slot++)
+		if (snapshot->physicals[slot].edge.present)
+			snapshot->physicals[slot].edge.port =
+				lab_port(f, snapshot->physicals[slot].edge.interface);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
 		for (unsigned i = 0; snapshot->nics[slot] && i < snapshot->nics[slot]->n_attachments; i++)
 			snapshot->nics[slot]->attachments[i].port =

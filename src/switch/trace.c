@@ -85,14 +85,23 @@ static bool answered(struct trace *t, const char *text)
 
 /* ---- where it comes from ---- */
 
+/* The edge of that origin or exit, towards the NIC's physical network its own. */
+static const struct edge *edge_at(const struct trace *t, unsigned place)
+{
+	return place == FLOW_TO_PHYSICAL ? &t->nic->network->physical->edge : snapshot_edge(t->state, place);
+}
+
 static const struct edge *edge_of(const struct trace *t)
 {
-	return snapshot_edge(t->state, t->origin);
+	return edge_at(t, t->origin);
 }
 
 static const char *edge_word(unsigned place)
 {
-	return place == FLOW_TO_OUTSIDE ? "uplink" : place == FLOW_TO_TUNNEL ? "underlay" : "host port";
+	return place == FLOW_TO_OUTSIDE    ? "uplink"
+	       : place == FLOW_TO_TUNNEL   ? "underlay"
+	       : place == FLOW_TO_PHYSICAL ? "physical network"
+					   : "host port";
 }
 
 static bool is_host_address(const struct nic *nic, struct ip_addr addr)
@@ -138,6 +147,10 @@ static bool find_sender(struct trace *t, GError **error)
 			t->origin = FLOW_FROM_TUNNEL;
 			return true;
 		}
+		if (vlan_remote(t->state, t->nic, t->words.src).family != IP_NONE) {
+			t->origin = FLOW_FROM_PHYSICAL;
+			return true;
+		}
 		if (owner.kind != OWNER_NIC || owner.nic == t->nic)
 			return fault_set(error, FAULT_INVALID,
 				"packet: no other NIC of the network has the address %s; from outside, a "
@@ -176,7 +189,7 @@ static void set_macs(struct trace *t)
 		w->smac = t->nic->mac;
 	if (w->has_dmac)
 		return;
-	if (t->origin == FLOW_FROM_TUNNEL)
+	if (t->origin == FLOW_FROM_TUNNEL || t->origin == FLOW_FROM_PHYSICAL)
 		w->dmac = t->nic->mac;
 	else if (!from_nic)
 		w->dmac = edge_of(t)->mac;
@@ -190,14 +203,25 @@ static void set_macs(struct trace *t)
 
 /* ---- the frame ---- */
 
+/* The sender's MAC is of somebody here: see worker.c. */
+static bool is_mac_here(const struct trace *t)
+{
+	const uint8_t *mac = t->frame + ETH_SRC;
+
+	return snapshot_find_mac(t->state, t->nic->network->segment, mac) || memcmp(mac, gateway_mac, 6) == 0;
+}
+
 static bool check_mac(struct trace *t)
 {
 	char mac[MAC_TEXT_MAX];
 
-	if (t->origin == FLOW_FROM_TUNNEL) {
+	if (t->origin == FLOW_FROM_TUNNEL || t->origin == FLOW_FROM_PHYSICAL) {
+		g_autofree char *segment = flow_segment_format(t->state, t->nic->network->segment);
 		if (memcmp(t->frame + ETH_DST, t->nic->mac.bytes, 6) != 0)
 			return drop(t, "mac", DROP_UNKNOWN_MAC);
-		step(t, "mac", "passed", "it comes by the underlay, in VNI %u", t->nic->network->vni);
+		if (t->origin == FLOW_FROM_PHYSICAL && is_mac_here(t))
+			return drop(t, "mac", DROP_SPOOFED_PHYSICAL);
+		step(t, "mac", "passed", "it comes by the %s, %s", edge_word(t->origin), segment);
 		return true;
 	}
 	if (t->origin != FLOW_FROM_NIC) {
@@ -221,6 +245,12 @@ static bool check_arp(struct trace *t)
 
 	if (reason != DROP_NONE)
 		return drop(t, "responders", reason);
+	if (!mac) {
+		g_autofree char *segment = flow_segment_format(t->state, t->nic->network->segment);
+		step(t, "responders", "passed", "it goes to %s as it is", segment);
+		outcome(t, "forwarded");
+		return false;
+	}
 	memcpy(addr.bytes, mac, 6);
 	g_autofree char *answer =
 		g_strdup_printf("the switch answers that it is at %s", mac_format(addr, text));
@@ -334,7 +364,7 @@ static json_t *encode_half(
 static void tell_delivery(struct trace *t, const struct flow_action *action)
 {
 	const struct nic *nic = snapshot_nic(t->state, action->target);
-	const struct edge *edge = snapshot_edge(t->state, action->exit);
+	const struct edge *edge = edge_at(t, action->exit);
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	if (action->exit != FLOW_TO_NIC) {

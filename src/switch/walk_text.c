@@ -5,7 +5,22 @@
 
 #include <string.h>
 
-static void tell_change(GString *text, const struct walk *before, const struct walk *after, bool passed)
+/* What goes to the NIC's physical network, or the answers to what came from there. */
+static void tell_vlan(GString *text, const struct nic *nic, const struct walk *walk)
+{
+	g_autofree char *segment = flow_segment_format(walk->state, nic->network->segment);
+	char via[IP_TEXT_MAX];
+
+	ip_format(walk->via, via);
+	g_string_append_printf(text, "%s %s, ", walk->target ? "it is answered by" : "by", segment);
+	if (walk->routed)
+		g_string_append_printf(text, "routed to %s", via);
+	else
+		g_string_append_printf(text, "bridged; for the gateway's MAC, to %s", via);
+}
+
+static void tell_change(GString *text, const struct layer *layer, const struct nic *nic,
+	const struct walk *before, const struct walk *after, bool passed)
 {
 	char hop[IP_TEXT_MAX];
 	struct ip_addr next = {.family = IP_V4};
@@ -22,7 +37,11 @@ static void tell_change(GString *text, const struct walk *before, const struct w
 		g_string_append_printf(text, "%sit becomes %s",
 			!before->shared && after->shared ? "by an address that NICs share, " : "", key);
 	}
-	if (passed && !before->target && after->target)
+	if (passed && before->exit != after->exit && after->exit == FLOW_TO_PHYSICAL)
+		g_string_append_printf(text, "to %s, which no NIC here has", ip_format(after->via, hop));
+	else if (passed && layer == &layer_vlan && after->via.family != IP_NONE)
+		tell_vlan(text, nic, after);
+	else if (passed && !before->target && after->target)
 		g_string_append_printf(text, "to NIC %s, %s", after->target->name,
 			after->leaves   ? "by its public address"
 			: after->routed ? "in another subnet"
@@ -62,7 +81,7 @@ char *walk_text(const struct layer *layer, const struct nic *nic, const struct w
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 
-	tell_change(text, before, after, passed);
+	tell_change(text, layer, nic, before, after, passed);
 	if (text->len == 0 && (layer == &layer_nic_group || layer == &layer_subnet_group))
 		tell_group(text, layer, after, nic);
 	if (text->len == 0)

@@ -12,6 +12,7 @@
 
 #include "switch/conntrack.h"
 #include "switch/datapath.h"
+#include "switch/decide.h"
 #include "switch/execute.h"
 #include "switch/fragment.h"
 #include "switch/meter.h"
@@ -19,6 +20,7 @@
 #include "switch/offload.h"
 #include "switch/parse.h"
 #include "switch/slow_path.h"
+#include "switch/vlan.h"
 #include "switch/wire.h"
 
 #include <rte_cycles.h>
@@ -62,6 +64,8 @@ static inline struct arrival arrival_of(const struct worker *worker, const struc
 
 	if (source->origin == FLOW_FROM_NIC) {
 		memcpy(arrival.mac, snapshot_nic(snapshot, source->nic)->mac.bytes, 6);
+	} else if (source->origin == FLOW_FROM_PHYSICAL) {
+		arrival.edge = &snapshot->physicals[source->physical].edge;
 	} else {
 		arrival.edge = snapshot_edge(snapshot, source->origin);
 		memcpy(arrival.mac, arrival.edge->mac.bytes, 6);
@@ -155,14 +159,14 @@ static bool strip(struct rte_mbuf *packet, const struct vxlan_inner *inner)
 	       (behind == 0 || rte_pktmbuf_trim(packet, (uint16_t)behind) == 0);
 }
 
-/* The NIC that has the MAC in the network of that VNI; most packets of a burst are for one. NO_NIC: none. */
-static uint32_t find_mac(struct worker *worker, uint32_t vni, const uint8_t mac[6])
+/* The NIC that has the MAC in that segment; most packets of a burst are for one. NO_NIC: none. */
+static uint32_t find_mac(struct worker *worker, uint32_t segment, const uint8_t mac[6])
 {
-	if (worker->brought.vni != vni || memcmp(worker->brought.mac, mac, 6) != 0) {
-		const struct nic *nic = snapshot_find_mac(worker->snapshot, vni, mac);
+	if (worker->brought.segment != segment || memcmp(worker->brought.mac, mac, 6) != 0) {
+		const struct nic *nic = snapshot_find_mac(worker->snapshot, segment, mac);
 		if (!nic)
 			return NO_NIC;
-		worker->brought.vni = vni;
+		worker->brought.segment = segment;
 		worker->brought.nic = nic->id;
 		memcpy(worker->brought.mac, mac, 6);
 	}
@@ -219,6 +223,79 @@ static void parse_underlay(
 		complete_fragment(worker, parsed);
 }
 
+/* ---- physical networks ---- */
+
+/* Whether the MAC is of somebody here, whose frames do not come from there. */
+static bool is_mac_here(struct worker *worker, uint32_t segment, const uint8_t mac[6])
+{
+	if (worker->stranger.segment == segment && memcmp(worker->stranger.mac, mac, 6) == 0)
+		return false;
+	if (snapshot_find_mac(worker->snapshot, segment, mac) || memcmp(mac, gateway_mac, 6) == 0)
+		return true;
+	worker->stranger.segment = segment;
+	memcpy(worker->stranger.mac, mac, 6);
+	return false;
+}
+
+/* What a VLAN brings belongs to the NIC that it is addressed to. ARP may be for all of them. */
+static void claim_for_physical(
+	struct worker *worker, const struct network *network, const uint8_t *frame, struct packet *parsed)
+{
+	uint32_t nic = find_mac(worker, network->segment, frame + ETH_DST);
+
+	parsed->segment = network->segment;
+	parsed->key.nic = nic;
+	if (parsed->kind == PACKET_DROP)
+		return;
+	if (frame[ETH_SRC] & 1 || is_mac_here(worker, network->segment, frame + ETH_SRC))
+		refuse(parsed, DROP_SPOOFED_PHYSICAL);
+	else if (parsed->kind == PACKET_ARP)
+		return;
+	else if (frame[ETH_DST] & 1)
+		refuse(parsed, DROP_MULTICAST);
+	else if (parsed->kind == PACKET_ND)
+		refuse(parsed, DROP_IPV6_PHYSICAL);
+	else if (nic == NO_NIC)
+		refuse(parsed, DROP_UNKNOWN_MAC);
+}
+
+static void parse_physical(
+	struct worker *worker, const struct arrival *arrival, struct rte_mbuf *packet, struct packet *parsed)
+{
+	const struct source *source = arrival->source;
+	const struct physical *physical = &worker->snapshot->physicals[source->physical];
+	uint32_t length = packet->pkt_len;
+	uint16_t id;
+
+	if (packet->nb_segs > 1 && packet->data_len < VLAN_TAG_LEN + PARSE_CONTIGUOUS)
+		rte_pktmbuf_linearize(packet);
+	enum drop reason = vlan_open(packet, &id);
+	const uint8_t *frame = rte_pktmbuf_mtod(packet, const uint8_t *);
+	bool plain = parse_plain(frame, packet->data_len, packet->pkt_len, NO_NIC, source->origin, parsed);
+	if (!plain)
+		parse_other(frame, packet, source, parsed);
+	if (reason == DROP_NONE && !physical->vlans[id])
+		reason = DROP_UNKNOWN_VLAN;
+	if (reason != DROP_NONE)
+		refuse(parsed, reason);
+	else
+		claim_for_physical(worker, physical->vlans[id], frame, parsed);
+	if (__builtin_expect(is_large(packet), 0))
+		check_large(packet, parsed, length - packet->pkt_len);
+	if (!plain)
+		complete_fragment(worker, parsed);
+}
+
+/* What comes within something else, and belongs to whoever has its destination MAC. */
+static void parse_carried(
+	struct worker *worker, const struct arrival *arrival, struct rte_mbuf *packet, struct packet *parsed)
+{
+	if (arrival->source->origin == FLOW_FROM_TUNNEL)
+		parse_underlay(worker, arrival, packet, parsed);
+	else
+		parse_physical(worker, arrival, packet, parsed);
+}
+
 static inline void stage_parse(struct worker *worker, const struct source *source, struct burst *burst)
 {
 	const struct arrival arrival = arrival_of(worker, source);
@@ -228,8 +305,8 @@ static inline void stage_parse(struct worker *worker, const struct source *sourc
 	for (unsigned i = 0; i < burst->n; i++) {
 		if (i + PREFETCH_AHEAD < burst->n)
 			__builtin_prefetch(rte_pktmbuf_mtod(burst->packets[i + PREFETCH_AHEAD], void *));
-		if (source->origin == FLOW_FROM_TUNNEL)
-			parse_underlay(worker, &arrival, burst->packets[i], &burst->parsed[i]);
+		if (source->origin >= FLOW_FROM_TUNNEL)
+			parse_carried(worker, &arrival, burst->packets[i], &burst->parsed[i]);
 		else
 			parse_one(worker, &arrival, burst->packets[i], &burst->parsed[i]);
 	}
@@ -337,7 +414,8 @@ void worker_begin(struct worker *worker, uint32_t now_ms)
 	worker->now_ms = now_ms;
 	worker->recent.nic = 0;
 	worker->hop.exit = FLOW_TO_NIC;
-	worker->brought.vni = NO_VNI;
+	worker->brought.segment = NO_SEGMENT;
+	worker->stranger.segment = NO_SEGMENT;
 }
 
 /* ---- housekeeping ---- */
@@ -390,6 +468,11 @@ void worker_housekeep(struct worker *worker)
 	neighbour_tick(datapath->outside, worker, &worker->snapshot->outside);
 	neighbour_tick(datapath->host, worker, &worker->snapshot->host);
 	neighbour_tick(datapath->underlay, worker, &worker->snapshot->underlay.edge);
+	for (unsigned i = 0; i < worker->snapshot->n_networks; i++) {
+		const struct network *network = &worker->snapshot->networks[i];
+		if (network->physical)
+			neighbour_tick(network->neighbours, worker, &network->physical->edge);
+	}
 	output_flush(worker);
 }
 

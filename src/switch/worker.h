@@ -24,7 +24,7 @@
 #define WORKER_BURST 32
 #define SLEEP_MAX_US 500
 #define NO_NIC       UINT32_MAX /* for drops that concern no NIC */
-#define NO_VNI       UINT32_MAX
+#define NO_SEGMENT   UINT32_MAX
 
 struct datapath;
 struct fragment_table;
@@ -84,12 +84,18 @@ struct worker {
 		struct port *port; /* Borrowed */
 	} hop;
 
-	/* Whom the tunnel brought a packet last; of this turn. */
+	/* Whom the tunnel or a physical network brought a packet last; of this turn. */
 	struct {
-		uint32_t vni; /* NO_VNI: nobody */
+		uint32_t segment; /* NO_SEGMENT: nobody */
 		uint32_t nic;
 		uint8_t mac[6];
 	} brought;
+
+	/* Who sent one by a physical network last, and is no NIC of that segment here; of this turn. */
+	struct {
+		uint32_t segment; /* NO_SEGMENT: nobody */
+		uint8_t mac[6];
+	} stranger;
 
 	struct worker_counters counters;
 	uint64_t busy_cycles; /* of turns that brought packets (rte_rdtsc) */

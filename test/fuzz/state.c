@@ -34,7 +34,7 @@ static void assert_found(const struct snapshot *snapshot)
 		if (!nic)
 			continue;
 		g_assert_true(snapshot_nic(snapshot, nic->id) == nic);
-		g_assert_true(snapshot_find_mac(snapshot, nic->network->vni, nic->mac.bytes) == nic);
+		g_assert_true(snapshot_find_mac(snapshot, nic->network->segment, nic->mac.bytes) == nic);
 		for (unsigned i = 0; i < nic->n_addresses; i++) {
 			struct ip_addr ip = nic->addresses[i].ip;
 			g_assert_true(snapshot_find(snapshot, nic->network->space, ip).nic == nic);

@@ -5,8 +5,8 @@
  * NIC outwards. What a NIC sends goes down the table, what is delivered to a NIC goes up; a packet between
  * two NICs of this switch goes down for the one and up for the other:
  *
- *     sender ─── spoof → nic group → subnet group → route → vxlan → platform → nat ─→ outside ─┐
- *     receiver ←─ spoof ← nic group ← subnet group ← route ← vxlan ← platform ← nat ← outside ─┘ or an edge
+ *     sender ─── spoof → nic group → subnet group → route → vxlan → vlan → platform → nat ─→ outside ─┐
+ *     receiver ←─ spoof ← nic group ← subnet group ← route ← vxlan ← vlan ← platform ← nat ← outside ─┘ or an edge
  *
  * So policy sees private addresses on either side: translation comes after the groups on the way out and
  * before them on the way in. A layer may refuse (with a drop reason), change the packet's key (translation)
@@ -47,7 +47,9 @@ struct walk {
 
 	/* Where it goes: set by route on the way out. */
 	uint8_t exit; /* enum flow_exit */
-	struct ip_addr via; /* FLOW_TO_TUNNEL: who of the network gets it, its destination or an appliance */
+	/* FLOW_TO_TUNNEL, FLOW_TO_PHYSICAL: who of the network gets it, its destination, an appliance or a router. Of what came
+	 * by a physical network: who gets the answers. */
+	struct ip_addr via;
 	uint8_t next_hop[4];
 	const struct mapping *remote; /* of the end that is on another switch; set by vxlan */
 	bool leaves; /* it is addressed to the outside, also when a NIC of this switch has that address */
@@ -68,7 +70,7 @@ struct layer {
 };
 
 extern const struct layer layer_spoof, layer_nic_group, layer_subnet_group, layer_route, layer_platform,
-	layer_vxlan, layer_nat, layer_outside;
+	layer_vxlan, layer_vlan, layer_nat, layer_outside;
 
 /* The table: NULL at its end. */
 extern const struct layer *const layer_table[];
@@ -83,13 +85,18 @@ static inline bool layer_refuse(struct walk *walk, enum drop reason)
 /* The next hop on the uplink towards an address outside. False when there is no way. */
 bool route_outside(const struct snapshot *state, const uint8_t destination[4], uint8_t ret_next_hop[4]);
 
-/* Who of the NIC's network gets what the NIC sends to an address: whoever has it, or an appliance. IP_NONE: it leaves the
- * network. */
-struct ip_addr route_via(const struct nic *nic, struct ip_addr destination);
+/* Who of the NIC's network gets what the NIC sends to an address: whoever has it, an appliance, or the physical router of
+ * its subnet. IP_NONE: it leaves the network otherwise. ret_routed (may be NULL): whether the switch makes a router's hop
+ * for it. */
+struct ip_addr route_via(const struct nic *nic, struct ip_addr destination, bool *ret_routed);
 
 /* Where that is, when it is on another switch; NULL: it is not. */
 const struct mapping *vxlan_remote(
 	const struct snapshot *state, const struct nic *nic, struct ip_addr destination);
+
+/* Who gets it on the NIC's physical network: its destination, an appliance or a router there, of which the switch knows
+ * nothing. IP_NONE: it does not go there. */
+struct ip_addr vlan_remote(const struct snapshot *state, const struct nic *nic, struct ip_addr destination);
 
 /* Whether the NIC may send with that source. */
 bool spoof_may_send(const struct nic *nic, struct ip_addr source);

@@ -4,6 +4,9 @@
  * however alike their prefixes. A platform address, to the host port. Everything else, to the outside, which may be a
  * public address of a NIC of this very switch: then it turns round here, translated both ways.
  *
+ * On a VLAN an address that no NIC here has is looked for on the physical network. A subnet there whose gateway is a
+ * physical router leads to it what is not its own, but for what is here.
+ *
  * Those are the system's routes: the network's prefixes, and all else. A route of the NIC's subnet beats them where its
  * prefix is as long or longer, and leads within the network, outside, to an appliance, or nowhere. Platform addresses
  * have no other way.
@@ -70,17 +73,31 @@ static struct route find_route(const struct nic *nic, struct ip_addr destination
 
 	if (user && user->prefix.length >= length)
 		return *user;
+	if (nic->subnet->gateway_external && destination.family == IP_V4 &&
+		!subnet_contains(nic->subnet, destination))
+		return (struct route){.kind = ROUTE_GATEWAY, .appliance = nic->subnet->gateway};
 	return (struct route){.kind = length < 0 ? ROUTE_OUTSIDE : ROUTE_NETWORK};
 }
 
-struct ip_addr route_via(const struct nic *nic, struct ip_addr destination)
+struct ip_addr route_via(const struct nic *nic, struct ip_addr destination, bool *ret_routed)
 {
+	static const struct ip_addr nobody;
+
 	if (!route_is_unicast(destination) || policy_is_platform(destination))
-		return (struct ip_addr){};
+		return nobody;
 	struct route route = find_route(nic, destination);
-	return route.kind == ROUTE_NETWORK     ? destination
-	       : route.kind == ROUTE_APPLIANCE ? route.appliance
-					       : (struct ip_addr){};
+	if (ret_routed)
+		*ret_routed =
+			route.kind == ROUTE_APPLIANCE ||
+			(route.kind == ROUTE_NETWORK && !subnet_contains(nic->subnet, destination));
+	switch ((enum route_kind)route.kind) {
+	case ROUTE_NETWORK: return destination;
+	case ROUTE_APPLIANCE:
+	case ROUTE_GATEWAY: return route.appliance;
+	case ROUTE_OUTSIDE:
+	case ROUTE_NOWHERE: break;
+	}
+	return nobody;
 }
 
 /* ---- where it leads ---- */
@@ -97,7 +114,7 @@ static bool to_network(struct walk *walk, struct ip_addr via)
 		walk->target = owner.nic;
 		walk->routed = owner.nic->subnet != walk->source->subnet;
 	} else {
-		walk->exit = FLOW_TO_TUNNEL;
+		walk->exit = walk->source->network->physical ? FLOW_TO_PHYSICAL : FLOW_TO_TUNNEL;
 		walk->via = via;
 		walk->routed = !subnet_contains(walk->source->subnet, via);
 	}
@@ -112,6 +129,19 @@ static bool to_appliance(struct walk *walk, struct ip_addr appliance)
 		return layer_refuse(walk, DROP_NO_FORWARDING);
 	walk->routed = true;
 	return true;
+}
+
+/* To the subnet's physical router, which its guests have for what is not of their subnet; but a NIC that is here is as
+ * near as the router. */
+static bool to_gateway(struct walk *walk, struct ip_addr destination, struct ip_addr gateway)
+{
+	uint32_t space = walk->source->network->space;
+
+	if (snapshot_find(walk->state, space, destination).kind == OWNER_NIC)
+		return to_network(walk, destination);
+	if (snapshot_find(walk->state, space, gateway).kind == OWNER_NIC)
+		return to_appliance(walk, gateway);
+	return to_network(walk, gateway);
 }
 
 static bool to_outside(struct walk *walk, struct ip_addr destination)
@@ -151,6 +181,7 @@ static bool outbound(struct walk *walk)
 	switch ((enum route_kind)route.kind) {
 	case ROUTE_NETWORK: return to_network(walk, destination);
 	case ROUTE_APPLIANCE: return to_appliance(walk, route.appliance);
+	case ROUTE_GATEWAY: return to_gateway(walk, destination, route.appliance);
 	case ROUTE_OUTSIDE: return to_outside(walk, destination);
 	case ROUTE_NOWHERE: break;
 	}

@@ -28,9 +28,9 @@ static const struct mapping *find(const struct network *network, struct ip_addr 
 const struct mapping *vxlan_remote(
 	const struct snapshot *state, const struct nic *nic, struct ip_addr destination)
 {
-	struct ip_addr via = route_via(nic, destination);
+	struct ip_addr via = route_via(nic, destination, NULL);
 
-	if (!state->underlay.edge.present || via.family == IP_NONE ||
+	if (nic->network->physical || !state->underlay.edge.present || via.family == IP_NONE ||
 		snapshot_find(state, nic->network->space, via).kind != OWNER_NONE)
 		return NULL;
 	const struct mapping *mapping = find(nic->network, via);

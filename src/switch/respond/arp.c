@@ -1,5 +1,6 @@
 /* ARP, answering and asking (RFC 826). */
 #include "switch/datapath.h"
+#include "switch/decide.h"
 #include "switch/neighbour.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
@@ -86,6 +87,20 @@ static bool sender_is(const struct nic *nic, const uint8_t *arp)
 	       nic_find_address(nic, ipv4_at(arp + ARP_SENDER_IP));
 }
 
+/* On a VLAN it is for the physical network what concerns nobody else here: questions for others, and what the NIC says of
+ * itself. */
+static bool is_for_physical(const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp)
+{
+	const struct ip_addr target = ipv4_at(arp + ARP_TARGET_IP);
+	uint16_t operation = load16(arp + ARP_OP);
+
+	if (!nic->network->physical || (operation != ARP_REQUEST && operation != ARP_REPLY) ||
+		policy_is_platform(target))
+		return false;
+	struct owner owner = snapshot_find(snapshot, nic->network->space, target);
+	return owner.kind == OWNER_NONE || owner.nic == nic;
+}
+
 enum drop arp_answer(
 	const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp, const uint8_t **ret_mac)
 {
@@ -95,7 +110,7 @@ enum drop arp_answer(
 		return DROP_SPOOFED_ARP;
 	if (load16(arp + ARP_OP) == ARP_REQUEST && !is_about_itself(arp))
 		mac = reach_mac(snapshot, nic, ipv4_at(arp + ARP_TARGET_IP));
-	if (!mac)
+	if (!mac && !is_for_physical(snapshot, nic, arp))
 		return DROP_ARP_UNANSWERED;
 	*ret_mac = mac;
 	return DROP_NONE;
@@ -109,6 +124,10 @@ void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf 
 
 	if (reason != DROP_NONE) {
 		output_drop(worker, nic->id, reason, packet);
+		return;
+	}
+	if (!mac) {
+		output_vlan(worker, nic->network, nic->id, packet);
 		return;
 	}
 	turn_into_reply(frame, mac);
@@ -147,4 +166,60 @@ void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mb
 	}
 	turn_into_reply(frame, edge->mac.bytes);
 	output_port(worker, edge->port, NO_NIC, packet);
+}
+
+/* ---- physical networks ---- */
+
+/* It speaks for itself, and not for somebody who is here. */
+static bool is_stranger(const struct snapshot *snapshot, const struct network *network, const uint8_t *arp)
+{
+	const struct ip_addr sender = ipv4_at(arp + ARP_SENDER_IP);
+
+	return !snapshot_find_mac(snapshot, network->segment, arp + ARP_SENDER_MAC) &&
+	       memcmp(arp + ARP_SENDER_MAC, gateway_mac, 6) != 0 && !policy_is_platform(sender) &&
+	       snapshot_find(snapshot, network->space, sender).kind == OWNER_NONE;
+}
+
+/* To all NICs of the network: an address has moved, and they may know it at its old place. */
+static void tell_all(struct worker *worker, const struct network *network, struct rte_mbuf *packet)
+{
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *nic = worker->snapshot->nics[slot];
+		if (!nic || nic->network != network)
+			continue;
+		rte_pktmbuf_refcnt_update(packet, 1); /* ports change nothing */
+		output_nic(worker, nic, packet);
+	}
+	rte_pktmbuf_free(packet);
+}
+
+void arp_from_physical(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	const struct network *network = snapshot_vlan(worker->snapshot, parsed->segment);
+	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
+	const uint8_t *arp = frame + ETH_LEN, *sender = arp + ARP_SENDER_IP, *target = arp + ARP_TARGET_IP;
+	struct owner owner = snapshot_find(worker->snapshot, network->space, ipv4_at(target));
+
+	if (!nic && !(frame[ETH_DST] & 1)) {
+		output_drop(worker, NO_NIC, DROP_UNKNOWN_MAC, packet);
+		return;
+	}
+	if (!is_stranger(worker->snapshot, network, arp)) {
+		output_drop(worker, parsed->key.nic, DROP_SPOOFED_PHYSICAL, packet);
+		return;
+	}
+	if (memcmp(sender, zero_ip, 4) != 0)
+		neighbour_learn(
+			network->neighbours, worker, &network->physical->edge, sender, arp + ARP_SENDER_MAC);
+	if (load16(arp + ARP_OP) == ARP_REQUEST && owner.kind == OWNER_NIC) {
+		turn_into_reply(frame, owner.nic->mac.bytes); /* also to a probe: the address is taken */
+		output_vlan(worker, network, owner.nic->id, packet);
+	} else if (nic) {
+		output_nic(worker, nic, packet);
+	} else if (memcmp(sender, target, 4) == 0 && memcmp(sender, zero_ip, 4) != 0) {
+		tell_all(worker, network, packet);
+	} else {
+		output_drop(worker, NO_NIC, DROP_ARP_UNANSWERED, packet);
+	}
 }

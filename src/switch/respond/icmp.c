@@ -1,7 +1,7 @@
 /* ICMP of the switch itself: the gateway's echo, and errors (RFC 792, RFC 1191, RFC 1812; RFC 4443).
  *
- * Errors go back on the way that the packet came: to a NIC from its gateway, to an edge from the address that the packet
- * was for. Policy's refusals are silent.
+ * Errors go back on the way that the packet came: to a NIC from its gateway, to an edge or a physical network from the
+ * address that the packet was for. Policy's refusals are silent.
  */
 #include "switch/checksum.h"
 #include "switch/datapath.h"
@@ -205,12 +205,12 @@ static void send_back_by_tunnel(
 	}
 	memcpy(frame + ETH_DST, remote->mac.bytes, 6);
 	memcpy(frame + ETH_SRC, gateway_mac, 6);
-	output_tunnel(worker, nic->network->vni, remote->vtep, nic->id, packet);
+	output_tunnel(worker, nic->network->segment, remote->vtep, nic->id, packet);
 }
 
-/* Sends the built error back to where the packet came from. */
-static void send_back(
-	struct worker *worker, const struct packet *parsed, uint8_t *frame, struct rte_mbuf *packet)
+/* Sends the built error back to where the packet came from: on a physical network, to the MAC that sent it. */
+static void send_back(struct worker *worker, const struct packet *parsed, const uint8_t sender[6],
+	uint8_t *frame, struct rte_mbuf *packet)
 {
 	const struct snapshot *state = worker->snapshot;
 	const struct nic *nic = snapshot_nic(state, parsed->key.nic);
@@ -224,6 +224,12 @@ static void send_back(
 	}
 	if (parsed->key.origin == FLOW_FROM_TUNNEL) {
 		send_back_by_tunnel(worker, parsed, frame, packet);
+		return;
+	}
+	if (parsed->key.origin == FLOW_FROM_PHYSICAL) {
+		memcpy(frame + ETH_DST, sender, 6);
+		memcpy(frame + ETH_SRC, nic->mac.bytes, 6);
+		output_vlan(worker, nic->network, nic->id, packet);
 		return;
 	}
 	bool outside = parsed->key.origin == FLOW_FROM_OUTSIDE;
@@ -250,6 +256,7 @@ void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop r
 	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
 	const struct notice *notice = notice_of(reason);
 	struct ip_addr from = nic ? speaker(nic, parsed) : (struct ip_addr){};
+	uint8_t sender[6];
 	uint16_t quoted;
 
 	output_count_drop(worker, parsed->key.nic, reason);
@@ -264,6 +271,7 @@ void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop r
 		rte_pktmbuf_free(packet);
 		return;
 	}
+	memcpy(sender, rte_pktmbuf_mtod(packet, const uint8_t *) + ETH_SRC, sizeof sender);
 	uint8_t *frame = make_room(packet, parsed, &quoted);
 	if (!frame) {
 		rte_pktmbuf_free(packet);
@@ -273,5 +281,5 @@ void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop r
 		write_error6(frame, from.bytes, parsed->key.src, notice, mtu, quoted);
 	else
 		write_error(frame, from.bytes, parsed->key.src, notice, mtu, quoted);
-	send_back(worker, parsed, frame, packet);
+	send_back(worker, parsed, sender, frame, packet);
 }

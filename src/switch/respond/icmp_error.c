@@ -126,15 +126,18 @@ static bool sender_may(const struct worker *worker, const struct packet *parsed,
 			vxlan_remote(worker->snapshot, nic, flow_key_source(&parsed->key));
 		return remote && memcmp(remote->vtep, parsed->vtep, 4) == 0;
 	}
+	if (parsed->key.origin == FLOW_FROM_PHYSICAL)
+		return vlan_remote(worker->snapshot, nic, flow_key_source(&parsed->key)).family != IP_NONE;
 	return parsed->key.origin != FLOW_FROM_OUTSIDE ||
 	       outside_may_send(worker->snapshot, nic->network, flow_key_source(&parsed->key));
 }
 
 static enum drop spoofed_of(uint8_t origin)
 {
-	return origin == FLOW_FROM_NIC      ? DROP_SPOOFED_IP
-	       : origin == FLOW_FROM_TUNNEL ? DROP_SPOOFED_TUNNEL
-					    : DROP_SPOOFED_OUTSIDE;
+	return origin == FLOW_FROM_NIC        ? DROP_SPOOFED_IP
+	       : origin == FLOW_FROM_TUNNEL   ? DROP_SPOOFED_TUNNEL
+	       : origin == FLOW_FROM_PHYSICAL ? DROP_SPOOFED_PHYSICAL
+					      : DROP_SPOOFED_OUTSIDE;
 }
 
 void icmp_error_forward(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
@@ -177,8 +180,7 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 	}
 	if (flow->action.flags & FLOW_ROUTED)
 		rewrite_hop(frame, parsed);
-	memcpy(frame + ETH_SRC, flow->action.smac, 6);
-	memcpy(frame + ETH_DST, flow->action.dmac, 6);
+	rewrite_macs(frame, &flow->action);
 	packet->hash.rss = flow->hash;
 	output_flow(worker, &flow->action, nic, packet);
 }

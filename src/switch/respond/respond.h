@@ -34,12 +34,15 @@ void reply_set_checksum6(uint8_t *ip, uint8_t *check);
 /* ARP of a NIC: its gateways, and the NICs of its network, are answered for. */
 void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet);
 /* The pure half: an ARP message (its 28 bytes) of the NIC → the MAC that answers it, Borrowed, or why nobody
- * does. */
+ * does. NULL: it goes to the NIC's physical network as it is, where somebody may answer. */
 enum drop arp_answer(
 	const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp, const uint8_t **ret_mac);
 /* ARP on an edge: public addresses (outside), or all of the prefix (host port), are answered for; what
  * neighbours say of themselves is learnt. */
 void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mbuf *packet);
+/* ARP on a physical network, whose tag is off: NICs that are here are answered for; answers to a NIC, and announcements to
+ * all of the VLAN's, are delivered. */
+void arp_from_physical(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet);
 /* Makes an empty buffer a request: who has `target`, tell `sender`. */
 void arp_build_request(
 	struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t sender[4], const uint8_t target[4]);
