@@ -44,6 +44,15 @@ def wait_for(what, seconds=5.0):
         time.sleep(0.02)
 
 
+def join(fabric, name, namespace, device, mac):
+    """A veth pair from the fabric's bridge to `device` in a namespace."""
+    run("ip", "-n", fabric, "link", "add", name, "type", "veth", "peer", "name", device, "address", mac, "netns",
+        namespace)
+    for where, what in ((fabric, name), (namespace, device)):
+        run("ip", "-n", where, "link", "set", what, "up")
+    run("ip", "-n", fabric, "link", "set", name, "master", "bridge")
+
+
 class Fault(Exception):
     """The switch's own error answer."""
 

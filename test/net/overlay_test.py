@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from lab import Lab, run, run_tests, wait_for
+from lab import Lab, join, run, run_tests, wait_for
 
 try:
     import logging
@@ -99,15 +99,6 @@ class Side(Lab):
     def rules(self, *rules):
         self.state["groups"][0]["rules"] = list(rules)
         self.apply()
-
-
-def join(fabric, name, namespace, device, mac):
-    """A veth pair from the fabric's bridge to `device` in a namespace."""
-    run("ip", "-n", fabric, "link", "add", name, "type", "veth", "peer", "name", device, "address", mac, "netns",
-        namespace)
-    for where, what in ((fabric, name), (namespace, device)):
-        run("ip", "-n", where, "link", "set", what, "up")
-    run("ip", "-n", fabric, "link", "set", name, "master", "bridge")
 
 
 class World:

@@ -56,6 +56,8 @@ static bool inbound(struct walk *walk)
 
 	if (walk->key.origin != FLOW_FROM_PHYSICAL)
 		return true;
+	if (source.family != IP_V4)
+		return layer_refuse(walk, DROP_IPV6_PHYSICAL);
 	struct ip_addr remote = vlan_remote(walk->state, nic, source);
 	if (remote.family == IP_NONE)
 		return layer_refuse(walk, DROP_SPOOFED_PHYSICAL);
