@@ -1,7 +1,7 @@
 /* `sluice top`: what NICs send and get, second by second, and how busy workers are.
  *
- * How it works: the switch counts and never measures rates, so two readings of `nic.list` and `worker.list` and the time
- * between them make one table. A counter that went down belongs to a port that was opened anew: its rate is 0 once.
+ * How it works: the switch counts and never measures rates, so two readings of `nic.list`, `edge.list` and `worker.list`
+ * and the time between them make one table. A counter that went down belongs to a port that was opened anew: its rate is 0 once.
  */
 #include "cli/cli.h"
 #include "cli/switch_call.h"
@@ -19,7 +19,7 @@ static const char *const members[] = {[RX_PACKETS] = "rx_packets",
 	[TX_BYTES] = "tx_bytes"};
 
 struct reading {
-	json_t *nics, *workers; /* Owned */
+	json_t *nics, *edges, *workers; /* Owned */
 	int64_t at_us;
 };
 
@@ -42,34 +42,54 @@ static void sum_up(const json_t *nic, json_int_t ret[static COUNTERS])
 		json_integer_value(packets);
 }
 
-static const json_t *find_nic(const json_t *nics, const char *uid)
+/* The object of the list that has the same `member` as this one; NULL: none has. */
+static const json_t *find_same(const json_t *list, const json_t *object, const char *member)
 {
 	size_t i;
-	json_t *nic;
+	json_t *other;
 
-	json_array_foreach(nics, i,
-		nic) if (g_str_equal(json_string_value(json_object_get(nic, "uid")), uid)) return nic;
+	json_array_foreach(list, i, other) if (json_equal(json_object_get(other, member),
+						       json_object_get(object, member))) return other;
 	return NULL;
+}
+
+static json_int_t rate_of(json_int_t now, json_int_t then, int64_t elapsed_us)
+{
+	return (json_int_t)((double)MAX(now - then, 0) * G_USEC_PER_SEC / (double)MAX(elapsed_us, 1));
 }
 
 /* A NIC's row: rates since the reading before; one that is new has none yet. */
 static json_t *rates_of(const json_t *nic, const struct reading *before, int64_t elapsed_us)
 {
-	const char *uid = json_string_value(json_object_get(nic, "uid"));
-	const json_t *was = find_nic(before->nics, uid);
+	const json_t *was = find_same(before->nics, nic, "uid");
 	json_int_t now[COUNTERS], then[COUNTERS], rate[COUNTERS] = {};
 
 	sum_up(nic, now);
 	if (was)
 		sum_up(was, then);
 	for (unsigned c = 0; was && c < COUNTERS; c++)
-		rate[c] = (json_int_t)((double)MAX(now[c] - then[c], 0) * G_USEC_PER_SEC /
-				       (double)MAX(elapsed_us, 1));
-	return json_pack("{s:s, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "nic", uid, "name",
-		json_object_get(nic, "name"), "active", json_object_get(nic, "active"), "worker",
-		json_object_get(nic, "worker"), "rx_pps", rate[RX_PACKETS], "rx_bps", 8 * rate[RX_BYTES],
-		"tx_pps", rate[TX_PACKETS], "tx_bps", 8 * rate[TX_BYTES], "drops_ps", rate[DROPS],
-		"connections", number(nic, "flows"));
+		rate[c] = rate_of(now[c], then[c], elapsed_us);
+	return json_pack("{s:O, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "nic",
+		json_object_get(nic, "uid"), "name", json_object_get(nic, "name"), "active",
+		json_object_get(nic, "active"), "worker", json_object_get(nic, "worker"), "rx_pps",
+		rate[RX_PACKETS], "rx_bps", 8 * rate[RX_BYTES], "tx_pps", rate[TX_PACKETS], "tx_bps",
+		8 * rate[TX_BYTES], "drops_ps", rate[DROPS], "connections", number(nic, "flows"));
+}
+
+/* An edge's: what came by it, and what left. */
+static json_t *edge_rates_of(const json_t *edge, const struct reading *before, int64_t elapsed_us)
+{
+	const char *member = json_object_get(edge, "physical") ? "physical" : "edge";
+	const json_t *was = find_same(before->edges, edge, member);
+	json_int_t rate[COUNTERS] = {};
+
+	for (unsigned c = RX_PACKETS; was && c < DROPS; c++)
+		rate[c] = rate_of(number(edge, members[c]), number(was, members[c]), elapsed_us);
+	if (was)
+		rate[DROPS] = rate_of(number(edge, "drops"), number(was, "drops"), elapsed_us);
+	return json_pack("{s:O, s:O, s:I, s:I, s:I, s:I, s:I}", "edge", json_object_get(edge, "edge"), "name",
+		json_object_get(edge, member), "rx_pps", rate[RX_PACKETS], "rx_bps", 8 * rate[RX_BYTES],
+		"tx_pps", rate[TX_PACKETS], "tx_bps", 8 * rate[TX_BYTES], "drops_ps", rate[DROPS]);
 }
 
 /* Busiest first. */
@@ -87,7 +107,7 @@ static int by_rate(const void *a, const void *b)
 static json_t *rates(const struct reading *before, const struct reading *now)
 {
 	g_autoptr(GPtrArray) rows = g_ptr_array_new();
-	json_t *list = json_array(), *nic;
+	json_t *list = json_array(), *nic, *edge;
 	size_t i;
 
 	json_array_foreach(now->nics, i, nic)
@@ -95,6 +115,8 @@ static json_t *rates(const struct reading *before, const struct reading *now)
 	g_ptr_array_sort(rows, by_rate);
 	for (i = 0; i < rows->len; i++)
 		json_array_append_new(list, rows->pdata[i]);
+	json_array_foreach(now->edges, i, edge)
+		json_array_append_new(list, edge_rates_of(edge, before, now->at_us - before->at_us));
 	return list;
 }
 
@@ -130,6 +152,17 @@ static char *scaled(json_int_t value)
 	return g_strdup_printf("%.*f%c", v < 10 ? 2 : v < 100 ? 1 : 0, v, units[unit]);
 }
 
+static char *cell_of(const json_t *row, size_t column)
+{
+	const json_t *value = json_object_get(row, columns[column].member);
+
+	if (!value && column == 1)
+		value = json_object_get(row, "edge");
+	if (!value)
+		return g_strdup("");
+	return json_is_string(value) ? g_strdup(json_string_value(value)) : scaled(json_integer_value(value));
+}
+
 static void print_table(json_t *list)
 {
 	struct libscols_table *table = scols_new_table();
@@ -142,9 +175,7 @@ static void print_table(json_t *list)
 	{
 		struct libscols_line *line = scols_table_new_line(table, NULL);
 		for (size_t c = 0; c < G_N_ELEMENTS(columns); c++) {
-			const json_t *value = json_object_get(row, columns[c].member);
-			g_autofree char *cell = json_is_string(value) ? g_strdup(json_string_value(value))
-								      : scaled(json_integer_value(value));
+			g_autofree char *cell = cell_of(row, c);
 			scols_line_set_data(line, c, cell);
 		}
 	}
@@ -181,7 +212,9 @@ static void print_refresh(const struct reading *before, const struct reading *no
 		putchar('\n');
 	} else {
 		if (screen)
-			fputs(CLEAR_SCREEN "rx: sent by the VM, tx: delivered to it; ^C ends\n\n", stdout);
+			fputs(CLEAR_SCREEN
+				"rx: sent by the VM, or come by the edge; tx: delivered to it; ^C ends\n\n",
+				stdout);
 		print_workers(before, now);
 		print_table(list);
 	}
@@ -193,6 +226,7 @@ static void print_refresh(const struct reading *before, const struct reading *no
 static void reading_clear(struct reading *reading)
 {
 	json_decref(reading->nics);
+	json_decref(reading->edges);
 	json_decref(reading->workers);
 }
 
@@ -200,6 +234,8 @@ static bool read_switch(struct jsonrpc_client *client, struct reading *ret, GErr
 {
 	*ret = (struct reading){.nics = switch_call(client, "nic.list", NULL, error)};
 	if (ret->nics)
+		ret->edges = switch_call(client, "edge.list", NULL, error);
+	if (ret->edges)
 		ret->workers = switch_call(client, "worker.list", NULL, error);
 	ret->at_us = g_get_monotonic_time();
 	if (!ret->workers)
@@ -247,7 +283,8 @@ int cli_top(int argc, char **argv)
 
 	if (!cli_options(&argc, &argv, "",
 		    "Shows per second what each NIC sends (rx), what is delivered to it (tx) and its drops, "
-		    "and its connections; and how busy the switch's workers are.",
+		    "and its connections; what comes and leaves by each edge: the uplink (outside), the "
+		    "host port, the underlay, physical networks; and how busy the switch's workers are.",
 		    entries))
 		return CLI_USAGE;
 	if (!(interval_s >= 0.1 && interval_s <= 3600)) {

@@ -108,6 +108,11 @@ static json_t *method_nics(json_t *params, void *data, GError **error)
 	return report_nics(((struct control *)data)->datapath);
 }
 
+static json_t *method_edges(json_t *params, void *data, GError **error)
+{
+	return report_edges(((struct control *)data)->datapath);
+}
+
 static json_t *method_flow_list(json_t *params, void *data, GError **error)
 {
 	return flow_query_list(((struct control *)data)->datapath, params, error);
@@ -176,6 +181,7 @@ static const struct jsonrpc_method methods[] = {
 	{"apply", method_apply},
 	{"state", method_state},
 	{"nic.list", method_nics},
+	{"edge.list", method_edges},
 	{"flow.list", method_flow_list},
 	{"flow.count", method_flow_count},
 	{"flow.show", method_flow_show},

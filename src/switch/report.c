@@ -10,22 +10,26 @@
 
 /* ---- NICs ---- */
 
-static json_t *encode_attachment(const struct attachment *attachment)
+/* What `member` of it says, its state and its counters; NULL: it has no port. */
+static json_t *encode_port(const char *member, const char *value, const struct port *port)
 {
-	const struct port *port = attachment->port;
-	const char *kind = attachment->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function";
-
 	if (!port)
-		return json_pack("{s:s, s:s, s:s}", "kind", kind, "state", port_state_word(PORT_FAILED),
+		return json_pack("{s:s, s:s, s:s}", member, value, "state", port_state_word(PORT_FAILED),
 			"error", "no port is free");
 	struct port_counters sum = port_counters_sum(port);
-	json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "kind", kind, "state",
+	json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", member, value, "state",
 		port_state_word(port->ops->state(port)), "rx_packets", (json_int_t)sum.rx_packets, "rx_bytes",
 		(json_int_t)sum.rx_bytes, "tx_packets", (json_int_t)sum.tx_packets, "tx_bytes",
 		(json_int_t)sum.tx_bytes, "drops", (json_int_t)sum.drops);
 	if (port->error)
 		json_object_set_new(object, "error", json_string(port->error));
 	return object;
+}
+
+static json_t *encode_attachment(const struct attachment *attachment)
+{
+	return encode_port("kind", attachment->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function",
+		attachment->port);
 }
 
 static const char *active_word(const struct nic *nic)
@@ -76,6 +80,32 @@ json_t *report_nics(const struct datapath *datapath)
 				      (json_int_t)atomic_load(&datapath->nic_connections[slot]), "holds",
 				      (json_int_t)holds.times, "held_ms", (json_int_t)holds.ms, "drops",
 				      encode_drops(datapath, nic)));
+	}
+	return list;
+}
+
+/* ---- edges ---- */
+
+static void add_edge(json_t *list, const char *word, const struct edge *edge)
+{
+	if (edge->present)
+		json_array_append_new(list, encode_port("edge", word, edge->port));
+}
+
+json_t *report_edges(const struct datapath *datapath)
+{
+	const struct snapshot *snapshot = datapath_snapshot(datapath);
+	json_t *list = json_array();
+
+	add_edge(list, "outside", &snapshot->outside);
+	add_edge(list, "host", &snapshot->host);
+	add_edge(list, "underlay", &snapshot->underlay.edge);
+	for (unsigned slot = 0; slot < PHYSICAL_SLOTS; slot++) {
+		const struct physical *physical = &snapshot->physicals[slot];
+		add_edge(list, "physical", &physical->edge);
+		if (physical->edge.present)
+			json_object_set_new(json_array_get(list, json_array_size(list) - 1), "physical",
+				json_string(physical->name));
 	}
 	return list;
 }

@@ -178,8 +178,10 @@ def test_top(w):
     pinger.wait()
     expect(20 < rows["nic-a"]["rx_pps"] < 200 and 20 < rows["nic-a"]["tx_pps"] < 200, rows)
     expect(abs(rows["nic-a"]["rx_bps"] / rows["nic-a"]["rx_pps"] - 98 * 8) < 30, rows)  # pps are rounded down
+    edges = {name: row["edge"] for name, row in rows.items() if "edge" in row}
+    expect(edges == {"outside": "outside"} and "active" not in rows["outside"], rows)
     table = w.run("top", "--once", "--interval", "0.1")
-    expect("RX PPS" in table and "nic-b" in table, table)
+    expect("RX PPS" in table and "nic-b" in table and "outside" in table, table)
 
 
 def test_metrics(w):

@@ -553,6 +553,9 @@ def test_seen(w):
     traced = w.one.control.call("trace", {"nic": "a", "packet": f"in tcp {K}:1 > {IP_OF['a']}:2 syn"})
     expect(traced["verdict"] == "forwarded", traced)
     expect(any("vlan 100 of physnet1" in step["text"] for step in traced["steps"]), traced)
+    edges = w.one.control.call("edge.list")
+    expect([(e["edge"], e["physical"], e["state"]) for e in edges] == [("physical", "physnet1", "ready")], edges)
+    expect(edges[0]["rx_packets"] and edges[0]["tx_packets"], edges)
     for family in w.one.control.call("metrics"):
         if family["name"] in ("sluice_edge_rx_packets_total", "sluice_edge_tx_packets_total"):
             expect(any(s["labels"] == {"edge": "physical", "physical": "physnet1"} and s["value"] > 0
