@@ -87,9 +87,8 @@ struct ip_addr route_via(const struct nic *nic, struct ip_addr destination, bool
 		return nobody;
 	struct route route = find_route(nic, destination);
 	if (ret_routed)
-		*ret_routed =
-			route.kind == ROUTE_APPLIANCE ||
-			(route.kind == ROUTE_NETWORK && !subnet_contains(nic->subnet, destination));
+		*ret_routed = route.kind == ROUTE_APPLIANCE ||
+			      (route.kind == ROUTE_NETWORK && !subnet_contains(nic->subnet, destination));
 	switch ((enum route_kind)route.kind) {
 	case ROUTE_NETWORK: return destination;
 	case ROUTE_APPLIANCE:

@@ -30,7 +30,8 @@ const uint8_t *reach_mac(const struct snapshot *snapshot, const struct nic *nic,
 		return reach_remote(snapshot, nic, addr);
 	if (owner.nic == nic)
 		return NULL;
-	return owner.nic->subnet == nic->subnet || nic->network->physical ? owner.nic->mac.bytes : gateway_mac;
+	return owner.nic->subnet == nic->subnet || nic->network->physical ? owner.nic->mac.bytes
+									  : gateway_mac;
 }
 
 bool reach_may_speak(const struct nic *nic, struct ip_addr source)
