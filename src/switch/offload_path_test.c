@@ -1,5 +1,6 @@
 /* The whole pipeline on open frames and on packets that are longer than their way carries. */
 #include "switch/offload.h"
+#include "switch/packet_words.h"
 #include "switch/test_large.h"
 #include "switch/test_pair.h"
 
@@ -254,6 +255,27 @@ static void test_open_checksum(struct fixture *f, const void *data)
 	}
 }
 
+/* A request whose checksum was left open; the answer lies in the same buffer. */
+static void test_answer(struct fixture *f, const void *data)
+{
+	struct rte_mbuf *packet = rte_pktmbuf_alloc(lab_pool());
+	struct port_fake_open open;
+	struct packet_words words;
+	uint8_t bytes[PACKET_WORDS_FRAME];
+
+	g_assert_true(packet_words_parse("out dhcp", &words, NULL));
+	mac_parse(MAC_A, &words.smac);
+	uint32_t length = packet_words_build(&words, bytes);
+	memset(bytes + 40, 0xaa, 2);
+	memcpy(rte_pktmbuf_append(packet, (uint16_t)length), bytes, length);
+	lab_port(f, "a")->takes = TAKES_ALL;
+	put_claimed(f, "a", packet, 0);
+	g_autoptr(GBytes) answer = port_fake_take_open(lab_port(f, "a"), &open);
+	g_assert_nonnull(answer);
+	g_assert_cmphex(open.flags, ==, 0);
+	test_assert_checksums(g_bytes_get_data(answer, NULL), (uint32_t)g_bytes_get_size(answer));
+}
+
 /* ---- the tunnel ---- */
 
 static void test_tunnel(struct pair *p, const void *data)
@@ -485,6 +507,7 @@ int main(int argc, char **argv)
 	ADD("two attachments get what each takes", test_both);
 	ADD("a large frame does not wait for a neighbour", test_neighbour);
 	ADD("an open checksum is completed for who does not take it", test_open_checksum);
+	ADD("answers are complete, whatever the question left open", test_answer);
 	ADD_PAIR("segments go by the tunnel each by itself", test_tunnel);
 	ADD_PAIR("segments that come by the tunnel in one are cut", test_from_tunnel);
 	ADD("segments too big for the way are told its MTU, or made smaller", test_segment_too_big);

@@ -65,7 +65,7 @@ STATE = {
     "groups": [{"uid": "g", "name": "g", "revalidate": True, "rules": [RULE]}],
     "networks": [{"uid": "n", "vni": 1, "prefixes": ["192.168.0.0/16", "fd00::/64"], "subnets": [
         {"uid": f"s{i}", "prefix": f"192.168.{i}.0/24", "gateway": f"192.168.{i}.1", "dns": [], "group": None}
-        for i in (1, 2)] + [{"uid": "s6", "prefix": "fd00::/64", "gateway": "fd00::1", "dns": [], "group": None}]}],
+        for i in (1, 2)] + [{"uid": "s6", "prefix6": "fd00::/64", "gateway6": "fd00::1", "dns": [], "group": None}]}],
     "nics": [nic(name) for name in GUESTS],
 }
 
