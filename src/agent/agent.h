@@ -3,7 +3,7 @@
  *
  * How it works. Everything the agent knows is in four places: the goal (from the controller, and on disk),
  * the ledger (what it has done and was about to do, on disk), the VM manager (what runs) and the switch (what
- * it confirmed). agent_evaluate() compares them and lets each VM's machine (vm_machine.h) and each NIC's
+ * it confirmed). evaluate.c compares them and lets each VM's machine (vm_machine.h) and each NIC's
  * acceleration (accel.h) take one step. It runs again whenever any of the four changes, so nothing waits
  * inside a step, and a step that is repeated finds its work done. That is also how a crash is survived: the
  * next process reads goal and ledger, asks the VM manager and the switch, and evaluates.

@@ -1,9 +1,9 @@
 /* The agent's side of the controller: fetches goals, sends reports.
  *
  * How it works. Two loops in the main context, over TLS with the host's certificate: a long poll for a goal
- * newer than the newest one had, or of another store (see model/goal.h), and a PUT of the report whenever there is a new one, at least every
- * report_ms. Each loop backs off by itself when the controller does not answer, up to retry_max_ms. Nothing
- * here waits for the controller: the agent works from the goal it has.
+ * newer than the newest one had, or of another store (see model/goal.h), and a PUT of the report whenever there
+ * is a new one, at least every report_ms. Each loop backs off by itself when the controller does not answer, up
+ * to retry_max_ms. Nothing here waits for the controller: the agent works from the goal it has.
  */
 #pragma once
 #include "base/cleanup.h"

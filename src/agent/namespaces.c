@@ -174,7 +174,8 @@ static bool choose_mtu(const struct namespaces_config *config, unsigned *ret, GE
 		       name, *ret, UNDERLAY_MTU_MIN);
 }
 
-/* Like the VTEP, the same whenever the interface is made, so that peers need not learn another; locally administered. */
+/* Like the VTEP, the same whenever the interface is made, so that peers need not learn another; locally
+ * administered. */
 static struct mac_addr underlay_mac(struct ip_addr vtep)
 {
 	return (struct mac_addr){{0x02, 0x5e, vtep.bytes[0], vtep.bytes[1], vtep.bytes[2], vtep.bytes[3]}};

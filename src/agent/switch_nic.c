@@ -1,4 +1,5 @@
-/* What the switch demands of a NIC: the same as src/switch/state_nic.c, without its NICs' attachments, which the agent makes. */
+/* What the switch demands of a NIC: the same as src/switch/state_nic.c, without its NICs' attachments, which
+ * the agent makes. */
 #include "agent/switch_nic.h"
 
 #include "base/capacity.h"

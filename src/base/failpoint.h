@@ -1,10 +1,11 @@
 /* Failpoints: named places after a persisted step where a program can be told to die, as if by kill -9.
  *
- * SLUICE_FAILPOINT=NAME kills the process with SIGKILL the first time that it gets there, NAME:N the N-th
- * time. SLUICE_FAILPOINT=@FILE kills it where FILE says, and takes FILE away first: so programs that are
- * supervised, and started again with the same variable, die once each time that a test writes a name. Tests walk the whole table (failpoint_name()), start the program again without the variable, and
- * expect the end state that was asked for. A place is named where losing the next step could leak or repeat
- * something: after intent is on disk, and after a side effect whose outcome is not on disk yet.
+ * SLUICE_FAILPOINT=NAME kills the process with SIGKILL the first time that it gets there, NAME:N the N-th time.
+ * SLUICE_FAILPOINT=@FILE kills it where FILE says, and takes FILE away first: so programs that are supervised,
+ * and started again with the same variable, die once each time that a test writes a name. Tests walk the whole
+ * table (failpoint_name()), start the program again without the variable, and expect the end state that was
+ * asked for. A place is named where losing the next step could leak or repeat something: after intent is on
+ * disk, and after a side effect whose outcome is not on disk yet.
  */
 #pragma once
 

@@ -7,8 +7,8 @@
  * and [::1]; `option` is where the text came from, for the message. */
 bool listen_check(const char *option, const char *listen, GError **error);
 
-/* Whether a server on the one would get connections to the other: one port, and one address or a wildcard of its IP version.
- * Both have passed listen_check(). */
+/* Whether a server on the one would get connections to the other: one port, and one address or a wildcard of
+ * its IP version. Both have passed listen_check(). */
 bool listen_overlaps(const char *one, const char *other);
 
 /* FAULT_IN_USE when something listens there, FAULT_INVALID when the address is not this machine's. Waits a moment for
@@ -19,7 +19,7 @@ bool listen_check_free(const char *option, const char *listen, GError **error);
  * (libsoup opens [::] for IPv6 alone). `listen` has passed listen_check(). Owned by the caller. */
 char *listen_reach(const char *listen);
 
-/* What the certificate of a server on all these addresses must name, as pki_ensure_leaf() takes it: the address at which
- * each is reached, 127.0.0.1 and localhost, and this machine's host name when one is a wildcard. NULL-terminated; each has
- * passed listen_check(). Owned by the caller. */
+/* What the certificate of a server on all these addresses must name, as pki_ensure_leaf() takes it: the address
+ * at which each is reached, 127.0.0.1 and localhost, and this machine's host name when one is a wildcard.
+ * NULL-terminated; each has passed listen_check(). Owned by the caller. */
 char *listen_alt_names(const char *const *listens, const char *host_name);

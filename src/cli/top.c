@@ -1,7 +1,8 @@
 /* `sluice top`: what NICs send and get, second by second, and how busy workers are.
  *
- * How it works: the switch counts and never measures rates, so two readings of `nic.list`, `edge.list` and `worker.list`
- * and the time between them make one table. A counter that went down belongs to a port that was opened anew: its rate is 0 once.
+ * How it works: the switch counts and never measures rates, so two readings of `nic.list`, `edge.list` and
+ * `worker.list` and the time between them make one table. A counter that went down belongs to a port that was
+ * opened anew: its rate is 0 once.
  */
 #include "cli/cli.h"
 #include "cli/switch_call.h"

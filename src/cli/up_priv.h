@@ -39,14 +39,14 @@ struct cloud {
 	int lock;
 };
 
-/* up_options.c: FAULT_INVALID or FAULT_UNSUPPORTED, of the option at fault, unless a cloud can be made of them; completes
- * the gateway. Looks at nothing but the options. */
+/* up_options.c: FAULT_INVALID or FAULT_UNSUPPORTED, of the option at fault, unless a cloud can be made of them;
+ * completes the gateway. Looks at nothing but the options. */
 bool up_check_options(struct up_options *options, GError **error);
 
-/* up_prepare.c: takes the state folder's lock, sees that addresses to listen on are free, lets the switch's user into its folders, makes certificates and
- * the switch's namespace, readies the daemon. FAULT_BUSY when another `sluice up` runs on the state folder,
- * FAULT_IN_USE when something listens on an address already, FAULT_NOT_FOUND when the certificates of a host of another
- * machine's cloud are missing. */
+/* up_prepare.c: takes the state folder's lock, sees that addresses to listen on are free, lets the switch's
+ * user into its folders, makes certificates and the switch's namespace, readies the daemon. FAULT_BUSY when
+ * another `sluice up` runs on the state folder, FAULT_IN_USE when something listens on an address already,
+ * FAULT_NOT_FOUND when the certificates of a host of another machine's cloud are missing. */
 bool up_prepare(struct cloud *cloud, GError **error);
 /* Removes the namespaces when all processes are gone. */
 void up_remove_namespaces(const struct cloud *cloud);

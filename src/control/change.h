@@ -20,8 +20,8 @@ typedef bool (*change_fn)(struct change *change, void *data, GError **error);
  */
 bool change_run(struct store *store, change_fn fn, void *data, int64_t *ret_revision, GError **error);
 
-/* Objects that the change hands out live as long as it does; copy what is to be kept. One object is handed out once: who
- * asks again sees what was done to it. */
+/* Objects that the change hands out live as long as it does; copy what is to be kept. One object is handed out
+ * once: who asks again sees what was done to it. */
 
 /* FAULT_NOT_FOUND when there is none. */
 void *change_get(struct change *change, enum kind kind, const char *uid, GError **error);

@@ -1,9 +1,9 @@
 /* Default outbound access: NICs without a public address reach the outside by source NAT to one that all of a host's
  * share.
  *
- * A host takes the address from the pool of public addresses when the first VM is placed on it, and gives it back with
- * the last. Each report of the host settles it once more: also for hosts that were without when all addresses were in use, and
- * when the operator has turned default outbound access on or off.
+ * A host takes the address from the pool of public addresses when the first VM is placed on it, and gives it
+ * back with the last. Each report of the host settles it once more: also for hosts that were without when all
+ * addresses were in use, and when the operator has turned default outbound access on or off.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"

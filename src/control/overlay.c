@@ -3,8 +3,9 @@
  * How it works. Hosts report their VTEPs; each is held in a pool, so that no two hosts have one, and is stored with its
  * host: a controller that starts has every mapping before any host has reported.
  *
- * A host that has no VTEP takes part in everything but this. It is never silent: the goals of all hosts that it concerns
- * carry a sentence, which their agents and the list of hosts show. (One that has not reported yet is not spoken of.)
+ * A host that has no VTEP takes part in everything but this. It is never silent: the goals of all hosts that it
+ * concerns carry a sentence, which their agents and the list of hosts show. (One that has not reported yet is
+ * not spoken of.)
  */
 #include "base/fault.h"
 #include "control/control_priv.h"

@@ -55,8 +55,8 @@ static void add_place(
 	g_ptr_array_add(list, place);
 }
 
-/* *ret is NULL when there is none, which is that host's trouble alone. But a store that cannot be read must not look like
- * one where nobody is. */
+/* *ret is NULL when there is none, which is that host's trouble alone. But a store that cannot be read must not
+ * look like one where nobody is. */
 static bool find(struct control *control, enum kind kind, const char *uid, void *ret, GError **error)
 {
 	g_autoptr(GError) failure = NULL;

@@ -1,4 +1,5 @@
-/* Tests of the host's doctor: a machine on which all is well, and the same machine broken in one way after the other. */
+/* Tests of the host's doctor: a machine on which all is well, and the same machine broken in one way after the
+ * other. */
 #include "base/test_tree.h"
 #include "doctor/host.h"
 

@@ -52,11 +52,12 @@ unsigned inventory_traffic_classes(uint16_t vendor, uint16_t device, unsigned nu
  * what cannot be read is absent. root: see base/sysfs.h. */
 GPtrArray *inventory_read(const char *root);
 
-/* Asks the kernel for the attributes of all VFs whose PF has an interface in this process's namespace. FAULT_INTERNAL when
- * netlink does not work. */
+/* Asks the kernel for the attributes of all VFs whose PF has an interface in this process's namespace.
+ * FAULT_INTERNAL when netlink does not work. */
 bool inventory_add_attributes(GPtrArray *pfs, GError **error);
 
-/* Devices that share the IOMMU group and are no bridges, by address: who has one of them has all. Owned by the caller. */
+/* Devices that share the IOMMU group and are no bridges, by address: who has one of them has all. Owned by the
+ * caller. */
 GStrv inventory_group(const char *root, int group);
 
 /* [{"address","id","driver","interface","numa_node","iommu_group","total_vfs","num_vfs","traffic_classes","vfs":[…]}];

@@ -11,7 +11,6 @@
 #define DEVICE_CAP_2     0x24 /* in the PCI Express capability */
 #define ARI_FORWARDING   (1u << 5)
 #define EXTENDED         0x100 /* the first extended capability */
-#define EXT_CAP_ACS      0x0d
 #define EXT_CAP_SRIOV    0x10
 #define SRIOV_TOTAL_VFS  0x0e
 #define CAPABILITIES_MAX 512 /* more than fit: a list that leads in circles ends */
@@ -83,9 +82,4 @@ bool pci_config_forwards_ari(const struct pci_config *config)
 	size_t offset = find(config, CAP_PCI_EXPRESS);
 
 	return offset && read_word(config, offset + DEVICE_CAP_2) & ARI_FORWARDING;
-}
-
-bool pci_config_has_acs(const struct pci_config *config)
-{
-	return find_extended(config, EXT_CAP_ACS) != 0;
 }

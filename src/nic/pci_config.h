@@ -24,6 +24,3 @@ unsigned pci_config_total_vfs(const struct pci_config *config);
 /* For a bridge: whether it passes on ARI requests, so that a function below it can have more than eight functions on
  * its bus. */
 bool pci_config_forwards_ari(const struct pci_config *config);
-
-/* For a bridge: whether it has Access Control Services, by which functions below it are kept apart. */
-bool pci_config_has_acs(const struct pci_config *config);

@@ -1,8 +1,8 @@
 /* Attributes of a virtual function that its PF holds: what a VF of an SR-IOV NIC may do, whoever has it.
  *
- * They are the PF's, so they stay when the VF goes into a guest and comes back, and when its driver changes. What a driver
- * cannot do it refuses by an error, or shows no value of: drivers differ, and nothing says beforehand which can do what.
- * Source: Linux include/uapi/linux/if_link.h (IFLA_VF_*), net/core/rtnetlink.c.
+ * They are the PF's, so they stay when the VF goes into a guest and comes back, and when its driver changes.
+ * What a driver cannot do it refuses by an error, or shows no value of: drivers differ, and nothing says
+ * beforehand which can do what. Source: Linux include/uapi/linux/if_link.h (IFLA_VF_*), net/core/rtnetlink.c.
  */
 #pragma once
 #include "base/ip.h"
@@ -45,13 +45,13 @@ struct vf_counters {
 /* "mac": the word of one attribute. */
 const char *vf_attribute_word(enum vf_attribute attribute);
 
-/* ret_counters may be NULL; they are zero where the driver has none. FAULT_NOT_FOUND when the PF has no such interface or
- * VF. */
+/* ret_counters may be NULL; they are zero where the driver has none. FAULT_NOT_FOUND when the PF has no such
+ * interface or VF. */
 bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret,
 	struct vf_counters *ret_counters, GError **error);
 
-/* Sets those of `which`, each by a request of its own, in the order of the enumeration. Returns the set of those that
- * were refused; *error tells about the first: FAULT_UNSUPPORTED when the driver cannot do it at all, FAULT_INVALID when it takes
- * no such value, FAULT_NOT_FOUND, else FAULT_INTERNAL. */
+/* Sets those of `which`, each by a request of its own, in the order of the enumeration. Returns the set of
+ * those that were refused; *error tells about the first: FAULT_UNSUPPORTED when the driver cannot do it at all,
+ * FAULT_INVALID when it takes no such value, FAULT_NOT_FOUND, else FAULT_INTERNAL. */
 unsigned vf_write(struct links *links, const char *pf, unsigned index, const struct vf_attributes *want,
 	unsigned which, GError **error);

@@ -1,5 +1,5 @@
-/* Attributes of VFs on a real PF, in the lab (test/lab): SLUICE_PF names an igb interface with two VFs. What this driver
- * refuses is expected too: another driver's answers would be others. */
+/* Attributes of VFs on a real PF, in the lab (test/lab): SLUICE_PF names an igb interface with two VFs. What
+ * this driver refuses is expected too: another driver's answers would be others. */
 #include "base/fault.h"
 #include "nic/vf.h"
 

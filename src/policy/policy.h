@@ -4,7 +4,7 @@
  * the guest) is tested against policy_check() with generated rules and packets. It is written to be obviously
  * right, not fast: rules are walked in order of priority.
  *
- * Source of the rules: DESIGN.md, "Network policy", which follows Azure's documented behaviour of network
+ * Source of the rules: docs/OPERATIONS.md, "Policy", which follows Azure's documented behaviour of network
  * security groups.
  */
 #pragma once

@@ -1,9 +1,10 @@
 /* Router advertisements that nobody asked for.
  *
- * How it works. A host asks for a router when it starts and believes the answer for as long as it says; hosts do not ask
- * again. So each NIC is told every ADVERTISE_PERIOD_MS, nine times in a router's life, and at once when the advertisement is
- * another one: other prefix, other MTU. NICs take turns by slot, so that never more than a few are told in a second, and
- * nothing is remembered of any of them. A NIC whose port nobody is connected to is not told: it asks when it comes.
+ * How it works. A host asks for a router when it starts and believes the answer for as long as it says; hosts
+ * do not ask again. So each NIC is told every ADVERTISE_PERIOD_MS, nine times in a router's life, and at once
+ * when the advertisement is another one: other prefix, other MTU. NICs take turns by slot, so that never more
+ * than a few are told in a second, and nothing is remembered of any of them. A NIC whose port nobody is
+ * connected to is not told: it asks when it comes.
  *
  * It is the main thread that does it, as it announces public addresses (datapath.c): workers have no part in it.
  */

@@ -1,10 +1,10 @@
 /* Balance: which source is moved to which worker. Pure: no time, no I/O.
  *
- * How it works. Every period the busy share of each worker is looked at, and how many packets each source brought. When
- * the busiest worker has had much to do, and much more than the idlest, for some periods in a row, one source is moved
- * from the one to the other: that which evens them out best. A source that would only carry the imbalance over stays,
- * so one that keeps a worker busy alone gets it to itself, as the others move away. A source's share of its worker's time
- * is taken to be its share of the packets.
+ * How it works. Every period the busy share of each worker is looked at, and how many packets each source
+ * brought. When the busiest worker has had much to do, and much more than the idlest, for some periods in a
+ * row, one source is moved from the one to the other: that which evens them out best. A source that would only
+ * carry the imbalance over stays, so one that keeps a worker busy alone gets it to itself, as the others move
+ * away. A source's share of its worker's time is taken to be its share of the packets.
  *
  * A move costs a moment's wait of its packets and cold caches, so there is one a period at most, and after it the
  * imbalance has to last anew.

@@ -41,14 +41,30 @@ static inline uint16_t checksum_of(const void *data, size_t length)
 	return (uint16_t)~checksum_fold(checksum_add(0, data, length));
 }
 
-/* The sum of what IPv6's transports cover beside themselves (RFC 8200, section 8.1). addresses: both, as they lie in the
- * header. */
+/* Sets the checksum of a whole header or message, `field` bytes into it. */
+static inline void checksum_set(uint8_t *data, size_t length, size_t field)
+{
+	memset(data + field, 0, 2);
+	uint16_t check = checksum_of(data, length);
+	memcpy(data + field, &check, sizeof check);
+}
+
+/* The sum of what IPv6's transports cover beside themselves (RFC 8200, section 8.1). addresses: both, as they
+ * lie in the header. */
 static inline uint64_t checksum_pseudo6(const uint8_t addresses[32], uint8_t protocol, uint32_t length)
 {
 	const uint8_t rest[8] = {(uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
 		(uint8_t)length, 0, 0, 0, protocol};
 
 	return checksum_add(checksum_add(0, addresses, 32), rest, sizeof rest);
+}
+
+/* The same of IPv4's (RFC 793, section 3.1). */
+static inline uint64_t checksum_pseudo4(const uint8_t addresses[8], uint8_t protocol, uint16_t length)
+{
+	const uint8_t rest[4] = {0, protocol, (uint8_t)(length >> 8), (uint8_t)length};
+
+	return checksum_add(checksum_add(0, addresses, 8), rest, sizeof rest);
 }
 
 /* What replacing `before` by `after` adds to a sum (RFC 1624, equation 3). length is even. */

@@ -4,10 +4,10 @@
  * itself and gives the set of rules that it satisfies (rule_sets.h). The rules that match are what is in all five sets;
  * the first of them decides. So a lookup costs a binary search a field, and a few words for each thousand rules.
  *
- * An address satisfies a rule by a prefix, by a tag, or by an application group. Which tags and groups an address has
- * depends on the NIC's network and is resolved before (membership.h); the compiled rules do not, so every NIC and subnet
- * that a group is on shares one classifier. An address's set is the union of those of its prefixes, of its tags, and of
- * its application groups: lists do not multiply rules.
+ * An address satisfies a rule by a prefix, by a tag, or by an application group. Which tags and groups an
+ * address has depends on the NIC's network and is resolved before (membership.h); the compiled rules do not, so
+ * every NIC and subnet that a group is on shares one classifier. An address's set is the union of those of its
+ * prefixes, of its tags, and of its application groups: lists do not multiply rules.
  *
  * There always is a rule that matches: the last default rule matches everything.
  *

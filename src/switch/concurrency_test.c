@@ -1,10 +1,10 @@
 /* Two workers as real threads, while the main thread publishes states and moves sources from one to the other, and a
  * third one reads the flow table. Under a sanitizer of threads (make check-all) this is where races are looked for.
  *
- * How it works. Ports here make their packets themselves when they are polled, and judge what is sent to them. What they
- * carry are talks: a talk is a script of packets between two ports, one of which is under way at any time. Who gets it
- * has the next turn, so a packet that is lost ends the talk, which is seen in the end; one that comes twice or out of
- * turn is seen at once. What of a talk must come through follows from its kind.
+ * How it works. Ports here make their packets themselves when they are polled, and judge what is sent to them.
+ * What they carry are talks: a talk is a script of packets between two ports, one of which is under way at any
+ * time. Who gets it has the next turn, so a packet that is lost ends the talk, which is seen in the end; one
+ * that comes twice or out of turn is seen at once. What of a talk must come through follows from its kind.
  */
 #include "switch/eal.h"
 #include "switch/flow_query.h"

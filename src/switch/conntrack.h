@@ -15,8 +15,8 @@ enum connection_state {
 	CONNECTION_ESTABLISHED,
 	/* TCP: one side has sent FIN; the other may go on for long. */
 	CONNECTION_CLOSING,
-	/* TCP: both have sent FIN, or one RST, each in the other's window (tcp.h). What is under way passes; a SYN begins a new connection in its
-	 * place. */
+	/* TCP: both have sent FIN, or one RST, each in the other's window (tcp.h). What is under way passes; a
+	 * SYN begins a new connection in its place. */
 	CONNECTION_CLOSED,
 	/* Policy no longer allows it: both directions drop. It stays while packets come, since the answers of
 	 * the side that was spoken to would otherwise look like a new connection of its own, which other

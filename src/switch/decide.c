@@ -168,7 +168,8 @@ static void compose_to_edge(struct flow_action *action, const struct snapshot *s
 	memcpy(action->next_hop, next_hop, 4);
 }
 
-/* The sender's switch is the router of what crosses the tunnel or a physical network; the latter's frames stay as they are. */
+/* The sender's switch is the router of what crosses the tunnel or a physical network; the latter's frames stay
+ * as they are. */
 static void compose_hop(struct flow_half *half, const struct walk *walk)
 {
 	uint8_t origin = half->key.origin;

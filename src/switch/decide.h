@@ -22,8 +22,8 @@ struct decision {
  * (layers/layer.h). Pure: the same snapshot and key always give the same. Returns whether it is allowed. */
 bool decide(const struct snapshot *state, const struct flow_key *first, bool existing, struct decision *ret);
 
-/* The same for a connection that has that alias, or would have it: it is taken where the state gives the NIC that address
- * to share, whoever else has it (source_nat.h). NULL: the first packet's own port is. */
+/* The same for a connection that has that alias, or would have it: it is taken where the state gives the NIC
+ * that address to share, whoever else has it (source_nat.h). NULL: the first packet's own port is. */
 bool decide_as(const struct snapshot *state, const struct flow_key *first, bool existing,
 	const struct flow_alias *alias, struct decision *ret);
 

@@ -92,7 +92,8 @@ static void check(
 	g_assert_cmpmem(decision, sizeof *decision, &again, sizeof again);
 }
 
-/* By whichever alias it is: the answers are to that one, and undo it; where the address is not shared, it is no matter. */
+/* By whichever alias it is: the answers are to that one, and undo it; where the address is not shared, it is no
+ * matter. */
 static void check_alias(
 	const struct snapshot *snapshot, const struct flow_key *first, const struct decision *decision)
 {

@@ -57,7 +57,8 @@ static void put(struct message *m, uint16_t code, const void *value, size_t leng
 {
 	store16(m->bytes + m->length, code);
 	store16(m->bytes + m->length + 2, (uint16_t)length);
-	memcpy(m->bytes + m->length + 4, value, length);
+	if (length)
+		memcpy(m->bytes + m->length + 4, value, length);
 	m->length += 4 + length;
 }
 

@@ -1,9 +1,9 @@
-/* The switch against the model (test_model.h), in random worlds (policy/policy_gen.h): the same verdict, counted for the
- * same NIC and reason, and the same bytes out of the same port.
+/* The switch against the model (test_model.h), in random worlds (policy/policy_gen.h): the same verdict,
+ * counted for the same NIC and reason, and the same bytes out of the same port.
  *
- * A world is some networks and NICs, groups of rules, an uplink and a host port. A connection is its first packet, an
- * answer, bursts in both directions, and a tenth packet of each. Then the world changes, as an operator would change it,
- * and connections of before go on beside new ones. Every packet is one case.
+ * A world is some networks and NICs, groups of rules, an uplink and a host port. A connection is its first
+ * packet, an answer, bursts in both directions, and a tenth packet of each. Then the world changes, as an
+ * operator would change it, and connections of before go on beside new ones. Every packet is one case.
  *
  * --seed replays a run, -p chooses a test, -m slow has ten times the worlds. What differs is shown with its packet.
  */

@@ -10,7 +10,8 @@
 	/* the frame itself */                                                                               \
 	X(TRUNCATED, "truncated", "the frame ends before its headers do")                                    \
 	X(MALFORMED, "malformed", "a header contradicts itself")                                             \
-	X(CHECKSUM, "checksum", "the IPv4 header checksum of a first packet is wrong")                       \
+	X(CHECKSUM, "checksum",                                                                              \
+		"the IPv4 header checksum of a first packet, of one to be cut, or of a tunnel's is wrong")   \
 	X(SOURCE_ROUTE, "source-route", "the packet asks for source routing")                                \
 	X(VLAN, "vlan", "a tagged frame where tags are not allowed")                                         \
 	X(ETHERTYPE, "ethertype", "neither IPv4, IPv6 nor ARP")                                              \
@@ -42,7 +43,7 @@
 	/* where it goes */                                                                                  \
 	X(NO_PUBLIC_ADDRESS, "no-public-address", "it leaves the network and its NIC has no public address") \
 	X(NO_DESTINATION, "no-destination", "no NIC of the network has the destination address")             \
-	X(NOT_OURS, "not-ours", "it came from outside for an address that no NIC has")                       \
+	X(NOT_OURS, "not-ours", "it came by an edge for a MAC or address that is not here")                  \
 	X(NO_OUTSIDE, "no-outside", "it goes outside and there is no uplink")                                \
 	X(NO_HOST_PORT, "no-host-port", "it goes to a platform address and nothing is behind the host port") \
 	X(IPV6_OUTSIDE, "ipv6-outside", "IPv6 does not leave virtual networks")                              \

@@ -23,9 +23,9 @@ struct eal_config {
  * in it. */
 bool eal_enter_netns(const char *name, GError **error);
 
-/* Starts DPDK: the devices of the configuration and no others, no files that a second switch on the machine could meet, `workers` lcores
- * beside the main one, all of them free to run on any CPU that the process may use. *ret_hugepages: whether
- * huge pages are used. */
+/* Starts DPDK: the devices of the configuration and no others, no files that a second switch on the machine
+ * could meet, `workers` lcores beside the main one, all of them free to run on any CPU that the process may
+ * use. *ret_hugepages: whether huge pages are used. */
 bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **error);
 void eal_stop(void);
 

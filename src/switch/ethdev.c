@@ -1,15 +1,15 @@
 /* Ports on DPDK's own devices: physical NICs, representors, and the virtual ones of --vdev.
  *
  * How it works: devices are there, or not, from the start of the program (eal.h), so the port looks for its
- * device by name, sets it up, and starts it. The device number is published with release when packets may flow. A device
- * that a port let go is stopped and stays; another state may name it again.
+ * device by name, sets it up, and starts it. The device number is published with release when packets may flow.
+ * A device that a port let go is stopped and stays; another state may name it again.
  *
- * Queues. A receive queue for each worker, where the device can keep connections apart (rss.h), else one; how many is known
- * when the port is opened, and stays. Then also a transmit queue for each worker and one for other threads, where the
- * device has as many; else one, under the port's lock.
+ * Queues. A receive queue for each worker, where the device can keep connections apart (rss.h), else one; how
+ * many is known when the port is opened, and stays. Then also a transmit queue for each worker and one for
+ * other threads, where the device has as many; else one, under the port's lock.
  *
- * Of a device that sends packets of several buffers all that it can do for open frames (offload.h) is asked; one that does
- * not gets complete packets in one buffer.
+ * Of a device that sends packets of several buffers all that it can do for open frames (offload.h) is asked;
+ * one that does not gets complete packets in one buffer.
  */
 #include "switch/offload.h"
 #include "switch/port.h"

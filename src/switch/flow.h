@@ -38,8 +38,8 @@ enum flow_origin {
 	FLOW_FROM_PHYSICAL, /* by the physical network, in the VLAN of the NIC's network */
 };
 
-/* In the place of a NIC's number: the packet came from outside for an address that NICs share (layers/nat.c), so that only
- * its flow knows whose it is. No NIC's number (snapshot.h) has this slot. */
+/* In the place of a NIC's number: the packet came from outside for an address that NICs share (layers/nat.c),
+ * so that only its flow knows whose it is. No NIC's number (snapshot.h) has this slot. */
 #define FLOW_NIC_SHARED 0xffffu
 
 /* Hashed and compared as bytes: no padding. Addresses as in struct ip_addr: IPv4 in the first four bytes, the
@@ -72,8 +72,9 @@ enum {
 	FLOW_REWRITE_SPORT =
 		1 << 3, /* the source port becomes new_port; ICMP: the identifier. With an address only */
 	FLOW_REWRITE_DPORT = 1 << 4, /* the same of the destination port; never both */
-	/* The frame keeps both MACs: it is between neighbours on a VLAN, or for a router there that its sender chose. Without
-	 * it, or when the frame is for the gateway that the switch is, it goes to `next_hop`, whose MAC is found. */
+	/* The frame keeps both MACs: it is between neighbours on a VLAN, or for a router there that its sender
+	 * chose. Without it, or when the frame is for the gateway that the switch is, it goes to `next_hop`,
+	 * whose MAC is found. */
 	FLOW_BRIDGED = 1 << 5,
 };
 
@@ -137,7 +138,8 @@ static inline bool flow_is_blocked(const struct flow *flow)
 	return __atomic_load_n(&flow->blocked, __ATOMIC_RELAXED);
 }
 
-/* What a connection's answers from outside are addressed to: another one's, where NICs share an address, has another port. */
+/* What a connection's answers from outside are addressed to: another one's, where NICs share an address, has
+ * another port. */
 struct flow_alias {
 	uint8_t address[4];
 	uint16_t port; /* network order; ICMP: the identifier */

@@ -102,9 +102,9 @@ struct flow *flow_table_put(struct flow_table *table, const struct flow_half *fo
 struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, int *ret_error);
 
-/* Says of both directions that the state of that epoch has decided them: they go on as they are, or are blocked. Nothing
- * when the connection is gone, or a newer state has decided it: workers may know different states for a while, and the
- * older one's word must not stand. */
+/* Says of both directions that the state of that epoch has decided them: they go on as they are, or are
+ * blocked. Nothing when the connection is gone, or a newer state has decided it: workers may know different
+ * states for a while, and the older one's word must not stand. */
 void flow_table_decide(struct flow_table *table, struct flow *flow, bool blocked, uint32_t epoch);
 
 /* Removes the connection that `flow` is a direction of. False when another thread has done so already. */

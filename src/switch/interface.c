@@ -7,13 +7,14 @@
  * index. A worker reads the device pointer once a burst; it is withdrawn, and a grace period waited for,
  * before the socket is closed.
  *
- * Before each frame stands a virtio_net_hdr (PACKET_VNET_HDR), both ways. So what the kernel merged (GRO), or what a sender
- * on this machine left to be cut by its device, comes as one frame of up to 64 KB, and such frames can be sent. A frame
- * that is larger than a slot of the ring is in the socket's queue as well, whole (PACKET_COPY_THRESH); its slot says so,
- * and one recvmsg takes it from there. So the ring's slots are small, and what large frames may occupy is bounded by the
- * socket's receive buffer: beyond it their slots hold their first bytes alone, and the parser drops those as truncated.
- * A checksum that was left open in a frame of one segment is completed here, wherever it is; in larger ones the switch
- * does it (offload.h). The kernel's merging in hardware (LRO) is turned off, as what it merges may not be forwarded.
+ * Before each frame stands a virtio_net_hdr (PACKET_VNET_HDR), both ways. So what the kernel merged (GRO), or
+ * what a sender on this machine left to be cut by its device, comes as one frame of up to 64 KB, and such
+ * frames can be sent. A frame that is larger than a slot of the ring is in the socket's queue as well, whole
+ * (PACKET_COPY_THRESH); its slot says so, and one recvmsg takes it from there. So the ring's slots are small,
+ * and what large frames may occupy is bounded by the socket's receive buffer: beyond it their slots hold their
+ * first bytes alone, and the parser drops those as truncated. A checksum that was left open in a frame of one
+ * segment is completed here, wherever it is; in larger ones the switch does it (offload.h). The kernel's
+ * merging in hardware (LRO) is turned off, as what it merges may not be forwarded.
  *
  * Rejected: TPACKET_V3, whose blocks hold frames of any size, but are handed over when full or by a timer of
  * milliseconds; slots of 64 KB, which make a ring of 30 MB a port or one of few frames; and recvmmsg alone, which costs
@@ -32,6 +33,7 @@
 #include "switch/ethtool.h"
 #include "switch/grace.h"
 #include "switch/offload.h"
+#include "switch/vlan.h"
 #include "switch/wire.h"
 
 #include <errno.h>
@@ -55,7 +57,6 @@
 #define SEND_BUFFER  (4 << 20)
 #define LARGE_BUFFER (8 << 20) /* of received frames that are larger than a slot */
 #define PARTS_MAX    40 /* buffers of one packet: 64 KB are 33 */
-#define VLAN_TAG_LEN 4
 
 /* The socket and its ring; immutable but for `next`, which is the polling worker's. */
 struct device {
@@ -73,7 +74,8 @@ struct interface_port {
 
 /* ---- receiving ---- */
 
-/* Completes the checksum that the header tells of, over what lies from there to the end; it need not be TCP's or UDP's. */
+/* Completes the checksum that the header tells of, over what lies from there to the end; it need not be TCP's
+ * or UDP's. */
 static void complete_checksum(struct rte_mbuf *packet, const struct virtio_net_hdr *header)
 {
 	uint32_t start = header->csum_start, field = start + header->csum_offset;
@@ -103,43 +105,8 @@ static void claim_segments(struct rte_mbuf *packet, const struct virtio_net_hdr 
 /* The kernel takes a tag off, of either kind; the parser is to see the frame as it was. */
 static void put_tag_back(struct rte_mbuf *packet, uint16_t type, uint16_t tci)
 {
-	uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(packet, VLAN_TAG_LEN);
-
-	if (!frame)
-		return;
-	memmove(frame, frame + VLAN_TAG_LEN, ETH_TYPE);
-	store16(frame + ETH_TYPE, type);
-	store16(frame + ETH_TYPE + 2, tci);
-	if (packet->l3_len)
+	if (vlan_insert(packet, type, tci) && packet->l3_len)
 		packet->l3_len = (uint16_t)(packet->l3_len + VLAN_TAG_LEN);
-}
-
-/* Copies a frame into as many buffers as it takes. NULL when there are none. */
-static struct rte_mbuf *copy_in(struct rte_mempool *pool, const uint8_t *frame, uint32_t length)
-{
-	struct rte_mbuf *head = NULL;
-
-	do {
-		struct rte_mbuf *segment = rte_pktmbuf_alloc(pool);
-		if (!segment) {
-			rte_pktmbuf_free(head);
-			return NULL;
-		}
-		uint16_t n = (uint16_t)RTE_MIN(length, (uint32_t)rte_pktmbuf_tailroom(segment));
-		memcpy(rte_pktmbuf_append(segment, n), frame, n);
-		frame += n;
-		length -= n;
-		if (!head)
-			head = segment;
-		else
-			rte_pktmbuf_chain(head, segment);
-	} while (length);
-	return head;
-}
-
-static inline struct tpacket2_hdr *slot_at(const struct device *device, unsigned i)
-{
-	return (struct tpacket2_hdr *)(void *)(device->ring + (size_t)i * device->slot_bytes);
 }
 
 /* Buffers for a frame, in a chain. NULL when there are none. */
@@ -161,6 +128,22 @@ static struct rte_mbuf *make_room(struct rte_mempool *pool, uint32_t length)
 		length -= n;
 	} while (length);
 	return head;
+}
+
+static struct rte_mbuf *copy_in(struct rte_mempool *pool, const uint8_t *frame, uint32_t length)
+{
+	struct rte_mbuf *head = make_room(pool, length);
+
+	for (struct rte_mbuf *part = head; part; part = part->next) {
+		memcpy(rte_pktmbuf_mtod(part, void *), frame, part->data_len);
+		frame += part->data_len;
+	}
+	return head;
+}
+
+static inline struct tpacket2_hdr *slot_at(const struct device *device, unsigned i)
+{
+	return (struct tpacket2_hdr *)(void *)(device->ring + (size_t)i * device->slot_bytes);
 }
 
 /* Fills the packet with the next frame of the socket's queue. False: it is not there, or not that long. */

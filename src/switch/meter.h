@@ -3,28 +3,32 @@
  * This is no layer: layers decide connections, once each (layers/layer.h), and a limit is the NIC's, over all of its
  * connections and whatever the switch itself sends it. It acts on packets, where they enter and where they leave.
  *
- * What a NIC sends is shaped, by back-pressure. A NIC whose bucket is empty is not polled until there is something in it:
- * its virtio ring fills, the guest's driver stops its queue, and the guest's own queueing discipline decides what waits;
- * nothing is dropped here, and nothing is queued. How large packets are is known only when they are there, so they are
- * asked for by as many as the bucket has room for at EXPECTED_BYTES each, accounted for when they have come, and may leave a
- * debt, which is paid before the next poll: over time, the rate is what the limit says. The bucket has one writer, the worker
- * that polls the NIC's attachments, and moves with them (polling.h): there is no lock. All of them share it, and whichever found it empty first is the first to
- * find something in it, so that none takes all. An interface (interface.c) or DPDK device is not
- * polled either; there the kernel or the device queues as much as its ring holds, and drops what comes when that is full.
+ * What a NIC sends is shaped, by back-pressure. A NIC whose bucket is empty is not polled until there is
+ * something in it: its virtio ring fills, the guest's driver stops its queue, and the guest's own queueing
+ * discipline decides what waits; nothing is dropped here, and nothing is queued. How large packets are is known
+ * only when they are there, so they are asked for by as many as the bucket has room for at EXPECTED_BYTES each,
+ * accounted for when they have come, and may leave a debt, which is paid before the next poll: over time, the
+ * rate is what the limit says. The bucket has one writer, the worker that polls the NIC's attachments, and
+ * moves with them (polling.h): there is no lock. All of them share it, and whichever found it empty first is
+ * the first to find something in it, so that none takes all. An interface (interface.c) or DPDK device is not
+ * polled either; there the kernel or the device queues as much as its ring holds, and drops what comes when
+ * that is full.
  *
- * What a NIC receives is policed: there is nobody to hold back, and a queue of ours would take all NICs' buffers. What comes
- * while the bucket is empty is dropped and counted (DROP_RATE); a TCP stream needs a deeper bucket then (snapshot.h). Any worker delivers to any NIC, so that bucket has a lock. It is
- * taken once a packet, by NICs that have such a limit only, before a packet is copied to two attachments: so both copies live
- * or die together, and count once. Rejected: the port's tx_lock, which comes after copying.
+ * What a NIC receives is policed: there is nobody to hold back, and a queue of ours would take all NICs'
+ * buffers. What comes while the bucket is empty is dropped and counted (DROP_RATE); a TCP stream needs a deeper
+ * bucket then (snapshot.h). Any worker delivers to any NIC, so that bucket has a lock. It is taken once a
+ * packet, by NICs that have such a limit only, before a packet is copied to two attachments: so both copies
+ * live or die together, and count once. Rejected: the port's tx_lock, which comes after copying.
  *
- * Cost. A NIC without a limit has no meter: a branch on a pointer each time that a source is polled, and one where the slower
- * way of delivery looks the NIC up; the quick one (worker.h, `recent`) is not for NICs that are policed.
+ * Cost. A NIC without a limit has no meter: a branch on a pointer each time that a source is polled, and one
+ * where the slower way of delivery looks the NIC up; the quick one (worker.h, `recent`) is not for NICs that
+ * are policed.
  *
- * Bytes are those of frames, without preamble and checksum. A packet that is to be segmented further on counts its bytes once,
- * and as many packets as it will be.
+ * Bytes are those of frames, without preamble and checksum. A packet that is to be segmented further on counts
+ * its bytes once, and as many packets as it will be.
  *
- * Lifetime. Meters belong to the data path, by the NIC's slot: a new state has other limits at once, and finds in the bucket
- * what there was. Whoever is new in a slot begins with a full one, and counters of zero.
+ * Lifetime. Meters belong to the data path, by the NIC's slot: a new state has other limits at once, and finds
+ * in the bucket what there was. Whoever is new in a slot begins with a full one, and counters of zero.
  */
 #pragma once
 #include "switch/snapshot.h"
@@ -71,7 +75,8 @@ void meter_bucket_spend(struct meter_bucket *bucket, uint64_t bytes, uint64_t pa
 /* Receives from a source that has a limit: at most WORKER_BURST packets, none while the NIC is held back. */
 uint16_t meter_poll(const struct source *source, uint32_t now_ms, struct rte_mbuf **packets);
 
-/* Whether the packet may be delivered to the NIC, whose meter it is and which has a limit; if so, it is accounted for. */
+/* Whether the packet may be delivered to the NIC, whose meter it is and which has a limit; if so, it is
+ * accounted for. */
 bool meter_may_deliver(
 	struct meter *meter, const struct nic *nic, uint32_t now_ms, const struct rte_mbuf *packet);
 

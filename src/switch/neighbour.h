@@ -1,4 +1,4 @@
-/* The MACs of next hops on an edge: ARP's asking half (RFC 826, RFC 1122 section 2.3.2).
+/* The MACs of next hops on an edge or a VLAN: ARP's asking half (RFC 826, RFC 1122 section 2.3.2).
  *
  * Theory of operation. The states of an entry, and how it leaves them:
  *
@@ -8,6 +8,8 @@
  *               they are dropped, and it is FREE.
  *   REACHABLE   After CONFIRM_MS, if it is in use: PROBING. Not used for UNUSED_MS: FREE.
  *   PROBING     Still used while ARP asks again. An answer: REACHABLE. None to TRIES questions: FREE.
+ *
+ *   On a VLAN, any of them: the NIC that asked is gone when ARP is to ask again: FREE, and its packets are dropped.
  *
  * Threads. neighbour_find takes no lock: it reads the address, the MAC, and the address again, and the writer
  * changes them in the order that makes this right: MAC to 0, address, MAC. The rest is under the table's
@@ -19,8 +21,9 @@
 
 struct neighbour_table;
 
-/* Of an edge (segment 0), with a reference for the caller; or of a VLAN, which is smaller, as each has its own: so nobody
- * can fill another network's. There a NIC asks, in its own name, and an entry goes with the NIC that asked for it. */
+/* Of an edge (segment 0), with a reference for the caller; or of a VLAN, which is smaller, as each has its own:
+ * so nobody can fill another network's. There a NIC asks, in its own name, and an entry goes with the NIC that
+ * asked for it. */
 struct neighbour_table *neighbour_table_new(uint32_t segment);
 struct neighbour_table *neighbour_table_ref(struct neighbour_table *table);
 /* After the last one no thread uses it; packets that wait are dropped. */

@@ -96,13 +96,11 @@ static uint64_t pseudo_sum(const struct rte_mbuf *packet, uint32_t *ret_length)
 	bool is_udp = (packet->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM;
 	uint32_t total = is_ipv6 ? IPV6_LEN + (uint32_t)load16(ip + IPV6_PAYLOAD) : load16(ip + IPV4_TOTAL);
 	uint32_t length = is_udp ? load16(ip + packet->l3_len + UDP_LENGTH) : total - packet->l3_len;
-	uint8_t rest[8] = {};
+	uint8_t protocol = is_udp ? PROTO_UDP : PROTO_TCP;
 
-	store32(rest, length);
-	rest[7] = is_udp ? PROTO_UDP : PROTO_TCP;
 	*ret_length = length;
-	uint64_t sum = checksum_add(0, rest, sizeof rest);
-	return is_ipv6 ? checksum_add(sum, ip + IPV6_SRC, 32) : checksum_add(sum, ip + IPV4_SRC, 8);
+	return is_ipv6 ? checksum_pseudo6(ip + IPV6_SRC, protocol, length)
+		       : checksum_pseudo4(ip + IPV4_SRC, protocol, (uint16_t)length);
 }
 
 static uint8_t *checksum_field(const struct rte_mbuf *packet)

@@ -8,9 +8,9 @@
  *   tso_segsz   bytes of payload in each segment but the last.
  *   l2_len, l3_len, l4_len    lengths of the headers.
  *
- * Ports say what a sender claims in the words for what was received: RTE_MBUF_F_RX_L4_CKSUM_NONE, RTE_MBUF_F_RX_LRO with
- * tso_segsz, and in l3_len where the checksum starts, 0 where nobody said. A guest may claim anything: offload_accept
- * holds it against what the parser read, and is the only one who opens a frame.
+ * Ports say what a sender claims in the words for what was received: RTE_MBUF_F_RX_L4_CKSUM_NONE,
+ * RTE_MBUF_F_RX_LRO with tso_segsz, and in l3_len where the checksum starts, 0 where nobody said. A guest may
+ * claim anything: offload_accept holds it against what the parser read, and is the only one who opens a frame.
  *
  * What an open frame has in its checksum field has no meaning. Who sends the frame writes it anew, from the headers as
  * they are then: translation of addresses need not know, and what a sender wrote there does no harm. At output each
@@ -25,7 +25,8 @@
 
 #define OFFLOAD_OPEN (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)
 
-/* Payload of a segment: no less than Linux ever makes of it (tcp_min_snd_mss), so that 64 KB do not become 64 Ki frames. */
+/* Payload of a segment: no less than Linux ever makes of it (tcp_min_snd_mss), so that 64 KB do not become 64
+ * Ki frames. */
 #define OFFLOAD_SEGMENT_MIN 48
 /* A frame around the longest packet that an IP header can tell of, with a tag. */
 #define OFFLOAD_FRAME_MAX (14 + 4 + 40 + 65535)
@@ -37,8 +38,8 @@ static inline bool offload_is_claimed(const struct rte_mbuf *packet)
 	       (packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
 }
 
-/* Opens a frame that was received, as far as its claim is right: DROP_NONE, or why it is none that can be. stripped: bytes
- * that were before the frame when the claim was made. */
+/* Opens a frame that was received, as far as its claim is right: DROP_NONE, or why it is none that can be.
+ * stripped: bytes that were before the frame when the claim was made. */
 enum drop offload_accept(struct rte_mbuf *packet, const struct packet *parsed, uint32_t stripped);
 
 static inline bool offload_is_open(const struct rte_mbuf *packet)

@@ -7,7 +7,8 @@
 #include "switch/port.h"
 #include "switch/worker.h"
 
-/* Counts without a packet. nic: number of the NIC that it concerns, or NO_NIC (or FLOW_NIC_SHARED, which is nobody's either). */
+/* Counts without a packet. nic: number of the NIC that it concerns, or NO_NIC (or FLOW_NIC_SHARED, which is
+ * nobody's either). */
 void output_count_drop(struct worker *worker, uint32_t nic, enum drop reason);
 void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct rte_mbuf *packet);
 
@@ -41,8 +42,8 @@ void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_
 void output_tunnel(
 	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet);
 
-/* To the physical network, in the VLAN `segment`: to the MAC that the frame bears, or, where that is the switch's gateway,
- * to the next hop's. */
+/* To the physical network, in the VLAN `segment`: to the MAC that the frame bears, or, where that is the
+ * switch's gateway, to the next hop's. */
 void output_physical(struct worker *worker, uint32_t segment, const uint8_t next_hop[4], uint32_t nic,
 	struct rte_mbuf *packet);
 

@@ -16,8 +16,8 @@
  *   END       = ADDRESS ":" PORT                 IPv6: "[" ADDRESS "]:" PORT
  *   OPTION    = "smac" MAC | "dmac" MAC | "ttl" N | "length" N (of the IP packet) | "df"
  *
- * Words are parted by blanks; flags also by commas. ICMP between IPv6 addresses is ICMPv6. Who asks by nd, rs and dhcp6 is
- * the link-local address of its MAC, if nothing is said; "tell ::" probes an address.
+ * Words are parted by blanks; flags also by commas. ICMP between IPv6 addresses is ICMPv6. Who asks by nd, rs
+ * and dhcp6 is the link-local address of its MAC, if nothing is said; "tell ::" probes an address.
  */
 #pragma once
 #include "base/ip.h"

@@ -140,8 +140,7 @@ static void write_ipv4(const struct packet_words *p, uint8_t *ip, uint32_t lengt
 	ip[IPV4_PROTOCOL] = p->protocol;
 	memcpy(ip + IPV4_SRC, p->src.bytes, 4);
 	memcpy(ip + IPV4_DST, p->dst.bytes, 4);
-	uint16_t check = checksum_of(ip, IPV4_MIN);
-	memcpy(ip + IPV4_CHECK, &check, sizeof check);
+	checksum_set(ip, IPV4_MIN, IPV4_CHECK);
 }
 
 static void write_ipv6(const struct packet_words *p, uint8_t *ip, uint32_t length)

@@ -21,8 +21,9 @@
  * the frame. Fills all of *ret. */
 void parse_frame(const uint8_t *data, uint32_t available, uint32_t length, struct packet *ret);
 
-/* The common packet, in line: TCP or UDP on IPv4, no options, not fragmented. What parse_frame would say of it goes into
- * *ret, but that key.nic and key.origin are the caller's. False: it is another kind, and *ret is as it was. */
+/* The common packet, in line: TCP or UDP on IPv4, no options, not fragmented. What parse_frame would say of it
+ * goes into *ret, but that key.nic and key.origin are the caller's. False: it is another kind, and *ret is as
+ * it was. */
 static inline __attribute__((always_inline)) bool parse_plain(const uint8_t *data, uint32_t available,
 	uint32_t length, uint32_t nic, uint8_t origin, struct packet *ret)
 {

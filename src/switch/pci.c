@@ -9,8 +9,8 @@
 
 #define DEVICES "/sys/bus/pci/devices"
 
-/* To which a device is bound when DPDK may drive it; of the last three, the kernel's driver stays in charge and DPDK works
- * beside it, by verbs or rings of its own. */
+/* To which a device is bound when DPDK may drive it; of the last three, the kernel's driver stays in charge and
+ * DPDK works beside it, by verbs or rings of its own. */
 static const char *const drivers[] = {
 	"vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core", "mlx4_core", "mana", NULL};
 

@@ -1,9 +1,9 @@
 /* Who polls what: sources and the workers that they belong to.
  *
- * How it works. A NIC belongs to one worker with all its attachments, so that the per-packet part of a flow has one
- * writer (flow.h); so does each queue of an edge. A snapshot has one polling, which the main thread makes; it can be
- * replaced beside the snapshot, to move load from worker to worker (rebalance.h). What is there already keeps its worker
- * when states change.
+ * How it works. A NIC belongs to one worker with all its attachments, so that the per-packet part of a flow has
+ * one writer (flow.h); so does each queue of an edge. A snapshot has one polling, which the main thread makes;
+ * it can be replaced beside the snapshot, to move load from worker to worker (rebalance.h). What is there
+ * already keeps its worker when states change.
  *
  * Handover. Workers see a new polling at different moments, and a queue must never have two pollers. So what counts in
  * the end is the queue's owner (port.h): the new worker leaves the queue alone until the main thread, after a grace

@@ -1,14 +1,16 @@
 /* Ports: where packets come from and go to, behind one interface.
  *
- * Providers: vhost.c (a VM's virtio NIC, over vhost-user), interface.c (a network interface), ethdev.c (a
- * DPDK device), and for tests port_fake.c. A port's name says which it is: a path is a vhost-user socket, a
- * name behind PORT_DEVICE a DPDK device, another an interface. Policy never belongs to a port, always to the NIC that it is an attachment of.
+ * Providers: vhost.c (a VM's virtio NIC, over vhost-user), interface.c (a network interface), ethdev.c (a DPDK
+ * device), and for tests port_fake.c. A port's name says which it is: a path is a vhost-user socket, a name
+ * behind PORT_DEVICE a DPDK device, another an interface. Policy never belongs to a port, always to the NIC
+ * that it is an attachment of.
  *
- * Threads. rx of a queue is called by its owner alone: the one worker that polls it, as the main thread says (polling.h).
- * tx is called by any thread, under tx_lock, which port_tx takes: once a burst, and uncontended unless workers send to
- * each other's ports. Where a device has a queue for each worker, those need no lock. The rest is
- * called by the main thread. A provider whose device comes and goes keeps rx and tx safe at any time: they
- * see the device by one atomic load, and the device is torn down only after a grace period of the workers.
+ * Threads. rx of a queue is called by its owner alone: the one worker that polls it, as the main thread says
+ * (polling.h). tx is called by any thread, under tx_lock, which port_tx takes: once a burst, and uncontended
+ * unless workers send to each other's ports. Where a device has a queue for each worker, those need no lock.
+ * The rest is called by the main thread. A provider whose device comes and goes keeps rx and tx safe at any
+ * time: they see the device by one atomic load, and the device is torn down only after a grace period of the
+ * workers.
  */
 #pragma once
 #include "switch/drop.h"

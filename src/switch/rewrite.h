@@ -16,8 +16,8 @@ static inline __attribute__((always_inline)) void rewrite_transport(
 		checksum_fix_udp(frame + packet->l4 + UDP_CHECK, difference);
 }
 
-/* The port, or ICMP's identifier, and the checksum that covers it. Few flows have this: the port that a guest chose is kept
- * where it can be, so what it adds is worked out here, from the packet. */
+/* The port, or ICMP's identifier, and the checksum that covers it. Few flows have this: the port that a guest
+ * chose is kept where it can be, so what it adds is worked out here, from the packet. */
 static inline void rewrite_port(uint8_t *frame, const struct packet *packet, const struct flow_action *action)
 {
 	uint8_t *l4 = frame + packet->l4;

@@ -3,12 +3,13 @@
  * A set is a row of bits, one a rule in order of priority, after a summary with one bit for each 64 of them: set where
  * one of the 64 is. So sets are cut by walking the few words of their summaries, and only where all agree, the rules'.
  *
- * A field is a number: an address, a port. Rules cut its range into intervals, in each of which the same rules hold. The
- * map is the intervals' starts, in order, beside the number of a set each; intervals of the same rules share it.
+ * A field is a number: an address, a port. Rules cut its range into intervals, in each of which the same rules
+ * hold. The map is the intervals' starts, in order, beside the number of a set each; intervals of the same
+ * rules share it.
  *
- * Bounds: n ranges make at most 2n + 1 intervals, so a map of n ranges over r rules takes at most (2n + 1) · r / 8 bytes of
- * sets and is made in that order of time, whatever the rules are. That is why it was taken rather than a trie of all
- * fields (rte_acl, HiCuts), where rules that an adversary chooses multiply.
+ * Bounds: n ranges make at most 2n + 1 intervals, so a map of n ranges over r rules takes at most (2n + 1) · r
+ * / 8 bytes of sets and is made in that order of time, whatever the rules are. That is why it was taken rather
+ * than a trie of all fields (rte_acl, HiCuts), where rules that an adversary chooses multiply.
  *
  * Source: Lakshman and Stiliadis, SIGCOMM 1998; the summary is Baboescu and Varghese's, SIGCOMM 2001.
  *

@@ -1,15 +1,15 @@
 /* The slow path: first packets, packets of stale flows, and what the switch answers itself.
  *
- * How it works. A packet comes here because no flow matched, or the flow was last decided by another state
- * (its epoch), or is blocked, or a SYN wants to begin it anew, or an RST or FIN to end it. It is looked up once more, since a packet
- * before it in the burst, or another worker, may have put the flow in meanwhile. Then:
+ * How it works. A packet comes here because no flow matched, or the flow was last decided by another state (its
+ * epoch), or is blocked, or a SYN wants to begin it anew, or an RST or FIN to end it. It is looked up once
+ * more, since a packet before it in the burst, or another worker, may have put the flow in meanwhile. Then:
  *
- *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed. Where the NIC
- *            shares its public address, and its port there is taken, another is found (source_nat.h).
- *   stale    The layers decide again, from the connection's first key and the alias that it has. The same comes out: the epoch is
- *            brought up to date. Another way or translation: both directions are replaced; where there is no
- *            room for that just now, the packet is dropped and the next one tries again. Refused: the
- *            connection is blocked.
+ *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed. Where
+ *            the NIC shares its public address, and its port there is taken, another is found (source_nat.h).
+ *   stale    The layers decide again, from the connection's first key and the alias that it has. The same comes
+ *            out: the epoch is brought up to date. Another way or translation: both directions are replaced;
+ *            where there is no room for that just now, the packet is dropped and the next one tries again.
+ *            Refused: the connection is blocked.
  *   blocked  Dropped. A SYN begins anew; so does a state that allows it again.
  *   ending   An RST, or FIN, is held against the connection's window (tcp.h) before it is executed.
  *
@@ -298,7 +298,8 @@ static void revalidate(struct worker *worker, struct flow *flow)
 		replace(worker, forward, &decision);
 }
 
-/* An older state than this worker's decided it. One that a newer state has decided is as good: its worker was quicker. */
+/* An older state than this worker's decided it. One that a newer state has decided is as good: its worker was
+ * quicker. */
 static bool is_stale(const struct worker *worker, const struct flow *flow)
 {
 	uint32_t epoch = __atomic_load_n(&flow->epoch, __ATOMIC_ACQUIRE);

@@ -11,8 +11,8 @@ void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *pa
 /* The flow of the key as the present state decides it, if need be anew; NULL: there is none, or it is blocked. */
 struct flow *slow_path_find(struct worker *worker, const struct flow_key *key);
 
-/* Removes a connection whose time is over, by what `seen`, a copy of the entry, says; its place in the NIC's quota is given
- * back. False when the entry is no longer that connection's. */
+/* Removes a connection whose time is over, by what `seen`, a copy of the entry, says; its place in the NIC's
+ * quota is given back. False when the entry is no longer that connection's. */
 bool slow_path_expire(struct worker *worker, struct flow *flow, const struct flow *seen);
 
 /* ---- what of it only looks: for the slow path itself and for trace.c, from any thread ---- */

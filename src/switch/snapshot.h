@@ -131,8 +131,9 @@ struct nic_address {
 #define LIMIT_PACKETS_MIN  UINT64_C(10)
 #define LIMIT_PACKETS_MAX  UINT64_C(1000000000)
 #define LIMIT_BURST_MAX_MS 1000
-/* Unless said otherwise. A sender whose whole window was dropped is silent for 200 ms at least (Linux's smallest
- * retransmission time-out), which a TCP stream that is policed has to make up for: 50 ms gave it 0.3 of its rate, 200 ms all. */
+/* Unless said otherwise. A sender whose whole window was dropped is silent for 200 ms at least (Linux's
+ * smallest retransmission time-out), which a TCP stream that is policed has to make up for: 50 ms gave it 0.3
+ * of its rate, 200 ms all. */
 #define LIMIT_SEND_BURST_MS    50
 #define LIMIT_RECEIVE_BURST_MS 200
 
@@ -173,7 +174,7 @@ struct nic {
 	struct attachment attachments[NIC_ATTACHMENTS];
 };
 
-/* The uplink, or the host port. */
+/* A way out of the switch that is no NIC: the uplink, the host port, the underlay, a physical network. */
 struct edge {
 	bool present;
 	char *interface;
@@ -324,6 +325,15 @@ const struct edge *snapshot_edge(const struct snapshot *snapshot, unsigned place
 
 /* Whether the address lies in one of the network's prefixes. */
 bool network_contains(const struct network *network, struct ip_addr addr);
+
+/* Whether the network's NICs may share the public address. */
+static inline bool network_shares(const struct network *network, const uint8_t address[4])
+{
+	for (unsigned i = 0; i < network->n_source_nat; i++)
+		if (memcmp(network->source_nat[i].bytes, address, 4) == 0)
+			return true;
+	return false;
+}
 /* Whether the address lies in the subnet's prefix of its family. */
 bool subnet_contains(const struct subnet *subnet, struct ip_addr addr);
 /* The NIC's address record of that private address, or NULL. */

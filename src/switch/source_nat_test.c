@@ -342,7 +342,8 @@ static void test_error_outwards(struct fixture *f, const void *data)
 	g_assert_cmphex(load32(quoted.bytes + 30), ==, 0xcb0071fa);
 }
 
-/* An answer that is too big is told to its sender in the shared address's name, and counted for who would have got it. */
+/* An answer that is too big is told to its sender in the shared address's name, and counted for who would have
+ * got it. */
 static void test_too_big(struct fixture *f, const void *data)
 {
 	json_object_set_new(lab_nic(f, 2), "mtu", json_integer(1000));

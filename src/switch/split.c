@@ -61,9 +61,7 @@ static void finish_segment(const struct split *s, struct rte_mbuf *piece, uint32
 	} else {
 		store16(ip + IPV4_TOTAL, (uint16_t)length);
 		store16(ip + IPV4_ID, (uint16_t)(load16(ip + IPV4_ID) + s->n));
-		memset(ip + IPV4_CHECK, 0, 2);
-		uint16_t check = checksum_of(ip, s->frame->l3_len);
-		memcpy(ip + IPV4_CHECK, &check, sizeof check);
+		checksum_set(ip, s->frame->l3_len, IPV4_CHECK);
 	}
 	store32(tcp + TCP_SEQUENCE, load32(tcp + TCP_SEQUENCE) + s->done);
 	if (s->n)
@@ -110,9 +108,7 @@ static void finish_fragment(const struct split *s, struct rte_mbuf *piece, uint3
 		fragment |= IPV4_MF;
 	store16(ip + IPV4_TOTAL, (uint16_t)(header + payload));
 	store16(ip + IPV4_FRAGMENT, fragment);
-	memset(ip + IPV4_CHECK, 0, 2);
-	uint16_t check = checksum_of(ip, header);
-	memcpy(ip + IPV4_CHECK, &check, sizeof check);
+	checksum_set(ip, header, IPV4_CHECK);
 }
 
 /* The header of fragments that are not the first: of the options, those that say so. Returns its length. The parser has

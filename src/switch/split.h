@@ -1,8 +1,10 @@
-/* Frames that are too long, cut into pieces: TCP segments (RFC 9293) of an open frame (offload.h), IPv4 fragments (RFC 791).
+/* Frames that are too long, cut into pieces: TCP segments (RFC 9293) of an open frame (offload.h), IPv4
+ * fragments (RFC 791).
  *
- * How it works: each piece has buffers of its own, with copied headers and a copied part of the payload. Rejected: pieces
- * that refer to the payload where it lies. Each would take two or three buffers instead of one, and is to be read whole
- * for its checksum anyway; and a tunnel's header could not be put before it in place.
+ * How it works: each piece has buffers of its own, with copied headers and a copied part of the payload.
+ * Rejected: pieces that refer to the payload where it lies. Each would take two or three buffers instead of
+ * one, and is to be read whole for its checksum anyway; and a tunnel's header could not be put before it in
+ * place.
  *
  * Pieces are made one at a time, so that who sends them holds few.
  */

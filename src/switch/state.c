@@ -1,9 +1,9 @@
 /* Decoding of the switch's state: see state.h and decode.h.
  *
  * How it works: one table of members for each kind of object, in the order in which they refer to each other:
- * groups, networks with their subnets, NICs (state_nic.c). So every reference is resolved where it stands,
- * and its fault has a path. What concerns two objects (addresses taken twice, names used twice) is checked as
- * each is added to its index.
+ * edges and physical networks, groups, networks with their subnets, NICs (state_nic.c). So every reference is
+ * resolved where it stands, and its fault has a path. What concerns two objects (addresses taken twice, names
+ * used twice) is checked as each is added to its index.
  */
 #include "switch/state.h"
 
@@ -131,7 +131,8 @@ static bool decode_subnet_dns(struct decode *d, json_t *value, void *to)
 	return !d->error;
 }
 
-/* A link of IPv6 has 64 bits for its hosts, or fewer where addresses come by DHCP; two at least are not the gateway's. */
+/* A link of IPv6 has 64 bits for its hosts, or fewer where addresses come by DHCP; two at least are not the
+ * gateway's. */
 static bool decode_prefix6(struct decode *d, json_t *value, void *to)
 {
 	struct ip_prefix *prefix = to;
@@ -275,7 +276,7 @@ static bool decode_networks(struct decode *d, json_t *value, void *to)
 	return true;
 }
 
-/* ---- outside and host port ---- */
+/* ---- edges ---- */
 
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 

@@ -1,7 +1,7 @@
 /* Decoding of what joins switches and leads packets: the underlay, mappings, routes, source NAT. See state.c.
  *
- * Mappings may be many (MAPPINGS_MAX a network), and the whole state comes with every change: so they become a table that
- * the snapshot before has too, if it has the same (prefix_table.h), and none is made anew.
+ * Mappings may be many (MAPPINGS_MAX a network), and the whole state comes with every change: so they become a
+ * table that the snapshot before has too, if it has the same (prefix_table.h), and none is made anew.
  */
 #include "switch/layers/layer.h"
 #include "switch/state_priv.h"

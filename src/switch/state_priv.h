@@ -1,4 +1,5 @@
-/* What the two halves of the state's decoding share: state.c has the whole, state_nic.c the NICs. */
+/* What the files that decode the state share: state.c has the whole, security groups, networks and edges;
+ * state_physical.c, state_overlay.c, state_members.c and state_nic.c the rest. */
 #pragma once
 #include "switch/decode.h"
 

@@ -8,8 +8,8 @@
 #define OPTION_SCALE 3
 #define WINDOW_MAX   65535u /* before it is scaled */
 
-/* The shift that a SYN's options tell (RFC 7323, section 2.2); 0 when they do not: windows are as they stand. Where it is
- * not sure that they can be read, the largest. */
+/* The shift that a SYN's options tell (RFC 7323, section 2.2); 0 when they do not: windows are as they stand.
+ * Where it is not sure that they can be read, the largest. */
 static unsigned shift_of(const struct packet *parsed, const uint8_t *tcp)
 {
 	uint32_t length = (uint32_t)(tcp[TCP_OFFSET] >> 4) * 4;

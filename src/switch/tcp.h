@@ -16,8 +16,8 @@
  *         made up moves the mark of the direction that it pretends to be of; that lets nobody end the connection in that
  *         same direction, as such an RST is held against the other one's mark.
  *
- * Approximations are on the side that believes: the mark is rounded down, the window is the largest that the shift permits,
- * and without a SYN (a connection that was learnt in the middle) the largest there is.
+ * Approximations are on the side that believes: the mark is rounded down, the window is the largest that the
+ * shift permits, and without a SYN (a connection that was learnt in the middle) the largest there is.
  */
 #pragma once
 #include "switch/packet.h"

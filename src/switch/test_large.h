@@ -21,11 +21,12 @@ struct large {
 
 /* In a chain of buffers of at most `part` bytes each; 0: as they come. Its TCP checksum is rubbish. */
 struct rte_mbuf *large_make(const struct large *large, struct rte_mempool *pool, uint32_t part);
-/* Claims, as ports do, that its checksum was left open; segment: and that it is segments of so many bytes. 0: it is one. */
+/* Claims, as ports do, that its checksum was left open; segment: and that it is segments of so many bytes. 0:
+ * it is one. */
 void large_claim(struct rte_mbuf *packet, uint16_t segment);
 
-/* Asserts that these bytes are the n-th segment of it, whole and right: the one that begins at the payload's byte `from`.
- * Returns where the next one begins. ttl: that it must have. */
+/* Asserts that these bytes are the n-th segment of it, whole and right: the one that begins at the payload's
+ * byte `from`. Returns where the next one begins. ttl: that it must have. */
 uint32_t large_check(const struct large *large, const uint8_t *bytes, uint32_t length, unsigned n,
 	uint32_t from, uint32_t segment, uint8_t ttl);
 /* The same for the frame as one, with the checksum that an open frame has when it is handed on: any. */

@@ -108,8 +108,8 @@ static void forget(struct model *model, struct connection *connection)
 		g_hash_table_remove(model->connections, &connection->tuples[i]);
 }
 
-/* False when another connection has one of its tuples, or both are one. One that is over gives way, but for who can have
- * another port. */
+/* False when another connection has one of its tuples, or both are one. One that is over gives way, but for who
+ * can have another port. */
 static bool remember(struct model *model, struct connection *connection)
 {
 	struct connection *other = g_hash_table_lookup(model->connections, &connection->tuples[1]);

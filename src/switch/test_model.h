@@ -1,7 +1,7 @@
 /* What the switch must do with a packet, by a model that is meant to be obviously right: one packet at a time, every
  * address looked for among all NICs, and policy_explain for every verdict.
  *
- * The model is of docs/API.md and DESIGN.md, "Network policy". It has the world's NICs, an uplink with 203.0.113.0/24
+ * The model is of docs/API.md and docs/OPERATIONS.md, "Policy". It has the world's NICs, an uplink with 203.0.113.0/24
  * and a gateway, and a host port; whoever is behind these has the MAC that model_neighbour_mac gives.
  *
  *     first packet   spoofing → the sender's groups → route → translation → the receiver's groups: model_open
@@ -98,7 +98,8 @@ void model_change(struct model *model);
 
 struct model_outcome model_send(struct model *model, unsigned port, const struct test_packet *packet);
 
-/* The port (of ICMP, the identifier) that the switch chose for the packet's connection. False: it may not have that one. */
+/* The port (of ICMP, the identifier) that the switch chose for the packet's connection. False: it may not have
+ * that one. */
 bool model_take_port(struct model *model, struct model_outcome *outcome, uint16_t port);
 
 /* How often each feature was met. */

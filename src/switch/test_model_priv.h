@@ -1,4 +1,5 @@
-/* What the model's files share: test_model.c has connections and packets, test_model_judge.c the way of a first packet. */
+/* What the model's files share: test_model.c has connections and packets, test_model_judge.c the way of a first
+ * packet. */
 #pragma once
 #include "switch/test_model.h"
 
@@ -67,7 +68,8 @@ struct way model_way_to_host(const struct model *model, struct ip_addr source, s
 /* Of a sender's own: TCP's and UDP's source port, ICMP's identifier. */
 uint16_t model_own_port(const struct test_packet *packet);
 
-/* Whether the first packet of a connection passes, and then the ways of its packets and of their answers. `existing`: the
- * connection is there already. `alias`: the port that it has, or would have, where its sender shares an address. */
+/* Whether the first packet of a connection passes, and then the ways of its packets and of their answers.
+ * `existing`: the connection is there already. `alias`: the port that it has, or would have, where its sender
+ * shares an address. */
 enum drop model_judge(struct model *model, unsigned port, const struct test_packet *packet, bool existing,
 	uint16_t alias, struct way ways[2]);

@@ -1,5 +1,5 @@
-/* Packets by their fields, and fields → bytes: written from scratch, each checksum summed over what it covers. None of the
- * switch's own code has a part in it. */
+/* Packets by their fields, and fields → bytes: written from scratch, each checksum summed over what it covers.
+ * None of the switch's own code has a part in it. */
 #pragma once
 #include "base/ip.h"
 #include "switch/test_frame.h"

@@ -1,7 +1,7 @@
 /* Two switches and the wire between them, for tests.
  *
- * Switch one has the lab's NICs a, b and c. Switch two has d beside a and b, e beside c. The test is the wire; the outer
- * headers are written and read by its own code.
+ * Switch one has the lab's NICs a, b and c. Switch two has d beside a and b, e beside c. The test is the wire;
+ * the outer headers are written and read by its own code.
  */
 #pragma once
 #include "switch/test_lab.h"

@@ -1,7 +1,8 @@
 /* A switch with NICs on VLANs, and its wire, for tests.
  *
- * The lab's network n is VLAN 100 of physnet1. Beside it are the network m, VLAN 200, with the NIC v and an external
- * gateway, and the network o, without a tag, with the NIC w. The test is the wire, "phys"; frames are tagged by its own code.
+ * The lab's network n is VLAN 100 of physnet1. Beside it are the network m, VLAN 200, with the NIC v and an
+ * external gateway, and the network o, without a tag, with the NIC w. The test is the wire, "phys"; frames are
+ * tagged by its own code.
  */
 #pragma once
 #include "switch/test_lab.h"

@@ -112,14 +112,6 @@ static bool is_host_address(const struct nic *nic, struct ip_addr addr)
 	       memcmp(nic->host_address, addr.bytes, 4) == 0;
 }
 
-static bool shares(const struct nic *nic, struct ip_addr addr)
-{
-	for (unsigned i = 0; i < nic->network->n_source_nat; i++)
-		if (ip_equal(nic->network->source_nat[i], addr))
-			return true;
-	return false;
-}
-
 /* "in": by an edge, or from a neighbour, whose packet it then is. */
 static bool find_sender(struct trace *t, GError **error)
 {
@@ -133,7 +125,7 @@ static bool find_sender(struct trace *t, GError **error)
 		return fault_set(error, FAULT_INVALID,
 			"packet: ARP, neighbour discovery and DHCP are traced on their way out only");
 	if ((owner.kind == OWNER_NIC && owner.nic == t->nic) ||
-		(owner.kind == OWNER_SHARED && shares(t->nic, to))) {
+		(owner.kind == OWNER_SHARED && network_shares(t->nic->network, to.bytes))) {
 		t->origin = FLOW_FROM_OUTSIDE;
 		t->shared = owner.kind == OWNER_SHARED;
 	} else if (is_host_address(t->nic, to)) {
@@ -217,10 +209,12 @@ static bool check_mac(struct trace *t)
 
 	if (t->origin == FLOW_FROM_TUNNEL || t->origin == FLOW_FROM_PHYSICAL) {
 		g_autofree char *segment = flow_segment_format(t->state, t->nic->network->segment);
+		if (t->origin == FLOW_FROM_PHYSICAL && (t->frame[ETH_SRC] & 1 || is_mac_here(t)))
+			return drop(t, "mac", DROP_SPOOFED_PHYSICAL);
+		if (t->origin == FLOW_FROM_PHYSICAL && t->frame[ETH_DST] & 1)
+			return drop(t, "mac", DROP_MULTICAST);
 		if (memcmp(t->frame + ETH_DST, t->nic->mac.bytes, 6) != 0)
 			return drop(t, "mac", DROP_UNKNOWN_MAC);
-		if (t->origin == FLOW_FROM_PHYSICAL && is_mac_here(t))
-			return drop(t, "mac", DROP_SPOOFED_PHYSICAL);
 		step(t, "mac", "passed", "it comes by the %s, %s", edge_word(t->origin), segment);
 		return true;
 	}
@@ -438,7 +432,8 @@ static bool ask_responders(struct trace *t)
 	return answered(t, "the switch answers the echo to a gateway");
 }
 
-/* The alias that a connection would get; its address is the layers' choice. False: no port is free, and that is told. */
+/* The alias that a connection would get; its address is the layers' choice. False: no port is free, and that is
+ * told. */
 static bool find_alias(struct trace *t, struct flow_alias *ret)
 {
 	struct decision decision;

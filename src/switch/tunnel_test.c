@@ -170,6 +170,8 @@ static void test_anything(struct pair *p, const void *data)
 			while ((out = port_fake_take(lab_port(&p->one, ports[port]))))
 				g_bytes_unref(out);
 	}
+	lab_put(&p->one, "wire", pair_from_two(test_udp(MAC_D, MAC_A, IP_D, 2, IP_A, 2, 20)));
+	lab_expect(&p->one, "a"); /* and the switch works on */
 }
 
 /* ---- the list ---- */

@@ -23,10 +23,10 @@
  * segmentation of UDP, which there is none of here; and GUEST_ECN, as librte_vhost does not pass on that a frame needs
  * it: such frames are cut before.
  *
- * Buffers: what a guest sends has them for one turn of the worker, as large frames never wait (neighbour.h), and no frame
- * that is longer than an IP packet goes on. While librte_vhost copies one in, though, it may have all buffers that are
- * free: a guest can have its worker copy and drop what its descriptors say, and other workers' ports miss packets (counted
- * by whoever sends them) meanwhile.
+ * Buffers: what a guest sends has them for one turn of the worker, as large frames never wait (neighbour.h),
+ * and no frame that is longer than an IP packet goes on. While librte_vhost copies one in, though, it may have
+ * all buffers that are free: a guest can have its worker copy and drop what its descriptors say, and other
+ * workers' ports miss packets (counted by whoever sends them) meanwhile.
  *
  * Memory of guests is mapped by librte_vhost and never locked: nothing in this program calls mlockall.
  */
@@ -217,9 +217,9 @@ static uint16_t tx_spread(int vid, uint64_t enabled, struct rte_mbuf **packets, 
 	return sent;
 }
 
-/* librte_vhost would write a sum without the length into a frame of several segments, as Intel's devices want it; a guest
- * that cuts such a frame itself, because it forwards it, would then make wrong checksums of it. It leaves headers alone
- * that are not all in the first buffer: the Ethernet header gets one of its own. */
+/* librte_vhost would write a sum without the length into a frame of several segments, as Intel's devices want
+ * it; a guest that cuts such a frame itself, because it forwards it, would then make wrong checksums of it. It
+ * leaves headers alone that are not all in the first buffer: the Ethernet header gets one of its own. */
 static struct rte_mbuf *set_apart(struct rte_mempool *pool, struct rte_mbuf *packet)
 {
 	struct rte_mbuf *head = rte_pktmbuf_alloc(pool);

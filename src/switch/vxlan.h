@@ -1,10 +1,10 @@
 /* VXLAN (RFC 7348): an Ethernet frame in a UDP datagram over IPv4. Bytes only; who may send what to whom is
  * layers/vxlan.c's.
  *
- * What goes before a frame differs from packet to packet in eight fields, so all of it is composed once a state, with the
- * sum of the IPv4 header, and copied: the rest is one store a field. The UDP checksum is zero, as section 4.1 has it;
- * the source port spreads flows over paths. The outer packet must not be fragmented, so its identification may stay
- * zero (RFC 6864).
+ * What goes before a frame differs from packet to packet in eight fields, so all of it is composed once a
+ * state, with the sum of the IPv4 header, and copied: the rest is one store a field. The UDP checksum is zero,
+ * as section 4.1 has it; the source port spreads flows over paths. The outer packet must not be fragmented, so
+ * its identification may stay zero (RFC 6864).
  */
 #pragma once
 #include "switch/checksum.h"

@@ -73,8 +73,8 @@ static inline struct arrival arrival_of(const struct worker *worker, const struc
 	return arrival;
 }
 
-/* What an edge brings belongs to the NIC that it is addressed to; only flows know whose NIC's it is that is for an address
- * that they share. */
+/* What an edge brings belongs to the NIC that it is addressed to; only flows know whose NIC's it is that is for
+ * an address that they share. */
 static inline void claim_for_edge(
 	struct worker *worker, const struct arrival *arrival, const uint8_t *frame, struct packet *parsed)
 {

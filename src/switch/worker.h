@@ -70,8 +70,8 @@ struct worker {
 	uint32_t now_ms; /* of this turn; wraps */
 	struct mirror *mirror; /* Borrowed; of this turn; NULL: nobody looks */
 
-	/* The NIC that was last delivered to, where it has one active attachment and no limit: its port. 0: none; of this
-	 * turn. */
+	/* The NIC that was last delivered to, where it has one active attachment and no limit: its port. 0:
+	 * none; of this turn. */
 	struct {
 		uint32_t nic;
 		struct port *port; /* Borrowed */

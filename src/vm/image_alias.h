@@ -5,7 +5,8 @@
  *                    "accelerated": true, "description": "Not Ubuntu: ..."}}
  *
  * The file is IMAGE_DIR/aliases.json. It belongs to the operator: `image build` writes it when it is missing,
- * and later only moves what stands for an image that was built before to the new one; `image alias` sets or removes one.
+ * and later only moves what stands for an image that was built before to the new one; `image alias` sets or
+ * removes one.
  */
 #pragma once
 #include "vm/image.h"
@@ -45,6 +46,6 @@ bool image_alias_set(
 /* FAULT_NOT_FOUND when there is no such alias. */
 bool image_alias_remove(const char *image_dir, const char *name, GError **error);
 
-/* Names of those in the list (image_alias_list) that stand for the image, "Debian12, UbuntuLTS"; "" for none. Owned by the
- * caller. */
+/* Names of those in the list (image_alias_list) that stand for the image, "Debian12, UbuntuLTS"; "" for none.
+ * Owned by the caller. */
 char *image_alias_names(const GPtrArray *aliases, const char *image, const char *separator);

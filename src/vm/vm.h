@@ -162,7 +162,8 @@ struct vm_libvirt_config {
 };
 
 /* Waits some seconds for a daemon that does not answer: it may be on its way. FAULT_UNAVAILABLE when it still
- * does not; open again later. Once open, the manager itself reconnects when the daemon was restarted; calls meanwhile are FAULT_UNAVAILABLE after a few seconds.
+ * does not; open again later. Once open, the manager itself reconnects when the daemon was restarted; calls
+ * meanwhile are FAULT_UNAVAILABLE after a few seconds.
  *
  * The program must run GLib's default main context (in any thread): libvirt's event loop lives on it. */
 struct vm_manager *vm_libvirt_open(

@@ -106,8 +106,8 @@ static bool check_bound(struct put *put, GError **error)
 	return true;
 }
 
-/* ---- giving back what is no longer wanted; all of it before anything is claimed, so that two configurations of one NIC
- * may swap what they hold ---- */
+/* ---- giving back what is no longer wanted; all of it before anything is claimed, so that two configurations
+ * of one NIC may swap what they hold ---- */
 
 static bool release_public(
 	struct change *change, const struct nic *nic, const char *address_uid, GError **error)

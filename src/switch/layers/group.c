@@ -1,6 +1,6 @@
 /* Security groups: the subnet's and the NIC's, two layers of one kind.
  *
- * Both must allow. That they are two rows of the table gives the order of DESIGN.md for nothing: outbound the
+ * Both must allow. That they are two rows of the table gives the order that Azure documents for nothing: outbound the
  * NIC's is asked first, inbound the subnet's. Only first packets get here, so answers pass by their
  * connection.
  */

@@ -14,9 +14,9 @@
  *
  * Rate limits are no layer: they act on packets, not on connections (meter.h).
  *
- * The walk is a pure function of the snapshot and the first packet's key. That is what makes revalidation
- * simple: an existing connection is walked again with `existing` set, and what comes out is compared with
- * what it has.
+ * The walk is a pure function of the snapshot, the first packet's key and, where NICs share addresses, the
+ * connection's alias. That is what makes revalidation simple: an existing connection is walked again with
+ * `existing` set, and what comes out is compared with what it has.
  */
 #pragma once
 #include "switch/drop.h"
@@ -47,8 +47,8 @@ struct walk {
 
 	/* Where it goes: set by route on the way out. */
 	uint8_t exit; /* enum flow_exit */
-	/* FLOW_TO_TUNNEL, FLOW_TO_PHYSICAL: who of the network gets it, its destination, an appliance or a router. Of what came
-	 * by a physical network: who gets the answers. */
+	/* FLOW_TO_TUNNEL, FLOW_TO_PHYSICAL: who of the network gets it, its destination, an appliance or a
+	 * router. Of what came by a physical network: who gets the answers. */
 	struct ip_addr via;
 	uint8_t next_hop[4];
 	const struct mapping *remote; /* of the end that is on another switch; set by vxlan */
@@ -85,9 +85,9 @@ static inline bool layer_refuse(struct walk *walk, enum drop reason)
 /* The next hop on the uplink towards an address outside. False when there is no way. */
 bool route_outside(const struct snapshot *state, const uint8_t destination[4], uint8_t ret_next_hop[4]);
 
-/* Who of the NIC's network gets what the NIC sends to an address: whoever has it, an appliance, or the physical router of
- * its subnet. IP_NONE: it leaves the network otherwise. ret_routed (may be NULL): whether the switch makes a router's hop
- * for it. */
+/* Who of the NIC's network gets what the NIC sends to an address: whoever has it, an appliance, or the physical
+ * router of its subnet. IP_NONE: it leaves the network otherwise. ret_routed (may be NULL): whether the switch
+ * makes a router's hop for it. */
 struct ip_addr route_via(const struct nic *nic, struct ip_addr destination, bool *ret_routed);
 
 /* Where that is, when it is on another switch; NULL: it is not. */

@@ -5,11 +5,12 @@
  * with the packet that they quote (icmp_error.c). TCP, UDP and ICMP checksums are kept right; SCTP's does not
  * cover addresses; protocols whose own integrity does (AH) end here, as behind any translation.
  *
- * Source NAT. What leaves by an address that has no public one gets one that its network's NICs share (source_nat in the
- * state), if there is one, and a port of it. Every address of a NIC keeps to one shared address (RFC 4787, REQ-2), and every
- * connection to the port that its sender chose, unless another connection to the same destination has it
- * (source_nat.h). The mapping depends on the destination: 64,512 connections and more are possible to each, and nobody but
- * the destination can answer. Only TCP, UDP and ICMP's questions can be told apart so. No connection begins from outside.
+ * Source NAT. What leaves by an address that has no public one gets one that its network's NICs share
+ * (source_nat in the state), if there is one, and a port of it. Every address of a NIC keeps to one shared
+ * address (RFC 4787, REQ-2), and every connection to the port that its sender chose, unless another connection
+ * to the same destination has it (source_nat.h). The mapping depends on the destination: 64,512 connections and
+ * more are possible to each, and nobody but the destination can answer. Only TCP, UDP and ICMP's questions can
+ * be told apart so. No connection begins from outside.
  *
  * An existing connection keeps its alias as long as the state has the address. What outside sees of fragments is their
  * sender's identification: two senders of one address can collide there, as behind any such translation.
@@ -23,14 +24,6 @@
 static bool has_ports(const struct flow_key *key)
 {
 	return key->protocol == PROTO_TCP || key->protocol == PROTO_UDP || key->protocol == PROTO_ICMP;
-}
-
-static bool may_share(const struct network *network, const uint8_t address[4])
-{
-	for (unsigned i = 0; i < network->n_source_nat; i++)
-		if (memcmp(network->source_nat[i].bytes, address, 4) == 0)
-			return true;
-	return false;
 }
 
 /* Always the same one for a private address, as long as the list is the same. */
@@ -49,7 +42,7 @@ static bool share(struct walk *walk)
 		return layer_refuse(walk, DROP_NO_PUBLIC_ADDRESS);
 	if (!has_ports(&walk->key))
 		return layer_refuse(walk, DROP_NO_PORTS);
-	if (walk->alias && may_share(network, walk->alias->address)) {
+	if (walk->alias && network_shares(network, walk->alias->address)) {
 		memcpy(walk->key.src, walk->alias->address, 4);
 		walk->key.sport = walk->alias->port;
 	} else {

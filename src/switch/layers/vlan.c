@@ -1,14 +1,14 @@
 /* The network's physical network: what leaves to its VLAN, and what may come from there.
  *
- * Whoever is on the wire is not known here: other switches' NICs, functions that their guests hold, machines, routers. So
- * the switch is a bridge for what is between neighbours, and for what a guest sends to a router of its own choice: the
- * frame keeps the MACs that it has, which are those that the guest would have used by a function past the switch.
- * Where the switch is the router (another subnet of the network, an appliance), it makes the hop and finds the next
- * hop's MAC (neighbour.h); the frame's source stays the NIC's, as the gateway's MAC is every switch's, and machines in
- * between would see it come from all sides.
+ * Whoever is on the wire is not known here: other switches' NICs, functions that their guests hold, machines,
+ * routers. So the switch is a bridge for what is between neighbours, and for what a guest sends to a router of
+ * its own choice: the frame keeps the MACs that it has, which are those that the guest would have used by a
+ * function past the switch. Where the switch is the router (another subnet of the network, an appliance), it
+ * makes the hop and finds the next hop's MAC (neighbour.h); the frame's source stays the NIC's, as the
+ * gateway's MAC is every switch's, and machines in between would see it come from all sides.
  *
- * A flow's key has no MACs. That needs no care inwards, since a frame is claimed by its destination MAC before its flow is
- * looked up; outwards they are taken from each frame (output_physical).
+ * A flow's key has no MACs. That needs no care inwards, since a frame is claimed by its destination MAC before
+ * its flow is looked up; outwards they are taken from each frame (output_physical).
  *
  * Inwards, the source may be whoever a packet to it would go to the physical network for: not an address that a NIC
  * here has, nor one that the NIC's routes seek elsewhere. The answers have a way then.

@@ -4,9 +4,10 @@
  * asked the groups of its own NIC, and routed; the receiver's switch asks those of the receiver. Each keeps both
  * directions of the connection, so answers need no rule on either.
  *
- * Inwards, a packet may come only by the VTEP that a packet to its source would go to: not from one host in the name
- * of another's NIC, nor of one that is here. The VTEP is no part of a flow's key, and so it is written into the flow, and
- * every packet's is compared with it (execute.h). Where routes lead over an appliance, the way back must, too.
+ * Inwards, a packet may come only by the VTEP that a packet to its source would go to: not from one host in the
+ * name of another's NIC, nor of one that is here. The VTEP is no part of a flow's key, and so it is written
+ * into the flow, and every packet's is compared with it (execute.h). Where routes lead over an appliance, the
+ * way back must, too.
  */
 #include "switch/layers/layer.h"
 

@@ -87,8 +87,8 @@ static bool sender_is(const struct nic *nic, const uint8_t *arp)
 	       nic_find_address(nic, ipv4_at(arp + ARP_SENDER_IP));
 }
 
-/* On a VLAN it is for the physical network what concerns nobody else here: questions for others, and what the NIC says of
- * itself. */
+/* On a VLAN it is for the physical network what concerns nobody else here: questions for others, and what the
+ * NIC says of itself. */
 static bool is_for_physical(const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp)
 {
 	const struct ip_addr target = ipv4_at(arp + ARP_TARGET_IP);

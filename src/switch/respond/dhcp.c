@@ -16,7 +16,6 @@ enum {
 	BOOTP_OP = 0, /* RFC 951 and RFC 2131, figure 1 */
 	BOOTP_HTYPE = 1,
 	BOOTP_HLEN = 2,
-	BOOTP_XID = 4,
 	BOOTP_FLAGS = 10,
 	BOOTP_CIADDR = 12,
 	BOOTP_YIADDR = 16,
@@ -236,16 +235,13 @@ static void write_headers(
 	ip[IPV4_PROTOCOL] = PROTO_UDP;
 	memcpy(ip + IPV4_SRC, nic->subnet->gateway.bytes, 4);
 	memcpy(ip + IPV4_DST, broadcast ? all_ones : to, 4);
-	uint16_t check = checksum_of(ip, IPV4_MIN);
-	memcpy(ip + IPV4_CHECK, &check, sizeof check);
+	checksum_set(ip, IPV4_MIN, IPV4_CHECK);
 	store16(udp, DHCP_SERVER_PORT);
 	store16(udp + 2, DHCP_CLIENT_PORT);
 	store16(udp + UDP_LENGTH, (uint16_t)(UDP_LEN + length));
 
-	/* RFC 768: the pseudo header is the addresses, the protocol and the length. */
-	uint8_t pseudo[4] = {0, PROTO_UDP, udp[UDP_LENGTH], udp[UDP_LENGTH + 1]};
-	uint64_t sum = checksum_add(checksum_add(0, ip + IPV4_SRC, 8), pseudo, sizeof pseudo);
-	check = (uint16_t)~checksum_fold(checksum_add(sum, udp, UDP_LEN + length));
+	uint64_t sum = checksum_pseudo4(ip + IPV4_SRC, PROTO_UDP, (uint16_t)(UDP_LEN + length));
+	uint16_t check = (uint16_t)~checksum_fold(checksum_add(sum, udp, UDP_LEN + length));
 	check = check ? check : 0xffff;
 	memcpy(udp + UDP_CHECK, &check, sizeof check);
 }
@@ -287,8 +283,12 @@ void dhcp_from_nic(
 		return;
 	}
 	uint16_t size = (uint16_t)(ETH_LEN + IPV4_MIN + UDP_LEN + length);
-	if (length == 0 || !reply_resize(packet, size)) {
+	if (length == 0) {
 		rte_pktmbuf_free(packet); /* heard, and nothing to say */
+		return;
+	}
+	if (!reply_resize(packet, size)) {
+		output_drop(worker, nic->id, DROP_NO_BUFFER, packet);
 		return;
 	}
 	frame = rte_pktmbuf_mtod(packet, uint8_t *);

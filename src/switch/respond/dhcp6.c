@@ -1,10 +1,10 @@
 /* DHCPv6 for NICs (RFC 8415): every NIC is told the addresses that it has in the state, for ever.
  *
- * There is no lease and so no state: the answer is a function of the NIC and the request. The first association (IA_NA) of
- * a message gets all of the NIC's IPv6 addresses; more associations, temporary addresses and delegated prefixes get none.
- * What a client says that it has and has not, it is told to drop. Clients speak to all servers of their link by multicast
- * and are answered from the gateway's link-local address; unicast to a server is not offered. The server is the same one,
- * by its DUID, wherever a NIC is.
+ * There is no lease and so no state: the answer is a function of the NIC and the request. The first association
+ * (IA_NA) of a message gets all of the NIC's IPv6 addresses; more associations, temporary addresses and
+ * delegated prefixes get none. What a client says that it has and has not, it is told to drop. Clients speak to
+ * all servers of their link by multicast and are answered from the gateway's link-local address; unicast to a
+ * server is not offered. The server is the same one, by its DUID, wherever a NIC is.
  */
 #include "switch/decide.h"
 #include "switch/output.h"
@@ -156,7 +156,8 @@ static bool is_for_us(const struct request *request)
 	return request->server.length == sizeof ours && memcmp(request->server.value, ours, sizeof ours) == 0;
 }
 
-/* RFC 8415, section 16: which identifiers and associations a message has. 1: it is for us, 0: for another server, -EBADMSG. */
+/* RFC 8415, section 16: which identifiers and associations a message has. 1: it is for us, 0: for another
+ * server, -EBADMSG. */
 static int check_request(const struct request *request)
 {
 	bool client = request->client.value, server = request->server.value;
@@ -456,8 +457,12 @@ void dhcp6_from_nic(
 		return;
 	}
 	uint16_t datagram = (uint16_t)(UDP_LEN + length);
-	if (length == 0 || !reply_resize(packet, (uint16_t)(ETH_LEN + IPV6_LEN + datagram))) {
+	if (length == 0) {
 		rte_pktmbuf_free(packet); /* heard, and nothing to say */
+		return;
+	}
+	if (!reply_resize(packet, (uint16_t)(ETH_LEN + IPV6_LEN + datagram))) {
+		output_drop(worker, nic->id, DROP_NO_BUFFER, packet);
 		return;
 	}
 	frame = rte_pktmbuf_mtod(packet, uint8_t *);

@@ -106,8 +106,9 @@ static const struct notice *notice_of(enum drop reason)
 	return NULL;
 }
 
-/* RFC 1812, section 4.3.2.7, and RFC 4443, section 2.4: never about a later fragment, an ICMP message that answers, or to
- * nobody's address. Of IPv6, echoes' answers are told too: nobody but their sender can make them smaller. */
+/* RFC 1812, section 4.3.2.7, and RFC 4443, section 2.4: never about a later fragment, an ICMP message that
+ * answers, or to nobody's address. Of IPv6, echoes' answers are told too: nobody but their sender can make them
+ * smaller. */
 static bool may_answer(const struct packet *parsed, const uint8_t *frame)
 {
 	if (parsed->kind != PACKET_FLOW || frame[ETH_DST] & 1)
@@ -170,13 +171,11 @@ static void write_error(uint8_t *frame, const uint8_t from[4], const uint8_t to[
 	ip[IPV4_PROTOCOL] = PROTO_ICMP;
 	memcpy(ip + IPV4_SRC, from, 4);
 	memcpy(ip + IPV4_DST, to, 4);
-	uint16_t check = checksum_of(ip, IPV4_MIN);
-	memcpy(ip + IPV4_CHECK, &check, sizeof check);
+	checksum_set(ip, IPV4_MIN, IPV4_CHECK);
 	icmp[0] = notice->type;
 	icmp[1] = notice->code;
 	store16(icmp + ICMP_REST + 2, mtu); /* RFC 1191: next-hop MTU */
-	check = checksum_of(icmp, (size_t)ICMP_MIN + quoted);
-	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
+	checksum_set(icmp, (size_t)ICMP_MIN + quoted, ICMP_CHECK);
 }
 
 static void write_error6(uint8_t *frame, const uint8_t from[16], const uint8_t to[16],

@@ -47,7 +47,8 @@ static void replace_address(uint8_t *ip, unsigned offset, const uint8_t to[4])
 	checksum_fix(ip + IPV4_CHECK, difference);
 }
 
-/* The port that the sender of the quoted packet has for itself, or ICMP's identifier. parse_quoted has seen eight bytes. */
+/* The port that the sender of the quoted packet has for itself, or ICMP's identifier. parse_quoted has seen
+ * eight bytes. */
 static void translate_quoted_port(
 	uint8_t *l4, uint8_t protocol, uint32_t available, const struct flow_action *action)
 {
@@ -65,7 +66,8 @@ static void translate_quoted_port(
 		checksum_fix(l4 + TCP_CHECK, difference);
 }
 
-/* Of IPv4, as all that is translated. The quotation shows the packet as its sender sent it: the flow's translation, backwards. */
+/* Of IPv4, as all that is translated. The quotation shows the packet as its sender sent it: the flow's
+ * translation, backwards. */
 static void translate_quote(uint8_t *quote, uint16_t l4, uint32_t available, const struct flow *flow)
 {
 	const struct flow_action *action = &flow->action;

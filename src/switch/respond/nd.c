@@ -1,13 +1,15 @@
-/* Neighbour discovery for NICs (RFC 4861): the switch answers in the name of gateways and neighbours, and is the router.
+/* Neighbour discovery for NICs (RFC 4861): the switch answers in the name of gateways and neighbours, and is
+ * the router.
  *
- * How it works. Nothing of it passes from NIC to NIC: solicitations are answered by the rule that ARP has (reach.c), what
- * NICs say of themselves is checked and needed by nobody. A NIC that probes an address before it uses it (RFC 4862,
- * section 5.4) is told when it is another's. There is no cache and so no state: an answer is a function of the snapshot and
- * the message.
+ * How it works. Nothing of it passes from NIC to NIC: solicitations are answered by the rule that ARP has
+ * (reach.c), what NICs say of themselves is checked and needed by nobody. A NIC that probes an address before
+ * it uses it (RFC 4862, section 5.4) is told when it is another's. There is no cache and so no state: an answer
+ * is a function of the snapshot and the message.
  *
- * Router advertisements say: this is the router, the subnet's prefix is on this link, addresses come by DHCPv6 (M and O,
- * and no A: an address that a guest made for itself would be refused as spoofed), the MTU. They go to all nodes, which on a
- * NIC's link is that NIC. Hosts ask once, when they start; advertise.c tells them again before ROUTER_LIFETIME is over.
+ * Router advertisements say: this is the router, the subnet's prefix is on this link, addresses come by DHCPv6
+ * (M and O, and no A: an address that a guest made for itself would be refused as spoofed), the MTU. They go to
+ * all nodes, which on a NIC's link is that NIC. Hosts ask once, when they start; advertise.c tells them again
+ * before ROUTER_LIFETIME is over.
  */
 #include "switch/checksum.h"
 #include "switch/decide.h"

@@ -20,8 +20,8 @@ bool reach_may_speak(const struct nic *nic, struct ip_addr source);
 
 /* ---- reply.c ---- */
 
-/* Makes the packet hold `length` bytes in its first segment, none of which is left to a device. False when it has no room for
- * them. */
+/* Makes the packet hold `length` bytes in its first segment, none of which is left to a device. False when it
+ * has no room for them. */
 bool reply_resize(struct rte_mbuf *packet, uint16_t length);
 /* Writes Ethernet's and IPv6's headers from a gateway's MAC. */
 void reply_write_ipv6(uint8_t *frame, const uint8_t to_mac[6], const uint8_t from[16], const uint8_t to[16],
@@ -40,8 +40,8 @@ enum drop arp_answer(
 /* ARP on an edge: public addresses (outside), or all of the prefix (host port), are answered for; what
  * neighbours say of themselves is learnt. */
 void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mbuf *packet);
-/* ARP on a physical network, whose tag is off: NICs that are here are answered for; answers to a NIC, and announcements to
- * all of the VLAN's, are delivered. */
+/* ARP on a physical network, whose tag is off: NICs that are here are answered for; answers to a NIC, and
+ * announcements to all of the VLAN's, are delivered. */
 void arp_from_physical(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet);
 /* Makes an empty buffer a request: who has `target`, tell `sender`. */
 void arp_build_request(
