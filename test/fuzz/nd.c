@@ -1,5 +1,5 @@
-/* Fuzz target: neighbour discovery. The bytes are one frame that a NIC sends, behind its two MACs: what they are is made
- * right, and so is the checksum where the first byte is even. */
+/* Fuzz target: neighbour discovery. The bytes are one frame that a NIC sends, behind its two MACs: what they
+ * are is made right, and so is the checksum where the first byte is even. */
 #include "fuzz.h"
 
 #include "switch/checksum.h"
@@ -50,7 +50,8 @@ static void mend(uint8_t *frame, const struct packet *parsed)
 	memcpy(icmp + ICMP_CHECK, &check, sizeof check);
 }
 
-/* Nobody is answered who spoke in another's name, or from afar; and it is said who has the target, where it is known. */
+/* Nobody is answered who spoke in another's name, or from afar; and it is said who has the target, where it is
+ * known. */
 static void assert_answer(const struct nd_answer *answer, const struct packet *parsed, const uint8_t *frame)
 {
 	static const uint8_t nobody[16];

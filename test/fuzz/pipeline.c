@@ -4,9 +4,9 @@
  *   EVENT = OP LENGTH(2) FRAME     OP & 7: 0…6, a port; a length past the end means the rest
  *         | OP HOW(1)              OP & 7: 7; HOW < 128: so many tenths of a second pass, else group g's rules change
  *
- * OP & 8: the frame comes in two segments, the first of 20 bytes; OP & 16: the first of 300. OP & 32: it waits for the
- * next frame of that port, up to a burst. OP & 64: its sender claims to have left the checksum open; OP & 128: and that it
- * is several TCP segments, of a size that follows from the frame's.
+ * OP & 8: the frame comes in two segments, the first of 20 bytes; OP & 16: the first of 300. OP & 32: it waits
+ * for the next frame of that port, up to a burst. OP & 64: its sender claims to have left the checksum open; OP
+ * & 128: and that it is several TCP segments, of a size that follows from the frame's.
  *
  * What leaves a port is looked at: no NIC spoofs, and what a NIC is sent, its parser would take.
  */
