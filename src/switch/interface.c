@@ -85,8 +85,8 @@ static void complete_checksum(struct rte_mbuf *packet, const struct virtio_net_h
 		rte_raw_cksum_mbuf(packet, start, packet->pkt_len - start, &sum) < 0)
 		return;
 	uint16_t check = (uint16_t)~sum;
-	if (check == 0)
-		check = 0xffff; /* the same; and in UDP zero says that there is none */
+	if (check == 0 && header->csum_offset == UDP_CHECK)
+		check = 0xffff; /* zero says that there is none (RFC 768) */
 	memcpy(rte_pktmbuf_mtod_offset(packet, uint8_t *, field), &check, sizeof check);
 }
 

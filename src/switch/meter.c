@@ -64,10 +64,14 @@ void meter_bucket_spend(struct meter_bucket *bucket, uint64_t bytes, uint64_t pa
 
 /* ---- packets ---- */
 
-/* That it will be, when it is segmented. */
+/* That it will be, when it is segmented. The size means something only where a flag says so: before the frame is parsed,
+ * and after (offload.h). */
 static uint32_t packets_in(const struct rte_mbuf *packet)
 {
-	return packet->tso_segsz ? (packet->pkt_len + packet->tso_segsz - 1) / packet->tso_segsz : 1;
+	bool segmented = packet->ol_flags & (RTE_MBUF_F_RX_LRO | RTE_MBUF_F_TX_TCP_SEG);
+
+	return segmented && packet->tso_segsz ? (packet->pkt_len + packet->tso_segsz - 1) / packet->tso_segsz
+					      : 1;
 }
 
 static void spend_all(struct meter_bucket *bucket, struct rte_mbuf *const *packets, unsigned n)
@@ -128,6 +132,9 @@ uint16_t meter_poll(const struct source *source, uint32_t now_ms, struct rte_mbu
 	if (!open || !is_next(meter, source->port))
 		return 0;
 	unsigned room = meter_bucket_room(&meter->send, source->limit, WORKER_BURST);
+	/* Some devices' drivers give packets by eights only; what is too much is a debt. */
+	if (source->port->ops->rx_queue)
+		room = RTE_ALIGN_CEIL(room, 8u);
 	uint16_t n = port_rx(source->port, source->queue, packets, (uint16_t)room);
 	spend_all(&meter->send, packets, n);
 	return n;

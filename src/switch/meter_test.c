@@ -161,16 +161,21 @@ static void test_segments(void)
 {
 	const struct nic nic = {.id = NIC, .receive = {.packets_per_s = 1000, .burst_ms = 10}};
 	const struct rte_mbuf plain = {.pkt_len = FRAME},
-			      large = {.pkt_len = 5 * 1448 + 60, .tso_segsz = 1448};
+			      large = {.pkt_len = 5 * 1448 + 60,
+				      .ol_flags = RTE_MBUF_F_TX_TCP_SEG,
+				      .tso_segsz = 1448},
+			      whole = {.pkt_len = FRAME, .tso_segsz = 48}; /* left over in the buffer */
 	struct meter meter = {};
 
 	g_assert_true(meter_may_deliver(&meter, &nic, 0, &plain));
 	g_assert_cmpint(meter.receive.bucket.packets, ==, 9000);
 	g_assert_true(meter_may_deliver(&meter, &nic, 0, &large));
 	g_assert_cmpint(meter.receive.bucket.packets, ==, 3000);
+	g_assert_true(meter_may_deliver(&meter, &nic, 0, &whole));
+	g_assert_cmpint(meter.receive.bucket.packets, ==, 2000);
 	g_assert_true(meter_may_deliver(&meter, &nic, 0, &large));
-	g_assert_false(meter_may_deliver(&meter, &nic, 3, &plain));
-	g_assert_true(meter_may_deliver(&meter, &nic, 4, &plain));
+	g_assert_false(meter_may_deliver(&meter, &nic, 4, &plain));
+	g_assert_true(meter_may_deliver(&meter, &nic, 5, &plain));
 }
 
 int main(int argc, char **argv)

@@ -172,6 +172,16 @@ static bool ask_on_vlan(struct worker *worker, uint32_t segment, const struct ne
 	return true;
 }
 
+/* On the uplink: the address that asked first has gone, as to another switch, where answers would not find it. */
+static bool is_gone(const struct worker *worker, const struct edge *edge, const struct neighbour *n)
+{
+	struct ip_addr asker = {.family = IP_V4};
+
+	memcpy(asker.bytes, n->asker, sizeof n->asker);
+	return edge == &worker->snapshot->outside &&
+	       snapshot_find(worker->snapshot, SPACE_PUBLIC, asker).kind == OWNER_NONE;
+}
+
 /* False: there is nobody who could ask. */
 static bool ask(
 	struct neighbour_table *table, struct worker *worker, const struct edge *edge, struct neighbour *n)
@@ -189,6 +199,10 @@ static bool ask(
 	memcpy(target, &ip, sizeof target);
 	if (table->segment)
 		return ask_on_vlan(worker, table->segment, n, target, request);
+	if (is_gone(worker, edge, n)) {
+		rte_pktmbuf_free(request);
+		return false;
+	}
 	arp_build_request(request, edge->mac.bytes, n->asker, target);
 	output_port(worker, edge->port, NO_NIC, request);
 	return true;
@@ -212,7 +226,7 @@ static void wait_locked(struct neighbour_table *table, struct worker *worker, co
 		entry_begin(table, n, word, worker->now_ms);
 		n->asker_nic = nic;
 		memcpy(n->asker, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_LEN + IPV4_SRC, 4);
-		ask(table, worker, edge, n);
+		ask(table, worker, edge, n); /* where nobody could, the clock finds it out */
 	}
 	uint64_t mac = atomic_load_explicit(&n->mac, memory_order_relaxed);
 	if (mac) { /* it was learnt meanwhile */

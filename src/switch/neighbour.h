@@ -9,7 +9,8 @@
  *   REACHABLE   After CONFIRM_MS, if it is in use: PROBING. Not used for UNUSED_MS: FREE.
  *   PROBING     Still used while ARP asks again. An answer: REACHABLE. None to TRIES questions: FREE.
  *
- *   On a VLAN, any of them: the NIC that asked is gone when ARP is to ask again: FREE, and its packets are dropped.
+ *   Any of them: the NIC that asked on a VLAN, or the public address on the uplink, is gone when ARP is to ask again:
+ *   FREE, and its packets are dropped. The next packet asks in its own name.
  *
  * Threads. neighbour_find takes no lock: it reads the address, the MAC, and the address again, and the writer
  * changes them in the order that makes this right: MAC to 0, address, MAC. The rest is under the table's

@@ -7,6 +7,8 @@
 
 #include <rte_ip.h>
 
+#define L3_LEN_MAX ((1u << RTE_MBUF_L3_LEN_BITS) - 1)
+
 /* ---- claims ---- */
 
 static uint32_t tcp_header(const struct rte_mbuf *packet, const struct packet *parsed)
@@ -52,6 +54,9 @@ enum drop offload_accept(struct rte_mbuf *packet, const struct packet *parsed, u
 		(protocol != PROTO_TCP && protocol != PROTO_UDP))
 		return merged ? DROP_BAD_OFFLOAD : DROP_NONE;
 	if (start && start != parsed->l4 + stripped)
+		return DROP_BAD_OFFLOAD;
+	/* The mbuf has nine bits for what is cut by later; nobody's headers are that long in good faith. */
+	if ((uint32_t)(parsed->l4 - parsed->l3) > L3_LEN_MAX)
 		return DROP_BAD_OFFLOAD;
 	packet->l2_len = parsed->l3;
 	packet->l3_len = (uint16_t)(parsed->l4 - parsed->l3);

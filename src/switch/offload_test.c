@@ -211,6 +211,29 @@ static enum drop claim_frame(const struct test_frame *frame, uint16_t segment, b
 	return drop;
 }
 
+/* Headers before TCP's that are longer than what an mbuf can say: cut by that, segments would have others. */
+static void test_long_headers(void)
+{
+	struct test_frame frame = {.length = 14 + 40 + 512 + 20 + 900};
+	uint8_t *ip = frame.bytes + 14, *options = ip + 40, *tcp = options + 512;
+	bool open;
+
+	store16(frame.bytes + 12, ETH_IPV6);
+	ip[0] = 0x60;
+	store16(ip + IPV6_PAYLOAD, (uint16_t)(frame.length - 54));
+	ip[IPV6_NEXT] = 60; /* destination options */
+	ip[7] = 64;
+	ip[IPV6_SRC] = ip[IPV6_DST] = 0xfd;
+	options[0] = PROTO_TCP;
+	options[1] = 512 / 8 - 1;
+	store16(tcp, 1);
+	store16(tcp + 2, 80);
+	tcp[TCP_OFFSET] = 0x50;
+	tcp[TCP_FLAGS] = TCP_ACK;
+	g_assert_cmpint(claim_frame(&frame, 500, &open), ==, DROP_BAD_OFFLOAD);
+	g_assert_cmpint(claim_frame(&frame, 0, &open), ==, DROP_BAD_OFFLOAD);
+}
+
 static void test_claims_of_others(void)
 {
 	struct test_frame udp = test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 2, 1000);
@@ -369,6 +392,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/offload/UDP's checksum is made, and is never zero", test_udp_checksum);
 	g_test_add_func("/offload/an open frame holds what its receiver goes on from", test_start);
 	g_test_add_func("/offload/claims that the headers belie are refused", test_claims);
+	g_test_add_func("/offload/headers longer than a buffer can say are refused", test_long_headers);
 	g_test_add_func("/offload/only TCP is segmented, and nothing else is opened", test_claims_of_others);
 	g_test_add_func("/offload/a port takes what it says that it takes", test_taken);
 	g_test_add_func("/offload/fragments make up the packet, whatever part it is", test_fragments);

@@ -150,10 +150,13 @@ static void parse_transport(struct cursor *c)
 	}
 }
 
-/* offset: in bytes, of a fragment that is not the first. */
+/* offset: in bytes, of a fragment that is not the first. p->l4: where its payload begins. */
 static void later_fragment(struct packet *p, uint32_t offset)
 {
 	p->kind = PACKET_FRAGMENT;
+	/* No datagram reaches so far; cut once more, its offset would begin anew at zero. */
+	if (offset + transport_length(p) > UINT16_MAX)
+		refuse(p, DROP_MALFORMED);
 	/* Eight bytes into a TCP header lie its flags: such a fragment could rewrite them (RFC 3128). */
 	if (offset < TCP_MIN && p->key.protocol == PROTO_TCP)
 		refuse(p, DROP_FRAGMENT_TINY);

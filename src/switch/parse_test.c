@@ -171,6 +171,10 @@ static void test_fragments(void)
 	store16(frame.bytes + 20, 9);
 	g_assert_cmpint(parse(&frame).kind, ==, PACKET_FRAGMENT);
 	g_assert_cmpuint(parse(&frame).key.sport, ==, 0);
+	store16(frame.bytes + 20, 8182); /* its 72 bytes end at 65528 */
+	g_assert_cmpint(parse(&frame).kind, ==, PACKET_FRAGMENT);
+	store16(frame.bytes + 20, 8183); /* at 65536, where no datagram does */
+	assert_drop(&frame, DROP_MALFORMED);
 
 	frame = test_tcp(MAC_A, MAC_B, "10.0.0.4", 1, "10.0.0.5", 2, TCP_ACK, 64);
 	store16(frame.bytes + 20, 0x2001);

@@ -321,7 +321,8 @@ struct flow *slow_path_find(struct worker *worker, const struct flow_key *key)
 static void known_flow(
 	struct worker *worker, struct flow *flow, struct packet *parsed, struct rte_mbuf *packet)
 {
-	if (slow_path_is_opening(parsed)) {
+	/* Who may not speak for the source changes nothing of the connection. */
+	if (slow_path_is_opening(parsed) && !execute_is_foreign(parsed, &flow->action)) {
 		enum connection_state state = state_of(worker, flow);
 		if (state == CONNECTION_CLOSED || state == CONNECTION_BLOCKED) {
 			remove_flow(worker, flow);
@@ -340,6 +341,10 @@ static void known_flow(
 			output_drop(worker, execute_subject(parsed, &flow->action), DROP_TABLE_FULL, packet);
 			return;
 		}
+	}
+	if (execute_is_foreign(parsed, &flow->action)) {
+		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
+		return;
 	}
 	if (flow_is_blocked(flow)) {
 		/* It stays blocked while packets come. */

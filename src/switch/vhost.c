@@ -13,6 +13,9 @@
  *   vring_state_changed  The ring's bit is set or cleared in `enabled_rx` or `enabled_tx`.
  *   destroy_device       The number is withdrawn; after a grace period no worker uses it: waiting again.
  *
+ * The main thread sends too (advertise.h), and is no reader of the grace periods: port_tx holds the port's lock while it
+ * does, and so destroy_device takes that once.
+ *
  * vring_state_changed runs under the ring's lock, which a worker may be spinning on, so it must not wait for
  * workers; destroy_device does not, so it can. rte_vhost_driver_unregister ends in destroy_device as well, on
  * the main thread.
@@ -118,6 +121,8 @@ static void destroy_device(int vid)
 	if (!port || atomic_exchange(&port->vid, NO_DEVICE) == NO_DEVICE)
 		return;
 	grace_wait(port->port.readers);
+	rte_spinlock_lock(&port->port.tx_lock);
+	rte_spinlock_unlock(&port->port.tx_lock);
 	log_info(port->port.name, "the guest is gone");
 }
 

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-from lab import Lab, run, run_tests
+from lab import Lab, rule, run, run_tests
 
 NICS, RULES, CHANGES = 64, 1000, 20
 FIRST_PORT, BUSY_PORT = 20000, 9  # of the rules that are added; of the established connection
@@ -27,17 +27,11 @@ def address_of(i):
     return f"10.1.0.{i + 4}"
 
 
-def rule(name, priority, action, protocol, ports, prefixes=()):
-    return {"name": name, "direction": "inbound", "priority": priority, "protocol": protocol, "action": action,
-            "source": {"any": not prefixes, "tags": [], "prefixes": list(prefixes), "ports": []},
-            "destination": {"any": True, "tags": [], "prefixes": [], "ports": ports}}
-
-
 def rules():
     """Different ones, as an application's might be, and the last one refuses what they do not allow."""
-    middle = [rule(f"r{i}", 101 + i, "allow", "tcp" if i % 2 else "udp", [[1000 + i, 1000 + i]],
-                   [f"172.{16 + i % 16}.{i // 16}.0/24"]) for i in range(RULES - 2)]
-    return [rule("busy", 100, "allow", "udp", [[BUSY_PORT, BUSY_PORT]]), *middle, rule("rest", 4096, "deny", "any", [])]
+    middle = [rule(f"r{i}", 101 + i, 1000 + i, protocol="tcp" if i % 2 else "udp",
+                   prefixes=[f"172.{16 + i % 16}.{i // 16}.0/24"]) for i in range(RULES - 2)]
+    return [rule("busy", 100, BUSY_PORT, protocol="udp"), *middle, rule("rest", 4096, action="deny", protocol="any")]
 
 
 def group(uid):
@@ -108,7 +102,7 @@ class Stream:
 
 def changed(world, groups, port):
     """Adds a rule for the port to the first group; returns the seconds until the answer, and until a packet passes."""
-    groups[0]["rules"].insert(1, rule(f"p{port}", 100 + RULES + port - FIRST_PORT, "allow", "udp", [[port, port]]))
+    groups[0]["rules"].insert(1, rule(f"p{port}", 100 + RULES + port - FIRST_PORT, port, protocol="udp"))
     line = (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "apply", "params": world.state(groups)}) + "\n").encode()
     probe, target, done = world.udp("a"), world.udp("b", port=port), threading.Event()
 

@@ -15,17 +15,13 @@ import socket
 import sys
 import time
 
-from lab import GATEWAY_MAC, Lab, Tap, run, run_tests, wait_for
+from lab import GATEWAY_MAC, Lab, Tap, expect, mac_of, run, run_tests, wait_for
 
 GATEWAY = "fe80::1034:56ff:fe78:9abc"
 IP_OF = {"a": "fd00:0:0:1::a", "b": "fd00:0:0:1::b", "c": "fd00:0:0:2::c"}
 SUBNET_OF = {"a": "s1", "b": "s1", "c": "s2"}
 MTU_OF = {"a": 1500, "b": 1500, "c": 1400}
 DNS = "2620:fe::fe"
-
-
-def mac_of(name):
-    return "00:0d:3a:00:00:%02x" % ord(name)
 
 
 def subnet(number):
@@ -42,15 +38,6 @@ STATE = {
               "mtu": MTU_OF[name], "addresses": [{"ip": ip}], "active": "function",
               "attachments": [{"kind": "function", "interface": "sw-" + name}]} for name, ip in IP_OF.items()],
 }
-
-
-class Differs(Exception):
-    pass
-
-
-def expect(condition, what):
-    if not condition:
-        raise Differs(what)
 
 
 class World(Lab):

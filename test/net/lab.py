@@ -44,6 +44,24 @@ def wait_for(what, seconds=5.0):
         time.sleep(0.02)
 
 
+def expect(condition, what):
+    """what: a promise, or what is there instead of it."""
+    if not condition:
+        raise AssertionError(what)
+
+
+def mac_of(name):
+    """The MAC of a guest whose name is a letter."""
+    return "00:0d:3a:00:00:%02x" % ord(name)
+
+
+def rule(name, priority, port=None, action="allow", protocol="tcp", tags=(), prefixes=()):
+    """A group's rule for what comes in: to that port or all, from those tags and prefixes or from anywhere."""
+    return {"name": name, "direction": "inbound", "priority": priority, "protocol": protocol, "action": action,
+            "source": {"any": not tags and not prefixes, "tags": list(tags), "prefixes": list(prefixes), "ports": []},
+            "destination": {"any": True, "tags": [], "prefixes": [], "ports": [[port, port]] if port else []}}
+
+
 def join(fabric, name, namespace, device, mac):
     """A veth pair from the fabric's bridge to `device` in a namespace."""
     run("ip", "-n", fabric, "link", "add", name, "type", "veth", "peer", "name", device, "address", mac, "netns",

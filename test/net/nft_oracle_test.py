@@ -4,7 +4,7 @@
     nft_oracle_test.py POLICY-CASES        as root; prints TAP. SEED=N starts elsewhere, CASES=N is how many
 
 POLICY-CASES (src/policy/policy_cases.c) prints random worlds as the switch's state, and packets with the verdicts of
-policy_check(). Here the state is written as nftables rules, by nothing but docs/API.md and DESIGN.md: tags as sets of
+policy_check(). Here the state is written as nftables rules, by nothing but docs/API.md and docs/OPERATIONS.md: tags as sets of
 prefixes, Internet as a negated one, either family's rules apart. The packets go over a veth pair into an ingress hook
 with these rules; what they accept is forwarded to a second pair, and seen there. Each packet carries its number.
 

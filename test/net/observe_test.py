@@ -19,7 +19,7 @@ import sys
 import time
 
 import lab
-from lab import Lab, run_tests, wait_for
+from lab import Lab, expect, rule, run_tests, wait_for
 
 try:
     import logging
@@ -33,9 +33,7 @@ except ImportError:
 lab.PREFIX = "observe"
 
 MACS = {"a": "00:0d:3a:00:00:0a", "b": "00:0d:3a:00:00:0b"}
-SSH = {"name": "ssh", "direction": "inbound", "priority": 100, "protocol": "tcp", "action": "allow",
-       "source": {"any": True, "tags": [], "prefixes": [], "ports": []},
-       "destination": {"any": True, "tags": [], "prefixes": [], "ports": [[22, 22]]}}
+SSH = rule("ssh", 100, 22)
 
 
 def nic(name, ip, public=None, group=None):
@@ -92,11 +90,6 @@ class World(Lab):
 
     def json(self, *words):
         return json.loads(self.run(*words, "--json"))
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
 
 
 def test_flows(w):

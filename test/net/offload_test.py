@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-from lab import ETH_P_ALL, Lab, run, run_tests, wait_for
+from lab import ETH_P_ALL, Lab, expect, mac_of, rule, run, run_tests, wait_for
 
 try:
     import logging
@@ -39,15 +39,6 @@ GUESTS = {"a": ("s1", "192.168.1.4"), "b": ("s1", "192.168.1.5"), "c": ("s2", "1
 PAIRS = (("a", "b"), ("p", "q"))  # over IPv4, over IPv6
 
 
-def mac_of(name):
-    return "00:0d:3a:00:00:%02x" % ord(name)
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
 def nic(name):
     subnet, ip = GUESTS[name]
     return {"uid": name, "name": name, "mac": mac_of(name), "network": "n", "subnet": subnet, "group": "g",
@@ -56,13 +47,10 @@ def nic(name):
             "attachments": [{"kind": "function", "interface": "sw-" + name}], "active": "function"}
 
 
-RULE = {"name": "all", "direction": "inbound", "priority": 100, "protocol": "any", "action": "allow",
-        "source": {"any": True, "tags": [], "prefixes": [], "ports": []},
-        "destination": {"any": True, "tags": [], "prefixes": [], "ports": []}}
 STATE = {
     "generation": 1,
     "outside": {"interface": "sw-out", "mac": OUT_MAC, "prefix": "203.0.113.0/24", "gateway": "203.0.113.1"},
-    "groups": [{"uid": "g", "name": "g", "revalidate": True, "rules": [RULE]}],
+    "groups": [{"uid": "g", "name": "g", "revalidate": True, "rules": [rule("all", 100, protocol="any")]}],
     "networks": [{"uid": "n", "vni": 1, "prefixes": ["192.168.0.0/16", "fd00::/64"], "subnets": [
         {"uid": f"s{i}", "prefix": f"192.168.{i}.0/24", "gateway": f"192.168.{i}.1", "dns": [], "group": None}
         for i in (1, 2)] + [{"uid": "s6", "prefix6": "fd00::/64", "gateway6": "fd00::1", "dns": [], "group": None}]}],

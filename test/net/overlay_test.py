@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from lab import Lab, join, run, run_tests, wait_for
+from lab import Lab, expect, join, mac_of, rule, run, run_tests, wait_for
 
 try:
     import logging
@@ -34,21 +34,6 @@ VTEPS = {"one": "172.16.0.1", "two": "172.16.0.2", "k": "172.16.0.3"}
 WIRES = {"one": "02:00:00:00:01:01", "two": "02:00:00:00:02:01", "k": "02:00:00:00:03:01"}
 GUESTS = {"a": ("one", "s1", "192.168.1.4"), "d": ("two", "s1", "192.168.1.6"), "e": ("two", "s2", "192.168.2.6"),
           "k": ("k", "s1", "192.168.1.9")}
-
-
-def mac_of(name):
-    return "00:0d:3a:00:00:%02x" % ord(name)
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def rule(name, priority, port, action="allow", protocol="tcp"):
-    return {"name": name, "direction": "inbound", "priority": priority, "protocol": protocol, "action": action,
-            "source": {"any": True, "tags": [], "prefixes": [], "ports": []},
-            "destination": {"any": True, "tags": [], "prefixes": [], "ports": [[port, port]] if port else []}}
 
 
 def state_of(switch):

@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 
-from lab import Lab, join, run, run_tests, wait_for
+from lab import GATEWAY_MAC, Lab, expect, join, mac_of, rule, run, run_tests, wait_for
 
 try:
     import logging
@@ -34,7 +34,6 @@ except ImportError:
     print("1..0 # SKIP scapy is not installed (dist/setup.sh test)")
     sys.exit(0)
 
-GATEWAY_MAC = "12:34:56:78:9a:bc"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 STRANGER = "02:00:00:00:00:55"
 WIRES = {"one": "02:00:00:00:01:01", "two": "02:00:00:00:02:01", "k": "02:00:00:00:03:01", "r": "02:00:00:00:04:01"}
@@ -46,21 +45,6 @@ GUESTS = {
 }
 IP_OF = {name: guest[3] for name, guest in GUESTS.items()}
 K, K2, K_V, K_W, ROUTER, FAR = "192.168.1.9", "192.168.2.9", "10.2.0.9", "10.3.0.9", "10.2.0.1", "198.51.100.7"
-
-
-def mac_of(name):
-    return "00:0d:3a:00:00:%02x" % ord(name)
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def rule(name, priority, port, action="allow", protocol="tcp", tags=()):
-    return {"name": name, "direction": "inbound", "priority": priority, "protocol": protocol, "action": action,
-            "source": {"any": not tags, "tags": list(tags), "prefixes": [], "ports": []},
-            "destination": {"any": True, "tags": [], "prefixes": [], "ports": [[port, port]] if port else []}}
 
 
 def subnet(uid, prefix, gateway, external=False):

@@ -5,8 +5,8 @@
 """
 import sys
 
-from lab import GATEWAY_MAC
-from wire_test import IP_OF, OUT_MAC, PEER_MAC, eth, expect, mac_of, main, packet_with
+from lab import GATEWAY_MAC, expect, mac_of
+from wire_test import IP_OF, OUT_MAC, PEER_MAC, eth, main, packet_with
 
 from scapy.all import (DHCP6_Advertise, DHCP6_Confirm, DHCP6_Decline, DHCP6_InfoRequest, DHCP6_Rebind, DHCP6_Release,
                        DHCP6_Renew, DHCP6_Reply, DHCP6_Request, DHCP6_Solicit, DHCP6OptClientId, DHCP6OptDNSServers,

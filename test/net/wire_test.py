@@ -17,7 +17,7 @@ import struct
 import sys
 import time
 
-from lab import GATEWAY_MAC, Lab, run_tests, wait_for
+from lab import GATEWAY_MAC, Lab, expect, mac_of, run_tests, wait_for
 
 try:
     import logging
@@ -41,10 +41,6 @@ IP_OF = {"a": "192.168.1.4", "b": "192.168.1.5", "c": "192.168.2.4", "p": "fd00:
 PUBLIC = "203.0.113.10"
 PUBLIC_B = "203.0.113.11"
 SHARED = "203.0.113.250"
-
-
-def mac_of(name):
-    return "00:0d:3a:00:00:%02x" % ord(name)
 
 
 def nic(name, subnet, group=None, public=None, host=None, mtu=1500):
@@ -93,15 +89,6 @@ STATE = {
     "nics": [nic("a", "s1", "g", PUBLIC, "100.64.0.4"), nic("b", "s1", None, PUBLIC_B), nic("c", "s2", mtu=1400),
              nic("p", "s6"), nic("q", "s6"), nic("r", "s7", mtu=1400)],
 }
-
-
-class Differs(Exception):
-    pass
-
-
-def expect(condition, what):
-    if not condition:
-        raise Differs(what)
 
 
 class World(Lab):

@@ -1,5 +1,6 @@
-/* The underlay's side of the benchmark: frames that travel in VXLAN between the program under test and a VTEP that is the
- * generator. Nobody else speaks on it, so the outer headers are the same in all frames but for lengths and sums.
+/* The underlay's side of the benchmark: frames that travel in VXLAN between the program under test and a VTEP
+ * that is the generator. Nobody else speaks on it, so the outer headers are the same in all frames but for
+ * lengths and sums.
  */
 #pragma once
 #include "traffic.h"
@@ -56,7 +57,8 @@ static inline void tunnel_fill(struct tunnel_outer *outer, uint32_t length, unsi
 	};
 }
 
-/* Whether a frame of `length` bytes is one that the program may send to the peer: all outer fields but the source port. */
+/* Whether a frame of `length` bytes is one that the program may send to the peer: all outer fields but the
+ * source port. */
 static inline bool tunnel_is_right(const struct tunnel_outer *outer, uint32_t length, unsigned lane)
 {
 	uint16_t total = (uint16_t)(length - TRAFFIC_ETH);
