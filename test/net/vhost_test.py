@@ -1,14 +1,18 @@
 #!/usr/bin/python3
-"""A vhost-user guest, and what becomes of it when either side ends.
+"""Vhost-user guests: what becomes of one when either side ends, and one that means harm.
 
     vhost_test.py SLUICE-SWITCH         as root; prints TAP. TESTS=WORDS chooses by name
 
 The guests are switch_world.py's.
 """
+import contextlib
+import os
 import signal
 import subprocess
 import sys
+import time
 
+from hostile_guest import HostileGuest
 from lab import Tap, expect, mac_of, run, run_tests, wait_for
 from switch_world import World, exchange, nic
 
@@ -65,8 +69,42 @@ def test_vhost(w):
     expect(w.ping("b", "192.168.1.1"), "others do not notice")
 
 
+def test_hostile(w):
+    """Its rings hold anything at all, while others send to it; librte_vhost does the work, and nobody else notices."""
+    seed = int.from_bytes(os.urandom(4), "little")
+    print(f"# the guest's seed is {seed}", flush=True)
+    path = w.folder + "/h.sock"
+    hostile = HostileGuest(path, seed)
+    guest = nic("h", "one", "one-1", "192.168.1.7", None, "100.64.0.10")
+    guest["attachments"] = [{"kind": "synthetic", "socket": path}]
+    guest["active"] = "synthetic"
+    w.state["nics"].append(guest)
+    w.apply()
+    sender = w.udp("b")
+    end = time.monotonic() + 6
+    connections = 0
+    while time.monotonic() < end:
+        hostile.connect()
+        connections += 1
+        with contextlib.suppress(OSError):  # the switch may end the connection for what it finds
+            for _ in range(200):
+                hostile.scribble()
+                for _ in range(4):
+                    sender.sendto(b"x" * 1000, ("192.168.1.7", 9))
+        hostile.close()
+    print(f"# {connections} connections", flush=True)
+    received = w.nic_state("h")["attachments"][0]["rx_packets"]
+    expect(received > 0, "something came of it at all")
+    expect(w.switch.poll() is None, "the switch lives")
+    expect(w.ping("b", "192.168.1.1") and w.ping("b", "192.168.2.4"), "others do not notice")
+    w.state["nics"].remove(guest)
+    w.apply()
+    hostile.end()
+
+
 TESTS = [
     ("a vhost-user guest works, and reconnects after kill -9", test_vhost),
+    ("a guest whose rings hold anything at all harms nobody", test_hostile),
 ]
 
 
