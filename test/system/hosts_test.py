@@ -164,6 +164,8 @@ class World(net.Lab):
         self.namespace(name)
         self.wire("to-" + name, name, nic["mac"])
         self.ip(name, "link", "set", "eth0", "mtu", str(nic["mtu"]))
+        # testpmd takes frames off the pair as they are, with nothing that would say what is open in them.
+        net.run("ip", "netns", "exec", f"{self.prefix}-{name}", "ethtool", "-K", "eth0", "tx", "off", "tso", "off")
         self.address(name, nic["addresses"][0]["ip"] + "/24", routes=("default via 192.168.1.1",))
 
     def start_guests(self, nics):
