@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "switch/control.h"
 #include "switch/eal.h"
+#include "switch/numa.h"
 
 #include <glib-unix.h>
 #include <stdio.h>
@@ -13,13 +14,14 @@
 #define CONNECTIONS     2000000 /* that the flow table holds, on a machine that has the memory */
 #define CONNECTIONS_MIN 65536
 #define NIC_CONNECTIONS 500000 /* that one NIC may hold */
+#define NUMA_NODE_UNSET (-1)
 #define MEMORY_MIB      64
 #define MEMORY_MIB_MIN  32
 
 struct options {
 	char *socket, *state_dir, *flow_memory, *netns, *hugepages; /* Owned */
 	char **drivers, **vdevs, **pci; /* Owned lists */
-	int workers, memory_mib, connections, nic_connections;
+	int workers, memory_mib, connections, nic_connections, numa_node;
 	gboolean version;
 };
 
@@ -67,6 +69,8 @@ static bool check_options(const struct options *options, struct eal_config *ret,
 	if (options->connections < 1 || options->connections > FLOW_MEMORY_CONNECTIONS_MAX)
 		return fault_set(error, FAULT_INVALID, "--connections: must be from 1 to %d",
 			FLOW_MEMORY_CONNECTIONS_MAX);
+	if (options->numa_node < NUMA_NODE_UNSET)
+		return fault_set(error, FAULT_INVALID, "--numa-node: must be 0 or more");
 	if (options->nic_connections < 0)
 		return fault_set(error, FAULT_INVALID, "--nic-connections: must be at least 1");
 	ret->workers = (unsigned)options->workers;
@@ -103,6 +107,11 @@ static bool parse_options(int *argc, char ***argv, struct options *options, GErr
 			"N"},
 		{"nic-connections", 0, 0, G_OPTION_ARG_INT, &options->nic_connections,
 			"Connections that one NIC may hold (" G_STRINGIFY(NIC_CONNECTIONS) ")", "N"},
+		{"numa-node", 0, 0, G_OPTION_ARG_INT, &options->numa_node,
+			"Run on the processors of this NUMA node and with its memory (that of the first "
+			"--pci "
+			"device)",
+			"N"},
 		{"vdev", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->vdevs,
 			"Make a DPDK device that the state may name; may be given several times",
 			"NAME[,ARGUMENTS]"},
@@ -210,11 +219,21 @@ static bool serve(const struct options *options, const struct eal_config *eal, b
 	return control != NULL;
 }
 
+/* Before anything is allocated: so all of it lies there. */
+static bool enter_numa_node(const struct options *options, GError **error)
+{
+	int node = options->numa_node;
+
+	if (node == NUMA_NODE_UNSET && options->pci && *options->pci)
+		node = numa_node_of("", *options->pci);
+	return node < 0 || numa_enter("", (unsigned)node, error);
+}
+
 static bool run(const struct options *options, const struct eal_config *eal, GError **error)
 {
 	bool hugepages;
 
-	if (options->netns && !eal_enter_netns(options->netns, error))
+	if (!enter_numa_node(options, error) || (options->netns && !eal_enter_netns(options->netns, error)))
 		return false;
 	if (!eal_start(eal, &hugepages, error))
 		return false;
@@ -236,6 +255,7 @@ static int default_connections(void)
 int switch_main(int argc, char **argv)
 {
 	_cleanup_(options_clear) struct options options = {.workers = 1,
+		.numa_node = NUMA_NODE_UNSET,
 		.memory_mib = MEMORY_MIB,
 		.connections = default_connections(),
 		.nic_connections = 0};
