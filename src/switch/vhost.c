@@ -330,6 +330,17 @@ static const struct port_ops vhost_ops = {
 	.close = vhost_close,
 };
 
+/* A socket that is registered and never started: with the last one, librte_vhost 24.11 ends its thread, and waits for it up
+ * to a second on ours. */
+static void keep_thread(void)
+{
+	static const char placeholder[] = "sluice-switch-placeholder";
+
+	if (rte_vhost_driver_register(placeholder, VHOST_FLAGS) != 0)
+		log_warn(NULL, "DPDK refuses a placeholder for vhost-user sockets: ports may take a second "
+			       "to close");
+}
+
 struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_rcu_qsbr *readers)
 {
 	struct vhost_port *port = g_aligned_alloc0(1, sizeof *port, 64);
@@ -337,8 +348,10 @@ struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_r
 	port_init(&port->port, &vhost_ops, path, pool, readers);
 	atomic_init(&port->vid, NO_DEVICE);
 	g_mutex_lock(&registry.lock);
-	if (!registry.by_path)
+	if (!registry.by_path) {
 		registry.by_path = g_hash_table_new(g_str_hash, g_str_equal);
+		keep_thread();
+	}
 	g_hash_table_insert(registry.by_path, port->port.name, port);
 	g_mutex_unlock(&registry.lock);
 	vhost_tick(&port->port);
