@@ -2,6 +2,7 @@
 #include "agent/jobs.h"
 
 #include <glib.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct jobs {
@@ -14,11 +15,14 @@ struct job {
 	struct jobs *jobs; /* Borrowed */
 	job_fn run, done;
 	void *data;
+	/* The hand-over, there and back. GLib's own locks order it, which a sanitizer of threads does not see into. */
+	atomic_bool given, done_with;
 };
 
 static gboolean finish(void *data)
 {
 	struct job *job = data;
+	atomic_load_explicit(&job->done_with, memory_order_acquire);
 	struct jobs *jobs = job->jobs;
 
 	jobs->running--;
@@ -31,10 +35,13 @@ static void work(void *data, void *user_data)
 	struct job *job = data;
 	g_autoptr(GSource) source = g_idle_source_new();
 
+	atomic_load_explicit(&job->given, memory_order_acquire);
+	GMainContext *context = job->jobs->context;
 	job->run(job->data);
+	atomic_store_explicit(&job->done_with, true, memory_order_release);
 	g_source_set_priority(source, G_PRIORITY_DEFAULT);
 	g_source_set_callback(source, finish, job, g_free);
-	g_source_attach(source, job->jobs->context);
+	g_source_attach(source, context);
 }
 
 struct jobs *jobs_new(unsigned max_threads)
@@ -60,8 +67,9 @@ void jobs_run(struct jobs *jobs, job_fn run, job_fn done, void *data)
 {
 	struct job *job = g_new(struct job, 1);
 
-	*job = (struct job){jobs, run, done, data};
+	*job = (struct job){.jobs = jobs, .run = run, .done = done, .data = data};
 	jobs->running++;
+	atomic_store_explicit(&job->given, true, memory_order_release);
 	g_thread_pool_push(jobs->pool, job, NULL);
 }
 

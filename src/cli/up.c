@@ -149,7 +149,7 @@ static void print_ready(const struct cloud *cloud)
 	g_autofree char *reach = listen_reach(cloud->options.listen);
 
 	if (!g_file_test(aliases, G_FILE_TEST_EXISTS))
-		printf("no image yet: make one with 'sluice image build --state %s'\n", cloud->layout->state);
+		printf("no image yet: make one with 'sluice image build --images %s'\n", up_image_dir(cloud));
 	printf("ready: https://%s, state in %s; 'sluice az-env --state %s' sets a client up\n", reach,
 		cloud->layout->state, cloud->layout->state);
 	fflush(stdout);
