@@ -226,7 +226,12 @@ static void wait_locked(struct neighbour_table *table, struct worker *worker, co
 		entry_begin(table, n, word, worker->now_ms);
 		n->asker_nic = nic;
 		memcpy(n->asker, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_LEN + IPV4_SRC, 4);
-		ask(table, worker, edge, n); /* where nobody could, the clock finds it out */
+		if (!ask(table, worker, edge, n)) {
+			/* No entry is kept in such a name: others' packets would wait in it for nothing. */
+			entry_free(table, n, worker, DROP_NEIGHBOUR_FAILED);
+			output_drop(worker, nic, DROP_NEIGHBOUR_FAILED, packet);
+			return;
+		}
 	}
 	uint64_t mac = atomic_load_explicit(&n->mac, memory_order_relaxed);
 	if (mac) { /* it was learnt meanwhile */

@@ -334,10 +334,10 @@ static const struct port_ops vhost_ops = {
  * to a second on ours. */
 static void keep_thread(void)
 {
-	static const char placeholder[] = "sluice-switch-placeholder";
+	static const char unused[] = "sluice-switch-unused";
 
-	if (rte_vhost_driver_register(placeholder, VHOST_FLAGS) != 0)
-		log_warn(NULL, "DPDK refuses a placeholder for vhost-user sockets: ports may take a second "
+	if (rte_vhost_driver_register(unused, VHOST_FLAGS) != 0)
+		log_warn(NULL, "DPDK refuses a socket that keeps its thread: ports may take a second "
 			       "to close");
 }
 
