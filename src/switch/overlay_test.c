@@ -125,7 +125,7 @@ static void test_arp_answers(struct pair *p, const void *data)
 static void set_rule(struct fixture *f, const char *direction, const char *action)
 {
 	json_t *rules = json_pack("[{s:s, s:s, s:i, s:s, s:s, s:{s:b}, s:{s:b}}]", "name", "r", "direction",
-		direction, "priority", 100, "protocol", "udp", "action", action, "source", "any", 1,
+		direction, "priority", 100, "protocol", "any", "action", action, "source", "any", 1,
 		"destination", "any", 1);
 
 	json_object_set_new(lab_group(f), "rules", rules);
@@ -147,6 +147,23 @@ static void test_receiver_decides(struct pair *p, const void *data)
 	lab_put(&p->one, "a", test_udp(MAC_A, MAC_D, IP_A, 5, IP_D, 5, 0));
 	pair_settle(p);
 	lab_expect(&p->two, "d");
+}
+
+/* A SYN begins a revoked connection anew, but only its own sender's. */
+static void test_spoofed_syn(struct pair *p, const void *data)
+{
+	struct test_frame syn = test_tcp(MAC_D, MAC_A, IP_D, 9, IP_A, 9, TCP_SYN, 0), foreign = syn;
+	struct test_frame ack = test_tcp(MAC_D, MAC_A, IP_D, 9, IP_A, 9, TCP_ACK, 0);
+
+	lab_put(&p->one, "wire", pair_from_two(syn));
+	lab_expect(&p->one, "a");
+	json_object_set_new(lab_nic(&p->one, 0), "group", json_string("g"));
+	set_rule(&p->one, "inbound", "deny");
+	pair_refused(p, pair_from_two(ack), DROP_REVOKED);
+	pair_outer(&foreign, MAC_PEER, MAC_W1, VTEP_3, VTEP_1, 1);
+	pair_refused(p, foreign, DROP_SPOOFED_TUNNEL);
+	g_assert_cmpuint(flow_table_count(p->one.datapath->flows), ==, 1);
+	pair_refused(p, pair_from_two(ack), DROP_REVOKED);
 }
 
 static void test_sender_decides(struct pair *p, const void *data)
@@ -308,6 +325,7 @@ int main(int argc, char **argv)
 	ADD("the receiver's switch asks the receiver's groups", test_receiver_decides);
 	ADD("the sender's switch asks the sender's groups", test_sender_decides);
 	ADD("a connection that crosses can be revoked", test_revoked);
+	ADD("a revoked connection is begun anew by its own VTEP only", test_spoofed_syn);
 	ADD("what the underlay cannot carry is told its MTU", test_too_big);
 	ADD("what the receiver cannot take is told, through the tunnel", test_too_big_there);
 	ADD("fragments of inner packets cross", test_inner_fragments);

@@ -253,6 +253,34 @@ static void test_arp_again(struct fixture *f, const void *data)
 	g_assert_cmpuint(requests, ==, 2);
 }
 
+/* The public address that asked first is another's now: nobody is told that it is here. */
+static void test_arp_moved(struct fixture *f, const void *data)
+{
+	const char *const moved = "203.0.113.50";
+	json_t *address = json_array_get(json_object_get(lab_nic(f, 0), "addresses"), 0);
+	unsigned packets = 0, asked = 0;
+
+	lab_meet_peer(f);
+	json_object_set_new(address, "public", json_string(moved));
+	lab_apply(f);
+	lab_expect(f, "out"); /* its announcement */
+	for (unsigned i = 0; i < 40; i++) {
+		lab_pass(f, 1 * SECOND);
+		lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PEER, 1, 0));
+		for (GBytes *bytes; (bytes = port_fake_take(lab_port(f, "out"))); g_bytes_unref(bytes)) {
+			const uint8_t *frame = g_bytes_get_data(bytes, NULL);
+			packets += load16(frame + 12) == 0x0800;
+			if (load16(frame + 12) != 0x0806)
+				continue;
+			g_assert_cmphex(load32(frame + 28), ==, 0xcb007132); /* 203.0.113.50 asks */
+			lab_put(f, "out", test_arp(MAC_PEER, 2, MAC_PEER, PEER, moved));
+			asked++;
+		}
+	}
+	g_assert_cmpuint(packets, ==, 40);
+	g_assert_cmpuint(asked, >, 0);
+}
+
 static void test_announce(struct fixture *f, const void *data)
 {
 	json_t *address = json_array_get(json_object_get(lab_nic(f, 0), "addresses"), 0);
@@ -625,6 +653,7 @@ static void add_tests(void)
 	ADD("a NIC that is removed gets nothing more", test_removed);
 	ADD("a public address that goes to another NIC takes no connection along", test_handed_over);
 	ADD("without an uplink what leaves is refused and said", test_no_outside);
+	ADD("a public address that has moved asks for no next hop", test_arp_moved);
 	ADD("ARP is answered for gateways and other NICs only", test_arp_answers);
 	ADD("any bytes from anywhere do no harm", test_anything);
 	g_test_add("/pipeline/a full table keeps its connections when their way changes", struct fixture,
