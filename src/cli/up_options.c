@@ -69,6 +69,7 @@ static bool check_underlay(const struct up_options *options, GError **error)
 {
 	g_auto(GStrv) halves = g_strsplit(options->underlay_address ? options->underlay_address : "", "/", 2);
 	struct ip_addr address;
+	guint64 length;
 
 	if (!options->underlay != !options->underlay_address)
 		return fault_set(error, FAULT_INVALID,
@@ -78,7 +79,8 @@ static bool check_underlay(const struct up_options *options, GError **error)
 			"--underlay-gateway and --underlay-mtu need --underlay and --underlay-address");
 	if (!options->underlay)
 		return true;
-	if (!halves[0] || !halves[1] || ip_parse(halves[0], &address) < 0 || address.family != IP_V4)
+	if (!halves[0] || !halves[1] || ip_parse(halves[0], &address) < 0 || address.family != IP_V4 ||
+		!g_ascii_string_to_unsigned(halves[1], 10, 1, 32, &length, NULL))
 		return fault_set(error, FAULT_INVALID,
 			"--underlay-address takes an IPv4 address with its prefix's length, such as "
 			"172.16.0.1/24, not '%s'",

@@ -84,14 +84,14 @@ static void add_options(GPtrArray *arguments, char *option, char **values)
 /* Physical devices read and write packet buffers by themselves, which takes memory that stays where it is. */
 static bool check_pci(const struct eal_config *config, bool huge, GError **error)
 {
+	for (char **address = config->pci; address && *address; address++)
+		if (!pci_check("", *address, error))
+			return false;
 	if (config->pci && *config->pci && !huge)
 		return fault_set(error, FAULT_UNAVAILABLE,
 			"--pci needs huge pages: leave --hugepages to auto, and have %u MiB of them free "
 			"(sysctl vm.nr_hugepages=%u)",
 			config->memory_mib, (config->memory_mib + 1) / 2);
-	for (char **address = config->pci; address && *address; address++)
-		if (!pci_check("", *address, error))
-			return false;
 	return true;
 }
 
