@@ -166,8 +166,10 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 
 static bool run_claim(struct accel_job *job)
 {
+	const struct nic_request request = {.nic = job->nic, .mac = job->mac};
+
 	g_clear_pointer(&job->function, g_free);
-	return job->provider->ops->claim(job->provider, job->nic, &job->function, &job->error);
+	return job->provider->ops->claim(job->provider, &request, &job->function, &job->error);
 }
 
 static bool run_release(struct accel_job *job)
@@ -177,14 +179,14 @@ static bool run_release(struct accel_job *job)
 
 static bool run_plug(struct accel_job *job)
 {
-	struct vm_primary primary = {job->nic, job->mac, job->function};
+	struct vm_primary primary = {.nic_uid = job->nic, .mac = job->mac, .tap = job->function};
 
 	return job->manager->ops->plug(job->manager, job->vm, &primary, &job->error);
 }
 
 static bool run_unplug(struct accel_job *job)
 {
-	struct vm_primary primary = {job->nic, job->mac, job->function};
+	struct vm_primary primary = {.nic_uid = job->nic, .mac = job->mac, .tap = job->function};
 
 	return job->manager->ops->unplug(job->manager, job->vm, &primary, job->timeout_ms, &job->error);
 }

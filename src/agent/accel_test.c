@@ -357,7 +357,8 @@ static void test_strays(struct world *w, gconstpointer data)
 	g_autofree char *name = NULL, *path = g_build_filename(w->folder, "sl-f0", NULL);
 	struct nic_provider *provider = nic_fake_open(w->folder, 4, &error);
 
-	g_assert_true(provider->ops->claim(provider, "nobody's", &name, &error));
+	g_assert_true(
+		provider->ops->claim(provider, &(struct nic_request){.nic = "nobody's"}, &name, &error));
 	nic_provider_close(provider);
 	g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
 	world_start_agent(w, true);

@@ -82,6 +82,8 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 	const struct ledger_nic *record = accel_record(a);
 	const struct nic_provider *provider = a->agent->provider;
 
+	enum nic_enforcer enforcer;
+
 	*ret_reason = NULL;
 	if (!goal || !goal->accelerated)
 		return false;
@@ -90,7 +92,8 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 	else if (record && record->revoked)
 		*ret_reason = "The operator has revoked its function.";
 	else
-		return nic_caps_allow(provider->caps, NIC_SEGMENT_VXLAN, policy_of(a, goal), ret_reason);
+		return nic_caps_allow(
+			provider->caps, NIC_SEGMENT_VXLAN, policy_of(a, goal), false, &enforcer, ret_reason);
 	return false;
 }
 

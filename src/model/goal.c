@@ -10,8 +10,8 @@ SHAPE(goal_address, struct goal_address, "address", F_STRING(goal_address, ip),
 SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_nic, name),
 	F_STRING(goal_nic, mac), F_STRING(goal_nic, vm), F_STRING(goal_nic, network),
 	F_STRING(goal_nic, subnet), F_STRING(goal_nic, security_group), F_STRING(goal_nic, host_address),
-	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_INT(goal_nic, bandwidth_mbps),
-	F_LIST(goal_nic, addresses, goal_address_shape));
+	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, guest_enforcement),
+	F_INT(goal_nic, bandwidth_mbps), F_LIST(goal_nic, addresses, goal_address_shape));
 SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, name),
 	F_STRING(goal_vm, group_name), F_STRING(goal_vm, location), F_STRING(goal_vm, size),
 	F_STRING(goal_vm, subscription), F_INT(goal_vm, vcpus), F_INT(goal_vm, memory_mib),
@@ -23,9 +23,9 @@ SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_S
 SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), F_STRING(goal_mapping, vtep),
 	F_STRING(goal_mapping, mac));
 SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid), F_STRING(goal_network, name),
-	F_INT(goal_network, vni), F_STRINGS(goal_network, prefixes),
-	F_LIST(goal_network, subnets, goal_subnet_shape), F_BOOL(goal_network, no_outbound),
-	F_LIST(goal_network, mappings, goal_mapping_shape));
+	F_INT(goal_network, vni), F_STRING(goal_network, physical), F_INT(goal_network, vlan),
+	F_STRINGS(goal_network, prefixes), F_LIST(goal_network, subnets, goal_subnet_shape),
+	F_BOOL(goal_network, no_outbound), F_LIST(goal_network, mappings, goal_mapping_shape));
 SHAPE(goal_group, struct goal_group, "security group", F_STRING(goal_group, uid), F_STRING(goal_group, name),
 	F_BOOL(goal_group, keep_established), F_LIST(goal_group, rules, rule_shape));
 SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host), F_STRING(goal, source_nat),
@@ -40,13 +40,14 @@ SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
 	F_STRING(report_nic, reason));
 SHAPE(report_function, struct report_function, "function's report", F_STRING(report_function, name),
 	F_STRING(report_function, provider), F_STRING(report_function, nic), F_STRING(report_function, vm),
-	F_STRING(report_function, state));
+	F_STRING(report_function, state), F_STRING(report_function, physical), F_STRING(report_function, pf),
+	F_INT(report_function, index), F_STRING(report_function, mac), F_INT(report_function, vlan));
 SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, goal_host),
 	F_INT(report, received), F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib),
 	F_INT(report, available_mib), F_BOOL(report, kvm), F_STRING(report, accel_detail),
 	F_STRING(report, provider), F_STRING(report, version), F_STRING(report, vtep),
-	F_LIST(report, vms, report_vm_shape), F_LIST(report, nics, report_nic_shape),
-	F_LIST(report, functions, report_function_shape));
+	F_STRINGS(report, physicals), F_LIST(report, vms, report_vm_shape),
+	F_LIST(report, nics, report_nic_shape), F_LIST(report, functions, report_function_shape));
 
 struct goal *goal_new(void)
 {

@@ -38,6 +38,7 @@ struct goal_nic {
 	char *host_address;
 	bool accelerated;
 	bool primary;
+	bool guest_enforcement; /* operator and NIC both let the guest apply the rules where nothing else can */
 	int64_t bandwidth_mbps; /* that it may send; 0: not limited */
 	GPtrArray *addresses; /* of struct goal_address, the primary first */
 };
@@ -79,7 +80,9 @@ struct goal_mapping {
 struct goal_network {
 	char *uid;
 	char *name;
-	int64_t vni;
+	int64_t vni; /* of a vxlan segment */
+	char *physical; /* name of the physical network that its vlan segment is on; NULL: a vxlan segment */
+	int64_t vlan; /* id there, 1–4094 */
 	GPtrArray *prefixes;
 	GPtrArray *subnets; /* of struct goal_subnet */
 	bool no_outbound; /* its NICs do not use the goal's source_nat */
@@ -122,11 +125,16 @@ struct report_nic {
 
 /* One function in use or free, for `sluice vf list`. */
 struct report_function {
-	char *name; /* "sl-f0", later PCI addresses too */
+	char *name; /* "sl-f0", or a PCI address */
 	char *provider; /* "emulated: no host bypass, no speed claim" */
 	char *nic; /* uid or NULL */
 	char *vm; /* uid or NULL */
 	char *state; /* word: free, attached, revoked, ... */
+	char *physical; /* physical network of its PF; NULL: it is none's */
+	char *pf; /* interface of its PF; NULL: it has none */
+	int64_t index; /* VF number of the PF */
+	char *mac; /* as the PF has it; NULL: none */
+	int64_t vlan; /* as the PF has it; 0: none */
 };
 
 struct report {
@@ -142,6 +150,7 @@ struct report {
 	char *provider; /* "emulated", "none" */
 	char *version;
 	char *vtep; /* the switch's IPv4 address on the underlay; NULL: it has none */
+	GPtrArray *physicals; /* of text: names of the physical networks that it is on */
 	GPtrArray *vms; /* of struct report_vm */
 	GPtrArray *nics; /* of struct report_nic */
 	GPtrArray *functions; /* of struct report_function */

@@ -129,14 +129,15 @@ static struct nic_function *record(struct function_pool *pool, const char *nic, 
 	return NULL;
 }
 
-static bool pool_claim(struct nic_provider *provider, const char *nic, char **ret_name, GError **error)
+static bool pool_claim(
+	struct nic_provider *provider, const struct nic_request *request, char **ret_name, GError **error)
 {
 	struct function_pool *pool = (struct function_pool *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
-	struct nic_function *function = find_nic(pool, nic);
+	struct nic_function *function = find_nic(pool, request->nic);
 
 	if (!function)
-		function = record(pool, nic, error);
+		function = record(pool, request->nic, error);
 	if (!function || !pool->maker->make(pool->data, function->name, error))
 		return false;
 	*ret_name = g_strdup(function->name);

@@ -10,16 +10,19 @@ void nic_function_free(struct nic_function *function)
 	g_free(function);
 }
 
-bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy,
-	const char **ret_reason)
+bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy, bool guest,
+	enum nic_enforcer *ret_enforcer, const char **ret_reason)
 {
-	if (caps->bypass && !caps->tunnels && segment == NIC_SEGMENT_VXLAN)
+	if (caps->bypass && !caps->tunnels && segment == NIC_SEGMENT_VXLAN) {
 		*ret_reason = "Its network is a vxlan segment, which the host's functions cannot carry; "
 			      "put the network on a vlan segment.";
-	else if (caps->bypass && !caps->flow_policy && policy == NIC_POLICY_OTHER)
-		*ret_reason = "Its security groups do more than allow everything, which the host's functions "
-			      "cannot enforce.";
-	else
+		return false;
+	}
+	*ret_enforcer = caps->bypass ? NIC_ENFORCER_HARDWARE : NIC_ENFORCER_SWITCH;
+	if (!caps->bypass || caps->flow_policy || policy == NIC_POLICY_ALLOW_ALL)
 		return true;
-	return false;
+	*ret_enforcer = NIC_ENFORCER_GUEST;
+	*ret_reason = "Its security groups do more than allow everything, which the host's functions "
+		      "cannot enforce.";
+	return guest;
 }

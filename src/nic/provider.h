@@ -8,49 +8,90 @@
  */
 #pragma once
 #include "base/cleanup.h"
+#include "base/ip.h"
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What a function can enforce by itself, and whether packets pass the host at all. */
 struct nic_caps {
 	const char *name; /* "emulated" */
 	const char *claim; /* what users are told: "emulated: no host bypass, no speed claim" */
-	bool bypass; /* packets do not go through the switch */
+	bool bypass; /* packets do not go through the switch; functions are PCI devices that a VM gets */
 	bool tunnels; /* can carry vxlan segments past the host */
 	bool flow_policy; /* can enforce any policy, flow by flow */
 };
 
 enum nic_segment { NIC_SEGMENT_VXLAN, NIC_SEGMENT_VLAN };
 enum nic_policy { NIC_POLICY_ALLOW_ALL, NIC_POLICY_OTHER };
+enum nic_enforcer { NIC_ENFORCER_SWITCH, NIC_ENFORCER_HARDWARE, NIC_ENFORCER_GUEST };
 
 /* Whether a NIC on such a segment and under such a policy may be accelerated by such functions without being
- * unprotected. When not, *ret_reason says why in a sentence (a constant). This is DESIGN's table:
+ * unprotected, and who enforces its policy then. When not, *ret_reason says why in a sentence (a constant).
+ * `guest`: operator and NIC both want the guest itself to apply the rules where nothing else can. This is DESIGN's
+ * table:
  *
  *     functions                          vxlan        vlan, allow-all   vlan, any other policy
- *     through the switch (emulated)      accelerated  accelerated       accelerated
- *     bypass with tunnels, flow policy   accelerated  accelerated       accelerated
- *     bypass with neither                synthetic    accelerated       synthetic */
-bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy,
-	const char **ret_reason);
+ *     through the switch (emulated)      switch       switch            switch
+ *     bypass with tunnels, flow policy   hardware     hardware          hardware
+ *     bypass with neither                synthetic    hardware          guest if it is wanted, else synthetic */
+bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy, bool guest,
+	enum nic_enforcer *ret_enforcer, const char **ret_reason);
+
+/* What a function is claimed for. Texts Borrowed. */
+struct nic_request {
+	const char *nic; /* uid */
+	const char *physical; /* physical network that its segment is on; NULL: none, a vxlan segment */
+	struct mac_addr mac;
+	uint16_t vlan; /* of the physical network; 0: not tagged */
+	uint32_t rate_mbps; /* that it may send; 0: not limited */
+};
 
 struct nic_function {
-	char *name; /* interface name */
+	char *name; /* unique on the host: interface name, or PCI address of a bypass function ("0000:3b:10.0") */
 	char *nic; /* uid */
 };
 void nic_function_free(struct nic_function *function);
 
+/* A MAC on a physical network. Borrowed. */
+struct nic_heard {
+	const char *physical;
+	uint16_t vlan;
+	struct mac_addr mac;
+};
+
 struct nic_provider;
 
+/* Life of a function, in this order; each call is idempotent, and every one may be repeated after a crash:
+ *
+ *     claim → arm → (the VM manager plugs it) … (it leaves the guest) → left → release
+ */
 struct nic_provider_ops {
-	/* Gives the NIC a function, ready to be plugged and to be opened by the switch; the same one when it
-	 * has one already (whose device is made again if it vanished, as after a reboot). *ret_name is Owned
-	 * by the caller. FAULT_POOL_FULL when none is free. */
-	bool (*claim)(struct nic_provider *provider, const char *nic, char **ret_name, GError **error);
-	/* Takes the NIC's function back; a NIC without one is fine. */
+	/* Gives the NIC a function, ready to be plugged and, where it is no bypass, to be opened by the switch;
+	 * the same one when it has one already (whose device is made again if it vanished, as after a reboot).
+	 * *ret_name is Owned by the caller. FAULT_POOL_FULL when none is free. */
+	bool (*claim)(struct nic_provider *provider, const struct nic_request *request, char **ret_name,
+		GError **error);
+	/* The claimed function is about to be plugged: the NIC's MAC becomes its own, nobody else's filter
+	 * has it. NULL: there is nothing to do. */
+	bool (*arm)(struct nic_provider *provider, const char *nic, GError **error);
+	/* The function has left the guest: its MAC and VLAN are cleared, and the host hears the NIC's MAC again.
+	 * NULL: there is nothing to do. */
+	bool (*left)(struct nic_provider *provider, const char *nic, GError **error);
+	/* Takes the NIC's function back; a NIC without one is fine. It is as it was found, and can be claimed
+	 * by others, only when this has succeeded. */
 	bool (*release)(struct nic_provider *provider, const char *nic, GError **error);
 	/* Those that are claimed: GPtrArray of struct nic_function, Owned by the caller. */
 	GPtrArray *(*list)(struct nic_provider *provider);
+	/* Compares what is with what was set, and repairs what somebody else has changed. A sentence for each
+	 * repair and each thing that could not be: GPtrArray of text, Owned by the caller. NULL: nothing can
+	 * drift. */
+	GPtrArray *(*check)(struct nic_provider *provider);
+	/* MACs that the host must hear on physical networks although no interface of its has them: of NICs whose
+	 * function is not in place, and of gateways. Whole: those not named any more are not heard. NULL: it
+	 * hears all. */
+	bool (*hear)(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error);
 	/* Releases nothing: claims outlive the process. */
 	void (*close)(struct nic_provider *provider);
 };

@@ -82,7 +82,7 @@ static char *claim(struct fixture *f, const char *nic)
 	g_autoptr(GError) error = NULL;
 	char *name = NULL;
 
-	f->provider->ops->claim(f->provider, nic, &name, &error);
+	f->provider->ops->claim(f->provider, &(struct nic_request){.nic = nic}, &name, &error);
 	g_assert_no_error(error);
 	g_assert_nonnull(name);
 	return name;
@@ -172,7 +172,7 @@ static void die_in_call(struct fixture *f, const char *point, bool releasing)
 		if (releasing)
 			provider->ops->release(provider, "nic-a", NULL);
 		else
-			provider->ops->claim(provider, "nic-a", &name, NULL);
+			provider->ops->claim(provider, &(struct nic_request){.nic = "nic-a"}, &name, NULL);
 		_exit(0);
 	}
 	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
@@ -200,7 +200,8 @@ static void test_full(struct fixture *f, gconstpointer data)
 	g_autofree char *a = claim(f, "nic-a"), *b = claim(f, "nic-b"), *c = claim(f, "nic-c"), *d = NULL;
 	g_autoptr(GError) error = NULL;
 
-	g_assert_false(f->provider->ops->claim(f->provider, "nic-d", &d, &error));
+	g_assert_false(
+		f->provider->ops->claim(f->provider, &(struct nic_request){.nic = "nic-d"}, &d, &error));
 	g_assert_error(error, FAULT, FAULT_POOL_FULL);
 	g_assert_null(d);
 	release(f, "nic-b");
@@ -223,19 +224,30 @@ static void test_caps(void)
 	static const struct nic_caps emulated = {"emulated", "", false, false, false};
 	static const struct nic_caps switchdev = {"switchdev", "", true, true, true};
 	static const struct nic_caps legacy = {"sriov", "", true, false, false};
+	enum nic_enforcer enforcer = NIC_ENFORCER_GUEST;
 	const char *reason = NULL;
 
 	for (int segment = NIC_SEGMENT_VXLAN; segment <= NIC_SEGMENT_VLAN; segment++)
 		for (int policy = NIC_POLICY_ALLOW_ALL; policy <= NIC_POLICY_OTHER; policy++) {
-			g_assert_true(nic_caps_allow(&emulated, segment, policy, &reason));
-			g_assert_true(nic_caps_allow(&switchdev, segment, policy, &reason));
+			g_assert_true(nic_caps_allow(&emulated, segment, policy, false, &enforcer, &reason));
+			g_assert_cmpint(enforcer, ==, NIC_ENFORCER_SWITCH);
+			g_assert_true(nic_caps_allow(&switchdev, segment, policy, true, &enforcer, &reason));
+			g_assert_cmpint(enforcer, ==, NIC_ENFORCER_HARDWARE);
 			bool wanted = segment == NIC_SEGMENT_VLAN && policy == NIC_POLICY_ALLOW_ALL;
-			g_assert_cmpint(nic_caps_allow(&legacy, segment, policy, &reason), ==, wanted);
+			g_assert_cmpint(nic_caps_allow(&legacy, segment, policy, false, &enforcer, &reason),
+				==, wanted);
 		}
-	g_assert_false(nic_caps_allow(&legacy, NIC_SEGMENT_VXLAN, NIC_POLICY_ALLOW_ALL, &reason));
+	g_assert_false(
+		nic_caps_allow(&legacy, NIC_SEGMENT_VXLAN, NIC_POLICY_ALLOW_ALL, true, &enforcer, &reason));
 	g_assert_nonnull(strstr(reason, "vxlan"));
-	g_assert_false(nic_caps_allow(&legacy, NIC_SEGMENT_VLAN, NIC_POLICY_OTHER, &reason));
+	g_assert_false(
+		nic_caps_allow(&legacy, NIC_SEGMENT_VLAN, NIC_POLICY_OTHER, false, &enforcer, &reason));
 	g_assert_nonnull(strstr(reason, "security groups"));
+	g_assert_true(nic_caps_allow(&legacy, NIC_SEGMENT_VLAN, NIC_POLICY_OTHER, true, &enforcer, &reason));
+	g_assert_cmpint(enforcer, ==, NIC_ENFORCER_GUEST);
+	g_assert_true(
+		nic_caps_allow(&legacy, NIC_SEGMENT_VLAN, NIC_POLICY_ALLOW_ALL, true, &enforcer, &reason));
+	g_assert_cmpint(enforcer, ==, NIC_ENFORCER_HARDWARE);
 }
 #endif
 

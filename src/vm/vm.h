@@ -89,11 +89,15 @@ struct vm_info {
 };
 void vm_info_free(struct vm_info *info);
 
-/* An emulated primary: e1000e on a tap that exists already, same MAC as the NIC's standby. */
+/* The primary of a teamed NIC, same MAC as its standby: an e1000e on a tap that exists already, or a virtual function
+ * of the host. Of a function, libvirt has driver, MAC and VLAN from plug to the end of unplug. */
 struct vm_primary {
 	const char *nic_uid;
 	struct mac_addr mac;
-	const char *tap; /* interface name in the network namespace of the VM daemon */
+	const char
+		*tap; /* interface name in the network namespace of the VM daemon; NULL: it is a function */
+	const char *pci; /* "0000:3b:10.0"; NULL: it is a tap */
+	uint16_t vlan; /* of the function's frames on the wire; 0: not tagged */
 };
 
 /* Strings Owned. */
