@@ -27,9 +27,10 @@ void parse_frame(const uint8_t *data, uint32_t available, uint32_t length, struc
 static inline __attribute__((always_inline)) bool parse_plain(const uint8_t *data, uint32_t available,
 	uint32_t length, uint32_t nic, uint8_t origin, struct packet *ret)
 {
+	if (available < ETH_LEN + IPV4_MIN + UDP_LEN)
+		return false;
 	const uint8_t *ip = data + ETH_LEN, *l4 = ip + IPV4_MIN;
-
-	if (available < ETH_LEN + IPV4_MIN + UDP_LEN || load16(data + ETH_TYPE) != ETH_IPV4 || ip[0] != 0x45)
+	if (load16(data + ETH_TYPE) != ETH_IPV4 || ip[0] != 0x45)
 		return false;
 	uint32_t total = load16(ip + IPV4_TOTAL), transport = total - IPV4_MIN;
 	uint16_t fragment = load16(ip + IPV4_FRAGMENT);

@@ -161,24 +161,24 @@ def measured(w, sender, receiver, to):
 # ---- streams ----
 
 
-def wait_for_features():
-    """The switch looks at them once a second."""
-    time.sleep(1.5)
+def set_cut(w, receiver, word):
+    """Tells the receiver's wire whether it can cut, and waits until the switch, which looks once a second, knows."""
+    w.cut(receiver, word)
+    sender = next(s for s, r in PAIRS if r == receiver)
+    whole = word == "on"
+    wait_for(lambda: (measured(w, sender, receiver, GUESTS[receiver][1])[1] > 1514) == whole, 20)
 
 
 def test_whole(w):
-    for _, receiver in PAIRS:
-        w.cut(receiver, "on")
-    wait_for_features()
     for sender, receiver in PAIRS:
+        set_cut(w, receiver, "on")
         sent, got = measured(w, sender, receiver, GUESTS[receiver][1])
         expect(sent > 10000 and got > 10000, f"large frames all the way: {sent} {got}")
-        w.cut(receiver, "off")
-    wait_for_features()
 
 
 def test_cut(w):
     for sender, receiver in PAIRS:
+        set_cut(w, receiver, "off")
         sent, got = measured(w, sender, receiver, GUESTS[receiver][1])
         expect(sent > 10000, f"large frames come: {sent}")
         expect(1400 < got <= 1514, f"and leave cut: {got}")
@@ -213,6 +213,7 @@ def is_right(data):
 def test_on_the_wire(w):
     """Each frame fits, and has the checksums that scapy would give it."""
     for sender, receiver in PAIRS:
+        set_cut(w, receiver, "off")
         s = w.raw(receiver)
         s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
         stream(w, sender, receiver, GUESTS[receiver][1], 1 << 20)
@@ -235,7 +236,6 @@ def test_changes(w):
     """The receiver's wire loses and regains what it can while bytes flow."""
     for word in ("on", "off"):
         stream(w, "a", "b", GUESTS["b"][1], during=lambda word=word: w.cut("b", word))
-    wait_for_features()
 
 
 # ---- sizes ----

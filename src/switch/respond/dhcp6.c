@@ -125,13 +125,13 @@ static bool take_option(struct request *request, const struct option *option)
 
 static bool parse_request(const uint8_t *message, size_t length, struct request *ret)
 {
-	const uint8_t *at = message + HEADER_LEN, *end = message + length;
 	struct option option;
 	bool bad;
 
 	*ret = (struct request){};
 	if (length < HEADER_LEN)
 		return false;
+	const uint8_t *at = message + HEADER_LEN, *end = message + length;
 	ret->type = message[0];
 	while (next_option(&at, end, &option, &bad))
 		if (!take_option(ret, &option))
