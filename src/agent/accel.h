@@ -39,6 +39,9 @@ bool accel_is_eager(const struct accel *accel);
 /* Neither goal nor ledger name the NIC any more: it may be freed. */
 bool accel_is_over(const struct accel *accel);
 
+/* Holds a function, or may: it is not wholly back on its synthetic path. */
+bool accel_holds(const struct accel *accel);
+
 /* Called once: {"nic", "state", "changes", "unplug_ms" or "plug_ms", "copy_ms", "total_ms"} (new reference),
  * or NULL with error. copy_ms: how long deliveries were copied to both attachments. */
 typedef void (*accel_done_fn)(json_t *result, const GError *error, void *data);

@@ -142,6 +142,8 @@ static char *explain(const struct accel *a)
 
 	if (accel_state(a) == ACCEL_ON)
 		return NULL;
+	if (a->fault && accel_state(a) == ACCEL_UNPLUGGING)
+		return g_strdup(a->fault->message);
 	if (!accel_is_entitled(a, &reason))
 		return g_strdup(reason);
 	if (a->attach_fault)

@@ -183,6 +183,59 @@ static void test_restore(struct world *w, gconstpointer data)
 	g_assert_cmpuint(w->log->len, ==, 3);
 }
 
+static size_t n_holding(const json_t *state)
+{
+	return json_array_size(json_object_get(state, "holding"));
+}
+
+static void test_drain(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_set_size(w->log, 0);
+	json_auto_t *began = operate(w, "host.drain", NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(n_holding(began), ==, 1);
+	world_wait(w, "the NIC is synthetic", is_synthetic);
+	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, NULL);
+	json_auto_t *drained = operate(w, "host.draining", NULL, &error);
+	g_assert_cmpuint(n_holding(drained), ==, 0);
+	control_socket_close(control);
+	world_stop_agent(w);
+	world_start_agent(w, true);
+	world_run(200);
+	g_assert_true(is_synthetic(w));
+	g_autofree char *reason = reason_of(w);
+	g_assert_nonnull(strstr(reason, "drained"));
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_assert_true(report->drained);
+	control = open_control(w);
+	json_auto_t *undrained = operate(w, "host.undrain", NULL, &error);
+	g_assert_false(json_is_true(json_object_get(undrained, "drained")));
+	world_wait(w, "the NIC has a function again", is_on);
+	control_socket_close(control);
+}
+
+static void test_drain_held(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	vm_fake_hold_primaries(w->machines, true);
+	json_auto_t *began = operate(w, "host.drain", NULL, &error);
+	world_run(300);
+	json_auto_t *state = operate(w, "host.draining", NULL, &error);
+	g_assert_cmpuint(n_holding(state), ==, 1);
+	const char *reason = json_string_value(
+		json_object_get(json_array_get(json_object_get(state, "holding"), 0), "reason"));
+	g_assert_nonnull(strstr(reason, "did not let go"));
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "it lets go in the end", is_synthetic);
+}
+
 static void test_sticky(struct world *w, gconstpointer data)
 {
 	bring_up(w);
@@ -416,6 +469,10 @@ int main(int argc, char **argv)
 	add("/accel/revoke: copies to both, then unplug, then the synthetic path, then release", test_revoke);
 	add("/accel/restore attaches again, and restoring what is attached does nothing", test_restore);
 	add("/accel/a revocation sticks over a restart of the agent", test_sticky);
+	add("/accel/a drained host takes its functions back and gives none, also over a restart, until "
+	    "undrained",
+		test_drain);
+	add("/accel/draining says which guest does not let go, and why", test_drain_held);
 	add("/accel/operators see functions and the agent's status", test_list);
 	add("/accel/operators are told what cannot be done", test_refusals);
 	add("/accel/a guest that does not let go keeps its function until it does", test_held);

@@ -18,6 +18,11 @@ enum accel_state accel_state(const struct accel *a)
 	return record ? (enum accel_state)record->state : ACCEL_OFF;
 }
 
+bool accel_holds(const struct accel *a)
+{
+	return accel_state(a) != ACCEL_OFF;
+}
+
 struct vm_machine *accel_machine(const struct accel *a)
 {
 	const struct goal_nic *goal = accel_goal(a);
@@ -89,6 +94,8 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 		return false;
 	if (!provider)
 		*ret_reason = "This host has no functions to give.";
+	else if (a->agent->ledger->drained)
+		*ret_reason = "Its host is drained for maintenance; `sluice host undrain` there ends that.";
 	else if (record && record->revoked)
 		*ret_reason = "The operator has revoked its function.";
 	else

@@ -227,6 +227,55 @@ static void run_restore(struct call *call)
 		accel_restore(accel, on_change, call);
 }
 
+/* What still holds a function while the host is drained, as in vf.list. */
+static json_t *list_holding(const struct agent *agent)
+{
+	json_t *list = json_array();
+	GHashTableIter iter;
+	void *member;
+
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, NULL, &member))
+		if (accel_holds(member))
+			json_array_append_new(list, accel_describe(member));
+	return list;
+}
+
+static void finish_draining(struct call *call)
+{
+	const struct agent *agent = call->socket->agent;
+
+	finish(call,
+		json_pack("{s:s, s:b, s:o}", "host", agent->config.host_name, "drained",
+			agent->ledger->drained, "holding", list_holding(agent)),
+		NULL);
+}
+
+static void set_drained(struct call *call, bool drained)
+{
+	struct agent *agent = call->socket->agent;
+	g_autoptr(GError) error = NULL;
+	bool before = agent->ledger->drained;
+
+	agent->ledger->drained = drained;
+	if (before == drained || agent_save(agent, &error)) {
+		finish_draining(call);
+		return;
+	}
+	agent->ledger->drained = before;
+	finish(call, NULL, error);
+}
+
+static void run_drain(struct call *call)
+{
+	set_drained(call, true);
+}
+
+static void run_undrain(struct call *call)
+{
+	set_drained(call, false);
+}
+
 static gboolean run_call(void *data)
 {
 	struct call *call = data;
@@ -298,11 +347,29 @@ static json_t *on_restore(json_t *params, void *data, GError **error)
 	return hop(data, params, run_restore, error);
 }
 
+static json_t *on_draining(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, finish_draining, error);
+}
+
+static json_t *on_drain(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, run_drain, error);
+}
+
+static json_t *on_undrain(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, run_undrain, error);
+}
+
 static const struct jsonrpc_method methods[] = {
 	{"status", on_status},
 	{"vf.list", on_list},
 	{"vf.revoke", on_revoke},
 	{"vf.restore", on_restore},
+	{"host.draining", on_draining},
+	{"host.drain", on_drain},
+	{"host.undrain", on_undrain},
 	{NULL, NULL},
 };
 

@@ -12,8 +12,8 @@ static const struct field nic_fields[] = {F_STRING(ledger_nic, uid), F_STRING(le
 	F_STRING(ledger_nic, function), F_BOOL(ledger_nic, revoked), F_INT(ledger_nic, changes), F_END};
 static const struct shape nic_shape = {"NIC of the ledger", sizeof(struct ledger_nic), nic_fields};
 
-static const struct field ledger_fields[] = {
-	F_INT(ledger, generation), F_LIST(ledger, vms, vm_shape), F_LIST(ledger, nics, nic_shape), F_END};
+static const struct field ledger_fields[] = {F_INT(ledger, generation), F_BOOL(ledger, drained),
+	F_LIST(ledger, vms, vm_shape), F_LIST(ledger, nics, nic_shape), F_END};
 static const struct shape ledger_shape = {"ledger", sizeof(struct ledger), ledger_fields};
 
 static struct ledger *decode(const char *path, GError **error)

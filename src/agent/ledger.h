@@ -29,6 +29,7 @@ struct ledger_nic {
 struct ledger {
 	char *path; /* not stored */
 	int64_t generation; /* newest that was offered to the switch */
+	bool drained; /* by the operator, until undrained: no NIC of this host has a function */
 	GPtrArray *vms; /* Owned, of struct ledger_vm */
 	GPtrArray *nics; /* Owned, of struct ledger_nic */
 };

@@ -14,6 +14,7 @@ static void add_host(const struct agent *agent, struct report *report)
 	report->vcpus = host_vcpus();
 	report->memory_mib = memory.total_mib;
 	report->available_mib = MAX(memory.available_mib - agent->config.admission.reserve_mib, 0);
+	report->drained = agent->ledger->drained;
 	report->kvm = agent->vm_host.kvm;
 	report->accel_detail = g_strdup(agent->vm_host.accel_detail);
 	report->provider = g_strdup(agent->provider ? agent->provider->caps->name : "none");

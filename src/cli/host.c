@@ -1,10 +1,13 @@
-/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines. */
+/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines;
+ * `drain`s this one and `undrain`s it. */
 #include "cli/cli.h"
 #include "cli/host_priv.h"
 #include "nic/inventory.h"
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
+
+#define DRAIN_S 120
 
 static const struct {
 	const char *title;
@@ -111,25 +114,33 @@ int cli_host(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
 	gboolean as_json = FALSE;
+	int timeout_s = DRAIN_S;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
+		{"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
+			"How long to wait for guests to let their functions go (120)", "SECONDS"},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
 		{NULL},
 	};
 
-	if (!cli_options(&argc, &argv, "show | add NAME",
+	if (!cli_options(&argc, &argv, "show | add NAME | drain | undrain",
 		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
 		    "functions "
 		    "(made/possible), and how many traffic classes these leave on ports whose number depends "
 		    "on it. Or makes, or renews, the certificate by which the host NAME takes part in this "
-		    "cloud.",
+		    "cloud. Or drains this host for maintenance: its NICs go on by their synthetic paths, no "
+		    "connection is lost, and it gets no new VMs until it is undrained.",
 		    entries))
 		return CLI_USAGE;
 	if (argc == 3 && g_str_equal(argv[1], "add"))
 		return host_add(state_option, argv[2]);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
 		return show(as_json);
-	fprintf(stderr, "sluice host: 'show' or 'add NAME' is needed\n");
+	if (argc == 2 && g_str_equal(argv[1], "drain") && timeout_s >= 0)
+		return host_drain(state_option, (unsigned)timeout_s, as_json);
+	if (argc == 2 && g_str_equal(argv[1], "undrain"))
+		return host_undrain(state_option, as_json);
+	fprintf(stderr, "sluice host: 'show', 'add NAME', 'drain' or 'undrain' is needed\n");
 	return CLI_USAGE;
 }

@@ -1,6 +1,12 @@
 /* What the files of `sluice host` share. */
 #pragma once
+#include <stdbool.h>
 
 /* host_add.c: makes the certificate by which a host takes part in the cloud, or renews it; says where it is.
  * state_option: as for cli_state_dir(). An exit status. */
 int host_add(const char *state_option, const char *name);
+
+/* host_drain.c: takes all functions of this host back and waits, `timeout_s` at most, until no NIC has one; and gives
+ * them again. Exit statuses; CLI_FAILED when some NIC still has one. */
+int host_drain(const char *state_option, unsigned timeout_s, bool as_json);
+int host_undrain(const char *state_option, bool as_json);

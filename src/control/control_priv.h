@@ -130,6 +130,7 @@ const struct report_vm *hosts_vm_report(
 /* Live figures for the scheduler. */
 struct host_live {
 	bool alive;
+	bool drained; /* by its operator */
 	int64_t vcpus, memory_mib, available_mib;
 	int64_t used_vcpus, used_mib; /* by VMs that are placed there and not deallocated */
 };

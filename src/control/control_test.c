@@ -220,6 +220,22 @@ static void test_acceleration_needs_the_size(void)
 	check_refused(&f, fixture_vm(&f, "vm", "Standard_Q9", nic), FAULT_INVALID, "no size of this cloud");
 }
 
+static void test_drained_host_takes_no_vm(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct nic *nic = fixture_put(&f, fixture_nic(&f, "nic", false), &error);
+	_cleanup_(model_free) struct vm *wanted = fixture_vm(&f, "vm", "Standard_DS4_v2", nic);
+	_cleanup_(control_result_clear) struct control_result result = {};
+
+	f.report->drained = true;
+	g_assert_true(control_report(f.control, f.report->host, f.report, &error));
+	g_assert_true(control_put(f.control, wanted, &request, &result, &error));
+	_cleanup_(model_free) struct operation *over = fixture_finish(&f, result.operation, true);
+	g_assert_cmpstr(over->status.fault, ==, "allocation");
+	g_assert_nonnull(strstr(over->status.message, "Host host-1: ComputeFilter: it is drained"));
+}
+
 static void test_allocation_failure_names_the_filter(void)
 {
 	OPEN(f);
@@ -530,6 +546,7 @@ int main(int argc, char **argv)
 	TEST("acceleration and VMs want a fitting size", test_acceleration_needs_the_size);
 	TEST("a VM that no host can hold names the filter of each host",
 		test_allocation_failure_names_the_filter);
+	TEST("a host that is drained takes no new VM, and says so", test_drained_host_takes_no_vm);
 	TEST("what is in use cannot be deleted", test_in_use);
 	TEST("a public address has one user at a time", test_public_address_moves);
 	TEST("configurations of one NIC may swap their addresses", test_configurations_swap);

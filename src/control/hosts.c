@@ -374,6 +374,7 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 
 	*ret = (struct host_live){.alive = live && is_alive(live)};
 	if (live && live->report) {
+		ret->drained = live->report->drained;
 		ret->vcpus = live->report->vcpus;
 		ret->memory_mib = live->report->memory_mib;
 		ret->available_mib = live->report->available_mib;

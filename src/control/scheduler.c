@@ -21,8 +21,11 @@ static char *compute_filter(const struct candidate *c)
 {
 	if (c->host->spec.disabled)
 		return g_strdup("the host is disabled");
-	return c->live.alive ? NULL
-			     : g_strdup("its agent has not reported for 30 s; start sluice-agent there");
+	if (!c->live.alive)
+		return g_strdup("its agent has not reported for 30 s; start sluice-agent there");
+	return c->live.drained
+		       ? g_strdup("it is drained for maintenance; `sluice host undrain` there ends that")
+		       : NULL;
 }
 
 static char *core_filter(const struct candidate *c)

@@ -45,8 +45,8 @@ SHAPE(report_function, struct report_function, "function's report", F_STRING(rep
 SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, goal_host),
 	F_INT(report, received), F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib),
 	F_INT(report, available_mib), F_BOOL(report, kvm), F_STRING(report, accel_detail),
-	F_STRING(report, provider), F_STRING(report, version), F_STRING(report, vtep),
-	F_STRINGS(report, physicals), F_LIST(report, vms, report_vm_shape),
+	F_STRING(report, provider), F_BOOL(report, drained), F_STRING(report, version),
+	F_STRING(report, vtep), F_STRINGS(report, physicals), F_LIST(report, vms, report_vm_shape),
 	F_LIST(report, nics, report_nic_shape), F_LIST(report, functions, report_function_shape));
 
 struct goal *goal_new(void)

@@ -148,6 +148,7 @@ struct report {
 	bool kvm;
 	char *accel_detail;
 	char *provider; /* "emulated", "none" */
+	bool drained; /* by its operator: it gives no functions and takes no new VMs */
 	char *version;
 	char *vtep; /* the switch's IPv4 address on the underlay; NULL: it has none */
 	GPtrArray *physicals; /* of text: names of the physical networks that it is on */

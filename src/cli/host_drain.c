@@ -1,0 +1,107 @@
+/* `sluice host drain`: takes all functions of this host back, for its maintenance; `undrain` gives them again. */
+#include "base/fault.h"
+#include "cli/cli.h"
+#include "cli/host_priv.h"
+
+#include <stdio.h>
+
+#define CALL_MS 10000
+#define LOOK_US (G_USEC_PER_SEC / 5)
+
+static const char *text_of(const json_t *entry, const char *member)
+{
+	const char *text = json_string_value(json_object_get(entry, member));
+
+	return text ? text : "-";
+}
+
+/* Those of `before` that hold no function any more. */
+static void print_progress(const json_t *before, const json_t *now)
+{
+	json_t *was, *is;
+	size_t i, j;
+
+	json_array_foreach(before, i, was)
+	{
+		bool holds = false;
+		json_array_foreach(now, j, is) holds |= g_str_equal(text_of(was, "nic"), text_of(is, "nic"));
+		if (!holds)
+			printf("NIC %s of VM %s is on its synthetic path\n", text_of(was, "nic_name"),
+				text_of(was, "vm"));
+	}
+	fflush(stdout);
+}
+
+/* Looks until no NIC has a function, or the time is over. New reference; NULL with error. */
+static json_t *wait_until_empty(
+	struct jsonrpc_client *client, json_t *state, unsigned timeout_s, bool quiet, GError **error)
+{
+	int64_t end = g_get_monotonic_time() + (int64_t)timeout_s * G_USEC_PER_SEC;
+
+	while (state && json_array_size(json_object_get(state, "holding")) > 0 &&
+		g_get_monotonic_time() < end) {
+		g_usleep(LOOK_US);
+		json_t *next = jsonrpc_call(client, "host.draining", NULL, CALL_MS, error);
+		if (next && !quiet)
+			print_progress(json_object_get(state, "holding"), json_object_get(next, "holding"));
+		json_decref(state);
+		state = next;
+	}
+	return state;
+}
+
+/* Whether all is off; else says what is not. */
+static bool print_end(const json_t *state, unsigned timeout_s)
+{
+	const json_t *holding = json_object_get(state, "holding");
+	json_t *entry;
+	size_t i;
+
+	if (!json_is_true(json_object_get(state, "drained"))) {
+		fprintf(stderr, "sluice host: somebody undrained it meanwhile\n");
+		return false;
+	}
+	if (json_array_size(holding) == 0) {
+		printf("host %s is drained: no NIC has a function, and none is given until 'sluice host "
+		       "undrain'\n",
+			text_of(state, "host"));
+		return true;
+	}
+	json_array_foreach(holding, i, entry) fprintf(stderr,
+		"sluice host: NIC %s of VM %s still has %s after %u s: %s\n", text_of(entry, "nic_name"),
+		text_of(entry, "vm"), text_of(entry, "function"), timeout_s, text_of(entry, "reason"));
+	fprintf(stderr, "sluice host: the agent goes on trying; the host stays drained\n");
+	return false;
+}
+
+int host_drain(const char *state_option, unsigned timeout_s, bool as_json)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
+		cli_client(state_option, CLI_AGENT_SOCKET, &error);
+	json_t *began = client ? jsonrpc_call(client, "host.drain", NULL, CALL_MS, &error) : NULL;
+	json_auto_t *state = began ? wait_until_empty(client, began, timeout_s, as_json, &error) : NULL;
+
+	if (!state)
+		return cli_fail("host", error);
+	if (!as_json)
+		return print_end(state, timeout_s) ? CLI_OK : CLI_FAILED;
+	cli_print_json(state);
+	return json_array_size(json_object_get(state, "holding")) == 0 ? CLI_OK : CLI_FAILED;
+}
+
+int host_undrain(const char *state_option, bool as_json)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
+		cli_client(state_option, CLI_AGENT_SOCKET, &error);
+	json_auto_t *state = client ? jsonrpc_call(client, "host.undrain", NULL, CALL_MS, &error) : NULL;
+
+	if (!state)
+		return cli_fail("host", error);
+	if (as_json)
+		cli_print_json(state);
+	else
+		printf("host %s gives functions again\n", text_of(state, "host"));
+	return CLI_OK;
+}
