@@ -224,8 +224,10 @@ class Tenant:
     def check_empty(self):
         self.arm.delete(self.group.path)
         assert not self.arm.resources(), self.arm.resources().keys()
-        assert self.cloud.qemu_count() == 0 and self.cloud.defined() == set()
-        assert self.cloud.agent("vf.list") == [] and self.cloud.switch("nic.list") == []
+        assert self.cloud.qemu_count() == 0 and self.cloud.defined() == set(), (self.cloud.qemu_count(), self.cloud.defined())
+        for what, left in (("NIC in the switch", lambda: self.cloud.switch("nic.list")),
+                           ("function", lambda: self.cloud.agent("vf.list"))):  # their host forgets them a moment later
+            tap.wait_for(f"no {what} to be left", 10, lambda left=left: left() == [])
         tap.wait_for("no tap", 10, lambda: cloud.links(self.cloud.namespace) == {"lo", "sl-out", "sl-host"})
 
 
