@@ -88,14 +88,18 @@ struct worker {
 	struct {
 		uint32_t segment; /* NO_SEGMENT: nobody */
 		uint32_t nic;
+		bool on_wire; /* nic_is_on_wire */
 		uint8_t mac[6];
 	} brought;
 
-	/* Who sent one by a physical network last, and is no NIC of that segment here; of this turn. */
+	/* Who sent one by a physical network last: no NIC of that segment here, or one whose function is there; of
+	 * this turn. */
 	struct {
 		uint32_t segment; /* NO_SEGMENT: nobody */
+		uint32_t nic; /* NO_NIC: none here */
+		struct port *port; /* Borrowed: the function's, which counts what it sent; NULL: none */
 		uint8_t mac[6];
-	} stranger;
+	} sender;
 
 	struct worker_counters counters;
 	uint64_t busy_cycles; /* of turns that brought packets (rte_rdtsc) */

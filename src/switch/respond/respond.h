@@ -32,7 +32,8 @@ void reply_set_checksum6(uint8_t *ip, uint8_t *check);
 /* ---- arp.c ---- */
 
 /* ARP of a NIC: its gateways, and the NICs of its network, are answered for. */
-void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet);
+void arp_from_nic(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
 /* The pure half: an ARP message (its 28 bytes) of the NIC → the MAC that answers it, Borrowed, or why nobody
  * does. NULL: it goes to the NIC's physical network as it is, where somebody may answer. */
 enum drop arp_answer(
