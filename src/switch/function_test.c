@@ -430,6 +430,83 @@ static void test_taken_up_by_policy(struct fixture *f, const void *data)
 		DROP_DENIED_INBOUND);
 }
 
+/* ---- signs of life ---- */
+
+static void expect_probe(struct test_frame probe)
+{
+	uint8_t mac[6];
+
+	vlan_assert_arp(probe, 1, MAC_GATEWAY, "0.0.0.0", IP_A);
+	test_mac(MAC_A, mac);
+	g_assert_cmpmem(probe.bytes, 6, mac, 6); /* to nobody else on the wire */
+}
+
+static unsigned probes_in(struct fixture *f, uint32_t milliseconds)
+{
+	unsigned n = 0;
+
+	lab_pass(f, milliseconds);
+	for (GBytes *bytes; (bytes = port_fake_take(lab_port(f, "phys"))); n++)
+		g_bytes_unref(bytes);
+	vlan_drain(f, "/a");
+	return n;
+}
+
+static void test_probed(struct fixture *f, const void *data)
+{
+	lab_pass(f, 10 * SECOND);
+	expect_silence(f);
+	set_active(f, 0, "both");
+	lab_pass(f, 100);
+	expect_probe(vlan_on_wire(f, 100));
+	expect_probe(lab_expect(f, "/a"));
+	expect_silence(f);
+	/* lab_pass has steps of 200 ms. */
+	g_assert_cmpuint(probes_in(f, 2 * SECOND), ==, 10);
+	probes_in(f, 2 * SECOND);
+	g_assert_cmpuint(probes_in(f, 10 * SECOND), ==, 10);
+	/* The answer ends here, by whatever path it comes. */
+	uint64_t drops = datapath_counters(f->datapath).drops;
+	struct test_frame answer = vlan_to_mac(test_arp(MAC_A, 2, MAC_A, IP_A, "0.0.0.0"), MAC_GATEWAY);
+	json_int_t heard = count(f, 0, 0, "rx_packets");
+	vlan_from_wire(f, 100, answer);
+	g_assert_cmpint(count(f, 0, 0, "rx_packets"), ==, heard + 1);
+	lab_put(f, "/a", answer);
+	expect_silence(f);
+	g_assert_cmpuint(datapath_counters(f->datapath).drops, ==, drops);
+	/* In nobody else's name. */
+	lab_put(f, "b", answer);
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_MAC), ==, 1);
+	set_active(f, 0, "function");
+	g_assert_cmpuint(probes_in(f, 5 * SECOND), ==, 0);
+	set_active(f, 0, "both"); /* anew, and quickly */
+	g_assert_cmpuint(probes_in(f, 2 * SECOND), ==, 10);
+}
+
+/* A function that is here is asked as well; a NIC of IPv6 alone by neighbour discovery. */
+static void test_probed_ipv6(struct fixture *f, const void *data)
+{
+	json_array_append_new(json_object_get(vlan_network(f, 0), "prefixes"), json_string("fd00::/48"));
+	json_object_update_new(vlan_subnet(f, 0, 0),
+		json_pack("{s:s, s:s}", "prefix6", "fd00:0:0:1::/64", "gateway6", GATEWAY6_1));
+	json_object_set_new(lab_nic(f, 0), "addresses", json_pack("[{s:s}]", "ip", IP6_A));
+	json_object_set_new(lab_nic(f, 0), "attachments",
+		json_pack("[{s:s, s:s}, {s:s, s:s}]", "kind", "function", "interface", "a", "kind",
+			"synthetic", "socket", "/a"));
+	set_active(f, 0, "both");
+	vlan_drain(f, "phys");
+	vlan_drain(f, "/a");
+	vlan_drain(f, "a");
+	lab_pass(f, 100);
+	struct test_frame probe = lab_expect(f, "a");
+	vlan_assert_same(lab_expect(f, "/a"), probe);
+	lab_assert_path6(&probe, MAC_GATEWAY, MAC_A, GATEWAY_LL, IP6_A);
+	g_assert_cmpuint(probe.bytes[54], ==, 135);
+	lab_put(f, "a", test_nd(MAC_A, MAC_GATEWAY, IP6_A, GATEWAY_LL, 136, IP6_A, 2, MAC_A));
+	expect_silence(f);
+	g_assert_cmpuint(lab_drops(f, DROP_ND_HEARD), ==, 1);
+}
+
 /* ---- ports and operators ---- */
 
 /* What the network's port takes open is left open, behind the tag; else it is completed. */
@@ -574,6 +651,8 @@ int main(int argc, char **argv)
 	TEST("a question for it on the wire is answered once", test_asked_for);
 	TEST("connections that began past the switch are taken up", test_taken_up);
 	TEST("connections are taken up as policy allows", test_taken_up_by_policy);
+	TEST("while both are active the guest is asked for a sign of life", test_probed);
+	TEST("a guest of IPv6 alone is asked by neighbour discovery", test_probed_ipv6);
 	TEST("what the network's port takes open is left open", test_open);
 	TEST("it is as its network's port is, and has counters of its own", test_down);
 	TEST("the NIC's limit holds for it", test_limited);

@@ -238,6 +238,7 @@ struct snapshot {
 	GPtrArray *tables; /* of struct prefix_table, a reference each */
 	GPtrArray *neighbours; /* of struct neighbour_table, a reference each: the VLANs' */
 	struct nic *nics[NIC_SLOTS];
+	unsigned n_changing; /* of them: nic_is_changing */
 	uint16_t incarnations[NIC_SLOTS]; /* of the slots' last users */
 	char *adopted[NIC_SLOTS]; /* of the first snapshot alone: uids of the NICs that adopted flows know */
 	unsigned n_address_slots; /* a power of two */

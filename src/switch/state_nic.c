@@ -428,6 +428,7 @@ static bool decode_nic(struct decode *d, json_t *value, void *to)
 	if (!check_mtu(d, nic) || !claim_mac(d, nic) || !add_host_address(d, nic, words.host_address) ||
 		!take_slot(d, nic))
 		return false;
+	d->snapshot->n_changing += nic_is_changing(nic);
 	nic->bypassed = nic_physical_function(nic) || was_bypassed(index_of(d)->previous, nic);
 	return true;
 }

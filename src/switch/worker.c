@@ -19,6 +19,7 @@
 #include "switch/mirror.h"
 #include "switch/offload.h"
 #include "switch/parse.h"
+#include "switch/probe.h"
 #include "switch/slow_path.h"
 #include "switch/vlan.h"
 #include "switch/wire.h"
@@ -521,6 +522,7 @@ void worker_housekeep(struct worker *worker)
 		if (network->physical)
 			neighbour_tick(network->neighbours, worker, &network->physical->edge);
 	}
+	probe_tick(worker);
 	output_flush(worker);
 }
 
@@ -582,6 +584,7 @@ struct worker *worker_new(struct datapath *datapath, unsigned index)
 	worker->drops = g_malloc0_n(NIC_SLOTS + 1, sizeof *worker->drops);
 	worker->outboxes = g_new0(struct outbox, PORTS_MAX);
 	worker->fragments = fragment_table_new();
+	worker->probes = g_new0(struct probe, NIC_SLOTS);
 	worker->housekept_ms = worker->aged_ms = datapath_clock_ms();
 	return worker;
 }
@@ -591,6 +594,7 @@ void worker_free(struct worker *worker)
 	if (!worker)
 		return;
 	fragment_table_free(worker->fragments);
+	g_free(worker->probes);
 	g_free(worker->outboxes);
 	g_free(worker->drops);
 	g_aligned_free(worker);

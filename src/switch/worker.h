@@ -30,6 +30,7 @@ struct datapath;
 struct fragment_table;
 struct mirror;
 struct polling;
+struct probe;
 
 /* Packets on their way out of one port. */
 struct outbox {
@@ -108,6 +109,7 @@ struct worker {
 	unsigned n_dirty;
 	uint16_t dirty[PORTS_MAX]; /* indices of the outboxes that hold packets */
 	struct fragment_table *fragments; /* Owned */
+	struct probe *probes; /* Owned: by slot */
 
 	uint32_t age_next; /* the next entry of the flow table to look at */
 	uint32_t aged_ms; /* when that was last done */

@@ -51,6 +51,12 @@ void arp_build_request(
 	build(packet, mac, sender, target);
 }
 
+void arp_build_probe(struct rte_mbuf *packet, const struct nic *nic)
+{
+	build(packet, gateway_mac, zero_ip, nic_first_address(nic, IP_V4)->ip.bytes);
+	memcpy(rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST, nic->mac.bytes, 6);
+}
+
 void arp_build_announcement(struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t ip[4])
 {
 	build(packet, mac, ip, ip);
@@ -145,6 +151,12 @@ static bool is_on_wire(const struct snapshot *snapshot, const struct nic *nic, c
 	return owner.kind == OWNER_NIC && nic_is_on_wire(owner.nic);
 }
 
+/* The answer to a probe of ours (probe.h): that it came is what was asked. */
+static bool is_sign_of_life(const uint8_t *frame)
+{
+	return load16(frame + ETH_LEN + ARP_OP) == ARP_REPLY && memcmp(frame + ETH_DST, gateway_mac, 6) == 0;
+}
+
 void arp_from_nic(
 	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
 {
@@ -152,7 +164,9 @@ void arp_from_nic(
 	const uint8_t *mac = NULL;
 	enum drop reason = arp_answer(worker->snapshot, nic, arp, &mac);
 
-	if (reason != DROP_NONE) {
+	if (reason != DROP_SPOOFED_ARP && is_sign_of_life(frame)) {
+		rte_pktmbuf_free(packet);
+	} else if (reason != DROP_NONE) {
 		output_drop(worker, nic->id, reason, packet);
 	} else if (mac && !(parsed->flags & PACKET_ON_WIRE && is_on_wire(worker->snapshot, nic, arp))) {
 		turn_into_reply(frame, mac);
