@@ -20,7 +20,7 @@ const char *const allocation_words[] = {"dynamic", "static", NULL};
 static const char *const segment_words[] = {"vxlan", "vlan", NULL};
 static const char *const sku_words[] = {"basic", "standard", NULL};
 static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
-	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", NULL};
+	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical", NULL};
 
 /* Defines NAME_shape from a field list. */
 #define SHAPE(linkage, NAME, type, title, ...)                                                               \
@@ -56,10 +56,18 @@ SHAPE(PUBLIC, subnet, struct subnet, "subnet", F_STRING(subnet, uid), F_STRING(s
 	F_STRING(subnet, prefix), F_STRING(subnet, security_group), F_BOOL(subnet, no_outbound),
 	F_JSON(subnet, extra));
 SHAPE(static, network_spec, struct network_spec, "spec", F_STRINGS(network_spec, prefixes),
-	F_LIST(network_spec, subnets, subnet_shape), F_ENUM(network_spec, segment, segment_words));
+	F_LIST(network_spec, subnets, subnet_shape), F_ENUM(network_spec, segment, segment_words),
+	F_STRING(network_spec, physical));
 SHAPE(static, network_status, struct network_status, "status",
-	F_STRUCT(network_status, outcome, outcome_shape), F_INT(network_status, vni));
+	F_STRUCT(network_status, outcome, outcome_shape), F_INT(network_status, vni),
+	F_INT(network_status, vlan));
 RESOURCE(network, "virtual network");
+
+SHAPE(static, physical_spec, struct physical_spec, "spec", F_STRING(physical_spec, vlans),
+	F_BOOL(physical_spec, guest_enforcement));
+SHAPE(static, physical_status, struct physical_status, "status",
+	F_STRUCT(physical_status, outcome, outcome_shape));
+RESOURCE(physical, "physical network");
 
 SHAPE(static, rule_side, struct rule_side, "side of a rule", F_STRINGS(rule_side, addresses),
 	F_STRINGS(rule_side, ports));
@@ -134,7 +142,8 @@ SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled));
 SHAPE(static, host_status, struct host_status, "status", F_INT(host_status, vcpus),
 	F_INT(host_status, memory_mib), F_BOOL(host_status, kvm), F_STRING(host_status, accel_detail),
 	F_STRING(host_status, provider), F_STRING(host_status, version), F_STRING(host_status, vtep),
-	F_STRING(host_status, vtep_fault), F_STRING(host_status, source_nat));
+	F_STRING(host_status, vtep_fault), F_STRING(host_status, source_nat),
+	F_STRINGS(host_status, physicals));
 RESOURCE(host, "host");
 
 #define OUTCOME(type) offsetof(struct type, status.outcome)
@@ -156,6 +165,8 @@ static const struct kind_info kinds[KIND_COUNT] = {
 		OUTCOME(deployment)},
 	[KIND_OPERATION] = {KIND_OPERATION, "operation", "operation", &operation_shape},
 	[KIND_HOST] = {KIND_HOST, "host", "host", &host_shape},
+	[KIND_PHYSICAL] = {KIND_PHYSICAL, "physical", "physical network", &physical_shape, KIND_NONE,
+		OUTCOME(physical)},
 };
 
 const struct kind_info *kind_info(enum kind kind)

@@ -24,6 +24,7 @@ enum kind {
 	KIND_DEPLOYMENT,
 	KIND_OPERATION,
 	KIND_HOST,
+	KIND_PHYSICAL,
 	KIND_COUNT
 };
 
@@ -83,7 +84,11 @@ struct group {
 	} status;
 };
 
-enum segment { SEGMENT_VXLAN, SEGMENT_VLAN };
+/* Where the packets of a network travel between hosts. */
+enum segment {
+	SEGMENT_VXLAN, /* in a VXLAN of its own, by the hosts' underlays */
+	SEGMENT_VLAN, /* in a VLAN of a physical network, where others may be, too */
+};
 
 struct subnet {
 	char *uid;
@@ -99,11 +104,25 @@ struct network {
 	struct network_spec {
 		GPtrArray *prefixes; /* of text */
 		GPtrArray *subnets; /* of struct subnet */
-		int segment; /* enum segment */
+		int segment; /* enum segment; kept by a put, see control/segment.c */
+		char *physical; /* uid of the physical network of a VLAN; NULL: it is none */
 	} spec;
 	struct network_status {
 		struct outcome outcome;
-		int64_t vni; /* unique among all networks, given at creation */
+		int64_t vni; /* of a VXLAN, unique among all networks; 0: it is none */
+		int64_t vlan; /* id on the physical network, unique there; 0: it is none */
+	} status;
+};
+
+/* A wire that hosts have NICs on, and what of it Sluice may use: the operator's. */
+struct physical {
+	struct meta meta; /* name: as in the hosts' files */
+	struct physical_spec {
+		char *vlans; /* model/vlan_set.h; networks get their ids from these */
+		bool guest_enforcement; /* guests may apply rules themselves, where nothing else can */
+	} spec;
+	struct physical_status {
+		struct outcome outcome;
 	} status;
 };
 
@@ -303,6 +322,7 @@ struct host {
 		char *vtep; /* held in the pool of VTEPs: where other hosts send to; NULL: it has none */
 		char *vtep_fault; /* sentence: why it has not the one that it reports */
 		char *source_nat; /* public address that its NICs without one share, while it has VMs; or NULL */
+		GPtrArray *physicals; /* of text: names of the physical networks that it is on */
 	} status;
 };
 
