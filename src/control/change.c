@@ -14,8 +14,9 @@ struct write {
 
 struct guard {
 	char *key;
-	char *end; /* NULL: one key; else: the range must be empty */
-	int64_t mod_revision;
+	char *end; /* NULL: one key; else: a range */
+	int64_t mod_revision; /* of the key; 0 of a range: it must be empty */
+	int64_t before; /* > 0: everything in the range must be older than this revision */
 };
 
 struct change {
@@ -68,7 +69,16 @@ static void add_guard(struct change *change, const char *key, const char *end, i
 	if (g_hash_table_contains(change->guards, key))
 		return;
 	struct guard *guard = g_new0(struct guard, 1);
-	*guard = (struct guard){g_strdup(key), g_strdup(end), mod_revision};
+	*guard = (struct guard){.key = g_strdup(key), .end = g_strdup(end), .mod_revision = mod_revision};
+	g_hash_table_insert(change->guards, guard->key, guard);
+}
+
+static void guard_unchanged(struct change *change, const char *prefix, const char *end, int64_t revision)
+{
+	if (g_hash_table_contains(change->guards, prefix))
+		return;
+	struct guard *guard = g_new0(struct guard, 1);
+	*guard = (struct guard){.key = g_strdup(prefix), .end = g_strdup(end), .before = revision + 1};
 	g_hash_table_insert(change->guards, guard->key, guard);
 }
 
@@ -95,12 +105,19 @@ static bool read_guarded(struct change *change, const char *key, struct store_kv
 	return true;
 }
 
+static void *decode_kv(enum kind kind, const struct store_kv *kv, GError **error)
+{
+	gsize length;
+	const char *text = g_bytes_get_data(kv->value, &length);
+
+	return model_decode(kind, text, length, kv->mod_revision, error);
+}
+
 void *change_get(struct change *change, enum kind kind, const char *uid, GError **error)
 {
 	g_autofree char *key = key_object(kind, uid);
 	_cleanup_(store_kv_free) struct store_kv *kv = NULL;
 	void *object = g_hash_table_lookup(change->objects, key);
-	gsize length;
 
 	if (object)
 		return object;
@@ -110,8 +127,7 @@ void *change_get(struct change *change, enum kind kind, const char *uid, GError 
 		fault_set(error, FAULT_NOT_FOUND, "there is no %s with id %s", kind_info(kind)->title, uid);
 		return NULL;
 	}
-	const char *text = g_bytes_get_data(kv->value, &length);
-	object = model_decode(kind, text, length, kv->mod_revision, error);
+	object = decode_kv(kind, kv, error);
 	if (object)
 		g_hash_table_insert(change->objects, g_steal_pointer(&key), object);
 	return object;
@@ -133,6 +149,25 @@ bool change_find(struct change *change, enum kind kind, const char *parent, cons
 	g_autofree char *uid = g_strndup(text, length);
 	*ret = change_get(change, kind, uid, error);
 	return *ret != NULL;
+}
+
+GPtrArray *change_list(struct change *change, enum kind kind, GError **error)
+{
+	g_autofree char *prefix = key_objects(kind), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(model_free);
+	int64_t revision;
+
+	if (!store_list(change->store, prefix, end, 0, 0, &range, &revision, error))
+		return NULL;
+	guard_unchanged(change, prefix, end, revision);
+	for (guint i = 0; i < range.kvs->len; i++) {
+		void *object = decode_kv(kind, range.kvs->pdata[i], error);
+		if (!object)
+			return NULL;
+		g_ptr_array_add(list, object);
+	}
+	return g_steal_pointer(&list);
 }
 
 /* ---- objects ---- */
@@ -176,6 +211,26 @@ void change_ref(struct change *change, const char *target, const struct meta *so
 void change_unref(struct change *change, const char *target, const char *source)
 {
 	stage(change, key_ref(target, source), NULL);
+}
+
+/* The last part of each key, as a set. */
+static GHashTable *last_parts(const GPtrArray *kvs)
+{
+	GHashTable *set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+	for (guint i = 0; i < kvs->len; i++)
+		g_hash_table_add(set, g_strdup(strrchr(((struct store_kv *)kvs->pdata[i])->key, '/') + 1));
+	return set;
+}
+
+GHashTable *change_refs(struct change *change, const char *target, GError **error)
+{
+	g_autofree char *prefix = key_refs(target), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	if (!store_list(change->store, prefix, end, 0, 0, &range, NULL, error))
+		return NULL;
+	return last_parts(range.kvs);
 }
 
 static enum kind kind_by_name(const char *name)
@@ -261,10 +316,7 @@ GHashTable *change_pool(struct change *change, const char *pool, GError **error)
 
 	if (!store_list(change->store, prefix, end, 0, 0, &range, NULL, error))
 		return NULL;
-	held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	for (guint i = 0; i < range.kvs->len; i++)
-		g_hash_table_add(
-			held, g_strdup(strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1));
+	held = last_parts(range.kvs);
 	g_hash_table_iter_init(&iter, change->writes);
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		if (!g_str_has_prefix(key, prefix))
@@ -276,6 +328,18 @@ GHashTable *change_pool(struct change *change, const char *pool, GError **error)
 			g_hash_table_remove(held, name);
 	}
 	return held;
+}
+
+char *change_holder(struct change *change, const char *pool, const char *value)
+{
+	g_autofree char *key = key_pool(pool, value);
+	_cleanup_(store_kv_free) struct store_kv *kv = NULL;
+	gsize length;
+
+	if (!store_get(change->store, key, &kv, NULL) || !kv)
+		return NULL;
+	const char *text = g_bytes_get_data(kv->value, &length);
+	return g_strndup(text, length);
 }
 
 bool change_pool_empty(struct change *change, const char *pool, bool *ret, GError **error)
@@ -341,12 +405,13 @@ static GArray *compares_of(struct change *change)
 	g_hash_table_iter_init(&iter, change->guards);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		const struct guard *guard = value;
+		bool empty = guard->end && !guard->before;
 		struct store_compare compare = {
 			.key = guard->key,
 			.end = guard->end,
-			.target = guard->end ? STORE_CREATE_REVISION : STORE_MOD_REVISION,
-			.relation = STORE_EQUAL,
-			.number = guard->mod_revision,
+			.target = empty ? STORE_CREATE_REVISION : STORE_MOD_REVISION,
+			.relation = guard->before ? STORE_LESS : STORE_EQUAL,
+			.number = guard->before ? guard->before : guard->mod_revision,
 		};
 		g_array_append_val(compares, compare);
 	}

@@ -29,6 +29,10 @@ void *change_get(struct change *change, enum kind kind, const char *uid, GError 
 bool change_find(struct change *change, enum kind kind, const char *parent, const char *name, void **ret,
 	GError **error);
 
+/* All of a kind as they are stored, whatever is staged; GPtrArray of objects, released with it. Guarded against any
+ * that is put meanwhile, not against deletions. */
+GPtrArray *change_list(struct change *change, enum kind kind, GError **error);
+
 /* Stages the object as it is now; the caller keeps it. A new one (meta.revision 0) is guarded by its absence.
  */
 void change_put(struct change *change, const void *object);
@@ -40,6 +44,8 @@ void change_name(struct change *change, const void *object);
 /* References. Deleting a target wants change_unreferenced() first. */
 void change_ref(struct change *change, const char *target, const struct meta *source);
 void change_unref(struct change *change, const char *target, const char *source);
+/* uids of those that refer to it, as a set of text. Not guarded. */
+GHashTable *change_refs(struct change *change, const char *target, GError **error);
 /* FAULT_IN_USE, naming up to three of those that refer to it, when anything does. */
 bool change_unreferenced(struct change *change, const struct meta *target, GError **error);
 
@@ -49,6 +55,8 @@ bool change_claim(
 void change_release(struct change *change, const char *pool, const char *value);
 /* Values held, as a set of text. */
 GHashTable *change_pool(struct change *change, const char *pool, GError **error);
+/* uid of who holds the value; NULL: nobody, or it cannot be read. Not guarded: for messages. Owned by the caller. */
+char *change_holder(struct change *change, const char *pool, const char *value);
 /* True when nobody holds anything of the pool; guarded. */
 bool change_pool_empty(struct change *change, const char *pool, bool *ret, GError **error);
 

@@ -56,6 +56,19 @@ bool check_location(struct put *put, GError **error)
 	return true;
 }
 
+const char *tag_value(const struct meta *meta, const char *name)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(meta->tags, key, value)
+	{
+		if (g_ascii_strcasecmp(key, name) == 0)
+			return json_string_value(value);
+	}
+	return NULL;
+}
+
 void *check_reference(
 	struct change *change, enum kind kind, const char *uid, const struct meta *from, GError **error)
 {

@@ -13,6 +13,7 @@ static const struct kind_hooks *const hooks[KIND_COUNT] = {
 	[KIND_NIC] = &nic_hooks,
 	[KIND_VM] = &vm_hooks,
 	[KIND_DEPLOYMENT] = &deployment_hooks,
+	[KIND_PHYSICAL] = &physical_hooks,
 };
 
 const struct kind_hooks *kind_hooks(enum kind kind)
@@ -157,7 +158,8 @@ struct call {
 	const struct control_request *request;
 	const void *wanted; /* control_put */
 	enum kind kind;
-	const char *uid; /* control_delete, control_vm_action */
+	const char *uid; /* control_delete, control_vm_action, control_set_segment */
+	const char *words; /* control_set_segment */
 	enum verb verb;
 	struct control_result *ret;
 };
@@ -294,8 +296,9 @@ static bool put_object(struct change *change, void *data, GError **error)
 		return false;
 	_cleanup_(model_free) struct meta *object = next_version(call->wanted, old);
 	struct put put = {call->control, change, old, object, group};
-	if ((call->kind != KIND_DEPLOYMENT && !check_location(&put, error)) ||
-		!kind_hooks(call->kind)->prepare(&put, error) || !must_wait(call, change, &wait, error))
+	const struct kind_hooks *kind = kind_hooks(call->kind);
+	if ((!kind->nowhere && !check_location(&put, error)) || !kind->prepare(&put, error) ||
+		!must_wait(call, change, &wait, error))
 		return false;
 	set_running(object, !wait ? PROVISIONING_SUCCEEDED
 			    : old ? PROVISIONING_UPDATING
@@ -451,6 +454,36 @@ bool control_vm_action(struct control *control, const char *uid, enum verb verb,
 	};
 
 	return commit(&call, act_on_vm, error);
+}
+
+static bool move_network(struct change *change, void *data, GError **error)
+{
+	struct call *call = data;
+	struct network *network = change_get(change, KIND_NETWORK, call->uid, error);
+
+	if (!network || !check_precondition(call, &network->meta, error) || !check_not_busy(network, error) ||
+		!segment_move(change, network, call->words, error))
+		return false;
+	network->meta.generation++;
+	change_put(change, network);
+	set_result(call, false, network, start_operation(change, call, network, false, false));
+	return true;
+}
+
+bool control_set_segment(struct control *control, const char *network, const char *words,
+	const struct control_request *request, struct control_result *ret, GError **error)
+{
+	struct call call = {
+		.control = control,
+		.request = request,
+		.kind = KIND_NETWORK,
+		.uid = network,
+		.words = words,
+		.verb = VERB_PUT,
+		.ret = ret,
+	};
+
+	return commit(&call, move_network, error);
 }
 
 static bool store_object(struct change *change, void *data, GError **error)

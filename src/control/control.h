@@ -110,6 +110,27 @@ bool control_delete(struct control *control, enum kind kind, const char *uid,
 bool control_vm_action(struct control *control, const char *uid, enum verb verb,
 	const struct control_request *request, struct control_result *ret, GError **error);
 
+/* ---- segments: where the packets of networks travel ---- */
+
+/* Takes a network to the segment in `words`: "vxlan", "vlan:PHYSICAL" (a VLAN of that physical network, one that is
+ * free) or "vlan:PHYSICAL:ID". FAULT_NOT_ALLOWED while virtual machines with NICs in it are not deallocated, naming
+ * them; FAULT_INVALID_REFERENCE, FAULT_EXISTS, FAULT_POOL_FULL. No host is affected, so nothing is waited for. */
+bool control_set_segment(struct control *control, const char *network, const char *words,
+	const struct control_request *request, struct control_result *ret, GError **error);
+/* The network's segment in those words, with its id. Owned by the caller; NULL with *error. */
+char *control_segment(struct control *control, const struct network *network, GError **error);
+
+/* The host has said that it is on the physical network of that name. */
+bool control_host_is_on(const struct host *host, const char *physical);
+
+/* Whether the guest of a NIC may apply its rules itself, where nothing else can. */
+enum guest {
+	GUEST_NOT_ASKED, /* its tag sluice-enforcement does not say 'guest' */
+	GUEST_NOT_ALLOWED, /* it does, but its network is on no physical network where the operator lets it */
+	GUEST_ALLOWED, /* both want it */
+};
+bool control_guest(struct control *control, const struct nic *nic, enum guest *ret, GError **error);
+
 /* ---- operations ---- */
 
 /* Calls `done` once, from the main loop, when the operation is over (at once if it is) or after timeout_ms;

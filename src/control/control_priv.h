@@ -49,10 +49,12 @@ struct kind_hooks {
 	bool reaches_hosts;
 	/* Its delete is driven by a reconciler (kinds/vm.c, kinds/group.c); `release` only checks. */
 	bool delete_later;
+	/* It is in no location. */
+	bool nowhere;
 };
 
 extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
-	vm_hooks, deployment_hooks;
+	vm_hooks, deployment_hooks, physical_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
@@ -68,6 +70,8 @@ bool check_name(enum kind kind, const char *name, GError **error);
 /* Canonical location into meta; FAULT_BAD_LOCATION lists those that exist. An existing object's cannot
  * change. */
 bool check_location(struct put *put, GError **error);
+/* Value of a tag, whose name is compared without case; NULL when there is none of text. Borrowed. */
+const char *tag_value(const struct meta *meta, const char *name);
 /* The object that a reference names, guarded; FAULT_INVALID_REFERENCE when it does not exist or is going. */
 void *check_reference(
 	struct change *change, enum kind kind, const char *uid, const struct meta *from, GError **error);
@@ -87,8 +91,24 @@ char *ipam_claim_shared(struct control *control, struct change *change, const ch
 char *ipam_claim_mac(struct change *change, const char *holder, GError **error);
 char *ipam_claim_host_address(struct change *change, const char *holder, GError **error);
 int64_t ipam_claim_vni(struct change *change, const char *holder, GError **error);
+/* The wanted VLAN of a physical network (FAULT_INVALID: it is none of its, FAULT_EXISTS: it is taken), or the first free
+ * one when wanted is 0 (FAULT_POOL_FULL). 0 on failure. */
+int64_t ipam_claim_vlan(struct change *change, const struct physical *physical, int64_t wanted,
+	const char *holder, GError **error);
 /* The address that routes: the second one. */
 void ipam_gateway(struct ip_prefix prefix, char text[static IP_TEXT_MAX]);
+
+/* ---- segment.c: where the packets of networks travel ---- */
+/* In a put of a network: gives the segment that its tag asks for, else keeps it, or gives a first one. */
+bool segment_prepare(struct put *put, GError **error);
+/* Takes the network, which the caller stores, to the segment in `words`; see control_set_segment(). */
+bool segment_move(struct change *change, struct network *network, const char *words, GError **error);
+/* Gives back what a network that goes holds. */
+void segment_release(struct change *change, struct network *network);
+/* The tag of ours that a NIC may have. FAULT_INVALID. */
+bool segment_check_nic(const struct nic *nic, GError **error);
+/* Adds what the operator must know of the host's physical networks to the goal's conditions. */
+void segment_fill(const struct host *host, struct goal *goal);
 
 /* ---- principals.c ---- */
 /* Reads the default subscription, makes it on first use. */
@@ -133,6 +153,7 @@ struct host_live {
 	bool drained; /* by its operator */
 	int64_t vcpus, memory_mib, available_mib;
 	int64_t used_vcpus, used_mib; /* by VMs that are placed there and not deallocated */
+	const struct report *report; /* its last; NULL: none yet. Borrowed */
 };
 void hosts_live(struct control *control, const char *host, struct host_live *ret);
 /* The store's revision is the one that is given. */
@@ -160,7 +181,7 @@ struct overlay;
 struct overlay *overlay_new(const struct places *places, const struct host *host);
 void overlay_free(struct overlay *overlay);
 CLEANUP_FUNC(struct overlay *, overlay_free)
-/* Fills network->mappings. */
+/* Fills network->mappings, unless it is in a VLAN. */
 void overlay_map(struct overlay *overlay, struct goal_network *network);
 /* What stands between the networks that were mapped and being whole. Owned by the caller; NULL: nothing. */
 GPtrArray *overlay_conditions(const struct overlay *overlay);

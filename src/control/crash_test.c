@@ -34,12 +34,39 @@ static void act(struct fixture *f, const struct vm *vm, enum verb verb)
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 }
 
-/* What a user does: create, stop, start, delete all. Every command may be repeated. */
+/* Takes the network to a VLAN, which is nothing to do when it is there. */
+static void ensure_segment(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct physical *physical =
+		fixture_put(f, fixture_physical("physnet1", "100"), &error);
+
+	g_assert_no_error(error);
+	control_set_segment(f->control, f->network, "vlan:physnet1:100", &request, &result, &error);
+	g_assert_no_error(error);
+}
+
+static void remove_physical(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct physical *physical =
+		control_find(f->control, KIND_PHYSICAL, NULL, "physnet1", &error);
+
+	g_assert_no_error(error);
+	if (physical)
+		control_delete(f->control, KIND_PHYSICAL, physical->meta.uid, &request, &result, &error);
+	g_assert_no_error(error);
+}
+
+/* What users and operators do: create, stop, start, delete all. Every command may be repeated. */
 static void run_commands(struct fixture *f)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(control_result_clear) struct control_result result = {};
 
+	ensure_segment(f);
 	_cleanup_(model_free) struct nic *nic = ensure_nic(f);
 	_cleanup_(model_free) struct vm *vm =
 		fixture_put(f, fixture_vm(f, "vm", "Standard_DS4_v2", nic), &error);
@@ -51,13 +78,15 @@ static void run_commands(struct fixture *f)
 	g_assert_true(control_delete(f->control, KIND_GROUP, f->group, &request, &result, &error));
 	_cleanup_(model_free) struct operation *over = fixture_finish(f, result.operation, true);
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	remove_physical(f);
 }
 
 static void check_nothing_left(struct fixture *f)
 {
 	static const char *const prefixes[] = {"/sluice/pool/", "/sluice/ref/", "/sluice/placed/",
 		"/sluice/name/group/", "/sluice/name/nic/", "/sluice/name/vm/", "/sluice/object/group/",
-		"/sluice/object/nic/", "/sluice/object/vm/", "/sluice/object/network/"};
+		"/sluice/object/nic/", "/sluice/object/vm/", "/sluice/object/network/",
+		"/sluice/object/physical/", "/sluice/name/physical/"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
 		_cleanup_(store_range_clear) struct store_range left = {};

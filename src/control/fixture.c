@@ -57,6 +57,8 @@ static struct report *first_report(void)
 	report->vcpus = 2;
 	report->memory_mib = 24 * 1024;
 	report->available_mib = 20 * 1024;
+	report->physicals = strings_new();
+	g_ptr_array_add(report->physicals, g_strdup("physnet1"));
 	return report;
 }
 
@@ -97,6 +99,14 @@ struct network *fixture_network(const struct fixture *fixture, const char *name,
 	}
 	va_end(args);
 	return network;
+}
+
+struct physical *fixture_physical(const char *name, const char *vlans)
+{
+	struct physical *physical = model_new(KIND_PHYSICAL, name, NULL);
+
+	physical->spec.vlans = g_strdup(vlans);
+	return physical;
 }
 
 struct nic *fixture_nic(const struct fixture *fixture, const char *name, bool accelerated)

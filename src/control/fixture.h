@@ -1,4 +1,4 @@
-/* A control plane on a memory store with one pretended host, for tests. */
+/* A control plane on a memory store with one pretended host, which is on physnet1, for tests. */
 #pragma once
 #include "control/control.h"
 
@@ -29,6 +29,7 @@ void *fixture_put(struct fixture *fixture, void *object, GError **error);
 /* Objects ready to be put. */
 struct network *fixture_network(const struct fixture *fixture, const char *name, const char *prefix,
 	...) G_GNUC_NULL_TERMINATED; /* then name, prefix of each subnet, NULL */
+struct physical *fixture_physical(const char *name, const char *vlans);
 struct nic *fixture_nic(const struct fixture *fixture, const char *name, bool accelerated);
 struct vm *fixture_vm(
 	const struct fixture *fixture, const char *name, const char *size, const struct nic *nic);

@@ -48,6 +48,19 @@ static bool add_subnet(
 	return add_group(builder, subnet->security_group, error);
 }
 
+static bool set_segment(
+	struct builder *builder, const struct network *network, struct goal_network *out, GError **error)
+{
+	out->vni = network->status.vni;
+	out->vlan = network->status.vlan;
+	if (!network->spec.physical)
+		return true;
+	_cleanup_(model_free) struct physical *physical =
+		control_get(builder->control, KIND_PHYSICAL, network->spec.physical, error);
+	out->physical = physical ? g_strdup(physical->meta.name) : NULL;
+	return physical != NULL;
+}
+
 static bool add_network(struct builder *builder, const char *uid, GError **error)
 {
 	if (!g_hash_table_add(builder->networks, g_strdup(uid)))
@@ -60,13 +73,14 @@ static bool add_network(struct builder *builder, const char *uid, GError **error
 	g_ptr_array_add(builder->goal->networks, out);
 	out->uid = g_strdup(uid);
 	out->name = g_strdup(network->meta.name);
-	out->vni = network->status.vni;
 	out->prefixes = g_steal_pointer(&network->spec.prefixes);
 	out->subnets = shape_list_new(&goal_subnet_shape);
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
 		if (!add_subnet(builder, out, network->spec.subnets->pdata[i], error))
 			return false;
 	out->no_outbound = network_has_no_outbound(network);
+	if (!set_segment(builder, network, out, error))
+		return false;
 	overlay_map(builder->overlay, out);
 	return true;
 }
@@ -101,6 +115,7 @@ static bool add_nic(struct builder *builder, const struct vm *vm, const struct s
 		return false;
 	const struct nic_config *first = nic->spec.configs->pdata[0];
 	struct goal_nic *out = shape_new(&goal_nic_shape);
+	enum guest guest;
 	g_ptr_array_add(builder->goal->nics, out);
 	out->uid = g_strdup(nic->meta.uid);
 	out->name = g_strdup(nic->meta.name);
@@ -111,6 +126,9 @@ static bool add_nic(struct builder *builder, const struct vm *vm, const struct s
 	out->security_group = g_strdup(nic->spec.security_group);
 	out->host_address = g_strdup(nic->status.host_address);
 	out->accelerated = nic->spec.accelerated && size->accelerated;
+	if (!control_guest(builder->control, nic, &guest, error))
+		return false;
+	out->guest_enforcement = guest == GUEST_ALLOWED;
 	out->primary = ref->primary;
 	out->bandwidth_mbps = size->bandwidth_mbps;
 	out->addresses = shape_list_new(&goal_address_shape);
@@ -194,5 +212,6 @@ struct goal *goal_build(struct control *control, const struct host *host, int64_
 			return NULL;
 	goal->conditions = overlay_conditions(overlay);
 	outbound_fill(control, host, goal);
+	segment_fill(host, goal);
 	return g_steal_pointer(&goal);
 }

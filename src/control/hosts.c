@@ -378,6 +378,7 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 		ret->vcpus = live->report->vcpus;
 		ret->memory_mib = live->report->memory_mib;
 		ret->available_mib = live->report->available_mib;
+		ret->report = live->report;
 	}
 	count_used(control, host, ret);
 }
@@ -449,6 +450,14 @@ static bool note_nic(struct change *change, void *data, GError **error)
 	return true;
 }
 
+static void note_physicals(struct host *host, const GPtrArray *names)
+{
+	g_clear_pointer(&host->status.physicals, g_ptr_array_unref);
+	host->status.physicals = strings_new();
+	for (guint i = 0; i < list_length(names); i++)
+		g_ptr_array_add(host->status.physicals, g_strdup(names->pdata[i]));
+}
+
 static bool note_host(struct change *change, void *data, GError **error)
 {
 	const struct note *note = data;
@@ -468,6 +477,7 @@ static bool note_host(struct change *change, void *data, GError **error)
 	host->status.provider = g_strdup(report->provider);
 	g_free(host->status.version);
 	host->status.version = g_strdup(report->version);
+	note_physicals(host, report->physicals);
 	if (!overlay_note_vtep(change, host, report->vtep, error) ||
 		!change_has_placed(change, note->host, &placed, error) ||
 		!outbound_settle(note->control, change, host, placed, error))

@@ -2,6 +2,7 @@
  * matter. */
 #include "base/fault.h"
 #include "control/control_priv.h"
+#include "model/vlan_set.h"
 
 #define SUBNET_RESERVED 4 /* network, gateway and two more, as in Azure */
 #define VNI_FIRST       4096
@@ -157,5 +158,59 @@ int64_t ipam_claim_vni(struct change *change, const char *holder, GError **error
 			return vni;
 	}
 	fault_set(error, FAULT_POOL_FULL, "no free VXLAN network identifier found");
+	return 0;
+}
+
+static bool check_vlan(
+	const struct physical *physical, const struct vlan_set *ids, int64_t vlan, GError **error)
+{
+	return vlan_set_has(ids, vlan) ||
+	       fault_set(error, FAULT_INVALID,
+		       "VLAN %" G_GINT64_FORMAT " is none of physical network %s, whose networks have %s",
+		       vlan, physical->meta.name, physical->spec.vlans);
+}
+
+static bool claim_vlan(struct change *change, const struct physical *physical, int64_t vlan,
+	const char *holder, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, vlan);
+	g_autoptr(GError) failure = NULL;
+
+	if (change_claim(change, physical->meta.uid, text, holder, &failure))
+		return true;
+	if (!g_error_matches(failure, FAULT, FAULT_EXISTS)) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	g_autofree char *other = change_holder(change, physical->meta.uid, text);
+	const struct network *network = other ? change_get(change, KIND_NETWORK, other, NULL) : NULL;
+	return fault_set(error, FAULT_EXISTS,
+		"VLAN %s of physical network %s is virtual network %s's; name another, or none for one that "
+		"is free",
+		text, physical->meta.name, network ? network->meta.name : "another");
+}
+
+int64_t ipam_claim_vlan(struct change *change, const struct physical *physical, int64_t wanted,
+	const char *holder, GError **error)
+{
+	struct vlan_set ids;
+
+	if (!vlan_set_parse(physical->spec.vlans, &ids, error))
+		return 0;
+	if (wanted)
+		return check_vlan(physical, &ids, wanted, error) &&
+				       claim_vlan(change, physical, wanted, holder, error)
+			       ? wanted
+			       : 0;
+	g_autoptr(GHashTable) held = change_pool(change, physical->meta.uid, error);
+	for (int64_t id = 1; held && id <= VLAN_ID_MAX; id++) {
+		g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, id);
+		if (vlan_set_has(&ids, id) && !g_hash_table_contains(held, text))
+			return claim_vlan(change, physical, id, holder, error) ? id : 0;
+	}
+	if (held)
+		fault_set(error, FAULT_POOL_FULL,
+			"no VLAN of physical network %s is free: all of %s are in use", physical->meta.name,
+			physical->spec.vlans);
 	return 0;
 }

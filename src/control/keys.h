@@ -24,7 +24,7 @@ char *key_pools(const char *pool); /* prefix */
 char *key_placed(const char *host, const char *vm);
 char *key_placements(const char *host); /* prefix; NULL: of all hosts */
 
-/* Pools that are not a subnet's (those are named by the subnet's uid). */
+/* Pools that are not a subnet's addresses or a physical network's VLANs (those are named by its uid). */
 #define POOL_MAC    "mac"
 #define POOL_VNI    "vni"
 #define POOL_HOST   "host-address"

@@ -6,6 +6,9 @@
  * A host that has no VTEP takes part in everything but this. It is never silent: the goals of all hosts that it
  * concerns carry a sentence, which their agents and the list of hosts show. (One that has not reported yet is
  * not spoken of.)
+ *
+ * Networks in a VLAN are not reached this way but on the wire, so they have no mappings, and a host of a physical
+ * network whose networks are all such needs no VTEP.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"
@@ -16,6 +19,7 @@ struct overlay {
 	const struct places *places; /* Borrowed */
 	const struct host *host; /* Borrowed */
 	GHashTable *without; /* Owned: names of hosts without VTEP that have NICs of this host's networks */
+	bool needed; /* one of this host's networks is a VXLAN */
 };
 
 struct overlay *overlay_new(const struct places *places, const struct host *host)
@@ -63,6 +67,9 @@ void overlay_map(struct overlay *overlay, struct goal_network *network)
 {
 	const GPtrArray *places = g_hash_table_lookup(overlay->places->by_network, network->uid);
 
+	if (network->physical)
+		return;
+	overlay->needed = true;
 	network->mappings = shape_list_new(&goal_mapping_shape);
 	for (guint i = 0; overlay->host->status.vtep && i < list_length(places); i++) {
 		const struct place *place = places->pdata[i];
@@ -87,8 +94,9 @@ GPtrArray *overlay_conditions(const struct overlay *overlay)
 	g_autoptr(GList) names = g_list_sort(g_hash_table_get_keys(overlay->without), by_text);
 
 	bool reported = host->status.vcpus > 0;
+	bool needed = overlay->needed || list_length(host->status.physicals) == 0;
 
-	if (reported && !host->status.vtep && g_hash_table_size(overlay->places->hosts) > 1)
+	if (reported && needed && !host->status.vtep && g_hash_table_size(overlay->places->hosts) > 1)
 		g_ptr_array_add(conditions,
 			g_strdup_printf(
 				"Host %s has no underlay%s%s: its virtual machines and those of other "

@@ -1,4 +1,5 @@
-/* Finding a host for a VM: filters refuse, then the host with the most memory left is taken.
+/* Finding a host for a VM: filters refuse, then weighers choose: the host whose free functions accelerate the most of
+ * its NICs, among equals the one with the most memory left.
  *
  * Filters have the names that operators know from OpenStack. A failed placement says, for each host, which
  * filter refused and why.
@@ -14,7 +15,77 @@ struct candidate {
 	const struct host *host;
 	struct host_live live;
 	const struct size *size;
+	const GPtrArray *needs; /* of struct need */
 };
+
+/* ---- what the VM's NICs want of physical networks ---- */
+
+struct need {
+	char *physical; /* name */
+	unsigned accelerated; /* NICs there that a function would accelerate */
+};
+
+static void need_free(void *data)
+{
+	struct need *need = data;
+
+	g_free(need->physical);
+	g_free(need);
+}
+
+static struct need *get_need(GPtrArray *needs, const char *physical)
+{
+	for (guint i = 0; i < needs->len; i++)
+		if (g_str_equal(((struct need *)needs->pdata[i])->physical, physical))
+			return needs->pdata[i];
+	struct need *need = g_new0(struct need, 1);
+	need->physical = g_strdup(physical);
+	g_ptr_array_add(needs, need);
+	return need;
+}
+
+static bool add_need(struct control *control, const char *nic_uid, const struct size *size, GPtrArray *needs,
+	GError **error)
+{
+	_cleanup_(model_free) struct nic *nic = control_get(control, KIND_NIC, nic_uid, error);
+	const struct nic_config *first = nic ? nic->spec.configs->pdata[0] : NULL;
+	_cleanup_(model_free) struct network *network =
+		nic ? control_get(control, KIND_NETWORK, first->network, error) : NULL;
+
+	if (!network || !network->spec.physical)
+		return network != NULL;
+	_cleanup_(model_free) struct physical *physical =
+		control_get(control, KIND_PHYSICAL, network->spec.physical, error);
+	if (!physical)
+		return false;
+	get_need(needs, physical->meta.name)->accelerated += nic->spec.accelerated && size->accelerated;
+	return true;
+}
+
+static GPtrArray *find_needs(
+	struct control *control, const struct vm *vm, const struct size *size, GError **error)
+{
+	g_autoptr(GPtrArray) needs = g_ptr_array_new_with_free_func(need_free);
+
+	for (guint i = 0; i < list_length(vm->spec.nics); i++)
+		if (!add_need(
+			    control, ((struct vm_nic_ref *)vm->spec.nics->pdata[i])->nic, size, needs, error))
+			return NULL;
+	return g_steal_pointer(&needs);
+}
+
+static unsigned count_free(const struct report *report, const char *physical)
+{
+	unsigned n = 0;
+
+	for (guint i = 0; report && i < list_length(report->functions); i++) {
+		const struct report_function *function = report->functions->pdata[i];
+		n += !function->nic && g_strcmp0(function->physical, physical) == 0;
+	}
+	return n;
+}
+
+/* ---- filters ---- */
 
 /* A filter answers NULL to let the host pass, else a sentence; Owned. */
 static char *compute_filter(const struct candidate *c)
@@ -64,6 +135,23 @@ static char *available_memory_filter(const struct candidate *c)
 		c->live.available_mib, needed);
 }
 
+static char *physical_network_filter(const struct candidate *c)
+{
+	const GPtrArray *has = c->host->status.physicals;
+
+	for (guint i = 0; i < c->needs->len; i++) {
+		const struct need *need = c->needs->pdata[i];
+		if (control_host_is_on(c->host, need->physical))
+			continue;
+		g_autoptr(GString) names = g_string_new(NULL);
+		for (guint j = 0; j < list_length(has); j++)
+			g_string_append_printf(names, "%s%s", j ? ", " : "", (char *)has->pdata[j]);
+		return g_strdup_printf("physical network %s is needed, the host is on %s", need->physical,
+			names->len ? names->str : "none");
+	}
+	return NULL;
+}
+
 static const struct {
 	const char *name;
 	char *(*refuse)(const struct candidate *candidate);
@@ -72,6 +160,7 @@ static const struct {
 	{"CoreFilter", core_filter},
 	{"RamFilter", ram_filter},
 	{"AvailableMemoryFilter", available_memory_filter},
+	{"PhysicalNetworkFilter", physical_network_filter},
 };
 
 /* NULL when the host passes; else "FILTER: why". */
@@ -85,34 +174,62 @@ static char *refusal(struct candidate *candidate)
 	return NULL;
 }
 
+/* ---- weighers: among the hosts that pass, what counts first comes first ---- */
+
+/* How many of the VM's NICs the host's free functions can accelerate. A wish and no need: a NIC without one goes on
+ * by its synthetic path. */
+static double pci_weigher(const struct candidate *c)
+{
+	double fit = 0;
+
+	for (guint i = 0; i < c->needs->len; i++) {
+		const struct need *need = c->needs->pdata[i];
+		fit += MIN(need->accelerated, count_free(c->live.report, need->physical));
+	}
+	return fit;
+}
+
+static double ram_weigher(const struct candidate *c)
+{
+	return (double)c->live.memory_mib * c->control->ram_ratio - (double)c->live.used_mib;
+}
+
+static double (*const weighers[])(const struct candidate *) = {pci_weigher, ram_weigher};
+
+static bool outweighs(const struct candidate *a, const struct candidate *b)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(weighers); i++) {
+		double left = weighers[i](a), right = weighers[i](b);
+		if (left != right)
+			return left > right;
+	}
+	return false;
+}
+
 char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error)
 {
 	g_autoptr(GPtrArray) hosts = control_list(control, KIND_HOST, NULL, error);
+	g_autoptr(GPtrArray) needs = hosts ? find_needs(control, vm, size, error) : NULL;
 	g_autoptr(GString) reasons = g_string_new(NULL);
-	const struct host *best = NULL;
-	double best_left = 0;
+	struct candidate best = {};
 
-	if (!hosts)
+	if (!needs)
 		return NULL;
 	for (guint i = 0; i < hosts->len; i++) {
 		const struct host *host = hosts->pdata[i];
-		struct candidate candidate = {.control = control, .host = host, .size = size};
+		struct candidate candidate = {.control = control, .host = host, .size = size, .needs = needs};
 		/* A VM whose disk is on a host can start only there. */
 		if (vm->status.host && !g_str_equal(vm->status.host, host->meta.uid))
 			continue;
 		hosts_live(control, host->meta.uid, &candidate.live);
 		g_autofree char *why = refusal(&candidate);
-		double left = (double)candidate.live.memory_mib * control->ram_ratio -
-			      (double)candidate.live.used_mib;
 		if (why)
 			g_string_append_printf(reasons, " Host %s: %s.", host->meta.name, why);
-		else if (!best || left > best_left) {
-			best = host;
-			best_left = left;
-		}
+		else if (!best.host || outweighs(&candidate, &best))
+			best = candidate;
 	}
-	if (best)
-		return g_strdup(best->meta.uid);
+	if (best.host)
+		return g_strdup(best.host->meta.uid);
 	fault_set(error, FAULT_ALLOCATION, "No host can hold virtual machine %s of size %s.%s", vm->meta.name,
 		size->name,
 		hosts->len ? reasons->str : " No host has reported yet; start sluice-agent on one.");

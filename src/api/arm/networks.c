@@ -52,7 +52,6 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 	struct cursor space = cursor_object(&properties, "addressSpace");
 	struct cursor subnets = cursor_array(&properties, "subnets");
 
-	network->spec.segment = was ? was->spec.segment : SEGMENT_VXLAN;
 	network->spec.prefixes = cursor_strings(&space, "addressPrefixes");
 	if (list_length(network->spec.prefixes) == 0)
 		cursor_fail(&space, "addressPrefixes", "it is required");

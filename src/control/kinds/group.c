@@ -87,4 +87,5 @@ const struct kind_hooks group_hooks = {
 const struct kind_hooks deployment_hooks = {
 	.prepare = group_prepare,
 	.release = group_release,
+	.nowhere = true,
 };

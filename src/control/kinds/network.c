@@ -202,17 +202,13 @@ static bool network_prepare(struct put *put, GError **error)
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
 		if (!check_subnet(network, i, space, error))
 			return false;
-	if (!check_outbound(network, error) || !keep_identities(put, error) || !stage_groups(put, error))
-		return false;
-	if (!network->status.vni)
-		network->status.vni = ipam_claim_vni(put->change, network->meta.uid, error);
-	return network->status.vni != 0;
+	return check_outbound(network, error) && keep_identities(put, error) && stage_groups(put, error) &&
+	       segment_prepare(put, error);
 }
 
 static bool network_release(struct control *control, struct change *change, void *object, GError **error)
 {
 	struct network *network = object;
-	g_autofree char *vni = g_strdup_printf("%" G_GINT64_FORMAT, network->status.vni);
 
 	if (!change_unreferenced(change, &network->meta, error))
 		return false;
@@ -221,7 +217,7 @@ static bool network_release(struct control *control, struct change *change, void
 		if (subnet->security_group)
 			change_unref(change, subnet->security_group, network->meta.uid);
 	}
-	change_release(change, POOL_VNI, vni);
+	segment_release(change, network);
 	return true;
 }
 

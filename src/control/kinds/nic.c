@@ -250,7 +250,7 @@ static bool nic_prepare(struct put *put, GError **error)
 	const struct nic *old = put->old;
 	struct nic *nic = put->object;
 
-	if (!check_configs(nic, error) || !check_bound(put, error))
+	if (!check_configs(nic, error) || !segment_check_nic(nic, error) || !check_bound(put, error))
 		return false;
 	if (old && list_length(old->spec.configs) &&
 		!g_str_equal(((struct nic_config *)old->spec.configs->pdata[0])->network,
