@@ -11,23 +11,6 @@
 
 /* ---- logging in ---- */
 
-static struct answer log_in(struct test_cloud *cloud, const char *grant, const char *rest)
-{
-	g_autofree char *form = g_strdup_printf("grant_type=%s&%s", grant, rest);
-
-	return ask(cloud, "POST", "/adfs/oauth2/token", form, "Content-Type",
-		"application/x-www-form-urlencoded", NULL);
-}
-
-static void log_in_as_tester(struct test_cloud *cloud)
-{
-	g_autofree char *rest = g_strdup_printf("client_id=tester&client_secret=%s", cloud->fixture.secret);
-	_cleanup_(answer_clear) struct answer answer = log_in(cloud, "client_credentials", rest);
-
-	g_assert_cmpint(answer.status, ==, 200);
-	cloud->token = g_strdup(answer_text(&answer, "access_token"));
-}
-
 static void scenario_login(struct test_cloud *cloud)
 {
 	_cleanup_(answer_clear) struct answer nobody = ask(cloud, "GET", "/subscriptions", NULL, NULL);
@@ -94,15 +77,6 @@ static void scenario_metadata(struct test_cloud *cloud)
 }
 
 /* ---- the tutorial ---- */
-
-static void put_base(struct test_cloud *cloud)
-{
-	static const char *const names[] = {"group", "network", "security_group", "rule", "address", "nic"};
-
-	log_in_as_tester(cloud);
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		g_assert_cmpint(put_recorded(cloud, names[i]), ==, 201);
-}
 
 static void assert_power(struct test_cloud *cloud, const char *code)
 {

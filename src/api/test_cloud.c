@@ -53,6 +53,36 @@ static void obey_vms(const struct goal *goal, struct report *report)
 	}
 }
 
+/* The physical network that the NIC is on; NULL: none. */
+static const char *physical_of(const struct goal *goal, const struct goal_nic *nic)
+{
+	for (guint i = 0; i < list_length(goal->networks); i++) {
+		const struct goal_network *network = goal->networks->pdata[i];
+		if (g_str_equal(network->uid, nic->network))
+			return network->physical;
+	}
+	return NULL;
+}
+
+static struct report_function *make_function(const struct goal_nic *nic, guint index, const char *physical)
+{
+	struct report_function *function = shape_new(&report_function_shape);
+
+	function->name = g_strdup_printf(physical ? "0000:3b:10.%u" : "f%u", index);
+	function->provider = g_strdup(physical ? "sriov" : "emulated");
+	function->state = g_strdup("attached");
+	function->nic = g_strdup(nic->uid);
+	function->vm = g_strdup(nic->vm);
+	if (!physical)
+		return function;
+	function->physical = g_strdup(physical);
+	function->pf = g_strdup("ens1f0");
+	function->index = index;
+	function->mac = g_strdup(nic->mac);
+	return function;
+}
+
+/* On a physical network its functions pass the host, and the guest enforces where it may. */
 static void obey_nics(const struct goal *goal, struct report *report)
 {
 	report->nics = shape_list_new(&report_nic_shape);
@@ -61,18 +91,14 @@ static void obey_nics(const struct goal *goal, struct report *report)
 		const struct goal_nic *nic = goal->nics->pdata[i];
 		struct report_nic *said = shape_new(&report_nic_shape);
 		said->uid = g_strdup(nic->uid);
-		said->path = nic->accelerated ? PATH_EMULATED : PATH_SYNTHETIC;
-		said->enforcement = ENFORCEMENT_SWITCH;
+		const char *physical = physical_of(goal, nic);
+		said->path = !nic->accelerated ? PATH_SYNTHETIC : physical ? PATH_VF : PATH_EMULATED;
+		said->enforcement = said->path != PATH_VF    ? ENFORCEMENT_SWITCH
+				    : nic->guest_enforcement ? ENFORCEMENT_GUEST
+							     : ENFORCEMENT_HARDWARE;
 		g_ptr_array_add(report->nics, said);
-		if (!nic->accelerated)
-			continue;
-		struct report_function *function = shape_new(&report_function_shape);
-		function->name = g_strdup_printf("f%u", i);
-		function->provider = g_strdup("emulated");
-		function->state = g_strdup("attached");
-		function->nic = g_strdup(nic->uid);
-		function->vm = g_strdup(nic->vm);
-		g_ptr_array_add(report->functions, function);
+		if (nic->accelerated)
+			g_ptr_array_add(report->functions, make_function(nic, i, physical));
 	}
 }
 
@@ -87,6 +113,8 @@ static json_t *obey_goal(const struct goal *goal)
 	report->vcpus = 64;
 	report->memory_mib = report->available_mib = 256 * 1024;
 	report->provider = g_strdup("emulated");
+	report->physicals = strings_new();
+	g_ptr_array_add(report->physicals, g_strdup("physnet1"));
 	obey_vms(goal, report);
 	obey_nics(goal, report);
 	return shape_encode(&report_shape, report);
@@ -355,4 +383,30 @@ unsigned put_recorded(struct test_cloud *cloud, const char *name)
 		g_assert_cmpstr(end, ==, "Succeeded");
 	}
 	return answer.status;
+}
+
+struct answer log_in(struct test_cloud *cloud, const char *grant, const char *rest)
+{
+	g_autofree char *form = g_strdup_printf("grant_type=%s&%s", grant, rest);
+
+	return ask(cloud, "POST", "/adfs/oauth2/token", form, "Content-Type",
+		"application/x-www-form-urlencoded", NULL);
+}
+
+void log_in_as_tester(struct test_cloud *cloud)
+{
+	g_autofree char *rest = g_strdup_printf("client_id=tester&client_secret=%s", cloud->fixture.secret);
+	_cleanup_(answer_clear) struct answer answer = log_in(cloud, "client_credentials", rest);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	cloud->token = g_strdup(answer_text(&answer, "access_token"));
+}
+
+void put_base(struct test_cloud *cloud)
+{
+	static const char *const names[] = {"group", "network", "security_group", "rule", "address", "nic"};
+
+	log_in_as_tester(cloud);
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+		g_assert_cmpint(put_recorded(cloud, names[i]), ==, 201);
 }

@@ -53,5 +53,11 @@ const char *answer_text(const struct answer *answer, const char *member);
 const char *answer_header(const struct answer *answer, const char *name);
 /* GETs Azure-AsyncOperation until it ends; the status it ends with. ret_polls may be NULL. Owned. */
 char *finish(struct test_cloud *cloud, const struct answer *answer, unsigned *ret_polls);
+/* POSTs a form for a token: its grant and the rest of it. */
+struct answer log_in(struct test_cloud *cloud, const char *grant, const char *rest);
+/* Later requests go with a token. */
+void log_in_as_tester(struct test_cloud *cloud);
+/* Logs in and makes all that a VM needs. */
+void put_base(struct test_cloud *cloud);
 /* PUTs a recorded body; the answer's status. It is finished. */
 unsigned put_recorded(struct test_cloud *cloud, const char *name);

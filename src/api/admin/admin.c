@@ -1,10 +1,8 @@
-/* The operator's view. */
-#include "api/admin/admin.h"
-
+/* The operator's view of hosts. */
+#include "api/admin/admin_priv.h"
 #include "base/fault.h"
 
-/* {"uid", "name", "group"}; null when there is none. */
-static json_t *encode_user(struct control *control, enum kind kind, const char *uid)
+json_t *admin_user(struct control *control, enum kind kind, const char *uid)
 {
 	_cleanup_(model_free) struct meta *meta = uid ? control_get(control, kind, uid, NULL) : NULL;
 	_cleanup_(model_free) struct meta *group =
@@ -22,11 +20,16 @@ static void append_functions(struct control *control, const struct meta *host, j
 
 	for (guint i = 0; report && i < list_length(report->functions); i++) {
 		const struct report_function *function = report->functions->pdata[i];
-		json_array_append_new(
-			array, json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:o}", "host", host->name, "name",
-				       function->name, "provider", function->provider, "state",
-				       function->state, "nic", encode_user(control, KIND_NIC, function->nic),
-				       "vm", encode_user(control, KIND_VM, function->vm)));
+		json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:o}", "host", host->name, "name",
+			function->name, "provider", function->provider, "state", function->state, "nic",
+			admin_user(control, KIND_NIC, function->nic), "vm",
+			admin_user(control, KIND_VM, function->vm));
+		if (function->pf)
+			json_object_update_new(
+				json, json_pack("{s:s?, s:s, s:I, s:s?, s:I}", "physical", function->physical,
+					      "pf", function->pf, "index", (json_int_t)function->index, "mac",
+					      function->mac, "vlan", (json_int_t)function->vlan));
+		json_array_append_new(array, json);
 	}
 }
 
@@ -54,26 +57,32 @@ static void list_functions(struct call *call, void *data)
 	call_answer_json(call, 200, json_pack("{s:o}", "functions", array));
 }
 
+static json_t *encode_names(const GPtrArray *names)
+{
+	json_t *array = json_array();
+
+	for (guint i = 0; i < list_length(names); i++)
+		json_array_append_new(array, json_string(names->pdata[i]));
+	return array;
+}
+
 /* Sentences about what does not work there as it should; of a goal, which is made of what is stored. */
 static json_t *encode_conditions(struct control *control, const struct host *host)
 {
 	_cleanup_(goal_free) struct goal *goal = control_goal(control, host->meta.name, NULL);
-	json_t *array = json_array();
 
-	for (guint i = 0; goal && i < list_length(goal->conditions); i++)
-		json_array_append_new(array, json_string(goal->conditions->pdata[i]));
-	return array;
+	return encode_names(goal ? goal->conditions : NULL);
 }
 
 static json_t *encode_host(struct control *control, const struct host *host)
 {
 	const struct report *report = control_last_report(control, host->meta.name);
-	json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:o}", "uid",
+	json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:o, s:o}", "uid",
 		host->meta.uid, "name", host->meta.name, "disabled", (int)host->spec.disabled, "vcpus",
 		(json_int_t)host->status.vcpus, "memoryMib", (json_int_t)host->status.memory_mib, "kvm",
 		(int)host->status.kvm, "provider", host->status.provider, "detail", host->status.accel_detail,
-		"version", host->status.version, "vtep", host->status.vtep, "conditions",
-		encode_conditions(control, host));
+		"version", host->status.version, "vtep", host->status.vtep, "physicals",
+		encode_names(host->status.physicals), "conditions", encode_conditions(control, host));
 
 	/* What changes all the time is only known of a host that has reported since this controller runs. */
 	if (report) {
@@ -106,4 +115,5 @@ static const struct route routes[] = {
 void admin_serve(struct control *control, struct server *server)
 {
 	server_add_routes(server, routes, control);
+	server_add_routes(server, admin_network_routes, control);
 }

@@ -1,10 +1,5 @@
-/* The operator's view of all hosts: read only, with the same tokens as the rest.
- *
- *     GET /sluice/v1/functions   {"functions": [{"host", "name", "provider", "state", "nic", "vm"}]}
- *     GET /sluice/v1/hosts       {"hosts": [{"name", "vcpus", ...}]}
- *
- * "nic" and "vm" are {"uid", "name", "group"} of what uses the function, or null.
- */
+/* The operator's requests, with the same tokens as the rest: all hosts, their functions, physical networks, and the
+ * segments of virtual networks. docs/API.md, "Operators", has them. */
 #pragma once
 #include "api/server.h"
 #include "control/control.h"

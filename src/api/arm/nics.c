@@ -153,15 +153,21 @@ static void put_mac(json_t *properties, const char *mac)
 	put_text(properties, "macAddress", text ? g_strdelimit(text, ":", '-') : NULL);
 }
 
+static const char *const guest_words[] = {
+	[GUEST_NOT_ASKED] = NULL, [GUEST_NOT_ALLOWED] = "notAllowed", [GUEST_ALLOWED] = "allowed"};
+
 /* Where the NIC's packets go and who enforces its policy: what "accelerated" means at this moment. ARM has no
  * word for it; clients ignore members they do not know. */
-static json_t *encode_acceleration(const struct nic *nic)
+static json_t *encode_acceleration(struct arm *arm, const struct nic *nic)
 {
 	json_t *json = json_object();
+	enum guest guest;
 
 	put_text(json, "path", path_words[nic->status.path]);
 	put_text(json, "enforcement", enforcement_words[nic->status.enforcement]);
 	put_text(json, "reason", nic->status.reason);
+	if (control_guest(arm->control, nic, &guest, NULL))
+		put_text(json, "guestEnforcement", guest_words[guest]);
 	return json;
 }
 
@@ -188,7 +194,7 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_json(properties, "hostedWorkloads", json_array());
 	put_json(properties, "tapConfigurations", json_array());
 	put_text(properties, "nicType", "Standard");
-	put_json(properties, "accelerationStatus", encode_acceleration(nic));
+	put_json(properties, "accelerationStatus", encode_acceleration(arm, nic));
 }
 
 const struct arm_type arm_nics = {

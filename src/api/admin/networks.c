@@ -1,0 +1,247 @@
+/* Physical networks, and which virtual network travels where: what the operator decides. */
+#include "api/admin/admin_priv.h"
+#include "base/fault.h"
+
+/* A JSON object; NULL with *error. New reference. */
+static json_t *read_body(const struct call *call, GError **error)
+{
+	size_t length;
+	const char *text = call_body(call, &length);
+	json_error_t where;
+	json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+
+	if (!json)
+		fault_set(error, FAULT_INVALID, "the body is no JSON: %s", where.text);
+	return json;
+}
+
+/* Takes the JSON; NULL: it failed. */
+static void answer(struct call *call, unsigned status, json_t *json, const GError *error)
+{
+	if (json)
+		call_answer_json(call, status, json);
+	else
+		call_fail(call, error);
+}
+
+/* ---- physical networks ---- */
+
+/* What they are shown with. */
+struct around {
+	struct control *control; /* Borrowed */
+	GPtrArray *networks, *hosts; /* Owned */
+};
+
+static bool around_read(struct control *control, struct around *ret, GError **error)
+{
+	*ret = (struct around){.control = control};
+	ret->networks = control_list(control, KIND_NETWORK, NULL, error);
+	ret->hosts = ret->networks ? control_list(control, KIND_HOST, NULL, error) : NULL;
+	return ret->hosts != NULL;
+}
+
+static void around_clear(struct around *around)
+{
+	g_clear_pointer(&around->networks, g_ptr_array_unref);
+	g_clear_pointer(&around->hosts, g_ptr_array_unref);
+}
+CLEANUP_CLEAR_FUNC(struct around, around_clear)
+
+static json_t *encode_users(const struct around *around, const struct physical *physical)
+{
+	json_t *array = json_array();
+
+	for (guint i = 0; i < around->networks->len; i++) {
+		const struct network *network = around->networks->pdata[i];
+		if (g_strcmp0(network->spec.physical, physical->meta.uid) != 0)
+			continue;
+		json_t *user = admin_user(around->control, KIND_NETWORK, network->meta.uid);
+		json_object_set_new(user, "vlan", json_integer(network->status.vlan));
+		json_array_append_new(array, user);
+	}
+	return array;
+}
+
+static json_t *encode_physical(const struct around *around, const struct physical *physical)
+{
+	json_t *hosts = json_array();
+
+	for (guint i = 0; i < around->hosts->len; i++) {
+		const struct host *host = around->hosts->pdata[i];
+		if (control_host_is_on(host, physical->meta.name))
+			json_array_append_new(hosts, json_string(host->meta.name));
+	}
+	return json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", physical->meta.name, "vlans",
+		physical->spec.vlans, "guestEnforcement", (int)physical->spec.guest_enforcement, "networks",
+		encode_users(around, physical), "hosts", hosts);
+}
+
+static void list_physicals(struct call *call, void *data)
+{
+	_cleanup_(around_clear) struct around around = {};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) list = control_list(data, KIND_PHYSICAL, NULL, &error);
+
+	if (!list || !around_read(data, &around, &error)) {
+		call_fail(call, error);
+		return;
+	}
+	json_t *array = json_array();
+	for (guint i = 0; i < list->len; i++)
+		json_array_append_new(array, encode_physical(&around, list->pdata[i]));
+	call_answer_json(call, 200, json_pack("{s:o}", "physicalNetworks", array));
+}
+
+static struct physical *decode_physical(const struct call *call, GError **error)
+{
+	json_auto_t *body = read_body(call, error);
+	const char *vlans;
+	json_error_t where;
+	int guest = 0;
+
+	if (!body)
+		return NULL;
+	if (json_unpack_ex(body, &where, JSON_STRICT, "{s:s, s?:b}", "vlans", &vlans, "guestEnforcement",
+		    &guest) < 0) {
+		fault_set(error, FAULT_INVALID,
+			"%s; what is needed looks like {\"vlans\": \"100-199,300\", \"guestEnforcement\": "
+			"false}",
+			where.text);
+		return NULL;
+	}
+	struct physical *physical = model_new(KIND_PHYSICAL, call_param(call, "name"), NULL);
+	physical->spec.vlans = g_strdup(vlans);
+	physical->spec.guest_enforcement = guest;
+	return physical;
+}
+
+static void put_physical(struct call *call, void *data)
+{
+	const struct control_request request = {.principal = call_principal(call)};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(around_clear) struct around around = {};
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct physical *wanted = decode_physical(call, &error);
+	bool done = wanted && control_put(data, wanted, &request, &result, &error) &&
+		    around_read(data, &around, &error);
+
+	answer(call, result.created ? 201 : 200, done ? encode_physical(&around, result.object) : NULL,
+		error);
+}
+
+static void delete_physical(struct call *call, void *data)
+{
+	const struct control_request request = {.principal = call_principal(call)};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	const char *name = call_param(call, "name");
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct physical *physical =
+		control_find(data, KIND_PHYSICAL, NULL, name, &error);
+
+	if (!physical && !error)
+		fault_set(&error, FAULT_NOT_FOUND, "there is no physical network %s", name);
+	if (physical && control_delete(data, KIND_PHYSICAL, physical->meta.uid, &request, &result, &error))
+		call_answer(call, 204);
+	else
+		call_fail(call, error);
+}
+
+/* ---- virtual networks ---- */
+
+/* NULL with *error. */
+static json_t *encode_network(
+	struct control *control, const struct network *network, const GPtrArray *nics, GError **error)
+{
+	g_autofree char *segment = control_segment(control, network, error);
+	bool vlan = network->spec.segment == SEGMENT_VLAN;
+
+	if (!segment)
+		return NULL;
+	json_t *json = admin_user(control, KIND_NETWORK, network->meta.uid), *array = json_array();
+	for (guint i = 0; i < nics->len; i++) {
+		const struct nic *nic = nics->pdata[i];
+		const struct nic_config *first = nic->spec.configs->pdata[0];
+		if (g_str_equal(first->network, network->meta.uid))
+			json_array_append_new(array, json_string(nic->meta.name));
+	}
+	json_object_set_new(json, "segment", json_string(segment));
+	json_object_set_new(
+		json, vlan ? "vlan" : "vni", json_integer(vlan ? network->status.vlan : network->status.vni));
+	json_object_set_new(json, "nics", array);
+	return json;
+}
+
+static void list_networks(struct call *call, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) networks = control_list(data, KIND_NETWORK, NULL, &error);
+	g_autoptr(GPtrArray) nics = networks ? control_list(data, KIND_NIC, NULL, &error) : NULL;
+	json_auto_t *array = json_array();
+
+	for (guint i = 0; nics && !error && i < networks->len; i++)
+		json_array_append_new(array, encode_network(data, networks->pdata[i], nics, &error));
+	answer(call, 200, error ? NULL : json_pack("{s:O}", "networks", array), error);
+}
+
+/* By the uid in the path, or by group and name. */
+static struct network *find_network(const struct call *call, struct control *control, GError **error)
+{
+	const char *uid = call_param(call, "uid"), *name = call_param(call, "name"),
+		   *group_name = call_param(call, "group");
+	g_autoptr(GError) failure = NULL;
+
+	if (uid)
+		return control_get(control, KIND_NETWORK, uid, error);
+	_cleanup_(model_free) struct group *group =
+		control_find(control, KIND_GROUP, control_subscription(control), group_name, &failure);
+	struct network *network =
+		group ? control_find(control, KIND_NETWORK, group->meta.uid, name, &failure) : NULL;
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	else if (!group)
+		fault_set(error, FAULT_GROUP_NOT_FOUND, "there is no resource group %s", group_name);
+	else if (!network)
+		fault_set(error, FAULT_NOT_FOUND, "there is no virtual network %s in resource group %s", name,
+			group_name);
+	return network;
+}
+
+static json_t *set_segment(const struct call *call, struct control *control, GError **error)
+{
+	const struct control_request request = {.principal = call_principal(call)};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct network *network = find_network(call, control, error);
+	json_auto_t *body = network ? read_body(call, error) : NULL;
+	const char *words;
+	json_error_t where;
+
+	if (!body)
+		return NULL;
+	if (json_unpack_ex(body, &where, JSON_STRICT, "{s:s}", "segment", &words) < 0) {
+		fault_set(error, FAULT_INVALID,
+			"%s; what is needed looks like {\"segment\": \"vlan:physnet1:150\"}", where.text);
+		return NULL;
+	}
+	if (!control_set_segment(control, network->meta.uid, words, &request, &result, error))
+		return NULL;
+	g_autoptr(GPtrArray) nics = control_list(control, KIND_NIC, NULL, error);
+	return nics ? encode_network(control, result.object, nics, error) : NULL;
+}
+
+static void put_segment(struct call *call, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	json_t *json = set_segment(call, data, &error);
+
+	answer(call, 200, json, error);
+}
+
+const struct route admin_network_routes[] = {
+	{"GET", "/sluice/v1/physical-networks", list_physicals},
+	{"PUT", "/sluice/v1/physical-networks/{name}", put_physical},
+	{"DELETE", "/sluice/v1/physical-networks/{name}", delete_physical},
+	{"GET", "/sluice/v1/networks", list_networks},
+	{"PUT", "/sluice/v1/networks/{uid}/segment", put_segment},
+	{"PUT", "/sluice/v1/networks/{group}/{name}/segment", put_segment},
+	{},
+};
