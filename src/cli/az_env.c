@@ -8,6 +8,7 @@
  */
 #include "base/fault.h"
 #include "cli/cli.h"
+#include "cli/controller.h"
 
 #include <gio/gio.h>
 #include <jansson.h>
@@ -17,19 +18,6 @@
 
 /* One command; arguments in order, NULL-terminated. */
 typedef char **command;
-
-static json_t *read_principal(const char *state, GError **error)
-{
-	g_autofree char *path = g_build_filename(state, "principal.json", NULL);
-	json_t *json = json_load_file(path, 0, NULL);
-
-	if (!json)
-		fault_set(error, FAULT_NOT_FOUND,
-			"%s cannot be read; start the cloud with 'sluice up --state %s' first, and run this "
-			"as root",
-			path, state);
-	return json;
-}
 
 static const char *member(const json_t *json, const char *name)
 {
@@ -50,20 +38,6 @@ static command words(const char *first, ...)
 	command result = g_strv_builder_end(builder);
 	g_strv_builder_unref(builder);
 	return result;
-}
-
-/* `sluice up` writes it at each start. */
-static char *read_endpoint(const char *state, GError **error)
-{
-	g_autofree char *path = g_build_filename(state, "endpoint", NULL);
-	char *endpoint = NULL;
-
-	if (!g_file_get_contents(path, &endpoint, NULL, NULL)) {
-		fault_set(error, FAULT_NOT_FOUND,
-			"%s cannot be read; start the cloud with 'sluice up --state %s' first", path, state);
-		return NULL;
-	}
-	return g_strchomp(endpoint);
 }
 
 /* Writes the password alone to a file for az; returns "@FILE". Owned by the caller. */
@@ -170,8 +144,8 @@ int cli_az_env(int argc, char **argv)
 	if (!cli_options(&argc, &argv, "", "Prints (or does) what az needs to use this cloud.", entries))
 		return CLI_USAGE;
 	g_autofree char *state = cli_state_dir(state_option), *ca = g_build_filename(state, "ca.pem", NULL);
-	g_autofree char *endpoint = read_endpoint(state, &error);
-	json_auto_t *principal = endpoint ? read_principal(state, &error) : NULL;
+	g_autofree char *endpoint = controller_endpoint(state, &error);
+	json_auto_t *principal = endpoint ? controller_principal(state, &error) : NULL;
 	g_autofree char *secret = principal ? secret_word(state, principal, &error) : NULL;
 	if (!secret)
 		return cli_fail("az-env", error);

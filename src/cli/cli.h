@@ -28,6 +28,7 @@ int cli_host(int argc, char **argv);
 int cli_image(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_mirror(int argc, char **argv);
+int cli_network(int argc, char **argv);
 int cli_policy(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_trace(int argc, char **argv);

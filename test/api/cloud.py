@@ -3,7 +3,7 @@
 
     test/api/cloud.py --controller PROGRAM --sizes FILE COMMAND...
 
-COMMAND gets a last argument: a folder with ca.pem and principal.json, as `sluice up` has it. The controller's log
+COMMAND gets a last argument: a folder with ca.pem, endpoint and principal.json, as `sluice up` has it. The controller's log
 is shown when the command fails. Exit status: the command's.
 """
 import argparse
@@ -83,7 +83,7 @@ class PretendedHost:
             self.call(connection, "PUT", "/agent/v1/report", {
                 "host": HOST, "goal_host": goal["host"], "received": goal["version"], "applied": goal["version"], "vcpus": 64,
                 "memory_mib": 1 << 20, "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended",
-                "provider": "emulated", "version": "test",
+                "provider": "emulated", "version": "test", "physicals": ["physnet1"],
                 "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
                          "restarts": vm.get("restarts", 0)} for vm in goal.get("vms", ())],
                 "nics": [{"uid": nic["uid"], "path": "emulated" if nic.get("accelerated") else "synthetic",
@@ -130,8 +130,10 @@ def wait_until_ready(process, folder, host_port):
     raise RuntimeError("the controller does not get ready" if process.poll() is None else "the controller ended")
 
 
-def add_endpoint(path, endpoint):
-    """The controller writes who may log in; `sluice up` adds where."""
+def add_endpoint(folder, endpoint):
+    """The controller writes who may log in; `sluice up` adds where. Replays have both from one file."""
+    path = folder / "principal.json"
+    (folder / "endpoint").write_text(endpoint + "\n")
     path.write_text(json.dumps({**json.loads(path.read_text()), "endpoint": endpoint}))
 
 
@@ -142,7 +144,7 @@ def run(options, folder):
         process, endpoint, host_port = start_controller(options, folder, log)
     try:
         wait_until_ready(process, folder, host_port)
-        add_endpoint(folder / "principal.json", endpoint)
+        add_endpoint(folder, endpoint)
         host = PretendedHost(folder, host_port)
         host.known.wait(READY_LIMIT_S)
         status = subprocess.run([*options.command, folder], stdin=subprocess.DEVNULL).returncode
