@@ -105,7 +105,7 @@ static void test_words(void)
 	static const struct case_ cases[] = {
 		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
 		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
-		{"host", CLI_USAGE, "sluice host: 'show' or 'add NAME' is needed\n"},
+		{"host", CLI_USAGE, "sluice host: 'show', 'add NAME', 'drain' or 'undrain' is needed\n"},
 		{"host add ../x", CLI_FAILED, "*'../x' is no name of a host*"},
 		{"host add other", CLI_FAILED, "*no certificate for other; did 'sluice up' run*"},
 		{"mirror nic -c 0", CLI_USAGE, "*-c and --seconds take a number from 1*"},
