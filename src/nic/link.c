@@ -149,6 +149,14 @@ bool links_set_up(struct links *links, const char *name, GError **error)
 	return link_change(links, name, change, "bring up", error);
 }
 
+bool links_set_down(struct links *links, const char *name, GError **error)
+{
+	struct rtnl_link *change = rtnl_link_alloc();
+
+	rtnl_link_unset_flags(change, IFF_UP);
+	return link_change(links, name, change, "bring down", error);
+}
+
 bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, GError **error)
 {
 	_cleanup_(nl_addr_put) struct nl_addr *addr = nl_addr_build(AF_LLC, mac.bytes, sizeof mac.bytes);

@@ -38,6 +38,7 @@ bool links_add_tap(struct links *links, const char *name, GError **error);
 bool links_remove(struct links *links, const char *name, GError **error);
 
 bool links_set_up(struct links *links, const char *name, GError **error);
+bool links_set_down(struct links *links, const char *name, GError **error);
 bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, GError **error);
 /* FAULT_NOT_FOUND. */
 bool links_get_mtu(struct links *links, const char *name, unsigned *ret, GError **error);

@@ -1,0 +1,132 @@
+/* Who uses a VF. */
+#include "nic/vf_use.h"
+
+#include "base/fault.h"
+#include "base/sysfs.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* Given by a person or a program: link-local ones an interface makes itself. */
+static bool is_given(const struct sockaddr *address)
+{
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+
+	if (!address || address->sa_family == AF_INET)
+		return address != NULL;
+	return address->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr);
+}
+
+bool vf_has_address(const char *netdev)
+{
+	struct ifaddrs *all = NULL;
+	bool found = false;
+
+	if (getifaddrs(&all) < 0)
+		return true; /* not known: the safe side */
+	for (const struct ifaddrs *at = all; at && !found; at = at->ifa_next)
+		found = g_str_equal(at->ifa_name, netdev) && is_given(at->ifa_addr);
+	freeifaddrs(all);
+	return found;
+}
+
+/* ---- vfio ---- */
+
+static bool has_open(const char *root, const char *pid, const char *file)
+{
+	g_auto(GStrv) fds = sysfs_children(root, "", "/proc/%s/fd", pid);
+
+	for (char **fd = fds; *fd; fd++) {
+		g_autofree char *path = g_strdup_printf("%s/proc/%s/fd/%s", root, pid, *fd);
+		g_autofree char *target = g_file_read_link(path, NULL);
+		if (g_strcmp0(target, file) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A process that has the device's vfio group open, or by newer kernels the device itself, keeps it. */
+static char *vfio_user(const char *root, const struct nic_vf *vf)
+{
+	g_auto(GStrv) processes = sysfs_children(root, "", "/proc");
+	g_auto(GStrv) devices = sysfs_children(root, "", "/sys/bus/pci/devices/%s/vfio-dev", vf->address);
+	g_autofree char *group = g_strdup_printf("/dev/vfio/%d", vf->iommu_group);
+	g_autofree char *device = g_strdup_printf("/dev/vfio/devices/%s", *devices ? *devices : "");
+
+	for (char **pid = processes; *pid; pid++) {
+		if (!g_ascii_isdigit(**pid) || !(has_open(root, *pid, group) || has_open(root, *pid, device)))
+			continue;
+		g_autofree char *name = sysfs_text(root, "/proc/%s/comm", *pid);
+		return g_strdup_printf("process %s (%s), by vfio", *pid, name ? name : "?");
+	}
+	return NULL;
+}
+
+/* ---- the agent ---- */
+
+static char *claimant(const struct vf_watch *watch, const char *address)
+{
+	g_autofree char *path = g_strconcat(watch->root, watch->claims, NULL);
+	json_auto_t *ledger = json_load_file(path, 0, NULL);
+	size_t i;
+	json_t *entry;
+
+	json_array_foreach(json_object_get(ledger, "functions"), i, entry)
+	{
+		const char *name = json_string_value(json_object_get(entry, "name"));
+		const char *nic = json_string_value(json_object_get(entry, "nic"));
+		if (nic && g_strcmp0(name, address) == 0)
+			return g_strdup_printf("the agent, for NIC %s", nic);
+	}
+	return NULL;
+}
+
+/* ---- interfaces ---- */
+
+static char *interface_use(const struct vf_watch *watch, const char *netdev)
+{
+	g_auto(GStrv) uppers = sysfs_children(watch->root, "upper_", "/sys/class/net/%s", netdev);
+
+	if (*uppers) /* a bridge or bond that it is a port of, or a VLAN on it */
+		return g_strdup_printf("%s, on its interface %s", *uppers + strlen("upper_"), netdev);
+	if (sysfs_number(watch->root, 0, "/sys/class/net/%s/flags", netdev) & IFF_UP)
+		return g_strdup_printf("this host, whose interface %s is up", netdev);
+	if (watch->has_address(netdev))
+		return g_strdup_printf("this host, whose interface %s has an address", netdev);
+	return NULL;
+}
+
+char *vf_user(const struct vf_watch *watch, const struct nic_vf *vf)
+{
+	char *user = claimant(watch, vf->address);
+
+	if (user || !vf->driver)
+		return user;
+	if (vf->netdev)
+		return interface_use(watch, vf->netdev);
+	if (g_str_equal(vf->driver, "vfio-pci"))
+		return vfio_user(watch->root, vf);
+	return g_strdup_printf(
+		"somebody who cannot be seen from here: %s has it, and no interface", vf->driver);
+}
+
+bool vf_check_unused(const struct vf_watch *watch, const struct nic_pf *pf, GError **error)
+{
+	g_autoptr(GString) users = g_string_new(NULL);
+
+	for (guint i = 0; i < pf->vfs->len; i++) {
+		const struct nic_vf *vf = pf->vfs->pdata[i];
+		g_autofree char *user = vf_user(watch, vf);
+		if (user)
+			g_string_append_printf(users, "%sVF %u (%s) by %s", users->len ? "; " : "", vf->index,
+				vf->address, user);
+	}
+	if (!users->len)
+		return true;
+	return fault_set(error, FAULT_IN_USE,
+		"the number of VFs of %s can change only while none is in use, and there are in use: %s; "
+		"free them first",
+		pf->netdev ? pf->netdev : pf->address, users->str);
+}

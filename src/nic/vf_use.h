@@ -1,0 +1,26 @@
+/* Who uses a VF: it must not be taken away under anybody.
+ *
+ * Nothing in the kernel says so in one place. A VF is in use when a program has its vfio group open (a virtual machine, DPDK),
+ * when the agent has claimed it for a NIC, or when its interface is configured: up, with addresses, in a bridge or bond, or
+ * with interfaces on top. A VF whose driver shows no interface here is in use too: its interface is in another namespace. */
+#pragma once
+#include "nic/inventory.h"
+
+#include <stdbool.h>
+
+/* What is looked at; a seam for tests. */
+struct vf_watch {
+	const char *root; /* see base/sysfs.h */
+	const char *
+		claims; /* the agent's ledger of functions, below root; one that is not there claims nothing */
+	bool (*has_address)(const char *netdev);
+};
+
+/* "vm's process 123 (qemu-system-x86), by vfio"; NULL: nobody. Owned by the caller. */
+char *vf_user(const struct vf_watch *watch, const struct nic_vf *vf);
+
+/* Whether nobody uses a VF of the PF; FAULT_IN_USE names each that is in use, and its user. */
+bool vf_check_unused(const struct vf_watch *watch, const struct nic_pf *pf, GError **error);
+
+/* For vf_watch: whether an interface of this process's namespace has an IP address that somebody gave it. */
+bool vf_has_address(const char *netdev);
