@@ -35,6 +35,9 @@
 	X(NIC_FUNCTION_RECORDED, "nic.function-recorded",                                                    \
 		"a function is in the provider's ledger, not made")                                          \
 	X(NIC_FUNCTION_REMOVED, "nic.function-removed", "a function's device is gone, the ledger names it")  \
+	X(SETUP_INTENDED, "setup.intended", "a step is in the setup's ledger, not done")                     \
+	X(SETUP_WRITTEN, "setup.written", "a step is done, the ledger does not know")                        \
+	X(SETUP_RESTORED, "setup.restored", "a step is undone, the ledger still names it")                   \
 	X(CONTROL_ACCEPTED, "control.accepted", "a change and its operation are stored, nobody was told")    \
 	X(CONTROL_PLACED, "control.placed", "a VM has a host, the host was not told")                        \
 	X(CONTROL_DISSOLVED, "control.dissolved", "a VM is out of the store, its operation still runs")      \

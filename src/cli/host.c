@@ -1,5 +1,5 @@
 /* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines;
- * `drain`s this one and `undrain`s it. */
+ * `setup`s this one, `drain`s it and `undrain`s it. */
 #include "cli/cli.h"
 #include "cli/host_priv.h"
 #include "nic/inventory.h"
@@ -124,13 +124,18 @@ int cli_host(int argc, char **argv)
 		{NULL},
 	};
 
-	if (!cli_options(&argc, &argv, "show | add NAME | drain | undrain",
+	if (argc > 1 && g_str_equal(argv[1], "setup")) {
+		argv[1] = "host setup";
+		return host_setup(argc - 1, argv + 1);
+	}
+	if (!cli_options(&argc, &argv, "show | add NAME | drain | undrain | setup",
 		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
 		    "functions "
 		    "(made/possible), and how many traffic classes these leave on ports whose number depends "
 		    "on it. Or makes, or renews, the certificate by which the host NAME takes part in this "
 		    "cloud. Or drains this host for maintenance: its NICs go on by their synthetic paths, no "
-		    "connection is lost, and it gets no new VMs until it is undrained.",
+		    "connection is lost, and it gets no new VMs until it is undrained. 'sluice "
+		    "host setup --help' tells of setting it up for SR-IOV.",
 		    entries))
 		return CLI_USAGE;
 	if (argc == 3 && g_str_equal(argv[1], "add"))
@@ -141,6 +146,6 @@ int cli_host(int argc, char **argv)
 		return host_drain(state_option, (unsigned)timeout_s, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);
-	fprintf(stderr, "sluice host: 'show', 'add NAME', 'drain' or 'undrain' is needed\n");
+	fprintf(stderr, "sluice host: 'show', 'add NAME', 'drain', 'undrain' or 'setup' is needed\n");
 	return CLI_USAGE;
 }

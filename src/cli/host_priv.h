@@ -10,3 +10,6 @@ int host_add(const char *state_option, const char *name);
  * them again. Exit statuses; CLI_FAILED when some NIC still has one. */
 int host_drain(const char *state_option, unsigned timeout_s, bool as_json);
 int host_undrain(const char *state_option, bool as_json);
+
+/* host_setup.c: argv[0] is "host setup". */
+int host_setup(int argc, char **argv);

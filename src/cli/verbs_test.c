@@ -105,7 +105,11 @@ static void test_words(void)
 	static const struct case_ cases[] = {
 		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
 		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
-		{"host", CLI_USAGE, "sluice host: 'show', 'add NAME', 'drain' or 'undrain' is needed\n"},
+		{"host", CLI_USAGE,
+			"sluice host: 'show', 'add NAME', 'drain', 'undrain' or 'setup' is needed\n"},
+		{"host setup", CLI_USAGE,
+			"sluice host setup: one of --plan, --apply and --revert is needed\n"},
+		{"host setup --plan --apply", CLI_USAGE, "*one of --plan, --apply and --revert is needed*"},
 		{"host add ../x", CLI_FAILED, "*'../x' is no name of a host*"},
 		{"host add other", CLI_FAILED, "*no certificate for other; did 'sluice up' run*"},
 		{"mirror nic -c 0", CLI_USAGE, "*-c and --seconds take a number from 1*"},

@@ -1,0 +1,98 @@
+/* Files that setup writes whole. Each is its own: a drop-in, never a part of a file that a person has written. */
+#include "base/sysfs.h"
+#include "setup/setup_priv.h"
+
+#define HEAD "# Written by 'sluice host setup --apply'; '--revert' removes it.\n"
+
+#define MODULES "/etc/modules-load.d/sluice.conf"
+#define SYSCTL  "/etc/sysctl.d/50-sluice.conf"
+#define RULES   "/etc/udev/rules.d/70-sluice-vfs.rules"
+#define UNIT    "/etc/systemd/system/sluice-vfs.service"
+#define NETWORK "/etc/systemd/network/10-sluice-vfs.network"
+
+/* systemd runs the unit; a rule's own RUN would be ended after some seconds. Every PF's arrival asks for it: at the start, and
+ * when its driver is loaded again. VFs are marked by property, as drivers do not tell them from PFs (mlx5_core). */
+static const char rules_text[] =
+	HEAD "ACTION==\"add\", SUBSYSTEM==\"net\", TEST==\"device/sriov_totalvfs\", TAG+=\"systemd\", "
+	     "ENV{SYSTEMD_WANTS}+=\"sluice-vfs.service\"\n"
+	     "ACTION!=\"remove\", SUBSYSTEM==\"net\", TEST==\"device/physfn\", ENV{SLUICE_VF}=\"1\", "
+	     "ENV{NM_UNMANAGED}=\"1\"\n";
+
+static const char network_text[] = HEAD "[Match]\nProperty=SLUICE_VF=1\n\n[Link]\nUnmanaged=yes\n";
+
+static const char unit_text[] = HEAD "[Unit]\n"
+				     "Description=Virtual functions of this host's NICs\n"
+				     "After=local-fs.target systemd-modules-load.service\n"
+				     "Before=libvirtd.service virtqemud.service sluice.service\n"
+				     "\n"
+				     "[Service]\n"
+				     "Type=oneshot\n"
+				     "ExecStart=%s --boot\n"
+				     "TimeoutStartSec=300\n";
+
+/* Who reads a file, told only when it runs: `when` is there then. */
+struct setup_command {
+	const char *path; /* of the file */
+	const char *when;
+	const char *argv[5];
+};
+
+static const struct setup_command commands[] = {
+	{"/etc/default/grub.d/50-sluice.cfg", "/etc/default/grub", {"update-grub"}},
+	{MODULES, "/sys/bus/pci", {"modprobe", "vfio-pci"}},
+	{RULES, "/run/udev/control", {"udevadm", "control", "--reload"}},
+	{UNIT, "/run/systemd/system", {"systemctl", "daemon-reload"}},
+	{NETWORK, "/run/systemd/netif", {"networkctl", "reload"}},
+};
+
+static void add(GPtrArray *contents, const char *path, char *text, const char *why)
+{
+	struct setup_content *content = g_new(struct setup_content, 1);
+
+	*content = (struct setup_content){path, text, why};
+	g_ptr_array_add(contents, content);
+}
+
+static void content_free(struct setup_content *content)
+{
+	g_free(content->text);
+	g_free(content);
+}
+
+static bool wants_vfs(const struct host_file *file)
+{
+	for (guint i = 0; i < file->physicals->len; i++)
+		if (((const struct host_physical *)file->physicals->pdata[i])->vfs)
+			return true;
+	return false;
+}
+
+GPtrArray *setup_contents(const struct setup_machine *machine, const struct host_file *file)
+{
+	GPtrArray *contents = g_ptr_array_new_with_free_func((GDestroyNotify)content_free);
+
+	if (file->hugepages)
+		add(contents, SYSCTL, g_strdup_printf(HEAD "vm.nr_hugepages=%u\n", file->hugepages),
+			"so many huge pages are kept at every start");
+	if (!wants_vfs(file))
+		return contents;
+	add(contents, MODULES, g_strdup(HEAD "vfio-pci\n"), "VFs are given to virtual machines by vfio");
+	if (!setup_exists(machine, "/usr/lib/systemd/systemd"))
+		return contents;
+	add(contents, RULES, g_strdup(rules_text),
+		"VFs are made when a PF comes, and network managers leave them alone");
+	add(contents, UNIT, g_strdup_printf(unit_text, machine->program), "VFs are made at every start");
+	add(contents, NETWORK, g_strdup(network_text), "systemd-networkd leaves VFs alone");
+	return contents;
+}
+
+bool setup_tell(const struct setup_machine *machine, const char *path, GError **error)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+		if (!g_str_equal(path, commands[i].path) || !setup_exists(machine, commands[i].when))
+			continue;
+		g_autofree char *output = machine->run(commands[i].argv, error);
+		return output != NULL;
+	}
+	return true;
+}

@@ -1,0 +1,207 @@
+/* What a host needs, from its host file and what is there. */
+#include "base/fault.h"
+#include "base/sysfs.h"
+#include "nic/keeper.h"
+#include "setup/setup_priv.h"
+
+#include <stdarg.h>
+
+#define DEVICES   "/sys/bus/pci/devices"
+#define HUGEPAGES "/proc/sys/vm/nr_hugepages"
+#define POLL_US   200000
+
+static void step_free(struct setup_step *step)
+{
+	g_free(step->object);
+	g_free(step->wanted);
+	g_free(step->now);
+	g_free(step->text);
+	g_free(step->problem);
+	g_free(step);
+}
+
+GPtrArray *setup_steps_new(void)
+{
+	return g_ptr_array_new_with_free_func((GDestroyNotify)step_free);
+}
+
+struct setup_step *setup_add_step(const struct setup_machine *machine, GPtrArray *steps, enum setup_kind kind,
+	const char *object, const char *wanted, const char *format, ...)
+{
+	struct setup_step *step = g_new0(struct setup_step, 1);
+	const struct setup_kind_ops *ops = &setup_kinds[kind];
+	va_list args;
+
+	step->kind = kind;
+	step->object = g_strdup(object);
+	step->wanted = g_strdup(wanted);
+	step->now = ops->read ? ops->read(machine, object) : NULL;
+	step->state = kind == SETUP_PERSON                ? SETUP_FOR_PERSON
+		      : g_strcmp0(step->now, wanted) == 0 ? SETUP_SO
+							  : SETUP_TO_DO;
+	va_start(args, format);
+	step->text = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_ptr_array_add(steps, step);
+	return step;
+}
+
+static void block(struct setup_step *step, const char *problem)
+{
+	step->state = SETUP_BLOCKED;
+	step->problem = g_strdup(problem);
+}
+
+/* ---- one PF ---- */
+
+struct visit {
+	const struct setup_machine *machine;
+	const struct host_physical *physical;
+	const struct nic_pf *pf;
+	GPtrArray *steps; /* Borrowed */
+};
+
+static void plan_mode(const struct visit *visit)
+{
+	if (!visit->physical->switchdev)
+		return;
+	struct setup_step *step = setup_add_step(visit->machine, visit->steps, SETUP_MODE, visit->pf->address,
+		"switchdev", "the NIC's own switch does as it is told, flow by flow");
+	if (!step->now)
+		block(step, "the NIC or its driver has no eswitch (devlink shows none); take 'mode' out of "
+			    "the host file");
+	else if (step->state == SETUP_TO_DO && visit->pf->num_vfs)
+		block(step, "drivers change the mode only while there are no VFs, and there are: write 0 to "
+			    "sriov_numvfs first");
+}
+
+/* No driver of the host's takes VFs as they come: none has an interface that anybody would configure, and libvirt binds
+ * them to vfio by driver_override, which this does not keep from working. */
+static void plan_autoprobe(const struct visit *visit)
+{
+	g_autofree char *path = g_strdup_printf(DEVICES "/%s/sriov_drivers_autoprobe", visit->pf->address);
+
+	if (setup_exists(visit->machine, path))
+		setup_add_step(visit->machine, visit->steps, SETUP_ATTRIBUTE, path, "0",
+			"no driver of this host's takes VFs, so they have no interface here");
+}
+
+static void plan_vfs(const struct visit *visit)
+{
+	const struct nic_pf *pf = visit->pf;
+	g_autofree char *number = g_strdup_printf("%u", visit->physical->vfs);
+	g_autoptr(GError) error = NULL;
+	struct setup_step *step = setup_add_step(visit->machine, visit->steps, SETUP_VFS, pf->address, number,
+		"VFs of %s, for physical network %s", pf->netdev ? pf->netdev : "a PF without an interface",
+		visit->physical->name);
+
+	if (step->state == SETUP_TO_DO && !setup_check_vfs(visit->machine, pf, visit->physical->vfs, &error))
+		block(step, error->message);
+}
+
+static void plan_link(const struct visit *visit)
+{
+	struct setup_step *step = setup_add_step(visit->machine, visit->steps, SETUP_LINK, visit->pf->address,
+		"up", "%s leads to physical network %s; VFs have carrier only while it is up",
+		visit->pf->netdev ? visit->pf->netdev : "it", visit->physical->name);
+
+	if (!step->now)
+		block(step, "the PF has no interface here: no driver has it, or it is in another namespace");
+}
+
+static void plan_keepers(const struct visit *visit)
+{
+	for (guint i = 0; i < visit->pf->vfs->len; i++) {
+		const struct nic_vf *vf = visit->pf->vfs->pdata[i];
+		if (vf->netdev && keeper_of(visit->machine->root, vf->netdev) == KEEPER_IFUPDOWN)
+			setup_add_step(visit->machine, visit->steps, SETUP_PERSON, "/etc/network/interfaces",
+				NULL, "take %s out: it is VF %u of %s", vf->netdev, vf->index,
+				visit->pf->netdev);
+	}
+}
+
+static void plan_pf(const struct visit *visit)
+{
+	if (visit->physical->vfs) {
+		plan_autoprobe(visit);
+		plan_mode(visit);
+		plan_vfs(visit);
+		plan_keepers(visit);
+	}
+	plan_link(visit);
+}
+
+/* ---- all of it ---- */
+
+/* A physical network's PFs; at boot one whose devices are not all there is a step that is blocked. */
+static void plan_physical(const struct setup_machine *machine, const struct host_physical *physical,
+	const GPtrArray *inventory, GPtrArray *steps)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) pfs = host_file_pfs(physical, inventory, &error);
+
+	if (!pfs) {
+		block(setup_add_step(machine, steps, SETUP_PERSON, physical->name, NULL, "its devices"),
+			error->message);
+		return;
+	}
+	for (guint i = 0; i < pfs->len; i++) {
+		const struct visit visit = {
+			machine, physical, setup_find_pf(inventory, pfs->pdata[i]), steps};
+		plan_pf(&visit);
+	}
+}
+
+static void plan_files(const struct setup_machine *machine, const struct host_file *file, GPtrArray *steps)
+{
+	g_autoptr(GPtrArray) contents = setup_contents(machine, file);
+
+	for (guint i = 0; i < contents->len; i++) {
+		const struct setup_content *content = contents->pdata[i];
+		setup_add_step(machine, steps, SETUP_FILE, content->path, content->text, "%s", content->why);
+	}
+	if (contents->len && !setup_exists(machine, "/usr/lib/systemd/systemd"))
+		setup_add_step(machine, steps, SETUP_PERSON, "init", NULL,
+			"this machine has no systemd: have what starts it run '%s --boot'", machine->program);
+}
+
+static void plan_hugepages(
+	const struct setup_machine *machine, const struct host_file *file, GPtrArray *steps)
+{
+	g_autofree char *number = g_strdup_printf("%u", file->hugepages);
+
+	if (file->hugepages)
+		setup_add_step(machine, steps, SETUP_ATTRIBUTE, HUGEPAGES, number,
+			"the switch's memory is of huge pages");
+}
+
+GPtrArray *setup_plan(
+	const struct setup_machine *machine, const struct host_file *file, bool boot, GError **error)
+{
+	g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
+	g_autoptr(GPtrArray) steps = setup_steps_new();
+
+	if (!boot) {
+		if (!host_file_check(file, inventory, error))
+			return NULL;
+		if (file->physicals->len)
+			setup_plan_kernel_line(machine, steps);
+		plan_files(machine, file, steps);
+		plan_hugepages(machine, file, steps);
+	}
+	for (guint i = 0; i < file->physicals->len; i++)
+		plan_physical(machine, file->physicals->pdata[i], inventory, steps);
+	return g_steal_pointer(&steps);
+}
+
+void setup_wait_for_devices(const struct setup_machine *machine, const struct host_file *file)
+{
+	gint64 end = g_get_monotonic_time() + machine->wait_ms * INT64_C(1000);
+
+	for (;;) {
+		g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
+		if (host_file_check(file, inventory, NULL) || g_get_monotonic_time() > end)
+			return;
+		g_usleep(POLL_US);
+	}
+}
