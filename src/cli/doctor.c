@@ -1,13 +1,18 @@
 /* `sluice doctor`: what is wrong with this host, before it fails. */
 #include "cli/cli.h"
 #include "doctor/host.h"
+#include "nic/host_file.h"
 
 #include <stdio.h>
 
 int cli_doctor(int argc, char **argv)
 {
 	gboolean as_json = FALSE;
+	g_autofree char *host_file = NULL;
+	struct host_source source = host_source_real;
 	const GOptionEntry entries[] = {
+		{"host-file", 0, 0, G_OPTION_ARG_FILENAME, &host_file,
+			"What this host should have (" HOST_FILE ")", "FILE"},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
 		{NULL},
 	};
@@ -20,10 +25,12 @@ int cli_doctor(int argc, char **argv)
 		return CLI_USAGE;
 	if (argc > 2 || (argc == 2 && !g_str_equal(argv[1], "host"))) {
 		fprintf(stderr,
-			"sluice doctor: it looks at 'host'; inside a virtual machine: sluice-guest status\n");
+			"sluice doctor: it looks at 'host'; inside a virtual machine: sluice-guest doctor\n");
 		return CLI_USAGE;
 	}
-	g_autoptr(GPtrArray) findings = host_examine(&host_source_real);
+	if (host_file)
+		source.host_file = host_file;
+	g_autoptr(GPtrArray) findings = host_examine(&source);
 	g_autofree char *text = findings_text(findings);
 	json_auto_t *json = findings_encode(findings);
 

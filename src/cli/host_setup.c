@@ -1,6 +1,7 @@
 /* `sluice host setup`: makes a host what its host file says, at once and at every start, and undoes it. */
 #include "cli/cli.h"
 #include "cli/host_priv.h"
+#include "doctor/host.h"
 #include "nic/host_file.h"
 #include "setup/setup.h"
 
@@ -49,6 +50,18 @@ static int revert(const struct setup_machine *machine, bool as_json)
 	return steps ? print(steps, as_json, "nothing was set up here\n") : cli_fail("host setup", error);
 }
 
+/* What the doctor finds that no program can change. */
+static void add_firmware(GPtrArray *steps)
+{
+	g_autoptr(GPtrArray) findings = host_examine_firmware(&host_source_real);
+
+	for (guint i = 0; i < findings->len; i++) {
+		const struct finding *finding = findings->pdata[i];
+		g_autofree char *text = g_strdup_printf("%s (%s)", finding->remedy, finding->text);
+		setup_add_by_hand(steps, finding->subject ? finding->subject : "firmware", text);
+	}
+}
+
 static int plan_or_apply(const struct setup_machine *machine, const struct options *options)
 {
 	g_autoptr(GError) error = NULL;
@@ -64,6 +77,8 @@ static int plan_or_apply(const struct setup_machine *machine, const struct optio
 		fprintf(stderr, "sluice host setup: a step is blocked, so nothing is done\n");
 	if (!steps || (!options->plan && !setup_apply(machine, steps, options->boot, &error)))
 		return cli_fail("host setup", error);
+	if (!options->boot && file->physicals->len)
+		add_firmware(steps);
 	return print(steps, options->json, "the host file names no devices, so there is nothing to do\n");
 }
 

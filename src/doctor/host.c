@@ -3,6 +3,7 @@
 
 #include "base/sysfs.h"
 #include "doctor/host_priv.h"
+#include "nic/host_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,18 @@ bool host_kernel_line_has(const struct host_source *source, const char *word)
 	return has_word(line, word);
 }
 
+bool host_is_virtual(const struct host_source *source)
+{
+	g_autofree char *processor = sysfs_text(source->root, "/proc/cpuinfo");
+
+	return has_word(processor, "hypervisor");
+}
+
+const char *host_remedy(const struct host_source *source, const char *real, const char *virtual_machine)
+{
+	return host_is_virtual(source) ? virtual_machine : real;
+}
+
 static bool exists(const struct host_source *source, const char *path)
 {
 	g_autofree char *full = g_strconcat(source->root, path, NULL);
@@ -44,9 +57,10 @@ static void check_processor(const struct host_source *source, GPtrArray *finding
 	if (has_word(text, "vmx") || has_word(text, "svm"))
 		findings_add(findings, FINDING_OK, "processor", NULL, NULL, "%s is on",
 			has_word(text, "vmx") ? "VT-x" : "AMD-V");
-	else if (has_word(text, "hypervisor"))
-		findings_add(findings, FINDING_PROBLEM, "processor", NULL,
-			"turn nested virtualization on where this machine's own hypervisor is set up",
+	else if (host_is_virtual(source))
+		findings_add(findings, FINDING_NOTE, "processor", NULL,
+			"for speed, turn nested virtualization on where this machine's own hypervisor is set "
+			"up",
 			"this is a virtual machine, and it is offered no virtualization of its own");
 	else
 		findings_add(findings, FINDING_PROBLEM, "processor", NULL,
@@ -54,59 +68,69 @@ static void check_processor(const struct host_source *source, GPtrArray *finding
 			"the processor shows no virtualization: it is off in the firmware");
 }
 
+/* Without KVM virtual machines run too, so it is a problem only where it should work. */
 static void check_kvm(const struct host_source *source, GPtrArray *findings)
 {
 	const struct kvm_probe probe = source->probe_kvm();
 	g_autofree char *text = kvm_probe_describe(&probe);
+	enum finding_level level = probe.outcome == KVM_USABLE ? FINDING_OK
+				   : host_is_virtual(source)   ? FINDING_NOTE
+							       : FINDING_PROBLEM;
 	const char *remedy =
-		probe.outcome == KVM_NO_DEVICE && probe.error == ENOENT
-			? "load the module: modprobe kvm_intel, or kvm_amd"
+		probe.outcome == KVM_USABLE ? NULL
 		: probe.outcome == KVM_NO_DEVICE && probe.error == EACCES
 			? "run as root, or as a member of the group kvm"
+		: probe.outcome == KVM_NO_DEVICE && probe.error == ENOENT && level == FINDING_PROBLEM
+			? "load the module: modprobe kvm_intel, or kvm_amd"
 			: "virtual machines run all the same, by emulation and slowly; for speed, "
 			  "use a machine whose hardware virtualization works";
 
-	if (probe.outcome == KVM_USABLE)
-		findings_add(findings, FINDING_OK, "kvm", NULL, NULL, "%s", text);
-	else
-		findings_add(findings, FINDING_PROBLEM, "kvm", NULL, remedy, "%s", text);
+	findings_add(findings, level, "kvm", NULL, remedy, "%s", text);
 }
 
 /* ---- IOMMU ---- */
 
-static void add_iommu_problem(const struct host_source *source, GPtrArray *findings)
+#define GRUB_LINE                                                                                            \
+	"let 'sluice host setup --apply' see to it, or add intel_iommu=on to the kernel's command line, "    \
+	"and restart"
+
+static enum finding_level sriov_level(const struct host_source *source)
+{
+	return host_has_sriov(source) ? FINDING_PROBLEM : FINDING_NOTE;
+}
+
+static bool firmware_has_iommu(const struct host_source *source)
+{
+	return exists(source, TABLES "/DMAR") || exists(source, TABLES "/IVRS");
+}
+
+static void check_firmware_iommu(const struct host_source *source, GPtrArray *findings)
+{
+	if (!firmware_has_iommu(source))
+		findings_add(findings, sriov_level(source), "iommu", NULL,
+			host_remedy(source,
+				"turn VT-d (Intel) or IOMMU (AMD) on in the firmware's set-up, and restart",
+				"give this virtual machine an IOMMU where it is set up (libvirt: <iommu "
+				"model='intel'/>)"),
+			"the firmware describes no IOMMU, without which no function can be given to a "
+			"virtual machine");
+}
+
+static bool check_iommu_off(const struct host_source *source, GPtrArray *findings)
 {
 	static const char *const off[] = {"intel_iommu=off", "amd_iommu=off", "iommu=off"};
-	bool intel = exists(source, TABLES "/DMAR"), amd = exists(source, TABLES "/IVRS");
 
 	for (size_t i = 0; i < G_N_ELEMENTS(off); i++) {
 		if (!host_kernel_line_has(source, off[i]))
 			continue;
-		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
+		findings_add(findings, sriov_level(source), "iommu", NULL,
 			"take it out of GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run update-grub, "
 			"and "
 			"restart",
 			"the kernel's command line turns the IOMMU off: %s", off[i]);
-		return;
+		return true;
 	}
-	if (!intel && !amd)
-		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
-			"turn VT-d (Intel) or IOMMU (AMD) on in the firmware's set-up, and restart",
-			"the firmware describes no IOMMU, without which no function can be given to a "
-			"virtual "
-			"machine");
-	else if (intel && !host_kernel_line_has(source, "intel_iommu=on"))
-		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
-			"add intel_iommu=on to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run "
-			"update-grub, "
-			"and restart",
-			"the kernel does not use the IOMMU that is there: intel_iommu=on is not on its "
-			"command "
-			"line");
-	else
-		findings_add(findings, FINDING_PROBLEM, "iommu", NULL,
-			"look for DMAR or AMD-Vi in the kernel's log (dmesg); a firmware update may help",
-			"the firmware describes an IOMMU, and the kernel does not use it");
+	return false;
 }
 
 static void check_iommu(const struct host_source *source, GPtrArray *findings)
@@ -116,8 +140,18 @@ static void check_iommu(const struct host_source *source, GPtrArray *findings)
 	if (groups[0])
 		findings_add(findings, FINDING_OK, "iommu", NULL, NULL, "it is in use, with %u groups",
 			g_strv_length(groups));
+	else if (check_iommu_off(source, findings))
+		return;
+	else if (!firmware_has_iommu(source))
+		check_firmware_iommu(source, findings);
+	else if (exists(source, TABLES "/DMAR") && !host_kernel_line_has(source, "intel_iommu=on"))
+		findings_add(findings, sriov_level(source), "iommu", NULL, GRUB_LINE,
+			"the kernel does not use the IOMMU that is there: intel_iommu=on is not on its "
+			"command line");
 	else
-		add_iommu_problem(source, findings);
+		findings_add(findings, sriov_level(source), "iommu", NULL,
+			"look for DMAR or AMD-Vi in the kernel's log (dmesg); a firmware update may help",
+			"the firmware describes an IOMMU, and the kernel does not use it");
 }
 
 /* Loaded, built in, or there to be loaded. */
@@ -143,7 +177,7 @@ static void check_vfio(const struct host_source *source, GPtrArray *findings)
 		findings_add(findings, FINDING_OK, "vfio", NULL, NULL,
 			"vfio-pci is there, and is loaded when the first function is used");
 	else
-		findings_add(findings, FINDING_PROBLEM, "vfio", NULL,
+		findings_add(findings, sriov_level(source), "vfio", NULL,
 			"start a kernel with CONFIG_VFIO_PCI, as Debian's linux-image-amd64 is; one whose "
 			"name has "
 			"'cloud' may lack it",
@@ -203,6 +237,23 @@ GPtrArray *host_examine(const struct host_source *source)
 	return findings;
 }
 
+GPtrArray *host_examine_firmware(const struct host_source *source)
+{
+	g_autoptr(GPtrArray) all = findings_new();
+	GPtrArray *problems = findings_new();
+
+	check_processor(source, all);
+	check_firmware_iommu(source, all);
+	host_check_nic_setup(source, all);
+	for (guint i = 0; i < all->len; i++) {
+		const struct finding *finding = all->pdata[i];
+		if (finding->level == FINDING_PROBLEM)
+			findings_add(problems, finding->level, finding->check, finding->subject,
+				finding->remedy, "%s", finding->text);
+	}
+	return problems;
+}
+
 /* ---- this machine ---- */
 
 static struct kvm_probe probe_kvm(void)
@@ -246,5 +297,8 @@ static bool has_program(const char *name)
 	return path != NULL;
 }
 
-const struct host_source host_source_real = {
-	.root = "", .probe_kvm = probe_kvm, .kernel_log = kernel_log, .has_program = has_program};
+const struct host_source host_source_real = {.root = "",
+	.host_file = HOST_FILE,
+	.probe_kvm = probe_kvm,
+	.kernel_log = kernel_log,
+	.has_program = has_program};

@@ -2,6 +2,7 @@
  * other. */
 #include "base/test_tree.h"
 #include "doctor/host.h"
+#include "nic/host_file.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -71,6 +72,7 @@ static struct tree *machine_new(void)
 static GPtrArray *examine(const struct tree *tree)
 {
 	const struct host_source source = {.root = tree->root,
+		.host_file = HOST_FILE,
 		.probe_kvm = probe_kvm,
 		.kernel_log = kernel_log,
 		.has_program = has_program};
@@ -105,13 +107,19 @@ static void expect_only(const struct tree *tree, enum finding_level level, const
 
 /* ---- tests ---- */
 
-static void test_well(void)
+static void expect_well(const struct tree *tree)
 {
-	_cleanup_(tree_free) struct tree *tree = machine_new();
 	g_autoptr(GPtrArray) findings = examine(tree);
 
 	g_assert_cmpuint(findings_count(findings, FINDING_OK), ==, findings->len);
 	g_assert_cmpint(findings_exit_of(findings), ==, FINDINGS_WELL);
+}
+
+static void test_well(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	expect_well(tree);
 }
 
 /* One way to break the machine: a file's new contents (NULL: it is removed), and what is found. */
@@ -124,14 +132,22 @@ struct broken {
 static const struct broken broken[] = {
 	{"virtualization off in the firmware", "proc/cpuinfo", "flags : fpu sse", FINDING_PROBLEM,
 		"processor", NULL, "off in the firmware"},
-	{"a virtual machine without nesting", "proc/cpuinfo", "flags : fpu hypervisor", FINDING_PROBLEM,
+	{"a virtual machine without nesting", "proc/cpuinfo", "flags : fpu hypervisor", FINDING_NOTE,
 		"processor", NULL, "this is a virtual machine"},
 	{"no vfio in the kernel", "lib/modules/6.1.0/modules.dep", "kernel/fs/ext4.ko:", FINDING_PROBLEM,
 		"vfio", NULL, "no vfio-pci"},
 	{"no huge pages", "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0", FINDING_NOTE,
 		"hugepages", NULL, "there are none"},
 	{"a PF without a driver", BUS PF "/driver", NULL, FINDING_PROBLEM, "nic", PF, "no driver"},
-	{"a PF that is down", "sys/class/net/ens1/flags", "0x1002", FINDING_NOTE, "nic", PF, "ens1 is down"},
+	{"a PF that is down", "sys/class/net/ens1/flags", "0x1002", FINDING_NOTE, "link", PF, "ens1 is down"},
+	{"a PF without carrier", "sys/class/net/ens1/carrier", "0", FINDING_NOTE, "link", PF,
+		"ens1 has no carrier"},
+	{"a host file with a mistake", "etc/sluice/host.conf", "[physical p]\ndevice=ens1", FINDING_PROBLEM,
+		"hostfile", NULL, "[physical p]: there is no key 'device'"},
+	{"a host file with a device that is not there", "etc/sluice/host.conf", "[physical p]\ndevices=ens9",
+		FINDING_PROBLEM, "hostfile", NULL, "physical network p: its device ens9 is not there"},
+	{"fewer VFs than the host file wants", "etc/sluice/host.conf", "[physical p]\ndevices=ens1\nvfs=4",
+		FINDING_PROBLEM, "vfs", PF, "ens1 has 1 of the 4 VFs that the host file wants"},
 	{"a NIC that is set up for no VFs", BUS PF "/sriov_totalvfs", "0", FINDING_PROBLEM, "nic", PF,
 		"set up for no VFs"},
 	{"a PF without VFs", BUS PF "/sriov_numvfs", "0", FINDING_NOTE, "nic", PF, "has none"},
@@ -225,6 +241,11 @@ static void test_ari(void)
 	tree_link(tree, "../../../devices/pci0000:00/0000:00:01.0/" PF, BUS PF);
 	tree_write_bytes(tree, config, sizeof config, BUS "0000:00:01.0/config");
 	expect_only(tree, FINDING_NOTE, "ari", PF, "0000:00:01.0 forwards no ARI");
+	config[0x40 + 0x24] = 1 << 5;
+	tree_write(tree, "0", BUS PF "/sriov_numvfs");
+	tree_write(tree, "[physical p]\ndevices=ens1", "etc/sluice/host.conf");
+	tree_write_bytes(tree, config, sizeof config, BUS "0000:00:01.0/config");
+	expect_only(tree, FINDING_NOTE, "acs", PF, "0000:00:01.0 has no ACS");
 }
 
 static void test_vf_in_use(void)
@@ -233,17 +254,102 @@ static void test_vf_in_use(void)
 
 	tree_write(tree, "7", BUS VF "/net/ens1v0/ifindex");
 	tree_write(tree, "0x1002", "sys/class/net/ens1v0/flags");
-	test_well();
+	expect_well(tree);
 	tree_write(tree, "0x1003", "sys/class/net/ens1v0/flags");
 	expect_only(tree, FINDING_PROBLEM, "vf", VF, "this host uses the VF itself, as ens1v0");
-	tree_write(tree, "", "run/NetworkManager/devices/1");
-	g_autoptr(GPtrArray) findings = examine(tree);
-	bool named = false;
+}
+
+static void test_keepers(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_write(tree, "7", BUS VF "/net/ens1v0/ifindex");
+	tree_write(tree, "7", "sys/class/net/ens1v0/ifindex");
+	tree_write(tree, "0x1002", "sys/class/net/ens1v0/flags");
+	tree_write(tree, "iface ens1v0 inet dhcp", "etc/network/interfaces");
+	expect_only(tree, FINDING_PROBLEM, "vf", VF, "ifupdown configures the VF's interface ens1v0");
+	tree_write(tree, "[device]\nmanaged=true", "run/NetworkManager/devices/7");
+	expect_only(tree, FINDING_PROBLEM, "vf", VF, "NetworkManager configures the VF's interface ens1v0");
+	tree_write(tree, "0x1003", "sys/class/net/ens1v0/flags");
+	expect_only(tree, FINDING_PROBLEM, "vf", VF, "as ens1v0, which is up; NetworkManager configures it");
+}
+
+/* What is only worth knowing of any NIC is a problem of one that the host file names. */
+static void test_named(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_write(tree, "[physical p]\ndevices=8086:10fb\nvfs=1", "etc/sluice/host.conf");
+	expect_well(tree);
+	tree_write(tree, "0", "sys/class/net/ens1/carrier");
+	expect_only(tree, FINDING_PROBLEM, "link", PF, "ens1 has no carrier");
+	tree_write(tree, "0x1002", "sys/class/net/ens1/flags");
+	expect_only(tree, FINDING_PROBLEM, "link", PF, "ens1 is down");
+}
+
+static void test_generic_driver(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_remove(tree, BUS PF "/driver");
+	tree_link(tree, "../../../bus/pci/drivers/vfio-pci", BUS PF "/driver");
+	expect_only(tree, FINDING_PROBLEM, "driver", PF, "bound to vfio-pci, which makes no VFs");
+}
+
+/* ---- a virtual machine ---- */
+
+static void test_virtual_machine(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	g_autoptr(GPtrArray) findings = NULL;
+	unsigned notes = 0;
+
+	tree_write(tree, "flags : fpu hypervisor", "proc/cpuinfo");
+	kvm_of_machine = (struct kvm_probe){.outcome = KVM_NO_DEVICE, .error = ENOENT};
+	tree_remove(tree, "sys/kernel/iommu_groups");
+	tree_remove(tree, BUS VF "/iommu_group");
+	tree_remove(tree, "sys/firmware/acpi/tables/DMAR");
+	tree_write(tree, "0", BUS PF "/sriov_totalvfs");
+	log_of_machine = "igb " PF ": not enough MMIO resources for SR-IOV\nkvm: disabled by BIOS\n";
+	findings = examine(tree);
 	for (guint i = 0; i < findings->len; i++) {
 		const struct finding *finding = findings->pdata[i];
-		named |= finding->remedy && strstr(finding->remedy, "NetworkManager");
+		g_test_message("%s: %s -> %s", finding->check, finding->text, finding->remedy);
+		g_assert_true(!finding->remedy || !strstr(finding->remedy, "firmware"));
+		notes += finding->level == FINDING_NOTE;
 	}
-	g_assert_true(named);
+	g_assert_cmpuint(notes, ==, 2); /* it runs virtual machines slowly: processor and kvm */
+	g_assert_cmpuint(findings_count(findings, FINDING_PROBLEM), ==, 4);
+}
+
+/* Where no NIC has SR-IOV, what only SR-IOV needs is no problem. */
+static void test_nothing_needs_it(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_remove(tree, BUS PF);
+	tree_remove(tree, BUS VF);
+	tree_remove(tree, "sys/kernel/iommu_groups");
+	tree_remove(tree, "sys/firmware/acpi/tables/DMAR");
+	tree_remove(tree, "lib/modules");
+	g_autoptr(GPtrArray) findings = examine(tree);
+	g_assert_cmpuint(findings_count(findings, FINDING_PROBLEM), ==, 0);
+	g_assert_cmpuint(findings_count(findings, FINDING_NOTE), ==, 3); /* iommu, vfio, nic */
+}
+
+static void test_firmware(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	const struct host_source source = {.root = tree->root, .host_file = HOST_FILE};
+	g_autoptr(GPtrArray) none = host_examine_firmware(&source);
+
+	g_assert_cmpuint(none->len, ==, 0);
+	tree_write(tree, "flags : fpu", "proc/cpuinfo");
+	tree_remove(tree, "sys/firmware/acpi/tables/DMAR");
+	tree_write(tree, "0", BUS PF "/sriov_totalvfs");
+	tree_remove(tree, BUS PF "/driver"); /* not the firmware's */
+	g_autoptr(GPtrArray) all = host_examine_firmware(&source);
+	g_assert_cmpuint(all->len, ==, 3);
 }
 
 static void test_log(void)
@@ -270,6 +376,27 @@ static void test_log(void)
 		expect_only(
 			tree, FINDING_PROBLEM, messages[i].check, messages[i].subject, "the kernel says: ");
 	}
+}
+
+/* Before anybody has made a VF. */
+static void test_no_room(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	g_autoptr(GString) resources = g_string_new(NULL);
+	static const char *const lines[] = {
+		"pci 0000:03:00.0: VF BAR 3 [mem size 0x00020000 64bit pref]: failed to assign\n",
+		"pci 0000:03:00.0: BAR 10: failed to assign [mem size 0x00020000 64bit pref]\n"};
+
+	for (unsigned i = 0; i < 13; i++)
+		g_string_append_printf(
+			resources, "0x%016x 0x%016x 0x000000000014220c\n", i == 10 ? 0 : 0xfe000000 + i, 0);
+	tree_write(tree, resources->str, BUS PF "/resource");
+	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+		log_of_machine = lines[i];
+		expect_only(tree, FINDING_PROBLEM, "mmio", PF, "too little address space for its VFs");
+	}
+	log_of_machine = "pci 0000:03:00.0: VF BAR 0 [mem size 0x00020000 64bit pref]: failed to assign\n";
+	expect_well(tree); /* it has some now */
 }
 
 static void test_no_log(void)
@@ -312,9 +439,17 @@ int main(int argc, char **argv)
 	TEST("a program that is not installed is named", test_programs);
 	TEST("a kernel without SR-IOV is told by the NIC's own capability", test_kernel_without_sriov);
 	TEST("a machine without such a NIC is told so, which is no problem", test_no_nic);
-	TEST("a bridge that forwards no ARI is noted", test_ari);
-	TEST("a VF that the host uses itself is a problem, with who configures it", test_vf_in_use);
+	TEST("a bridge that forwards no ARI, or has no ACS, is noted", test_ari);
+	TEST("a VF that the host uses itself is a problem", test_vf_in_use);
+	TEST("a VF that a network manager configures is a problem, with its name", test_keepers);
+	TEST("a NIC that the host file names must be up and have a carrier", test_named);
+	TEST("a PF that a generic driver has is a problem", test_generic_driver);
+	TEST("in a virtual machine no remedy is the firmware's, and emulation is no problem",
+		test_virtual_machine);
+	TEST("without an SR-IOV NIC nothing that SR-IOV needs is a problem", test_nothing_needs_it);
+	TEST("the firmware's problems are told apart", test_firmware);
 	TEST("what the kernel has said is told once a device, with its remedy", test_log);
+	TEST("VFs that will find no room are told before they are made", test_no_room);
 	TEST("a log that is not for this user is no problem", test_no_log);
 	TEST("text and JSON say the same", test_output);
 	return g_test_run();

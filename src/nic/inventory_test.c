@@ -189,6 +189,7 @@ static struct pci_config config_of_nic(void)
 	put(&config, 0x70 + 0x24, 1u << 5);
 	put(&config, 0x100, 0x140u << 20 | 1u << 16 | 0x01);
 	put(&config, 0x140, 0x160u << 20 | 1u << 16 | 0x0d);
+	put(&config, 0x144, 0x1d);
 	put(&config, 0x160, 1u << 16 | 0x10);
 	put(&config, 0x160 + 0x0c, 63u << 16 | 63); /* TotalVFs above InitialVFs */
 	return config;
@@ -205,6 +206,9 @@ static void test_config(void)
 	g_assert_true(pci_config_is_whole(&config));
 	g_assert_cmpuint(pci_config_total_vfs(&config), ==, 63);
 	g_assert_true(pci_config_forwards_ari(&config));
+	g_assert_true(pci_config_isolates(&config));
+	put(&config, 0x144, 0x0d); /* no upstream forwarding */
+	g_assert_false(pci_config_isolates(&config));
 }
 
 static void test_config_cut(void)
@@ -218,6 +222,7 @@ static void test_config_cut(void)
 	g_assert_false(pci_config_is_whole(&config));
 	g_assert_cmpuint(pci_config_total_vfs(&config), ==, 0);
 	g_assert_false(pci_config_forwards_ari(&config));
+	g_assert_false(pci_config_isolates(&config));
 }
 
 static void test_config_circle(void)
@@ -242,7 +247,7 @@ int main(int argc, char **argv)
 	TEST("the bridge above a device is found", test_bridge);
 	TEST("an IOMMU group is its devices without bridges", test_group);
 	TEST("X540 and 82599 leave traffic classes by their number of VFs", test_classes);
-	TEST("SR-IOV and ARI are read from the configuration space", test_config);
+	TEST("SR-IOV, ARI and ACS are read from the configuration space", test_config);
 	TEST("a configuration space that is cut short has no capability", test_config_cut);
 	TEST("a list of capabilities that leads in circles ends", test_config_circle);
 	return g_test_run();

@@ -11,6 +11,9 @@
 #define DEVICE_CAP_2     0x24 /* in the PCI Express capability */
 #define ARI_FORWARDING   (1u << 5)
 #define EXTENDED         0x100 /* the first extended capability */
+#define EXT_CAP_ACS      0x0d
+#define ACS_CAPABILITY   0x04
+#define ACS_ISOLATION    (1u << 0 | 1u << 2 | 1u << 3 | 1u << 4) /* SV, RR, CR, UF */
 #define EXT_CAP_SRIOV    0x10
 #define SRIOV_TOTAL_VFS  0x0e
 #define CAPABILITIES_MAX 512 /* more than fit: a list that leads in circles ends */
@@ -82,4 +85,11 @@ bool pci_config_forwards_ari(const struct pci_config *config)
 	size_t offset = find(config, CAP_PCI_EXPRESS);
 
 	return offset && read_word(config, offset + DEVICE_CAP_2) & ARI_FORWARDING;
+}
+
+bool pci_config_isolates(const struct pci_config *config)
+{
+	size_t offset = find_extended(config, EXT_CAP_ACS);
+
+	return offset && (read_word(config, offset + ACS_CAPABILITY) & ACS_ISOLATION) == ACS_ISOLATION;
 }

@@ -24,3 +24,8 @@ unsigned pci_config_total_vfs(const struct pci_config *config);
 /* For a bridge: whether it passes on ARI requests, so that a function below it can have more than eight functions on
  * its bus. */
 bool pci_config_forwards_ari(const struct pci_config *config);
+
+/* For a bridge: whether it can keep the devices below it apart (ACS: source validation, redirection of requests and
+ * completions, upstream forwarding). Without, they share an IOMMU group, but for chips that the kernel knows better.
+ * Source: Linux drivers/pci/pci.c, pci_acs_enabled(); PCI Express 4.0, 7.7.8. */
+bool pci_config_isolates(const struct pci_config *config);

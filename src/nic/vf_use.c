@@ -73,11 +73,11 @@ static char *claimant(const struct vf_watch *watch, const char *address)
 	size_t i;
 	json_t *entry;
 
-	json_array_foreach(json_object_get(ledger, "functions"), i, entry)
+	json_array_foreach(json_object_get(ledger, "claims"), i, entry)
 	{
-		const char *name = json_string_value(json_object_get(entry, "name"));
+		const char *vf = json_string_value(json_object_get(entry, "vf"));
 		const char *nic = json_string_value(json_object_get(entry, "nic"));
-		if (nic && g_strcmp0(name, address) == 0)
+		if (nic && g_strcmp0(vf, address) == 0)
 			return g_strdup_printf("the agent, for NIC %s", nic);
 	}
 	return NULL;

@@ -11,8 +11,8 @@
 /* What is looked at; a seam for tests. */
 struct vf_watch {
 	const char *root; /* see base/sysfs.h */
-	const char *
-		claims; /* the agent's ledger of functions, below root; one that is not there claims nothing */
+	const char
+		*claims; /* ledger of the SR-IOV provider, below root; one that is not there claims nothing */
 	bool (*has_address)(const char *netdev);
 };
 

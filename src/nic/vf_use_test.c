@@ -55,7 +55,7 @@ static void bind_driver(const struct tree *tree, const char *driver, const char 
 /* What says that the VF is in use; NULL: nothing does. */
 static void expect_user(const struct tree *tree, const char *says)
 {
-	const struct vf_watch watch = {tree->root, "/var/lib/sluice/agent/functions.json", has_address};
+	const struct vf_watch watch = {tree->root, "/var/lib/sluice/agent/vfs.json", has_address};
 	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
 	g_autoptr(GError) error = NULL;
 
@@ -100,11 +100,11 @@ static void test_claimed(void)
 {
 	_cleanup_(tree_free) struct tree *tree = machine_new();
 
-	tree_write(tree, "{\"functions\": [{\"name\": \"0000:03:10.2\", \"nic\": \"other\"}]}",
-		"var/lib/sluice/agent/functions.json");
+	tree_write(tree, "{\"claims\": [{\"vf\": \"0000:03:10.2\", \"nic\": \"other\"}]}",
+		"var/lib/sluice/agent/vfs.json");
 	expect_user(tree, NULL);
-	tree_write(tree, "{\"functions\": [{\"name\": \"" VF "\", \"nic\": \"nic-1\"}]}",
-		"var/lib/sluice/agent/functions.json");
+	tree_write(tree, "{\"claims\": [{\"vf\": \"" VF "\", \"nic\": \"nic-1\"}]}",
+		"var/lib/sluice/agent/vfs.json");
 	expect_user(tree, "by the agent, for NIC nic-1");
 }
 

@@ -86,7 +86,7 @@ static char *read_vfs(const struct setup_machine *machine, const char *object)
 
 static bool check_unused(const struct setup_machine *machine, const struct nic_pf *pf, GError **error)
 {
-	g_autofree char *claims = g_build_filename(machine->state, "agent", "functions.json", NULL);
+	g_autofree char *claims = g_build_filename(machine->state, "agent", "vfs.json", NULL);
 	const struct vf_watch watch = {machine->root, claims, machine->has_address};
 
 	return vf_check_unused(&watch, pf, error);

@@ -46,6 +46,11 @@ struct setup_step *setup_add_step(const struct setup_machine *machine, GPtrArray
 	return step;
 }
 
+void setup_add_by_hand(GPtrArray *steps, const char *where, const char *text)
+{
+	setup_add_step(NULL, steps, SETUP_PERSON, where, NULL, "%s", text);
+}
+
 static void block(struct setup_step *step, const char *problem)
 {
 	step->state = SETUP_BLOCKED;

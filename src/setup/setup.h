@@ -82,6 +82,9 @@ struct setup_step {
 GPtrArray *setup_plan(
 	const struct setup_machine *machine, const struct host_file *file, bool boot, GError **error);
 
+/* Adds what only a person can do, and where. */
+void setup_add_by_hand(GPtrArray *steps, const char *where, const char *text);
+
 /* Does those that are to do; their states become SO, DONE or FAILED. One that is BLOCKED, unless at boot, keeps all
  * from being done. Whether all is well is in the states; FAULT_BUSY, FAULT_INTERNAL: nothing was tried. */
 bool setup_apply(const struct setup_machine *machine, GPtrArray *steps, bool boot, GError **error);

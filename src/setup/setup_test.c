@@ -426,8 +426,8 @@ static void test_in_use(void)
 	expect_blocked(
 		tree, USUAL, SETUP_VFS, "VF 1 (0000:01:10.1) by this host, whose interface eth3 is up");
 	tree_write(tree, "0x1002", "sys/class/net/eth3/flags");
-	tree_write(tree, "{\"functions\": [{\"name\": \"0000:01:10.0\", \"nic\": \"nic-7\"}]}",
-		"var/lib/sluice/agent/functions.json");
+	tree_write(tree, "{\"claims\": [{\"vf\": \"0000:01:10.0\", \"nic\": \"nic-7\"}]}",
+		"var/lib/sluice/agent/vfs.json");
 	expect_blocked(tree, USUAL, SETUP_VFS, "VF 0 (0000:01:10.0) by the agent, for NIC nic-7");
 }
 
@@ -436,8 +436,8 @@ static void test_revert_in_use(void)
 	_cleanup_(tree_free) struct tree *tree = machine_new();
 	g_autoptr(GPtrArray) steps = apply_text(tree, USUAL, false);
 
-	tree_write(tree, "{\"functions\": [{\"name\": \"0000:01:10.0\", \"nic\": \"nic-7\"}]}",
-		"var/lib/sluice/agent/functions.json");
+	tree_write(tree, "{\"claims\": [{\"vf\": \"0000:01:10.0\", \"nic\": \"nic-7\"}]}",
+		"var/lib/sluice/agent/vfs.json");
 	g_autoptr(GPtrArray) first = revert(tree);
 	g_assert_cmpint(find(first, SETUP_VFS)->state, ==, SETUP_FAILED);
 	g_assert_cmpuint(count(first, SETUP_FAILED), ==, 1);

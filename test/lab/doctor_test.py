@@ -19,13 +19,14 @@ PF, VFS = "0000:01:00.0", ["0000:01:10.0", "0000:01:10.2", "0000:01:10.4"]
 APART = {"processor", "kvm", "hugepages", "qemu", "libvirt"}
 
 
-def findings(machine):
+def findings(machine, more=""):
     """What the doctor finds that is not well: {(check, subject): text}."""
-    status, text = machine.try_run(f"{SLUICE} doctor --json")
+    status, text = machine.try_run(f"{SLUICE} doctor --json {more}")
     answer = json.loads(text)
     assert status == (1 if answer["problems"] else 0), (status, answer["problems"])
     for finding in answer["findings"]:
         assert finding["level"] == "ok" or finding["remedy"], finding
+        assert "firmware" not in (finding["remedy"] or ""), ("this is a virtual machine", finding)
     return {(finding["check"], finding["subject"]): f"{finding['level']}: {finding['text']}"
             for finding in answer["findings"] if finding["level"] != "ok" and finding["check"] not in APART}
 
@@ -81,6 +82,47 @@ def in_use():
         assert vfs[0]["interface"] is None and vfs[1]["interface"], vfs
 
 
+def host_file():
+    """A host that has not what its host file says: VFs, interfaces, drivers, devices."""
+    with Machine(KERNEL) as machine:
+        load(machine, 2)
+        machine.run("printf '[physical a]\\ndevices=eth0\\nvfs=4\\n[physical b]\\ndevices=0000:02:00.0\\n' >/run/host.conf && "
+                    "ip link set eth1 down")
+        found = findings(machine, "--host-file /run/host.conf")
+        assert "eth0 has 2 of the 4 VFs that the host file wants" in found.get(("vfs", PF), ""), found
+        assert "problem: its interface eth1 is down" in found.get(("link", "0000:02:00.0"), ""), found
+        machine.run("echo 0 >/sys/class/net/eth0/device/sriov_numvfs; sed -i s/4/0/ /run/host.conf; ip link set eth1 up; "
+                    "modprobe igbvf; echo 1 >/sys/class/net/eth0/device/sriov_numvfs; until ls /sys/class/net | grep eth2; do sleep 0.2; done; "
+                    "mkdir -p /etc/network && echo 'iface eth2 inet dhcp' >/etc/network/interfaces")
+        found = findings(machine, "--host-file /run/host.conf")
+        assert "ifupdown configures the VF's interface eth2" in found.get(("vf", VFS[0]), ""), found
+        machine.run("modprobe vfio-pci; cd /sys/bus/pci; echo vfio-pci >devices/0000:02:00.0/driver_override; "
+                    "echo 0000:02:00.0 >devices/0000:02:00.0/driver/unbind; echo 0000:02:00.0 >drivers_probe; "
+                    "printf '[physical c]\\ndevices=eth7\\n' >>/run/host.conf")
+        found = findings(machine, "--host-file /run/host.conf")
+        assert "the PF is bound to vfio-pci" in found.get(("driver", "0000:02:00.0"), ""), found
+        assert "its device eth7 is not there" in found.get(("hostfile", None), ""), found
+
+
+def no_room():
+    """Firmware that left VFs no addresses, and a kernel that must not move the others'. Seen before VFs are asked for, and after."""
+    with Machine(KERNEL, line="intel_iommu=on iommu=pt pci=realloc=off", crowded=True) as machine:
+        load(machine, 0)
+        found = findings(machine)
+        assert "too little address space for its VFs" in found.get(("mmio", PF), "") and "failed to assign" in found["mmio", PF], found
+        assert ("mmio", "0000:02:00.0") not in found, found
+        status, text = machine.try_run(f"echo 1 >/sys/bus/pci/devices/{PF}/sriov_numvfs")
+        assert status and "Cannot allocate memory" in text, text
+        machine.run(f"dmesg | grep '{PF}: not enough MMIO resources for SR-IOV'") # which the doctor would know too
+
+
+def room_is_made():
+    """The same firmware, and a kernel as Debian builds it: it gives out all addresses anew."""
+    with Machine(KERNEL, crowded=True) as machine:
+        load(machine, 1)
+        assert ("mmio", PF) not in findings(machine), findings(machine)
+
+
 def no_iommu():
     """Firmware that describes no IOMMU."""
     with Machine(KERNEL, iommu=False) as machine:
@@ -110,9 +152,12 @@ def main():
         print("1..0 # SKIP must be root to unpack a kernel and read this machine's files")
         return 0
     subprocess.run([f"{HERE}/kernel.sh", KERNEL], check=True)
-    tap = Tap(5, chained=False)
+    tap = Tap(8, chained=False)
     tap.point("a host that is well has no problem, and its VFs are listed with their groups", well)
     tap.point("VFs that the host itself uses are problems, and one that vfio has is none", in_use)
+    tap.point("a host that is not as its host file says is told in which way", host_file)
+    tap.point("VFs that will find no addresses are told before they are made, and after", no_room)
+    tap.point("VFs for which the kernel itself makes room are no problem", room_is_made)
     tap.point("firmware without an IOMMU is found", no_iommu)
     tap.point("an IOMMU that the kernel's line turns off is found", iommu_off)
     tap.point("a kernel without vfio is found", no_vfio)

@@ -23,16 +23,28 @@ class Failed(Exception):
     """A command ended with another status than 0."""
 
 
-def nic(number, mac):
-    """An igb NIC on the common wire, behind a root port of its own."""
+def nic(number, mac, more=""):
+    """An igb NIC on the common wire, behind a root port of its own; more: further properties of it."""
     return ["-netdev", f"hubport,id=wire{number},hubid=0",
             "-device", f"pcie-root-port,id=port{number},chassis={number},slot={number}",
-            "-device", f"igb,bus=port{number},netdev=wire{number},mac={mac},romfile="]
+            "-device", f"igb,bus=port{number},netdev=wire{number},mac={mac},{more or 'romfile='}"]
+
+
+def crowd(folder):
+    """Properties of the first NIC, and arguments, by which VFs find no room: firmware gives the NIC's port 2 MiB of
+    addresses of each kind by what functions show, and nobody counts VFs, which want 2 x 128 KiB. A second function takes all
+    2 MiB of the prefetchable ones; of the others, ROMs of 1 and 0.5 MiB and the NIC's 272 KiB leave 240."""
+    for name, kib in (("rom", 1024), ("more", 512)):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(bytes(kib * 1024))
+    return (f"addr=0.0,multifunction=on,x-pcie-ari-nextfn-1=on,romfile={folder}/rom",
+            ["-object", "memory-backend-ram,id=filler,size=2M,share=on",
+             "-device", f"ivshmem-plain,bus=port1,addr=0.1,memdev=filler,romfile={folder}/more"])
 
 
 class Machine:
-    def __init__(self, kernel, iommu=True, line=IOMMU_LINE, memory_mib=2048):
-        """kernel: folder that kernel.sh has filled. line: what the kernel's command line says more."""
+    def __init__(self, kernel, iommu=True, line=IOMMU_LINE, memory_mib=2048, crowded=False):
+        """kernel: folder that kernel.sh has filled. line: what the kernel's command line says more. crowded: see crowd()."""
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-lab-")
         self.log = os.path.join(self.folder.name, "console.log")
         shell = os.path.join(self.folder.name, "shell")
@@ -45,7 +57,8 @@ class Machine:
         for tag, path in (("files", "/"), ("extra", f"{kernel}/extra")):
             command += ["-fsdev", f"local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap",
                         "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
-        command += ["-device", "virtio-rng-pci"] + nic(1, "52:54:00:00:00:01") + nic(2, "52:54:00:00:00:02")
+        first, fillers = crowd(self.folder.name) if crowded else ("", [])
+        command += ["-device", "virtio-rng-pci"] + nic(1, "52:54:00:00:00:01", first) + nic(2, "52:54:00:00:00:02") + fillers
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
         self.shell = socket.socket(socket.AF_UNIX)
