@@ -1,5 +1,6 @@
 /* sluice-guest: the tool inside virtual machines. Wiring only. */
 #include "guest/accel.h"
+#include "guest/doctor.h"
 #include "guest/ethtool.h"
 #include "guest/metadata.h"
 #include "guest/status.h"
@@ -15,13 +16,16 @@ struct options {
 static const char description[] =
 	"Verbs:\n"
 	"  status         kernel, VF, pairing and VF counters, and whether acceleration works\n"
+	"  doctor         why acceleration does not work, each reason with its remedy\n"
 	"  metadata FILE  what an instance metadata document asks for, as assignments for a shell\n"
 	"\n"
 	"Exit status of `status`:\n"
 	"  0  acceleration is on and working\n"
 	"  1  it is off: not enabled, or the host took the VF away\n"
 	"  2  there is a VF and it does not work; the last line says why\n"
-	"  3  the command line is wrong\n";
+	"  3  the command line is wrong\n"
+	"\n"
+	"Exit status of `doctor`: 0 when it finds no problem, 1 when there is one.\n";
 
 static int run_status(const struct options *options, char **arguments)
 {
@@ -31,6 +35,21 @@ static int run_status(const struct options *options, char **arguments)
 
 	fputs(text, stdout);
 	return status_exit_of(report);
+}
+
+static int run_doctor(const struct options *options, char **arguments)
+{
+	const struct accel_source source = {.root = "", .vf_statistics = ethtool_vf_statistics};
+	g_autoptr(GPtrArray) findings = doctor_examine(&source);
+	g_autofree char *text = findings_text(findings);
+	json_t *json = findings_encode(findings);
+
+	if (options->json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0)
+		putchar('\n');
+	else
+		fputs(text, stdout);
+	json_decref(json);
+	return findings_exit_of(findings);
 }
 
 static int run_metadata(const struct options *options, char **arguments)
@@ -60,6 +79,7 @@ static const struct verb {
 	int (*run)(const struct options *options, char **arguments);
 } verbs[] = {
 	{"status", 0, run_status},
+	{"doctor", 0, run_doctor},
 	{"metadata", 1, run_metadata},
 };
 
@@ -83,7 +103,7 @@ int main(int argc, char **argv)
 {
 	struct options options = {};
 	const GOptionEntry entries[] = {
-		{"json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "Print JSON (status)", NULL},
+		{"json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "Print JSON (status, doctor)", NULL},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options.version, "Print the version and leave", NULL},
 		{},
 	};

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""`sluice doctor` and `sluice host show` on real kernels with SR-IOV NICs: one that is well, and deliberately broken ones.
+"""`sluice doctor` and `sluice host show` on real kernels with SR-IOV NICs: one that is well, and deliberately broken ones;
+`sluice-guest doctor` on a VF.
 
-    doctor_test.py SLUICE KERNEL-FOLDER      of kernel.sh
+    doctor_test.py SLUICE KERNEL-FOLDER SLUICE-GUEST      folder of kernel.sh
 """
 import json
 import os
@@ -12,7 +13,7 @@ from machine import Machine
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 from tap import Tap  # noqa: E402
 
-SLUICE, KERNEL = os.path.abspath(sys.argv[1]), sys.argv[2]
+SLUICE, KERNEL, GUEST = os.path.abspath(sys.argv[1]), sys.argv[2], os.path.abspath(sys.argv[3])
 HERE = os.path.dirname(os.path.abspath(__file__))
 PF, VFS = "0000:01:00.0", ["0000:01:10.0", "0000:01:10.2", "0000:01:10.4"]
 # Of emulated processors and this small machine, not of SR-IOV.
@@ -147,12 +148,35 @@ def no_vfio():
         assert "no vfio-pci" in found.get(("vfio", None), ""), found
 
 
+def guest():
+    """A VF as a guest sees it: without driver, down, up. The machine stands in for a guest, as its VF is on its own bus."""
+    with Machine(KERNEL) as machine:
+        def found():
+            status, text = machine.try_run(f"{GUEST} doctor --json")
+            answer = json.loads(text)
+            assert status == (1 if answer["problems"] else 0), text
+            return {finding["check"]: (finding["level"], finding["text"], finding["remedy"]) for finding in answer["findings"]}
+
+        load(machine, 1)
+        level, text, remedy = found()["driver"]
+        assert level == "problem" and "82576 Virtual Function" in text and remedy.startswith("modprobe igbvf"), (text, remedy)
+        machine.run("mv /lib/modules/$(uname -r)/modules.dep /run")
+        level, text, remedy = found()["driver"]
+        assert level == "problem" and "the kernel has no driver" in text and "igbvf" in remedy, (text, remedy)
+        machine.run("mv /run/modules.dep /lib/modules/$(uname -r)/; modprobe igbvf; until test -e /sys/class/net/eth2; do sleep 0.2; done")
+        level, text, remedy = found()["link"]
+        assert (level, text, remedy) == ("problem", "it is down", "ip link set eth2 up"), (level, text, remedy)
+        machine.run("ip link set eth2 up; until grep -q 1 /sys/class/net/eth2/carrier; do sleep 0.2; done; sleep 2")
+        is_up = found()
+        assert is_up["driver"][0] == is_up["interrupts"][0] == is_up["queues"][0] == "ok" and "link" not in is_up, is_up
+
+
 def main():
     if os.geteuid() != 0:
         print("1..0 # SKIP must be root to unpack a kernel and read this machine's files")
         return 0
     subprocess.run([f"{HERE}/kernel.sh", KERNEL], check=True)
-    tap = Tap(8, chained=False)
+    tap = Tap(9, chained=False)
     tap.point("a host that is well has no problem, and its VFs are listed with their groups", well)
     tap.point("VFs that the host itself uses are problems, and one that vfio has is none", in_use)
     tap.point("a host that is not as its host file says is told in which way", host_file)
@@ -161,6 +185,7 @@ def main():
     tap.point("firmware without an IOMMU is found", no_iommu)
     tap.point("an IOMMU that the kernel's line turns off is found", iommu_off)
     tap.point("a kernel without vfio is found", no_vfio)
+    tap.point("in a guest a VF without driver, or down, is told, and one that works is seen to", guest)
     return 1 if tap.failed else 0
 
 

@@ -1,0 +1,9 @@
+/* Parts of the guest's doctor: each looks at one matter and adds what it finds. */
+#pragma once
+#include "guest/doctor.h"
+
+/* doctor_driver.c: whether a function has its driver, and if not, whether the kernel has it. */
+void doctor_check_driver(const char *root, const struct function *function, GPtrArray *findings);
+
+/* doctor_traffic.c: queues, interrupts and counters of a NIC's VF that is up. */
+void doctor_check_traffic(const char *root, const struct accel_nic *nic, GPtrArray *findings);
