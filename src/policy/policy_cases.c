@@ -3,8 +3,10 @@
  *     policy_cases SEED RULES PACKETS     at most RULES in a group
  *
  * One JSON text a line, before and after a change: {"seed", "state" (docs/API.md), "packets": [{"nic",
- * "direction", "protocol", "src", "dst", "sport", "dport", "allow", "why"}]}.
+ * "direction", "protocol", "src", "dst", "sport", "dport", "allow", "why"}], "documents": {NIC: what its guest
+ * is to apply (policy_document.h)}}.
  */
+#include "policy/policy_document.h"
 #include "policy/policy_effective.h"
 #include "policy/policy_gen.h"
 #include "policy/policy_json.h"
@@ -39,17 +41,34 @@ static json_t *packet_encode(const struct policy_gen_world *world, const struct 
 		fields->destination_port, "allow", explanation.verdict.allow, "why", reason);
 }
 
+static json_t *document_encode(const struct policy_gen_world *world, unsigned number)
+{
+	const struct policy_gen_nic *nic = &world->nics[number];
+	const struct policy_nic policy = policy_gen_policy(world, number, 0);
+	struct ip_prefix standard[POLICY_GEN_ADDRESSES];
+	struct policy_document document = {
+		.nic = &policy, .subnet_revalidates = true, .nic_revalidates = true, .standard = standard};
+
+	for (unsigned i = 0; i < nic->n_addresses; i++)
+		if (nic->addresses[i].standard)
+			standard[document.n_standard++] = (struct ip_prefix){
+				nic->addresses[i].ip, nic->addresses[i].ip.family == IP_V4 ? 32 : 128};
+	return policy_document_encode(&document);
+}
+
 static void print_world(struct policy_gen *gen, unsigned n_packets)
 {
 	const struct policy_gen_world *world = policy_gen_world(gen);
-	json_t *packets = json_array();
-	json_t *json = json_pack("{s:I, s:o, s:o}", "seed", (json_int_t)world->seed, "state",
-		policy_gen_state(gen, 1), "packets", packets);
+	json_t *packets = json_array(), *documents = json_object();
+	json_t *json = json_pack("{s:I, s:o, s:o, s:o}", "seed", (json_int_t)world->seed, "state",
+		policy_gen_state(gen, 1), "packets", packets, "documents", documents);
 
 	for (unsigned i = 0; i < n_packets; i++) {
 		const struct policy_gen_packet packet = policy_gen_packet(gen, i % world->n_nics);
 		json_array_append_new(packets, packet_encode(world, &packet));
 	}
+	for (unsigned i = 0; i < world->n_nics; i++)
+		json_object_set_new(documents, world->nics[i].uid, document_encode(world, i));
 	json_dumpf(json, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(json);
