@@ -103,6 +103,31 @@ void agent_vm_event(const char *uid, enum vm_state state, const char *gone_nic, 
 	agent_refresh(agent);
 }
 
+struct guest_policies *agent_guest_policies(const struct agent *agent)
+{
+	return agent->guest_policies;
+}
+
+/* ---- what guests are told and say ---- */
+
+static void on_guest(void *data)
+{
+	agent_kick(data);
+}
+
+static void open_guest_side(struct agent *agent)
+{
+	const struct guest_policies_config policies = {
+		.now_us = g_get_monotonic_time, .reported = on_guest, .data = agent};
+
+	agent->guest_policies = guest_policies_new(&policies);
+}
+
+static void tell_guests(struct agent *agent)
+{
+	guest_policies_set_goal(agent->guest_policies, agent->goal);
+}
+
 /* ---- goals ---- */
 
 static void load_goal(struct agent *agent)
@@ -175,6 +200,7 @@ void agent_take_goal(struct agent *agent, struct goal *goal)
 		leave_goal(agent, goal);
 	agent->goal = goal;
 	store_goal(agent);
+	tell_guests(agent);
 	agent->state_dirty = true;
 	agent_add_members(agent);
 	g_hash_table_iter_init(&iter, agent->machines);
@@ -248,7 +274,10 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->ledger = ledger_load(ledger_path, error);
 	if (!agent->ledger)
 		return NULL;
+	open_guest_side(agent);
 	load_goal(agent);
+	if (agent->goal)
+		tell_guests(agent);
 	agent->state_dirty = true;
 	return g_steal_pointer(&agent);
 }
@@ -324,6 +353,7 @@ void agent_free(struct agent *agent)
 	g_hash_table_unref(agent->left_out);
 	g_hash_table_unref(agent->accels);
 	g_hash_table_unref(agent->machines);
+	g_clear_pointer(&agent->guest_policies, guest_policies_free);
 	ledger_free(agent->ledger);
 	if (agent->goal)
 		goal_free(agent->goal);

@@ -80,5 +80,8 @@ void agent_take_goal(struct agent *agent, struct goal *goal);
 /* Borrowed until the main loop runs again; NULL when there is none yet. */
 const struct goal *agent_goal(const struct agent *agent);
 
+/* For the metadata service. Borrowed until agent_free. */
+struct guest_policies *agent_guest_policies(const struct agent *agent);
+
 /* As sent to the controller. Owned by the caller. */
 struct report *agent_report(struct agent *agent);

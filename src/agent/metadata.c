@@ -1,16 +1,15 @@
 /* The metadata service on libsoup. */
-#include "agent/metadata.h"
-
 #include "agent/metadata_document.h"
+#include "agent/metadata_priv.h"
 #include "base/fault.h"
 #include "nic/netns.h"
 
 #include <gio/gio.h>
-#include <libsoup/soup.h>
 #include <string.h>
 
 #define INSTANCE_PATH "/metadata/instance"
 #define NEWEST        "2021-08-01"
+#define BODY_MAX      65536
 
 /* Those that clients are known to ask for; the answer is the same for all. */
 static const char *const api_versions[] = {"2017-04-02", "2017-08-01", "2017-12-01", "2018-02-01",
@@ -18,53 +17,74 @@ static const char *const api_versions[] = {"2017-04-02", "2017-08-01", "2017-12-
 	"2019-08-01", "2019-08-15", "2019-11-01", "2020-06-01", "2020-07-15", "2020-09-01", "2020-10-01",
 	"2020-12-01", "2021-01-01", "2021-02-01", "2021-03-01", "2021-05-01", NEWEST, NULL};
 
-struct metadata {
-	struct metadata_config config;
-	SoupServer *server; /* Owned */
-	unsigned port;
-};
-
 /* ---- answers ---- */
 
-static void answer(SoupServerMessage *message, guint status, const char *type, const char *body)
+void metadata_answer(SoupServerMessage *message, guint status, const char *type, const char *body)
 {
 	soup_server_message_set_status(message, status, NULL);
 	soup_server_message_set_response(message, type, SOUP_MEMORY_COPY, body, strlen(body));
 }
 
-static void answer_json(SoupServerMessage *message, guint status, const json_t *json)
+void metadata_answer_json(SoupServerMessage *message, guint status, const json_t *json)
 {
 	char *body = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
 
-	answer(message, status, "application/json; charset=utf-8", body);
+	metadata_answer(message, status, "application/json; charset=utf-8", body);
 	free(body);
 }
 
-/* Azure's shape of an error. */
-static void refuse(SoupServerMessage *message, guint status, const char *sentence)
+void metadata_refuse(SoupServerMessage *message, guint status, const char *sentence)
 {
 	json_auto_t *json = json_pack("{s:s}", "error", sentence);
 
-	answer_json(message, status, json);
+	metadata_answer_json(message, status, json);
 }
 
 /* ---- the rules ---- */
 
-/* Answers and returns false when the request is none that the service takes. */
-static bool check_request(SoupServerMessage *message)
+static void refuse_method(SoupServerMessage *message, const char *const *methods)
+{
+	g_autofree char *list = g_strjoinv(" or ", (char **)methods);
+	g_autofree char *sentence = g_strdup_printf("Method not allowed. Use %s.", list);
+
+	metadata_refuse(message, 405, sentence);
+}
+
+bool metadata_check_request(SoupServerMessage *message, const char *const *methods)
 {
 	SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
 	const char *mark = soup_message_headers_get_one(headers, "Metadata");
 
-	if (soup_server_message_get_method(message) != SOUP_METHOD_GET)
-		refuse(message, 405, "Method not allowed. Use GET.");
+	if (!g_strv_contains(methods, soup_server_message_get_method(message)))
+		refuse_method(message, methods);
 	else if (soup_message_headers_get_list(headers, "X-Forwarded-For"))
-		refuse(message, 400, "Bad request. A forwarded request is not answered.");
+		metadata_refuse(message, 400, "Bad request. A forwarded request is not answered.");
 	else if (!mark || g_ascii_strcasecmp(mark, "true") != 0)
-		refuse(message, 400, "Bad request. Required metadata header not specified");
+		metadata_refuse(message, 400, "Bad request. Required metadata header not specified");
 	else
 		return true;
 	return false;
+}
+
+static bool check_get(SoupServerMessage *message)
+{
+	static const char *const methods[] = {"GET", NULL};
+
+	return metadata_check_request(message, methods);
+}
+
+/* What is larger than any request that makes sense is not kept. */
+static void on_headers(
+	SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, void *data)
+{
+	SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+	bool chunked = soup_message_headers_get_encoding(headers) == SOUP_ENCODING_CHUNKED;
+
+	if (!chunked && soup_message_headers_get_content_length(headers) <= BODY_MAX)
+		return;
+	soup_message_body_set_accumulate(soup_server_message_get_request_body(message), false);
+	metadata_refuse(
+		message, chunked ? 411 : 413, "Bad request. The body must have a length, of 65536 at most");
 }
 
 static bool check_version(SoupServerMessage *message, GHashTable *query)
@@ -77,7 +97,7 @@ static bool check_version(SoupServerMessage *message, GHashTable *query)
 		version ? "Bad request. api-version is invalid or not supported"
 			: "Bad request. api-version was not specified in the request",
 		"newest-versions", NEWEST);
-	answer_json(message, 400, json);
+	metadata_answer_json(message, 400, json);
 	return false;
 }
 
@@ -90,17 +110,34 @@ static char *peer_address(SoupServerMessage *message)
 	return inet ? g_inet_address_to_string(g_inet_socket_address_get_address(inet)) : NULL;
 }
 
+const struct goal_nic *metadata_asker(const struct metadata *metadata, SoupServerMessage *message)
+{
+	g_autofree char *peer = peer_address(message);
+
+	return peer ? metadata_find_nic(metadata->config.goal(metadata->config.data), peer) : NULL;
+}
+
+json_t *metadata_body(SoupServerMessage *message)
+{
+	const SoupMessageBody *body = soup_server_message_get_request_body(message);
+	json_t *json = json_loadb(body->data ? body->data : "", (size_t)body->length, 0, NULL);
+
+	if (!json)
+		metadata_refuse(message, 400, "Bad request. The body is no JSON");
+	return json;
+}
+
 /* ---- the handlers ---- */
 
 static void answer_part(SoupServerMessage *message, const json_t *part, const char *format)
 {
 	if (format && g_ascii_strcasecmp(format, "text") == 0) {
 		g_autofree char *body = metadata_text(part);
-		answer(message, 200, "text/plain; charset=utf-8", body);
+		metadata_answer(message, 200, "text/plain; charset=utf-8", body);
 	} else if (format && g_ascii_strcasecmp(format, "json") != 0) {
-		refuse(message, 400, "Bad request. format is json or text");
+		metadata_refuse(message, 400, "Bad request. format is json or text");
 	} else {
-		answer_json(message, 200, part);
+		metadata_answer_json(message, 200, part);
 	}
 }
 
@@ -110,17 +147,16 @@ static void on_instance(
 	const struct metadata *metadata = data;
 	const char *rest = path + strlen(INSTANCE_PATH);
 	const struct goal *goal = metadata->config.goal(metadata->config.data);
-	g_autofree char *peer = peer_address(message);
-	const struct goal_nic *nic = peer ? metadata_find_nic(goal, peer) : NULL;
+	const struct goal_nic *nic = metadata_asker(metadata, message);
 
-	if (!check_request(message) || !check_version(message, query))
+	if (!check_get(message) || !check_version(message, query))
 		return;
 	json_auto_t *document = nic ? metadata_document(goal, nic) : NULL;
 	const json_t *part = *rest == '/' || *rest == '\0' ? metadata_find(document, rest) : NULL;
 	if (part)
 		answer_part(message, part, g_hash_table_lookup(query, "format"));
 	else
-		refuse(message, 404, "Not found");
+		metadata_refuse(message, 404, "Not found");
 }
 
 static void on_versions(
@@ -131,16 +167,27 @@ static void on_versions(
 	for (const char *const *version = api_versions; *version; version++)
 		json_array_append_new(list, json_string(*version));
 	json_auto_t *json = json_pack("{s:o}", "apiVersions", list);
-	if (check_request(message))
-		answer_json(message, 200, json);
+	if (check_get(message))
+		metadata_answer_json(message, 200, json);
 }
 
 static void on_other(
 	SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, void *data)
 {
-	if (check_request(message))
-		refuse(message, 404, "Not found");
+	if (check_get(message))
+		metadata_refuse(message, 404, "Not found");
 }
+
+/* The longest path that a request's begins with decides. */
+static const struct {
+	const char *path;
+	SoupServerCallback callback;
+} handlers[] = {
+	{"/", on_other},
+	{INSTANCE_PATH, on_instance},
+	{"/metadata/versions", on_versions},
+	{"/sluice/v1/policy", metadata_on_policy},
+};
 
 /* ---- listening ---- */
 
@@ -173,9 +220,11 @@ static bool start(struct metadata *metadata, GSocket *socket, GError **error)
 
 	metadata->port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(local));
 	metadata->server = soup_server_new("server-header", "IMDS", NULL);
-	soup_server_add_handler(metadata->server, "/", on_other, metadata, NULL);
-	soup_server_add_handler(metadata->server, INSTANCE_PATH, on_instance, metadata, NULL);
-	soup_server_add_handler(metadata->server, "/metadata/versions", on_versions, metadata, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(handlers); i++) {
+		soup_server_add_handler(
+			metadata->server, handlers[i].path, handlers[i].callback, metadata, NULL);
+		soup_server_add_early_handler(metadata->server, handlers[i].path, on_headers, metadata, NULL);
+	}
 	return soup_server_listen_socket(metadata->server, socket, 0, &cause) ||
 	       fault_set(error, FAULT_INTERNAL, "the metadata service cannot start: %s", cause->message);
 }
@@ -189,6 +238,7 @@ struct metadata *metadata_serve(const struct metadata_config *config, GError **e
 	struct metadata *metadata = g_new0(struct metadata, 1);
 	g_autoptr(GSocket) socket = out.socket;
 	metadata->config = *config;
+	metadata->held = g_hash_table_new(NULL, NULL);
 	if (start(metadata, socket, error))
 		return metadata;
 	metadata_free(metadata);
@@ -199,6 +249,7 @@ void metadata_free(struct metadata *metadata)
 {
 	if (!metadata)
 		return;
+	metadata_policy_done(metadata);
 	soup_server_disconnect(metadata->server);
 	g_object_unref(metadata->server);
 	g_free(metadata);

@@ -3,14 +3,18 @@
  * How it works. Guests reach it through the switch's host port, where each NIC has a source address of its
  * own; that address is the NIC's identity, and no guest can take another's. The listening socket is made
  * inside the metadata namespace and served from the main loop. Rules and answers are those of Azure's
- * service: GET /metadata/instance[/PATH]?api-version=VERSION[&format=json|text]     header "Metadata: true"
- * needed GET /metadata/versions A request that was forwarded by a proxy (X-Forwarded-For) is refused, so that
- * a guest's web server can not be tricked into handing the document out.
+ * service, header "Metadata: true" needed:
+ *     GET /metadata/instance[/PATH]?api-version=VERSION[&format=json|text]
+ *     GET /metadata/versions
+ *     GET, PUT /sluice/v1/policy                                  ours: guest_policy.h
+ * A request that was forwarded by a proxy (X-Forwarded-For) is refused, so that a guest's web server can not be
+ * tricked into handing the document out.
  */
 #pragma once
 #include "base/cleanup.h"
 #include "model/goal.h"
 
+struct guest_policies;
 struct metadata;
 
 struct metadata_config {
@@ -20,6 +24,7 @@ struct metadata_config {
 	/* The goal in force; Borrowed for the length of a request, NULL when there is none. */
 	const struct goal *(*goal)(void *data);
 	void *data;
+	struct guest_policies *policies; /* NULL: the service does not know of them */
 };
 
 /* FAULT_INTERNAL when the address cannot be listened on. */

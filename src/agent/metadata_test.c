@@ -1,112 +1,32 @@
 /* The metadata service: its document, its rules, and who sees what. */
-#include "agent/metadata.h"
-
 #include "agent/metadata_document.h"
-#include "agent/test_world.h"
+#include "agent/test_metadata.h"
 
-#include <gio/gio.h>
-#include <libsoup/soup.h>
 #include <string.h>
 
 #define V "?api-version=2021-08-01"
 
-/* A service on loopback; guests are 127.0.0.4 and 127.0.0.5. */
-struct fixture {
-	struct goal *goal;
-	struct metadata *metadata;
-};
-
-static const struct goal *goal_of(void *data)
+static void setup(struct guests *f, gconstpointer data)
 {
-	return ((struct fixture *)data)->goal;
+	guests_init(f, NULL);
 }
 
-static void set_host_address(struct goal *goal, guint i, const char *address)
+static void teardown(struct guests *f, gconstpointer data)
 {
-	struct goal_nic *nic = goal->nics->pdata[i];
-
-	g_free(nic->host_address);
-	nic->host_address = g_strdup(address);
+	guests_done(f);
 }
 
-static void setup(struct fixture *f, gconstpointer data)
-{
-	const struct metadata_config config = {.address = "127.0.0.1", .goal = goal_of, .data = f};
-	g_autoptr(GError) error = NULL;
-
-	f->goal = world_goal(1, true);
-	world_add_vm(f->goal);
-	set_host_address(f->goal, 0, "127.0.0.4");
-	set_host_address(f->goal, 1, "127.0.0.5");
-	f->metadata = metadata_serve(&config, &error);
-	g_assert_no_error(error);
-}
-
-static void teardown(struct fixture *f, gconstpointer data)
-{
-	metadata_free(f->metadata);
-	if (f->goal)
-		goal_free(f->goal);
-}
-
-/* ---- a guest ---- */
-
-struct answer {
-	guint status;
-	char *body; /* Owned */
-	char *type; /* Owned */
-};
-
-static void answer_clear(struct answer *answer)
-{
-	g_free(answer->body);
-	g_free(answer->type);
-}
-CLEANUP_CLEAR_FUNC(struct answer, answer_clear)
-
-struct waiting {
-	GBytes *body;
-	GError *error;
-	bool done;
-};
-
-static void on_answer(GObject *source, GAsyncResult *result, void *data)
-{
-	struct waiting *waiting = data;
-
-	waiting->body = soup_session_send_and_read_finish(SOUP_SESSION(source), result, &waiting->error);
-	waiting->done = true;
-}
-
-/* What a guest with this address gets. `headers`: names and values, NULL-terminated. */
 static struct answer ask(
-	struct fixture *f, const char *from, const char *method, const char *path, const char *const *headers)
+	struct guests *f, const char *from, const char *method, const char *path, const char *const *headers)
 {
-	g_autoptr(GSocketAddress) local = g_inet_socket_address_new_from_string(from, 0);
-	g_autoptr(SoupSession) session = soup_session_new_with_options("local-address", local, NULL);
-	g_autofree char *uri = g_strdup_printf("http://127.0.0.1:%u%s", metadata_port(f->metadata), path);
-	g_autoptr(SoupMessage) message = soup_message_new(method, uri);
-	struct waiting waiting = {};
-	gsize length;
+	static const char *const none[] = {NULL};
 
-	for (; headers && *headers; headers += 2)
-		soup_message_headers_append(
-			soup_message_get_request_headers(message), headers[0], headers[1]);
-	soup_session_send_and_read_async(session, message, G_PRIORITY_DEFAULT, NULL, on_answer, &waiting);
-	while (!waiting.done)
-		g_main_context_iteration(NULL, true);
-	g_assert_no_error(waiting.error);
-	const char *body = g_bytes_get_data(waiting.body, &length);
-	struct answer answer = {soup_message_get_status(message), g_strndup(body ? body : "", length),
-		g_strdup(soup_message_headers_get_content_type(
-			soup_message_get_response_headers(message), NULL))};
-	g_bytes_unref(waiting.body);
-	return answer;
+	return guests_ask(f, &(struct request){from, method, path, headers ? headers : none, NULL});
 }
 
 static const char *const asks_well[] = {"Metadata", "true", NULL};
 
-static void assert_text(struct fixture *f, const char *from, const char *path, const char *wanted)
+static void assert_text(struct guests *f, const char *from, const char *path, const char *wanted)
 {
 	g_autofree char *full = g_strdup_printf("/metadata/instance%s" V "&format=text", path);
 	_cleanup_(answer_clear) struct answer answer = ask(f, from, "GET", full, asks_well);
@@ -117,7 +37,7 @@ static void assert_text(struct fixture *f, const char *from, const char *path, c
 }
 
 static void assert_status(
-	struct fixture *f, const char *from, const char *path, const char *const *headers, guint status)
+	struct guests *f, const char *from, const char *path, const char *const *headers, guint status)
 {
 	_cleanup_(answer_clear) struct answer answer = ask(f, from, "GET", path, headers);
 
@@ -130,7 +50,7 @@ static void assert_status(
 
 /* ---- tests ---- */
 
-static void test_document(struct fixture *f, gconstpointer data)
+static void test_document(struct guests *f, gconstpointer data)
 {
 	_cleanup_(answer_clear) struct answer answer =
 		ask(f, "127.0.0.4", "GET", "/metadata/instance" V, asks_well);
@@ -167,7 +87,7 @@ static void test_document(struct fixture *f, gconstpointer data)
 		g_error("this is not what is wanted: %s", answer.body);
 }
 
-static void test_parts(struct fixture *f, gconstpointer data)
+static void test_parts(struct guests *f, gconstpointer data)
 {
 	assert_text(f, "127.0.0.4", "/compute/vmSize", "Standard_DS4_v2");
 	assert_text(f, "127.0.0.4", "/compute/osProfile/computerName/", "myvm");
@@ -182,7 +102,7 @@ static void test_parts(struct fixture *f, gconstpointer data)
 	assert_status(f, "127.0.0.4", "/metadata/instance" V "&format=xml", asks_well, 400);
 }
 
-static void test_identity(struct fixture *f, gconstpointer data)
+static void test_identity(struct guests *f, gconstpointer data)
 {
 	assert_text(f, "127.0.0.4", "/compute/name", "myvm");
 	assert_text(f, "127.0.0.5", "/compute/name", "other");
@@ -191,7 +111,7 @@ static void test_identity(struct fixture *f, gconstpointer data)
 	assert_status(f, "127.0.0.4", "/metadata/instance" V, asks_well, 404);
 }
 
-static void test_rules(struct fixture *f, gconstpointer data)
+static void test_rules(struct guests *f, gconstpointer data)
 {
 	static const char *const wrong[] = {"Metadata", "yes", NULL};
 	static const char *const upper[] = {"metadata", "True", NULL};
@@ -208,9 +128,24 @@ static void test_rules(struct fixture *f, gconstpointer data)
 	_cleanup_(answer_clear) struct answer put =
 		ask(f, "127.0.0.4", "PUT", "/metadata/instance" V, asks_well);
 	g_assert_cmpuint(put.status, ==, 405);
+	/* What it was not given, it does not know. */
+	assert_status(f, "127.0.0.4", "/sluice/v1/policy", asks_well, 404);
 }
 
-static void test_primary_first(struct fixture *f, gconstpointer data)
+static void test_large(struct guests *f, gconstpointer data)
+{
+	g_autofree char *body = g_strnfill(65537, ' ');
+	_cleanup_(answer_clear) struct answer large =
+		guests_ask(f, &(struct request){"127.0.0.4", "PUT", "/sluice/v1/policy", NULL, body});
+
+	g_assert_cmpuint(large.status, ==, 413);
+	body[65536] = '\0';
+	_cleanup_(answer_clear) struct answer fitting =
+		guests_ask(f, &(struct request){"127.0.0.4", "PUT", "/sluice/v1/policy", NULL, body});
+	g_assert_cmpuint(fitting.status, ==, 404);
+}
+
+static void test_primary_first(struct guests *f, gconstpointer data)
 {
 	struct goal_nic *second = f->goal->nics->pdata[1];
 
@@ -221,9 +156,9 @@ static void test_primary_first(struct fixture *f, gconstpointer data)
 	assert_text(f, "127.0.0.4", "/network/interface/1/macAddress", "000D3A000004");
 }
 
-static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
+static void add(const char *name, void (*fn)(struct guests *, gconstpointer))
 {
-	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
+	g_test_add(name, struct guests, NULL, setup, fn, teardown);
 }
 
 int main(int argc, char **argv)
@@ -233,6 +168,7 @@ int main(int argc, char **argv)
 	add("/metadata/paths lead to parts, as JSON or as text", test_parts);
 	add("/metadata/a guest sees its own VM and nobody else's", test_identity);
 	add("/metadata/header, version and method are demanded, forwarded requests refused", test_rules);
+	add("/metadata/a body that is too large is refused", test_large);
 	add("/metadata/the primary NIC comes first", test_primary_first);
 	return g_test_run();
 }

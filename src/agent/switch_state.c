@@ -109,7 +109,7 @@ static json_t *build_rule(const struct rule *rule, const struct goal_group *grou
 		"destination", destination);
 }
 
-static json_t *build_group(const struct goal_group *group, GError **error)
+json_t *switch_state_group(const struct goal_group *group, GError **error)
 {
 	json_auto_t *rules = json_array();
 
@@ -356,7 +356,7 @@ json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 		json_array_append_new(
 			networks, build_network(goal->networks->pdata[i], site->underlay, shared, left_out));
 	for (guint i = 0; i < list_length(goal->groups); i++) {
-		json_t *group = build_group(goal->groups->pdata[i], error);
+		json_t *group = switch_state_group(goal->groups->pdata[i], error);
 		if (!group)
 			return NULL;
 		json_array_append_new(groups, group);

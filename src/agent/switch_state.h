@@ -51,3 +51,6 @@ json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 
 /* Path of a NIC's vhost-user socket. Owned by the caller. */
 char *switch_state_socket(const struct switch_site *site, const char *nic);
+
+/* A security group as the switch's state has it. New reference; NULL with FAULT_INVALID and the rule at fault. */
+json_t *switch_state_group(const struct goal_group *group, GError **error);

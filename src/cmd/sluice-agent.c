@@ -226,6 +226,7 @@ static bool open_services(struct program *p, GError **error)
 		.port = 80,
 		.goal = current_goal,
 		.data = p->agent,
+		.policies = agent_guest_policies(p->agent),
 	};
 
 	p->control_path = g_build_filename(p->options.run, "agent.sock", NULL);
