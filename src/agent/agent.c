@@ -108,6 +108,11 @@ struct guest_policies *agent_guest_policies(const struct agent *agent)
 	return agent->guest_policies;
 }
 
+struct events *agent_events(const struct agent *agent)
+{
+	return agent->events;
+}
+
 /* ---- what guests are told and say ---- */
 
 static void on_guest(void *data)
@@ -115,17 +120,28 @@ static void on_guest(void *data)
 	agent_kick(data);
 }
 
-static void open_guest_side(struct agent *agent)
+static int64_t now_s(void)
+{
+	return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+static bool open_guest_side(struct agent *agent, GError **error)
 {
 	const struct guest_policies_config policies = {
 		.now_us = g_get_monotonic_time, .reported = on_guest, .data = agent};
+	g_autofree char *path = g_build_filename(agent->config.state_dir, "events.json", NULL);
+	const struct events_config events = {
+		.path = path, .now_s = now_s, .changed = on_guest, .data = agent};
 
 	agent->guest_policies = guest_policies_new(&policies);
+	agent->events = events_open(&events, error);
+	return agent->events != NULL;
 }
 
 static void tell_guests(struct agent *agent)
 {
 	guest_policies_set_goal(agent->guest_policies, agent->goal);
+	events_set_goal(agent->events, agent->goal);
 }
 
 /* ---- goals ---- */
@@ -274,7 +290,8 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->ledger = ledger_load(ledger_path, error);
 	if (!agent->ledger)
 		return NULL;
-	open_guest_side(agent);
+	if (!open_guest_side(agent, error))
+		return NULL;
 	load_goal(agent);
 	if (agent->goal)
 		tell_guests(agent);
@@ -353,6 +370,7 @@ void agent_free(struct agent *agent)
 	g_hash_table_unref(agent->left_out);
 	g_hash_table_unref(agent->accels);
 	g_hash_table_unref(agent->machines);
+	g_clear_pointer(&agent->events, events_free);
 	g_clear_pointer(&agent->guest_policies, guest_policies_free);
 	ledger_free(agent->ledger);
 	if (agent->goal)

@@ -82,6 +82,7 @@ const struct goal *agent_goal(const struct agent *agent);
 
 /* For the metadata service. Borrowed until agent_free. */
 struct guest_policies *agent_guest_policies(const struct agent *agent);
+struct events *agent_events(const struct agent *agent);
 
 /* As sent to the controller. Owned by the caller. */
 struct report *agent_report(struct agent *agent);

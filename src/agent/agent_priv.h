@@ -2,6 +2,7 @@
 #pragma once
 #include "agent/accel.h"
 #include "agent/agent.h"
+#include "agent/events.h"
 #include "agent/guest_policy.h"
 #include "agent/jobs.h"
 #include "agent/ledger.h"
@@ -21,6 +22,7 @@ struct agent {
 	struct ledger *ledger; /* Owned */
 	struct goal *goal; /* Owned; NULL: none yet */
 	struct guest_policies *guest_policies; /* Owned */
+	struct events *events; /* Owned */
 	GError *goal_error; /* why the goal cannot be told to the switch; NULL when it can */
 	GHashTable
 		*left_out; /* Owned: uid → sentence why the switch's state is without that NIC of the goal */

@@ -73,7 +73,7 @@ static void setup(struct fixture *f, gconstpointer data)
 
 	clock_us = 1000 * G_USEC_PER_SEC;
 	f->policies = guest_policies_new(&config);
-	guests_init(&f->guests, f->policies);
+	guests_init(&f->guests, f->policies, NULL);
 	struct goal_group *group = add_group(f->guests.goal, "group-1");
 	add_rule(group, "b", 200, "Internet");
 	add_rule(group, "a", 100, "192.0.2.0/24");

@@ -185,6 +185,7 @@ static const struct {
 } handlers[] = {
 	{"/", on_other},
 	{INSTANCE_PATH, on_instance},
+	{"/metadata/scheduledevents", metadata_on_events},
 	{"/metadata/versions", on_versions},
 	{"/sluice/v1/policy", metadata_on_policy},
 };

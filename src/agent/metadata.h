@@ -6,6 +6,7 @@
  * service, header "Metadata: true" needed:
  *     GET /metadata/instance[/PATH]?api-version=VERSION[&format=json|text]
  *     GET /metadata/versions
+ *     GET, POST /metadata/scheduledevents?api-version=VERSION     events.h
  *     GET, PUT /sluice/v1/policy                                  ours: guest_policy.h
  * A request that was forwarded by a proxy (X-Forwarded-For) is refused, so that a guest's web server can not be
  * tricked into handing the document out.
@@ -14,6 +15,7 @@
 #include "base/cleanup.h"
 #include "model/goal.h"
 
+struct events;
 struct guest_policies;
 struct metadata;
 
@@ -25,6 +27,7 @@ struct metadata_config {
 	const struct goal *(*goal)(void *data);
 	void *data;
 	struct guest_policies *policies; /* NULL: the service does not know of them */
+	struct events *events; /* likewise */
 };
 
 /* FAULT_INTERNAL when the address cannot be listened on. */

@@ -17,6 +17,7 @@ struct metadata {
 		void *data)
 
 METADATA_HANDLER(metadata_on_policy); /* metadata_policy.c */
+METADATA_HANDLER(metadata_on_events); /* metadata_events.c */
 
 /* Lets go of all requests that are held. */
 void metadata_policy_done(struct metadata *metadata);

@@ -8,7 +8,7 @@
 
 static void setup(struct guests *f, gconstpointer data)
 {
-	guests_init(f, NULL);
+	guests_init(f, NULL, NULL);
 }
 
 static void teardown(struct guests *f, gconstpointer data)
@@ -130,6 +130,7 @@ static void test_rules(struct guests *f, gconstpointer data)
 	g_assert_cmpuint(put.status, ==, 405);
 	/* What it was not given, it does not know. */
 	assert_status(f, "127.0.0.4", "/sluice/v1/policy", asks_well, 404);
+	assert_status(f, "127.0.0.4", "/metadata/scheduledevents?api-version=2020-07-01", asks_well, 404);
 }
 
 static void test_large(struct guests *f, gconstpointer data)

@@ -23,10 +23,13 @@ static void set_host_address(struct goal *goal, guint i, const char *address)
 	nic->host_address = g_strdup(address);
 }
 
-void guests_init(struct guests *guests, struct guest_policies *policies)
+void guests_init(struct guests *guests, struct guest_policies *policies, struct events *events)
 {
-	const struct metadata_config config = {
-		.address = "127.0.0.1", .goal = goal_of, .data = guests, .policies = policies};
+	const struct metadata_config config = {.address = "127.0.0.1",
+		.goal = goal_of,
+		.data = guests,
+		.policies = policies,
+		.events = events};
 	g_autoptr(GError) error = NULL;
 
 	guests->goal = world_goal(1, true);

@@ -1,6 +1,7 @@
 /* For tests: a metadata service on loopback whose guests are 127.0.0.4 (WORLD_VM) and 127.0.0.5 (WORLD_VM_2), and what
  * they get, in the test's main context. */
 #pragma once
+#include "agent/events.h"
 #include "agent/guest_policy.h"
 #include "agent/metadata.h"
 #include "agent/test_world.h"
@@ -12,8 +13,8 @@ struct guests {
 	struct metadata *metadata; /* Owned */
 };
 
-/* policies: may be NULL. */
-void guests_init(struct guests *guests, struct guest_policies *policies);
+/* policies, events: may be NULL. */
+void guests_init(struct guests *guests, struct guest_policies *policies, struct events *events);
 void guests_done(struct guests *guests);
 
 struct answer {

@@ -227,6 +227,7 @@ static bool open_services(struct program *p, GError **error)
 		.goal = current_goal,
 		.data = p->agent,
 		.policies = agent_guest_policies(p->agent),
+		.events = agent_events(p->agent),
 	};
 
 	p->control_path = g_build_filename(p->options.run, "agent.sock", NULL);
