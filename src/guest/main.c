@@ -1,6 +1,7 @@
 /* sluice-guest: the tool inside virtual machines. Wiring only. */
 #include "guest/accel.h"
 #include "guest/doctor.h"
+#include "guest/enforce.h"
 #include "guest/ethtool.h"
 #include "guest/metadata.h"
 #include "guest/status.h"
@@ -11,6 +12,7 @@
 struct options {
 	gboolean json;
 	gboolean version;
+	struct enforce_options enforce;
 };
 
 static const char description[] =
@@ -18,6 +20,8 @@ static const char description[] =
 	"  status         kernel, VF, pairing and VF counters, and whether acceleration works\n"
 	"  doctor         why acceleration does not work, each reason with its remedy\n"
 	"  metadata FILE  what an instance metadata document asks for, as assignments for a shell\n"
+	"  enforce        follow the host's wish that this guest applies its NICs' rules by nftables; a "
+	"service\n"
 	"\n"
 	"Exit status of `status`:\n"
 	"  0  acceleration is on and working\n"
@@ -73,6 +77,11 @@ static int run_metadata(const struct options *options, char **arguments)
 	return 0;
 }
 
+static int run_enforce(const struct options *options, char **arguments)
+{
+	return enforce_run(&options->enforce);
+}
+
 static const struct verb {
 	const char *name;
 	int arguments;
@@ -81,6 +90,7 @@ static const struct verb {
 	{"status", 0, run_status},
 	{"doctor", 0, run_doctor},
 	{"metadata", 1, run_metadata},
+	{"enforce", 0, run_enforce},
 };
 
 static const struct verb *find_verb(int argc, char **argv)
@@ -104,6 +114,12 @@ int main(int argc, char **argv)
 	struct options options = {};
 	const GOptionEntry entries[] = {
 		{"json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "Print JSON (status, doctor)", NULL},
+		{"once", 0, 0, G_OPTION_ARG_NONE, &options.enforce.once,
+			"Apply the rules, report them and leave (enforce)", NULL},
+		{"show", 0, 0, G_OPTION_ARG_NONE, &options.enforce.show,
+			"Print what would be applied and leave (enforce)", NULL},
+		{"interface", 0, 0, G_OPTION_ARG_STRING, &options.enforce.interface,
+			"Only this interface (enforce)", "NAME"},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options.version, "Print the version and leave", NULL},
 		{},
 	};
@@ -121,6 +137,8 @@ int main(int argc, char **argv)
 	}
 
 	const struct verb *verb = find_verb(argc, argv);
+	int status = verb ? verb->run(&options, argv + 2) : usage(context, NULL);
 
-	return verb ? verb->run(&options, argv + 2) : usage(context, NULL);
+	g_free(options.enforce.interface);
+	return status;
 }

@@ -38,15 +38,8 @@ void ports_free(struct ports *ports)
 	g_free(ports);
 }
 
-/* nic: whose attachment it is; NULL: an edge's. NULL: the network that the function is on has no port. */
-static struct port *open_port(const struct ports *ports, const char *name, const struct nic *nic)
+static struct port *open_port(const struct ports *ports, const char *name)
 {
-	if (g_str_has_prefix(name, PORT_FUNCTION)) {
-		struct port *below = nic->network->physical->edge.port;
-		return below ? function_open(name, below, segment_vlan_id(nic->network->segment), nic->mac,
-				       ports->pool)
-			     : NULL;
-	}
 	if (name[0] == '/')
 		return vhost_open(name, ports->pool, ports->readers);
 	if (g_str_has_prefix(name, PORT_DEVICE))
@@ -56,7 +49,7 @@ static struct port *open_port(const struct ports *ports, const char *name, const
 
 /* An index is always free: a snapshot names PORTS_MAX ports at most, and those of the one before are closed
  * by now, unless this one takes the last of them over. Returns NULL else; the next apply finds room. */
-static struct port *find_or_open(struct ports *ports, const char *name, const struct nic *nic)
+static struct port *find_or_open(struct ports *ports, const char *name)
 {
 	struct port *port = g_hash_table_lookup(ports->by_name, name);
 	unsigned index;
@@ -67,9 +60,7 @@ static struct port *find_or_open(struct ports *ports, const char *name, const st
 		;
 	if (index == PORTS_MAX)
 		return NULL;
-	port = open_port(ports, name, nic);
-	if (!port)
-		return NULL;
+	port = open_port(ports, name);
 	port->index = index;
 	ports->by_index[index] = port;
 	g_hash_table_insert(ports->by_name, port->name, port);
@@ -79,7 +70,7 @@ static struct port *find_or_open(struct ports *ports, const char *name, const st
 static void resolve_edge(struct ports *ports, struct edge *edge)
 {
 	if (edge->present)
-		edge->port = find_or_open(ports, edge->interface, NULL);
+		edge->port = find_or_open(ports, edge->interface);
 }
 
 void ports_resolve(struct ports *ports, struct snapshot *snapshot)
@@ -93,7 +84,7 @@ void ports_resolve(struct ports *ports, struct snapshot *snapshot)
 		struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
 			struct attachment *attachment = &nic->attachments[i];
-			attachment->port = find_or_open(ports, attachment->name, nic);
+			attachment->port = find_or_open(ports, attachment->name);
 		}
 	}
 }
