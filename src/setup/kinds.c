@@ -1,7 +1,7 @@
 /* Kinds of steps: how each thing is read and written as text. */
 #include "base/fault.h"
 #include "base/sysfs.h"
-#include "nic/vf_use.h"
+#include "setup/vf_user.h"
 #include "setup/setup_priv.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* This machine, for setup. */
 #include "base/fault.h"
 #include "nic/link.h"
-#include "nic/vf_use.h"
+#include "setup/vf_user.h"
 #include "setup/setup.h"
 
 #include <errno.h>

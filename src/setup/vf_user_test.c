@@ -2,7 +2,7 @@
 #include "base/fault.h"
 #include "base/test_tree.h"
 #include "nic/keeper.h"
-#include "nic/vf_use.h"
+#include "setup/vf_user.h"
 
 #include <string.h>
 

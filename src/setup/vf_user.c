@@ -1,5 +1,5 @@
 /* Who uses a VF. */
-#include "nic/vf_use.h"
+#include "setup/vf_user.h"
 
 #include "base/fault.h"
 #include "base/sysfs.h"
