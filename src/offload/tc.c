@@ -1,0 +1,543 @@
+/* tc flower as an offload provider: see tc.h. Messages are tc_message.h's, the socket is tc_socket.h's. */
+#include "offload/tc.h"
+
+#include "base/fault.h"
+#include "offload/tc_message.h"
+#include "offload/tc_read.h"
+#include "offload/tc_socket.h"
+
+#include <errno.h>
+#include <linux/pkt_cls.h>
+#include <net/if.h>
+
+#define WAITING_MAX     4096 /* requests that wait for poll */
+#define FORGET_TRIES    20
+#define FORGET_PAUSE_US 10000
+
+/* What a request's cookie says beside a handle. */
+enum request {
+	REQUEST_OTHER, /* nothing comes of its answer */
+	REQUEST_PUT,
+	REQUEST_REMOVE,
+	REQUEST_DUMP,
+	REQUEST_FORGET, /* of an action that flows shared */
+};
+
+struct filter {
+	uint64_t flow; /* its id */
+	struct tc_place place;
+	bool installed;
+	bool leaving; /* it has been asked to be removed, by the owner or by us */
+	bool in_hw; /* as of the last answer */
+	unsigned seen; /* in that round of stats */
+	bool has_stats;
+	struct offload_stats stats;
+};
+
+struct tc {
+	struct offload_provider provider;
+	enum offload_tc_mode mode;
+	unsigned n_ports;
+	struct offload_tc_port *ports; /* Owned */
+	struct tc_socket *socket; /* Owned */
+	GHashTable *by_handle; /* handle → struct filter, Owned */
+	GHashTable *by_flow; /* id → the same, Borrowed */
+	uint32_t last_handle;
+	GHashTable *mtus; /* those that have an action */
+	GHashTable *meters; /* id → struct offload_meter, Owned */
+	GQueue *events; /* of struct offload_event, Owned */
+	GPtrArray *texts; /* Owned: reasons of events that have not been handed out, */
+	GPtrArray *shown; /* and of those that have */
+	bool stats_asked, dead;
+	unsigned round; /* of stats */
+	unsigned n_held; /* shared actions that filters hold still */
+};
+
+static struct tc *tc_of(struct offload_provider *provider)
+{
+	return (struct tc *)provider;
+}
+
+static uint64_t cookie(enum request request, uint32_t handle)
+{
+	return (uint64_t)request << 32 | handle;
+}
+
+static uint32_t flags_of(const struct tc *tc)
+{
+	return tc->mode == OFFLOAD_TC_SOFTWARE   ? TCA_CLS_FLAGS_SKIP_HW
+	       : tc->mode == OFFLOAD_TC_HARDWARE ? TCA_CLS_FLAGS_SKIP_SW
+						 : 0;
+}
+
+/* ---- events ---- */
+
+/* reason: taken. */
+static void tell(struct tc *tc, struct offload_event event, char *reason)
+{
+	if (reason)
+		g_ptr_array_add(tc->texts, reason);
+	event.reason = reason;
+	g_queue_push_tail(tc->events, g_memdup2(&event, sizeof event));
+}
+
+static void refuse(struct tc *tc, uint64_t flow, char *reason)
+{
+	tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_REFUSED, .flow = flow}, reason);
+}
+
+static void drop_filter(struct tc *tc, struct filter *filter)
+{
+	g_hash_table_remove(tc->by_flow, &filter->flow);
+	g_hash_table_remove(tc->by_handle, GUINT_TO_POINTER(filter->place.handle));
+}
+
+/* Takes a filter out that the owner has not asked for: nobody waits for the answer, unless the owner asks, too. */
+static void throw_out(struct tc *tc, struct filter *filter)
+{
+	tc_message_remove(tc_socket_message(tc->socket), &filter->place);
+	tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
+	drop_filter(tc, filter);
+}
+
+static void on_put(struct tc *tc, struct filter *filter, int status, const char *text)
+{
+	if (status < 0) {
+		refuse(tc, filter->flow,
+			g_strdup_printf("the NIC did not take it: %s", text ? text : g_strerror(-status)));
+		drop_filter(tc, filter);
+	} else if (tc->mode == OFFLOAD_TC_EITHER && !filter->in_hw) {
+		refuse(tc, filter->flow,
+			g_strdup("the NIC did not take it: the kernel says that it is not in hardware"));
+		throw_out(tc, filter);
+	} else {
+		filter->installed = true;
+		tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_INSTALLED, .flow = filter->flow}, NULL);
+	}
+}
+
+static void on_removed(struct tc *tc, struct filter *filter)
+{
+	tell(tc,
+		(struct offload_event){.kind = OFFLOAD_EVENT_REMOVED,
+			.flow = filter->flow,
+			.has_stats = filter->has_stats,
+			.stats = filter->stats},
+		NULL);
+	drop_filter(tc, filter);
+}
+
+/* What an echo or a dump tells of a filter. */
+static void on_told(void *data, uint64_t which, struct nlmsghdr *header)
+{
+	struct tc *tc = data;
+	struct tc_filter told;
+
+	if (!tc_read_filter(header, &told) || !tc_priority_is_of_flows(told.priority))
+		return;
+	struct filter *filter = g_hash_table_lookup(tc->by_handle, GUINT_TO_POINTER(told.handle));
+	if (!filter)
+		return;
+	filter->in_hw = told.in_hw;
+	filter->seen = tc->round;
+	if (told.has_stats) {
+		filter->has_stats = true;
+		filter->stats = told.stats;
+	}
+}
+
+static void on_done(void *data, uint64_t which, int status, const char *text)
+{
+	struct tc *tc = data;
+	struct filter *filter = g_hash_table_lookup(tc->by_handle, GUINT_TO_POINTER((uint32_t)which));
+
+	switch ((enum request)(which >> 32)) {
+	case REQUEST_OTHER:
+	case REQUEST_DUMP: return;
+	case REQUEST_PUT: on_put(tc, filter, status, text); return;
+	case REQUEST_REMOVE: on_removed(tc, filter); return;
+	case REQUEST_FORGET: tc->n_held += status == -EPERM; return;
+	}
+}
+
+static const struct tc_hearer hearer = {.told = on_told, .done = on_done};
+
+/* Sends what waits, and what comes of its answers. */
+static int run(struct tc *tc)
+{
+	while (!tc->dead && tc_socket_waiting(tc->socket))
+		tc->dead = tc_socket_run(tc->socket, &hearer, tc) < 0;
+	return tc->dead ? -ENODEV : 0;
+}
+
+/* ---- places ---- */
+
+static const struct offload_tc_port *find_port(const struct tc *tc, uint32_t number)
+{
+	for (unsigned i = 0; i < tc->n_ports; i++)
+		if (tc->ports[i].number == number)
+			return &tc->ports[i];
+	return NULL;
+}
+
+static int device_of(const struct tc *tc, uint32_t number, bool tunnel)
+{
+	const struct offload_tc_port *port = find_port(tc, number);
+
+	return !port ? 0 : tunnel ? port->tunnel_ifindex : port->ifindex;
+}
+
+/* Calls do for every device that filters lie on. */
+static void each_device(struct tc *tc, void (*visit)(struct tc *tc, int ifindex))
+{
+	for (unsigned i = 0; i < tc->n_ports; i++) {
+		visit(tc, tc->ports[i].ifindex);
+		if (tc->ports[i].tunnel_ifindex)
+			visit(tc, tc->ports[i].tunnel_ifindex);
+	}
+}
+
+static uint32_t next_handle(struct tc *tc)
+{
+	do
+		tc->last_handle++;
+	while (tc->last_handle == 0 ||
+		g_hash_table_contains(tc->by_handle, GUINT_TO_POINTER(tc->last_handle)));
+	return tc->last_handle;
+}
+
+/* ---- what flows share ---- */
+
+static void need_mtu(struct tc *tc, uint16_t mtu)
+{
+	if (!g_hash_table_add(tc->mtus, GUINT_TO_POINTER(mtu)))
+		return;
+	tc_message_mtu(tc_socket_message(tc->socket), mtu, flags_of(tc));
+	tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
+}
+
+/* False when the flow has a meter that is not there. */
+static bool find_police(const struct tc *tc, const struct offload_flow *flow, struct tc_out *out)
+{
+	for (unsigned i = 0; i < OFFLOAD_METERS; i++) {
+		uint32_t id = flow->actions.meters[i];
+		const struct offload_meter *meter =
+			id ? g_hash_table_lookup(tc->meters, GUINT_TO_POINTER(id)) : NULL;
+		if (id && !meter)
+			return false;
+		if (id && meter->bits_per_s)
+			out->police[out->n_police++] = tc_meter_index(id, false, flags_of(tc));
+		if (id && meter->packets_per_s)
+			out->police[out->n_police++] = tc_meter_index(id, true, flags_of(tc));
+	}
+	return true;
+}
+
+static int tc_set_meter(struct offload_provider *provider, const struct offload_meter *meter)
+{
+	struct tc *tc = tc_of(provider);
+
+	if (tc->dead)
+		return -ENODEV;
+	g_hash_table_replace(tc->meters, GUINT_TO_POINTER(meter->id), g_memdup2(meter, sizeof *meter));
+	for (unsigned packets = 0; packets < 2; packets++) {
+		if (!(packets ? meter->packets_per_s : meter->bits_per_s))
+			continue;
+		tc_message_meter(tc_socket_message(tc->socket), meter, packets, flags_of(tc));
+		tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
+	}
+	return 0;
+}
+
+static void forget_police(struct tc *tc, uint32_t index)
+{
+	tc_message_remove_police(tc_socket_message(tc->socket), index);
+	tc_socket_add(tc->socket, 0, cookie(REQUEST_FORGET, 0));
+}
+
+/* ---- requests ---- */
+
+static int tc_put_flow(struct offload_provider *provider, const struct offload_flow *flow)
+{
+	struct tc *tc = tc_of(provider);
+	struct tc_out out = {.ifindex = device_of(tc, flow->actions.port, flow->actions.tunnel.used),
+		.mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
+	int in_ifindex = device_of(tc, flow->match.port, flow->match.tunnel.used);
+
+	if (tc->dead)
+		return -ENODEV;
+	if (tc_socket_waiting(tc->socket) >= WAITING_MAX)
+		return -EAGAIN;
+	if (!in_ifindex || !out.ifindex || !find_police(tc, flow, &out)) {
+		refuse(tc, flow->id, g_strdup("it names a port or meter that the NIC does not have"));
+		return 0;
+	}
+	need_mtu(tc, flow->actions.mtu);
+	struct filter *filter = g_new0(struct filter, 1);
+	filter->flow = flow->id;
+	filter->place = tc_place_of(&flow->match, in_ifindex, next_handle(tc));
+	g_hash_table_insert(tc->by_handle, GUINT_TO_POINTER(filter->place.handle), filter);
+	g_hash_table_insert(tc->by_flow, &filter->flow, filter);
+	tc_message_put(tc_socket_message(tc->socket), flow, &filter->place, &out, flags_of(tc));
+	tc_socket_add(tc->socket, tc->mode == OFFLOAD_TC_EITHER ? NLM_F_ECHO : 0,
+		cookie(REQUEST_PUT, filter->place.handle));
+	return 0;
+}
+
+static int tc_remove_flow(struct offload_provider *provider, uint64_t flow)
+{
+	struct tc *tc = tc_of(provider);
+	struct filter *filter = g_hash_table_lookup(tc->by_flow, &flow);
+
+	if (tc->dead)
+		return -ENODEV;
+	if (tc_socket_waiting(tc->socket) >= WAITING_MAX)
+		return -EAGAIN;
+	if (!filter) {
+		tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_REMOVED, .flow = flow}, NULL);
+		return 0;
+	}
+	filter->leaving = true;
+	tc_message_remove(tc_socket_message(tc->socket), &filter->place);
+	tc_socket_add(tc->socket, NLM_F_ECHO, cookie(REQUEST_REMOVE, filter->place.handle));
+	return 0;
+}
+
+static int tc_ask_stats(struct offload_provider *provider)
+{
+	struct tc *tc = tc_of(provider);
+
+	tc->stats_asked = true;
+	return tc->dead ? -ENODEV : 0;
+}
+
+static void clear_device(struct tc *tc, int ifindex)
+{
+	for (unsigned i = 0; i < TC_PRIORITIES; i++) {
+		tc_message_clear(tc_socket_message(tc->socket), ifindex, i);
+		tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
+	}
+}
+
+static void guard_device(struct tc *tc, int ifindex)
+{
+	for (unsigned i = 0; i < TC_GUARDS; i++) {
+		tc_message_guard(tc_socket_message(tc->socket), ifindex, i, flags_of(tc));
+		tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
+	}
+}
+
+static int tc_flush(struct offload_provider *provider)
+{
+	struct tc *tc = tc_of(provider);
+
+	if (run(tc) < 0)
+		return -ENODEV;
+	each_device(tc, clear_device);
+	each_device(tc, guard_device);
+	g_hash_table_remove_all(tc->by_flow);
+	g_hash_table_remove_all(tc->by_handle);
+	if (run(tc) < 0)
+		return -ENODEV;
+	tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_FLUSHED}, NULL);
+	return 0;
+}
+
+/* ---- stats ---- */
+
+/* Whether the device is there. Of one that is not, the kernel tells that it has no filters. */
+static bool dump_device(struct tc *tc, int ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	tc_message_dump(tc_socket_message(tc->socket), ifindex);
+	if (tc_socket_dump(tc->socket, cookie(REQUEST_DUMP, 0), &hearer, tc) < 0)
+		tc->dead = true;
+	return !tc->dead && if_indextoname((unsigned)ifindex, name);
+}
+
+static bool dump_all(struct tc *tc)
+{
+	unsigned n_devices = 0, n_dumped = 0;
+
+	for (unsigned i = 0; i < tc->n_ports; i++) {
+		int devices[2] = {tc->ports[i].ifindex, tc->ports[i].tunnel_ifindex};
+		for (unsigned j = 0; j < 2 && devices[j] && !tc->dead; j++) {
+			n_devices++;
+			n_dumped += dump_device(tc, devices[j]);
+		}
+	}
+	if (n_devices && !n_dumped)
+		tc->dead = true; /* none of the NIC's devices is there any more */
+	return !tc->dead;
+}
+
+static const char *why_evicted(const struct tc *tc, const struct filter *filter)
+{
+	if (filter->seen != tc->round)
+		return "somebody has removed it from the kernel, or its device is gone";
+	return tc->mode == OFFLOAD_TC_EITHER && !filter->in_hw ? "the NIC has thrown it out" : NULL;
+}
+
+static void report(struct tc *tc, struct filter *filter)
+{
+	const char *evicted = why_evicted(tc, filter);
+
+	if (!filter->installed || filter->leaving)
+		return;
+	tell(tc,
+		(struct offload_event){.kind = evicted ? OFFLOAD_EVENT_EVICTED : OFFLOAD_EVENT_STATS,
+			.flow = filter->flow,
+			.has_stats = filter->has_stats,
+			.stats = filter->stats},
+		g_strdup(evicted));
+	if (evicted)
+		throw_out(tc, filter);
+}
+
+static void do_stats(struct tc *tc)
+{
+	tc->stats_asked = false;
+	tc->round++;
+	if (!dump_all(tc))
+		return;
+	g_autoptr(GList) all = g_hash_table_get_values(tc->by_handle);
+	for (GList *l = all; l; l = l->next)
+		report(tc, l->data);
+	run(tc); /* what was thrown out */
+	tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_STATS_DONE}, NULL);
+}
+
+/* ---- the provider ---- */
+
+/* Reasons live until the call after the one that handed them out. */
+static void turn_texts(struct tc *tc)
+{
+	GPtrArray *shown = tc->shown;
+
+	g_ptr_array_set_size(shown, 0);
+	if (!g_queue_is_empty(tc->events))
+		return;
+	tc->shown = tc->texts;
+	tc->texts = shown;
+}
+
+static int tc_poll(struct offload_provider *provider, struct offload_event *events, unsigned max)
+{
+	struct tc *tc = tc_of(provider);
+	int n = 0;
+
+	if (run(tc) < 0)
+		return -ENODEV;
+	if (tc->stats_asked)
+		do_stats(tc);
+	if (tc->dead)
+		return -ENODEV;
+	while ((unsigned)n < max && !g_queue_is_empty(tc->events)) {
+		g_autofree struct offload_event *event = g_queue_pop_head(tc->events);
+		events[n++] = *event;
+	}
+	turn_texts(tc);
+	return n;
+}
+
+static void forget_all_police(struct tc *tc)
+{
+	GHashTableIter iter;
+	gpointer key, value;
+
+	g_hash_table_iter_init(&iter, tc->mtus);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		forget_police(tc, tc_mtu_index((uint16_t)GPOINTER_TO_UINT(key), flags_of(tc)));
+	g_hash_table_iter_init(&iter, tc->meters);
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		const struct offload_meter *meter = value;
+		if (meter->bits_per_s)
+			forget_police(tc, tc_meter_index(meter->id, false, flags_of(tc)));
+		if (meter->packets_per_s)
+			forget_police(tc, tc_meter_index(meter->id, true, flags_of(tc)));
+	}
+}
+
+/* Filters let go of their actions a grace period after they are removed. */
+static void release_police(struct tc *tc)
+{
+	for (unsigned i = 0; i < FORGET_TRIES; i++) {
+		tc->n_held = 0;
+		forget_all_police(tc);
+		if (run(tc) < 0 || !tc->n_held)
+			return;
+		g_usleep(FORGET_PAUSE_US);
+	}
+}
+
+static void tc_close(struct offload_provider *provider)
+{
+	struct tc *tc = tc_of(provider);
+
+	run(tc);
+	tc->dead = false; /* what its devices have left can be tidied */
+	each_device(tc, clear_device);
+	run(tc);
+	release_police(tc);
+	tc_socket_close(tc->socket);
+	g_hash_table_unref(tc->by_flow);
+	g_hash_table_unref(tc->by_handle);
+	g_hash_table_unref(tc->mtus);
+	g_hash_table_unref(tc->meters);
+	g_queue_free_full(tc->events, g_free);
+	g_ptr_array_unref(tc->texts);
+	g_ptr_array_unref(tc->shown);
+	g_free(tc->ports);
+	g_free(tc);
+}
+
+static const struct offload_provider_ops tc_ops = {
+	.put = tc_put_flow,
+	.remove = tc_remove_flow,
+	.stats = tc_ask_stats,
+	.flush = tc_flush,
+	.meter = tc_set_meter,
+	.poll = tc_poll,
+	.close = tc_close,
+};
+
+static bool add_qdisc(struct tc_socket *socket, int ifindex, GError **error)
+{
+	tc_message_qdisc(tc_socket_message(socket), ifindex);
+	int status = tc_socket_do(socket);
+	if (status == 0 || status == -EEXIST)
+		return true;
+	return fault_set(error, FAULT_UNSUPPORTED,
+		"tc: cannot give interface %d an ingress: %s; the kernel needs sch_ingress, and the process "
+		"CAP_NET_ADMIN",
+		ifindex, g_strerror(-status));
+}
+
+struct offload_provider *offload_tc_open(
+	const struct offload_tc_port *ports, unsigned n, enum offload_tc_mode mode, GError **error)
+{
+	_cleanup_(tc_socket_close) struct tc_socket *socket = tc_socket_open(error);
+
+	if (!socket)
+		return NULL;
+	for (unsigned i = 0; i < n; i++)
+		if (!add_qdisc(socket, ports[i].ifindex, error) ||
+			(ports[i].tunnel_ifindex && !add_qdisc(socket, ports[i].tunnel_ifindex, error)))
+			return NULL;
+	struct tc *tc = g_new0(struct tc, 1);
+	tc->provider =
+		(struct offload_provider){.ops = &tc_ops, .caps = {.name = "tc", .abilities = OFFLOAD_ALL}};
+	tc->mode = mode;
+	tc->n_ports = n;
+	tc->ports = g_memdup2(ports, n * sizeof *ports);
+	tc->socket = g_steal_pointer(&socket);
+	tc->by_handle = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	tc->by_flow = g_hash_table_new(g_int64_hash, g_int64_equal);
+	tc->mtus = g_hash_table_new(NULL, NULL);
+	tc->meters = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	tc->events = g_queue_new();
+	tc->texts = g_ptr_array_new_with_free_func(g_free);
+	tc->shown = g_ptr_array_new_with_free_func(g_free);
+	return &tc->provider;
+}

@@ -1,0 +1,100 @@
+/* What the kernel tells of filters: see tc_read.h. */
+#include "offload/tc_read.h"
+
+#include <errno.h>
+#include <linux/gen_stats.h>
+#include <linux/netlink.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+
+#define ETHERNET_BYTES 14
+
+static struct gnet_stats_basic read_basic(struct nlattr *attribute)
+{
+	struct gnet_stats_basic basic = {};
+
+	if (attribute && nla_len(attribute) >= (int)sizeof basic)
+		memcpy(&basic, nla_data(attribute), sizeof basic);
+	return basic;
+}
+
+static bool read_stats(struct nlattr *attribute, struct offload_stats *ret)
+{
+	struct nlattr *stats[TCA_STATS_MAX + 1];
+
+	if (nla_parse_nested(stats, TCA_STATS_MAX, attribute, NULL) < 0 || !stats[TCA_STATS_BASIC])
+		return false;
+	struct gnet_stats_basic all = read_basic(stats[TCA_STATS_BASIC]);
+	struct gnet_stats_basic hardware = read_basic(stats[TCA_STATS_BASIC_HW]);
+	ret->packets = all.packets;
+	/* Packets beyond 32 bits have an attribute of their own. */
+	if (stats[TCA_STATS_PKT64] && nla_len(stats[TCA_STATS_PKT64]) >= (int)sizeof(uint64_t))
+		ret->packets = nla_get_u64(stats[TCA_STATS_PKT64]);
+	/* Where the kernel receives, it does not count the frame's header. */
+	ret->bytes = all.bytes + (uint64_t)ETHERNET_BYTES * (all.packets - hardware.packets);
+	return true;
+}
+
+/* Police actions are shared; the first other one is the filter's own and sees all its packets. */
+static bool is_shared(struct nlattr *kind)
+{
+	return !kind || nla_strcmp(kind, "police") == 0;
+}
+
+static bool read_actions(struct nlattr *actions, struct offload_stats *ret)
+{
+	struct nlattr *action;
+	int left;
+
+	nla_for_each_nested(action, actions, left)
+	{
+		struct nlattr *attributes[TCA_ACT_MAX + 1];
+		if (nla_parse_nested(attributes, TCA_ACT_MAX, action, NULL) < 0)
+			return false;
+		if (!is_shared(attributes[TCA_ACT_KIND]))
+			return attributes[TCA_ACT_STATS] && read_stats(attributes[TCA_ACT_STATS], ret);
+	}
+	return false;
+}
+
+bool tc_read_filter(struct nlmsghdr *header, struct tc_filter *ret)
+{
+	struct nlattr *attributes[TCA_MAX + 1], *options[TCA_FLOWER_MAX + 1];
+
+	if (nlmsg_parse(header, sizeof(struct tcmsg), attributes, TCA_MAX, NULL) < 0 ||
+		!attributes[TCA_KIND] || nla_strcmp(attributes[TCA_KIND], "flower") != 0 ||
+		!attributes[TCA_OPTIONS] ||
+		nla_parse_nested(options, TCA_FLOWER_MAX, attributes[TCA_OPTIONS], NULL) < 0)
+		return false;
+	const struct tcmsg *head = nlmsg_data(header);
+	struct nlattr *flags = options[TCA_FLOWER_FLAGS];
+	*ret = (struct tc_filter){.handle = head->tcm_handle, .priority = (uint16_t)(head->tcm_info >> 16)};
+	ret->in_hw = flags && nla_len(flags) >= 4 && nla_get_u32(flags) & TCA_CLS_FLAGS_IN_HW;
+	ret->has_stats = options[TCA_FLOWER_ACT] && read_actions(options[TCA_FLOWER_ACT], &ret->stats);
+	return ret->handle != 0; /* a dump also tells of empty priorities */
+}
+
+int tc_read_error(struct nlmsghdr *header, const char **ret_text)
+{
+	struct nlattr *attributes[NLMSGERR_ATTR_MAX + 1];
+	const struct nlmsgerr *error = nlmsg_data(header);
+	int offset = sizeof *error, length = (int)header->nlmsg_len - NLMSG_HDRLEN - offset;
+
+	*ret_text = NULL;
+	if (nlmsg_datalen(header) < (int)sizeof *error)
+		return -EBADMSG;
+	if (!(header->nlmsg_flags & NLM_F_ACK_TLVS))
+		return error->error;
+	if (!(header->nlmsg_flags & NLM_F_CAPPED)) {
+		int quoted = (int)NLMSG_ALIGN(error->msg.nlmsg_len) - NLMSG_HDRLEN;
+		offset += quoted;
+		length -= quoted;
+	}
+	if (length > 0 &&
+		nla_parse(attributes, NLMSGERR_ATTR_MAX,
+			(struct nlattr *)((char *)nlmsg_data(header) + offset), length, NULL) == 0 &&
+		attributes[NLMSGERR_ATTR_MSG])
+		*ret_text = nla_get_string(attributes[NLMSGERR_ATTR_MSG]);
+	return error->error;
+}

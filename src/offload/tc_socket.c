@@ -1,0 +1,233 @@
+/* A netlink socket for many requests: see tc_socket.h.
+ *
+ * How it works. The kernel executes all messages of a buffer before sendmsg returns, and puts an answer to each into the
+ * socket's queue. A buffer is small enough for that queue to hold all its answers, and they are taken out before the
+ * next is sent, so none is ever lost.
+ */
+#include "offload/tc_socket.h"
+
+#include "base/fault.h"
+#include "offload/tc_message.h"
+#include "offload/tc_read.h"
+
+#include <errno.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <sys/socket.h>
+
+#define BATCH_REQUESTS 256
+#define SEND_BYTES     (BATCH_REQUESTS * TC_MESSAGE_MAX)
+#define RECEIVE_BYTES  (8 << 20) /* answers and echoes of one batch, with what the kernel counts for each */
+#define READ_BYTES     (64 << 10)
+
+/* Requests that wait to be sent. All Owned. */
+struct batch {
+	GByteArray *bytes; /* messages, one behind the other */
+	GArray *ends; /* of guint: where each ends */
+	GArray *cookies; /* of uint64_t: of each */
+	uint32_t sequence; /* of the first */
+};
+
+struct tc_socket {
+	struct nl_sock *netlink; /* Owned */
+	struct nl_msg *message; /* Owned */
+	struct batch waiting;
+	uint8_t *buffer; /* Owned */
+};
+
+static void batch_init(struct batch *batch, uint32_t sequence)
+{
+	batch->bytes = g_byte_array_new();
+	batch->ends = g_array_new(false, false, sizeof(guint));
+	batch->cookies = g_array_new(false, false, sizeof(uint64_t));
+	batch->sequence = sequence;
+}
+
+static void batch_done(struct batch *batch)
+{
+	g_byte_array_unref(batch->bytes);
+	g_array_unref(batch->ends);
+	g_array_unref(batch->cookies);
+}
+
+static int set_options(int fd)
+{
+	const int send = SEND_BYTES, receive = RECEIVE_BYTES, on = 1;
+
+	/* Without the right to go beyond the system's limit, as far as that goes. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send, sizeof send) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof send);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive, sizeof receive) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof receive);
+	return setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on) < 0 ||
+			       setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on) < 0
+		       ? -errno
+		       : 0;
+}
+
+struct tc_socket *tc_socket_open(GError **error)
+{
+	_cleanup_(tc_socket_close) struct tc_socket *s = g_new0(struct tc_socket, 1);
+	int status;
+
+	s->netlink = nl_socket_alloc();
+	s->message = nlmsg_alloc_size(TC_MESSAGE_MAX);
+	batch_init(&s->waiting, 1);
+	s->buffer = g_malloc(READ_BYTES);
+	if (!s->netlink || !s->message)
+		g_error("no memory for a netlink socket");
+	status = nl_connect(s->netlink, NETLINK_ROUTE);
+	if (status < 0) {
+		fault_set(error, FAULT_INTERNAL, "tc: cannot open a netlink socket: %s", nl_geterror(status));
+		return NULL;
+	}
+	status = set_options(nl_socket_get_fd(s->netlink));
+	if (status < 0) {
+		fault_set(error, FAULT_UNSUPPORTED,
+			"tc: cannot have netlink answer in short: %s; the kernel must be 4.12 or newer",
+			g_strerror(-status));
+		return NULL;
+	}
+	return g_steal_pointer(&s);
+}
+
+void tc_socket_close(struct tc_socket *s)
+{
+	g_clear_pointer(&s->netlink, nl_socket_free);
+	g_clear_pointer(&s->message, nlmsg_free);
+	batch_done(&s->waiting);
+	g_free(s->buffer);
+	g_free(s);
+}
+
+struct nl_msg *tc_socket_message(struct tc_socket *s)
+{
+	return s->message;
+}
+
+unsigned tc_socket_waiting(const struct tc_socket *s)
+{
+	return s->waiting.cookies->len;
+}
+
+void tc_socket_add(struct tc_socket *s, int flags, uint64_t cookie)
+{
+	static const uint8_t padding[NLMSG_ALIGNTO];
+	struct nlmsghdr *header = nlmsg_hdr(s->message);
+	struct batch *batch = &s->waiting;
+
+	header->nlmsg_flags |= (uint16_t)(NLM_F_ACK | flags);
+	header->nlmsg_seq = batch->sequence + batch->cookies->len;
+	header->nlmsg_pid = nl_socket_get_local_port(s->netlink);
+	g_byte_array_append(batch->bytes, (const uint8_t *)header, header->nlmsg_len);
+	g_byte_array_append(batch->bytes, padding, NLMSG_ALIGN(header->nlmsg_len) - header->nlmsg_len);
+	g_array_append_val(batch->ends, batch->bytes->len);
+	g_array_append_val(batch->cookies, cookie);
+}
+
+/* ---- answers ---- */
+
+struct hearing {
+	const struct tc_hearer *hearer;
+	void *data;
+	uint32_t first; /* sequence number of the first request, */
+	const uint64_t *cookies; /* and what each has */
+	unsigned n, n_done;
+};
+
+static void hear(struct hearing *hearing, struct nlmsghdr *header)
+{
+	uint32_t i = header->nlmsg_seq - hearing->first;
+	const char *text = NULL;
+
+	if (i >= hearing->n)
+		return; /* nobody's */
+	if (header->nlmsg_type == NLMSG_ERROR || header->nlmsg_type == NLMSG_DONE) {
+		int status = header->nlmsg_type == NLMSG_ERROR ? tc_read_error(header, &text) : 0;
+		hearing->n_done++;
+		hearing->hearer->done(hearing->data, hearing->cookies[i], status, text);
+	} else if (hearing->hearer->told) {
+		hearing->hearer->told(hearing->data, hearing->cookies[i], header);
+	}
+}
+
+/* Until all have been answered. They are there already, or the kernel writes the next part of a dump while it is
+ * read: whatever cannot be read at once will not come. */
+static int hear_all(struct tc_socket *s, struct hearing *hearing)
+{
+	while (hearing->n_done < hearing->n) {
+		ssize_t got = recv(nl_socket_get_fd(s->netlink), s->buffer, READ_BYTES, MSG_DONTWAIT);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : -EPIPE;
+		int left = (int)got;
+		for (struct nlmsghdr *h = (struct nlmsghdr *)s->buffer; nlmsg_ok(h, left);
+			h = nlmsg_next(h, &left))
+			hear(hearing, h);
+	}
+	return 0;
+}
+
+static int send_bytes(struct tc_socket *s, const void *bytes, size_t size)
+{
+	ssize_t sent;
+
+	do
+		sent = send(nl_socket_get_fd(s->netlink), bytes, size, 0);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+/* One buffer's worth, which begins at that request. */
+static int run_some(struct tc_socket *s, const struct batch *batch, unsigned at, struct hearing *hearing)
+{
+	guint start = at ? g_array_index(batch->ends, guint, at - 1) : 0;
+
+	hearing->first = batch->sequence + at;
+	hearing->cookies = &g_array_index(batch->cookies, uint64_t, at);
+	hearing->n = MIN(batch->cookies->len - at, (unsigned)BATCH_REQUESTS);
+	hearing->n_done = 0;
+	guint end = g_array_index(batch->ends, guint, at + hearing->n - 1);
+	int status = send_bytes(s, batch->bytes->data + start, end - start);
+	return status ? status : hear_all(s, hearing);
+}
+
+int tc_socket_run(struct tc_socket *s, const struct tc_hearer *hearer, void *data)
+{
+	struct batch batch = s->waiting; /* who hears may add to the next one */
+	struct hearing hearing = {.hearer = hearer, .data = data};
+	int status = 0;
+
+	batch_init(&s->waiting, batch.sequence + batch.cookies->len);
+	for (unsigned at = 0; status == 0 && at < batch.cookies->len; at += BATCH_REQUESTS)
+		status = run_some(s, &batch, at, &hearing);
+	batch_done(&batch);
+	return status;
+}
+
+int tc_socket_dump(struct tc_socket *s, uint64_t cookie, const struct tc_hearer *hearer, void *data)
+{
+	struct nlmsghdr *header = nlmsg_hdr(s->message);
+	struct hearing hearing = {
+		.hearer = hearer, .data = data, .first = s->waiting.sequence++, .cookies = &cookie, .n = 1};
+
+	header->nlmsg_seq = hearing.first;
+	header->nlmsg_pid = nl_socket_get_local_port(s->netlink);
+	int status = send_bytes(s, header, header->nlmsg_len);
+	return status ? status : hear_all(s, &hearing);
+}
+
+static void keep_status(void *data, uint64_t cookie, int status, const char *text)
+{
+	*(int *)data = status;
+}
+
+int tc_socket_do(struct tc_socket *s)
+{
+	int result = -EPIPE, status;
+
+	tc_socket_add(s, 0, 0);
+	status = tc_socket_run(s, &(struct tc_hearer){.done = keep_status}, &result);
+	return status ? status : result;
+}
