@@ -34,7 +34,7 @@ make_initrd() { # FILE
 package=$(kernel_package)
 [ -n "$package" ] || die "apt knows no Debian kernel; run apt-get update"
 stamp=$1/stamp
-want=$(apt-cache policy "$package" | sed -n 2,3p; sha256sum "$0" "$here/init" "$here/../../dist/image/kernel.sh")
+want=$(apt-cache policy "$package" | sed -n 2,3p; cat "$0" "$here/init" "$here/../../dist/image/kernel.sh" | sha256sum)
 [ "$want" != "$(cat "$stamp" 2>/dev/null)" ] || exit 0
 printf 'lab: unpacking %s\n' "$package" >&2
 work=$(mktemp -d)
