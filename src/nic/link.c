@@ -309,6 +309,19 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
 	return check(links, rc, NLE_EXIST, "add a route by", name, error);
 }
 
+bool links_has_address(struct links *links, const char *name)
+{
+	_cleanup_(nl_cache_free) struct nl_cache *addresses = NULL;
+	int index = link_index(links, name);
+
+	if (index == 0 || rtnl_addr_alloc_cache(links->sock, &addresses) < 0)
+		return false;
+	for (struct nl_object *at = nl_cache_get_first(addresses); at; at = nl_cache_get_next(at))
+		if (rtnl_addr_get_ifindex((struct rtnl_addr *)at) == index)
+			return true;
+	return false;
+}
+
 /* The interface that a route leads to; 0 when it has none or several. */
 static int route_index(struct rtnl_route *route)
 {

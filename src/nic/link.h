@@ -48,6 +48,9 @@ bool links_set_mtu(struct links *links, const char *name, unsigned mtu, GError *
 bool links_add_address(
 	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error);
 
+/* Whether it has an address of any family, also one of the link alone. */
+bool links_has_address(struct links *links, const char *name);
+
 /* A route to hosts that are directly on the link. */
 bool links_add_route(struct links *links, const char *name, struct ip_prefix prefix, GError **error);
 

@@ -1,5 +1,6 @@
 /* Namespaces and interfaces, for real: as root, in namespaces of its own. */
 #include "base/fault.h"
+#include "nic/filter.h"
 #include "nic/link.h"
 #include "nic/netns.h"
 
@@ -197,6 +198,62 @@ static void test_macvlan(void)
 	remove_both();
 }
 
+static void test_address(void)
+{
+	struct ip_addr addr;
+
+	make_both();
+	struct links *a = must_open(NETNS_A);
+	must(links_add_tap(a, "tap", &error));
+	g_assert_false(links_has_address(a, "tap") || links_has_address(a, "none"));
+	g_assert_cmpint(ip_parse("10.7.0.1", &addr), ==, 0);
+	must(links_add_address(a, "tap", addr, 24, &error));
+	g_assert_true(links_has_address(a, "tap"));
+	links_close(a);
+	remove_both();
+}
+
+/* What the filter holds besides the MACs of groups, as texts with a space behind each. Owned by the caller. */
+static char *filters_of(struct links *links, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) macs = filter_list(links, name, &error);
+	g_autoptr(GString) text = g_string_new(NULL);
+	char mac[MAC_TEXT_MAX];
+
+	g_assert_no_error(error);
+	for (guint i = 0; i < macs->len; i++)
+		g_string_append_printf(text, "%s ", mac_format(g_array_index(macs, struct mac_addr, i), mac));
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void test_filter(void)
+{
+	const struct mac_addr first = {{2, 0, 0, 0, 0, 1}}, second = {{2, 0, 0, 0, 0, 2}};
+	g_autoptr(GError) missing = NULL;
+
+	make_both();
+	struct links *a = must_open(NETNS_A), *b = must_open(NETNS_B);
+	make_pair(a, b);
+	must(filter_add(a, "veth-a", first, &error));
+	must(filter_add(a, "veth-a", first, &error));
+	must(filter_add(a, "veth-a", second, &error));
+	must(links_add_tap(a, "other", &error));
+	g_autofree char *two = filters_of(a, "veth-a"), *nothing = filters_of(a, "other");
+	g_assert_cmpstr(two, ==, "02:00:00:00:00:01 02:00:00:00:00:02 ");
+	g_assert_cmpstr(nothing, ==, "");
+	must(filter_remove(a, "veth-a", first, &error));
+	must(filter_remove(a, "veth-a", first, &error));
+	g_autofree char *one = filters_of(a, "veth-a");
+	g_assert_cmpstr(one, ==, "02:00:00:00:00:02 ");
+	g_assert_null(filter_list(a, "none", &missing));
+	g_assert_error(missing, FAULT, FAULT_NOT_FOUND);
+	g_assert_false(filter_add(a, "none", first, NULL) || filter_remove(a, "none", first, NULL));
+	links_close(a);
+	links_close(b);
+	remove_both();
+}
+
 static void test_half_pair(void)
 {
 	make_both();
@@ -329,6 +386,9 @@ int main(int argc, char **argv)
 	g_test_add_func(
 		"/link/a macvlan is on the wire of a parent in another namespace, and of no other parent",
 		test_macvlan);
+	g_test_add_func("/link/addresses are seen on the interface that has them", test_address);
+	g_test_add_func(
+		"/filter/MACs are added once, listed for their interface alone, and removed", test_filter);
 	g_test_add_func("/link/a tap is made quiet and up in its namespace only, and removed", test_tap);
 	g_test_add_func("/link/a prefix that another interface's address or route overlaps is not free, a "
 			"default route or one's own does not count",
