@@ -24,6 +24,55 @@ const char *vf_attribute_word(enum vf_attribute attribute)
 	return words[__builtin_ctz(attribute)];
 }
 
+char *vf_attribute_format(const struct vf_attributes *attributes, enum vf_attribute attribute)
+{
+	static const char *const links[] = {
+		[VF_LINK_AUTO] = "auto", [VF_LINK_ENABLE] = "enabled", [VF_LINK_DISABLE] = "disabled"};
+	char mac[MAC_TEXT_MAX];
+
+	switch (attribute) {
+	case VF_MAC: return g_strdup(mac_format(attributes->mac, mac));
+	case VF_VLAN:
+		return attributes->priority
+			       ? g_strdup_printf("%u, priority %u", attributes->vlan, attributes->priority)
+			       : g_strdup_printf("%u", attributes->vlan);
+	case VF_SPOOFCHK: return g_strdup(attributes->spoofchk ? "on" : "off");
+	case VF_TRUST: return g_strdup(attributes->trust ? "on" : "off");
+	case VF_RATE:
+		return attributes->min_rate ? g_strdup_printf("%u to %u Mbit/s", attributes->min_rate,
+						      attributes->max_rate)
+					    : g_strdup_printf("%u Mbit/s", attributes->max_rate);
+	case VF_LINK: return g_strdup(links[attributes->link]);
+	}
+	return NULL;
+}
+
+static bool is_same(
+	const struct vf_attributes *is, const struct vf_attributes *want, enum vf_attribute attribute)
+{
+	switch (attribute) {
+	case VF_MAC: return memcmp(&is->mac, &want->mac, sizeof is->mac) == 0;
+	case VF_VLAN: return is->vlan == want->vlan && is->priority == want->priority;
+	case VF_SPOOFCHK: return is->spoofchk == want->spoofchk;
+	case VF_TRUST: return is->trust == want->trust;
+	case VF_RATE: return is->min_rate == want->min_rate && is->max_rate == want->max_rate;
+	case VF_LINK: return is->link == want->link;
+	}
+	return false;
+}
+
+unsigned vf_compare(const struct vf_attributes *is, const struct vf_attributes *want, unsigned which)
+{
+	unsigned differ = 0;
+
+	for (unsigned i = 0; i < VF_ATTRIBUTES; i++) {
+		enum vf_attribute attribute = 1u << i;
+		if (which & is->known & attribute && !is_same(is, want, attribute))
+			differ |= attribute;
+	}
+	return differ;
+}
+
 /* ---- reading ---- */
 
 static struct rtnl_link_vf *find_vf(

@@ -45,6 +45,12 @@ struct vf_counters {
 /* "mac": the word of one attribute. */
 const char *vf_attribute_word(enum vf_attribute attribute);
 
+/* Its value as people read it: "00:0d:3a:00:00:07", "100", "on", "100 Mbit/s". Owned by the caller. */
+char *vf_attribute_format(const struct vf_attributes *attributes, enum vf_attribute attribute);
+
+/* Those of `which` in which the two differ, as far as `is` knows them. */
+unsigned vf_compare(const struct vf_attributes *is, const struct vf_attributes *want, unsigned which);
+
 /* ret_counters may be NULL; they are zero where the driver has none. FAULT_NOT_FOUND when the PF has no such
  * interface or VF. */
 bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret,
