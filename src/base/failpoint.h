@@ -38,6 +38,20 @@
 	X(SETUP_INTENDED, "setup.intended", "a step is in the setup's ledger, not done")                     \
 	X(SETUP_WRITTEN, "setup.written", "a step is done, the ledger does not know")                        \
 	X(SETUP_RESTORED, "setup.restored", "a step is undone, the ledger still names it")                   \
+	X(SRIOV_RECORDED, "sriov.recorded", "a VF's originals are on disk, it is not touched")               \
+	X(SRIOV_UNBOUND, "sriov.unbound", "a claimed VF has lost its driver, it is not set up")              \
+	X(SRIOV_SET_UP, "sriov.set-up", "a claimed VF is set up, nobody was told")                           \
+	X(SRIOV_ARMING, "sriov.arming", "a VF is about to be armed, its PF still hears its MAC")             \
+	X(SRIOV_ARMED, "sriov.armed", "a VF is armed, nobody was told")                                      \
+	X(SRIOV_LEFT, "sriov.left", "a VF left its guest, it still has MAC and VLAN")                        \
+	X(SRIOV_CLEARED, "sriov.cleared", "a VF's MAC and VLAN are cleared, its PF does not hear the MAC")   \
+	X(SRIOV_RESETTING, "sriov.resetting", "a VF is about to be reset")                                   \
+	X(SRIOV_RESET, "sriov.reset", "a VF was reset, its originals are not restored")                      \
+	X(SRIOV_ATTRIBUTED, "sriov.attributed", "a VF has its old attributes, not its old driver")           \
+	X(SRIOV_RESTORED, "sriov.restored", "a VF is as it was found, the ledger still names it")            \
+	X(SRIOV_RELEASED, "sriov.released", "a VF is out of the ledger, its PF still hears the NIC's MAC")   \
+	X(SRIOV_FILTERING, "sriov.filtering", "a PF's new filters are on disk, not set")                     \
+	X(SRIOV_FILTERED, "sriov.filtered", "a PF's old filter is gone, the ledger still names it")          \
 	X(CONTROL_ACCEPTED, "control.accepted", "a change and its operation are stored, nobody was told")    \
 	X(CONTROL_PLACED, "control.placed", "a VM has a host, the host was not told")                        \
 	X(CONTROL_DISSOLVED, "control.dissolved", "a VM is out of the store, its operation still runs")      \

@@ -1,6 +1,8 @@
 /* What all providers of NIC functions share. */
 #include "nic/provider.h"
 
+#include "base/fault.h"
+
 void nic_function_free(struct nic_function *function)
 {
 	if (!function)
@@ -25,4 +27,50 @@ bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum 
 	*ret_reason = "Its security groups do more than allow everything, which the host's functions "
 		      "cannot enforce.";
 	return guest;
+}
+
+const char *nic_use_word(enum nic_use use)
+{
+	static const char *const words[] = {
+		[NIC_USE_FREE] = "free",
+		[NIC_USE_CLAIMED] = "claimed",
+		[NIC_USE_ARMED] = "armed",
+		[NIC_USE_RELEASING] = "releasing",
+		[NIC_USE_QUARANTINED] = "quarantined",
+		[NIC_USE_LOST] = "lost",
+		[NIC_USE_UNAVAILABLE] = "unavailable",
+	};
+
+	return words[use];
+}
+
+void nic_device_free(struct nic_device *device)
+{
+	if (!device)
+		return;
+	g_free(device->name);
+	g_free(device->physical);
+	g_free(device->pf);
+	g_free(device->pf_netdev);
+	g_free(device->nic);
+	g_free(device->detail);
+	g_free(device);
+}
+
+bool nic_survey_is_idle(const GPtrArray *survey, const char *pf, GError **error)
+{
+	g_autoptr(GString) names = g_string_new(NULL);
+	const char *netdev = NULL;
+
+	for (guint i = 0; i < survey->len; i++) {
+		const struct nic_device *device = survey->pdata[i];
+		if (!g_str_equal(device->pf, pf) || !device->nic)
+			continue;
+		netdev = device->pf_netdev;
+		g_string_append_printf(
+			names, "%sVF %u (NIC %s)", names->len ? ", " : "", device->index, device->nic);
+	}
+	return names->len == 0 ||
+	       fault_set(error, FAULT_IN_USE, "%s of %s must be released first; `sluice host drain` does it",
+		       names->str, netdev ? netdev : pf);
 }

@@ -9,6 +9,7 @@
 #pragma once
 #include "base/cleanup.h"
 #include "base/ip.h"
+#include "nic/vf.h"
 
 #include <glib.h>
 #include <stdbool.h>
@@ -61,6 +62,35 @@ struct nic_heard {
 	struct mac_addr mac;
 };
 
+/* Who has a function. */
+enum nic_use {
+	NIC_USE_FREE,
+	NIC_USE_CLAIMED, /* a NIC, and no guest yet, or no more */
+	NIC_USE_ARMED, /* a NIC, and its guest may */
+	NIC_USE_RELEASING, /* nobody any more, but it is not yet as it was found */
+	NIC_USE_QUARANTINED, /* the same, and trying failed */
+	NIC_USE_LOST, /* a NIC, but its PF has no such function now */
+	NIC_USE_UNAVAILABLE, /* nobody of ours, and it cannot be given: others use it, or it would not work */
+};
+const char *nic_use_word(enum nic_use use);
+
+/* A function of the host as it is now, claimed or not. Texts Owned. */
+struct nic_device {
+	char *name; /* PCI address */
+	char *physical; /* name of its physical network */
+	char *pf, *pf_netdev; /* PCI address; interface, or NULL */
+	unsigned index; /* of the VF */
+	enum nic_use use;
+	char *nic; /* uid that it is claimed for; NULL: none */
+	char *detail; /* "is up, as ens1v0", "is open in …", why it is not to be had; NULL: nothing to say */
+	struct vf_attributes attributes; /* as its PF has them */
+};
+void nic_device_free(struct nic_device *device);
+
+/* Whether no function of the PF is claimed, so that its driver may be reloaded or its number of functions be changed.
+ * FAULT_IN_USE names those that are in the way. survey: of nic_provider_ops. */
+bool nic_survey_is_idle(const GPtrArray *survey, const char *pf, GError **error);
+
 struct nic_provider;
 
 /* Life of a function, in this order; each call is idempotent, and every one may be repeated after a crash:
@@ -84,13 +114,17 @@ struct nic_provider_ops {
 	bool (*release)(struct nic_provider *provider, const char *nic, GError **error);
 	/* Those that are claimed: GPtrArray of struct nic_function, Owned by the caller. */
 	GPtrArray *(*list)(struct nic_provider *provider);
+	/* All functions that it could give on its physical networks, and those that it has given: GPtrArray of
+	 * struct nic_device by PF and number, Owned by the caller. NULL: functions are made on demand. */
+	GPtrArray *(*survey)(struct nic_provider *provider);
 	/* Compares what is with what was set, and repairs what somebody else has changed. A sentence for each
 	 * repair and each thing that could not be: GPtrArray of text, Owned by the caller. NULL: nothing can
 	 * drift. */
 	GPtrArray *(*check)(struct nic_provider *provider);
 	/* MACs that the host must hear on physical networks although no interface of its has them: of NICs whose
-	 * function is not in place, and of gateways. Whole: those not named any more are not heard. NULL: it
-	 * hears all. */
+	 * function is not in place, and of gateways. Whole: those not named any more are not heard. While a
+	 * function is claimed and not armed, its NIC's MAC is heard unasked; while it is armed, never.
+	 * FAULT_POOL_FULL when the hardware has no room for all. NULL: it hears all. */
 	bool (*hear)(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error);
 	/* Releases nothing: claims outlive the process. */
 	void (*close)(struct nic_provider *provider);
@@ -105,6 +139,18 @@ struct nic_provider {
 /* Taps in the namespace of the switch and of QEMU, each the far end of an e1000e device that the VM manager
  * plugs; "no host bypass, no speed claim". `ledger`: file. */
 struct nic_provider *nic_emulated_open(const char *ledger, const char *netns, GError **error);
+
+/* A physical network, and the PFs that are on it. Borrowed. */
+struct sriov_physical {
+	const char *name;
+	const GPtrArray
+		*pfs; /* PCI addresses; at least one. The switch's port is on the first, so that one hears */
+};
+
+/* VFs of legacy SR-IOV NICs, for NICs on VLANs of physical networks. `root`: see base/sysfs.h; `ledger`: file, of which one
+ * process is the master; others may open it to survey. Opening it touches no device. FAULT_INTERNAL when the ledger is there and cannot be read. */
+struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
+	const struct sriov_physical *physicals, size_t n, GError **error);
 
 /* For tests: a function is a file in `folder`, which also holds the ledger, so that it outlives the process
  * as taps do. At most `limit` functions. */

@@ -1,6 +1,8 @@
-/* Conformance of the providers of NIC functions: built once for the fake one, once (PROVIDER_EMULATED) for
- * taps in a network namespace, which needs root. */
+/* Conformance of the providers of NIC functions: built once for the fake one, once (PROVIDER_EMULATED) for taps in a
+ * network namespace, which needs root, and once (PROVIDER_SRIOV) for the lab, where SLUICE_PF names the interface of a PF
+ * with three VFs. */
 #include "base/fault.h"
+#include "nic/inventory.h"
 #include "nic/link.h"
 #include "nic/netns.h"
 #include "nic/provider.h"
@@ -17,41 +19,114 @@ struct fixture {
 	struct nic_provider *provider;
 };
 
-static struct nic_provider *provider_open(const char *folder)
-{
-	g_autoptr(GError) error = NULL;
-	struct nic_provider *provider;
+/* ---- what differs: how one is opened, what the device of a function is ---- */
 
-#ifdef PROVIDER_EMULATED
+#if defined PROVIDER_EMULATED
+
+#define POINT_RECORDED "nic.function-recorded"
+#define POINT_REMOVED  "nic.function-removed"
+
+static struct nic_provider *provider_open(const char *folder, GError **error)
+{
 	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
-	provider = nic_emulated_open(ledger, NETNS, &error);
-#else
-	provider = nic_fake_open(folder, 3, &error);
-#endif
-	g_assert_no_error(error);
-	return provider;
+
+	return nic_emulated_open(ledger, NETNS, error);
 }
 
 static bool device_exists(struct fixture *f, const char *name)
 {
-#ifdef PROVIDER_EMULATED
 	_cleanup_(links_close) struct links *links = links_open(NETNS, NULL);
 	return links_exists(links, name);
-#else
-	g_autofree char *path = g_build_filename(f->folder, name, NULL);
-	return g_file_test(path, G_FILE_TEST_EXISTS);
-#endif
 }
 
 static void device_lose(struct fixture *f, const char *name)
 {
-#ifdef PROVIDER_EMULATED
 	_cleanup_(links_close) struct links *links = links_open(NETNS, NULL);
 	g_assert_true(links_remove(links, name, NULL));
+}
+
+#elif defined PROVIDER_SRIOV
+
+#define POINT_RECORDED "sriov.recorded"
+#define POINT_REMOVED  "sriov.restored"
+#define VLAN           100
+
+static struct nic_provider *provider_open(const char *folder, GError **error)
+{
+	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
+	g_autofree char *link = g_strdup_printf("/sys/class/net/%s/device", g_getenv("SLUICE_PF"));
+	g_autofree char *target = g_file_read_link(link, NULL), *address = g_path_get_basename(target);
+	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
+
+	g_ptr_array_add(pfs, address);
+	return nic_sriov_open("", ledger, &(struct sriov_physical){"physnet1", pfs}, 1, error);
+}
+
+/* The VF is set up. */
+static bool device_exists(struct fixture *f, const char *name)
+{
+	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+
+	for (guint i = 0; i < survey->len; i++) {
+		const struct nic_device *device = survey->pdata[i];
+		if (g_str_equal(device->name, name))
+			return device->attributes.vlan == VLAN;
+	}
+	return false;
+}
+
+/* All of the PF's are made again. */
+static void device_lose(struct fixture *f, const char *name)
+{
+	g_autofree char *path =
+		g_strdup_printf("/sys/class/net/%s/device/sriov_numvfs", g_getenv("SLUICE_PF"));
+	g_autofree char *command = g_strdup_printf("echo 0 >%s && echo 3 >%s", path, path);
+
+	g_assert_cmpint(system(command), ==, 0);
+}
+
 #else
+
+#define POINT_RECORDED "nic.function-recorded"
+#define POINT_REMOVED  "nic.function-removed"
+
+static struct nic_provider *provider_open(const char *folder, GError **error)
+{
+	return nic_fake_open(folder, 3, error);
+}
+
+static bool device_exists(struct fixture *f, const char *name)
+{
+	g_autofree char *path = g_build_filename(f->folder, name, NULL);
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void device_lose(struct fixture *f, const char *name)
+{
 	g_autofree char *path = g_build_filename(f->folder, name, NULL);
 	g_assert_cmpint(g_unlink(path), ==, 0);
+}
+
 #endif
+
+/* The last letter of the uid makes the MAC. */
+static struct nic_request request_of(const char *nic)
+{
+	return (struct nic_request){.nic = nic,
+#ifdef PROVIDER_SRIOV
+		.physical = "physnet1",
+		.vlan = VLAN,
+#endif
+		.mac = {{0x00, 0x0d, 0x3a, 0, 0, (uint8_t)nic[strlen(nic) - 1]}}};
+}
+
+static void open_again(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	nic_provider_close(f->provider);
+	f->provider = provider_open(f->folder, &error);
+	g_assert_no_error(error);
 }
 
 static void setup(struct fixture *f, gconstpointer data)
@@ -62,13 +137,16 @@ static void setup(struct fixture *f, gconstpointer data)
 	g_assert_no_error(error);
 #endif
 	f->folder = g_dir_make_tmp("provider-XXXXXX", NULL);
-	f->provider = provider_open(f->folder);
+	open_again(f);
 }
 
 static void teardown(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *command = g_strdup_printf("rm -r '%s'", f->folder);
+	g_autoptr(GPtrArray) left = f->provider->ops->list(f->provider);
 
+	for (guint i = 0; i < left->len; i++)
+		f->provider->ops->release(f->provider, ((struct nic_function *)left->pdata[i])->nic, NULL);
 	nic_provider_close(f->provider);
 	g_assert_cmpint(system(command), ==, 0);
 	g_free(f->folder);
@@ -79,10 +157,11 @@ static void teardown(struct fixture *f, gconstpointer data)
 
 static char *claim(struct fixture *f, const char *nic)
 {
+	const struct nic_request request = request_of(nic);
 	g_autoptr(GError) error = NULL;
 	char *name = NULL;
 
-	f->provider->ops->claim(f->provider, &(struct nic_request){.nic = nic}, &name, &error);
+	f->provider->ops->claim(f->provider, &request, &name, &error);
 	g_assert_no_error(error);
 	g_assert_nonnull(name);
 	return name;
@@ -101,12 +180,6 @@ static unsigned n_claimed(struct fixture *f)
 	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
 
 	return list->len;
-}
-
-static void reopen(struct fixture *f)
-{
-	nic_provider_close(f->provider);
-	f->provider = provider_open(f->folder);
 }
 
 static void test_claim(struct fixture *f, gconstpointer data)
@@ -136,13 +209,13 @@ static void test_survives(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *a = claim(f, "nic-a");
 
-	reopen(f);
+	open_again(f);
 	g_assert_cmpuint(n_claimed(f), ==, 1);
 	g_assert_true(device_exists(f, a));
 	g_autofree char *again = claim(f, "nic-a");
 	g_assert_cmpstr(again, ==, a);
 	release(f, "nic-a");
-	reopen(f);
+	open_again(f);
 	g_assert_cmpuint(n_claimed(f), ==, 0);
 }
 
@@ -162,17 +235,18 @@ static void test_remake(struct fixture *f, gconstpointer data)
 /* Runs one call in a child that dies at the failpoint. */
 static void die_in_call(struct fixture *f, const char *point, bool releasing)
 {
+	const struct nic_request request = request_of("nic-a");
 	int status = 0;
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		char *name = NULL;
 		setenv("SLUICE_FAILPOINT", point, 1);
-		struct nic_provider *provider = provider_open(f->folder);
+		struct nic_provider *provider = provider_open(f->folder, NULL);
 		if (releasing)
 			provider->ops->release(provider, "nic-a", NULL);
 		else
-			provider->ops->claim(provider, &(struct nic_request){.nic = "nic-a"}, &name, NULL);
+			provider->ops->claim(provider, &request, &name, NULL);
 		_exit(0);
 	}
 	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
@@ -181,13 +255,13 @@ static void die_in_call(struct fixture *f, const char *point, bool releasing)
 
 static void test_crash(struct fixture *f, gconstpointer data)
 {
-	die_in_call(f, "nic.function-recorded", false);
-	reopen(f);
+	die_in_call(f, POINT_RECORDED, false);
+	open_again(f);
 	g_assert_cmpuint(n_claimed(f), ==, 1);
 	g_autofree char *a = claim(f, "nic-a");
 	g_assert_true(device_exists(f, a));
-	die_in_call(f, "nic.function-removed", true);
-	reopen(f);
+	die_in_call(f, POINT_REMOVED, true);
+	open_again(f);
 	g_assert_cmpuint(n_claimed(f), ==, 1);
 	g_assert_false(device_exists(f, a));
 	release(f, "nic-a");
@@ -198,10 +272,10 @@ static void test_crash(struct fixture *f, gconstpointer data)
 static void test_full(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *a = claim(f, "nic-a"), *b = claim(f, "nic-b"), *c = claim(f, "nic-c"), *d = NULL;
+	const struct nic_request request = request_of("nic-d");
 	g_autoptr(GError) error = NULL;
 
-	g_assert_false(
-		f->provider->ops->claim(f->provider, &(struct nic_request){.nic = "nic-d"}, &d, &error));
+	g_assert_false(f->provider->ops->claim(f->provider, &request, &d, &error));
 	g_assert_error(error, FAULT, FAULT_POOL_FULL);
 	g_assert_null(d);
 	release(f, "nic-b");
@@ -215,10 +289,11 @@ static void test_damaged(struct fixture *f, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 
 	g_assert_true(g_file_set_contents(ledger, "{\"functions\": 7}", -1, NULL));
-	g_assert_null(nic_fake_open(f->folder, 3, &error));
+	g_assert_null(provider_open(f->folder, &error));
 	g_assert_error(error, FAULT, FAULT_INTERNAL);
 }
 
+#ifndef PROVIDER_SRIOV
 static void test_caps(void)
 {
 	static const struct nic_caps emulated = {"emulated", "", false, false, false};
@@ -250,6 +325,7 @@ static void test_caps(void)
 	g_assert_cmpint(enforcer, ==, NIC_ENFORCER_HARDWARE);
 }
 #endif
+#endif
 
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
@@ -267,8 +343,10 @@ int main(int argc, char **argv)
 #else
 	add("/provider/the last function in use is followed by a fault that says so", test_full);
 	add("/provider/a damaged ledger is refused, not overwritten", test_damaged);
+#ifndef PROVIDER_SRIOV
 	g_test_add_func(
 		"/provider/legacy functions carry only vlan segments that allow everything", test_caps);
+#endif
 #endif
 	add("/provider/a claim makes a device, and repeats with the same one", test_claim);
 	add("/provider/a release removes the device and frees its name; repeated it is fine", test_release);

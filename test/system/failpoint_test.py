@@ -95,7 +95,9 @@ def main():
     cloud.skip_unless_possible()
     sluice = pathlib.Path(sys.argv[1])
     agent = sluice.resolve().parent / "sluice-agent"
-    listed = [line.split()[0] for line in cloud.run(agent, "--list-failpoints").stdout.splitlines()]
+    # Those of functions and of the setup are passed by tests of their own, where there are SR-IOV NICs: in the lab.
+    listed = [name for name in (line.split()[0] for line in cloud.run(agent, "--list-failpoints").stdout.splitlines())
+              if not name.startswith(("setup.", "sriov."))]
     names = sys.argv[2:] or listed
     points = tap.Tap(len(names) + 2 + len(repeat.END))
     with cloud.Cloud(sluice) as bed:

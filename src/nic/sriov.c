@@ -1,0 +1,189 @@
+/* The SR-IOV provider: virtual functions of legacy NICs, for NICs on VLANs of physical networks.
+ *
+ * How it works. The life of a VF and what each step means are in sriov_ledger.h; a call writes the step that it enters
+ * to the ledger, then does it, and every step can be done again. So a call that a crash cut off is finished by repeating
+ * it, and a claim that could not be set up is rolled back by what a release does. Nothing is done at opening: the
+ * agent's own ledger says which calls to repeat.
+ *
+ * Between arm and left, libvirt owns driver, MAC and VLAN of a VF. All else that its PF holds is ours: trust, spoofchk,
+ * rate, link; and MAC and VLAN as soon as the guest has let go, since what the PF has for a VF that is gone swallows the
+ * NIC's frames. A claimed VF has no driver: this host's own could be configured by others, and chooses a MAC.
+ *
+ * Rejected: to keep PFs' names, which change when devices are enumerated anew; to find VFs by their addresses alone,
+ * which say nothing of the PF that holds their attributes.
+ */
+#include "base/fault.h"
+#include "nic/sriov_priv.h"
+#include "nic/vf_use.h"
+
+static const struct nic_caps sriov_caps = {
+	.name = "sriov",
+	.claim = "sriov: packets bypass the host",
+	.bypass = true,
+};
+
+/* ---- finding ---- */
+
+const struct physical *sriov_find_physical(const struct sriov *sriov, const char *name)
+{
+	for (guint i = 0; i < sriov->physicals->len; i++) {
+		const struct physical *physical = sriov->physicals->pdata[i];
+		if (g_str_equal(physical->name, name))
+			return physical;
+	}
+	return NULL;
+}
+
+const struct nic_pf *sriov_find_pf(const GPtrArray *inventory, const char *address)
+{
+	for (guint i = 0; i < inventory->len; i++) {
+		const struct nic_pf *pf = inventory->pdata[i];
+		if (g_str_equal(pf->address, address))
+			return pf->netdev ? pf : NULL;
+	}
+	return NULL;
+}
+
+void sriov_place_done(struct sriov_place *place)
+{
+	g_clear_pointer(&place->inventory, g_ptr_array_unref);
+}
+
+struct sriov_place sriov_find(const struct sriov *sriov, const struct sriov_claim *claim)
+{
+	struct sriov_place place = {.inventory = inventory_read(sriov->root)};
+
+	place.pf = sriov_find_pf(place.inventory, claim->pf);
+	if (place.pf && claim->index < place.pf->vfs->len)
+		place.vf = place.pf->vfs->pdata[claim->index];
+	return place;
+}
+
+bool sriov_must_find(const struct sriov *sriov, const struct sriov_claim *claim,
+	struct sriov_place *ret_place, GError **error)
+{
+	*ret_place = sriov_find(sriov, claim);
+	if (ret_place->vf)
+		return true;
+	g_autofree char *label = sriov_label(claim, ret_place->pf);
+	return fault_set(error, FAULT_UNAVAILABLE, "%s is gone: %s; make VFs again with `sluice host setup`",
+		label, ret_place->pf ? "its PF has fewer VFs" : "its PF has no interface");
+}
+
+char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf)
+{
+	return g_strdup_printf("VF %u of %s (NIC %s)", claim->index, pf ? pf->netdev : claim->pf, claim->nic);
+}
+
+/* ---- check ---- */
+
+static void go_on_releasing(struct sriov *sriov, struct sriov_claim *claim, GPtrArray *sentences)
+{
+	g_autofree char *label = sriov_label(claim, NULL);
+	g_autoptr(GError) error = NULL;
+
+	if (sriov_finish_release(sriov, claim, &error))
+		g_ptr_array_add(sentences,
+			g_strdup_printf(
+				"%s: its release had not been finished; it is as it was found now", label));
+	else
+		g_ptr_array_add(sentences, g_strdup(error->message));
+}
+
+static GPtrArray *sriov_check(struct nic_provider *provider)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
+	GPtrArray *sentences = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GError) error = NULL;
+
+	for (guint i = sriov->ledger->claims->len; i-- > 0;) {
+		struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		if (claim->step == SRIOV_RESETTING)
+			go_on_releasing(sriov, claim, sentences);
+		else
+			sriov_vf_check(sriov, claim, guests, sentences);
+	}
+	if (!sriov_hear_less(sriov, &error) || !sriov_hear_more(sriov, sentences, &error))
+		g_ptr_array_add(sentences, g_strdup(error->message));
+	return sentences;
+}
+
+/* ---- the provider ---- */
+
+static GPtrArray *sriov_list(struct nic_provider *provider)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)nic_function_free);
+
+	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
+		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		struct nic_function *function = g_new0(struct nic_function, 1);
+		*function = (struct nic_function){g_strdup(claim->vf), g_strdup(claim->nic)};
+		g_ptr_array_add(list, function);
+	}
+	return list;
+}
+
+static void sriov_close(struct nic_provider *provider)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+
+	g_clear_pointer(&sriov->ledger, sriov_ledger_free);
+	links_close(sriov->links);
+	g_mutex_clear(&sriov->mutex);
+	g_ptr_array_unref(sriov->physicals);
+	g_free(sriov->root);
+	g_free(sriov);
+}
+
+static const struct nic_provider_ops sriov_ops = {
+	.claim = sriov_claim,
+	.arm = sriov_arm,
+	.left = sriov_left,
+	.release = sriov_release,
+	.list = sriov_list,
+	.survey = sriov_survey,
+	.check = sriov_check,
+	.hear = sriov_hear,
+	.close = sriov_close,
+};
+
+static void physical_free(struct physical *physical)
+{
+	g_free(physical->name);
+	g_ptr_array_unref(physical->pfs);
+	g_free(physical);
+}
+
+static struct physical *physical_copy(const struct sriov_physical *from)
+{
+	struct physical *physical = g_new0(struct physical, 1);
+
+	physical->name = g_strdup(from->name);
+	physical->pfs = g_ptr_array_new_with_free_func(g_free);
+	for (guint i = 0; i < from->pfs->len; i++)
+		g_ptr_array_add(physical->pfs, g_strdup(from->pfs->pdata[i]));
+	return physical;
+}
+
+struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
+	const struct sriov_physical *physicals, size_t n, GError **error)
+{
+	struct sriov *sriov = g_new0(struct sriov, 1);
+
+	sriov->provider = (struct nic_provider){&sriov_ops, &sriov_caps};
+	sriov->root = g_strdup(root);
+	sriov->physicals = g_ptr_array_new_with_free_func((GDestroyNotify)physical_free);
+	g_mutex_init(&sriov->mutex);
+	for (size_t i = 0; i < n; i++)
+		g_ptr_array_add(sriov->physicals, physical_copy(&physicals[i]));
+	sriov->ledger = sriov_ledger_load(ledger, error);
+	sriov->links = sriov->ledger ? links_open(NULL, error) : NULL;
+	if (sriov->links)
+		return &sriov->provider;
+	sriov_close(&sriov->provider);
+	return NULL;
+}

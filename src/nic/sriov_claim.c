@@ -1,0 +1,285 @@
+/* The SR-IOV provider: the calls that lead a VF through its steps (sriov_ledger.h). */
+#include "base/failpoint.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "nic/pci_driver.h"
+#include "nic/sriov_priv.h"
+
+#include <string.h>
+
+#define RESTORE_WAIT_MS 5000 /* libvirt takes some 100 ms to give a driver back */
+#define POLL_US         (20 * 1000)
+
+/* ---- claim ---- */
+
+static struct sriov_claim *claim_new(const struct sriov *sriov, const struct nic_request *request,
+	const struct nic_pf *pf, const struct nic_vf *vf)
+{
+	struct sriov_claim *claim = g_new0(struct sriov_claim, 1);
+
+	claim->pf = g_strdup(pf->address);
+	claim->index = vf->index;
+	claim->vf = g_strdup(vf->address);
+	claim->nic = g_strdup(request->nic);
+	claim->physical = g_strdup(request->physical);
+	claim->mac = request->mac;
+	claim->vlan = request->vlan;
+	claim->rate_mbps = request->rate_mbps;
+	claim->step = SRIOV_CLAIMED;
+	claim->original.driver = g_strdup(vf->driver);
+	claim->original.override = pci_driver_get_override(sriov->root, vf->address);
+	claim->original.attributes = vf->attributes;
+	return claim;
+}
+
+/* Chooses a VF and enters it in the ledger. NULL with *error when that fails. */
+static struct sriov_claim *record(struct sriov *sriov, const struct nic_request *request, GError **error)
+{
+	g_autoptr(GPtrArray) inventory = inventory_read(sriov->root);
+	const struct nic_pf *pf;
+	const struct nic_vf *vf;
+
+	if (!inventory_add_attributes(inventory, error) ||
+		!sriov_pick(sriov, inventory, request, &pf, &vf, error))
+		return NULL;
+	struct sriov_claim *claim = claim_new(sriov, request, pf, vf);
+	g_ptr_array_add(sriov->ledger->claims, claim);
+	if (sriov_ledger_save(sriov->ledger, error)) {
+		failpoint(FAILPOINT_SRIOV_RECORDED);
+		return claim;
+	}
+	g_ptr_array_remove(sriov->ledger->claims, claim);
+	return NULL;
+}
+
+static bool enter(struct sriov *sriov, struct sriov_claim *claim, enum sriov_step step, GError **error)
+{
+	enum sriov_step old = claim->step;
+
+	if (step == old)
+		return true;
+	claim->step = step;
+	if (sriov_ledger_save(sriov->ledger, error))
+		return true;
+	claim->step = old;
+	return false;
+}
+
+static bool is_for(const struct sriov_claim *claim, const struct nic_request *request)
+{
+	return g_strcmp0(claim->physical, request->physical) == 0 && claim->vlan == request->vlan &&
+	       memcmp(&claim->mac, &request->mac, sizeof claim->mac) == 0;
+}
+
+/* Check sees to it where the VF is armed. */
+static bool set_rate(struct sriov *sriov, struct sriov_claim *claim, uint32_t rate_mbps, GError **error)
+{
+	if (claim->rate_mbps == rate_mbps)
+		return true;
+	claim->rate_mbps = rate_mbps;
+	return sriov_ledger_save(sriov->ledger, error);
+}
+
+/* The claim that the NIC has, when it is for the same request, or a new one. */
+static struct sriov_claim *claim_of(struct sriov *sriov, const struct nic_request *request, GError **error)
+{
+	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, request->nic);
+
+	if (claim && claim->step == SRIOV_RESETTING) {
+		if (!sriov_finish_release(sriov, claim, error))
+			return NULL;
+		claim = NULL;
+	}
+	if (!claim)
+		return record(sriov, request, error);
+	if (is_for(claim, request))
+		return set_rate(sriov, claim, request->rate_mbps, error) ? claim : NULL;
+	fault_set(error, FAULT_IN_USE, "NIC %s has VF %u of %s for another MAC or VLAN; release it first",
+		claim->nic, claim->index, claim->pf);
+	return NULL;
+}
+
+/* What a failed set-up leaves is undone; when that fails too, check goes on with it. */
+static void roll_back(struct sriov *sriov, struct sriov_claim *claim)
+{
+	g_autofree char *nic = g_strdup(claim->nic);
+	g_autoptr(GError) error = NULL;
+
+	if (!enter(sriov, claim, SRIOV_RESETTING, &error) || !sriov_finish_release(sriov, claim, &error))
+		log_warn(nic, "%s", error->message);
+}
+
+static bool set_up(struct sriov *sriov, struct sriov_claim *claim, GError **error)
+{
+	g_autoptr(GError) cause = NULL;
+
+	if (!enter(sriov, claim, SRIOV_CLAIMED, error))
+		return false;
+	if (sriov_vf_set_up(sriov, claim, &cause)) {
+		sriov_hear_anew(sriov);
+		failpoint(FAILPOINT_SRIOV_SET_UP);
+		return true;
+	}
+	/* One that is gone, or that a guest has, stays the NIC's. */
+	if (!g_error_matches(cause, FAULT, FAULT_UNAVAILABLE) && !g_error_matches(cause, FAULT, FAULT_IN_USE))
+		roll_back(sriov, claim);
+	g_propagate_error(error, g_steal_pointer(&cause));
+	return false;
+}
+
+bool sriov_claim(
+	struct nic_provider *provider, const struct nic_request *request, char **ret_name, GError **error)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	struct sriov_claim *claim = claim_of(sriov, request, error);
+
+	if (!claim)
+		return false;
+	g_autofree char *name = g_strdup(claim->vf);
+	if (sriov_next(claim->step, SRIOV_CALL_CLAIM) == SRIOV_CLAIMED && !set_up(sriov, claim, error))
+		return false;
+	*ret_name = g_steal_pointer(&name);
+	return true;
+}
+
+/* ---- arm ---- */
+
+static bool check_free_of(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place;
+
+	return sriov_must_find(sriov, claim, &place, error) &&
+	       inventory_add_attributes(place.inventory, error) &&
+	       sriov_check_mac(place.pf, sriov->root, place.vf, claim->mac, error);
+}
+
+bool sriov_arm(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, nic);
+	int next = sriov_next(claim ? claim->step : SRIOV_FREE, SRIOV_CALL_ARM);
+
+	if (next == SRIOV_REFUSED)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"NIC %s has no VF that could be armed; claim one first", nic);
+	if (!check_free_of(sriov, claim, error) || !enter(sriov, claim, (enum sriov_step)next, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_ARMING);
+	if (!sriov_hear_less(sriov, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_ARMED);
+	return true;
+}
+
+/* ---- left ---- */
+
+/* The part that cannot wait. Whether there is a VF whose driver libvirt has to give back. */
+static bool let_go(struct sriov *sriov, const char *nic, bool *ret_waits, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, nic);
+	int next = sriov_next(claim ? claim->step : SRIOV_FREE, SRIOV_CALL_LEFT);
+
+	*ret_waits = next == SRIOV_LEFT;
+	if (next != SRIOV_LEFT)
+		return true;
+	if (!enter(sriov, claim, SRIOV_LEFT, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_LEFT);
+	if (!sriov_vf_clear(sriov, claim, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_CLEARED);
+	sriov_hear_anew(sriov);
+	return true;
+}
+
+/* Whether libvirt has given the VF back: its order is MAC and VLAN, then the driver. */
+static bool is_back(const struct sriov *sriov, const struct sriov_claim *claim, GError **error)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+
+	if (!place.vf)
+		return true;
+	if (!sriov_vf_check_unused(sriov, claim, &place, error))
+		return false;
+	if (!pci_driver_is_vfio(place.vf->driver) || pci_driver_is_vfio(claim->original.driver))
+		return true;
+	g_autofree char *label = sriov_label(claim, place.pf);
+	return fault_set(error, FAULT_TIMEOUT,
+		"%s is still bound to %s %d s after it left its guest; libvirt should have given it back",
+		label, place.vf->driver, RESTORE_WAIT_MS / 1000);
+}
+
+/* Once it is back it is cleared of what libvirt has restored. */
+static bool finish_leaving(struct sriov *sriov, const char *nic, GError **error)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, nic);
+
+	/* Others may have gone on with it meanwhile. */
+	return !claim || claim->step != SRIOV_LEFT ||
+	       (is_back(sriov, claim, error) && sriov_vf_clear(sriov, claim, error));
+}
+
+bool sriov_left(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	int64_t deadline = g_get_monotonic_time() + RESTORE_WAIT_MS * 1000;
+	bool waits;
+
+	if (!let_go(sriov, nic, &waits, error))
+		return false;
+	while (waits) {
+		g_autoptr(GError) cause = NULL;
+		if (finish_leaving(sriov, nic, &cause))
+			return true;
+		if (g_get_monotonic_time() > deadline) {
+			g_propagate_error(error, g_steal_pointer(&cause));
+			return false;
+		}
+		g_usleep(POLL_US);
+	}
+	return true;
+}
+
+/* ---- release ---- */
+
+bool sriov_finish_release(struct sriov *sriov, struct sriov_claim *claim, GError **error)
+{
+	g_autoptr(GError) cause = NULL;
+
+	if (!sriov_vf_restore(sriov, claim, &cause)) {
+		g_free(claim->reason);
+		claim->reason = g_strdup(cause->message);
+		sriov_ledger_save(sriov->ledger, NULL); /* the reason is told again by each check */
+		return fault_set(error, fault_code(cause),
+			"VF %u of %s cannot be given back as it was found, and is given to nobody: %s",
+			claim->index, claim->pf, cause->message);
+	}
+	failpoint(FAILPOINT_SRIOV_RESTORED);
+	g_ptr_array_remove(sriov->ledger->claims, claim);
+	if (!sriov_ledger_save(sriov->ledger, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_RELEASED);
+	sriov_hear_anew(sriov);
+	return true;
+}
+
+bool sriov_release(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, nic);
+	int next = sriov_next(claim ? claim->step : SRIOV_FREE, SRIOV_CALL_RELEASE);
+
+	if (next == SRIOV_FREE)
+		return true;
+	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+	if (!sriov_vf_check_unused(sriov, claim, &place, error) ||
+		!enter(sriov, claim, (enum sriov_step)next, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_RESETTING);
+	return sriov_finish_release(sriov, claim, error);
+}

@@ -1,0 +1,269 @@
+/* The SR-IOV provider: what the PFs hear for the host.
+ *
+ * The first PF of each physical network, whose interface is the switch's port, hears the MACs that the host was told to
+ * hear and those of claimed VFs that are not armed. What was added is in the ledger before it is, and only that is ever
+ * removed.
+ *
+ * From the wire the switch's port hears all, also of every VLAN, since it makes the PF promiscuous. The filters are for
+ * what VFs of the same PF send: the NIC gives it to the PF only where a filter says so, and to the wire otherwise. So
+ * where they are full, the VFs of the PF do not reach the rest, unless the network beyond the wire sends it back.
+ *
+ * Rejected: to give the PF a VLAN interface for each VLAN, which opens its VLAN filter without promiscuous mode: i40e
+ * then needs a filter for each pair of MAC and VLAN.
+ */
+#include "base/failpoint.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "nic/filter.h"
+#include "nic/sriov_priv.h"
+
+#include <string.h>
+
+static bool is_same_mac(struct mac_addr a, struct mac_addr b)
+{
+	return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* ---- what is wanted ---- */
+
+static bool has(const GPtrArray *filters, const char *pf, struct mac_addr mac)
+{
+	for (guint i = 0; i < filters->len; i++) {
+		const struct sriov_filter *filter = filters->pdata[i];
+		if (g_str_equal(filter->pf, pf) && is_same_mac(filter->mac, mac))
+			return true;
+	}
+	return false;
+}
+
+static void add(GPtrArray *filters, const char *pf, struct mac_addr mac)
+{
+	if (has(filters, pf, mac))
+		return;
+	struct sriov_filter *filter = g_new0(struct sriov_filter, 1);
+	*filter = (struct sriov_filter){g_strdup(pf), mac};
+	g_ptr_array_add(filters, filter);
+}
+
+static bool is_armed(const struct sriov *sriov, const char *physical, struct mac_addr mac)
+{
+	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
+		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		if (claim->step == SRIOV_ARMED && g_str_equal(claim->physical, physical) &&
+			is_same_mac(claim->mac, mac))
+			return true;
+	}
+	return false;
+}
+
+static void want(const struct sriov *sriov, GPtrArray *filters, const char *name, struct mac_addr mac)
+{
+	const struct physical *physical = sriov_find_physical(sriov, name);
+
+	/* The operator may have taken the physical network off this host. */
+	if (physical && !is_armed(sriov, name, mac))
+		add(filters, physical->pfs->pdata[0], mac);
+}
+
+/* GPtrArray of struct sriov_filter. Owned by the caller. */
+static GPtrArray *all_wanted(const struct sriov *sriov)
+{
+	GPtrArray *filters = g_ptr_array_new_with_free_func((GDestroyNotify)sriov_filter_free);
+
+	for (guint i = 0; i < sriov->ledger->heard->len; i++) {
+		const struct sriov_heard *heard = sriov->ledger->heard->pdata[i];
+		want(sriov, filters, heard->physical, heard->mac);
+	}
+	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
+		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		want(sriov, filters, claim->physical, claim->mac);
+	}
+	return filters;
+}
+
+/* ---- less ---- */
+
+bool sriov_hear_less(struct sriov *sriov, GError **error)
+{
+	g_autoptr(GPtrArray) wanted = all_wanted(sriov);
+	g_autoptr(GPtrArray) inventory = NULL;
+	GPtrArray *ours = sriov->ledger->filters;
+	bool changed = false;
+
+	for (guint i = ours->len; i-- > 0;) {
+		const struct sriov_filter *filter = ours->pdata[i];
+		if (has(wanted, filter->pf, filter->mac))
+			continue;
+		inventory = inventory ? inventory : inventory_read(sriov->root);
+		const struct nic_pf *pf = sriov_find_pf(inventory, filter->pf);
+		/* Filters go with the interface. */
+		if (pf && !filter_remove(sriov->links, pf->netdev, filter->mac, error))
+			return false;
+		failpoint(FAILPOINT_SRIOV_FILTERED);
+		g_ptr_array_remove_index(ours, i);
+		changed = true;
+	}
+	return !changed || sriov_ledger_save(sriov->ledger, error);
+}
+
+/* ---- more ---- */
+
+/* Enters those of ours that are new. */
+static bool record(struct sriov *sriov, const GPtrArray *missing, GError **error)
+{
+	GPtrArray *ours = sriov->ledger->filters;
+	guint before = ours->len;
+
+	for (guint i = 0; i < missing->len; i++) {
+		const struct sriov_filter *filter = missing->pdata[i];
+		add(ours, filter->pf, filter->mac);
+	}
+	if (ours->len == before)
+		return true;
+	if (!sriov_ledger_save(sriov->ledger, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_FILTERING);
+	return true;
+}
+
+static bool set_full(const struct sriov *sriov, const struct nic_pf *pf, guint missing, GError **error)
+{
+	g_autoptr(GArray) macs = filter_list(sriov->links, pf->netdev, NULL);
+
+	return fault_set(error, FAULT_POOL_FULL,
+		"%s hears %u MACs besides its own, and its hardware holds no more; %u are missing, and VFs "
+		"of %s may not "
+		"reach them",
+		pf->netdev, macs ? macs->len : 0, missing, pf->netdev);
+}
+
+/* Those of one PF that are missing: `lost` were ours before. */
+static bool add_missing(struct sriov *sriov, const struct nic_pf *pf, const GPtrArray *missing,
+	GPtrArray *lost, GPtrArray *sentences, GError **error)
+{
+	for (guint i = 0; i < missing->len; i++) {
+		const struct sriov_filter *filter = missing->pdata[i];
+		g_autoptr(GError) cause = NULL;
+		char text[MAC_TEXT_MAX];
+		if (!filter_add(sriov->links, pf->netdev, filter->mac, &cause)) {
+			if (g_error_matches(cause, FAULT, FAULT_POOL_FULL))
+				return set_full(sriov, pf, missing->len - i, error);
+			g_propagate_error(error, g_steal_pointer(&cause));
+			return false;
+		}
+		if (sentences && g_ptr_array_find(lost, filter, NULL))
+			g_ptr_array_add(
+				sentences, g_strdup_printf("%s did not hear MAC %s any more; it does again",
+						   pf->netdev, mac_format(filter->mac, text)));
+	}
+	return true;
+}
+
+static bool hears(const GArray *macs, struct mac_addr mac)
+{
+	for (guint i = 0; i < macs->len; i++)
+		if (is_same_mac(g_array_index(macs, struct mac_addr, i), mac))
+			return true;
+	return false;
+}
+
+static GPtrArray *wanted_of(const GPtrArray *wanted, const char *pf)
+{
+	GPtrArray *some = g_ptr_array_new();
+
+	for (guint i = 0; i < wanted->len; i++)
+		if (g_str_equal(((const struct sriov_filter *)wanted->pdata[i])->pf, pf))
+			g_ptr_array_add(some, wanted->pdata[i]);
+	return some;
+}
+
+static bool fill(struct sriov *sriov, const char *address, const GPtrArray *inventory, const GPtrArray *all,
+	GPtrArray *sentences, GError **error)
+{
+	g_autoptr(GPtrArray) wanted = wanted_of(all, address), missing = g_ptr_array_new(),
+			     lost = g_ptr_array_new();
+	const struct nic_pf *pf = sriov_find_pf(inventory, address);
+
+	if (wanted->len == 0)
+		return true;
+	if (!pf)
+		return fault_set(error, FAULT_UNAVAILABLE,
+			"the PF %s has no interface, so nothing is heard on its physical network; see that "
+			"its driver is "
+			"loaded",
+			address);
+	g_autoptr(GArray) macs = filter_list(sriov->links, pf->netdev, error);
+	for (guint i = 0; macs && i < wanted->len; i++) {
+		struct sriov_filter *filter = wanted->pdata[i];
+		if (hears(macs, filter->mac))
+			continue; /* somebody else's is as good, and stays theirs */
+		g_ptr_array_add(missing, filter);
+		if (has(sriov->ledger->filters, filter->pf, filter->mac))
+			g_ptr_array_add(lost, filter);
+	}
+	return macs && record(sriov, missing, error) &&
+	       add_missing(sriov, pf, missing, lost, sentences, error);
+}
+
+bool sriov_hear_more(struct sriov *sriov, GPtrArray *sentences, GError **error)
+{
+	g_autoptr(GPtrArray) wanted = all_wanted(sriov), inventory = inventory_read(sriov->root);
+	bool ok = true;
+
+	for (guint i = 0; i < sriov->physicals->len; i++) {
+		const struct physical *physical = sriov->physicals->pdata[i];
+		/* The first cause wins; other PFs are served all the same. */
+		ok = fill(sriov, physical->pfs->pdata[0], inventory, wanted, sentences, ok ? error : NULL) &&
+		     ok;
+	}
+	return ok;
+}
+
+void sriov_hear_anew(struct sriov *sriov)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!sriov_hear_less(sriov, &error) || !sriov_hear_more(sriov, NULL, &error))
+		log_warn("sriov", "%s", error->message);
+}
+
+/* ---- the provider's call ---- */
+
+static bool is_heard(const GPtrArray *list, const struct nic_heard *heard, size_t n)
+{
+	if (list->len != n)
+		return false;
+	for (guint i = 0; i < n; i++) {
+		const struct sriov_heard *entry = list->pdata[i];
+		if (!g_str_equal(entry->physical, heard[i].physical) ||
+			!is_same_mac(entry->mac, heard[i].mac))
+			return false;
+	}
+	return true;
+}
+
+static GPtrArray *heard_new(const struct nic_heard *heard, size_t n)
+{
+	GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)sriov_heard_free);
+
+	for (size_t i = 0; i < n; i++) {
+		struct sriov_heard *entry = g_new0(struct sriov_heard, 1);
+		*entry = (struct sriov_heard){g_strdup(heard[i].physical), heard[i].mac};
+		g_ptr_array_add(list, entry);
+	}
+	return list;
+}
+
+bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+
+	if (!is_heard(sriov->ledger->heard, heard, n)) {
+		g_ptr_array_unref(sriov->ledger->heard);
+		sriov->ledger->heard = heard_new(heard, n);
+		if (!sriov_ledger_save(sriov->ledger, error))
+			return false;
+	}
+	return sriov_hear_less(sriov, error) && sriov_hear_more(sriov, NULL, error);
+}

@@ -1,0 +1,696 @@
+/* The SR-IOV provider on a real PF, in the lab (test/lab/sriov_test.py): SLUICE_PF names an igb interface with three VFs, of
+ * which the first is bound to igbvf, and SLUICE_WIRE another one on the same wire. libvirt's part is imitated: it binds
+ * vfio-pci, sets MAC and VLAN, and puts back what it found. */
+#include "base/failpoint.h"
+#include "base/fault.h"
+#include "nic/filter.h"
+#include "nic/pci_driver.h"
+#include "nic/sriov_priv.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define VLAN        100
+#define PHYSICAL    "physnet1"
+#define CARRIER_S   10
+#define LIBVIRT_MS  300 /* between a device's leaving and libvirt's restoring it */
+#define FAILPOINT_S 60
+
+static const char *pf, *wire;
+static struct links *links;
+static char *pf_address;
+
+static const struct mac_addr mac_a = {{0x00, 0x0d, 0x3a, 0, 0, 0x0a}}, none;
+static const struct nic_request request_a = {.nic = "a",
+	.physical = PHYSICAL,
+	.mac = {{0x00, 0x0d, 0x3a, 0, 0, 0x0a}},
+	.vlan = VLAN,
+	.rate_mbps = 100};
+
+struct fixture {
+	char *folder, *ledger, *before; /* before: what the host was */
+	struct nic_provider *provider;
+};
+
+/* ---- the host ---- */
+
+static void shell(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+static void shell(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_autofree char *command = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_test_message("%s", command);
+	g_assert_cmpint(system(command), ==, 0);
+}
+
+static void wait_for_carrier(void)
+{
+	shell("i=0; until grep -q 1 /sys/class/net/%s/carrier; do i=$((i + 1)); [ $i -lt %d ]; sleep 0.1; "
+	      "done",
+		pf, CARRIER_S * 10);
+}
+
+static struct vf_attributes read_vf(unsigned index)
+{
+	g_autoptr(GError) error = NULL;
+	struct vf_attributes is;
+
+	vf_read(links, pf, index, &is, NULL, &error);
+	g_assert_no_error(error);
+	return is;
+}
+
+static void write_vf(unsigned index, struct vf_attributes want, unsigned which)
+{
+	g_autoptr(GError) error = NULL;
+
+	vf_write(links, pf, index, &want, which, &error);
+	g_assert_no_error(error);
+}
+
+static bool hears(struct mac_addr mac)
+{
+	g_autoptr(GArray) macs = filter_list(links, pf, NULL);
+
+	g_assert_nonnull(macs);
+	for (guint i = 0; i < macs->len; i++)
+		if (memcmp(&g_array_index(macs, struct mac_addr, i), &mac, sizeof mac) == 0)
+			return true;
+	return false;
+}
+
+/* All that the provider may touch. Owned by the caller. */
+static char *snapshot(void)
+{
+	g_autoptr(GPtrArray) inventory = inventory_read("");
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autoptr(GError) error = NULL;
+
+	inventory_add_attributes(inventory, &error);
+	g_assert_no_error(error);
+	json_auto_t *root = inventory_encode(inventory);
+	char *encoded = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS);
+	g_string_append(text, encoded);
+	free(encoded);
+	const struct nic_pf *own = sriov_find_pf(inventory, pf_address);
+	for (guint i = 0; i < own->vfs->len; i++) {
+		const struct nic_vf *vf = own->vfs->pdata[i];
+		g_autofree char *override = pci_driver_get_override("", vf->address);
+		g_string_append_printf(text, "\n%u: override %s", i, override ? override : "none");
+	}
+	g_autoptr(GArray) macs = filter_list(links, pf, NULL);
+	for (guint i = 0; i < macs->len; i++) {
+		char mac[MAC_TEXT_MAX];
+		g_string_append_printf(
+			text, "\nhears %s", mac_format(g_array_index(macs, struct mac_addr, i), mac));
+	}
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void expect_unchanged(const struct fixture *f)
+{
+	g_autofree char *now = snapshot();
+
+	g_assert_cmpstr(now, ==, f->before);
+}
+
+/* ---- libvirt ---- */
+
+static char *vf_address(unsigned index)
+{
+	g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/virtfn%u", pf_address, index);
+	g_autofree char *target = g_file_read_link(link, NULL);
+
+	return g_path_get_basename(target);
+}
+
+static void plug(unsigned index, struct mac_addr mac)
+{
+	g_autofree char *address = vf_address(index);
+	g_autoptr(GError) error = NULL;
+
+	pci_driver_bind("", address, "vfio-pci", &error);
+	g_assert_no_error(error);
+	write_vf(index, (struct vf_attributes){.mac = mac, .vlan = VLAN}, VF_MAC | VF_VLAN);
+}
+
+/* Puts back what was there when it was plugged: no MAC, the VLAN, no driver. */
+static void unplug(unsigned index)
+{
+	g_autofree char *address = vf_address(index);
+	_cleanup_(links_close) struct links *own = links_open(NULL, NULL);
+
+	vf_write(own, pf, index, &(struct vf_attributes){.vlan = VLAN}, VF_MAC | VF_VLAN, NULL);
+	pci_driver_set_override("", address, NULL, NULL);
+	pci_driver_unbind("", address, NULL);
+}
+
+static void *unplug_late(void *index)
+{
+	g_usleep(LIBVIRT_MS * 1000);
+	unplug(GPOINTER_TO_UINT(index));
+	return NULL;
+}
+
+/* ---- the provider ---- */
+
+static struct nic_provider *provider_open(const struct fixture *f)
+{
+	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_add(pfs, pf_address);
+	struct nic_provider *provider =
+		nic_sriov_open("", f->ledger, &(struct sriov_physical){PHYSICAL, pfs}, 1, &error);
+	g_assert_no_error(error);
+	return provider;
+}
+
+static void setup(struct fixture *f, gconstpointer data)
+{
+	wait_for_carrier();
+	f->folder = g_dir_make_tmp("sriov-XXXXXX", NULL);
+	f->ledger = g_build_filename(f->folder, "vfs.json", NULL);
+	f->before = snapshot();
+	f->provider = provider_open(f);
+}
+
+static void teardown(struct fixture *f, gconstpointer data)
+{
+	nic_provider_close(f->provider);
+	shell("rm -r '%s'", f->folder);
+	g_free(f->folder);
+	g_free(f->ledger);
+	g_free(f->before);
+}
+
+static char *claim(struct nic_provider *provider, const struct nic_request *request)
+{
+	g_autoptr(GError) error = NULL;
+	char *name = NULL;
+
+	provider->ops->claim(provider, request, &name, &error);
+	g_assert_no_error(error);
+	return name;
+}
+
+#define CALL(provider, call, nic)                                                                            \
+	do {                                                                                                 \
+		g_autoptr(GError) call_error = NULL;                                                         \
+		(provider)->ops->call(provider, nic, &call_error);                                           \
+		g_assert_no_error(call_error);                                                               \
+	} while (0)
+
+static void hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n)
+{
+	g_autoptr(GError) error = NULL;
+
+	provider->ops->hear(provider, heard, n, &error);
+	g_assert_no_error(error);
+}
+
+/* What check says, a sentence a line. Owned by the caller. */
+static char *check(const struct fixture *f)
+{
+	g_autoptr(GPtrArray) sentences = f->provider->ops->check(f->provider);
+
+	g_ptr_array_add(sentences, NULL);
+	char *text = g_strjoinv("\n", (char **)sentences->pdata);
+	g_test_message("check: %s", text);
+	return text;
+}
+
+static void expect_check(const struct fixture *f, const char *says)
+{
+	g_autofree char *text = check(f), *again = NULL;
+
+	g_assert_cmpstr(text, ==, says);
+	again = check(f);
+	g_assert_cmpstr(again, ==, "");
+}
+
+static enum nic_use use_of(const struct fixture *f, unsigned index)
+{
+	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+
+	g_assert_cmpuint(survey->len, >, index);
+	return ((struct nic_device *)survey->pdata[index])->use;
+}
+
+/* ---- tests ---- */
+
+static void expect_attributes(
+	unsigned index, struct mac_addr mac, unsigned vlan, bool spoofchk, bool trust, uint32_t rate)
+{
+	struct vf_attributes is = read_vf(index);
+
+	g_assert_cmpmem(is.mac.bytes, 6, mac.bytes, 6);
+	g_assert_cmpuint(is.vlan, ==, vlan);
+	g_assert_cmpint(is.spoofchk, ==, spoofchk);
+	g_assert_cmpint(is.trust, ==, trust);
+	g_assert_cmpuint(is.max_rate, ==, rate);
+}
+
+static void test_round(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *first = vf_address(0), *name = claim(f->provider, &request_a);
+	g_autofree char *unbound = pci_driver_get("", name);
+
+	g_assert_cmpstr(name, ==, first);
+	g_assert_null(unbound);
+	expect_attributes(0, none, VLAN, true, false, 100);
+	g_assert_true(hears(mac_a));
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_CLAIMED);
+	CALL(f->provider, arm, "a");
+	g_assert_false(hears(mac_a));
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_ARMED);
+	plug(0, mac_a);
+	expect_check(f, "");
+	expect_attributes(0, mac_a, VLAN, true, false, 100);
+
+	/* libvirt comes after the agent: until then the MAC is cleared already, and afterwards so is the VLAN. */
+	GThread *libvirt = g_thread_new("libvirt", unplug_late, GUINT_TO_POINTER(0));
+	int64_t began = g_get_monotonic_time();
+	CALL(f->provider, left, "a");
+	g_assert_cmpint(g_get_monotonic_time() - began, >=, LIBVIRT_MS * 500);
+	g_thread_join(libvirt);
+	expect_attributes(0, none, 0, true, false, 100);
+	g_assert_true(hears(mac_a));
+	expect_check(f, "");
+	CALL(f->provider, release, "a");
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
+	expect_unchanged(f);
+}
+
+static void *leave(void *provider)
+{
+	CALL((struct nic_provider *)provider, left, "a");
+	return NULL;
+}
+
+static void test_left_at_once(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *name = claim(f->provider, &request_a);
+
+	CALL(f->provider, arm, "a");
+	plug(0, mac_a);
+	GThread *agent = g_thread_new("agent", leave, f->provider);
+	int64_t deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+	for (;;) {
+		struct vf_attributes is = read_vf(0);
+		if (memcmp(&is.mac, &none, sizeof none) == 0 && hears(mac_a))
+			break;
+		g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+		g_usleep(10000);
+	}
+	g_autofree char *still = pci_driver_get("", name);
+	g_assert_cmpstr(still, ==, "vfio-pci");
+	unplug(0);
+	g_thread_join(agent);
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
+static void test_originals(struct fixture *f, gconstpointer data)
+{
+	const struct vf_attributes strange = {.mac = {{0x02, 0, 0, 0, 0, 0x77}},
+		.vlan = 7,
+		.priority = 3,
+		.spoofchk = false,
+		.trust = true,
+		.max_rate = 50};
+	const unsigned which = VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST | VF_RATE;
+	const struct vf_attributes was = read_vf(0);
+
+	write_vf(0, strange, which);
+	g_autofree char *before = snapshot();
+	g_autofree char *name = claim(f->provider, &request_a);
+	expect_attributes(0, none, VLAN, true, false, 100);
+	CALL(f->provider, release, "a");
+	g_autofree char *after = snapshot();
+	g_assert_cmpstr(after, ==, before);
+	write_vf(0, was, which);
+	expect_unchanged(f);
+}
+
+/* The PF has none of a VF's driver that was bound while the PF was in reset. */
+static void test_chosen_mac(struct fixture *f, gconstpointer data)
+{
+	write_vf(0, (struct vf_attributes){}, VF_MAC);
+	g_autofree char *name = claim(f->provider, &request_a);
+	CALL(f->provider, release, "a");
+	g_autofree char *driver = pci_driver_get("", name);
+	g_assert_cmpstr(driver, ==, "igbvf");
+	const struct vf_attributes is = read_vf(0);
+	g_assert_cmpint(memcmp(&is.mac, &none, sizeof none), !=, 0);
+}
+
+static void test_in_guest(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *name = claim(f->provider, &request_a);
+	g_autoptr(GError) error = NULL;
+
+	CALL(f->provider, arm, "a");
+	plug(0, mac_a);
+	g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/iommu_group", name);
+	g_autofree char *target = g_file_read_link(link, NULL), *group = g_path_get_basename(target);
+	g_autofree char *path = g_strdup_printf("/dev/vfio/%s", group);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	g_assert_cmpint(fd, >=, 0);
+
+	g_assert_false(f->provider->ops->release(f->provider, "a", &error));
+	g_assert_error(error, FAULT, FAULT_IN_USE);
+	g_assert_nonnull(strstr(error->message, "NIC a) is open in sriov_lab_test (process"));
+	expect_check(f, "");
+	write_vf(0, (struct vf_attributes){.mac = {{2, 0, 0, 0, 0, 1}}, .vlan = 7}, VF_MAC | VF_VLAN);
+	g_autofree char *says = g_strdup_printf(
+		"VF 0 of %s (NIC a): its mac was 02:00:00:00:00:01; it is 00:0d:3a:00:00:0a again\n"
+		"VF 0 of %s (NIC a): its vlan was 7; it is 100 again",
+		pf, pf);
+	expect_check(f, says);
+	close(fd);
+	unplug(0);
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
+static void test_drift(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *name = claim(f->provider, &request_a);
+	const struct {
+		struct vf_attributes to;
+		enum vf_attribute which;
+		const char *says;
+	} cases[] = {
+		{{.mac = {{2, 0, 0, 0, 0, 1}}}, VF_MAC,
+			"its mac was 02:00:00:00:00:01; it is 00:00:00:00:00:00 again"},
+		{{.vlan = 9}, VF_VLAN, "its vlan was 9; it is 100 again"},
+		{{.spoofchk = false}, VF_SPOOFCHK, "its spoofchk was off; it is on again"},
+		{{.trust = true}, VF_TRUST, "its trust was on; it is off again"},
+		{{.max_rate = 0}, VF_RATE, "its rate was 0 Mbit/s; it is 100 Mbit/s again"},
+	};
+
+	expect_check(f, "");
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *says = g_strdup_printf("VF 0 of %s (NIC a): %s", pf, cases[i].says);
+		write_vf(0, cases[i].to, cases[i].which);
+		expect_check(f, says);
+	}
+	g_autoptr(GError) error = NULL;
+	g_assert_true(pci_driver_bind("", name, "igbvf", &error) &&
+		      pci_driver_set_override("", name, NULL, &error));
+	g_autofree char *bound = check(f), *driver = pci_driver_get("", name);
+	g_assert_nonnull(strstr(bound, "it was bound to igbvf; it is unbound again"));
+	g_assert_null(driver);
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
+static void test_heard(struct fixture *f, gconstpointer data)
+{
+	const struct mac_addr foreign = {{2, 0, 0, 0, 0, 0xf0}}, gone = {{2, 0, 0, 0, 0, 0xf1}};
+	const struct nic_heard heard[] = {
+		{PHYSICAL, 0, gone}, {PHYSICAL, VLAN, mac_a}, {PHYSICAL, 0, foreign}};
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(filter_add(links, pf, foreign, &error));
+	hear(f->provider, heard, 3);
+	g_assert_true(hears(mac_a) && hears(gone));
+	expect_check(f, "");
+	g_assert_true(filter_remove(links, pf, mac_a, &error));
+	g_autofree char *says =
+		g_strdup_printf("%s did not hear MAC 00:0d:3a:00:00:0a any more; it does again", pf);
+	expect_check(f, says);
+	hear(f->provider, heard + 1, 2);
+	g_assert_true(hears(mac_a) && !hears(gone));
+
+	/* A VF that is armed has its MAC for itself, whatever the host was told to hear. */
+	g_autofree char *name = claim(f->provider, &request_a);
+	CALL(f->provider, arm, "a");
+	g_assert_false(hears(mac_a));
+	hear(f->provider, heard, 3);
+	g_assert_false(hears(mac_a));
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	g_assert_true(hears(mac_a));
+	hear(f->provider, NULL, 0);
+	g_assert_true(!hears(mac_a) && hears(foreign));
+	g_assert_true(filter_remove(links, pf, foreign, &error));
+	expect_unchanged(f);
+}
+
+static void test_heard_full(struct fixture *f, gconstpointer data)
+{
+	struct nic_heard heard[32];
+	g_autoptr(GError) error = NULL;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(heard); i++)
+		heard[i] = (struct nic_heard){PHYSICAL, 0, {{2, 0, 0, 0, 2, (uint8_t)i}}};
+	g_assert_false(f->provider->ops->hear(f->provider, heard, G_N_ELEMENTS(heard), &error));
+	g_test_message("%s", error->message);
+	g_assert_error(error, FAULT, FAULT_POOL_FULL);
+	g_assert_nonnull(strstr(error->message, "are missing"));
+	g_assert_true(hears(heard[0].mac));
+	hear(f->provider, heard, 2);
+	expect_check(f, "");
+	hear(f->provider, NULL, 0);
+	expect_unchanged(f);
+}
+
+/* As the switch's port: promiscuous, and opened before any VF has the VLAN. */
+static int listen_on(const char *name)
+{
+	const int index = (int)if_nametoindex(name);
+	struct sockaddr_ll address = {AF_PACKET, htons(ETH_P_ALL), index};
+	struct packet_mreq promiscuous = {.mr_ifindex = index, .mr_type = PACKET_MR_PROMISC};
+	struct timeval timeout = {.tv_usec = 100000};
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+	g_assert_cmpint(
+		setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous), ==, 0);
+	g_assert_cmpint(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), ==, 0);
+	return fd;
+}
+
+/* Whether a broadcast on the VLAN, sent by the other interface on the wire, comes. */
+static bool broadcast_arrives(int fd, int sender)
+{
+	uint8_t frame[64] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0x99, 0x81, 0x00, 0, VLAN, 0x88, 0xb5, 42};
+	uint8_t got[2048];
+
+	g_assert_cmpint(send(sender, frame, sizeof frame, 0), ==, sizeof frame);
+	int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+	while (g_get_monotonic_time() < deadline) {
+		ssize_t n = recv(fd, got, sizeof got, 0);
+		/* The kernel has taken the tag off. */
+		if (n >= 16 && memcmp(got, frame, 12) == 0 && memcmp(got + 12, frame + 16, 3) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void test_vlan_heard(struct fixture *f, gconstpointer data)
+{
+	int fd = listen_on(pf), sender = listen_on(wire);
+
+	g_autofree char *name = claim(f->provider, &request_a);
+	g_assert_true(broadcast_arrives(fd, sender));
+	CALL(f->provider, arm, "a");
+	plug(0, mac_a);
+	g_assert_true(broadcast_arrives(fd, sender));
+	unplug(0);
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	close(fd);
+	close(sender);
+	expect_unchanged(f);
+}
+
+static void test_pf_down(struct fixture *f, gconstpointer data)
+{
+	shell("ip link set dev %s down", pf);
+	g_autofree char *name = claim(f->provider, &request_a);
+	wait_for_carrier();
+	shell("ip link set dev %s down", pf);
+	g_autofree char *says = check(f), *up = g_strdup_printf("%s was down; it is up again", pf);
+	g_assert_nonnull(strstr(says, up));
+	wait_for_carrier();
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
+static void test_lost(struct fixture *f, gconstpointer data)
+{
+	const struct vf_attributes was = read_vf(0);
+	g_autofree char *name = claim(f->provider, &request_a), *again = NULL;
+	g_autoptr(GError) error = NULL;
+
+	shell("echo 0 >/sys/class/net/%s/device/sriov_numvfs", pf);
+	g_autofree char *gone = check(f);
+	g_assert_nonnull(strstr(
+		gone, "(NIC a) is gone: its PF has fewer VFs; make VFs again with `sluice host setup`"));
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_LOST);
+	g_assert_false(f->provider->ops->claim(f->provider, &request_a, &again, &error));
+	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
+	shell("echo 3 >/sys/class/net/%s/device/sriov_numvfs", pf);
+	wait_for_carrier();
+	g_autofree char *back = check(f);
+	g_assert_nonnull(strstr(back, "its vlan was 0; it is 100 again"));
+	expect_attributes(0, none, VLAN, true, false, 100);
+	CALL(f->provider, release, "a");
+	/* As it was before the VFs were made anew. */
+	expect_attributes(0, was.mac, was.vlan, was.spoofchk, was.trust, was.max_rate);
+	g_autofree char *driver = pci_driver_get("", name);
+	g_assert_cmpstr(driver, ==, "igbvf");
+	/* The others have igbvf again too. */
+	for (unsigned i = 1; i < 3; i++) {
+		g_autofree char *address = vf_address(i);
+		g_assert_true(pci_driver_unbind("", address, NULL));
+	}
+}
+
+static void test_quarantine(struct fixture *f, gconstpointer data)
+{
+	const struct nic_request request_b = {
+		.nic = "b", .physical = PHYSICAL, .mac = {{0x00, 0x0d, 0x3a, 0, 0, 0x0b}}, .vlan = VLAN};
+	g_autoptr(GError) error = NULL;
+
+	write_vf(0, (struct vf_attributes){.max_rate = 50}, VF_RATE);
+	g_autofree char *name = claim(f->provider, &request_a);
+	shell("ip link set dev %s down", pf); /* igb sets no rate then */
+	g_assert_false(f->provider->ops->release(f->provider, "a", &error));
+	g_test_message("%s", error->message);
+	g_assert_nonnull(
+		strstr(error->message, "cannot be given back as it was found, and is given to nobody"));
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
+	g_autofree char *other = claim(f->provider, &request_b);
+	g_assert_cmpstr(other, !=, name);
+	CALL(f->provider, release, "b");
+	wait_for_carrier();
+	g_autofree char *says = g_strdup_printf(
+		"VF 0 of %s (NIC a): its release had not been finished; it is as it was found now",
+		pf_address);
+	expect_check(f, says);
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
+	write_vf(0, (struct vf_attributes){}, VF_RATE);
+	expect_unchanged(f);
+}
+
+/* ---- crashes ---- */
+
+/* A life of a VF that passes all failpoints. */
+static void live(struct nic_provider *provider)
+{
+	const struct nic_heard heard = {PHYSICAL, 0, {{2, 0, 0, 0, 0, 0x55}}};
+
+	hear(provider, &heard, 1);
+	g_autofree char *name = claim(provider, &request_a);
+	CALL(provider, arm, "a");
+	plug(0, mac_a);
+	unplug(0);
+	CALL(provider, left, "a");
+	CALL(provider, release, "a");
+	hear(provider, NULL, 0);
+}
+
+static bool dies_at(const struct fixture *f, const char *point)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		links_close(links);
+		links = links_open(NULL, NULL);
+		if (point)
+			setenv("SLUICE_FAILPOINT", point, 1);
+		alarm(FAILPOINT_S);
+		live(provider_open(f));
+		_exit(0);
+	}
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+	return WIFSIGNALED(status);
+}
+
+static void test_failpoint(struct fixture *f, gconstpointer data)
+{
+	g_assert_true(dies_at(f, data));
+	/* The agent does again what it does not know to be done; here: give it up. */
+	nic_provider_close(f->provider);
+	f->provider = provider_open(f);
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	hear(f->provider, NULL, 0);
+	expect_check(f, "");
+	expect_unchanged(f);
+
+	/* And once more, to be finished. */
+	g_assert_true(dies_at(f, data));
+	g_assert_false(dies_at(f, NULL));
+	expect_unchanged(f);
+}
+
+static void add(const char *name, void (*fn)(struct fixture *, gconstpointer), gconstpointer data)
+{
+	g_autofree char *path = g_strconcat("/sriov/", name, NULL);
+
+	g_test_add(path, struct fixture, data, setup, fn, teardown);
+}
+
+static void add_failpoints(void)
+{
+	for (unsigned i = 0; i < FAILPOINT_COUNT; i++) {
+		if (!g_str_has_prefix(failpoint_name(i), "sriov."))
+			continue;
+		g_autofree char *name =
+			g_strdup_printf("killed when %s (%s)", failpoint_text(i), failpoint_name(i));
+		add(name, test_failpoint, failpoint_name(i));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_test_init(&argc, &argv, NULL);
+	pf = g_getenv("SLUICE_PF");
+	wire = g_getenv("SLUICE_WIRE");
+	g_assert_true(pf && wire);
+	links = links_open(NULL, &error);
+	g_assert_no_error(error);
+	g_autofree char *link = g_strdup_printf("/sys/class/net/%s/device", pf);
+	g_autofree char *target = g_file_read_link(link, NULL);
+	pf_address = g_path_get_basename(target);
+	add("claim, arm, left and release leave the host as it was", test_round, NULL);
+	add("a MAC is cleared as soon as the guest lets go, before libvirt gives the VF back",
+		test_left_at_once, NULL);
+	add("what an operator had set on a VF is restored", test_originals, NULL);
+	add("a MAC that nobody had set is left to the VF's driver", test_chosen_mac, NULL);
+	add("one that a guest has open is not taken, and keeps its MAC and VLAN", test_in_guest, NULL);
+	add("what somebody else changes is repaired, and told", test_drift, NULL);
+	add("the PF hears what it is told, and removes only what it added", test_heard, NULL);
+	add("a PF whose filters are full says so", test_heard_full, NULL);
+	add("a VLAN that a VF has is heard by a port on the PF too", test_vlan_heard, NULL);
+	add("a PF that is down is brought up", test_pf_down, NULL);
+	add("VFs that vanish stay claimed, and are set up when they are back", test_lost, NULL);
+	add("one that cannot be restored is given to nobody until it can be", test_quarantine, NULL);
+	add_failpoints();
+	int status = g_test_run();
+	links_close(links);
+	g_free(pf_address);
+	return status;
+}

@@ -1,0 +1,89 @@
+/* What the files of the SR-IOV provider share. All is called with the provider locked. */
+#pragma once
+#include "nic/inventory.h"
+#include "nic/provider.h"
+#include "nic/sriov_ledger.h"
+
+struct physical {
+	char *name; /* Owned */
+	GPtrArray *pfs; /* Owned; PCI addresses, as text */
+};
+
+struct sriov {
+	struct nic_provider provider; /* first member */
+	char *root; /* Owned */
+	GPtrArray *physicals; /* Owned, of struct physical; immutable */
+	GMutex mutex; /* guards what follows */
+	struct links *links; /* Owned; of this process's namespace */
+	struct sriov_ledger *ledger; /* Owned */
+};
+
+/* NULL when there is none of that name. Borrowed. */
+const struct physical *sriov_find_physical(const struct sriov *sriov, const char *name);
+
+/* Where a claimed VF is now. */
+struct sriov_place {
+	GPtrArray *inventory; /* Owned */
+	const struct nic_pf *pf; /* NULL: it has gone, or has no interface */
+	const struct nic_vf *vf; /* NULL: its PF has none of that number */
+};
+void sriov_place_done(struct sriov_place *place);
+CLEANUP_CLEAR_FUNC(struct sriov_place, sriov_place_done)
+
+/* NULL when no PF of that address has an interface. Borrowed from the inventory. */
+const struct nic_pf *sriov_find_pf(const GPtrArray *inventory, const char *address);
+struct sriov_place sriov_find(const struct sriov *sriov, const struct sriov_claim *claim);
+/* The same, FAULT_UNAVAILABLE when the VF is not there now. ret_place is the caller's in any case. */
+bool sriov_must_find(const struct sriov *sriov, const struct sriov_claim *claim,
+	struct sriov_place *ret_place, GError **error);
+/* "VF 2 of ens1 (NIC 4711)". pf may be NULL. Owned by the caller. */
+char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf);
+
+/* ---- choosing (sriov_pick.c) ---- */
+
+/* A free VF of the request's physical network, of the PF with the fewest claims. FAULT_POOL_FULL, FAULT_EXISTS when others
+ * have the MAC, FAULT_INVALID. inventory: with attributes; what is returned is Borrowed from it. */
+bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const struct nic_request *request,
+	const struct nic_pf **ret_pf, const struct nic_vf **ret_vf, GError **error);
+/* FAULT_EXISTS when somebody else than this VF has the MAC on the PF: the PF itself or another VF. */
+bool sriov_check_mac(const struct nic_pf *pf, const char *root, const struct nic_vf *but, struct mac_addr mac,
+	GError **error);
+GPtrArray *sriov_survey(struct nic_provider *provider);
+
+/* ---- one VF (sriov_vf.c) ---- */
+
+/* Sets a claimed VF up: PF up, no driver, no MAC, its VLAN, limits. */
+bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
+/* No MAC, no VLAN. One that is not there is fine. */
+bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
+/* Resets it, gives it back what it had, and sees that it has. One that is not there is fine: a VF that is made again is a
+ * new one. FAULT_IN_USE when a guest has it. */
+bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
+/* FAULT_IN_USE when a guest has it. */
+bool sriov_vf_check_unused(const struct sriov *sriov, const struct sriov_claim *claim,
+	const struct sriov_place *place, GError **error);
+/* What of it differs from what was set is set again; a sentence for each. */
+void sriov_vf_check(
+	struct sriov *sriov, const struct sriov_claim *claim, GHashTable *guests, GPtrArray *sentences);
+
+/* ---- what the PFs hear (sriov_hear.c) ---- */
+
+/* Removes filters of ours that are not wanted now. */
+bool sriov_hear_less(struct sriov *sriov, GError **error);
+/* Adds those that are wanted. sentences: for those that somebody else has removed; may be NULL. */
+bool sriov_hear_more(struct sriov *sriov, GPtrArray *sentences, GError **error);
+/* Both; what fails is logged, and tried again by each check. */
+void sriov_hear_anew(struct sriov *sriov);
+bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error);
+
+/* ---- claims (sriov_claim.c) ---- */
+
+bool sriov_claim(
+	struct nic_provider *provider, const struct nic_request *request, char **ret_name, GError **error);
+bool sriov_arm(struct nic_provider *provider, const char *nic, GError **error);
+bool sriov_left(struct nic_provider *provider, const char *nic, GError **error);
+bool sriov_release(struct nic_provider *provider, const char *nic, GError **error);
+
+/* The end of a release, which may have been interrupted: restores the VF and frees it, or writes down why not. Frees the
+ * claim when it succeeds. */
+bool sriov_finish_release(struct sriov *sriov, struct sriov_claim *claim, GError **error);

@@ -1,0 +1,474 @@
+/* Tests of the SR-IOV provider's choices and of its ledger, on made-up sysfs trees. What it does to VFs is tested in the
+ * lab (sriov_lab_test.c). */
+#include "base/fault.h"
+#include "base/test_tree.h"
+#include "nic/pci_driver.h"
+#include "nic/sriov_priv.h"
+#include "nic/vf_use.h"
+
+#include <string.h>
+
+#define BUS "sys/bus/pci/devices/"
+#define PF1 "0000:03:00.0"
+#define PF2 "0000:04:00.0"
+
+static const char *const vf_addresses[2][2] = {
+	{"0000:03:10.0", "0000:03:10.2"}, {"0000:04:10.0", "0000:04:10.2"}};
+
+struct fixture {
+	struct tree *tree;
+	char *ledger;
+	struct nic_provider *provider;
+};
+
+static void add_device(const struct tree *tree, const char *address)
+{
+	tree_write(tree, "0x020000", BUS "%s/class", address);
+	tree_write(tree, "0x8086", BUS "%s/vendor", address);
+}
+
+static void add_vf(
+	const struct tree *tree, const char *pf, unsigned index, const char *address, unsigned group)
+{
+	g_autofree char *target = g_strdup_printf("../%s", address), *back = g_strdup_printf("../%s", pf);
+	g_autofree char *link = g_strdup_printf("../../../kernel/iommu_groups/%u", group);
+
+	add_device(tree, address);
+	tree_link(tree, target, BUS "%s/virtfn%u", pf, index);
+	tree_link(tree, back, BUS "%s/physfn", address);
+	tree_link(tree, link, BUS "%s/iommu_group", address);
+	tree_write(tree, "", "sys/kernel/iommu_groups/%u/devices/%s", group, address);
+}
+
+static void add_pf(const struct tree *tree, const char *address, const char *netdev, const char *mac)
+{
+	add_device(tree, address);
+	tree_write(tree, "2", BUS "%s/sriov_numvfs", address);
+	tree_write(tree, "7", BUS "%s/sriov_totalvfs", address);
+	tree_write(tree, "1", BUS "%s/net/%s/ifindex", address, netdev);
+	tree_write(tree, mac, "sys/class/net/%s/address", netdev);
+}
+
+/* Two PFs of one physical network, two VFs each. */
+static void setup(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+
+	f->tree = tree_new();
+	add_pf(f->tree, PF1, "sriov-pf1", "52:54:00:00:00:01");
+	add_pf(f->tree, PF2, "sriov-pf2", "52:54:00:00:00:02");
+	for (unsigned pf = 0; pf < 2; pf++)
+		for (unsigned vf = 0; vf < 2; vf++)
+			add_vf(f->tree, pf ? PF2 : PF1, vf, vf_addresses[pf][vf], 10 + 2 * pf + vf);
+	g_ptr_array_add(pfs, (char *)PF1);
+	g_ptr_array_add(pfs, (char *)PF2);
+	f->ledger = g_build_filename(f->tree->root, "vfs.json", NULL);
+	f->provider = nic_sriov_open(
+		f->tree->root, f->ledger, &(struct sriov_physical){"physnet1", pfs}, 1, &error);
+	g_assert_no_error(error);
+}
+
+static void teardown(struct fixture *f, gconstpointer data)
+{
+	nic_provider_close(f->provider);
+	tree_free(f->tree);
+	g_free(f->ledger);
+}
+
+static struct sriov *sriov_of(const struct fixture *f)
+{
+	return (struct sriov *)f->provider;
+}
+
+/* As the driver of a real PF would have shown the VFs. */
+static GPtrArray *inventory_of(const struct fixture *f)
+{
+	GPtrArray *inventory = inventory_read(f->tree->root);
+
+	for (guint p = 0; p < inventory->len; p++) {
+		struct nic_pf *pf = inventory->pdata[p];
+		for (guint v = 0; v < pf->vfs->len; v++)
+			((struct nic_vf *)pf->vfs->pdata[v])->attributes.known =
+				VF_MAC | VF_VLAN | VF_SPOOFCHK;
+	}
+	return inventory;
+}
+
+static void add_claim(const struct fixture *f, const char *pf, unsigned index, const char *nic)
+{
+	struct sriov_claim *claim = g_new0(struct sriov_claim, 1);
+
+	claim->pf = g_strdup(pf);
+	claim->index = index;
+	claim->vf = g_strdup(index < 2 ? vf_addresses[!g_str_equal(pf, PF1)][index] : "0000:05:10.0");
+	claim->nic = g_strdup(nic);
+	claim->physical = g_strdup("physnet1");
+	claim->mac = (struct mac_addr){{2, 0, 0, 0, 9, (uint8_t)sriov_of(f)->ledger->claims->len}};
+	claim->step = SRIOV_CLAIMED;
+	g_ptr_array_add(sriov_of(f)->ledger->claims, claim);
+}
+
+static const struct nic_request request = {
+	.nic = "a", .physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 1}}, .vlan = 100};
+
+/* The address of the VF that is picked. */
+static const char *pick(const struct fixture *f, GPtrArray *inventory)
+{
+	g_autoptr(GError) error = NULL;
+	const struct nic_pf *pf;
+	const struct nic_vf *vf;
+
+	g_assert_true(sriov_pick(sriov_of(f), inventory, &request, &pf, &vf, &error));
+	g_assert_no_error(error);
+	return vf->address;
+}
+
+static void expect_refused(const struct fixture *f, GPtrArray *inventory, const struct nic_request *asked,
+	int code, const char *says)
+{
+	g_autoptr(GError) error = NULL;
+	const struct nic_pf *pf;
+	const struct nic_vf *vf;
+
+	g_assert_false(sriov_pick(sriov_of(f), inventory, asked, &pf, &vf, &error));
+	g_test_message("%s", error->message);
+	g_assert_error(error, FAULT, code);
+	g_assert_nonnull(strstr(error->message, says));
+}
+
+/* The first VF of both PFs is not given for that reason, and the second is. */
+static void expect_obstacle(const struct fixture *f, const char *says)
+{
+	g_autoptr(GPtrArray) inventory = inventory_of(f);
+
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][1]);
+	for (unsigned pf = 0; pf < 2; pf++)
+		for (unsigned vf = pf ? 0 : 1; vf < 2; vf++)
+			add_claim(f, pf ? PF2 : PF1, vf, "b");
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL, says);
+}
+
+static void bind(const struct fixture *f, const char *address, const char *driver)
+{
+	g_autofree char *link = g_strdup_printf("../../../bus/pci/drivers/%s", driver);
+
+	tree_link(f->tree, link, BUS "%s/driver", address);
+}
+
+static void add_netdev(const struct fixture *f, const char *flags)
+{
+	bind(f, vf_addresses[0][0], "igbvf");
+	tree_write(f->tree, "7", BUS "%s/net/sriov-vf1/ifindex", vf_addresses[0][0]);
+	tree_write(f->tree, flags, "sys/class/net/sriov-vf1/flags");
+}
+
+/* ---- choosing ---- */
+
+static void test_spread(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) inventory = inventory_of(f);
+
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][0]);
+	add_claim(f, PF1, 0, "b");
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[1][0]);
+	add_claim(f, PF2, 0, "c");
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][1]);
+	add_claim(f, PF1, 1, "d");
+	add_claim(f, PF2, 1, "e");
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL,
+		"of 4 on sriov-pf1, sriov-pf2, 4 are claimed; make more with `sluice host setup`");
+}
+
+static void test_idle_netdev(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) inventory = NULL;
+
+	add_netdev(f, "0x1002");
+	inventory = inventory_of(f);
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][0]);
+}
+
+static void test_up(struct fixture *f, gconstpointer data)
+{
+	add_netdev(f, "0x1003");
+	expect_obstacle(f, "VF 0 of sriov-pf1 is up, as sriov-vf1");
+}
+
+static void test_port(struct fixture *f, gconstpointer data)
+{
+	add_netdev(f, "0x1002");
+	tree_link(f->tree, "../br0", "sys/class/net/sriov-vf1/master");
+	expect_obstacle(f, "VF 0 of sriov-pf1 is a port of br0");
+}
+
+static void test_upper(struct fixture *f, gconstpointer data)
+{
+	add_netdev(f, "0x1002");
+	tree_link(f->tree, "../macvlan0", "sys/class/net/sriov-vf1/upper_macvlan0");
+	expect_obstacle(f, "VF 0 of sriov-pf1 carries macvlan0");
+}
+
+static void test_elsewhere(struct fixture *f, gconstpointer data)
+{
+	bind(f, vf_addresses[0][0], "igbvf");
+	expect_obstacle(f, "VF 0 of sriov-pf1 is bound to igbvf, with no interface here");
+}
+
+static void test_group(struct fixture *f, gconstpointer data)
+{
+	add_device(f->tree, "0000:03:1f.0");
+	tree_write(f->tree, "", "sys/kernel/iommu_groups/10/devices/0000:03:1f.0");
+	expect_obstacle(f, "VF 0 of sriov-pf1 shares its IOMMU group with 0000:03:1f.0");
+}
+
+static void test_no_group(struct fixture *f, gconstpointer data)
+{
+	tree_remove(f->tree, BUS "%s/iommu_group", vf_addresses[0][0]);
+	expect_obstacle(f, "VF 0 of sriov-pf1 has no IOMMU group");
+}
+
+static void test_open(struct fixture *f, gconstpointer data)
+{
+	bind(f, vf_addresses[0][0], "vfio-pci");
+	tree_write(f->tree, "1:3", "sys/class/vfio/10/dev"); /* of /dev/null */
+	tree_write(f->tree, "qemu", "proc/4711/comm");
+	tree_link(f->tree, "/dev/zero", "proc/4711/fd/3");
+	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][0]);
+	tree_link(f->tree, "/dev/null", "proc/4711/fd/4");
+	expect_obstacle(f, "VF 0 of sriov-pf1 is open in qemu (process 4711)");
+}
+
+static void test_unknown_attributes(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) inventory = inventory_read(f->tree->root);
+
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "does not show its MAC, VLAN and spoofchk");
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "; 1 more cannot be given either");
+}
+
+static void test_macs(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	struct nic_request other = request;
+	struct nic_pf *first = inventory->pdata[0], *second = inventory->pdata[1];
+
+	((struct nic_vf *)first->vfs->pdata[1])->attributes.mac = request.mac;
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[1][0]);
+	((struct nic_vf *)second->vfs->pdata[1])->attributes.mac = request.mac;
+	expect_refused(
+		f, inventory, &request, FAULT_EXISTS, "VF 1 of sriov-pf1 has MAC 02:00:00:00:00:01 already");
+	add_claim(f, PF1, 0, "b");
+	other.mac = (struct mac_addr){{2, 0, 0, 0, 9, 0}};
+	expect_refused(f, inventory, &other, FAULT_EXISTS, "of NIC b with VF 0");
+	other.mac = (struct mac_addr){{0x52, 0x54, 0, 0, 0, 1}};
+	g_assert_true(sriov_check_mac(second, f->tree->root, NULL, other.mac, NULL));
+	g_assert_false(sriov_check_mac(first, f->tree->root, NULL, other.mac, NULL));
+}
+
+static void test_nothing(struct fixture *f, gconstpointer data)
+{
+	struct nic_request other = request;
+	g_autoptr(GPtrArray) inventory = inventory_of(f), empty = g_ptr_array_new();
+
+	other.physical = "physnet2";
+	expect_refused(f, inventory, &other, FAULT_INVALID, "no physical network physnet2");
+	other.physical = NULL;
+	expect_refused(f, inventory, &other, FAULT_INVALID, "for a segment that is no VLAN");
+	expect_refused(f, empty, &request, FAULT_POOL_FULL,
+		"physnet1 has no VFs on 0000:03:00.0, 0000:04:00.0; make some with `sluice host setup`");
+}
+
+/* ---- listing ---- */
+
+static void test_survey(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	add_claim(f, PF2, 1, "b");
+	add_claim(f, PF2, 7, "c"); /* such a VF there is not */
+	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+	g_assert_cmpuint(survey->len, ==, 5);
+	const struct nic_device *unknown = survey->pdata[0], *claimed = survey->pdata[3],
+				*lost = survey->pdata[4];
+	g_assert_cmpstr(nic_use_word(unknown->use), ==, "unavailable");
+	g_assert_cmpstr(claimed->name, ==, vf_addresses[1][1]);
+	g_assert_cmpstr(claimed->nic, ==, "b");
+	g_assert_cmpstr(nic_use_word(claimed->use), ==, "claimed");
+	g_assert_cmpstr(nic_use_word(lost->use), ==, "lost");
+	g_assert_true(nic_survey_is_idle(survey, PF1, &error));
+	g_assert_no_error(error);
+	g_assert_false(nic_survey_is_idle(survey, PF2, &error));
+	g_assert_error(error, FAULT, FAULT_IN_USE);
+	g_assert_nonnull(strstr(error->message, "VF 1 (NIC b), VF 7 (NIC c) of sriov-pf2"));
+}
+
+/* ---- the ledger ---- */
+
+static void test_steps(void)
+{
+	g_assert_cmpint(sriov_next(SRIOV_FREE, SRIOV_CALL_ARM), ==, SRIOV_REFUSED);
+	g_assert_cmpint(sriov_next(SRIOV_RESETTING, SRIOV_CALL_CLAIM), ==, SRIOV_REFUSED);
+	g_assert_cmpint(sriov_next(SRIOV_RESETTING, SRIOV_CALL_ARM), ==, SRIOV_REFUSED);
+	g_assert_cmpint(sriov_next(SRIOV_ARMED, SRIOV_CALL_CLAIM), ==, SRIOV_ARMED);
+	/* A call that is repeated stays where it has led. */
+	for (int step = 0; step < SRIOV_STEPS; step++)
+		for (int call = 0; call < SRIOV_CALLS; call++) {
+			int next = sriov_next(step, call);
+			if (next != SRIOV_REFUSED)
+				g_assert_cmpint(sriov_next(next, call), ==, next);
+		}
+	/* Nothing but the end of a release makes a VF free. */
+	for (int step = SRIOV_CLAIMED; step < SRIOV_STEPS; step++)
+		for (int call = 0; call < SRIOV_CALLS; call++)
+			g_assert_cmpint(sriov_next(step, call), !=, SRIOV_FREE);
+}
+
+static void test_ledger(struct fixture *f, gconstpointer data)
+{
+	struct sriov_ledger *ledger = sriov_of(f)->ledger;
+	g_autoptr(GError) error = NULL;
+
+	add_claim(f, PF1, 1, "b");
+	struct sriov_claim *claim = ledger->claims->pdata[0];
+	claim->rate_mbps = 4000000000u;
+	claim->vlan = 4094;
+	claim->step = SRIOV_RESETTING;
+	claim->reason = g_strdup("its mac is …");
+	claim->original.driver = g_strdup("igbvf");
+	claim->original.attributes = (struct vf_attributes){.known = VF_MAC | VF_TRUST,
+		.mac = request.mac,
+		.vlan = 7,
+		.priority = 3,
+		.trust = true,
+		.min_rate = 1,
+		.max_rate = 2,
+		.link = VF_LINK_DISABLE};
+	struct sriov_heard *heard = g_new0(struct sriov_heard, 1);
+	*heard = (struct sriov_heard){g_strdup("physnet1"), request.mac};
+	g_ptr_array_add(ledger->heard, heard);
+	struct sriov_filter *filter = g_new0(struct sriov_filter, 1);
+	*filter = (struct sriov_filter){g_strdup(PF1), request.mac};
+	g_ptr_array_add(ledger->filters, filter);
+	g_assert_true(sriov_ledger_save(ledger, &error));
+
+	_cleanup_(sriov_ledger_free) struct sriov_ledger *again = sriov_ledger_load(f->ledger, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(again->claims->len, ==, 1);
+	const struct sriov_claim *read = sriov_ledger_find_nic(again, "b");
+	g_assert_true(read == sriov_ledger_find_vf(again, PF1, 1));
+	g_assert_cmpuint(read->rate_mbps, ==, 4000000000u);
+	g_assert_cmpuint(read->vlan, ==, 4094);
+	g_assert_cmpint(read->step, ==, SRIOV_RESETTING);
+	g_assert_cmpstr(read->reason, ==, claim->reason);
+	g_assert_cmpstr(read->original.driver, ==, "igbvf");
+	g_assert_null(read->original.override);
+	const unsigned all = (1u << VF_ATTRIBUTES) - 1;
+	g_assert_cmpuint(read->original.attributes.known, ==, VF_MAC | VF_TRUST);
+	struct vf_attributes compared = read->original.attributes;
+	compared.known = all;
+	g_assert_cmpuint(vf_compare(&compared, &claim->original.attributes, all), ==, 0);
+	const struct sriov_heard *heard_again = again->heard->pdata[0];
+	g_assert_cmpstr(heard_again->physical, ==, "physnet1");
+	g_assert_cmpmem(heard_again->mac.bytes, 6, request.mac.bytes, 6);
+	const struct sriov_filter *filter_again = again->filters->pdata[0];
+	g_assert_cmpstr(filter_again->pf, ==, PF1);
+	g_assert_cmpmem(filter_again->mac.bytes, 6, request.mac.bytes, 6);
+}
+
+static void expect_damaged(const struct fixture *f, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *still = NULL;
+
+	g_assert_true(g_file_set_contents(f->ledger, text, -1, NULL));
+	g_assert_null(sriov_ledger_load(f->ledger, &error));
+	g_assert_error(error, FAULT, FAULT_INTERNAL);
+	g_assert_true(g_file_get_contents(f->ledger, &still, NULL, NULL));
+	g_assert_cmpstr(still, ==, text);
+}
+
+static void test_damaged(struct fixture *f, gconstpointer data)
+{
+	expect_damaged(f, "");
+	expect_damaged(f, "{\"claims\": 7, \"heard\": [], \"filters\": []}");
+	expect_damaged(f, "{\"claims\": [{\"pf\": \"0000:03:00.0\"}], \"heard\": [], \"filters\": []}");
+	expect_damaged(f, "{\"claims\": [], \"heard\": []}");
+}
+
+/* ---- drivers and attributes ---- */
+
+static void test_override(struct fixture *f, gconstpointer data)
+{
+	const char *vf = vf_addresses[0][0], *root = f->tree->root;
+	g_autoptr(GError) error = NULL;
+
+	tree_write(f->tree, "(null)\n", BUS "%s/driver_override", vf);
+	g_assert_null(pci_driver_get_override(root, vf));
+	g_assert_true(pci_driver_set_override(root, vf, "vfio-pci", &error));
+	g_autofree char *now = pci_driver_get_override(root, vf);
+	g_assert_cmpstr(now, ==, "vfio-pci");
+	bind(f, vf, "igbvf");
+	tree_write(f->tree, "", "sys/bus/pci/drivers_probe");
+	g_assert_true(pci_driver_bind(root, vf, "igbvf", &error));
+	g_assert_false(pci_driver_set_override(root, "0000:09:00.0", NULL, &error));
+	g_assert_nonnull(strstr(error->message, "0000:09:00.0"));
+	g_assert_true(pci_driver_is_vfio("mlx5_vfio_pci") && !pci_driver_is_vfio("igbvf") &&
+		      !pci_driver_is_vfio(NULL));
+}
+
+static void test_compare(void)
+{
+	const struct vf_attributes is = {.known = VF_MAC | VF_VLAN | VF_RATE,
+					   .vlan = 5,
+					   .priority = 2,
+					   .trust = true},
+				   want = {.vlan = 5, .priority = 3, .max_rate = 9, .link = VF_LINK_ENABLE};
+	g_autofree char *vlan = vf_attribute_format(&is, VF_VLAN),
+			*rate = vf_attribute_format(&want, VF_RATE), *mac = vf_attribute_format(&is, VF_MAC),
+			*trust = vf_attribute_format(&is, VF_TRUST);
+
+	/* What is not known does not differ. */
+	g_assert_cmpuint(vf_compare(&is, &want, VF_MAC | VF_VLAN | VF_RATE | VF_TRUST | VF_LINK), ==,
+		VF_VLAN | VF_RATE);
+	g_assert_cmpuint(vf_compare(&is, &want, VF_RATE), ==, VF_RATE);
+	g_assert_cmpstr(vlan, ==, "5, priority 2");
+	g_assert_cmpstr(rate, ==, "9 Mbit/s");
+	g_assert_cmpstr(mac, ==, "00:00:00:00:00:00");
+	g_assert_cmpstr(trust, ==, "on");
+}
+
+static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
+{
+	g_autofree char *path = g_strconcat("/sriov/", name, NULL);
+
+	g_test_add(path, struct fixture, NULL, setup, fn, teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	add("claims are spread over PFs, and the last is followed by a fault that says what to do",
+		test_spread);
+	add("a VF whose interface is idle is given", test_idle_netdev);
+	add("one whose interface is up is not", test_up);
+	add("nor one whose interface is a bridge's port", test_port);
+	add("nor one that carries another interface", test_upper);
+	add("nor one whose interface is in another namespace", test_elsewhere);
+	add("nor one that shares its IOMMU group", test_group);
+	add("nor one that no guest can have", test_no_group);
+	add("nor one that a program has open by vfio", test_open);
+	add("nor one whose attributes could not be restored", test_unknown_attributes);
+	add("no two functions of a physical network have one MAC", test_macs);
+	add("a host without the physical network, or without VFs, says so", test_nothing);
+	add("the survey has free, claimed and lost VFs, and names the claims that are in the way",
+		test_survey);
+	g_test_add_func(
+		"/sriov/steps: only a release that is finished frees, and calls can be repeated", test_steps);
+	add("what is written to the ledger is read from it", test_ledger);
+	add("a damaged ledger is refused, not overwritten", test_damaged);
+	add("a driver is chosen, and the choice is told", test_override);
+	g_test_add_func("/sriov/attributes are compared as far as they are known", test_compare);
+	return g_test_run();
+}

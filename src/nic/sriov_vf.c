@@ -1,0 +1,264 @@
+/* The SR-IOV provider: what is done to one VF. */
+#include "base/failpoint.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/sysfs.h"
+#include "nic/pci_driver.h"
+#include "nic/sriov_priv.h"
+#include "nic/vf_use.h"
+
+#include <string.h>
+
+#define PROTECTION      (VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST) /* without these a VF is not handed out */
+#define LIMITS          (VF_RATE | VF_LINK) /* without these it is, and that is said */
+#define CARRIER_WAIT_MS 3000
+#define POLL_US         (20 * 1000)
+
+/* What the VF has to have in its present step. */
+static struct vf_attributes attributes_wanted(const struct sriov_claim *claim, bool in_guest)
+{
+	bool vlan = claim->step == SRIOV_CLAIMED || claim->step == SRIOV_ARMED;
+
+	return (struct vf_attributes){
+		.mac = in_guest ? claim->mac : (struct mac_addr){},
+		.vlan = vlan ? claim->vlan : 0,
+		.spoofchk = true,
+		.max_rate = claim->rate_mbps,
+	};
+}
+
+/* ---- setting up ---- */
+
+static bool pf_is_up(const struct sriov *sriov, const struct nic_pf *pf)
+{
+	return sysfs_number(sriov->root, 0, "/sys/class/net/%s/flags", pf->netdev) & 1;
+}
+
+static bool pf_has_carrier(const struct sriov *sriov, const struct nic_pf *pf)
+{
+	return sysfs_number(sriov->root, 0, "/sys/class/net/%s/carrier", pf->netdev) == 1;
+}
+
+/* VFs have no carrier while their PF is down, and igb takes no rate then; a PF without a cable stays without carrier. */
+static bool bring_pf_up(struct sriov *sriov, const struct nic_pf *pf, GError **error)
+{
+	int64_t deadline = g_get_monotonic_time() + CARRIER_WAIT_MS * 1000;
+
+	if (pf_is_up(sriov, pf))
+		return true;
+	if (!links_set_up(sriov->links, pf->netdev, error))
+		return false;
+	log_info(pf->netdev, "was down, and its VFs without carrier; brought up");
+	while (!pf_has_carrier(sriov, pf) && g_get_monotonic_time() < deadline)
+		g_usleep(POLL_US);
+	return true;
+}
+
+/* What a driver takes and does not do, it could not protect with. */
+static bool check_protection(struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim,
+	const struct vf_attributes *want, GError **error)
+{
+	struct vf_attributes is;
+
+	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+		return false;
+	unsigned differ = vf_compare(&is, want, PROTECTION);
+	if (!differ)
+		return true;
+	enum vf_attribute first = differ & -differ;
+	g_autofree char *value = vf_attribute_format(want, first);
+	return fault_set(error, FAULT_UNSUPPORTED,
+		"%s takes %s for the %s of its VF %u, and does not keep it", pf->netdev, value,
+		vf_attribute_word(first), claim->index);
+}
+
+static bool set_attributes(
+	struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim, GError **error)
+{
+	struct vf_attributes is, want = attributes_wanted(claim, false);
+	g_autofree char *label = sriov_label(claim, pf);
+	g_autoptr(GError) cause = NULL;
+
+	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+		return false;
+	/* Those that are as wanted are written too: a driver that cannot set them is found out now. */
+	unsigned which = VF_MAC | VF_VLAN | VF_SPOOFCHK | vf_compare(&is, &want, VF_TRUST | LIMITS);
+	unsigned refused = vf_write(sriov->links, pf->netdev, claim->index, &want, which, &cause);
+	if (refused & PROTECTION) {
+		g_propagate_prefixed_error(
+			error, g_steal_pointer(&cause), "without anti-spoofing a VF is not handed out: ");
+		return false;
+	}
+	if (refused)
+		log_warn(label, "%s", cause->message);
+	return check_protection(sriov, pf, claim, &want, error);
+}
+
+bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place;
+
+	if (!sriov_must_find(sriov, claim, &place, error) ||
+		!sriov_vf_check_unused(sriov, claim, &place, error) || !bring_pf_up(sriov, place.pf, error))
+		return false;
+	/* Its driver would choose a MAC. */
+	if (!pci_driver_unbind(sriov->root, claim->vf, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_UNBOUND);
+	return set_attributes(sriov, place.pf, claim, error);
+}
+
+bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+
+	return !place.vf || vf_write(sriov->links, place.pf->netdev, claim->index, &(struct vf_attributes){},
+				    VF_MAC | VF_VLAN, error) == 0;
+}
+
+/* ---- restoring ---- */
+
+bool sriov_vf_check_unused(const struct sriov *sriov, const struct sriov_claim *claim,
+	const struct sriov_place *place, GError **error)
+{
+	g_autofree char *label = sriov_label(claim, place->pf);
+	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
+	const char *guest = place->vf ? vf_use_guest(guests, sriov->root, place->vf) : NULL;
+
+	return !guest || fault_set(error, FAULT_IN_USE, "%s is open in %s; detach it first", label, guest);
+}
+
+/* Attributes before the driver, which reads its MAC when it is bound. */
+static bool put_back(
+	struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim, GError **error)
+{
+	const struct vf_attributes *original = &claim->original.attributes;
+	struct vf_attributes is;
+
+	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+		return false;
+	unsigned which = vf_compare(&is, original, original->known);
+	if (vf_write(sriov->links, pf->netdev, claim->index, original, which, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_ATTRIBUTED);
+	return pci_driver_bind(sriov->root, claim->vf, claim->original.driver, error) &&
+	       pci_driver_set_override(sriov->root, claim->vf, claim->original.override, error);
+}
+
+static bool check_original(
+	struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim, GError **error)
+{
+	g_autofree char *driver = pci_driver_get(sriov->root, claim->vf);
+	g_autofree char *override = pci_driver_get_override(sriov->root, claim->vf);
+	const struct vf_attributes *original = &claim->original.attributes;
+	struct vf_attributes is;
+
+	if (g_strcmp0(driver, claim->original.driver) != 0)
+		return fault_set(error, FAULT_INTERNAL, "its driver is %s, not %s", driver ? driver : "none",
+			claim->original.driver ? claim->original.driver : "none");
+	if (g_strcmp0(override, claim->original.override) != 0)
+		return fault_set(error, FAULT_INTERNAL, "its driver_override is %s, not %s",
+			override ? override : "none",
+			claim->original.override ? claim->original.override : "none");
+	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+		return false;
+	/* Where none was set, a driver chooses a MAC when it is bound. */
+	static const struct mac_addr none;
+	bool chosen = driver && memcmp(&original->mac, &none, sizeof none) == 0;
+	unsigned differ = vf_compare(&is, original, original->known & ~(chosen ? (unsigned)VF_MAC : 0));
+	if (!differ)
+		return true;
+	enum vf_attribute first = differ & -differ;
+	g_autofree char *value = vf_attribute_format(&is, first), *was = vf_attribute_format(original, first);
+	return fault_set(error, FAULT_INTERNAL, "its %s is %s, not %s", vf_attribute_word(first), value, was);
+}
+
+bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+
+	if (!place.vf)
+		return true;
+	if (!sriov_vf_check_unused(sriov, claim, &place, error))
+		return false;
+	if (!pci_driver_unbind(sriov->root, claim->vf, error) ||
+		!pci_driver_reset(sriov->root, claim->vf, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_RESET);
+	return put_back(sriov, place.pf, claim, error) && check_original(sriov, place.pf, claim, error);
+}
+
+/* ---- drift ---- */
+
+/* One attribute is not as it was set. */
+static void repair(struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim,
+	const struct vf_attributes *is, const struct vf_attributes *want, enum vf_attribute attribute,
+	GPtrArray *sentences)
+{
+	g_autofree char *label = sriov_label(claim, pf);
+	g_autofree char *value = vf_attribute_format(is, attribute),
+			*set = vf_attribute_format(want, attribute);
+	const char *word = vf_attribute_word(attribute);
+	g_autoptr(GError) error = NULL;
+
+	if (vf_write(sriov->links, pf->netdev, claim->index, want, attribute, &error) == 0)
+		g_ptr_array_add(sentences,
+			g_strdup_printf("%s: its %s was %s; it is %s again", label, word, value, set));
+	else
+		g_ptr_array_add(sentences, g_strdup_printf("%s: its %s is %s, and %s cannot be set: %s",
+						   label, word, value, set, error->message));
+}
+
+/* libvirt has the driver of one that is armed, and gives it back to one that has left. */
+static void check_driver(struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim,
+	const char *driver, GPtrArray *sentences)
+{
+	g_autofree char *label = sriov_label(claim, pf);
+	g_autoptr(GError) error = NULL;
+
+	if (claim->step != SRIOV_CLAIMED || !driver)
+		return;
+	if (pci_driver_unbind(sriov->root, claim->vf, &error))
+		g_ptr_array_add(sentences,
+			g_strdup_printf("%s: it was bound to %s; it is unbound again", label, driver));
+	else
+		g_ptr_array_add(sentences, g_strdup_printf("%s: %s", label, error->message));
+}
+
+static void check_pf(struct sriov *sriov, const struct nic_pf *pf, GPtrArray *sentences)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (pf_is_up(sriov, pf))
+		return;
+	if (links_set_up(sriov->links, pf->netdev, &error))
+		g_ptr_array_add(sentences, g_strdup_printf("%s was down; it is up again", pf->netdev));
+	else
+		g_ptr_array_add(sentences, g_strdup(error->message));
+}
+
+void sriov_vf_check(
+	struct sriov *sriov, const struct sriov_claim *claim, GHashTable *guests, GPtrArray *sentences)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place;
+	g_autoptr(GError) error = NULL;
+	struct vf_attributes is;
+
+	if (!sriov_must_find(sriov, claim, &place, &error) ||
+		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, NULL, &error)) {
+		g_ptr_array_add(sentences, g_strdup(error->message));
+		return;
+	}
+	bool in_guest = vf_use_guest(guests, sriov->root, place.vf) != NULL;
+	struct vf_attributes want = attributes_wanted(claim, in_guest);
+	/* MAC and VLAN of one that is armed and not yet, or no more, in its guest are libvirt's. */
+	unsigned which = claim->step == SRIOV_ARMED && !in_guest ? VF_SPOOFCHK | VF_TRUST | LIMITS
+								 : PROTECTION | LIMITS;
+	check_pf(sriov, place.pf, sentences);
+	if (!in_guest)
+		check_driver(sriov, place.pf, claim, place.vf->driver, sentences);
+	unsigned differ = vf_compare(&is, &want, which);
+	for (unsigned i = 0; i < VF_ATTRIBUTES; i++)
+		if (differ & 1u << i)
+			repair(sriov, place.pf, claim, &is, &want, 1u << i, sentences);
+}
