@@ -1,8 +1,8 @@
 /* Kinds of steps: how each thing is read and written as text. */
 #include "base/fault.h"
 #include "base/sysfs.h"
-#include "setup/vf_user.h"
 #include "setup/setup_priv.h"
+#include "setup/vf_user.h"
 
 #include <errno.h>
 #include <net/if.h>

@@ -1,8 +1,8 @@
 /* This machine, for setup. */
 #include "base/fault.h"
 #include "nic/link.h"
-#include "setup/vf_user.h"
 #include "setup/setup.h"
+#include "setup/vf_user.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,6 +3,8 @@
 
 #include "base/fault.h"
 #include "base/sysfs.h"
+#include "nic/pci_driver.h"
+#include "nic/vf_use.h"
 
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -32,38 +34,6 @@ bool vf_has_address(const char *netdev)
 	return found;
 }
 
-/* ---- vfio ---- */
-
-static bool has_open(const char *root, const char *pid, const char *file)
-{
-	g_auto(GStrv) fds = sysfs_children(root, "", "/proc/%s/fd", pid);
-
-	for (char **fd = fds; *fd; fd++) {
-		g_autofree char *path = g_strdup_printf("%s/proc/%s/fd/%s", root, pid, *fd);
-		g_autofree char *target = g_file_read_link(path, NULL);
-		if (g_strcmp0(target, file) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* A process that has the device's vfio group open, or by newer kernels the device itself, keeps it. */
-static char *vfio_user(const char *root, const struct nic_vf *vf)
-{
-	g_auto(GStrv) processes = sysfs_children(root, "", "/proc");
-	g_auto(GStrv) devices = sysfs_children(root, "", "/sys/bus/pci/devices/%s/vfio-dev", vf->address);
-	g_autofree char *group = g_strdup_printf("/dev/vfio/%d", vf->iommu_group);
-	g_autofree char *device = g_strdup_printf("/dev/vfio/devices/%s", *devices ? *devices : "");
-
-	for (char **pid = processes; *pid; pid++) {
-		if (!g_ascii_isdigit(**pid) || !(has_open(root, *pid, group) || has_open(root, *pid, device)))
-			continue;
-		g_autofree char *name = sysfs_text(root, "/proc/%s/comm", *pid);
-		return g_strdup_printf("process %s (%s), by vfio", *pid, name ? name : "?");
-	}
-	return NULL;
-}
-
 /* ---- the agent ---- */
 
 static char *claimant(const struct vf_watch *watch, const char *address)
@@ -81,6 +51,16 @@ static char *claimant(const struct vf_watch *watch, const char *address)
 			return g_strdup_printf("the agent, for NIC %s", nic);
 	}
 	return NULL;
+}
+
+/* ---- guests ---- */
+
+static char *vfio_user(const char *root, const struct nic_vf *vf)
+{
+	g_autoptr(GHashTable) guests = vf_use_guests(root);
+	const char *guest = vf_use_guest(guests, root, vf);
+
+	return guest ? g_strdup_printf("%s, by vfio", guest) : NULL;
 }
 
 /* ---- interfaces ---- */
@@ -106,7 +86,7 @@ char *vf_user(const struct vf_watch *watch, const struct nic_vf *vf)
 		return user;
 	if (vf->netdev)
 		return interface_use(watch, vf->netdev);
-	if (g_str_equal(vf->driver, "vfio-pci"))
+	if (pci_driver_is_vfio(vf->driver))
 		return vfio_user(watch->root, vf);
 	return g_strdup_printf(
 		"somebody who cannot be seen from here: %s has it, and no interface", vf->driver);

@@ -16,7 +16,7 @@ struct vf_watch {
 	bool (*has_address)(const char *netdev);
 };
 
-/* "vm's process 123 (qemu-system-x86), by vfio"; NULL: nobody. Owned by the caller. */
+/* "qemu-system-x86 (process 123), by vfio"; NULL: nobody. Owned by the caller. */
 char *vf_user(const struct vf_watch *watch, const struct nic_vf *vf);
 
 /* Whether nobody uses a VF of the PF; FAULT_IN_USE names each that is in use, and its user. */

@@ -84,16 +84,18 @@ static void test_vfio(void)
 	_cleanup_(tree_free) struct tree *tree = machine_new();
 
 	bind_driver(tree, "vfio-pci", NULL);
-	tree_link(tree, "/dev/vfio/41", "proc/77/fd/3");
+	tree_write(tree, "1:3", "sys/class/vfio/40/dev"); /* of /dev/null */
+	tree_link(tree, "/dev/zero", "proc/77/fd/3");
 	expect_user(tree, NULL);
 	tree_write(tree, "qemu-system-x86", "proc/123/comm");
-	tree_link(tree, "/dev/vfio/40", "proc/123/fd/12");
-	expect_user(tree, "by process 123 (qemu-system-x86), by vfio");
+	tree_link(tree, "/dev/null", "proc/123/fd/12");
+	expect_user(tree, "by qemu-system-x86 (process 123), by vfio");
 	tree_remove(tree, "proc/123/fd/12");
-	tree_link(tree, "/dev/vfio/devices/vfio0", "proc/123/fd/13");
+	tree_link(tree, "/dev/full", "proc/123/fd/13");
 	expect_user(tree, NULL);
 	tree_write(tree, "", BUS VF "/vfio-dev/vfio0/dev");
-	expect_user(tree, "by process 123 (qemu-system-x86), by vfio");
+	tree_write(tree, "1:7", "sys/class/vfio-dev/vfio0/dev"); /* of /dev/full */
+	expect_user(tree, "by qemu-system-x86 (process 123), by vfio");
 }
 
 static void test_claimed(void)

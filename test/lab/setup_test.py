@@ -110,7 +110,7 @@ class Test:
               f"echo vfio-pci >{DEVICES}/{VF}/driver_override && echo {VF} >/sys/bus/pci/drivers_probe")
         m.run(f"sleep 1000 3<>/dev/vfio/$(basename $(readlink {DEVICES}/{VF}/iommu_group)) & echo $! >/run/user.pid")
         problem = self.setup("apply", 1)["vfs", PF]["problem"]
-        assert f"VF 0 ({VF}) by process" in problem and "(sleep), by vfio" in problem, problem
+        assert f"VF 0 ({VF}) by sleep (process" in problem and "), by vfio" in problem, problem
         assert self.vfs() == 3
         step = self.setup("revert", 1)["vfs", PF]
         assert step["state"] == "failed" and "(sleep)" in step["problem"], step
