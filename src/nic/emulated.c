@@ -14,7 +14,7 @@ static const struct nic_caps emulated_caps = {
 	.claim = "emulated: no host bypass, no speed claim",
 };
 
-static bool make_tap(void *data, const char *name, GError **error)
+static bool make_tap(void *data, const char *name, const struct nic_request *request, GError **error)
 {
 	return links_add_tap(data, name, error) && links_quiet(data, name, error) &&
 	       links_set_up(data, name, error);
@@ -30,7 +30,7 @@ static void close_taps(void *data)
 	links_close(data);
 }
 
-static const struct function_maker tap_maker = {make_tap, remove_tap, close_taps};
+static const struct function_maker tap_maker = {.make = make_tap, .remove = remove_tap, .free = close_taps};
 
 struct nic_provider *nic_emulated_open(const char *ledger, const char *netns, GError **error)
 {

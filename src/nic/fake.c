@@ -1,16 +1,17 @@
-/* The fake provider, for tests: a function is a file. */
+/* The fake providers, for tests: a function is a file. */
 #include "base/fault.h"
 #include "nic/function_pool.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <string.h>
 
 static const struct nic_caps fake_caps = {
 	.name = "fake",
 	.claim = "fake: for tests",
 };
 
-static bool make_file(void *data, const char *name, GError **error)
+static bool make_file(void *data, const char *name, const struct nic_request *request, GError **error)
 {
 	g_autofree char *path = g_build_filename(data, name, NULL);
 
@@ -25,11 +26,199 @@ static bool remove_file(void *data, const char *name, GError **error)
 	       fault_set(error, FAULT_INTERNAL, "cannot remove %s: %s", path, g_strerror(errno));
 }
 
-static const struct function_maker file_maker = {make_file, remove_file, g_free};
+static const struct function_maker file_maker = {.make = make_file, .remove = remove_file, .free = g_free};
 
 struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **error)
 {
 	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
 
 	return function_pool_open(&fake_caps, ledger, limit, &file_maker, g_strdup(folder), error);
+}
+
+/* ---- bypass functions ---- */
+
+struct fake_bypass {
+	char *folder; /* Owned */
+	nic_fake_note note;
+	void *data; /* Borrowed; the note's */
+};
+
+static const struct nic_caps bypass_caps = {
+	.name = "fake-bypass",
+	.claim = "fake: for tests, past the host",
+	.bypass = true,
+};
+
+static char *bypass_name(unsigned n)
+{
+	return g_strdup_printf("0000:3b:10.%u", n);
+}
+
+static void note(const struct fake_bypass *fake, const char *call, const char *name)
+{
+	g_autofree char *text = g_strdup_printf("%s %s", call, name);
+
+	if (fake->note)
+		fake->note(text, fake->data);
+}
+
+/* Owned by the caller; "" when there is no such file. */
+static char *read_text(const struct fake_bypass *fake, const char *name)
+{
+	g_autofree char *path = g_build_filename(fake->folder, name, NULL);
+	char *text;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? text : g_strdup("");
+}
+
+static bool write_text(const struct fake_bypass *fake, const char *name, const char *text, GError **error)
+{
+	g_autofree char *path = g_build_filename(fake->folder, name, NULL);
+
+	return g_file_set_contents(path, text, -1, error);
+}
+
+static bool may(const struct fake_bypass *fake, const char *failure, GError **error)
+{
+	g_autofree char *path = g_build_filename(fake->folder, failure, NULL);
+
+	return !g_file_test(path, G_FILE_TEST_EXISTS) ||
+	       fault_set(error, FAULT_INTERNAL, "the test says %s", failure);
+}
+
+/* "physnet1 100 00:0d:3a:00:00:04". Owned by the caller. */
+static char *place_text(const char *physical, unsigned vlan, struct mac_addr mac)
+{
+	char text[MAC_TEXT_MAX];
+
+	return g_strdup_printf("%s %u %s", physical, vlan, mac_format(mac, text));
+}
+
+static bool make_bypass(void *data, const char *name, const struct nic_request *request, GError **error)
+{
+	const struct fake_bypass *fake = data;
+	g_autofree char *old = read_text(fake, name);
+	const char *physical = request->physical ? request->physical : "none";
+	g_autofree char *place = place_text(physical, request->vlan, request->mac);
+	g_autofree char *text = g_strdup_printf("claimed %s %u\n", place, request->rate_mbps);
+
+	note(fake, "claim", name);
+	return *old || write_text(fake, name, text, error);
+}
+
+/* Writes how far the function is. */
+static bool advance(const struct fake_bypass *fake, const char *name, const char *word, GError **error)
+{
+	g_autofree char *old = read_text(fake, name);
+	const char *rest = strchr(old, ' ');
+	g_autofree char *text = g_strdup_printf("%s%s", word, rest ? rest : "\n");
+
+	return write_text(fake, name, text, error);
+}
+
+/* Whether another function is armed with the place of this one. */
+static bool place_is_taken(const struct fake_bypass *fake, const char *name, const char *place)
+{
+	g_autoptr(GDir) folder = g_dir_open(fake->folder, 0, NULL);
+	g_autofree char *armed = g_strdup_printf("armed %s ", place);
+	const char *other;
+
+	while ((other = g_dir_read_name(folder))) {
+		g_autofree char *text = g_str_has_prefix(other, "0000:") ? read_text(fake, other) : NULL;
+		if (text && !g_str_equal(other, name) && g_str_has_prefix(text, armed))
+			return true;
+	}
+	return false;
+}
+
+static bool arm_bypass(void *data, const char *name, GError **error)
+{
+	const struct fake_bypass *fake = data;
+	g_autofree char *text = read_text(fake, name), *heard = read_text(fake, "heard");
+	g_auto(GStrv) words = g_strsplit(text, " ", 5);
+
+	note(fake, "arm", name);
+	if (!may(fake, "fail-arm", error))
+		return false;
+	if (g_strv_length(words) < 5)
+		return fault_set(error, FAULT_INTERNAL, "function %s is not claimed", name);
+	g_autofree char *place = g_strdup_printf("%s %s %s", words[1], words[2], words[3]);
+	if (strstr(heard, place) || place_is_taken(fake, name, place))
+		return fault_set(error, FAULT_INTERNAL, "%s is another filter's", place);
+	return advance(fake, name, "armed", error);
+}
+
+static bool leave_bypass(void *data, const char *name, GError **error)
+{
+	note(data, "left", name);
+	return may(data, "fail-left", error) && advance(data, name, "left", error);
+}
+
+static bool remove_bypass(void *data, const char *name, GError **error)
+{
+	const struct fake_bypass *fake = data;
+	g_autofree char *text = read_text(fake, name);
+
+	note(fake, "release", name);
+	if (g_str_has_prefix(text, "armed"))
+		return fault_set(error, FAULT_INTERNAL, "function %s has a MAC still", name);
+	return remove_file(fake->folder, name, error);
+}
+
+static GPtrArray *check_bypass(void *data)
+{
+	const struct fake_bypass *fake = data;
+	g_autofree char *text = read_text(fake, "drift");
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	GPtrArray *sentences = g_ptr_array_new_with_free_func(g_free);
+
+	for (char **line = lines; *line; line++)
+		if (**line)
+			g_ptr_array_add(sentences, g_strdup(*line));
+	if (*text)
+		remove_file(fake->folder, "drift", NULL);
+	return sentences;
+}
+
+static bool hear_bypass(void *data, const struct nic_heard *heard, size_t n, GError **error)
+{
+	const struct fake_bypass *fake = data;
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (!may(fake, "fail-hear", error))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		g_autofree char *place = place_text(heard[i].physical, heard[i].vlan, heard[i].mac);
+		g_string_append_printf(text, "%s\n", place);
+	}
+	return write_text(fake, "heard", text->str, error);
+}
+
+static void free_bypass(void *data)
+{
+	struct fake_bypass *fake = data;
+
+	g_free(fake->folder);
+	g_free(fake);
+}
+
+static const struct function_maker bypass_maker = {
+	.name = bypass_name,
+	.make = make_bypass,
+	.remove = remove_bypass,
+	.free = free_bypass,
+	.arm = arm_bypass,
+	.left = leave_bypass,
+	.check = check_bypass,
+	.hear = hear_bypass,
+};
+
+struct nic_provider *nic_fake_open_bypass(
+	const char *folder, unsigned limit, nic_fake_note noted, void *data, GError **error)
+{
+	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
+	struct fake_bypass *fake = g_new(struct fake_bypass, 1);
+
+	*fake = (struct fake_bypass){g_strdup(folder), noted, data};
+	return function_pool_open(&bypass_caps, ledger, limit, &bypass_maker, fake, error);
 }

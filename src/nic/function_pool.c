@@ -101,7 +101,8 @@ static bool is_taken(const struct function_pool *pool, const char *name)
 static char *free_name(const struct function_pool *pool)
 {
 	for (unsigned i = 0; i < pool->limit; i++) {
-		g_autofree char *name = g_strdup_printf("sl-f%u", i);
+		g_autofree char *name =
+			pool->maker->name ? pool->maker->name(i) : g_strdup_printf("sl-f%u", i);
 		if (!is_taken(pool, name))
 			return g_steal_pointer(&name);
 	}
@@ -138,7 +139,7 @@ static bool pool_claim(
 
 	if (!function)
 		function = record(pool, request->nic, error);
-	if (!function || !pool->maker->make(pool->data, function->name, error))
+	if (!function || !pool->maker->make(pool->data, function->name, request, error))
 		return false;
 	*ret_name = g_strdup(function->name);
 	return true;
@@ -172,6 +173,48 @@ static GPtrArray *pool_list(struct nic_provider *provider)
 	return list;
 }
 
+/* A NIC that has no function needs neither. */
+static bool change(struct nic_provider *provider, const char *nic,
+	bool (*run)(void *data, const char *name, GError **error), GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	const struct nic_function *function = find_nic(pool, nic);
+
+	return !function || run(pool->data, function->name, error);
+}
+
+static bool pool_arm(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+
+	return change(provider, nic, pool->maker->arm, error);
+}
+
+static bool pool_left(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+
+	return change(provider, nic, pool->maker->left, error);
+}
+
+static GPtrArray *pool_check(struct nic_provider *provider)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+
+	return pool->maker->check(pool->data);
+}
+
+static bool pool_hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+
+	return pool->maker->hear(pool->data, heard, n, error);
+}
+
 static void pool_close(struct nic_provider *provider)
 {
 	struct function_pool *pool = (struct function_pool *)provider;
@@ -191,12 +234,23 @@ static const struct nic_provider_ops pool_ops = {
 	.close = pool_close,
 };
 
+static const struct nic_provider_ops bypass_ops = {
+	.claim = pool_claim,
+	.arm = pool_arm,
+	.left = pool_left,
+	.release = pool_release,
+	.list = pool_list,
+	.check = pool_check,
+	.hear = pool_hear,
+	.close = pool_close,
+};
+
 struct nic_provider *function_pool_open(const struct nic_caps *caps, const char *ledger, unsigned limit,
 	const struct function_maker *maker, void *data, GError **error)
 {
 	struct function_pool *pool = g_new0(struct function_pool, 1);
 
-	pool->provider = (struct nic_provider){&pool_ops, caps};
+	pool->provider = (struct nic_provider){caps->bypass ? &bypass_ops : &pool_ops, caps};
 	pool->maker = maker;
 	pool->data = data;
 	pool->ledger = g_strdup(ledger);

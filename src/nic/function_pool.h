@@ -8,11 +8,18 @@
 #pragma once
 #include "nic/provider.h"
 
-/* Idempotent both, called with the pool locked. */
+/* Called with the pool locked, and idempotent all. */
 struct function_maker {
-	bool (*make)(void *data, const char *name, GError **error);
+	/* Of the n-th function. Owned by the caller. NULL: they are called "sl-f0" and so on. */
+	char *(*name)(unsigned n);
+	bool (*make)(void *data, const char *name, const struct nic_request *request, GError **error);
 	bool (*remove)(void *data, const char *name, GError **error);
 	void (*free)(void *data);
+	/* Of bypass functions only, all or none: as in struct nic_provider_ops, of a function that is claimed. */
+	bool (*arm)(void *data, const char *name, GError **error);
+	bool (*left)(void *data, const char *name, GError **error);
+	GPtrArray *(*check)(void *data);
+	bool (*hear)(void *data, const struct nic_heard *heard, size_t n, GError **error);
 };
 
 /* A provider (opened by nic_provider ops) whose functions `maker` makes. Takes `data`, also on failure.

@@ -156,6 +156,15 @@ struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
  * as taps do. At most `limit` functions. */
 struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **error);
 
+/* The same with bypass functions. What a function's file says tells how far it is: "claimed", "armed" or "left", then
+ * physical network, VLAN, MAC and rate; the file `heard` has what the host hears. It refuses what would break a
+ * real one: to arm a function whose MAC another one or the host's filters have, and to release one that is still
+ * armed. A file fail-arm, fail-left or fail-hear in the folder makes that call fail; the lines of a file `drift`
+ * are what check() finds, once. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
+typedef void (*nic_fake_note)(const char *text, void *data);
+struct nic_provider *nic_fake_open_bypass(
+	const char *folder, unsigned limit, nic_fake_note note, void *data, GError **error);
+
 static inline void nic_provider_close(struct nic_provider *provider)
 {
 	if (provider)
