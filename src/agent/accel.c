@@ -11,7 +11,10 @@ struct accel_job {
 	struct nic_provider *provider;
 	struct vm_manager *manager;
 	char *nic, *vm, *function; /* Owned; claim sets function */
+	char *physical; /* Owned; NULL: it is no bypass */
 	struct mac_addr mac;
+	uint16_t vlan;
+	uint32_t rate_mbps;
 	unsigned timeout_ms;
 	bool plugged; /* what plugged answered */
 	bool (*run)(struct accel_job *job);
@@ -44,6 +47,7 @@ static void note_change(struct accel *a)
 
 static const enum failpoint points[] = {
 	[ACCEL_CLAIMING] = FAILPOINT_AGENT_ACCEL_CLAIMING,
+	[ACCEL_ARMING] = FAILPOINT_AGENT_VF_ARMING,
 	[ACCEL_PLUGGING] = FAILPOINT_AGENT_ACCEL_PLUGGING,
 	[ACCEL_COPYING] = FAILPOINT_AGENT_ACCEL_COPYING,
 	[ACCEL_ON] = FAILPOINT_AGENT_ACCEL_ON,
@@ -80,6 +84,7 @@ static void enter(struct accel *a, enum accel_state state)
 		failpoint(points[state]);
 	log_debug(a->uid, "acceleration: %s", accel_state_words[state]);
 	a->number = 0;
+	a->left = false;
 	a->retry_at_us = 0;
 	a->entered_us[state] = g_get_monotonic_time();
 	a->confirmed_us[state] = 0;
@@ -100,13 +105,34 @@ static void begin_unplugging(struct accel *a)
 }
 
 /* Attaching failed: tells whoever waits for it, and tries no more for a while. Takes the error. */
-static void attach_failed(struct accel *a, GError *error)
+static void attach_failed(struct accel *a, int64_t pause_us, GError *error)
 {
 	accel_answer(a, false, error);
 	log_warn(a->uid, "%s", error->message);
 	g_clear_error(&a->attach_fault);
 	a->attach_fault = error;
-	a->hold_until_us = g_get_monotonic_time() + agent_backoff_us(a->agent, a->attach_failures++);
+	a->attach_at_us = g_get_monotonic_time() + pause_us;
+}
+
+static int64_t next_pause_us(struct accel *a)
+{
+	return agent_backoff_us(a->agent, a->attach_failures++);
+}
+
+/* The guest has no driver for the function, which others could use. */
+static void take_back(struct accel *a)
+{
+	int64_t pause_ms = (int64_t)a->agent->config.times.no_driver_pause_ms << MIN(a->driverless, 6);
+	GError *error = NULL;
+
+	a->driverless++;
+	fault_set(&error, FAULT_UNAVAILABLE,
+		"Its guest got function %s and goes on sending by its standby: it has no driver for the "
+		"function. "
+		"Install one; it is offered a function again when its VM is restarted, or in %d minutes.",
+		accel_record(a)->function, (int)((pause_ms + 59999) / 60000));
+	attach_failed(a, pause_ms * 1000, error);
+	begin_unplugging(a);
 }
 
 /* ---- jobs ---- */
@@ -136,6 +162,7 @@ static void finish(void *data)
 	g_free(job->nic);
 	g_free(job->vm);
 	g_free(job->function);
+	g_free(job->physical);
 	g_free(job);
 }
 
@@ -145,6 +172,7 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 	void (*then)(struct accel *, struct accel_job *, GError *), struct vm_machine *held)
 {
 	const struct ledger_nic *record = accel_record(a);
+	const struct goal_nic *goal = accel_goal(a);
 
 	if (held && !vm_machine_hold(held))
 		return;
@@ -155,6 +183,9 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 		.nic = g_strdup(a->uid),
 		.vm = g_strdup(record->vm),
 		.function = g_strdup(record->function),
+		.physical = g_strdup(record->physical),
+		.vlan = (uint16_t)record->vlan,
+		.rate_mbps = (uint32_t)(goal ? CLAMP(goal->bandwidth_mbps, 0, UINT32_MAX) : 0),
 		.timeout_ms = a->agent->config.times.unplug_ms,
 		.run = run,
 		.then = then,
@@ -166,7 +197,11 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 
 static bool run_claim(struct accel_job *job)
 {
-	const struct nic_request request = {.nic = job->nic, .mac = job->mac};
+	const struct nic_request request = {.nic = job->nic,
+		.physical = job->physical,
+		.mac = job->mac,
+		.vlan = job->vlan,
+		.rate_mbps = job->rate_mbps};
 
 	g_clear_pointer(&job->function, g_free);
 	return job->provider->ops->claim(job->provider, &request, &job->function, &job->error);
@@ -177,16 +212,35 @@ static bool run_release(struct accel_job *job)
 	return job->provider->ops->release(job->provider, job->nic, &job->error);
 }
 
+static bool run_arm(struct accel_job *job)
+{
+	return job->provider->ops->arm(job->provider, job->nic, &job->error);
+}
+
+static bool run_left(struct accel_job *job)
+{
+	return job->provider->ops->left(job->provider, job->nic, &job->error);
+}
+
+static struct vm_primary primary_of(const struct accel_job *job)
+{
+	return (struct vm_primary){.nic_uid = job->nic,
+		.mac = job->mac,
+		.tap = job->physical ? NULL : job->function,
+		.pci = job->physical ? job->function : NULL,
+		.vlan = job->vlan};
+}
+
 static bool run_plug(struct accel_job *job)
 {
-	struct vm_primary primary = {.nic_uid = job->nic, .mac = job->mac, .tap = job->function};
+	struct vm_primary primary = primary_of(job);
 
 	return job->manager->ops->plug(job->manager, job->vm, &primary, &job->error);
 }
 
 static bool run_unplug(struct accel_job *job)
 {
-	struct vm_primary primary = {.nic_uid = job->nic, .mac = job->mac, .tap = job->function};
+	struct vm_primary primary = primary_of(job);
 
 	return job->manager->ops->unplug(job->manager, job->vm, &primary, job->timeout_ms, &job->error);
 }
@@ -203,27 +257,46 @@ static void claimed(struct accel *a, struct accel_job *job, GError *error)
 	struct ledger_nic *record = accel_record(a);
 
 	if (error) {
-		attach_failed(a, error);
+		attach_failed(a, next_pause_us(a), error);
 		enter(a, ACCEL_RELEASING);
 		return;
 	}
 	failpoint(FAILPOINT_AGENT_ACCEL_CLAIMED);
 	g_free(record->function);
 	record->function = g_steal_pointer(&job->function);
+	enter(a, job->provider->ops->arm ? ACCEL_ARMING : ACCEL_PLUGGING);
+}
+
+static void armed(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		attach_failed(a, next_pause_us(a), error);
+		enter(a, ACCEL_DRAINING);
+		return;
+	}
+	failpoint(FAILPOINT_AGENT_VF_ARMED);
 	enter(a, ACCEL_PLUGGING);
+}
+
+/* Looks at the counters from where they are now. */
+static void begin_copying(struct accel *a)
+{
+	a->standby_frames = accel_standby_frames(a);
+	a->standby_since_us = 0;
+	enter(a, ACCEL_COPYING);
 }
 
 static void plugged(struct accel *a, struct accel_job *job, GError *error)
 {
 	if (error) {
-		attach_failed(a, error);
+		attach_failed(a, next_pause_us(a), error);
 		begin_unplugging(a);
 		return;
 	}
 	failpoint(FAILPOINT_AGENT_ACCEL_PLUGGED);
 	a->attach_failures = 0;
 	g_clear_error(&a->attach_fault);
-	enter(a, ACCEL_COPYING);
+	begin_copying(a);
 }
 
 static void unplugged(struct accel *a, struct accel_job *job, GError *error)
@@ -237,6 +310,32 @@ static void unplugged(struct accel *a, struct accel_job *job, GError *error)
 	enter(a, ACCEL_DRAINING);
 }
 
+static void has_left(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		fail(a, error);
+		return;
+	}
+	failpoint(FAILPOINT_AGENT_VF_LEFT);
+	a->left = true;
+}
+
+void accel_function_freed(struct accel *a)
+{
+	if (g_error_matches(a->attach_fault, FAULT, FAULT_POOL_FULL))
+		a->attach_at_us = 0;
+}
+
+static void tell_freed(struct agent *agent)
+{
+	GHashTableIter iter;
+	void *accel;
+
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, NULL, &accel))
+		accel_function_freed(accel);
+}
+
 static void released(struct accel *a, struct accel_job *job, GError *error)
 {
 	if (error) {
@@ -244,6 +343,8 @@ static void released(struct accel *a, struct accel_job *job, GError *error)
 		return;
 	}
 	failpoint(FAILPOINT_AGENT_ACCEL_RELEASED);
+	if (job->function)
+		tell_freed(a->agent);
 	enter(a, ACCEL_OFF);
 }
 
@@ -261,24 +362,39 @@ static void tidy(struct accel *a)
 	agent_save(a->agent, NULL); /* an entry that stays in the file is dropped again by the next process */
 }
 
-static void step_off(struct accel *a)
+/* Puts down what the function is claimed for; it is on disk with the next state. */
+static void note_claim(struct accel *a)
 {
 	const struct goal_nic *goal = accel_goal(a);
-
-	tidy(a);
-	if (!accel_is_wanted(a) || !accel_guest_is_ready(a))
-		return;
-	if (g_get_monotonic_time() < a->hold_until_us) {
-		agent_wake_at(a->agent, a->hold_until_us);
-		return;
-	}
+	const struct goal_network *network = accel_provider_bypasses(a) ? accel_network(a) : NULL;
 	struct ledger_nic *record = accel_record(a);
+
 	if (!record)
 		record = ledger_add_nic(a->agent->ledger, a->uid);
 	g_free(record->vm);
 	g_free(record->mac);
+	g_free(record->physical);
 	record->vm = g_strdup(goal->vm);
 	record->mac = g_strdup(goal->mac);
+	record->physical = network ? g_strdup(network->physical) : NULL;
+	record->vlan = network ? network->vlan : 0;
+}
+
+static void step_off(struct accel *a)
+{
+	int64_t hold_until_us;
+
+	tidy(a);
+	if (accel_machine_is_off(a))
+		a->attach_at_us = a->driverless = 0; /* what starts anew may be another */
+	if (!accel_is_wanted(a) || !accel_guest_is_ready(a))
+		return;
+	hold_until_us = MAX(a->hold_until_us, a->attach_at_us);
+	if (g_get_monotonic_time() < hold_until_us) {
+		agent_wake_at(a->agent, hold_until_us);
+		return;
+	}
+	note_claim(a);
 	begin_change(a);
 	enter(a, ACCEL_CLAIMING);
 }
@@ -295,6 +411,31 @@ static void step_plugging(struct accel *a)
 	}
 }
 
+/* The host's filters are another matter than the switch's attachments, and waited for as well. */
+static void step_arming(struct accel *a)
+{
+	if (accel_machine_is_off(a) || !accel_is_wanted(a))
+		enter(a, ACCEL_DRAINING);
+	else if (hearing_is_settled(a->agent->hearing))
+		begin(a, run_arm, armed, NULL);
+}
+
+/* Whether the guest has gone on sending by its standby for too long: looked at each time that the switch has been. */
+static bool keeps_to_standby(struct accel *a)
+{
+	const struct agent_times *times = &a->agent->config.times;
+	int64_t now = g_get_monotonic_time(), frames = accel_standby_frames(a);
+	bool sends = frames > a->standby_frames;
+
+	a->standby_frames = frames;
+	if (!sends || !accel_record(a)->physical ||
+		now - a->entered_us[ACCEL_COPYING] < (int64_t)times->first_frame_ms * 1000)
+		return false;
+	if (a->standby_since_us == 0)
+		a->standby_since_us = now;
+	return now - a->standby_since_us >= (int64_t)times->no_driver_ms * 1000;
+}
+
 static void step_copying(struct accel *a)
 {
 	int64_t since = a->entered_us[ACCEL_COPYING];
@@ -305,6 +446,8 @@ static void step_copying(struct accel *a)
 		begin_unplugging(a);
 	else if (accel_guest_is_ready(a) && accel_function_frames(a) > a->baseline)
 		enter(a, ACCEL_ON);
+	else if (keeps_to_standby(a))
+		take_back(a);
 	else if (g_get_monotonic_time() - since > (int64_t)a->agent->config.times.first_frame_ms * 1000)
 		accel_answer(a, false, NULL);
 }
@@ -317,7 +460,9 @@ static void step_on(struct accel *a)
 		begin_unplugging(a);
 	} else if (accel_guest_went_away(a)) {
 		a->baseline = accel_function_frames(a);
-		enter(a, ACCEL_COPYING);
+		begin_copying(a);
+	} else {
+		a->driverless = 0;
 	}
 }
 
@@ -362,6 +507,19 @@ static void step_releasing(struct accel *a)
 		enter(a, ACCEL_OFF);
 }
 
+static bool must_tell_left(const struct accel *a)
+{
+	return !a->left && accel_record(a)->physical && a->agent->provider && a->agent->provider->ops->left;
+}
+
+static void step_draining(struct accel *a)
+{
+	if (must_tell_left(a))
+		begin(a, run_left, has_left, NULL);
+	else
+		enter(a, ACCEL_RELEASING);
+}
+
 static void step_claiming(struct accel *a)
 {
 	if (accel_is_wanted(a))
@@ -375,11 +533,12 @@ static void step_state(struct accel *a, enum accel_state state)
 	switch (state) {
 	case ACCEL_OFF: step_off(a); break;
 	case ACCEL_CLAIMING: step_claiming(a); break;
+	case ACCEL_ARMING: step_arming(a); break;
 	case ACCEL_PLUGGING: step_plugging(a); break;
 	case ACCEL_COPYING: step_copying(a); break;
 	case ACCEL_ON: step_on(a); break;
 	case ACCEL_UNPLUGGING: step_unplugging(a); break;
-	case ACCEL_DRAINING: enter(a, ACCEL_RELEASING); break;
+	case ACCEL_DRAINING: step_draining(a); break;
 	case ACCEL_RELEASING: step_releasing(a); break;
 	case ACCEL_STATE_COUNT: break;
 	}
@@ -392,8 +551,14 @@ static bool waits_for_switch(struct accel *a, enum accel_state state)
 
 	if (confirmed && a->confirmed_us[state] == 0)
 		a->confirmed_us[state] = g_get_monotonic_time();
-	return !confirmed && (state == ACCEL_PLUGGING || state == ACCEL_UNPLUGGING ||
-				     state == ACCEL_DRAINING || state == ACCEL_RELEASING);
+	switch (state) {
+	case ACCEL_ARMING:
+	case ACCEL_PLUGGING:
+	case ACCEL_UNPLUGGING:
+	case ACCEL_RELEASING: return !confirmed;
+	case ACCEL_DRAINING: return !confirmed && !must_tell_left(a);
+	default: return false;
+	}
 }
 
 /* Answers operators whose change has come to its end. */
@@ -446,6 +611,7 @@ struct accel *accel_new(struct agent *agent, const char *nic)
 	a->agent = agent;
 	a->uid = g_strdup(nic);
 	a->waiters = g_ptr_array_new_with_free_func(g_free);
+	accel_goal_changed(a);
 	return a;
 }
 

@@ -9,6 +9,10 @@
  * network and groups, its guest is up (the machine runs, and the virtio driver has set the rings up), and no
  * operator has revoked it. Revocation sticks until it is restored, also over restarts of the agent.
  *
+ * A bypass function is taken back, too, from a guest that goes on sending by its standby: it has no driver for the
+ * function, which others could use. It gets one again when its machine starts anew, else after a pause that
+ * doubles.
+ *
  * A path that changes more than AGENT_CHANGES_MAX times in a minute is damped: attaching waits, twice as long
  * each time, a minute at most. Taking back never waits.
  */
@@ -31,6 +35,10 @@ CLEANUP_FUNC(struct accel *, accel_free)
  * that is news. */
 bool accel_set_number(struct accel *accel, uint64_t number);
 void accel_step(struct accel *accel);
+/* A new goal is there. */
+void accel_goal_changed(struct accel *accel);
+/* A function is free again: if there was none for the NIC, it tries again. */
+void accel_function_freed(struct accel *accel);
 /* The VM manager says that the device has left the guest, asked or not. */
 void accel_gone(struct accel *accel);
 
@@ -38,6 +46,12 @@ void accel_gone(struct accel *accel);
 bool accel_is_eager(const struct accel *accel);
 /* Neither goal nor ledger name the NIC any more: it may be freed. */
 bool accel_is_over(const struct accel *accel);
+
+/* A function that passes the host is in the guest, or may be, and the goal does not allow that: the NIC's policy does
+ * not hold. */
+bool accel_is_exposed(const struct accel *accel);
+/* The host must hear the NIC's MAC on its physical network: no function has it. */
+bool accel_is_heard(const struct accel *accel);
 
 /* Holds a function, or may: it is not wholly back on its synthetic path. */
 bool accel_holds(const struct accel *accel);

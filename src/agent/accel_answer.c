@@ -16,13 +16,14 @@ static json_t *describe_change(const struct accel *a, bool revoking)
 	enum accel_state last = revoking ? ACCEL_DRAINING : ACCEL_ON;
 	int64_t end = revoking ? a->entered_us[ACCEL_OFF] : a->confirmed_us[ACCEL_ON];
 	bool done = a->began_us > 0 && a->confirmed_us[first] >= a->began_us;
+	bool armed = !revoking && a->confirmed_us[ACCEL_ARMING] >= a->began_us;
 
 	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "nic", a->uid, "state",
 		accel_state_words[accel_state(a)], "changes", (json_int_t)(record ? record->changes : 0),
 		revoking ? "unplug_ms" : "plug_ms",
 		done ? ms_between(a->confirmed_us[first], a->entered_us[middle]) : 0, "copy_ms",
-		done ? ms_between(a->confirmed_us[first], a->confirmed_us[last]) : 0, "total_ms",
-		done ? ms_between(a->began_us, end) : 0);
+		done ? ms_between(a->confirmed_us[armed ? ACCEL_ARMING : first], a->confirmed_us[last]) : 0,
+		"total_ms", done ? ms_between(a->began_us, end) : 0);
 }
 
 void accel_answer(struct accel *a, bool revoking, const GError *error)
@@ -106,6 +107,7 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 		return;
 	}
 	g_clear_error(&a->attach_fault);
+	a->attach_at_us = 0;
 	wait_for(a, false, done, data);
 }
 
@@ -150,6 +152,8 @@ static char *explain(const struct accel *a)
 		return g_strdup(a->attach_fault->message);
 	if (a->fault)
 		return g_strdup(a->fault->message);
+	if (accel_state(a) == ACCEL_ARMING && hearing_error(a->agent->hearing))
+		return g_strdup(hearing_error(a->agent->hearing)->message);
 	if (accel_state(a) == ACCEL_COPYING)
 		return g_strdup("Attached; the guest has sent nothing on it yet, so both paths deliver.");
 	if (accel_state(a) == ACCEL_OFF && !accel_guest_is_ready(a))
@@ -157,6 +161,26 @@ static char *explain(const struct accel *a)
 	if (accel_state(a) == ACCEL_OFF && g_get_monotonic_time() < a->hold_until_us)
 		return g_strdup("Its path changed too often; attaching waits a little.");
 	return g_strdup("Its function is being attached.");
+}
+
+static enum enforcement enforcement_of(const struct accel *a)
+{
+	const struct ledger_nic *record = accel_record(a);
+	enum nic_enforcer enforcer;
+	const char *reason;
+
+	if (!record || !record->physical || !accel_row(accel_state(a))->in_guest)
+		return ENFORCEMENT_SWITCH;
+	if (accel_is_exposed(a) || !accel_is_permitted(a, &enforcer, &reason))
+		return ENFORCEMENT_NONE;
+	return enforcer == NIC_ENFORCER_GUEST ? ENFORCEMENT_GUEST : ENFORCEMENT_HARDWARE;
+}
+
+static enum nic_path path_of(const struct accel *a)
+{
+	if (accel_state(a) != ACCEL_ON)
+		return PATH_SYNTHETIC;
+	return accel_record(a)->physical ? PATH_VF : PATH_EMULATED;
 }
 
 struct report_nic *accel_report(const struct accel *a)
@@ -168,11 +192,11 @@ struct report_nic *accel_report(const struct accel *a)
 		return NULL;
 	struct report_nic *report = shape_new(&report_nic_shape);
 	report->uid = g_strdup(a->uid);
-	report->enforcement = ENFORCEMENT_SWITCH;
+	report->enforcement = enforcement_of(a);
 	report->reason = g_strdup(g_hash_table_lookup(a->agent->left_out, a->uid));
 	if (report->reason || !machine || !vm_machine_is_up(machine))
 		return report;
-	report->path = accel_state(a) == ACCEL_ON ? PATH_EMULATED : PATH_SYNTHETIC;
+	report->path = path_of(a);
 	report->reason = explain(a);
 	return report;
 }

@@ -7,19 +7,25 @@
 struct accel {
 	struct agent *agent; /* Borrowed */
 	char *uid;
+	enum nic_policy policy; /* of the goal that is there */
 	bool busy; /* a job is running */
+	bool left; /* DRAINING only: the provider knows that the function has left the guest */
 	uint64_t number; /* of the switch's state with this state's attachments; 0: not built yet */
 	/* Of the last visit to each state: when it was entered, when the switch confirmed it. Monotonic. */
 	int64_t entered_us[ACCEL_STATE_COUNT], confirmed_us[ACCEL_STATE_COUNT];
 	bool asked; /* an operator asked for the change that is under way */
 	int64_t began_us; /* when the change that is under way, or was last, was asked for */
 	int64_t baseline; /* frames from the function before its device was plugged */
+	/* COPYING only: frames from the standby at the last look, and since when it is seen to be used. */
+	int64_t standby_frames, standby_since_us;
 	int64_t retry_at_us; /* the state's job is not tried before */
 	unsigned failures; /* of the state's job */
 	unsigned attach_failures;
 	GError *fault; /* Owned; why the state's job failed */
 	GError *attach_fault; /* Owned; why the last attaching failed */
-	int64_t hold_until_us; /* no attaching before */
+	int64_t attach_at_us; /* after that, no attaching before */
+	unsigned driverless; /* how often in a row the guest had no driver */
+	int64_t hold_until_us; /* damped: no attaching before */
 	unsigned holds; /* how often the path was damped in a row */
 	int64_t changes_us[AGENT_CHANGES_MAX]; /* ring: when the path changed last */
 	unsigned next_change;
@@ -41,6 +47,13 @@ struct vm_machine *accel_machine(const struct accel *a);
 /* The machine is off for sure, or not there. */
 bool accel_machine_is_off(const struct accel *a);
 
+/* Whether the NIC's segment and policy let it have a function, whoever wants it, and who enforces the policy then;
+ * else *ret_reason is a sentence (a constant). */
+bool accel_is_permitted(const struct accel *a, enum nic_enforcer *ret_enforcer, const char **ret_reason);
+/* The goal's network of the NIC; NULL when there is none. */
+const struct goal_network *accel_network(const struct accel *a);
+/* A function of the provider, claimed now, would be a bypass one. */
+bool accel_provider_bypasses(const struct accel *a);
 /* Whether the NIC may have a function as far as goal, provider and operator say; else *ret_reason is a
  * sentence (a constant), or NULL when the goal does not want it. */
 bool accel_is_entitled(const struct accel *a, const char **ret_reason);
@@ -50,8 +63,9 @@ bool accel_is_wanted(const struct accel *a);
 bool accel_guest_is_ready(const struct accel *a);
 /* The guest's virtio driver has gone, while the switch is there to say so. */
 bool accel_guest_went_away(const struct accel *a);
-/* Frames from the guest by the function, as the switch counted last. */
+/* Frames from the guest by the function, or by the standby, as the switch counted last. */
 int64_t accel_function_frames(const struct accel *a);
+int64_t accel_standby_frames(const struct accel *a);
 
 /* Answers those who wait for a revocation, or for a restoration. */
 void accel_answer(struct accel *a, bool revoking, const GError *error);

@@ -4,18 +4,19 @@
 #include <stddef.h>
 
 static const struct accel_row rows[] = {
-	[ACCEL_OFF] = {false, "synthetic"},
-	[ACCEL_CLAIMING] = {false, "synthetic"},
-	[ACCEL_PLUGGING] = {true, "both"},
-	[ACCEL_COPYING] = {true, "both"},
-	[ACCEL_ON] = {true, "function"},
-	[ACCEL_UNPLUGGING] = {true, "both"},
-	[ACCEL_DRAINING] = {true, "synthetic"},
-	[ACCEL_RELEASING] = {false, "synthetic"},
+	[ACCEL_OFF] = {false, "synthetic", false, true},
+	[ACCEL_CLAIMING] = {false, "synthetic", false, true},
+	[ACCEL_ARMING] = {true, "both", false, false},
+	[ACCEL_PLUGGING] = {true, "both", true, false},
+	[ACCEL_COPYING] = {true, "both", true, false},
+	[ACCEL_ON] = {true, "function", true, false},
+	[ACCEL_UNPLUGGING] = {true, "both", true, false},
+	[ACCEL_DRAINING] = {true, "synthetic", false, true},
+	[ACCEL_RELEASING] = {false, "synthetic", false, true},
 };
 
-const char *const accel_state_words[] = {
-	"off", "claiming", "plugging", "copying", "on", "unplugging", "draining", "releasing", NULL};
+const char *const accel_state_words[] = {"off", "claiming", "arming", "plugging", "copying", "on",
+	"unplugging", "draining", "releasing", NULL};
 
 _Static_assert(sizeof rows / sizeof rows[0] == ACCEL_STATE_COUNT, "a row for each state");
 _Static_assert(

@@ -1,13 +1,28 @@
-/* States of a NIC's acceleration, and what each means to the switch. Pure.
+/* States of a NIC's acceleration, and what each means to the switch and to the host's filters. Pure.
  *
  * The order of DESIGN's "Revocation" is this table: a change goes down the rows, each row is on disk before
  * anything is done in it, and the switch has confirmed a row's attachments before the row's own step runs.
  *
- *     OFF → CLAIMING → PLUGGING → COPYING → ON → UNPLUGGING → DRAINING → RELEASING → OFF
+ *     OFF → CLAIMING → ARMING → PLUGGING → COPYING → ON → UNPLUGGING → DRAINING → RELEASING → OFF
  *
- * Early exits, whichever comes first: a claim that fails or is no longer wanted goes CLAIMING → RELEASING; a
- * plug that fails or is no longer wanted goes PLUGGING or COPYING → UNPLUGGING; where the machine itself is
- * off, its device is gone with it, and any state that has one goes to DRAINING.
+ * Early exits, whichever comes first: a claim that fails or is no longer wanted goes CLAIMING → RELEASING; arming
+ * that fails or is no longer wanted goes ARMING → DRAINING; a plug that fails or is no longer wanted goes PLUGGING
+ * or COPYING → UNPLUGGING; where the machine itself is off, its device is gone with it, and any state that has
+ * one goes to DRAINING. Functions that are no bypass have nothing to arm and go CLAIMING → PLUGGING.
+ *
+ * Why this order. A guest drops what arrives on the standby while a primary is registered, and registers and
+ * forgets it at moments of its own choice; so what passes the switch goes to both from before the plug until the
+ * device is gone, and only the first frame by the function, or DEVICE_DELETED, says where the guest listens. A
+ * bypass function (a VF) cannot be copied to for what comes from the wire: the NIC delivers by its filters, to
+ * one place. So
+ *   - until it is armed the host hears the NIC's MAC, and the VF has none of it. The host stops hearing it
+ *     before the VF gets it: of two filters with one MAC the PF's would win, and libvirt's would be refused.
+ *     It is armed once: from PLUGGING on MAC and VLAN are libvirt's, and must not be written again.
+ *   - when the guest has let go, its MAC is cleared at once, not when the switch is ready: a filter that is
+ *     left makes the NIC swallow the replies (16 s in a measurement). The host hears the MAC from then on, and
+ *     the switch delivers what it hears by the standby, which the guest listens to again.
+ * An idle guest sends no first frame; the switch probes it by ARP, and as long as it does not answer both get
+ * copies, which is safe.
  */
 #pragma once
 #include <stdbool.h>
@@ -18,11 +33,15 @@ enum accel_state {
 	/* A function is being claimed; the provider may or may not hold it yet. The switch knows nothing of
 	   it. */
 	ACCEL_CLAIMING,
+	/* The switch copies to both attachments, and the host has stopped hearing the MAC; the provider gives it
+	 * to the function. Plugging is forbidden. Passed by bypass functions only. */
+	ACCEL_ARMING,
 	/* The switch copies to both attachments; the device is on its way into the machine. Delivering to the
-	 * function alone is forbidden: nobody reads it yet. */
+	 * function alone is forbidden: nobody reads it yet. So is arming. */
 	ACCEL_PLUGGING,
 	/* The device is in the machine. Left when its first frame arrives: then the guest has registered it
-	 * as primary and drops what comes on the standby. An idle guest may stay here; that is safe. */
+	 * as primary and drops what comes on the standby. An idle guest may stay here; that is safe. One that
+	 * keeps sending on the standby has no driver for a VF, which is taken back. */
 	ACCEL_COPYING,
 	/* The function is the active path. Left by revocation, by the machine's end, or back to COPYING when
 	 * the guest's virtio driver goes away (it reboots). */
@@ -30,8 +49,8 @@ enum accel_state {
 	/* The guest was asked to let the device go; copies to both, since it moves at a moment of its own
 	 * choice. Releasing the function is forbidden. Left at DEVICE_DELETED. */
 	ACCEL_UNPLUGGING,
-	/* The device is gone; delivery is to the synthetic path, frames still in the function are accepted.
-	 */
+	/* The device is gone. The provider is told so at once; delivery is to the synthetic path, frames still
+	 * in the function are accepted. Left when the provider has answered and the switch has confirmed. */
 	ACCEL_DRAINING,
 	/* The switch has let the function go; the provider takes it back. */
 	ACCEL_RELEASING,
@@ -41,6 +60,8 @@ enum accel_state {
 struct accel_row {
 	bool attached; /* the switch has the function's attachment */
 	const char *active; /* docs/API.md, "State" */
+	bool in_guest; /* the device is in the machine, or may be */
+	bool heard; /* the host hears the NIC's MAC, if it is on a physical network */
 };
 
 const struct accel_row *accel_row(enum accel_state state);

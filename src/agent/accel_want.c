@@ -1,4 +1,5 @@
 /* One NIC's acceleration: what is, and what is wanted. */
+#include "agent/accel_policy.h"
 #include "agent/accel_priv.h"
 
 struct ledger_nic *accel_record(const struct accel *a)
@@ -59,59 +60,116 @@ bool accel_guest_went_away(const struct accel *a)
 	return port && port->synthetic.present && port->synthetic.state == SWITCH_PORT_WAITING;
 }
 
-static const struct goal_subnet *find_subnet(const struct goal *goal, const char *uid)
+int64_t accel_standby_frames(const struct accel *a)
 {
-	for (guint i = 0; i < list_length(goal->networks); i++) {
-		const struct goal_network *network = goal->networks->pdata[i];
-		for (guint j = 0; j < list_length(network->subnets); j++) {
-			const struct goal_subnet *subnet = network->subnets->pdata[j];
-			if (g_strcmp0(subnet->uid, uid) == 0)
-				return subnet;
-		}
-	}
-	return NULL;
+	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+
+	return port && port->synthetic.present ? port->synthetic.rx_packets : 0;
 }
 
-/* A NIC with no group, on it or its subnet, allows everything. */
-static enum nic_policy policy_of(const struct accel *a, const struct goal_nic *nic)
+const struct goal_network *accel_network(const struct accel *a)
 {
-	const struct goal_subnet *subnet = find_subnet(a->agent->goal, nic->subnet);
-	bool grouped = nic->security_group || (subnet && subnet->security_group);
+	const struct goal_nic *goal = accel_goal(a);
 
-	return grouped ? NIC_POLICY_OTHER : NIC_POLICY_ALLOW_ALL;
+	return goal ? agent_goal_network(a->agent, goal->network) : NULL;
+}
+
+bool accel_provider_bypasses(const struct accel *a)
+{
+	return a->agent->provider && a->agent->provider->caps->bypass;
+}
+
+/* The rules are many, and looked at often: what they amount to is kept. */
+void accel_goal_changed(struct accel *a)
+{
+	const struct goal_nic *goal = accel_goal(a);
+
+	a->policy = NIC_POLICY_OTHER;
+	if (goal && accel_provider_bypasses(a) && accel_network(a) && accel_network(a)->physical)
+		a->policy = accel_policy_of(a->agent->goal, goal);
+}
+
+static bool is_physical_here(const struct accel *a, const struct goal_network *network)
+{
+	return switch_site_physical(&a->agent->config.site, network->physical) != NULL;
+}
+
+bool accel_is_permitted(const struct accel *a, enum nic_enforcer *ret_enforcer, const char **ret_reason)
+{
+	const struct goal_network *network = accel_network(a);
+	const struct nic_provider *provider = a->agent->provider;
+	enum nic_segment segment = network && network->physical ? NIC_SEGMENT_VLAN : NIC_SEGMENT_VXLAN;
+
+	*ret_reason = "This host has no functions to give.";
+	if (!provider)
+		return false;
+	*ret_reason = "Its network is on a physical network that this host is not on.";
+	if (provider->caps->bypass && segment == NIC_SEGMENT_VLAN && !is_physical_here(a, network))
+		return false;
+	if (nic_caps_allow(provider->caps, segment, a->policy, false, ret_enforcer, ret_reason))
+		return true;
+	if (segment == NIC_SEGMENT_VLAN && !accel_goal(a)->guest_enforcement)
+		*ret_reason = "Its security groups do more than allow everything, which the host's functions "
+			      "cannot "
+			      "enforce, and operator and NIC have not both let its guest do so.";
+	return false;
 }
 
 bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 {
 	const struct goal_nic *goal = accel_goal(a);
 	const struct ledger_nic *record = accel_record(a);
-	const struct nic_provider *provider = a->agent->provider;
-
 	enum nic_enforcer enforcer;
 
 	*ret_reason = NULL;
 	if (!goal || !goal->accelerated)
 		return false;
-	if (!provider)
+	if (!a->agent->provider)
 		*ret_reason = "This host has no functions to give.";
 	else if (a->agent->ledger->drained)
 		*ret_reason = "Its host is drained for maintenance; `sluice host undrain` there ends that.";
 	else if (record && record->revoked)
 		*ret_reason = "The operator has revoked its function.";
 	else
-		return nic_caps_allow(
-			provider->caps, NIC_SEGMENT_VXLAN, policy_of(a, goal), false, &enforcer, ret_reason);
+		return accel_is_permitted(a, &enforcer, ret_reason);
 	return false;
+}
+
+/* The function is of the kind, and for the place on the wire, that the goal's NIC would get one for now. */
+static bool is_claimed_for(const struct accel *a, const struct goal_nic *goal)
+{
+	const struct ledger_nic *record = accel_record(a);
+	const struct goal_network *network = accel_network(a);
+	bool bypass = accel_provider_bypasses(a);
+
+	return network && g_strcmp0(record->vm, goal->vm) == 0 && g_strcmp0(record->mac, goal->mac) == 0 &&
+	       g_strcmp0(record->physical, bypass ? network->physical : NULL) == 0 &&
+	       record->vlan == (bypass ? network->vlan : 0);
 }
 
 bool accel_is_wanted(const struct accel *a)
 {
 	const struct vm_machine *machine = accel_machine(a);
-	const struct ledger_nic *record = accel_record(a);
-	const struct goal_nic *goal = accel_goal(a);
 	const char *reason;
 
 	if (!machine || !vm_machine_is_up(machine) || !accel_is_entitled(a, &reason))
 		return false;
-	return accel_state(a) == ACCEL_OFF || g_strcmp0(record->vm, goal->vm) == 0;
+	return accel_state(a) == ACCEL_OFF || is_claimed_for(a, accel_goal(a));
+}
+
+bool accel_is_exposed(const struct accel *a)
+{
+	const struct ledger_nic *record = accel_record(a);
+	const struct goal_nic *goal = accel_goal(a);
+	enum nic_enforcer enforcer;
+	const char *reason;
+
+	if (!record || !record->physical || !accel_row(accel_state(a))->in_guest)
+		return false;
+	return !goal || !is_claimed_for(a, goal) || !accel_is_permitted(a, &enforcer, &reason);
+}
+
+bool accel_is_heard(const struct accel *a)
+{
+	return accel_row(accel_state(a))->heard;
 }

@@ -12,6 +12,8 @@ const struct agent_times agent_times_default = {
 	.port_ms = 60000,
 	.confirm_ms = 15000,
 	.first_frame_ms = 15000,
+	.no_driver_ms = 15000,
+	.no_driver_pause_ms = 600000,
 	.unplug_ms = 15000,
 	.stop_grace_s = 15,
 	.retry_ms = 1000,
@@ -40,6 +42,16 @@ const struct goal_nic *agent_goal_nic(const struct agent *agent, const char *uid
 		const struct goal_nic *nic = agent->goal->nics->pdata[i];
 		if (g_strcmp0(nic->uid, uid) == 0)
 			return nic;
+	}
+	return NULL;
+}
+
+const struct goal_network *agent_goal_network(const struct agent *agent, const char *uid)
+{
+	for (guint i = 0; agent->goal && i < list_length(agent->goal->networks); i++) {
+		const struct goal_network *network = agent->goal->networks->pdata[i];
+		if (uid && g_strcmp0(network->uid, uid) == 0)
+			return network;
 	}
 	return NULL;
 }
@@ -205,7 +217,7 @@ static void log_conditions(const struct goal *goal, const struct goal *before)
 void agent_take_goal(struct agent *agent, struct goal *goal)
 {
 	GHashTableIter iter;
-	void *machine;
+	void *machine, *accel;
 
 	if (agent->stopping || (agent->goal && is_at_hand(agent, goal))) {
 		goal_free(goal);
@@ -222,6 +234,9 @@ void agent_take_goal(struct agent *agent, struct goal *goal)
 	g_hash_table_iter_init(&iter, agent->machines);
 	while (g_hash_table_iter_next(&iter, NULL, &machine))
 		vm_machine_goal_changed(machine);
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, NULL, &accel))
+		accel_goal_changed(accel);
 	agent_kick(agent);
 }
 
@@ -299,6 +314,12 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	return g_steal_pointer(&agent);
 }
 
+static bool release_stray(struct nic_provider *provider, const char *nic, GError **error)
+{
+	return (!provider->ops->left || provider->ops->left(provider, nic, error)) &&
+	       provider->ops->release(provider, nic, error);
+}
+
 /* Releases functions that the ledger does not know to be in use: the last process died before it had noted
  * them, or after it had forgotten them. */
 static bool release_strays(struct agent *agent, GError **error)
@@ -311,7 +332,7 @@ static bool release_strays(struct agent *agent, GError **error)
 		if (record && record->state != ACCEL_OFF)
 			continue;
 		log_info(function->name, "releasing it: NIC %s does not use it", function->nic);
-		if (!agent->provider->ops->release(agent->provider, function->nic, error))
+		if (!release_stray(agent->provider, function->nic, error))
 			return false;
 	}
 	return true;
@@ -349,6 +370,7 @@ bool agent_start(
 		return false;
 	if (agent->config.controller && !start_client(agent, error))
 		return false;
+	agent->hearing = hearing_new(agent);
 	agent->link = switch_link_new(&link);
 	agent_refresh(agent);
 	agent_kick(agent);
@@ -366,6 +388,7 @@ void agent_free(struct agent *agent)
 	g_clear_handle_id(&agent->wake_timer, g_source_remove);
 	jobs_drain(agent->jobs);
 	switch_link_free(agent->link);
+	hearing_free(agent->hearing);
 	jobs_free(agent->jobs);
 	g_hash_table_unref(agent->left_out);
 	g_hash_table_unref(agent->accels);

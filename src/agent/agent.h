@@ -29,6 +29,8 @@ struct agent_times {
 	unsigned port_ms; /* a guest's drivers set the rings up within this, or the VM is reported anyhow */
 	unsigned confirm_ms; /* the switch confirms a new port within this, or the start fails */
 	unsigned first_frame_ms; /* after which `vf restore` answers without a first frame */
+	unsigned no_driver_ms; /* that a guest sends by its standby only, before its function is taken back */
+	unsigned no_driver_pause_ms; /* before it gets one again; doubles */
 	unsigned unplug_ms; /* for one try to make the guest let a device go */
 	unsigned stop_grace_s; /* for a guest to power off by itself */
 	unsigned retry_ms; /* first pause after a failure; doubles, up to retry_max_ms */

@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/events.h"
 #include "agent/guest_policy.h"
+#include "agent/hearing.h"
 #include "agent/jobs.h"
 #include "agent/ledger.h"
 #include "agent/switch_link.h"
@@ -18,6 +19,7 @@ struct agent {
 	struct vm_host vm_host;
 	struct jobs *jobs; /* Owned */
 	struct switch_link *link; /* Owned */
+	struct hearing *hearing; /* Owned */
 	struct goal_client *client; /* Owned; NULL: no controller */
 	struct ledger *ledger; /* Owned */
 	struct goal *goal; /* Owned; NULL: none yet */
@@ -58,6 +60,7 @@ int64_t agent_starting_mib(const struct agent *agent);
 
 const struct goal_vm *agent_goal_vm(const struct agent *agent, const char *uid);
 const struct goal_nic *agent_goal_nic(const struct agent *agent, const char *uid);
+const struct goal_network *agent_goal_network(const struct agent *agent, const char *uid);
 
 /* Pause before try number `failures` + 1. */
 int64_t agent_backoff_us(const struct agent *agent, unsigned failures);

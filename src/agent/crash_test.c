@@ -2,7 +2,8 @@
  *
  * The agent runs in a child process (this program, called with --agent) against the fake switch and the VM
  * manager in the parent, which outlive it as real ones do. One scenario passes all failpoints: a VM is
- * started, accelerated, restarted, its acceleration taken away, deallocated and removed.
+ * started, accelerated, restarted, its acceleration taken away, deallocated and removed. It is run with functions
+ * that the switch reaches by an interface, and with functions that pass the host.
  */
 #include "agent/test_world.h"
 #include "base/failpoint.h"
@@ -22,6 +23,11 @@ struct child {
 	int status;
 	bool over;
 };
+
+static struct nic_provider *open_provider(const char *folder, bool bypass)
+{
+	return bypass ? nic_fake_open_bypass(folder, 2, NULL, NULL, NULL) : nic_fake_open(folder, 4, NULL);
+}
 
 /* ---- the child ---- */
 
@@ -67,8 +73,10 @@ static int run_child(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct agent_config config = world_config(folder, switch_path);
 	config.times.refresh_ms = 10;
+	if (g_getenv("AGENT_BYPASS"))
+		world_config_physical(&config);
 	struct vm_manager *proxy = world_proxy_open(vm_path);
-	struct nic_provider *provider = nic_fake_open(folder, 4, NULL);
+	struct nic_provider *provider = open_provider(folder, g_getenv("AGENT_BYPASS") != NULL);
 	struct agent *agent = agent_new(&config, NULL);
 	if (!provider || !agent || !agent_start(agent, proxy, provider, NULL))
 		return 3;
@@ -99,6 +107,8 @@ static void start_child(struct world *w, struct child *child, const char *failpo
 	g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "AGENT_FOLDER", w->folder, true);
 	g_autoptr(GError) error = NULL;
 
+	if (w->bypass)
+		env = g_environ_setenv(env, "AGENT_BYPASS", "1", true);
 	if (failpoint)
 		env = g_environ_setenv(env, "SLUICE_FAILPOINT", failpoint, true);
 	*child = (struct child){};
@@ -192,9 +202,11 @@ static unsigned reach(struct world *w, struct child *child, const struct aim *ai
 	return deaths;
 }
 
-static struct goal *goal_of(int64_t version, bool accelerated, enum power power, int64_t restarts)
+static struct goal *goal_of(
+	struct world *w, int64_t version, bool accelerated, enum power power, int64_t restarts)
 {
-	struct goal *goal = world_goal(version, accelerated);
+	struct goal *goal =
+		w->bypass ? world_goal_physical(version, accelerated) : world_goal(version, accelerated);
 
 	world_vm(goal)->power = power;
 	world_vm(goal)->restarts = restarts;
@@ -206,25 +218,26 @@ static struct goal *goal_of(int64_t version, bool accelerated, enum power power,
 /* From nothing to nothing. Returns how often the agent died. */
 static unsigned run_scenario(struct world *w, struct child *child)
 {
-	const struct aim up = {1, POWER_STATE_RUNNING, PATH_EMULATED, 0, false};
-	const struct aim restarted = {2, POWER_STATE_RUNNING, PATH_EMULATED, 1, false};
+	const int function = w->bypass ? PATH_VF : PATH_EMULATED;
+	const struct aim up = {1, POWER_STATE_RUNNING, function, 0, false};
+	const struct aim restarted = {2, POWER_STATE_RUNNING, function, 1, false};
 	const struct aim plain = {3, POWER_STATE_RUNNING, PATH_SYNTHETIC, 1, false};
-	const struct aim again = {4, POWER_STATE_RUNNING, PATH_EMULATED, 1, false};
+	const struct aim again = {4, POWER_STATE_RUNNING, function, 1, false};
 	const struct aim down = {5, POWER_STATE_DEALLOCATED, PATH_NONE, 1, false};
 	const struct aim gone = {6, POWER_STATE_DEALLOCATED, PATH_NONE, 0, true};
-	struct goal *last = goal_of(6, true, POWER_DEALLOCATED, 1);
+	struct goal *last = goal_of(w, 6, true, POWER_DEALLOCATED, 1);
 	unsigned deaths = 0;
 
-	want(w, goal_of(1, true, POWER_RUNNING, 0));
+	want(w, goal_of(w, 1, true, POWER_RUNNING, 0));
 	deaths += reach(w, child, &up);
-	want(w, goal_of(2, true, POWER_RUNNING, 1));
+	want(w, goal_of(w, 2, true, POWER_RUNNING, 1));
 	deaths += reach(w, child, &restarted);
-	want(w, goal_of(3, false, POWER_RUNNING, 1));
+	want(w, goal_of(w, 3, false, POWER_RUNNING, 1));
 	deaths += reach(w, child, &plain);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_RUNNING);
-	want(w, goal_of(4, true, POWER_RUNNING, 1));
+	want(w, goal_of(w, 4, true, POWER_RUNNING, 1));
 	deaths += reach(w, child, &again);
-	want(w, goal_of(5, true, POWER_DEALLOCATED, 1));
+	want(w, goal_of(w, 5, true, POWER_DEALLOCATED, 1));
 	deaths += reach(w, child, &down);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
 	world_vm(last)->remove = true;
@@ -257,10 +270,9 @@ static void check_order(const struct world *w)
 
 static void check_nothing_left(struct world *w)
 {
-	g_autoptr(GError) error = NULL;
-	_cleanup_(nic_provider_close) struct nic_provider *provider = nic_fake_open(w->folder, 4, &error);
+	_cleanup_(nic_provider_close) struct nic_provider *provider = open_provider(w->folder, w->bypass);
 	g_autoptr(GPtrArray) list = provider->ops->list(provider);
-	g_autofree char *device = g_build_filename(w->folder, "sl-f0", NULL);
+	g_autofree char *device = g_build_filename(w->folder, w->bypass ? WORLD_VF : "sl-f0", NULL);
 	g_autofree char *ledger = g_build_filename(w->folder, "agent.json", NULL);
 	json_auto_t *json = json_load_file(ledger, 0, NULL);
 
@@ -269,12 +281,13 @@ static void check_nothing_left(struct world *w)
 	g_assert_cmpuint(json_array_size(json_object_get(json, "vms")), ==, 0);
 }
 
-static void run_with_failpoint(const char *failpoint, unsigned deaths)
+static void run_with_failpoint(bool bypass, const char *failpoint, unsigned deaths)
 {
 	struct world w;
 	struct child child;
 
 	world_init(&w);
+	w.bypass = bypass;
 	start_child(&w, &child, failpoint);
 	g_assert_cmpuint(run_scenario(&w, &child), ==, deaths);
 	stop_child_process(&child);
@@ -286,12 +299,18 @@ static void run_with_failpoint(const char *failpoint, unsigned deaths)
 
 static void test_undisturbed(void)
 {
-	run_with_failpoint(NULL, 0);
+	run_with_failpoint(false, NULL, 0);
+	run_with_failpoint(true, NULL, 0);
 }
 
 static void test_failpoint(gconstpointer data)
 {
-	run_with_failpoint(data, 1);
+	run_with_failpoint(false, data, 1);
+}
+
+static void test_failpoint_bypass(gconstpointer data)
+{
+	run_with_failpoint(true, data, 1);
 }
 
 /* And forgets its last report. */
@@ -306,19 +325,20 @@ static void kill_child(struct world *w, struct child *child)
 }
 
 /* Kills at random moments, from a printed seed. */
-static void test_random(void)
+static void test_random(gconstpointer bypass)
 {
 	struct world w;
 	struct child child;
-	struct aim aims[] = {{1, POWER_STATE_RUNNING, PATH_EMULATED, 0, false},
+	struct aim aims[] = {{1, POWER_STATE_RUNNING, bypass ? PATH_VF : PATH_EMULATED, 0, false},
 		{2, POWER_STATE_RUNNING, PATH_SYNTHETIC, 0, false}};
 
 	world_init(&w);
+	w.bypass = bypass != NULL;
 	start_child(&w, &child, NULL);
 	for (int64_t version = 1; version <= 12; version++) {
 		struct aim *aim = &aims[(version + 1) % 2];
 		aim->version = version;
-		want(&w, goal_of(version, version % 2 == 1, POWER_RUNNING, 0));
+		want(&w, goal_of(&w, version, version % 2 == 1, POWER_RUNNING, 0));
 		world_run((unsigned)g_test_rand_int_range(1, 120));
 		kill_child(&w, &child);
 		start_child(&w, &child, NULL);
@@ -330,21 +350,32 @@ static void test_random(void)
 	world_done(&w);
 }
 
+static void add_failpoint(unsigned i)
+{
+	const char *name = failpoint_name(i);
+	bool of_vfs = strstr(name, ".vf-") != NULL;
+	g_autofree char *path = g_strdup_printf("/crash/killed when %s (%s)", failpoint_text(i), name);
+	g_autofree char *past = g_strdup_printf("%s, past the host", path);
+
+	if (!of_vfs)
+		g_test_add_data_func(path, name, test_failpoint);
+	if (g_str_has_prefix(name, "agent.accel-") || of_vfs)
+		g_test_add_data_func(past, name, test_failpoint_bypass);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && g_str_equal(argv[1], "--agent"))
 		return run_child();
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/crash/undisturbed, the scenario leaves nothing behind", test_undisturbed);
-	for (unsigned i = 0; i < FAILPOINT_COUNT; i++) {
-		const char *name = failpoint_name(i);
-		if (!g_str_has_prefix(name, "agent.") && !g_str_has_prefix(name, "nic."))
-			continue;
-		g_autofree char *path =
-			g_strdup_printf("/crash/killed when %s (%s)", failpoint_text(i), name);
-		g_test_add_data_func(path, name, test_failpoint);
-	}
-	g_test_add_func("/crash/killed at random moments, the end state is right and the VM never stops",
-		test_random);
+	for (unsigned i = 0; i < FAILPOINT_COUNT; i++)
+		if (g_str_has_prefix(failpoint_name(i), "agent.") ||
+			g_str_has_prefix(failpoint_name(i), "nic.function-"))
+			add_failpoint(i);
+	g_test_add_data_func("/crash/killed at random moments, the end state is right and the VM never stops",
+		NULL, test_random);
+	g_test_add_data_func(
+		"/crash/killed at random moments, past the host, likewise", "bypass", test_random);
 	return g_test_run();
 }

@@ -81,6 +81,20 @@ static void note_left_out(struct agent *agent, GHashTable *left_out)
 	agent->left_out = g_hash_table_ref(left_out);
 }
 
+/* Some guest passes the host by a function that the goal does not allow it any more: what the switch has confirmed
+ * does not hold for it yet. */
+static bool is_exposed(const struct agent *agent)
+{
+	GHashTableIter iter;
+	void *accel;
+
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, NULL, &accel))
+		if (accel_is_exposed(accel))
+			return true;
+	return false;
+}
+
 /* Builds the switch's state anew when its sources changed. On failure the last one stays in force. */
 static void tell_switch(struct agent *agent)
 {
@@ -104,7 +118,7 @@ static void tell_switch(struct agent *agent)
 	}
 	if (tell_number(agent, agent->goal_number))
 		agent_kick(agent);
-	if (switch_link_confirmed(agent->link) >= agent->goal_number)
+	if (switch_link_confirmed(agent->link) >= agent->goal_number && !is_exposed(agent))
 		agent->applied = agent->goal->version;
 }
 
@@ -150,6 +164,7 @@ static gboolean evaluate(void *data)
 	if (agent->refreshed)
 		step_members(agent);
 	tell_switch(agent);
+	hearing_update(agent->hearing);
 	switch_link_set_eager(agent->link, is_eager(agent));
 	note_report(agent);
 	return G_SOURCE_REMOVE;

@@ -21,7 +21,9 @@ struct ledger_nic {
 	char *vm; /* uid */
 	char *mac;
 	int state; /* enum accel_state */
-	char *function; /* interface name; NULL until it is claimed */
+	char *physical; /* physical network of the function, a bypass one; NULL: it is none */
+	int64_t vlan; /* there; 0: not tagged */
+	char *function; /* interface name, or PCI address of a bypass function; NULL until it is claimed */
 	bool revoked; /* by the operator, until restored */
 	int64_t changes; /* functions given and taken, ever */
 };

@@ -113,7 +113,10 @@ static bool check_place(struct check *check)
 	const struct goal_nic *nic = check->nic;
 	const struct goal_network *network = find_network(check->nics->goal, nic->network);
 	const struct goal_subnet *subnet = network ? find_subnet(network, nic->subnet) : NULL;
+	const char *lost = network ? g_hash_table_lookup(check->nics->lost, network->uid) : NULL;
 
+	if (lost)
+		return fail(check, "%s", lost);
 	if (!subnet || !subnet->prefix || prefix_parse(subnet->prefix, &check->subnet) < 0)
 		return fail(check, "This host was told of no subnet %s in a network %s.",
 			nic->subnet ? nic->subnet : "(none)", nic->network ? nic->network : "(none)");
@@ -212,11 +215,13 @@ static void take_shared(struct switch_nics *nics)
 		g_hash_table_add(nics->taken, address_in("public", shared));
 }
 
-void switch_nics_init(struct switch_nics *nics, const struct goal *goal, const struct switch_site *site)
+void switch_nics_init(
+	struct switch_nics *nics, const struct goal *goal, const struct switch_site *site, GHashTable *lost)
 {
 	*nics = (struct switch_nics){
 		.goal = goal,
 		.site = site,
+		.lost = lost,
 		.taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
 	};
 	take_gateways(nics);
@@ -228,7 +233,8 @@ void switch_nics_done(struct switch_nics *nics)
 	g_hash_table_unref(nics->taken);
 }
 
-char *switch_nics_add(struct switch_nics *nics, const struct goal_nic *nic)
+char *switch_nics_add(
+	struct switch_nics *nics, const struct goal_nic *nic, const struct goal_network **ret_network)
 {
 	g_autoptr(GPtrArray) wanted = g_ptr_array_new_with_free_func(g_free);
 	struct check check = {.nics = nics, .nic = nic, .wanted = wanted};
@@ -243,5 +249,6 @@ char *switch_nics_add(struct switch_nics *nics, const struct goal_nic *nic)
 	for (guint i = 0; i < wanted->len; i++)
 		g_hash_table_add(nics->taken, g_steal_pointer(&wanted->pdata[i]));
 	nics->n++;
+	*ret_network = check.network;
 	return NULL;
 }

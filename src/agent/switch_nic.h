@@ -10,17 +10,20 @@
 struct switch_nics {
 	const struct goal *goal; /* Borrowed */
 	const struct switch_site *site; /* Borrowed */
+	GHashTable *lost; /* Borrowed: uid → sentence why that network is not told to the switch */
 	GHashTable *taken; /* Owned, of text: addresses, MACs and uids of the NICs so far, with their space */
 	unsigned n; /* NICs so far */
 };
 
-void switch_nics_init(struct switch_nics *nics, const struct goal *goal, const struct switch_site *site);
+void switch_nics_init(
+	struct switch_nics *nics, const struct goal *goal, const struct switch_site *site, GHashTable *lost);
 void switch_nics_done(struct switch_nics *nics);
 CLEANUP_CLEAR_FUNC(struct switch_nics, switch_nics_done)
 
 /* Whether the text (NULL: no) is a MAC address that a NIC can have. */
 bool switch_mac_parse(const char *text, struct mac_addr *ret);
 
-/* NULL when the switch takes the NIC beside those before it; else a sentence that says why not, and the NIC
- * takes nothing. Owned by the caller. */
-char *switch_nics_add(struct switch_nics *nics, const struct goal_nic *nic);
+/* NULL, with the NIC's network in *ret_network, when the switch takes the NIC beside those before it; else a sentence
+ * that says why not, and the NIC takes nothing. Owned by the caller. */
+char *switch_nics_add(
+	struct switch_nics *nics, const struct goal_nic *nic, const struct goal_network **ret_network);

@@ -8,6 +8,7 @@
 
 #define GUEST_MTU          1500 /* at most: what leaves the cloud fits any path's usual MTU */
 #define BANDWIDTH_MAX_MBPS 1000000 /* what a switch takes for a limit */
+#define VLAN_MAX           4094
 #define MAPPINGS_MAX       100000 /* of one network, what a switch takes */
 
 static const char *const tags[] = {"VirtualNetwork", "Internet", "AzureLoadBalancer", NULL};
@@ -15,6 +16,14 @@ static const char *const tags[] = {"VirtualNetwork", "Internet", "AzureLoadBalan
 char *switch_state_socket(const struct switch_site *site, const char *nic)
 {
 	return g_strdup_printf("%s/%s.sock", site->socket_dir, nic);
+}
+
+const struct switch_physical *switch_site_physical(const struct switch_site *site, const char *name)
+{
+	for (size_t i = 0; name && i < site->n_physicals; i++)
+		if (g_str_equal(site->physicals[i].name, name))
+			return &site->physicals[i];
+	return NULL;
 }
 
 static const char *at(const GPtrArray *list, guint i)
@@ -207,6 +216,41 @@ static const char *shared_address(
 	return NULL;
 }
 
+/* Whether the switch takes the segment; else *ret_reason, a sentence about a NIC of the network, is Owned by the
+ * caller. `vlans`: of the networks so far, as text. */
+static bool check_segment(const struct goal_network *network, const struct switch_site *site,
+	GHashTable *vlans, char **ret_reason)
+{
+	int vlan = (int)network->vlan;
+
+	if (!network->physical)
+		return true;
+	if (!switch_site_physical(site, network->physical))
+		*ret_reason = g_strdup_printf(
+			"Its network is on the physical network %s, which this host is not on.",
+			network->physical);
+	else if (vlan < 0 || vlan > VLAN_MAX)
+		*ret_reason = g_strdup_printf("Its network is on VLAN %d, which cannot be.", vlan);
+	else if (!g_hash_table_add(vlans, g_strdup_printf("%s %d", network->physical, vlan)))
+		*ret_reason = g_strdup_printf("Another network is on VLAN %d of physical network %s, too.",
+			vlan, network->physical);
+	else
+		return true;
+	return false;
+}
+
+static void set_segment(json_t *json, const struct goal_network *network)
+{
+	if (!network->physical) {
+		json_object_set_new(json, "vni", json_integer(network->vni));
+		return;
+	}
+	json_t *vlan = json_pack("{s:s}", "physical", network->physical);
+	if (network->vlan)
+		json_object_set_new(vlan, "id", json_integer(network->vlan));
+	json_object_set_new(json, "vlan", vlan);
+}
+
 static json_t *build_network(const struct goal_network *network, const struct switch_underlay *underlay,
 	const char *shared, GHashTable *left_out)
 {
@@ -220,9 +264,10 @@ static json_t *build_network(const struct goal_network *network, const struct sw
 						       "prefix", subnet->prefix, "gateway", subnet->gateway,
 						       "dns", "group", subnet->security_group));
 	}
-	json_t *json = json_pack("{s:s, s:I, s:o, s:o}", "uid", network->uid, "vni", (json_int_t)network->vni,
-		"prefixes", prefixes, "subnets", subnets);
-	if (underlay && list_length(network->mappings) > 0)
+	json_t *json =
+		json_pack("{s:s, s:o, s:o}", "uid", network->uid, "prefixes", prefixes, "subnets", subnets);
+	set_segment(json, network);
+	if (underlay && !network->physical && list_length(network->mappings) > 0)
 		json_object_set_new(json, "mappings", build_mappings(network, underlay, left_out));
 	if (shared && !network->no_outbound)
 		json_object_set_new(json, "source_nat", json_pack("{s:[s]}", "addresses", shared));
@@ -253,15 +298,27 @@ static json_t *build_addresses(const struct goal_nic *nic)
 	return addresses;
 }
 
-static json_t *build_attachments(
-	const struct goal_nic *nic, const struct ledger_nic *record, const struct switch_site *site)
+/* The NIC has a function that the switch reaches: by its interface, or on the physical network that it is on. One of a
+ * segment that the goal has moved the network from is out of reach, until it is taken back. */
+static bool is_attached(const struct ledger_nic *record, const struct goal_network *network)
+{
+	if (!record || !record->function || !accel_row(record->state)->attached)
+		return false;
+	return !record->physical ||
+	       (g_strcmp0(record->physical, network->physical) == 0 && record->vlan == network->vlan);
+}
+
+static json_t *build_attachments(const struct goal_nic *nic, const struct goal_network *network,
+	const struct ledger_nic *record, const struct switch_site *site)
 {
 	g_autofree char *socket = switch_state_socket(site, nic->uid);
 	json_t *list = json_pack("[{s:s, s:s}]", "kind", "synthetic", "socket", socket);
 
-	if (record && accel_row(record->state)->attached && record->function)
-		json_array_append_new(
-			list, json_pack("{s:s, s:s}", "kind", "function", "interface", record->function));
+	if (is_attached(record, network))
+		json_array_append_new(list,
+			record->physical
+				? json_pack("{s:s, s:b}", "kind", "function", "physical", true)
+				: json_pack("{s:s, s:s}", "kind", "function", "interface", record->function));
 	return list;
 }
 
@@ -278,23 +335,27 @@ static const char *hostname_of(const struct goal_vm *vm)
 	return name;
 }
 
-static int nic_mtu(const struct switch_underlay *underlay)
+static int nic_mtu(const struct goal_network *network, const struct switch_site *site)
 {
-	return underlay ? MIN((int)underlay->mtu - TUNNEL_BYTES, GUEST_MTU) : GUEST_MTU;
+	const struct switch_physical *physical = switch_site_physical(site, network->physical);
+
+	if (physical)
+		return MIN((int)physical->mtu, GUEST_MTU);
+	return site->underlay ? MIN((int)site->underlay->mtu - TUNNEL_BYTES, GUEST_MTU) : GUEST_MTU;
 }
 
-static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic, const struct ledger *ledger,
-	const struct switch_site *site)
+static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic,
+	const struct goal_network *network, const struct ledger *ledger, const struct switch_site *site)
 {
 	const struct ledger_nic *record = ledger_find_nic(ledger, nic->uid);
 	const struct goal_vm *vm = find_vm(goal, nic->vm);
 
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:o, s:s?, s:s?, s:o, s:s}", "uid",
 		nic->uid, "name", nic->name, "mac", nic->mac, "network", nic->network, "subnet", nic->subnet,
-		"group", nic->security_group, "mtu", nic_mtu(site->underlay), "addresses",
+		"group", nic->security_group, "mtu", nic_mtu(network, site), "addresses",
 		build_addresses(nic), "host_address", nic->host_address, "hostname", hostname_of(vm),
-		"attachments", build_attachments(nic, record, site), "active",
-		record && record->function ? accel_row(record->state)->active : "synthetic");
+		"attachments", build_attachments(nic, network, record, site), "active",
+		is_attached(record, network) ? accel_row(record->state)->active : "synthetic");
 	if (nic->bandwidth_mbps > 0)
 		json_object_set_new(json, "limits",
 			json_pack("{s:{s:I}}", "send", "bits_per_s",
@@ -328,20 +389,54 @@ static json_t *build_underlay(const struct switch_underlay *underlay)
 		routed ? ip_format(underlay->gateway, gateway) : NULL, "mtu", (int)underlay->mtu);
 }
 
+static json_t *build_physicals(const struct switch_site *site)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < site->n_physicals; i++) {
+		const struct switch_physical *physical = &site->physicals[i];
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:i}", "name", physical->name, "interface",
+				      physical->interface, "mtu", (int)MIN(physical->mtu, NIC_MTU_MAX)));
+	}
+	return list;
+}
+
+/* `lost`: table of uid → sentence, gets the networks that are left out. */
+static json_t *build_networks(
+	const struct goal *goal, const struct switch_site *site, GHashTable *lost, GHashTable *left_out)
+{
+	g_autoptr(GHashTable) vlans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	const char *shared = shared_address(goal, site, left_out);
+	json_t *networks = json_array();
+
+	for (guint i = 0; i < list_length(goal->networks); i++) {
+		const struct goal_network *network = goal->networks->pdata[i];
+		char *reason;
+		if (check_segment(network, site, vlans, &reason))
+			json_array_append_new(
+				networks, build_network(network, site->underlay, shared, left_out));
+		else
+			g_hash_table_replace(lost, g_strdup(network->uid ? network->uid : ""), reason);
+	}
+	return networks;
+}
+
 static json_t *build_nics(const struct goal *goal, const struct ledger *ledger,
-	const struct switch_site *site, GHashTable *left_out)
+	const struct switch_site *site, GHashTable *lost, GHashTable *left_out)
 {
 	_cleanup_(switch_nics_done) struct switch_nics checked;
 	json_t *nics = json_array();
 
-	switch_nics_init(&checked, goal, site);
+	switch_nics_init(&checked, goal, site, lost);
 	for (guint i = 0; i < list_length(goal->nics); i++) {
 		const struct goal_nic *nic = goal->nics->pdata[i];
-		char *reason = switch_nics_add(&checked, nic);
+		const struct goal_network *network;
+		char *reason = switch_nics_add(&checked, nic, &network);
 		if (reason)
 			g_hash_table_replace(left_out, g_strdup(nic->uid ? nic->uid : ""), reason);
 		else
-			json_array_append_new(nics, build_nic(goal, nic, ledger, site));
+			json_array_append_new(nics, build_nic(goal, nic, network, ledger, site));
 	}
 	return nics;
 }
@@ -349,22 +444,22 @@ static json_t *build_nics(const struct goal *goal, const struct ledger *ledger,
 json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 	const struct switch_site *site, GHashTable *left_out, GError **error)
 {
-	json_auto_t *networks = json_array(), *groups = json_array();
-	const char *shared = shared_address(goal, site, left_out);
+	g_autoptr(GHashTable) lost = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	json_auto_t *groups = json_array();
 
-	for (guint i = 0; i < list_length(goal->networks); i++)
-		json_array_append_new(
-			networks, build_network(goal->networks->pdata[i], site->underlay, shared, left_out));
 	for (guint i = 0; i < list_length(goal->groups); i++) {
 		json_t *group = switch_state_group(goal->groups->pdata[i], error);
 		if (!group)
 			return NULL;
 		json_array_append_new(groups, group);
 	}
+	json_auto_t *networks = build_networks(goal, site, lost, left_out);
 	json_t *state = json_pack("{s:o, s:o, s:O, s:O, s:o}", "outside", build_port(site->outside),
 		"host_port", build_port(site->host_port), "networks", networks, "groups", groups, "nics",
-		build_nics(goal, ledger, site, left_out));
+		build_nics(goal, ledger, site, lost, left_out));
 	if (site->underlay)
 		json_object_set_new(state, "underlay", build_underlay(site->underlay));
+	if (site->n_physicals)
+		json_object_set_new(state, "physicals", build_physicals(site));
 	return state;
 }

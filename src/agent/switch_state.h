@@ -26,6 +26,13 @@ struct switch_underlay {
 	unsigned mtu; /* of what it carries */
 };
 
+/* A physical network that this host is on. */
+struct switch_physical {
+	const char *name;
+	const char *interface; /* of its PF */
+	unsigned mtu; /* of the wire */
+};
+
 #define TUNNEL_BYTES     50 /* a NIC's packet grows by them: IPv4, UDP, VXLAN and Ethernet headers */
 #define UNDERLAY_MTU_MIN (1280 + TUNNEL_BYTES) /* what every guest may send, RFC 8200 section 5 */
 #define UNDERLAY_MTU_MAX (NIC_MTU_MAX + TUNNEL_BYTES)
@@ -35,6 +42,8 @@ struct switch_site {
 	const struct switch_port *outside; /* NULL: none */
 	const struct switch_port *host_port; /* NULL: none */
 	const struct switch_underlay *underlay; /* NULL: none */
+	const struct switch_physical *physicals;
+	size_t n_physicals; /* at most PHYSICALS_MAX */
 	const char *socket_dir; /* of the vhost-user sockets */
 };
 
@@ -43,11 +52,14 @@ struct switch_site {
  * With an underlay the networks go on where the goal says that others have NICs, and NICs get an MTU that fits its
  * tunnels. Without one, mappings say nothing to the switch; the goal's conditions tell the operator.
  *
- * A NIC or a mapping that the switch would refuse is left out, so that all else goes on: `left_out`, a table of
+ * A NIC or a mapping that the switch would refuse, or whose physical network this host is not on, is left out, so that all else goes on: `left_out`, a table of
  * uid (or words) → sentence why (both owned by it), gets an entry. But a rule that is not understood is never left
  * out: NULL with FAULT_INVALID and the rule at fault. */
 json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 	const struct switch_site *site, GHashTable *left_out, GError **error);
+
+/* The physical network of that name; NULL when this host is not on it, or name is NULL. Borrowed. */
+const struct switch_physical *switch_site_physical(const struct switch_site *site, const char *name);
 
 /* Path of a NIC's vhost-user socket. Owned by the caller. */
 char *switch_state_socket(const struct switch_site *site, const char *nic);

@@ -116,6 +116,7 @@ static void test_attachments(struct fixture *f, gconstpointer data)
 #define WITH_FUNCTION ATTACH_SYNTHETIC ", {\"kind\": \"function\", \"interface\": \"sl-f3\"}"
 		{ACCEL_OFF, GOLDEN_NIC(ATTACH_SYNTHETIC, "synthetic")},
 		{ACCEL_CLAIMING, GOLDEN_NIC(ATTACH_SYNTHETIC, "synthetic")},
+		{ACCEL_ARMING, GOLDEN_NIC(WITH_FUNCTION, "both")},
 		{ACCEL_PLUGGING, GOLDEN_NIC(WITH_FUNCTION, "both")},
 		{ACCEL_COPYING, GOLDEN_NIC(WITH_FUNCTION, "both")},
 		{ACCEL_ON, GOLDEN_NIC(WITH_FUNCTION, "function")},
@@ -511,6 +512,88 @@ static void test_shared_is_nobodys(struct fixture *f, gconstpointer data)
 	g_assert_nonnull(g_hash_table_lookup(f->left_out, WORLD_NIC));
 }
 
+/* ---- physical networks ---- */
+
+static const struct switch_physical physicals[] = {{"physnet1", "ens3", 9216}, {"physnet2", "ens4", 1400}};
+
+static struct goal_network *move_to(struct fixture *f, const char *physical, int64_t vlan)
+{
+	struct goal_network *network = f->goal->networks->pdata[0];
+
+	f->site.physicals = physicals;
+	f->site.n_physicals = G_N_ELEMENTS(physicals);
+	set(&network->physical, physical);
+	network->vlan = vlan;
+	network->vni = 0;
+	return network;
+}
+
+static void test_vlan(struct fixture *f, gconstpointer data)
+{
+	struct switch_underlay direct = underlay(NULL, 1500);
+
+	f->site.underlay = &direct;
+	move_to(f, "physnet1", 100);
+	map(f, "192.168.1.9", "172.16.0.2", "00:0d:3a:00:00:09");
+	json_auto_t *state = build(f);
+	assert_json(json_object_get(state, "physicals"),
+		"[{\"name\": \"physnet1\", \"interface\": \"ens3\", \"mtu\": 9000},"
+		" {\"name\": \"physnet2\", \"interface\": \"ens4\", \"mtu\": 1400}]");
+	assert_json(first(state, "networks", "vlan"), "{\"physical\": \"physnet1\", \"id\": 100}");
+	g_assert_null(first(state, "networks", "vni"));
+	g_assert_null(first(state, "networks", "mappings"));
+	g_assert_cmpint(json_integer_value(first(state, "nics", "mtu")), ==, 1500);
+	move_to(f, "physnet2", 0);
+	json_auto_t *untagged = build(f);
+	assert_json(first(untagged, "networks", "vlan"), "{\"physical\": \"physnet2\"}");
+	g_assert_cmpint(json_integer_value(first(untagged, "nics", "mtu")), ==, 1400);
+}
+
+static void assert_lost(struct fixture *f, unsigned networks, const char *says)
+{
+	json_auto_t *state = build(f);
+	const char *reason = g_hash_table_lookup(f->left_out, WORLD_NIC);
+
+	g_assert_cmpuint(json_array_size(json_object_get(state, "networks")), ==, networks);
+	g_assert_cmpuint(json_array_size(json_object_get(state, "nics")), ==, 0);
+	g_assert_nonnull(reason);
+	g_assert_nonnull(strstr(reason, says));
+}
+
+static void test_lost(struct fixture *f, gconstpointer data)
+{
+	move_to(f, "physnet3", 100);
+	assert_lost(f, 0, "physnet3");
+	move_to(f, "physnet1", 4095);
+	assert_lost(f, 0, "4095");
+	move_to(f, "physnet1", 100);
+	struct goal_network *same = shape_new(&goal_network_shape);
+	same->uid = g_strdup("network-0");
+	same->physical = g_strdup("physnet1");
+	same->vlan = 100;
+	g_ptr_array_insert(f->goal->networks, 0, same);
+	assert_lost(f, 1, "Another network");
+}
+
+static void test_physical_function(struct fixture *f, gconstpointer data)
+{
+	struct ledger_nic *record = ledger_add_nic(f->ledger, WORLD_NIC);
+
+	record->state = ACCEL_ON;
+	set(&record->function, "0000:3b:10.0");
+	set(&record->physical, "physnet1");
+	record->vlan = 100;
+	move_to(f, "physnet1", 100);
+	json_auto_t *state = build(f);
+	assert_json(first(state, "nics", "attachments"),
+		"[" ATTACH_SYNTHETIC ", {\"kind\": \"function\", \"physical\": true}]");
+	g_assert_cmpstr(json_string_value(first(state, "nics", "active")), ==, "function");
+	move_to(f, "physnet1", 200);
+	json_auto_t *moved = build(f);
+	assert_json(first(moved, "nics", "attachments"), "[" ATTACH_SYNTHETIC "]");
+	g_assert_cmpstr(json_string_value(first(moved, "nics", "active")), ==, "synthetic");
+}
+
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
 	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
@@ -533,6 +616,11 @@ int main(int argc, char **argv)
 		test_left_out_takes_nothing);
 	add("/switch-state/with an underlay networks have mappings, and NICs an MTU that fits its tunnels",
 		test_underlay);
+	add("/switch-state/a network in a VLAN says so, has no mappings, and its NICs the wire's MTU",
+		test_vlan);
+	add("/switch-state/a network whose VLAN cannot be here is left out with its NICs", test_lost);
+	add("/switch-state/a function on the physical network is reached in its VLAN only",
+		test_physical_function);
 	add("/switch-state/what a NIC sends is limited by its VM's size, what it gets is not",
 		test_bandwidth);
 	add("/switch-state/the address that NICs share is in each network that has not opted out",

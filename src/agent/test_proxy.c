@@ -91,9 +91,9 @@ static json_t *primary_json(const char *uid, const struct vm_primary *primary, u
 {
 	char mac[MAC_TEXT_MAX];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:i}", "uid", uid, "nic", primary->nic_uid, "mac",
-		mac_format(primary->mac, mac), "tap", primary->tap ? primary->tap : "", "timeout",
-		(int)timeout_ms);
+	return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:i, s:i}", "uid", uid, "nic", primary->nic_uid, "mac",
+		mac_format(primary->mac, mac), "tap", primary->tap, "pci", primary->pci, "vlan",
+		(int)primary->vlan, "timeout", (int)timeout_ms);
 }
 
 static bool proxy_plug(

@@ -16,8 +16,15 @@ static void note(struct world *w, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
+	g_mutex_lock(&w->lock);
 	g_ptr_array_add(w->log, g_strdup_vprintf(format, args));
+	g_mutex_unlock(&w->lock);
 	va_end(args);
+}
+
+static void note_function(const char *text, void *data)
+{
+	note(data, "%s", text);
 }
 
 static const char *text(const json_t *object, const char *key)
@@ -45,7 +52,11 @@ static void note_nics(struct world *w, const json_t *state)
 			json_equal(json_object_get(old, "attachments"), json_object_get(nic, "attachments"));
 		if (!same)
 			note(w, "switch %s %s%s%s", text(nic, "uid"), text(nic, "active"),
-				function ? " +" : "", function ? text(function, "interface") : "");
+				function ? " +" : "",
+				!function ? ""
+				: json_is_true(json_object_get(function, "physical"))
+					? "physical"
+					: text(function, "interface"));
 	}
 }
 
@@ -104,10 +115,12 @@ static json_t *on_nic_list(json_t *params, void *data, GError **error)
 	{
 		const char *uid = text(nic, "uid"), *vm = vm_of_nic(uid);
 		bool up = world_machine(w, vm) == VM_RUNNING && !w->guest_is_deaf && !w->reboot;
-		json_t *attachments =
-			json_pack("[{s:s, s:s}]", "kind", "synthetic", "state", up ? "ready" : "waiting");
+		if (up && w->has_no_driver)
+			w->standby_frames++;
+		json_t *attachments = json_pack("[{s:s, s:s, s:I}]", "kind", "synthetic", "state",
+			up ? "ready" : "waiting", "rx_packets", w->standby_frames);
 		if (json_array_size(json_object_get(nic, "attachments")) > 1) {
-			if (up && is_plugged(w, vm, uid) && !w->guest_is_quiet)
+			if (up && is_plugged(w, vm, uid) && !w->guest_is_quiet && !w->has_no_driver)
 				w->frames++;
 			json_array_append_new(
 				attachments, json_pack("{s:s, s:s, s:I}", "kind", "function", "state",
@@ -210,10 +223,29 @@ static json_t *on_list(json_t *params, void *data, GError **error)
 
 static struct vm_primary primary_of(const json_t *params)
 {
-	struct vm_primary primary = {.nic_uid = text(params, "nic"), .tap = text(params, "tap")};
+	struct vm_primary primary = {.nic_uid = text(params, "nic"),
+		.tap = json_string_value(json_object_get(params, "tap")),
+		.pci = json_string_value(json_object_get(params, "pci")),
+		.vlan = (uint16_t)json_integer_value(json_object_get(params, "vlan"))};
 
 	mac_parse(text(params, "mac"), &primary.mac);
 	return primary;
+}
+
+/* A VF is plugged only when it has its MAC, and the host has it no more. */
+static void check_armed(struct world *w, const struct vm_primary *primary)
+{
+	g_autofree char *path = g_build_filename(w->folder, primary->pci, NULL), *file = NULL;
+	g_autofree char *heard_path = g_build_filename(w->folder, "heard", NULL), *heard = NULL;
+	char mac[MAC_TEXT_MAX];
+	g_autofree char *place =
+		g_strdup_printf("physnet1 %u %s", primary->vlan, mac_format(primary->mac, mac));
+	g_autofree char *armed = g_strdup_printf("armed %s ", place);
+
+	g_assert_true(g_file_get_contents(path, &file, NULL, NULL));
+	g_assert_true(g_str_has_prefix(file, armed));
+	g_assert_true(g_file_get_contents(heard_path, &heard, NULL, NULL));
+	g_assert_null(strstr(heard, place));
 }
 
 static json_t *on_plug(json_t *params, void *data, GError **error)
@@ -221,7 +253,12 @@ static json_t *on_plug(json_t *params, void *data, GError **error)
 	struct world *w = data;
 	struct vm_primary primary = primary_of(params);
 
-	note(w, "plug %s %s", primary.nic_uid, primary.tap);
+	if (primary.pci) {
+		check_armed(w, &primary);
+		note(w, "plug %s %s vlan %u", primary.nic_uid, primary.pci, primary.vlan);
+	} else {
+		note(w, "plug %s %s", primary.nic_uid, primary.tap);
+	}
 	return w->machines->ops->plug(w->machines, text(params, "uid"), &primary, error) ? json_true() : NULL;
 }
 
@@ -284,6 +321,8 @@ struct agent_config world_config(const char *folder, const char *switch_path)
 		.times = {.port_ms = 300,
 			.confirm_ms = 2000,
 			.first_frame_ms = 300,
+			.no_driver_ms = 200,
+			.no_driver_pause_ms = 60000,
 			.unplug_ms = 100,
 			.stop_grace_s = 1,
 			.retry_ms = 20,
@@ -295,15 +334,24 @@ struct agent_config world_config(const char *folder, const char *switch_path)
 	};
 }
 
+void world_config_physical(struct agent_config *config)
+{
+	static const struct switch_physical physicals[] = {{"physnet1", "ens3", 1500}};
+
+	config->site.physicals = physicals;
+	config->site.n_physicals = G_N_ELEMENTS(physicals);
+}
+
 void world_init(struct world *w)
 {
 	g_autoptr(GError) error = NULL;
 
 	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* warnings are part of what is tested */
-	*w = (struct world){.pid = 100};
+	*w = (struct world){.pid = 100, .vfs = 2};
 	w->folder = g_dir_make_tmp("agent-XXXXXX", NULL);
 	w->switch_path = g_build_filename(w->folder, "switch.sock", NULL);
 	w->vm_path = g_build_filename(w->folder, "vm.sock", NULL);
+	g_mutex_init(&w->lock);
 	w->log = g_ptr_array_new_with_free_func(g_free);
 	w->machines = vm_fake_open(on_event, w);
 	w->proxy = world_proxy_open(w->vm_path);
@@ -324,6 +372,7 @@ void world_done(struct world *w)
 	vm_manager_close(w->proxy);
 	vm_manager_close(w->machines);
 	g_ptr_array_unref(w->log);
+	g_mutex_clear(&w->lock);
 	json_decref(w->state);
 	g_assert_cmpint(system(command), ==, 0);
 	g_free(w->folder);
@@ -335,8 +384,11 @@ void world_start_agent(struct world *w, bool with_provider)
 {
 	g_autoptr(GError) error = NULL;
 
+	if (w->bypass)
+		world_config_physical(&w->config);
 	if (with_provider)
-		w->provider = nic_fake_open(w->folder, 4, &error);
+		w->provider = w->bypass ? nic_fake_open_bypass(w->folder, w->vfs, note_function, w, &error)
+					: nic_fake_open(w->folder, 4, &error);
 	g_assert_no_error(error);
 	w->agent = agent_new(&w->config, &error);
 	g_assert_no_error(error);
@@ -422,6 +474,34 @@ struct goal *world_goal(int64_t version, bool accelerated)
 	return goal;
 }
 
+struct goal *world_goal_physical(int64_t version, bool accelerated)
+{
+	struct goal *goal = world_goal(version, accelerated);
+	struct goal_network *network = goal->networks->pdata[0];
+	struct goal_address *address = world_nic(goal)->addresses->pdata[0];
+
+	network->vni = 0;
+	network->physical = g_strdup("physnet1");
+	network->vlan = 100;
+	g_clear_pointer(&address->public_ip, g_free);
+	return goal;
+}
+
+void world_add_rules(struct goal *goal, const char *rules)
+{
+	g_autofree char *text =
+		g_strdup_printf("{\"uid\": \"group-1\", \"name\": \"myGroup\", \"rules\": [%s]}", rules);
+	json_auto_t *json = json_loads(text, 0, NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_nonnull(json);
+	if (!goal->groups)
+		goal->groups = shape_list_new(&goal_group_shape);
+	g_ptr_array_add(goal->groups, shape_decode(&goal_group_shape, json, SHAPE_STRICT, &error));
+	g_assert_no_error(error);
+	world_nic(goal)->security_group = g_strdup("group-1");
+}
+
 void world_add_vm(struct goal *goal)
 {
 	add_vm(goal, WORLD_VM_2, "other");
@@ -495,15 +575,24 @@ enum vm_state world_machine(struct world *w, const char *vm)
 	return VM_ABSENT;
 }
 
-int world_find(const struct world *w, const char *wanted, int from)
+void world_forget(struct world *w)
 {
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&w->lock);
+
+	g_ptr_array_set_size(w->log, 0);
+}
+
+int world_find(struct world *w, const char *wanted, int from)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&w->lock);
+
 	for (guint i = (guint)from; i < w->log->len; i++)
 		if (g_str_equal(w->log->pdata[i], wanted))
 			return (int)i;
 	return -1;
 }
 
-void world_expect(const struct world *w, ...)
+void world_expect(struct world *w, ...)
 {
 	va_list args;
 	const char *wanted;

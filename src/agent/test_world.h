@@ -13,6 +13,8 @@
 #define WORLD_VM_2  "33333333-3333-4333-8333-333333333333"
 #define WORLD_NIC_2 "44444444-4444-4444-8444-444444444444"
 
+#define WORLD_VF "0000:3b:10.0" /* the first function of the bypass provider */
+
 struct jsonrpc_server;
 
 struct world {
@@ -23,6 +25,7 @@ struct world {
 	struct vm_manager *proxy; /* what the agent is given */
 	struct nic_provider *provider;
 	struct agent *agent; /* NULL: not in this process */
+	GMutex lock; /* guards the log: providers write to it from other threads */
 	GPtrArray *log; /* of text */
 	json_t *state; /* what the switch was told last; NULL: nothing */
 	int64_t generation; /* highest that the switch was told */
@@ -30,9 +33,12 @@ struct world {
 	unsigned applies;
 	bool guest_is_deaf; /* its drivers never set the rings up */
 	bool guest_is_quiet; /* it sends nothing on a function */
+	bool has_no_driver; /* it sends by its standby only, all the time */
+	bool bypass; /* functions pass the host */
+	unsigned vfs; /* how many of these there are */
 	bool refuse_apply; /* apply answers invalid */
 	bool reboot; /* the guest's drivers are away just now */
-	json_int_t frames; /* of functions, counted by the switch */
+	json_int_t frames, standby_frames; /* of functions, and of standbys, counted by the switch */
 	struct agent_config config;
 };
 
@@ -41,11 +47,14 @@ void world_done(struct world *world);
 
 /* With short times; texts Borrowed. */
 struct agent_config world_config(const char *folder, const char *switch_path);
+/* Puts the host on the physical network physnet1. */
+void world_config_physical(struct agent_config *config);
 
 /* The manager that an agent in another process uses. */
 struct vm_manager *world_proxy_open(const char *vm_path);
 
-/* Starts an agent in this process on the world's files; with_provider: functions are files. */
+/* Starts an agent in this process on the world's files; with_provider: functions are files, and with `bypass` they
+ * pass the host. */
 void world_start_agent(struct world *world, bool with_provider);
 void world_stop_agent(struct world *world);
 
@@ -55,6 +64,10 @@ void world_start_switch(struct world *world);
 
 /* A goal of one VM with one NIC, running; version 1. */
 struct goal *world_goal(int64_t version, bool accelerated);
+/* The same on VLAN 100 of physnet1, without public addresses. */
+struct goal *world_goal_physical(int64_t version, bool accelerated);
+/* Gives the NIC a group with these rules (as the goal has them). */
+void world_add_rules(struct goal *goal, const char *rules);
 /* Adds WORLD_VM_2 with WORLD_NIC_2. */
 void world_add_vm(struct goal *goal);
 static inline struct goal_vm *world_vm(struct goal *goal)
@@ -75,7 +88,9 @@ void world_run(unsigned ms);
 /* Of the agent's report; unknown when the VM is not in it. */
 enum power_state world_power(struct world *world, const char *vm);
 enum vm_state world_machine(struct world *world, const char *vm);
+/* Forgets what has happened so far. */
+void world_forget(struct world *world);
 /* Index of the first entry of the log that equals text, from `from` on; -1 when there is none. */
-int world_find(const struct world *world, const char *text, int from);
+int world_find(struct world *world, const char *text, int from);
 /* Fails the test unless the entries are in the log in this order; NULL-terminated. */
-void world_expect(const struct world *world, ...) G_GNUC_NULL_TERMINATED;
+void world_expect(struct world *world, ...) G_GNUC_NULL_TERMINATED;

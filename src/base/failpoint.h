@@ -22,6 +22,8 @@
 	X(AGENT_SWITCH_APPLIED, "agent.switch-applied", "the switch uses a state, nobody was told")          \
 	X(AGENT_ACCEL_CLAIMING, "agent.accel-claiming", "a function is about to be claimed")                 \
 	X(AGENT_ACCEL_CLAIMED, "agent.accel-claimed", "a function is claimed, the ledger does not name it")  \
+	X(AGENT_VF_ARMING, "agent.vf-arming", "a function is about to get its MAC")                          \
+	X(AGENT_VF_ARMED, "agent.vf-armed", "a function has its MAC, the ledger does not know")              \
 	X(AGENT_ACCEL_PLUGGING, "agent.accel-plugging", "a function is about to be plugged")                 \
 	X(AGENT_ACCEL_PLUGGED, "agent.accel-plugged",                                                        \
 		"a function is in the guest, the ledger does not know")                                      \
@@ -30,6 +32,7 @@
 	X(AGENT_ACCEL_UNPLUGGING, "agent.accel-unplugging", "a function is about to be unplugged")           \
 	X(AGENT_ACCEL_UNPLUGGED, "agent.accel-unplugged", "the guest let go, the ledger does not know")      \
 	X(AGENT_ACCEL_DRAINING, "agent.accel-draining", "the synthetic path is about to be the active one")  \
+	X(AGENT_VF_LEFT, "agent.vf-left", "a function's MAC is cleared, the ledger does not know")           \
 	X(AGENT_ACCEL_RELEASING, "agent.accel-releasing", "a function is about to be released")              \
 	X(AGENT_ACCEL_RELEASED, "agent.accel-released", "a function is released, the ledger still names it") \
 	X(NIC_FUNCTION_RECORDED, "nic.function-recorded",                                                    \

@@ -97,7 +97,7 @@ def main():
     agent = sluice.resolve().parent / "sluice-agent"
     # Those of functions and of the setup are passed by tests of their own, where there are SR-IOV NICs: in the lab.
     listed = [name for name in (line.split()[0] for line in cloud.run(agent, "--list-failpoints").stdout.splitlines())
-              if not name.startswith(("setup.", "sriov."))]
+              if not name.startswith(("setup.", "sriov.", "agent.vf-"))]
     names = sys.argv[2:] or listed
     points = tap.Tap(len(names) + 2 + len(repeat.END))
     with cloud.Cloud(sluice) as bed:

@@ -1,0 +1,526 @@
+/* Acceleration by functions that pass the host: the order of their steps, who hears which MAC, who may have one. */
+#include "agent/agent_priv.h"
+#include "agent/test_world.h"
+#include "base/fault.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define SYNTHETIC "switch " WORLD_NIC " synthetic"
+#define BOTH      "switch " WORLD_NIC " both +physical"
+#define FUNCTION  "switch " WORLD_NIC " function +physical"
+#define DRAINING  "switch " WORLD_NIC " synthetic +physical"
+#define PLUG      "plug " WORLD_NIC " " WORLD_VF " vlan 100"
+#define UNPLUG    "unplug " WORLD_NIC
+#define CLAIM     "claim " WORLD_VF
+#define ARM       "arm " WORLD_VF
+#define LEFT      "left " WORLD_VF
+#define RELEASE   "release " WORLD_VF
+
+#define PLACE   "physnet1 100 00:0d:3a:00:00:04"
+#define GATEWAY "physnet1 100 12:34:56:78:9a:bc\n"
+
+#define SIDE_ANY "{\"addresses\": [\"*\"], \"ports\": [\"*\"]}"
+#define RULE(access, protocol)                                                                               \
+	"{\"name\": \"r\", \"priority\": 100, \"access\": \"" access "\", \"protocol\": \"" protocol         \
+	"\", \"source\": " SIDE_ANY ", \"destination\": " SIDE_ANY "}"
+
+static void setup(struct world *w, gconstpointer data)
+{
+	world_init(w);
+	w->bypass = true;
+}
+
+static void teardown(struct world *w, gconstpointer data)
+{
+	world_done(w);
+}
+
+/* ---- looking ---- */
+
+static const struct report_nic *entry_of(const struct report *report, const char *nic)
+{
+	for (guint i = 0; i < report->nics->len; i++) {
+		const struct report_nic *entry = report->nics->pdata[i];
+		if (g_str_equal(entry->uid, nic))
+			return entry;
+	}
+	return NULL;
+}
+
+static enum nic_path path_of(struct world *w, const char *nic)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_nic *entry = entry_of(report, nic);
+
+	return entry ? (enum nic_path)entry->path : PATH_NONE;
+}
+
+static enum enforcement enforcement(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return (enum enforcement)entry_of(report, WORLD_NIC)->enforcement;
+}
+
+static bool reason_has(struct world *w, const char *nic, const char *text)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_nic *entry = entry_of(report, nic);
+
+	return entry && entry->reason && strstr(entry->reason, text);
+}
+
+static int64_t applied(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return report->applied;
+}
+
+static bool nothing_is_claimed(struct world *w)
+{
+	g_autoptr(GPtrArray) list = w->provider->ops->list(w->provider);
+
+	return list->len == 0;
+}
+
+static bool is_on(struct world *w)
+{
+	return path_of(w, WORLD_NIC) == PATH_VF && world_find(w, FUNCTION, 0) >= 0;
+}
+
+static bool is_back(struct world *w)
+{
+	return path_of(w, WORLD_NIC) == PATH_SYNTHETIC && nothing_is_claimed(w);
+}
+
+static char *read_file(struct world *w, const char *name)
+{
+	g_autofree char *path = g_build_filename(w->folder, name, NULL);
+	char *text = NULL;
+
+	g_file_get_contents(path, &text, NULL, NULL);
+	return text;
+}
+
+static void touch(struct world *w, const char *name)
+{
+	g_autofree char *path = g_build_filename(w->folder, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, "", 0, NULL));
+}
+
+static void untouch(struct world *w, const char *name)
+{
+	g_autofree char *path = g_build_filename(w->folder, name, NULL);
+
+	g_assert_cmpint(g_unlink(path), ==, 0);
+}
+
+static void bring_up(struct world *w)
+{
+	struct goal *goal = world_goal_physical(1, true);
+
+	world_nic(goal)->bandwidth_mbps = 500;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the NIC is on its function", is_on);
+}
+
+/* ---- the order ---- */
+
+static void test_attach(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	world_expect(w, SYNTHETIC, "start " WORLD_VM, CLAIM, BOTH, ARM, PLUG, FUNCTION, NULL);
+	g_autofree char *file = read_file(w, WORLD_VF);
+	g_assert_cmpstr(file, ==, "armed " PLACE " 500\n");
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_assert_cmpint(entry_of(report, WORLD_NIC)->enforcement, ==, ENFORCEMENT_HARDWARE);
+	g_assert_null(entry_of(report, WORLD_NIC)->reason);
+}
+
+static void test_take_back(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	world_forget(w);
+	agent_take_goal(w->agent, world_goal_physical(2, false));
+	world_wait(w, "the function is taken back", is_back);
+	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, RELEASE, NULL);
+	world_expect(w, UNPLUG, LEFT, RELEASE, NULL);
+	g_assert_cmpint(world_find(w, ARM, 0), <, 0);
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_SWITCH);
+}
+
+static bool has_left(struct world *w)
+{
+	return world_find(w, LEFT, 0) >= 0;
+}
+
+/* The guest gives the device away by itself while the switch is not there. */
+static void test_left_at_once(struct world *w, gconstpointer data)
+{
+	const struct vm_primary primary = {.nic_uid = WORLD_NIC, .pci = WORLD_VF};
+
+	bring_up(w);
+	world_stop_switch(w);
+	world_forget(w);
+	g_assert_true(w->machines->ops->unplug(w->machines, WORLD_VM, &primary, 0, NULL));
+	world_wait(w, "its MAC is cleared though the switch is away", has_left);
+	world_run(50);
+	g_assert_cmpint(world_find(w, RELEASE, 0), <, 0);
+	world_start_switch(w);
+	world_wait(w, "it is attached again", is_on);
+	world_expect(w, LEFT, RELEASE, CLAIM, ARM, PLUG, NULL);
+}
+
+static void test_crash(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	world_forget(w);
+	vm_fake_crash(w->machines, WORLD_VM);
+	world_wait(w, "it runs and is accelerated again", is_on);
+	world_expect(w, LEFT, RELEASE, "start " WORLD_VM, CLAIM, BOTH, ARM, PLUG, FUNCTION, NULL);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+}
+
+static void test_not_armed_twice(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	world_stop_agent(w);
+	world_forget(w);
+	world_start_agent(w, true);
+	world_run(300);
+	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_VF);
+	g_assert_cmpint(world_find(w, ARM, 0), <, 0);
+	g_assert_cmpint(world_find(w, PLUG, 0), <, 0);
+}
+
+static void test_strays(struct world *w, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *name = NULL;
+	struct nic_provider *provider = nic_fake_open_bypass(w->folder, 2, NULL, NULL, &error);
+	const struct nic_request request = {.nic = "nobody's", .physical = "physnet1", .vlan = 7};
+
+	g_assert_true(provider->ops->claim(provider, &request, &name, &error));
+	g_assert_true(provider->ops->arm(provider, request.nic, &error));
+	nic_provider_close(provider);
+	world_start_agent(w, true);
+	world_expect(w, LEFT, RELEASE, NULL);
+	g_assert_true(nothing_is_claimed(w));
+}
+
+/* ---- what the host hears ---- */
+
+static bool heard_is(struct world *w, const char *wanted)
+{
+	g_autofree char *heard = read_file(w, "heard");
+
+	return g_strcmp0(heard, wanted) == 0;
+}
+
+static bool hears_both(struct world *w)
+{
+	return heard_is(w, GATEWAY PLACE "\n");
+}
+
+static void test_heard(struct world *w, gconstpointer data)
+{
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, false));
+	world_wait(w, "the gateway and the NIC are heard", hears_both);
+	agent_take_goal(w->agent, world_goal_physical(2, true));
+	world_wait(w, "the NIC is on its function", is_on);
+	g_assert_true(heard_is(w, GATEWAY));
+	agent_take_goal(w->agent, world_goal_physical(3, false));
+	world_wait(w, "the NIC is heard again", hears_both);
+}
+
+static bool waits_for_filters(struct world *w)
+{
+	return reason_has(w, WORLD_NIC, "fail-hear");
+}
+
+static void test_deaf(struct world *w, gconstpointer data)
+{
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, false));
+	world_wait(w, "the NIC is heard", hears_both);
+	touch(w, "fail-hear");
+	agent_take_goal(w->agent, world_goal_physical(2, true));
+	world_wait(w, "it says why it waits", waits_for_filters);
+	world_run(200);
+	g_assert_cmpint(world_find(w, ARM, 0), <, 0);
+	untouch(w, "fail-hear");
+	world_wait(w, "the NIC is on its function", is_on);
+}
+
+/* ---- what fails ---- */
+
+static bool cannot_arm(struct world *w)
+{
+	return reason_has(w, WORLD_NIC, "fail-arm") && world_find(w, RELEASE, 0) >= 0;
+}
+
+static void test_arm_fails(struct world *w, gconstpointer data)
+{
+	touch(w, "fail-arm");
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, true));
+	world_wait(w, "it is given back", cannot_arm);
+	world_expect(w, CLAIM, ARM, LEFT, RELEASE, NULL);
+	g_assert_cmpint(world_find(w, PLUG, 0), <, 0);
+	untouch(w, "fail-arm");
+	world_wait(w, "the NIC is on its function", is_on);
+}
+
+static void test_left_fails(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	touch(w, "fail-left");
+	world_forget(w);
+	agent_take_goal(w->agent, world_goal_physical(2, false));
+	world_wait(w, "it is tried", has_left);
+	world_run(200);
+	g_assert_cmpint(world_find(w, RELEASE, 0), <, 0);
+	untouch(w, "fail-left");
+	world_wait(w, "it is released", nothing_is_claimed);
+}
+
+/* ---- who may have one ---- */
+
+static void stays_synthetic(struct world *w, struct goal *goal, const char *reason)
+{
+	agent_take_goal(w->agent, goal);
+	world_run(200);
+	g_assert_cmpint(world_find(w, CLAIM, 0), <, 0);
+	if (!reason_has(w, WORLD_NIC, reason)) {
+		_cleanup_(report_free) struct report *report = agent_report(w->agent);
+		g_error("'%s' is not the reason: %s", reason, entry_of(report, WORLD_NIC)->reason);
+	}
+}
+
+static void test_refused(struct world *w, gconstpointer data)
+{
+	struct goal *closed = world_goal_physical(2, true), *wanted = world_goal_physical(3, true);
+	struct goal *standard = world_goal_physical(4, true), *elsewhere = world_goal_physical(5, true);
+	struct goal_network *network = elsewhere->networks->pdata[0];
+	struct goal_address *address = world_nic(standard)->addresses->pdata[0];
+
+	world_add_rules(closed, RULE("allow", "tcp"));
+	world_add_rules(wanted, RULE("allow", "tcp"));
+	world_nic(wanted)->guest_enforcement = true;
+	address->public_ip = g_strdup("203.0.113.4");
+	g_free(network->physical);
+	network->physical = g_strdup("physnet2");
+	world_start_agent(w, true);
+	stays_synthetic(w, world_goal(1, true), "vxlan");
+	stays_synthetic(w, closed, "operator and NIC have not both");
+	stays_synthetic(w, wanted, "which the host's functions cannot enforce.");
+	stays_synthetic(w, standard, "security groups");
+	stays_synthetic(w, elsewhere, "physnet2");
+}
+
+static void test_open_group(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal_physical(1, true);
+
+	world_add_rules(goal, RULE("allow", "any"));
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the NIC is on its function", is_on);
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_HARDWARE);
+}
+
+static bool is_applied(struct world *w)
+{
+	return applied(w) == 2;
+}
+
+static bool is_exposed(struct world *w)
+{
+	return enforcement(w) == ENFORCEMENT_NONE && world_find(w, UNPLUG, 0) >= 0;
+}
+
+static void test_rule_added(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal_physical(2, true);
+
+	world_add_rules(goal, RULE("deny", "tcp"));
+	bring_up(w);
+	g_assert_cmpint(applied(w), ==, 1);
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "nobody enforces the rule yet", is_exposed);
+	world_run(200);
+	g_assert_cmpint(applied(w), ==, 1);
+	g_assert_true(json_array_size(json_object_get(w->state, "groups")) == 1);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "the rule is reported as applied", is_applied);
+	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_SWITCH);
+	g_assert_true(reason_has(w, WORLD_NIC, "security groups"));
+}
+
+/* A process that starts with such a goal on disk does not say so either. */
+static void test_rule_added_over_restart(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal_physical(2, true);
+
+	world_add_rules(goal, RULE("deny", "tcp"));
+	bring_up(w);
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "nobody enforces the rule yet", is_exposed);
+	world_stop_agent(w);
+	world_start_agent(w, true);
+	world_run(300);
+	g_assert_cmpint(applied(w), ==, 0);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "the rule is reported as applied", is_applied);
+	g_assert_true(is_back(w));
+}
+
+static void test_revoked_is_no_exposure(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, world_goal_physical(2, false));
+	world_wait(w, "the goal is applied though the guest holds the function", is_applied);
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_HARDWARE);
+	vm_fake_hold_primaries(w->machines, false);
+}
+
+static bool is_on_vlan_200(struct world *w)
+{
+	return applied(w) == 2 && path_of(w, WORLD_NIC) == PATH_VF;
+}
+
+static void test_moved(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal_physical(2, true);
+	struct goal_network *network = goal->networks->pdata[0];
+
+	network->vlan = 200;
+	bring_up(w);
+	world_forget(w);
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, goal);
+	world_run(200);
+	g_assert_cmpint(applied(w), ==, 1);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "the NIC is on a function of the other VLAN", is_on_vlan_200);
+	world_expect(w, UNPLUG, LEFT, RELEASE, CLAIM, ARM, "plug " WORLD_NIC " " WORLD_VF " vlan 200", NULL);
+	/* While its function was in the old VLAN, the switch had none. */
+	world_expect(w, SYNTHETIC, UNPLUG, NULL);
+}
+
+/* ---- scarcity ---- */
+
+static struct goal *two_nics(int64_t version, bool first, bool second)
+{
+	struct goal *goal = world_goal_physical(version, first);
+
+	world_add_vm(goal);
+	struct goal_nic *nic = goal->nics->pdata[1];
+	struct goal_address *address = nic->addresses->pdata[0];
+	nic->accelerated = second;
+	g_clear_pointer(&address->public_ip, g_free);
+	return goal;
+}
+
+static bool one_waits(struct world *w)
+{
+	return path_of(w, WORLD_NIC) == PATH_VF && reason_has(w, WORLD_NIC_2, "in use");
+}
+
+static bool second_is_on(struct world *w)
+{
+	return path_of(w, WORLD_NIC_2) == PATH_VF;
+}
+
+static void test_full(struct world *w, gconstpointer data)
+{
+	w->vfs = 1;
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	bring_up(w);
+	agent_take_goal(w->agent, two_nics(2, true, true));
+	world_wait(w, "the second NIC finds no function free", one_waits);
+	g_assert_cmpint(path_of(w, WORLD_NIC_2), ==, PATH_SYNTHETIC);
+	agent_take_goal(w->agent, two_nics(3, false, true));
+	world_wait(w, "it gets the one that was freed", second_is_on);
+	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
+}
+
+static bool is_driverless(struct world *w)
+{
+	return is_back(w) && reason_has(w, WORLD_NIC, "no driver");
+}
+
+static void test_no_driver(struct world *w, gconstpointer data)
+{
+	struct goal *restarted = world_goal_physical(2, true);
+
+	w->has_no_driver = true;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, true));
+	world_wait(w, "its function is taken back", is_driverless);
+	world_expect(w, PLUG, UNPLUG, LEFT, RELEASE, NULL);
+	g_assert_cmpint(world_find(w, FUNCTION, 0), <, 0);
+	world_forget(w);
+	world_run(300);
+	g_assert_cmpint(world_find(w, CLAIM, 0), <, 0);
+	w->has_no_driver = false;
+	world_vm(restarted)->restarts = 1;
+	agent_take_goal(w->agent, restarted);
+	world_wait(w, "with its next start it gets one", is_on);
+}
+
+static void test_idle(struct world *w, gconstpointer data)
+{
+	w->guest_is_quiet = true;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, true));
+	world_run(1000);
+	world_expect(w, PLUG, NULL);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+	g_assert_true(reason_has(w, WORLD_NIC, "sent nothing"));
+	w->guest_is_quiet = false;
+	world_wait(w, "its first frame makes the function active", is_on);
+}
+
+static void add(const char *name, void (*fn)(struct world *, gconstpointer))
+{
+	g_test_add(name, struct world, NULL, setup, fn, teardown);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	add("/accel_bypass/attach: copies to both, then arm, then plug, then the first frame makes it active",
+		test_attach);
+	add("/accel_bypass/take back: copies to both, unplug, left, then the synthetic path, release",
+		test_take_back);
+	add("/accel_bypass/a function that left is told so at once, and released when the switch knows",
+		test_left_at_once);
+	add("/accel_bypass/a machine that crashed has its function cleared and gets another", test_crash);
+	add("/accel_bypass/an agent that starts anew does not arm what is in a guest", test_not_armed_twice);
+	add("/accel_bypass/functions that nobody knows are cleared and released at the start", test_strays);
+	add("/accel_bypass/the host hears gateways and the NICs that no function has", test_heard);
+	add("/accel_bypass/nothing is armed before the host has stopped hearing its MAC", test_deaf);
+	add("/accel_bypass/what cannot be armed is given back and tried again", test_arm_fails);
+	add("/accel_bypass/what cannot be cleared is not released", test_left_fails);
+	add("/accel_bypass/a NIC that may have none stays synthetic and says why", test_refused);
+	add("/accel_bypass/a NIC whose groups allow everything gets one", test_open_group);
+	add("/accel_bypass/a rule is not reported as applied before the function has left", test_rule_added);
+	add("/accel_bypass/nor by an agent that starts anew", test_rule_added_over_restart);
+	add("/accel_bypass/a function that is not wanted but allowed holds nothing up",
+		test_revoked_is_no_exposure);
+	add("/accel_bypass/a network that moves to another VLAN takes its functions along", test_moved);
+	add("/accel_bypass/a NIC that found none free gets the next that is freed", test_full);
+	add("/accel_bypass/a guest without a driver loses its function until it starts anew", test_no_driver);
+	add("/accel_bypass/a guest that is idle keeps its function", test_idle);
+	return g_test_run();
+}
