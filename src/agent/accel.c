@@ -83,6 +83,7 @@ static void enter(struct accel *a, enum accel_state state)
 	if (state != ACCEL_OFF)
 		failpoint(points[state]);
 	log_debug(a->uid, "acceleration: %s", accel_state_words[state]);
+	health_touch(a->agent->health);
 	a->number = 0;
 	a->left = false;
 	a->retry_at_us = 0;

@@ -237,11 +237,15 @@ json_t *accel_describe(const struct accel *a)
 
 	if (!record && !(goal && goal->accelerated))
 		return NULL;
-	return json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:b, s:I, s:s?}", "nic", a->uid, "nic_name",
-		goal ? goal->name : NULL, "vm", vm ? vm->name : NULL, "function",
+	json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:b, s:I, s:s?, s:s?}", "nic",
+		a->uid, "nic_name", goal ? goal->name : NULL, "vm", vm ? vm->name : NULL, "function",
 		record ? record->function : NULL, "provider", provider ? provider->caps->claim : "none",
 		"state", word_of(a, record), "active",
 		record ? accel_row(accel_state(a))->active : "synthetic", "revoked",
 		record && record->revoked, "changes", (json_int_t)(record ? record->changes : 0), "reason",
-		reason);
+		reason, "repaired", health_finding(a->agent->health, a->uid));
+	const struct nic_device *device = record ? health_device(a->agent->health, record->function) : NULL;
+	if (device)
+		json_object_update_new(json, health_describe(device));
+	return json;
 }

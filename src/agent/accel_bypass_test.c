@@ -380,7 +380,7 @@ static void test_rule_added_over_restart(struct world *w, gconstpointer data)
 	g_assert_cmpint(applied(w), ==, 0);
 	vm_fake_hold_primaries(w->machines, false);
 	world_wait(w, "the rule is reported as applied", is_applied);
-	g_assert_true(is_back(w));
+	world_wait(w, "its function is released", is_back);
 }
 
 static void test_revoked_is_no_exposure(struct world *w, gconstpointer data)
@@ -491,6 +491,67 @@ static void test_idle(struct world *w, gconstpointer data)
 	world_wait(w, "its first frame makes the function active", is_on);
 }
 
+/* ---- what is told of functions ---- */
+
+static const struct report_function *function_of(const struct report *report, const char *name)
+{
+	for (guint i = 0; i < report->functions->len; i++) {
+		const struct report_function *function = report->functions->pdata[i];
+		if (g_str_equal(function->name, name))
+			return function;
+	}
+	return NULL;
+}
+
+static bool all_are_told(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_function *used = function_of(report, WORLD_VF);
+
+	return report->functions->len == 2 && used && g_strcmp0(used->state, "attached") == 0 && used->mac;
+}
+
+static void test_functions(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	world_wait(w, "the VF in use and the free one are in the report", all_are_told);
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_assert_cmpstr(report->physicals->pdata[0], ==, "physnet1");
+	g_assert_cmpuint(report->physicals->len, ==, 1);
+	const struct report_function *used = function_of(report, WORLD_VF);
+	g_assert_cmpstr(used->nic, ==, WORLD_NIC);
+	g_assert_cmpstr(used->vm, ==, WORLD_VM);
+	g_assert_cmpstr(used->physical, ==, "physnet1");
+	g_assert_cmpstr(used->pf, ==, "ens3");
+	g_assert_cmpstr(used->mac, ==, "00:0d:3a:00:00:04");
+	g_assert_cmpint(used->vlan, ==, 100);
+	const struct report_function *other = function_of(report, "0000:3b:10.1");
+	g_assert_cmpstr(other->state, ==, "free");
+	g_assert_null(other->nic);
+	g_assert_cmpint(other->index, ==, 1);
+}
+
+static bool is_repaired(struct world *w)
+{
+	return health_repairs(w->agent->health) == 1;
+}
+
+static void test_drift(struct world *w, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(w->folder, "drift", NULL);
+	const char *sentence = "VF 0 of ens3 (NIC " WORLD_NIC "): its vlan was 7; it is 100 again";
+
+	bring_up(w);
+	g_assert_true(g_file_set_contents(path, sentence, -1, NULL));
+	world_wait(w, "the repair is counted", is_repaired);
+	g_assert_cmpstr(health_finding(w->agent->health, NULL), ==, sentence);
+	json_auto_t *entry = accel_describe(g_hash_table_lookup(w->agent->accels, WORLD_NIC));
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "repaired")), ==, sentence);
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "pf")), ==, "ens3");
+	world_run(200);
+	g_assert_cmpuint(health_repairs(w->agent->health), ==, 1);
+}
+
 static void add(const char *name, void (*fn)(struct world *, gconstpointer))
 {
 	g_test_add(name, struct world, NULL, setup, fn, teardown);
@@ -522,5 +583,7 @@ int main(int argc, char **argv)
 	add("/accel_bypass/a NIC that found none free gets the next that is freed", test_full);
 	add("/accel_bypass/a guest without a driver loses its function until it starts anew", test_no_driver);
 	add("/accel_bypass/a guest that is idle keeps its function", test_idle);
+	add("/accel_bypass/the report has all functions of the host, also the free ones", test_functions);
+	add("/accel_bypass/what the provider repaired is counted and told of its NIC", test_drift);
 	return g_test_run();
 }

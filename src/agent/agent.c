@@ -19,6 +19,7 @@ const struct agent_times agent_times_default = {
 	.retry_ms = 1000,
 	.retry_max_ms = 60000,
 	.refresh_ms = 5000,
+	.health_ms = 10000,
 	.eager_ms = 50,
 	.idle_ms = 1000,
 	.report_ms = 10000,
@@ -300,6 +301,8 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->accels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)accel_free);
 	agent->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	agent->jobs = jobs_new(JOBS_MAX);
+	agent->hearing = hearing_new(agent);
+	agent->health = health_new(agent);
 	if (!make_folder(agent->socket_dir, error) || !make_folder(agent->vm_dir, error))
 		return NULL;
 	agent->ledger = ledger_load(ledger_path, error);
@@ -370,7 +373,6 @@ bool agent_start(
 		return false;
 	if (agent->config.controller && !start_client(agent, error))
 		return false;
-	agent->hearing = hearing_new(agent);
 	agent->link = switch_link_new(&link);
 	agent_refresh(agent);
 	agent_kick(agent);
@@ -389,6 +391,7 @@ void agent_free(struct agent *agent)
 	jobs_drain(agent->jobs);
 	switch_link_free(agent->link);
 	hearing_free(agent->hearing);
+	health_free(agent->health);
 	jobs_free(agent->jobs);
 	g_hash_table_unref(agent->left_out);
 	g_hash_table_unref(agent->accels);

@@ -36,6 +36,7 @@ struct agent_times {
 	unsigned retry_ms; /* first pause after a failure; doubles, up to retry_max_ms */
 	unsigned retry_max_ms;
 	unsigned refresh_ms; /* between two looks at all VMs, besides those that events ask for */
+	unsigned health_ms; /* between two looks at the host's functions */
 	unsigned eager_ms, idle_ms; /* between two looks at the switch */
 	unsigned report_ms;
 };

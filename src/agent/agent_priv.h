@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/events.h"
 #include "agent/guest_policy.h"
+#include "agent/health.h"
 #include "agent/hearing.h"
 #include "agent/jobs.h"
 #include "agent/ledger.h"
@@ -20,6 +21,7 @@ struct agent {
 	struct jobs *jobs; /* Owned */
 	struct switch_link *link; /* Owned */
 	struct hearing *hearing; /* Owned */
+	struct health *health; /* Owned */
 	struct goal_client *client; /* Owned; NULL: no controller */
 	struct ledger *ledger; /* Owned */
 	struct goal *goal; /* Owned; NULL: none yet */

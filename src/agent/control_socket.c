@@ -76,6 +76,36 @@ static void finish_fault(struct call *call, enum fault code, const char *format,
 
 /* ---- in the main thread ---- */
 
+static bool is_listed(const json_t *list, const char *function)
+{
+	size_t i;
+	json_t *entry;
+
+	json_array_foreach((json_t *)list, i, entry)
+	{
+		if (g_strcmp0(json_string_value(json_object_get(entry, "function")), function) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Functions that no NIC of the goal or the ledger has. */
+static void list_others(const struct agent *agent, json_t *list)
+{
+	const GPtrArray *devices = health_devices(agent->health);
+
+	for (guint i = 0; devices && i < devices->len; i++) {
+		const struct nic_device *device = devices->pdata[i];
+		if (is_listed(list, device->name))
+			continue;
+		json_t *entry =
+			json_pack("{s:s?, s:s?, s:s, s:s}", "nic", device->nic, "function", device->name,
+				"provider", agent->provider->caps->claim, "state", nic_use_word(device->use));
+		json_object_update_new(entry, health_describe(device));
+		json_array_append_new(list, entry);
+	}
+}
+
 static json_t *list_functions(const struct agent *agent)
 {
 	json_t *list = json_array();
@@ -88,6 +118,7 @@ static json_t *list_functions(const struct agent *agent)
 		if (entry)
 			json_array_append_new(list, entry);
 	}
+	list_others(agent, list);
 	return list;
 }
 
@@ -148,12 +179,14 @@ static void run_status(struct call *call)
 									   : "not reached";
 
 	finish(call,
-		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:o, s:o, s:o, s:o}", "host",
-			report->host, "version", report->version, "goal", (json_int_t)report->received,
-			"applied", (json_int_t)report->applied, "controller", controller, "switch",
-			switch_word(agent), "provider", report->provider, "memory", "total_mib",
-			(json_int_t)report->memory_mib, "available_mib", (json_int_t)report->available_mib,
-			"underlay", describe_underlay(agent->config.site.underlay), "conditions",
+		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:i, s:s?, s:o, s:o, s:o, s:o}",
+			"host", report->host, "version", report->version, "goal",
+			(json_int_t)report->received, "applied", (json_int_t)report->applied, "controller",
+			controller, "switch", switch_word(agent), "provider", report->provider, "memory",
+			"total_mib", (json_int_t)report->memory_mib, "available_mib",
+			(json_int_t)report->available_mib, "repairs", (int)health_repairs(agent->health),
+			"last_repair", health_finding(agent->health, NULL), "underlay",
+			describe_underlay(agent->config.site.underlay), "conditions",
 			list_conditions(agent->goal), "vms", list_vms(report, agent), "functions",
 			list_functions(agent)),
 		NULL);

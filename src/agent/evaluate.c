@@ -158,7 +158,10 @@ static gboolean evaluate(void *data)
 	struct agent *agent = data;
 
 	agent->evaluate_source = 0;
-	if (!agent->goal || !agent->link)
+	if (!agent->link)
+		return G_SOURCE_REMOVE;
+	health_update(agent->health);
+	if (!agent->goal)
 		return G_SOURCE_REMOVE;
 	agent_add_members(agent);
 	if (agent->refreshed)

@@ -2,6 +2,8 @@
 #include "agent/agent_priv.h"
 #include "base/log.h"
 
+#include <string.h>
+
 static void add_host(const struct agent *agent, struct report *report)
 {
 	struct host_memory memory = {};
@@ -31,6 +33,59 @@ static void add(GPtrArray *list, void *entry)
 		g_ptr_array_add(list, entry);
 }
 
+static void add_physicals(const struct agent *agent, struct report *report)
+{
+	report->physicals = strings_new();
+	for (size_t i = 0; i < agent->config.site.n_physicals; i++)
+		g_ptr_array_add(report->physicals, g_strdup(agent->config.site.physicals[i].name));
+}
+
+static struct report_function *find_function(const GPtrArray *functions, const char *name)
+{
+	for (guint i = 0; i < functions->len; i++) {
+		struct report_function *function = functions->pdata[i];
+		if (g_strcmp0(function->name, name) == 0)
+			return function;
+	}
+	return NULL;
+}
+
+/* Where it is, and what its PF has for it. */
+static void complete_function(struct report_function *function, const struct nic_device *device)
+{
+	static const struct mac_addr none;
+	const struct vf_attributes *attributes = &device->attributes;
+	char mac[MAC_TEXT_MAX];
+
+	function->physical = g_strdup(device->physical);
+	function->pf = g_strdup(device->pf_netdev);
+	function->index = device->index;
+	if (attributes->known & VF_MAC && memcmp(&attributes->mac, &none, sizeof none) != 0)
+		function->mac = g_strdup(mac_format(attributes->mac, mac));
+	if (attributes->known & VF_VLAN)
+		function->vlan = attributes->vlan;
+}
+
+/* Those that NICs have are there already. */
+static void add_devices(const struct agent *agent, struct report *report)
+{
+	const GPtrArray *devices = health_devices(agent->health);
+
+	for (guint i = 0; devices && i < devices->len; i++) {
+		const struct nic_device *device = devices->pdata[i];
+		struct report_function *function = find_function(report->functions, device->name);
+		if (!function) {
+			function = shape_new(&report_function_shape);
+			function->name = g_strdup(device->name);
+			function->provider = g_strdup(agent->provider->caps->claim);
+			function->nic = g_strdup(device->nic);
+			function->state = g_strdup(nic_use_word(device->use));
+			g_ptr_array_add(report->functions, function);
+		}
+		complete_function(function, device);
+	}
+}
+
 struct report *agent_report(struct agent *agent)
 {
 	struct report *report = report_new();
@@ -52,5 +107,7 @@ struct report *agent_report(struct agent *agent)
 		add(report->nics, accel_report(member));
 		add(report->functions, accel_report_function(member));
 	}
+	add_devices(agent, report);
+	add_physicals(agent, report);
 	return report;
 }

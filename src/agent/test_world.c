@@ -328,6 +328,7 @@ struct agent_config world_config(const char *folder, const char *switch_path)
 			.retry_ms = 20,
 			.retry_max_ms = 100,
 			.refresh_ms = 50,
+			.health_ms = 50,
 			.eager_ms = 5,
 			.idle_ms = 20,
 			.report_ms = 100},

@@ -165,6 +165,24 @@ static bool remove_bypass(void *data, const char *name, GError **error)
 	return remove_file(fake->folder, name, error);
 }
 
+static void survey_bypass(void *data, unsigned n, struct nic_device *device)
+{
+	g_autofree char *text = read_text(data, device->name);
+	g_auto(GStrv) words = g_strsplit(text, " ", 5);
+	bool armed = g_strcmp0(words[0], "armed") == 0;
+
+	device->physical = g_strdup("physnet1");
+	device->pf = g_strdup("0000:3b:00.0");
+	device->pf_netdev = g_strdup("ens3");
+	device->index = n;
+	device->use = armed ? NIC_USE_ARMED : device->nic ? NIC_USE_CLAIMED : NIC_USE_FREE;
+	device->attributes.known = VF_MAC | VF_VLAN;
+	if (armed) {
+		mac_parse(words[3], &device->attributes.mac);
+		device->attributes.vlan = (uint16_t)g_ascii_strtoull(words[2], NULL, 10);
+	}
+}
+
 static GPtrArray *check_bypass(void *data)
 {
 	const struct fake_bypass *fake = data;
@@ -209,6 +227,7 @@ static const struct function_maker bypass_maker = {
 	.free = free_bypass,
 	.arm = arm_bypass,
 	.left = leave_bypass,
+	.survey = survey_bypass,
 	.check = check_bypass,
 	.hear = hear_bypass,
 };

@@ -89,21 +89,28 @@ static struct nic_function *find_nic(const struct function_pool *pool, const cha
 	return NULL;
 }
 
-static bool is_taken(const struct function_pool *pool, const char *name)
+/* NULL when nobody has the function. */
+static const struct nic_function *find_name(const struct function_pool *pool, const char *name)
 {
-	for (unsigned i = 0; i < pool->functions->len; i++)
-		if (g_str_equal(((struct nic_function *)pool->functions->pdata[i])->name, name))
-			return true;
-	return false;
+	for (unsigned i = 0; i < pool->functions->len; i++) {
+		const struct nic_function *function = pool->functions->pdata[i];
+		if (g_str_equal(function->name, name))
+			return function;
+	}
+	return NULL;
+}
+
+static char *name_of(const struct function_pool *pool, unsigned n)
+{
+	return pool->maker->name ? pool->maker->name(n) : g_strdup_printf("sl-f%u", n);
 }
 
 /* NULL when all are taken. Owned by the caller. */
 static char *free_name(const struct function_pool *pool)
 {
 	for (unsigned i = 0; i < pool->limit; i++) {
-		g_autofree char *name =
-			pool->maker->name ? pool->maker->name(i) : g_strdup_printf("sl-f%u", i);
-		if (!is_taken(pool, name))
+		g_autofree char *name = name_of(pool, i);
+		if (!find_name(pool, name))
 			return g_steal_pointer(&name);
 	}
 	return NULL;
@@ -199,6 +206,23 @@ static bool pool_left(struct nic_provider *provider, const char *nic, GError **e
 	return change(provider, nic, pool->maker->left, error);
 }
 
+static GPtrArray *pool_survey(struct nic_provider *provider)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+	GPtrArray *survey = g_ptr_array_new_with_free_func((GDestroyNotify)nic_device_free);
+
+	for (unsigned i = 0; i < pool->limit; i++) {
+		struct nic_device *device = g_new0(struct nic_device, 1);
+		device->name = name_of(pool, i);
+		const struct nic_function *function = find_name(pool, device->name);
+		device->nic = g_strdup(function ? function->nic : NULL);
+		pool->maker->survey(pool->data, i, device);
+		g_ptr_array_add(survey, device);
+	}
+	return survey;
+}
+
 static GPtrArray *pool_check(struct nic_provider *provider)
 {
 	struct function_pool *pool = (struct function_pool *)provider;
@@ -240,6 +264,7 @@ static const struct nic_provider_ops bypass_ops = {
 	.left = pool_left,
 	.release = pool_release,
 	.list = pool_list,
+	.survey = pool_survey,
 	.check = pool_check,
 	.hear = pool_hear,
 	.close = pool_close,

@@ -18,6 +18,8 @@ struct function_maker {
 	/* Of bypass functions only, all or none: as in struct nic_provider_ops, of a function that is claimed. */
 	bool (*arm)(void *data, const char *name, GError **error);
 	bool (*left)(void *data, const char *name, GError **error);
+	/* Completes what is known of the n-th function: `name` and `nic` are there. */
+	void (*survey)(void *data, unsigned n, struct nic_device *device);
 	GPtrArray *(*check)(void *data);
 	bool (*hear)(void *data, const struct nic_heard *heard, size_t n, GError **error);
 };

@@ -1,0 +1,36 @@
+/* The health of the host's functions: has the provider look at them, tells what it found, and keeps what it saw.
+ *
+ * How it works. Every health_ms, and soon after a NIC's acceleration has changed, one job asks the provider to check
+ * and to survey its functions. What it repaired, or could not, is a sentence; a new one is logged and counted, one that
+ * comes again with each look is not.
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "nic/provider.h"
+
+#include <jansson.h>
+
+struct agent;
+struct health;
+
+struct health *health_new(struct agent *agent);
+/* No job may be running. */
+void health_free(struct health *health);
+CLEANUP_FUNC(struct health *, health_free)
+
+/* Looks if it is time to. */
+void health_update(struct health *health);
+/* Functions have changed: the next look is soon. */
+void health_touch(struct health *health);
+
+/* How many things were found that somebody else had changed, since the agent started. */
+unsigned health_repairs(const struct health *health);
+/* What was found last about the NIC, or (nic NULL) about any; NULL: nothing. Borrowed. */
+const char *health_finding(const struct health *health, const char *nic);
+/* All functions, of struct nic_device, by the last look; NULL when there are none to be seen. Borrowed. */
+const GPtrArray *health_devices(const struct health *health);
+/* NULL when it was not there at the last look. Borrowed. */
+const struct nic_device *health_device(const struct health *health, const char *name);
+/* What vf.list says of a function beside its NIC: {"physical","pf","index","mac","vlan","detail"}, those that are known.
+ * New reference. */
+json_t *health_describe(const struct nic_device *device);
