@@ -7,8 +7,12 @@
 #include "nic/netns.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -297,6 +301,72 @@ static void test_refusals(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(config.outside, ==, OUTSIDE_HOST);
 }
 
+/* ---- one namespace for the switch and the outside, as where the switch has physical networks ---- */
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* A router that takes packets wherever they come from. */
+static bool route_all(void *data, GError **error)
+{
+	return write_file("/proc/sys/net/ipv4/ip_forward", "1") &&
+	       write_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0") &&
+	       write_file("/proc/sys/net/ipv4/conf/default/rp_filter", "0");
+}
+
+/* A packet from elsewhere to the host 203.0.113.10, as the gateway's end sends it to the switch's. */
+static bool send_inside(void *data, GError **error)
+{
+	static const uint8_t packet[] = {0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0x14, 0x8b, 198, 51, 100, 7, 203,
+		0, 113, 10, 0, 9, 0, 9, 0, 8, 0, 0};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_IP),
+		.sll_ifindex = (int)if_nametoindex("sl-gw"),
+		.sll_halen = 6};
+	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(to.sll_addr, data, 6);
+	bool ok = sendto(fd, packet, sizeof packet, 0, (void *)&to, sizeof to) == (ssize_t)sizeof packet;
+	close(fd);
+	return ok;
+}
+
+/* Columns 3 (received) and 6 (forwarded) of the second line "Ip:". */
+static bool count_inside(void *data, GError **error)
+{
+	unsigned long *counts = data;
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents("/proc/thread-self/net/snmp", &text, NULL, error))
+		return false;
+	const char *values = strchr(text, '\n') + 1;
+	return sscanf(values, "Ip: %*u %*u %lu %*u %*u %lu", &counts[0], &counts[1]) == 2;
+}
+
+static void test_router(struct fixture *f, gconstpointer data)
+{
+	unsigned long before[2], after[2];
+	GError *error = NULL;
+
+	f->config.outside_netns = SWITCH;
+	g_assert_true(netns_create(SWITCH, &error));
+	g_assert_true(netns_run(SWITCH, route_all, NULL, &error));
+	set_up(f);
+	g_assert_true(netns_run(SWITCH, count_inside, before, &error));
+	g_assert_true(netns_run(SWITCH, send_inside, f->ports.outside.mac.bytes, &error));
+	g_assert_true(netns_run(SWITCH, count_inside, after, &error));
+	g_assert_cmpuint(after[0], >, before[0]);
+	g_assert_cmpuint(after[1], ==, before[1]);
+	g_assert_true(netns_remove(SWITCH, &error));
+}
+
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
 	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
@@ -314,6 +384,8 @@ int main(int argc, char **argv)
 	add("/namespaces/routes lead by the gateway's and the metadata service's addresses", test_routes);
 	add("/namespaces/the metadata service answers inside its namespace", test_metadata);
 	add("/namespaces/what was there before is left there", test_tear_down);
+	add("/namespaces/a host that is a router does not forward what it hears at the switch's end",
+		test_router);
 	add("/namespaces/the underlay is a wire of its own on an interface that stays the host's",
 		test_underlay);
 	add("/namespaces/an underlay that cannot carry what it must is refused", test_underlay_refusals);

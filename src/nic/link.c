@@ -368,20 +368,27 @@ bool links_check_free(struct links *links, struct ip_prefix prefix, const char *
 
 /* ---- what packet sockets need ---- */
 
-static bool disable_ipv6(void *data, GError **error)
+/* A kernel without the protocol is quiet enough. */
+static bool write_setting(
+	const char *protocol, const char *name, const char *setting, const char *value, GError **error)
 {
-	g_autofree char *path =
-		g_strdup_printf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", (const char *)data);
+	g_autofree char *path = g_strdup_printf("/proc/sys/net/%s/conf/%s/%s", protocol, name, setting);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
-		return true; /* a kernel without IPv6 */
-	bool ok = fd >= 0 && write(fd, "1", 1) == 1;
+		return true;
+	bool ok = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
 	if (!ok)
 		fault_set(error, FAULT_INTERNAL, "cannot write %s: %s", path, g_strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return ok;
+}
+
+static bool quieten(void *data, GError **error)
+{
+	return write_setting("ipv6", data, "disable_ipv6", "1", error) &&
+	       write_setting("ipv4", data, "forwarding", "0", error);
 }
 
 bool links_quiet(struct links *links, const char *name, GError **error)
@@ -391,5 +398,5 @@ bool links_quiet(struct links *links, const char *name, GError **error)
 
 	rtnl_link_set_flags(change, IFF_NOARP);
 	return link_change(links, name, change, "turn ARP off on", error) &&
-	       netns_run_in(links->netns_fd, disable_ipv6, copy, error);
+	       netns_run_in(links->netns_fd, quieten, copy, error);
 }

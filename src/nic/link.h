@@ -58,6 +58,6 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
  * default route does not count. */
 bool links_check_free(struct links *links, struct ip_prefix prefix, const char *own, GError **error);
 
-/* For an end that a program reads by packet socket: the kernel itself answers no ARP there and speaks no
- * IPv6. */
+/* For an end that a program reads by packet socket: the kernel itself answers no ARP there, speaks no IPv6, and does
+ * not forward what arrives, which it would do a second time on a host that is a router. */
 bool links_quiet(struct links *links, const char *name, GError **error);

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -274,14 +275,29 @@ static bool read_disable_ipv6(void *data, GError **error)
 	return g_file_get_contents("/proc/sys/net/ipv6/conf/tap0/disable_ipv6", data, NULL, error);
 }
 
+static bool make_router(void *data, GError **error)
+{
+	int fd = open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, "1", 1) == 1;
+
+	close(fd);
+	return ok || fault_set(error, FAULT_INTERNAL, "cannot make a router");
+}
+
+static bool read_forwarding(void *data, GError **error)
+{
+	return g_file_get_contents("/proc/sys/net/ipv4/conf/tap0/forwarding", data, NULL, error);
+}
+
 static void test_tap(void)
 {
 	make_both();
 	struct links *a = must_open(NETNS_A);
-	g_autofree char *off = NULL;
+	g_autofree char *off = NULL, *forwarding = NULL;
 	struct mac_addr mac;
 
 	g_assert_cmpint(mac_parse("02:00:5e:00:00:01", &mac), ==, 0);
+	must(netns_run(NETNS_A, make_router, NULL, &error));
 	must(links_add_tap(a, "tap0", &error));
 	must(links_add_tap(a, "tap0", &error));
 	must(links_quiet(a, "tap0", &error));
@@ -291,6 +307,8 @@ static void test_tap(void)
 		must(netns_run(NETNS_A, read_disable_ipv6, &off, &error));
 		g_assert_cmpstr(off, ==, "1\n");
 	}
+	must(netns_run(NETNS_A, read_forwarding, &forwarding, &error));
+	g_assert_cmpstr(forwarding, ==, "0\n");
 	g_assert_cmpuint(if_nametoindex("tap0"), ==, 0);
 	must(links_remove(a, "tap0", &error));
 	g_assert_false(links_exists(a, "tap0"));
