@@ -7,18 +7,20 @@
  *                   '-------------->  sl-meta   169.254.169.254, route to 100.64.0.0/10
  *       sl-under  - - - - - - - - - ->  an interface of this host, of which it is a macvlan
  *
- * The switch opens its ends by packet socket: the kernel has no address there, answers no ARP, speaks no
- * IPv6. The other ends send whole packets with whole checksums. All of it is made idempotently; namespaces
+ * The switch's namespace is one of its own, or, where it has physical networks, this host's, in which their interfaces
+ * are. The switch opens its ends by packet socket: the kernel has no address there, answers no ARP, speaks no
+ * IPv6, forwards nothing. The other ends send whole packets with whole checksums. All of it is made idempotently; namespaces
  * that were not there before are written down first, so that only those are removed again.
  */
 #pragma once
 #include "agent/switch_state.h"
+#include "nic/names.h"
 
-#define NAMESPACES_OUTSIDE_SWITCH "sl-out"
+#define NAMESPACES_OUTSIDE_SWITCH NAME_OUTSIDE_SWITCH
 #define NAMESPACES_OUTSIDE        "sl-gw" /* unless the config names it */
-#define NAMESPACES_HOST_SWITCH    "sl-host"
+#define NAMESPACES_HOST_SWITCH    NAME_HOST_SWITCH
 #define NAMESPACES_HOST           "sl-meta"
-#define NAMESPACES_UNDERLAY       "sl-under"
+#define NAMESPACES_UNDERLAY       NAME_UNDERLAY
 
 enum namespaces_outside { OUTSIDE_NONE, OUTSIDE_HOST, OUTSIDE_NETNS };
 

@@ -8,6 +8,9 @@
  *
  * With --controller there is no controller here: the others make this machine a host of that controller's cloud.
  *
+ * The switch and the VMs have a network namespace of their own; but where the host file names physical networks they are
+ * in the one that `sluice up` was started in, with the interfaces of the NICs, which libvirt and the operator need there.
+ *
  * What dies is started again (process.h). SIGTERM and SIGINT stop in this order: the agent, the VMs, the
  * controller, the switch, the libvirt daemon; then the namespaces go. A supervisor that is killed leaves the
  * VMs running for the next one.
@@ -17,6 +20,7 @@
 #include "cli/cli.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
+#include "nic/host_file.h"
 #include "nic/netns.h"
 
 #include <glib-unix.h>
@@ -35,6 +39,7 @@ static const struct up_options defaults = {
 	.ram_ratio = 1.5,
 	.workers = 1,
 	.switch_user = "sluice-switch",
+	.host_file = HOST_FILE,
 };
 
 /* ---- options ---- */
@@ -95,6 +100,11 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"To hosts whose switches have addresses of other prefixes", "ADDR"},
 		{"underlay-mtu", 0, 0, G_OPTION_ARG_INT, &o->underlay_mtu,
 			"Bytes that packets there may have (the interface's MTU)", "N"},
+		{"host-file", 0, 0, G_OPTION_ARG_FILENAME, &o->host_file,
+			"Which NICs lead to which physical networks (" HOST_FILE
+			"); with such networks, switch "
+			"and VMs run in this network namespace",
+			"FILE"},
 		{"controller", 0, 0, G_OPTION_ARG_STRING, &o->controller,
 			"Be a host of the cloud whose controller listens for agents there; certificates: "
 			"'sluice host add'",
@@ -161,6 +171,8 @@ static void cloud_clear(struct cloud *cloud)
 	g_clear_pointer(&cloud->layout, layout_free);
 	g_clear_pointer(&cloud->loop, g_main_loop_unref);
 	account_clear(&cloud->switch_account);
+	if (cloud->physicals_lock >= 0)
+		close(cloud->physicals_lock);
 	if (cloud->lock >= 0)
 		close(cloud->lock);
 }
@@ -168,7 +180,7 @@ CLEANUP_CLEAR_FUNC(struct cloud, cloud_clear)
 
 int cli_up(int argc, char **argv)
 {
-	_cleanup_(cloud_clear) struct cloud cloud = {.lock = -1};
+	_cleanup_(cloud_clear) struct cloud cloud = {.lock = -1, .physicals_lock = -1};
 	g_autoptr(GError) error = NULL;
 	int status = parse_options(&cloud, argc, argv);
 

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
-#include "nic/netns.h"
 #include "vm/vm.h"
 
 #include <gio/gio.h>
@@ -88,7 +87,7 @@ static struct process *start_switch(const struct cloud *cloud, GError **error)
 {
 	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *workers = g_strdup_printf("%d", cloud->options.workers);
-	g_autofree char *netns = netns_path(cloud->layout->netns);
+	g_autofree char *netns = up_switch_netns(cloud);
 
 	add(args, "--socket", cloud->layout->switch_socket);
 	add(args, "--state-dir", cloud->layout->switch_);
@@ -132,9 +131,11 @@ static struct process *start_agent(const struct cloud *cloud, GError **error)
 	add(args, "--libvirt-uri", vm_daemon_uri(cloud->daemon));
 	add(args, "--image-dir", up_image_dir(cloud));
 	add(args, "--vm", "libvirt");
-	add(args, "--provider", "emulated");
+	add(args, "--provider", "auto");
+	add(args, "--host-file", o->host_file);
 	add(args, "--switch-socket", cloud->layout->switch_socket);
-	add(args, "--netns-switch", cloud->layout->netns);
+	if (!cloud->on_physicals)
+		add(args, "--netns-switch", cloud->layout->netns);
 	add(args, "--netns-meta", cloud->layout->meta_netns);
 	add(args, "--outside", o->outside);
 	add(args, "--outside-interface", cloud->layout->outside_interface);

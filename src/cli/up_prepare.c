@@ -4,7 +4,9 @@
 #include "base/pki.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
+#include "nic/host_file.h"
 #include "nic/link.h"
+#include "nic/names.h"
 #include "nic/netns.h"
 
 #include <fcntl.h>
@@ -126,16 +128,56 @@ static bool prepare_controller(const struct cloud *cloud, GError **error)
 	       publish_endpoint(cloud, error);
 }
 
+char *up_switch_netns(const struct cloud *cloud)
+{
+	return cloud->on_physicals ? NULL : netns_path(cloud->layout->netns);
+}
+
+/* One cloud at a time has the physical networks, and the names in their namespace. */
+static bool take_physicals(struct cloud *cloud, GError **error)
+{
+	const char *path = cloud->options.host_file;
+	_cleanup_(host_file_free) struct host_file *file = host_file_read(path, error);
+
+	if (!file)
+		return false;
+	cloud->on_physicals = file->physicals->len > 0;
+	if (!cloud->on_physicals)
+		return true;
+	cloud->physicals_lock = open(path, O_RDONLY | O_CLOEXEC);
+	if (cloud->physicals_lock >= 0 && flock(cloud->physicals_lock, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	return fault_set(error, FAULT_BUSY,
+		"another 'sluice up' is on the physical networks of %s; stop it first, or be on none by "
+		"--host-file /dev/null",
+		path);
+}
+
 bool up_prepare(struct cloud *cloud, GError **error)
 {
-	g_autofree char *netns = netns_path(cloud->layout->netns);
+	if (!take_lock(cloud, error) || !take_physicals(cloud, error) || !check_pool(cloud, error) ||
+		!admit_switch(cloud, error) || !prepare_controller(cloud, error))
+		return false;
+	g_autofree char *netns = up_switch_netns(cloud);
 	const struct vm_daemon_config config = {.state_dir = cloud->layout->libvirt, .netns = netns};
-
-	if (!take_lock(cloud, error) || !check_pool(cloud, error) || !admit_switch(cloud, error) ||
-		!prepare_controller(cloud, error) || !netns_create(cloud->layout->netns, error))
+	if (netns && !netns_create(cloud->layout->netns, error))
 		return false;
 	cloud->daemon = vm_daemon_new(&config, error);
 	return cloud->daemon != NULL;
+}
+
+/* The switch's ends in this namespace; the other ends of pairs go with them. */
+static void remove_interfaces(void)
+{
+	static const char *const names[] = {NAME_OUTSIDE_SWITCH, NAME_HOST_SWITCH, NAME_UNDERLAY};
+	g_autoptr(GError) failure = NULL;
+	_cleanup_(links_close) struct links *links = links_open(NULL, &failure);
+	bool ok = links != NULL;
+
+	for (size_t i = 0; ok && i < G_N_ELEMENTS(names); i++)
+		ok = links_remove(links, names[i], &failure);
+	if (!ok)
+		log_warn("up", "%s", failure->message);
 }
 
 /* With the last process of a namespace its interfaces go, and the other ends of their pairs. */
@@ -143,6 +185,8 @@ void up_remove_namespaces(const struct cloud *cloud)
 {
 	const char *const names[] = {cloud->layout->netns, cloud->layout->meta_netns};
 
+	if (cloud->on_physicals)
+		remove_interfaces();
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
 		g_autoptr(GError) failure = NULL;
 		if (!netns_remove(names[i], &failure))

@@ -22,6 +22,7 @@ struct up_options {
 	char *switch_user;
 	char *controller; /* URL of another machine's; NULL: there is one here */
 	char *underlay, *underlay_address, *underlay_gateway; /* NULL: none */
+	char *host_file;
 	gboolean no_default_outbound;
 	int underlay_mtu; /* 0: the interface's */
 	double cpu_ratio, ram_ratio;
@@ -36,20 +37,23 @@ struct cloud {
 	struct process *libvirt, *switch_, *controller, *agent;
 	GMainLoop *loop;
 	bool stopping;
-	int lock;
+	bool on_physicals; /* the host file names physical networks: switch and VMs run in this network namespace */
+	int lock, physicals_lock;
 };
 
 /* up_options.c: FAULT_INVALID or FAULT_UNSUPPORTED, of the option at fault, unless a cloud can be made of them;
  * completes the gateway. Looks at nothing but the options. */
 bool up_check_options(struct up_options *options, GError **error);
 
-/* up_prepare.c: takes the state folder's lock, sees that addresses to listen on are free, lets the switch's
+/* up_prepare.c: takes the state folder's lock, and that of the host file when it names physical networks, sees that addresses to listen on are free, lets the switch's
  * user into its folders, makes certificates and the switch's namespace, readies the daemon. FAULT_BUSY when
  * another `sluice up` runs on the state folder, FAULT_IN_USE when something listens on an address already,
  * FAULT_NOT_FOUND when the certificates of a host of another machine's cloud are missing. */
 bool up_prepare(struct cloud *cloud, GError **error);
-/* Removes the namespaces when all processes are gone. */
+/* Removes the namespaces, and what is around the switch in this one, when all processes are gone. */
 void up_remove_namespaces(const struct cloud *cloud);
+/* Path of the network namespace of switch and VMs; NULL: it is this one. Owned by the caller. */
+char *up_switch_netns(const struct cloud *cloud);
 /* Where images are: the option or the state folder's. Borrowed. */
 const char *up_image_dir(const struct cloud *cloud);
 

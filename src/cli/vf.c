@@ -13,6 +13,11 @@ static const struct {
 	const char *title, *member;
 } columns[] = {
 	{"FUNCTION", "function"},
+	{"PHYSICAL", "physical"},
+	{"PF", "pf"},
+	{"VF", "index"},
+	{"MAC", "mac"},
+	{"VLAN", "vlan"},
 	{"NIC", "nic_name"},
 	{"VM", "vm"},
 	{"STATE", "state"},
@@ -20,6 +25,7 @@ static const struct {
 	{"REVOKED", "revoked"},
 	{"CHANGES", "changes"},
 	{"REASON", "reason"},
+	{"REPAIRED", "repaired"},
 	{"PROVIDER", "provider"},
 };
 

@@ -3,9 +3,11 @@
 #include "agent/control_socket.h"
 #include "agent/metadata.h"
 #include "agent/namespaces.h"
+#include "agent/physicals.h"
 #include "base/failpoint.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "nic/host_file.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -16,7 +18,7 @@
 /* Set from the command line; texts Owned. */
 struct options {
 	char *host_name, *state, *run, *controller, *certificate, *key, *ca;
-	char *vm, *libvirt_uri, *image_dir, *emulator, *switch_socket, *provider;
+	char *vm, *libvirt_uri, *image_dir, *emulator, *switch_socket, *provider, *host_file;
 	char *netns_switch, *netns_meta, *outside, *outside_interface, *outside_address;
 	char *underlay, *underlay_address, *underlay_gateway;
 	int underlay_mtu, memory_start, memory_reserve;
@@ -29,6 +31,8 @@ struct program {
 	struct namespaces_config namespaces;
 	struct namespaces_ports ports;
 	struct namespaces_keeper *keeper;
+	GPtrArray *physicals; /* Owned, of struct physical_port */
+	struct switch_physical *ports_of_physicals; /* Owned */
 	struct goal_client_config controller;
 	char *namespaces_ledger, *functions_ledger, *control_path; /* Owned */
 	struct agent *agent;
@@ -48,7 +52,8 @@ static struct options defaults(void)
 		.libvirt_uri = g_strdup("qemu:///system"),
 		.image_dir = g_strdup("/var/lib/sluice/images"),
 		.switch_socket = g_strdup("/run/sluice/switch.sock"),
-		.provider = g_strdup("emulated"),
+		.provider = g_strdup("auto"),
+		.host_file = g_strdup(HOST_FILE),
 		.outside = g_strdup("none"),
 		.memory_start = 1024,
 		.memory_reserve = 512,
@@ -83,7 +88,11 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 		{"switch-socket", 0, 0, G_OPTION_ARG_FILENAME, &o->switch_socket,
 			"the switch's control socket", "FILE"},
 		{"provider", 0, 0, G_OPTION_ARG_STRING, &o->provider,
-			"where accelerated NICs' functions come from", "emulated|none"},
+			"where accelerated NICs' functions come from; auto: sriov where the host file names "
+			"physical networks, else emulated",
+			"auto|sriov|emulated|none"},
+		{"host-file", 0, 0, G_OPTION_ARG_FILENAME, &o->host_file,
+			"which NICs lead to which physical networks (" HOST_FILE ")", "FILE"},
 		{"netns-switch", 0, 0, G_OPTION_ARG_STRING, &o->netns_switch,
 			"namespace of the switch and of QEMU (else: this one)", "NAME"},
 		{"netns-meta", 0, 0, G_OPTION_ARG_STRING, &o->netns_meta, "namespace of the metadata service",
@@ -159,6 +168,20 @@ static bool set_up_network(struct program *p, GError **error)
 	return true;
 }
 
+static bool find_physicals(struct program *p, GError **error)
+{
+	p->physicals = physicals_read("", p->options.host_file, error);
+	if (!p->physicals)
+		return false;
+	p->ports_of_physicals = physicals_for_switch(p->physicals);
+	return p->physicals->len == 0 || !p->options.netns_switch ||
+	       fault_set(error, FAULT_INVALID,
+		       "--netns-switch %s: where the host file names physical networks the switch runs "
+		       "beside "
+		       "their interfaces, in this namespace",
+		       p->options.netns_switch);
+}
+
 static bool new_agent(struct program *p, GError **error)
 {
 	const struct options *o = &p->options;
@@ -171,7 +194,9 @@ static bool new_agent(struct program *p, GError **error)
 		.proc = "/proc",
 		.site = {.outside = p->ports.has_outside ? &p->ports.outside : NULL,
 			.host_port = &p->ports.host,
-			.underlay = p->ports.has_underlay ? &p->ports.underlay : NULL},
+			.underlay = p->ports.has_underlay ? &p->ports.underlay : NULL,
+			.physicals = p->ports_of_physicals,
+			.n_physicals = p->physicals->len},
 		.admission = {.start_mib = o->memory_start, .reserve_mib = o->memory_reserve},
 		.controller = o->controller ? &p->controller : NULL,
 	};
@@ -199,18 +224,44 @@ static bool open_manager(struct program *p, GError **error)
 	return p->manager != NULL;
 }
 
+static bool open_emulated(struct program *p, GError **error)
+{
+	p->functions_ledger = g_build_filename(p->options.state, "functions.json", NULL);
+	p->provider = nic_emulated_open(p->functions_ledger, p->options.netns_switch, error);
+	return p->provider != NULL;
+}
+
+static bool open_sriov(struct program *p, GError **error)
+{
+	struct sriov_physical list[PHYSICALS_MAX];
+
+	for (guint i = 0; i < p->physicals->len; i++) {
+		const struct physical_port *physical = p->physicals->pdata[i];
+		list[i] = (struct sriov_physical){physical->name, physical->pfs};
+	}
+	p->functions_ledger = g_build_filename(p->options.state, "vfs.json", NULL);
+	p->provider = nic_sriov_open("", p->functions_ledger, list, p->physicals->len, error);
+	return p->provider != NULL;
+}
+
 static bool open_provider(struct program *p, GError **error)
 {
-	const struct options *o = &p->options;
+	const char *name = p->options.provider;
 
-	if (g_str_equal(o->provider, "none"))
+	if (g_str_equal(name, "none"))
 		return true;
-	if (!g_str_equal(o->provider, "emulated"))
+	if (g_str_equal(name, "auto"))
+		return p->physicals->len ? open_sriov(p, error) : open_emulated(p, error);
+	if (g_str_equal(name, "emulated"))
+		return open_emulated(p, error);
+	if (!g_str_equal(name, "sriov"))
 		return fault_set(
-			error, FAULT_INVALID, "--provider %s: emulated or none is needed", o->provider);
-	p->functions_ledger = g_build_filename(o->state, "functions.json", NULL);
-	p->provider = nic_emulated_open(p->functions_ledger, o->netns_switch, error);
-	return p->provider != NULL;
+			error, FAULT_INVALID, "--provider %s: auto, sriov, emulated or none is needed", name);
+	return p->physicals->len
+		       ? open_sriov(p, error)
+		       : fault_set(error, FAULT_INVALID,
+				 "--provider sriov: %s names no physical network; see `sluice host setup`",
+				 p->options.host_file);
 }
 
 static const struct goal *current_goal(void *data)
@@ -240,9 +291,9 @@ static bool open_services(struct program *p, GError **error)
 static bool start(struct program *p, GError **error)
 {
 	return make_folder(p->options.state, error) && make_folder(p->options.run, error) &&
-	       set_up_network(p, error) && new_agent(p, error) && open_manager(p, error) &&
-	       open_provider(p, error) && agent_start(p->agent, p->manager, p->provider, error) &&
-	       open_services(p, error);
+	       find_physicals(p, error) && set_up_network(p, error) && new_agent(p, error) &&
+	       open_manager(p, error) && open_provider(p, error) &&
+	       agent_start(p->agent, p->manager, p->provider, error) && open_services(p, error);
 }
 
 /* ---- ending ---- */
@@ -259,6 +310,8 @@ static void stop(struct program *p)
 	namespaces_keeper_free(p->keeper);
 	if (p->options.cleanup && p->namespaces.ledger && !namespaces_tear_down(&p->namespaces, &error))
 		log_warn(NULL, "%s", error->message);
+	g_clear_pointer(&p->physicals, g_ptr_array_unref);
+	g_free(p->ports_of_physicals);
 	g_free(p->namespaces_ledger);
 	g_free(p->functions_ledger);
 	g_free(p->control_path);
@@ -268,8 +321,8 @@ static void options_clear(struct options *o)
 {
 	char **texts[] = {&o->host_name, &o->state, &o->run, &o->controller, &o->certificate, &o->key, &o->ca,
 		&o->vm, &o->libvirt_uri, &o->image_dir, &o->emulator, &o->switch_socket, &o->provider,
-		&o->netns_switch, &o->netns_meta, &o->outside, &o->outside_interface, &o->outside_address,
-		&o->underlay, &o->underlay_address, &o->underlay_gateway};
+		&o->host_file, &o->netns_switch, &o->netns_meta, &o->outside, &o->outside_interface,
+		&o->outside_address, &o->underlay, &o->underlay_address, &o->underlay_gateway};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_clear_pointer(texts[i], g_free);
