@@ -240,6 +240,26 @@ static void a_spec_that_cannot_run_is_refused_and_nothing_is_made(struct subject
 	g_assert_cmpint(conformance_state(s->c, s->spec->uid, NULL), ==, VM_ABSENT);
 }
 
+static void a_primary_that_is_none_is_refused(struct subject *s, const void *data)
+{
+	struct vm_primary bad[] = {s->primary, s->primary, s->primary, s->primary, s->primary, s->primary,
+		s->primary, s->primary};
+
+	bad[0].pci = "0000:3b:10.0"; /* and a tap */
+	bad[1].tap = NULL;
+	bad[2].vlan = 7; /* on a tap */
+	bad[3].mac.bytes[0] = 1;
+	bad[4].nic_uid = "it's no alias";
+	for (size_t i = 5; i < G_N_ELEMENTS(bad); i++)
+		bad[i].tap = NULL;
+	bad[5].pci = "3b:10.0";
+	bad[6].pci = "0000:3b:20.0"; /* slots end at 1f */
+	bad[7].pci = "0000:3b:10.0";
+	bad[7].vlan = 4095;
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		FAILS(s->ops->plug(s->manager, s->spec->uid, &bad[i], &error), FAULT_INVALID);
+}
+
 static void a_machine_that_dies_is_told_as_crashed_and_starts_again(struct subject *s, const void *data)
 {
 	const char *uid = s->spec->uid;
@@ -330,6 +350,7 @@ void conformance_add(const char *prefix, struct conformance *c)
 		{"an unknown VM is not found", an_unknown_vm_is_not_found},
 		{"a spec that cannot run is refused and nothing is made",
 			a_spec_that_cannot_run_is_refused_and_nothing_is_made},
+		{"a primary that is none is refused", a_primary_that_is_none_is_refused},
 		{"a machine that dies is told as crashed and starts again",
 			a_machine_that_dies_is_told_as_crashed_and_starts_again},
 		{"a primary comes and goes and its going is told",

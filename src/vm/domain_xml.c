@@ -234,18 +234,48 @@ char *domain_xml_format(const struct vm_spec *spec, const struct domain_xml_opti
 }
 
 /* No <teaming>: libvirt takes the transient side on hostdev only. The guest pairs by MAC address. */
+static void add_tap(GString *xml, const struct vm_primary *primary)
+{
+	add(xml,
+		"  <target dev='%s' managed='no'/>\n"
+		"  <model type='e1000e'/>\n",
+		primary->tap);
+}
+
+/* Teamed: QEMU shows it to a guest only once that drives the standby, and takes it away before it migrates. */
+static void add_function(GString *xml, const struct vm_primary *primary)
+{
+	struct vm_pci pci = {};
+
+	vm_pci_parse(primary->pci, &pci);
+	add(xml,
+		"  <source>\n"
+		"    <address type='pci' domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>\n"
+		"  </source>\n",
+		pci.domain, pci.bus, pci.slot, pci.function);
+	if (primary->vlan)
+		add(xml, "  <vlan>\n    <tag id='%u'/>\n  </vlan>\n", primary->vlan);
+	add(xml,
+		"  <driver name='vfio'/>\n"
+		"  <teaming type='transient' persistent='" STANDBY_PREFIX "%s'/>\n",
+		primary->nic_uid);
+}
+
 char *domain_xml_format_primary(const struct vm_primary *primary)
 {
+	GString *xml = g_string_new(NULL);
 	char mac[MAC_TEXT_MAX];
 
-	return g_markup_printf_escaped("<interface type='ethernet'>\n"
-				       "  <mac address='%s'/>\n"
-				       "  <target dev='%s' managed='no'/>\n"
-				       "  <model type='e1000e'/>\n"
-				       "  <alias name='" PRIMARY_PREFIX "%s'/>\n"
-				       "  <rom enabled='no'/>\n"
-				       "</interface>\n",
-		mac_format(primary->mac, mac), primary->tap, primary->nic_uid);
+	add(xml, primary->pci ? "<interface type='hostdev' managed='yes'>\n"
+			      : "<interface type='ethernet'>\n");
+	add(xml, "  <mac address='%s'/>\n", mac_format(primary->mac, mac));
+	if (primary->pci)
+		add_function(xml, primary);
+	else
+		add_tap(xml, primary);
+	add(xml, "  <alias name='" PRIMARY_PREFIX "%s'/>\n  <rom enabled='no'/>\n</interface>\n",
+		primary->nic_uid);
+	return g_string_free(xml, FALSE);
 }
 
 /* An attribute that is looked for in a document: the first with this value (wanted set), or the first at all.

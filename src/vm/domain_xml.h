@@ -19,7 +19,7 @@ struct domain_xml_options {
 /* Text of the whole domain; the caller owns it. The spec has passed vm_spec_check. */
 char *domain_xml_format(const struct vm_spec *spec, const struct domain_xml_options *options);
 
-/* Text of the interface element that plugs a primary. */
+/* Text of the interface element that plugs a primary, which has passed vm_primary_check. */
 char *domain_xml_format_primary(const struct vm_primary *primary);
 
 /* libvirt's name of a VM: its own name, with what file and domain names cannot hold replaced by '_', and the

@@ -80,6 +80,18 @@ static void a_primary_is_as_the_golden_document(void)
 	compare("primary.xml", xml);
 }
 
+static void a_function_as_a_primary_is_as_the_golden_documents(void)
+{
+	struct vm_primary primary = {
+		.nic_uid = "nic-a", .mac = {{0, 0x0d, 0x3a, 0, 0, 4}}, .pci = "0000:3b:10.1", .vlan = 100};
+	g_autofree char *tagged = domain_xml_format_primary(&primary);
+
+	compare("primary-function-vlan.xml", tagged);
+	primary.vlan = 0;
+	g_autofree char *plain = domain_xml_format_primary(&primary);
+	compare("primary-function.xml", plain);
+}
+
 /* Empties the text in data when the document has just that text. */
 static void see_text(GMarkupParseContext *context, const char *text, gsize length, void *data, GError **error)
 {
@@ -169,6 +181,8 @@ int main(int argc, char **argv)
 		a_firmware_boot_with_kvm_is_as_the_golden_document);
 	g_test_add_func(
 		"/vm/domain xml/a primary is as the golden document", a_primary_is_as_the_golden_document);
+	g_test_add_func("/vm/domain xml/a function as a primary is as the golden documents",
+		a_function_as_a_primary_is_as_the_golden_documents);
 	g_test_add_func(
 		"/vm/domain xml/text cannot break out of its place", text_cannot_break_out_of_its_place);
 	g_test_add_func("/vm/domain xml/a domain name holds only what files can and part of the uid",

@@ -9,7 +9,7 @@
 struct fake_vm {
 	struct vm_spec *spec; /* Owned */
 	enum vm_state state;
-	GHashTable *primaries; /* Owned: NIC uids */
+	GHashTable *primaries; /* Owned: NIC uid -> PCI address of its function, "" on a tap */
 };
 
 struct fake_manager {
@@ -98,7 +98,7 @@ static bool fake_define(struct vm_manager *manager, const struct vm_spec *spec, 
 	if (!vm) {
 		vm = g_new0(struct fake_vm, 1);
 		vm->spec = spec_copy(spec);
-		vm->primaries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+		vm->primaries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 		g_hash_table_insert(fake->vms, g_strdup(spec->uid), vm);
 		change(fake, vm, VM_STOPPED);
 	} else if (vm->state != VM_RUNNING) {
@@ -186,19 +186,44 @@ static GPtrArray *fake_list(struct vm_manager *manager, GError **error)
 	return infos;
 }
 
+/* The VM that has this function. */
+static struct fake_vm *holder_of(struct fake_manager *fake, const char *pci)
+{
+	GHashTableIter vms, primaries;
+	struct fake_vm *vm;
+	const char *held;
+
+	g_hash_table_iter_init(&vms, fake->vms);
+	while (g_hash_table_iter_next(&vms, NULL, (void **)&vm)) {
+		g_hash_table_iter_init(&primaries, vm->primaries);
+		while (g_hash_table_iter_next(&primaries, NULL, (void **)&held))
+			if (g_str_equal(held, pci))
+				return vm;
+	}
+	return NULL;
+}
+
 static bool fake_plug(
 	struct vm_manager *manager, const char *uid, const struct vm_primary *primary, GError **error)
 {
 	struct fake_manager *fake = fake_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
+	if (!vm_primary_check(primary, error))
+		return false;
 	struct fake_vm *vm = vm_take(fake, uid, error);
-
 	if (!vm)
 		return false;
 	if (vm->state != VM_RUNNING)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"vm %s is not running: nothing can be plugged into it", vm->spec->name);
-	g_hash_table_add(vm->primaries, g_strdup(primary->nic_uid));
+	if (g_hash_table_contains(vm->primaries, primary->nic_uid))
+		return true;
+	struct fake_vm *holder = primary->pci ? holder_of(fake, primary->pci) : NULL;
+	if (holder)
+		return fault_set(error, FAULT_IN_USE, "the function %s is in use by vm %s", primary->pci,
+			holder->spec->name);
+	g_hash_table_insert(
+		vm->primaries, g_strdup(primary->nic_uid), g_strdup(primary->pci ? primary->pci : ""));
 	return true;
 }
 

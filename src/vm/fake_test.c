@@ -44,6 +44,34 @@ static void a_guest_can_be_told_to_hold_its_primary(const void *data)
 	g_assert_true(manager->ops->remove(manager, spec->uid, NULL));
 }
 
+static void a_function_is_in_one_machine_at_a_time(const void *data)
+{
+	struct conformance *c = (struct conformance *)data;
+	struct vm_manager *manager = c->manager;
+	_cleanup_(vm_spec_free) struct vm_spec *one = conformance_spec(c, "one"),
+					       *two = conformance_spec(c, "two");
+	const struct vm_spec *specs[] = {one, two};
+	struct vm_primary primaries[2];
+	g_autoptr(GError) error = NULL;
+
+	for (int i = 0; i < 2; i++) {
+		const struct vm_nic *nic = specs[i]->nics->pdata[0];
+		primaries[i] = (struct vm_primary){
+			.nic_uid = nic->uid, .mac = nic->mac, .pci = "0000:3b:10.0", .vlan = 100};
+		serve(c, specs[i]);
+		g_assert_true(manager->ops->define(manager, specs[i], NULL));
+		g_assert_true(manager->ops->start(manager, specs[i]->uid, NULL));
+	}
+	g_assert_true(manager->ops->plug(manager, one->uid, &primaries[0], NULL));
+	g_assert_true(manager->ops->plug(manager, one->uid, &primaries[0], NULL));
+	g_assert_false(manager->ops->plug(manager, two->uid, &primaries[1], &error));
+	g_assert_error(error, FAULT, FAULT_IN_USE);
+	vm_fake_crash(manager, one->uid);
+	g_assert_true(manager->ops->plug(manager, two->uid, &primaries[1], NULL));
+	g_assert_true(manager->ops->remove(manager, one->uid, NULL));
+	g_assert_true(manager->ops->remove(manager, two->uid, NULL));
+}
+
 static void a_machine_bigger_than_the_host_is_refused_as_allocation(const void *data)
 {
 	struct conformance *c = (struct conformance *)data;
@@ -97,6 +125,8 @@ int main(int argc, char **argv)
 	conformance_add("vm/fake", &c);
 	g_test_add_data_func("/vm/fake/a guest can be told to hold its primary", &c,
 		a_guest_can_be_told_to_hold_its_primary);
+	g_test_add_data_func("/vm/fake/a function is in one machine at a time", &c,
+		a_function_is_in_one_machine_at_a_time);
 	g_test_add_data_func("/vm/fake/a machine bigger than the host is refused as allocation", &c,
 		a_machine_bigger_than_the_host_is_refused_as_allocation);
 	g_test_add_func("/vm/fake/a closed manager tells nothing more", a_closed_manager_tells_nothing_more);

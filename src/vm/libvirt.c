@@ -360,6 +360,8 @@ static bool has_device(struct call *call, const char *alias, bool *ret, GError *
 	return true;
 }
 
+/* What a function needs of its machine, libvirt sees to: a limit of locked memory that holds all of the guest's (vfio
+ * pins it), the device and its group for vfio, MAC and VLAN on the PF; and puts all of it back when QEMU refuses. */
 static bool libvirt_plug(
 	struct vm_manager *manager, const char *uid, const struct vm_primary *primary, GError **error)
 {
@@ -367,13 +369,14 @@ static bool libvirt_plug(
 	g_autofree char *alias = domain_xml_primary_alias(primary->nic_uid);
 	bool there = false;
 
-	if (!call_begin(&call, manager, uid, error) || !must_run(&call, error) ||
-		!has_device(&call, alias, &there, error))
+	if (!vm_primary_check(primary, error) || !call_begin(&call, manager, uid, error) ||
+		!must_run(&call, error) || !has_device(&call, alias, &there, error))
 		return false;
 	if (there)
 		return true;
 	g_autofree char *xml = domain_xml_format_primary(primary);
-	g_autofree char *verb = g_strdup_printf("plug the primary on %s into", primary->tap);
+	g_autofree char *verb = primary->pci ? g_strdup_printf("plug the function %s into", primary->pci)
+					     : g_strdup_printf("plug the primary on %s into", primary->tap);
 	return virDomainAttachDeviceFlags(call.domain, xml, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
 	       call_fail(&call, verb, FAULT_UNAVAILABLE, error);
 }

@@ -46,6 +46,10 @@ char *libvirt_last_words(const char *log_dir, const char *name);
 /* Our VMs as the daemon has them: GPtrArray of struct vm_info, all of them or NULL. */
 GPtrArray *libvirt_scan(virConnectPtr conn, const char *log_dir, GError **error);
 
+/* What a message of libvirt or QEMU that its code says nothing of means, and what to do about it (a constant; NULL: the
+ * message says so). False when it is none of those that are known; nothing is set then. */
+bool libvirt_complaint(const char *message, enum fault *ret_fault, const char **ret_remedy);
+
 /* Sets *error to libvirt's last error in this thread, "WHAT: its text", with the fault that its code stands
  * for, `otherwise` where that says nothing. Returns false. */
 bool libvirt_fail(virConnectPtr conn, const char *what, enum fault otherwise, GError **error);

@@ -3,7 +3,6 @@
 #include "vm/domain_xml.h"
 #include "vm/libvirt_priv.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +27,41 @@ enum vm_state libvirt_vm_state(int state, int reason)
 	}
 }
 
+/* What libvirt and QEMU say where a code says nothing: their words, up to where they name a device. A remedy that they
+ * do not name themselves is added. */
+static const struct {
+	const char *words;
+	enum fault fault;
+	const char *remedy;
+} complaints[] = {
+	{"is in use by driver", FAULT_IN_USE, "unplug it there first"},
+	{"host doesn't support", FAULT_UNSUPPORTED,
+		"vfio needs an IOMMU, on in the firmware and in the kernel's command line, and the module "
+		"vfio-pci: "
+		"'sluice doctor host' says what is missing"},
+	{"is not viable", FAULT_UNAVAILABLE,
+		"another device of its IOMMU group is bound to a driver of the host: unbind it, or take a "
+		"function "
+		"that has a group of its own"},
+	{"PF is not online", FAULT_UNAVAILABLE, NULL},
+	{"Cannot set interface MAC/vlanid", FAULT_UNAVAILABLE,
+		"the PF's driver did not take them: the kernel's log may say why"},
+	{"on SR-IOV Virtual Functions only", FAULT_INVALID, "give it a virtual function"},
+	{"could not access /sys/bus/pci/devices/", FAULT_NOT_FOUND, "the host has no such function now"},
+	{"Cannot allocate memory", FAULT_ALLOCATION, NULL},
+};
+
+bool libvirt_complaint(const char *message, enum fault *ret_fault, const char **ret_remedy)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(complaints); i++)
+		if (strstr(message, complaints[i].words)) {
+			*ret_fault = complaints[i].fault;
+			*ret_remedy = complaints[i].remedy;
+			return true;
+		}
+	return false;
+}
+
 bool libvirt_fail(virConnectPtr conn, const char *what, enum fault otherwise, GError **error)
 {
 	static const struct {
@@ -44,18 +78,18 @@ bool libvirt_fail(virConnectPtr conn, const char *what, enum fault otherwise, GE
 	};
 	g_autoptr(virError) last = virSaveLastError(); /* the question below would overwrite it */
 	enum fault fault = otherwise;
+	const char *remedy = NULL;
 
 	if (!last || !last->message)
 		return fault_set(error, otherwise, "%s: libvirt gave no reason", what);
 	for (size_t i = 0; i < G_N_ELEMENTS(faults); i++)
 		if (last->code == faults[i].code)
 			fault = faults[i].fault;
-	/* QEMU's own words, which libvirt passes on as an internal error. */
-	if (strstr(last->message, g_strerror(ENOMEM)))
-		fault = FAULT_ALLOCATION;
+	libvirt_complaint(last->message, &fault, &remedy);
 	if (virConnectIsAlive(conn) != 1)
 		fault = FAULT_UNAVAILABLE;
-	return fault_set(error, fault, "%s: %s", what, last->message);
+	return fault_set(
+		error, fault, "%s: %s%s%s", what, last->message, remedy ? "; " : "", remedy ? remedy : "");
 }
 
 char *libvirt_last_words(const char *log_dir, const char *name)

@@ -60,6 +60,53 @@ static void without_a_log_there_are_no_last_words(void)
 	g_assert_null(libvirt_last_words("/nonexistent", "web"));
 }
 
+/* As libvirt 9.0 and QEMU 10.0 said it. */
+static void what_keeps_a_function_out_is_told_with_what_to_do(void)
+{
+	static const struct {
+		const char *message;
+		enum fault fault;
+		const char *remedy; /* its beginning */
+	} cases[] = {
+		{"Requested operation is not valid: PCI device 0000:01:10.0 is in use by driver QEMU, domain "
+		 "a-1",
+			FAULT_IN_USE, "unplug it"},
+		{"unsupported configuration: host doesn't support passthrough of host PCI devices",
+			FAULT_UNSUPPORTED, "vfio needs an IOMMU"},
+		{"unsupported configuration: host doesn't support VFIO PCI passthrough", FAULT_UNSUPPORTED,
+			"vfio needs an IOMMU"},
+		{"internal error: unable to execute QEMU command 'device_add': vfio 0000:01:10.0: group 14 "
+		 "is not "
+		 "viable\nPlease ensure all devices within the iommu_group are bound to their vfio bus "
+		 "driver.",
+			FAULT_UNAVAILABLE, "another device of its IOMMU group"},
+		{"internal error: Unable to configure VF 0 of PF 'eth0' because the PF is not online. Please "
+		 "change "
+		 "host network config to put the PF online.",
+			FAULT_UNAVAILABLE, NULL},
+		{"Cannot set interface MAC/vlanid to 00:0d:3a:00:00:04/100 for ifname eth0 vf 0: Operation "
+		 "not "
+		 "permitted",
+			FAULT_UNAVAILABLE, "the PF's driver"},
+		{"internal error: unable to execute QEMU command 'device_add': vfio 0000:01:10.0: failed to "
+		 "setup "
+		 "container: vfio_dma_map(0x1, 0x0, 0xa0000, 0x2) = -12 (Cannot allocate memory)",
+			FAULT_ALLOCATION, NULL},
+	};
+	const char *remedy = "none";
+	enum fault fault = FAULT_INTERNAL;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_assert_true(libvirt_complaint(cases[i].message, &fault, &remedy));
+		g_assert_cmpint(fault, ==, cases[i].fault);
+		if (cases[i].remedy)
+			g_assert_true(g_str_has_prefix(remedy, cases[i].remedy));
+		else
+			g_assert_null(remedy);
+	}
+	g_assert_false(libvirt_complaint("internal error: something else", &fault, &remedy));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -69,5 +116,7 @@ int main(int argc, char **argv)
 		last_words_are_the_last_complaint_of_the_last_life);
 	g_test_add_func("/vm/libvirt state/without a log there are no last words",
 		without_a_log_there_are_no_last_words);
+	g_test_add_func("/vm/libvirt state/what keeps a function out is told with what to do",
+		what_keeps_a_function_out_is_told_with_what_to_do);
 	return g_test_run();
 }

@@ -4,9 +4,12 @@
 #include "base/fault.h"
 #include "vm/events.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define NIC_UID_MAX 64
+#define NIC_UID_MAX  64
+#define VLAN_MAX     4094
+#define PCI_TEXT_MAX 16
 
 const char *vm_state_name(enum vm_state state)
 {
@@ -80,15 +83,20 @@ static bool is_alias_word(const char *uid)
 	       strspn(uid, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_") == length;
 }
 
-static bool check_nic(const struct vm_spec *spec, const struct vm_nic *nic, GError **error)
+static bool is_unicast(struct mac_addr mac)
 {
 	const struct mac_addr zero = {};
 
+	return memcmp(&mac, &zero, sizeof zero) != 0 && !(mac.bytes[0] & 1);
+}
+
+static bool check_nic(const struct vm_spec *spec, const struct vm_nic *nic, GError **error)
+{
 	if (!is_alias_word(nic->uid))
 		return fault_set(error, FAULT_INVALID,
 			"vm %s: '%s' is no uid of a NIC; 1 to %d letters, digits, '-' and '_' are",
 			spec->name, nic->uid ? nic->uid : "", NIC_UID_MAX);
-	if (memcmp(&nic->mac, &zero, sizeof zero) == 0 || (nic->mac.bytes[0] & 1))
+	if (!is_unicast(nic->mac))
 		return fault_set(error, FAULT_INVALID, "vm %s: NIC %s needs a unicast MAC address",
 			spec->name, nic->uid);
 	if (nic->queues < 1)
@@ -128,5 +136,43 @@ bool vm_spec_check(const struct vm_spec *spec, GError **error)
 	for (guint i = 0; i < spec->nics->len; i++)
 		if (!check_nic(spec, spec->nics->pdata[i], error))
 			return false;
+	return true;
+}
+
+bool vm_pci_parse(const char *text, struct vm_pci *ret)
+{
+	char again[PCI_TEXT_MAX];
+	struct vm_pci pci;
+
+	if (sscanf(text, "%4x:%2x:%2x.%1x", &pci.domain, &pci.bus, &pci.slot, &pci.function) != 4)
+		return false;
+	/* Only what is written so: sscanf takes signs, spaces and less digits too. */
+	g_snprintf(again, sizeof again, "%04x:%02x:%02x.%x", pci.domain, pci.bus, pci.slot, pci.function);
+	if (!g_str_equal(text, again) || pci.slot > 0x1f || pci.function > 7)
+		return false;
+	*ret = pci;
+	return true;
+}
+
+bool vm_primary_check(const struct vm_primary *primary, GError **error)
+{
+	struct vm_pci pci;
+
+	if (!is_alias_word(primary->nic_uid))
+		return fault_set(error, FAULT_INVALID, "a primary needs the uid of its NIC");
+	if (!is_unicast(primary->mac))
+		return fault_set(error, FAULT_INVALID, "the primary of NIC %s needs a unicast MAC address",
+			primary->nic_uid);
+	if (!primary->tap == !primary->pci)
+		return fault_set(error, FAULT_INVALID,
+			"the primary of NIC %s is either on a tap or a function with a PCI address",
+			primary->nic_uid);
+	if (primary->pci && !vm_pci_parse(primary->pci, &pci))
+		return fault_set(error, FAULT_INVALID,
+			"the primary of NIC %s: '%s' is no PCI address; '0000:3b:10.0' is one",
+			primary->nic_uid, primary->pci);
+	if (primary->vlan > (primary->pci ? VLAN_MAX : 0))
+		return fault_set(error, FAULT_INVALID, "the primary of NIC %s cannot be on VLAN %u",
+			primary->nic_uid, primary->vlan);
 	return true;
 }

@@ -90,7 +90,8 @@ struct vm_info {
 void vm_info_free(struct vm_info *info);
 
 /* The primary of a teamed NIC, same MAC as its standby: an e1000e on a tap that exists already, or a virtual function
- * of the host. Of a function, libvirt has driver, MAC and VLAN from plug to the end of unplug. */
+ * of the host. Of a function, libvirt has driver, MAC and VLAN from plug to the end of unplug: it makes them the guest's
+ * when it is plugged, and puts back what it found when it left, or when its machine ended. */
 struct vm_primary {
 	const char *nic_uid;
 	struct mac_addr mac;
@@ -99,6 +100,17 @@ struct vm_primary {
 	const char *pci; /* "0000:3b:10.0"; NULL: it is a tap */
 	uint16_t vlan; /* of the function's frames on the wire; 0: not tagged */
 };
+
+struct vm_pci {
+	unsigned domain, bus, slot, function;
+};
+
+/* Reads a PCI address as Linux writes it, and nothing else. */
+bool vm_pci_parse(const char *text, struct vm_pci *ret);
+
+/* FAULT_INVALID when no provider could plug it: it is not one of tap and function, the address is malformed, a tap has
+ * a VLAN, ... */
+bool vm_primary_check(const struct vm_primary *primary, GError **error);
 
 /* Strings Owned. */
 struct vm_host {
@@ -137,7 +149,9 @@ struct vm_ops {
 	/* All VMs of this provider that Sluice made: GPtrArray of struct vm_info. */
 	GPtrArray *(*list)(struct vm_manager *manager, GError **error);
 	/* Plugs the primary; returns once the device is in the machine. FAULT_NOT_ALLOWED when the VM is not
-	 * running, FAULT_UNAVAILABLE: the guest refused. */
+	 * running, FAULT_UNAVAILABLE: the guest refused, FAULT_IN_USE: another VM has the function, FAULT_ALLOCATION:
+	 * the host cannot lock the guest's memory, which a function needs. A function whose guest has no driver for
+	 * its standby yet waits inside the machine, unseen, and enters when the driver is there. */
 	bool (*plug)(struct vm_manager *manager, const char *uid, const struct vm_primary *primary,
 		GError **error);
 	/* Asks the guest to let it go and waits for DEVICE_DELETED, timeout_ms at most. FAULT_UNAVAILABLE:
