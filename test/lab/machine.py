@@ -4,6 +4,9 @@ Machine() starts one; run(command) runs a command in it by a shell on a serial p
 machine's files read-only under a layer in memory, so the programs under test run as they were built, and nothing that they do
 lasts. Two emulated Intel igb NICs (82576, 7 VFs each) on one wire, behind PCIe root ports, and an Intel IOMMU.
 """
+import ctypes
+import json
+import mmap
 import os
 import re
 import socket
@@ -15,8 +18,23 @@ KERNEL_LINE = ("console=ttyS0 quiet nokaslr mitigations=off tsc=reliable no_time
                "cryptomgr.notests panic=-1")
 IOMMU_LINE = "intel_iommu=on iommu=pt"
 # QEMU 10.0 maps the BARs of VFs at the low 32 bits of their addresses, so all must lie below: fewer address bits see to it.
-CPU = "max,phys-bits=36"
+# Strings of bytes are slow in emulation, and the more so in a machine within the machine: programs copy words without them.
+CPU = "max,phys-bits=36,-erms,-fsrm"
+# Sends stdin's request to the socket, prints the answer.
+CALL = ("python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.stdin.buffer.read()); "
+        "print(s.makefile().readline())'")
 START_SECONDS, RUN_SECONDS = 120, 120
+
+
+def tsc_khz():
+    """Rate of this machine's time-stamp counter, which an emulated processor shows as its own. A kernel that finds it out by
+    itself while others use the processors is wrong by much, and then its clock runs several times too fast."""
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(b"\x0f\x31\x48\xc1\xe2\x20\x48\x09\xd0\xc3")  # rdtsc; shl $32, %rdx; or %rdx, %rax; ret
+    read = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+    ticks, seconds = read(), time.monotonic()
+    time.sleep(0.1)
+    return round((read() - ticks) / (time.monotonic() - seconds) / 1000)
 
 
 class Failed(Exception):
@@ -50,7 +68,7 @@ class Machine:
         shell = os.path.join(self.folder.name, "shell")
         command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", CPU, "-smp", "2",
                    "-m", str(memory_mib), "-M", "q35,hpet=off", "-nodefaults", "-display", "none", "-no-reboot",
-                   "-kernel", f"{kernel}/vmlinux", "-initrd", f"{kernel}/initrd.cpio", "-append", f"{KERNEL_LINE} {line}",
+                   "-kernel", f"{kernel}/vmlinux", "-initrd", f"{kernel}/initrd.cpio", "-append", f"{KERNEL_LINE} tsc_early_khz={tsc_khz()} {line}",
                    "-serial", f"file:{self.log}", "-serial", f"unix:{shell},server=on,wait=off"]
         if iommu:
             command += ["-device", "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on"]
@@ -117,6 +135,13 @@ class Machine:
         self.shell.sendall(f"{{ {command}\n}} </dev/null 2>&1; printf '\\1%d\\1' $?\n".encode())
         before, match = self.read_until(rb"\x01(\d+)\x01", seconds)
         return int(match[1]), before.decode(errors="replace")
+
+    def rpc(self, path, method, params=None):
+        """The answer of a program's control socket in the machine."""
+        request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, **({"params": params} if params else {})})
+        answer = json.loads(self.run(f"cat >/run/request <<'END'\n{request}\nEND\n{CALL} {path} </run/request"))
+        assert "result" in answer, answer
+        return answer["result"]
 
     def close(self):
         self.shell.close()

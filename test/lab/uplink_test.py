@@ -4,7 +4,6 @@ another port that the kernel has and that is the outside.
 
     uplink_test.py SLUICE-SWITCH KERNEL-FOLDER
 """
-import json
 import os
 import subprocess
 import sys
@@ -30,20 +29,11 @@ STATE = {
               "addresses": [{"ip": "192.168.1.4", "public": "203.0.113.10", "standard": True}], "hostname": "a",
               "attachments": [{"kind": "function", "interface": "sw-a"}], "active": "function"}],
 }
-# Sends stdin's request, prints the answer.
-CALL = f"python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(\"{SOCKET}\"); s.sendall(sys.stdin.buffer.read()); print(s.makefile().readline())'"
 BYTES = 3000000
 SERVE = (f"python3 -c 'import socket; l=socket.create_server((\"\",PORT)); c=l.accept()[0]; n=0\nwhile n<{BYTES}: n+=len(c.recv(65536))\n"
          f"c.sendall(b\"y\"*{BYTES}); c.close()'")
 SEND = (f"python3 -c 'import socket; c=socket.create_connection((\"TO\",PORT),20); c.sendall(b\"x\"*{BYTES}); n=0\n"
         f"while n<{BYTES}:\n d=c.recv(65536)\n assert d\n n+=len(d)\nprint(n)'")
-
-
-def call(machine, method, params=None):
-    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, **({"params": params} if params else {})})
-    answer = json.loads(machine.run(f"cat >/run/request <<'END'\n{request}\nEND\n{CALL} </run/request"))
-    assert "result" in answer, answer
-    return answer["result"]
 
 
 class Test:
@@ -61,8 +51,8 @@ class Test:
               f"echo {DEVICE} >drivers_probe")
         m.run(f"({SWITCH} --socket {SOCKET} --pci {DEVICE} -m 128 >/run/log 2>&1 &)")
         wait_for("the switch's socket", 30, lambda: m.try_run(f"test -S {SOCKET}")[0] == 0)
-        call(m, "apply", STATE)
-        wait_for("the device", 10, lambda: [edge["state"] for edge in call(m, "edge.list") if edge["edge"] == "outside"] == ["ready"])
+        m.rpc(SOCKET, "apply", STATE)
+        wait_for("the device", 10, lambda: [edge["state"] for edge in m.rpc(SOCKET, "edge.list") if edge["edge"] == "outside"] == ["ready"])
 
     def pings(self):
         self.machine.run("ip netns exec a ping -c 3 -i 0.3 203.0.113.1")
