@@ -460,6 +460,7 @@ static void step_on(struct accel *a)
 	} else if (!accel_is_wanted(a)) {
 		begin_unplugging(a);
 	} else if (accel_guest_went_away(a)) {
+		guest_policy_forget(a->agent, a->uid);
 		a->baseline = accel_function_frames(a);
 		begin_copying(a);
 	} else {
@@ -585,6 +586,8 @@ void accel_step(struct accel *a)
 		return;
 	if (machine && (!vm_machine_is_known(machine) || vm_machine_is_stopping(machine)))
 		return;
+	if (accel_machine_is_off(a))
+		guest_policy_forget(a->agent, a->uid);
 	if (g_get_monotonic_time() < a->retry_at_us) {
 		agent_wake_at(a->agent, a->retry_at_us);
 		return;

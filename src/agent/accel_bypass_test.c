@@ -9,7 +9,7 @@
 #define SYNTHETIC "switch " WORLD_NIC " synthetic"
 #define BOTH      "switch " WORLD_NIC " both +physical"
 #define FUNCTION  "switch " WORLD_NIC " function +physical"
-#define DRAINING  "switch " WORLD_NIC " synthetic +physical"
+#define BESIDE    "switch " WORLD_NIC " synthetic +physical"
 #define PLUG      "plug " WORLD_NIC " " WORLD_VF " vlan 100"
 #define UNPLUG    "unplug " WORLD_NIC
 #define CLAIM     "claim " WORLD_VF
@@ -133,7 +133,7 @@ static void bring_up(struct world *w)
 static void test_attach(struct world *w, gconstpointer data)
 {
 	bring_up(w);
-	world_expect(w, SYNTHETIC, "start " WORLD_VM, CLAIM, BOTH, ARM, PLUG, FUNCTION, NULL);
+	world_expect(w, SYNTHETIC, "start " WORLD_VM, CLAIM, BESIDE, ARM, BOTH, PLUG, FUNCTION, NULL);
 	g_autofree char *file = read_file(w, WORLD_VF);
 	g_assert_cmpstr(file, ==, "armed " PLACE " 500\n");
 	_cleanup_(report_free) struct report *report = agent_report(w->agent);
@@ -147,7 +147,7 @@ static void test_take_back(struct world *w, gconstpointer data)
 	world_forget(w);
 	agent_take_goal(w->agent, world_goal_physical(2, false));
 	world_wait(w, "the function is taken back", is_back);
-	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, RELEASE, NULL);
+	world_expect(w, BOTH, UNPLUG, BESIDE, SYNTHETIC, RELEASE, NULL);
 	world_expect(w, UNPLUG, LEFT, RELEASE, NULL);
 	g_assert_cmpint(world_find(w, ARM, 0), <, 0);
 	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_SWITCH);
@@ -181,7 +181,7 @@ static void test_crash(struct world *w, gconstpointer data)
 	world_forget(w);
 	vm_fake_crash(w->machines, WORLD_VM);
 	world_wait(w, "it runs and is accelerated again", is_on);
-	world_expect(w, LEFT, RELEASE, "start " WORLD_VM, CLAIM, BOTH, ARM, PLUG, FUNCTION, NULL);
+	world_expect(w, LEFT, RELEASE, "start " WORLD_VM, CLAIM, BESIDE, ARM, BOTH, PLUG, FUNCTION, NULL);
 	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
 }
 
@@ -318,9 +318,66 @@ static void test_refused(struct world *w, gconstpointer data)
 	world_start_agent(w, true);
 	stays_synthetic(w, world_goal(1, true), "vxlan");
 	stays_synthetic(w, closed, "operator and NIC have not both");
-	stays_synthetic(w, wanted, "which the host's functions cannot enforce.");
+	stays_synthetic(w, wanted, guest_policy_sentence(w->agent, WORLD_NIC));
 	stays_synthetic(w, standard, "security groups");
 	stays_synthetic(w, elsewhere, "physnet2");
+}
+
+/* As the guest's tool does by the metadata service. */
+static void guest_reports(struct world *w, bool did)
+{
+	struct guest_policies *policies = agent_guest_policies(w->agent);
+	g_autoptr(GError) error = NULL;
+	json_auto_t *report = json_pack("{s:s, s:b, s:s}", "hash", guest_policies_hash(policies, WORLD_NIC),
+		"applied", did, "error", "there is no nft");
+
+	guest_policies_report(policies, WORLD_NIC, report, &error);
+	g_assert_no_error(error);
+}
+
+static struct goal *guarded_goal(int64_t version, const char *protocol)
+{
+	g_autofree char *rule = g_strdup_printf(RULE("allow", "%s"), protocol);
+	struct goal *goal = world_goal_physical(version, true);
+
+	world_add_rules(goal, rule);
+	world_nic(goal)->guest_enforcement = true;
+	return goal;
+}
+
+static bool has_applied_2(struct world *w)
+{
+	return applied(w) == 2;
+}
+
+/* Without its guest's word the NIC gets no function, keeps the one that it has while a change is followed, and loses it by a
+ * refusal or a reboot. */
+static void test_guest(struct world *w, gconstpointer data)
+{
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, guarded_goal(1, "tcp"));
+	world_wait(w, "the NIC is there", is_back);
+	world_run(200);
+	g_assert_true(is_back(w));
+	guest_reports(w, true);
+	world_wait(w, "the VF is active", is_on);
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_GUEST);
+	agent_take_goal(w->agent, guarded_goal(2, "udp"));
+	world_run(200);
+	g_assert_true(is_on(w));
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_NONE);
+	g_assert_cmpint(applied(w), ==, 1);
+	guest_reports(w, true);
+	world_wait(w, "the change is in force", has_applied_2);
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_GUEST);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+	w->reboot = true;
+	world_wait(w, "the VF is taken from a guest that starts anew", is_back);
+	w->reboot = false;
+	world_run(200);
+	g_assert_true(is_back(w));
+	guest_reports(w, false);
+	g_assert_true(reason_has(w, WORLD_NIC, "there is no nft"));
 }
 
 static void test_open_group(struct world *w, gconstpointer data)
@@ -560,7 +617,7 @@ static void add(const char *name, void (*fn)(struct world *, gconstpointer))
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	add("/accel_bypass/attach: copies to both, then arm, then plug, then the first frame makes it active",
+	add("/accel_bypass/attach: arm, then copies to both, then plug, then the first frame makes it active",
 		test_attach);
 	add("/accel_bypass/take back: copies to both, unplug, left, then the synthetic path, release",
 		test_take_back);
@@ -573,6 +630,9 @@ int main(int argc, char **argv)
 	add("/accel_bypass/nothing is armed before the host has stopped hearing its MAC", test_deaf);
 	add("/accel_bypass/what cannot be armed is given back and tried again", test_arm_fails);
 	add("/accel_bypass/what cannot be cleared is not released", test_left_fails);
+	add("/accel_bypass/where the guest applies the rules it must say so, and again after each change and "
+	    "start",
+		test_guest);
 	add("/accel_bypass/a NIC that may have none stays synthetic and says why", test_refused);
 	add("/accel_bypass/a NIC whose groups allow everything gets one", test_open_group);
 	add("/accel_bypass/a rule is not reported as applied before the function has left", test_rule_added);

@@ -6,7 +6,7 @@
 static const struct accel_row rows[] = {
 	[ACCEL_OFF] = {false, "synthetic", false, true},
 	[ACCEL_CLAIMING] = {false, "synthetic", false, true},
-	[ACCEL_ARMING] = {true, "both", false, false},
+	[ACCEL_ARMING] = {true, "synthetic", false, false},
 	[ACCEL_PLUGGING] = {true, "both", true, false},
 	[ACCEL_COPYING] = {true, "both", true, false},
 	[ACCEL_ON] = {true, "function", true, false},

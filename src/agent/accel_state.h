@@ -33,8 +33,8 @@ enum accel_state {
 	/* A function is being claimed; the provider may or may not hold it yet. The switch knows nothing of
 	   it. */
 	ACCEL_CLAIMING,
-	/* The switch copies to both attachments, and the host has stopped hearing the MAC; the provider gives it
-	 * to the function. Plugging is forbidden. Passed by bypass functions only. */
+	/* The host has stopped hearing the MAC; the provider gives it to the function. Until the NIC has it copies would go to
+	 * the whole wire, so delivery is to the synthetic path. Plugging is forbidden. Passed by bypass functions only. */
 	ACCEL_ARMING,
 	/* The switch copies to both attachments; the device is on its way into the machine. Delivering to the
 	 * function alone is forbidden: nobody reads it yet. So is arming. */

@@ -94,6 +94,22 @@ static bool is_physical_here(const struct accel *a, const struct goal_network *n
 	return switch_site_physical(&a->agent->config.site, network->physical) != NULL;
 }
 
+/* The guest applies the rules: it must have said so before it gets a function, and keeps the one that it has until its time
+ * to follow a change is over. */
+static bool guest_enforces(const struct accel *a, const char **ret_reason)
+{
+	int64_t until = guest_policy_deadline_us(a->agent, a->uid);
+	bool current = guest_policy_state(a->agent, a->uid) == GUEST_POLICY_CURRENT;
+
+	*ret_reason = guest_policy_sentence(a->agent, a->uid);
+	if (!current && !accel_row(accel_state(a))->in_guest)
+		return false;
+	if (until <= g_get_monotonic_time())
+		return false;
+	agent_wake_at(a->agent, until);
+	return true;
+}
+
 bool accel_is_permitted(const struct accel *a, enum nic_enforcer *ret_enforcer, const char **ret_reason)
 {
 	const struct goal_network *network = accel_network(a);
@@ -106,8 +122,9 @@ bool accel_is_permitted(const struct accel *a, enum nic_enforcer *ret_enforcer, 
 	*ret_reason = "Its network is on a physical network that this host is not on.";
 	if (provider->caps->bypass && segment == NIC_SEGMENT_VLAN && !is_physical_here(a, network))
 		return false;
-	if (nic_caps_allow(provider->caps, segment, a->policy, false, ret_enforcer, ret_reason))
-		return true;
+	if (nic_caps_allow(provider->caps, segment, a->policy, accel_goal(a)->guest_enforcement, ret_enforcer,
+		    ret_reason))
+		return *ret_enforcer != NIC_ENFORCER_GUEST || guest_enforces(a, ret_reason);
 	if (segment == NIC_SEGMENT_VLAN && !accel_goal(a)->guest_enforcement)
 		*ret_reason = "Its security groups do more than allow everything, which the host's functions "
 			      "cannot "
@@ -166,7 +183,9 @@ bool accel_is_exposed(const struct accel *a)
 
 	if (!record || !record->physical || !accel_row(accel_state(a))->in_guest)
 		return false;
-	return !goal || !is_claimed_for(a, goal) || !accel_is_permitted(a, &enforcer, &reason);
+	if (!goal || !is_claimed_for(a, goal) || !accel_is_permitted(a, &enforcer, &reason))
+		return true;
+	return enforcer == NIC_ENFORCER_GUEST && guest_policy_state(a->agent, a->uid) != GUEST_POLICY_CURRENT;
 }
 
 bool accel_is_heard(const struct accel *a)

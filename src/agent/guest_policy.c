@@ -226,7 +226,8 @@ void guest_policies_forget(struct guest_policies *policies, const char *nic)
 		return;
 	g_clear_pointer(&entry->reported, g_free);
 	g_clear_pointer(&entry->failure, g_free);
-	entry->since_us = policies->config.now_us();
+	/* No grace: what starts anew applies nothing yet. */
+	entry->since_us = policies->config.now_us() - GUEST_POLICY_GRACE_S * G_USEC_PER_SEC;
 }
 
 /* ---- the state ---- */

@@ -40,7 +40,8 @@ enum guest_policy_state guest_policy_state(const struct agent *agent, const char
 int64_t guest_policy_deadline_us(const struct agent *agent, const char *nic);
 /* Why the state is not CURRENT. Borrowed until the main loop runs again; NULL when it is. */
 const char *guest_policy_sentence(const struct agent *agent, const char *nic);
-/* The guest's machine has gone or begun anew: what was reported is no longer so. */
+/* The guest's machine has gone or begun anew: what was reported is no longer so, and it may not have a function before it has
+ * reported again. */
 void guest_policy_forget(struct agent *agent, const char *nic);
 
 /* ---- for the agent and its metadata service ---- */

@@ -251,7 +251,7 @@ static void test_forget(struct fixture *f, gconstpointer data)
 	pass(30);
 	guest_policies_forget(f->policies, WORLD_NIC);
 	assert_state(f, GUEST_POLICY_NEVER);
-	g_assert_cmpint(left_s(f), ==, GUEST_POLICY_GRACE_S);
+	g_assert_cmpint(left_s(f), ==, 0);
 }
 
 static void test_opt_out(struct fixture *f, gconstpointer data)
