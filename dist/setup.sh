@@ -116,7 +116,7 @@ setup_test() {
 
 setup_lab() {
 	setup_run
-	install python3 busybox-static pciutils iproute2 iputils-ping systemd udev
+	install python3 busybox-static pciutils iproute2 iputils-ping systemd udev nftables
 }
 
 # Debian 12: a folder with trixie's az and its own Python and C library, unpacked and compiled (about 30 s), not

@@ -84,6 +84,8 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"host share",
 			NULL},
 		{"images", 0, 0, G_OPTION_ARG_FILENAME, &o->images, "Image store (STATE/images)", "DIR"},
+		{"sizes", 0, 0, G_OPTION_ARG_FILENAME, &o->sizes, "Catalog of sizes (the one that came with Sluice)",
+			"FILE"},
 		{"cpu-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->cpu_ratio,
 			"vCPUs promised for each processor (16)", "N"},
 		{"ram-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->ram_ratio,

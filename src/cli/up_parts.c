@@ -70,7 +70,7 @@ static struct process *start_controller(const struct cloud *cloud, GError **erro
 	add(args, "--agent-listen", o->agent_listen);
 	add(args, "--advertise", url);
 	add_tls(cloud, args, "controller");
-	add(args, "--sizes", cloud->layout->sizes);
+	add(args, "--sizes", o->sizes ? o->sizes : cloud->layout->sizes);
 	add(args, "--aliases", aliases);
 	add(args, "--locations", o->locations);
 	add(args, "--public-prefix", o->public_prefix);

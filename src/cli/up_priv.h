@@ -18,7 +18,7 @@ struct up_options {
 	char *public_prefix;
 	char *public_gateway; /* NULL until up_check_options(): the pool's first */
 	char first_address[IP_TEXT_MAX]; /* what public_gateway then points to */
-	char *images;
+	char *images, *sizes;
 	char *switch_user;
 	char *controller; /* URL of another machine's; NULL: there is one here */
 	char *underlay, *underlay_address, *underlay_gateway; /* NULL: none */

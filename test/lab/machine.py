@@ -61,8 +61,9 @@ def crowd(folder):
 
 
 class Machine:
-    def __init__(self, kernel, iommu=True, line=IOMMU_LINE, memory_mib=2048, crowded=False):
-        """kernel: folder that kernel.sh has filled. line: what the kernel's command line says more. crowded: see crowd()."""
+    def __init__(self, kernel, iommu=True, line=IOMMU_LINE, memory_mib=2048, crowded=False, forward=None):
+        """kernel: folder that kernel.sh has filled. line: what the kernel's command line says more. crowded: see crowd().
+        forward: a port of this machine's loopback that is the same one of 10.0.2.15 there, on a virtio NIC of its own."""
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-lab-")
         self.log = os.path.join(self.folder.name, "console.log")
         shell = os.path.join(self.folder.name, "shell")
@@ -77,6 +78,9 @@ class Machine:
                         "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
         first, fillers = crowd(self.folder.name) if crowded else ("", [])
         command += ["-device", "virtio-rng-pci"] + nic(1, "52:54:00:00:00:01", first) + nic(2, "52:54:00:00:00:02") + fillers
+        if forward:
+            command += ["-netdev", f"user,id=forward,restrict=on,hostfwd=tcp:127.0.0.1:{forward}-10.0.2.15:{forward}",
+                        "-device", "virtio-net-pci,netdev=forward,romfile="]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
         self.shell = socket.socket(socket.AF_UNIX)
