@@ -60,6 +60,18 @@ static bool fail(GError **error, guint status, const json_t *answer)
 		     : fault_set(error, code, "the controller answered %u", status);
 }
 
+/* A page of something else at that address must not pass for what was asked for. */
+static bool check_answer(
+	SoupMessage *message, guint status, const json_t *answer, bool wanted, GError **error)
+{
+	if (status / 100 == 2 && (json_is_object(answer) || (!wanted && status == SOUP_STATUS_NO_CONTENT)))
+		return true;
+	g_autofree char *url = g_uri_to_string(soup_message_get_uri(message));
+	return fault_set(error, FAULT_UNAVAILABLE,
+		"%s answered %u %s, which no controller does; is something else at that address?", url,
+		status, answer ? "with other JSON" : "without JSON");
+}
+
 /* Takes the message. */
 static bool exchange(struct controller *controller, SoupMessage *message, json_t **ret, GError **error)
 {
@@ -74,6 +86,8 @@ static bool exchange(struct controller *controller, SoupMessage *message, json_t
 	json_auto_t *answer = json_loadb(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0, NULL);
 	if (status >= 400)
 		return fail(error, status, answer);
+	if (!check_answer(message, status, answer, ret != NULL, error))
+		return false;
 	if (ret)
 		*ret = json_incref(answer);
 	return true;
@@ -82,8 +96,12 @@ static bool exchange(struct controller *controller, SoupMessage *message, json_t
 static SoupMessage *message_new(const struct controller *controller, const char *method, const char *path)
 {
 	g_autofree char *url = g_strconcat(controller->endpoint, path, NULL);
+	SoupMessage *message = soup_message_new(method, url);
 
-	return soup_message_new(method, url);
+	/* Who is sent elsewhere takes the secret along. */
+	if (message)
+		soup_message_add_flags(message, SOUP_MESSAGE_NO_REDIRECT);
+	return message;
 }
 
 static void set_body(SoupMessage *message, const char *type, const char *text)

@@ -19,7 +19,8 @@ struct controller *controller_open(const char *state_option, GError **error);
 void controller_close(struct controller *controller);
 CLEANUP_FUNC(struct controller *, controller_close)
 
-/* One request to "/sluice/v1" and `path`, encoded as it goes there, blocking. Takes the body (NULL: none). *ret (may be
- * NULL) is the answer's, a new reference, NULL when it has none. What the controller refuses is *error in its words. */
+/* One request to "/sluice/v1" and `path`, encoded as it goes there, blocking. Takes the body (NULL: none). *ret is the
+ * answer's JSON object, a new reference; NULL: none is waited for. What the controller refuses is *error in its words;
+ * FAULT_UNAVAILABLE names the URL when something answers that is no controller. */
 bool controller_call(struct controller *controller, const char *method, const char *path, json_t *body,
 	json_t **ret, GError **error);
