@@ -89,23 +89,27 @@ static bool has_nic_of(const struct vm *vm, GHashTable *nics)
 	return false;
 }
 
-/* NICs come to a VM only by a put of the VM, so guarding the VMs is enough. */
+/* NICs come to a VM only by a put of the VM, which the guard on the list of VMs finds. The list comes first: any NIC of
+ * a VM in it referred to the network before, so that it is among the references. Read the other way round, a NIC
+ * that came between with its VM would be in the list and not among the references, and nothing would find it. */
 static bool check_nobody_there(struct change *change, const struct network *network, GError **error)
 {
-	g_autoptr(GHashTable) users = change_refs(change, network->meta.uid, error);
-	g_autoptr(GPtrArray) vms = users ? change_list(change, KIND_VM, error) : NULL;
+	g_autoptr(GPtrArray) vms = change_list(change, KIND_VM, error);
+	g_autoptr(GHashTable) users = vms ? change_refs(change, network->meta.uid, error) : NULL;
 	g_autoptr(GString) names = g_string_new(NULL);
 	guint n = 0;
 
-	for (guint i = 0; i < list_length(vms); i++) {
+	if (!users)
+		return false;
+	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = vms->pdata[i];
 		if (is_off(vm) || !has_nic_of(vm, users))
 			continue;
 		if (n++ < NAMES_MAX)
 			g_string_append_printf(names, "%s%s", names->len ? ", " : "", vm->meta.name);
 	}
-	if (!vms || n == 0)
-		return vms != NULL;
+	if (n == 0)
+		return true;
 	return fault_set(error, FAULT_NOT_ALLOWED,
 		"The segment of virtual network %s cannot be changed while virtual machines in it are not "
 		"deallocated: "
@@ -268,7 +272,7 @@ bool control_guest(struct control *control, const struct nic *nic, enum guest *r
 bool control_host_is_on(const struct host *host, const char *physical)
 {
 	for (guint i = 0; i < list_length(host->status.physicals); i++)
-		if (g_str_equal(host->status.physicals->pdata[i], physical))
+		if (g_ascii_strcasecmp(host->status.physicals->pdata[i], physical) == 0)
 			return true;
 	return false;
 }

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "control/change.h"
 #include "control/fixture.h"
+#include "store/spy.h"
 
 #include <string.h>
 
@@ -323,6 +324,48 @@ static void test_list_is_guarded(void)
 	g_assert_cmpuint(race.attempts, ==, 2);
 }
 
+/* Somebody who makes a NIC and a VM with it, on another controller, just before a list of some keys is read. */
+struct intruder {
+	struct fixture *f;
+	char *key;
+	bool came;
+};
+
+static void intrude(const char *key, void *data)
+{
+	struct intruder *intruder = data;
+
+	if (intruder->came || !g_str_equal(key, intruder->key))
+		return;
+	intruder->came = true;
+	_cleanup_(model_free) struct nic *nic = put(intruder->f, fixture_nic(intruder->f, "late", false));
+	model_free(put(intruder->f, fixture_vm(intruder->f, "late", "Standard_B1s", nic)));
+}
+
+/* Takes the key. */
+static void assert_noticed(struct fixture *f, char *key)
+{
+	struct intruder intruder = {.f = f, .key = key};
+	struct store_spy spy;
+
+	store_spy_start(&spy, f->store, intrude, &intruder);
+	assert_stays(f, f->network, "vlan:physnet1", FAULT_NOT_ALLOWED, "not deallocated: late");
+	store_spy_stop(&spy);
+	g_assert_true(intruder.came);
+	g_free(key);
+}
+
+static void test_nobody_slips_in(void)
+{
+	OPEN(before_vms);
+	OPEN(before_refs);
+
+	put_physical(&before_vms, "physnet1", "100");
+	assert_noticed(&before_vms, key_objects(KIND_VM));
+	put_physical(&before_refs, "physnet1", "100");
+	assert_noticed(&before_refs, key_refs(before_refs.network));
+}
+
 /* ---- what hosts are told ---- */
 
 static struct goal *goal_of(struct fixture *f, const char *host)
@@ -587,11 +630,16 @@ int main(int argc, char **argv)
 	TEST("the tag says what the operator has made of it", test_tag_is_true);
 	TEST("a physical network keeps what is in use", test_physical_in_use);
 	TEST("a change that looked at all of a kind runs again when one more came", test_list_is_guarded);
+	TEST("a VM that another controller makes meanwhile is not cut off", test_nobody_slips_in);
 	TEST("a host is told the VLAN, and its operator when it is not on that wire", test_goal);
 	TEST("guests enforce where the operator and the NIC want it", test_guest);
 	TEST("a VM is placed on the physical networks of its NICs, or it says who is not on them",
 		test_placed_where_the_wire_is);
 	TEST("free functions are preferred, more memory comes next", test_free_functions_are_preferred);
+	TEST("a function is promised to one NIC only, also before hosts tell",
+		test_functions_are_promised_once);
+	TEST("memory that a function pins is promised once, and it says so", test_pinned_memory);
+	TEST("physical networks are named without case, by operators and hosts", test_names_without_case);
 	TEST("machines in a VLAN find each other on the wire, without mappings", test_no_mappings);
 	TEST("a host with VLANs alone needs no underlay", test_no_underlay_needed);
 	return g_test_run();
