@@ -120,7 +120,7 @@ bool control_set_segment(struct control *control, const char *network, const cha
 /* The network's segment in those words, with its id. Owned by the caller; NULL with *error. */
 char *control_segment(struct control *control, const struct network *network, GError **error);
 
-/* The host has said that it is on the physical network of that name. */
+/* The host has said that it is on the physical network of that name, which is compared without case. */
 bool control_host_is_on(const struct host *host, const char *physical);
 
 /* Whether the guest of a NIC may apply its rules itself, where nothing else can. */

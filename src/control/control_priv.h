@@ -152,7 +152,6 @@ struct host_live {
 	bool alive;
 	bool drained; /* by its operator */
 	int64_t vcpus, memory_mib, available_mib;
-	int64_t used_vcpus, used_mib; /* by VMs that are placed there and not deallocated */
 	const struct report *report; /* its last; NULL: none yet. Borrowed */
 };
 void hosts_live(struct control *control, const char *host, struct host_live *ret);

@@ -350,24 +350,6 @@ const struct report *control_last_report(struct control *control, const char *ho
 	return live ? live->report : NULL;
 }
 
-static void count_used(struct control *control, const char *host, struct host_live *ret)
-{
-	g_autofree char *prefix = key_placements(host), *end = store_prefix_end(prefix);
-	_cleanup_(store_range_clear) struct store_range range = {};
-
-	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, NULL))
-		return;
-	for (guint i = 0; i < range.kvs->len; i++) {
-		const char *uid = strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1;
-		_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, uid, NULL);
-		const struct size *size = vm ? control_size(control, vm->spec.size) : NULL;
-		if (!size || vm->spec.power == POWER_DEALLOCATED)
-			continue;
-		ret->used_vcpus += size->vcpus;
-		ret->used_mib += size->memory_mib;
-	}
-}
-
 void hosts_live(struct control *control, const char *host, struct host_live *ret)
 {
 	const struct live *live = find_live(control, host);
@@ -380,7 +362,6 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 		ret->available_mib = live->report->available_mib;
 		ret->report = live->report;
 	}
-	count_used(control, host, ret);
 }
 
 /* ---- reports ---- */

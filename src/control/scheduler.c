@@ -7,42 +7,57 @@
 #include "base/fault.h"
 #include "control/control_priv.h"
 
+#include <string.h>
+
+#define PROVIDER_SRIOV "sriov" /* in reports: functions there bypass the host */
+
 /* What a guest needs of the host's real memory to boot, however much is promised to it. */
 #define BOOT_MIB 384
+
+/* What a VM's NIC wants of a physical network. */
+struct need {
+	char *nic; /* uid */
+	char *physical; /* name */
+	bool accelerated; /* a function would accelerate it */
+};
+
+/* What VMs that were placed on a host take of it, whether it has heard of them or not. Not those deallocated. */
+struct used {
+	int64_t vcpus, mib;
+	int64_t pinned_mib; /* of mib */
+	GPtrArray *promised; /* Owned, of struct need: NICs that wait there for a function */
+};
 
 struct candidate {
 	const struct control *control;
 	const struct host *host;
 	struct host_live live;
+	struct used used;
 	const struct size *size;
 	const GPtrArray *needs; /* of struct need */
-};
-
-/* ---- what the VM's NICs want of physical networks ---- */
-
-struct need {
-	char *physical; /* name */
-	unsigned accelerated; /* NICs there that a function would accelerate */
 };
 
 static void need_free(void *data)
 {
 	struct need *need = data;
 
+	g_free(need->nic);
 	g_free(need->physical);
 	g_free(need);
 }
 
-static struct need *get_need(GPtrArray *needs, const char *physical)
+static GPtrArray *needs_new(void)
 {
-	for (guint i = 0; i < needs->len; i++)
-		if (g_str_equal(((struct need *)needs->pdata[i])->physical, physical))
-			return needs->pdata[i];
-	struct need *need = g_new0(struct need, 1);
-	need->physical = g_strdup(physical);
-	g_ptr_array_add(needs, need);
-	return need;
+	return g_ptr_array_new_with_free_func(need_free);
 }
+
+static void candidate_clear(struct candidate *candidate)
+{
+	g_clear_pointer(&candidate->used.promised, g_ptr_array_unref);
+}
+CLEANUP_CLEAR_FUNC(struct candidate, candidate_clear)
+
+/* ---- what the VM's NICs want of physical networks ---- */
 
 static bool add_need(struct control *control, const char *nic_uid, const struct size *size, GPtrArray *needs,
 	GError **error)
@@ -58,14 +73,18 @@ static bool add_need(struct control *control, const char *nic_uid, const struct 
 		control_get(control, KIND_PHYSICAL, network->spec.physical, error);
 	if (!physical)
 		return false;
-	get_need(needs, physical->meta.name)->accelerated += nic->spec.accelerated && size->accelerated;
+	struct need *need = g_new0(struct need, 1);
+	need->nic = g_strdup(nic_uid);
+	need->physical = g_strdup(physical->meta.name);
+	need->accelerated = nic->spec.accelerated && size->accelerated;
+	g_ptr_array_add(needs, need);
 	return true;
 }
 
 static GPtrArray *find_needs(
 	struct control *control, const struct vm *vm, const struct size *size, GError **error)
 {
-	g_autoptr(GPtrArray) needs = g_ptr_array_new_with_free_func(need_free);
+	g_autoptr(GPtrArray) needs = needs_new();
 
 	for (guint i = 0; i < list_length(vm->spec.nics); i++)
 		if (!add_need(
@@ -74,15 +93,101 @@ static GPtrArray *find_needs(
 	return g_steal_pointer(&needs);
 }
 
-static unsigned count_free(const struct report *report, const char *physical)
+/* Of the first n needs, those of functions in that physical network. */
+static unsigned count_accelerated(const GPtrArray *needs, guint n, const char *physical)
 {
-	unsigned n = 0;
+	unsigned count = 0;
+
+	for (guint i = 0; i < n; i++) {
+		const struct need *need = needs->pdata[i];
+		count += need->accelerated && g_ascii_strcasecmp(need->physical, physical) == 0;
+	}
+	return count;
+}
+
+/* ---- what other VMs take ---- */
+
+static bool has_function(const struct report *report, const char *nic)
+{
+	for (guint i = 0; report && i < list_length(report->functions); i++)
+		if (g_strcmp0(((struct report_function *)report->functions->pdata[i])->nic, nic) == 0)
+			return true;
+	return false;
+}
+
+/* A function that bypasses the host reaches all of its guest's memory by the IOMMU, so that all of it is there and
+ * stays (vfio). A VM whose NIC gets none for want of one, or by its rules, counts alike: it may get it any time. */
+static bool is_pinned(const struct report *report, const GPtrArray *needs)
+{
+	if (!report || g_strcmp0(report->provider, PROVIDER_SRIOV) != 0)
+		return false;
+	for (guint i = 0; i < needs->len; i++)
+		if (((struct need *)needs->pdata[i])->accelerated)
+			return true;
+	return false;
+}
+
+static void add_used(struct candidate *candidate, const struct size *size, GPtrArray *needs)
+{
+	const struct report *report = candidate->live.report;
+
+	candidate->used.vcpus += size->vcpus;
+	candidate->used.mib += size->memory_mib;
+	if (is_pinned(report, needs))
+		candidate->used.pinned_mib += size->memory_mib;
+	for (guint i = needs->len; i-- > 0;) {
+		const struct need *need = needs->pdata[i];
+		if (need->accelerated && !has_function(report, need->nic))
+			g_ptr_array_add(candidate->used.promised, g_ptr_array_steal_index(needs, i));
+	}
+}
+
+/* What cannot be read is on its way out of the store, and takes nothing. */
+static void find_used(struct control *control, struct candidate *candidate)
+{
+	g_autofree char *prefix = key_placements(candidate->host->meta.uid), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	candidate->used.promised = needs_new();
+	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, NULL))
+		return;
+	for (guint i = 0; i < range.kvs->len; i++) {
+		const char *uid = strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1;
+		_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, uid, NULL);
+		const struct size *size = vm ? control_size(control, vm->spec.size) : NULL;
+		if (!size || vm->spec.power == POWER_DEALLOCATED)
+			continue;
+		g_autoptr(GPtrArray) needs = find_needs(control, vm, size, NULL);
+		if (needs)
+			add_used(candidate, size, needs);
+	}
+}
+
+/* Functions that are free there and promised to nobody; below 0: more are promised than there are. */
+static int count_free(const struct candidate *c, const char *physical)
+{
+	const GPtrArray *promised = c->used.promised;
+	const struct report *report = c->live.report;
+	int n = 0;
 
 	for (guint i = 0; report && i < list_length(report->functions); i++) {
 		const struct report_function *function = report->functions->pdata[i];
-		n += !function->nic && g_strcmp0(function->physical, physical) == 0;
+		n += !function->nic && function->physical &&
+		     g_ascii_strcasecmp(function->physical, physical) == 0;
 	}
-	return n;
+	return n - (int)count_accelerated(promised, promised->len, physical);
+}
+
+/* Memory as it is promised: each real MiB ram_ratio times. A pinned one is there once, so that it takes as many. */
+static double promise(const struct candidate *c, int64_t mib, int64_t pinned_mib)
+{
+	return (double)(mib - pinned_mib) + (double)pinned_mib * MAX(c->control->ram_ratio, 1);
+}
+
+static double ram_left(const struct candidate *c)
+{
+	return (double)c->live.memory_mib * c->control->ram_ratio -
+	       promise(c, c->used.mib, c->used.pinned_mib);
 }
 
 /* ---- filters ---- */
@@ -103,24 +208,32 @@ static char *core_filter(const struct candidate *c)
 {
 	double limit = (double)c->live.vcpus * c->control->cpu_ratio;
 
-	if ((double)(c->live.used_vcpus + c->size->vcpus) <= limit)
+	if ((double)(c->used.vcpus + c->size->vcpus) <= limit)
 		return NULL;
 	return g_strdup_printf("%" G_GINT64_FORMAT " vCPUs are needed, %" G_GINT64_FORMAT
 			       " of %.0f are in use "
 			       "(%" G_GINT64_FORMAT " processors, cpu_allocation_ratio %.3g)",
-		c->size->vcpus, c->live.used_vcpus, limit, c->live.vcpus, c->control->cpu_ratio);
+		c->size->vcpus, c->used.vcpus, limit, c->live.vcpus, c->control->cpu_ratio);
 }
 
 static char *ram_filter(const struct candidate *c)
 {
-	double limit = (double)c->live.memory_mib * c->control->ram_ratio;
+	int64_t pinned = is_pinned(c->live.report, c->needs) ? c->size->memory_mib : 0,
+		all_pinned = pinned + c->used.pinned_mib;
+	g_autofree char *why = NULL;
 
-	if ((double)(c->live.used_mib + c->size->memory_mib) <= limit)
+	if (promise(c, c->size->memory_mib, pinned) <= ram_left(c))
 		return NULL;
+	if (all_pinned)
+		why = g_strdup_printf("; %" G_GINT64_FORMAT
+				      " MiB of the needed and used are pinned for functions that bypass the "
+				      "host, and pinned memory cannot be overcommitted",
+			all_pinned);
 	return g_strdup_printf("%" G_GINT64_FORMAT " MiB are needed, %" G_GINT64_FORMAT
 			       " of %.0f MiB are in use "
-			       "(%" G_GINT64_FORMAT " MiB of memory, ram_allocation_ratio %.3g)",
-		c->size->memory_mib, c->live.used_mib, limit, c->live.memory_mib, c->control->ram_ratio);
+			       "(%" G_GINT64_FORMAT " MiB of memory, ram_allocation_ratio %.3g)%s",
+		c->size->memory_mib, c->used.mib, (double)c->live.memory_mib * c->control->ram_ratio,
+		c->live.memory_mib, c->control->ram_ratio, why ? why : "");
 }
 
 static char *available_memory_filter(const struct candidate *c)
@@ -184,17 +297,13 @@ static double pci_weigher(const struct candidate *c)
 
 	for (guint i = 0; i < c->needs->len; i++) {
 		const struct need *need = c->needs->pdata[i];
-		fit += MIN(need->accelerated, count_free(c->live.report, need->physical));
+		fit += need->accelerated &&
+		       (int)count_accelerated(c->needs, i, need->physical) < count_free(c, need->physical);
 	}
 	return fit;
 }
 
-static double ram_weigher(const struct candidate *c)
-{
-	return (double)c->live.memory_mib * c->control->ram_ratio - (double)c->live.used_mib;
-}
-
-static double (*const weighers[])(const struct candidate *) = {pci_weigher, ram_weigher};
+static double (*const weighers[])(const struct candidate *) = {pci_weigher, ram_left};
 
 static bool outweighs(const struct candidate *a, const struct candidate *b)
 {
@@ -206,27 +315,37 @@ static bool outweighs(const struct candidate *a, const struct candidate *b)
 	return false;
 }
 
+static void swap(struct candidate *a, struct candidate *b)
+{
+	struct candidate was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
 char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error)
 {
 	g_autoptr(GPtrArray) hosts = control_list(control, KIND_HOST, NULL, error);
 	g_autoptr(GPtrArray) needs = hosts ? find_needs(control, vm, size, error) : NULL;
 	g_autoptr(GString) reasons = g_string_new(NULL);
-	struct candidate best = {};
+	_cleanup_(candidate_clear) struct candidate best = {};
 
 	if (!needs)
 		return NULL;
 	for (guint i = 0; i < hosts->len; i++) {
 		const struct host *host = hosts->pdata[i];
-		struct candidate candidate = {.control = control, .host = host, .size = size, .needs = needs};
+		_cleanup_(candidate_clear) struct candidate candidate = {
+			.control = control, .host = host, .size = size, .needs = needs};
 		/* A VM whose disk is on a host can start only there. */
 		if (vm->status.host && !g_str_equal(vm->status.host, host->meta.uid))
 			continue;
 		hosts_live(control, host->meta.uid, &candidate.live);
+		find_used(control, &candidate);
 		g_autofree char *why = refusal(&candidate);
 		if (why)
 			g_string_append_printf(reasons, " Host %s: %s.", host->meta.name, why);
 		else if (!best.host || outweighs(&candidate, &best))
-			best = candidate;
+			swap(&candidate, &best);
 	}
 	if (best.host)
 		return g_strdup(best.host->meta.uid);

@@ -563,6 +563,93 @@ static void test_free_functions_are_preferred(void)
 	g_assert_cmpstr(without, ==, "host-2");
 }
 
+static void set_provider(struct report *report, const char *provider)
+{
+	g_free(report->provider);
+	report->provider = g_strdup(provider);
+}
+
+static void test_functions_are_promised_once(void)
+{
+	OPEN(f);
+	_cleanup_(report_free) struct report *second = second_host(&f, "physnet1", NULL);
+
+	put_physical(&f, "physnet1", "100-199");
+	assert_moved(&f, f.network, "vlan:physnet1");
+	add_function(f.report, "physnet1", NULL);
+	add_function(second, "physnet1", NULL);
+	/* No report tells yet that a function is a's. */
+	g_autofree char *more_memory = place(&f, second, "a", true),
+			*the_other = place(&f, second, "b", true);
+	g_assert_cmpstr(more_memory, ==, "host-2");
+	g_assert_cmpstr(the_other, ==, "host-1");
+	/* One that it has is not promised any more. */
+	_cleanup_(model_free) struct nic *a = control_find(f.control, KIND_NIC, f.group, "a", NULL);
+	g_clear_pointer(&second->functions, g_ptr_array_unref);
+	add_function(second, "physnet1", a->meta.uid);
+	add_function(second, "physnet1", NULL);
+	f.report->memory_mib = 256 * 1024;
+	g_autofree char *with = place(&f, second, "c", true), *without = place(&f, second, "d", true);
+	g_assert_cmpstr(with, ==, "host-2");
+	g_assert_cmpstr(without, ==, "host-1");
+}
+
+static void test_pinned_memory(void)
+{
+	static const char *const whys[] = {
+		" Host host-1: RamFilter: 28672 MiB are needed, 0 of 122880 MiB are in use (24576 MiB of "
+		"memory, ram_allocation_ratio 5); 28672 MiB of the needed and used are pinned for functions "
+		"that bypass the host, and pinned memory cannot be overcommitted.",
+		" Host host-2: RamFilter: 28672 MiB are needed, 57344 of 327680 MiB are in use (65536 MiB of "
+		"memory, ram_allocation_ratio 5); 86016 MiB of the needed and used are pinned"};
+	OPEN(f);
+	_cleanup_(report_free) struct report *second = second_host(&f, "physnet1", NULL);
+
+	put_physical(&f, "physnet1", "100-199");
+	assert_moved(&f, f.network, "vlan:physnet1");
+	set_provider(f.report, "sriov");
+	set_provider(second, "sriov");
+	g_autofree char *first = place(&f, second, "a", true), *next = place(&f, second, "b", true),
+			*none = place(&f, second, "c", true);
+	g_assert_cmpstr(first, ==, "host-2");
+	g_assert_cmpstr(next, ==, "host-2");
+	for (size_t i = 0; i < G_N_ELEMENTS(whys); i++)
+		if (!strstr(none, whys[i]))
+			g_error("'%s' is not in: %s", whys[i], none);
+	/* What is not pinned is overcommitted as ever, on what others do not pin: 5 * 8 of host-2's 64 GiB are left. */
+	f.report->vcpus = 0;
+	g_autofree char *fits = place(&f, second, "d", false), *full = place(&f, second, "e", false);
+	g_assert_cmpstr(fits, ==, "host-2");
+	g_assert_nonnull(strstr(full, "57344 MiB of the needed and used are pinned"));
+	f.report->vcpus = 2;
+	set_provider(f.report, "emulated");
+	g_autofree char *not_pinned = place(&f, second, "f", true);
+	g_assert_cmpstr(not_pinned, ==, "host-1");
+}
+
+static void test_names_without_case(void)
+{
+	OPEN(f);
+	_cleanup_(report_free) struct report *second = second_host(&f, "PHYSNET2", NULL);
+
+	_cleanup_(model_free) struct physical *physical = put(&f, fixture_physical("PhysNet2", "100-199"));
+	g_assert_cmpstr(physical->meta.name, ==, "physnet2");
+	_cleanup_(model_free) struct physical *again = put(&f, fixture_physical("PHYSNET2", "100"));
+	g_assert_cmpstr(again->meta.uid, ==, physical->meta.uid);
+	assert_moved(&f, f.network, "vlan:physNET2");
+	assert_segment(&f, f.network, "vlan:physnet2:100");
+	g_autofree char *there = place(&f, second, "a", false);
+	g_assert_cmpstr(there, ==, "host-2");
+	_cleanup_(goal_free) struct goal *goal = goal_of(&f, "host-2");
+	g_assert_cmpstr(((struct goal_network *)goal->networks->pdata[0])->physical, ==, "physnet2");
+	g_assert_cmpuint(list_length(goal->conditions), ==, 0);
+	g_ptr_array_add(f.report->physicals, g_strdup("Physnet2"));
+	add_function(f.report, "Physnet2", NULL);
+	fixture_obey(&f);
+	g_autofree char *with = place(&f, second, "b", true);
+	g_assert_cmpstr(with, ==, "host-1");
+}
+
 static void assert_unmapped(struct fixture *f, const char *host)
 {
 	_cleanup_(goal_free) struct goal *goal = goal_of(f, host);

@@ -1,4 +1,8 @@
-/* Physical networks: what the operator lets virtual networks have of the wires that hosts are on. */
+/* Physical networks: what the operator lets virtual networks have of the wires that hosts are on.
+ *
+ * Their names are told apart without case, as all names, and stored in lower case: hosts' files and reports, which
+ * other people write, mean the same wire by any spelling.
+ */
 #include "base/fault.h"
 #include "control/control_priv.h"
 #include "model/vlan_set.h"
@@ -32,6 +36,11 @@ static bool physical_prepare(struct put *put, GError **error)
 	if (!vlan_set_parse(physical->spec.vlans ? physical->spec.vlans : "", &ids, error)) {
 		g_prefix_error(error, "physical network %s: ", physical->meta.name);
 		return false;
+	}
+	if (!put->old) {
+		char *lower = g_ascii_strdown(physical->meta.name, -1);
+		g_free(physical->meta.name);
+		physical->meta.name = lower;
 	}
 	g_free(physical->spec.vlans);
 	physical->spec.vlans = vlan_set_format(&ids);
