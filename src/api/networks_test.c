@@ -69,7 +69,13 @@ static void scenario_physicals(struct test_cloud *cloud)
 	assert_put(cloud, PHYSICALS "/physnet1", "{\"vlans\": \"300,100-199\"}", 201,
 		"\"vlans\":\"100-199,300\"");
 	assert_put(cloud, PHYSICALS "/physnet1", "{\"vlans\": \"100-199\", \"guestEnforcement\": true}", 200,
-		"\"guestEnforcement\":true");
+		"\"was\":{\"vlans\":\"100-199,300\",\"guestEnforcement\":false}");
+	assert_put(cloud, PHYSICALS "/physnet1", "{\"vlans\": \"99-199\"}", 200, "\"guestEnforcement\":true");
+	assert_put(cloud, PHYSICALS "/PHYSNET1", "{\"vlans\": \"100-199\", \"guestEnforcement\": false}", 200,
+		"\"was\":{\"vlans\":\"99-199\",\"guestEnforcement\":true}");
+	assert_put(cloud, PHYSICALS "/physnet1", "{\"vlans\": \"100-199\", \"guestEnforcement\": true}", 200,
+		"\"was\":{\"guestEnforcement\":false}");
+	assert_put(cloud, PHYSICALS "/physnet1", "{\"vlans\": \"100-199\"}", 200, "\"was\":{}");
 	assert_put(cloud, PHYSICALS "/physnet1", "{\"vlans\": \"0\"}", 400, "are no VLANs");
 	assert_put(cloud, PHYSICALS "/physnet1", "{\"vlan\": \"5\"}", 400, "what is needed looks like");
 	assert_put(cloud, PHYSICALS "/physnet1", "[]", 400, "what is needed looks like");

@@ -116,6 +116,8 @@ static const char *check_segment(const struct network_options *options)
 
 static const char *check_add(const struct network_options *options)
 {
+	if (options->guest_enforcement && options->no_guest_enforcement)
+		return "physical add takes --guest-enforcement or --no-guest-enforcement, not both";
 	return options->vlans ? NULL : "physical add needs --vlans, such as 100-199,300";
 }
 
@@ -178,6 +180,9 @@ int cli_network(int argc, char **argv)
 			"VLANs that networks may have, such as 100-199,300 (physical add)", "RANGES"},
 		{"guest-enforcement", 0, 0, G_OPTION_ARG_NONE, &o.guest_enforcement,
 			"Let guests apply their rules themselves where nothing else can (physical add)",
+			NULL},
+		{"no-guest-enforcement", 0, 0, G_OPTION_ARG_NONE, &o.no_guest_enforcement,
+			"Withdraw that; without either it stays as it was, at first withheld (physical add)",
 			NULL},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &o.as_json, "Print JSON", NULL},
 		{NULL},

@@ -61,6 +61,19 @@ static void print(const json_t *array)
 		puts("there is no physical network; add one with 'sluice network physical add'");
 }
 
+static void print_was(const json_t *was)
+{
+	const char *vlans = json_string_value(json_object_get(was, "vlans"));
+	const json_t *guest = json_object_get(was, "guestEnforcement");
+
+	if (vlans)
+		printf("changed: VLANs were %s\n", vlans);
+	if (guest)
+		printf("changed: guest enforcement was %s\n",
+			json_is_true(guest) ? "allowed; functions that need it are taken back"
+					    : "not allowed");
+}
+
 bool network_physical_list(struct controller *controller, const struct network_options *options,
 	const char *name, GError **error)
 {
@@ -79,17 +92,20 @@ bool network_physical_add(struct controller *controller, const struct network_op
 	const char *name, GError **error)
 {
 	g_autofree char *path = path_of(name);
-	json_t *body = json_pack(
-		"{s:s, s:b}", "vlans", options->vlans, "guestEnforcement", (int)options->guest_enforcement);
+	json_t *body = json_pack("{s:s}", "vlans", options->vlans);
 	json_auto_t *answer = NULL, *array = json_array();
 
+	if (options->guest_enforcement || options->no_guest_enforcement)
+		json_object_set_new(body, "guestEnforcement", json_boolean(options->guest_enforcement));
 	if (!controller_call(controller, "PUT", path, body, &answer, error))
 		return false;
 	json_array_append(array, answer);
-	if (options->as_json)
+	if (options->as_json) {
 		cli_print_json(answer);
-	else
-		print(array);
+		return true;
+	}
+	print(array);
+	print_was(json_object_get(answer, "was"));
 	return true;
 }
 

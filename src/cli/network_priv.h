@@ -7,7 +7,7 @@ struct network_options {
 	char *vlan; /* segment: "PHYSICAL" or "PHYSICAL:ID" */
 	char *vlans; /* physical add */
 	gboolean vxlan; /* segment */
-	gboolean guest_enforcement; /* physical add */
+	gboolean guest_enforcement, no_guest_enforcement; /* physical add; neither: as it was */
 	gboolean as_json;
 };
 

@@ -122,6 +122,8 @@ static void test_words(void)
 		{"network segment rg/net --vxlan --vlan physnet1", CLI_USAGE,
 			"*needs either --vlan or --vxlan*"},
 		{"network physical add physnet1", CLI_USAGE, "*needs --vlans*"},
+		{"network physical add p --vlans 1 --guest-enforcement --no-guest-enforcement", CLI_USAGE,
+			"*--guest-enforcement or --no-guest-enforcement, not both*"},
 		{"network list", CLI_FAILED, "*/endpoint cannot be read; start the cloud with 'sluice up*"},
 		{"image list all", CLI_USAGE, "sluice image: list does not take 'all'\n"},
 		{"image remove one two", CLI_USAGE, "sluice image: remove does not take 'two'\n"},

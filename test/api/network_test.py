@@ -47,9 +47,21 @@ class Test:
         assert "add one with" in self.shell.run("physical", "list")
         added = self.shell.json("physical", "add", "physnet1", "--vlans", "300,100-199")
         assert added == {"name": "physnet1", "vlans": "100-199,300", "guestEnforcement": False, "networks": [],
-                         "hosts": ["pretended"]}, added
+                         "hosts": ["pretended"], "was": {}}, added
         assert self.rows("physical", "add", "physnet1", "--vlans", "100-199", "--guest-enforcement") == [
-            ["physnet1", "100-199", "allowed", "-", "pretended"]]
+            ["physnet1", "100-199", "allowed", "-", "pretended"],
+            "changed: VLANs were 100-199,300".split(),
+            "changed: guest enforcement was not allowed".split()]
+
+    def permission(self):
+        change = ["physical", "add", "PHYSNET1", "--vlans"]
+        assert self.shell.json(*change, "100-198")["guestEnforcement"]
+        withdrawn = self.shell.run(*change, "100-198", "--no-guest-enforcement")
+        assert "changed: guest enforcement was allowed" in withdrawn, withdrawn
+        assert not self.shell.json(*change, "100-199")["guestEnforcement"]
+        assert self.shell.json(*change, "100-199", "--guest-enforcement")["was"] == {"guestEnforcement": False}
+
+    def refused(self):
         self.shell.refused("are no VLANs", "physical", "add", "physnet2", "--vlans", "5-1")
         self.shell.refused("is no name", "physical", "add", "phys:net", "--vlans", "5")
 
@@ -97,8 +109,10 @@ class Test:
 def main():
     sluice, state = sys.argv[1:]
     cloud = arm.Arm(pathlib.Path(state))
-    test, points = Test(Shell(sluice, state), cloud.group("web")), tap.Tap(5)
+    test, points = Test(Shell(sluice, state), cloud.group("web")), tap.Tap(7)
     points.point("physical networks are added, changed and shown", test.physical)
+    points.point("guests' enforcement is withdrawn only by who says so, and the answer tells", test.permission)
+    points.point("what is no name and no range of VLANs is refused", test.refused)
     points.point("a network goes to a VLAN of one, named by group and name or by uid", test.segment)
     points.point("what is in use stays, and who uses it is named", test.in_use)
     points.point("a physical network is removed once", test.removed)

@@ -92,12 +92,13 @@ static void list_physicals(struct call *call, void *data)
 	call_answer_json(call, 200, json_pack("{s:o}", "physicalNetworks", array));
 }
 
-static struct physical *decode_physical(const struct call *call, GError **error)
+/* old: what is there, NULL: nothing. What the body leaves out stays: a permission is only withdrawn by who says so. */
+static struct physical *decode_physical(const struct call *call, const struct physical *old, GError **error)
 {
 	json_auto_t *body = read_body(call, error);
+	int guest = old && old->spec.guest_enforcement;
 	const char *vlans;
 	json_error_t where;
-	int guest = 0;
 
 	if (!body)
 		return NULL;
@@ -115,17 +116,39 @@ static struct physical *decode_physical(const struct call *call, GError **error)
 	return physical;
 }
 
+/* As it is now; "was": what of it was another way before. NULL with *error. */
+static json_t *encode_put(
+	struct control *control, const struct physical *old, const struct physical *now, GError **error)
+{
+	_cleanup_(around_clear) struct around around = {};
+
+	if (!around_read(control, &around, error))
+		return NULL;
+	json_t *json = encode_physical(&around, now), *was = json_object();
+	if (old && !g_str_equal(old->spec.vlans, now->spec.vlans))
+		json_object_set_new(was, "vlans", json_string(old->spec.vlans));
+	if (old && old->spec.guest_enforcement != now->spec.guest_enforcement)
+		json_object_set_new(was, "guestEnforcement", json_boolean(old->spec.guest_enforcement));
+	json_object_set_new(json, "was", was);
+	return json;
+}
+
 static void put_physical(struct call *call, void *data)
 {
-	const struct control_request request = {.principal = call_principal(call)};
 	_cleanup_(control_result_clear) struct control_result result = {};
-	_cleanup_(around_clear) struct around around = {};
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct physical *wanted = decode_physical(call, &error);
-	bool done = wanted && control_put(data, wanted, &request, &result, &error) &&
-		    around_read(data, &around, &error);
+	_cleanup_(model_free) struct physical *old =
+		control_find(data, KIND_PHYSICAL, NULL, call_param(call, "name"), &error);
+	_cleanup_(model_free) struct physical *wanted = error ? NULL : decode_physical(call, old, &error);
+	/* What was kept of the old one, and is answered of it, must be true of the one that is replaced. */
+	const struct control_request request = {
+		.principal = call_principal(call),
+		.if_revision = old ? old->meta.revision : 0,
+		.if_none = !old,
+	};
+	bool done = wanted && control_put(data, wanted, &request, &result, &error);
 
-	answer(call, result.created ? 201 : 200, done ? encode_physical(&around, result.object) : NULL,
+	answer(call, result.created ? 201 : 200, done ? encode_put(data, old, result.object, &error) : NULL,
 		error);
 }
 
