@@ -71,7 +71,8 @@ static bool check_repeated(const char *path, const char *text, GError **error)
 		else
 			continue;
 		const char *key = line == group ? "" : g_strchomp(line);
-		if (!g_hash_table_add(seen, g_strconcat(group, key, NULL)))
+		g_autofree char *name = g_strconcat(group, key, NULL);
+		if (!g_hash_table_add(seen, g_ascii_strdown(name, -1)))
 			return fault_set(error, FAULT_INVALID, "%s: %s%s%s is there twice; make one of both",
 				path, group, *key ? ": " : "", key);
 	}
@@ -158,7 +159,7 @@ static bool read_physical(
 	const char *name = group + strlen(PHYSICAL);
 	struct host_physical *physical = g_new0(struct host_physical, 1);
 
-	physical->name = g_strdup(name);
+	physical->name = g_ascii_strdown(name, -1);
 	physical->devices = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(file->physicals, physical);
 	if (strlen(name) > HOST_NAME_MAX || !has_shape(name, NAME_SHAPE))

@@ -22,7 +22,7 @@
 #define HOST_NAME_MAX 64
 
 struct host_physical {
-	char *name; /* Owned; letters, digits, '-', '_', '.' */
+	char *name; /* Owned; letters, digits, '-', '_', '.'; in lower case, as the controller has it */
 	GPtrArray *
 		devices; /* Owned; of text, as written; hexadecimal digits of PCI addresses and ids are small */
 	unsigned vfs; /* on each device */

@@ -41,7 +41,7 @@ static void test_whole(void)
 	_cleanup_(host_file_free) struct host_file *file =
 		read_well("# of this host\n[physical physnet1]\ndevices = ens1f0; 0000:3B:00.1;\nvfs=8\nmode "
 			  "= switchdev\n\n"
-			  "[physical storage.2]\ndevices=8086:10C9\n[memory]\nhugepages = 512\n");
+			  "[physical Storage.2]\ndevices=8086:10C9\n[memory]\nhugepages = 512\n");
 	const struct host_physical *first = file->physicals->pdata[0], *second = file->physicals->pdata[1];
 
 	g_assert_cmpuint(file->physicals->len, ==, 2);
@@ -95,6 +95,7 @@ static void test_refused(void)
 		{"[memory]\nhugepages=1g\n", "[memory]: hugepages: '1g' is no number"},
 		{"[memory]\nsize=1\n", "[memory]: there is no key 'size'; it may have hugepages"},
 		{"[physical p]\ndevices=a\n[physical p]\ndevices=b\n", "[physical p] is there twice"},
+		{"[physical p]\ndevices=a\n[physical P]\ndevices=b\n", "[physical P] is there twice"},
 		{"[physical p]\ndevices=a\ndevices = b\n", "[physical p]: devices is there twice"},
 		{"devices=a\n", "host.conf: "},
 		{"[physical p]\nwords\n", "host.conf: "},
