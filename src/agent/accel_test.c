@@ -1,5 +1,7 @@
 /* Acceleration: the order of revocation and restoration, what operators are told, and what goes wrong. */
 #include "agent/control_socket.h"
+#include "agent/drain.h"
+#include "agent/events.h"
 #include "agent/test_world.h"
 #include "base/fault.h"
 #include "base/jsonrpc.h"
@@ -234,6 +236,47 @@ static void test_drain_held(struct world *w, gconstpointer data)
 	g_assert_nonnull(strstr(reason, "did not let go"));
 	vm_fake_hold_primaries(w->machines, false);
 	world_wait(w, "it lets go in the end", is_synthetic);
+}
+
+static json_t *event_of(struct world *w)
+{
+	json_t *document = events_document(agent_events(w->agent), WORLD_VM, "myvm");
+	json_t *event = json_incref(json_array_get(json_object_get(document, "Events"), 0));
+
+	json_decref(document);
+	return event;
+}
+
+static void acknowledge(struct world *w, const json_t *event)
+{
+	json_auto_t *request =
+		json_pack("{s:[{s:O}]}", "StartRequests", "EventId", json_object_get(event, "EventId"));
+	g_autoptr(GError) error = NULL;
+
+	events_acknowledge(agent_events(w->agent), WORLD_VM, request, &error);
+	g_assert_no_error(error);
+}
+
+/* The function stays until the guest has acknowledged what comes. */
+static void test_drain_notice(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(drain_begin(w->agent, 600, &error));
+	world_run(300);
+	g_assert_true(is_on(w));
+	json_auto_t *event = event_of(w);
+	g_assert_cmpstr(json_string_value(json_object_get(event, "EventStatus")), ==, "Scheduled");
+	g_assert_cmpstr(json_string_value(json_object_get(event, "EventType")), ==, "Freeze");
+	acknowledge(w, event);
+	world_wait(w, "the NIC is synthetic", is_synthetic);
+	world_run(100);
+	json_auto_t *left = event_of(w);
+	g_assert_null(left);
+	json_auto_t *undrained = operate(w, "host.undrain", NULL, &error);
+	world_wait(w, "the NIC has a function again", is_on);
 }
 
 static void test_sticky(struct world *w, gconstpointer data)
@@ -472,6 +515,8 @@ int main(int argc, char **argv)
 	add("/accel/a drained host takes its functions back and gives none, also over a restart, until "
 	    "undrained",
 		test_drain);
+	add("/accel/a guest that is given notice of a drain keeps its function until it acknowledges",
+		test_drain_notice);
 	add("/accel/draining says which guest does not let go, and why", test_drain_held);
 	add("/accel/operators see functions and the agent's status", test_list);
 	add("/accel/operators are told what cannot be done", test_refusals);

@@ -143,7 +143,7 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 		return false;
 	if (!a->agent->provider)
 		*ret_reason = "This host has no functions to give.";
-	else if (a->agent->ledger->drained)
+	else if (a->agent->ledger->drained && (!accel_holds(a) || drain_is_due(a->agent, record->vm)))
 		*ret_reason = "Its host is drained for maintenance; `sluice host undrain` there ends that.";
 	else if (record && record->revoked)
 		*ret_reason = "The operator has revoked its function.";

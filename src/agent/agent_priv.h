@@ -2,6 +2,7 @@
 #pragma once
 #include "agent/accel.h"
 #include "agent/agent.h"
+#include "agent/drain.h"
 #include "agent/events.h"
 #include "agent/guest_policy.h"
 #include "agent/health.h"

@@ -284,29 +284,30 @@ static void finish_draining(struct call *call)
 		NULL);
 }
 
-static void set_drained(struct call *call, bool drained)
-{
-	struct agent *agent = call->socket->agent;
-	g_autoptr(GError) error = NULL;
-	bool before = agent->ledger->drained;
-
-	agent->ledger->drained = drained;
-	if (before == drained || agent_save(agent, &error)) {
-		finish_draining(call);
-		return;
-	}
-	agent->ledger->drained = before;
-	finish(call, NULL, error);
-}
-
 static void run_drain(struct call *call)
 {
-	set_drained(call, true);
+	json_int_t notice_s = 0;
+	g_autoptr(GError) error = NULL;
+
+	if (call->params && json_unpack(call->params, "{s?:I}", "notice_s", &notice_s) < 0)
+		notice_s = -1;
+	if (notice_s < 0 || notice_s > DRAIN_NOTICE_MAX_S)
+		finish_fault(call, FAULT_INVALID, "notice_s must be a number of seconds, %d at most",
+			DRAIN_NOTICE_MAX_S);
+	else if (drain_begin(call->socket->agent, (unsigned)notice_s, &error))
+		finish_draining(call);
+	else
+		finish(call, NULL, error);
 }
 
 static void run_undrain(struct call *call)
 {
-	set_drained(call, false);
+	g_autoptr(GError) error = NULL;
+
+	if (drain_end(call->socket->agent, &error))
+		finish_draining(call);
+	else
+		finish(call, NULL, error);
 }
 
 static gboolean run_call(void *data)

@@ -164,6 +164,7 @@ static gboolean evaluate(void *data)
 	if (!agent->goal)
 		return G_SOURCE_REMOVE;
 	agent_add_members(agent);
+	drain_step(agent);
 	if (agent->refreshed)
 		step_members(agent);
 	tell_switch(agent);

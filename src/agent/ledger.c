@@ -14,7 +14,7 @@ static const struct field nic_fields[] = {F_STRING(ledger_nic, uid), F_STRING(le
 static const struct shape nic_shape = {"NIC of the ledger", sizeof(struct ledger_nic), nic_fields};
 
 static const struct field ledger_fields[] = {F_INT(ledger, generation), F_BOOL(ledger, drained),
-	F_LIST(ledger, vms, vm_shape), F_LIST(ledger, nics, nic_shape), F_END};
+	F_INT(ledger, drain_due_s), F_LIST(ledger, vms, vm_shape), F_LIST(ledger, nics, nic_shape), F_END};
 static const struct shape ledger_shape = {"ledger", sizeof(struct ledger), ledger_fields};
 
 static struct ledger *decode(const char *path, GError **error)

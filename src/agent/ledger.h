@@ -32,6 +32,7 @@ struct ledger {
 	char *path; /* not stored */
 	int64_t generation; /* newest that was offered to the switch */
 	bool drained; /* by the operator, until undrained: no NIC of this host has a function */
+	int64_t drain_due_s; /* Unix time by which those that had one when it was drained lose it */
 	GPtrArray *vms; /* Owned, of struct ledger_vm */
 	GPtrArray *nics; /* Owned, of struct ledger_nic */
 };

@@ -114,10 +114,14 @@ int cli_host(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
 	gboolean as_json = FALSE;
-	int timeout_s = DRAIN_S;
+	int timeout_s = DRAIN_S, notice_s = 0;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
+		{"notice", 0, 0, G_OPTION_ARG_INT, &notice_s,
+			"Tell guests so long before their functions go, unless they acknowledge it earlier "
+			"(0)",
+			"SECONDS"},
 		{"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
 			"How long to wait for guests to let their functions go (120)", "SECONDS"},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
@@ -142,8 +146,8 @@ int cli_host(int argc, char **argv)
 		return host_add(state_option, argv[2]);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
 		return show(as_json);
-	if (argc == 2 && g_str_equal(argv[1], "drain") && timeout_s >= 0)
-		return host_drain(state_option, (unsigned)timeout_s, as_json);
+	if (argc == 2 && g_str_equal(argv[1], "drain") && timeout_s >= 0 && notice_s >= 0)
+		return host_drain(state_option, (unsigned)notice_s, (unsigned)timeout_s, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);
 	fprintf(stderr, "sluice host: 'show', 'add NAME', 'drain', 'undrain' or 'setup' is needed\n");

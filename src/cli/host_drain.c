@@ -74,18 +74,21 @@ static bool print_end(const json_t *state, unsigned timeout_s)
 	return false;
 }
 
-int host_drain(const char *state_option, unsigned timeout_s, bool as_json)
+int host_drain(const char *state_option, unsigned notice_s, unsigned timeout_s, bool as_json)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
 		cli_client(state_option, CLI_AGENT_SOCKET, &error);
-	json_t *began = client ? jsonrpc_call(client, "host.drain", NULL, CALL_MS, &error) : NULL;
-	json_auto_t *state = began ? wait_until_empty(client, began, timeout_s, as_json, &error) : NULL;
+	json_t *began = client ? jsonrpc_call(client, "host.drain",
+					 json_pack("{s:i}", "notice_s", (int)notice_s), CALL_MS, &error)
+			       : NULL;
+	json_auto_t *state =
+		began ? wait_until_empty(client, began, notice_s + timeout_s, as_json, &error) : NULL;
 
 	if (!state)
 		return cli_fail("host", error);
 	if (!as_json)
-		return print_end(state, timeout_s) ? CLI_OK : CLI_FAILED;
+		return print_end(state, notice_s + timeout_s) ? CLI_OK : CLI_FAILED;
 	cli_print_json(state);
 	return json_array_size(json_object_get(state, "holding")) == 0 ? CLI_OK : CLI_FAILED;
 }

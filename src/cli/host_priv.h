@@ -6,9 +6,9 @@
  * state_option: as for cli_state_dir(). An exit status. */
 int host_add(const char *state_option, const char *name);
 
-/* host_drain.c: takes all functions of this host back and waits, `timeout_s` at most, until no NIC has one; and gives
- * them again. Exit statuses; CLI_FAILED when some NIC still has one. */
-int host_drain(const char *state_option, unsigned timeout_s, bool as_json);
+/* host_drain.c: takes all functions of this host back, once guests have acknowledged that or after notice_s, and waits
+ * `timeout_s` more at most until no NIC has one; and gives them again. Exit statuses; CLI_FAILED when some NIC still has one. */
+int host_drain(const char *state_option, unsigned notice_s, unsigned timeout_s, bool as_json);
 int host_undrain(const char *state_option, bool as_json);
 
 /* host_setup.c: argv[0] is "host setup". */
