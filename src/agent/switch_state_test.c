@@ -116,7 +116,7 @@ static void test_attachments(struct fixture *f, gconstpointer data)
 #define WITH_FUNCTION ATTACH_SYNTHETIC ", {\"kind\": \"function\", \"interface\": \"sl-f3\"}"
 		{ACCEL_OFF, GOLDEN_NIC(ATTACH_SYNTHETIC, "synthetic")},
 		{ACCEL_CLAIMING, GOLDEN_NIC(ATTACH_SYNTHETIC, "synthetic")},
-		{ACCEL_ARMING, GOLDEN_NIC(WITH_FUNCTION, "both")},
+		{ACCEL_ARMING, GOLDEN_NIC(WITH_FUNCTION, "synthetic")},
 		{ACCEL_PLUGGING, GOLDEN_NIC(WITH_FUNCTION, "both")},
 		{ACCEL_COPYING, GOLDEN_NIC(WITH_FUNCTION, "both")},
 		{ACCEL_ON, GOLDEN_NIC(WITH_FUNCTION, "function")},
