@@ -71,7 +71,7 @@ class Lab:
 
     def set_up(self):
         """VFs by `sluice host setup`, the wire's other end, a port for az."""
-        self.run("modprobe -a igb igbvf vfio-pci 8021q virtio_net && mkdir -p /etc/sluice && "
+        self.run("hostname lab && modprobe -a igb igbvf vfio-pci 8021q virtio_net && mkdir -p /etc/sluice && "
                  f"printf '[physical physnet1]\\ndevices = {PF}\\nvfs = {VFS}\\n' >/etc/sluice/host.conf")
         note(self.run(f"{SLUICE} host setup --apply"))
         self.run(f"ip netns add out && ip link set eth1 netns out && ip -n out link add wire link eth1 type vlan id {VLAN} && "
@@ -88,7 +88,7 @@ class Lab:
                  f"echo {shlex.quote(json.dumps(ALIASES))} >{images}/aliases.json && echo {shlex.quote(sizes)} >/run/sizes.json && "
                  f"({SLUICE} up --state {STATE} --images {images} --sizes /run/sizes.json --listen 127.0.0.1:{self.port} "
                  "--ram-allocation-ratio 5 >/run/up.log 2>&1 &)")
-        wait_for("the cloud", 300, lambda: "ready:" in self.run("cat /run/up.log"))
+        wait_for("the cloud, or its end", 300, lambda: re.search("^ready:|^sluice up:", self.run("cat /run/up.log"), re.M))
         relay = ("import socket,threading\ndef move(a,b):\n try:\n  while d:=a.recv(65536): b.sendall(d)\n except OSError: pass\n"
                  " for s in (a,b):\n  try: s.shutdown(2)\n  except OSError: pass\n"
                  f"l=socket.create_server((\"10.0.2.15\",{self.port}))\nwhile True:\n c=l.accept()[0]\n"
