@@ -62,6 +62,7 @@
 	X(NO_PHYSICAL, "no-physical", "it goes to its physical network, which is not open")                  \
 	X(UNKNOWN_VLAN, "unknown-vlan", "it came in a VLAN of the physical network that nobody here is on")  \
 	X(IPV6_PHYSICAL, "ipv6-physical", "IPv6 does not pass to or from physical networks")                 \
+	X(ON_WIRE, "on-wire", "it came by the physical network, which itself brings it to whom it is for")   \
 	/* connections */                                                                                    \
 	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
 	X(TCP_WINDOW, "tcp-window", "a TCP reset outside of its connection's window")                        \

@@ -190,6 +190,7 @@ static int start(struct ethdev_port *port, uint16_t device)
 
 static void open_device(struct ethdev_port *port)
 {
+	struct rte_ether_addr mac;
 	uint16_t device;
 
 	if (rte_eth_dev_get_port_by_name(device_name(port), &device) != 0) {
@@ -205,6 +206,8 @@ static void open_device(struct ethdev_port *port)
 		return;
 	}
 	port_set_error(&port->port, NULL);
+	if (rte_eth_macaddr_get(device, &mac) == 0)
+		port_set_mac(&port->port, mac.addr_bytes);
 	atomic_store_explicit(&port->device, device, memory_order_release);
 }
 

@@ -29,7 +29,7 @@ static void send_fragments(
 	packet->hash.rss = flow->hash;
 	split_fragments(&split, packet, parsed->l3, action->mtu, worker->datapath->pool);
 	while ((piece = split_next(&split)))
-		output_flow(worker, action, parsed->key.nic, piece);
+		output_flow(worker, action, parsed, piece);
 	if (split.left)
 		output_count_drop(worker, execute_subject(parsed, action), DROP_NO_BUFFER);
 	rte_pktmbuf_free(packet);

@@ -41,8 +41,8 @@ static inline __attribute__((cold)) void execute_refuse(struct worker *worker, c
 }
 
 /* To a NIC of this switch. */
-static inline __attribute__((always_inline)) void execute_delivery(
-	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet)
+static inline __attribute__((always_inline)) void execute_delivery(struct worker *worker,
+	const struct flow_action *action, const struct packet *parsed, struct rte_mbuf *packet)
 {
 	if (__builtin_expect(worker->recent.nic == action->target, 1)) {
 		output_port(worker, worker->recent.port, action->target, packet);
@@ -50,9 +50,9 @@ static inline __attribute__((always_inline)) void execute_delivery(
 	}
 	const struct nic *nic = snapshot_nic(worker->snapshot, action->target);
 	if (nic)
-		output_nic(worker, nic, packet);
+		output_arrived(worker, nic, parsed, packet);
 	else
-		output_drop(worker, sender, DROP_NO_DESTINATION, packet);
+		output_drop(worker, parsed->key.nic, DROP_NO_DESTINATION, packet);
 }
 
 /* What the flow does with a packet that fits the way ahead. */
@@ -70,11 +70,11 @@ static inline __attribute__((always_inline)) void execute_action(
 	rewrite_packet(frame, parsed, action);
 	packet->hash.rss = flow->hash;
 	if (action->exit == FLOW_TO_NIC)
-		execute_delivery(worker, action, parsed->key.nic, packet);
+		execute_delivery(worker, action, parsed, packet);
 	else if (action->exit == FLOW_TO_TUNNEL)
 		output_tunnel(worker, action->target, action->next_hop, parsed->key.nic, packet);
 	else if (action->exit == FLOW_TO_PHYSICAL)
-		output_physical(worker, action->target, action->next_hop, parsed->key.nic, packet);
+		output_physical(worker, action, parsed, packet);
 	else
 		output_edge(worker, action->exit, action->next_hop, parsed->key.nic, packet);
 }

@@ -15,7 +15,9 @@
  *   counters, seen_ms, tcp (second line)    By each packet, so only by the worker that polls the port it
  *       comes by: all attachments of a NIC belong to one worker, and so does each queue of an edge (polling.h), of
  *       which a connection keeps to one (rss.h, which says what happens when it does not). Plain loads, relaxed stores:
- *       nobody else adds to them.
+ *       nobody else adds to them. A NIC whose function is past the host has two such workers: its own, and the
+ *       one of its physical network's port. A guest sends by one path at a time, so that they meet only as it
+ *       changes, and what rss.h says of two holds then.
  *
  * So per packet the second line alone is written; but the line is not one worker's own, as a new state makes
  * the other direction's worker write it once.

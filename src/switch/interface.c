@@ -401,6 +401,14 @@ static int device_make(const char *name, unsigned interface, struct device **ret
 	return 0;
 }
 
+static void note_mac(struct interface_port *port, int fd)
+{
+	struct ifreq ifr = {};
+
+	if (interface_ioctl(fd, port->port.name, SIOCGIFHWADDR, &ifr) == 0)
+		port_set_mac(&port->port, (const uint8_t *)ifr.ifr_hwaddr.sa_data);
+}
+
 static void open_device(struct interface_port *port)
 {
 	const char *name = port->port.name;
@@ -415,6 +423,7 @@ static void open_device(struct interface_port *port)
 	} else {
 		port_set_error(&port->port, NULL);
 		atomic_store(&port->port.takes, ethtool_takes(device->fd, name));
+		note_mac(port, device->fd);
 		atomic_store_explicit(&port->device, device, memory_order_release);
 	}
 }
@@ -453,6 +462,7 @@ static void interface_tick(struct port *base)
 
 	if (device && if_nametoindex(base->name) == device->interface) {
 		count_lost(port, device);
+		note_mac(port, device->fd); /* an operator may change it */
 		atomic_store(&base->takes,
 			ethtool_takes(device->fd, base->name)); /* a tap's follow its reader's */
 		return;

@@ -194,9 +194,9 @@ static const struct attachment *attachment_of(const struct worker *worker, const
 }
 
 void mirror_received(
-	struct worker *worker, const struct source *source, struct rte_mbuf *const *packets, unsigned n)
+	struct worker *worker, const struct port *port, struct rte_mbuf *const *packets, unsigned n)
 {
-	const struct attachment *attachment = attachment_of(worker, source->port);
+	const struct attachment *attachment = attachment_of(worker, port);
 
 	if (attachment)
 		copy_packets(worker, packets, n, MIRROR_RECEIVED, attachment->kind);

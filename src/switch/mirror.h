@@ -56,7 +56,7 @@ const struct mirror_config *mirror_config_of(const struct mirror *mirror);
 
 /* For workers, with worker->mirror set. */
 void mirror_received(
-	struct worker *worker, const struct source *source, struct rte_mbuf *const *packets, unsigned n);
+	struct worker *worker, const struct port *port, struct rte_mbuf *const *packets, unsigned n);
 void mirror_delivered(struct worker *worker, const struct outbox *box);
 
 /* For the main thread: the oldest copy of a lane, Borrowed until mirror_pop; NULL when it is empty. */

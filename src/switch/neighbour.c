@@ -154,6 +154,22 @@ static void entry_begin(struct neighbour_table *table, struct neighbour *n, uint
 	table->n_used++;
 }
 
+/* In the NIC's name; but where its function is on the wire, the answer would go there and past the switch: then it is a
+ * probe in the name of the network's port, which changes nobody's cache. */
+static void build_question(struct rte_mbuf *request, const struct nic *nic, const struct nic_address *asker,
+	const uint8_t target[4])
+{
+	static const uint8_t nobody[4];
+	const struct attachment *function = nic_physical_function(nic);
+	const struct port *port = nic->network->physical->edge.port;
+	uint8_t mac[6];
+
+	if (function && function->active && port && port_get_mac(port, mac))
+		arp_build_request(request, mac, nobody, target);
+	else
+		arp_build_request(request, nic->mac.bytes, asker->ip.bytes, target);
+}
+
 /* In the name of the NIC that wanted it. False: it is gone from the VLAN. */
 static bool ask_on_vlan(struct worker *worker, uint32_t segment, const struct neighbour *n,
 	const uint8_t target[4], struct rte_mbuf *request)
@@ -167,7 +183,7 @@ static bool ask_on_vlan(struct worker *worker, uint32_t segment, const struct ne
 		rte_pktmbuf_free(request);
 		return false;
 	}
-	arp_build_request(request, nic->mac.bytes, asker->ip.bytes, target);
+	build_question(request, nic, asker, target);
 	output_vlan(worker, network, NO_NIC, request);
 	return true;
 }

@@ -94,7 +94,8 @@ static void put_finished(
 /* The box has open frames among others: the port gets what it does not take completed, cut, in order. */
 static __attribute__((noinline)) void transmit_open(struct worker *worker, struct outbox *box)
 {
-	uint32_t takes = atomic_load_explicit(&box->port->takes, memory_order_relaxed);
+	const struct port *device = box->port->below ? box->port->below : box->port;
+	uint32_t takes = atomic_load_explicit(&device->takes, memory_order_relaxed);
 	struct ready ready = {.box.port = box->port};
 
 	for (unsigned i = 0; i < box->n; i++) {
@@ -150,7 +151,8 @@ static struct rte_mbuf *share(struct worker *worker, uint32_t nic, struct rte_mb
 	return copy;
 }
 
-void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
+/* beside_wire: not to a function on the physical network. */
+static void deliver(struct worker *worker, const struct nic *nic, bool beside_wire, struct rte_mbuf *packet)
 {
 	bool limited = limit_is_set(&nic->receive), first = true;
 
@@ -162,18 +164,31 @@ void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *p
 	}
 	for (unsigned i = 0; i < nic->n_attachments; i++) {
 		const struct attachment *attachment = &nic->attachments[i];
-		if (!attachment->active || !attachment->port)
+		if (!attachment->active || !attachment->port || (beside_wire && attachment->physical))
 			continue;
 		struct rte_mbuf *sent = first ? packet : share(worker, nic->id, packet);
 		if (!sent)
 			continue;
 		output_port(worker, attachment->port, nic->id, sent);
 		worker->recent.port = attachment->port;
-		worker->recent.nic = first && !limited ? nic->id : 0;
+		worker->recent.nic = first && !limited && !beside_wire ? nic->id : 0;
 		first = false;
 	}
 	if (first)
 		output_drop(worker, nic->id, DROP_PORT_DOWN, packet);
+}
+
+void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
+{
+	deliver(worker, nic, false, packet);
+}
+
+/* A NIC whose function alone is active gets it there in any case: then it came for another's MAC, as the worker has
+ * refused what came for its own. */
+void output_arrived(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	deliver(worker, nic, parsed->flags & PACKET_ON_WIRE && nic_is_changing(nic), packet);
 }
 
 void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_hop[4], uint32_t nic,
@@ -283,11 +298,16 @@ void output_vlan(struct worker *worker, const struct network *network, uint32_t 
 		output_port(worker, edge->port, nic, packet);
 }
 
-void output_physical(struct worker *worker, uint32_t segment, const uint8_t next_hop[4], uint32_t nic,
+void output_physical(struct worker *worker, const struct flow_action *action, const struct packet *parsed,
 	struct rte_mbuf *packet)
 {
-	const struct network *network = snapshot_vlan(worker->snapshot, segment);
+	const struct network *network = snapshot_vlan(worker->snapshot, action->target);
+	uint32_t nic = parsed->key.nic;
 
+	if (parsed->flags & PACKET_ON_WIRE) {
+		output_drop(worker, nic, DROP_ON_WIRE, packet);
+		return;
+	}
 	if (*(rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST) & 1) { /* it is no part of a flow's key */
 		output_drop(worker, nic, DROP_MULTICAST, packet);
 		return;
@@ -297,29 +317,28 @@ void output_physical(struct worker *worker, uint32_t segment, const uint8_t next
 		return;
 	uint8_t *dmac = rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST;
 	if (memcmp(dmac, gateway_mac, 6) == 0 &&
-		!neighbour_find(network->neighbours, next_hop, worker->now_ms, dmac))
-		neighbour_wait(network->neighbours, worker, edge, next_hop, nic, packet);
+		!neighbour_find(network->neighbours, action->next_hop, worker->now_ms, dmac))
+		neighbour_wait(network->neighbours, worker, edge, action->next_hop, nic, packet);
 	else
 		output_port(worker, edge->port, nic, packet);
 }
 
-void output_flow(
-	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet)
+void output_flow(struct worker *worker, const struct flow_action *action, const struct packet *parsed,
+	struct rte_mbuf *packet)
 {
+	uint32_t sender = parsed->key.nic;
 	const struct nic *nic;
 
 	switch ((enum flow_exit)action->exit) {
 	case FLOW_TO_NIC:
 		nic = snapshot_nic(worker->snapshot, action->target);
 		if (nic)
-			output_nic(worker, nic, packet);
+			output_arrived(worker, nic, parsed, packet);
 		else
 			output_drop(worker, sender, DROP_NO_DESTINATION, packet);
 		return;
 	case FLOW_TO_TUNNEL: output_tunnel(worker, action->target, action->next_hop, sender, packet); return;
-	case FLOW_TO_PHYSICAL:
-		output_physical(worker, action->target, action->next_hop, sender, packet);
-		return;
+	case FLOW_TO_PHYSICAL: output_physical(worker, action, parsed, packet); return;
 	case FLOW_TO_OUTSIDE:
 	case FLOW_TO_HOST: output_edge(worker, action->exit, action->next_hop, sender, packet); return;
 	}

@@ -14,6 +14,10 @@ void output_drop(struct worker *worker, uint32_t nic, enum drop reason, struct r
 
 /* To a NIC's active attachments: a copy to each when both are. The frame is complete. */
 void output_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet);
+/* The same of what came as `parsed`: where its physical network has brought it to the NIC's function already, to the
+ * other attachment alone. */
+void output_arrived(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
 
 /* Sends what is in the box. */
 void output_send(struct worker *worker, struct outbox *box);
@@ -42,16 +46,16 @@ void output_edge(struct worker *worker, enum flow_exit edge, const uint8_t next_
 void output_tunnel(
 	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet);
 
-/* To the physical network, in the VLAN `segment`: to the MAC that the frame bears, or, where that is the
- * switch's gateway, to the next hop's. */
-void output_physical(struct worker *worker, uint32_t segment, const uint8_t next_hop[4], uint32_t nic,
+/* To the physical network, as the flow says, unless it is there already: to the MAC that the frame bears, or, where that
+ * is the switch's gateway, to the next hop's. */
+void output_physical(struct worker *worker, const struct flow_action *action, const struct packet *parsed,
 	struct rte_mbuf *packet);
 
 /* A frame as it is, in the network's VLAN. Who calls this is the packet's only owner. */
 void output_vlan(struct worker *worker, const struct network *network, uint32_t nic, struct rte_mbuf *packet);
 
-/* As the flow says; the frame is complete but for the next hop's MAC. */
-void output_flow(
-	struct worker *worker, const struct flow_action *action, uint32_t sender, struct rte_mbuf *packet);
+/* As the flow says what came as `parsed`; the frame is complete but for the next hop's MAC. */
+void output_flow(struct worker *worker, const struct flow_action *action, const struct packet *parsed,
+	struct rte_mbuf *packet);
 
 void output_flush(struct worker *worker);

@@ -16,6 +16,9 @@ enum {
 	PACKET_FRAGMENT_FIRST = 1 << 0, /* the first fragment of several */
 	PACKET_OPTIONS = 1 << 1, /* IPv4 options or IPv6 extension headers are present */
 	PACKET_DF = 1 << 2, /* must not be fragmented */
+	/* By a physical network, and not for the switch's gateway: the network brings it itself to whoever of it the
+	 * frame is for, functions past the host among them. So it does not go there again. */
+	PACKET_ON_WIRE = 1 << 3,
 };
 
 struct packet {

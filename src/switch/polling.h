@@ -1,7 +1,7 @@
 /* Who polls what: sources and the workers that they belong to.
  *
- * How it works. A NIC belongs to one worker with all its attachments, so that the per-packet part of a flow has
- * one writer (flow.h); so does each queue of an edge. A snapshot has one polling, which the main thread makes;
+ * How it works. A NIC belongs to one worker with all its attachments that are polled, so that the per-packet part of
+ * a flow has one writer (flow.h); so does each queue of an edge. A snapshot has one polling, which the main thread makes;
  * it can be replaced beside the snapshot, to move load from worker to worker (rebalance.h). What is there
  * already keeps its worker when states change.
  *

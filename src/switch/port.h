@@ -1,8 +1,9 @@
 /* Ports: where packets come from and go to, behind one interface.
  *
  * Providers: vhost.c (a VM's virtio NIC, over vhost-user), interface.c (a network interface), ethdev.c (a DPDK
- * device), and for tests port_fake.c. A port's name says which it is: a path is a vhost-user socket, a name
- * behind PORT_DEVICE a DPDK device, another an interface. Policy never belongs to a port, always to the NIC
+ * device), function.c (a function on a physical network, which is reached by that network's port), and for tests
+ * port_fake.c. A port's name says which it is: a path is a vhost-user socket, a name behind PORT_DEVICE a DPDK
+ * device, one behind PORT_FUNCTION such a function, another an interface. Policy never belongs to a port, always to the NIC
  * that it is an attachment of.
  *
  * Threads. rx of a queue is called by its owner alone: the one worker that polls it, as the main thread says
@@ -20,11 +21,13 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-#define PORT_BURST  32
-#define PORT_DEVICE "dpdk:" /* no interface's name has a colon */
-#define PORT_NOBODY 0xff /* owner of a queue that no worker may poll */
-#define PORTS_MAX   (NIC_SLOTS * NIC_ATTACHMENTS + PHYSICALS_MAX + 3)
+#define PORT_BURST    32
+#define PORT_DEVICE   "dpdk:" /* no interface's name has a colon */
+#define PORT_FUNCTION "function:"
+#define PORT_NOBODY   0xff /* owner of a queue that no worker may poll */
+#define PORTS_MAX     (NIC_SLOTS * NIC_ATTACHMENTS + PHYSICALS_MAX + 3)
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -74,16 +77,18 @@ struct port_ops {
 struct port {
 	const struct port_ops *ops;
 	_Atomic uint8_t owners[SNAPSHOT_WORKERS]; /* worker that may poll, by queue; PORT_NOBODY */
-	unsigned n_queues; /* that packets come by; set when it is opened */
+	unsigned n_queues; /* that packets come by; set when it is opened; 0: none come by it */
 	_Atomic unsigned n_senders; /* workers that have a queue of their own to send by, the first ones */
 	char *name; /* Owned */
 	unsigned index; /* below PORTS_MAX; no other open port has it */
 	char *error; /* Owned: why it failed, or NULL; main thread only */
+	struct port *below; /* Borrowed: sends for it, and is there as long as it is; NULL: it has a device */
 	bool seen; /* the registry's mark */
 	struct rte_rcu_qsbr *readers; /* Borrowed: the workers' grace periods */
 	struct rte_mempool *pool; /* Borrowed: buffers for what is received */
 	_Atomic uint32_t
 		takes; /* PORT_TAKES_CHECKSUM ..; written before the device that takes it is there for tx */
+	_Atomic uint64_t mac; /* its device's, as it lies in memory; 0: not known */
 	rte_spinlock_t tx_lock;
 	uint64_t noted[SNAPSHOT_WORKERS]; /* rx_packets at the last look of rebalance.c, whose it is */
 	bool has_noted;
@@ -97,6 +102,10 @@ struct port *interface_open(const char *interface, struct rte_mempool *pool, str
 struct port *ethdev_open(
 	const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers, unsigned workers);
 
+/* To the function of that MAC in that VLAN (0: without a tag) of the physical network that `below` (Borrowed) opens. */
+struct port *function_open(
+	const char *name, struct port *below, uint16_t vlan, struct mac_addr mac, struct rte_mempool *pool);
+
 /* For providers: sets up the common part. */
 void port_init(struct port *port, const struct port_ops *ops, const char *name, struct rte_mempool *pool,
 	struct rte_rcu_qsbr *readers);
@@ -108,6 +117,23 @@ void port_set_error(struct port *port, const char *format, ...) G_GNUC_PRINTF(2,
 const char *port_state_word(enum port_state state);
 /* Sum over all workers. */
 struct port_counters port_counters_sum(const struct port *port);
+
+static inline void port_set_mac(struct port *port, const uint8_t mac[6])
+{
+	uint64_t packed = 0;
+
+	memcpy(&packed, mac, 6);
+	atomic_store_explicit(&port->mac, packed, memory_order_relaxed);
+}
+
+/* False: it is not known. */
+static inline bool port_get_mac(const struct port *port, uint8_t ret[6])
+{
+	uint64_t packed = atomic_load_explicit(&port->mac, memory_order_relaxed);
+
+	memcpy(ret, &packed, 6);
+	return packed != 0;
+}
 
 static inline bool port_is_owner(const struct port *port, unsigned queue, unsigned worker)
 {

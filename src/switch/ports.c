@@ -38,8 +38,15 @@ void ports_free(struct ports *ports)
 	g_free(ports);
 }
 
-static struct port *open_port(const struct ports *ports, const char *name)
+/* nic: whose attachment it is; NULL: an edge's. NULL: the network that the function is on has no port. */
+static struct port *open_port(const struct ports *ports, const char *name, const struct nic *nic)
 {
+	if (g_str_has_prefix(name, PORT_FUNCTION)) {
+		struct port *below = nic->network->physical->edge.port;
+		return below ? function_open(name, below, segment_vlan_id(nic->network->segment), nic->mac,
+				       ports->pool)
+			     : NULL;
+	}
 	if (name[0] == '/')
 		return vhost_open(name, ports->pool, ports->readers);
 	if (g_str_has_prefix(name, PORT_DEVICE))
@@ -49,7 +56,7 @@ static struct port *open_port(const struct ports *ports, const char *name)
 
 /* An index is always free: a snapshot names PORTS_MAX ports at most, and those of the one before are closed
  * by now, unless this one takes the last of them over. Returns NULL else; the next apply finds room. */
-static struct port *find_or_open(struct ports *ports, const char *name)
+static struct port *find_or_open(struct ports *ports, const char *name, const struct nic *nic)
 {
 	struct port *port = g_hash_table_lookup(ports->by_name, name);
 	unsigned index;
@@ -60,7 +67,9 @@ static struct port *find_or_open(struct ports *ports, const char *name)
 		;
 	if (index == PORTS_MAX)
 		return NULL;
-	port = open_port(ports, name);
+	port = open_port(ports, name, nic);
+	if (!port)
+		return NULL;
 	port->index = index;
 	ports->by_index[index] = port;
 	g_hash_table_insert(ports->by_name, port->name, port);
@@ -70,7 +79,7 @@ static struct port *find_or_open(struct ports *ports, const char *name)
 static void resolve_edge(struct ports *ports, struct edge *edge)
 {
 	if (edge->present)
-		edge->port = find_or_open(ports, edge->interface);
+		edge->port = find_or_open(ports, edge->interface, NULL);
 }
 
 void ports_resolve(struct ports *ports, struct snapshot *snapshot)
@@ -84,7 +93,7 @@ void ports_resolve(struct ports *ports, struct snapshot *snapshot)
 		struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
 			struct attachment *attachment = &nic->attachments[i];
-			attachment->port = find_or_open(ports, attachment->name);
+			attachment->port = find_or_open(ports, attachment->name, nic);
 		}
 	}
 }

@@ -21,15 +21,20 @@ static json_t *encode_port(const char *member, const char *value, const struct p
 		port_state_word(port->ops->state(port)), "rx_packets", (json_int_t)sum.rx_packets, "rx_bytes",
 		(json_int_t)sum.rx_bytes, "tx_packets", (json_int_t)sum.tx_packets, "tx_bytes",
 		(json_int_t)sum.tx_bytes, "drops", (json_int_t)sum.drops);
-	if (port->error)
-		json_object_set_new(object, "error", json_string(port->error));
+	const char *error = port->below ? port->below->error : port->error;
+	if (error)
+		json_object_set_new(object, "error", json_string(error));
 	return object;
 }
 
-static json_t *encode_attachment(const struct attachment *attachment)
+static json_t *encode_attachment(const struct nic *nic, const struct attachment *attachment)
 {
-	return encode_port("kind", attachment->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function",
-		attachment->port);
+	json_t *object = encode_port("kind",
+		attachment->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", attachment->port);
+
+	if (attachment->physical)
+		json_object_set_new(object, "physical", json_string(nic->network->physical->name));
+	return object;
 }
 
 static const char *active_word(const struct nic *nic)
@@ -71,7 +76,7 @@ json_t *report_nics(const struct datapath *datapath)
 			continue;
 		json_t *attachments = json_array();
 		for (unsigned i = 0; i < nic->n_attachments; i++)
-			json_array_append_new(attachments, encode_attachment(&nic->attachments[i]));
+			json_array_append_new(attachments, encode_attachment(nic, &nic->attachments[i]));
 		const struct meter_holds holds = meter_holds_of(&datapath->meters[slot], nic);
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:o}", "uid", nic->uid,

@@ -14,8 +14,9 @@
  *   ending   An RST, or FIN, is held against the connection's window (tcp.h) before it is executed.
  *
  * A TCP connection begins with a SYN. Others are dropped, except for SLOW_PATH_LEARN_MS after a start that found
- * no table to adopt (flow_memory.h): then connections that were established before are taken up in the middle, if
- * policy allows the direction of the first packet that is seen. A connection that was revoked before can come
+ * no table to adopt (flow_memory.h), and but for NICs that have or had a function past the host, where connections
+ * begin unseen: then those that were established before are taken up in the middle, if policy allows the direction
+ * of the first packet that is seen. A connection that was revoked before can come
  * back so only where other rules allow it from the other side: no more than a new connection from there could do.
  */
 #include "switch/slow_path.h"
@@ -176,8 +177,18 @@ bool slow_path_is_opening(const struct packet *parsed)
 	return (parsed->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
-enum drop slow_path_check_first(
-	const struct datapath *datapath, uint32_t now_ms, const struct packet *parsed, const uint8_t *frame)
+/* Whether connections may be there that this process has not seen begin. */
+static bool takes_up(const struct datapath *datapath, const struct snapshot *state, uint32_t now_ms,
+	const struct flow_key *key)
+{
+	const struct nic *nic = snapshot_nic(state, key->nic);
+
+	return (nic && nic->bypassed) ||
+	       (!datapath->adopted && now_ms - datapath->started_ms <= SLOW_PATH_LEARN_MS);
+}
+
+enum drop slow_path_check_first(const struct datapath *datapath, const struct snapshot *state,
+	uint32_t now_ms, const struct packet *parsed, const uint8_t *frame)
 {
 	const struct flow_key *key = &parsed->key;
 
@@ -188,7 +199,7 @@ enum drop slow_path_check_first(
 	if (key->family == IP_V4 && checksum_of(frame + parsed->l3, (size_t)(parsed->l4 - parsed->l3)) != 0)
 		return DROP_CHECKSUM;
 	if (key->protocol == PROTO_TCP && !slow_path_is_opening(parsed) &&
-		(datapath->adopted || now_ms - datapath->started_ms > SLOW_PATH_LEARN_MS))
+		!takes_up(datapath, state, now_ms, key))
 		return DROP_TCP_NO_SYN;
 	if ((key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6) &&
 		!flow_icmp_type_asks(key->family, (uint8_t)(be16toh(key->dport) >> 8)))
@@ -226,8 +237,8 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 
 	if (respond(worker, parsed, packet))
 		return;
-	enum drop reason = slow_path_check_first(
-		worker->datapath, worker->now_ms, parsed, rte_pktmbuf_mtod(packet, const uint8_t *));
+	enum drop reason = slow_path_check_first(worker->datapath, worker->snapshot, worker->now_ms, parsed,
+		rte_pktmbuf_mtod(packet, const uint8_t *));
 	if (reason != DROP_NONE) {
 		output_drop(worker, parsed->key.nic, reason, packet);
 		return;
@@ -366,7 +377,7 @@ static void arp(struct worker *worker, const struct packet *parsed, struct rte_m
 	else if (parsed->key.origin != FLOW_FROM_NIC)
 		arp_from_edge(worker, parsed->key.origin, packet);
 	else if (nic)
-		arp_from_nic(worker, nic, packet);
+		arp_from_nic(worker, nic, parsed, packet);
 	else
 		output_drop(worker, NO_NIC, DROP_NO_DESTINATION, packet);
 }

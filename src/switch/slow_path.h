@@ -20,7 +20,7 @@ bool slow_path_expire(struct worker *worker, struct flow *flow, const struct flo
 /* A SYN that begins a TCP connection. */
 bool slow_path_is_opening(const struct packet *parsed);
 /* Whether a packet may begin a connection, before policy is asked. */
-enum drop slow_path_check_first(
-	const struct datapath *datapath, uint32_t now_ms, const struct packet *parsed, const uint8_t *frame);
+enum drop slow_path_check_first(const struct datapath *datapath, const struct snapshot *state,
+	uint32_t now_ms, const struct packet *parsed, const uint8_t *frame);
 /* Whether the NIC of that number holds as many connections as it may. */
 bool slow_path_is_over_quota(const struct datapath *datapath, uint32_t nic);

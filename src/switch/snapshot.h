@@ -155,6 +155,7 @@ struct attachment {
 	char *name; /* socket path or interface name */
 	struct port *port; /* Borrowed from the ports registry */
 	bool active; /* packets to the NIC go here */
+	bool physical; /* the function is on the NIC's physical network itself, past the host (function.c) */
 };
 
 struct nic {
@@ -165,6 +166,7 @@ struct nic {
 	uint8_t host_address[4]; /* zero: none */
 	struct limit send, receive;
 	bool forwarding; /* it sends for others, and gets what is for others: an appliance */
+	bool bypassed; /* it has or had a function past the host: connections may have begun there, unseen */
 	const struct network *network;
 	const struct subnet *subnet;
 	const struct group *group; /* NULL: none */
@@ -236,6 +238,7 @@ struct snapshot {
 	GPtrArray *tables; /* of struct prefix_table, a reference each */
 	GPtrArray *neighbours; /* of struct neighbour_table, a reference each: the VLANs' */
 	struct nic *nics[NIC_SLOTS];
+	unsigned n_changing; /* of them: nic_is_changing */
 	uint16_t incarnations[NIC_SLOTS]; /* of the slots' last users */
 	char *adopted[NIC_SLOTS]; /* of the first snapshot alone: uids of the NICs that adopted flows know */
 	unsigned n_address_slots; /* a power of two */
@@ -340,6 +343,33 @@ bool subnet_contains(const struct subnet *subnet, struct ip_addr addr);
 const struct nic_address *nic_find_address(const struct nic *nic, struct ip_addr ip);
 /* The NIC's first address of the family, or NULL. */
 const struct nic_address *nic_first_address(const struct nic *nic, enum ip_family family);
+
+/* The NIC's function on its physical network itself, or NULL. */
+static inline const struct attachment *nic_physical_function(const struct nic *nic)
+{
+	for (unsigned i = 0; i < nic->n_attachments; i++)
+		if (nic->attachments[i].physical)
+			return &nic->attachments[i];
+	return NULL;
+}
+
+/* Whether it is there alone: what its physical network brings for the NIC, that function has got already. */
+static inline bool nic_is_on_wire(const struct nic *nic)
+{
+	bool there = false, here = false;
+
+	for (unsigned i = 0; i < nic->n_attachments; i++) {
+		there = there || (nic->attachments[i].active && nic->attachments[i].physical);
+		here = here || (nic->attachments[i].active && !nic->attachments[i].physical);
+	}
+	return there && !here;
+}
+
+/* Whether packets to it go to both of its attachments. */
+static inline bool nic_is_changing(const struct nic *nic)
+{
+	return nic->n_attachments == 2 && nic->attachments[0].active && nic->attachments[1].active;
+}
 
 /* An empty snapshot: no networks, nothing polled. */
 struct snapshot *snapshot_new(void);

@@ -1,4 +1,5 @@
 /* Decoding of the state's NICs: see state.c. */
+#include "switch/port.h"
 #include "switch/state_priv.h"
 #include "switch/wire.h"
 
@@ -68,6 +69,12 @@ static bool decode_kind(struct decode *d, json_t *value, void *to)
 	return decode_fail(d, "must be one of synthetic, function");
 }
 
+static bool decode_physical(struct decode *d, json_t *value, void *to)
+{
+	*(bool *)to = json_is_true(value);
+	return *(bool *)to || decode_fail(d, "must be true, or be left out");
+}
+
 static const struct decode_member synthetic_members[] = {
 	{"kind", decode_kind, offsetof(struct attachment, kind)},
 	{"socket", decode_socket, offsetof(struct attachment, name)},
@@ -78,8 +85,20 @@ static const struct decode_member function_members[] = {
 	{"kind", decode_kind, offsetof(struct attachment, kind)},
 	{"interface", decode_interface, offsetof(struct attachment, name), .optional = true},
 	{"device", decode_device, offsetof(struct attachment, name), .optional = true},
+	{"physical", decode_physical, offsetof(struct attachment, physical), .optional = true},
 	{},
 };
+
+static bool check_function(struct decode *d, const struct attachment *attachment)
+{
+	if (attachment->physical && attachment->name)
+		return decode_fail_at(d, "physical",
+			"cannot be beside an interface or a device: the function is reached by the physical "
+			"network's");
+	return attachment->physical || attachment->name ||
+	       decode_fail(
+		       d, "must say where the function is: \"interface\", \"device\", or \"physical\": true");
+}
 
 static bool decode_attachment(struct decode *d, json_t *value, void *to)
 {
@@ -87,7 +106,24 @@ static bool decode_attachment(struct decode *d, json_t *value, void *to)
 	bool function = g_strcmp0(kind, kind_words[ATTACHMENT_FUNCTION]) == 0;
 
 	return decode_object(d, value, function ? function_members : synthetic_members, to) &&
-	       (!function || decode_port_named(d, ((struct attachment *)to)->name));
+	       (!function || check_function(d, to));
+}
+
+/* What its port is called: the place on the wire, so that another place has another port. */
+static bool name_physical(struct decode *d, const struct nic *nic, struct attachment *attachment)
+{
+	const struct network *network = nic->network;
+	char mac[MAC_TEXT_MAX];
+
+	if (!network->physical)
+		return decode_fail(d,
+			"a function cannot be on a physical network (\"physical\"), as network %s is in "
+			"VXLAN",
+			network->uid);
+	g_autofree char *name = g_strdup_printf(PORT_FUNCTION "%s:%u:%s", network->physical->edge.interface,
+		segment_vlan_id(network->segment), mac_format(nic->mac, mac));
+	attachment->name = snapshot_strdup(d->snapshot, name);
+	return true;
 }
 
 static bool decode_attachments(struct decode *d, json_t *value, void *to)
@@ -100,8 +136,11 @@ static bool decode_attachments(struct decode *d, json_t *value, void *to)
 		return false;
 	if (n == 2 && list[0].kind == list[1].kind)
 		return decode_fail(d, "holds two attachments of the kind %s", kind_words[list[0].kind]);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		if (list[i].physical && !name_physical(d, nic, &list[i]))
+			return false;
 		nic->attachments[i] = list[i];
+	}
 	nic->n_attachments = n;
 	return true;
 }
@@ -367,6 +406,13 @@ static bool take_slot(struct decode *d, struct nic *nic)
 	return true;
 }
 
+static bool was_bypassed(const struct snapshot *previous, const struct nic *nic)
+{
+	const struct nic *was = previous ? snapshot_nic(previous, nic->id) : NULL;
+
+	return was && was->bypassed;
+}
+
 static bool decode_nic(struct decode *d, json_t *value, void *to)
 {
 	struct nic *nic = to;
@@ -379,8 +425,12 @@ static bool decode_nic(struct decode *d, json_t *value, void *to)
 	for (unsigned i = 0; i < nic->n_addresses; i++)
 		if (!add_address(d, nic, &nic->addresses[i]))
 			return false;
-	return check_mtu(d, nic) && claim_mac(d, nic) && add_host_address(d, nic, words.host_address) &&
-	       take_slot(d, nic);
+	if (!check_mtu(d, nic) || !claim_mac(d, nic) || !add_host_address(d, nic, words.host_address) ||
+		!take_slot(d, nic))
+		return false;
+	d->snapshot->n_changing += nic_is_changing(nic);
+	nic->bypassed = nic_physical_function(nic) || was_bypassed(index_of(d)->previous, nic);
+	return true;
 }
 
 /* Every address and MAC that the state names, so that the map is made once. */

@@ -513,7 +513,19 @@ static const struct bad {
 	{"nics[0].hostname", "\"a b\"", "nics[0].hostname: "},
 	{"nics[0].attachments[0].kind", "\"virtual\"", "nics[0].attachments[0].kind: "},
 	{"nics[0].attachments[0].socket", "\"relative\"", "nics[0].attachments[0].socket: "},
-	{"nics[0].attachments[1].interface", NULL, "nics[0].attachments[1].interface: is missing"},
+	{"nics[0].attachments[1].interface", NULL, "nics[0].attachments[1]: must say where the function is"},
+	{"nics[0].attachments[1].physical", "true", "nics[0].attachments[1].physical: cannot be beside"},
+	{"nics[0].attachments[1].physical", "false", "nics[0].attachments[1].physical: must be true"},
+	{"nics[0].attachments[1].physical", "\"physnet1\"", "nics[0].attachments[1].physical: must be true"},
+	{"nics[0].attachments[0].physical", "true", "nics[0].attachments[0].physical: is not known"},
+	{"nics[0].attachments[1]", "{\"kind\": \"function\", \"physical\": true}",
+		"nics[0].attachments: a function cannot be on a physical network (\"physical\"), as network "
+		"n1 "
+		"is in VXLAN"},
+	{"nics[0].attachments",
+		"[{\"kind\": \"function\", \"interface\": \"x\"}, "
+		"{\"kind\": \"function\", \"physical\": true}]",
+		"nics[0].attachments: holds two attachments of the kind function"},
 	{"nics[0].attachments[1].device", "\"net_ring0\"", "nics[0].attachments[1].device: cannot be"},
 	{"nics[0].attachments[0].interface", "\"x\"", "nics[0].attachments[0].interface: is not known"},
 	{"nics[1].attachments[0].socket", "\"/run/a.sock\"", "nics[1].attachments[0].socket: "},

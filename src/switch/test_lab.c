@@ -62,6 +62,17 @@ static void port_close(struct port *port)
 	port->ops->close(port);
 }
 
+static void resolve(struct fixture *f, const struct nic *nic, struct attachment *attachment)
+{
+	if (attachment->physical && !g_hash_table_contains(f->ports, attachment->name)) {
+		struct port *port = function_open(attachment->name, nic->network->physical->edge.port,
+			segment_vlan_id(nic->network->segment), nic->mac, pool);
+		port->index = g_hash_table_size(f->ports);
+		g_hash_table_insert(f->ports, port->name, port);
+	}
+	attachment->port = lab_port(f, attachment->name);
+}
+
 void lab_publish(struct fixture *f)
 {
 	g_autoptr(GError) error = NULL;
@@ -81,8 +92,7 @@ void lab_publish(struct fixture *f)
 				lab_port(f, snapshot->physicals[slot].edge.interface);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
 		for (unsigned i = 0; snapshot->nics[slot] && i < snapshot->nics[slot]->n_attachments; i++)
-			snapshot->nics[slot]->attachments[i].port =
-				lab_port(f, snapshot->nics[slot]->attachments[i].name);
+			resolve(f, snapshot->nics[slot], &snapshot->nics[slot]->attachments[i]);
 	snapshot_free(datapath_publish(f->datapath, snapshot));
 }
 

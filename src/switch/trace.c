@@ -203,16 +203,57 @@ static bool is_mac_here(const struct trace *t)
 	return snapshot_find_mac(t->state, t->nic->network->segment, mac) || memcmp(mac, gateway_mac, 6) == 0;
 }
 
+/* From the wire: see worker.c. */
+static enum drop check_stranger(struct trace *t)
+{
+	t->parsed.flags |= PACKET_ON_WIRE;
+	return t->frame[ETH_SRC] & 1 || is_mac_here(t) ? DROP_SPOOFED_PHYSICAL
+	       : t->frame[ETH_DST] & 1                 ? DROP_MULTICAST
+	       : nic_is_on_wire(t->nic)                ? DROP_ON_WIRE
+						       : DROP_NONE;
+}
+
+/* Whether a neighbour on the wire gets it from the NIC's function, when the guest has found the neighbour's MAC. */
+static bool goes_past(const struct trace *t)
+{
+	struct owner owner = snapshot_find(t->state, t->nic->network->space, t->words.dst);
+	bool routed = false;
+
+	if (t->words.kind != PACKET_WORDS_IP || t->words.has_dmac)
+		return false;
+	if (owner.kind == OWNER_NIC)
+		return owner.nic->subnet == t->nic->subnet && nic_is_on_wire(owner.nic);
+	return vlan_remote(t->state, t->nic, t->words.dst).family != IP_NONE &&
+	       route_via(t->nic, t->words.dst, &routed).family != IP_NONE && !routed;
+}
+
+/* By the NIC's function, which is on the wire. */
+static bool check_function(struct trace *t)
+{
+	const uint8_t *to = t->frame + ETH_DST;
+	const struct nic *neighbour = snapshot_find_mac(t->state, t->nic->network->segment, to);
+
+	if (goes_past(t)) {
+		step(t, "deliver", "passed",
+			"its function sends it to the physical network, past the switch");
+		outcome(t, "forwarded");
+		return false;
+	}
+	if (memcmp(to, gateway_mac, 6) == 0)
+		return true;
+	t->parsed.flags |= PACKET_ON_WIRE;
+	return to[0] & 1 || (neighbour && !nic_is_on_wire(neighbour)) || drop(t, "mac", DROP_ON_WIRE);
+}
+
 static bool check_mac(struct trace *t)
 {
 	char mac[MAC_TEXT_MAX];
 
 	if (t->origin == FLOW_FROM_TUNNEL || t->origin == FLOW_FROM_PHYSICAL) {
 		g_autofree char *segment = flow_segment_format(t->state, t->nic->network->segment);
-		if (t->origin == FLOW_FROM_PHYSICAL && (t->frame[ETH_SRC] & 1 || is_mac_here(t)))
-			return drop(t, "mac", DROP_SPOOFED_PHYSICAL);
-		if (t->origin == FLOW_FROM_PHYSICAL && t->frame[ETH_DST] & 1)
-			return drop(t, "mac", DROP_MULTICAST);
+		enum drop reason = t->origin == FLOW_FROM_PHYSICAL ? check_stranger(t) : DROP_NONE;
+		if (reason != DROP_NONE)
+			return drop(t, "mac", reason);
 		if (memcmp(t->frame + ETH_DST, t->nic->mac.bytes, 6) != 0)
 			return drop(t, "mac", DROP_UNKNOWN_MAC);
 		step(t, "mac", "passed", "it comes by the %s, %s", edge_word(t->origin), segment);
@@ -226,8 +267,10 @@ static bool check_mac(struct trace *t)
 	}
 	if (memcmp(t->frame + ETH_SRC, t->nic->mac.bytes, 6) != 0)
 		return drop(t, "mac", DROP_SPOOFED_MAC);
-	step(t, "mac", "passed", "%s is NIC %s", mac_format(t->nic->mac, mac), t->nic->name);
-	return true;
+	bool on_wire = nic_is_on_wire(t->nic);
+	step(t, "mac", "passed", "%s is NIC %s%s", mac_format(t->nic->mac, mac), t->nic->name,
+		on_wire ? ", by its function on the physical network" : "");
+	return !on_wire || check_function(t);
 }
 
 static bool check_arp(struct trace *t)
@@ -241,7 +284,8 @@ static bool check_arp(struct trace *t)
 		return drop(t, "responders", reason);
 	if (!mac) {
 		g_autofree char *segment = flow_segment_format(t->state, t->nic->network->segment);
-		step(t, "responders", "passed", "it goes to %s as it is", segment);
+		step(t, "responders", "passed", "it %s %s as it is",
+			t->parsed.flags & PACKET_ON_WIRE ? "is on" : "goes to", segment);
 		outcome(t, "forwarded");
 		return false;
 	}
@@ -355,6 +399,12 @@ static json_t *encode_half(
 	return object;
 }
 
+/* By the physical network, to the NIC's function: see output_arrived. */
+static bool is_brought(const struct trace *t, const struct nic *nic)
+{
+	return t->parsed.flags & PACKET_ON_WIRE && nic_is_changing(nic);
+}
+
 static void tell_delivery(struct trace *t, const struct flow_action *action)
 {
 	const struct nic *nic = snapshot_nic(t->state, action->target);
@@ -368,10 +418,11 @@ static void tell_delivery(struct trace *t, const struct flow_action *action)
 	} else {
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
 			const struct attachment *a = &nic->attachments[i];
-			if (a->active)
-				g_string_append_printf(text, "%sto the %s attachment of NIC %s, %s",
+			if (a->active && !(a->physical && is_brought(t, nic)))
+				g_string_append_printf(text, "%sto the %s attachment of NIC %s%s, %s",
 					text->len ? "; " : "",
 					a->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", nic->name,
+					a->physical ? " on the physical network" : "",
 					a->port ? port_state_word(a->port->ops->state(a->port))
 						: "which is not open");
 		}
@@ -390,6 +441,8 @@ static void execute(struct trace *t, const struct flow_action *action, const str
 		drop(t, "execute", DROP_TOO_BIG);
 	} else if (action->flags & FLOW_ROUTED && rewrite_is_last_hop(t->frame, &t->parsed)) {
 		drop(t, "execute", DROP_TTL);
+	} else if (action->exit == FLOW_TO_PHYSICAL && t->parsed.flags & PACKET_ON_WIRE) {
+		drop(t, "execute", DROP_ON_WIRE);
 	} else {
 		if (oversized)
 			step(t, "execute", "changed", "IPv4 fragments of at most %u bytes", action->mtu);
@@ -455,7 +508,8 @@ static void first_packet(struct trace *t)
 
 	if (!ask_responders(t))
 		return;
-	enum drop reason = slow_path_check_first(t->datapath, datapath_clock_ms(), &t->parsed, t->frame);
+	enum drop reason =
+		slow_path_check_first(t->datapath, t->state, datapath_clock_ms(), &t->parsed, t->frame);
 	if (reason != DROP_NONE) {
 		drop(t, "connection", reason);
 		return;

@@ -19,6 +19,7 @@
 #include "switch/mirror.h"
 #include "switch/offload.h"
 #include "switch/parse.h"
+#include "switch/probe.h"
 #include "switch/slow_path.h"
 #include "switch/vlan.h"
 #include "switch/wire.h"
@@ -168,6 +169,7 @@ static uint32_t find_mac(struct worker *worker, uint32_t segment, const uint8_t 
 			return NO_NIC;
 		worker->brought.segment = segment;
 		worker->brought.nic = nic->id;
+		worker->brought.on_wire = nic_is_on_wire(nic);
 		memcpy(worker->brought.mac, mac, 6);
 	}
 	return worker->brought.nic;
@@ -225,38 +227,85 @@ static void parse_underlay(
 
 /* ---- physical networks ---- */
 
-/* Whether the MAC is of somebody here, whose frames do not come from there. */
-static bool is_mac_here(struct worker *worker, uint32_t segment, const uint8_t mac[6])
+/* Finds worker->sender. False: the MAC is of somebody here, whose frames do not come from there. */
+static bool find_sender(struct worker *worker, uint32_t segment, const uint8_t mac[6])
 {
-	if (worker->stranger.segment == segment && memcmp(worker->stranger.mac, mac, 6) == 0)
-		return false;
-	if (snapshot_find_mac(worker->snapshot, segment, mac) || memcmp(mac, gateway_mac, 6) == 0)
+	if (worker->sender.segment == segment && memcmp(worker->sender.mac, mac, 6) == 0)
 		return true;
-	worker->stranger.segment = segment;
-	memcpy(worker->stranger.mac, mac, 6);
-	return false;
+	const struct nic *nic = snapshot_find_mac(worker->snapshot, segment, mac);
+	const struct attachment *function = nic ? nic_physical_function(nic) : NULL;
+	if ((nic && !function) || mac[0] & 1 || memcmp(mac, gateway_mac, 6) == 0)
+		return false;
+	worker->sender.segment = segment;
+	worker->sender.nic = nic ? nic->id : NO_NIC;
+	worker->sender.port = function ? function->port : NULL;
+	memcpy(worker->sender.mac, mac, 6);
+	return true;
 }
 
-/* What a VLAN brings belongs to the NIC that it is addressed to. ARP may be for all of them. */
-static void claim_for_physical(
-	struct worker *worker, const struct network *network, const uint8_t *frame, struct packet *parsed)
+static void account_function(struct worker *worker, struct port *port, struct rte_mbuf *packet)
 {
-	uint32_t nic = find_mac(worker, network->segment, frame + ETH_DST);
+	struct port_counters *counters = &port->counters[worker->index];
 
-	parsed->segment = network->segment;
-	parsed->key.nic = nic;
+	counter_add(&counters->rx_packets, 1);
+	counter_add(&counters->rx_bytes, packet->pkt_len);
+	if (__builtin_expect(worker->mirror != NULL, 0))
+		mirror_received(worker, port, &packet, 1);
+}
+
+/* What a NIC's function sent is the NIC's, as by any attachment; but for others on the wire it is there already.
+ * `to`: the NIC here that has the destination MAC. */
+static void claim_for_function(
+	struct worker *worker, uint32_t to, const uint8_t *frame, struct packet *parsed)
+{
+	parsed->key.nic = worker->sender.nic;
+	parsed->key.origin = FLOW_FROM_NIC;
+	if (parsed->kind == PACKET_DROP || memcmp(frame + ETH_DST, gateway_mac, 6) == 0)
+		return;
+	parsed->flags |= PACKET_ON_WIRE;
+	if (!(frame[ETH_DST] & 1) && (to == NO_NIC || worker->brought.on_wire))
+		refuse(parsed, DROP_ON_WIRE);
+}
+
+/* What others send belongs to the NIC that it is addressed to. ARP may be for all of them. */
+static void claim_for_stranger(
+	struct worker *worker, uint32_t to, const uint8_t *frame, struct packet *parsed)
+{
+	parsed->key.nic = to;
 	if (parsed->kind == PACKET_DROP)
 		return;
-	if (frame[ETH_SRC] & 1 || is_mac_here(worker, network->segment, frame + ETH_SRC))
-		refuse(parsed, DROP_SPOOFED_PHYSICAL);
-	else if (parsed->kind == PACKET_ARP)
+	parsed->flags |= PACKET_ON_WIRE;
+	if (parsed->kind == PACKET_ARP)
 		return;
-	else if (frame[ETH_DST] & 1)
+	if (frame[ETH_DST] & 1)
 		refuse(parsed, DROP_MULTICAST);
 	else if (parsed->kind == PACKET_ND)
 		refuse(parsed, DROP_IPV6_PHYSICAL);
-	else if (nic == NO_NIC)
+	else if (to == NO_NIC)
 		refuse(parsed, DROP_UNKNOWN_MAC);
+	else if (worker->brought.on_wire)
+		refuse(parsed, DROP_ON_WIRE);
+}
+
+/* Whose a frame of a VLAN is, by its MACs. */
+static void claim_for_physical(
+	struct worker *worker, const struct network *network, struct rte_mbuf *packet, struct packet *parsed)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(packet, const uint8_t *);
+	uint32_t to = find_mac(worker, network->segment, frame + ETH_DST);
+
+	parsed->segment = network->segment;
+	if (!find_sender(worker, network->segment, frame + ETH_SRC)) {
+		parsed->key.nic = to;
+		if (parsed->kind != PACKET_DROP)
+			refuse(parsed, DROP_SPOOFED_PHYSICAL);
+	} else if (worker->sender.nic == NO_NIC) {
+		claim_for_stranger(worker, to, frame, parsed);
+	} else {
+		if (worker->sender.port)
+			account_function(worker, worker->sender.port, packet);
+		claim_for_function(worker, to, frame, parsed);
+	}
 }
 
 static void parse_physical(
@@ -279,7 +328,7 @@ static void parse_physical(
 	if (reason != DROP_NONE)
 		refuse(parsed, reason);
 	else
-		claim_for_physical(worker, physical->vlans[id], frame, parsed);
+		claim_for_physical(worker, physical->vlans[id], packet, parsed);
 	if (__builtin_expect(is_large(packet), 0))
 		check_large(packet, parsed, length - packet->pkt_len);
 	if (!plain)
@@ -378,7 +427,7 @@ void worker_burst(struct worker *worker, const struct source *source, struct rte
 
 	account_rx(worker, source, &burst);
 	if (__builtin_expect(worker->mirror != NULL, 0))
-		mirror_received(worker, source, packets, n);
+		mirror_received(worker, source->port, packets, n);
 	stage_parse(worker, source, &burst);
 	stage_match(worker, &burst);
 	stage_execute(worker, &burst);
@@ -415,7 +464,7 @@ void worker_begin(struct worker *worker, uint32_t now_ms)
 	worker->recent.nic = 0;
 	worker->hop.exit = FLOW_TO_NIC;
 	worker->brought.segment = NO_SEGMENT;
-	worker->stranger.segment = NO_SEGMENT;
+	worker->sender.segment = NO_SEGMENT;
 }
 
 /* ---- housekeeping ---- */
@@ -473,6 +522,7 @@ void worker_housekeep(struct worker *worker)
 		if (network->physical)
 			neighbour_tick(network->neighbours, worker, &network->physical->edge);
 	}
+	probe_tick(worker);
 	output_flush(worker);
 }
 
@@ -534,6 +584,7 @@ struct worker *worker_new(struct datapath *datapath, unsigned index)
 	worker->drops = g_malloc0_n(NIC_SLOTS + 1, sizeof *worker->drops);
 	worker->outboxes = g_new0(struct outbox, PORTS_MAX);
 	worker->fragments = fragment_table_new();
+	worker->probes = g_new0(struct probe, NIC_SLOTS);
 	worker->housekept_ms = worker->aged_ms = datapath_clock_ms();
 	return worker;
 }
@@ -543,6 +594,7 @@ void worker_free(struct worker *worker)
 	if (!worker)
 		return;
 	fragment_table_free(worker->fragments);
+	g_free(worker->probes);
 	g_free(worker->outboxes);
 	g_free(worker->drops);
 	g_aligned_free(worker);

@@ -30,6 +30,7 @@ struct datapath;
 struct fragment_table;
 struct mirror;
 struct polling;
+struct probe;
 
 /* Packets on their way out of one port. */
 struct outbox {
@@ -88,14 +89,18 @@ struct worker {
 	struct {
 		uint32_t segment; /* NO_SEGMENT: nobody */
 		uint32_t nic;
+		bool on_wire; /* nic_is_on_wire */
 		uint8_t mac[6];
 	} brought;
 
-	/* Who sent one by a physical network last, and is no NIC of that segment here; of this turn. */
+	/* Who sent one by a physical network last: no NIC of that segment here, or one whose function is there; of
+	 * this turn. */
 	struct {
 		uint32_t segment; /* NO_SEGMENT: nobody */
+		uint32_t nic; /* NO_NIC: none here */
+		struct port *port; /* Borrowed: the function's, which counts what it sent; NULL: none */
 		uint8_t mac[6];
-	} stranger;
+	} sender;
 
 	struct worker_counters counters;
 	uint64_t busy_cycles; /* of turns that brought packets (rte_rdtsc) */
@@ -104,6 +109,7 @@ struct worker {
 	unsigned n_dirty;
 	uint16_t dirty[PORTS_MAX]; /* indices of the outboxes that hold packets */
 	struct fragment_table *fragments; /* Owned */
+	struct probe *probes; /* Owned: by slot */
 
 	uint32_t age_next; /* the next entry of the flow table to look at */
 	uint32_t aged_ms; /* when that was last done */

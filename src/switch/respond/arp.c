@@ -51,6 +51,12 @@ void arp_build_request(
 	build(packet, mac, sender, target);
 }
 
+void arp_build_probe(struct rte_mbuf *packet, const struct nic *nic)
+{
+	build(packet, gateway_mac, zero_ip, nic_first_address(nic, IP_V4)->ip.bytes);
+	memcpy(rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST, nic->mac.bytes, 6);
+}
+
 void arp_build_announcement(struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t ip[4])
 {
 	build(packet, mac, ip, ip);
@@ -116,22 +122,62 @@ enum drop arp_answer(
 	return DROP_NONE;
 }
 
-void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet)
+/* To all NICs of the network but the one that it is about: an address has moved, and they may know it at its old place.
+ * Functions on the wire have heard it there. */
+static void tell_all(struct worker *worker, const struct network *network, const struct nic *but,
+	const struct packet *parsed, struct rte_mbuf *packet)
 {
-	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *);
-	const uint8_t *mac = NULL;
-	enum drop reason = arp_answer(worker->snapshot, nic, frame + ETH_LEN, &mac);
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
+		const struct nic *nic = worker->snapshot->nics[slot];
+		if (!nic || nic == but || nic->network != network || nic_is_on_wire(nic))
+			continue;
+		rte_pktmbuf_refcnt_update(packet, 1); /* ports change nothing in it */
+		output_arrived(worker, nic, parsed, packet);
+	}
+	rte_pktmbuf_free(packet);
+}
 
-	if (reason != DROP_NONE) {
+static bool is_announcement(const uint8_t *arp)
+{
+	return memcmp(arp + ARP_SENDER_IP, arp + ARP_TARGET_IP, 4) == 0 &&
+	       memcmp(arp + ARP_SENDER_IP, zero_ip, 4) != 0;
+}
+
+/* Whom it is about hears it there, and answers for itself. */
+static bool is_on_wire(const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp)
+{
+	struct owner owner = snapshot_find(snapshot, nic->network->space, ipv4_at(arp + ARP_TARGET_IP));
+
+	return owner.kind == OWNER_NIC && nic_is_on_wire(owner.nic);
+}
+
+/* The answer to a probe of ours (probe.h): that it came is what was asked. */
+static bool is_sign_of_life(const uint8_t *frame)
+{
+	return load16(frame + ETH_LEN + ARP_OP) == ARP_REPLY && memcmp(frame + ETH_DST, gateway_mac, 6) == 0;
+}
+
+void arp_from_nic(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *), *arp = frame + ETH_LEN;
+	const uint8_t *mac = NULL;
+	enum drop reason = arp_answer(worker->snapshot, nic, arp, &mac);
+
+	if (reason != DROP_SPOOFED_ARP && is_sign_of_life(frame)) {
+		rte_pktmbuf_free(packet);
+	} else if (reason != DROP_NONE) {
 		output_drop(worker, nic->id, reason, packet);
-		return;
-	}
-	if (!mac) {
+	} else if (mac && !(parsed->flags & PACKET_ON_WIRE && is_on_wire(worker->snapshot, nic, arp))) {
+		turn_into_reply(frame, mac);
+		output_nic(worker, nic, packet);
+	} else if (!(parsed->flags & PACKET_ON_WIRE)) {
 		output_vlan(worker, nic->network, nic->id, packet);
-		return;
+	} else if (is_announcement(arp)) {
+		tell_all(worker, nic->network, nic, parsed, packet);
+	} else {
+		output_drop(worker, nic->id, DROP_ON_WIRE, packet);
 	}
-	turn_into_reply(frame, mac);
-	output_nic(worker, nic, packet);
 }
 
 /* ---- edges ---- */
@@ -180,17 +226,12 @@ static bool is_stranger(const struct snapshot *snapshot, const struct network *n
 	       snapshot_find(snapshot, network->space, sender).kind == OWNER_NONE;
 }
 
-/* To all NICs of the network: an address has moved, and they may know it at its old place. */
-static void tell_all(struct worker *worker, const struct network *network, struct rte_mbuf *packet)
+/* It answers what was asked in the port's own name (neighbour.c). */
+static bool is_for_port(const struct port *port, const uint8_t *frame)
 {
-	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
-		const struct nic *nic = worker->snapshot->nics[slot];
-		if (!nic || nic->network != network)
-			continue;
-		rte_pktmbuf_refcnt_update(packet, 1); /* ports change nothing */
-		output_nic(worker, nic, packet);
-	}
-	rte_pktmbuf_free(packet);
+	uint8_t mac[6];
+
+	return port && port_get_mac(port, mac) && memcmp(frame + ETH_DST, mac, 6) == 0;
 }
 
 void arp_from_physical(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
@@ -201,7 +242,7 @@ void arp_from_physical(struct worker *worker, const struct packet *parsed, struc
 	const uint8_t *arp = frame + ETH_LEN, *sender = arp + ARP_SENDER_IP, *target = arp + ARP_TARGET_IP;
 	struct owner owner = snapshot_find(worker->snapshot, network->space, ipv4_at(target));
 
-	if (!nic && !(frame[ETH_DST] & 1)) {
+	if (!nic && !(frame[ETH_DST] & 1) && !is_for_port(network->physical->edge.port, frame)) {
 		output_drop(worker, NO_NIC, DROP_UNKNOWN_MAC, packet);
 		return;
 	}
@@ -212,13 +253,18 @@ void arp_from_physical(struct worker *worker, const struct packet *parsed, struc
 	if (memcmp(sender, zero_ip, 4) != 0)
 		neighbour_learn(
 			network->neighbours, worker, &network->physical->edge, sender, arp + ARP_SENDER_MAC);
-	if (load16(arp + ARP_OP) == ARP_REQUEST && owner.kind == OWNER_NIC) {
+	bool asks = load16(arp + ARP_OP) == ARP_REQUEST && owner.kind == OWNER_NIC;
+	if (asks && !nic_is_on_wire(owner.nic)) {
 		turn_into_reply(frame, owner.nic->mac.bytes); /* also to a probe: the address is taken */
 		output_vlan(worker, network, owner.nic->id, packet);
+	} else if (asks || (nic && nic_is_on_wire(nic))) {
+		output_drop(worker, asks ? owner.nic->id : nic->id, DROP_ON_WIRE, packet);
 	} else if (nic) {
-		output_nic(worker, nic, packet);
-	} else if (memcmp(sender, target, 4) == 0 && memcmp(sender, zero_ip, 4) != 0) {
-		tell_all(worker, network, packet);
+		output_arrived(worker, nic, parsed, packet);
+	} else if (!(frame[ETH_DST] & 1)) {
+		rte_pktmbuf_free(packet); /* an answer to the port, and heard */
+	} else if (is_announcement(arp)) {
+		tell_all(worker, network, NULL, parsed, packet);
 	} else {
 		output_drop(worker, NO_NIC, DROP_ARP_UNANSWERED, packet);
 	}

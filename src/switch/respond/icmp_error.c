@@ -184,5 +184,5 @@ void icmp_error_forward(struct worker *worker, const struct packet *parsed, stru
 		rewrite_hop(frame, parsed);
 	rewrite_macs(frame, &flow->action);
 	packet->hash.rss = flow->hash;
-	output_flow(worker, &flow->action, nic, packet);
+	output_flow(worker, &flow->action, parsed, packet);
 }

@@ -266,6 +266,21 @@ static void write_neighbour(uint8_t frame[static NEIGHBOUR_FRAME], const struct 
 	reply_set_checksum6(ip, icmp + ICMP_CHECK);
 }
 
+void nd_build_probe(struct rte_mbuf *packet, const struct nic *nic)
+{
+	uint8_t frame[NEIGHBOUR_FRAME], *ip = frame + ETH_LEN, *icmp = ip + IPV6_LEN;
+	const uint8_t *target = nic_first_address(nic, IP_V6)->ip.bytes;
+
+	memset(icmp, 0, ND_TARGET);
+	icmp[0] = ICMPV6_TYPE_NEIGHBOUR_SOLICITATION;
+	memcpy(icmp + ND_TARGET, target, 16);
+	put_link(icmp + SOLICITATION_LEN, OPTION_SOURCE_LINK, gateway_mac);
+	reply_write_ipv6(frame, nic->mac.bytes, gateway_link_local.bytes, target, PROTO_ICMPV6, HOP_LIMIT,
+		SOLICITATION_LEN + LINK_OPTION_LEN);
+	reply_set_checksum6(ip, icmp + ICMP_CHECK);
+	memcpy(rte_pktmbuf_append(packet, sizeof frame), frame, sizeof frame); /* an empty buffer has room */
+}
+
 void nd_from_nic(
 	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
 {

@@ -32,7 +32,8 @@ void reply_set_checksum6(uint8_t *ip, uint8_t *check);
 /* ---- arp.c ---- */
 
 /* ARP of a NIC: its gateways, and the NICs of its network, are answered for. */
-void arp_from_nic(struct worker *worker, const struct nic *nic, struct rte_mbuf *packet);
+void arp_from_nic(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
 /* The pure half: an ARP message (its 28 bytes) of the NIC → the MAC that answers it, Borrowed, or why nobody
  * does. NULL: it goes to the NIC's physical network as it is, where somebody may answer. */
 enum drop arp_answer(
@@ -46,6 +47,9 @@ void arp_from_physical(struct worker *worker, const struct packet *parsed, struc
 /* Makes an empty buffer a request: who has `target`, tell `sender`. */
 void arp_build_request(
 	struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t sender[4], const uint8_t target[4]);
+/* Makes an empty buffer a question for the NIC's first IPv4 address, to the NIC, which answers to the gateways' MAC: a
+ * probe (RFC 5227, section 2.1.1), so that nobody's cache changes. */
+void arp_build_probe(struct rte_mbuf *packet, const struct nic *nic);
 /* Makes an empty buffer an announcement that `ip` is at `mac` (RFC 5227, section 3). */
 void arp_build_announcement(struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t ip[4]);
 
@@ -84,6 +88,9 @@ struct nd_answer {
  * none. */
 enum drop nd_answer(const struct snapshot *snapshot, const struct nic *nic, const struct packet *parsed,
 	const uint8_t *frame, uint32_t available, struct nd_answer *ret);
+/* Makes an empty buffer a question for the NIC's first IPv6 address, to the NIC, which answers to the gateways'
+ * link-local address (RFC 4861, section 7.3.1: whether it is reachable). */
+void nd_build_probe(struct rte_mbuf *packet, const struct nic *nic);
 /* The router advertisement for a NIC, to all nodes, as a whole frame. Returns its length; 0: the NIC has no IPv6. */
 #define ND_ROUTER_FRAME_MAX 128
 uint16_t nd_write_router(const struct nic *nic, uint8_t frame[static ND_ROUTER_FRAME_MAX]);
