@@ -63,10 +63,20 @@ static bool silent_for(const struct flow *flow, uint32_t now_ms, uint32_t limit_
 	return (int32_t)(now_ms - __atomic_load_n(&flow->seen_ms, __ATOMIC_RELAXED)) > (int32_t)limit_ms;
 }
 
-bool connection_expired(const struct flow *forward, const struct flow *reply, uint32_t now_ms)
+static bool both_silent_for(
+	const struct flow *forward, const struct flow *reply, enum connection_state state, uint32_t now_ms)
 {
-	enum connection_state state = connection_state(forward, reply);
 	uint32_t limit = connection_timeout_ms(forward->key.protocol, state);
 
 	return silent_for(forward, now_ms, limit) && silent_for(reply, now_ms, limit);
+}
+
+bool connection_expired(const struct flow *forward, const struct flow *reply, uint32_t now_ms)
+{
+	return both_silent_for(forward, reply, connection_state(forward, reply), now_ms);
+}
+
+bool connection_is_forgotten(const struct flow *forward, const struct flow *reply, uint32_t now_ms)
+{
+	return both_silent_for(forward, reply, CONNECTION_ESTABLISHED, now_ms);
 }

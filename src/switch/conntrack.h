@@ -37,3 +37,5 @@ uint32_t connection_timeout_ms(uint8_t protocol, enum connection_state state);
 /* Neither direction has seen a packet for longer than its state permits. now_ms and the flows' clocks wrap.
  */
 bool connection_expired(const struct flow *forward, const struct flow *reply, uint32_t now_ms);
+/* The same whatever its state, by what an established one is permitted. */
+bool connection_is_forgotten(const struct flow *forward, const struct flow *reply, uint32_t now_ms);

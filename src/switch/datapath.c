@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "switch/advertise.h"
+#include "switch/bypass.h"
 #include "switch/grace.h"
 #include "switch/meter.h"
 #include "switch/respond/respond.h"
@@ -96,6 +97,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	datapath->readers = readers_new(limits->workers);
 	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
 	datapath->meters = g_aligned_alloc0(NIC_SLOTS, sizeof *datapath->meters, RTE_CACHE_LINE_SIZE);
+	datapath->bypasses = g_new0(struct bypass, NIC_SLOTS);
 	datapath->outside = neighbour_table_new(0);
 	datapath->host = neighbour_table_new(0);
 	datapath->underlay = neighbour_table_new(0);
@@ -128,6 +130,7 @@ void datapath_free(struct datapath *datapath)
 	g_aligned_free(datapath->readers);
 	g_free(datapath->drops_before);
 	g_aligned_free(datapath->meters);
+	g_free(datapath->bypasses);
 	g_free(datapath);
 }
 
@@ -310,6 +313,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 
 	atomic_init(&snapshot->polling, spread_sources(datapath, snapshot, &plan));
 	remember_numbers(datapath, snapshot);
+	bypass_begin(datapath, datapath_snapshot(datapath), snapshot);
 	struct snapshot *before =
 		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
 	grace_wait(datapath->readers);

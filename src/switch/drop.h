@@ -83,7 +83,7 @@
 	X(PORT_DOWN, "port-down", "nobody is connected to the port")                                         \
 	X(PORT_FULL, "port-full", "the receiver does not take packets fast enough")                          \
 	X(NO_BUFFER, "no-buffer", "no packet buffer was free")                                               \
-	X(RATE, "rate", "more is for the NIC than its limit lets it receive")
+	X(RATE, "rate", "more than the NIC may receive, or its function on a physical network may send here")
 
 enum drop {
 	DROP_NONE, /* not dropped */

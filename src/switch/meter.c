@@ -140,17 +140,37 @@ uint16_t meter_poll(const struct source *source, uint32_t now_ms, struct rte_mbu
 	return n;
 }
 
+static bool pass(struct meter *meter, struct meter_bucket *bucket, const struct limit *limit, uint32_t nic,
+	uint32_t now_ms, uint64_t bytes, uint64_t packets)
+{
+	rte_spinlock_lock(&meter->shared.lock);
+	bool open = meter_bucket_is_open(bucket, limit, nic, now_ms);
+	if (open)
+		meter_bucket_spend(bucket, bytes, packets);
+	rte_spinlock_unlock(&meter->shared.lock);
+	return open;
+}
+
 bool meter_may_deliver(
 	struct meter *meter, const struct nic *nic, uint32_t now_ms, const struct rte_mbuf *packet)
 {
-	struct meter_bucket *bucket = &meter->receive.bucket;
+	return pass(meter, &meter->shared.receive, &nic->receive, nic->id, now_ms, packet->pkt_len,
+		packets_in(packet));
+}
 
-	rte_spinlock_lock(&meter->receive.lock);
-	bool open = meter_bucket_is_open(bucket, &nic->receive, nic->id, now_ms);
-	if (open)
-		meter_bucket_spend(bucket, packet->pkt_len, packets_in(packet));
-	rte_spinlock_unlock(&meter->receive.lock);
-	return open;
+bool meter_may_send(
+	struct meter *meter, const struct nic *nic, uint32_t now_ms, const struct rte_mbuf *packet)
+{
+	return pass(
+		meter, &meter->shared.past, &nic->send, nic->id, now_ms, packet->pkt_len, packets_in(packet));
+}
+
+bool meter_may_announce(struct meter *meter, const struct nic *nic, uint32_t now_ms)
+{
+	/* RFC 5227, section 2.3, has two of an address, and some guests repeat them. */
+	static const struct limit limit = {.packets_per_s = 10, .burst_ms = 1000};
+
+	return pass(meter, &meter->shared.announcements, &limit, nic->id, now_ms, 0, 1);
 }
 
 struct meter_holds meter_holds_of(const struct meter *meter, const struct nic *nic)

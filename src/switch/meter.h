@@ -20,6 +20,10 @@
  * packet, by NICs that have such a limit only, before a packet is copied to two attachments: so both copies
  * live or die together, and count once. Rejected: the port's tx_lock, which comes after copying.
  *
+ * What a NIC sends by a function past the host comes by a port that it shares, and cannot be held back there either: it
+ * is policed, by the same limit and a bucket of its own, as another worker may have it. What one announcement becomes
+ * many of, one for each NIC of the network, is policed whether or not there is a limit.
+ *
  * Cost. A NIC without a limit has no meter: a branch on a pointer each time that a source is polled, and one
  * where the slower way of delivery looks the NIC up; the quick one (worker.h, `recent`) is not for NICs that
  * are policed.
@@ -56,8 +60,8 @@ struct meter {
 
 	struct {
 		rte_spinlock_t lock;
-		struct meter_bucket bucket; /* under the lock */
-	} receive __attribute__((aligned(64)));
+		struct meter_bucket receive, past, announcements; /* under the lock */
+	} shared __attribute__((aligned(64)));
 };
 
 /* ---- the bucket ---- */
@@ -79,6 +83,13 @@ uint16_t meter_poll(const struct source *source, uint32_t now_ms, struct rte_mbu
  * accounted for. */
 bool meter_may_deliver(
 	struct meter *meter, const struct nic *nic, uint32_t now_ms, const struct rte_mbuf *packet);
+
+/* Whether a packet that the NIC's function past the host sent to the switch may go on; the NIC has a limit on what it
+ * sends. */
+bool meter_may_send(
+	struct meter *meter, const struct nic *nic, uint32_t now_ms, const struct rte_mbuf *packet);
+/* Whether an announcement of the NIC's may be told to others once more. */
+bool meter_may_announce(struct meter *meter, const struct nic *nic, uint32_t now_ms);
 
 /* How often the NIC was held back, and for how long altogether. */
 struct meter_holds {

@@ -168,11 +168,11 @@ static void test_segments(void)
 	struct meter meter = {};
 
 	g_assert_true(meter_may_deliver(&meter, &nic, 0, &plain));
-	g_assert_cmpint(meter.receive.bucket.packets, ==, 9000);
+	g_assert_cmpint(meter.shared.receive.packets, ==, 9000);
 	g_assert_true(meter_may_deliver(&meter, &nic, 0, &large));
-	g_assert_cmpint(meter.receive.bucket.packets, ==, 3000);
+	g_assert_cmpint(meter.shared.receive.packets, ==, 3000);
 	g_assert_true(meter_may_deliver(&meter, &nic, 0, &whole));
-	g_assert_cmpint(meter.receive.bucket.packets, ==, 2000);
+	g_assert_cmpint(meter.shared.receive.packets, ==, 2000);
 	g_assert_true(meter_may_deliver(&meter, &nic, 0, &large));
 	g_assert_false(meter_may_deliver(&meter, &nic, 4, &plain));
 	g_assert_true(meter_may_deliver(&meter, &nic, 5, &plain));

@@ -155,7 +155,8 @@ static void entry_begin(struct neighbour_table *table, struct neighbour *n, uint
 }
 
 /* In the NIC's name; but where its function is on the wire, the answer would go there and past the switch: then it is a
- * probe in the name of the network's port, which changes nobody's cache. */
+ * probe in the name of the network's port, which changes nobody's cache. There is no address to ask with instead: the
+ * gateway's and the platform's are at other MACs on the same wire, and neighbours would note this one. */
 static void build_question(struct rte_mbuf *request, const struct nic *nic, const struct nic_address *asker,
 	const uint8_t target[4])
 {

@@ -19,6 +19,7 @@ enum {
 	/* By a physical network, and not for the switch's gateway: the network brings it itself to whoever of it the
 	 * frame is for, functions past the host among them. So it does not go there again. */
 	PACKET_ON_WIRE = 1 << 3,
+	PACKET_BY_FUNCTION = 1 << 4, /* by a physical network, from its NIC's function there */
 };
 
 struct packet {

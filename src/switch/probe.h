@@ -14,3 +14,7 @@ struct probe {
 
 /* Asks the NICs that are due; for one worker alone, every PROBE_QUICK_MS. */
 void probe_tick(struct worker *worker);
+
+/* Takes the answer to a question of ours by echo, by whatever path it came; false for all else, which is left. */
+bool probe_hear(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);

@@ -2,6 +2,7 @@
  * about now. */
 #include "switch/report.h"
 
+#include "switch/bypass.h"
 #include "switch/decode.h"
 #include "switch/lookup.h"
 #include "switch/meter.h"
@@ -27,13 +28,16 @@ static json_t *encode_port(const char *member, const char *value, const struct p
 	return object;
 }
 
-static json_t *encode_attachment(const struct nic *nic, const struct attachment *attachment)
+static json_t *encode_attachment(
+	const struct datapath *datapath, const struct nic *nic, const struct attachment *attachment)
 {
 	json_t *object = encode_port("kind",
 		attachment->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", attachment->port);
 
-	if (attachment->physical)
+	if (attachment->physical) {
 		json_object_set_new(object, "physical", json_string(nic->network->physical->name));
+		json_object_set_new(object, "answered", json_boolean(bypass_has_answered(datapath, nic)));
+	}
 	return object;
 }
 
@@ -76,7 +80,8 @@ json_t *report_nics(const struct datapath *datapath)
 			continue;
 		json_t *attachments = json_array();
 		for (unsigned i = 0; i < nic->n_attachments; i++)
-			json_array_append_new(attachments, encode_attachment(nic, &nic->attachments[i]));
+			json_array_append_new(
+				attachments, encode_attachment(datapath, nic, &nic->attachments[i]));
 		const struct meter_holds holds = meter_holds_of(&datapath->meters[slot], nic);
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:o}", "uid", nic->uid,

@@ -14,18 +14,20 @@
  *   ending   An RST, or FIN, is held against the connection's window (tcp.h) before it is executed.
  *
  * A TCP connection begins with a SYN. Others are dropped, except for SLOW_PATH_LEARN_MS after a start that found
- * no table to adopt (flow_memory.h), and but for NICs that have or had a function past the host, where connections
- * begin unseen: then those that were established before are taken up in the middle, if policy allows the direction
- * of the first packet that is seen. A connection that was revoked before can come
+ * no table to adopt (flow_memory.h): then those that were established before are taken up in the middle, if policy
+ * allows the direction of the first packet that is seen. A connection that was revoked before can come
  * back so only where other rules allow it from the other side: no more than a new connection from there could do.
+ * NICs whose functions are past the host have others that begin unseen: bypass.c says which are taken up.
  */
 #include "switch/slow_path.h"
 
+#include "switch/bypass.h"
 #include "switch/conntrack.h"
 #include "switch/datapath.h"
 #include "switch/decide.h"
 #include "switch/execute.h"
 #include "switch/output.h"
+#include "switch/probe.h"
 #include "switch/respond/respond.h"
 #include "switch/source_nat.h"
 #include "switch/tcp.h"
@@ -177,14 +179,11 @@ bool slow_path_is_opening(const struct packet *parsed)
 	return (parsed->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
-/* Whether connections may be there that this process has not seen begin. */
-static bool takes_up(const struct datapath *datapath, const struct snapshot *state, uint32_t now_ms,
-	const struct flow_key *key)
+/* Whether it is of a TCP connection that this process should have seen begin. */
+static bool is_unknown(const struct datapath *datapath, uint32_t now_ms, const struct packet *parsed)
 {
-	const struct nic *nic = snapshot_nic(state, key->nic);
-
-	return (nic && nic->bypassed) ||
-	       (!datapath->adopted && now_ms - datapath->started_ms <= SLOW_PATH_LEARN_MS);
+	return parsed->key.protocol == PROTO_TCP && !slow_path_is_opening(parsed) &&
+	       (datapath->adopted || now_ms - datapath->started_ms > SLOW_PATH_LEARN_MS);
 }
 
 enum drop slow_path_check_first(const struct datapath *datapath, const struct snapshot *state,
@@ -198,12 +197,31 @@ enum drop slow_path_check_first(const struct datapath *datapath, const struct sn
 		return DROP_FRAGMENT;
 	if (key->family == IP_V4 && checksum_of(frame + parsed->l3, (size_t)(parsed->l4 - parsed->l3)) != 0)
 		return DROP_CHECKSUM;
-	if (key->protocol == PROTO_TCP && !slow_path_is_opening(parsed) &&
-		!takes_up(datapath, state, now_ms, key))
+	if (is_unknown(datapath, now_ms, parsed) && !bypass_may_have_begun(datapath, state, key))
 		return DROP_TCP_NO_SYN;
 	if ((key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6) &&
 		!flow_icmp_type_asks(key->family, (uint8_t)(be16toh(key->dport) >> 8)))
 		return DROP_ICMP_NO_FLOW;
+	return DROP_NONE;
+}
+
+/* What a function sends to its wire by another way than the switch's gateway never comes here: a forged frame is not to
+ * open the NIC for answers. */
+static bool is_past(const struct packet *parsed, const struct decision *decision)
+{
+	const struct flow_action *action = &decision->forward.action;
+
+	return parsed->flags & PACKET_BY_FUNCTION && action->exit == FLOW_TO_PHYSICAL &&
+	       !(action->flags & FLOW_ROUTED);
+}
+
+enum drop slow_path_check_decided(const struct datapath *datapath, const struct snapshot *state,
+	uint32_t now_ms, const struct packet *parsed, const struct decision *decision)
+{
+	if (is_past(parsed, decision))
+		return DROP_ON_WIRE;
+	if (is_unknown(datapath, now_ms, parsed) && !bypass_takes_up(datapath, state, decision))
+		return DROP_TCP_NO_SYN;
 	return DROP_NONE;
 }
 
@@ -227,7 +245,7 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 	else if (icmp_is_gateway_echo(worker->snapshot, nic, parsed))
 		icmp_answer_echo(worker, nic, parsed, packet);
 	else
-		return false;
+		return probe_hear(worker, nic, parsed, packet);
 	return true;
 }
 
@@ -249,6 +267,12 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 	}
 	if (execute_is_foreign(parsed, &decision.forward.action)) {
 		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
+		return;
+	}
+	reason = slow_path_check_decided(
+		worker->datapath, worker->snapshot, worker->now_ms, parsed, &decision);
+	if (reason != DROP_NONE) {
+		output_drop(worker, parsed->key.nic, reason, packet);
 		return;
 	}
 	if (slow_path_is_over_quota(worker->datapath, parsed->key.nic)) {

@@ -1,5 +1,6 @@
 /* What no valid flow matches: the slow path. See slow_path.c. */
 #pragma once
+#include "switch/decide.h"
 #include "switch/worker.h"
 
 #define SLOW_PATH_LEARN_MS 60000 /* after a start that adopted no connections */
@@ -22,5 +23,8 @@ bool slow_path_is_opening(const struct packet *parsed);
 /* Whether a packet may begin a connection, before policy is asked. */
 enum drop slow_path_check_first(const struct datapath *datapath, const struct snapshot *state,
 	uint32_t now_ms, const struct packet *parsed, const uint8_t *frame);
+/* The same once policy has allowed it. */
+enum drop slow_path_check_decided(const struct datapath *datapath, const struct snapshot *state,
+	uint32_t now_ms, const struct packet *parsed, const struct decision *decision);
 /* Whether the NIC of that number holds as many connections as it may. */
 bool slow_path_is_over_quota(const struct datapath *datapath, uint32_t nic);

@@ -233,6 +233,7 @@ static bool check_function(struct trace *t)
 	const uint8_t *to = t->frame + ETH_DST;
 	const struct nic *neighbour = snapshot_find_mac(t->state, t->nic->network->segment, to);
 
+	t->parsed.flags |= PACKET_BY_FUNCTION;
 	if (goes_past(t)) {
 		step(t, "deliver", "passed",
 			"its function sends it to the physical network, past the switch");
@@ -519,6 +520,11 @@ static void first_packet(struct trace *t)
 		return;
 	if (!ask_layers(t, &t->parsed.key, false, &alias, &decision)) {
 		tell_refusal(t, &decision, decision.drop);
+		return;
+	}
+	reason = slow_path_check_decided(t->datapath, t->state, datapath_clock_ms(), &t->parsed, &decision);
+	if (reason != DROP_NONE) {
+		drop(t, "connection", reason);
 		return;
 	}
 	if (slow_path_is_over_quota(t->datapath, t->parsed.key.nic)) {

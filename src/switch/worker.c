@@ -10,16 +10,19 @@
  */
 #include "switch/worker.h"
 
+#include "switch/bypass.h"
 #include "switch/conntrack.h"
 #include "switch/datapath.h"
 #include "switch/decide.h"
 #include "switch/execute.h"
 #include "switch/fragment.h"
+#include "switch/layers/layer.h"
 #include "switch/meter.h"
 #include "switch/mirror.h"
 #include "switch/offload.h"
 #include "switch/parse.h"
 #include "switch/probe.h"
+#include "switch/respond/respond.h"
 #include "switch/slow_path.h"
 #include "switch/vlan.h"
 #include "switch/wire.h"
@@ -227,44 +230,74 @@ static void parse_underlay(
 
 /* ---- physical networks ---- */
 
-/* Finds worker->sender. False: the MAC is of somebody here, whose frames do not come from there. */
+/* Finds worker->sender. False: the MAC is of somebody here, whose frames do not come from there, or of a NIC whose
+ * function is not active. */
 static bool find_sender(struct worker *worker, uint32_t segment, const uint8_t mac[6])
 {
 	if (worker->sender.segment == segment && memcmp(worker->sender.mac, mac, 6) == 0)
 		return true;
 	const struct nic *nic = snapshot_find_mac(worker->snapshot, segment, mac);
 	const struct attachment *function = nic ? nic_physical_function(nic) : NULL;
-	if ((nic && !function) || mac[0] & 1 || memcmp(mac, gateway_mac, 6) == 0)
+	if ((nic && !(function && function->active)) || mac[0] & 1 || memcmp(mac, gateway_mac, 6) == 0)
 		return false;
 	worker->sender.segment = segment;
-	worker->sender.nic = nic ? nic->id : NO_NIC;
+	worker->sender.nic = nic;
 	worker->sender.port = function ? function->port : NULL;
 	memcpy(worker->sender.mac, mac, 6);
 	return true;
 }
 
-static void account_function(struct worker *worker, struct port *port, struct rte_mbuf *packet)
+/* Whether the source is the NIC's, as who answers or decides it will find too. DHCP of a guest without an address is not
+ * its own then. */
+static bool is_own(const struct nic *nic, const uint8_t *frame, const struct packet *parsed)
 {
-	struct port_counters *counters = &port->counters[worker->index];
+	switch ((enum packet_kind)parsed->kind) {
+	case PACKET_DROP: return false;
+	case PACKET_ARP: return arp_is_own(nic, frame + ETH_LEN);
+	case PACKET_ND:
+	case PACKET_ICMP_ERROR: return reach_may_speak(nic, flow_key_source(&parsed->key));
+	case PACKET_FLOW:
+	case PACKET_FRAGMENT: return spoof_may_send(nic, flow_key_source(&parsed->key));
+	}
+	return false;
+}
 
-	counter_add(&counters->rx_packets, 1);
-	counter_add(&counters->rx_bytes, packet->pkt_len);
+/* Counts what is the NIC's own: who waits for a sign of life is not to take a forged frame for one. */
+static void account_function(
+	struct worker *worker, const uint8_t *frame, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	struct port *port = worker->sender.port;
+
+	if (!port)
+		return;
+	if (is_own(worker->sender.nic, frame, parsed)) {
+		counter_add(&port->counters[worker->index].rx_packets, 1);
+		counter_add(&port->counters[worker->index].rx_bytes, packet->pkt_len);
+	}
 	if (__builtin_expect(worker->mirror != NULL, 0))
 		mirror_received(worker, port, &packet, 1);
 }
 
 /* What a NIC's function sent is the NIC's, as by any attachment; but for others on the wire it is there already.
  * `to`: the NIC here that has the destination MAC. */
-static void claim_for_function(
-	struct worker *worker, uint32_t to, const uint8_t *frame, struct packet *parsed)
+static void claim_for_function(struct worker *worker, uint32_t to, const uint8_t *frame,
+	const struct rte_mbuf *packet, struct packet *parsed)
 {
-	parsed->key.nic = worker->sender.nic;
+	const struct nic *nic = worker->sender.nic;
+
+	parsed->key.nic = nic->id;
 	parsed->key.origin = FLOW_FROM_NIC;
-	if (parsed->kind == PACKET_DROP || memcmp(frame + ETH_DST, gateway_mac, 6) == 0)
+	parsed->flags |= PACKET_BY_FUNCTION;
+	if (parsed->kind == PACKET_DROP)
 		return;
-	parsed->flags |= PACKET_ON_WIRE;
-	if (!(frame[ETH_DST] & 1) && (to == NO_NIC || worker->brought.on_wire))
-		refuse(parsed, DROP_ON_WIRE);
+	if (memcmp(frame + ETH_DST, gateway_mac, 6) != 0) {
+		parsed->flags |= PACKET_ON_WIRE;
+		if (!(frame[ETH_DST] & 1) && (to == NO_NIC || worker->brought.on_wire))
+			refuse(parsed, DROP_ON_WIRE);
+	}
+	if (parsed->kind != PACKET_DROP && limit_is_set(&nic->send) &&
+		!meter_may_send(&worker->datapath->meters[nic_slot(nic->id)], nic, worker->now_ms, packet))
+		refuse(parsed, DROP_RATE);
 }
 
 /* What others send belongs to the NIC that it is addressed to. ARP may be for all of them. */
@@ -299,12 +332,11 @@ static void claim_for_physical(
 		parsed->key.nic = to;
 		if (parsed->kind != PACKET_DROP)
 			refuse(parsed, DROP_SPOOFED_PHYSICAL);
-	} else if (worker->sender.nic == NO_NIC) {
+	} else if (!worker->sender.nic) {
 		claim_for_stranger(worker, to, frame, parsed);
 	} else {
-		if (worker->sender.port)
-			account_function(worker, worker->sender.port, packet);
-		claim_for_function(worker, to, frame, parsed);
+		claim_for_function(worker, to, frame, packet, parsed);
+		account_function(worker, frame, parsed, packet);
 	}
 }
 
@@ -469,10 +501,22 @@ void worker_begin(struct worker *worker, uint32_t now_ms)
 
 /* ---- housekeeping ---- */
 
+/* Whether an end is a NIC that has or had a function past the host: what is forgotten might be taken up then. */
+static bool is_bypassed(const struct worker *worker, const struct flow *forward, const struct flow *reply)
+{
+	const struct nic *one = snapshot_nic(worker->snapshot, forward->key.nic);
+	const struct nic *other = snapshot_nic(worker->snapshot, reply->key.nic);
+
+	return (one && one->bypassed) || (other && other->bypassed);
+}
+
 static bool may_be_over(const struct worker *worker, const struct flow *forward, const struct flow *reply)
 {
-	return connection_expired(forward, reply, worker->now_ms) ||
-	       !snapshot_knows(worker->snapshot, forward->key.nic);
+	if (!snapshot_knows(worker->snapshot, forward->key.nic))
+		return true;
+	return connection_expired(forward, reply, worker->now_ms) &&
+	       !(flow_is_blocked(forward) && is_bypassed(worker, forward, reply) &&
+		       !connection_is_forgotten(forward, reply, worker->now_ms));
 }
 
 static void age_flow(struct worker *worker, uint32_t index)
@@ -522,6 +566,7 @@ void worker_housekeep(struct worker *worker)
 		if (network->physical)
 			neighbour_tick(network->neighbours, worker, &network->physical->edge);
 	}
+	bypass_tick(worker);
 	probe_tick(worker);
 	output_flush(worker);
 }

@@ -97,7 +97,7 @@ struct worker {
 	 * this turn. */
 	struct {
 		uint32_t segment; /* NO_SEGMENT: nobody */
-		uint32_t nic; /* NO_NIC: none here */
+		const struct nic *nic; /* Borrowed; NULL: none here */
 		struct port *port; /* Borrowed: the function's, which counts what it sent; NULL: none */
 		uint8_t mac[6];
 	} sender;

@@ -1,6 +1,7 @@
 /* ARP, answering and asking (RFC 826). */
 #include "switch/datapath.h"
 #include "switch/decide.h"
+#include "switch/meter.h"
 #include "switch/neighbour.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
@@ -53,7 +54,7 @@ void arp_build_request(
 
 void arp_build_probe(struct rte_mbuf *packet, const struct nic *nic)
 {
-	build(packet, gateway_mac, zero_ip, nic_first_address(nic, IP_V4)->ip.bytes);
+	build(packet, gateway_mac, reach_speaker(nic, IP_V4).bytes, nic_first_address(nic, IP_V4)->ip.bytes);
 	memcpy(rte_pktmbuf_mtod(packet, uint8_t *) + ETH_DST, nic->mac.bytes, 6);
 }
 
@@ -85,7 +86,7 @@ static bool is_about_itself(const uint8_t *arp)
 
 /* ---- NICs ---- */
 
-static bool sender_is(const struct nic *nic, const uint8_t *arp)
+bool arp_is_own(const struct nic *nic, const uint8_t *arp)
 {
 	if (memcmp(arp + ARP_SENDER_MAC, nic->mac.bytes, 6) != 0)
 		return false;
@@ -112,7 +113,7 @@ enum drop arp_answer(
 {
 	const uint8_t *mac = NULL;
 
-	if (!sender_is(nic, arp))
+	if (!arp_is_own(nic, arp))
 		return DROP_SPOOFED_ARP;
 	if (load16(arp + ARP_OP) == ARP_REQUEST && !is_about_itself(arp))
 		mac = reach_mac(snapshot, nic, ipv4_at(arp + ARP_TARGET_IP));
@@ -173,10 +174,12 @@ void arp_from_nic(
 		output_nic(worker, nic, packet);
 	} else if (!(parsed->flags & PACKET_ON_WIRE)) {
 		output_vlan(worker, nic->network, nic->id, packet);
-	} else if (is_announcement(arp)) {
+	} else if (!is_announcement(arp)) {
+		output_drop(worker, nic->id, DROP_ON_WIRE, packet);
+	} else if (meter_may_announce(&worker->datapath->meters[nic_slot(nic->id)], nic, worker->now_ms)) {
 		tell_all(worker, nic->network, nic, parsed, packet);
 	} else {
-		output_drop(worker, nic->id, DROP_ON_WIRE, packet);
+		output_drop(worker, nic->id, DROP_RATE, packet);
 	}
 }
 

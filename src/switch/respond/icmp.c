@@ -14,8 +14,27 @@
 
 #include <rte_mbuf.h>
 
-#define ERRORS_PER_SECOND 1000 /* of one worker */
-#define ERROR_PACKET_MAX  576 /* RFC 1812, section 4.3.2.3; of IPv6, what every link carries */
+#define ERRORS_PER_SECOND    1000 /* of one worker */
+#define INTERNETWORK_CONTROL 0xc0 /* RFC 1812, section 4.3.2.5: errors' precedence */
+#define ERROR_PACKET_MAX     576 /* RFC 1812, section 4.3.2.3; of IPv6, what every link carries */
+
+/* Ethernet's type, and the headers of IPv4 and ICMP with nothing in the latter yet. */
+static void write_ipv4(
+	uint8_t *frame, const uint8_t from[4], const uint8_t to[4], uint8_t service, uint16_t payload)
+{
+	uint8_t *ip = frame + ETH_LEN;
+
+	memset(frame, 0, ETH_LEN + IPV4_MIN + ICMP_MIN);
+	store16(frame + ETH_TYPE, ETH_IPV4);
+	ip[0] = 0x45;
+	ip[1] = service;
+	store16(ip + IPV4_TOTAL, (uint16_t)(IPV4_MIN + payload));
+	ip[IPV4_TTL] = 64;
+	ip[IPV4_PROTOCOL] = PROTO_ICMP;
+	memcpy(ip + IPV4_SRC, from, 4);
+	memcpy(ip + IPV4_DST, to, 4);
+	checksum_set(ip, IPV4_MIN, IPV4_CHECK);
+}
 
 /* ---- echo ---- */
 
@@ -74,6 +93,51 @@ void icmp_answer_echo(
 	icmp[0] = reply[0];
 	checksum_fix(icmp + ICMP_CHECK, checksum_fold(checksum_difference(0, echo, reply, 2)));
 	output_nic(worker, nic, packet);
+}
+
+/* ---- probes ---- */
+
+#define PROBE_REST    4 /* of the nonce, in the header */
+#define PROBE_PAYLOAD (ICMP_MIN + sizeof(uint64_t))
+
+void icmp_build_probe(struct rte_mbuf *packet, const struct nic *nic, struct ip_addr to, uint64_t nonce)
+{
+	const struct ip_addr from = reach_speaker(nic, to.family);
+	uint16_t headers = to.family == IP_V6 ? IPV6_LEN : IPV4_MIN;
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(packet, (uint16_t)(ETH_LEN + headers + PROBE_PAYLOAD));
+	uint8_t *ip = frame + ETH_LEN, *icmp = ip + headers;
+
+	if (to.family == IP_V6)
+		reply_write_ipv6(
+			frame, nic->mac.bytes, from.bytes, to.bytes, PROTO_ICMPV6, 64, PROBE_PAYLOAD);
+	else
+		write_ipv4(frame, from.bytes, to.bytes, 0, PROBE_PAYLOAD);
+	memcpy(frame + ETH_DST, nic->mac.bytes, 6);
+	memcpy(frame + ETH_SRC, gateway_mac, 6);
+	memset(icmp, 0, ICMP_MIN);
+	icmp[0] = to.family == IP_V6 ? ICMPV6_TYPE_ECHO : ICMP_TYPE_ECHO;
+	memcpy(icmp + ICMP_REST, &nonce, PROBE_REST);
+	memcpy(icmp + ICMP_MIN, &nonce, sizeof nonce);
+	if (to.family == IP_V6)
+		reply_set_checksum6(ip, icmp + ICMP_CHECK);
+	else
+		checksum_set(icmp, PROBE_PAYLOAD, ICMP_CHECK);
+}
+
+uint64_t icmp_probe_nonce(const struct nic *nic, const struct packet *parsed, const struct rte_mbuf *packet)
+{
+	bool v6 = parsed->key.family == IP_V6;
+	uint8_t reply = v6 ? ICMPV6_TYPE_ECHO_REPLY : ICMP_TYPE_ECHO_REPLY;
+	const uint8_t *icmp = rte_pktmbuf_mtod(packet, const uint8_t *) + parsed->l4;
+	uint64_t nonce;
+
+	if (parsed->kind != PACKET_FLOW || parsed->key.protocol != protocol_of(parsed->key.family) ||
+		parsed->key.dport != htobe16((uint16_t)(reply << 8)) ||
+		parsed->flags & PACKET_FRAGMENT_FIRST || packet->data_len < parsed->l4 + PROBE_PAYLOAD ||
+		!ip_equal(flow_key_destination(&parsed->key), reach_speaker(nic, parsed->key.family)))
+		return 0;
+	memcpy(&nonce, icmp + ICMP_MIN, sizeof nonce);
+	return nonce;
 }
 
 /* ---- errors ---- */
@@ -160,18 +224,9 @@ static uint8_t *make_room(struct rte_mbuf *packet, const struct packet *parsed, 
 static void write_error(uint8_t *frame, const uint8_t from[4], const uint8_t to[4],
 	const struct notice *notice, uint16_t mtu, uint16_t quoted)
 {
-	uint8_t *ip = frame + ETH_LEN, *icmp = ip + IPV4_MIN;
+	uint8_t *icmp = frame + ETH_LEN + IPV4_MIN;
 
-	memset(frame, 0, ETH_LEN + IPV4_MIN + ICMP_MIN);
-	store16(frame + ETH_TYPE, ETH_IPV4);
-	ip[0] = 0x45;
-	ip[1] = 0xc0; /* RFC 1812, section 4.3.2.5: internetwork control */
-	store16(ip + IPV4_TOTAL, (uint16_t)(IPV4_MIN + ICMP_MIN + quoted));
-	ip[IPV4_TTL] = 64;
-	ip[IPV4_PROTOCOL] = PROTO_ICMP;
-	memcpy(ip + IPV4_SRC, from, 4);
-	memcpy(ip + IPV4_DST, to, 4);
-	checksum_set(ip, IPV4_MIN, IPV4_CHECK);
+	write_ipv4(frame, from, to, INTERNETWORK_CONTROL, (uint16_t)(ICMP_MIN + quoted));
 	icmp[0] = notice->type;
 	icmp[1] = notice->code;
 	store16(icmp + ICMP_REST + 2, mtu); /* RFC 1191: next-hop MTU */

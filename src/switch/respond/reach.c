@@ -3,6 +3,8 @@
 #include "switch/layers/layer.h"
 #include "switch/respond/respond.h"
 
+static const struct ip_addr reach_metadata = {.family = IP_V4, .bytes = {169, 254, 169, 254}};
+
 /* Of an address that no NIC here has. */
 static const uint8_t *reach_remote(
 	const struct snapshot *snapshot, const struct nic *nic, struct ip_addr addr)
@@ -39,4 +41,14 @@ bool reach_may_speak(const struct nic *nic, struct ip_addr source)
 	if (source.family == IP_V6 && ip_is_link_local(source))
 		return !ip_equal(source, gateway_link_local);
 	return nic_find_address(nic, source) != NULL;
+}
+
+struct ip_addr reach_speaker(const struct nic *nic, enum ip_family family)
+{
+	const struct subnet *subnet = nic->subnet;
+
+	if (family == IP_V6)
+		return gateway_link_local;
+	return subnet->gateway_external || subnet->gateway.family == IP_NONE ? reach_metadata
+									     : subnet->gateway;
 }

@@ -18,6 +18,10 @@ bool reach_is_gateway(const struct snapshot *snapshot, const struct nic *nic, st
  * guest chooses as it likes. */
 bool reach_may_speak(const struct nic *nic, struct ip_addr source);
 
+/* As whom the switch speaks to the NIC, with the gateways' MAC: the gateway of its subnet, where that is the switch, else
+ * the metadata service; of IPv6, the router's link-local address. */
+struct ip_addr reach_speaker(const struct nic *nic, enum ip_family family);
+
 /* ---- reply.c ---- */
 
 /* Makes the packet hold `length` bytes in its first segment, none of which is left to a device. False when it
@@ -47,8 +51,11 @@ void arp_from_physical(struct worker *worker, const struct packet *parsed, struc
 /* Makes an empty buffer a request: who has `target`, tell `sender`. */
 void arp_build_request(
 	struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t sender[4], const uint8_t target[4]);
-/* Makes an empty buffer a question for the NIC's first IPv4 address, to the NIC, which answers to the gateways' MAC: a
- * probe (RFC 5227, section 2.1.1), so that nobody's cache changes. */
+/* Whether the NIC may send the ARP message (its 28 bytes). */
+bool arp_is_own(const struct nic *nic, const uint8_t *arp);
+/* Makes an empty buffer a question for the NIC's first IPv4 address, to the NIC, which answers to the gateways' MAC. It is
+ * in the name of who has that MAC for the NIC: a question without a sender is a claim to the address (RFC 5227, section
+ * 2.1.1), on which a guest that has just got it would give it up. */
 void arp_build_probe(struct rte_mbuf *packet, const struct nic *nic);
 /* Makes an empty buffer an announcement that `ip` is at `mac` (RFC 5227, section 3). */
 void arp_build_announcement(struct rte_mbuf *packet, const uint8_t mac[6], const uint8_t ip[4]);
@@ -118,6 +125,11 @@ bool icmp_is_gateway_echo(
 	const struct snapshot *snapshot, const struct nic *nic, const struct packet *parsed);
 void icmp_answer_echo(
 	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
+/* Makes an empty buffer an echo request from the switch to the NIC's address, with the nonce as its identifier, sequence
+ * number (four bytes) and data (eight). */
+void icmp_build_probe(struct rte_mbuf *packet, const struct nic *nic, struct ip_addr to, uint64_t nonce);
+/* The nonce that an echo reply from the NIC to the switch bears; 0: it is none, or bears none. */
+uint64_t icmp_probe_nonce(const struct nic *nic, const struct packet *parsed, const struct rte_mbuf *packet);
 
 /* Tells the sender why its packet was dropped, where the reason is one that senders are told (RFC 1812,
  * section 5.2.7) and the rate permits; the drop is counted in any case. The packet is as it came in. mtu: for

@@ -1,0 +1,76 @@
+/* A switch with NICs whose functions are past the host, for tests: see test_function.h. */
+#include "switch/test_function.h"
+
+#include "switch/report.h"
+
+/* ---- the state ---- */
+
+void function_put_on_wire(struct fixture *f, size_t i, const char *socket)
+{
+	json_object_set_new(lab_nic(f, i), "attachments",
+		json_pack("[{s:s, s:b}, {s:s, s:s}]", "kind", "function", "physical", 1, "kind", "synthetic",
+			"socket", socket));
+}
+
+void function_set_active(struct fixture *f, size_t i, const char *active)
+{
+	json_object_set_new(lab_nic(f, i), "active", json_string(active));
+	lab_apply(f);
+}
+
+void function_setup(struct fixture *f, const void *data)
+{
+	vlan_setup(f, data);
+	function_put_on_wire(f, 0, "/a");
+	lab_apply(f);
+	lab_expect_none(f, "phys");
+}
+
+void function_let_in(struct fixture *f, int port)
+{
+	static const char rule[] = "{s:s, s:s, s:i, s:s, s:s, s:{s:b}, s:{s:b, s:[[i,i]]}}";
+	json_t *rules = json_array();
+
+	json_array_append_new(rules,
+		json_pack(rule, "name", "rest", "direction", "inbound", "priority", 200, "protocol", "any",
+			"action", "deny", "source", "any", 1, "destination", "any", 1, "ports", 0, 65535));
+	if (port)
+		json_array_append_new(
+			rules, json_pack(rule, "name", "port", "direction", "inbound", "priority", 100,
+				       "protocol", "tcp", "action", "allow", "source", "any", 1,
+				       "destination", "any", 1, "ports", port, port));
+	json_object_set_new(lab_group(f), "rules", rules);
+	json_object_set_new(lab_nic(f, 0), "group", json_string("g"));
+	lab_apply(f);
+}
+
+void function_expect_silence(struct fixture *f)
+{
+	static const char *const ports[] = {"/a", "b", "c", "/c", "v", "w", "phys", "out", "host"};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(ports); i++)
+		lab_expect_none(f, ports[i]);
+}
+
+void function_refuse(struct fixture *f, struct test_frame frame, enum drop reason)
+{
+	for (unsigned i = 0; i < FUNCTION_PACKETS; i++) {
+		uint64_t before = lab_drops(f, reason);
+		vlan_from_wire(f, 100, frame);
+		g_assert_cmpuint(lab_drops(f, reason), ==, before + 1);
+		function_expect_silence(f);
+	}
+}
+
+const json_t *function_row_of(struct fixture *f, size_t nic, size_t attachment, json_t **ret_nics)
+{
+	*ret_nics = report_nics(f->datapath);
+	return json_array_get(json_object_get(json_array_get(*ret_nics, nic), "attachments"), attachment);
+}
+
+json_int_t function_count(struct fixture *f, size_t nic, size_t attachment, const char *member)
+{
+	json_auto_t *nics = NULL;
+
+	return json_integer_value(json_object_get(function_row_of(f, nic, attachment, &nics), member));
+}
