@@ -437,6 +437,20 @@ static bool keeps_to_standby(struct accel *a)
 	return now - a->standby_since_us >= (int64_t)times->no_driver_ms * 1000;
 }
 
+/* The guest uses the function. By one past the host anybody on the wire can send in its name, so its frames count only where
+ * it has not answered the switch for long: some guests answer no ping. */
+static bool is_heard_by_function(const struct accel *a)
+{
+	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+	int64_t copying_us = g_get_monotonic_time() - a->entered_us[ACCEL_COPYING];
+
+	if (port && port->function.answered)
+		return true;
+	return accel_function_frames(a) > a->baseline &&
+	       (!accel_provider_bypasses(a) ||
+		       copying_us > (int64_t)a->agent->config.times.first_frame_ms * 1000);
+}
+
 static void step_copying(struct accel *a)
 {
 	int64_t since = a->entered_us[ACCEL_COPYING];
@@ -445,7 +459,7 @@ static void step_copying(struct accel *a)
 		enter(a, ACCEL_DRAINING);
 	else if (!accel_is_wanted(a))
 		begin_unplugging(a);
-	else if (accel_guest_is_ready(a) && accel_function_frames(a) > a->baseline)
+	else if (accel_guest_is_ready(a) && is_heard_by_function(a))
 		enter(a, ACCEL_ON);
 	else if (keeps_to_standby(a))
 		take_back(a);

@@ -39,7 +39,7 @@ enum accel_state {
 	/* The switch copies to both attachments; the device is on its way into the machine. Delivering to the
 	 * function alone is forbidden: nobody reads it yet. So is arming. */
 	ACCEL_PLUGGING,
-	/* The device is in the machine. Left when its first frame arrives: then the guest has registered it
+	/* The device is in the machine. Left when the guest answers the switch by it, or its frames arrive: then it has registered it
 	 * as primary and drops what comes on the standby. An idle guest may stay here; that is safe. One that
 	 * keeps sending on the standby has no driver for a VF, which is taken back. */
 	ACCEL_COPYING,

@@ -114,6 +114,7 @@ static void read_attachment(const json_t *json, struct switch_nic *nic)
 		.present = true,
 		.state = port_state(json_string_value(json_object_get(json, "state"))),
 		.rx_packets = json_integer_value(json_object_get(json, "rx_packets")),
+		.answered = json_is_true(json_object_get(json, "answered")),
 		.error = g_strdup(json_string_value(json_object_get(json, "error"))),
 	};
 }

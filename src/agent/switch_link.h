@@ -38,6 +38,7 @@ struct switch_attachment {
 	bool present;
 	enum switch_port_state state;
 	int64_t rx_packets; /* frames from the guest */
+	bool answered; /* by it, to the switch's own question, since both attachments get copies */
 	char *error; /* NULL unless failed */
 };
 
