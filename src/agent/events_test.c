@@ -121,7 +121,7 @@ static void assert_document(struct fixture *f, const char *wanted)
 static void test_life(struct fixture *f, gconstpointer data)
 {
 	assert_document(f, "{\"DocumentIncarnation\": 0, \"Events\": []}");
-	const struct event *event = announce(f, "drain");
+	const struct event *event = announce(f, "move");
 	g_autofree char *id = g_strdup(event->id);
 	g_autofree char *scheduled = g_strdup_printf(
 		"{\"DocumentIncarnation\": 1, \"Events\": [{\"EventId\": \"%s\", \"EventType\": \"Freeze\", "
@@ -150,7 +150,7 @@ static void test_life(struct fixture *f, gconstpointer data)
 
 static void test_ready(struct fixture *f, gconstpointer data)
 {
-	const struct event *event = announce(f, "drain");
+	const struct event *event = announce(f, "move");
 
 	g_assert_false(events_is_ready(f->events, event));
 	clock_s += 899;
@@ -161,7 +161,7 @@ static void test_ready(struct fixture *f, gconstpointer data)
 
 static void test_acknowledge(struct fixture *f, gconstpointer data)
 {
-	const struct event *first = announce(f, "drain"), *second = announce(f, "revoke");
+	const struct event *first = announce(f, "move"), *second = announce(f, "revoke");
 	g_autofree char *lower = g_ascii_strdown(first->id, -1);
 
 	g_assert_cmpuint(acknowledge(f, GUEST, lower), ==, 200);
@@ -175,7 +175,7 @@ static void test_bad_requests(struct fixture *f, gconstpointer data)
 	static const char *const bad[] = {"", "{}", "[]", "{\"StartRequests\": []}", "{\"StartRequests\": 7}",
 		"{\"StartRequests\": [7]}", "{\"StartRequests\": [{\"EventId\": 7}]}",
 		"{\"StartRequests\": [{\"EventId\": \"x\"}]}"};
-	const struct event *event = announce(f, "drain");
+	const struct event *event = announce(f, "move");
 	g_autofree char *half = g_strdup_printf(
 		"{\"StartRequests\": [{\"EventId\": \"%s\"}, {\"EventId\": \"x\"}]}", event->id);
 
@@ -211,7 +211,7 @@ static void test_rules(struct fixture *f, gconstpointer data)
 
 static void test_own_only(struct fixture *f, gconstpointer data)
 {
-	announce(f, "drain");
+	announce(f, "move");
 	json_auto_t *other = get(f, "127.0.0.5");
 
 	g_assert_cmpuint(json_array_size(json_object_get(other, "Events")), ==, 0);
@@ -219,15 +219,15 @@ static void test_own_only(struct fixture *f, gconstpointer data)
 
 static void test_restart(struct fixture *f, gconstpointer data)
 {
-	g_autofree char *id = g_strdup(announce(f, "drain")->id);
+	g_autofree char *id = g_strdup(announce(f, "move")->id);
 
 	g_assert_cmpuint(acknowledge(f, GUEST, id), ==, 200);
 	restart(f);
-	const struct event *event = events_find(f->events, WORLD_VM, "drain");
+	const struct event *event = events_find(f->events, WORLD_VM, "move");
 	g_assert_cmpstr(event->id, ==, id);
 	g_assert_true(events_is_ready(f->events, event));
 	/* Whoever announces again what it announced before it died gets the same. */
-	g_assert_true(announce(f, "drain") == event);
+	g_assert_true(announce(f, "move") == event);
 	g_assert_true(events_done(f->events, id, NULL));
 	restart(f);
 	assert_document(f, "{\"DocumentIncarnation\": 2, \"Events\": []}");
@@ -235,10 +235,10 @@ static void test_restart(struct fixture *f, gconstpointer data)
 
 static void test_vm_goes(struct fixture *f, gconstpointer data)
 {
-	announce(f, "drain");
+	announce(f, "move");
 	g_ptr_array_remove_index(f->guests.goal->vms, 0);
 	events_set_goal(f->events, f->guests.goal);
-	g_assert_null(events_find(f->events, WORLD_VM, "drain"));
+	g_assert_null(events_find(f->events, WORLD_VM, "move"));
 	restart(f);
 	assert_document(f, "{\"DocumentIncarnation\": 0, \"Events\": []}");
 }
@@ -262,13 +262,13 @@ static void test_agent(void)
 	world_start_agent(&world, false);
 	agent_take_goal(world.agent, world_goal(1, false));
 	const struct event_plan plan = {.vm = WORLD_VM,
-					.key = "drain",
+					.key = "move",
 					.type = EVENT_FREEZE,
 					.not_before_s = 1},
-				stray = {.vm = "nobody", .key = "drain"};
+				stray = {.vm = "nobody", .key = "move"};
 	const struct event *event = agent_events_announce(world.agent, &plan, &error);
 	g_assert_no_error(error);
-	g_assert_true(agent_events_find(world.agent, WORLD_VM, "drain") == event);
+	g_assert_true(agent_events_find(world.agent, WORLD_VM, "move") == event);
 	g_assert_null(agent_events_announce(world.agent, &stray, &error));
 	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
 	g_assert_false(agent_events_is_ready(world.agent, event));
@@ -277,7 +277,7 @@ static void test_agent(void)
 	g_assert_true(agent_events_is_ready(world.agent, event));
 	g_assert_true(agent_events_started(world.agent, event->id, NULL));
 	g_assert_true(agent_events_done(world.agent, event->id, NULL));
-	g_assert_null(agent_events_find(world.agent, WORLD_VM, "drain"));
+	g_assert_null(agent_events_find(world.agent, WORLD_VM, "move"));
 	world_done(&world);
 }
 
