@@ -33,8 +33,9 @@ enum accel_state {
 	/* A function is being claimed; the provider may or may not hold it yet. The switch knows nothing of
 	   it. */
 	ACCEL_CLAIMING,
-	/* The host has stopped hearing the MAC; the provider gives it to the function. Until the NIC has it copies would go to
-	 * the whole wire, so delivery is to the synthetic path. Plugging is forbidden. Passed by bypass functions only. */
+	/* The host stops hearing the MAC, so that libvirt can give it to the function. Copies would go to the whole wire, which
+	 * knows the MAC nowhere yet, so delivery is to the synthetic path; from PLUGGING on they do for the moment until
+	 * libvirt has set it. Plugging is forbidden. Passed by bypass functions only. */
 	ACCEL_ARMING,
 	/* The switch copies to both attachments; the device is on its way into the machine. Delivering to the
 	 * function alone is forbidden: nobody reads it yet. So is arming. */
