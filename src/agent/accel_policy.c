@@ -19,26 +19,6 @@ static void groups_done(struct groups *groups)
 }
 CLEANUP_CLEAR_FUNC(struct groups, groups_done)
 
-static const struct goal_network *find_network(const struct goal *goal, const char *uid)
-{
-	for (guint i = 0; i < list_length(goal->networks); i++) {
-		const struct goal_network *network = goal->networks->pdata[i];
-		if (uid && g_strcmp0(network->uid, uid) == 0)
-			return network;
-	}
-	return NULL;
-}
-
-static const struct goal_subnet *find_subnet(const struct goal_network *network, const char *uid)
-{
-	for (guint i = 0; i < list_length(network->subnets); i++) {
-		const struct goal_subnet *subnet = network->subnets->pdata[i];
-		if (uid && g_strcmp0(subnet->uid, uid) == 0)
-			return subnet;
-	}
-	return NULL;
-}
-
 /* False when there is such a group and its rules are not known. uid NULL: there is none. */
 static bool read_group(const struct goal *goal, const char *uid, struct policy_rules **ret)
 {
@@ -79,8 +59,8 @@ static bool has_standard_address(const struct goal_nic *nic)
 
 enum nic_policy accel_policy_of(const struct goal *goal, const struct goal_nic *nic)
 {
-	const struct goal_network *network = find_network(goal, nic->network);
-	const struct goal_subnet *subnet = network ? find_subnet(network, nic->subnet) : NULL;
+	const struct goal_network *network = goal_find_network(goal, nic->network);
+	const struct goal_subnet *subnet = goal_find_subnet(network, nic->subnet);
 	_cleanup_(groups_done) struct groups groups = {};
 
 	if (!subnet || !read_group(goal, subnet->security_group, &groups.subnet) ||

@@ -49,12 +49,7 @@ const struct goal_nic *agent_goal_nic(const struct agent *agent, const char *uid
 
 const struct goal_network *agent_goal_network(const struct agent *agent, const char *uid)
 {
-	for (guint i = 0; agent->goal && i < list_length(agent->goal->networks); i++) {
-		const struct goal_network *network = agent->goal->networks->pdata[i];
-		if (uid && g_strcmp0(network->uid, uid) == 0)
-			return network;
-	}
-	return NULL;
+	return agent->goal ? goal_find_network(agent->goal, uid) : NULL;
 }
 
 const struct goal *agent_goal(const struct agent *agent)

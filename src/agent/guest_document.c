@@ -40,26 +40,6 @@ static bool read_group(const struct goal *goal, const char *uid, struct asked_gr
 	       fault_set(error, FAULT_INVALID, "the goal names security group %s and does not have it", uid);
 }
 
-static const struct goal_network *find_network(const struct goal *goal, const char *uid)
-{
-	for (guint i = 0; i < list_length(goal->networks); i++) {
-		const struct goal_network *network = goal->networks->pdata[i];
-		if (g_strcmp0(network->uid, uid) == 0)
-			return network;
-	}
-	return NULL;
-}
-
-static const struct goal_subnet *find_subnet(const struct goal_network *network, const char *uid)
-{
-	for (guint i = 0; i < list_length(network->subnets); i++) {
-		const struct goal_subnet *subnet = network->subnets->pdata[i];
-		if (g_strcmp0(subnet->uid, uid) == 0)
-			return subnet;
-	}
-	return NULL;
-}
-
 static bool add_prefix(GArray *prefixes, const char *text, const char *what, GError **error)
 {
 	struct ip_prefix prefix;
@@ -87,8 +67,8 @@ static bool read_prefixes(const struct goal_network *network, const struct goal_
 
 char *guest_document_text(const struct goal *goal, const struct goal_nic *nic, GError **error)
 {
-	const struct goal_network *network = find_network(goal, nic->network);
-	const struct goal_subnet *subnet = network ? find_subnet(network, nic->subnet) : NULL;
+	const struct goal_network *network = goal_find_network(goal, nic->network);
+	const struct goal_subnet *subnet = goal_find_subnet(network, nic->subnet);
 	_cleanup_(asked_group_clear) struct asked_group at_subnet = {}, at_nic = {};
 	g_autoptr(GArray) space = g_array_new(false, false, sizeof(struct ip_prefix));
 	g_autoptr(GArray) standard = g_array_new(false, false, sizeof(struct ip_prefix));

@@ -88,31 +88,11 @@ static bool check_mac(struct check *check)
 	return true;
 }
 
-static const struct goal_network *find_network(const struct goal *goal, const char *uid)
-{
-	for (guint i = 0; i < list_length(goal->networks); i++) {
-		const struct goal_network *network = goal->networks->pdata[i];
-		if (uid && g_strcmp0(network->uid, uid) == 0)
-			return network;
-	}
-	return NULL;
-}
-
-static const struct goal_subnet *find_subnet(const struct goal_network *network, const char *uid)
-{
-	for (guint i = 0; i < list_length(network->subnets); i++) {
-		const struct goal_subnet *subnet = network->subnets->pdata[i];
-		if (uid && g_strcmp0(subnet->uid, uid) == 0)
-			return subnet;
-	}
-	return NULL;
-}
-
 static bool check_place(struct check *check)
 {
 	const struct goal_nic *nic = check->nic;
-	const struct goal_network *network = find_network(check->nics->goal, nic->network);
-	const struct goal_subnet *subnet = network ? find_subnet(network, nic->subnet) : NULL;
+	const struct goal_network *network = goal_find_network(check->nics->goal, nic->network);
+	const struct goal_subnet *subnet = goal_find_subnet(network, nic->subnet);
 	const char *lost = network ? g_hash_table_lookup(check->nics->lost, network->uid) : NULL;
 
 	if (lost)

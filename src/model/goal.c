@@ -64,6 +64,26 @@ bool goal_is_astray(const struct goal *goal, const char *host, int64_t version)
 	return g_strcmp0(goal->host, host) != 0 || goal->version < version;
 }
 
+const struct goal_network *goal_find_network(const struct goal *goal, const char *uid)
+{
+	for (guint i = 0; uid && i < list_length(goal->networks); i++) {
+		const struct goal_network *network = goal->networks->pdata[i];
+		if (g_strcmp0(network->uid, uid) == 0)
+			return network;
+	}
+	return NULL;
+}
+
+const struct goal_subnet *goal_find_subnet(const struct goal_network *network, const char *uid)
+{
+	for (guint i = 0; network && uid && i < list_length(network->subnets); i++) {
+		const struct goal_subnet *subnet = network->subnets->pdata[i];
+		if (g_strcmp0(subnet->uid, uid) == 0)
+			return subnet;
+	}
+	return NULL;
+}
+
 struct report *report_new(void)
 {
 	return shape_new(&report_shape);

@@ -168,6 +168,9 @@ CLEANUP_FUNC(struct goal *, goal_free)
 /* Whether the goal comes from another store than one of that host's uid and version, or from a store that was
  * set back since. */
 bool goal_is_astray(const struct goal *goal, const char *host, int64_t version);
+/* NULL when there is none, also where uid or network is NULL. Borrowed from the goal. */
+const struct goal_network *goal_find_network(const struct goal *goal, const char *uid);
+const struct goal_subnet *goal_find_subnet(const struct goal_network *network, const char *uid);
 struct report *report_new(void);
 void report_free(struct report *report);
 CLEANUP_FUNC(struct report *, report_free)
