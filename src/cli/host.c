@@ -146,7 +146,11 @@ int cli_host(int argc, char **argv)
 		return host_add(state_option, argv[2]);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
 		return show(as_json);
-	if (argc == 2 && g_str_equal(argv[1], "drain") && timeout_s >= 0 && notice_s >= 0)
+	if (timeout_s < 0 || notice_s < 0) {
+		fprintf(stderr, "sluice host: --notice and --timeout take a number of seconds, 0 or more\n");
+		return CLI_USAGE;
+	}
+	if (argc == 2 && g_str_equal(argv[1], "drain"))
 		return host_drain(state_option, (unsigned)notice_s, (unsigned)timeout_s, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);

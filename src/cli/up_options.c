@@ -98,6 +98,8 @@ static bool check_controller(const struct up_options *options, GError **error)
 
 bool up_check_options(struct up_options *options, GError **error)
 {
+	if (options->sizes && !g_file_test(options->sizes, G_FILE_TEST_IS_REGULAR))
+		return fault_set(error, FAULT_INVALID, "--sizes %s: there is no such file", options->sizes);
 	if (!g_str_equal(options->outside, "host") && !g_str_has_prefix(options->outside, "netns:"))
 		return fault_set(error, FAULT_INVALID, "--outside takes 'host' or 'netns:NAME', not '%s'",
 			options->outside);

@@ -93,6 +93,9 @@ static void test_refusals(void)
 	options.outside = (char *)"moon";
 	assert_refused(options, "not 'moon'");
 	options = good();
+	options.sizes = (char *)"/nonexistent";
+	assert_refused(options, "--sizes /nonexistent: there is no such file");
+	options = good();
 	options.controller = (char *)"10.0.0.1:8444";
 	assert_refused(options, "--controller takes a URL such as https://");
 }
