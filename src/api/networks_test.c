@@ -154,6 +154,22 @@ static void scenario_status(struct test_cloud *cloud)
 	assert_status(cloud, "vf", "guest", "allowed");
 }
 
+/* `az network nic show` prints no member that it does not know, but all tags. */
+static void scenario_shown_tag(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	assert_read(cloud, NIC,
+		json_pack("{s:{s:s}}", "tags", "sluice-acceleration", "emulated, policy by switch"));
+	/* An update sends back what was shown. */
+	g_assert_cmpint(add_tag(cloud, NIC, "sluice-acceleration", "vf, policy by hardware"), ==, 200);
+	assert_read(cloud, NIC,
+		json_pack("{s:{s:s}}", "tags", "sluice-acceleration", "emulated, policy by switch"));
+	act(cloud, VM "/deallocate");
+	_cleanup_(answer_clear) struct answer off = ask(cloud, "GET", NIC, NULL, NULL);
+	g_assert_null(json_object_get(json_object_get(off.json, "tags"), "sluice-acceleration"));
+}
+
 static void scenario_shown_as_ever(struct test_cloud *cloud)
 {
 	put_base(cloud);
@@ -189,6 +205,8 @@ int main(int argc, char **argv)
 	ADD("the operator makes, changes, shows and removes physical networks", scenario_physicals);
 	ADD("the operator takes networks to other segments, by name or uid", scenario_segments);
 	ADD("a client sees which path its NIC has and who enforces its policy there", scenario_status);
+	ADD("a client without members of ours sees the same as a tag, which is never stored",
+		scenario_shown_tag);
 	ADD("a network on a VLAN looks to clients as ever, and their puts leave it there",
 		scenario_shown_as_ever);
 	return g_test_run();

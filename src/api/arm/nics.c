@@ -2,6 +2,9 @@
 #include "api/arm/arm_priv.h"
 #include "base/ip.h"
 
+/* Shown, never stored: `az network nic show` prints tags, and no member that ARM does not have. */
+#define TAG_ACCELERATION "sluice-acceleration"
+
 static const char *const owned[] = {"ipConfigurations", "macAddress", "virtualMachine", "primary",
 	"enableAcceleratedNetworking", "enableIPForwarding", "networkSecurityGroup", "dnsSettings",
 	"hostedWorkloads", "tapConfigurations", "accelerationStatus", "nicType", NULL};
@@ -86,12 +89,20 @@ static void order_configs(const struct cursor *configs, GPtrArray *list)
 	g_ptr_array_insert(list, 0, primary);
 }
 
+/* Clients send back the tags that they were shown. */
+static void forget_shown_tag(struct nic *nic)
+{
+	if (json_object_del(nic->meta.tags, TAG_ACCELERATION) == 0 && json_object_size(nic->meta.tags) == 0)
+		g_clear_pointer(&nic->meta.tags, json_decref);
+}
+
 static void decode(struct arm *arm, const struct cursor *body, const void *old, void *wanted)
 {
 	struct nic *nic = wanted;
 	struct cursor properties = cursor_object(body, "properties");
 	struct cursor configs = cursor_array(&properties, "ipConfigurations");
 
+	forget_shown_tag(nic);
 	nic->spec.accelerated = cursor_bool(&properties, "enableAcceleratedNetworking", false);
 	nic->spec.ip_forwarding = cursor_bool(&properties, "enableIPForwarding", false);
 	nic->spec.security_group =
@@ -171,6 +182,18 @@ static json_t *encode_acceleration(struct arm *arm, const struct nic *nic)
 	return json;
 }
 
+/* "synthetic, policy by switch: the segment is ..." */
+static void put_shown_tag(const struct nic *nic, json_t *answer)
+{
+	const char *reason = nic->status.reason;
+	json_t *tags = nic->meta.tags ? json_copy(nic->meta.tags) : json_object();
+	g_autofree char *text = g_strdup_printf("%s, policy by %s%s%s", path_words[nic->status.path],
+		enforcement_words[nic->status.enforcement], reason ? ": " : "", reason ? reason : "");
+
+	put_text(tags, TAG_ACCELERATION, text);
+	put_json(answer, "tags", tags);
+}
+
 static void encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties)
 {
 	const struct nic *nic = object;
@@ -195,6 +218,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_json(properties, "tapConfigurations", json_array());
 	put_text(properties, "nicType", "Standard");
 	put_json(properties, "accelerationStatus", encode_acceleration(arm, nic));
+	if (nic->spec.accelerated && nic->status.path != PATH_NONE)
+		put_shown_tag(nic, answer);
 }
 
 const struct arm_type arm_nics = {
