@@ -105,6 +105,7 @@ def changed(world, groups, port):
     groups[0]["rules"].insert(1, rule(f"p{port}", 100 + RULES + port - FIRST_PORT, port, protocol="udp"))
     line = (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "apply", "params": world.state(groups)}) + "\n").encode()
     probe, target, done = world.udp("a"), world.udp("b", port=port), threading.Event()
+    target.settimeout(30)  # whether, not when: a busy machine takes its time
 
     def send():
         while not done.is_set():
