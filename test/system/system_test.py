@@ -73,6 +73,12 @@ class Test:
     def wait_active(self, path):
         tap.wait_for(f"the active path is {path}", 30, lambda: self.function()["active"] == path)
 
+    def wait_reported(self, path):
+        """The controller has heard of it too."""
+        nic = self.group("networkInterfaces", "nic")
+        tap.wait_for(f"the NIC's path is said to be {path}", 30, lambda: self.cloud.arm.get(nic)["properties"][
+            "accelerationStatus"]["path"] == path)
+
     def unchanged(self, before):
         """Reports of a host take a moment to arrive."""
         def same():
@@ -101,6 +107,7 @@ class Test:
         tap.note(f"{stream.bytes_back} bytes there and back")
 
     def survives_control(self):
+        self.wait_reported("emulated")
         before, qemu = self.cloud.arm.resources(), self.cloud.qemu_pid(self.uid)
         stream = cloud.Stream(self.cloud, self.address)
         stream.wait_bytes()
@@ -177,6 +184,7 @@ class Test:
 
     def stops(self):
         self.wait_active("function")
+        self.wait_reported("emulated")
         self.resources = self.cloud.arm.resources()
         assert len(self.resources) == 6, self.resources.keys()
         start = time.monotonic()
