@@ -18,6 +18,25 @@
  * one does not within VM_START_DEADLINE_S, the start is undone and FAULT_UNAVAILABLE says so: nothing is left
  * frozen. While a VM runs, the switch may come and go; QEMU keeps listening. Before a primary is plugged its
  * tap exists and the switch has opened it; it goes after unplug returned.
+ *
+ * Migration
+ *
+ * A running VM moves from the manager of its host, the source, to one of the same kind on another, the target:
+ *
+ *     target:  define -> tell the switch about the NICs -> migration_paths(incoming), let the streams in
+ *     source:  unplug the primaries -> migration_paths(outgoing), listen there -> migrate
+ *
+ * The definition on the target says where things are there: directory, disk, sockets, the image. What the guest sees
+ * comes from the running machine, so addresses of devices stay although another version defined it there. The image
+ * is on both hosts under one id; only the VM's own disk is copied.
+ *
+ * At any moment the machine runs on one side at most. Between its stop here and its start there, and when its daemons
+ * died just then, it is VM_STOPPED on both: start is FAULT_BUSY for it, and only `migrate` of the source, which asks
+ * the target, may decide where it goes on. So the next process that finds a migration in its books calls migrate again,
+ * whatever state the VM is in, and the answer is as good as the first one's would have been. When the source does not
+ * know the VM any more, it runs on the target: nothing else that happens in a migration removes it.
+ *
+ * Events: a machine that has left is told as VM_ABSENT, never as stopped; one that comes is told when it runs.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -34,7 +53,7 @@
 
 enum vm_state {
 	VM_ABSENT, /* the provider does not know it; nothing is held */
-	VM_STOPPED, /* defined, guest off by request or by itself; also while it is starting */
+	VM_STOPPED, /* defined, guest off by request or by itself; also while it is starting or changes hosts */
 	VM_RUNNING,
 	VM_CRASHED, /* its process died, the guest panicked, or its disk failed: `detail` says what is known.
 		     * It stays so until it is started or removed */
@@ -112,6 +131,26 @@ bool vm_pci_parse(const char *text, struct vm_pci *ret);
  * a VLAN, ... */
 bool vm_primary_check(const struct vm_primary *primary, GError **error);
 
+/* Where the three streams of a migration meet this host: paths of unix sockets, as this process sees them. Strings
+ * Owned. Outgoing: the manager and its hypervisor connect to each, so somebody must listen there before migrate, who
+ * leads them to the paths that the target's manager names. Incoming: manager and hypervisor listen, the last two only
+ * while the machine comes; what is left of those two at the end is the caller's to unlink. Each may be connected to more
+ * than once. */
+struct vm_migration_paths {
+	char *manager; /* calls of manager to manager: whoever gets here may do all that the daemon can */
+	char *memory; /* the guest's memory and devices */
+	char *disk;
+};
+void vm_migration_paths_clear(struct vm_migration_paths *paths);
+CLEANUP_CLEAR_FUNC(struct vm_migration_paths, vm_migration_paths_clear)
+
+struct vm_migration {
+	const char *uid; /* the migration's own, a UUID: the same on both hosts */
+	/* Told now and then, in a thread of the manager's: 0 to 99, never less than before. NULL: nobody asks. */
+	void (*progress)(unsigned percent, void *data);
+	void *data;
+};
+
 /* Strings Owned. */
 struct vm_host {
 	bool kvm; /* hardware virtualisation really works (probed, not assumed) */
@@ -162,6 +201,19 @@ struct vm_ops {
 	/* Whether the primary of a NIC is in the machine; false when the VM is not running. */
 	bool (*plugged)(
 		struct vm_manager *manager, const char *uid, const char *nic_uid, bool *ret, GError **error);
+	/* FAULT_UNSUPPORTED: this manager was opened without what it needs for it. The caller clears ret. */
+	bool (*migration_paths)(struct vm_manager *manager, const char *migration, bool incoming,
+		struct vm_migration_paths *ret, GError **error);
+	/* Moves a running VM and returns when that is over. True: it runs on the target, and is not defined here any
+	 * more; its directory is left, the caller's to delete. FAULT_TIMEOUT: the daemon here, or the way to the target,
+	 * was lost when it could have been decided either way; call again, see above. Any other fault: it runs here as
+	 * before; FAULT_NOT_ALLOWED: it does not run, FAULT_BUSY: a migration of it is under way, FAULT_UNAVAILABLE: the
+	 * target cannot be reached, has not defined it, or its switch does not serve the NICs, or it was cancelled. */
+	bool (*migrate)(struct vm_manager *manager, const char *uid, const struct vm_migration *migration,
+		GError **error);
+	/* Lets a migrate that another thread has called fail as cancelled, unless it is past the point where it can
+	 * still go back; what migrate returns says which. Nothing under way: success. */
+	bool (*migrate_cancel)(struct vm_manager *manager, const char *uid, GError **error);
 	void (*close)(struct vm_manager *manager);
 };
 
@@ -177,6 +229,9 @@ struct vm_libvirt_config {
 	const char *emulator; /* path of qemu-system-x86_64; NULL: libvirt's default */
 	const char *log_dir; /* where the daemon keeps NAME.log of each QEMU, quoted when it died; NULL:
 				unknown */
+	const char *qemu_dir; /* what the daemon and its QEMUs have as /var/lib/libvirt/qemu, as this process sees
+			       * it; sockets of migrations go there, since their paths must be the same text on
+			       * all hosts. NULL: VMs do not migrate */
 };
 
 /* Waits some seconds for a daemon that does not answer: it may be on its way. FAULT_UNAVAILABLE when it still
