@@ -2,10 +2,10 @@
 #include "api/server.h"
 
 #include "api/call_priv.h"
-#include "api/peer.h"
 #include "api/route.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/peer.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

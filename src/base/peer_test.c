@@ -1,6 +1,6 @@
 /* Certificates of clients. All are self-signed and valid for a hundred years: who signed them is the TLS
  * layer's to check. */
-#include "api/peer.h"
+#include "base/peer.h"
 
 /* clang-format off */
 static const char client[] =

@@ -1,6 +1,6 @@
 /* The subject's common name. GLib only gives the subject as text that would have to be parsed; OpenSSL takes
  * the name apart. */
-#include "api/peer.h"
+#include "base/peer.h"
 
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
