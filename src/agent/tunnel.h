@@ -92,20 +92,20 @@ struct tunnel_peer {
 /* On the target: from now on streams of this migration are let in from that host and led to these unix sockets, which
  * need not be there yet: a stream that comes first waits for its socket, up to TUNNEL_OPEN_S. Once more with the same
  * migration replaces what was said. */
-void tunnel_admit(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *libvirt, const char *memory,
-	const char *disk);
+void tunnel_admit(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *libvirt,
+	const char *memory, const char *disk);
 
 /* On the source: listens on the unix socket `path` (mode 0600; a file that is there is replaced) and leads each connection
  * to the peer. FAULT_INVALID: the address is none; FAULT_INTERNAL: the socket cannot be made. Once more with the same
  * migration and stream: success. */
-bool tunnel_forward(struct tunnel *tunnel, const struct tunnel_peer *peer, enum tunnel_stream stream, const char *path,
-	GError **error);
+bool tunnel_forward(struct tunnel *tunnel, const struct tunnel_peer *peer, enum tunnel_stream stream,
+	const char *path, GError **error);
 
 /* On the source: `answer` is what the peer's agent said, Borrowed; NULL with the error. It always comes, except after
  * tunnel_free; after tunnel_end as FAULT_UNAVAILABLE. */
 typedef void (*tunnel_answer_fn)(json_t *answer, const GError *error, void *data);
-void tunnel_send_file(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *nic, const char *path,
-	tunnel_answer_fn done, void *data);
+void tunnel_send_file(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *nic,
+	const char *path, tunnel_answer_fn done, void *data);
 
 /* The last thing that went wrong with a stream of this migration, as a sentence: libvirt, which sees a socket close, can
  * not say it. NULL: nothing did. Owned by the caller. */

@@ -54,6 +54,18 @@ struct vm_spec *conformance_spec(const struct conformance *c, const char *name)
 	return spec;
 }
 
+struct vm_spec *conformance_twin(const struct conformance *c, const struct vm_spec *spec)
+{
+	struct vm_spec *twin = conformance_spec(c->target, spec->name);
+	struct vm_nic *nic = twin->nics->pdata[0];
+
+	g_free(twin->uid);
+	twin->uid = g_strdup(spec->uid);
+	g_free(nic->uid);
+	nic->uid = g_strdup(((const struct vm_nic *)spec->nics->pdata[0])->uid);
+	return twin;
+}
+
 static bool take_event(struct conformance *c, const char *uid, enum vm_state state, const char *gone_nic)
 {
 	for (guint i = 0; i < c->events->len; i++) {
@@ -337,6 +349,142 @@ static void without_the_switch_a_start_is_undone_and_works_later(struct subject 
 	g_assert_cmpint(conformance_state(s->c, s->spec->uid, NULL), ==, VM_RUNNING);
 }
 
+/* A migration of the subject: its twin is defined on the target, and its switch is ready. */
+struct migration_subject {
+	struct vm_spec *twin;
+	char *uid;
+	struct vm_migration migration;
+	struct subject *subject;
+	unsigned percent; /* last told */
+	bool fell, cancel;
+};
+
+static void on_progress(unsigned percent, void *data)
+{
+	struct migration_subject *m = data;
+	struct subject *s = m->subject;
+
+	m->fell |= percent < m->percent || percent > 99;
+	m->percent = percent;
+	if (m->cancel)
+		OK(s->ops->migrate_cancel(s->manager, s->spec->uid, &error));
+}
+
+static void migration_begin(struct migration_subject *m, struct subject *s)
+{
+	struct conformance *target = s->c->target;
+
+	*m = (struct migration_subject){
+		.twin = conformance_twin(s->c, s->spec), .uid = g_uuid_string_random(), .subject = s};
+	m->migration = (struct vm_migration){.uid = m->uid, .progress = on_progress, .data = m};
+	OK(target->manager->ops->define(target->manager, m->twin, &error));
+	target->serve(target, m->twin);
+	s->c->join(s->c, m->uid);
+}
+
+static void migration_end(struct migration_subject *m)
+{
+	struct conformance *target = m->subject->c->target;
+
+	g_assert_false(m->fell);
+	OK(target->manager->ops->remove(target->manager, m->twin->uid, &error));
+	g_assert_false(g_file_test(m->twin->directory, G_FILE_TEST_EXISTS));
+	target->unserve(target, m->twin);
+	vm_spec_free(m->twin);
+	g_free(m->uid);
+}
+
+/* It runs where it began, and only there. */
+static void assert_stayed(struct migration_subject *m)
+{
+	struct subject *s = m->subject;
+
+	g_assert_cmpint(conformance_state(s->c, s->spec->uid, NULL), ==, VM_RUNNING);
+	g_assert_cmpint(conformance_state(s->c->target, s->spec->uid, NULL), !=, VM_RUNNING);
+}
+
+static void a_migrated_vm_runs_on_the_target_and_nothing_of_it_is_left(struct subject *s, const void *data)
+{
+	const char *uid = s->spec->uid;
+	struct migration_subject m;
+
+	define_and_start(s);
+	conformance_await(s->c, uid, VM_RUNNING, NULL);
+	migration_begin(&m, s);
+	OK(s->ops->migrate(s->manager, uid, &m.migration, &error));
+	g_assert_cmpint(conformance_state(s->c, uid, NULL), ==, VM_ABSENT);
+	g_assert_cmpint(conformance_state(s->c->target, uid, NULL), ==, VM_RUNNING);
+	conformance_await(s->c, uid, VM_ABSENT, NULL);
+	conformance_await(s->c->target, uid, VM_RUNNING, NULL);
+	g_assert_cmpuint(m.percent, >, 0);
+	g_assert_false(g_file_test(s->spec->directory, G_FILE_TEST_EXISTS));
+	FAILS(s->ops->migrate(s->manager, uid, &m.migration, &error), FAULT_NOT_FOUND);
+	migration_end(&m);
+}
+
+static void a_cancelled_migration_leaves_the_vm_running_and_can_be_made_again(
+	struct subject *s, const void *data)
+{
+	const char *uid = s->spec->uid;
+	struct migration_subject m;
+
+	define_and_start(s);
+	OK(s->ops->migrate_cancel(s->manager, uid, &error)); /* nothing is under way */
+	migration_begin(&m, s);
+	s->c->hold(s->c, s->spec, true);
+	m.cancel = true;
+	FAILS(s->ops->migrate(s->manager, uid, &m.migration, &error), FAULT_UNAVAILABLE);
+	assert_stayed(&m);
+	s->c->hold(s->c, s->spec, false);
+	m.cancel = false;
+	m.percent = 0;
+	OK(s->ops->migrate(s->manager, uid, &m.migration, &error));
+	g_assert_cmpint(conformance_state(s->c->target, uid, NULL), ==, VM_RUNNING);
+	migration_end(&m);
+}
+
+static void a_target_that_cannot_run_it_leaves_the_vm_running(struct subject *s, const void *data)
+{
+	struct conformance *target = s->c->target;
+	struct migration_subject m;
+
+	define_and_start(s);
+	migration_begin(&m, s);
+	target->unserve(target, m.twin);
+	FAILS(s->ops->migrate(s->manager, s->spec->uid, &m.migration, &error), FAULT_UNAVAILABLE);
+	assert_stayed(&m);
+	OK(target->manager->ops->remove(target->manager, s->spec->uid, &error));
+	FAILS(s->ops->migrate(s->manager, s->spec->uid, &m.migration, &error), FAULT_UNAVAILABLE);
+	assert_stayed(&m);
+	migration_end(&m);
+}
+
+static void what_does_not_run_does_not_migrate(struct subject *s, const void *data)
+{
+	const char *uid = s->spec->uid;
+	struct migration_subject m;
+
+	migration_begin(&m, s);
+	FAILS(s->ops->migrate(s->manager, uid, &m.migration, &error), FAULT_NOT_FOUND);
+	FAILS(s->ops->migrate_cancel(s->manager, uid, &error), FAULT_NOT_FOUND);
+	OK(s->ops->define(s->manager, s->spec, &error));
+	FAILS(s->ops->migrate(s->manager, uid, &m.migration, &error), FAULT_NOT_ALLOWED);
+	g_assert_cmpint(conformance_state(s->c, uid, NULL), ==, VM_STOPPED);
+	migration_end(&m);
+}
+
+static void a_machine_with_a_primary_does_not_migrate(struct subject *s, const void *data)
+{
+	struct migration_subject m;
+
+	define_and_start(s);
+	migration_begin(&m, s);
+	OK(s->ops->plug(s->manager, s->spec->uid, &s->primary, &error));
+	FAILS(s->ops->migrate(s->manager, s->spec->uid, &m.migration, &error), FAULT_NOT_ALLOWED);
+	assert_stayed(&m);
+	migration_end(&m);
+}
+
 void conformance_add(const char *prefix, struct conformance *c)
 {
 	static const struct {
@@ -359,6 +507,14 @@ void conformance_add(const char *prefix, struct conformance *c)
 		{"a primary does not outlive the machine", a_primary_does_not_outlive_the_machine},
 		{"without the switch a start is undone and works later",
 			without_the_switch_a_start_is_undone_and_works_later},
+		{"a migrated VM runs on the target and nothing of it is left",
+			a_migrated_vm_runs_on_the_target_and_nothing_of_it_is_left},
+		{"a cancelled migration leaves the VM running, and can be made again",
+			a_cancelled_migration_leaves_the_vm_running_and_can_be_made_again},
+		{"a target that cannot run it leaves the VM running",
+			a_target_that_cannot_run_it_leaves_the_vm_running},
+		{"what does not run does not migrate", what_does_not_run_does_not_migrate},
+		{"a machine with a primary does not migrate", a_machine_with_a_primary_does_not_migrate},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
@@ -366,4 +522,5 @@ void conformance_add(const char *prefix, struct conformance *c)
 		g_test_add(path, struct subject, c, set_up, tests[i].run, tear_down);
 	}
 	c->events = g_ptr_array_new_with_free_func(told_free);
+	c->target->events = g_ptr_array_new_with_free_func(told_free);
 }

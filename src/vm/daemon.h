@@ -7,7 +7,8 @@
  * networks, firewall and devices.
  *
  * The daemon may be killed and started again at any time: QEMU processes live on, and the next daemon adopts
- * them.
+ * them. VMs migrate between two daemons when their machines have different host names, as hosts do; two of one machine
+ * need UTS namespaces of their own.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -33,6 +34,7 @@ CLEANUP_FUNC(struct vm_daemon *, vm_daemon_free)
 /* For vm_libvirt_config; Borrowed. */
 const char *vm_daemon_uri(const struct vm_daemon *daemon);
 const char *vm_daemon_log_dir(const struct vm_daemon *daemon);
+const char *vm_daemon_qemu_dir(const struct vm_daemon *daemon);
 
 /* Whether it listens: a connection to its socket is accepted. */
 bool vm_daemon_is_up(const struct vm_daemon *daemon);

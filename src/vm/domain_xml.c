@@ -282,6 +282,7 @@ char *domain_xml_format_primary(const struct vm_primary *primary)
  */
 struct attribute_search {
 	const char *element, *attribute, *wanted;
+	bool is_prefix; /* `wanted` is how the value begins */
 	char *found; /* Owned */
 };
 
@@ -294,7 +295,8 @@ static void search_element(GMarkupParseContext *context, const char *element, co
 		return;
 	for (; *names; names++, values++)
 		if (g_str_equal(*names, search->attribute) &&
-			(!search->wanted || g_str_equal(*values, search->wanted)))
+			(!search->wanted || (search->is_prefix ? g_str_has_prefix(*values, search->wanted)
+							       : g_str_equal(*values, search->wanted))))
 			search->found = g_strdup(*values);
 }
 
@@ -314,6 +316,15 @@ static char *find_attribute(const char *xml, struct attribute_search search)
 bool domain_xml_has_alias(const char *xml, const char *alias)
 {
 	struct attribute_search search = {.element = "alias", .attribute = "name", .wanted = alias};
+	g_autofree char *found = find_attribute(xml, search);
+
+	return found;
+}
+
+bool domain_xml_has_primary(const char *xml)
+{
+	struct attribute_search search = {
+		.element = "alias", .attribute = "name", .wanted = PRIMARY_PREFIX, .is_prefix = true};
 	g_autofree char *found = find_attribute(xml, search);
 
 	return found;

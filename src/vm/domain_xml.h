@@ -3,6 +3,7 @@
  * Source of the format: libvirt.org/formatdomain.html (libvirt 9.0).
  */
 #pragma once
+#include "base/fault.h"
 #include "vm/image.h"
 #include "vm/vm.h"
 
@@ -36,3 +37,11 @@ bool domain_xml_has_alias(const char *xml, const char *alias);
 
 /* The VM's directory from our metadata element; NULL when the text is not that element. */
 char *domain_xml_directory(const char *metadata);
+
+/* Whether a primary is plugged into the domain. */
+bool domain_xml_has_primary(const char *xml);
+
+/* domain_xml_move.c: the definition `running` as another host takes it, where `there` defines the same VM: each path of
+ * this host is replaced by the one that stands in its place there (emulator, kernel, disk, sockets, console log,
+ * directory), and all that the guest can see stays. FAULT_INVALID when the places do not pair. */
+char *domain_xml_move(const char *running, const char *there, GError **error);

@@ -172,6 +172,74 @@ static void the_directory_is_read_back_from_the_metadata(void)
 	g_assert_null(domain_xml_directory("not xml"));
 }
 
+/* Definition of one VM on a host that has all under `root`. */
+static char *definition_on(const char *root, guint nics)
+{
+	_cleanup_(vm_spec_free) struct vm_spec *spec = spec_new("it's <web> & more");
+	g_autofree char *kernel = g_build_filename(root, "images/a/vmlinux", NULL);
+	g_autofree char *initrd = g_build_filename(root, "images/a/initrd", NULL);
+	const struct image image = {
+		.id = (char *)"a", .kernel_path = kernel, .initrd_path = initrd, .cmdline = (char *)"quiet"};
+
+	g_free(spec->directory);
+	spec->directory = g_build_filename(root, "vm", NULL);
+	for (guint i = 0; i < spec->nics->len; i++) {
+		struct vm_nic *nic = spec->nics->pdata[i];
+		g_free(nic->vhost_socket);
+		nic->vhost_socket = g_strdup_printf("%s/run/%s.sock", root, nic->uid);
+	}
+	g_ptr_array_set_size(spec->nics, (gint)nics);
+	return domain_xml_format(spec, &(struct domain_xml_options){.image = &image, .emulator = root});
+}
+
+/* Replaces the only `from` in a text. Takes the text. */
+static char *edited(char *text, const char *from, const char *to)
+{
+	g_auto(GStrv) parts = g_strsplit(text, from, -1);
+
+	g_free(text);
+	g_assert_cmpuint(g_strv_length(parts), ==, 2);
+	return g_strconcat(parts[0], to, parts[1], NULL);
+}
+
+static void a_machine_moves_with_what_its_guest_sees_to_the_places_of_the_other_host(void)
+{
+	const char *file = "<source file='/here/vm/disk.qcow2'/>";
+	g_autofree char *there = definition_on("/there", 2);
+	g_autofree char *running = edited(definition_on("/here", 2), "machine='q35'", "machine='pc-q35-7.2'");
+	g_autoptr(GError) error = NULL;
+
+	running = edited(running, file,
+		"<source file='/here/vm/disk.qcow2' index='1'/><backingStore type='file'><source "
+		"file='/here/images/a/disk.qcow2'/><backingStore/></backingStore><address slot='0x03'/>");
+	g_autofree char *moved = domain_xml_move(running, there, &error);
+	g_assert_no_error(error);
+	g_assert_null(strstr(moved, "/here"));
+	g_assert_nonnull(strstr(moved, "machine='pc-q35-7.2'"));
+	g_assert_nonnull(strstr(
+		moved, "<source file='/there/vm/disk.qcow2' index='1'></source><address slot='0x03'>"));
+	g_assert_nonnull(strstr(moved, "<kernel>/there/images/a/vmlinux</kernel>"));
+	g_assert_nonnull(strstr(moved, "path='/there/run/nic-b.sock'"));
+	g_assert_nonnull(strstr(moved, "it&apos;s &lt;web&gt; &amp; more"));
+	/* It is a definition as good as those it is made of. */
+	g_autofree char *again = domain_xml_move(moved, there, &error);
+	g_assert_cmpstr(again, ==, moved);
+}
+
+static void a_machine_does_not_move_to_the_definition_of_another(void)
+{
+	g_autofree char *running = definition_on("/here", 2), *less = definition_on("/there", 1);
+	const char *wrong[] = {less, "<domain/>", "<domain", ""};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		g_autoptr(GError) one = NULL, other = NULL;
+		g_assert_null(domain_xml_move(running, wrong[i], &one));
+		g_assert_error(one, FAULT, FAULT_INVALID);
+		g_assert_null(domain_xml_move(wrong[i], running, &other));
+		g_assert_error(other, FAULT, FAULT_INVALID);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -192,5 +260,10 @@ int main(int argc, char **argv)
 		a_device_is_found_by_its_whole_alias_only);
 	g_test_add_func("/vm/domain xml/the directory is read back from the metadata",
 		the_directory_is_read_back_from_the_metadata);
+	g_test_add_func(
+		"/vm/domain xml/a machine moves with what its guest sees, to the places of the other host",
+		a_machine_moves_with_what_its_guest_sees_to_the_places_of_the_other_host);
+	g_test_add_func("/vm/domain xml/a machine does not move to the definition of another",
+		a_machine_does_not_move_to_the_definition_of_another);
 	return g_test_run();
 }

@@ -3,27 +3,9 @@
 
 #include "base/fault.h"
 #include "vm/events.h"
+#include "vm/fake_priv.h"
 
 #define FAKE_MEMORY_MIB (64 * 1024)
-
-struct fake_vm {
-	struct vm_spec *spec; /* Owned */
-	enum vm_state state;
-	GHashTable *primaries; /* Owned: NIC uid -> PCI address of its function, "" on a tap */
-};
-
-struct fake_manager {
-	struct vm_manager base;
-	GMutex lock; /* guards what follows */
-	GHashTable *vms; /* Owned: uid -> struct fake_vm */
-	uint64_t memory_mib;
-	bool hold_primaries, switch_lost;
-};
-
-static struct fake_manager *fake_of(struct vm_manager *manager)
-{
-	return (struct fake_manager *)manager;
-}
 
 static struct vm_nic *nic_copy(const struct vm_nic *nic)
 {
@@ -59,9 +41,14 @@ static void fake_vm_free(void *data)
 	g_free(vm);
 }
 
+struct fake_manager *fake_manager_of(struct vm_manager *manager)
+{
+	return (struct fake_manager *)manager;
+}
+
 /* All below that take a struct fake_manager are called with its lock held. */
 
-static struct fake_vm *vm_take(struct fake_manager *fake, const char *uid, GError **error)
+struct fake_vm *fake_vm_take(struct fake_manager *fake, const char *uid, GError **error)
 {
 	struct fake_vm *vm = g_hash_table_lookup(fake->vms, uid);
 
@@ -70,7 +57,7 @@ static struct fake_vm *vm_take(struct fake_manager *fake, const char *uid, GErro
 	return vm;
 }
 
-static void change(struct fake_manager *fake, struct fake_vm *vm, enum vm_state state)
+void fake_vm_change(struct fake_manager *fake, struct fake_vm *vm, enum vm_state state)
 {
 	if (vm->state == state)
 		return;
@@ -78,6 +65,19 @@ static void change(struct fake_manager *fake, struct fake_vm *vm, enum vm_state 
 	if (state != VM_RUNNING)
 		g_hash_table_remove_all(vm->primaries);
 	vm_events_tell(fake->base.events, vm->spec->uid, state, NULL);
+}
+
+bool fake_vm_run(struct fake_manager *fake, struct fake_vm *vm, GError **error)
+{
+	if (vm->spec->memory_mib > fake->memory_mib)
+		return fault_set(error, FAULT_ALLOCATION,
+			"vm %s needs %" G_GUINT64_FORMAT " MiB of memory, the host has %" G_GUINT64_FORMAT,
+			vm->spec->name, vm->spec->memory_mib, fake->memory_mib);
+	if (fake->switch_lost && vm->spec->nics->len)
+		return fault_set(error, FAULT_UNAVAILABLE, "vm %s: the switch does not serve its NICs",
+			vm->spec->name);
+	fake_vm_change(fake, vm, VM_RUNNING);
+	return true;
 }
 
 static bool fake_host(struct vm_manager *manager, struct vm_host *ret, GError **error)
@@ -89,7 +89,7 @@ static bool fake_host(struct vm_manager *manager, struct vm_host *ret, GError **
 
 static bool fake_define(struct vm_manager *manager, const struct vm_spec *spec, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 
 	if (!vm_spec_check(spec, error))
@@ -100,7 +100,7 @@ static bool fake_define(struct vm_manager *manager, const struct vm_spec *spec, 
 		vm->spec = spec_copy(spec);
 		vm->primaries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 		g_hash_table_insert(fake->vms, g_strdup(spec->uid), vm);
-		change(fake, vm, VM_STOPPED);
+		fake_vm_change(fake, vm, VM_STOPPED);
 	} else if (vm->state != VM_RUNNING) {
 		vm_spec_free(vm->spec);
 		vm->spec = spec_copy(spec);
@@ -110,43 +110,35 @@ static bool fake_define(struct vm_manager *manager, const struct vm_spec *spec, 
 
 static bool fake_start(struct vm_manager *manager, const char *uid, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
-	struct fake_vm *vm = vm_take(fake, uid, error);
+	struct fake_vm *vm = fake_vm_take(fake, uid, error);
 
 	if (!vm)
 		return false;
-	if (vm->state == VM_RUNNING)
-		return true;
-	if (vm->spec->memory_mib > fake->memory_mib)
-		return fault_set(error, FAULT_ALLOCATION,
-			"vm %s needs %" G_GUINT64_FORMAT " MiB of memory, the host has %" G_GUINT64_FORMAT,
-			vm->spec->name, vm->spec->memory_mib, fake->memory_mib);
-	if (fake->switch_lost && vm->spec->nics->len)
-		return fault_set(error, FAULT_UNAVAILABLE, "vm %s: the switch does not serve its NICs",
-			vm->spec->name);
-	change(fake, vm, VM_RUNNING);
-	return true;
+	if (vm->between)
+		return fault_set(error, FAULT_BUSY, "vm %s is on its way to another host", vm->spec->name);
+	return vm->state == VM_RUNNING || fake_vm_run(fake, vm, error);
 }
 
 static bool fake_stop(struct vm_manager *manager, const char *uid, unsigned grace_s, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
-	struct fake_vm *vm = vm_take(fake, uid, error);
+	struct fake_vm *vm = fake_vm_take(fake, uid, error);
 
 	if (!vm)
 		return false;
 	if (vm->state == VM_RUNNING)
-		change(fake, vm, VM_STOPPED);
+		fake_vm_change(fake, vm, VM_STOPPED);
 	return true;
 }
 
 static bool fake_reset(struct vm_manager *manager, const char *uid, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
-	struct fake_vm *vm = vm_take(fake, uid, error);
+	struct fake_vm *vm = fake_vm_take(fake, uid, error);
 
 	if (!vm)
 		return false;
@@ -157,7 +149,7 @@ static bool fake_reset(struct vm_manager *manager, const char *uid, GError **err
 
 static bool fake_remove(struct vm_manager *manager, const char *uid, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 
 	if (g_hash_table_remove(fake->vms, uid))
@@ -167,7 +159,7 @@ static bool fake_remove(struct vm_manager *manager, const char *uid, GError **er
 
 static GPtrArray *fake_list(struct vm_manager *manager, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 	GPtrArray *infos = g_ptr_array_new_with_free_func((GDestroyNotify)vm_info_free);
 	GHashTableIter iter;
@@ -177,7 +169,7 @@ static GPtrArray *fake_list(struct vm_manager *manager, GError **error)
 	while (g_hash_table_iter_next(&iter, NULL, (void **)&vm)) {
 		struct vm_info *info = g_new0(struct vm_info, 1);
 		info->uid = g_strdup(vm->spec->uid);
-		info->state = vm->state;
+		info->state = vm->between ? VM_STOPPED : vm->state;
 		if (vm->state == VM_CRASHED)
 			info->detail =
 				g_strdup_printf("The machine of vm %s ended unexpectedly.", vm->spec->name);
@@ -206,11 +198,11 @@ static struct fake_vm *holder_of(struct fake_manager *fake, const char *pci)
 static bool fake_plug(
 	struct vm_manager *manager, const char *uid, const struct vm_primary *primary, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 	if (!vm_primary_check(primary, error))
 		return false;
-	struct fake_vm *vm = vm_take(fake, uid, error);
+	struct fake_vm *vm = fake_vm_take(fake, uid, error);
 	if (!vm)
 		return false;
 	if (vm->state != VM_RUNNING)
@@ -230,9 +222,9 @@ static bool fake_plug(
 static bool fake_unplug(struct vm_manager *manager, const char *uid, const struct vm_primary *primary,
 	unsigned timeout_ms, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
-	struct fake_vm *vm = vm_take(fake, uid, error);
+	struct fake_vm *vm = fake_vm_take(fake, uid, error);
 
 	if (!vm)
 		return false;
@@ -250,9 +242,9 @@ static bool fake_unplug(struct vm_manager *manager, const char *uid, const struc
 static bool fake_plugged(
 	struct vm_manager *manager, const char *uid, const char *nic_uid, bool *ret, GError **error)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
-	struct fake_vm *vm = vm_take(fake, uid, error);
+	struct fake_vm *vm = fake_vm_take(fake, uid, error);
 
 	if (!vm)
 		return false;
@@ -262,12 +254,14 @@ static bool fake_plugged(
 
 static void fake_close(struct vm_manager *manager)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 
 	vm_events_stop(fake->base.events);
 	vm_events_unref(fake->base.events);
 	g_hash_table_unref(fake->vms);
+	g_cond_clear(&fake->changed);
 	g_mutex_clear(&fake->lock);
+	g_free(fake->dir);
 	g_free(fake);
 }
 
@@ -283,6 +277,9 @@ static const struct vm_ops fake_ops = {
 	.plug = fake_plug,
 	.unplug = fake_unplug,
 	.plugged = fake_plugged,
+	.migration_paths = fake_migration_paths,
+	.migrate = fake_migrate,
+	.migrate_cancel = fake_migrate_cancel,
 	.close = fake_close,
 };
 
@@ -293,6 +290,7 @@ struct vm_manager *vm_fake_open(vm_event_fn event, void *data)
 	fake->base.ops = &fake_ops;
 	fake->base.events = vm_events_new(event, data);
 	g_mutex_init(&fake->lock);
+	g_cond_init(&fake->changed);
 	fake->vms = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, fake_vm_free);
 	fake->memory_mib = FAKE_MEMORY_MIB;
 	return &fake->base;
@@ -300,17 +298,17 @@ struct vm_manager *vm_fake_open(vm_event_fn event, void *data)
 
 void vm_fake_crash(struct vm_manager *manager, const char *uid)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 	struct fake_vm *vm = g_hash_table_lookup(fake->vms, uid);
 
 	if (vm && vm->state == VM_RUNNING)
-		change(fake, vm, VM_CRASHED);
+		fake_vm_change(fake, vm, VM_CRASHED);
 }
 
 void vm_fake_hold_primaries(struct vm_manager *manager, bool hold)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 
 	fake->hold_primaries = hold;
@@ -318,7 +316,7 @@ void vm_fake_hold_primaries(struct vm_manager *manager, bool hold)
 
 void vm_fake_lose_switch(struct vm_manager *manager, bool lost)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 
 	fake->switch_lost = lost;
@@ -326,7 +324,7 @@ void vm_fake_lose_switch(struct vm_manager *manager, bool lost)
 
 void vm_fake_set_memory(struct vm_manager *manager, uint64_t mib)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 
 	fake->memory_mib = mib;
@@ -334,7 +332,7 @@ void vm_fake_set_memory(struct vm_manager *manager, uint64_t mib)
 
 const struct vm_spec *vm_fake_spec(struct vm_manager *manager, const char *uid)
 {
-	struct fake_manager *fake = fake_of(manager);
+	struct fake_manager *fake = fake_manager_of(manager);
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 	struct fake_vm *vm = g_hash_table_lookup(fake->vms, uid);
 

@@ -16,3 +16,15 @@ void vm_fake_set_memory(struct vm_manager *manager, uint64_t mib);
 
 /* Definition of a VM, Borrowed until it is defined again or removed; NULL when it is absent. */
 const struct vm_spec *vm_fake_spec(struct vm_manager *manager, const char *uid);
+
+/* Migrations of this manager go to `peer`, another of this process, which outlives them; its sockets of migrations have
+ * paths in `dir`, a folder of its own. migrate wants somebody to listen on the three (their bytes are nothing to it),
+ * unless dir is NULL. */
+void vm_fake_join(struct vm_manager *manager, struct vm_manager *peer, const char *dir);
+
+/* While set, a migration stays at 50 % until it is cancelled or this is cleared. */
+void vm_fake_hold_migrations(struct vm_manager *manager, bool hold);
+
+/* The next migration is cut off as by a daemon that dies when the machine is stopped here and does not run there yet, or
+ * (arrived) when it runs there and is not forgotten here: FAULT_TIMEOUT. */
+void vm_fake_cut_migration(struct vm_manager *manager, bool arrived);

@@ -23,6 +23,48 @@ static void kill_machine(struct conformance *c, const struct vm_spec *spec)
 	vm_fake_crash(c->manager, spec->uid);
 }
 
+static void join(struct conformance *c, const char *migration)
+{
+}
+
+static void hold(struct conformance *c, const struct vm_spec *spec, bool on)
+{
+	vm_fake_hold_migrations(c->manager, on);
+}
+
+/* A running VM whose migration was cut off, and that is decided by asking the other side. */
+static void check_cut(struct conformance *c, bool arrived)
+{
+	struct vm_manager *manager = c->manager, *there = c->target->manager;
+	const struct vm_migration migration = {.uid = "8f1d4f8e-0d0c-4f0e-9a51-000000000001"};
+	_cleanup_(vm_spec_free) struct vm_spec *spec = conformance_spec(c, "cut"),
+					       *twin = conformance_twin(c, spec);
+	g_autoptr(GError) cut = NULL, busy = NULL, error = NULL;
+
+	serve(c, spec);
+	serve(c->target, twin);
+	vm_fake_cut_migration(manager, arrived);
+	g_assert_true(manager->ops->define(manager, spec, NULL));
+	g_assert_true(manager->ops->start(manager, spec->uid, NULL));
+	g_assert_true(there->ops->define(there, twin, NULL));
+	g_assert_false(manager->ops->migrate(manager, spec->uid, &migration, &cut));
+	g_assert_error(cut, FAULT, FAULT_TIMEOUT);
+	g_assert_cmpint(conformance_state(c, spec->uid, NULL), ==, VM_STOPPED);
+	g_assert_false(manager->ops->start(manager, spec->uid, &busy));
+	g_assert_error(busy, FAULT, FAULT_BUSY);
+	g_assert_cmpint(manager->ops->migrate(manager, spec->uid, &migration, &error), ==, arrived);
+	g_assert_cmpint(conformance_state(c, spec->uid, NULL), ==, arrived ? VM_ABSENT : VM_RUNNING);
+	g_assert_cmpint(conformance_state(c->target, spec->uid, NULL), ==, arrived ? VM_RUNNING : VM_STOPPED);
+	g_assert_true(manager->ops->remove(manager, spec->uid, NULL));
+	g_assert_true(there->ops->remove(there, spec->uid, NULL));
+}
+
+static void a_migration_that_was_cut_off_is_decided_by_the_next(const void *data)
+{
+	check_cut((struct conformance *)data, false);
+	check_cut((struct conformance *)data, true);
+}
+
 static void a_guest_can_be_told_to_hold_its_primary(const void *data)
 {
 	struct conformance *c = (struct conformance *)data;
@@ -109,6 +151,13 @@ static void a_closed_manager_tells_nothing_more(void)
 
 int main(int argc, char **argv)
 {
+	struct conformance target = {
+		.context = g_main_context_default(),
+		.vm_root = (char *)"/nonexistent/other/vms",
+		.image = (char *)"any",
+		.serve = serve,
+		.unserve = unserve,
+	};
 	struct conformance c = {
 		.context = g_main_context_default(),
 		.vm_root = (char *)"/nonexistent/vms",
@@ -118,11 +167,18 @@ int main(int argc, char **argv)
 		.unserve = unserve,
 		.await_guest = await_guest,
 		.kill = kill_machine,
+		.target = &target,
+		.join = join,
+		.hold = hold,
 	};
 
 	g_test_init(&argc, &argv, NULL);
 	c.manager = vm_fake_open(conformance_event, &c);
+	target.manager = vm_fake_open(conformance_event, &target);
+	vm_fake_join(c.manager, target.manager, NULL);
 	conformance_add("vm/fake", &c);
+	g_test_add_data_func("/vm/fake/a migration that was cut off is decided by the next", &c,
+		a_migration_that_was_cut_off_is_decided_by_the_next);
 	g_test_add_data_func("/vm/fake/a guest can be told to hold its primary", &c,
 		a_guest_can_be_told_to_hold_its_primary);
 	g_test_add_data_func("/vm/fake/a function is in one machine at a time", &c,
@@ -132,6 +188,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm/fake/a closed manager tells nothing more", a_closed_manager_tells_nothing_more);
 	int result = g_test_run();
 	vm_manager_close(c.manager);
+	vm_manager_close(target.manager);
 	g_ptr_array_unref(c.events);
+	g_ptr_array_unref(target.events);
 	return result;
 }

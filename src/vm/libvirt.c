@@ -1,6 +1,6 @@
 /* VM manager on libvirt.
  *
- * How it works: each operation takes the connection and the domain (struct call), looks whether the wish is
+ * How it works: each operation takes the connection and the domain (libvirt_call.c), looks whether the wish is
  * fulfilled already, asks libvirt, and turns its error into a fault. libvirt serialises what concerns one
  * domain and lets the rest run side by side on one connection.
  *
@@ -15,7 +15,6 @@
 #include "vm/domain_xml.h"
 #include "vm/files.h"
 #include "vm/image.h"
-#include "vm/kvm_probe.h"
 #include "vm/libvirt_priv.h"
 
 #include <stdlib.h>
@@ -23,97 +22,17 @@
 
 #define LOOK_US         (G_USEC_PER_SEC / 2) /* events may be missed; look at least this often */
 #define POWER_BUTTON_US (5 * G_USEC_PER_SEC) /* a guest that was still booting has not heard the first */
-#define REMOVE_FLAGS                                                                                         \
-	(VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |                         \
-		VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM)
 
-/* Strings Owned. Nothing changes after it is opened. */
-struct libvirt_manager {
-	struct vm_manager base;
-	char *image_dir, *emulator, *log_dir;
-	struct kvm_probe probe;
-	struct libvirt_link *link; /* Owned */
-};
-
-/* What every operation holds while it runs. */
-struct call {
-	struct libvirt_link *link;
-	virConnectPtr conn; /* Ref */
-	virDomainPtr domain; /* Owned; NULL when the call is about none */
-	const char
-		*name; /* Borrowed from domain: asking for it in a failure would clear the failure's reason */
-};
-
-static void call_end(struct call *call)
-{
-	if (call->domain)
-		virDomainFree(call->domain);
-	if (call->conn)
-		virConnectClose(call->conn);
-}
-CLEANUP_CLEAR_FUNC(struct call, call_end)
-
-static struct libvirt_manager *libvirt_of(struct vm_manager *manager)
-{
-	return (struct libvirt_manager *)manager;
-}
-
-/* uid NULL: no domain. */
-static bool call_begin(struct call *call, struct vm_manager *manager, const char *uid, GError **error)
-{
-	call->link = libvirt_of(manager)->link;
-	call->conn = libvirt_link_take(call->link, error);
-	if (!call->conn)
-		return false;
-	if (!uid)
-		return true;
-	call->domain = virDomainLookupByUUIDString(call->conn, uid);
-	if (call->domain) {
-		call->name = virDomainGetName(call->domain);
-		return true;
-	}
-	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
-		return fault_set(error, FAULT_NOT_FOUND, "there is no vm %s on this host", uid);
-	return libvirt_fail(call->conn, "cannot look a VM up", FAULT_INTERNAL, error);
-}
-
-/* libvirt's last error as "cannot VERB vm NAME: ...". */
-static bool call_fail(struct call *call, const char *verb, enum fault otherwise, GError **error)
-{
-	g_autofree char *what = g_strdup_printf("cannot %s vm %s", verb, call->name);
-
-	return libvirt_fail(call->conn, what, otherwise, error);
-}
-
-static enum vm_state call_state(struct call *call)
-{
-	int state, reason;
-
-	return virDomainGetState(call->domain, &state, &reason, 0) < 0 ? VM_ABSENT
-								       : libvirt_vm_state(state, reason);
-}
-
-static bool is_active(struct call *call)
+static bool is_active(struct libvirt_call *call)
 {
 	return virDomainIsActive(call->domain) == 1;
 }
 
-static bool power_off(struct call *call, GError **error)
+static bool power_off(struct libvirt_call *call, GError **error)
 {
 	if (virDomainDestroy(call->domain) == 0 || virDomainIsActive(call->domain) == 0)
 		return true;
-	return call_fail(call, "turn off", FAULT_INTERNAL, error);
-}
-
-/* NULL when the domain is not ours. */
-static char *domain_directory(struct call *call)
-{
-	char *metadata =
-		virDomainGetMetadata(call->domain, VIR_DOMAIN_METADATA_ELEMENT, DOMAIN_XML_NAMESPACE, 0);
-	char *directory = metadata ? domain_xml_directory(metadata) : NULL;
-
-	free(metadata);
-	return directory;
+	return libvirt_call_fail(call, "turn off", FAULT_INTERNAL, error);
 }
 
 static char *version_text(unsigned long version)
@@ -125,10 +44,10 @@ static char *version_text(unsigned long version)
 static bool ask_versions(struct vm_manager *manager, unsigned long *ret_qemu, unsigned long *ret_daemon,
 	bool *ret_lost, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 
 	*ret_lost = false;
-	if (!call_begin(&call, manager, NULL, error))
+	if (!libvirt_call_begin(&call, manager, NULL, error))
 		return false;
 	if (virConnectGetVersion(call.conn, ret_qemu) >= 0 &&
 		virConnectGetLibVersion(call.conn, ret_daemon) >= 0)
@@ -141,7 +60,7 @@ static bool ask_versions(struct vm_manager *manager, unsigned long *ret_qemu, un
 /* Asks again after a daemon that dies meanwhile: an agent cannot start without the answer. */
 static bool libvirt_host(struct vm_manager *manager, struct vm_host *ret, GError **error)
 {
-	const struct libvirt_manager *libvirt = libvirt_of(manager);
+	const struct libvirt_manager *libvirt = libvirt_manager_of(manager);
 	g_autoptr(GError) failure = NULL;
 	unsigned long qemu, daemon;
 	bool lost;
@@ -165,10 +84,10 @@ static bool libvirt_host(struct vm_manager *manager, struct vm_host *ret, GError
 
 static bool libvirt_define(struct vm_manager *manager, const struct vm_spec *spec, GError **error)
 {
-	const struct libvirt_manager *libvirt = libvirt_of(manager);
-	_cleanup_(call_end) struct call call = {};
+	const struct libvirt_manager *libvirt = libvirt_manager_of(manager);
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 
-	if (!vm_spec_check(spec, error) || !call_begin(&call, manager, NULL, error))
+	if (!vm_spec_check(spec, error) || !libvirt_call_begin(&call, manager, NULL, error))
 		return false;
 	call.domain = virDomainLookupByUUIDString(call.conn, spec->uid);
 	if (call.domain && is_active(&call))
@@ -236,7 +155,7 @@ static bool guard_end(struct guard *guard)
 	return guard->fired;
 }
 
-static bool start_late(struct call *call, GError **error)
+static bool start_late(struct libvirt_call *call, GError **error)
 {
 	/* QEMU's last words, which libvirt passes on, tell what it waited for. */
 	bool switch_away = strstr(virGetLastErrorMessage(), "waiting for connection");
@@ -249,20 +168,31 @@ static bool start_late(struct call *call, GError **error)
 		call->name, VM_START_DEADLINE_S);
 }
 
+static bool is_between(struct libvirt_call *call)
+{
+	int state, reason;
+
+	return virDomainGetState(call->domain, &state, &reason, 0) == 0 && libvirt_is_between(state, reason);
+}
+
 static bool libvirt_start(struct vm_manager *manager, const char *uid, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 	struct guard guard;
 
-	if (!call_begin(&call, manager, uid, error))
+	if (!libvirt_call_begin(&call, manager, uid, error))
 		return false;
-	enum vm_state state = call_state(&call);
+	enum vm_state state = libvirt_call_state(&call);
 	if (state == VM_RUNNING)
 		return true;
 	/* A machine that is held still, its disk having failed. */
 	if (state == VM_CRASHED && is_active(&call) && !power_off(&call, error))
 		return false;
-	g_autofree char *directory = domain_directory(&call);
+	if (is_between(&call))
+		return fault_set(error, FAULT_BUSY,
+			"vm %s is on its way to or from another host; its migration says where it will run",
+			call.name);
+	g_autofree char *directory = libvirt_call_directory(&call);
 	if (directory)
 		vm_files_rotate(directory);
 	guard_begin(&guard, call.domain);
@@ -273,8 +203,8 @@ static bool libvirt_start(struct vm_manager *manager, const char *uid, GError **
 	if (result == 0)
 		return true;
 	g_autoptr(GError) reason = NULL;
-	call_fail(&call, "start", FAULT_INTERNAL, &reason);
-	if (call_state(&call) == VM_RUNNING)
+	libvirt_call_fail(&call, "start", FAULT_INTERNAL, &reason);
+	if (libvirt_call_state(&call) == VM_RUNNING)
 		return true;
 	g_propagate_error(error, g_steal_pointer(&reason));
 	return false;
@@ -282,10 +212,10 @@ static bool libvirt_start(struct vm_manager *manager, const char *uid, GError **
 
 static bool libvirt_stop(struct vm_manager *manager, const char *uid, unsigned grace_s, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 	gint64 now = g_get_monotonic_time(), end = now + grace_s * G_USEC_PER_SEC, press = now;
 
-	if (!call_begin(&call, manager, uid, error))
+	if (!libvirt_call_begin(&call, manager, uid, error))
 		return false;
 	uint64_t serial = libvirt_link_serial(call.link);
 	for (; now < end && is_active(&call); now = g_get_monotonic_time()) {
@@ -299,34 +229,35 @@ static bool libvirt_stop(struct vm_manager *manager, const char *uid, unsigned g
 }
 
 /* Sets FAULT_NOT_ALLOWED when it does not run. */
-static bool must_run(struct call *call, GError **error)
+static bool must_run(struct libvirt_call *call, GError **error)
 {
-	if (call_state(call) == VM_RUNNING)
+	if (libvirt_call_state(call) == VM_RUNNING)
 		return true;
 	return fault_set(error, FAULT_NOT_ALLOWED, "vm %s is not running; start it first", call->name);
 }
 
 static bool libvirt_reset(struct vm_manager *manager, const char *uid, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 
-	if (!call_begin(&call, manager, uid, error) || !must_run(&call, error))
+	if (!libvirt_call_begin(&call, manager, uid, error) || !must_run(&call, error))
 		return false;
-	return virDomainReset(call.domain, 0) == 0 || call_fail(&call, "reset", FAULT_INTERNAL, error);
+	return virDomainReset(call.domain, 0) == 0 ||
+	       libvirt_call_fail(&call, "reset", FAULT_INTERNAL, error);
 }
 
 static bool libvirt_remove(struct vm_manager *manager, const char *uid, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 	g_autoptr(GError) reason = NULL;
 
-	if (!call_begin(&call, manager, uid, &reason)) {
+	if (!libvirt_call_begin(&call, manager, uid, &reason)) {
 		if (g_error_matches(reason, FAULT, FAULT_NOT_FOUND))
 			return true;
 		g_propagate_error(error, g_steal_pointer(&reason));
 		return false;
 	}
-	g_autofree char *directory = domain_directory(&call);
+	g_autofree char *directory = libvirt_call_directory(&call);
 	if (!directory)
 		return fault_set(error, FAULT_NOT_ALLOWED, "vm %s was not made by Sluice; it is left alone",
 			call.name);
@@ -334,27 +265,27 @@ static bool libvirt_remove(struct vm_manager *manager, const char *uid, GError *
 		return false;
 	if (!vm_files_remove(directory, error))
 		return false;
-	return virDomainUndefineFlags(call.domain, REMOVE_FLAGS) == 0 ||
+	return virDomainUndefineFlags(call.domain, LIBVIRT_UNDEFINE_FLAGS) == 0 ||
 	       virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
-	       call_fail(&call, "remove", FAULT_INTERNAL, error);
+	       libvirt_call_fail(&call, "remove", FAULT_INTERNAL, error);
 }
 
 static GPtrArray *libvirt_list(struct vm_manager *manager, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 
-	if (!call_begin(&call, manager, NULL, error))
+	if (!libvirt_call_begin(&call, manager, NULL, error))
 		return NULL;
-	return libvirt_scan(call.conn, libvirt_of(manager)->log_dir, error);
+	return libvirt_scan(call.conn, libvirt_manager_of(manager)->log_dir, error);
 }
 
 /* Whether the machine has a device of this alias; one that its guest is about to let go counts. */
-static bool has_device(struct call *call, const char *alias, bool *ret, GError **error)
+static bool has_device(struct libvirt_call *call, const char *alias, bool *ret, GError **error)
 {
 	char *xml = virDomainGetXMLDesc(call->domain, 0);
 
 	if (!xml)
-		return call_fail(call, "look into", FAULT_INTERNAL, error);
+		return libvirt_call_fail(call, "look into", FAULT_INTERNAL, error);
 	*ret = domain_xml_has_alias(xml, alias);
 	free(xml);
 	return true;
@@ -365,11 +296,11 @@ static bool has_device(struct call *call, const char *alias, bool *ret, GError *
 static bool libvirt_plug(
 	struct vm_manager *manager, const char *uid, const struct vm_primary *primary, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 	g_autofree char *alias = domain_xml_primary_alias(primary->nic_uid);
 	bool there = false;
 
-	if (!vm_primary_check(primary, error) || !call_begin(&call, manager, uid, error) ||
+	if (!vm_primary_check(primary, error) || !libvirt_call_begin(&call, manager, uid, error) ||
 		!must_run(&call, error) || !has_device(&call, alias, &there, error))
 		return false;
 	if (there)
@@ -378,11 +309,11 @@ static bool libvirt_plug(
 	g_autofree char *verb = primary->pci ? g_strdup_printf("plug the function %s into", primary->pci)
 					     : g_strdup_printf("plug the primary on %s into", primary->tap);
 	return virDomainAttachDeviceFlags(call.domain, xml, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
-	       call_fail(&call, verb, FAULT_UNAVAILABLE, error);
+	       libvirt_call_fail(&call, verb, FAULT_UNAVAILABLE, error);
 }
 
 /* Asks the guest for the device; whether it is gone already does not matter here. */
-static bool request_removal(struct call *call, const char *alias, GError **error)
+static bool request_removal(struct libvirt_call *call, const char *alias, GError **error)
 {
 	libvirt_link_expect(call->link, alias);
 	if (virDomainDetachDeviceAlias(call->domain, alias, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
@@ -391,18 +322,18 @@ static bool request_removal(struct call *call, const char *alias, GError **error
 	/* An earlier request that the guest has not answered yet: that is what we wait for. */
 	if (strstr(virGetLastErrorMessage(), "already in the process of unplug"))
 		return true;
-	return call_fail(call, "unplug the primary of", FAULT_UNAVAILABLE, error);
+	return libvirt_call_fail(call, "unplug the primary of", FAULT_UNAVAILABLE, error);
 }
 
 static bool libvirt_unplug(struct vm_manager *manager, const char *uid, const struct vm_primary *primary,
 	unsigned timeout_ms, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 	g_autofree char *alias = domain_xml_primary_alias(primary->nic_uid);
 	gint64 now = g_get_monotonic_time(), end = now + timeout_ms * 1000ll;
 	bool there = false;
 
-	if (!call_begin(&call, manager, uid, error))
+	if (!libvirt_call_begin(&call, manager, uid, error))
 		return false;
 	uint64_t serial = libvirt_link_serial(call.link);
 	if (!is_active(&call))
@@ -427,10 +358,10 @@ static bool libvirt_unplug(struct vm_manager *manager, const char *uid, const st
 static bool libvirt_plugged(
 	struct vm_manager *manager, const char *uid, const char *nic_uid, bool *ret, GError **error)
 {
-	_cleanup_(call_end) struct call call = {};
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
 	g_autofree char *alias = domain_xml_primary_alias(nic_uid);
 
-	if (!call_begin(&call, manager, uid, error))
+	if (!libvirt_call_begin(&call, manager, uid, error))
 		return false;
 	if (is_active(&call))
 		return has_device(&call, alias, ret, error);
@@ -440,15 +371,19 @@ static bool libvirt_plugged(
 
 static void libvirt_close(struct vm_manager *manager)
 {
-	struct libvirt_manager *libvirt = libvirt_of(manager);
+	struct libvirt_manager *libvirt = libvirt_manager_of(manager);
 
 	vm_events_stop(libvirt->base.events);
 	if (libvirt->link)
 		libvirt_link_close(libvirt->link);
 	vm_events_unref(libvirt->base.events);
+	g_hash_table_unref(libvirt->moves);
+	g_mutex_clear(&libvirt->lock);
+	g_free(libvirt->uri);
 	g_free(libvirt->image_dir);
 	g_free(libvirt->emulator);
 	g_free(libvirt->log_dir);
+	g_free(libvirt->qemu_dir);
 	g_free(libvirt);
 }
 
@@ -464,6 +399,9 @@ static const struct vm_ops libvirt_ops = {
 	.plug = libvirt_plug,
 	.unplug = libvirt_unplug,
 	.plugged = libvirt_plugged,
+	.migration_paths = libvirt_migration_paths,
+	.migrate = libvirt_migrate,
+	.migrate_cancel = libvirt_migrate_cancel,
 	.close = libvirt_close,
 };
 
@@ -474,9 +412,13 @@ struct vm_manager *vm_libvirt_open(
 
 	libvirt->base.ops = &libvirt_ops;
 	libvirt->base.events = vm_events_new(event, data);
+	libvirt->uri = g_strdup(config->uri);
 	libvirt->image_dir = g_strdup(config->image_dir);
 	libvirt->emulator = g_strdup(config->emulator);
 	libvirt->log_dir = g_strdup(config->log_dir);
+	libvirt->qemu_dir = g_strdup(config->qemu_dir);
+	g_mutex_init(&libvirt->lock);
+	libvirt->moves = g_hash_table_new(g_str_hash, g_str_equal);
 	libvirt->link = libvirt_link_open(config->uri, config->log_dir, libvirt->base.events, error);
 	if (!libvirt->link) {
 		libvirt_close(&libvirt->base);

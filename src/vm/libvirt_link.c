@@ -88,18 +88,19 @@ static void link_release(void *link)
 /* States */
 
 /* What a life-cycle event means, -1 when nothing. A start that fails and a process that dies send the same
- * event; the state before it tells them apart. */
+ * event; the state before it tells them apart. A machine that comes from another host runs when it is resumed; one
+ * that went to another is gone when it is undefined, which follows. */
 static int event_state(int event, int detail, enum vm_state before)
 {
 	switch (event) {
-	case VIR_DOMAIN_EVENT_STARTED:
+	case VIR_DOMAIN_EVENT_STARTED: return detail == VIR_DOMAIN_EVENT_STARTED_MIGRATED ? -1 : VM_RUNNING;
 	case VIR_DOMAIN_EVENT_RESUMED: return VM_RUNNING;
 	case VIR_DOMAIN_EVENT_SUSPENDED:
 		return detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR ? VM_CRASHED : -1;
 	case VIR_DOMAIN_EVENT_CRASHED: return VM_CRASHED;
 	case VIR_DOMAIN_EVENT_UNDEFINED: return VM_ABSENT;
 	case VIR_DOMAIN_EVENT_STOPPED:
-		if (before == VM_CRASHED)
+		if (before == VM_CRASHED || detail == VIR_DOMAIN_EVENT_STOPPED_MIGRATED)
 			return -1; /* a panic has said so already */
 		return before == VM_RUNNING && (detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED ||
 						       detail == VIR_DOMAIN_EVENT_STOPPED_FAILED)

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/fault.h"
 #include "vm/events.h"
+#include "vm/kvm_probe.h"
 #include "vm/vm.h"
 
 #include <libvirt/libvirt.h>
@@ -34,7 +35,62 @@ void libvirt_link_wait(struct libvirt_link *link, uint64_t *serial, gint64 deadl
 void libvirt_link_expect(struct libvirt_link *link, const char *alias);
 bool libvirt_link_refused(struct libvirt_link *link, const char *alias);
 
+/* libvirt_call.c */
+
+/* Strings Owned. Nothing but `moves` changes after it is opened. */
+struct libvirt_manager {
+	struct vm_manager base;
+	char *uri, *image_dir, *emulator, *log_dir, *qemu_dir;
+	struct kvm_probe probe;
+	struct libvirt_link *link; /* Owned */
+	GMutex lock; /* guards moves */
+	GHashTable
+		*moves; /* Owned: uid -> struct move of libvirt_migrate.c, Borrowed, while it is under way */
+};
+struct libvirt_manager *libvirt_manager_of(struct vm_manager *manager);
+
+/* What every operation holds while it runs. */
+struct libvirt_call {
+	struct libvirt_link *link;
+	virConnectPtr conn; /* Ref */
+	virDomainPtr domain; /* Owned; NULL when the call is about none */
+	const char
+		*name; /* Borrowed from domain: asking for it in a failure would clear the failure's reason */
+};
+
+/* uid NULL: no domain. FAULT_NOT_FOUND when the daemon does not know it. */
+bool libvirt_call_begin(
+	struct libvirt_call *call, struct vm_manager *manager, const char *uid, GError **error);
+/* The same on a connection that the call has. */
+bool libvirt_call_find(struct libvirt_call *call, const char *uid, GError **error);
+void libvirt_call_end(struct libvirt_call *call);
+CLEANUP_CLEAR_FUNC(struct libvirt_call, libvirt_call_end)
+
+/* libvirt's last error as "cannot VERB vm NAME: ...". */
+bool libvirt_call_fail(struct libvirt_call *call, const char *verb, enum fault otherwise, GError **error);
+
+/* VM_ABSENT when libvirt does not say. */
+enum vm_state libvirt_call_state(struct libvirt_call *call);
+
+/* The VM's directory; NULL when the domain is not ours. Owned by the caller. */
+char *libvirt_call_directory(struct libvirt_call *call);
+
+/* libvirt_migrate.c: vm_ops.migration_paths, .migrate and .migrate_cancel. */
+bool libvirt_migration_paths(struct vm_manager *manager, const char *migration, bool incoming,
+	struct vm_migration_paths *ret, GError **error);
+bool libvirt_migrate(
+	struct vm_manager *manager, const char *uid, const struct vm_migration *migration, GError **error);
+bool libvirt_migrate_cancel(struct vm_manager *manager, const char *uid, GError **error);
+
+/* What goes with a definition when a VM is undefined. */
+#define LIBVIRT_UNDEFINE_FLAGS                                                                               \
+	(VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |                         \
+		VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM)
+
 /* libvirt_state.c */
+
+/* Whether the machine is still because it changes hosts: on its way here, or stopped or ended here for the other side. */
+bool libvirt_is_between(int state, int reason);
 
 /* What libvirt's state and reason mean to us. */
 enum vm_state libvirt_vm_state(int state, int reason);

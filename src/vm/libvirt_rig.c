@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -21,6 +22,7 @@
 #define TAP            "primary0"
 #define DAEMON_WAIT_S  60
 #define CONSOLE_WAIT_S 60
+#define UNLIMITED_MIB  100000ul
 
 /* "" on success, else what the command said. */
 static char *G_GNUC_PRINTF(1, 2) run(const char *format, ...)
@@ -78,7 +80,7 @@ static void make_image(const struct rig *rig)
 
 static void make_netns(struct rig *rig)
 {
-	rig->netns = g_strdup_printf("vm-test-%d", getpid());
+	rig->netns = g_path_get_basename(rig->root);
 	must(run("ip netns add %s", rig->netns));
 	must(run("ip -n %s link set lo up", rig->netns));
 	must(run("ip -n %s tuntap add dev " TAP " mode tap", rig->netns));
@@ -91,6 +93,8 @@ void rig_start_daemon(struct rig *rig)
 	g_assert_cmpint(rig->daemon_pid, >=, 0);
 	if (rig->daemon_pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (unshare(CLONE_NEWUTS) < 0 || sethostname(rig->netns, strlen(rig->netns)) < 0)
+			_exit(127);
 		vm_daemon_exec(rig->daemon);
 		_exit(127);
 	}
@@ -136,6 +140,31 @@ static void kill_machine(struct conformance *c, const struct vm_spec *spec)
 	g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
 }
 
+/* The sockets of one host's folder are names for the other's. */
+static void join(struct conformance *c, const char *migration)
+{
+	struct vm_manager *here = c->manager, *there = c->target->manager;
+	_cleanup_(vm_migration_paths_clear) struct vm_migration_paths from = {}, to = {};
+
+	g_assert_true(here->ops->migration_paths(here, migration, false, &from, NULL));
+	g_assert_true(there->ops->migration_paths(there, migration, true, &to, NULL));
+	g_assert_cmpint(symlink(to.manager, from.manager), ==, 0);
+	g_assert_cmpint(symlink(to.memory, from.memory), ==, 0);
+	g_assert_cmpint(symlink(to.disk, from.disk), ==, 0);
+}
+
+static void hold(struct conformance *c, const struct vm_spec *spec, bool on)
+{
+	rig_set_speed(c->data, spec, on ? 1 : UNLIMITED_MIB);
+}
+
+void rig_join(struct rig *rig, struct rig *target)
+{
+	rig->c.target = &target->c;
+	rig->c.join = join;
+	rig->c.hold = hold;
+}
+
 static void *run_loop(void *data)
 {
 	g_main_loop_run(data);
@@ -153,7 +182,8 @@ static void open_manager(struct rig *rig)
 	g_main_context_push_thread_default(rig->c.context);
 	rig->c.manager = vm_libvirt_open(&(struct vm_libvirt_config){.uri = vm_daemon_uri(rig->daemon),
 						 .image_dir = images,
-						 .log_dir = vm_daemon_log_dir(rig->daemon)},
+						 .log_dir = vm_daemon_log_dir(rig->daemon),
+						 .qemu_dir = vm_daemon_qemu_dir(rig->daemon)},
 		conformance_event, &rig->c, &error);
 	g_main_context_pop_thread_default(rig->c.context);
 	g_assert_no_error(error);
@@ -203,7 +233,8 @@ void rig_free(struct rig *rig)
 		g_main_loop_unref(rig->loop);
 		g_main_context_unref(rig->c.context);
 		g_hash_table_unref(rig->peers);
-		g_ptr_array_unref(rig->c.events);
+		if (rig->c.events)
+			g_ptr_array_unref(rig->c.events);
 		g_free(rig->c.vm_root);
 	}
 	if (rig->daemon_pid)
@@ -228,6 +259,11 @@ pid_t rig_qemu_pid(struct rig *rig, const struct vm_spec *spec)
 void rig_virsh(struct rig *rig, const char *verb, const struct vm_spec *spec)
 {
 	must(run("virsh -q -c %s %s %s", vm_daemon_uri(rig->daemon), verb, spec->uid));
+}
+
+void rig_set_speed(struct rig *rig, const struct vm_spec *spec, unsigned long mib)
+{
+	must(run("virsh -q -c %s migrate-setspeed %s %lu", vm_daemon_uri(rig->daemon), spec->uid, mib));
 }
 
 void rig_type(const struct vm_spec *spec, const char *line)

@@ -8,11 +8,17 @@
 
 #define LOG_TAIL 4096
 
+bool libvirt_is_between(int state, int reason)
+{
+	return (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION) ||
+	       (state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_MIGRATED);
+}
+
 enum vm_state libvirt_vm_state(int state, int reason)
 {
 	switch (state) {
 	case VIR_DOMAIN_PAUSED:
-		if (reason == VIR_DOMAIN_PAUSED_STARTING_UP)
+		if (reason == VIR_DOMAIN_PAUSED_STARTING_UP || libvirt_is_between(state, reason))
 			return VM_STOPPED;
 		return reason == VIR_DOMAIN_PAUSED_IOERROR || reason == VIR_DOMAIN_PAUSED_CRASHED
 			       ? VM_CRASHED
@@ -49,6 +55,13 @@ static const struct {
 	{"on SR-IOV Virtual Functions only", FAULT_INVALID, "give it a virtual function"},
 	{"could not access /sys/bus/pci/devices/", FAULT_NOT_FOUND, "the host has no such function now"},
 	{"Cannot allocate memory", FAULT_ALLOCATION, NULL},
+	{"Attempt to migrate guest to the same host", FAULT_UNSUPPORTED,
+		"the libvirt daemons of the two hosts have one host name or one host_uuid: each needs its "
+		"own"},
+	{"guest CPU doesn't match", FAULT_UNSUPPORTED,
+		"the processors of the two hosts differ too much: choose a host with the same"},
+	{"host doesn't provide required features", FAULT_UNSUPPORTED,
+		"the processors of the two hosts differ too much: choose a host with the same"},
 };
 
 bool libvirt_complaint(const char *message, enum fault *ret_fault, const char **ret_remedy)

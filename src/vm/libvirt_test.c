@@ -284,8 +284,10 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_set_nonfatal_assertions(); /* a failed test still removes its machine */
 	g_log_set_always_fatal(G_LOG_LEVEL_ERROR); /* that the daemon went away is logged */
-	_cleanup_(rig_free) struct rig *rig = rig_new(&reason);
+	_cleanup_(rig_free) struct rig *target = rig_new(&reason);
+	_cleanup_(rig_free) struct rig *rig = target ? rig_new(&reason) : NULL;
 	if (rig) {
+		rig_join(rig, target);
 		conformance_add("vm/libvirt", &rig->c);
 		add(rig);
 	} else {

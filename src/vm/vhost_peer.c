@@ -11,17 +11,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define RETRY_US      20000
-#define MAX_QUEUES    8
-#define FLAG_VERSION  0x1u
-#define FLAG_REPLY    0x4u
-#define F_VERSION_1   (1ull << 32)
-#define F_MQ          (1ull << 22)
-#define F_PROTOCOL    (1ull << 30)
-#define PROTOCOL_F_MQ (1ull << 0)
+#define RETRY_US             20000
+#define MAX_QUEUES           8
+#define FLAG_VERSION         0x1u
+#define FLAG_REPLY           0x4u
+#define F_VERSION_1          (1ull << 32)
+#define F_MQ                 (1ull << 22)
+#define F_LOG_ALL            (1ull << 26)
+#define F_PROTOCOL           (1ull << 30)
+#define PROTOCOL_F_MQ        (1ull << 0)
+#define PROTOCOL_F_LOG_SHMFD (1ull << 1)
 
 enum request {
 	GET_FEATURES = 1,
+	SET_LOG_BASE = 6,
 	GET_VRING_BASE = 11,
 	GET_PROTOCOL_FEATURES = 15,
 	GET_QUEUE_NUM = 17,
@@ -84,9 +87,10 @@ static bool reply(int fd, struct message *message, uint32_t size)
 static bool answer(struct vhost_peer *peer, int fd, struct message *message)
 {
 	switch (message->request) {
-	case GET_FEATURES: message->number = F_VERSION_1 | F_MQ | F_PROTOCOL; break;
-	case GET_PROTOCOL_FEATURES: message->number = PROTOCOL_F_MQ; break;
+	case GET_FEATURES: message->number = F_VERSION_1 | F_MQ | F_LOG_ALL | F_PROTOCOL; break;
+	case GET_PROTOCOL_FEATURES: message->number = PROTOCOL_F_MQ | PROTOCOL_F_LOG_SHMFD; break;
 	case GET_QUEUE_NUM: message->number = MAX_QUEUES; break;
+	case SET_LOG_BASE: return reply(fd, message, 0);
 	case GET_VRING_BASE: message->ring.num = 0; return reply(fd, message, sizeof message->ring);
 	case SET_VRING_ENABLE: g_atomic_int_set(&peer->ready, message->ring.num == 1); return true;
 	default: return true;

@@ -1,5 +1,5 @@
 /* Test support: stands in for the switch at a NIC's vhost-user socket. It answers all that QEMU needs to
- * build and run the device, and moves no packet. */
+ * build and run the device and to migrate it, and moves no packet. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>

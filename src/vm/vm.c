@@ -139,6 +139,14 @@ bool vm_spec_check(const struct vm_spec *spec, GError **error)
 	return true;
 }
 
+void vm_migration_paths_clear(struct vm_migration_paths *paths)
+{
+	g_free(paths->manager);
+	g_free(paths->memory);
+	g_free(paths->disk);
+	*paths = (struct vm_migration_paths){};
+}
+
 bool vm_pci_parse(const char *text, struct vm_pci *ret)
 {
 	char again[PCI_TEXT_MAX];

@@ -204,8 +204,8 @@ struct vm_ops {
 	/* FAULT_UNSUPPORTED: this manager was opened without what it needs for it. The caller clears ret. */
 	bool (*migration_paths)(struct vm_manager *manager, const char *migration, bool incoming,
 		struct vm_migration_paths *ret, GError **error);
-	/* Moves a running VM and returns when that is over. True: it runs on the target, and is not defined here any
-	 * more; its directory is left, the caller's to delete. FAULT_TIMEOUT: the daemon here, or the way to the target,
+	/* Moves a running VM and returns when that is over. True: it runs on the target, and nothing of it is left here,
+	 * as after remove. FAULT_TIMEOUT: the daemon here, or the way to the target,
 	 * was lost when it could have been decided either way; call again, see above. Any other fault: it runs here as
 	 * before; FAULT_NOT_ALLOWED: it does not run, FAULT_BUSY: a migration of it is under way, FAULT_UNAVAILABLE: the
 	 * target cannot be reached, has not defined it, or its switch does not serve the NICs, or it was cancelled. */
@@ -229,7 +229,8 @@ struct vm_libvirt_config {
 	const char *emulator; /* path of qemu-system-x86_64; NULL: libvirt's default */
 	const char *log_dir; /* where the daemon keeps NAME.log of each QEMU, quoted when it died; NULL:
 				unknown */
-	const char *qemu_dir; /* what the daemon and its QEMUs have as /var/lib/libvirt/qemu, as this process sees
+	const char *
+		qemu_dir; /* what the daemon and its QEMUs have as /var/lib/libvirt/qemu, as this process sees
 			       * it; sockets of migrations go there, since their paths must be the same text on
 			       * all hosts. NULL: VMs do not migrate */
 };
