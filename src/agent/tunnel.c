@@ -159,7 +159,8 @@ static gboolean on_incoming(GSocketService *service, GSocketConnection *tcp, GOb
 	return true;
 }
 
-static gboolean on_local_incoming(GSocketService *service, GSocketConnection *local, GObject *source, void *data)
+static gboolean on_local_incoming(
+	GSocketService *service, GSocketConnection *local, GObject *source, void *data)
 {
 	const struct tunnel_forward *forward = data;
 	const struct stream_target *target = forward->target;
@@ -189,13 +190,15 @@ static void forward_free(void *data)
 /* "IP:PORT" or "[IP6]:PORT", and nothing that would have to be asked of a name server. NULL with the error. */
 static GSocketAddress *parse_address(const char *text, GError **error)
 {
-	g_autoptr(GNetworkAddress) parsed = G_NETWORK_ADDRESS(g_network_address_parse(text, TUNNEL_PORT, NULL));
+	g_autoptr(GNetworkAddress) parsed =
+		G_NETWORK_ADDRESS(g_network_address_parse(text, TUNNEL_PORT, NULL));
 	g_autoptr(GInetAddress) ip =
 		parsed ? g_inet_address_new_from_string(g_network_address_get_hostname(parsed)) : NULL;
 
 	if (ip)
 		return g_inet_socket_address_new(ip, g_network_address_get_port(parsed));
-	fault_set(error, FAULT_INVALID, "'%s' is no address of a tunnel; '192.0.2.1:%d' is one", text, TUNNEL_PORT);
+	fault_set(error, FAULT_INVALID, "'%s' is no address of a tunnel; '192.0.2.1:%d' is one", text,
+		TUNNEL_PORT);
 	return NULL;
 }
 
@@ -236,8 +239,8 @@ static void do_listen(void *data)
 	g_autoptr(GError) reason = NULL;
 
 	tunnel->listener = g_socket_service_new();
-	if (!g_socket_listener_add_address(G_SOCKET_LISTENER(tunnel->listener), request->address, G_SOCKET_TYPE_STREAM,
-		    G_SOCKET_PROTOCOL_TCP, NULL, &effective, &reason)) {
+	if (!g_socket_listener_add_address(G_SOCKET_LISTENER(tunnel->listener), request->address,
+		    G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL, &effective, &reason)) {
 		fault_set(request->error,
 			g_error_matches(reason, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE) ? FAULT_IN_USE
 										       : FAULT_UNAVAILABLE,
@@ -269,7 +272,8 @@ static bool empty_spool(const char *spool, GError **error)
 	const char *name;
 
 	if (!dir)
-		return fault_set(error, FAULT_INTERNAL, "cannot make folder %s: %s", spool, g_strerror(errno));
+		return fault_set(
+			error, FAULT_INTERNAL, "cannot make folder %s: %s", spool, g_strerror(errno));
 	while ((name = g_dir_read_name(dir))) {
 		g_autofree char *path = g_build_filename(spool, name, NULL);
 		g_unlink(path);
@@ -377,8 +381,8 @@ static void do_admit(void *data)
 	g_hash_table_insert(request->tunnel->admissions, g_strdup(request->peer->migration), admission);
 }
 
-void tunnel_admit(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *libvirt, const char *memory,
-	const char *disk)
+void tunnel_admit(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *libvirt,
+	const char *memory, const char *disk)
 {
 	struct request request = {.tunnel = tunnel, .peer = peer, .paths = {libvirt, memory, disk}};
 
@@ -390,7 +394,8 @@ static bool is_forwarded(const struct request *request)
 	for (guint i = 0; i < request->tunnel->forwards->len; i++) {
 		const struct stream_target *target =
 			((struct tunnel_forward *)request->tunnel->forwards->pdata[i])->target;
-		if (target->stream == request->stream && g_str_equal(target->migration, request->peer->migration))
+		if (target->stream == request->stream &&
+			g_str_equal(target->migration, request->peer->migration))
 			return true;
 	}
 	return false;
@@ -411,8 +416,8 @@ static void do_forward(void *data)
 		.service = g_socket_service_new(),
 		.path = g_strdup(request->path)};
 	g_unlink(request->path);
-	request->ok = g_socket_listener_add_address(G_SOCKET_LISTENER(forward->service), address, G_SOCKET_TYPE_STREAM,
-			      G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, &reason) &&
+	request->ok = g_socket_listener_add_address(G_SOCKET_LISTENER(forward->service), address,
+			      G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, &reason) &&
 		      g_chmod(request->path, FILE_MODE) == 0;
 	if (request->ok) {
 		g_signal_connect(forward->service, "incoming", G_CALLBACK(on_local_incoming), forward);
@@ -424,8 +429,8 @@ static void do_forward(void *data)
 	forward_free(forward);
 }
 
-bool tunnel_forward(struct tunnel *tunnel, const struct tunnel_peer *peer, enum tunnel_stream stream, const char *path,
-	GError **error)
+bool tunnel_forward(struct tunnel *tunnel, const struct tunnel_peer *peer, enum tunnel_stream stream,
+	const char *path, GError **error)
 {
 	struct request request = {
 		.tunnel = tunnel, .peer = peer, .stream = stream, .path = path, .error = error};
@@ -448,20 +453,25 @@ static void do_send_file(void *data)
 	stream->answer = request->answer;
 	stream->answer_data = request->answer_data;
 	stream->file = (GObject *)g_file_read(file, NULL, &reason);
-	g_autoptr(GFileInfo) info = stream->file ? g_file_input_stream_query_info(G_FILE_INPUT_STREAM(stream->file),
-							   G_FILE_ATTRIBUTE_STANDARD_SIZE, NULL, &reason)
-						 : NULL;
+	g_autoptr(GFileInfo) info =
+		stream->file ? g_file_input_stream_query_info(G_FILE_INPUT_STREAM(stream->file),
+				       G_FILE_ATTRIBUTE_STANDARD_SIZE, NULL, &reason)
+			     : NULL;
 	if (info)
 		stream->file_bytes = (guint64)g_file_info_get_size(info);
 	else
 		stream_end(stream, FAULT_INTERNAL, "%s cannot be read: %s", request->path, reason->message);
 }
 
-void tunnel_send_file(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *nic, const char *path,
-	tunnel_answer_fn done, void *data)
+void tunnel_send_file(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *nic,
+	const char *path, tunnel_answer_fn done, void *data)
 {
-	struct request request = {
-		.tunnel = tunnel, .peer = peer, .nic = nic, .path = path, .answer = done, .answer_data = data};
+	struct request request = {.tunnel = tunnel,
+		.peer = peer,
+		.nic = nic,
+		.path = path,
+		.answer = done,
+		.answer_data = data};
 
 	tunnel_do(tunnel, do_send_file, &request);
 }

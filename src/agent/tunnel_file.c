@@ -192,8 +192,8 @@ void file_receive(struct stream *stream)
 	g_autoptr(GError) error = NULL;
 
 	if (!stream->tunnel->file || stream->file_bytes > TUNNEL_FILE_MAX) {
-		stream_refuse(stream, FAULT_UNSUPPORTED, "a file of %" G_GUINT64_FORMAT " bytes is not taken here",
-			stream->file_bytes);
+		stream_refuse(stream, FAULT_UNSUPPORTED,
+			"a file of %" G_GUINT64_FORMAT " bytes is not taken here", stream->file_bytes);
 		return;
 	}
 	stream->file_path =

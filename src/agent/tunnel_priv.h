@@ -50,7 +50,8 @@ struct stream_target {
 	char *vm, *migration, *host, *address, *nic;
 	enum tunnel_stream stream;
 };
-struct stream_target *stream_target_new(const struct tunnel_peer *peer, enum tunnel_stream stream, const char *nic);
+struct stream_target *stream_target_new(
+	const struct tunnel_peer *peer, enum tunnel_stream stream, const char *nic);
 void stream_target_free(struct stream_target *target);
 CLEANUP_FUNC(struct stream_target *, stream_target_free)
 
@@ -106,7 +107,8 @@ void stream_refuse(struct stream *stream, enum fault fault, const char *format, 
 /* Reads one, then calls next with it. */
 void stream_read_line(struct stream *stream, void (*next)(struct stream *stream, json_t *line));
 /* Begins, with what is in the buffer already. */
-void pump_start(struct pump *pump, GInputStream *in, GOutputStream *out, guint64 bytes, void (*done)(struct pump *pump));
+void pump_start(struct pump *pump, GInputStream *in, GOutputStream *out, guint64 bytes,
+	void (*done)(struct pump *pump));
 /* Both ways between the peer and the local socket, until both directions have ended. */
 void stream_join(struct stream *stream);
 /* Ends the stream in seconds; 0: it may last. */

@@ -31,8 +31,8 @@ static struct stream_target *read_target(struct stream *stream, json_t *line)
 	json_int_t bytes = 0;
 	enum tunnel_stream which;
 
-	if (json_unpack(line, "{s:s, s:s, s:s, s?s, s?I}", "vm", &vm, "migration", &migration, "stream", &name, "nic",
-		    &nic, "bytes", &bytes) < 0 ||
+	if (json_unpack(line, "{s:s, s:s, s:s, s?s, s?I}", "vm", &vm, "migration", &migration, "stream",
+		    &name, "nic", &nic, "bytes", &bytes) < 0 ||
 		!stream_of(name, &which) || (which == TUNNEL_CONNECTIONS) != (nic != NULL) || bytes < 0)
 		return NULL;
 	const struct tunnel_peer peer = {.vm = vm, .migration = migration, .host = stream->peer};
@@ -43,7 +43,8 @@ static struct stream_target *read_target(struct stream *stream, json_t *line)
 /* All that is not exactly what the agent awaits is refused alike: who has no business here learns nothing. */
 static const struct tunnel_admission *admission_of(struct stream *stream, const struct stream_target *target)
 {
-	const struct tunnel_admission *admission = g_hash_table_lookup(stream->tunnel->admissions, target->migration);
+	const struct tunnel_admission *admission =
+		g_hash_table_lookup(stream->tunnel->admissions, target->migration);
 
 	return admission && stream->peer && g_str_equal(admission->host, stream->peer) &&
 			       g_str_equal(admission->vm, target->vm)
@@ -86,7 +87,8 @@ static void on_local(GObject *source, GAsyncResult *result, void *data)
 		g_source_set_callback(stream->retry, on_retry, stream, NULL);
 		g_source_attach(stream->retry, stream->tunnel->context);
 	} else {
-		stream_refuse(stream, FAULT_UNAVAILABLE, "the target cannot open its end of the stream '%s': %s",
+		stream_refuse(stream, FAULT_UNAVAILABLE,
+			"the target cannot open its end of the stream '%s': %s",
 			names[stream->target->stream], error->message);
 	}
 }

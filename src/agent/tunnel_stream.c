@@ -13,11 +13,12 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#define OPEN_CLIENT_S  (TUNNEL_OPEN_S + 5) /* the server speaks first when its side does not come */
-#define KEEPALIVE_S    5
+#define OPEN_CLIENT_S   (TUNNEL_OPEN_S + 5) /* the server speaks first when its side does not come */
+#define KEEPALIVE_S     5
 #define KEEPALIVE_TRIES 3
 
-struct stream_target *stream_target_new(const struct tunnel_peer *peer, enum tunnel_stream stream, const char *nic)
+struct stream_target *stream_target_new(
+	const struct tunnel_peer *peer, enum tunnel_stream stream, const char *nic)
 {
 	struct stream_target *target = g_new0(struct stream_target, 1);
 
@@ -137,7 +138,8 @@ static void stream_break(struct stream *stream, const char *what, const GError *
 {
 	g_autofree char *other = other_end(stream);
 
-	stream_end(stream, FAULT_UNAVAILABLE, "%s %s: %s", what, other, reason ? reason->message : "it has closed");
+	stream_end(stream, FAULT_UNAVAILABLE, "%s %s: %s", what, other,
+		reason ? reason->message : "it has closed");
 }
 
 /* The other end does what no tunnel does. */
@@ -230,7 +232,8 @@ void stream_refuse(struct stream *stream, enum fault fault, const char *format, 
 	g_autofree char *message = g_strdup_vprintf(format, args);
 	va_end(args);
 	tunnel_note(stream->tunnel, stream->target ? stream->target->migration : NULL, true, message);
-	stream_send_line(stream, json_pack("{s:s, s:s}", "fault", fault_name(fault), "message", message), on_refused);
+	stream_send_line(
+		stream, json_pack("{s:s, s:s}", "fault", fault_name(fault), "message", message), on_refused);
 }
 
 static void read_more(struct stream *stream);
@@ -283,7 +286,8 @@ static void read_more(struct stream *stream)
 	struct pump *in = &stream->in;
 
 	g_input_stream_read_async(g_io_stream_get_input_stream(stream->tls), in->buffer + in->fill,
-		TUNNEL_BUFFER - in->fill, G_PRIORITY_DEFAULT, stream->cancellable, on_line_read, stream_ref(stream));
+		TUNNEL_BUFFER - in->fill, G_PRIORITY_DEFAULT, stream->cancellable, on_line_read,
+		stream_ref(stream));
 }
 
 void stream_read_line(struct stream *stream, void (*next)(struct stream *stream, json_t *line))
@@ -351,7 +355,8 @@ static void pump_read(struct pump *pump)
 		pump->stream->cancellable, on_read, pump);
 }
 
-void pump_start(struct pump *pump, GInputStream *in, GOutputStream *out, guint64 bytes, void (*done)(struct pump *pump))
+void pump_start(struct pump *pump, GInputStream *in, GOutputStream *out, guint64 bytes,
+	void (*done)(struct pump *pump))
 {
 	pump->in = in;
 	pump->out = out;
@@ -411,7 +416,8 @@ static void on_peer_end(struct pump *pump)
 void stream_join(struct stream *stream)
 {
 	stream_set_deadline(stream, 0);
-	stream->in.done = on_peer_end; /* before either begins: the one that ends first looks at the other's */
+	stream->in.done =
+		on_peer_end; /* before either begins: the one that ends first looks at the other's */
 	stream->out.done = on_local_end;
 	pump_start(&stream->out, g_io_stream_get_input_stream(stream->local),
 		g_io_stream_get_output_stream(stream->tls), G_MAXUINT64, on_local_end);
@@ -442,8 +448,8 @@ static gboolean on_certificate(
 	struct stream *stream = data;
 
 	return g_tls_database_verify_chain(stream->tunnel->database, certificate,
-		       G_TLS_DATABASE_PURPOSE_AUTHENTICATE_CLIENT, NULL, NULL, G_TLS_DATABASE_VERIFY_NONE, NULL,
-		       NULL) == 0;
+		       G_TLS_DATABASE_PURPOSE_AUTHENTICATE_CLIENT, NULL, NULL, G_TLS_DATABASE_VERIFY_NONE,
+		       NULL, NULL) == 0;
 }
 
 static void on_opened(struct stream *stream, json_t *line)
@@ -468,8 +474,8 @@ static json_t *opening_line(const struct stream *stream)
 {
 	static const char *const names[] = {"libvirt", "memory", "disk", "connections"};
 	const struct stream_target *target = stream->target;
-	json_t *line = json_pack("{s:s, s:s, s:s}", "vm", target->vm, "migration", target->migration, "stream",
-		names[target->stream]);
+	json_t *line = json_pack("{s:s, s:s, s:s}", "vm", target->vm, "migration", target->migration,
+		"stream", names[target->stream]);
 
 	if (target->nic)
 		json_object_update_new(line,
@@ -485,11 +491,13 @@ static void on_handshake(GObject *source, GAsyncResult *result, void *data)
 
 	if (stream->ended)
 		return;
-	GTlsCertificate *certificate = done ? g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(source)) : NULL;
+	GTlsCertificate *certificate =
+		done ? g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(source)) : NULL;
 	if (certificate && peer_is_client(certificate))
 		stream->peer = peer_name(certificate);
 	if (g_error_matches(error, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE))
-		stream_reject(stream, "shows a certificate that is not of this cloud's CA, or no longer good");
+		stream_reject(
+			stream, "shows a certificate that is not of this cloud's CA, or no longer good");
 	else if (!done)
 		stream_break(stream, "no TLS with", error);
 	else if (stream->is_server)
@@ -497,7 +505,8 @@ static void on_handshake(GObject *source, GAsyncResult *result, void *data)
 	else if (g_strcmp0(stream->peer, stream->target->host) != 0)
 		stream_end(stream, FAULT_DENIED,
 			"the tunnel at %s is not that of host %s: its certificate is that of %s",
-			stream->target->address, stream->target->host, stream->peer ? stream->peer : "no host");
+			stream->target->address, stream->target->host,
+			stream->peer ? stream->peer : "no host");
 	else
 		stream_send_line(stream, opening_line(stream), on_asked);
 }

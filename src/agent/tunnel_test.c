@@ -46,7 +46,8 @@ static int unix_socket(const char *path, struct sockaddr_un *address)
 
 	g_assert_cmpint(fd, >=, 0);
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	g_assert_cmpuint(g_strlcpy(address->sun_path, path, sizeof address->sun_path), <, sizeof address->sun_path);
+	g_assert_cmpuint(
+		g_strlcpy(address->sun_path, path, sizeof address->sun_path), <, sizeof address->sun_path);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 	return fd;
@@ -260,8 +261,9 @@ static void many_mib_both_ways_at_once_arrive_whole(struct fixture *f, const voi
 	int here = connect_to(f->path), there = accept_from(f->listener);
 	struct flood up = {here, 1, 24 * MIB + 7}, down = {there, 2, 16 * MIB + 1};
 	struct flood up_end = {there, 1, up.bytes}, down_end = {here, 2, down.bytes};
-	GThread *threads[] = {g_thread_new("up", send_flood, &up), g_thread_new("up end", receive_flood, &up_end),
-		g_thread_new("down", send_flood, &down), g_thread_new("down end", receive_flood, &down_end)};
+	GThread *threads[] = {g_thread_new("up", send_flood, &up),
+		g_thread_new("up end", receive_flood, &up_end), g_thread_new("down", send_flood, &down),
+		g_thread_new("down end", receive_flood, &down_end)};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
 		g_thread_join(threads[i]);
@@ -404,8 +406,11 @@ static void two_tunnels_do_not_share_a_port_and_files_must_be_right(struct fixtu
 	g_autofree char *certificate = g_strdup_printf("%s/cloud/host-a.pem", pki);
 	g_autofree char *key = g_strdup_printf("%s/cloud/host-a.key", pki);
 	g_autofree char *ca = g_strdup_printf("%s/cloud/ca.pem", pki);
-	struct tunnel_config config = {
-		.certificate = certificate, .key = key, .ca = ca, .spool = f->root, .listen = tunnel_address(f->target)};
+	struct tunnel_config config = {.certificate = certificate,
+		.key = key,
+		.ca = ca,
+		.spool = f->root,
+		.listen = tunnel_address(f->target)};
 	g_autoptr(GError) used = NULL, address = NULL, pair = NULL, trusted = NULL;
 
 	config.spool = g_build_filename(f->root, "spool", NULL);
@@ -541,7 +546,8 @@ static void a_file_comes_whole_and_its_answer_goes_back(struct fixture *f, const
 
 static void an_empty_file_is_a_file_and_a_fault_is_an_answer(struct fixture *f, const void *data)
 {
-	g_autoptr(GError) error = g_error_new_literal(FAULT, FAULT_IN_USE, "the switch is not ready for NIC x");
+	g_autoptr(GError) error =
+		g_error_new_literal(FAULT, FAULT_IN_USE, "the switch is not ready for NIC x");
 
 	send_file(f, "", 0);
 	await_file(f);
@@ -590,13 +596,16 @@ static void nothing_is_told_after_the_end(struct fixture *f, const void *data)
 
 static void make_certificates(void)
 {
-	g_autofree char *cloud = g_build_filename(pki, "cloud", NULL), *other = g_build_filename(pki, "other", NULL);
+	g_autofree char *cloud = g_build_filename(pki, "cloud", NULL),
+			*other = g_build_filename(pki, "other", NULL);
 	g_autoptr(GError) error = NULL;
 
-	if (!pki_ensure_ca(cloud, "test CA", &error) || !pki_ensure_leaf(cloud, "host-a", "host-a", NULL, &error) ||
+	if (!pki_ensure_ca(cloud, "test CA", &error) ||
+		!pki_ensure_leaf(cloud, "host-a", "host-a", NULL, &error) ||
 		!pki_ensure_leaf(cloud, "host-b", "host-b", NULL, &error) ||
 		!pki_ensure_leaf(cloud, "controller", "controller", "IP:127.0.0.1", &error) ||
-		!pki_ensure_ca(other, "test CA", &error) || !pki_ensure_leaf(other, "host-a", "host-a", NULL, &error))
+		!pki_ensure_ca(other, "test CA", &error) ||
+		!pki_ensure_leaf(other, "host-a", "host-a", NULL, &error))
 		g_error("certificates: %s", error->message);
 }
 

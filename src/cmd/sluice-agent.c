@@ -18,7 +18,7 @@
 /* Set from the command line; texts Owned. */
 struct options {
 	char *host_name, *state, *run, *controller, *certificate, *key, *ca;
-	char *vm, *libvirt_uri, *image_dir, *emulator, *switch_socket, *provider, *host_file;
+	char *vm, *libvirt_uri, *qemu_dir, *image_dir, *emulator, *switch_socket, *provider, *host_file;
 	char *netns_switch, *netns_meta, *outside, *outside_interface, *outside_address;
 	char *underlay, *underlay_address, *underlay_gateway;
 	int underlay_mtu, memory_start, memory_reserve;
@@ -50,6 +50,7 @@ static struct options defaults(void)
 		.run = g_strdup("/run/sluice"),
 		.vm = g_strdup("libvirt"),
 		.libvirt_uri = g_strdup("qemu:///system"),
+		.qemu_dir = g_strdup("/var/lib/libvirt/qemu"),
 		.image_dir = g_strdup("/var/lib/sluice/images"),
 		.switch_socket = g_strdup("/run/sluice/switch.sock"),
 		.provider = g_strdup("auto"),
@@ -82,6 +83,8 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 		{"ca", 0, 0, G_OPTION_ARG_FILENAME, &o->ca, "who signs the controller's certificate", "FILE"},
 		{"vm", 0, 0, G_OPTION_ARG_STRING, &o->vm, "VM manager", "libvirt|fake"},
 		{"libvirt-uri", 0, 0, G_OPTION_ARG_STRING, &o->libvirt_uri, "libvirt daemon", "URI"},
+		{"qemu-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_dir,
+			"what that daemon has as /var/lib/libvirt/qemu (the same)", "DIR"},
 		{"image-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->image_dir, "image store", "DIR"},
 		{"emulator", 0, 0, G_OPTION_ARG_FILENAME, &o->emulator, "QEMU (else: libvirt's choice)",
 			"FILE"},
@@ -212,8 +215,10 @@ static bool new_agent(struct program *p, GError **error)
 static bool open_manager(struct program *p, GError **error)
 {
 	const struct options *o = &p->options;
-	const struct vm_libvirt_config config = {
-		.uri = o->libvirt_uri, .image_dir = o->image_dir, .emulator = o->emulator};
+	const struct vm_libvirt_config config = {.uri = o->libvirt_uri,
+		.image_dir = o->image_dir,
+		.emulator = o->emulator,
+		.qemu_dir = o->qemu_dir};
 
 	if (g_str_equal(o->vm, "fake"))
 		p->manager = vm_fake_open(agent_vm_event, p->agent);
@@ -320,9 +325,10 @@ static void stop(struct program *p)
 static void options_clear(struct options *o)
 {
 	char **texts[] = {&o->host_name, &o->state, &o->run, &o->controller, &o->certificate, &o->key, &o->ca,
-		&o->vm, &o->libvirt_uri, &o->image_dir, &o->emulator, &o->switch_socket, &o->provider,
-		&o->host_file, &o->netns_switch, &o->netns_meta, &o->outside, &o->outside_interface,
-		&o->outside_address, &o->underlay, &o->underlay_address, &o->underlay_gateway};
+		&o->vm, &o->libvirt_uri, &o->qemu_dir, &o->image_dir, &o->emulator, &o->switch_socket,
+		&o->provider, &o->host_file, &o->netns_switch, &o->netns_meta, &o->outside,
+		&o->outside_interface, &o->outside_address, &o->underlay, &o->underlay_address,
+		&o->underlay_gateway};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_clear_pointer(texts[i], g_free);

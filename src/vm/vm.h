@@ -36,6 +36,8 @@
  * whatever state the VM is in, and the answer is as good as the first one's would have been. When the source does not
  * know the VM any more, it runs on the target: nothing else that happens in a migration removes it.
  *
+ * What failed to arrive is VM_STOPPED or VM_CRASHED on the target until it is removed there.
+ *
  * Events: a machine that has left is told as VM_ABSENT, never as stopped; one that comes is told when it runs.
  */
 #pragma once

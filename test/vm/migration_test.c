@@ -35,7 +35,8 @@ static struct tunnel *tunnel_of(const struct world *w, const char *host, const c
 {
 	g_autofree char *certificate = g_strdup_printf("%s/%s.pem", w->dir, host);
 	g_autofree char *key = g_strdup_printf("%s/%s.key", w->dir, host);
-	g_autofree char *ca = g_strdup_printf("%s/ca.pem", w->dir), *spool = g_strdup_printf("%s/%s", w->dir, host);
+	g_autofree char *ca = g_strdup_printf("%s/ca.pem", w->dir),
+			*spool = g_strdup_printf("%s/%s", w->dir, host);
 	g_autoptr(GError) error = NULL;
 
 	if (!pki_ensure_ca(w->dir, "test CA", &error) || !pki_ensure_leaf(w->dir, host, host, NULL, &error))
@@ -191,15 +192,16 @@ static char *ask(const struct vm_spec *spec, const char *word, const char *line)
 static char *pci_devices(const struct vm_spec *spec)
 {
 	return ask(spec, "pci-",
-		"cd /sys/bus/pci/devices; for d in *; do echo $d; head -c 4 $d/config; done | md5sum | cut -c1-20");
+		"cd /sys/bus/pci/devices; for d in *; do echo $d; head -c 4 $d/config; done | md5sum | cut "
+		"-c1-20");
 }
 
 /* The guest's addresses in the running machine's definition. */
 static char *addresses(struct rig *rig, const struct vm_spec *spec)
 {
-	g_autofree char *command =
-		g_strdup_printf("sh -c \"virsh -q -c '%s' dumpxml %s | grep -o \\\"<address type='pci'.*>\\\"\"",
-			vm_daemon_uri(rig->daemon), spec->uid);
+	g_autofree char *command = g_strdup_printf(
+		"sh -c \"virsh -q -c '%s' dumpxml %s | grep -o \\\"<address type='pci'.*>\\\"\"",
+		vm_daemon_uri(rig->daemon), spec->uid);
 	char *text = NULL;
 
 	g_assert_true(g_spawn_command_line_sync(command, &text, NULL, NULL, NULL));
@@ -212,12 +214,20 @@ static bool migrate(struct subject *s, GError **error)
 	return s->from->ops->migrate(s->from, s->here->uid, &s->migration, error);
 }
 
-static void assert_where(struct subject *s, enum vm_state here, enum vm_state there)
+/* It runs on one side, and the other has no process of it. */
+static void assert_runs(struct subject *s, struct rig *on, struct rig *not_on)
 {
-	g_assert_cmpint(conformance_state(&s->w->from->c, s->here->uid, NULL), ==, here);
-	g_assert_cmpint(conformance_state(&s->w->to->c, s->here->uid, NULL), ==, there);
-	g_assert_cmpint(rig_qemu_pid(s->w->from, s->here) != 0, ==, here == VM_RUNNING);
-	g_assert_cmpint(rig_qemu_pid(s->w->to, s->here) != 0, ==, there == VM_RUNNING);
+	g_assert_cmpint(conformance_state(&on->c, s->here->uid, NULL), ==, VM_RUNNING);
+	g_assert_cmpint(conformance_state(&not_on->c, s->here->uid, NULL), !=, VM_RUNNING);
+	g_assert_cmpint(rig_qemu_pid(on, s->here), >, 1);
+	g_assert_cmpint(rig_qemu_pid(not_on, s->here), ==, 0);
+}
+
+static void assert_moved(struct subject *s)
+{
+	assert_runs(s, s->w->to, s->w->from);
+	g_assert_cmpint(conformance_state(&s->w->from->c, s->here->uid, NULL), ==, VM_ABSENT);
+	g_assert_false(g_file_test(s->here->directory, G_FILE_TEST_EXISTS));
 }
 
 /* ---- tests ---- */
@@ -236,19 +246,33 @@ static void a_machine_goes_on_over_there_with_memory_disk_and_devices(struct sub
 	g_assert_no_error(error);
 	g_assert_true(moved);
 	g_test_message("it took %" G_GINT64_FORMAT " ms", (g_get_monotonic_time() - begin) / 1000);
-	assert_where(s, VM_ABSENT, VM_RUNNING);
-	g_assert_false(g_file_test(s->here->directory, G_FILE_TEST_EXISTS));
+	assert_moved(s);
 	await_tick_after(s->there, tick);
 	g_autofree char *log = console(s->there);
 	g_assert_null(strstr(log, "GUEST-UP"));
 	g_autofree char *later = ask(s->there, "uptime-", "cut -d. -f1 /proc/uptime");
 	g_assert_cmpuint(strtoul(later, NULL, 10), >=, strtoul(uptime, NULL, 10));
-	g_autofree char *found = ask(s->there, "found-", "echo 3 >/proc/sys/vm/drop_caches; head -c 22 /dev/vda");
+	g_autofree char *found =
+		ask(s->there, "found-", "echo 3 >/proc/sys/vm/drop_caches; head -c 22 /dev/vda");
 	g_assert_cmpstr(found, ==, "carried-in-the-overlay");
 	g_autofree char *pci_there = pci_devices(s->there), *places_there = addresses(s->w->to, s->here);
 	g_assert_cmpstr(pci_there, ==, pci);
 	g_assert_cmpstr(places_there, ==, places);
 	g_assert_true(vhost_peer_is_ready(g_hash_table_lookup(s->w->to->peers, s->here->uid)));
+}
+
+static void what_was_left_behind_by_a_daemon_that_died_is_forgotten(struct subject *s, const void *data)
+{
+	g_autoptr(GError) first = NULL, again = NULL;
+
+	g_assert_true(migrate(s, &first));
+	g_assert_no_error(first);
+	/* As it is when the source's daemon died once its machine had ended, and is back. */
+	g_assert_true(s->from->ops->define(s->from, s->here, NULL));
+	bool moved = migrate(s, &again);
+	g_assert_no_error(again);
+	g_assert_true(moved);
+	assert_moved(s);
 }
 
 static void cancel(struct subject *s)
@@ -288,12 +312,12 @@ static void check_trouble(struct subject *s, void (*trouble)(struct subject *))
 	join(s);
 	unsigned long tick = last_number(s->here, "tick-");
 	await_tick_after(s->here, tick);
-	assert_where(s, VM_RUNNING, VM_STOPPED);
+	assert_runs(s, s->w->from, s->w->to);
 	rig_set_speed(s->w->from, s->here, 1000);
 	bool moved = migrate(s, &error);
 	g_assert_no_error(error);
 	g_assert_true(moved);
-	assert_where(s, VM_ABSENT, VM_RUNNING);
+	assert_moved(s);
 	await_tick_after(s->there, tick);
 }
 
@@ -330,6 +354,8 @@ static void add(struct world *w)
 	} tests[] = {
 		{"a machine goes on over there, with memory, disk and devices",
 			a_machine_goes_on_over_there_with_memory_disk_and_devices},
+		{"what was left behind by a daemon that died is forgotten",
+			what_was_left_behind_by_a_daemon_that_died_is_forgotten},
 		{"a cancelled migration leaves it running, and can be made again",
 			a_cancelled_migration_leaves_it_running_and_can_be_made_again},
 		{"a migration whose streams are cut leaves it running",
