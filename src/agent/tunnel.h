@@ -15,7 +15,7 @@
  * same: signed by that CA, made for a host (its use is 'client': the controller's own is not one), and in the name of the
  * very host that the goal names as the peer. A server is thereby known by its name as a host, not by an address, which
  * no certificate of a host has. What the target lets in is only what tunnel_admit said: this migration, of this VM, from
- * that host; everything else is refused with a reason, and logged by its object, a few a minute.
+ * that host; everything else is refused with a reason, and logged, a few a minute.
  *
  * Threads. All streams live in a thread of the tunnel's own with its own main context, and no call here blocks, so the
  * calls of the VM manager, which block a thread of the agent's for minutes, wait for nobody but the peer. Callbacks come
@@ -23,7 +23,7 @@
  *
  * Bounds. A direction of a stream reads its next TUNNEL_BUFFER bytes when the last have been taken by the other side:
  * that is all memory that a stream holds, and how a slow side slows the other. A TLS handshake and the two lines have
- * TUNNEL_OPEN_S together. A peer that vanishes is noticed by TCP within TUNNEL_DEAD_S, busy or idle; a stream that is
+ * TUNNEL_OPEN_S together; the source waits a little longer, to hear why. A peer that vanishes is noticed by TCP within TUNNEL_DEAD_S, busy or idle; a stream that is
  * merely idle lives on. At most TUNNEL_STREAMS_MAX are open at once.
  *
  * Rejected: libvirt's own TLS listeners (two more certificates and three more open ports on each host, and whoever has a
@@ -60,7 +60,8 @@ typedef void (*tunnel_file_fn)(struct tunnel_file *file, void *data);
 const char *tunnel_file_path(const struct tunnel_file *file);
 const char *tunnel_file_vm(const struct tunnel_file *file);
 const char *tunnel_file_nic(const struct tunnel_file *file);
-/* What the sender is told: takes the answer's reference, or (answer NULL) copies the error. The file is deleted. A
+/* What the sender is told: takes the answer's reference, or (answer NULL) copies the error. The file is deleted, unless the
+ * callee has moved it away. A
  * sender that went away meanwhile is nobody's trouble. */
 void tunnel_file_answer(struct tunnel_file *file, json_t *answer, const GError *error);
 

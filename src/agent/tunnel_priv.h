@@ -95,6 +95,10 @@ struct stream *stream_accept(struct tunnel *tunnel, GSocketConnection *tcp);
 struct stream *stream_open(struct tunnel *tunnel, struct stream_target *target, GIOStream *local);
 /* Ends it because of something: its connections are cut, and who must know is told. */
 void stream_end(struct stream *stream, enum fault fault, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* The same for an operation that failed (reason NULL: the other end has closed): "WHAT host X: reason". */
+void stream_break(struct stream *stream, const char *what, const GError *reason);
+/* The same for an end that does what no tunnel does: "host X WHAT". */
+void stream_reject(struct stream *stream, const char *what);
 /* Ends it because it is over. */
 void stream_close(struct stream *stream);
 struct stream *stream_ref(struct stream *stream);
@@ -106,13 +110,16 @@ void stream_send_line(struct stream *stream, json_t *line, void (*next)(struct s
 void stream_refuse(struct stream *stream, enum fault fault, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /* Reads one, then calls next with it. */
 void stream_read_line(struct stream *stream, void (*next)(struct stream *stream, json_t *line));
+/* Ends the stream in seconds; 0: it may last. */
+void stream_set_deadline(struct stream *stream, unsigned seconds);
+
+/* tunnel_pump.c */
+
 /* Begins, with what is in the buffer already. */
 void pump_start(struct pump *pump, GInputStream *in, GOutputStream *out, guint64 bytes,
 	void (*done)(struct pump *pump));
 /* Both ways between the peer and the local socket, until both directions have ended. */
 void stream_join(struct stream *stream);
-/* Ends the stream in seconds; 0: it may last. */
-void stream_set_deadline(struct stream *stream, unsigned seconds);
 
 /* tunnel_serve.c: the target's side of a stream once TLS stands. */
 void serve_begin(struct stream *stream);
@@ -126,12 +133,20 @@ void file_receive(struct stream *stream);
 /* Ends with an answer for who sent it. Takes the answer. */
 void file_tell_answer(struct stream *stream, json_t *answer, enum fault fault, const char *message);
 
-/* tunnel.c */
+/* tunnel_thread.c */
 
+/* Makes contexts and life, of the calling thread; nothing runs yet. */
+void tunnel_thread_init(struct tunnel *tunnel);
+void tunnel_thread_start(struct tunnel *tunnel);
+/* Gives back what init made, once the thread, if it was started, is joined. */
+void tunnel_thread_clear(struct tunnel *tunnel);
 /* fn(data) in the owner's context, unless the tunnel is freed before; then, or without, release(data). */
 void tunnel_tell(struct tunnel *tunnel, void (*fn)(void *data), void *data, void (*release)(void *data));
 /* fn(data) in the tunnel's thread; from any other. Returns when it is done. */
 void tunnel_do(struct tunnel *tunnel, void (*fn)(void *data), void *data);
+
+/* tunnel.c */
+
 /* A stream went wrong: remembered for its migration (NULL: none is known), and logged on the target's side. */
 void tunnel_note(struct tunnel *tunnel, const char *migration, bool log, const char *sentence);
 /* The last stream of a tunnel that closes is over. */

@@ -401,6 +401,63 @@ static void who_speaks_no_TLS_or_nothing_is_given_up(struct fixture *f, const vo
 	close(mute);
 }
 
+static gboolean accept_any(
+	GTlsConnection *tls, GTlsCertificate *certificate, GTlsCertificateFlags errors, void *data)
+{
+	return true;
+}
+
+/* A host of the cloud that says one thing and listens. */
+static char *tell(struct fixture *f, const char *line)
+{
+	g_autofree char *pem = g_strdup_printf("%s/cloud/host-a.pem", pki);
+	g_autofree char *key = g_strdup_printf("%s/cloud/host-a.key", pki);
+	g_autoptr(GTlsCertificate) certificate = g_tls_certificate_new_from_files(pem, key, NULL);
+	g_autoptr(GSocketClient) client = g_socket_client_new();
+	g_autoptr(GSocketConnection) tcp =
+		g_socket_client_connect_to_host(client, tunnel_address(f->target), 0, NULL, NULL);
+	g_autoptr(GIOStream) tls = g_tls_client_connection_new(G_IO_STREAM(tcp), NULL, NULL);
+	char answer[1024] = {};
+
+	g_socket_set_timeout(g_socket_connection_get_socket(tcp), WAIT_S);
+	g_signal_connect(tls, "accept-certificate", G_CALLBACK(accept_any), NULL);
+	g_tls_connection_set_certificate(G_TLS_CONNECTION(tls), certificate);
+	g_assert_true(g_output_stream_write_all(
+		g_io_stream_get_output_stream(tls), line, strlen(line), NULL, NULL, NULL));
+	g_input_stream_read_all(
+		g_io_stream_get_input_stream(tls), answer, sizeof answer - 1, NULL, NULL, NULL);
+	return g_strdup(answer);
+}
+
+static void what_is_no_opening_line_is_refused(struct fixture *f, const void *data)
+{
+#define WHO "\"vm\":\"" VM "\",\"migration\":\"" MIGRATION "\","
+	static const struct {
+		const char *line, *answer; /* a word of it; NULL: none */
+	} cases[] = {
+		{"nonsense\n", NULL},
+		{"[]\n", NULL},
+		{"{}\n", "must say"},
+		{"{\"vm\":1,\"migration\":2,\"stream\":3}\n", "must say"},
+		{"{" WHO "\"stream\":\"other\"}\n", "must say"},
+		{"{" WHO "\"stream\":\"memory\",\"nic\":\"x\"}\n", "must say"},
+		{"{" WHO "\"stream\":\"connections\",\"bytes\":1}\n", "must say"},
+		{"{" WHO "\"stream\":\"connections\",\"nic\":\"x\",\"bytes\":-1}\n", "must say"},
+		{"{" WHO "\"stream\":\"connections\",\"nic\":\"x\",\"bytes\":999999999999}\n", "not taken"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *answer = tell(f, cases[i].line);
+		if (cases[i].answer)
+			g_assert_nonnull(strstr(answer, cases[i].answer));
+		else
+			g_assert_cmpstr(answer, ==, "");
+	}
+	g_autofree char *endless = g_strnfill(8000, 'x'), *answer = tell(f, endless);
+	g_assert_cmpstr(answer, ==, "");
+	g_assert_null(f->file);
+}
+
 static void two_tunnels_do_not_share_a_port_and_files_must_be_right(struct fixture *f, const void *data)
 {
 	g_autofree char *certificate = g_strdup_printf("%s/cloud/host-a.pem", pki);
@@ -628,6 +685,7 @@ int main(int argc, char **argv)
 		{"the controller's certificate is no host's", the_controllers_certificate_is_no_hosts},
 		{"a peer that is not there is said", a_peer_that_is_not_there_is_said},
 		{"who speaks no TLS, or nothing, is given up", who_speaks_no_TLS_or_nothing_is_given_up},
+		{"what is no opening line is refused", what_is_no_opening_line_is_refused},
 		{"two tunnels do not share a port, and files must be right",
 			two_tunnels_do_not_share_a_port_and_files_must_be_right},
 		{"ending a migration cuts its streams and removes its sockets",

@@ -312,8 +312,11 @@ static void explain(struct move *move, GError **error)
 	else if (move->cancelled)
 		fault_set(error, FAULT_UNAVAILABLE,
 			"the migration of vm %s was cancelled; it runs here as before", move->here.name);
-	else
-		libvirt_call_fail(&move->here, "migrate", FAULT_UNAVAILABLE, error);
+	else if (!libvirt_call_fail(&move->here, "migrate", FAULT_UNAVAILABLE, error) &&
+		 virConnectIsAlive(move->there.conn) != 1)
+		g_prefix_error(error,
+			"the target was lost on the way; see that its agent and its libvirt daemon run, "
+			"then migrate again: ");
 }
 
 static bool is_cancelled(struct move *move)

@@ -60,7 +60,7 @@ static const struct {
 		"own"},
 	{"guest CPU doesn't match", FAULT_UNSUPPORTED,
 		"the processors of the two hosts differ too much: choose a host with the same"},
-	{"host doesn't provide required features", FAULT_UNSUPPORTED,
+	{"does not provide required features", FAULT_UNSUPPORTED,
 		"the processors of the two hosts differ too much: choose a host with the same"},
 };
 

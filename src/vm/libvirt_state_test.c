@@ -62,7 +62,7 @@ static void without_a_log_there_are_no_last_words(void)
 }
 
 /* As libvirt 9.0 and QEMU 10.0 said it. */
-static void what_keeps_a_function_out_is_told_with_what_to_do(void)
+static void what_libvirt_complains_of_is_told_with_what_to_do(void)
 {
 	static const struct {
 		const char *message;
@@ -93,6 +93,12 @@ static void what_keeps_a_function_out_is_told_with_what_to_do(void)
 		 "setup "
 		 "container: vfio_dma_map(0x1, 0x0, 0xa0000, 0x2) = -12 (Cannot allocate memory)",
 			FAULT_ALLOCATION, NULL},
+		{"internal error: Attempt to migrate guest to the same host web-1", FAULT_UNSUPPORTED,
+			"the libvirt daemons"},
+		{"operation failed: guest CPU doesn't match specification: missing features: avx512f",
+			FAULT_UNSUPPORTED, "the processors"},
+		{"the CPU is incompatible with host CPU: Host CPU does not provide required features: avx2",
+			FAULT_UNSUPPORTED, "the processors"},
 	};
 	const char *remedy = "none";
 	enum fault fault = FAULT_INTERNAL;
@@ -117,7 +123,7 @@ int main(int argc, char **argv)
 		last_words_are_the_last_complaint_of_the_last_life);
 	g_test_add_func("/vm/libvirt state/without a log there are no last words",
 		without_a_log_there_are_no_last_words);
-	g_test_add_func("/vm/libvirt state/what keeps a function out is told with what to do",
-		what_keeps_a_function_out_is_told_with_what_to_do);
+	g_test_add_func("/vm/libvirt state/what libvirt complains of is told with what to do",
+		what_libvirt_complains_of_is_told_with_what_to_do);
 	return g_test_run();
 }
