@@ -432,7 +432,6 @@ struct stream *stream_open(struct tunnel *tunnel, struct stream_target *target, 
 {
 	struct stream *stream = stream_new(tunnel);
 	g_autoptr(GSocketClient) client = g_socket_client_new();
-	g_autoptr(GError) error = NULL;
 
 	stream->target = target;
 	stream->local = local;

@@ -139,7 +139,6 @@ char *domain_xml_move(const char *running, const char *there, GError **error)
 		return g_string_free(g_steal_pointer(&out), FALSE);
 	fault_set(error, FAULT_INVALID,
 		"the definition on the other host is not one of the same machine: it has other disks, NICs "
-		"or "
-		"boot files");
+		"or boot files");
 	return NULL;
 }

@@ -124,9 +124,7 @@ static bool arrive(struct fake_manager *peer, const char *uid, GError **error)
 
 	if (!vm)
 		return fault_set(error, FAULT_UNAVAILABLE,
-			"vm %s cannot migrate: the target has not made it ready; it must be defined there "
-			"first",
-			uid);
+			"vm %s cannot migrate: the target has not defined it; that comes first", uid);
 	if (fake_vm_run(peer, vm, &reason))
 		return true;
 	return fault_set(error, FAULT_UNAVAILABLE, "vm %s did not migrate: %s", uid, reason->message);

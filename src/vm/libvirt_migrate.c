@@ -89,8 +89,7 @@ bool libvirt_migration_paths(struct vm_manager *manager, const char *migration, 
 
 	if (!folder)
 		return fault_set(error, FAULT_UNSUPPORTED,
-			"VMs of this host do not migrate: the agent was not told where libvirt's QEMUs have "
-			"their "
+			"VMs of this host do not migrate: it was not said where libvirt's QEMUs have "
 			"sockets");
 	if (!g_uuid_string_is_valid(migration))
 		return fault_set(error, FAULT_INVALID, "a migration needs a UUID, not '%s'", migration);
@@ -101,9 +100,8 @@ bool libvirt_migration_paths(struct vm_manager *manager, const char *migration, 
 	};
 	if (strlen(folder) + strlen("//.libvirt") + strlen(migration) > VM_SOCKET_PATH_MAX)
 		return fault_set(error, FAULT_INVALID,
-			"sockets of migrations in %s would have paths longer than %d bytes; use a shorter "
-			"state "
-			"folder",
+			"sockets of migrations in %s would have paths longer than %d bytes; choose a shorter "
+			"one",
 			folder, VM_SOCKET_PATH_MAX);
 	*ret = paths;
 	paths = (struct vm_migration_paths){};
@@ -152,9 +150,8 @@ static bool forget(struct libvirt_call *call, GError **error)
 static bool undecided(const struct move *move, GError **error)
 {
 	return fault_set(error, FAULT_TIMEOUT,
-		"the migration of vm %s was cut off, and it is not known on which host it goes on; both "
-		"daemons "
-		"must answer to decide it",
+		"the migration of vm %s was cut off, and where it goes on is not known; that is decided when "
+		"the libvirt daemons of both hosts answer",
 		move->here.name);
 }
 
@@ -305,9 +302,8 @@ static void explain(struct move *move, GError **error)
 {
 	if (move->late)
 		fault_set(error, FAULT_UNAVAILABLE,
-			"vm %s did not migrate: its machine was not ready on the target within %d s; check "
-			"that the "
-			"switch there runs and knows its NICs",
+			"vm %s did not migrate: its machine was not ready on the target within %d s; see "
+			"that the switch there runs and knows its NICs",
 			move->here.name, VM_START_DEADLINE_S);
 	else if (move->cancelled)
 		fault_set(error, FAULT_UNAVAILABLE,
@@ -412,8 +408,7 @@ static bool move_run(struct move *move, GError **error)
 			"the migration of vm %s was cut off; it goes on here, as before", move->here.name);
 	if (!move->there.domain)
 		return fault_set(error, FAULT_UNAVAILABLE,
-			"vm %s cannot migrate: the target has not made it ready; it must be defined there "
-			"first",
+			"vm %s cannot migrate: the target has not defined it; that comes first",
 			move->here.name);
 	return perform(move, error);
 }

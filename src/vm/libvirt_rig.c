@@ -199,6 +199,7 @@ struct rig *rig_new(char **ret_reason)
 				     : g_strdup("not root: namespaces and libvirt need it");
 	if (**ret_reason)
 		return NULL;
+	g_clear_pointer(ret_reason, g_free);
 	struct rig *rig = g_new0(struct rig, 1);
 	rig->root = g_steal_pointer(&root);
 	make_netns(rig);

@@ -185,15 +185,14 @@ static char *ask(const struct vm_spec *spec, const char *word, const char *line)
 	} while ((!at || at[strlen(word)] == '$' || !strchr(at, '.')) && g_get_monotonic_time() < end);
 	g_assert_nonnull(at);
 	at += strlen(word);
-	return g_strndup(at, strcspn(at, "."));
+	return g_strndup(at, strcspn(at, " ."));
 }
 
 /* Where each PCI device is, by its own configuration space: not what the guest remembers of it. */
 static char *pci_devices(const struct vm_spec *spec)
 {
 	return ask(spec, "pci-",
-		"cd /sys/bus/pci/devices; for d in *; do echo $d; head -c 4 $d/config; done | md5sum | cut "
-		"-c1-20");
+		"cd /sys/bus/pci/devices; for d in *; do echo $d; head -c 4 $d/config; done | md5sum");
 }
 
 /* The guest's addresses in the running machine's definition. */
