@@ -273,7 +273,7 @@ static inline struct hashed hashed_half(const struct flow_table *table, const st
 	return hashed;
 }
 
-/* `past`: the times, counters and what TCP left, that the entry begins with. */
+/* `past`: what the entry begins with, as of flow_table_take_in. */
 static void entry_write(struct flow_table *table, uint32_t index, const struct hashed *hashed, uint32_t pair,
 	bool reply, uint32_t epoch, const struct flow *past)
 {
@@ -286,6 +286,7 @@ static void entry_write(struct flow_table *table, uint32_t index, const struct h
 		.hash = hashed->hash,
 		.live = true,
 		.reply = reply,
+		.blocked = past->blocked,
 		.action = hashed->half->action,
 		.epoch = epoch,
 		.seen_ms = past->seen_ms,
@@ -417,9 +418,8 @@ static void take_both(struct flow_table *table, const struct hashed *forward, co
 }
 
 static struct flow *put_locked(struct flow_table *table, const struct hashed *forward,
-	const struct hashed *reply, uint32_t epoch, uint32_t now_ms, int *ret_error)
+	const struct hashed *reply, const struct flow past[2], uint32_t epoch, int *ret_error)
 {
-	const struct flow past = {.created_ms = now_ms, .seen_ms = now_ms};
 	uint32_t first, second;
 
 	*ret_error = -EEXIST;
@@ -430,8 +430,8 @@ static struct flow *put_locked(struct flow_table *table, const struct hashed *fo
 	if (!entries_ready(table, 2 * (FLOW_MEMORY_SPARE + 1)))
 		return NULL;
 	take_both(table, forward, reply, &first, &second);
-	entry_write(table, first, forward, second, false, epoch, &past);
-	entry_write(table, second, reply, first, true, epoch, &past);
+	entry_write(table, first, forward, second, false, epoch, &past[0]);
+	entry_write(table, second, reply, first, true, epoch, &past[1]);
 	if (flow_table_link(table, first, second))
 		return &table->entries[first];
 	/* One may have been seen: both wait like any other entry. */
@@ -442,48 +442,83 @@ static struct flow *put_locked(struct flow_table *table, const struct hashed *fo
 struct flow *flow_table_put(struct flow_table *table, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error)
 {
+	const struct flow fresh = {.created_ms = now_ms, .seen_ms = now_ms}, past[2] = {fresh, fresh};
+
+	return flow_table_take_in(table, forward, reply, past, epoch, ret_error);
+}
+
+struct flow *flow_table_take_in(struct flow_table *table, const struct flow_half *forward,
+	const struct flow_half *reply, const struct flow past[2], uint32_t epoch, int *ret_error)
+{
 	const struct hashed there = hashed_half(table, forward), back = hashed_half(table, reply);
 
 	*ret_error = -EEXIST;
 	if (flow_key_equal(&forward->key, &reply->key))
 		return NULL;
 	rte_spinlock_lock(&table->lock);
-	struct flow *flow = put_locked(table, &there, &back, epoch, now_ms, ret_error);
+	struct flow *flow = put_locked(table, &there, &back, past, epoch, ret_error);
 	rte_spinlock_unlock(&table->lock);
 	return flow;
+}
+
+/* The n-th of the two directions: what it is now, and what it becomes. */
+struct change {
+	const struct hashed *half;
+	uint32_t was, is;
+	bool same; /* it keeps its key, and so its slot */
+};
+
+/* Both new entries get their places, the answers' first; those of other keys before all, as they may find none. */
+static bool link_changes(struct flow_table *table, const struct change changes[2])
+{
+	for (unsigned i = 2; i-- > 0;) {
+		if (changes[i].same || link_entry(table, changes[i].is))
+			continue;
+		if (i == 0 && !changes[1].same)
+			unlink_entry(table, changes[1].is);
+		return false;
+	}
+	for (unsigned i = 2; i-- > 0;) {
+		if (changes[i].same)
+			relink_entry(table, changes[i].was, changes[i].is);
+		else
+			unlink_entry(table, changes[i].was);
+	}
+	return true;
 }
 
 static struct flow *replace_locked(struct flow_table *table, uint32_t old, const struct hashed *forward,
 	const struct hashed *reply, uint32_t epoch, int *ret_error)
 {
 	struct flow *entries = table->entries;
-	uint32_t old_reply = entries[old].pair, first, second;
-	bool same_reply = flow_key_equal(&entries[old_reply].key, &reply->half->key);
-	struct flow past[2];
+	struct change changes[2] = {
+		{.half = forward, .was = old},
+		{.half = reply, .was = entries[old].pair},
+	};
+	struct flow past;
 
-	assert(flow_key_equal(&entries[old].key, &forward->half->key));
 	*ret_error = -EEXIST;
-	if (!same_reply && search(table, reply->hash, &reply->half->key))
-		return NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		struct change *change = &changes[i];
+		change->same = flow_key_equal(&entries[change->was].key, &change->half->half->key);
+		if (!change->same && search(table, change->half->hash, &change->half->half->key))
+			return NULL;
+	}
 	*ret_error = -ENOSPC;
 	if (!entries_ready(table, 2))
 		return NULL;
-	take_both(table, forward, reply, &first, &second);
-	words_load(&past[0], &entries[old]); /* whose packets go on meanwhile */
-	words_load(&past[1], &entries[old_reply]);
-	entry_write(table, first, forward, second, false, epoch, &past[0]);
-	entry_write(table, second, reply, first, true, epoch, &past[1]);
-	if (same_reply) {
-		relink_entry(table, old_reply, second);
-	} else if (link_entry(table, second)) {
-		unlink_entry(table, old_reply);
-	} else {
-		retire_both(table, first, second);
+	take_both(table, forward, reply, &changes[0].is, &changes[1].is);
+	for (unsigned i = 0; i < 2; i++) {
+		words_load(&past, &entries[changes[i].was]); /* whose packets go on meanwhile */
+		past.blocked = false;
+		entry_write(table, changes[i].is, changes[i].half, changes[!i].is, i == 1, epoch, &past);
+	}
+	if (!link_changes(table, changes)) {
+		retire_both(table, changes[0].is, changes[1].is);
 		return NULL;
 	}
-	relink_entry(table, old, first);
-	retire_both(table, old, old_reply);
-	return &entries[first];
+	retire_both(table, changes[0].was, changes[1].was);
+	return &entries[changes[0].is];
 }
 
 /* Epochs wrap. */
@@ -498,6 +533,9 @@ struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, con
 	const struct hashed there = hashed_half(table, forward), back = hashed_half(table, reply);
 	struct flow *made = NULL;
 
+	*ret_error = -EEXIST;
+	if (flow_key_equal(&forward->key, &reply->key))
+		return NULL;
 	rte_spinlock_lock(&table->lock);
 	*ret_error = -ESTALE;
 	if (flow->live && !is_newer(flow->epoch, epoch)) {

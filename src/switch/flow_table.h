@@ -16,9 +16,9 @@
  *   remove  The tag is cleared → the entry rests in limbo until every worker has passed a quiescent state
  *           (rte_rcu_qsbr) → it is free. Who looked it up before may use it to the end of the burst.
  *
- *   replace The new entries are written → the forward one's index takes the old one's place in its slot, by one
- *           store, and so does the reply's where its key is the same, else it is put in before the old one is
- *           removed → the old ones rest in limbo. A reader sees the one or the other, never neither.
+ *   replace The new entries are written → a direction whose key is the same has its index take the old one's
+ *           place in its slot, by one store; another is put in before the old one is removed → the old ones rest
+ *           in limbo. A reader sees the one or the other, never neither.
  *
  * What is under the lock is kept short: keys are hashed and lines fetched before it is taken. One lock is
  * enough for a few workers that open connections by the million; for more, the table can become several by
@@ -94,10 +94,14 @@ struct flow_half {
 struct flow *flow_table_put(struct flow_table *table, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error);
 
-/* Gives the connection that `flow` is a direction of other actions, and perhaps another reply key; the forward
- * key must be the one it has. Times, counters and TCP flags go on. Returns the new forward direction. NULL with
- * *ret_error, and the connection is as it was:
- * -EEXIST when another connection has the reply key, -ENOSPC when no entry is free before a grace period is
+/* The same of a connection that is not new: `past` has the times, counters, what TCP left, and whether it is
+ * blocked, of the forward direction and of the reply; all else of them is not looked at. */
+struct flow *flow_table_take_in(struct flow_table *table, const struct flow_half *forward,
+	const struct flow_half *reply, const struct flow past[2], uint32_t epoch, int *ret_error);
+
+/* Gives the connection that `flow` is a direction of other actions, and perhaps other keys. Times, counters and
+ * TCP flags go on. Returns the new forward direction. NULL with *ret_error, and the connection is as it was:
+ * -EEXIST when another connection has one of the keys, -ENOSPC when no entry is free before a grace period is
  * over, -ESTALE when another thread has removed or replaced it. */
 struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, const struct flow_half *forward,
 	const struct flow_half *reply, uint32_t epoch, int *ret_error);

@@ -217,6 +217,64 @@ static void test_replace(struct fixture *f, const void *data)
 	rte_rcu_qsbr_thread_unregister(f->readers, 0);
 }
 
+/* The connection now begins somewhere else, and its answers may stay where they are or not. */
+static void test_replace_forward(struct fixture *f, const void *data)
+{
+	struct flow_half forward, reply, before;
+	int error = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct flow *old = put(f, i, &error);
+		flow_table_pair(f->table, old)->packets = 6;
+		halves(i, &forward, &reply);
+		before = forward;
+		forward.key.nic = 98;
+		reply.key.nic += i;
+		struct flow *made = flow_table_replace(f->table, old, &forward, &reply, 8, &error);
+		g_assert_nonnull(made);
+		g_assert_null(flow_table_find(f->table, &before.key));
+		g_assert_true(flow_table_find(f->table, &forward.key) == made);
+		g_assert_true(flow_table_find(f->table, &reply.key) == flow_table_pair(f->table, made));
+		g_assert_cmpuint(flow_table_pair(f->table, made)->packets, ==, 6);
+		g_assert_false(made->reply);
+	}
+	/* Neither another connection's key, nor twice the same. */
+	g_assert_null(flow_table_replace(f->table, put(f, 2, &error), &forward, &reply, 8, &error));
+	g_assert_cmpint(error, ==, -EEXIST);
+	g_assert_null(flow_table_replace(f->table, find(f, 2, false), &before, &before, 8, &error));
+	g_assert_cmpint(error, ==, -EEXIST);
+	g_assert_nonnull(find(f, 2, true));
+	g_assert_cmpuint(flow_table_count(f->table), ==, 3);
+}
+
+static void test_take_in(struct fixture *f, const void *data)
+{
+	const struct flow past[2] = {
+		{.created_ms = 5, .seen_ms = 6, .tcp = 7, .packets = 8, .bytes = 9, .blocked = true},
+		{.created_ms = 5, .seen_ms = 16, .tcp = 17, .packets = 18, .bytes = 19, .blocked = true},
+	};
+	struct flow_half halves_of[2];
+	int error = 0;
+
+	halves(1, &halves_of[0], &halves_of[1]);
+	struct flow *made = flow_table_take_in(f->table, &halves_of[0], &halves_of[1], past, 7, &error);
+	g_assert_nonnull(made);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct flow *flow = flow_table_find(f->table, &halves_of[i].key);
+		g_assert_cmpuint(flow->created_ms, ==, past[i].created_ms);
+		g_assert_cmpuint(flow->seen_ms, ==, past[i].seen_ms);
+		g_assert_cmpuint(flow->tcp, ==, past[i].tcp);
+		g_assert_cmpuint(flow->packets, ==, past[i].packets);
+		g_assert_cmpuint(flow->bytes, ==, past[i].bytes);
+		g_assert_true(flow->blocked);
+	}
+	g_assert_null(flow_table_take_in(f->table, &halves_of[0], &halves_of[1], past, 7, &error));
+	g_assert_cmpint(error, ==, -EEXIST);
+	/* Who gives it another way has decided that it may go. */
+	made = flow_table_replace(f->table, made, &halves_of[0], &halves_of[1], 8, &error);
+	g_assert_false(made->blocked || flow_table_pair(f->table, made)->blocked);
+}
+
 static void test_replace_conflict(struct fixture *f, const void *data)
 {
 	struct flow_half forward, reply, other;
@@ -386,6 +444,8 @@ int main(int argc, char **argv)
 	ADD("holds as many connections as it says, and not one more", 5000, test_full);
 	ADD("a removed entry is not used again before the readers' grace period", 64, test_grace);
 	ADD("a replaced connection goes on with other actions", 64, test_replace);
+	ADD("a replaced connection may begin somewhere else", 64, test_replace_forward);
+	ADD("a connection that is taken in has its past", 64, test_take_in);
 	ADD("a connection cannot be replaced by another's reply key", 64, test_replace_conflict);
 	ADD("a full table can replace its connections, and keeps those it cannot", 64, test_replace_full);
 	ADD("holds what a model holds after random puts and removes", 500, test_model);
