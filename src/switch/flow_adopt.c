@@ -7,7 +7,7 @@
  *
  * Why damage does no harm. An index is used only after its range was checked; a key only if its hash, which a
  * secret goes into, is the entry's; an entry's epoch is one that no state of this process has, so that what its
- * action says is compared with a new decision before any packet follows it (slow_path.c). What remains to
+ * action says is compared with a new decision before any packet follows it (connections.h). What remains to
  * believe is that the connection exists, its TCP flags, its times and counters.
  */
 #include "switch/flow_table_priv.h"

@@ -5,11 +5,10 @@
  * more, since a packet before it in the burst, or another worker, may have put the flow in meanwhile. Then:
  *
  *   no flow  Responders; else the layers decide, both directions are put in, and the packet is executed. Where
- *            the NIC shares its public address, and its port there is taken, another is found (source_nat.h).
- *   stale    The layers decide again, from the connection's first key and the alias that it has. The same comes
- *            out: the epoch is brought up to date. Another way or translation: both directions are replaced;
- *            where there is no room for that just now, the packet is dropped and the next one tries again.
- *            Refused: the connection is blocked.
+ *            the NIC shares its public address, and its port there is taken, another is found (source_nat.h). Before it
+ *            is refused, it is looked for among the connections of NICs that have come or gone (connections.h).
+ *   stale    The layers decide again (connections.h). Where there is no room just now for what comes out, the packet is
+ *            dropped and the next one tries again.
  *   blocked  Dropped. A SYN begins anew; so does a state that allows it again.
  *   ending   An RST, or FIN, is held against the connection's window (tcp.h) before it is executed.
  *
@@ -22,7 +21,7 @@
 #include "switch/slow_path.h"
 
 #include "switch/bypass.h"
-#include "switch/conntrack.h"
+#include "switch/connections.h"
 #include "switch/datapath.h"
 #include "switch/decide.h"
 #include "switch/execute.h"
@@ -39,72 +38,6 @@
 
 /* ---- connections ---- */
 
-static _Atomic uint32_t *quota_of(struct worker *worker, const struct flow *forward)
-{
-	return &worker->datapath->nic_connections[nic_slot(forward->key.nic) % NIC_SLOTS];
-}
-
-/* The NIC that began the connection, or with which it was begun, has one less. */
-static void give_back(struct worker *worker, const struct flow *flow)
-{
-	const struct flow *forward = flow->reply ? flow_table_pair(worker->datapath->flows, flow) : flow;
-
-	atomic_fetch_sub_explicit(quota_of(worker, forward), 1, memory_order_relaxed);
-}
-
-static void remove_flow(struct worker *worker, struct flow *flow)
-{
-	if (flow_table_remove(worker->datapath->flows, flow))
-		give_back(worker, flow);
-}
-
-bool slow_path_expire(struct worker *worker, struct flow *flow, const struct flow *seen)
-{
-	bool removed = flow_table_remove_seen(worker->datapath->flows, flow, seen);
-
-	if (removed)
-		give_back(worker, flow);
-	return removed;
-}
-
-static struct flow *put(struct worker *worker, const struct decision *decision, int *ret_error)
-{
-	struct flow *flow = flow_table_put(worker->datapath->flows, &decision->forward, &decision->reply,
-		worker->snapshot->epoch, worker->now_ms, ret_error);
-
-	if (flow)
-		atomic_fetch_add_explicit(quota_of(worker, flow), 1, memory_order_relaxed);
-	return flow;
-}
-
-static enum connection_state state_of(struct worker *worker, const struct flow *flow)
-{
-	const struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
-
-	return flow->reply ? connection_state(pair, flow) : connection_state(flow, pair);
-}
-
-/* Another connection holds the translated tuple: it gives way if it is over. */
-static bool evict_finished(struct worker *worker, const struct flow_key *key)
-{
-	struct flow *flow = flow_table_find(worker->datapath->flows, key);
-
-	if (!flow || state_of(worker, flow) != CONNECTION_CLOSED)
-		return false;
-	remove_flow(worker, flow);
-	return true;
-}
-
-/* Which workers will see the packets. */
-static void set_zones(const struct worker *worker, struct decision *decision)
-{
-	struct flow_half *halves[] = {&decision->forward, &decision->reply};
-
-	for (size_t i = 0; i < RTE_DIM(halves); i++)
-		halves[i]->zone =
-			(uint8_t)polling_worker(worker->polling, halves[i]->key.origin, halves[i]->key.nic);
-}
-
 /* By another port of its shared address, as another connection has the present one. -EADDRINUSE: none is free. */
 static struct flow *put_shared(
 	struct worker *worker, const struct flow_key *first, struct decision *decision, int *ret_error)
@@ -119,9 +52,8 @@ static struct flow *put_shared(
 		if (!source_nat_choose(worker->datapath->flows, worker->snapshot, first, decision, &over))
 			return NULL;
 		if (over)
-			evict_finished(worker, &decision->reply.key);
-		set_zones(worker, decision);
-		flow = put(worker, decision, ret_error);
+			connections_evict_finished(worker, &decision->reply.key);
+		flow = connections_put(worker, decision, ret_error);
 	}
 	return flow;
 }
@@ -133,23 +65,22 @@ static enum drop drop_of_put(int error)
 				      : DROP_TABLE_FULL;
 }
 
-/* Puts both directions in. Returns the flow of the packet's direction, or NULL when it was dropped. */
-static struct flow *install(struct worker *worker, const struct packet *parsed, struct decision *decision,
-	struct rte_mbuf *packet)
+/* Puts both directions in. Returns the flow of the packet's direction, or NULL and why there is none. */
+static struct flow *install(
+	struct worker *worker, const struct packet *parsed, struct decision *decision, enum drop *ret_reason)
 {
 	int error = 0;
-	struct flow *flow = put(worker, decision, &error);
+	struct flow *flow = connections_put(worker, decision, &error);
 
 	if (!flow && error == -EEXIST) {
 		/* The other side's worker may just have put in the same connection, seen from there. */
 		flow = flow_table_find(worker->datapath->flows, &parsed->key);
 		if (!flow && decision->shared)
 			flow = put_shared(worker, &parsed->key, decision, &error);
-		else if (!flow && evict_finished(worker, &decision->reply.key))
-			flow = put(worker, decision, &error);
+		else if (!flow && connections_evict_finished(worker, &decision->reply.key))
+			flow = connections_put(worker, decision, &error);
 	}
-	if (!flow)
-		icmp_refuse(worker, parsed, drop_of_put(error), 0, packet);
+	*ret_reason = drop_of_put(error);
 	return flow;
 }
 
@@ -225,12 +156,6 @@ enum drop slow_path_check_decided(const struct datapath *datapath, const struct 
 	return DROP_NONE;
 }
 
-bool slow_path_is_over_quota(const struct datapath *datapath, uint32_t nic)
-{
-	return atomic_load_explicit(&datapath->nic_connections[nic_slot(nic) % NIC_SLOTS],
-		       memory_order_relaxed) >= datapath->limits.nic_connections;
-}
-
 /* What the switch answers itself. True when it took the packet. */
 static bool respond(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
 {
@@ -249,130 +174,66 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 	return true;
 }
 
+/* Whether it may begin a connection: then that is decided. Else the reason why it may not. */
+static enum drop judge_first(
+	struct worker *worker, const struct packet *parsed, const uint8_t *frame, struct decision *ret)
+{
+	enum drop reason =
+		slow_path_check_first(worker->datapath, worker->snapshot, worker->now_ms, parsed, frame);
+
+	if (reason != DROP_NONE)
+		return reason;
+	if (!decide(worker->snapshot, &parsed->key, false, ret))
+		return ret->drop;
+	if (execute_is_foreign(parsed, &ret->forward.action))
+		return DROP_SPOOFED_TUNNEL;
+	reason = slow_path_check_decided(worker->datapath, worker->snapshot, worker->now_ms, parsed, ret);
+	if (reason == DROP_NONE && connections_are_over_quota(worker->datapath, parsed->key.nic))
+		reason = DROP_FLOW_QUOTA;
+	return reason;
+}
+
+static void known_flow(
+	struct worker *worker, struct flow *flow, struct packet *parsed, struct rte_mbuf *packet);
+
 static void first_packet(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet)
 {
 	struct decision decision;
+	struct flow *flow;
 
 	if (respond(worker, parsed, packet))
 		return;
-	enum drop reason = slow_path_check_first(worker->datapath, worker->snapshot, worker->now_ms, parsed,
-		rte_pktmbuf_mtod(packet, const uint8_t *));
-	if (reason != DROP_NONE) {
-		output_drop(worker, parsed->key.nic, reason, packet);
-		return;
-	}
-	if (!decide(worker->snapshot, &parsed->key, false, &decision)) {
-		icmp_refuse(worker, parsed, decision.drop, 0, packet);
-		return;
-	}
-	if (execute_is_foreign(parsed, &decision.forward.action)) {
-		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
-		return;
-	}
-	reason = slow_path_check_decided(
-		worker->datapath, worker->snapshot, worker->now_ms, parsed, &decision);
-	if (reason != DROP_NONE) {
-		output_drop(worker, parsed->key.nic, reason, packet);
-		return;
-	}
-	if (slow_path_is_over_quota(worker->datapath, parsed->key.nic)) {
-		output_drop(worker, parsed->key.nic, DROP_FLOW_QUOTA, packet);
-		return;
-	}
-	set_zones(worker, &decision);
-	struct flow *flow = install(worker, parsed, &decision, packet);
-	if (flow)
+	enum drop reason = judge_first(worker, parsed, rte_pktmbuf_mtod(packet, const uint8_t *), &decision);
+	if (reason == DROP_NONE && (flow = install(worker, parsed, &decision, &reason)))
 		follow(worker, flow, parsed, packet);
+	else if ((flow = connections_find_moved(worker, &parsed->key)))
+		known_flow(worker, flow, parsed, packet);
+	else
+		icmp_refuse(worker, parsed, reason, 0, packet);
 }
 
 /* ---- flows that are there ---- */
-
-static bool is_same(const struct flow_half *half, const struct flow *flow)
-{
-	return flow_key_equal(&half->key, &flow->key) &&
-	       memcmp(&half->action, &flow->action, sizeof half->action) == 0;
-}
-
-/* The connection goes on, another way. */
-static void replace(struct worker *worker, struct flow *forward, const struct decision *decision)
-{
-	struct flow_table *table = worker->datapath->flows;
-	uint32_t epoch = worker->snapshot->epoch;
-	int error = 0;
-
-	if (flow_table_replace(table, forward, &decision->forward, &decision->reply, epoch, &error) ||
-		error != -EEXIST)
-		return;
-	if (!evict_finished(worker, &decision->reply.key) ||
-		(!flow_table_replace(table, forward, &decision->forward, &decision->reply, epoch, &error) &&
-			error == -EEXIST))
-		remove_flow(worker, forward); /* another connection has its new tuple */
-}
-
-/* Decides a connection anew by the present state. The flow may be another one afterwards, or gone, or as stale
- * as before: there was no room to replace it. */
-static void revalidate(struct worker *worker, struct flow *flow)
-{
-	struct flow_table *table = worker->datapath->flows;
-	struct flow *pair = flow_table_pair(table, flow);
-	struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
-	const struct flow_alias alias = flow_alias_of(&reply->key);
-	uint32_t epoch = worker->snapshot->epoch;
-	struct decision decision;
-
-	counter_add(&worker->counters.revalidations, 1);
-	/* A blocked connection comes back only when all groups allow it. */
-	bool allowed =
-		decide_as(worker->snapshot, &forward->key, !flow_is_blocked(forward), &alias, &decision);
-	set_zones(worker, &decision);
-	if (!allowed)
-		flow_table_decide(table, forward, true, epoch);
-	else if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
-		flow_table_decide(table, forward, false, epoch);
-	else
-		replace(worker, forward, &decision);
-}
-
-/* An older state than this worker's decided it. One that a newer state has decided is as good: its worker was
- * quicker. */
-static bool is_stale(const struct worker *worker, const struct flow *flow)
-{
-	uint32_t epoch = __atomic_load_n(&flow->epoch, __ATOMIC_ACQUIRE);
-
-	return (int32_t)(worker->snapshot->epoch - epoch) > 0;
-}
-
-struct flow *slow_path_find(struct worker *worker, const struct flow_key *key)
-{
-	struct flow *flow = flow_table_find(worker->datapath->flows, key);
-
-	if (flow && is_stale(worker, flow)) {
-		revalidate(worker, flow);
-		flow = flow_table_find(worker->datapath->flows, key);
-	}
-	return flow && !is_stale(worker, flow) && !flow_is_blocked(flow) ? flow : NULL;
-}
 
 static void known_flow(
 	struct worker *worker, struct flow *flow, struct packet *parsed, struct rte_mbuf *packet)
 {
 	/* Who may not speak for the source changes nothing of the connection. */
 	if (slow_path_is_opening(parsed) && !execute_is_foreign(parsed, &flow->action)) {
-		enum connection_state state = state_of(worker, flow);
+		enum connection_state state = connections_state(worker, flow);
 		if (state == CONNECTION_CLOSED || state == CONNECTION_BLOCKED) {
-			remove_flow(worker, flow);
+			connections_remove(worker, flow);
 			first_packet(worker, parsed, packet);
 			return;
 		}
 	}
-	if (is_stale(worker, flow)) {
-		revalidate(worker, flow);
+	if (connections_is_stale(worker, flow)) {
+		connections_revalidate(worker, flow);
 		flow = flow_table_find(worker->datapath->flows, &parsed->key);
 		if (!flow) {
 			first_packet(worker, parsed, packet);
 			return;
 		}
-		if (is_stale(worker, flow)) {
+		if (connections_is_stale(worker, flow)) {
 			output_drop(worker, execute_subject(parsed, &flow->action), DROP_TABLE_FULL, packet);
 			return;
 		}

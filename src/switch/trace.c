@@ -12,7 +12,7 @@
 #include "switch/trace.h"
 
 #include "base/fault.h"
-#include "switch/conntrack.h"
+#include "switch/connections.h"
 #include "switch/decide.h"
 #include "switch/decode.h"
 #include "switch/flow_query.h"
@@ -21,6 +21,7 @@
 #include "switch/lookup.h"
 #include "switch/packet_words.h"
 #include "switch/parse.h"
+#include "switch/peer.h"
 #include "switch/respond/respond.h"
 #include "switch/rewrite.h"
 #include "switch/slow_path.h"
@@ -527,7 +528,7 @@ static void first_packet(struct trace *t)
 		drop(t, "connection", reason);
 		return;
 	}
-	if (slow_path_is_over_quota(t->datapath, t->parsed.key.nic)) {
+	if (connections_are_over_quota(t->datapath, t->parsed.key.nic)) {
 		drop(t, "quota", DROP_FLOW_QUOTA);
 		return;
 	}
@@ -538,10 +539,11 @@ static void first_packet(struct trace *t)
 static void judge_anew(
 	struct trace *t, const struct flow *flow, const struct flow *forward, const struct flow *reply)
 {
+	const struct flow_key first = peer_first(t->state, &forward->key, &reply->key);
 	const struct flow_alias alias = flow_alias_of(&reply->key);
 	struct decision decision;
 
-	if (!ask_layers(t, &forward->key, !forward->blocked, &alias, &decision)) {
+	if (!ask_layers(t, &first, !forward->blocked, &alias, &decision)) {
 		tell_refusal(t, &decision, DROP_REVOKED);
 		return;
 	}

@@ -11,7 +11,7 @@
 #include "switch/worker.h"
 
 #include "switch/bypass.h"
-#include "switch/conntrack.h"
+#include "switch/connections.h"
 #include "switch/datapath.h"
 #include "switch/decide.h"
 #include "switch/execute.h"
@@ -510,12 +510,21 @@ static bool is_bypassed(const struct worker *worker, const struct flow *forward,
 	return (one && one->bypassed) || (other && other->bypassed);
 }
 
+/* The NIC that began it has left, and a NIC that is here goes on with it. */
+static bool is_left(const struct worker *worker, const struct flow *forward, const struct flow *reply)
+{
+	return !snapshot_knows(worker->snapshot, forward->key.nic) && reply->key.origin == FLOW_FROM_NIC &&
+	       snapshot_nic(worker->snapshot, reply->key.nic);
+}
+
 static bool may_be_over(const struct worker *worker, const struct flow *forward, const struct flow *reply)
 {
-	if (!snapshot_knows(worker->snapshot, forward->key.nic))
+	bool knows = snapshot_knows(worker->snapshot, forward->key.nic);
+
+	if (!knows && !is_left(worker, forward, reply))
 		return true;
 	return connection_expired(forward, reply, worker->now_ms) &&
-	       !(flow_is_blocked(forward) && is_bypassed(worker, forward, reply) &&
+	       !(knows && flow_is_blocked(forward) && is_bypassed(worker, forward, reply) &&
 		       !connection_is_forgotten(forward, reply, worker->now_ms));
 }
 
@@ -527,8 +536,15 @@ static void age_flow(struct worker *worker, uint32_t index)
 	/* Its packets go on, and it may be another connection's the next moment: whole copies are looked at. */
 	if (!flow_is_live(flow) || flow_is_reply(flow) || !flow_table_copy_both(table, index, &seen, &pair))
 		return;
-	if (!seen.reply && may_be_over(worker, &seen, &pair) && slow_path_expire(worker, flow, &seen))
-		counter_add(&worker->counters.expired, 1);
+	if (seen.reply)
+		return;
+	/* What has been left may be silent for long, and its other end on another host. */
+	if (may_be_over(worker, &seen, &pair)) {
+		if (connections_remove_seen(worker, flow, &seen))
+			counter_add(&worker->counters.expired, 1);
+	} else if (is_left(worker, &seen, &pair) && connections_is_stale(worker, flow)) {
+		connections_revalidate(worker, flow);
+	}
 }
 
 /* Looks at the share of the table that is due after `elapsed_ms`. */

@@ -7,6 +7,7 @@
  * connection of the switch goes nowhere. Where NICs share the address that it came for, the flow says whose it is.
  */
 #include "switch/checksum.h"
+#include "switch/connections.h"
 #include "switch/conntrack.h"
 #include "switch/datapath.h"
 #include "switch/layers/layer.h"
@@ -14,7 +15,6 @@
 #include "switch/parse.h"
 #include "switch/respond/respond.h"
 #include "switch/rewrite.h"
-#include "switch/slow_path.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -35,7 +35,7 @@ static struct flow *find_flow(struct worker *worker, const struct packet *parsed
 	key = flow_key_reverse(&quoted);
 	key.nic = parsed->key.nic;
 	key.origin = parsed->key.origin;
-	return slow_path_find(worker, &key);
+	return connections_find(worker, &key);
 }
 
 /* Replaces four bytes of an address and mends the header checksum that covers them. */

@@ -1,0 +1,96 @@
+/* Where the other end of a connection is: see peer.h. */
+#include "switch/peer.h"
+
+#include "switch/layers/layer.h"
+
+/* Both ends are known to each other by public addresses: a NIC here that has one, or somebody outside. */
+static void by_public(const struct snapshot *state, const struct nic *nic, struct flow_key *key)
+{
+	struct owner owner = snapshot_find(state, SPACE_PUBLIC, flow_key_source(key));
+
+	key->nic = nic->id;
+	key->origin = FLOW_FROM_OUTSIDE;
+	if (owner.kind != OWNER_NIC)
+		return;
+	key->nic = owner.nic->id;
+	key->origin = FLOW_FROM_NIC;
+	memcpy(key->src, owner.address->ip.bytes, sizeof key->src);
+}
+
+/* Both are in the network: the other one itself, or the appliance that it is behind, is here or elsewhere. */
+static bool by_network(const struct snapshot *state, const struct nic *nic, struct flow_key *key)
+{
+	struct ip_addr via = route_via(nic, flow_key_source(key), NULL);
+	struct owner owner = snapshot_find(state, nic->network->space, via);
+
+	if (via.family == IP_NONE)
+		return false;
+	/* A NIC that is here is as near as a router on the wire. */
+	if (owner.kind != OWNER_NIC && nic->subnet->gateway_external)
+		owner = snapshot_find(state, nic->network->space, flow_key_source(key));
+	key->nic = owner.kind == OWNER_NIC ? owner.nic->id : nic->id;
+	key->origin = owner.kind == OWNER_NIC  ? FLOW_FROM_NIC
+		      : nic->network->physical ? FLOW_FROM_PHYSICAL
+					       : FLOW_FROM_TUNNEL;
+	return true;
+}
+
+bool peer_key(const struct snapshot *state, const struct flow_key *own, const uint8_t alias[16],
+	struct flow_key *ret)
+{
+	const struct nic *nic = snapshot_nic(state, own->nic);
+
+	if (!nic)
+		return false;
+	*ret = flow_key_reverse(own);
+	if (memcmp(alias, own->src, sizeof own->src) == 0)
+		return by_network(state, nic, ret);
+	memcpy(ret->dst, alias, sizeof ret->dst);
+	by_public(state, nic, ret);
+	return true;
+}
+
+/* What its NIC is known by to whom it sends that: its own address within the network, its public one beyond. */
+static bool find_alias(const struct nic *nic, const struct flow_key *own, uint8_t ret[16])
+{
+	const struct nic_address *address = nic_find_address(nic, flow_key_source(own));
+
+	memcpy(ret, own->src, sizeof own->src);
+	if (route_via(nic, flow_key_destination(own), NULL).family != IP_NONE)
+		return true;
+	if (!address || address->public_ip.family == IP_NONE)
+		return false;
+	memcpy(ret, address->public_ip.bytes, sizeof address->public_ip.bytes);
+	return true;
+}
+
+bool peer_answer(const struct snapshot *state, const struct flow_key *key, struct flow_key *ret)
+{
+	const struct nic *nic = snapshot_nic(state, key->nic);
+	uint8_t alias[16];
+
+	if (!nic)
+		return false;
+	if (key->origin == FLOW_FROM_NIC)
+		return find_alias(nic, key, alias) && peer_key(state, key, alias, ret);
+	struct owner owner = snapshot_find(state, SPACE_PUBLIC, flow_key_destination(key));
+	*ret = flow_key_reverse(key);
+	ret->origin = FLOW_FROM_NIC;
+	if (key->origin == FLOW_FROM_OUTSIDE && owner.kind == OWNER_NIC)
+		memcpy(ret->src, owner.address->ip.bytes, sizeof ret->src);
+	return true;
+}
+
+struct flow_key peer_first(
+	const struct snapshot *state, const struct flow_key *forward, const struct flow_key *reply)
+{
+	struct flow_key first;
+
+	if (forward->origin == FLOW_FROM_HOST || reply->origin != FLOW_FROM_NIC ||
+		(forward->origin == FLOW_FROM_NIC && snapshot_nic(state, forward->nic)) ||
+		!peer_key(state, reply, forward->dst, &first))
+		return *forward;
+	first.sport = forward->sport;
+	first.dport = forward->dport;
+	return first;
+}
