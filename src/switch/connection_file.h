@@ -1,0 +1,66 @@
+/* A NIC's connections in a file, on their way to another switch: docs/API.md says when.
+ *
+ * The format is bytes in network order, of fixed places: a header, records of one size, and a SHA-256 of all before it.
+ * A record says what a connection is whatever the switch: by what its NIC sends, and by the address that the other end
+ * has for that. Where the other end is, and where packets go, is for the switch that takes it in (peer.h).
+ *
+ *   header   0 "SLUICECN"   8 version (4)   12 size of a record (4)   16 records (4)   20 zero (4)
+ *            24 the NIC's uid, zero to the end (256)
+ *   record   0 family   1 protocol   2 flags   3 zero   4 source port (2)   6 destination port (2)
+ *            8 source (16)   24 destination (16)   40 alias (16)   56 age in ms (4)
+ *            60 two directions, what the NIC sent first: idle ms (4), TCP's word (4), packets (8), bytes (8)
+ *
+ * The version changes with a place, or a meaning: that of TCP's word (tcp.h), and of ports (struct flow_key).
+ */
+#pragma once
+#include "base/cleanup.h"
+#include "switch/flow.h"
+
+#include <glib.h>
+
+struct connection_way {
+	uint32_t idle_ms; /* since its last packet; at most the connection's age */
+	uint32_t tcp; /* as in struct flow; 0 of other protocols */
+	uint64_t packets, bytes;
+};
+
+struct connection_record {
+	struct flow_key own; /* of what the NIC sends: its `nic` and `origin` are not in the file, and 0 */
+	uint8_t alias[16]; /* the address that the other end has for the NIC, as in struct flow_key */
+	bool answers; /* the other end began the connection */
+	bool blocked; /* policy has revoked it */
+	uint32_t age_ms;
+	struct connection_way sent, received;
+};
+
+#define CONNECTION_AGE_MAX INT32_MAX /* in ms: what clocks that wrap can tell apart */
+
+/* ---- writing ---- */
+
+struct connection_writer;
+
+struct connection_writer *connection_writer_new(const char *nic_uid);
+void connection_writer_free(struct connection_writer *writer);
+CLEANUP_FUNC(struct connection_writer *, connection_writer_free)
+
+void connection_writer_add(struct connection_writer *writer, const struct connection_record *record);
+unsigned connection_writer_count(const struct connection_writer *writer);
+/* Puts the file in its place as a whole, mode 0600. */
+bool connection_writer_save(struct connection_writer *writer, const char *path, GError **error);
+
+/* ---- reading ---- */
+
+struct connection_reader;
+
+/* A file that is whole in every respect: each of its records can be read. FAULT_INVALID when it is not, or is of another
+ * version or another NIC; FAULT_QUOTA when it has more than `max` records; FAULT_NOT_FOUND when it cannot be read. */
+struct connection_reader *connection_reader_open(
+	const char *path, const char *nic_uid, uint32_t max, GError **error);
+/* The same of bytes that are here, which are Borrowed for the reader's life. */
+struct connection_reader *connection_reader_new(
+	const uint8_t *bytes, size_t size, const char *nic_uid, uint32_t max, GError **error);
+void connection_reader_free(struct connection_reader *reader);
+CLEANUP_FUNC(struct connection_reader *, connection_reader_free)
+
+unsigned connection_reader_count(const struct connection_reader *reader);
+void connection_reader_get(const struct connection_reader *reader, unsigned i, struct connection_record *ret);
