@@ -5,6 +5,7 @@
 #include "base/jsonrpc.h"
 #include "base/log.h"
 #include "switch/advertise.h"
+#include "switch/carry.h"
 #include "switch/eal.h"
 #include "switch/flow_query.h"
 #include "switch/metrics.h"
@@ -170,6 +171,16 @@ static json_t *method_workers(json_t *params, void *data, GError **error)
 	return report_workers(((struct control *)data)->datapath);
 }
 
+static json_t *method_export(json_t *params, void *data, GError **error)
+{
+	return carry_method_export(((struct control *)data)->datapath, params, error);
+}
+
+static json_t *method_import(json_t *params, void *data, GError **error)
+{
+	return carry_method_import(((struct control *)data)->datapath, params, error);
+}
+
 static json_t *method_flow_forget(json_t *params, void *data, GError **error)
 {
 	flow_memory_forget(flow_table_memory(((struct control *)data)->datapath->flows));
@@ -187,6 +198,8 @@ static const struct jsonrpc_method methods[] = {
 	{"flow.show", method_flow_show},
 	{"trace", method_trace},
 	{"flow.forget", method_flow_forget},
+	{"connection.export", method_export},
+	{"connection.import", method_import},
 	{"drop.list", method_drops},
 	{"counters", method_counters},
 	{"worker.list", method_workers},

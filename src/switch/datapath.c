@@ -94,7 +94,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	datapath->limits = *limits;
 	datapath->pool = pool;
 	datapath->started_ms = datapath->advertised_ms = datapath_clock_ms();
-	datapath->readers = readers_new(limits->workers);
+	datapath->readers = readers_new(limits->workers + 1); /* the last one is the main thread */
 	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
 	datapath->meters = g_aligned_alloc0(NIC_SLOTS, sizeof *datapath->meters, RTE_CACHE_LINE_SIZE);
 	datapath->bypasses = g_new0(struct bypass, NIC_SLOTS);
@@ -344,6 +344,21 @@ void datapath_move(struct datapath *datapath, const struct source *source, unsig
 	grace_wait(datapath->readers);
 	polling_grant(polling);
 	polling_free(before);
+}
+
+void datapath_read_begin(struct datapath *datapath)
+{
+	rte_rcu_qsbr_thread_online(datapath->readers, datapath->limits.workers);
+}
+
+void datapath_read_on(struct datapath *datapath)
+{
+	rte_rcu_qsbr_quiescent(datapath->readers, datapath->limits.workers);
+}
+
+void datapath_read_end(struct datapath *datapath)
+{
+	rte_rcu_qsbr_thread_offline(datapath->readers, datapath->limits.workers);
 }
 
 void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror)

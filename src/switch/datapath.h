@@ -74,6 +74,12 @@ static inline const struct snapshot *datapath_snapshot(const struct datapath *da
 /* The neighbours on the edge of that origin or exit, which is none of a NIC's. */
 struct neighbour_table *datapath_neighbours(const struct datapath *datapath, unsigned place);
 
+/* The main thread becomes a reader of the flow table, as workers are, until the call of datapath_read_end; it publishes
+ * nothing meanwhile. datapath_read_on: it holds no flow any more, and goes on. */
+void datapath_read_begin(struct datapath *datapath);
+void datapath_read_on(struct datapath *datapath);
+void datapath_read_end(struct datapath *datapath);
+
 /* Lets workers copy packets for the mirror, or for none (NULL). When it returns, no worker uses another one. */
 void datapath_set_mirror(struct datapath *datapath, struct mirror *mirror);
 

@@ -1,0 +1,307 @@
+/* Connections that move from switch to switch: see carry.h. */
+#include "switch/carry.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "switch/connection_file.h"
+#include "switch/connections.h"
+#include "switch/decode.h"
+#include "switch/layers/layer.h"
+#include "switch/lookup.h"
+#include "switch/peer.h"
+
+#include <errno.h>
+
+#define READ_ON 64 /* connections that are taken in between two quiescent states */
+
+/* ---- export ---- */
+
+/* Clocks of two workers may differ a little, and what is older than they can tell is as old as they can. */
+static uint32_t since(uint32_t then_ms, uint32_t now_ms)
+{
+	int32_t elapsed = (int32_t)(now_ms - then_ms);
+
+	return elapsed > 0 ? (uint32_t)elapsed : 0;
+}
+
+static struct connection_way way_of(const struct flow *flow, uint32_t age_ms, uint32_t now_ms)
+{
+	return (struct connection_way){
+		.idle_ms = MIN(since(flow->seen_ms, now_ms), age_ms),
+		.tcp = flow->tcp,
+		.packets = flow->packets,
+		.bytes = flow->bytes,
+	};
+}
+
+/* own: the NIC's direction; other: what comes to it. */
+static struct connection_record record_of(const struct flow *own, const struct flow *other, uint32_t now_ms)
+{
+	uint32_t age_ms = since(own->created_ms, now_ms);
+	struct connection_record record = {
+		.own = own->key,
+		.answers = own->reply,
+		.blocked = own->blocked,
+		.age_ms = age_ms,
+		.sent = way_of(own, age_ms, now_ms),
+		.received = way_of(other, age_ms, now_ms),
+	};
+
+	memcpy(record.alias, other->key.dst, sizeof record.alias);
+	return record;
+}
+
+static bool is_of(const struct flow *flow, const struct nic *nic)
+{
+	return flow->key.origin == FLOW_FROM_NIC && flow->key.nic == nic->id;
+}
+
+/* Whether what comes to the NIC is for an address that is its own: untranslated, or its public one. */
+static bool has_own_alias(const struct nic *nic, const struct flow *own, const struct flow *other)
+{
+	const struct nic_address *address;
+
+	if (memcmp(own->key.src, other->key.dst, sizeof own->key.src) == 0)
+		return true;
+	address = nic_find_address(nic, flow_key_source(&own->key));
+	return address && ip_equal(address->public_ip, flow_key_destination(&other->key));
+}
+
+void carry_export(const struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
+	struct connection_writer *writer, struct carry_left *ret)
+{
+	uint32_t end = flow_table_end(datapath->flows);
+	struct flow forward, reply;
+
+	*ret = (struct carry_left){};
+	for (uint32_t index = 1; index < end; index++) {
+		if (!flow_table_copy_both(datapath->flows, index, &forward, &reply) || forward.reply)
+			continue;
+		bool began = is_of(&forward, nic);
+		if (!(began || is_of(&reply, nic)) || connection_expired(&forward, &reply, now_ms))
+			continue;
+		const struct flow *own = began ? &forward : &reply, *other = began ? &reply : &forward;
+		const struct connection_record record = record_of(own, other, now_ms);
+		if (other->key.origin == FLOW_FROM_HOST)
+			ret->host++;
+		else if (!has_own_alias(nic, own, other))
+			ret->shared++;
+		else
+			connection_writer_add(writer, &record);
+	}
+}
+
+/* ---- import ---- */
+
+struct import {
+	struct worker *worker; /* Borrowed: what the main thread is to the table */
+	const struct nic *nic; /* Borrowed */
+	struct carry_taken *taken; /* Borrowed */
+};
+
+static struct flow past_of(const struct connection_record *record, const struct connection_way *way,
+	bool blocked, uint32_t now_ms)
+{
+	return (struct flow){
+		.created_ms = now_ms - record->age_ms,
+		.seen_ms = now_ms - way->idle_ms,
+		.tcp = way->tcp,
+		.packets = way->packets,
+		.bytes = way->bytes,
+		.blocked = blocked,
+	};
+}
+
+static enum drop drop_of(int error)
+{
+	return error == -EEXIST ? DROP_TUPLE_IN_USE : DROP_TABLE_FULL;
+}
+
+/* What comes by the tunnel is of the connection only if it comes from there (execute.h), also where it is blocked. */
+static void set_vtep(const struct import *import, struct flow_half *half)
+{
+	const struct mapping *remote =
+		half->key.origin != FLOW_FROM_TUNNEL
+			? NULL
+			: vxlan_remote(import->worker->snapshot, import->nic, flow_key_source(&half->key));
+
+	if (remote)
+		memcpy(half->action.next_hop, remote->vtep, sizeof half->action.next_hop);
+}
+
+/* Whether the state allows it; else *ret is what it takes to remember that it does not. */
+static bool judge(const struct import *import, const struct connection_record *record,
+	const struct flow_key *own, const struct flow_key *other, struct decision *ret)
+{
+	const struct flow_key *first = record->answers ? other : own, *back = record->answers ? own : other;
+	bool allowed = decide(import->worker->snapshot, first, !record->blocked, ret);
+
+	/* It is another connection where the NIC's address is, or is seen as, another one here. */
+	if (allowed && flow_key_equal(&ret->reply.key, back))
+		return true;
+	*ret = (struct decision){.drop = allowed ? DROP_NOT_OURS : ret->drop};
+	ret->forward.key = *first;
+	ret->reply.key = *back;
+	set_vtep(import, &ret->forward);
+	set_vtep(import, &ret->reply);
+	return false;
+}
+
+static void take_in(struct import *import, const struct connection_record *record, const struct flow_key *own,
+	const struct flow_key *other)
+{
+	struct worker *worker = import->worker;
+	struct decision decision;
+	int error = 0;
+
+	if (connections_are_over_quota(worker->datapath, (record->answers ? other : own)->nic)) {
+		import->taken->refused[DROP_FLOW_QUOTA]++;
+		return;
+	}
+	bool allowed = judge(import, record, own, other, &decision);
+	const struct flow sent = past_of(record, &record->sent, !allowed, worker->now_ms);
+	const struct flow received = past_of(record, &record->received, !allowed, worker->now_ms);
+	const struct flow past[2] = {record->answers ? received : sent, record->answers ? sent : received};
+	if (!connections_take_in(worker, &decision, past, &error))
+		import->taken->refused[drop_of(error)]++;
+	else if (allowed)
+		import->taken->imported++;
+	else
+		import->taken->refused[decision.drop]++;
+}
+
+/* The other end's NIC is here, and has the connection from when this one was elsewhere: that becomes the one of both. */
+static void join(struct import *import, const struct connection_record *record, const struct flow_key *own,
+	const struct flow_key *other)
+{
+	struct decision decision;
+
+	connections_find(import->worker, other);
+	if (flow_table_find(import->worker->datapath->flows, own))
+		import->taken->known++;
+	else if (judge(import, record, own, other, &decision))
+		import->taken->refused[DROP_TUPLE_IN_USE]++;
+	else
+		import->taken->refused[decision.drop]++;
+}
+
+static void import_one(struct import *import, const struct connection_record *record)
+{
+	struct flow_table *table = import->worker->datapath->flows;
+	struct flow_key own = record->own, other;
+
+	own.nic = import->nic->id;
+	own.origin = FLOW_FROM_NIC;
+	if (flow_table_find(table, &own))
+		import->taken->known++;
+	else if (!peer_key(import->worker->snapshot, &own, record->alias, &other))
+		import->taken->refused[DROP_NO_DESTINATION]++;
+	else if (flow_table_find(table, &other))
+		join(import, record, &own, &other);
+	else
+		take_in(import, record, &own, &other);
+}
+
+void carry_import(struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
+	const struct connection_reader *reader, struct carry_taken *ret)
+{
+	struct worker worker = {.datapath = datapath};
+	struct import import = {.worker = &worker, .nic = nic, .taken = ret};
+	struct connection_record record;
+
+	*ret = (struct carry_taken){};
+	worker_begin(&worker, now_ms);
+	datapath_read_begin(datapath);
+	for (unsigned i = 0; i < connection_reader_count(reader); i++) {
+		connection_reader_get(reader, i, &record);
+		import_one(&import, &record);
+		if (i % READ_ON == 0)
+			datapath_read_on(datapath);
+	}
+	datapath_read_end(datapath);
+}
+
+/* ---- methods ---- */
+
+struct call {
+	const char *nic_word, *path; /* Borrowed from the parameters */
+	const struct nic *nic; /* Borrowed from the snapshot */
+};
+
+static bool decode_path(struct decode *d, json_t *value, void *to)
+{
+	const char *path = json_string_value(value);
+
+	if (!path || !g_path_is_absolute(path))
+		return decode_fail(d, "must be an absolute path");
+	*(const char **)to = path;
+	return true;
+}
+
+static const struct decode_member call_members[] = {
+	{"nic", decode_word, offsetof(struct call, nic_word)},
+	{"path", decode_path, offsetof(struct call, path)},
+	{},
+};
+
+static bool decode_call(const struct datapath *datapath, json_t *params, struct call *ret, GError **error)
+{
+	*ret = (struct call){};
+	if (!decode_params(params, call_members, ret, error))
+		return false;
+	ret->nic = lookup_nic(datapath_snapshot(datapath), ret->nic_word, error);
+	return ret->nic != NULL;
+}
+
+json_t *carry_method_export(struct datapath *datapath, json_t *params, GError **error)
+{
+	struct carry_left left;
+	struct call call;
+
+	if (!decode_call(datapath, params, &call, error))
+		return NULL;
+	_cleanup_(connection_writer_free) struct connection_writer *writer =
+		connection_writer_new(call.nic->uid);
+	carry_export(datapath, call.nic, datapath_clock_ms(), writer, &left);
+	if (!connection_writer_save(writer, call.path, error))
+		return NULL;
+	unsigned n = connection_writer_count(writer);
+	log_info(call.nic->uid, "%u connections exported; %u by a shared address and %u with the host stay",
+		n, left.shared, left.host);
+	return json_pack("{s:i, s:{s:i, s:i}}", "connections", (int)n, "left", "shared-address",
+		(int)left.shared, "host", (int)left.host);
+}
+
+static json_t *encode_refused(const struct carry_taken *taken, unsigned *ret_sum)
+{
+	json_t *refused = json_object();
+
+	*ret_sum = 0;
+	for (unsigned reason = 0; reason < DROP_COUNT; reason++) {
+		*ret_sum += taken->refused[reason];
+		if (taken->refused[reason])
+			json_object_set_new(
+				refused, drop_word((enum drop)reason), json_integer(taken->refused[reason]));
+	}
+	return refused;
+}
+
+json_t *carry_method_import(struct datapath *datapath, json_t *params, GError **error)
+{
+	struct carry_taken taken;
+	struct call call;
+	unsigned n_refused;
+
+	if (!decode_call(datapath, params, &call, error))
+		return NULL;
+	_cleanup_(connection_reader_free) struct connection_reader *reader =
+		connection_reader_open(call.path, call.nic->uid, flow_table_capacity(datapath->flows), error);
+	if (!reader)
+		return NULL;
+	carry_import(datapath, call.nic, datapath_clock_ms(), reader, &taken);
+	json_t *refused = encode_refused(&taken, &n_refused);
+	log_info(call.nic->uid, "%u connections imported, %u known, %u refused", taken.imported, taken.known,
+		n_refused);
+	return json_pack("{s:i, s:i, s:o}", "imported", (int)taken.imported, "known", (int)taken.known,
+		"refused", refused);
+}

@@ -1,0 +1,658 @@
+/* Connections that move with NIC a from switch one to switch two: see carry.h, and test_pair.h for the switches.
+ *
+ * a talks to others on both sides, each in each protocol, whoever began. Then it moves. What was under way goes on where
+ * a is now, with whoever it was, and nothing else does.
+ */
+#include "switch/carry.h"
+
+#include "base/fault.h"
+#include "switch/connection_file.h"
+#include "switch/conntrack.h"
+#include "switch/test_pair.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define CREDIT 0x10000000u /* first sequence numbers: of a; others' are twice that */
+
+/* ---- talks ---- */
+
+enum { OUTSIDE, ONE, TWO };
+
+static const struct other {
+	const char *name, *mac, *ip, *port;
+	bool routed;
+	int side; /* the switch that it is at */
+} others[] = {
+	{"a neighbour of the old host", MAC_B, IP_B, "b", false, ONE},
+	{"another subnet of the old host", MAC_C, IP_C, "c", true, ONE},
+	{"a neighbour of the new host", MAC_D, IP_D, "d", false, TWO},
+	{"another subnet of the new host", MAC_E, IP_E, "e", true, TWO},
+	{"the outside", MAC_PEER, PEER, "out", true, OUTSIDE},
+};
+
+static const uint8_t protocols[] = {6, 17, 1};
+
+/* One connection of a's. */
+struct talk {
+	const struct other *other;
+	uint8_t protocol;
+	bool answers; /* the other one begins */
+	uint16_t number; /* a's port, or the identifier */
+};
+
+#define TALKS (G_N_ELEMENTS(others) * G_N_ELEMENTS(protocols) * 2)
+
+static struct talk talk_of(unsigned i)
+{
+	return (struct talk){.other = &others[i / 2 % G_N_ELEMENTS(others)],
+		.protocol = protocols[i / 2 / G_N_ELEMENTS(others)],
+		.answers = i % 2,
+		.number = (uint16_t)(2000 + i)};
+}
+
+struct end {
+	const char *mac, *ip;
+	uint16_t port;
+};
+
+static struct test_frame frame_of(
+	const struct talk *talk, struct end from, struct end to, uint8_t flags, bool asks)
+{
+	uint32_t there = strcmp(from.mac, MAC_A) == 0 ? CREDIT : 2 * CREDIT;
+	struct test_frame frame;
+
+	if (talk->protocol == 17)
+		return test_udp(from.mac, to.mac, from.ip, from.port, to.ip, to.port, 20);
+	if (talk->protocol == 1)
+		return test_icmp(from.mac, to.mac, from.ip, to.ip, asks ? 8 : 0, 0, talk->number, 56);
+	frame = test_tcp(from.mac, to.mac, from.ip, from.port, to.ip, to.port, flags, 0);
+	store32(frame.bytes + 38, there + !(flags & TCP_SYN));
+	store32(frame.bytes + 42, flags & TCP_ACK ? 3 * CREDIT - there + 1 : 0);
+	test_fix(&frame);
+	return frame;
+}
+
+static struct fixture *side_of(struct pair *p, int side, struct fixture *of_a)
+{
+	return side == OUTSIDE ? of_a : side == ONE ? &p->one : &p->two;
+}
+
+/* A packet of a's, which is at that switch; whether it came out where the other one is, as it should be. */
+static bool a_sends(struct pair *p, struct fixture *of_a, const struct talk *talk, uint8_t flags)
+{
+	const struct other *other = talk->other;
+	struct fixture *there = side_of(p, other->side, of_a);
+
+	lab_put(of_a, "a",
+		frame_of(talk, (struct end){MAC_A, IP_A, talk->number},
+			(struct end){other->routed ? MAC_GATEWAY : other->mac, other->ip, 80}, flags,
+			!talk->answers));
+	pair_settle(p);
+	g_autoptr(GBytes) seen = port_fake_take(lab_port(there, other->port));
+	if (!seen)
+		return false;
+	uint8_t source[4];
+	test_ip(other->side == OUTSIDE ? PUBLIC_A : IP_A, source);
+	g_assert_cmpmem((const uint8_t *)g_bytes_get_data(seen, NULL) + 26, 4, source, 4);
+	return true;
+}
+
+/* The same of the other one's. */
+static bool other_sends(struct pair *p, struct fixture *of_a, const struct talk *talk, uint8_t flags)
+{
+	const struct other *other = talk->other;
+	bool outside = other->side == OUTSIDE;
+
+	lab_put(side_of(p, other->side, of_a), other->port,
+		frame_of(talk, (struct end){other->mac, other->ip, 80},
+			(struct end){outside         ? MAC_OUT
+				     : other->routed ? MAC_GATEWAY
+						     : MAC_A,
+				outside ? PUBLIC_A : IP_A, talk->number},
+			flags, talk->answers));
+	pair_settle(p);
+	g_autoptr(GBytes) seen = port_fake_take(lab_port(of_a, "a"));
+	if (!seen)
+		return false;
+	uint8_t destination[4];
+	test_ip(IP_A, destination);
+	g_assert_cmpmem((const uint8_t *)g_bytes_get_data(seen, NULL) + 30, 4, destination, 4);
+	return true;
+}
+
+static void expect(bool passed, bool wanted, const struct talk *talk, const char *who)
+{
+	if (passed != wanted)
+		g_error("%s of %s, protocol %u, begun by %s: %s", who, talk->other->name, talk->protocol,
+			talk->answers ? "it" : "a", passed ? "passed" : "did not pass");
+}
+
+static void begin(struct pair *p, struct fixture *of_a, const struct talk *talk)
+{
+	bool (*first)(struct pair *, struct fixture *, const struct talk *, uint8_t) =
+		talk->answers ? other_sends : a_sends;
+	bool (*second)(struct pair *, struct fixture *, const struct talk *, uint8_t) =
+		talk->answers ? a_sends : other_sends;
+
+	expect(first(p, of_a, talk, TCP_SYN), true, talk, "the first packet");
+	expect(second(p, of_a, talk, TCP_SYN | TCP_ACK), true, talk, "the answer");
+	if (talk->protocol == 6)
+		expect(first(p, of_a, talk, TCP_ACK), true, talk, "the third packet");
+}
+
+/* Both directions pass, or neither; who speaks first makes no difference. */
+static void go_on(struct pair *p, struct fixture *of_a, const struct talk *talk, bool a_first, bool wanted)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		bool from_a = (i == 0) == a_first;
+		bool passed = from_a ? a_sends(p, of_a, talk, TCP_ACK) : other_sends(p, of_a, talk, TCP_ACK);
+		expect(passed, wanted, talk, from_a ? "a packet to" : "a packet");
+	}
+}
+
+/* ---- the move ---- */
+
+static void drain(struct fixture *f)
+{
+	GHashTableIter ports;
+	void *port;
+
+	g_hash_table_iter_init(&ports, f->ports);
+	while (g_hash_table_iter_next(&ports, NULL, &port))
+		for (GBytes *frame; (frame = port_fake_take(port));)
+			g_bytes_unref(frame);
+}
+
+/* a comes to switch two, and its neighbours there learn where the others are. */
+static void arrive(struct pair *p)
+{
+	json_t *mappings = json_object_get(pair_network(&p->two), "mappings");
+
+	json_array_append_new(json_object_get(p->two.state, "nics"), json_deep_copy(lab_nic(&p->one, 0)));
+	json_array_remove(mappings, 0);
+	lab_apply(&p->two);
+	drain(&p->two);
+}
+
+static void leave(struct pair *p)
+{
+	json_array_remove(json_object_get(p->one.state, "nics"), 0);
+	json_array_append_new(
+		json_object_get(pair_network(&p->one), "mappings"), pair_mapping(IP_A, VTEP_2, MAC_A));
+	lab_apply(&p->one);
+}
+
+static const struct nic *nic_a(const struct fixture *f)
+{
+	const struct snapshot *state = datapath_snapshot(f->datapath);
+
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
+		if (state->nics[slot] && g_str_equal(state->nics[slot]->uid, "a"))
+			return state->nics[slot];
+	g_error("a is not here");
+}
+
+/* The contents of the file that switch one exports. */
+static GBytes *export(struct pair *p, unsigned wanted, unsigned wanted_left)
+{
+	g_autofree char *folder = g_dir_make_tmp("carry-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(folder, "a", NULL);
+	_cleanup_(connection_writer_free) struct connection_writer *writer = connection_writer_new("a");
+	struct carry_left left;
+	char *contents;
+	gsize size;
+
+	carry_export(p->one.datapath, nic_a(&p->one), p->one.now_ms, writer, &left);
+	g_assert_cmpuint(connection_writer_count(writer), ==, wanted);
+	g_assert_cmpuint(left.shared + left.host, ==, wanted_left);
+	g_assert_true(connection_writer_save(writer, path, NULL));
+	g_assert_true(g_file_get_contents(path, &contents, &size, NULL));
+	g_unlink(path);
+	g_rmdir(folder);
+	return g_bytes_new_take(contents, size);
+}
+
+static struct carry_taken import(struct pair *p, GBytes *file)
+{
+	g_autoptr(GError) error = NULL;
+	struct carry_taken taken;
+	gsize size;
+	const uint8_t *bytes = g_bytes_get_data(file, &size);
+	_cleanup_(connection_reader_free) struct connection_reader *reader =
+		connection_reader_new(bytes, size, "a", 1000, &error);
+
+	g_assert_no_error(error);
+	carry_import(p->two.datapath, nic_a(&p->two), p->two.now_ms, reader, &taken);
+	return taken;
+}
+
+static unsigned refused(const struct carry_taken *taken)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < DROP_COUNT; i++)
+		sum += taken->refused[i];
+	return sum;
+}
+
+static void assert_taken(struct carry_taken taken, unsigned imported, unsigned known, unsigned n_refused)
+{
+	g_assert_cmpuint(taken.imported, ==, imported);
+	g_assert_cmpuint(taken.known, ==, known);
+	g_assert_cmpuint(refused(&taken), ==, n_refused);
+}
+
+/* One rule for everything that goes that way. */
+static json_t *rules_of(const char *direction, const char *action)
+{
+	return json_pack("[{s:s, s:s, s:i, s:s, s:s, s:{s:b}, s:{s:b}}]", "name", "r", "direction", direction,
+		"priority", 100, "protocol", "any", "action", action, "source", "any", 1, "destination",
+		"any", 1);
+}
+
+static void set_rules(struct fixture *f, const char *direction, const char *action)
+{
+	json_object_set_new(lab_group(f), "rules", rules_of(direction, action));
+	lab_apply(f);
+}
+
+/* All groups allow all; everybody knows everybody. */
+static void setup(struct pair *p, const void *data)
+{
+	pair_setup(p, data);
+	set_rules(&p->one, "inbound", "allow");
+	set_rules(&p->two, "inbound", "allow");
+	pair_meet(p);
+	lab_meet_peer(&p->one);
+}
+
+/* The peer outside finds a at switch two. */
+static void move_all(struct pair *p)
+{
+	arrive(p);
+	lab_meet_peer(&p->two);
+}
+
+/* ---- tests ---- */
+
+static void test_all(struct pair *p, const void *data)
+{
+	unsigned elsewhere = 0, before = flow_table_count(p->two.datapath->flows);
+
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		begin(p, &p->one, &talk);
+		elsewhere += talk.other->side == TWO;
+	}
+	before = flow_table_count(p->two.datapath->flows);
+	g_autoptr(GBytes) file = export(p, TALKS + 2, 0); /* and those by which they met */
+	move_all(p);
+	/* Those that d and e know are theirs already; a has spoken to the peer here itself. */
+	assert_taken(import(p, file), TALKS - elsewhere, elsewhere + 2, 0);
+	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, before + 1 + TALKS - elsewhere);
+	leave(p);
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		go_on(p, &p->two, &talk, data == NULL, true);
+	}
+	g_assert_cmpuint(lab_drops(&p->two, DROP_TCP_NO_SYN), ==, 0);
+	g_assert_cmpuint(lab_drops(&p->one, DROP_TCP_NO_SYN), ==, 0);
+	g_assert_cmpuint(lab_drops(&p->one, DROP_REVOKED), ==, 0);
+}
+
+/* A connection that is silent while a leaves, and for long after, is there when its other end speaks again. */
+static void test_silent(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(0);
+
+	begin(p, &p->one, &talk);
+	g_autoptr(GBytes) file = export(p, 3, 0);
+	move_all(p);
+	assert_taken(import(p, file), 1, 2, 0);
+	leave(p);
+	lab_pass(&p->one, 3600 * SECOND);
+	lab_pass(&p->two, 3600 * SECOND);
+	drain(&p->one);
+	drain(&p->two);
+	go_on(p, &p->two, &talk, false, true);
+}
+
+/* Until it is known where a has gone, if it ever is. */
+static void test_nowhere(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(0);
+
+	for (unsigned i = 0; i < 2; i++) {
+		begin(p, &p->one, &talk);
+		json_auto_t *a = json_incref(lab_nic(&p->one, 0));
+		json_array_remove(json_object_get(p->one.state, "nics"), 0);
+		lab_apply(&p->one);
+		lab_pass(&p->one, 20 * SECOND);
+		g_assert_cmpuint(flow_table_count(p->one.datapath->flows), ==, 1);
+		expect(other_sends(p, &p->two, &talk, TCP_ACK), false, &talk, "a packet");
+		g_assert_cmpuint(lab_drops(&p->one, DROP_REVOKED), ==, i + 1);
+		drain(&p->one);
+		if (i == 0) {
+			json_array_insert(json_object_get(p->one.state, "nics"), 0, a);
+			lab_apply(&p->one);
+			drain(&p->one);
+			go_on(p, &p->one, &talk, true, true);
+			talk.number++;
+			lab_pass(&p->one, 2 * 7440 * SECOND);
+			drain(&p->one);
+		}
+	}
+	lab_pass(&p->one, 70 * SECOND);
+	g_assert_cmpuint(flow_table_count(p->one.datapath->flows), ==, 0);
+}
+
+/* The copy that is made while it runs there, and the one when it has stopped. */
+static void test_again(struct pair *p, const void *data)
+{
+	struct talk first = talk_of(8), second = talk_of(9); /* with the outside */
+
+	begin(p, &p->one, &first);
+	g_autoptr(GBytes) early = export(p, 3, 0);
+	move_all(p);
+	assert_taken(import(p, early), 1, 2, 0);
+	assert_taken(import(p, early), 0, 3, 0);
+	go_on(p, &p->two, &first, true, true);
+	uint32_t count = flow_table_count(p->two.datapath->flows);
+	begin(p, &p->one, &second);
+	g_autoptr(GBytes) late = export(p, 4, 0);
+	assert_taken(import(p, late), 1, 3, 0);
+	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, count + 1);
+	leave(p);
+	go_on(p, &p->two, &first, true, true);
+	go_on(p, &p->two, &second, true, true);
+}
+
+static void find(struct fixture *f, uint8_t protocol, struct flow *ret_forward, struct flow *ret_reply)
+{
+	for (uint32_t i = 1; i < flow_table_end(f->datapath->flows); i++)
+		if (flow_table_copy_both(f->datapath->flows, i, ret_forward, ret_reply) &&
+			!ret_forward->reply && ret_forward->key.protocol == protocol)
+			return;
+	g_error("no connection of protocol %u", protocol);
+}
+
+/* State, times, counters and windows are what they were; clocks differ. */
+static void test_past(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(8); /* with the outside, by TCP */
+	struct flow was[2], is[2];
+
+	g_assert_cmpint(talk.other->side, ==, OUTSIDE);
+	begin(p, &p->one, &talk);
+	lab_pass(&p->one, 10 * SECOND);
+	go_on(p, &p->one, &talk, true, true);
+	lab_pass(&p->one, 500 * SECOND);
+	find(&p->one, 6, &was[0], &was[1]);
+	g_autoptr(GBytes) file = export(p, 1, 0);
+	lab_pass(&p->two, 70 * SECOND);
+	arrive(p);
+	assert_taken(import(p, file), 1, 0, 0);
+	find(&p->two, 6, &is[0], &is[1]);
+	g_assert_cmpint(connection_state(&is[0], &is[1]), ==, CONNECTION_ESTABLISHED);
+	for (unsigned i = 0; i < 2; i++) {
+		g_assert_cmpuint(p->two.now_ms - is[i].created_ms, ==, p->one.now_ms - was[i].created_ms);
+		g_assert_cmpuint(p->two.now_ms - is[i].seen_ms, ==, 500 * SECOND);
+		g_assert_cmpuint(is[i].tcp, ==, was[i].tcp);
+		g_assert_cmpuint(is[i].packets, ==, was[i].packets);
+		g_assert_cmpuint(is[i].bytes, ==, was[i].bytes);
+	}
+	/* What somebody made up who does not see the connection ends it here as little as there. */
+	uint64_t before = lab_drops(&p->two, DROP_TCP_WINDOW);
+	struct test_frame reset = test_tcp(MAC_PEER, MAC_OUT, PEER, 80, PUBLIC_A, talk.number, TCP_RST, 0);
+	lab_put(&p->two, "out", reset);
+	g_assert_cmpuint(lab_drops(&p->two, DROP_TCP_WINDOW), ==, before + 1);
+	/* It has as long as it had left. */
+	lab_pass(&p->two, 6900 * SECOND);
+	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, 1);
+	lab_pass(&p->two, 60 * SECOND);
+	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, 0);
+}
+
+/* One outbound rule of a's group at switch two, for all it sends. */
+static void judge_a(struct pair *p, const char *action, bool revalidate)
+{
+	json_t *group = json_pack("{s:s, s:s, s:b, s:o}", "uid", "ga", "name", "ga", "revalidate", revalidate,
+		"rules", rules_of("outbound", action));
+	json_t *groups = json_object_get(p->two.state, "groups");
+	json_t *nics = json_object_get(p->two.state, "nics");
+
+	g_assert_nonnull(group);
+	if (json_array_size(groups) == 2)
+		json_array_set_new(groups, 1, group);
+	else
+		json_array_append_new(groups, group);
+	json_object_set_new(json_array_get(nics, json_array_size(nics) - 1), "group", json_string("ga"));
+	lab_apply(&p->two);
+}
+
+/* What the rules there forbid comes in blocked, whatever other rules would let in as new; and comes back with them. */
+static void test_denied(struct pair *p, const void *data)
+{
+	struct talk began = talk_of(10), answered = talk_of(11); /* UDP with b */
+
+	begin(p, &p->one, &began);
+	begin(p, &p->one, &answered);
+	g_autoptr(GBytes) file = export(p, 4, 0);
+	arrive(p);
+	judge_a(p, "deny", true);
+	struct carry_taken taken = import(p, file);
+	g_assert_cmpuint(taken.refused[DROP_DENIED_OUTBOUND], ==, 3); /* began, and those by which they met */
+	assert_taken(taken, 1, 0, 3);
+	assert_taken(import(p, file), 0, 3, 1); /* that of d's is d's to remember */
+	leave(p);
+	/* An answer of b's to what a began is no connection of b's, though b might begin one. */
+	expect(other_sends(p, &p->two, &began, 0), false, &began, "an answer");
+	expect(a_sends(p, &p->two, &began, 0), false, &began, "a packet to");
+	g_assert_cmpuint(lab_drops(&p->two, DROP_REVOKED), ==, 2);
+	go_on(p, &p->two, &answered, true, true);
+	judge_a(p, "allow", true);
+	go_on(p, &p->two, &began, true, true);
+}
+
+/* A group that does not revalidate lets go on what it would not let begin. */
+static void test_kept(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(0), fresh = talk_of(0);
+
+	fresh.number++;
+	begin(p, &p->one, &talk);
+	g_autoptr(GBytes) file = export(p, 3, 0);
+	arrive(p);
+	judge_a(p, "deny", false);
+	assert_taken(import(p, file), 2, 1, 0);
+	leave(p);
+	go_on(p, &p->two, &talk, true, true);
+	expect(a_sends(p, &p->two, &fresh, TCP_SYN), false, &fresh, "a new connection to");
+}
+
+/* A rule that changes after it came holds for it as for any other. */
+static void test_changed_later(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(0);
+
+	begin(p, &p->one, &talk);
+	g_autoptr(GBytes) file = export(p, 3, 0);
+	arrive(p);
+	assert_taken(import(p, file), 2, 1, 0);
+	leave(p);
+	judge_a(p, "deny", true);
+	go_on(p, &p->two, &talk, true, false);
+	g_assert_cmpuint(lab_drops(&p->two, DROP_REVOKED), ==, 2);
+}
+
+/* What was revoked there is so here, as long as a new one would not be allowed. */
+static void test_blocked(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(1); /* b began */
+
+	begin(p, &p->one, &talk);
+	json_object_set_new(lab_nic(&p->one, 0), "group", json_string("g"));
+	set_rules(&p->one, "inbound", "deny");
+	go_on(p, &p->one, &talk, true, false);
+	g_autoptr(GBytes) file = export(p, 3, 0);
+	arrive(p);
+	json_object_set_new(lab_group(&p->two), "revalidate", json_false());
+	set_rules(&p->two, "inbound", "deny");
+	struct carry_taken taken = import(p, file);
+	g_assert_cmpuint(taken.refused[DROP_DENIED_INBOUND], ==, 1);
+	leave(p);
+	set_rules(&p->one, "inbound", "allow");
+	go_on(p, &p->two, &talk, true, false);
+	set_rules(&p->two, "inbound", "allow");
+	go_on(p, &p->two, &talk, true, true);
+}
+
+static void test_quota(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(0);
+
+	for (unsigned i = 0; i < 20; i++, talk.number++)
+		begin(p, &p->one, &talk);
+	g_autoptr(GBytes) file = export(p, 22, 0);
+	p->two.datapath->limits.nic_connections = 8;
+	arrive(p);
+	struct carry_taken taken = import(p, file);
+	/* What d had with a counts for a since a is here: a began it. */
+	g_assert_cmpuint(taken.refused[DROP_FLOW_QUOTA], ==, 14);
+	assert_taken(taken, 7, 1, 14);
+	g_assert_cmpuint(p->two.datapath->nic_connections[nic_slot(nic_a(&p->two)->id)], ==, 8);
+	g_assert_cmpuint(p->one.datapath->nic_connections[nic_slot(nic_a(&p->one)->id)], ==, 22);
+	leave(p);
+	lab_pass(&p->one, 8 * SECOND);
+	g_assert_cmpuint(p->one.datapath->nic_connections[0], ==, 0);
+	g_assert_cmpuint(p->one.datapath->nic_connections[1], ==, 20); /* they are b's now */
+}
+
+static void test_full(struct pair *p, const void *data)
+{
+	struct talk talk = talk_of(0);
+
+	for (unsigned i = 0; i < 400; i++, talk.number++)
+		begin(p, &p->one, &talk);
+	g_autoptr(GBytes) file = export(p, 402, 0);
+	arrive(p);
+	p->two.datapath->limits.nic_connections = 10000;
+	struct test_frame frame = test_udp(MAC_E, MAC_GATEWAY, IP_E, 1, IP_B, 1, 0);
+	for (uint16_t i = 1; lab_drops(&p->two, DROP_TABLE_FULL) == 0; i++) {
+		store16(frame.bytes + 34, i);
+		test_fix(&frame);
+		lab_put(&p->two, "e", frame);
+	}
+	g_assert_cmpuint(import(p, file).refused[DROP_TABLE_FULL], ==, 401);
+	drain(&p->two);
+}
+
+/* Not by an address that stays there, nor with the host. */
+static void test_left(struct pair *p, const void *data)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct fixture *f = i ? &p->two : &p->one;
+		json_object_set_new(pair_network(f), "source_nat",
+			json_pack("{s:[s]}", "addresses", i ? "203.0.113.251" : "203.0.113.250"));
+	}
+	json_object_set_new(
+		json_array_get(json_object_get(lab_nic(&p->one, 0), "addresses"), 0), "public", json_null());
+	lab_apply(&p->one);
+	lab_apply(&p->two);
+	drain(&p->one);
+	drain(&p->two);
+	lab_put(&p->one, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, 20));
+	lab_expect(&p->one, "out");
+	lab_put(&p->one, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, "169.254.169.254", 80, TCP_SYN, 0));
+	lab_expect(&p->one, "host");
+	g_autoptr(GBytes) file = export(p, 1, 3); /* that with PEER from before has its address no more */
+	assert_taken((arrive(p), import(p, file)), 0, 1, 0);
+}
+
+/* Its public address is another one there: who is outside knows the connection by the one before. */
+static void test_readdressed(struct pair *p, const void *data)
+{
+	struct talk began = talk_of(8), answered = talk_of(9);
+
+	begin(p, &p->one, &began);
+	begin(p, &p->one, &answered);
+	g_autoptr(GBytes) file = export(p, 4, 0);
+	arrive(p);
+	json_t *nic = json_array_get(json_object_get(p->two.state, "nics"), 2);
+	json_object_set_new(
+		json_array_get(json_object_get(nic, "addresses"), 0), "public", json_string("203.0.113.12"));
+	lab_apply(&p->two);
+	struct carry_taken taken = import(p, file);
+	g_assert_cmpuint(taken.refused[DROP_NOT_OURS], ==, 3);
+	assert_taken(taken, 0, 1, 3);
+}
+
+/* ---- the methods ---- */
+
+static void expect_fault(
+	struct pair *p, const char *nic, const char *path, enum fault code, const char *words)
+{
+	g_autoptr(GError) error = NULL;
+	json_auto_t *params = json_pack("{s:s, s:s}", "nic", nic, "path", path);
+
+	g_assert_null(carry_method_import(p->two.datapath, params, &error));
+	g_assert_error(error, FAULT, (int)code);
+	if (!strstr(error->message, words))
+		g_error("%s", error->message);
+}
+
+static void test_methods(struct pair *p, const void *data)
+{
+	g_autofree char *folder = g_dir_make_tmp("carry-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(folder, "a", NULL);
+	json_auto_t *params = json_pack("{s:s, s:s}", "nic", "a", "path", path);
+	struct talk talk = talk_of(0);
+	g_autoptr(GError) error = NULL;
+
+	begin(p, &p->one, &talk);
+	/* The methods have the real clock, of which the lab's is an hour ahead. */
+	json_auto_t *exported = carry_method_export(p->one.datapath, params, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(json_integer_value(json_object_get(exported, "connections")), ==, 3);
+	arrive(p);
+	json_auto_t *imported = carry_method_import(p->two.datapath, params, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(json_integer_value(json_object_get(imported, "imported")), ==, 2);
+	g_assert_cmpint(json_integer_value(json_object_get(imported, "known")), ==, 1);
+	g_assert_cmpuint(json_object_size(json_object_get(imported, "refused")), ==, 0);
+	expect_fault(p, "d", path, FAULT_INVALID, "another NIC");
+	expect_fault(p, "nobody", path, FAULT_NOT_FOUND, "nobody");
+	expect_fault(p, "a", "a", FAULT_INVALID, "path");
+	expect_fault(p, "a", folder, FAULT_NOT_FOUND, "regular");
+	g_unlink(path);
+	expect_fault(p, "a", path, FAULT_NOT_FOUND, path);
+	g_rmdir(folder);
+	g_assert_null(carry_method_export(p->one.datapath, params, &error));
+	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
+}
+
+#define ADD(name, fn) g_test_add("/carry/" name, struct pair, NULL, setup, fn, pair_teardown)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("connections of all kinds go on where their NIC has gone, and it speaks first", test_all);
+	g_test_add(
+		"/carry/connections of all kinds go on where their NIC has gone, and it is spoken to first",
+		struct pair, "", setup, test_all, pair_teardown);
+	ADD("a silent connection is not lost with the NIC that began it", test_silent);
+	ADD("a connection whose NIC has left is given up when nobody says where to", test_nowhere);
+	ADD("a second copy adds what is new and touches nothing else", test_again);
+	ADD("states, times, counters and windows move", test_past);
+	ADD("what the rules there forbid is counted and stays blocked", test_denied);
+	ADD("a group that does not revalidate keeps what it would not let begin", test_kept);
+	ADD("a rule that changes later holds for what has come", test_changed_later);
+	ADD("what was revoked there does not come back here", test_blocked);
+	ADD("no NIC holds more than it may", test_quota);
+	ADD("a full table refuses", test_full);
+	ADD("what belongs to the old host stays and is counted", test_left);
+	ADD("a connection by a public address that the NIC has no more is refused", test_readdressed);
+	ADD("the methods say what came of it", test_methods);
+	return lab_run();
+}
