@@ -12,7 +12,9 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <time.h>
 
+#define MANY   500000u
 #define CREDIT 0x10000000u /* first sequence numbers: of a; others' are twice that */
 
 /* ---- talks ---- */
@@ -220,7 +222,7 @@ static struct carry_taken import(struct pair *p, GBytes *file)
 	gsize size;
 	const uint8_t *bytes = g_bytes_get_data(file, &size);
 	_cleanup_(connection_reader_free) struct connection_reader *reader =
-		connection_reader_new(bytes, size, "a", 1000, &error);
+		connection_reader_new(bytes, size, "a", MANY, &error);
 
 	g_assert_no_error(error);
 	carry_import(p->two.datapath, nic_a(&p->two), p->two.now_ms, reader, &taken);
@@ -632,6 +634,54 @@ static void test_methods(struct pair *p, const void *data)
 	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
 }
 
+/* ---- how long it takes: carry_test -m perf ---- */
+
+/* The same state, with room for them. */
+static void enlarge(struct fixture *f)
+{
+	json_t *state = json_deep_copy(f->state);
+
+	lab_teardown(f, NULL);
+	*f = (struct fixture){};
+	lab_start(f, state, MANY + 10000, MANY + 1000);
+}
+
+/* Of this thread's processor. */
+static void tell_time(clock_t *start, const char *what)
+{
+	clock_t now = clock();
+	double seconds = (double)(now - *start) / CLOCKS_PER_SEC;
+
+	g_test_minimized_result(seconds, "%s of %u connections: %.3f s", what, MANY, seconds);
+	*start = now;
+}
+
+static void test_many(struct pair *p, const void *data)
+{
+	struct test_frame frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 0, PEER, 0, 20);
+
+	enlarge(&p->one);
+	enlarge(&p->two);
+	lab_meet_peer(&p->one);
+	for (uint32_t i = 1; i < MANY; i++) {
+		store16(frame.bytes + 34, (uint16_t)(1000 + i / 60000));
+		store16(frame.bytes + 36, (uint16_t)(1000 + i % 60000));
+		test_fix(&frame);
+		lab_put(&p->one, "a", frame);
+		if (i % 100 == 0)
+			drain(&p->one);
+	}
+	drain(&p->one);
+	arrive(p);
+	clock_t start = clock();
+	g_autoptr(GBytes) file = export(p, MANY, 0);
+	tell_time(&start, "export, to a file that is read again");
+	assert_taken(import(p, file), MANY, 0, 0);
+	tell_time(&start, "import");
+	assert_taken(import(p, file), 0, MANY, 0);
+	tell_time(&start, "a second one");
+}
+
 #define ADD(name, fn) g_test_add("/carry/" name, struct pair, NULL, setup, fn, pair_teardown)
 
 int main(int argc, char **argv)
@@ -654,5 +704,7 @@ int main(int argc, char **argv)
 	ADD("what belongs to the old host stays and is counted", test_left);
 	ADD("a connection by a public address that the NIC has no more is refused", test_readdressed);
 	ADD("the methods say what came of it", test_methods);
+	if (g_test_perf())
+		ADD("half a million connections move in a few seconds", test_many);
 	return lab_run();
 }
