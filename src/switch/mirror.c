@@ -126,6 +126,7 @@ static bool is_wanted(const struct mirror *mirror, const struct rte_mbuf *packet
 		       key_is_wanted(&mirror->config, &parsed.key, true);
 	case PACKET_ND: return key_is_wanted(&mirror->config, &parsed.key, false);
 	case PACKET_ARP:
+	case PACKET_RARP:
 	case PACKET_DROP: return false;
 	}
 	return false;

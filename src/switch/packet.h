@@ -9,6 +9,7 @@ enum packet_kind {
 	PACKET_FRAGMENT, /* a later fragment: the key lacks its ports */
 	PACKET_ICMP_ERROR, /* concerns the connection that it quotes */
 	PACKET_ARP,
+	PACKET_RARP, /* QEMU, for a guest that has come from another host: its MAC is here */
 	PACKET_ND, /* of neighbour discovery */
 };
 

@@ -320,6 +320,19 @@ static void parse_arp(struct cursor *c)
 		p->kind = PACKET_ARP;
 }
 
+static void parse_rarp(struct cursor *c)
+{
+	struct packet *p = c->packet;
+
+	parse_arp(c);
+	if (p->kind != PACKET_ARP)
+		return;
+	if (load16(c->data + p->l3 + ARP_OP) == RARP_REQUEST)
+		p->kind = PACKET_RARP;
+	else
+		refuse(p, DROP_MALFORMED);
+}
+
 void parse_frame(const uint8_t *data, uint32_t available, uint32_t length, struct packet *ret)
 {
 	struct cursor c = {.data = data, .available = available, .packet = ret};
@@ -334,6 +347,7 @@ void parse_frame(const uint8_t *data, uint32_t available, uint32_t length, struc
 	case ETH_IPV4: parse_ipv4(&c, length - ETH_LEN); break;
 	case ETH_IPV6: parse_ipv6(&c, length - ETH_LEN); break;
 	case ETH_ARP: parse_arp(&c); break;
+	case ETH_RARP: parse_rarp(&c); break;
 	case ETH_VLAN:
 	case ETH_QINQ: refuse(ret, DROP_VLAN); break;
 	default: refuse(ret, DROP_ETHERTYPE); break;

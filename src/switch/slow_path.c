@@ -267,6 +267,17 @@ static void arp(struct worker *worker, const struct packet *parsed, struct rte_m
 		output_drop(worker, NO_NIC, DROP_NO_DESTINATION, packet);
 }
 
+/* A NIC has come here; nobody else's is of use. */
+static void rarp(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
+
+	if (nic && parsed->key.origin == FLOW_FROM_NIC)
+		rarp_from_nic(worker, nic, parsed, packet);
+	else
+		output_drop(worker, parsed->key.nic, DROP_ETHERTYPE, packet);
+}
+
 /* Each switch answers its own NICs, and nobody else. */
 static void nd(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
 {
@@ -287,6 +298,7 @@ void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *pa
 	switch ((enum packet_kind)parsed->kind) {
 	case PACKET_DROP: output_drop(worker, parsed->key.nic, parsed->drop, packet); return;
 	case PACKET_ARP: arp(worker, parsed, packet); return;
+	case PACKET_RARP: rarp(worker, parsed, packet); return;
 	case PACKET_ND: nd(worker, parsed, packet); return;
 	case PACKET_ICMP_ERROR: icmp_error_forward(worker, parsed, packet); return;
 	case PACKET_FLOW:

@@ -9,10 +9,13 @@
 #include "switch/test_large.h"
 
 #include <glib/gstdio.h>
+#include <linux/vhost.h>
+#include <linux/virtio_net.h>
 #include <poll.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_rcu_qsbr.h>
+#include <rte_vhost.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -75,6 +78,22 @@ static void test_again(const void *data)
 		guest_stop_listening(rig, listener);
 		guest_die(connection);
 	}
+	port->ops->close(port);
+}
+
+/* What QEMU asks of a backend before it migrates: the log of what is written, and an announcement when it has come. */
+static void test_migration(const void *data)
+{
+	const struct rig *rig = data;
+	struct port *port = vhost_open(rig->path, rig->pool, rig->readers);
+	uint64_t features = 0, protocol = 0;
+
+	g_assert_cmpint(rte_vhost_driver_get_features(rig->path, &features), ==, 0);
+	g_assert_true(features & 1ULL << VHOST_F_LOG_ALL);
+	g_assert_true(features & 1ULL << VIRTIO_NET_F_GUEST_ANNOUNCE);
+	g_assert_cmpint(rte_vhost_driver_get_protocol_features(rig->path, &protocol), ==, 0);
+	g_assert_true(protocol & 1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD);
+	g_assert_true(protocol & 1ULL << VHOST_USER_PROTOCOL_F_RARP);
 	port->ops->close(port);
 }
 
@@ -360,6 +379,8 @@ int main(int argc, char **argv)
 	g_assert_cmpint(rte_rcu_qsbr_init(rig.readers, 1), ==, 0);
 	rig.path = g_build_filename(folder, "vhost.sock", NULL);
 	g_test_add_data_func("/vhost/a guest that dies is connected to again", &rig, test_again);
+	g_test_add_data_func(
+		"/vhost/nothing that a live migration asks for is missing", &rig, test_migration);
 	g_test_add_data_func("/vhost/a guest may die while its port is closed", &rig, test_close);
 	g_test_add_data_func(
 		"/vhost/64 KB of segments come from a guest as one frame, and go to one that takes it", &rig,

@@ -298,6 +298,36 @@ static void test_arp_held(struct fixture *f, const void *data)
 	g_assert_cmpuint(lab_drops(f, DROP_ARP_UNANSWERED), ==, 3);
 }
 
+/* As librte_vhost makes it when QEMU asks it to, after a migration. */
+static struct test_frame rarp(const char *mac, uint16_t operation)
+{
+	struct test_frame frame = test_arp(mac, operation, mac, "0.0.0.0", "0.0.0.0");
+
+	store16(frame.bytes + 12, 0x8035);
+	test_mac(mac, frame.bytes + 32);
+	return frame;
+}
+
+static void test_rarp(struct fixture *f, const void *data)
+{
+	struct test_frame own = rarp(MAC_A, 3), spoofed = own;
+
+	lab_put(f, "a", own);
+	vlan_assert_same(vlan_on_wire(f, 100), own);
+	test_mac(MAC_B, spoofed.bytes + 22);
+	lab_put(f, "a", spoofed);
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_ARP), ==, 1);
+	lab_put(f, "a", rarp(MAC_B, 3));
+	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_MAC), ==, 1);
+	lab_put(f, "a", rarp(MAC_A, 4));
+	g_assert_cmpuint(lab_drops(f, DROP_MALFORMED), ==, 1);
+	lab_expect_none(f, "phys");
+	/* Others' are for the wire's own switches, and teach nothing. */
+	vlan_refused(f, vlan_tagged(rarp(MAC_PEER, 3), 100), DROP_MULTICAST);
+	vlan_refused(f, vlan_to_mac(vlan_tagged(rarp(MAC_PEER, 3), 100), MAC_A), DROP_ETHERTYPE);
+	vlan_refused(f, vlan_tagged(rarp(MAC_A, 3), 100), DROP_SPOOFED_PHYSICAL);
+}
+
 static void test_arp_answered(struct fixture *f, const void *data)
 {
 	vlan_from_wire(f, 100, test_arp(MAC_PEER, 1, MAC_PEER, IP_PEER, IP_A));
@@ -401,6 +431,7 @@ int main(int argc, char **argv)
 	TEST("ARP that must not leave does not", test_arp_held);
 	TEST("NICs that are here are answered for on the wire", test_arp_answered);
 	TEST("ARP in the name of somebody here is refused", test_arp_spoofed);
+	TEST("a NIC that has come from another host is told to the wire in its VLAN", test_rarp);
 	TEST("an address that moves on the wire is told to all NICs of the VLAN", test_arp_announced);
 	g_test_add("/vlan/NICs that come are announced, once", struct fixture, NULL, vlan_setup_announcing,
 		test_announcing, lab_teardown);

@@ -253,7 +253,8 @@ static bool is_own(const struct nic *nic, const uint8_t *frame, const struct pac
 {
 	switch ((enum packet_kind)parsed->kind) {
 	case PACKET_DROP: return false;
-	case PACKET_ARP: return arp_is_own(nic, frame + ETH_LEN);
+	case PACKET_ARP:
+	case PACKET_RARP: return arp_is_own(nic, frame + ETH_LEN);
 	case PACKET_ND:
 	case PACKET_ICMP_ERROR: return reach_may_speak(nic, flow_key_source(&parsed->key));
 	case PACKET_FLOW:

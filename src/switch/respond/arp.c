@@ -183,6 +183,20 @@ void arp_from_nic(
 	}
 }
 
+/* On a VLAN the switches of the wire learn by it where the MAC is. In VXLAN each switch is told. */
+void rarp_from_nic(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	if (!arp_is_own(nic, rte_pktmbuf_mtod(packet, const uint8_t *) + ETH_LEN))
+		output_drop(worker, nic->id, DROP_SPOOFED_ARP, packet);
+	else if (parsed->flags & PACKET_ON_WIRE)
+		output_drop(worker, nic->id, DROP_ON_WIRE, packet);
+	else if (!nic->network->physical)
+		output_drop(worker, nic->id, DROP_ARP_UNANSWERED, packet);
+	else
+		output_vlan(worker, nic->network, nic->id, packet);
+}
+
 /* ---- edges ---- */
 
 static bool is_ours(const struct worker *worker, enum flow_origin origin, const uint8_t ip[4])

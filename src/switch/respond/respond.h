@@ -42,6 +42,9 @@ void arp_from_nic(
  * does. NULL: it goes to the NIC's physical network as it is, where somebody may answer. */
 enum drop arp_answer(
 	const struct snapshot *snapshot, const struct nic *nic, const uint8_t *arp, const uint8_t **ret_mac);
+/* RARP of a NIC, by which QEMU tells the switches of the wire that it has come from another host. */
+void rarp_from_nic(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet);
 /* ARP on an edge: public addresses (outside), or all of the prefix (host port), are answered for; what
  * neighbours say of themselves is learnt. */
 void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mbuf *packet);
