@@ -170,19 +170,18 @@ static void take_in(struct import *import, const struct connection_record *recor
 		import->taken->refused[decision.drop]++;
 }
 
-/* The other end's NIC is here, and has the connection from when this one was elsewhere: that becomes the one of both. */
+/* The other end's NIC is here, and has the connection from when this one was elsewhere, as it may be still: that becomes
+ * the one of both. */
 static void join(struct import *import, const struct connection_record *record, const struct flow_key *own,
 	const struct flow_key *other)
 {
 	struct decision decision;
 
-	connections_find(import->worker, other);
-	if (flow_table_find(import->worker->datapath->flows, own))
+	if (connections_find(import->worker, other))
 		import->taken->known++;
-	else if (judge(import, record, own, other, &decision))
-		import->taken->refused[DROP_TUPLE_IN_USE]++;
 	else
-		import->taken->refused[decision.drop]++;
+		import->taken->refused[judge(import, record, own, other, &decision) ? DROP_REVOKED
+										    : decision.drop]++;
 }
 
 static void import_one(struct import *import, const struct connection_record *record)

@@ -303,6 +303,47 @@ static void test_all(struct pair *p, const void *data)
 	g_assert_cmpuint(lab_drops(&p->one, DROP_REVOKED), ==, 0);
 }
 
+/* While a is still on the old host all of it goes on there, though the new one has its port and its connections. */
+static void test_arriving(struct pair *p, const void *data)
+{
+	json_t *mappings = json_object_get(pair_network(&p->two), "mappings"), *a;
+	unsigned elsewhere = 0;
+
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		begin(p, &p->one, &talk);
+		elsewhere += talk.other->side == TWO;
+	}
+	a = json_deep_copy(lab_nic(&p->one, 0));
+	json_object_set_new(a, "arriving", json_true());
+	json_array_append_new(json_object_get(p->two.state, "nics"), a);
+	lab_apply(&p->two);
+	lab_expect_none(&p->two, "out"); /* its public address is not announced */
+	lab_put(&p->two, "out", test_arp(MAC_PEER, 1, MAC_PEER, PEER, PUBLIC_A));
+	lab_expect_none(&p->two, "out"); /* nor answered for */
+	g_autoptr(GBytes) file = export(p, TALKS + 2, 0);
+	for (unsigned copy = 0; copy < 2; copy++) {
+		for (unsigned i = 0; i < TALKS; i++) {
+			const struct talk talk = talk_of(i);
+			go_on(p, &p->one, &talk, i & 4, true);
+		}
+		assert_taken(import(p, file), copy ? 0 : TALKS + 1 - elsewhere,
+			copy ? TALKS + 2 : elsewhere + 1, 0);
+	}
+	json_object_del(a, "arriving");
+	json_array_remove(mappings, 0);
+	lab_apply(&p->two);
+	struct test_frame frame = lab_expect(&p->two, "out");
+	g_assert_cmphex(load16(frame.bytes + 12), ==, 0x0806);
+	g_assert_cmphex(load32(frame.bytes + 28), ==, load32((uint8_t[]){203, 0, 113, 10}));
+	lab_meet_peer(&p->two);
+	leave(p);
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		go_on(p, &p->two, &talk, i & 4, true);
+	}
+}
+
 /* A connection that is silent while a leaves, and for long after, is there when its other end speaks again. */
 static void test_silent(struct pair *p, const void *data)
 {
@@ -691,6 +732,7 @@ int main(int argc, char **argv)
 	g_test_add(
 		"/carry/connections of all kinds go on where their NIC has gone, and it is spoken to first",
 		struct pair, "", setup, test_all, pair_teardown);
+	ADD("until a NIC has arrived, all of it goes on where it was", test_arriving);
 	ADD("a silent connection is not lost with the NIC that began it", test_silent);
 	ADD("a connection whose NIC has left is given up when nobody says where to", test_nowhere);
 	ADD("a second copy adds what is new and touches nothing else", test_again);

@@ -144,6 +144,14 @@ const struct nic_address *nic_find_address(const struct nic *nic, struct ip_addr
 	return NULL;
 }
 
+const struct nic_address *nic_find_public(const struct nic *nic, struct ip_addr ip)
+{
+	for (unsigned i = 0; i < nic->n_addresses; i++)
+		if (ip_equal(nic->addresses[i].public_ip, ip))
+			return &nic->addresses[i];
+	return NULL;
+}
+
 /* ---- life ---- */
 
 struct group *group_ref(struct group *group)

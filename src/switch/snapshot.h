@@ -165,6 +165,9 @@ struct nic {
 	uint16_t mtu;
 	uint8_t host_address[4]; /* zero: none */
 	struct limit send, receive;
+	/* Its machine is on another host still: what is for its addresses goes there, while its port is ready and its
+	 * connections may come (carry.h). */
+	bool arriving;
 	bool forwarding; /* it sends for others, and gets what is for others: an appliance */
 	bool bypassed; /* it has or had a function past the host: connections may have begun there, unseen */
 	const struct network *network;
@@ -341,6 +344,8 @@ static inline bool network_shares(const struct network *network, const uint8_t a
 bool subnet_contains(const struct subnet *subnet, struct ip_addr addr);
 /* The NIC's address record of that private address, or NULL. */
 const struct nic_address *nic_find_address(const struct nic *nic, struct ip_addr ip);
+/* The one whose public address that is, or NULL. */
+const struct nic_address *nic_find_public(const struct nic *nic, struct ip_addr ip);
 /* The NIC's first address of the family, or NULL. */
 const struct nic_address *nic_first_address(const struct nic *nic, enum ip_family family);
 

@@ -113,6 +113,54 @@ static void test_moved(struct fixture *f, const void *data)
 		DROP_UNKNOWN_VLAN);
 }
 
+/* Between a and b, one connection that each began; `wire`: a is there. Who speaks first makes no difference. */
+static void talk_on(struct fixture *f, bool wire, uint8_t flags, bool a_first)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		uint16_t sport = i & 2 ? 1000 : 80, dport = i & 2 ? 80 : 1000;
+		struct test_frame there = test_tcp(MAC_A, MAC_B, IP_A, sport, IP_B, dport, flags, 3);
+		struct test_frame back = test_tcp(MAC_B, MAC_A, IP_B, dport, IP_A, sport, flags, 3);
+		if ((i & 1) == a_first) {
+			lab_put(f, "b", back);
+			vlan_assert_same(wire ? vlan_on_wire(f, 100) : lab_expect(f, "a"), back);
+		} else if (wire) {
+			vlan_from_wire(f, 100, there);
+			vlan_assert_same(lab_expect(f, "b"), there);
+		} else {
+			lab_put(f, "a", there);
+			vlan_assert_same(lab_expect(f, "b"), there);
+		}
+	}
+}
+
+/* A neighbour that goes to another host is on the wire then; until it has come from there, it is there still. */
+static void test_neighbour_moves(struct fixture *f, const void *data)
+{
+	json_t *nics = json_object_get(f->state, "nics");
+	json_auto_t *a = json_incref(lab_nic(f, 0));
+
+	lab_put(f, "a", test_tcp(MAC_A, MAC_B, IP_A, 1000, IP_B, 80, TCP_SYN, 0));
+	lab_expect(f, "b");
+	lab_put(f, "b", test_tcp(MAC_B, MAC_A, IP_B, 1000, IP_A, 80, TCP_SYN, 0));
+	lab_expect(f, "a");
+	talk_on(f, false, TCP_ACK, true);
+	for (unsigned i = 0; i < 2; i++) {
+		json_array_remove(nics, 0);
+		lab_apply(f);
+		talk_on(f, true, TCP_ACK, i);
+		json_array_insert(nics, 0, a);
+		json_object_set_new(a, "arriving", json_true());
+		lab_apply(f);
+		lab_expect_none(f, "phys");
+		talk_on(f, true, TCP_ACK, i);
+		json_object_del(a, "arriving");
+		lab_apply(f);
+		vlan_assert_arp(vlan_on_wire(f, 100), 1, MAC_A, IP_A, IP_A);
+		talk_on(f, false, TCP_ACK, i);
+	}
+	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 2);
+}
+
 static void test_gone(struct fixture *f, const void *data)
 {
 	struct test_frame there = test_udp(MAC_A, MAC_PEER, IP_A, 1000, IP_PEER, 53, 3);
@@ -431,6 +479,8 @@ int main(int argc, char **argv)
 	TEST("ARP that must not leave does not", test_arp_held);
 	TEST("NICs that are here are answered for on the wire", test_arp_answered);
 	TEST("ARP in the name of somebody here is refused", test_arp_spoofed);
+	TEST("connections with a neighbour that goes to another host go on by the wire",
+		test_neighbour_moves);
 	TEST("a NIC that has come from another host is told to the wire in its VLAN", test_rarp);
 	TEST("an address that moves on the wire is told to all NICs of the VLAN", test_arp_announced);
 	g_test_add("/vlan/NICs that come are announced, once", struct fixture, NULL, vlan_setup_announcing,

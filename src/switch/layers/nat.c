@@ -69,10 +69,10 @@ static bool inbound(struct walk *walk)
 {
 	if (!walk->leaves && walk->key.origin != FLOW_FROM_OUTSIDE)
 		return true;
-	struct owner owner = snapshot_find(walk->state, SPACE_PUBLIC, flow_key_destination(&walk->key));
-	if (owner.kind != OWNER_NIC || owner.nic != walk->target)
+	const struct nic_address *address = nic_find_public(walk->target, flow_key_destination(&walk->key));
+	if (!address)
 		return layer_refuse(walk, DROP_NOT_OURS);
-	memcpy(walk->key.dst, owner.address->ip.bytes, 4);
+	memcpy(walk->key.dst, address->ip.bytes, 4);
 	return true;
 }
 
