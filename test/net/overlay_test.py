@@ -3,7 +3,7 @@
 
     overlay_test.py SLUICE-SWITCH       as root; prints TAP. TESTS=WORDS chooses by name
 
-    switch one, VTEP 172.16.0.1:  a 192.168.1.4
+    switch one, VTEP 172.16.0.1:  a 192.168.1.4, b 192.168.1.5
     switch two, VTEP 172.16.0.2:  d 192.168.1.6, e 192.168.2.6
     k, VTEP 172.16.0.3:           192.168.1.9, the kernel's own vxlan device: a peer that is not ours
     fabric: a bridge that joins the three; the test sees and sends whole frames there
@@ -32,8 +32,8 @@ except ImportError:
 VNI = 4096
 VTEPS = {"one": "172.16.0.1", "two": "172.16.0.2", "k": "172.16.0.3"}
 WIRES = {"one": "02:00:00:00:01:01", "two": "02:00:00:00:02:01", "k": "02:00:00:00:03:01"}
-GUESTS = {"a": ("one", "s1", "192.168.1.4"), "d": ("two", "s1", "192.168.1.6"), "e": ("two", "s2", "192.168.2.6"),
-          "k": ("k", "s1", "192.168.1.9")}
+GUESTS = {"a": ("one", "s1", "192.168.1.4"), "b": ("one", "s1", "192.168.1.5"), "d": ("two", "s1", "192.168.1.6"),
+          "e": ("two", "s2", "192.168.2.6"), "k": ("k", "s1", "192.168.1.9")}
 
 
 def state_of(switch):
@@ -121,7 +121,7 @@ class World:
                VTEPS["k"], "dev", "eth0", "dstport", "4789", "nolearning", "udpcsum")
         one.ip("k", "link", "set", "vxlan0", "mtu", "1450", "up")
         one.address("k", GUESTS["k"][2] + "/24", device="vxlan0")
-        for name in ("a", "d"):
+        for name in ("a", "b", "d"):
             where, _, ip = GUESTS[name]
             run("ip", "netns", "exec", f"{one.prefix}-k", "bridge", "fdb", "append", mac_of(name), "dev", "vxlan0",
                 "dst", VTEPS[where])
