@@ -56,15 +56,14 @@ static bool is_of(const struct flow *flow, const struct nic *nic)
 	return flow->key.origin == FLOW_FROM_NIC && flow->key.nic == nic->id;
 }
 
-/* Whether what comes to the NIC is for an address that is its own: untranslated, or its public one. */
-static bool has_own_alias(const struct nic *nic, const struct flow *own, const struct flow *other)
+/* Whether the address that the other end has for the NIC is the NIC's: the one it sends from, or its public one. */
+static bool is_own_alias(const struct nic *nic, const struct flow_key *own, const uint8_t alias[16])
 {
-	const struct nic_address *address;
+	const struct nic_address *address = nic_find_address(nic, flow_key_source(own));
 
-	if (memcmp(own->key.src, other->key.dst, sizeof own->key.src) == 0)
-		return true;
-	address = nic_find_address(nic, flow_key_source(&own->key));
-	return address && ip_equal(address->public_ip, flow_key_destination(&other->key));
+	return memcmp(own->src, alias, sizeof own->src) == 0 ||
+	       (address && address->public_ip.family != IP_NONE &&
+		       memcmp(address->public_ip.bytes, alias, sizeof address->public_ip.bytes) == 0);
 }
 
 void carry_export(const struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
@@ -84,7 +83,7 @@ void carry_export(const struct datapath *datapath, const struct nic *nic, uint32
 		const struct connection_record record = record_of(own, other, now_ms);
 		if (other->key.origin == FLOW_FROM_HOST)
 			ret->host++;
-		else if (!has_own_alias(nic, own, other))
+		else if (!is_own_alias(nic, &own->key, record.alias))
 			ret->shared++;
 		else
 			connection_writer_add(writer, &record);
@@ -136,7 +135,7 @@ static bool judge(const struct import *import, const struct connection_record *r
 	const struct flow_key *first = record->answers ? other : own, *back = record->answers ? own : other;
 	bool allowed = decide(import->worker->snapshot, first, !record->blocked, ret);
 
-	/* It is another connection where the NIC's address is, or is seen as, another one here. */
+	/* It is another connection where its answers are not what they were. */
 	if (allowed && flow_key_equal(&ret->reply.key, back))
 		return true;
 	*ret = (struct decision){.drop = allowed ? DROP_NOT_OURS : ret->drop};
@@ -184,6 +183,7 @@ static void join(struct import *import, const struct connection_record *record, 
 										    : decision.drop]++;
 }
 
+/* What is no connection of this NIC's is not remembered either: it might be another's. */
 static void import_one(struct import *import, const struct connection_record *record)
 {
 	struct flow_table *table = import->worker->datapath->flows;
@@ -191,7 +191,11 @@ static void import_one(struct import *import, const struct connection_record *re
 
 	own.nic = import->nic->id;
 	own.origin = FLOW_FROM_NIC;
-	if (flow_table_find(table, &own))
+	if (!spoof_may_send(import->nic, flow_key_source(&own)))
+		import->taken->refused[DROP_SPOOFED_IP]++;
+	else if (!is_own_alias(import->nic, &own, record->alias))
+		import->taken->refused[DROP_NOT_OURS]++;
+	else if (flow_table_find(table, &own))
 		import->taken->known++;
 	else if (!peer_key(import->worker->snapshot, &own, record->alias, &other))
 		import->taken->refused[DROP_NO_DESTINATION]++;

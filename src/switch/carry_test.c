@@ -1,4 +1,4 @@
-/* Connections that move with NIC a from switch one to switch two: see carry.h, and test_pair.h for the switches.
+/* Connections that move with NIC a from switch one to switch two: see carry.h, and test_talk.h for the switches.
  *
  * a talks to others on both sides, each in each protocol, whoever began. Then it moves. What was under way goes on where
  * a is now, with whoever it was, and nothing else does.
@@ -8,182 +8,14 @@
 #include "base/fault.h"
 #include "switch/connection_file.h"
 #include "switch/conntrack.h"
-#include "switch/test_pair.h"
+#include "switch/test_talk.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#define MANY   500000u
-#define CREDIT 0x10000000u /* first sequence numbers: of a; others' are twice that */
-
-/* ---- talks ---- */
-
-enum { OUTSIDE, ONE, TWO };
-
-static const struct other {
-	const char *name, *mac, *ip, *port;
-	bool routed;
-	int side; /* the switch that it is at */
-} others[] = {
-	{"a neighbour of the old host", MAC_B, IP_B, "b", false, ONE},
-	{"another subnet of the old host", MAC_C, IP_C, "c", true, ONE},
-	{"a neighbour of the new host", MAC_D, IP_D, "d", false, TWO},
-	{"another subnet of the new host", MAC_E, IP_E, "e", true, TWO},
-	{"the outside", MAC_PEER, PEER, "out", true, OUTSIDE},
-};
-
-static const uint8_t protocols[] = {6, 17, 1};
-
-/* One connection of a's. */
-struct talk {
-	const struct other *other;
-	uint8_t protocol;
-	bool answers; /* the other one begins */
-	uint16_t number; /* a's port, or the identifier */
-};
-
-#define TALKS (G_N_ELEMENTS(others) * G_N_ELEMENTS(protocols) * 2)
-
-static struct talk talk_of(unsigned i)
-{
-	return (struct talk){.other = &others[i / 2 % G_N_ELEMENTS(others)],
-		.protocol = protocols[i / 2 / G_N_ELEMENTS(others)],
-		.answers = i % 2,
-		.number = (uint16_t)(2000 + i)};
-}
-
-struct end {
-	const char *mac, *ip;
-	uint16_t port;
-};
-
-static struct test_frame frame_of(
-	const struct talk *talk, struct end from, struct end to, uint8_t flags, bool asks)
-{
-	uint32_t there = strcmp(from.mac, MAC_A) == 0 ? CREDIT : 2 * CREDIT;
-	struct test_frame frame;
-
-	if (talk->protocol == 17)
-		return test_udp(from.mac, to.mac, from.ip, from.port, to.ip, to.port, 20);
-	if (talk->protocol == 1)
-		return test_icmp(from.mac, to.mac, from.ip, to.ip, asks ? 8 : 0, 0, talk->number, 56);
-	frame = test_tcp(from.mac, to.mac, from.ip, from.port, to.ip, to.port, flags, 0);
-	store32(frame.bytes + 38, there + !(flags & TCP_SYN));
-	store32(frame.bytes + 42, flags & TCP_ACK ? 3 * CREDIT - there + 1 : 0);
-	test_fix(&frame);
-	return frame;
-}
-
-static struct fixture *side_of(struct pair *p, int side, struct fixture *of_a)
-{
-	return side == OUTSIDE ? of_a : side == ONE ? &p->one : &p->two;
-}
-
-/* A packet of a's, which is at that switch; whether it came out where the other one is, as it should be. */
-static bool a_sends(struct pair *p, struct fixture *of_a, const struct talk *talk, uint8_t flags)
-{
-	const struct other *other = talk->other;
-	struct fixture *there = side_of(p, other->side, of_a);
-
-	lab_put(of_a, "a",
-		frame_of(talk, (struct end){MAC_A, IP_A, talk->number},
-			(struct end){other->routed ? MAC_GATEWAY : other->mac, other->ip, 80}, flags,
-			!talk->answers));
-	pair_settle(p);
-	g_autoptr(GBytes) seen = port_fake_take(lab_port(there, other->port));
-	if (!seen)
-		return false;
-	uint8_t source[4];
-	test_ip(other->side == OUTSIDE ? PUBLIC_A : IP_A, source);
-	g_assert_cmpmem((const uint8_t *)g_bytes_get_data(seen, NULL) + 26, 4, source, 4);
-	return true;
-}
-
-/* The same of the other one's. */
-static bool other_sends(struct pair *p, struct fixture *of_a, const struct talk *talk, uint8_t flags)
-{
-	const struct other *other = talk->other;
-	bool outside = other->side == OUTSIDE;
-
-	lab_put(side_of(p, other->side, of_a), other->port,
-		frame_of(talk, (struct end){other->mac, other->ip, 80},
-			(struct end){outside         ? MAC_OUT
-				     : other->routed ? MAC_GATEWAY
-						     : MAC_A,
-				outside ? PUBLIC_A : IP_A, talk->number},
-			flags, talk->answers));
-	pair_settle(p);
-	g_autoptr(GBytes) seen = port_fake_take(lab_port(of_a, "a"));
-	if (!seen)
-		return false;
-	uint8_t destination[4];
-	test_ip(IP_A, destination);
-	g_assert_cmpmem((const uint8_t *)g_bytes_get_data(seen, NULL) + 30, 4, destination, 4);
-	return true;
-}
-
-static void expect(bool passed, bool wanted, const struct talk *talk, const char *who)
-{
-	if (passed != wanted)
-		g_error("%s of %s, protocol %u, begun by %s: %s", who, talk->other->name, talk->protocol,
-			talk->answers ? "it" : "a", passed ? "passed" : "did not pass");
-}
-
-static void begin(struct pair *p, struct fixture *of_a, const struct talk *talk)
-{
-	bool (*first)(struct pair *, struct fixture *, const struct talk *, uint8_t) =
-		talk->answers ? other_sends : a_sends;
-	bool (*second)(struct pair *, struct fixture *, const struct talk *, uint8_t) =
-		talk->answers ? a_sends : other_sends;
-
-	expect(first(p, of_a, talk, TCP_SYN), true, talk, "the first packet");
-	expect(second(p, of_a, talk, TCP_SYN | TCP_ACK), true, talk, "the answer");
-	if (talk->protocol == 6)
-		expect(first(p, of_a, talk, TCP_ACK), true, talk, "the third packet");
-}
-
-/* Both directions pass, or neither; who speaks first makes no difference. */
-static void go_on(struct pair *p, struct fixture *of_a, const struct talk *talk, bool a_first, bool wanted)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		bool from_a = (i == 0) == a_first;
-		bool passed = from_a ? a_sends(p, of_a, talk, TCP_ACK) : other_sends(p, of_a, talk, TCP_ACK);
-		expect(passed, wanted, talk, from_a ? "a packet to" : "a packet");
-	}
-}
-
-/* ---- the move ---- */
-
-static void drain(struct fixture *f)
-{
-	GHashTableIter ports;
-	void *port;
-
-	g_hash_table_iter_init(&ports, f->ports);
-	while (g_hash_table_iter_next(&ports, NULL, &port))
-		for (GBytes *frame; (frame = port_fake_take(port));)
-			g_bytes_unref(frame);
-}
-
-/* a comes to switch two, and its neighbours there learn where the others are. */
-static void arrive(struct pair *p)
-{
-	json_t *mappings = json_object_get(pair_network(&p->two), "mappings");
-
-	json_array_append_new(json_object_get(p->two.state, "nics"), json_deep_copy(lab_nic(&p->one, 0)));
-	json_array_remove(mappings, 0);
-	lab_apply(&p->two);
-	drain(&p->two);
-}
-
-static void leave(struct pair *p)
-{
-	json_array_remove(json_object_get(p->one.state, "nics"), 0);
-	json_array_append_new(
-		json_object_get(pair_network(&p->one), "mappings"), pair_mapping(IP_A, VTEP_2, MAC_A));
-	lab_apply(&p->one);
-}
+#define MANY 500000u
 
 static const struct nic *nic_a(const struct fixture *f)
 {
@@ -272,7 +104,7 @@ static void setup(struct pair *p, const void *data)
 /* The peer outside finds a at switch two. */
 static void move_all(struct pair *p)
 {
-	arrive(p);
+	talk_arrive(p);
 	lab_meet_peer(&p->two);
 }
 
@@ -284,8 +116,8 @@ static void test_all(struct pair *p, const void *data)
 
 	for (unsigned i = 0; i < TALKS; i++) {
 		const struct talk talk = talk_of(i);
-		begin(p, &p->one, &talk);
-		elsewhere += talk.other->side == TWO;
+		talk_begin(p, &p->one, &talk);
+		elsewhere += talk.other->side == TALK_TWO;
 	}
 	before = flow_table_count(p->two.datapath->flows);
 	g_autoptr(GBytes) file = export(p, TALKS + 2, 0); /* and those by which they met */
@@ -293,10 +125,10 @@ static void test_all(struct pair *p, const void *data)
 	/* Those that d and e know are theirs already; a has spoken to the peer here itself. */
 	assert_taken(import(p, file), TALKS - elsewhere, elsewhere + 2, 0);
 	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, before + 1 + TALKS - elsewhere);
-	leave(p);
+	talk_leave(p);
 	for (unsigned i = 0; i < TALKS; i++) {
 		const struct talk talk = talk_of(i);
-		go_on(p, &p->two, &talk, data == NULL, true);
+		talk_go_on(p, &p->two, &talk, data == NULL, true);
 	}
 	g_assert_cmpuint(lab_drops(&p->two, DROP_TCP_NO_SYN), ==, 0);
 	g_assert_cmpuint(lab_drops(&p->one, DROP_TCP_NO_SYN), ==, 0);
@@ -311,8 +143,8 @@ static void test_arriving(struct pair *p, const void *data)
 
 	for (unsigned i = 0; i < TALKS; i++) {
 		const struct talk talk = talk_of(i);
-		begin(p, &p->one, &talk);
-		elsewhere += talk.other->side == TWO;
+		talk_begin(p, &p->one, &talk);
+		elsewhere += talk.other->side == TALK_TWO;
 	}
 	a = json_deep_copy(lab_nic(&p->one, 0));
 	json_object_set_new(a, "arriving", json_true());
@@ -325,7 +157,7 @@ static void test_arriving(struct pair *p, const void *data)
 	for (unsigned copy = 0; copy < 2; copy++) {
 		for (unsigned i = 0; i < TALKS; i++) {
 			const struct talk talk = talk_of(i);
-			go_on(p, &p->one, &talk, i & 4, true);
+			talk_go_on(p, &p->one, &talk, i & 4, true);
 		}
 		assert_taken(import(p, file), copy ? 0 : TALKS + 1 - elsewhere,
 			copy ? TALKS + 2 : elsewhere + 1, 0);
@@ -337,10 +169,10 @@ static void test_arriving(struct pair *p, const void *data)
 	g_assert_cmphex(load16(frame.bytes + 12), ==, 0x0806);
 	g_assert_cmphex(load32(frame.bytes + 28), ==, load32((uint8_t[]){203, 0, 113, 10}));
 	lab_meet_peer(&p->two);
-	leave(p);
+	talk_leave(p);
 	for (unsigned i = 0; i < TALKS; i++) {
 		const struct talk talk = talk_of(i);
-		go_on(p, &p->two, &talk, i & 4, true);
+		talk_go_on(p, &p->two, &talk, i & 4, true);
 	}
 }
 
@@ -349,16 +181,16 @@ static void test_silent(struct pair *p, const void *data)
 {
 	struct talk talk = talk_of(0);
 
-	begin(p, &p->one, &talk);
+	talk_begin(p, &p->one, &talk);
 	g_autoptr(GBytes) file = export(p, 3, 0);
 	move_all(p);
 	assert_taken(import(p, file), 1, 2, 0);
-	leave(p);
+	talk_leave(p);
 	lab_pass(&p->one, 3600 * SECOND);
 	lab_pass(&p->two, 3600 * SECOND);
-	drain(&p->one);
-	drain(&p->two);
-	go_on(p, &p->two, &talk, false, true);
+	talk_drain(&p->one);
+	talk_drain(&p->two);
+	talk_go_on(p, &p->two, &talk, false, true);
 }
 
 /* Until it is known where a has gone, if it ever is. */
@@ -367,23 +199,23 @@ static void test_nowhere(struct pair *p, const void *data)
 	struct talk talk = talk_of(0);
 
 	for (unsigned i = 0; i < 2; i++) {
-		begin(p, &p->one, &talk);
+		talk_begin(p, &p->one, &talk);
 		json_auto_t *a = json_incref(lab_nic(&p->one, 0));
 		json_array_remove(json_object_get(p->one.state, "nics"), 0);
 		lab_apply(&p->one);
 		lab_pass(&p->one, 20 * SECOND);
 		g_assert_cmpuint(flow_table_count(p->one.datapath->flows), ==, 1);
-		expect(other_sends(p, &p->two, &talk, TCP_ACK), false, &talk, "a packet");
+		talk_expect(talk_to_a(p, &p->two, &talk, TCP_ACK), false, &talk, "a packet");
 		g_assert_cmpuint(lab_drops(&p->one, DROP_REVOKED), ==, i + 1);
-		drain(&p->one);
+		talk_drain(&p->one);
 		if (i == 0) {
 			json_array_insert(json_object_get(p->one.state, "nics"), 0, a);
 			lab_apply(&p->one);
-			drain(&p->one);
-			go_on(p, &p->one, &talk, true, true);
+			talk_drain(&p->one);
+			talk_go_on(p, &p->one, &talk, true, true);
 			talk.number++;
 			lab_pass(&p->one, 2 * 7440 * SECOND);
-			drain(&p->one);
+			talk_drain(&p->one);
 		}
 	}
 	lab_pass(&p->one, 70 * SECOND);
@@ -393,22 +225,22 @@ static void test_nowhere(struct pair *p, const void *data)
 /* The copy that is made while it runs there, and the one when it has stopped. */
 static void test_again(struct pair *p, const void *data)
 {
-	struct talk first = talk_of(8), second = talk_of(9); /* with the outside */
+	struct talk first = talk_of(TALK_OUT), second = talk_of(TALK_OUT + 1); /* with the outside */
 
-	begin(p, &p->one, &first);
+	talk_begin(p, &p->one, &first);
 	g_autoptr(GBytes) early = export(p, 3, 0);
 	move_all(p);
 	assert_taken(import(p, early), 1, 2, 0);
 	assert_taken(import(p, early), 0, 3, 0);
-	go_on(p, &p->two, &first, true, true);
+	talk_go_on(p, &p->two, &first, true, true);
 	uint32_t count = flow_table_count(p->two.datapath->flows);
-	begin(p, &p->one, &second);
+	talk_begin(p, &p->one, &second);
 	g_autoptr(GBytes) late = export(p, 4, 0);
 	assert_taken(import(p, late), 1, 3, 0);
 	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, count + 1);
-	leave(p);
-	go_on(p, &p->two, &first, true, true);
-	go_on(p, &p->two, &second, true, true);
+	talk_leave(p);
+	talk_go_on(p, &p->two, &first, true, true);
+	talk_go_on(p, &p->two, &second, true, true);
 }
 
 static void find(struct fixture *f, uint8_t protocol, struct flow *ret_forward, struct flow *ret_reply)
@@ -423,18 +255,18 @@ static void find(struct fixture *f, uint8_t protocol, struct flow *ret_forward, 
 /* State, times, counters and windows are what they were; clocks differ. */
 static void test_past(struct pair *p, const void *data)
 {
-	struct talk talk = talk_of(8); /* with the outside, by TCP */
+	struct talk talk = talk_of(TALK_OUT); /* with the outside, by TCP */
 	struct flow was[2], is[2];
 
-	g_assert_cmpint(talk.other->side, ==, OUTSIDE);
-	begin(p, &p->one, &talk);
+	g_assert_cmpint(talk.other->side, ==, TALK_OUTSIDE);
+	talk_begin(p, &p->one, &talk);
 	lab_pass(&p->one, 10 * SECOND);
-	go_on(p, &p->one, &talk, true, true);
+	talk_go_on(p, &p->one, &talk, true, true);
 	lab_pass(&p->one, 500 * SECOND);
 	find(&p->one, 6, &was[0], &was[1]);
 	g_autoptr(GBytes) file = export(p, 1, 0);
 	lab_pass(&p->two, 70 * SECOND);
-	arrive(p);
+	talk_arrive(p);
 	assert_taken(import(p, file), 1, 0, 0);
 	find(&p->two, 6, &is[0], &is[1]);
 	g_assert_cmpint(connection_state(&is[0], &is[1]), ==, CONNECTION_ESTABLISHED);
@@ -477,25 +309,25 @@ static void judge_a(struct pair *p, const char *action, bool revalidate)
 /* What the rules there forbid comes in blocked, whatever other rules would let in as new; and comes back with them. */
 static void test_denied(struct pair *p, const void *data)
 {
-	struct talk began = talk_of(10), answered = talk_of(11); /* UDP with b */
+	struct talk began = talk_of(TALK_UDP), answered = talk_of(TALK_UDP + 1); /* UDP with b */
 
-	begin(p, &p->one, &began);
-	begin(p, &p->one, &answered);
+	talk_begin(p, &p->one, &began);
+	talk_begin(p, &p->one, &answered);
 	g_autoptr(GBytes) file = export(p, 4, 0);
-	arrive(p);
+	talk_arrive(p);
 	judge_a(p, "deny", true);
 	struct carry_taken taken = import(p, file);
 	g_assert_cmpuint(taken.refused[DROP_DENIED_OUTBOUND], ==, 3); /* began, and those by which they met */
 	assert_taken(taken, 1, 0, 3);
 	assert_taken(import(p, file), 0, 3, 1); /* that of d's is d's to remember */
-	leave(p);
+	talk_leave(p);
 	/* An answer of b's to what a began is no connection of b's, though b might begin one. */
-	expect(other_sends(p, &p->two, &began, 0), false, &began, "an answer");
-	expect(a_sends(p, &p->two, &began, 0), false, &began, "a packet to");
+	talk_expect(talk_to_a(p, &p->two, &began, 0), false, &began, "an answer");
+	talk_expect(talk_from_a(p, &p->two, &began, 0), false, &began, "a packet to");
 	g_assert_cmpuint(lab_drops(&p->two, DROP_REVOKED), ==, 2);
-	go_on(p, &p->two, &answered, true, true);
+	talk_go_on(p, &p->two, &answered, true, true);
 	judge_a(p, "allow", true);
-	go_on(p, &p->two, &began, true, true);
+	talk_go_on(p, &p->two, &began, true, true);
 }
 
 /* A group that does not revalidate lets go on what it would not let begin. */
@@ -504,14 +336,14 @@ static void test_kept(struct pair *p, const void *data)
 	struct talk talk = talk_of(0), fresh = talk_of(0);
 
 	fresh.number++;
-	begin(p, &p->one, &talk);
+	talk_begin(p, &p->one, &talk);
 	g_autoptr(GBytes) file = export(p, 3, 0);
-	arrive(p);
+	talk_arrive(p);
 	judge_a(p, "deny", false);
 	assert_taken(import(p, file), 2, 1, 0);
-	leave(p);
-	go_on(p, &p->two, &talk, true, true);
-	expect(a_sends(p, &p->two, &fresh, TCP_SYN), false, &fresh, "a new connection to");
+	talk_leave(p);
+	talk_go_on(p, &p->two, &talk, true, true);
+	talk_expect(talk_from_a(p, &p->two, &fresh, TCP_SYN), false, &fresh, "a new connection to");
 }
 
 /* A rule that changes after it came holds for it as for any other. */
@@ -519,13 +351,13 @@ static void test_changed_later(struct pair *p, const void *data)
 {
 	struct talk talk = talk_of(0);
 
-	begin(p, &p->one, &talk);
+	talk_begin(p, &p->one, &talk);
 	g_autoptr(GBytes) file = export(p, 3, 0);
-	arrive(p);
+	talk_arrive(p);
 	assert_taken(import(p, file), 2, 1, 0);
-	leave(p);
+	talk_leave(p);
 	judge_a(p, "deny", true);
-	go_on(p, &p->two, &talk, true, false);
+	talk_go_on(p, &p->two, &talk, true, false);
 	g_assert_cmpuint(lab_drops(&p->two, DROP_REVOKED), ==, 2);
 }
 
@@ -534,21 +366,21 @@ static void test_blocked(struct pair *p, const void *data)
 {
 	struct talk talk = talk_of(1); /* b began */
 
-	begin(p, &p->one, &talk);
+	talk_begin(p, &p->one, &talk);
 	json_object_set_new(lab_nic(&p->one, 0), "group", json_string("g"));
 	set_rules(&p->one, "inbound", "deny");
-	go_on(p, &p->one, &talk, true, false);
+	talk_go_on(p, &p->one, &talk, true, false);
 	g_autoptr(GBytes) file = export(p, 3, 0);
-	arrive(p);
+	talk_arrive(p);
 	json_object_set_new(lab_group(&p->two), "revalidate", json_false());
 	set_rules(&p->two, "inbound", "deny");
 	struct carry_taken taken = import(p, file);
 	g_assert_cmpuint(taken.refused[DROP_DENIED_INBOUND], ==, 1);
-	leave(p);
+	talk_leave(p);
 	set_rules(&p->one, "inbound", "allow");
-	go_on(p, &p->two, &talk, true, false);
+	talk_go_on(p, &p->two, &talk, true, false);
 	set_rules(&p->two, "inbound", "allow");
-	go_on(p, &p->two, &talk, true, true);
+	talk_go_on(p, &p->two, &talk, true, true);
 }
 
 static void test_quota(struct pair *p, const void *data)
@@ -556,17 +388,17 @@ static void test_quota(struct pair *p, const void *data)
 	struct talk talk = talk_of(0);
 
 	for (unsigned i = 0; i < 20; i++, talk.number++)
-		begin(p, &p->one, &talk);
+		talk_begin(p, &p->one, &talk);
 	g_autoptr(GBytes) file = export(p, 22, 0);
 	p->two.datapath->limits.nic_connections = 8;
-	arrive(p);
+	talk_arrive(p);
 	struct carry_taken taken = import(p, file);
 	/* What d had with a counts for a since a is here: a began it. */
 	g_assert_cmpuint(taken.refused[DROP_FLOW_QUOTA], ==, 14);
 	assert_taken(taken, 7, 1, 14);
 	g_assert_cmpuint(p->two.datapath->nic_connections[nic_slot(nic_a(&p->two)->id)], ==, 8);
 	g_assert_cmpuint(p->one.datapath->nic_connections[nic_slot(nic_a(&p->one)->id)], ==, 22);
-	leave(p);
+	talk_leave(p);
 	lab_pass(&p->one, 8 * SECOND);
 	g_assert_cmpuint(p->one.datapath->nic_connections[0], ==, 0);
 	g_assert_cmpuint(p->one.datapath->nic_connections[1], ==, 20); /* they are b's now */
@@ -577,9 +409,9 @@ static void test_full(struct pair *p, const void *data)
 	struct talk talk = talk_of(0);
 
 	for (unsigned i = 0; i < 400; i++, talk.number++)
-		begin(p, &p->one, &talk);
+		talk_begin(p, &p->one, &talk);
 	g_autoptr(GBytes) file = export(p, 402, 0);
-	arrive(p);
+	talk_arrive(p);
 	p->two.datapath->limits.nic_connections = 10000;
 	struct test_frame frame = test_udp(MAC_E, MAC_GATEWAY, IP_E, 1, IP_B, 1, 0);
 	for (uint16_t i = 1; lab_drops(&p->two, DROP_TABLE_FULL) == 0; i++) {
@@ -588,7 +420,7 @@ static void test_full(struct pair *p, const void *data)
 		lab_put(&p->two, "e", frame);
 	}
 	g_assert_cmpuint(import(p, file).refused[DROP_TABLE_FULL], ==, 401);
-	drain(&p->two);
+	talk_drain(&p->two);
 }
 
 /* Not by an address that stays there, nor with the host. */
@@ -603,25 +435,25 @@ static void test_left(struct pair *p, const void *data)
 		json_array_get(json_object_get(lab_nic(&p->one, 0), "addresses"), 0), "public", json_null());
 	lab_apply(&p->one);
 	lab_apply(&p->two);
-	drain(&p->one);
-	drain(&p->two);
+	talk_drain(&p->one);
+	talk_drain(&p->two);
 	lab_put(&p->one, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, PEER, 53, 20));
 	lab_expect(&p->one, "out");
 	lab_put(&p->one, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, "169.254.169.254", 80, TCP_SYN, 0));
 	lab_expect(&p->one, "host");
 	g_autoptr(GBytes) file = export(p, 1, 3); /* that with PEER from before has its address no more */
-	assert_taken((arrive(p), import(p, file)), 0, 1, 0);
+	assert_taken((talk_arrive(p), import(p, file)), 0, 1, 0);
 }
 
 /* Its public address is another one there: who is outside knows the connection by the one before. */
 static void test_readdressed(struct pair *p, const void *data)
 {
-	struct talk began = talk_of(8), answered = talk_of(9);
+	struct talk began = talk_of(TALK_OUT), answered = talk_of(TALK_OUT + 1);
 
-	begin(p, &p->one, &began);
-	begin(p, &p->one, &answered);
+	talk_begin(p, &p->one, &began);
+	talk_begin(p, &p->one, &answered);
 	g_autoptr(GBytes) file = export(p, 4, 0);
-	arrive(p);
+	talk_arrive(p);
 	json_t *nic = json_array_get(json_object_get(p->two.state, "nics"), 2);
 	json_object_set_new(
 		json_array_get(json_object_get(nic, "addresses"), 0), "public", json_string("203.0.113.12"));
@@ -629,6 +461,40 @@ static void test_readdressed(struct pair *p, const void *data)
 	struct carry_taken taken = import(p, file);
 	g_assert_cmpuint(taken.refused[DROP_NOT_OURS], ==, 3);
 	assert_taken(taken, 0, 1, 3);
+}
+
+/* In another's name, or by another's public address: what other NICs here have, or may begin, is not touched. */
+static void test_spoofed(struct pair *p, const void *data)
+{
+	static const struct {
+		const char *src, *alias;
+		enum drop drop;
+	} bad[] = {{IP_D, IP_D, DROP_SPOOFED_IP}, {IP_E, PUBLIC_A, DROP_SPOOFED_IP},
+		{IP_A, PUBLIC_B, DROP_NOT_OURS}, {IP_A, IP_D, DROP_NOT_OURS}};
+	g_autofree char *path = g_strdup_printf("/dev/shm/carry-test-%d", (int)getpid());
+
+	talk_arrive(p);
+	uint32_t count = flow_table_count(p->two.datapath->flows);
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		_cleanup_(connection_writer_free) struct connection_writer *writer =
+			connection_writer_new("a");
+		struct connection_record record = {.answers = i & 1,
+			.own = {.family = IP_V4, .protocol = 17, .sport = htobe16(1), .dport = htobe16(2)}};
+		char *contents;
+		gsize size;
+		test_ip(bad[i].src, record.own.src);
+		test_ip(bad[i].alias, record.alias);
+		test_ip(IP_E, record.own.dst);
+		connection_writer_add(writer, &record);
+		g_assert_true(connection_writer_save(writer, path, NULL));
+		g_assert_true(g_file_get_contents(path, &contents, &size, NULL));
+		g_unlink(path);
+		g_autoptr(GBytes) file = g_bytes_new_take(contents, size);
+		struct carry_taken taken = import(p, file);
+		g_assert_cmpuint(taken.refused[bad[i].drop], ==, 1);
+		assert_taken(taken, 0, 0, 1);
+	}
+	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, count);
 }
 
 /* ---- the methods ---- */
@@ -653,12 +519,12 @@ static void test_methods(struct pair *p, const void *data)
 	struct talk talk = talk_of(0);
 	g_autoptr(GError) error = NULL;
 
-	begin(p, &p->one, &talk);
+	talk_begin(p, &p->one, &talk);
 	/* The methods have the real clock, of which the lab's is an hour ahead. */
 	json_auto_t *exported = carry_method_export(p->one.datapath, params, &error);
 	g_assert_no_error(error);
 	g_assert_cmpint(json_integer_value(json_object_get(exported, "connections")), ==, 3);
-	arrive(p);
+	talk_arrive(p);
 	json_auto_t *imported = carry_method_import(p->two.datapath, params, &error);
 	g_assert_no_error(error);
 	g_assert_cmpint(json_integer_value(json_object_get(imported, "imported")), ==, 2);
@@ -710,10 +576,10 @@ static void test_many(struct pair *p, const void *data)
 		test_fix(&frame);
 		lab_put(&p->one, "a", frame);
 		if (i % 100 == 0)
-			drain(&p->one);
+			talk_drain(&p->one);
 	}
-	drain(&p->one);
-	arrive(p);
+	talk_drain(&p->one);
+	talk_arrive(p);
 	clock_t start = clock();
 	g_autoptr(GBytes) file = export(p, MANY, 0);
 	tell_time(&start, "export, to a file that is read again");
@@ -745,6 +611,7 @@ int main(int argc, char **argv)
 	ADD("a full table refuses", test_full);
 	ADD("what belongs to the old host stays and is counted", test_left);
 	ADD("a connection by a public address that the NIC has no more is refused", test_readdressed);
+	ADD("a connection in another NIC's name is refused", test_spoofed);
 	ADD("the methods say what came of it", test_methods);
 	if (g_test_perf())
 		ADD("half a million connections move in a few seconds", test_many);
