@@ -12,16 +12,17 @@
 
 #include <errno.h>
 
-#define READ_ON 64 /* connections that are taken in between two quiescent states */
+#define READ_ON         64 /* connections that are taken in between two quiescent states */
+#define CLOCKS_APART_MS 10000 /* at most, of two workers */
 
 /* ---- export ---- */
 
 /* Clocks of two workers may differ a little, and what is older than they can tell is as old as they can. */
 static uint32_t since(uint32_t then_ms, uint32_t now_ms)
 {
-	int32_t elapsed = (int32_t)(now_ms - then_ms);
+	uint32_t elapsed = now_ms - then_ms;
 
-	return elapsed > 0 ? (uint32_t)elapsed : 0;
+	return elapsed > UINT32_MAX - CLOCKS_APART_MS ? 0 : MIN(elapsed, (uint32_t)CONNECTION_AGE_MAX);
 }
 
 static struct connection_way way_of(const struct flow *flow, uint32_t age_ms, uint32_t now_ms)

@@ -289,6 +289,25 @@ static void test_past(struct pair *p, const void *data)
 	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, 0);
 }
 
+/* It is as old as clocks can tell, and has been silent for as long as before. */
+static void test_old(struct pair *p, const void *data)
+{
+	const uint32_t days = 86400 * SECOND;
+	struct talk talk = talk_of(TALK_OUT);
+	struct flow forward, reply;
+
+	talk_begin(p, &p->one, &talk);
+	lab_pass(&p->one, 5 * SECOND);
+	for (uint32_t i = 1; i < flow_table_end(p->one.datapath->flows); i++)
+		flow_table_at(p->one.datapath->flows, i)->created_ms -= 30 * days;
+	g_autoptr(GBytes) file = export(p, 3, 0);
+	talk_arrive(p);
+	import(p, file);
+	find(&p->two, 6, &forward, &reply);
+	g_assert_cmpuint(p->two.now_ms - forward.created_ms, ==, INT32_MAX);
+	g_assert_cmpuint(p->two.now_ms - forward.seen_ms, ==, 5 * SECOND);
+}
+
 /* One outbound rule of a's group at switch two, for all it sends. */
 static void judge_a(struct pair *p, const char *action, bool revalidate)
 {
@@ -603,6 +622,7 @@ int main(int argc, char **argv)
 	ADD("a connection whose NIC has left is given up when nobody says where to", test_nowhere);
 	ADD("a second copy adds what is new and touches nothing else", test_again);
 	ADD("states, times, counters and windows move", test_past);
+	ADD("a connection that is older than clocks can tell moves", test_old);
 	ADD("what the rules there forbid is counted and stays blocked", test_denied);
 	ADD("a group that does not revalidate keeps what it would not let begin", test_kept);
 	ADD("a rule that changes later holds for what has come", test_changed_later);
