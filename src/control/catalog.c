@@ -26,7 +26,7 @@ struct catalog {
 SHAPE(size, struct size, "size", F_STRING(size, name), F_STRING(size, family), F_INT(size, vcpus),
 	F_INT(size, memory_mib), F_INT(size, max_nics), F_INT(size, bandwidth_mbps), F_INT(size, os_disk_mib),
 	F_INT(size, resource_disk_mib), F_INT(size, max_data_disks), F_BOOL(size, hyperthreaded),
-	F_BOOL(size, accelerated), F_BOOL(size, accelerated_ignored));
+	F_BOOL(size, accelerated), F_BOOL(size, accelerated_ignored), F_BOOL(size, rdma));
 SHAPE(image_entry, struct image_entry, "image alias", F_STRING(image_entry, alias),
 	F_STRING(image_entry, publisher), F_STRING(image_entry, offer), F_STRING(image_entry, sku),
 	F_STRING(image_entry, version), F_STRING(image_entry, architecture), F_STRING(image_entry, image),

@@ -14,6 +14,7 @@ static const struct kind_hooks *const hooks[KIND_COUNT] = {
 	[KIND_VM] = &vm_hooks,
 	[KIND_DEPLOYMENT] = &deployment_hooks,
 	[KIND_PHYSICAL] = &physical_hooks,
+	[KIND_AVAILABILITY_SET] = &availability_set_hooks,
 };
 
 const struct kind_hooks *kind_hooks(enum kind kind)

@@ -30,7 +30,14 @@ struct size {
 	bool hyperthreaded;
 	bool accelerated; /* capability AcceleratedNetworkingEnabled */
 	bool accelerated_ignored; /* NC and NV: the flag is accepted and has no effect */
+	bool rdma; /* the 'r' sizes of Azure have InfiniBand; here it is only said */
 };
+
+/* An accelerated NIC may be in a VM of the size, whether that speeds it up or not. */
+static inline bool size_takes_acceleration(const struct size *size)
+{
+	return size->accelerated || size->accelerated_ignored;
+}
 
 /* An image that clients may name: by alias, or by publisher, offer and sku. */
 struct image_entry {
@@ -130,6 +137,15 @@ enum guest {
 	GUEST_ALLOWED, /* both want it */
 };
 bool control_guest(struct control *control, const struct nic *nic, enum guest *ret, GError **error);
+
+/* ---- availability sets ---- */
+
+/* VMs of a set, by name; as control_list(). */
+GPtrArray *control_set_machines(struct control *control, const struct availability_set *set, GError **error);
+/* A NIC of the VM, or of another of its set, is accelerated: its size must take that. */
+bool control_is_accelerated(struct control *control, const struct vm *vm);
+/* Number of the fault domain that the VM is in, as its set counts them; false: it is in no set, or on no host. */
+bool control_fault_domain(struct control *control, const struct vm *vm, int64_t *ret);
 
 /* ---- operations ---- */
 

@@ -54,13 +54,43 @@ struct kind_hooks {
 };
 
 extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
-	vm_hooks, deployment_hooks, physical_hooks;
+	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
 bool network_has_no_outbound(const struct network *network);
 /* kinds/nic.c: the NIC has no path: its VM is off or let it go. */
 void nic_clear_path(struct nic *nic);
+/* Why its path is not what its spec asks for, where the host says `reported`, or (NULL) that all is well. Owned. */
+char *nic_reason(struct control *control, const struct nic *nic, const struct vm *vm, const char *reported);
+/* kinds/vm.c: no host has its NICs, nor will one without another command. */
+bool vm_is_off(const struct vm *vm);
+/* NULL when the VM does not name the NIC. */
+const struct vm_nic_ref *vm_find_nic(const struct vm *vm, const char *nic);
+
+/* ---- kinds/availability_set.c ---- */
+
+/* In a put of a VM: it joins the set that it names; an existing one is where it was. */
+bool availability_join(struct put *put, GError **error);
+/* The VM, and all others of its set, are deallocated; else FAULT_NOT_ALLOWED, which names those that are not and begins
+ * with `what`: "Accelerated networking of ... cannot be changed". */
+bool availability_check_off(struct change *change, const struct vm *vm, const char *what, GError **error);
+/* No NIC of the VM's set is accelerated, so that the VM may get that size, which does not support it. */
+bool availability_check_plain(
+	struct change *change, const struct vm *vm, const struct size *size, GError **error);
+
+/* The others of a VM's set, for the choice of a host; all NULL when it is in none. */
+struct availability_mates {
+	GHashTable *domains; /* Owned: uid of each host → number of its fault domain */
+	GPtrArray *hosts; /* Owned: uid of a host for each VM that has one */
+};
+bool availability_find_mates(
+	struct control *control, const struct vm *vm, struct availability_mates *ret, GError **error);
+void availability_mates_clear(struct availability_mates *mates);
+CLEANUP_CLEAR_FUNC(struct availability_mates, availability_mates_clear)
+/* How many of them are in the fault domain of a host, and on it. */
+void availability_count(
+	const struct availability_mates *mates, const char *host, unsigned *ret_domain, unsigned *ret_host);
 
 /* ---- checks.c: small rules that several kinds share ---- */
 

@@ -9,6 +9,12 @@
 static const char sizes_text[] =
 	"[{\"name\":\"Standard_DS4_v2\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":28672,\"max_nics\":8,"
 	"\"bandwidth_mbps\":6000,\"accelerated\":true},"
+	"{\"name\":\"Standard_DS2_v2\",\"family\":\"f\",\"vcpus\":2,\"memory_mib\":7168,\"max_nics\":2,"
+	"\"bandwidth_mbps\":1500,\"accelerated\":true},"
+	"{\"name\":\"Standard_D5_v2\",\"family\":\"f\",\"vcpus\":30,\"memory_mib\":57344,\"max_nics\":8,"
+	"\"bandwidth_mbps\":12000,\"accelerated\":true},"
+	"{\"name\":\"Standard_NC6\",\"family\":\"f\",\"vcpus\":6,\"memory_mib\":7168,\"max_nics\":2,"
+	"\"accelerated_ignored\":true},"
 	"{\"name\":\"Standard_B1s\",\"family\":\"f\",\"vcpus\":1,\"memory_mib\":1024,\"max_nics\":2},"
 	"{\"name\":\"Standard_Huge\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":4194304,\"max_nics\":8}]";
 static const char aliases_text[] =
@@ -142,6 +148,16 @@ struct vm *fixture_vm(
 	return vm;
 }
 
+struct availability_set *fixture_set(const struct fixture *fixture, const char *name)
+{
+	struct availability_set *set = placed(model_new(KIND_AVAILABILITY_SET, name, fixture->group));
+
+	set->spec.aligned = true;
+	set->spec.fault_domains = 2;
+	set->spec.update_domains = 5;
+	return set;
+}
+
 struct rule *fixture_rule(const char *name, int64_t priority)
 {
 	struct rule *rule = shape_new(&rule_shape);
@@ -188,6 +204,18 @@ void fixture_obey_as(struct fixture *fixture, const char *host, struct report *r
 	report->received = report->applied = goal->version;
 	g_assert_true(control_report(fixture->control, host, report, &error));
 	g_assert_no_error(error);
+}
+
+void fixture_act(struct fixture *fixture, const struct vm *vm, enum verb verb)
+{
+	_cleanup_(control_result_clear) struct control_result result = {};
+	const struct control_request request = {.principal = "test"};
+	g_autoptr(GError) error = NULL;
+
+	control_vm_action(fixture->control, vm->meta.uid, verb, &request, &result, &error);
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct operation *over = fixture_finish(fixture, result.operation, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 }
 
 static gboolean give_up(void *data)

@@ -33,10 +33,13 @@ struct physical *fixture_physical(const char *name, const char *vlans);
 struct nic *fixture_nic(const struct fixture *fixture, const char *name, bool accelerated);
 struct vm *fixture_vm(
 	const struct fixture *fixture, const char *name, const char *size, const struct nic *nic);
+struct availability_set *fixture_set(const struct fixture *fixture, const char *name);
 struct rule *fixture_rule(const char *name, int64_t priority);
 
 /* The host does what its goal says, at once, and reports it. */
 void fixture_obey(struct fixture *fixture);
+/* Start, deallocate, ... of a VM of that host, to its success. */
+void fixture_act(struct fixture *fixture, const struct vm *vm, enum verb verb);
 /* Another host does the same; what else it says is in `report`. */
 void fixture_obey_as(struct fixture *fixture, const char *host, struct report *report);
 /* Runs the main loop until the operation is over; obeying while it does when `obey` is set. Returns it,

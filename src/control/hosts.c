@@ -420,13 +420,14 @@ static bool note_nic(struct change *change, void *data, GError **error)
 
 	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || vm->spec.power == POWER_DEALLOCATED)
 		return true;
+	g_autofree char *reason = nic_reason(note->control, nic, vm, report->reason);
 	if (nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
-		g_strcmp0(nic->status.reason, report->reason) == 0)
+		g_strcmp0(nic->status.reason, reason) == 0)
 		return true;
 	nic->status.path = report->path;
 	nic->status.enforcement = report->enforcement;
 	g_free(nic->status.reason);
-	nic->status.reason = g_strdup(report->reason);
+	nic->status.reason = g_steal_pointer(&reason);
 	change_put(change, nic);
 	return true;
 }

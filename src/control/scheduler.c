@@ -1,5 +1,5 @@
-/* Finding a host for a VM: filters refuse, then weighers choose: the host whose free functions accelerate the most of
- * its NICs, among equals the one with the most memory left.
+/* Finding a host for a VM: filters refuse, then weighers choose: away from the other VMs of its availability set, then
+ * the host whose free functions accelerate the most of its NICs, among equals the one with the most memory left.
  *
  * Filters have the names that operators know from OpenStack. A failed placement says, for each host, which
  * filter refused and why.
@@ -33,8 +33,10 @@ struct candidate {
 	const struct host *host;
 	struct host_live live;
 	struct used used;
+	const struct vm *vm;
 	const struct size *size;
 	const GPtrArray *needs; /* of struct need */
+	unsigned in_domain, on_host; /* others of its availability set: in the host's fault domain, on it */
 };
 
 static void need_free(void *data)
@@ -142,7 +144,7 @@ static void add_used(struct candidate *candidate, const struct size *size, GPtrA
 	}
 }
 
-/* What cannot be read is on its way out of the store, and takes nothing. */
+/* What cannot be read is on its way out of the store, and takes nothing. What the VM itself has there, it gives back. */
 static void find_used(struct control *control, struct candidate *candidate)
 {
 	g_autofree char *prefix = key_placements(candidate->host->meta.uid), *end = store_prefix_end(prefix);
@@ -155,7 +157,7 @@ static void find_used(struct control *control, struct candidate *candidate)
 		const char *uid = strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1;
 		_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, uid, NULL);
 		const struct size *size = vm ? control_size(control, vm->spec.size) : NULL;
-		if (!size || vm->spec.power == POWER_DEALLOCATED)
+		if (!size || vm->spec.power == POWER_DEALLOCATED || g_str_equal(uid, candidate->vm->meta.uid))
 			continue;
 		g_autoptr(GPtrArray) needs = find_needs(control, vm, size, NULL);
 		if (needs)
@@ -239,8 +241,11 @@ static char *ram_filter(const struct candidate *c)
 static char *available_memory_filter(const struct candidate *c)
 {
 	int64_t needed = MIN(c->size->memory_mib, BOOT_MIB);
+	bool runs_there = c->vm->status.power == POWER_STATE_RUNNING &&
+			  g_strcmp0(c->vm->status.host, c->host->meta.uid) == 0;
 
-	if (c->live.available_mib >= needed)
+	/* A guest that is there already boots in what it leaves. */
+	if (c->live.available_mib >= needed || runs_there)
 		return NULL;
 	return g_strdup_printf("only %" G_GINT64_FORMAT
 			       " MiB of the host's memory are available now, a guest needs %" G_GINT64_FORMAT
@@ -303,7 +308,19 @@ static double pci_weigher(const struct candidate *c)
 	return fit;
 }
 
-static double (*const weighers[])(const struct candidate *) = {pci_weigher, ram_left};
+/* Soft anti-affinity: where all hosts have one of the set, they share. */
+static double fault_domain_weigher(const struct candidate *c)
+{
+	return -(double)c->in_domain;
+}
+
+static double host_weigher(const struct candidate *c)
+{
+	return -(double)c->on_host;
+}
+
+static double (*const weighers[])(const struct candidate *) = {
+	fault_domain_weigher, host_weigher, pci_weigher, ram_left};
 
 static bool outweighs(const struct candidate *a, const struct candidate *b)
 {
@@ -329,18 +346,20 @@ char *schedule(struct control *control, const struct vm *vm, const struct size *
 	g_autoptr(GPtrArray) needs = hosts ? find_needs(control, vm, size, error) : NULL;
 	g_autoptr(GString) reasons = g_string_new(NULL);
 	_cleanup_(candidate_clear) struct candidate best = {};
+	_cleanup_(availability_mates_clear) struct availability_mates mates = {};
 
-	if (!needs)
+	if (!needs || !availability_find_mates(control, vm, &mates, error))
 		return NULL;
 	for (guint i = 0; i < hosts->len; i++) {
 		const struct host *host = hosts->pdata[i];
 		_cleanup_(candidate_clear) struct candidate candidate = {
-			.control = control, .host = host, .size = size, .needs = needs};
+			.control = control, .host = host, .vm = vm, .size = size, .needs = needs};
 		/* A VM whose disk is on a host can start only there. */
 		if (vm->status.host && !g_str_equal(vm->status.host, host->meta.uid))
 			continue;
 		hosts_live(control, host->meta.uid, &candidate.live);
 		find_used(control, &candidate);
+		availability_count(&mates, host->meta.uid, &candidate.in_domain, &candidate.on_host);
 		g_autofree char *why = refusal(&candidate);
 		if (why)
 			g_string_append_printf(reasons, " Host %s: %s.", host->meta.name, why);

@@ -73,14 +73,6 @@ static bool find_physical(struct change *change, const char *name, struct physic
 
 /* ---- who would be cut off ---- */
 
-/* No host has its NICs, nor will one without another command. */
-static bool is_off(const struct vm *vm)
-{
-	if (!vm->status.host && !operation_running(&vm->status.outcome))
-		return true;
-	return vm->spec.power == POWER_DEALLOCATED && vm->status.power == POWER_STATE_DEALLOCATED;
-}
-
 static bool has_nic_of(const struct vm *vm, GHashTable *nics)
 {
 	for (guint i = 0; i < list_length(vm->spec.nics); i++)
@@ -103,7 +95,7 @@ static bool check_nobody_there(struct change *change, const struct network *netw
 		return false;
 	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = vms->pdata[i];
-		if (is_off(vm) || !has_nic_of(vm, users))
+		if (vm_is_off(vm) || !has_nic_of(vm, users))
 			continue;
 		if (n++ < NAMES_MAX)
 			g_string_append_printf(names, "%s%s", names->len ? ", " : "", vm->meta.name);

@@ -20,7 +20,8 @@ const char *const allocation_words[] = {"dynamic", "static", NULL};
 static const char *const segment_words[] = {"vxlan", "vlan", NULL};
 static const char *const sku_words[] = {"basic", "standard", NULL};
 static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
-	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical", NULL};
+	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical",
+	"availabilitySet", NULL};
 
 /* Defines NAME_shape from a field list. */
 #define SHAPE(linkage, NAME, type, title, ...)                                                               \
@@ -101,6 +102,13 @@ SHAPE(static, nic_status, struct nic_status, "status", F_STRUCT(nic_status, outc
 	F_ENUM(nic_status, enforcement, enforcement_words), F_STRING(nic_status, reason));
 RESOURCE(nic, "network interface");
 
+SHAPE(static, availability_set_spec, struct availability_set_spec, "spec",
+	F_BOOL(availability_set_spec, aligned), F_INT(availability_set_spec, fault_domains),
+	F_INT(availability_set_spec, update_domains));
+SHAPE(static, availability_set_status, struct availability_set_status, "status",
+	F_STRUCT(availability_set_status, outcome, outcome_shape));
+RESOURCE(availability_set, "availability set");
+
 SHAPE(PUBLIC, ssh_key, struct ssh_key, "ssh key", F_STRING(ssh_key, path), F_STRING(ssh_key, key));
 SHAPE(PUBLIC, vm_nic_ref, struct vm_nic_ref, "network interface reference", F_STRING(vm_nic_ref, nic),
 	F_BOOL(vm_nic_ref, primary));
@@ -109,10 +117,10 @@ SHAPE(static, vm_spec, struct vm_spec_model, "spec", F_STRING(vm_spec_model, siz
 	F_STRING(vm_spec_model, admin_user), F_LIST(vm_spec_model, ssh_keys, ssh_key_shape),
 	F_LIST(vm_spec_model, nics, vm_nic_ref_shape), F_INT(vm_spec_model, disk_gib),
 	F_ENUM(vm_spec_model, power, power_words), F_INT(vm_spec_model, restarts),
-	F_JSON(vm_spec_model, image_reference));
+	F_JSON(vm_spec_model, image_reference), F_STRING(vm_spec_model, availability_set));
 SHAPE(static, vm_status, struct vm_status, "status", F_STRUCT(vm_status, outcome, outcome_shape),
 	F_STRING(vm_status, host), F_ENUM(vm_status, power, power_state_words), F_STRING(vm_status, detail),
-	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us));
+	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us), F_INT(vm_status, update_domain));
 RESOURCE(vm, "virtual machine");
 
 SHAPE(PUBLIC, deployment_resource, struct deployment_resource, "deployed resource",
@@ -138,7 +146,8 @@ SHAPE(static, operation_status, struct operation_status, "status",
 	F_INT(operation_status, finished_us));
 RESOURCE(operation, "operation");
 
-SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled));
+SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled),
+	F_STRING(host_spec, fault_domain));
 SHAPE(static, host_status, struct host_status, "status", F_INT(host_status, vcpus),
 	F_INT(host_status, memory_mib), F_BOOL(host_status, kvm), F_STRING(host_status, accel_detail),
 	F_STRING(host_status, provider), F_STRING(host_status, version), F_STRING(host_status, vtep),
@@ -167,6 +176,8 @@ static const struct kind_info kinds[KIND_COUNT] = {
 	[KIND_HOST] = {KIND_HOST, "host", "host", &host_shape},
 	[KIND_PHYSICAL] = {KIND_PHYSICAL, "physical", "physical network", &physical_shape, KIND_NONE,
 		OUTCOME(physical)},
+	[KIND_AVAILABILITY_SET] = {KIND_AVAILABILITY_SET, "availability-set", "availability set",
+		&availability_set_shape, KIND_GROUP, OUTCOME(availability_set)},
 };
 
 const struct kind_info *kind_info(enum kind kind)

@@ -25,6 +25,7 @@ enum kind {
 	KIND_OPERATION,
 	KIND_HOST,
 	KIND_PHYSICAL,
+	KIND_AVAILABILITY_SET,
 	KIND_COUNT
 };
 
@@ -212,6 +213,19 @@ struct nic {
 	} status;
 };
 
+/* Virtual machines that shall not fail together: those that refer to it, see control/kinds/availability_set.c. */
+struct availability_set {
+	struct meta meta;
+	struct availability_set_spec {
+		bool aligned; /* for machines with managed disks, which all are here; else it takes none */
+		int64_t fault_domains; /* how many it tells apart */
+		int64_t update_domains; /* into how many its machines are divided for planned work */
+	} spec;
+	struct availability_set_status {
+		struct outcome outcome;
+	} status;
+};
+
 enum power { POWER_RUNNING, POWER_STOPPED, POWER_DEALLOCATED };
 enum power_state {
 	POWER_STATE_UNKNOWN,
@@ -246,6 +260,7 @@ struct vm {
 		int power; /* enum power: what the user wants */
 		int64_t restarts; /* each increment asks for one restart */
 		json_t *image_reference; /* as the client named the image; the dialect's */
+		char *availability_set; /* uid or NULL; for good */
 	} spec;
 	struct vm_status {
 		struct outcome outcome;
@@ -254,6 +269,7 @@ struct vm {
 		char *detail; /* sentence when the machine died */
 		int64_t restarts_done;
 		int64_t started_us;
+		int64_t update_domain; /* of its availability set, from 0; given at creation */
 	} status;
 };
 
@@ -311,6 +327,7 @@ struct host {
 	struct meta meta; /* name: the host's name */
 	struct host_spec {
 		bool disabled; /* takes no new VMs */
+		char *fault_domain; /* what hosts of the same name share, a rack or a power line; NULL: it is one of its own */
 	} spec;
 	struct host_status {
 		int64_t vcpus;

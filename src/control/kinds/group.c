@@ -8,8 +8,8 @@
 #include "base/fault.h"
 #include "control/control_priv.h"
 
-static const enum kind delete_order[] = {
-	KIND_DEPLOYMENT, KIND_VM, KIND_NIC, KIND_ADDRESS, KIND_NETWORK, KIND_SECURITY_GROUP};
+static const enum kind delete_order[] = {KIND_DEPLOYMENT, KIND_VM, KIND_AVAILABILITY_SET, KIND_NIC,
+	KIND_ADDRESS, KIND_NETWORK, KIND_SECURITY_GROUP};
 
 static bool group_prepare(struct put *put, GError **error)
 {

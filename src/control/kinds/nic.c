@@ -89,15 +89,12 @@ static bool check_bound(struct put *put, GError **error)
 	if (!vm)
 		return false;
 	const struct size *size = control_size(put->control, vm->spec.size);
-	bool on = vm->status.power != POWER_STATE_DEALLOCATED || vm->spec.power != POWER_DEALLOCATED;
-	if (old->spec.accelerated != nic->spec.accelerated && on)
-		return fault_set(error, FAULT_NOT_ALLOWED,
-			"Accelerated networking of network interface %s cannot be changed while virtual "
-			"machine %s is not "
-			"deallocated. Deallocate it first (az vm deallocate), change the interface, then "
-			"start it again.",
-			nic->meta.name, vm->meta.name);
-	if (nic->spec.accelerated && size && !size->accelerated && !size->accelerated_ignored)
+	g_autofree char *what = g_strdup_printf(
+		"Accelerated networking of network interface %s cannot be changed", nic->meta.name);
+	if (old->spec.accelerated != nic->spec.accelerated &&
+		!availability_check_off(put->change, vm, what, error))
+		return false;
+	if (nic->spec.accelerated && size && !size_takes_acceleration(size))
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"Size %s of virtual machine %s does not support accelerated networking; resize it "
 			"first, to a size "
@@ -298,6 +295,18 @@ void nic_clear_path(struct nic *nic)
 	nic->status.path = PATH_NONE;
 	nic->status.enforcement = ENFORCEMENT_NONE;
 	g_clear_pointer(&nic->status.reason, g_free);
+}
+
+char *nic_reason(struct control *control, const struct nic *nic, const struct vm *vm, const char *reported)
+{
+	const struct size *size = control_size(control, vm->spec.size);
+
+	/* Its host was not told that it is to be accelerated. */
+	if (!reported && nic->spec.accelerated && size && size->accelerated_ignored)
+		return g_strdup_printf("size %s accepts accelerated networking, but does not support it: it "
+				       "has no effect there",
+			size->name);
+	return g_strdup(reported);
 }
 
 const struct kind_hooks nic_hooks = {

@@ -8,6 +8,7 @@
  * | operation  | spec                | done when the host reports      |
  * |------------|---------------------|---------------------------------|
  * | put, start | power running       | running                         |
+ * | resize     | size, restarts + 1  | running, restarts done          |
  * | powerOff   | power stopped       | stopped                         |
  * | deallocate | power deallocated   | deallocated                     |
  * | restart    | restarts + 1        | running, restarts done          |
@@ -19,17 +20,24 @@
 
 #include <string.h>
 
-/* ---- put ---- */
-
-static const struct vm_nic_ref *find_ref(const struct vm *vm, const char *nic)
+bool vm_is_off(const struct vm *vm)
 {
-	for (guint i = 0; vm && i < list_length(vm->spec.nics); i++) {
+	if (!vm->status.host && !operation_running(&vm->status.outcome))
+		return true;
+	return vm->spec.power == POWER_DEALLOCATED && vm->status.power == POWER_STATE_DEALLOCATED;
+}
+
+const struct vm_nic_ref *vm_find_nic(const struct vm *vm, const char *nic)
+{
+	for (guint i = 0; i < list_length(vm->spec.nics); i++) {
 		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
 		if (g_str_equal(ref->nic, nic))
 			return ref;
 	}
 	return NULL;
 }
+
+/* ---- put ---- */
 
 static bool check_user(const struct vm *vm, GError **error)
 {
@@ -100,7 +108,7 @@ static bool bind_nic(
 		return fault_set(error, FAULT_INVALID_REFERENCE,
 			"network interface %s is in %s but virtual machine %s is in %s", nic->meta.name,
 			nic->meta.location, vm->meta.name, vm->meta.location);
-	if (nic->spec.accelerated && !size->accelerated && !size->accelerated_ignored)
+	if (nic->spec.accelerated && !size_takes_acceleration(size))
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"Network interface %s has accelerated networking, which size %s of virtual machine "
 			"%s does not support; "
@@ -139,7 +147,7 @@ static bool bind_nics(struct put *put, const struct size *size, GError **error)
 
 	for (guint i = 0; i < vm->spec.nics->len; i++) {
 		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
-		if (find_ref(vm, ref->nic) != ref)
+		if (vm_find_nic(vm, ref->nic) != ref)
 			return fault_set(error, FAULT_INVALID,
 				"virtual machine %s names one network interface twice", vm->meta.name);
 		if (!bind_nic(put, ref, ref->primary, size, error))
@@ -147,7 +155,7 @@ static bool bind_nics(struct put *put, const struct size *size, GError **error)
 	}
 	for (guint i = 0; old && i < list_length(old->spec.nics); i++) {
 		const struct vm_nic_ref *was = old->spec.nics->pdata[i];
-		if (find_ref(vm, was->nic))
+		if (vm_find_nic(vm, was->nic))
 			continue;
 		struct nic *nic = change_get(put->change, KIND_NIC, was->nic, error);
 		if (!nic)
@@ -169,20 +177,70 @@ static bool nics_equal(const struct vm *a, const struct vm *b)
 	return true;
 }
 
-/* A put of a VM that exists: identity stays, size and NICs change only while it is deallocated. */
-static bool check_update(struct put *put, GError **error)
+/* An accelerated NIC that comes to a VM or leaves it changes what its availability set has. */
+static bool check_exchange(struct change *change, const struct vm *with, const struct vm *without,
+	const struct vm *vm, GError **error)
+{
+	for (guint i = 0; i < list_length(with->spec.nics); i++) {
+		const char *uid = ((const struct vm_nic_ref *)with->spec.nics->pdata[i])->nic;
+		if (vm_find_nic(without, uid))
+			continue;
+		const struct nic *nic = check_reference(change, KIND_NIC, uid, &vm->meta, error);
+		if (!nic)
+			return false;
+		g_autofree char *what = g_strdup_printf("Network interface %s has accelerated networking: it "
+							"cannot be attached to or detached "
+							"from virtual machine %s",
+			nic->meta.name, vm->meta.name);
+		if (nic->spec.accelerated && !availability_check_off(change, vm, what, error))
+			return false;
+	}
+	return true;
+}
+
+static bool check_nics(struct put *put, GError **error)
+{
+	const struct vm *old = put->old, *vm = put->object;
+
+	if (nics_equal(vm, old))
+		return true;
+	if (!vm_is_off(old))
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"network interfaces of virtual machine %s cannot be changed while it is not "
+			"deallocated; deallocate it first",
+			vm->meta.name);
+	return check_exchange(put->change, vm, old, old, error) &&
+	       check_exchange(put->change, old, vm, old, error);
+}
+
+/* The host that has its disk must have room for it, now or when it starts. A VM that runs is restarted there; one whose
+ * guest turned it off has its new size when it is started. */
+static bool resize(struct put *put, const struct size *size, GError **error)
 {
 	const struct vm *old = put->old;
 	struct vm *vm = put->object;
-	bool off = old->status.power == POWER_STATE_DEALLOCATED && old->spec.power == POWER_DEALLOCATED;
+	g_autoptr(GError) failure = NULL;
+
+	if (g_str_equal(vm->spec.size, old->spec.size) || !vm->status.host)
+		return true;
+	g_autofree char *host = schedule(put->control, vm, size, &failure);
+	if (!host && !hosts_awaited(put->control)) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	if (vm->spec.power == POWER_RUNNING && vm->status.power != POWER_STATE_STOPPED)
+		vm->spec.restarts++;
+	return true;
+}
+
+/* A put of a VM that exists: identity stays, NICs change only while it is deallocated. */
+static bool check_update(struct put *put, const struct size *size, GError **error)
+{
+	const struct vm *old = put->old;
+	struct vm *vm = put->object;
 
 	vm->spec.power = old->spec.power;
 	vm->spec.restarts = old->spec.restarts;
-	if (g_ascii_strcasecmp(vm->spec.size, old->spec.size) != 0 && !off)
-		return fault_set(error, FAULT_NOT_ALLOWED,
-			"virtual machine %s cannot be resized while it is not deallocated; deallocate it "
-			"first",
-			vm->meta.name);
 	if (g_strcmp0(vm->spec.image, old->spec.image) != 0)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"the image of virtual machine %s cannot be changed; delete it and create it anew",
@@ -190,12 +248,10 @@ static bool check_update(struct put *put, GError **error)
 	if (g_strcmp0(vm->spec.admin_user, old->spec.admin_user) != 0)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"the admin user of virtual machine %s cannot be changed", vm->meta.name);
-	if (!off && !nics_equal(vm, old))
-		return fault_set(error, FAULT_NOT_ALLOWED,
-			"network interfaces of virtual machine %s cannot be changed while it is not "
-			"deallocated; deallocate it first",
-			vm->meta.name);
-	return true;
+	if (!g_str_equal(vm->spec.size, old->spec.size) && !size_takes_acceleration(size) &&
+		!availability_check_plain(put->change, vm, size, error))
+		return false;
+	return check_nics(put, error);
 }
 
 static bool vm_prepare(struct put *put, GError **error)
@@ -204,7 +260,7 @@ static bool vm_prepare(struct put *put, GError **error)
 	const struct size *size = NULL;
 
 	if (!check_user(vm, error) || !check_size(put, &size, error) || !choose_primary(vm, error) ||
-		(put->old && !check_update(put, error)))
+		!availability_join(put, error) || (put->old && !check_update(put, size, error)))
 		return false;
 	if (!catalog_image(put->control, vm->spec.image ? vm->spec.image : ""))
 		return fault_set(error, FAULT_INVALID_REFERENCE,
@@ -217,7 +273,7 @@ static bool vm_prepare(struct put *put, GError **error)
 		return fault_set(error, FAULT_INVALID,
 			"virtual machine %s: a computer name has 64 characters at most", vm->meta.name);
 	}
-	return bind_nics(put, size, error);
+	return bind_nics(put, size, error) && (!put->old || resize(put, size, error));
 }
 
 /* ---- reconcile ---- */
@@ -278,6 +334,8 @@ static bool dissolve(struct change *change, void *data, GError **error)
 		nic_clear_path(nic);
 		change_put(change, nic);
 	}
+	if (vm->spec.availability_set)
+		change_unref(change, vm->spec.availability_set, vm->meta.uid);
 	change_delete(change, vm);
 	return !vm->status.host || leave_host(step->control, change, vm, error);
 }
@@ -356,7 +414,10 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 			report->message ? report->message : report->fault);
 		return -1;
 	}
-	return power_reached(vm, report) ? 1 : 0;
+	/* Whoever changes a VM whose guest turned it off does not turn it on. */
+	bool rests = operation->spec.verb == VERB_PUT && report->power == POWER_STATE_STOPPED &&
+		     report->restarts >= vm->spec.restarts;
+	return rests || power_reached(vm, report) ? 1 : 0;
 }
 
 static bool vm_release(struct control *control, struct change *change, void *object, GError **error)
