@@ -60,7 +60,8 @@ struct arm_type {
 	const struct arm_action *actions;
 };
 
-extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms;
+extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms,
+	arm_availability_sets;
 
 /* ---- types.c ---- */
 extern const struct arm_type *const arm_types[]; /* ends with NULL; without the groups */
@@ -135,7 +136,8 @@ int arm_deploy(struct control *control, struct operation *operation, void *data,
 /* ---- cloud.c, login.c, groups.c, images.c, sizes.c ---- */
 extern const struct route arm_cloud_routes[], arm_login_routes[], arm_inventory_routes[], arm_image_routes[],
 	arm_size_routes[];
-json_t *arm_size_list(struct arm *arm);
+/* Those that the VM may be resized to by the rules, whether its host has room now or not; NULL: all. */
+json_t *arm_size_list(struct arm *arm, const struct vm *vm);
 /* What a client names as {"publisher","offer","sku","version"}; NULL when there is none. Borrowed. */
 const struct image_entry *arm_image_find(
 	struct arm *arm, const char *publisher, const char *offer, const char *sku, const char *version);

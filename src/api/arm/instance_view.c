@@ -57,7 +57,12 @@ json_t *instance_view(struct arm *arm, const void *object)
 	const struct vm *vm = object;
 	json_t *view = json_object(), *statuses = json_array(), *disks = json_array();
 	g_autofree char *disk = instance_disk_name(vm);
+	int64_t fault_domain;
 
+	if (vm->spec.availability_set)
+		put_number(view, "platformUpdateDomain", vm->status.update_domain);
+	if (control_fault_domain(arm->control, vm, &fault_domain))
+		put_number(view, "platformFaultDomain", fault_domain);
 	put_text(view, "computerName", vm->spec.computer_name);
 	put_text(view, "hyperVGeneration", "V1");
 	json_array_append_new(statuses, provisioning_status(vm));

@@ -4,13 +4,17 @@
 
 #include <string.h>
 
-json_t *arm_size_list(struct arm *arm)
+json_t *arm_size_list(struct arm *arm, const struct vm *vm)
 {
 	const GPtrArray *sizes = control_sizes(arm->control);
+	bool accelerated = vm && control_is_accelerated(arm->control, vm);
 	json_t *array = json_array();
 
 	for (guint i = 0; i < sizes->len; i++) {
 		const struct size *size = sizes->pdata[i];
+		if ((accelerated && !size_takes_acceleration(size)) ||
+			(vm && list_length(vm->spec.nics) > (guint)size->max_nics))
+			continue;
 		json_array_append_new(array,
 			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "name", size->name, "numberOfCores",
 				(json_int_t)size->vcpus, "memoryInMB", (json_int_t)size->memory_mib,
@@ -28,7 +32,7 @@ static void list_sizes(struct call *call, void *data)
 
 	if (arm_check_subscription(arm, call_param(call, "subscription"), &error) &&
 		arm_location(arm, NULL, call_param(call, "location"), &error))
-		call_answer_json(call, 200, put_list(arm_size_list(arm)));
+		call_answer_json(call, 200, put_list(arm_size_list(arm, NULL)));
 	else
 		arm_fail(call, error);
 }
@@ -47,6 +51,11 @@ static void add_number(json_t *capabilities, const char *name, double value)
 	add_text(capabilities, name, text);
 }
 
+static void add_flag(json_t *capabilities, const char *name, bool flag)
+{
+	add_text(capabilities, name, flag ? "True" : "False");
+}
+
 static json_t *capabilities_of(const struct size *size)
 {
 	json_t *capabilities = json_array();
@@ -59,8 +68,9 @@ static json_t *capabilities_of(const struct size *size)
 	add_number(capabilities, "MaxNetworkInterfaces", (double)size->max_nics);
 	add_text(capabilities, "HyperVGenerations", "V1");
 	add_text(capabilities, "CpuArchitectureType", "x64");
-	add_text(capabilities, "AcceleratedNetworkingEnabled", size->accelerated ? "True" : "False");
-	add_text(capabilities, "RdmaEnabled", "False");
+	/* Azure's list has those that accept acceleration without effect, too. */
+	add_flag(capabilities, "AcceleratedNetworkingEnabled", size_takes_acceleration(size));
+	add_flag(capabilities, "RdmaEnabled", size->rdma);
 	return capabilities;
 }
 

@@ -6,11 +6,10 @@
 
 #define KEY_LENGTH_MAX 16384
 
-static const char *const owned[] = {
-	"hardwareProfile", "networkProfile", "vmId", "timeCreated", "instanceView", "etag", NULL};
+static const char *const owned[] = {"availabilitySet", "hardwareProfile", "networkProfile", "vmId",
+	"timeCreated", "instanceView", "etag", NULL};
 
 static const struct refusal refused[] = {
-	{"properties.availabilitySet", "availability sets"},
 	{"properties.virtualMachineScaleSet", "scale sets"},
 	{"properties.proximityPlacementGroup", "proximity placement groups"},
 	{"properties.host", "dedicated hosts"},
@@ -196,6 +195,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *objec
 	decode_storage(arm, &properties, old, vm);
 	decode_os(&properties, old, vm);
 	decode_nics(arm, &properties, old, vm);
+	vm->spec.availability_set = arm_reference(arm, &properties, "availabilitySet", KIND_AVAILABILITY_SET);
 	vm->spec.power = old ? old->spec.power : POWER_RUNNING;
 	vm->spec.restarts = old ? old->spec.restarts : 0;
 }
@@ -260,6 +260,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	encode_storage(vm, properties);
 	encode_os(vm, properties);
 	encode_nics(arm, vm, properties);
+	put_id(properties, "availabilitySet",
+		arm_id_of(arm, KIND_AVAILABILITY_SET, vm->spec.availability_set));
 	put_text(properties, "vmId", vm->meta.uid);
 	put_time(properties, "timeCreated", vm->meta.created_us);
 	if (flags & ENCODE_INSTANCE_VIEW)
@@ -268,7 +270,7 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 
 static json_t *encode_sizes(struct arm *arm, const void *object)
 {
-	return put_list(arm_size_list(arm));
+	return put_list(arm_size_list(arm, object));
 }
 
 static const struct arm_view views[] = {
