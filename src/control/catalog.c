@@ -42,6 +42,9 @@ static bool check_size(const struct size *size, GError **error)
 		return fault_set(error, FAULT_INVALID,
 			"size %s: bandwidth_mbps is a number up to %d, or 0 for no limit", size->name,
 			BANDWIDTH_MAX_MBPS);
+	if (size->accelerated && size->accelerated_ignored)
+		return fault_set(error, FAULT_INVALID,
+			"size %s is either accelerated or accelerated_ignored, not both", size->name);
 	if (size->accelerated && size->vcpus < (size->hyperthreaded ? 4 : 2))
 		return fault_set(error, FAULT_INVALID,
 			"size %s cannot be accelerated: it takes %d vCPUs or more", size->name,
