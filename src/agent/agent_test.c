@@ -166,6 +166,58 @@ static void test_restart(struct world *w, gconstpointer data)
 	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 3);
 }
 
+/* A goal with another size of the VM. */
+static struct goal *resized(int64_t version, int64_t restarts)
+{
+	struct goal *goal = world_goal(version, false);
+
+	world_vm(goal)->vcpus = 2;
+	world_vm(goal)->memory_mib = 7168;
+	world_vm(goal)->restarts = restarts;
+	return goal;
+}
+
+static void assert_size(struct world *w, unsigned vcpus, unsigned memory_mib)
+{
+	const struct vm_spec *spec = vm_fake_spec(w->machines, WORLD_VM);
+
+	g_assert_cmpuint(spec->vcpus, ==, vcpus);
+	g_assert_cmpuint(spec->memory_mib, ==, memory_mib);
+}
+
+static bool restarted_once(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return entry_of(report, WORLD_VM)->restarts == 1 && is_running(w);
+}
+
+static void test_resize(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	agent_take_goal(w->agent, resized(2, 0));
+	world_run(100);
+	assert_size(w, 8, 28672); /* a machine that runs keeps what it has */
+	agent_take_goal(w->agent, resized(3, 1));
+	world_wait(w, "the VM was restarted", restarted_once);
+	world_expect(w, "start " WORLD_VM, "stop " WORLD_VM, "define " WORLD_VM, "start " WORLD_VM, NULL);
+	assert_size(w, 2, 7168);
+}
+
+static void test_resize_deallocated(struct world *w, gconstpointer data)
+{
+	struct goal *off = resized(2, 0);
+
+	bring_up(w);
+	world_vm(off)->power = POWER_DEALLOCATED;
+	g_ptr_array_set_size(off->nics, 0);
+	agent_take_goal(w->agent, off);
+	world_wait(w, "the VM is deallocated", is_deallocated);
+	agent_take_goal(w->agent, resized(3, 0));
+	world_wait(w, "the VM runs again", is_running);
+	assert_size(w, 2, 7168);
+}
+
 static void test_remove(struct world *w, gconstpointer data)
 {
 	struct goal *goal = world_goal(2, false);
@@ -538,6 +590,9 @@ int main(int argc, char **argv)
 	add("/agent/a deallocated VM keeps its disk and can be started again", test_deallocate);
 	add("/agent/a stopped VM keeps its port in the switch", test_stop);
 	add("/agent/each step of the restart count restarts once, repeated goals do not", test_restart);
+	add("/agent/a VM that is resized is defined anew by its restart, and not before", test_resize);
+	add("/agent/a VM that is resized while deallocated starts with its new size",
+		test_resize_deallocated);
 	add("/agent/a removed VM is stopped, removed and reported absent", test_remove);
 	add("/agent/a VM that was never here is reported absent when it is to be removed",
 		test_remove_unknown);

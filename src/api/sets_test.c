@@ -1,0 +1,278 @@
+/* What goes over the wire about availability sets, sizes and resizing. */
+#include "api/test_cloud.h"
+
+#include <string.h>
+
+#define GROUP   "S/resourceGroups/myResourceGroup"
+#define COMPUTE GROUP "/providers/Microsoft.Compute"
+#define SET     COMPUTE "/availabilitySets/mySet"
+#define VM      COMPUTE "/virtualMachines/myVM"
+#define NIC     GROUP "/providers/Microsoft.Network/networkInterfaces/myNic"
+
+/* The status; ret_text (may be NULL): the answer as text, Owned. What was begun has succeeded. */
+static unsigned put(struct test_cloud *cloud, const char *path, const json_t *body, char **ret_text)
+{
+	g_autofree char *text = json_dumps(body, JSON_COMPACT);
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "PUT", path, text, NULL);
+
+	if (ret_text)
+		*ret_text = answer.json ? json_dumps(answer.json, JSON_COMPACT) : NULL;
+	if (answer.status < 300 && answer_header(&answer, "Azure-AsyncOperation")) {
+		g_autofree char *end = finish(cloud, &answer, NULL);
+		g_assert_cmpstr(end, ==, "Succeeded");
+	}
+	return answer.status;
+}
+
+/* Takes the body. */
+static void assert_put(
+	struct test_cloud *cloud, const char *path, json_t *body, unsigned status, const char *words)
+{
+	json_auto_t *own = body;
+	g_autofree char *text = NULL;
+
+	g_assert_cmpint(put(cloud, path, own, &text), ==, status);
+	if (!strstr(text, words))
+		g_error("'%s' is not in: %s", words, text);
+}
+
+static json_t *read_json(struct test_cloud *cloud, const char *path)
+{
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "GET", path, NULL, NULL);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	return json_incref(answer.json);
+}
+
+static void assert_read(struct test_cloud *cloud, const char *path, json_t *expected)
+{
+	json_auto_t *own = expected, *actual = read_json(cloud, path);
+
+	fixture_assert_covers(own, actual);
+}
+
+static void act(struct test_cloud *cloud, const char *path)
+{
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "POST", path, NULL, NULL);
+	g_autofree char *end = finish(cloud, &answer, NULL);
+
+	g_assert_cmpstr(end, ==, "Succeeded");
+}
+
+static json_t *set_body(const char *sku, int faults, int updates)
+{
+	return json_pack("{s:s, s:{s:s}, s:{s:i, s:i}}", "location", "centralus", "sku", "name", sku,
+		"properties", "platformFaultDomainCount", faults, "platformUpdateDomainCount", updates);
+}
+
+/* The recorded VM, in a set unless it is NULL. */
+static json_t *vm_body(struct test_cloud *cloud, const char *set)
+{
+	json_auto_t *recorded = fixture_load(&cloud->fixture, "vm");
+	json_t *body = json_incref(json_object_get(recorded, "request"));
+	g_autofree char *id = g_strdup_printf("/subscriptions/%s/resourceGroups/MYRESOURCEGROUP/providers/"
+					      "Microsoft.Compute/availabilitySets/%s",
+		control_subscription(cloud->fixture.control), set);
+
+	if (set)
+		json_object_set_new(
+			json_object_get(body, "properties"), "availabilitySet", json_pack("{s:s}", "id", id));
+	return body;
+}
+
+/* As az does it: the VM as it is read, with another size. */
+static json_t *resized(struct test_cloud *cloud, const char *size)
+{
+	json_t *body = read_json(cloud, VM);
+
+	json_object_set_new(json_object_get(json_object_get(body, "properties"), "hardwareProfile"), "vmSize",
+		json_string(size));
+	return body;
+}
+
+static json_t *accelerated(struct test_cloud *cloud, bool on)
+{
+	json_t *body = read_json(cloud, NIC);
+
+	json_object_set_new(
+		json_object_get(body, "properties"), "enableAcceleratedNetworking", json_boolean(on));
+	return body;
+}
+
+/* ---- sets ---- */
+
+static void scenario_set(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	assert_put(cloud, SET, set_body("Aligned", 2, 20), 201, "\"virtualMachines\":[]");
+	assert_read(cloud, SET,
+		json_pack("{s:s, s:s, s:{s:s}, s:{s:i, s:i, s:[]}}", "name", "mySet", "type",
+			"Microsoft.Compute/availabilitySets", "sku", "name", "Aligned", "properties",
+			"platformFaultDomainCount", 2, "platformUpdateDomainCount", 20, "virtualMachines"));
+	assert_put(cloud, SET, set_body("Aligned", 3, 20), 409, "cannot be changed");
+	assert_put(cloud, COMPUTE "/availabilitySets/other", set_body("Aligned", 4, 5), 400, "1 to 3");
+	assert_put(cloud, COMPUTE "/availabilitySets/other", set_body("Odd", 2, 5), 400, "sku.name");
+	assert_put(cloud, COMPUTE "/availabilitySets/other", json_pack("{s:s}", "location", "westus"), 201,
+		"\"Classic\"");
+	assert_read(cloud, COMPUTE "/availabilitySets/other",
+		json_pack("{s:{s:i, s:i}}", "properties", "platformFaultDomainCount", 1,
+			"platformUpdateDomainCount", 5));
+	_cleanup_(answer_clear) struct answer converted = ask(cloud, "PATCH",
+		COMPUTE "/availabilitySets/other", "{\"sku\": {\"name\": \"Aligned\"}}", NULL);
+	g_assert_cmpint(converted.status, ==, 200);
+	json_auto_t *all = read_json(cloud, "S/providers/Microsoft.Compute/availabilitySets"),
+		    *sizes = read_json(cloud, SET "/vmSizes");
+	g_assert_cmpuint(json_array_size(json_object_get(all, "value")), ==, 2);
+	g_assert_cmpuint(json_array_size(json_object_get(sizes, "value")), >, 100);
+	_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", SET, NULL, NULL);
+	_cleanup_(answer_clear) struct answer again = ask(cloud, "DELETE", SET, NULL, NULL);
+	g_assert_cmpint(gone.status, ==, 200);
+	g_assert_cmpint(again.status, ==, 204);
+}
+
+static void scenario_machine(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	assert_put(cloud, VM, vm_body(cloud, "mySet"), 400,
+		"mySet referenced by properties.availabilitySet was not");
+	assert_put(cloud, SET, set_body("Aligned", 2, 5), 201, "");
+	assert_put(cloud, VM, vm_body(cloud, "MYSET"), 201, "/availabilitySets/mySet\"");
+	g_autofree char *id = g_strdup_printf("/subscriptions/%s/resourceGroups/myResourceGroup/providers/"
+					      "Microsoft.Compute/virtualMachines/myVM",
+		control_subscription(cloud->fixture.control));
+	assert_read(cloud, SET, json_pack("{s:{s:[{s:s}]}}", "properties", "virtualMachines", "id", id));
+	assert_read(cloud, VM "/instanceView",
+		json_pack("{s:i, s:i}", "platformUpdateDomain", 0, "platformFaultDomain", 0));
+	assert_put(cloud, VM, vm_body(cloud, NULL), 409, "availability set cannot be changed");
+	_cleanup_(answer_clear) struct answer used = ask(cloud, "DELETE", SET, NULL, NULL);
+	g_assert_cmpint(used.status, ==, 409);
+	g_assert_cmpstr(answer_code(&used), ==, "ResourceInUse");
+	assert_put(cloud, NIC, accelerated(cloud, false), 409,
+		"availability set mySet are not deallocated: myVM");
+	act(cloud, VM "/deallocate");
+	assert_put(cloud, NIC, accelerated(cloud, false), 200, "\"enableAcceleratedNetworking\":false");
+	/* What a client says of a set's machines is no wish. */
+	json_auto_t *set = read_json(cloud, SET);
+	json_object_set_new(json_object_get(set, "properties"), "virtualMachines", json_array());
+	g_assert_cmpint(put(cloud, SET, set, NULL), ==, 200);
+	assert_read(cloud, SET, json_pack("{s:{s:[{s:s}]}}", "properties", "virtualMachines", "id", id));
+}
+
+/* ---- sizes ---- */
+
+static bool lists_size(struct test_cloud *cloud, const char *name)
+{
+	json_auto_t *json = read_json(cloud, VM "/vmSizes");
+	json_t *size;
+	size_t i;
+
+	json_array_foreach(json_object_get(json, "value"), i, size)
+	{
+		if (g_str_equal(json_string_value(json_object_get(size, "name")), name))
+			return true;
+	}
+	return false;
+}
+
+static void scenario_resize(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	assert_put(cloud, VM, vm_body(cloud, NULL), 201, "Standard_DS4_v2");
+	g_assert_true(lists_size(cloud, "Standard_D4s_v3") && lists_size(cloud, "Standard_NC6"));
+	g_assert_false(lists_size(cloud, "Standard_D2s_v3") || lists_size(cloud, "Standard_A8_v2"));
+	assert_put(cloud, VM, resized(cloud, "Standard_D4s_v3"), 200, "Standard_D4s_v3");
+	assert_read(cloud, VM "/instanceView",
+		json_pack("{s:[{}, {s:s}]}", "statuses", "code", "PowerState/running"));
+	assert_put(cloud, VM, resized(cloud, "Standard_A8_v2"), 409, "OperationNotAllowed");
+	assert_put(cloud, VM, resized(cloud, "Standard_M128ms"), 409, "AllocationFailed");
+	assert_put(cloud, VM, resized(cloud, "Standard_M128ms"), 409, "Host host1: ");
+	assert_read(cloud, VM,
+		json_pack("{s:{s:s, s:{s:s}}}", "properties", "provisioningState", "Succeeded",
+			"hardwareProfile", "vmSize", "Standard_D4s_v3"));
+	assert_put(cloud, VM, resized(cloud, "Standard_NC6"), 200, "Standard_NC6");
+	assert_read(cloud, NIC,
+		json_pack("{s:{s:b, s:{s:s, s:s}}, s:{s:s}}", "properties", "enableAcceleratedNetworking", 1,
+			"accelerationStatus", "path", "synthetic", "reason",
+			"size Standard_NC6 accepts accelerated networking, but does not support it: it has "
+			"no "
+			"effect there",
+			"tags", "sluice-acceleration",
+			"synthetic, policy by switch: size Standard_NC6 accepts accelerated networking, but "
+			"does "
+			"not support it: it has no effect there"));
+	act(cloud, VM "/deallocate");
+	assert_put(cloud, NIC, accelerated(cloud, false), 200, "");
+	g_assert_true(lists_size(cloud, "Standard_A8_v2"));
+	assert_put(cloud, VM, resized(cloud, "Standard_A8_v2"), 200, "Standard_A8_v2");
+}
+
+static const char *capability(const json_t *sku, const char *name)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(sku, "capabilities"), i, item)
+	{
+		if (g_str_equal(json_string_value(json_object_get(item, "name")), name))
+			return json_string_value(json_object_get(item, "value"));
+	}
+	return NULL;
+}
+
+static void scenario_skus(struct test_cloud *cloud)
+{
+	static const struct {
+		const char *name, *accelerated, *rdma;
+	} cases[] = {
+		{"Standard_DS4_v2", "True", "False"},
+		{"Standard_DS1_v2", "False", "False"},
+		{"Standard_D2_v3", "False", "False"},
+		{"Standard_D4_v3", "True", "False"},
+		{"Standard_NC6", "True", "False"},
+		{"Standard_NC24rs_v3", "True", "True"},
+		{"Standard_NV6", "True", "False"},
+		{"Standard_H16r", "False", "True"},
+		{"Standard_HB60rs", "True", "True"},
+		{"Standard_A8_v2", "False", "False"},
+	};
+
+	log_in_as_tester(cloud);
+	json_auto_t *all =
+		read_json(cloud, "S/providers/Microsoft.Compute/skus?$filter=location%20eq%20'westus'");
+	for (size_t c = 0; c < G_N_ELEMENTS(cases); c++) {
+		json_t *sku, *found = NULL;
+		size_t i;
+		json_array_foreach(json_object_get(all, "value"), i, sku)
+		{
+			if (g_str_equal(json_string_value(json_object_get(sku, "name")), cases[c].name))
+				found = sku;
+		}
+		g_assert_nonnull(found);
+		g_assert_cmpstr(capability(found, "AcceleratedNetworkingEnabled"), ==, cases[c].accelerated);
+		g_assert_cmpstr(capability(found, "RdmaEnabled"), ==, cases[c].rdma);
+	}
+}
+
+struct scenario_of_test {
+	void (*scenario)(struct test_cloud *cloud);
+};
+
+static void run(const void *data)
+{
+	test_cloud_run(((const struct scenario_of_test *)data)->scenario);
+}
+
+/* A function pointer goes through a struct: C does not let it be data. */
+#define ADD(name, fn)                                                                                        \
+	static const struct scenario_of_test fn##_of_test = {fn};                                            \
+	g_test_add_data_func("/sets/" name, &fn##_of_test, run)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("an availability set is made, shown, converted and deleted", scenario_set);
+	ADD("a machine names its set, and the set its machines", scenario_machine);
+	ADD("a machine is resized to what its interfaces and its host allow", scenario_resize);
+	ADD("SKUs say what each size accepts", scenario_skus);
+	return g_test_run();
+}
