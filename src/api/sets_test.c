@@ -253,6 +253,24 @@ static void scenario_skus(struct test_cloud *cloud)
 	}
 }
 
+/* ---- the operator ---- */
+
+static void scenario_fault_domain(struct test_cloud *cloud)
+{
+	static const char host[] = "/sluice/v1/hosts/host1/fault-domain";
+
+	put_base(cloud);
+	assert_put(cloud, VM, vm_body(cloud, NULL), 201, ""); /* its host has reported then */
+	assert_put(
+		cloud, host, json_pack("{s:s}", "faultDomain", "rack-1"), 200, "\"faultDomain\":\"rack-1\"");
+	assert_read(cloud, "/sluice/v1/hosts", json_pack("{s:[{s:s}]}", "hosts", "faultDomain", "rack-1"));
+	assert_put(cloud, host, json_pack("{s:s}", "faultDomain", "Rack 1"), 400, "'Rack 1' is no name");
+	assert_put(cloud, host, json_pack("{s:s}", "rack", "1"), 400, "what is needed looks like");
+	assert_put(cloud, "/sluice/v1/hosts/none/fault-domain", json_pack("{s:n}", "faultDomain"), 404,
+		"no host none");
+	assert_put(cloud, host, json_pack("{s:n}", "faultDomain"), 200, "\"faultDomain\":null");
+}
+
 struct scenario_of_test {
 	void (*scenario)(struct test_cloud *cloud);
 };
@@ -273,6 +291,7 @@ int main(int argc, char **argv)
 	ADD("an availability set is made, shown, converted and deleted", scenario_set);
 	ADD("a machine names its set, and the set its machines", scenario_machine);
 	ADD("a machine is resized to what its interfaces and its host allow", scenario_resize);
+	ADD("an operator says which hosts fail together", scenario_fault_domain);
 	ADD("SKUs say what each size accepts", scenario_skus);
 	return g_test_run();
 }

@@ -1,5 +1,5 @@
-/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines;
- * `setup`s this one, `drain`s it and `undrain`s it. */
+/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines,
+ * and says which of them share a `fault-domain`; `setup`s this one, `drain`s it and `undrain`s it. */
 #include "cli/cli.h"
 #include "cli/host_priv.h"
 #include "nic/inventory.h"
@@ -132,18 +132,23 @@ int cli_host(int argc, char **argv)
 		argv[1] = "host setup";
 		return host_setup(argc - 1, argv + 1);
 	}
-	if (!cli_options(&argc, &argv, "show | add NAME | drain | undrain | setup",
+	if (!cli_options(&argc, &argv, "show | add NAME | fault-domain HOST [NAME] | drain | undrain | setup",
 		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
 		    "functions "
 		    "(made/possible), and how many traffic classes these leave on ports whose number depends "
 		    "on it. Or makes, or renews, the certificate by which the host NAME takes part in this "
-		    "cloud. Or drains this host for maintenance: its NICs go on by their synthetic paths, no "
+		    "cloud. Or says which fault domain HOST shares with others, such as a rack (without "
+		    "NAME: none), "
+		    "so that machines of an availability set are spread over several. Or drains this host "
+		    "for maintenance: its NICs go on by their synthetic paths, no "
 		    "connection is lost, and it gets no new VMs until it is undrained. 'sluice "
 		    "host setup --help' tells of setting it up for SR-IOV.",
 		    entries))
 		return CLI_USAGE;
 	if (argc == 3 && g_str_equal(argv[1], "add"))
 		return host_add(state_option, argv[2]);
+	if ((argc == 3 || argc == 4) && g_str_equal(argv[1], "fault-domain"))
+		return host_domain(state_option, argv[2], argc == 4 ? argv[3] : NULL, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
 		return show(as_json);
 	if (timeout_s < 0 || notice_s < 0) {
@@ -154,6 +159,7 @@ int cli_host(int argc, char **argv)
 		return host_drain(state_option, (unsigned)notice_s, (unsigned)timeout_s, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);
-	fprintf(stderr, "sluice host: 'show', 'add NAME', 'drain', 'undrain' or 'setup' is needed\n");
+	fprintf(stderr, "sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "
+			"is needed\n");
 	return CLI_USAGE;
 }

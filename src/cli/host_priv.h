@@ -6,6 +6,9 @@
  * state_option: as for cli_state_dir(). An exit status. */
 int host_add(const char *state_option, const char *name);
 
+/* host_domain.c: tells the controller that the host fails together with others of that fault domain; NULL: with none. */
+int host_domain(const char *state_option, const char *host, const char *domain, bool as_json);
+
 /* host_drain.c: takes all functions of this host back, once guests have acknowledged that or after notice_s, and waits
  * `timeout_s` more at most until no NIC has one; and gives them again. Exit statuses; CLI_FAILED when some NIC still has one. */
 int host_drain(const char *state_option, unsigned notice_s, unsigned timeout_s, bool as_json);

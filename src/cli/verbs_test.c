@@ -106,7 +106,9 @@ static void test_words(void)
 		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
 		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
 		{"host", CLI_USAGE,
-			"sluice host: 'show', 'add NAME', 'drain', 'undrain' or 'setup' is needed\n"},
+			"sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "
+			"is "
+			"needed\n"},
 		{"host setup", CLI_USAGE,
 			"sluice host setup: one of --plan, --apply and --revert is needed\n"},
 		{"host setup --plan --apply", CLI_USAGE, "*one of --plan, --apply and --revert is needed*"},

@@ -344,9 +344,8 @@ static struct report *add_host(struct fixture *f, const char *name, const char *
 	report->vcpus = 64;
 	report->memory_mib = report->available_mib = 256 * 1024;
 	fixture_obey_as(f, name, report);
-	_cleanup_(model_free) struct host *host = control_find(f->control, KIND_HOST, NULL, name, &error);
-	host->spec.fault_domain = g_strdup(fault_domain);
-	g_assert_true(control_store(f->control, host, &error));
+	g_assert_true(control_set_fault_domain(f->control, name, fault_domain, &error));
+	g_assert_no_error(error);
 	return report;
 }
 

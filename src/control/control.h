@@ -147,6 +147,11 @@ bool control_is_accelerated(struct control *control, const struct vm *vm);
 /* Number of the fault domain that the VM is in, as its set counts them; false: it is in no set, or on no host. */
 bool control_fault_domain(struct control *control, const struct vm *vm, int64_t *ret);
 
+/* The host of that name shares that fault domain with others of the same; NULL: with none.
+ * Machines stay where they are. FAULT_NOT_FOUND, FAULT_INVALID. */
+bool control_set_fault_domain(
+	struct control *control, const char *host_name, const char *fault_domain, GError **error);
+
 /* ---- operations ---- */
 
 /* Calls `done` once, from the main loop, when the operation is over (at once if it is) or after timeout_ms;

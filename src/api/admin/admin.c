@@ -77,12 +77,13 @@ static json_t *encode_conditions(struct control *control, const struct host *hos
 static json_t *encode_host(struct control *control, const struct host *host)
 {
 	const struct report *report = control_last_report(control, host->meta.name);
-	json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:o, s:o}", "uid",
-		host->meta.uid, "name", host->meta.name, "disabled", (int)host->spec.disabled, "vcpus",
-		(json_int_t)host->status.vcpus, "memoryMib", (json_int_t)host->status.memory_mib, "kvm",
-		(int)host->status.kvm, "provider", host->status.provider, "detail", host->status.accel_detail,
-		"version", host->status.version, "vtep", host->status.vtep, "physicals",
-		encode_names(host->status.physicals), "conditions", encode_conditions(control, host));
+	json_t *json = json_pack("{s:s, s:s, s:b, s:s?, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:o, s:o}",
+		"uid", host->meta.uid, "name", host->meta.name, "disabled", (int)host->spec.disabled,
+		"faultDomain", host->spec.fault_domain, "vcpus", (json_int_t)host->status.vcpus, "memoryMib",
+		(json_int_t)host->status.memory_mib, "kvm", (int)host->status.kvm, "provider",
+		host->status.provider, "detail", host->status.accel_detail, "version", host->status.version,
+		"vtep", host->status.vtep, "physicals", encode_names(host->status.physicals), "conditions",
+		encode_conditions(control, host));
 
 	/* What changes all the time is only known of a host that has reported since this controller runs. */
 	if (report) {
@@ -106,9 +107,34 @@ static void list_hosts(struct call *call, void *data)
 	call_answer_json(call, 200, json_pack("{s:o}", "hosts", array));
 }
 
+/* {"faultDomain": NAME or null} */
+static void put_fault_domain(struct call *call, void *data)
+{
+	size_t length;
+	const char *text = call_body(call, &length), *name = call_param(call, "host");
+	json_auto_t *body = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+	json_t *value = json_object_get(body, "faultDomain");
+	const char *domain = json_string_value(value);
+	g_autoptr(GError) error = NULL;
+
+	if ((!domain && !json_is_null(value)) || json_object_size(body) != 1)
+		fault_set(&error, FAULT_INVALID,
+			"what is needed looks like {\"faultDomain\": \"rack-1\"}, or null for one of its "
+			"own");
+	_cleanup_(model_free) struct host *host =
+		!error && control_set_fault_domain(data, name, domain, &error)
+			? control_find(data, KIND_HOST, NULL, name, &error)
+			: NULL;
+	if (host)
+		call_answer_json(call, 200, encode_host(data, host));
+	else
+		call_fail(call, error);
+}
+
 static const struct route routes[] = {
 	{"GET", "/sluice/v1/functions", list_functions},
 	{"GET", "/sluice/v1/hosts", list_hosts},
+	{"PUT", "/sluice/v1/hosts/{host}/fault-domain", put_fault_domain},
 	{},
 };
 

@@ -21,6 +21,7 @@
 #define MACHINES_MAX       200 /* as in Azure, as the two below */
 #define FAULT_DOMAINS_MAX  3
 #define UPDATE_DOMAINS_MAX 20
+#define DOMAIN_NAME_MAX    64
 #define NAMES_MAX          20
 
 /* ---- who is in it ---- */
@@ -45,7 +46,7 @@ static GPtrArray *list_others(struct change *change, const struct vm *vm, GError
 	return vms ? keep_others(vms, vm) : NULL;
 }
 
-/* "a, b and 3 others" */
+/* "a, b and 3 more" */
 static void append_name(GString *names, guint *n, const char *name)
 {
 	if ((*n)++ < NAMES_MAX)
@@ -235,6 +236,42 @@ static GHashTable *number_domains(GPtrArray *hosts, int64_t count)
 			numbers, g_strdup(host->meta.uid), GUINT_TO_POINTER(number % (guint)MAX(count, 1)));
 	}
 	return numbers;
+}
+
+struct move {
+	const char *host; /* name */
+	const char *fault_domain; /* or NULL */
+};
+
+static bool move_host(struct change *change, void *data, GError **error)
+{
+	const struct move *move = data;
+	void *there;
+
+	if (!change_find(change, KIND_HOST, NULL, move->host, &there, error))
+		return false;
+	struct host *host = there;
+	if (!host)
+		return fault_set(error, FAULT_NOT_FOUND, "there is no host %s", move->host);
+	g_free(host->spec.fault_domain);
+	host->spec.fault_domain = g_strdup(move->fault_domain);
+	host->meta.generation++;
+	change_put(change, host);
+	return true;
+}
+
+bool control_set_fault_domain(
+	struct control *control, const char *host_name, const char *fault_domain, GError **error)
+{
+	struct move move = {host_name, fault_domain};
+
+	if (fault_domain && (!*fault_domain || strlen(fault_domain) > DOMAIN_NAME_MAX ||
+				    fault_domain[strspn(fault_domain, G_CSET_a_2_z G_CSET_DIGITS "-_.")]))
+		return fault_set(error, FAULT_INVALID,
+			"'%s' is no name of a fault domain: up to %d lower-case letters, digits, '-', '_' "
+			"and '.'",
+			fault_domain, DOMAIN_NAME_MAX);
+	return change_run(control->store, move_host, &move, NULL, error);
 }
 
 static GHashTable *read_domains(struct control *control, const char *set_uid, GError **error)
