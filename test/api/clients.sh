@@ -78,18 +78,20 @@ refuses() {
 	if ! run "$@" && grep -Eq "$pattern" "$work/err"; then point ok "$promise"; else point "not ok" "$promise"; fi
 }
 
-# The NIC, by whichever commands this az can run.
-if [ -z "$profile" ]; then
-	update=(az network nic update --name myNic --resource-group myResourceGroup --accelerated-networking)
-	accelerate_on=("${update[@]}" true) accelerate_off=("${update[@]}" false)
-	nic_delete=(az network nic delete --name myNic --resource-group myResourceGroup)
-else
-	which=(--resource-group myResourceGroup --name myNic --resource-type Microsoft.Network/networkInterfaces)
-	update=(az resource update "${which[@]}" --set)
-	accelerate_on=("${update[@]}" properties.enableAcceleratedNetworking=true)
-	accelerate_off=("${update[@]}" properties.enableAcceleratedNetworking=false)
-	nic_delete=(az resource delete "${which[@]}")
-fi
+# accelerate NIC true|false: what sets it, as far as this az can run `network nic update`.
+accelerate() {
+	if [ -z "$profile" ]; then
+		command=(az network nic update --name "$1" --resource-group myResourceGroup --accelerated-networking "$2")
+	else
+		command=(az resource update --resource-group myResourceGroup --name "$1"
+			--resource-type Microsoft.Network/networkInterfaces --set "properties.enableAcceleratedNetworking=$2")
+	fi
+}
+accelerated='.enableAcceleratedNetworking // .properties.enableAcceleratedNetworking'
+
+nic_delete=(az network nic delete --name myNic --resource-group myResourceGroup)
+[ -z "$profile" ] || nic_delete=(az resource delete --resource-group myResourceGroup --name myNic
+	--resource-type Microsoft.Network/networkInterfaces)
 
 log_in() {
 	# The first command builds az's index of commands and complains of its package's own faults.
@@ -134,14 +136,14 @@ run_vm() {
 		--admin-username azureuser --generate-ssh-keys --nics myNic
 	power "a VM is shown with power state and addresses" "VM running"
 	says "VMs are listed with details" "^myVM .*VM running" az vm list -d -o table
-	refuses "acceleration cannot be changed while the VM runs" "[Dd]eallocate" "${accelerate_off[@]}"
+	accelerate myNic false
+	refuses "acceleration cannot be changed while the VM runs" "[Dd]eallocate" "${command[@]}"
 	does "a VM is deallocated" "" \
 		az vm deallocate --resource-group myResourceGroup --name myVM
 	power "a deallocated VM says so" "VM deallocated"
-	does "acceleration is turned off" '(.enableAcceleratedNetworking // .properties.enableAcceleratedNetworking) != true' \
-		"${accelerate_off[@]}"
-	does "acceleration is turned on" '.enableAcceleratedNetworking // .properties.enableAcceleratedNetworking' \
-		"${accelerate_on[@]}"
+	does "acceleration is turned off" "($accelerated) != true" "${command[@]}"
+	accelerate myNic true
+	does "acceleration is turned on" "$accelerated" "${command[@]}"
 	does "a VM is started" "" az vm start --resource-group myResourceGroup --name myVM
 	power "a started VM runs" "VM running"
 	does "a VM is restarted" "" az vm restart -g myResourceGroup -n myVM
@@ -157,6 +159,111 @@ look_around() {
 	says "images are listed" "UbuntuLTS" az vm image list -o table
 	does "deployments are listed" 'length >= 1' az deployment group list -g myResourceGroup
 	does "resources are listed" 'any(.[]; .name == "myVnet")' az resource list
+}
+
+ask_for_skus() {
+	says "sizes of each series say whether they can be accelerated" "^DS4_v2 +Standard_DS4_v2 +True" az vm list-skus \
+		--location westus --all true --resource-type virtualMachines \
+		--query '[].{size:size, name:name, acceleratedNetworkingEnabled: capabilities[?name==`AcceleratedNetworkingEnabled`].value | [0]}' \
+		--output table
+	local size
+	for size in "D2_v3 +Standard_D2_v3 +False" "D4_v3 +Standard_D4_v3 +True" "NC6 +Standard_NC6 +True" \
+		"H16r +Standard_H16r +False" "HC44rs +Standard_HC44rs +True"; do
+		if grep -Eq "^$size" "$work/out"; then point ok "a line is '$size'"; else point "not ok" "a line is '$size'"; fi
+	done
+}
+
+group=(--resource-group myResourceGroup)
+web=("${group[@]}" --name web)
+machine=(--image UbuntuLTS --admin-username azureuser --generate-ssh-keys)
+
+# A set of two machines, whose NICs begin without acceleration.
+keep_set() {
+	does "an availability set is made" '.sku.name == "Aligned" and .platformFaultDomainCount == 2' \
+		az vm availability-set create "${web[@]}" --platform-fault-domain-count 2 --platform-update-domain-count 5
+	does "a set is shown" '.platformUpdateDomainCount == 5 and .virtualMachines == []' az vm availability-set show "${web[@]}"
+	says "sets are listed" "web" az vm availability-set list "${group[@]}" -o table
+	says "sizes for a set are listed" "Standard_DS2_v2" az vm availability-set list-sizes "${web[@]}" -o table
+	does "a set is updated" '.tags.tier == "front"' az vm availability-set update "${web[@]}" --set tags.tier=front
+	local vm
+	for vm in web-1 web-2; do
+		does "a NIC is made for $vm" "" az network nic create "${group[@]}" --name "$vm-nic" --vnet-name myVnet \
+			--subnet mySubnet --accelerated-networking false
+		does "$vm is made in the set" '.powerState == "VM running"' az vm create "${group[@]}" --name "$vm" \
+			--availability-set web --size Standard_DS2_v2 --nics "$vm-nic" "${machine[@]}"
+	done
+	does "a VM names its set" '.availabilitySet.id | endswith("/availabilitySets/web")' \
+		az vm show "${group[@]}" --name web-1
+	does "a VM has its domains" '.instanceView | .platformFaultDomain == 0 and .platformUpdateDomain == 1' \
+		az vm get-instance-view "${group[@]}" --name web-2
+	does "VMs are listed with their sets" 'map(select(.availabilitySet)) | map(.name) | sort == ["web-1", "web-2"]' \
+		az vm list "${group[@]}"
+	does "a set names its VMs" '.virtualMachines | length == 2' az vm availability-set show "${web[@]}"
+	refuses "a set with VMs stays" "in ?use|InUse" az vm availability-set delete "${web[@]}"
+}
+
+accelerate_set() {
+	run az vm deallocate "${group[@]}" --name web-1
+	accelerate web-1-nic true
+	refuses "acceleration in a set waits for all of its VMs, and names those that are on" "not deallocated: web-2\\." "${command[@]}"
+	run az vm deallocate "${group[@]}" --name web-2
+	does "acceleration is turned on while all VMs of the set are deallocated" "$accelerated" "${command[@]}"
+	run az vm start "${group[@]}" --name web-2
+	accelerate web-1-nic false
+	refuses "one VM that was started again is enough to refuse it" "not deallocated: web-2\\." "${command[@]}"
+	refuses "a set is resized to what does not support acceleration once that is off in all of it" "web-1-nic of web-1" \
+		az vm resize "${group[@]}" --name web-2 --size Standard_A8_v2
+	run az vm deallocate "${group[@]}" --name web-2
+	does "acceleration is turned off for the set" "($accelerated) != true" "${command[@]}"
+	does "then a VM of the set gets that size" '.hardwareProfile.vmSize == "Standard_A8_v2"' \
+		az vm resize "${group[@]}" --name web-2 --size Standard_A8_v2
+}
+
+resize_vm() {
+	does "a running VM is resized" '.hardwareProfile.vmSize == "Standard_D4s_v3"' \
+		az vm resize "${group[@]}" --name myVM2 --size Standard_D4s_v3
+	does "and runs" '.powerState == "VM running" and .hardwareProfile.vmSize == "Standard_D4s_v3"' \
+		az vm show -d "${group[@]}" --name myVM2
+	does "a VM is resized by an update" '.hardwareProfile.vmSize == "Standard_DS3_v2"' \
+		az vm update "${group[@]}" --name myVM2 --set hardwareProfile.vmSize=Standard_DS3_v2
+	does "sizes that a VM can have are listed" 'map(.name) | index("Standard_DS3_v2") and index("Standard_NC6")' \
+		az vm list-vm-resize-options "${group[@]}" --name myVM2
+	refuses "a size that no host can hold is refused with the filter of each host" "AllocationFailed.*RamFilter" \
+		az vm resize "${group[@]}" --name myVM2 --size Standard_M128ms
+	refuses "a size that is not there is refused" "no size of this cloud" \
+		az vm resize "${group[@]}" --name myVM2 --size Standard_X1
+	does "what was refused changed nothing" '.hardwareProfile.vmSize == "Standard_DS3_v2" and .powerState == "VM running"' \
+		az vm show -d "${group[@]}" --name myVM2
+	run az vm deallocate "${group[@]}" --name myVM2
+	accelerate myVM2VMNic true
+	does "its NIC is accelerated" "$accelerated" "${command[@]}"
+	does "sizes that an accelerated VM can have leave out the others" \
+		'map(.name) | index("Standard_DS3_v2") and (index("Standard_A8_v2") or index("Standard_D2_v3") | not)' \
+		az vm list-vm-resize-options "${group[@]}" --name myVM2
+	refuses "an accelerated VM takes no size that does not support it" "does not support" \
+		az vm resize "${group[@]}" --name myVM2 --size Standard_A8_v2
+	does "NC takes the flag" '.hardwareProfile.vmSize == "Standard_NC12"' \
+		az vm resize "${group[@]}" --name myVM2 --size Standard_NC12
+	run az vm start "${group[@]}" --name myVM2
+	does "and its NIC says that it has no effect" '.[0].tags["sluice-acceleration"] | contains("Standard_NC12 accepts")' \
+		az resource list "${group[@]}" --name myVM2VMNic
+}
+
+exchange_nics() {
+	local nics=("${group[@]}" --vm-name myVM2)
+	does "a plain NIC is made" "" az network nic create "${group[@]}" --name second --vnet-name myVnet --subnet mySubnet
+	refuses "a NIC is attached only while its VM is deallocated" "deallocate it first" az vm nic add "${nics[@]}" --nics second
+	run az vm deallocate "${group[@]}" --name myVM2
+	does "a NIC is attached" 'length == 2 and .[0].primary and (.[1].primary | not)' az vm nic add "${nics[@]}" --nics second
+	does "NICs of a VM are listed" 'map(.id | split("/") | last) == ["myVM2VMNic", "second"]' az vm nic list "${nics[@]}"
+	does "another NIC becomes the primary one" '(.[0].primary | not) and .[1].primary' \
+		az vm nic set "${nics[@]}" --nics myVM2VMNic second --primary-nic second
+	refuses "more NICs than the size takes are refused" "takes 1 at most" \
+		az vm resize "${group[@]}" --name myVM2 --size Standard_NC6
+	does "a VM with a plain and an accelerated NIC runs" "" az vm start "${group[@]}" --name myVM2
+	run az vm deallocate "${group[@]}" --name myVM2
+	does "a NIC is detached" 'length == 1 and .[0].primary' az vm nic remove "${nics[@]}" --nics second
+	does "a NIC of a VM is shown" '.enableAcceleratedNetworking' az vm nic show "${nics[@]}" --nic myVM2VMNic
 }
 
 be_wrong() {
@@ -190,8 +297,13 @@ log_in
 make_network
 run_vm
 look_around
+ask_for_skus
 be_wrong
 run_second_vm
+resize_vm
+exchange_nics
+keep_set
+accelerate_set
 clean_up
 printf '1..%d\n' "$points"
 [ "$failures" = 0 ]

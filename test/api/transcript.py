@@ -13,8 +13,8 @@ A transcript is a JSON file:
            "fails": {"code": "..."},             present: the operation that was started failed
            "answer": {...}}]}]}
 
-The transcripts here were recorded from the real clients against a stand-in server that echoed resources; only the
-requests are the last word. In "vm create without --nics" the availability set that was asked for is taken out.
+The transcripts here were recorded from the real clients against a stand-in server that echoed resources, those of sets
+against Sluice itself; only the requests are the last word.
 Polls of operations are left out: whoever replays follows the operation that its own answer names. Answers keep
 what the client or its user reads; LISTS says how much of long lists is kept, UNREAD what is dropped.
 """
