@@ -81,7 +81,7 @@ qemu_major() { qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \(
 
 setup_build() {
 	install gcc libc6-dev make meson ninja-build pkg-config libglib2.0-dev libsoup-3.0-dev \
-		libjansson-dev libsqlite3-dev libvirt-dev libnl-3-dev libnl-route-3-dev \
+		libjansson-dev libsqlite3-dev libvirt-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev \
 		libdpdk-dev libssl-dev libjwt-dev libsmartcols-dev glib-networking
 }
 

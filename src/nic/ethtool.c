@@ -1,0 +1,52 @@
+/* ethtool's features, by generic netlink. */
+#include "nic/ethtool.h"
+
+#include <linux/ethtool_netlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+static struct nl_msg *request_new(const char *netdev)
+{
+	struct nl_msg *request = genl_request(ETHTOOL_MSG_FEATURES_GET, ETHTOOL_GENL_VERSION);
+	struct nlattr *header = nla_nest_start(request, ETHTOOL_A_FEATURES_HEADER | NLA_F_NESTED);
+
+	NLA_PUT_STRING(request, ETHTOOL_A_HEADER_DEV_NAME, netdev);
+	nla_nest_end(request, header);
+	return request;
+nla_put_failure:
+	g_error("no room in a netlink message");
+}
+
+/* Whether the bit of that name is set. A set without a mask lists those that are; one with a mask all that could be, each with
+ * its value. */
+static bool has_bit(struct nlattr *set, const char *name)
+{
+	struct nlattr *parts[ETHTOOL_A_BITSET_MAX + 1], *bit[ETHTOOL_A_BITSET_BIT_MAX + 1], *at;
+	int rest;
+
+	if (!set || nla_parse_nested(parts, ETHTOOL_A_BITSET_MAX, set, NULL) < 0 ||
+		!parts[ETHTOOL_A_BITSET_BITS])
+		return false;
+	nla_for_each_nested(at, parts[ETHTOOL_A_BITSET_BITS], rest)
+	{
+		if (nla_parse_nested(bit, ETHTOOL_A_BITSET_BIT_MAX, at, NULL) == 0 &&
+			g_strcmp0(genl_text(bit[ETHTOOL_A_BITSET_BIT_NAME]), name) == 0)
+			return parts[ETHTOOL_A_BITSET_NOMASK] || bit[ETHTOOL_A_BITSET_BIT_VALUE];
+	}
+	return false;
+}
+
+enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, const char *name)
+{
+	struct nlattr *attributes[ETHTOOL_A_FEATURES_MAX + 1];
+	g_autofree char *why = NULL;
+	int rc;
+	g_autoptr(GPtrArray) answers = genl_ask(ethtool, request_new(netdev), false, &rc, &why);
+
+	if (!answers || !answers->len ||
+		!genl_parse(answers->pdata[0], ETHTOOL_A_FEATURES_MAX, attributes))
+		return ETHTOOL_UNKNOWN;
+	if (has_bit(attributes[ETHTOOL_A_FEATURES_ACTIVE], name))
+		return ETHTOOL_ON;
+	return has_bit(attributes[ETHTOOL_A_FEATURES_HW], name) ? ETHTOOL_OFF : ETHTOOL_ABSENT;
+}
