@@ -16,11 +16,13 @@ static const struct {
 	{"ADDRESS", 0},
 	{"INTERFACE", 0},
 	{"DRIVER", 0},
+	{"FIRMWARE", 0},
 	{"ID", 0},
 	{"NUMA", SCOLS_FL_RIGHT},
 	{"GROUP", SCOLS_FL_RIGHT},
 	{"VFS", SCOLS_FL_RIGHT},
 	{"CLASSES", SCOLS_FL_RIGHT},
+	{"ESWITCH", 0},
 	{"MAC", 0},
 	{"VLAN", SCOLS_FL_RIGHT},
 	{"REPRESENTOR", 0},
@@ -45,14 +47,16 @@ static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
 		g_strdup(pf->address),
 		g_strdup(pf->netdev),
 		g_strdup(pf->driver),
+		g_strdup(pf->firmware),
 		g_strdup_printf("%04x:%04x", pf->vendor, pf->device),
 		number(pf->numa_node),
 		number(pf->iommu_group),
 		pf->sriov ? g_strdup_printf("%u/%u", pf->num_vfs, pf->total_vfs) : NULL,
 		pf->traffic_classes ? g_strdup_printf("%u", pf->traffic_classes) : NULL,
+		g_strdup(pf->eswitch.mode),
 		NULL,
 		NULL,
-		NULL,
+		g_strdup(pf->representor),
 	};
 	struct libscols_line *parent = scols_table_new_line(table, NULL);
 
@@ -66,7 +70,9 @@ static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
 			g_strdup(vf->driver),
 			NULL,
 			NULL,
+			NULL,
 			number(vf->iommu_group),
+			NULL,
 			NULL,
 			NULL,
 			vf->attributes.known & VF_MAC ? g_strdup(mac_format(vf->attributes.mac, mac)) : NULL,
@@ -99,8 +105,10 @@ static int show(bool as_json)
 {
 	g_autoptr(GPtrArray) pfs = inventory_read("");
 	g_autoptr(GError) error = NULL;
+	_cleanup_(genl_close) struct genl *devlink = genl_open("devlink", NULL);
 	if (!inventory_add_attributes(pfs, &error))
 		return cli_fail("host", error);
+	inventory_add_eswitches(pfs, devlink);
 	json_auto_t *json = inventory_encode(pfs);
 
 	if (as_json)

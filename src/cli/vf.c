@@ -16,6 +16,7 @@ static const struct {
 	{"PHYSICAL", "physical"},
 	{"PF", "pf"},
 	{"VF", "index"},
+	{"REPRESENTOR", "representor"},
 	{"MAC", "mac"},
 	{"VLAN", "vlan"},
 	{"NIC", "nic_name"},

@@ -12,6 +12,11 @@
 #define VERSION       1 /* DEVLINK_GENL_VERSION, of all kernels */
 #define ATTRIBUTE_MAX DEVLINK_ATTR_MAX
 
+char *devlink_handle(const char *address)
+{
+	return g_strdup_printf("pci/%s", address);
+}
+
 /* ---- asking ---- */
 
 static struct nl_msg *request_new(uint8_t command, const char *handle)

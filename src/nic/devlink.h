@@ -21,6 +21,9 @@ struct devlink_eswitch {
 enum devlink_setting { DEVLINK_MODE, DEVLINK_INLINE_MODE, DEVLINK_ENCAP_MODE };
 #define DEVLINK_SETTINGS 3
 
+/* Handle of the device at a PCI address. Owned by the caller. */
+char *devlink_handle(const char *address);
+
 /* The member of that setting. */
 const char *devlink_eswitch_get(const struct devlink_eswitch *eswitch, enum devlink_setting setting);
 

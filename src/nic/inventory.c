@@ -1,4 +1,4 @@
-/* Inventory of network devices, from sysfs. */
+/* Inventory of network devices, from sysfs, netlink and devlink. */
 #include "nic/inventory.h"
 
 #include "base/sysfs.h"
@@ -27,6 +27,8 @@ void nic_pf_free(struct nic_pf *pf)
 	g_free(pf->netdev);
 	g_free(pf->bridge);
 	g_free(pf->switch_id);
+	g_free(pf->firmware);
+	g_free(pf->representor);
 	g_ptr_array_unref(pf->vfs);
 	g_free(pf);
 }
@@ -54,11 +56,23 @@ unsigned inventory_traffic_classes(uint16_t vendor, uint16_t device, unsigned nu
 
 /* ---- one function ---- */
 
+/* "pf0vf3", "c1pf0vf3", "pf0": ports of functions. An uplink is "p0", or has no such name. */
+static bool is_representor(const char *root, const char *netdev)
+{
+	g_autofree char *port = sysfs_text(root, "/sys/class/net/%s/phys_port_name", netdev);
+
+	return port && strstr(port, "pf");
+}
+
+/* Drivers have the representors among the interfaces of the PF. */
 static char *first_netdev(const char *root, const char *address)
 {
 	g_auto(GStrv) netdevs = sysfs_children(root, "", DEVICES "/%s/net", address);
+	char **netdev = netdevs;
 
-	return g_strdup(netdevs[0]);
+	while (*netdev && is_representor(root, *netdev))
+		netdev++;
+	return g_strdup(*netdev);
 }
 
 static int number_or_none(const char *root, const char *address, const char *file)
@@ -93,22 +107,6 @@ static char *bridge_of(const char *root, const char *address)
 
 /* ---- VFs ---- */
 
-/* The interface whose port is "pf0vf3" (or "c1pf0vf3") of the same eswitch, where the PF's own is "p0". */
-static char *representor_of(const char *root, const struct nic_pf *pf, unsigned index)
-{
-	g_auto(GStrv) netdevs = sysfs_children(root, "", "/sys/class/net");
-	g_autofree char *own = sysfs_text(root, "/sys/class/net/%s/phys_port_name", pf->netdev);
-	g_autofree char *ending = g_strdup_printf("pf%svf%u", own && own[0] == 'p' ? own + 1 : "0", index);
-
-	for (char **netdev = netdevs; pf->switch_id && *netdev; netdev++) {
-		g_autofree char *id = sysfs_text(root, "/sys/class/net/%s/phys_switch_id", *netdev);
-		g_autofree char *port = sysfs_text(root, "/sys/class/net/%s/phys_port_name", *netdev);
-		if (g_strcmp0(id, pf->switch_id) == 0 && port && g_str_has_suffix(port, ending))
-			return g_strdup(*netdev);
-	}
-	return NULL;
-}
-
 static struct nic_vf *read_vf(const char *root, const struct nic_pf *pf, unsigned index)
 {
 	char *address = sysfs_link_name(root, DEVICES "/%s/virtfn%u", pf->address, index);
@@ -121,7 +119,6 @@ static struct nic_vf *read_vf(const char *root, const struct nic_pf *pf, unsigne
 	vf->driver = sysfs_link_name(root, DEVICES "/%s/driver", address);
 	vf->netdev = first_netdev(root, address);
 	vf->iommu_group = group_of(root, address);
-	vf->representor = representor_of(root, pf, index);
 	return vf;
 }
 
@@ -131,6 +128,35 @@ static void read_vfs(const char *root, struct nic_pf *pf)
 
 	for (unsigned i = 0; i < pf->num_vfs && (vf = read_vf(root, pf, i)); i++)
 		g_ptr_array_add(pf->vfs, vf);
+}
+
+/* ---- representors ---- */
+
+static void set_representor(const struct nic_pf *pf, unsigned index, const char *netdev)
+{
+	if (index >= pf->vfs->len)
+		return;
+	struct nic_vf *vf = pf->vfs->pdata[index];
+	g_free(vf->representor);
+	vf->representor = g_strdup(netdev);
+}
+
+/* Those whose port is "pf0vf3" (or "c1pf0vf3") of the same eswitch, where the PF's own is "p0". */
+static void read_representors(const char *root, const struct nic_pf *pf)
+{
+	g_auto(GStrv) netdevs = sysfs_children(root, "", "/sys/class/net");
+	g_autofree char *own = sysfs_text(root, "/sys/class/net/%s/phys_port_name", pf->netdev);
+	g_autofree char *start = g_strdup_printf("pf%svf", own && own[0] == 'p' ? own + 1 : "0");
+
+	for (char **netdev = netdevs; *netdev; netdev++) {
+		g_autofree char *id = sysfs_text(root, "/sys/class/net/%s/phys_switch_id", *netdev);
+		g_autofree char *port = sysfs_text(root, "/sys/class/net/%s/phys_port_name", *netdev);
+		const char *at = port ? strstr(port, start) : NULL;
+		guint64 index;
+		if (g_strcmp0(id, pf->switch_id) == 0 && at &&
+			g_ascii_string_to_unsigned(at + strlen(start), 10, 0, G_MAXUINT, &index, NULL))
+			set_representor(pf, (unsigned)index, *netdev);
+	}
 }
 
 /* ---- PFs ---- */
@@ -158,6 +184,8 @@ static struct nic_pf *read_pf(const char *root, const char *address)
 	pf->switch_id = pf->netdev ? sysfs_text(root, "/sys/class/net/%s/phys_switch_id", pf->netdev) : NULL;
 	pf->vfs = g_ptr_array_new_with_free_func((GDestroyNotify)vf_free);
 	read_vfs(root, pf);
+	if (pf->switch_id)
+		read_representors(root, pf);
 	return pf;
 }
 
@@ -195,6 +223,34 @@ bool inventory_add_attributes(GPtrArray *pfs, GError **error)
 		}
 	}
 	return true;
+}
+
+static void add_ports(struct nic_pf *pf, const GPtrArray *ports)
+{
+	for (guint i = 0; i < ports->len; i++) {
+		const struct devlink_port *port = ports->pdata[i];
+		if (port->is_vf) {
+			set_representor(pf, port->vf, port->netdev);
+		} else {
+			g_free(pf->representor);
+			pf->representor = g_strdup(port->netdev);
+		}
+	}
+}
+
+void inventory_add_eswitches(GPtrArray *pfs, struct genl *devlink)
+{
+	for (guint i = 0; devlink && i < pfs->len; i++) {
+		struct nic_pf *pf = pfs->pdata[i];
+		g_autofree char *handle = devlink_handle(pf->address);
+		g_free(pf->firmware);
+		pf->firmware = devlink_firmware(devlink, handle);
+		if (!devlink_read_eswitch(devlink, handle, &pf->eswitch, NULL))
+			continue;
+		g_autoptr(GPtrArray) ports = devlink_ports(devlink, handle, NULL);
+		if (ports)
+			add_ports(pf, ports);
+	}
 }
 
 GStrv inventory_group(const char *root, int group)
@@ -248,24 +304,34 @@ static json_t *encode_vf(const struct nic_vf *vf)
 	return json;
 }
 
+/* {"mode","inline_mode","encap_mode"}: those that are shown. */
+static json_t *encode_eswitch(const struct devlink_eswitch *eswitch)
+{
+	return eswitch->mode ? json_pack("{s:s, s:s*, s:s*}", "mode", eswitch->mode, "inline_mode",
+				       eswitch->inline_mode, "encap_mode", eswitch->encap_mode)
+			     : json_null();
+}
+
+static json_t *encode_pf(const struct nic_pf *pf)
+{
+	g_autofree char *id = g_strdup_printf("%04x:%04x", pf->vendor, pf->device);
+	json_t *vfs = json_array();
+
+	for (guint v = 0; v < pf->vfs->len; v++)
+		json_array_append_new(vfs, encode_vf(pf->vfs->pdata[v]));
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:o, s:s?, s:o, s:o, s:i, s:i, s:o, s:o}", "address",
+		pf->address, "id", id, "driver", pf->driver, "interface", pf->netdev, "firmware",
+		pf->firmware, "eswitch", encode_eswitch(&pf->eswitch), "representor", pf->representor,
+		"numa_node", number_or_null(pf->numa_node), "iommu_group", number_or_null(pf->iommu_group),
+		"total_vfs", (int)pf->total_vfs, "num_vfs", (int)pf->num_vfs, "traffic_classes",
+		pf->traffic_classes ? json_integer(pf->traffic_classes) : json_null(), "vfs", vfs);
+}
+
 json_t *inventory_encode(const GPtrArray *pfs)
 {
 	json_t *list = json_array();
 
-	for (guint i = 0; i < pfs->len; i++) {
-		const struct nic_pf *pf = pfs->pdata[i];
-		g_autofree char *id = g_strdup_printf("%04x:%04x", pf->vendor, pf->device);
-		json_t *vfs = json_array();
-		for (guint v = 0; v < pf->vfs->len; v++)
-			json_array_append_new(vfs, encode_vf(pf->vfs->pdata[v]));
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s?, s:s?, s:o, s:o, s:i, s:i, s:o, s:o}", "address",
-				      pf->address, "id", id, "driver", pf->driver, "interface", pf->netdev,
-				      "numa_node", number_or_null(pf->numa_node), "iommu_group",
-				      number_or_null(pf->iommu_group), "total_vfs", (int)pf->total_vfs,
-				      "num_vfs", (int)pf->num_vfs, "traffic_classes",
-				      pf->traffic_classes ? json_integer(pf->traffic_classes) : json_null(),
-				      "vfs", vfs));
-	}
+	for (guint i = 0; i < pfs->len; i++)
+		json_array_append_new(list, encode_pf(pfs->pdata[i]));
 	return list;
 }

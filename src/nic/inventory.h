@@ -1,11 +1,12 @@
 /* Inventory: the network devices on the host's PCI buses, their physical and virtual functions.
  *
- * All of it is read from sysfs at the moment of asking; nothing is kept. So it is right after a reboot, a driver's
- * reload, or when somebody else has changed something.
+ * All of it is read at the moment of asking, from sysfs, and on demand from netlink and devlink; nothing is kept. So it is right
+ * after a reboot, a driver's reload, or when somebody else has changed something.
  * Source: Linux Documentation/ABI/testing/sysfs-bus-pci, sysfs-class-net.
  */
 #pragma once
 #include "base/cleanup.h"
+#include "nic/devlink.h"
 #include "nic/vf.h"
 
 #include <glib.h>
@@ -28,9 +29,12 @@ struct nic_vf {
 
 /* A physical function, or a network device that has no others. */
 struct nic_pf {
-	char *address, *driver, *netdev; /* as above; several netdevs: the first */
+	char *address, *driver, *netdev; /* as above; several netdevs: the first that is no representor */
 	char *bridge; /* address of the bridge above; NULL: it is on the root bus */
 	char *switch_id; /* NULL: none; of the eswitch that it is the uplink of */
+	char *firmware; /* version that runs; NULL: it tells none. This and the two below by inventory_add_eswitches */
+	struct devlink_eswitch eswitch; /* all NULL: none */
+	char *representor; /* of the PF itself, where another host's processor has the NIC's uplink; NULL: none */
 	uint16_t vendor, device;
 	int numa_node, iommu_group; /* or INVENTORY_NONE */
 	unsigned config_vfs; /* as its configuration space says; 0: no SR-IOV, or not root */
@@ -56,10 +60,14 @@ GPtrArray *inventory_read(const char *root);
  * FAULT_INTERNAL when netlink does not work. */
 bool inventory_add_attributes(GPtrArray *pfs, GError **error);
 
+/* Asks devlink for firmware, eswitches and representors; NULL: it is not there. What a driver does not tell stays as it is: then
+ * representors are those that sysfs shows. */
+void inventory_add_eswitches(GPtrArray *pfs, struct genl *devlink);
+
 /* Devices that share the IOMMU group and are no bridges, by address: who has one of them has all. Owned by the
  * caller. */
 GStrv inventory_group(const char *root, int group);
 
-/* [{"address","id","driver","interface","numa_node","iommu_group","total_vfs","num_vfs","traffic_classes","vfs":[…]}];
- * of attributes those that are known. New reference. */
+/* [{"address","id","driver","interface","firmware","eswitch","representor","numa_node","iommu_group","total_vfs","num_vfs",
+ * "traffic_classes","vfs":[…]}]; of attributes those that are known. New reference. */
 json_t *inventory_encode(const GPtrArray *pfs);

@@ -2,7 +2,9 @@
 #include "base/test_tree.h"
 #include "nic/inventory.h"
 #include "nic/pci_config.h"
+#include "nic/test_devlink.h"
 
+#include <linux/devlink.h>
 #include <string.h>
 
 #define BUS "sys/bus/pci/devices/"
@@ -121,6 +123,55 @@ static void test_representors(void)
 	g_assert_cmpstr(pf_of(pfs, 0)->switch_id, ==, "aa");
 	g_assert_null(first->representor);
 	g_assert_cmpstr(second->representor, ==, "eth1");
+}
+
+/* As mlx5_core has them: all are interfaces of the PF, and the uplink comes last by its name. */
+static void test_uplink(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+
+	add_82599(tree, "0000:03:00.0", 0);
+	tree_write(tree, "7", BUS "0000:03:00.0/net/eth0/ifindex");
+	tree_write(tree, "p0", "sys/class/net/ens1/phys_port_name");
+	tree_write(tree, "pf0vf0", "sys/class/net/eth0/phys_port_name");
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	g_assert_cmpstr(pf_of(pfs, 0)->netdev, ==, "ens1");
+	tree_remove(tree, BUS "0000:03:00.0/net/ens1/ifindex");
+	tree_remove(tree, BUS "0000:03:00.0/net/ens1");
+	g_autoptr(GPtrArray) without = inventory_read(tree->root);
+	g_assert_null(pf_of(without, 0)->netdev);
+}
+
+static void test_eswitches(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	struct test_eswitch eswitch = {.handle = "pci/0000:03:00.0",
+		.mode = DEVLINK_ESWITCH_MODE_SWITCHDEV,
+		.inline_mode = -1,
+		.encap_mode = DEVLINK_ESWITCH_ENCAP_MODE_BASIC,
+		.firmware = "22.31.1014",
+		.representors = {NULL, "eth7", "eth8"}};
+	_cleanup_(genl_close) struct genl *devlink = test_devlink_open(&eswitch, 1);
+
+	add_82599(tree, "0000:03:00.0", 2);
+	add_vf(tree, "0000:03:00.0", 0, "0000:03:10.0");
+	add_vf(tree, "0000:03:00.0", 1, "0000:03:10.2");
+	add_device(tree, "0000:04:00.0", "0x020000", "0x8086", "0x10c9");
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	inventory_add_eswitches(pfs, NULL);
+	g_assert_null(pf_of(pfs, 0)->eswitch.mode);
+	inventory_add_eswitches(pfs, devlink);
+	const struct nic_vf *first = pf_of(pfs, 0)->vfs->pdata[0], *second = pf_of(pfs, 0)->vfs->pdata[1];
+	g_assert_cmpstr(pf_of(pfs, 0)->firmware, ==, "22.31.1014");
+	g_assert_cmpstr(pf_of(pfs, 0)->eswitch.mode, ==, "switchdev");
+	g_assert_null(first->representor);
+	g_assert_cmpstr(second->representor, ==, "eth7");
+	g_assert_null(pf_of(pfs, 1)->eswitch.mode);
+
+	json_auto_t *json = inventory_encode(pfs);
+	json_auto_t *want = json_pack("{s:s, s:s}", "mode", "switchdev", "encap_mode", "basic");
+	g_assert_true(json_equal(json_object_get(json_array_get(json, 0), "eswitch"), want));
+	g_assert_true(json_is_null(json_object_get(json_array_get(json, 1), "eswitch")));
 }
 
 static void test_bridge(void)
@@ -244,6 +295,8 @@ int main(int argc, char **argv)
 	TEST("displays and virtio are left out, and a plain NIC has no SR-IOV", test_others);
 	TEST("a machine without PCI has an empty inventory", test_empty);
 	TEST("a VF's representor is that of its own PF and eswitch", test_representors);
+	TEST("a PF's interface is its uplink, not one of its VFs' representors", test_uplink);
+	TEST("firmware, eswitch and representors are devlink's, where it is there", test_eswitches);
 	TEST("the bridge above a device is found", test_bridge);
 	TEST("an IOMMU group is its devices without bridges", test_group);
 	TEST("X540 and 82599 leave traffic classes by their number of VFs", test_classes);
