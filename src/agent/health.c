@@ -125,9 +125,9 @@ json_t *health_describe(const struct nic_device *device)
 {
 	static const struct mac_addr none;
 	const struct vf_attributes *attributes = &device->attributes;
-	json_t *json = json_pack("{s:s?, s:s?, s:i, s:s?}", "physical", device->physical, "pf",
-		device->pf_netdev ? device->pf_netdev : device->pf, "index", (int)device->index, "detail",
-		device->detail);
+	json_t *json = json_pack("{s:s?, s:s?, s:i, s:s*, s:s?}", "physical", device->physical, "pf",
+		device->pf_netdev ? device->pf_netdev : device->pf, "index", (int)device->index,
+		"representor", device->representor, "detail", device->detail);
 	char mac[MAC_TEXT_MAX];
 
 	if (attributes->known & VF_MAC && memcmp(&attributes->mac, &none, sizeof none) != 0)

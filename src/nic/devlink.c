@@ -47,7 +47,8 @@ static enum fault fault_of(int error)
 }
 
 /* Takes the request. NULL with *error: "what: why". */
-static GPtrArray *ask(struct genl *devlink, struct nl_msg *request, bool dump, const char *what, GError **error)
+static GPtrArray *ask(
+	struct genl *devlink, struct nl_msg *request, bool dump, const char *what, GError **error)
 {
 	g_autofree char *why = NULL;
 	int rc;

@@ -14,7 +14,8 @@
 /* Each a constant; NULL: the driver shows none. */
 struct devlink_eswitch {
 	const char *mode; /* "legacy", "switchdev" */
-	const char *inline_mode; /* headers that VFs' drivers must copy for flows to match: "none", "link", "network", "transport" */
+	const char *
+		inline_mode; /* headers that VFs' drivers must copy for flows to match: "none", "link", "network", "transport" */
 	const char *encap_mode; /* whether flows may put tunnels on: "none", "basic" */
 };
 

@@ -172,8 +172,7 @@ static void test_sentence(void)
 	_cleanup_(genl_close) struct genl *genl = test_devlink_open(&eswitch, 1);
 	g_autoptr(GError) error = NULL;
 
-	g_assert_false(
-		devlink_write_eswitch(genl, eswitch.handle, DEVLINK_MODE, DEVLINK_SWITCHDEV, &error));
+	g_assert_false(devlink_write_eswitch(genl, eswitch.handle, DEVLINK_MODE, DEVLINK_SWITCHDEV, &error));
 	g_assert_error(error, FAULT, FAULT_UNSUPPORTED);
 	g_assert_cmpstr(error->message, ==,
 		"pci/0000:03:00.0 does not take switchdev for its eswitch's mode: Changing eswitch mode is "

@@ -43,8 +43,7 @@ enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, c
 	int rc;
 	g_autoptr(GPtrArray) answers = genl_ask(ethtool, request_new(netdev), false, &rc, &why);
 
-	if (!answers || !answers->len ||
-		!genl_parse(answers->pdata[0], ETHTOOL_A_FEATURES_MAX, attributes))
+	if (!answers || !answers->len || !genl_parse(answers->pdata[0], ETHTOOL_A_FEATURES_MAX, attributes))
 		return ETHTOOL_UNKNOWN;
 	if (has_bit(attributes[ETHTOOL_A_FEATURES_ACTIVE], name))
 		return ETHTOOL_ON;

@@ -49,9 +49,23 @@ static const struct nic_caps bypass_caps = {
 	.bypass = true,
 };
 
+static const struct nic_caps switchdev_caps = {
+	.name = "fake-switchdev",
+	.claim = "fake: for tests, past the host, with representors",
+	.bypass = true,
+	.tunnels = true,
+	.flow_policy = true,
+	.representors = true,
+};
+
 static char *bypass_name(unsigned n)
 {
 	return g_strdup_printf("0000:3b:10.%u", n);
+}
+
+static char *representor_name(const char *name)
+{
+	return g_strdup_printf("rep%s", strrchr(name, '.') + 1);
 }
 
 static void note(const struct fake_bypass *fake, const char *call, const char *name)
@@ -220,24 +234,32 @@ static void free_bypass(void *data)
 	g_free(fake);
 }
 
-static const struct function_maker bypass_maker = {
-	.name = bypass_name,
-	.make = make_bypass,
-	.remove = remove_bypass,
-	.free = free_bypass,
-	.arm = arm_bypass,
-	.left = leave_bypass,
-	.survey = survey_bypass,
-	.check = check_bypass,
-	.hear = hear_bypass,
-};
+#define BYPASS_MAKER                                                                                         \
+	.name = bypass_name, .make = make_bypass, .remove = remove_bypass, .free = free_bypass,              \
+	.arm = arm_bypass, .left = leave_bypass, .survey = survey_bypass, .check = check_bypass,             \
+	.hear = hear_bypass
 
-struct nic_provider *nic_fake_open_bypass(
+static const struct function_maker bypass_maker = {BYPASS_MAKER};
+static const struct function_maker switchdev_maker = {BYPASS_MAKER, .representor = representor_name};
+
+static struct nic_provider *open_bypass(const struct nic_caps *caps, const struct function_maker *maker,
 	const char *folder, unsigned limit, nic_fake_note noted, void *data, GError **error)
 {
 	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
 	struct fake_bypass *fake = g_new(struct fake_bypass, 1);
 
 	*fake = (struct fake_bypass){g_strdup(folder), noted, data};
-	return function_pool_open(&bypass_caps, ledger, limit, &bypass_maker, fake, error);
+	return function_pool_open(caps, ledger, limit, maker, fake, error);
+}
+
+struct nic_provider *nic_fake_open_bypass(
+	const char *folder, unsigned limit, nic_fake_note noted, void *data, GError **error)
+{
+	return open_bypass(&bypass_caps, &bypass_maker, folder, limit, noted, data, error);
+}
+
+struct nic_provider *nic_fake_open_switchdev(
+	const char *folder, unsigned limit, nic_fake_note noted, void *data, GError **error)
+{
+	return open_bypass(&switchdev_caps, &switchdev_maker, folder, limit, noted, data, error);
 }

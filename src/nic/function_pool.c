@@ -175,7 +175,10 @@ static GPtrArray *pool_list(struct nic_provider *provider)
 
 	for (unsigned i = 0; i < pool->functions->len; i++) {
 		const struct nic_function *function = pool->functions->pdata[i];
-		g_ptr_array_add(list, function_new(function->name, function->nic));
+		struct nic_function *copy = function_new(function->name, function->nic);
+		copy->representor =
+			pool->maker->representor ? pool->maker->representor(function->name) : NULL;
+		g_ptr_array_add(list, copy);
 	}
 	return list;
 }

@@ -15,6 +15,8 @@ struct function_maker {
 	bool (*make)(void *data, const char *name, const struct nic_request *request, GError **error);
 	bool (*remove)(void *data, const char *name, GError **error);
 	void (*free)(void *data);
+	/* Of a function. Owned by the caller. NULL: they have none. */
+	char *(*representor)(const char *name);
 	/* Of bypass functions only, all or none: as in struct nic_provider_ops, of a function that is claimed. */
 	bool (*arm)(void *data, const char *name, GError **error);
 	bool (*left)(void *data, const char *name, GError **error);

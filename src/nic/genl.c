@@ -61,8 +61,7 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *error, void *data
 	exchange->done = true;
 	exchange->error = error->error;
 	if (header->nlmsg_flags & NLM_F_ACK_TLVS && length > 0)
-		exchange->why =
-			g_strdup(genl_text(nla_find((void *)(error + 1), length, NLMSGERR_ATTR_MSG)));
+		exchange->why = g_strdup(genl_text(nla_find((void *)(error + 1), length, NLMSGERR_ATTR_MSG)));
 	return NL_STOP;
 }
 

@@ -9,6 +9,7 @@ void nic_function_free(struct nic_function *function)
 		return;
 	g_free(function->name);
 	g_free(function->nic);
+	g_free(function->representor);
 	g_free(function);
 }
 
@@ -52,6 +53,7 @@ void nic_device_free(struct nic_device *device)
 	g_free(device->physical);
 	g_free(device->pf);
 	g_free(device->pf_netdev);
+	g_free(device->representor);
 	g_free(device->nic);
 	g_free(device->detail);
 	g_free(device);

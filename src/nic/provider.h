@@ -22,6 +22,7 @@ struct nic_caps {
 	bool bypass; /* packets do not go through the switch; functions are PCI devices that a VM gets */
 	bool tunnels; /* can carry vxlan segments past the host */
 	bool flow_policy; /* can enforce any policy, flow by flow */
+	bool representors; /* what no flow takes goes by the function's representor, an interface for the switch */
 };
 
 enum nic_segment { NIC_SEGMENT_VXLAN, NIC_SEGMENT_VLAN };
@@ -52,6 +53,7 @@ struct nic_request {
 struct nic_function {
 	char *name; /* unique on the host: interface name, or PCI address of a bypass function ("0000:3b:10.0") */
 	char *nic; /* uid */
+	char *representor; /* interface of the host; NULL: it has none, or not now */
 };
 void nic_function_free(struct nic_function *function);
 
@@ -79,6 +81,7 @@ struct nic_device {
 	char *name; /* PCI address */
 	char *physical; /* name of its physical network */
 	char *pf, *pf_netdev; /* PCI address; interface, or NULL */
+	char *representor; /* interface; NULL: none */
 	unsigned index; /* of the VF */
 	enum nic_use use;
 	char *nic; /* uid that it is claimed for; NULL: none */
@@ -152,6 +155,12 @@ struct sriov_physical {
 struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
 	const struct sriov_physical *physicals, size_t n, GError **error);
 
+/* VFs of NICs in switchdev mode, for NICs on any segment; as above in all else. What a VF sends and no flow takes comes from its
+ * representor, and goes to the VF by it: so VLAN, rate and MACs are for the switch to see to, and the VF's PF holds but
+ * its MAC. The representor is up while its VF is claimed. FAULT_UNSUPPORTED when the kernel has no devlink. */
+struct nic_provider *nic_switchdev_open(const char *root, const char *ledger,
+	const struct sriov_physical *physicals, size_t n, GError **error);
+
 /* For tests: a function is a file in `folder`, which also holds the ledger, so that it outlives the process
  * as taps do. At most `limit` functions. */
 struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **error);
@@ -163,6 +172,10 @@ struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **
  * are what check() finds, once. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
 typedef void (*nic_fake_note)(const char *text, void *data);
 struct nic_provider *nic_fake_open_bypass(
+	const char *folder, unsigned limit, nic_fake_note note, void *data, GError **error);
+
+/* The same with representors: "rep0" is that of 0000:3b:10.0. */
+struct nic_provider *nic_fake_open_switchdev(
 	const char *folder, unsigned limit, nic_fake_note note, void *data, GError **error);
 
 static inline void nic_provider_close(struct nic_provider *provider)

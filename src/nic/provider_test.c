@@ -1,11 +1,15 @@
 /* Conformance of the providers of NIC functions: built once for the fake one, once (PROVIDER_EMULATED) for taps in a
- * network namespace, which needs root, and once (PROVIDER_SRIOV) for the lab, where SLUICE_PF names the interface of a PF
- * with three VFs. */
+ * network namespace, which needs root, and for the lab, where SLUICE_PF names the interface of a PF with three VFs, once for
+ * the provider sriov (PROVIDER_SRIOV) and once for switchdev (PROVIDER_SWITCHDEV): to the PF's VFs, which are legacy ones, devlink is
+ * made up, and their representors are dummy interfaces. */
 #include "base/fault.h"
 #include "nic/inventory.h"
 #include "nic/link.h"
 #include "nic/netns.h"
 #include "nic/provider.h"
+#ifdef PROVIDER_SWITCHDEV
+#include "nic/test_switchdev.h"
+#endif
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -13,6 +17,7 @@
 #include <unistd.h>
 
 #define NETNS "agent-provider"
+#define VLAN  100
 
 struct fixture {
 	char *folder;
@@ -45,11 +50,40 @@ static void device_lose(struct fixture *f, const char *name)
 	g_assert_true(links_remove(links, name, NULL));
 }
 
+#elif defined PROVIDER_SWITCHDEV
+
+#define POINT_RECORDED "sriov.recorded"
+#define POINT_REMOVED  "sriov.restored"
+
+static struct nic_provider *provider_open(const char *folder, GError **error)
+{
+	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
+
+	return test_switchdev_open(ledger, error);
+}
+
+/* Its representor is up. */
+static bool device_exists(struct fixture *f, const char *name)
+{
+	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+
+	for (guint i = 0; i < survey->len; i++) {
+		const struct nic_device *device = survey->pdata[i];
+		if (g_str_equal(device->name, name))
+			return test_switchdev_is_up(device->index);
+	}
+	return false;
+}
+
+static void device_lose(struct fixture *f, const char *name)
+{
+	test_switchdev_make_vfs();
+}
+
 #elif defined PROVIDER_SRIOV
 
 #define POINT_RECORDED "sriov.recorded"
 #define POINT_REMOVED  "sriov.restored"
-#define VLAN           100
 
 static struct nic_provider *provider_open(const char *folder, GError **error)
 {
@@ -87,6 +121,7 @@ static void device_lose(struct fixture *f, const char *name)
 
 #else
 
+#define PROVIDER_FAKE
 #define POINT_RECORDED "nic.function-recorded"
 #define POINT_REMOVED  "nic.function-removed"
 
@@ -112,12 +147,14 @@ static void device_lose(struct fixture *f, const char *name)
 /* The last letter of the uid makes the MAC. */
 static struct nic_request request_of(const char *nic)
 {
-	return (struct nic_request){.nic = nic,
-#ifdef PROVIDER_SRIOV
-		.physical = "physnet1",
-		.vlan = VLAN,
+	return (struct nic_request)
+	{
+		.nic = nic,
+#if defined PROVIDER_SRIOV || defined PROVIDER_SWITCHDEV
+		.physical = "physnet1", .vlan = VLAN,
 #endif
-		.mac = {{0x00, 0x0d, 0x3a, 0, 0, (uint8_t)nic[strlen(nic) - 1]}}};
+		.mac = { {0x00, 0x0d, 0x3a, 0, 0, (uint8_t)nic[strlen(nic) - 1]} }
+	};
 }
 
 static void open_again(struct fixture *f)
@@ -135,6 +172,9 @@ static void setup(struct fixture *f, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 	netns_create(NETNS, &error);
 	g_assert_no_error(error);
+#endif
+#ifdef PROVIDER_SWITCHDEV
+	test_switchdev_make_vfs();
 #endif
 	f->folder = g_dir_make_tmp("provider-XXXXXX", NULL);
 	open_again(f);
@@ -293,12 +333,13 @@ static void test_damaged(struct fixture *f, gconstpointer data)
 	g_assert_error(error, FAULT, FAULT_INTERNAL);
 }
 
-#ifndef PROVIDER_SRIOV
+#ifdef PROVIDER_FAKE
 static void test_caps(void)
 {
-	static const struct nic_caps emulated = {"emulated", "", false, false, false};
-	static const struct nic_caps switchdev = {"switchdev", "", true, true, true};
-	static const struct nic_caps legacy = {"sriov", "", true, false, false};
+	static const struct nic_caps emulated = {.name = "emulated"};
+	static const struct nic_caps switchdev = {
+		.name = "switchdev", .bypass = true, .tunnels = true, .flow_policy = true};
+	static const struct nic_caps legacy = {.name = "sriov", .bypass = true};
 	enum nic_enforcer enforcer = NIC_ENFORCER_GUEST;
 	const char *reason = NULL;
 
@@ -343,7 +384,7 @@ int main(int argc, char **argv)
 #else
 	add("/provider/the last function in use is followed by a fault that says so", test_full);
 	add("/provider/a damaged ledger is refused, not overwritten", test_damaged);
-#ifndef PROVIDER_SRIOV
+#ifdef PROVIDER_FAKE
 	g_test_add_func(
 		"/provider/legacy functions carry only vlan segments that allow everything", test_caps);
 #endif

@@ -1,4 +1,5 @@
-/* The SR-IOV provider: virtual functions of legacy NICs, for NICs on VLANs of physical networks.
+/* The SR-IOV provider: virtual functions of legacy NICs, for NICs on VLANs of physical networks; and what it shares with the
+ * switchdev provider, which is nearly all (switchdev.c has the rest).
  *
  * How it works. The life of a VF and what each step means are in sriov_ledger.h; a call writes the step that it enters
  * to the ledger, then does it, and every step can be done again. So a call that a crash cut off is finished by repeating
@@ -16,10 +17,16 @@
 #include "nic/sriov_priv.h"
 #include "nic/vf_use.h"
 
-static const struct nic_caps sriov_caps = {
-	.name = "sriov",
-	.claim = "sriov: packets bypass the host",
-	.bypass = true,
+static const struct sriov_kind legacy = {
+	.caps =
+		{
+			.name = "sriov",
+			.claim = "sriov: packets bypass the host",
+			.bypass = true,
+		},
+	.needed = VF_MAC | VF_VLAN | VF_SPOOFCHK,
+	.protection = VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST,
+	.limits = VF_RATE | VF_LINK,
 };
 
 /* ---- finding ---- */
@@ -32,6 +39,14 @@ const struct physical *sriov_find_physical(const struct sriov *sriov, const char
 			return physical;
 	}
 	return NULL;
+}
+
+GPtrArray *sriov_inventory(const struct sriov *sriov)
+{
+	GPtrArray *inventory = inventory_read(sriov->root);
+
+	inventory_add_eswitches(inventory, sriov->devlink);
+	return inventory;
 }
 
 const struct nic_pf *sriov_find_pf(const GPtrArray *inventory, const char *address)
@@ -49,13 +64,17 @@ void sriov_place_done(struct sriov_place *place)
 	g_clear_pointer(&place->inventory, g_ptr_array_unref);
 }
 
+static const struct nic_vf *find_vf(const struct nic_pf *pf, unsigned index)
+{
+	return pf && index < pf->vfs->len ? pf->vfs->pdata[index] : NULL;
+}
+
 struct sriov_place sriov_find(const struct sriov *sriov, const struct sriov_claim *claim)
 {
-	struct sriov_place place = {.inventory = inventory_read(sriov->root)};
+	struct sriov_place place = {.inventory = sriov_inventory(sriov)};
 
 	place.pf = sriov_find_pf(place.inventory, claim->pf);
-	if (place.pf && claim->index < place.pf->vfs->len)
-		place.vf = place.pf->vfs->pdata[claim->index];
+	place.vf = find_vf(place.pf, claim->index);
 	return place;
 }
 
@@ -116,12 +135,16 @@ static GPtrArray *sriov_list(struct nic_provider *provider)
 {
 	struct sriov *sriov = (struct sriov *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	g_autoptr(GPtrArray) inventory = sriov->devlink ? sriov_inventory(sriov) : NULL;
 	GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)nic_function_free);
 
 	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		const struct nic_pf *pf = inventory ? sriov_find_pf(inventory, claim->pf) : NULL;
+		const struct nic_vf *vf = find_vf(pf, claim->index);
 		struct nic_function *function = g_new0(struct nic_function, 1);
-		*function = (struct nic_function){g_strdup(claim->vf), g_strdup(claim->nic)};
+		*function = (struct nic_function){
+			g_strdup(claim->vf), g_strdup(claim->nic), g_strdup(vf ? vf->representor : NULL)};
 		g_ptr_array_add(list, function);
 	}
 	return list;
@@ -133,6 +156,7 @@ static void sriov_close(struct nic_provider *provider)
 
 	g_clear_pointer(&sriov->ledger, sriov_ledger_free);
 	links_close(sriov->links);
+	genl_close(sriov->devlink);
 	g_mutex_clear(&sriov->mutex);
 	g_ptr_array_unref(sriov->physicals);
 	g_free(sriov->root);
@@ -169,13 +193,15 @@ static struct physical *physical_copy(const struct sriov_physical *from)
 	return physical;
 }
 
-struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
-	const struct sriov_physical *physicals, size_t n, GError **error)
+struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root, const char *ledger,
+	struct genl *devlink, const struct sriov_physical *physicals, size_t n, GError **error)
 {
 	struct sriov *sriov = g_new0(struct sriov, 1);
 
-	sriov->provider = (struct nic_provider){&sriov_ops, &sriov_caps};
+	sriov->provider = (struct nic_provider){&sriov_ops, &kind->caps};
+	sriov->kind = kind;
 	sriov->root = g_strdup(root);
+	sriov->devlink = devlink;
 	sriov->physicals = g_ptr_array_new_with_free_func((GDestroyNotify)physical_free);
 	g_mutex_init(&sriov->mutex);
 	for (size_t i = 0; i < n; i++)
@@ -186,4 +212,10 @@ struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
 		return &sriov->provider;
 	sriov_close(&sriov->provider);
 	return NULL;
+}
+
+struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
+	const struct sriov_physical *physicals, size_t n, GError **error)
+{
+	return sriov_open(&legacy, root, ledger, NULL, physicals, n, error);
 }

@@ -29,13 +29,14 @@ static struct sriov_claim *claim_new(const struct sriov *sriov, const struct nic
 	claim->original.driver = g_strdup(vf->driver);
 	claim->original.override = pci_driver_get_override(sriov->root, vf->address);
 	claim->original.attributes = vf->attributes;
+	claim->original.representor_up = vf->representor && sriov_is_up(sriov, vf->representor);
 	return claim;
 }
 
 /* Chooses a VF and enters it in the ledger. NULL with *error when that fails. */
 static struct sriov_claim *record(struct sriov *sriov, const struct nic_request *request, GError **error)
 {
-	g_autoptr(GPtrArray) inventory = inventory_read(sriov->root);
+	g_autoptr(GPtrArray) inventory = sriov_inventory(sriov);
 	const struct nic_pf *pf;
 	const struct nic_vf *vf;
 

@@ -82,22 +82,23 @@ static json_t *original_to_json(const struct sriov_claim *claim)
 {
 	const struct vf_attributes *is = &claim->original.attributes;
 
-	return json_pack("{s:s*, s:s*, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver",
+	return json_pack("{s:s*, s:s*, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i, s:b}", "driver",
 		claim->original.driver, "override", claim->original.override, "known", (int)is->known, "mac",
 		mac_to_json(is->mac), "vlan", is->vlan, "priority", is->priority, "spoofchk", is->spoofchk,
 		"trust", is->trust, "min_rate", (json_int_t)is->min_rate, "max_rate",
-		(json_int_t)is->max_rate, "link", (int)is->link);
+		(json_int_t)is->max_rate, "link", (int)is->link, "representor_up",
+		claim->original.representor_up);
 }
 
 static json_t *claim_to_json(const void *item)
 {
 	const struct sriov_claim *claim = item;
 
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:i, s:I, s:s, s:s*, s:o}", "pf", claim->pf, "index",
-		(int)claim->index, "vf", claim->vf, "nic", claim->nic, "physical", claim->physical, "mac",
-		mac_to_json(claim->mac), "vlan", claim->vlan, "rate_mbps", (json_int_t)claim->rate_mbps,
-		"step", step_words[claim->step], "reason", claim->reason, "original",
-		original_to_json(claim));
+	return json_pack("{s:s, s:i, s:s, s:s, s:s*, s:o, s:i, s:I, s:s, s:s*, s:o}", "pf", claim->pf,
+		"index", (int)claim->index, "vf", claim->vf, "nic", claim->nic, "physical", claim->physical,
+		"mac", mac_to_json(claim->mac), "vlan", claim->vlan, "rate_mbps",
+		(json_int_t)claim->rate_mbps, "step", step_words[claim->step], "reason", claim->reason,
+		"original", original_to_json(claim));
 }
 
 static json_t *heard_to_json(const void *item)
@@ -158,14 +159,14 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 {
 	struct vf_attributes *is = &claim->original.attributes;
 	const char *driver = NULL, *override = NULL;
-	int known, vlan, priority, spoofchk, trust, link;
+	int known, vlan, priority, spoofchk, trust, link, representor_up = 0;
 	json_int_t min_rate, max_rate;
 	json_t *mac;
 
-	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver", &driver,
-		    "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority", &priority,
-		    "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate", &max_rate,
-		    "link", &link) < 0 ||
+	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i, s?b}", "driver",
+		    &driver, "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority",
+		    &priority, "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate",
+		    &max_rate, "link", &link, "representor_up", &representor_up) < 0 ||
 		!mac_from_json(mac, &is->mac))
 		return false;
 	claim->original.driver = g_strdup(driver);
@@ -178,6 +179,7 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 	is->min_rate = (uint32_t)min_rate;
 	is->max_rate = (uint32_t)max_rate;
 	is->link = (enum vf_link)link;
+	claim->original.representor_up = representor_up;
 	return true;
 }
 
@@ -185,12 +187,12 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 static void *claim_from_json(json_t *json)
 {
 	_cleanup_(sriov_claim_free) struct sriov_claim *claim = g_new0(struct sriov_claim, 1);
-	const char *pf, *vf, *nic, *physical, *step, *reason = NULL;
+	const char *pf, *vf, *nic, *physical = NULL, *step, *reason = NULL;
 	json_t *mac, *original;
 	json_int_t rate;
 	int index, vlan;
 
-	if (json_unpack(json, "{s:s, s:i, s:s, s:s, s:s, s:o, s:i, s:I, s:s, s?s, s:o}", "pf", &pf, "index",
+	if (json_unpack(json, "{s:s, s:i, s:s, s:s, s?s, s:o, s:i, s:I, s:s, s?s, s:o}", "pf", &pf, "index",
 		    &index, "vf", &vf, "nic", &nic, "physical", &physical, "mac", &mac, "vlan", &vlan,
 		    "rate_mbps", &rate, "step", &step, "reason", &reason, "original", &original) < 0 ||
 		step_of(step) < 0 || !mac_from_json(mac, &claim->mac) || !original_from_json(original, claim))

@@ -1,4 +1,4 @@
-/* What the SR-IOV provider must not forget: which VFs it has taken, how it found them, what its PFs hear.
+/* What the providers of VFs must not forget: which VFs it has taken, how it found them, what its PFs hear.
  *
  * One JSON file, replaced whole and durably: an intent is in it before the device step that it is of. So after a crash
  * the device is either as the ledger says or as it was one step before, and every step can be done again.
@@ -36,7 +36,7 @@ struct sriov_claim {
 	unsigned index;
 	char *vf; /* PCI address */
 	char *nic; /* uid */
-	char *physical;
+	char *physical; /* NULL: none, a vxlan segment */
 	struct mac_addr mac;
 	uint16_t vlan;
 	uint32_t rate_mbps;
@@ -46,6 +46,7 @@ struct sriov_claim {
 		char *driver; /* NULL: none */
 		char *override; /* NULL: none */
 		struct vf_attributes attributes;
+		bool representor_up; /* of a VF that has one */
 	} original;
 };
 void sriov_claim_free(struct sriov_claim *claim);

@@ -1,4 +1,4 @@
-/* The SR-IOV provider: which VFs there are, who has them, which one a NIC gets. */
+/* The providers of VFs: which there are, who has them, which one a NIC gets. */
 #include "base/fault.h"
 #include "base/sysfs.h"
 #include "nic/sriov_priv.h"
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define TOLD_MAX 3 /* obstacles that the message names one by one */
-#define NEEDED   (VF_MAC | VF_VLAN | VF_SPOOFCHK) /* what cannot be read cannot be restored, nor be held */
 
 /* ---- MACs ---- */
 
@@ -33,56 +32,95 @@ bool sriov_check_mac(const struct nic_pf *pf, const char *root, const struct nic
 	return true;
 }
 
+/* "physical network physnet1". Owned by the caller. */
+static char *place_of(const struct nic_request *request)
+{
+	return request->physical ? g_strdup_printf("physical network %s", request->physical)
+				 : g_strdup("this host");
+}
+
 /* No two NICs have one MAC on a physical network, whichever PF they are on. */
 static bool check_claimed_mac(const struct sriov *sriov, const struct nic_request *request, GError **error)
 {
+	g_autofree char *where = place_of(request);
 	char text[MAC_TEXT_MAX];
 
 	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
-		if (g_str_equal(claim->physical, request->physical) &&
+		if (g_strcmp0(claim->physical, request->physical) == 0 &&
 			memcmp(&claim->mac, &request->mac, sizeof claim->mac) == 0)
 			return fault_set(error, FAULT_EXISTS,
-				"MAC %s is on physical network %s already, of NIC %s with VF %u of %s",
-				mac_format(request->mac, text), request->physical, claim->nic, claim->index,
-				claim->pf);
+				"MAC %s is on %s already, of NIC %s with VF %u of %s",
+				mac_format(request->mac, text), where, claim->nic, claim->index, claim->pf);
 	}
 	return true;
 }
 
 /* ---- choosing ---- */
 
-/* What was seen of a physical network's VFs, for the message. */
-struct tally {
-	GString *pfs, *obstacles;
+/* The search: what was seen, for the message, and the best so far. */
+struct search {
+	GString *pfs, *obstacles; /* Owned */
 	unsigned vfs, claimed, obstructed;
+	const struct nic_pf *pf; /* NULL: none yet */
+	const struct nic_vf *vf;
+	unsigned claims; /* on pf */
+	GError *conflict; /* Owned; why a PF with a free VF will not do; NULL: there is none such */
 };
 
-/* Why this one cannot be given; NULL: it can. Owned by the caller. */
-static char *obstacle_of(const struct sriov *sriov, GHashTable *guests, const struct nic_vf *vf)
+static void search_done(struct search *search)
 {
-	if ((vf->attributes.known & NEEDED) != NEEDED)
-		return g_strdup("has a PF whose driver does not show its MAC, VLAN and spoofchk");
+	g_string_free(search->pfs, true);
+	g_string_free(search->obstacles, true);
+	g_clear_error(&search->conflict);
+}
+CLEANUP_CLEAR_FUNC(struct search, search_done)
+
+/* "mac, vlan": Owned by the caller. */
+static char *words_of(unsigned attributes)
+{
+	GString *words = g_string_new(NULL);
+
+	for (unsigned i = 0; i < VF_ATTRIBUTES; i++)
+		if (attributes & 1u << i)
+			g_string_append_printf(
+				words, "%s%s", words->len ? ", " : "", vf_attribute_word(1u << i));
+	return g_string_free(words, false);
+}
+
+/* Why this one cannot be given; NULL: it can. Owned by the caller. */
+static char *obstacle_of(
+	const struct sriov *sriov, GHashTable *guests, const struct nic_pf *pf, const struct nic_vf *vf)
+{
+	unsigned missing = sriov->kind->needed & ~vf->attributes.known;
+	char *obstacle = switchdev_obstacle(sriov, pf, vf);
+
+	if (obstacle)
+		return obstacle;
+	if (missing) {
+		g_autofree char *words = words_of(missing);
+		return g_strdup_printf("has a PF whose driver does not show its %s", words);
+	}
 	return vf_use_obstacle(guests, sriov->root, sriov->links, vf);
 }
 
 /* The free VF of the lowest number; NULL: none. */
 static const struct nic_vf *first_free(
-	const struct sriov *sriov, GHashTable *guests, const struct nic_pf *pf, struct tally *tally)
+	const struct sriov *sriov, GHashTable *guests, const struct nic_pf *pf, struct search *search)
 {
 	const struct nic_vf *found = NULL;
 
 	for (guint i = 0; i < pf->vfs->len; i++) {
 		const struct nic_vf *vf = pf->vfs->pdata[i];
-		tally->vfs++;
+		search->vfs++;
 		if (sriov_ledger_find_vf(sriov->ledger, pf->address, vf->index)) {
-			tally->claimed++;
+			search->claimed++;
 			continue;
 		}
-		g_autofree char *obstacle = found ? NULL : obstacle_of(sriov, guests, vf);
-		if (obstacle && tally->obstructed++ < TOLD_MAX)
+		g_autofree char *obstacle = found ? NULL : obstacle_of(sriov, guests, pf, vf);
+		if (obstacle && search->obstructed++ < TOLD_MAX)
 			g_string_append_printf(
-				tally->obstacles, "; VF %u of %s %s", vf->index, pf->netdev, obstacle);
+				search->obstacles, "; VF %u of %s %s", vf->index, pf->netdev, obstacle);
 		if (!obstacle && !found)
 			found = vf;
 	}
@@ -98,67 +136,79 @@ static unsigned count_claims(const struct sriov *sriov, const char *pf)
 	return n;
 }
 
-static bool set_full(GError **error, const char *physical, const struct tally *tally)
+static bool set_full(GError **error, const struct nic_request *request, const struct search *search)
 {
-	if (tally->obstructed > TOLD_MAX)
+	g_autofree char *where = place_of(request);
+
+	if (search->obstructed > TOLD_MAX)
 		g_string_append_printf(
-			tally->obstacles, "; %u more cannot be given either", tally->obstructed - TOLD_MAX);
-	if (tally->vfs == 0)
+			search->obstacles, "; %u more cannot be given either", search->obstructed - TOLD_MAX);
+	if (search->vfs == 0)
 		return fault_set(error, FAULT_POOL_FULL,
-			"physical network %s has no VFs on %s; make some with `sluice host setup`", physical,
-			tally->pfs->str);
+			"%s has no VFs on %s; make some with `sluice host setup`", where, search->pfs->str);
 	return fault_set(error, FAULT_POOL_FULL,
-		"physical network %s has no free VF: of %u on %s, %u %s claimed%s; make more with `sluice "
-		"host setup`",
-		physical, tally->vfs, tally->pfs->str, tally->claimed, tally->claimed == 1 ? "is" : "are",
-		tally->obstacles->str);
+		"%s has no free VF: of %u on %s, %u %s claimed%s; make more with `sluice host setup`", where,
+		search->vfs, search->pfs->str, search->claimed, search->claimed == 1 ? "is" : "are",
+		search->obstacles->str);
 }
 
-static bool pick_among(const struct sriov *sriov, const GPtrArray *inventory, const struct physical *physical,
-	const struct nic_request *request, struct tally *tally, const struct nic_pf **ret_pf,
-	const struct nic_vf **ret_vf, GError **error)
+/* Looks among the PFs of one physical network. */
+static void look_on(const struct sriov *sriov, const GPtrArray *inventory, const struct physical *physical,
+	struct mac_addr mac, struct search *search)
 {
 	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
-	g_autoptr(GError) conflict = NULL;
-	unsigned fewest = G_MAXUINT;
 
 	for (guint i = 0; i < physical->pfs->len; i++) {
 		const char *address = physical->pfs->pdata[i];
 		const struct nic_pf *pf = sriov_find_pf(inventory, address);
-		g_string_append_printf(tally->pfs, "%s%s", i ? ", " : "", pf ? pf->netdev : address);
+		g_string_append_printf(
+			search->pfs, "%s%s", search->pfs->len ? ", " : "", pf ? pf->netdev : address);
 		if (!pf)
 			continue;
-		const struct nic_vf *vf = first_free(sriov, guests, pf, tally);
+		const struct nic_vf *vf = first_free(sriov, guests, pf, search);
 		unsigned claims = count_claims(sriov, address);
-		if (!vf || claims >= fewest ||
-			!sriov_check_mac(pf, sriov->root, NULL, request->mac, conflict ? NULL : &conflict))
+		if (!vf || (search->pf && claims >= search->claims) ||
+			!sriov_check_mac(
+				pf, sriov->root, NULL, mac, search->conflict ? NULL : &search->conflict))
 			continue;
-		fewest = claims;
-		*ret_pf = pf;
-		*ret_vf = vf;
+		search->pf = pf;
+		search->vf = vf;
+		search->claims = claims;
 	}
-	if (fewest != G_MAXUINT)
-		return true;
-	if (!conflict)
-		return set_full(error, physical->name, tally);
-	g_propagate_error(error, g_steal_pointer(&conflict));
-	return false;
+}
+
+/* Whether the request may be of any physical network: it is of none, and functions carry tunnels. */
+static bool may_be_anywhere(const struct sriov *sriov, const struct nic_request *request)
+{
+	return !request->physical && sriov->kind->caps.tunnels;
 }
 
 bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const struct nic_request *request,
 	const struct nic_pf **ret_pf, const struct nic_vf **ret_vf, GError **error)
 {
-	const struct physical *physical =
-		request->physical ? sriov_find_physical(sriov, request->physical) : NULL;
-	g_autoptr(GString) pfs = g_string_new(NULL), obstacles = g_string_new(NULL);
-	struct tally tally = {.pfs = pfs, .obstacles = obstacles};
+	_cleanup_(search_done) struct search search = {
+		.pfs = g_string_new(NULL), .obstacles = g_string_new(NULL)};
 
-	if (!physical)
+	if (!may_be_anywhere(sriov, request) &&
+		!(request->physical && sriov_find_physical(sriov, request->physical)))
 		return fault_set(error, FAULT_INVALID,
 			"this host has no physical network %s; name its devices in host.conf",
 			request->physical ? request->physical : "for a segment that is no VLAN");
-	return check_claimed_mac(sriov, request, error) &&
-	       pick_among(sriov, inventory, physical, request, &tally, ret_pf, ret_vf, error);
+	if (!check_claimed_mac(sriov, request, error))
+		return false;
+	for (guint i = 0; i < sriov->physicals->len; i++) {
+		const struct physical *physical = sriov->physicals->pdata[i];
+		if (!request->physical || g_str_equal(physical->name, request->physical))
+			look_on(sriov, inventory, physical, request->mac, &search);
+	}
+	*ret_pf = search.pf;
+	*ret_vf = search.vf;
+	if (search.pf)
+		return true;
+	if (!search.conflict)
+		return set_full(error, request, &search);
+	g_propagate_error(error, g_steal_pointer(&search.conflict));
+	return false;
 }
 
 /* ---- listing ---- */
@@ -191,6 +241,7 @@ static void survey_pf(const struct sriov *sriov, const struct physical *physical
 		const struct sriov_claim *claim = sriov_ledger_find_vf(sriov->ledger, pf->address, vf->index);
 		struct nic_device *device = device_new(physical->name, pf->address, pf->netdev, vf->index);
 		device->name = g_strdup(vf->address);
+		device->representor = g_strdup(vf->representor);
 		device->attributes = vf->attributes;
 		device->nic = g_strdup(claim ? claim->nic : NULL);
 		if (claim) {
@@ -200,7 +251,7 @@ static void survey_pf(const struct sriov *sriov, const struct physical *physical
 					 : guest       ? g_strdup_printf("is open in %s", guest)
 						       : NULL;
 		} else {
-			device->detail = obstacle_of(sriov, guests, vf);
+			device->detail = obstacle_of(sriov, guests, pf, vf);
 			device->use = device->detail ? NIC_USE_UNAVAILABLE : NIC_USE_FREE;
 		}
 		g_ptr_array_add(survey, device);
@@ -229,7 +280,7 @@ GPtrArray *sriov_survey(struct nic_provider *provider)
 {
 	struct sriov *sriov = (struct sriov *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
-	g_autoptr(GPtrArray) inventory = inventory_read(sriov->root);
+	g_autoptr(GPtrArray) inventory = sriov_inventory(sriov);
 	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
 	GPtrArray *survey = g_ptr_array_new_with_free_func((GDestroyNotify)nic_device_free);
 

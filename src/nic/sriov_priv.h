@@ -1,4 +1,4 @@
-/* What the files of the SR-IOV provider share. All is called with the provider locked. */
+/* What the files of the providers of VFs share, sriov and switchdev. All is called with the provider locked. */
 #pragma once
 #include "nic/inventory.h"
 #include "nic/provider.h"
@@ -9,14 +9,28 @@ struct physical {
 	GPtrArray *pfs; /* Owned; PCI addresses, as text */
 };
 
+/* In what VFs of legacy NICs and VFs of NICs in switchdev mode differ. Sets are of enum vf_attribute. */
+struct sriov_kind {
+	struct nic_caps caps;
+	unsigned needed; /* what cannot be read cannot be restored, nor be held; each is written at a claim */
+	unsigned protection; /* without these a VF is not handed out; `needed` and more */
+	unsigned limits; /* without these it is, and that is said */
+};
+
 struct sriov {
 	struct nic_provider provider; /* first member */
+	const struct sriov_kind *kind;
 	char *root; /* Owned */
 	GPtrArray *physicals; /* Owned, of struct physical; immutable */
 	GMutex mutex; /* guards what follows */
 	struct links *links; /* Owned; of this process's namespace */
+	struct genl *devlink; /* Owned; NULL: VFs have no representors */
 	struct sriov_ledger *ledger; /* Owned */
 };
+
+/* Takes devlink, also on failure. */
+struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root, const char *ledger,
+	struct genl *devlink, const struct sriov_physical *physicals, size_t n, GError **error);
 
 /* NULL when there is none of that name. Borrowed. */
 const struct physical *sriov_find_physical(const struct sriov *sriov, const char *name);
@@ -30,6 +44,8 @@ struct sriov_place {
 void sriov_place_done(struct sriov_place *place);
 CLEANUP_CLEAR_FUNC(struct sriov_place, sriov_place_done)
 
+/* With representors, where VFs have them. Owned by the caller. */
+GPtrArray *sriov_inventory(const struct sriov *sriov);
 /* NULL when no PF of that address has an interface. Borrowed from the inventory. */
 const struct nic_pf *sriov_find_pf(const GPtrArray *inventory, const char *address);
 struct sriov_place sriov_find(const struct sriov *sriov, const struct sriov_claim *claim);
@@ -41,7 +57,7 @@ char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf);
 
 /* ---- choosing (sriov_pick.c) ---- */
 
-/* A free VF of the request's physical network, of the PF with the fewest claims. FAULT_POOL_FULL, FAULT_EXISTS when others
+/* A free VF of the request's physical network (where functions carry tunnels and it has none, of any), of the PF with the fewest claims. FAULT_POOL_FULL, FAULT_EXISTS when others
  * have the MAC, FAULT_INVALID. inventory: with attributes; what is returned is Borrowed from it. */
 bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const struct nic_request *request,
 	const struct nic_pf **ret_pf, const struct nic_vf **ret_vf, GError **error);
@@ -65,6 +81,27 @@ bool sriov_vf_check_unused(const struct sriov *sriov, const struct sriov_claim *
 /* What of it differs from what was set is set again; a sentence for each. */
 void sriov_vf_check(
 	struct sriov *sriov, const struct sriov_claim *claim, GHashTable *guests, GPtrArray *sentences);
+
+bool sriov_is_up(const struct sriov *sriov, const char *netdev);
+/* One that is down is set up; a sentence for that. */
+void sriov_check_up(struct sriov *sriov, const char *netdev, GPtrArray *sentences);
+
+/* ---- representors (switchdev.c): where VFs have none, each is fine with that ---- */
+
+/* Why a VF has no representor, as the end of a sentence about it; NULL: it has one, or needs none. Owned by the caller. */
+char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf);
+/* Sets it up, which gives the VF carrier. FAULT_UNAVAILABLE when there is none. */
+bool switchdev_raise(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
+	GError **error);
+/* As it was found. One that is not there is fine. */
+bool switchdev_put_back(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
+	GError **error);
+/* What of it differs is set again; a sentence for each. */
+void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
+	GPtrArray *sentences);
+/* nic_switchdev_open, by a devlink that is given, and taken. */
+struct nic_provider *switchdev_open(const char *root, const char *ledger, struct genl *devlink,
+	const struct sriov_physical *physicals, size_t n, GError **error);
 
 /* ---- what the PFs hear (sriov_hear.c) ---- */
 

@@ -1,11 +1,13 @@
-/* Tests of the SR-IOV provider's choices and of its ledger, on made-up sysfs trees. What it does to VFs is tested in the
- * lab (sriov_lab_test.c). */
+/* Tests of the choices of the providers sriov and switchdev and of their ledger, on made-up sysfs trees. What they do to VFs is
+ * tested in the lab (sriov_lab_test.c, switchdev_lab_test.c). */
 #include "base/fault.h"
 #include "base/test_tree.h"
 #include "nic/pci_driver.h"
 #include "nic/sriov_priv.h"
+#include "nic/test_devlink.h"
 #include "nic/vf_use.h"
 
+#include <linux/devlink.h>
 #include <string.h>
 
 #define BUS "sys/bus/pci/devices/"
@@ -16,6 +18,7 @@ static const char *const vf_addresses[2][2] = {
 	{"0000:03:10.0", "0000:03:10.2"}, {"0000:04:10.0", "0000:04:10.2"}};
 
 struct fixture {
+	struct test_eswitch eswitches[2];
 	struct tree *tree;
 	char *ledger;
 	struct nic_provider *provider;
@@ -49,23 +52,47 @@ static void add_pf(const struct tree *tree, const char *address, const char *net
 	tree_write(tree, mac, "sys/class/net/%s/address", netdev);
 }
 
-/* Two PFs of one physical network, two VFs each. */
-static void setup(struct fixture *f, gconstpointer data)
+/* Two PFs, two VFs each. */
+static void add_host(struct fixture *f)
 {
-	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
-	g_autoptr(GError) error = NULL;
-
 	f->tree = tree_new();
 	add_pf(f->tree, PF1, "sriov-pf1", "52:54:00:00:00:01");
 	add_pf(f->tree, PF2, "sriov-pf2", "52:54:00:00:00:02");
 	for (unsigned pf = 0; pf < 2; pf++)
 		for (unsigned vf = 0; vf < 2; vf++)
 			add_vf(f->tree, pf ? PF2 : PF1, vf, vf_addresses[pf][vf], 10 + 2 * pf + vf);
+	f->ledger = g_build_filename(f->tree->root, "vfs.json", NULL);
+}
+
+/* Both are of one physical network. */
+static void setup(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+
+	add_host(f);
 	g_ptr_array_add(pfs, (char *)PF1);
 	g_ptr_array_add(pfs, (char *)PF2);
-	f->ledger = g_build_filename(f->tree->root, "vfs.json", NULL);
 	f->provider = nic_sriov_open(
 		f->tree->root, f->ledger, &(struct sriov_physical){"physnet1", pfs}, 1, &error);
+	g_assert_no_error(error);
+}
+
+/* The first is of physnet1 and in switchdev mode, but its first VF has no representor; the second is of physnet2. */
+static void setup_switchdev(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) first = g_ptr_array_new(), second = g_ptr_array_new();
+	const struct sriov_physical physicals[] = {{"physnet1", first}, {"physnet2", second}};
+	g_autoptr(GError) error = NULL;
+
+	add_host(f);
+	f->eswitches[0] = (struct test_eswitch){
+		.handle = "pci/" PF1, .mode = DEVLINK_ESWITCH_MODE_SWITCHDEV, .representors = {NULL, "rep1"}};
+	f->eswitches[1] = (struct test_eswitch){.handle = "pci/" PF2, .representors = {"rep2", "rep3"}};
+	g_ptr_array_add(first, (char *)PF1);
+	g_ptr_array_add(second, (char *)PF2);
+	f->provider = switchdev_open(
+		f->tree->root, f->ledger, test_devlink_open(f->eswitches, 2), physicals, 2, &error);
 	g_assert_no_error(error);
 }
 
@@ -84,7 +111,7 @@ static struct sriov *sriov_of(const struct fixture *f)
 /* As the driver of a real PF would have shown the VFs. */
 static GPtrArray *inventory_of(const struct fixture *f)
 {
-	GPtrArray *inventory = inventory_read(f->tree->root);
+	GPtrArray *inventory = sriov_inventory(sriov_of(f));
 
 	for (guint p = 0; p < inventory->len; p++) {
 		struct nic_pf *pf = inventory->pdata[p];
@@ -244,7 +271,7 @@ static void test_unknown_attributes(struct fixture *f, gconstpointer data)
 {
 	g_autoptr(GPtrArray) inventory = inventory_read(f->tree->root);
 
-	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "does not show its MAC, VLAN and spoofchk");
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "does not show its mac, vlan, spoofchk");
 	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "; 1 more cannot be given either");
 }
 
@@ -278,6 +305,66 @@ static void test_nothing(struct fixture *f, gconstpointer data)
 	expect_refused(f, inventory, &other, FAULT_INVALID, "for a segment that is no VLAN");
 	expect_refused(f, empty, &request, FAULT_POOL_FULL,
 		"physnet1 has no VFs on 0000:03:00.0, 0000:04:00.0; make some with `sluice host setup`");
+}
+
+/* ---- VFs with representors ---- */
+
+static void test_representor(struct fixture *f, gconstpointer data)
+{
+	struct nic_request other = request;
+	g_autoptr(GPtrArray) inventory = inventory_of(f);
+
+	other.physical = "physnet2";
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][1]);
+	expect_refused(f, inventory, &other, FAULT_POOL_FULL,
+		"VF 0 of sriov-pf2 has a PF in legacy mode, not in switchdev mode");
+	add_claim(f, PF1, 1, "b");
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "VF 0 of sriov-pf1 has no representor here");
+}
+
+static void test_anywhere(struct fixture *f, gconstpointer data)
+{
+	struct nic_request tunnelled = request;
+	g_autoptr(GError) error = NULL;
+	const struct nic_pf *pf;
+	const struct nic_vf *vf;
+
+	tunnelled.physical = NULL;
+	add_claim(f, PF1, 0, "b");
+	f->eswitches[1].mode = DEVLINK_ESWITCH_MODE_SWITCHDEV;
+	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_assert_true(sriov_pick(sriov_of(f), inventory, &tunnelled, &pf, &vf, &error));
+	g_assert_cmpstr(pf->address, ==, PF2);
+	add_claim(f, PF1, 1, "c");
+	add_claim(f, PF2, 0, "d");
+	add_claim(f, PF2, 1, "e");
+	expect_refused(f, inventory, &tunnelled, FAULT_POOL_FULL,
+		"this host has no free VF: of 4 on sriov-pf1, sriov-pf2, 4 are claimed");
+}
+
+static void test_representors_told(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	add_claim(f, PF1, 1, "b");
+	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
+	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+	const struct nic_function *function = list->pdata[0];
+	const struct nic_device *first = survey->pdata[0], *second = survey->pdata[1];
+	g_assert_cmpstr(function->representor, ==, "rep1");
+	g_assert_null(first->representor);
+	g_assert_cmpstr(first->detail, ==, "has no representor here");
+	g_assert_cmpstr(second->representor, ==, "rep1");
+
+	struct sriov_claim *claim = sriov_of(f)->ledger->claims->pdata[0];
+	g_clear_pointer(&claim->physical, g_free);
+	claim->original.representor_up = true;
+	g_assert_true(sriov_ledger_save(sriov_of(f)->ledger, &error));
+	_cleanup_(sriov_ledger_free) struct sriov_ledger *again = sriov_ledger_load(f->ledger, &error);
+	g_assert_no_error(error);
+	claim = again->claims->pdata[0];
+	g_assert_null(claim->physical);
+	g_assert_true(claim->original.representor_up);
 }
 
 /* ---- listing ---- */
@@ -446,6 +533,13 @@ static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 	g_test_add(path, struct fixture, NULL, setup, fn, teardown);
 }
 
+static void add_switchdev(const char *name, void (*fn)(struct fixture *, gconstpointer))
+{
+	g_autofree char *path = g_strconcat("/switchdev/", name, NULL);
+
+	g_test_add(path, struct fixture, NULL, setup_switchdev, fn, teardown);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -470,5 +564,8 @@ int main(int argc, char **argv)
 	add("a damaged ledger is refused, not overwritten", test_damaged);
 	add("a driver is chosen, and the choice is told", test_override);
 	g_test_add_func("/sriov/attributes are compared as far as they are known", test_compare);
+	add_switchdev("a VF is given that has a representor, of a PF in switchdev mode", test_representor);
+	add_switchdev("a NIC on no physical network may have a VF of any", test_anywhere);
+	add_switchdev("representors are listed, and what is written of them is read", test_representors_told);
 	return g_test_run();
 }

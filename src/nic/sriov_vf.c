@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#define PROTECTION      (VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST) /* without these a VF is not handed out */
-#define LIMITS          (VF_RATE | VF_LINK) /* without these it is, and that is said */
 #define CARRIER_WAIT_MS 3000
 #define POLL_US         (20 * 1000)
 
@@ -29,9 +27,9 @@ static struct vf_attributes attributes_wanted(const struct sriov_claim *claim, b
 
 /* ---- setting up ---- */
 
-static bool pf_is_up(const struct sriov *sriov, const struct nic_pf *pf)
+bool sriov_is_up(const struct sriov *sriov, const char *netdev)
 {
-	return sysfs_number(sriov->root, 0, "/sys/class/net/%s/flags", pf->netdev) & 1;
+	return sysfs_number(sriov->root, 0, "/sys/class/net/%s/flags", netdev) & 1;
 }
 
 static bool pf_has_carrier(const struct sriov *sriov, const struct nic_pf *pf)
@@ -44,7 +42,7 @@ static bool bring_pf_up(struct sriov *sriov, const struct nic_pf *pf, GError **e
 {
 	int64_t deadline = g_get_monotonic_time() + CARRIER_WAIT_MS * 1000;
 
-	if (pf_is_up(sriov, pf))
+	if (sriov_is_up(sriov, pf->netdev))
 		return true;
 	if (!links_set_up(sriov->links, pf->netdev, error))
 		return false;
@@ -62,7 +60,7 @@ static bool check_protection(struct sriov *sriov, const struct nic_pf *pf, const
 
 	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
 		return false;
-	unsigned differ = vf_compare(&is, want, PROTECTION);
+	unsigned differ = vf_compare(&is, want, sriov->kind->protection);
 	if (!differ)
 		return true;
 	enum vf_attribute first = differ & -differ;
@@ -82,9 +80,10 @@ static bool set_attributes(
 	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
 		return false;
 	/* Those that are as wanted are written too: a driver that cannot set them is found out now. */
-	unsigned which = VF_MAC | VF_VLAN | VF_SPOOFCHK | vf_compare(&is, &want, VF_TRUST | LIMITS);
+	const struct sriov_kind *kind = sriov->kind;
+	unsigned which = kind->needed | vf_compare(&is, &want, kind->protection | kind->limits);
 	unsigned refused = vf_write(sriov->links, pf->netdev, claim->index, &want, which, &cause);
-	if (refused & PROTECTION) {
+	if (refused & kind->protection) {
 		g_propagate_prefixed_error(
 			error, g_steal_pointer(&cause), "without anti-spoofing a VF is not handed out: ");
 		return false;
@@ -105,7 +104,7 @@ bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GErro
 	if (!pci_driver_unbind(sriov->root, claim->vf, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_UNBOUND);
-	return set_attributes(sriov, place.pf, claim, error);
+	return set_attributes(sriov, place.pf, claim, error) && switchdev_raise(sriov, claim, &place, error);
 }
 
 bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
@@ -113,7 +112,7 @@ bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
 
 	return !place.vf || vf_write(sriov->links, place.pf->netdev, claim->index, &(struct vf_attributes){},
-				    VF_MAC | VF_VLAN, error) == 0;
+				    sriov->kind->needed & (VF_MAC | VF_VLAN), error) == 0;
 }
 
 /* ---- restoring ---- */
@@ -130,18 +129,20 @@ bool sriov_vf_check_unused(const struct sriov *sriov, const struct sriov_claim *
 
 /* Attributes before the driver, which reads its MAC when it is bound. */
 static bool put_back(
-	struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim, GError **error)
+	struct sriov *sriov, const struct sriov_place *place, const struct sriov_claim *claim, GError **error)
 {
 	const struct vf_attributes *original = &claim->original.attributes;
+	const char *pf = place->pf->netdev;
 	struct vf_attributes is;
 
-	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+	if (!vf_read(sriov->links, pf, claim->index, &is, NULL, error))
 		return false;
 	unsigned which = vf_compare(&is, original, original->known);
-	if (vf_write(sriov->links, pf->netdev, claim->index, original, which, error))
+	if (vf_write(sriov->links, pf, claim->index, original, which, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_ATTRIBUTED);
-	return pci_driver_bind(sriov->root, claim->vf, claim->original.driver, error) &&
+	return switchdev_put_back(sriov, claim, place, error) &&
+	       pci_driver_bind(sriov->root, claim->vf, claim->original.driver, error) &&
 	       pci_driver_set_override(sriov->root, claim->vf, claim->original.override, error);
 }
 
@@ -185,7 +186,7 @@ bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GErr
 		!pci_driver_reset(sriov->root, claim->vf, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_RESET);
-	return put_back(sriov, place.pf, claim, error) && check_original(sriov, place.pf, claim, error);
+	return put_back(sriov, &place, claim, error) && check_original(sriov, place.pf, claim, error);
 }
 
 /* ---- drift ---- */
@@ -225,14 +226,14 @@ static void check_driver(struct sriov *sriov, const struct nic_pf *pf, const str
 		g_ptr_array_add(sentences, g_strdup_printf("%s: %s", label, error->message));
 }
 
-static void check_pf(struct sriov *sriov, const struct nic_pf *pf, GPtrArray *sentences)
+void sriov_check_up(struct sriov *sriov, const char *netdev, GPtrArray *sentences)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (pf_is_up(sriov, pf))
+	if (sriov_is_up(sriov, netdev))
 		return;
-	if (links_set_up(sriov->links, pf->netdev, &error))
-		g_ptr_array_add(sentences, g_strdup_printf("%s was down; it is up again", pf->netdev));
+	if (links_set_up(sriov->links, netdev, &error))
+		g_ptr_array_add(sentences, g_strdup_printf("%s was down; it is up again", netdev));
 	else
 		g_ptr_array_add(sentences, g_strdup(error->message));
 }
@@ -252,9 +253,11 @@ void sriov_vf_check(
 	bool in_guest = vf_use_guest(guests, sriov->root, place.vf) != NULL;
 	struct vf_attributes want = attributes_wanted(claim, in_guest);
 	/* MAC and VLAN of one that is armed and not yet, or no more, in its guest are libvirt's. */
-	unsigned which = claim->step == SRIOV_ARMED && !in_guest ? VF_SPOOFCHK | VF_TRUST | LIMITS
-								 : PROTECTION | LIMITS;
-	check_pf(sriov, place.pf, sentences);
+	unsigned which = sriov->kind->protection | sriov->kind->limits;
+	if (claim->step == SRIOV_ARMED && !in_guest)
+		which &= ~(unsigned)(VF_MAC | VF_VLAN);
+	sriov_check_up(sriov, place.pf->netdev, sentences);
+	switchdev_check(sriov, claim, &place, sentences);
 	if (!in_guest)
 		check_driver(sriov, place.pf, claim, place.vf->driver, sentences);
 	unsigned differ = vf_compare(&is, &want, which);

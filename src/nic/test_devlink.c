@@ -37,8 +37,7 @@ static void answer_send(const struct visit *visit, struct nl_msg *answer)
 {
 	const struct nlmsghdr *header = nlmsg_hdr(answer);
 
-	g_ptr_array_add(
-		visit->answers, g_bytes_new(nlmsg_data(header), (gsize)nlmsg_datalen(header)));
+	g_ptr_array_add(visit->answers, g_bytes_new(nlmsg_data(header), (gsize)nlmsg_datalen(header)));
 	nlmsg_free(answer);
 }
 

@@ -1,0 +1,87 @@
+/* The switchdev provider: virtual functions of NICs whose eswitch does as it is told, flow by flow.
+ *
+ * How it works. A VF leads the life that sriov.c leads it, with the same ledger; what differs is what stands by it. All that a
+ * VF sends and that no flow takes comes to the host by the VF's representor, and what the host sends by the representor the VF
+ * gets. So the switch, whose port the representor is, decides over everything that the hardware does not, and the PF holds
+ * nothing for a VF but its MAC: drivers in this mode refuse VLAN, spoofchk and trust, and no filter is needed for anything to
+ * be heard. A VF has carrier while its representor is up: it is set up at the claim, and as it was found at the release.
+ *
+ * A VF is found by its number among devlink's ports of the PF (inventory.h), each time anew: representors are renamed by udev
+ * after they have come, and made again with the VFs. Whether the PF is in switchdev mode is seen by that, too.
+ *
+ * Rejected: to put VFs of a PF that is in legacy mode into switchdev mode on demand, which takes all VFs of the PF away from
+ * whoever has them; `sluice host setup` does it while nobody has any.
+ */
+#include "base/fault.h"
+#include "nic/sriov_priv.h"
+
+static const struct sriov_kind switchdev = {
+	.caps =
+		{
+			.name = "switchdev",
+			.claim = "switchdev: packets with flows bypass the host",
+			.bypass = true,
+			.tunnels = true,
+			.flow_policy = true,
+			.representors = true,
+		},
+	.needed = VF_MAC,
+	.protection = VF_MAC,
+};
+
+char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf)
+{
+	if (!sriov->devlink || vf->representor)
+		return NULL;
+	if (g_strcmp0(pf->eswitch.mode, DEVLINK_SWITCHDEV) != 0)
+		return g_strdup_printf("has a PF in %s mode, not in switchdev mode",
+			pf->eswitch.mode ? pf->eswitch.mode : "no");
+	return g_strdup("has no representor here");
+}
+
+bool switchdev_raise(
+	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
+{
+	g_autofree char *label = sriov_label(claim, place->pf);
+	g_autofree char *obstacle = switchdev_obstacle(sriov, place->pf, place->vf);
+
+	if (!sriov->devlink)
+		return true;
+	if (obstacle)
+		return fault_set(
+			error, FAULT_UNAVAILABLE, "%s %s; see `sluice doctor host`", label, obstacle);
+	return links_set_up(sriov->links, place->vf->representor, error);
+}
+
+bool switchdev_put_back(
+	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
+{
+	return !sriov->devlink || !place->vf->representor || claim->original.representor_up ||
+	       links_set_down(sriov->links, place->vf->representor, error);
+}
+
+void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
+	GPtrArray *sentences)
+{
+	g_autofree char *label = sriov_label(claim, place->pf);
+	g_autofree char *obstacle = switchdev_obstacle(sriov, place->pf, place->vf);
+
+	if (obstacle)
+		g_ptr_array_add(sentences, g_strdup_printf("%s %s", label, obstacle));
+	else if (sriov->devlink)
+		sriov_check_up(sriov, place->vf->representor, sentences);
+}
+
+struct nic_provider *switchdev_open(const char *root, const char *ledger, struct genl *devlink,
+	const struct sriov_physical *physicals, size_t n, GError **error)
+{
+	return sriov_open(&switchdev, root, ledger, devlink, physicals, n, error);
+}
+
+struct nic_provider *nic_switchdev_open(const char *root, const char *ledger,
+	const struct sriov_physical *physicals, size_t n, GError **error)
+{
+	struct genl *devlink = genl_open("devlink", error);
+
+	return devlink ? switchdev_open(root, ledger, devlink, physicals, n, error) : NULL;
+}
