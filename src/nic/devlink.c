@@ -72,14 +72,6 @@ static const struct setting {
 	[DEVLINK_ENCAP_MODE] = {"encap-mode", DEVLINK_ATTR_ESWITCH_ENCAP_MODE, {"none", "basic"}},
 };
 
-const char *devlink_eswitch_get(const struct devlink_eswitch *eswitch, enum devlink_setting setting)
-{
-	const char *const members[DEVLINK_SETTINGS] = {
-		eswitch->mode, eswitch->inline_mode, eswitch->encap_mode};
-
-	return members[setting];
-}
-
 /* One that this program does not know is none. */
 static const char *word_of(enum devlink_setting setting, struct nlattr *const *attributes)
 {

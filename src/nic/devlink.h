@@ -10,6 +10,10 @@
 
 #define DEVLINK_LEGACY    "legacy"
 #define DEVLINK_SWITCHDEV "switchdev"
+/* What flows that match ports and put tunnels on need in switchdev mode, where the driver shows anything else than "none", or
+ * anything at all. */
+#define DEVLINK_INLINE_WANTED "transport"
+#define DEVLINK_ENCAP_WANTED  "basic"
 
 /* Each a constant; NULL: the driver shows none. */
 struct devlink_eswitch {
@@ -24,9 +28,6 @@ enum devlink_setting { DEVLINK_MODE, DEVLINK_INLINE_MODE, DEVLINK_ENCAP_MODE };
 
 /* Handle of the device at a PCI address. Owned by the caller. */
 char *devlink_handle(const char *address);
-
-/* The member of that setting. */
-const char *devlink_eswitch_get(const struct devlink_eswitch *eswitch, enum devlink_setting setting);
 
 /* FAULT_UNSUPPORTED when the device or its driver has no eswitch; FAULT_DENIED when this process may not ask. */
 bool devlink_read_eswitch(

@@ -157,7 +157,8 @@ struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
 
 /* VFs of NICs in switchdev mode, for NICs on any segment; as above in all else. What a VF sends and no flow takes comes from its
  * representor, and goes to the VF by it: so VLAN, rate and MACs are for the switch to see to, and the VF's PF holds but
- * its MAC. The representor is up while its VF is claimed. FAULT_UNSUPPORTED when the kernel has no devlink. */
+ * its MAC. The representor is up while its VF is claimed, and for the
+ * switch alone: the host itself neither answers nor speaks there. FAULT_UNSUPPORTED when the kernel has no devlink. */
 struct nic_provider *nic_switchdev_open(const char *root, const char *ledger,
 	const struct sriov_physical *physicals, size_t n, GError **error);
 

@@ -29,7 +29,6 @@ static struct sriov_claim *claim_new(const struct sriov *sriov, const struct nic
 	claim->original.driver = g_strdup(vf->driver);
 	claim->original.override = pci_driver_get_override(sriov->root, vf->address);
 	claim->original.attributes = vf->attributes;
-	claim->original.representor_up = vf->representor && sriov_is_up(sriov, vf->representor);
 	return claim;
 }
 

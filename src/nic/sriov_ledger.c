@@ -82,12 +82,11 @@ static json_t *original_to_json(const struct sriov_claim *claim)
 {
 	const struct vf_attributes *is = &claim->original.attributes;
 
-	return json_pack("{s:s*, s:s*, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i, s:b}", "driver",
+	return json_pack("{s:s*, s:s*, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver",
 		claim->original.driver, "override", claim->original.override, "known", (int)is->known, "mac",
 		mac_to_json(is->mac), "vlan", is->vlan, "priority", is->priority, "spoofchk", is->spoofchk,
 		"trust", is->trust, "min_rate", (json_int_t)is->min_rate, "max_rate",
-		(json_int_t)is->max_rate, "link", (int)is->link, "representor_up",
-		claim->original.representor_up);
+		(json_int_t)is->max_rate, "link", (int)is->link);
 }
 
 static json_t *claim_to_json(const void *item)
@@ -159,14 +158,14 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 {
 	struct vf_attributes *is = &claim->original.attributes;
 	const char *driver = NULL, *override = NULL;
-	int known, vlan, priority, spoofchk, trust, link, representor_up = 0;
+	int known, vlan, priority, spoofchk, trust, link;
 	json_int_t min_rate, max_rate;
 	json_t *mac;
 
-	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i, s?b}", "driver",
+	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver",
 		    &driver, "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority",
 		    &priority, "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate",
-		    &max_rate, "link", &link, "representor_up", &representor_up) < 0 ||
+		    &max_rate, "link", &link) < 0 ||
 		!mac_from_json(mac, &is->mac))
 		return false;
 	claim->original.driver = g_strdup(driver);
@@ -179,7 +178,6 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 	is->min_rate = (uint32_t)min_rate;
 	is->max_rate = (uint32_t)max_rate;
 	is->link = (enum vf_link)link;
-	claim->original.representor_up = representor_up;
 	return true;
 }
 

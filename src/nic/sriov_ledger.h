@@ -46,7 +46,6 @@ struct sriov_claim {
 		char *driver; /* NULL: none */
 		char *override; /* NULL: none */
 		struct vf_attributes attributes;
-		bool representor_up; /* of a VF that has one */
 	} original;
 };
 void sriov_claim_free(struct sriov_claim *claim);

@@ -88,14 +88,14 @@ void sriov_check_up(struct sriov *sriov, const char *netdev, GPtrArray *sentence
 
 /* ---- representors (switchdev.c): where VFs have none, each is fine with that ---- */
 
-/* Why a VF has no representor, as the end of a sentence about it; NULL: it has one, or needs none. Owned by the caller. */
+/* Why the VF cannot be given for the sake of its representor, as the end of a sentence about the VF; NULL: it can. Owned by the
+ * caller. */
 char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf);
 /* Sets it up, which gives the VF carrier. FAULT_UNAVAILABLE when there is none. */
 bool switchdev_raise(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
 	GError **error);
-/* As it was found. One that is not there is fine. */
-bool switchdev_put_back(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
-	GError **error);
+/* Sets it down again. One that is not there is fine. */
+bool switchdev_lower(struct sriov *sriov, const struct sriov_place *place, GError **error);
 /* What of it differs is set again; a sentence for each. */
 void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
 	GPtrArray *sentences);

@@ -141,7 +141,7 @@ static bool put_back(
 	if (vf_write(sriov->links, pf, claim->index, original, which, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_ATTRIBUTED);
-	return switchdev_put_back(sriov, claim, place, error) &&
+	return switchdev_lower(sriov, place, error) &&
 	       pci_driver_bind(sriov->root, claim->vf, claim->original.driver, error) &&
 	       pci_driver_set_override(sriov->root, claim->vf, claim->original.override, error);
 }

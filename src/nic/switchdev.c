@@ -14,6 +14,7 @@
  */
 #include "base/fault.h"
 #include "nic/sriov_priv.h"
+#include "nic/vf_use.h"
 
 static const struct sriov_kind switchdev = {
 	.caps =
@@ -29,45 +30,51 @@ static const struct sriov_kind switchdev = {
 	.protection = VF_MAC,
 };
 
-char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf)
+/* Why a VF has no representor; NULL: it has one, or needs none. Owned by the caller. */
+static char *lack_of(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf)
 {
 	if (!sriov->devlink || vf->representor)
 		return NULL;
 	if (g_strcmp0(pf->eswitch.mode, DEVLINK_SWITCHDEV) != 0)
-		return g_strdup_printf("has a PF in %s mode, not in switchdev mode",
-			pf->eswitch.mode ? pf->eswitch.mode : "no");
+		return g_strdup_printf(
+			"has a PF in %s mode, not in switchdev mode", pf->eswitch.mode ? pf->eswitch.mode : "no");
 	return g_strdup("has no representor here");
 }
 
-bool switchdev_raise(
-	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
+char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf)
 {
-	g_autofree char *label = sriov_label(claim, place->pf);
-	g_autofree char *obstacle = switchdev_obstacle(sriov, place->pf, place->vf);
+	char *lack = lack_of(sriov, pf, vf);
 
-	if (!sriov->devlink)
-		return true;
-	if (obstacle)
-		return fault_set(
-			error, FAULT_UNAVAILABLE, "%s %s; see `sluice doctor host`", label, obstacle);
-	return links_set_up(sriov->links, place->vf->representor, error);
+	if (lack || !sriov->devlink)
+		return lack;
+	g_autofree char *use = vf_use_netdev(sriov->root, sriov->links, vf->representor);
+	return use ? g_strdup_printf("has a representor that %s", use) : NULL;
 }
 
-bool switchdev_put_back(
-	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
+bool switchdev_raise(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
+	GError **error)
 {
-	return !sriov->devlink || !place->vf->representor || claim->original.representor_up ||
+	g_autofree char *label = sriov_label(claim, place->pf), *lack = lack_of(sriov, place->pf, place->vf);
+
+	if (lack)
+		return fault_set(error, FAULT_UNAVAILABLE, "%s %s; see `sluice doctor host`", label, lack);
+	return !sriov->devlink || (links_quiet(sriov->links, place->vf->representor, error) &&
+					  links_set_up(sriov->links, place->vf->representor, error));
+}
+
+bool switchdev_lower(struct sriov *sriov, const struct sriov_place *place, GError **error)
+{
+	return !sriov->devlink || !place->vf->representor ||
 	       links_set_down(sriov->links, place->vf->representor, error);
 }
 
 void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
 	GPtrArray *sentences)
 {
-	g_autofree char *label = sriov_label(claim, place->pf);
-	g_autofree char *obstacle = switchdev_obstacle(sriov, place->pf, place->vf);
+	g_autofree char *label = sriov_label(claim, place->pf), *lack = lack_of(sriov, place->pf, place->vf);
 
-	if (obstacle)
-		g_ptr_array_add(sentences, g_strdup_printf("%s %s", label, obstacle));
+	if (lack)
+		g_ptr_array_add(sentences, g_strdup_printf("%s %s", label, lack));
 	else if (sriov->devlink)
 		sriov_check_up(sriov, place->vf->representor, sentences);
 }

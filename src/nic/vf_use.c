@@ -71,7 +71,7 @@ const char *vf_use_guest(GHashTable *guests, const char *root, const struct nic_
 
 /* ---- this host ---- */
 
-static char *netdev_obstacle(const char *root, struct links *links, const char *netdev)
+char *vf_use_netdev(const char *root, struct links *links, const char *netdev)
 {
 	g_autofree char *master = sysfs_link_name(root, "/sys/class/net/%s/master", netdev);
 	g_auto(GStrv) uppers = sysfs_children(root, "upper_", "/sys/class/net/%s", netdev);
@@ -107,7 +107,7 @@ char *vf_use_obstacle(GHashTable *guests, const char *root, struct links *links,
 		return g_strdup_printf("is open in %s", guest);
 	if (vf->driver && !pci_driver_is_vfio(vf->driver)) {
 		char *obstacle =
-			vf->netdev ? netdev_obstacle(root, links, vf->netdev)
+			vf->netdev ? vf_use_netdev(root, links, vf->netdev)
 				   : g_strdup_printf("is bound to %s, with no interface here", vf->driver);
 		if (obstacle)
 			return obstacle;

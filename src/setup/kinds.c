@@ -84,7 +84,7 @@ static char *read_vfs(const struct setup_machine *machine, const char *object)
 	return sysfs_text(machine->root, DEVICES "/%s/sriov_numvfs", object);
 }
 
-static bool check_unused(const struct setup_machine *machine, const struct nic_pf *pf, GError **error)
+bool setup_check_unused(const struct setup_machine *machine, const struct nic_pf *pf, GError **error)
 {
 	g_autofree char *claims = g_build_filename(machine->state, "agent", "vfs.json", NULL);
 	const struct vf_watch watch = {machine->root, claims, machine->has_address};
@@ -110,7 +110,7 @@ bool setup_check_vfs(
 			"number in "
 			"the NIC's own set-up where it has one",
 			name, pf->total_vfs, wanted);
-	return check_unused(machine, pf, error);
+	return setup_check_unused(machine, pf, error);
 }
 
 /* Why the kernel refused; source: Linux drivers/pci/pci-sysfs.c, sriov_numvfs_store(). */
@@ -184,37 +184,92 @@ static bool write_vfs(
 	       (put_vfs(machine, object, number, error) && wait_for_vfs(machine, object, number, error));
 }
 
-/* ---- eswitch modes, by iproute2's devlink ---- */
+/* ---- eswitches ---- */
+
+static bool read_eswitch(
+	const struct setup_machine *machine, const char *object, struct devlink_eswitch *ret)
+{
+	_cleanup_(genl_close) struct genl *devlink = machine->open_genl("devlink", NULL);
+	g_autofree char *handle = devlink_handle(object);
+
+	return devlink && devlink_read_eswitch(devlink, handle, ret, NULL);
+}
+
+static bool write_eswitch(const struct setup_machine *machine, const char *object,
+	enum devlink_setting setting, const char *text, GError **error)
+{
+	_cleanup_(genl_close) struct genl *devlink = machine->open_genl("devlink", error);
+	g_autofree char *handle = devlink_handle(object);
+
+	return devlink && devlink_write_eswitch(devlink, handle, setting, text, error);
+}
 
 static char *read_mode(const struct setup_machine *machine, const char *object)
 {
-	g_autofree char *handle = g_strdup_printf("pci/%s", object);
-	const char *const argv[] = {"devlink", "-j", "dev", "eswitch", "show", handle, NULL};
-	g_autofree char *text = machine->run(argv, NULL);
-	json_auto_t *answer = text ? json_loads(text, 0, NULL) : NULL;
-	const json_t *eswitches = json_object_get(json_object_get(answer, "dev"), "eswitch");
+	struct devlink_eswitch eswitch;
 
-	return g_strdup(json_string_value(json_object_get(json_object_get(eswitches, handle), "mode")));
+	return read_eswitch(machine, object, &eswitch) ? g_strdup(eswitch.mode) : NULL;
 }
 
+/* Drivers change it only while there are no VFs, or none that is bound: those that are there are taken away and made again,
+ * whatever comes of it. */
 static bool write_mode(
 	const struct setup_machine *machine, const char *object, const char *text, GError **error)
 {
-	g_autofree char *handle = g_strdup_printf("pci/%s", object);
-	const char *const argv[] = {
-		"devlink", "dev", "eswitch", "set", handle, "mode", text ? text : "legacy", NULL};
-	g_autofree char *output = machine->run(argv, error);
+	g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
+	const struct nic_pf *pf = setup_find_pf(inventory, object);
+	unsigned number = pf ? pf->num_vfs : 0;
 
-	return output != NULL;
+	if (!pf)
+		return fault_set(error, FAULT_NOT_FOUND, "there is no %s any more", object);
+	if (number && (!setup_check_unused(machine, pf, error) || !put_vfs(machine, object, 0, error)))
+		return false;
+	bool ok = write_eswitch(machine, object, DEVLINK_MODE, text, error);
+	return (!number || (put_vfs(machine, object, number, ok ? error : NULL) &&
+				   wait_for_vfs(machine, object, number, ok ? error : NULL))) &&
+	       ok;
+}
+
+/* A NIC that needs none of a packet's headers matches all of them. */
+static char *read_inline_mode(const struct setup_machine *machine, const char *object)
+{
+	struct devlink_eswitch eswitch;
+
+	if (!read_eswitch(machine, object, &eswitch))
+		return NULL;
+	bool needs_none = !eswitch.inline_mode || g_str_equal(eswitch.inline_mode, "none");
+	return g_strdup(needs_none ? DEVLINK_INLINE_WANTED : eswitch.inline_mode);
+}
+
+static bool write_inline_mode(
+	const struct setup_machine *machine, const char *object, const char *text, GError **error)
+{
+	return write_eswitch(machine, object, DEVLINK_INLINE_MODE, text, error);
+}
+
+static char *read_encap_mode(const struct setup_machine *machine, const char *object)
+{
+	struct devlink_eswitch eswitch;
+
+	if (!read_eswitch(machine, object, &eswitch))
+		return NULL;
+	return g_strdup(eswitch.encap_mode ? eswitch.encap_mode : DEVLINK_ENCAP_WANTED);
+}
+
+static bool write_encap_mode(
+	const struct setup_machine *machine, const char *object, const char *text, GError **error)
+{
+	return write_eswitch(machine, object, DEVLINK_ENCAP_MODE, text, error);
 }
 
 /* ---- links ---- */
 
 static char *netdev_of(const struct setup_machine *machine, const char *address)
 {
-	g_auto(GStrv) netdevs = sysfs_children(machine->root, "", DEVICES "/%s/net", address);
+	g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
+	const struct nic_pf *pf = setup_find_pf(inventory, address);
 
-	return g_strdup(netdevs[0]);
+	return g_strdup(pf ? pf->netdev : NULL);
 }
 
 static char *read_link(const struct setup_machine *machine, const char *object)
@@ -249,6 +304,8 @@ const struct setup_kind_ops setup_kinds[] = {
 	[SETUP_FILE] = {"file", read_file, write_file},
 	[SETUP_ATTRIBUTE] = {"attribute", read_attribute, write_attribute},
 	[SETUP_MODE] = {"mode", read_mode, write_mode},
+	[SETUP_INLINE_MODE] = {"inline-mode", read_inline_mode, write_inline_mode},
+	[SETUP_ENCAP_MODE] = {"encap-mode", read_encap_mode, write_encap_mode},
 	[SETUP_VFS] = {"vfs", read_vfs, write_vfs},
 	[SETUP_LINK] = {"link", read_link, write_link},
 	[SETUP_PERSON] = {"person"},

@@ -61,6 +61,7 @@ struct setup_machine setup_machine_real(const char *state, const char *program)
 		.write_attribute = write_attribute,
 		.set_link = set_link,
 		.has_address = vf_has_address,
+		.open_genl = genl_open,
 		.run = run,
 		.wait_ms = WAIT_MS,
 	};

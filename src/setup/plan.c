@@ -66,18 +66,27 @@ struct visit {
 	GPtrArray *steps; /* Borrowed */
 };
 
-static void plan_mode(const struct visit *visit)
+/* What the last two are shows only once the first is done; they are looked at again then. */
+static void plan_eswitch(const struct visit *visit)
 {
+	const char *address = visit->pf->address;
+	g_autoptr(GError) error = NULL;
+
 	if (!visit->physical->switchdev)
 		return;
-	struct setup_step *step = setup_add_step(visit->machine, visit->steps, SETUP_MODE, visit->pf->address,
-		"switchdev", "the NIC's own switch does as it is told, flow by flow");
-	if (!step->now)
-		block(step, "the NIC or its driver has no eswitch (devlink shows none); take 'mode' out of "
+	struct setup_step *mode = setup_add_step(visit->machine, visit->steps, SETUP_MODE, address,
+		DEVLINK_SWITCHDEV, "the NIC's own switch does as it is told, flow by flow");
+	if (!mode->now)
+		block(mode, "the NIC or its driver has no eswitch (devlink shows none); take 'mode' out of "
 			    "the host file");
-	else if (step->state == SETUP_TO_DO && visit->pf->num_vfs)
-		block(step, "drivers change the mode only while there are no VFs, and there are: write 0 to "
-			    "sriov_numvfs first");
+	else if (mode->state == SETUP_TO_DO && !setup_check_unused(visit->machine, visit->pf, &error))
+		block(mode, error->message);
+	if (!mode->now)
+		return;
+	setup_add_step(visit->machine, visit->steps, SETUP_INLINE_MODE, address, DEVLINK_INLINE_WANTED,
+		"flows match addresses and ports of what VFs send");
+	setup_add_step(visit->machine, visit->steps, SETUP_ENCAP_MODE, address, DEVLINK_ENCAP_WANTED,
+		"flows put packets into tunnels");
 }
 
 /* No driver of the host's takes VFs as they come: none has an interface that anybody would configure, and libvirt binds
@@ -129,7 +138,7 @@ static void plan_pf(const struct visit *visit)
 {
 	if (visit->physical->vfs) {
 		plan_autoprobe(visit);
-		plan_mode(visit);
+		plan_eswitch(visit);
 		plan_vfs(visit);
 		plan_keepers(visit);
 	}

@@ -1,7 +1,7 @@
 /* Setting a host up for SR-IOV, as its host file says (nic/host_file.h), and undoing it.
  *
  * How it works. What is wanted is a list of steps. A step's kind says how a thing is read and written as text: a file's
- * contents, a kernel attribute, a PF's number of VFs, an interface's switch, an eswitch's mode. So every step is done and
+ * contents, a kernel attribute, a PF's number of VFs, an interface's switch, an eswitch's modes. So every step is done and
  * undone in the same way, and all of it is a comparison of three texts: what is now, what was before us, what we wrote.
  *
  *     apply    now is wanted           nothing is done
@@ -20,6 +20,7 @@
  */
 #pragma once
 #include "base/cleanup.h"
+#include "nic/genl.h"
 #include "nic/host_file.h"
 
 #include <glib.h>
@@ -37,6 +38,7 @@ struct setup_machine {
 	int (*write_attribute)(const char *path, const char *text);
 	bool (*set_link)(const char *netdev, bool up, GError **error);
 	bool (*has_address)(const char *netdev);
+	struct genl *(*open_genl)(const char *family, GError **error); /* nic/genl.h */
 	/* Standard output of a program, Owned by the caller; NULL: it is not there, or failed. */
 	char *(*run)(const char *const *argv, GError **error);
 	unsigned wait_ms; /* how long VFs may take to appear */
@@ -48,7 +50,9 @@ struct setup_machine setup_machine_real(const char *state, const char *program);
 enum setup_kind {
 	SETUP_FILE, /* object: path; text: its contents */
 	SETUP_ATTRIBUTE, /* object: path below /sys or /proc */
-	SETUP_MODE, /* object: PCI address of a PF; text: "legacy", "switchdev" */
+	SETUP_MODE, /* object: PCI address of a PF, as below; text: "legacy", "switchdev" */
+	SETUP_INLINE_MODE, /* text: "transport", also when the NIC needs no headers of VFs; else what it has */
+	SETUP_ENCAP_MODE, /* text: "basic", also when the driver does not say; else "none" */
 	SETUP_VFS, /* object: PCI address of a PF; text: number */
 	SETUP_LINK, /* object: PCI address of a PF; text: "up", "down" */
 	SETUP_PERSON, /* only a person can do it; object: where */

@@ -22,6 +22,9 @@ enum setup_kind setup_kind_of(const char *word);
 /* The PF at an address; NULL: none. Borrowed of the inventory. */
 const struct nic_pf *setup_find_pf(const GPtrArray *inventory, const char *address);
 
+/* Whether nobody uses a VF of the PF; FAULT_IN_USE. */
+bool setup_check_unused(const struct setup_machine *machine, const struct nic_pf *pf, GError **error);
+
 /* Whether the number of VFs of the PF may become `wanted`; FAULT_INVALID, FAULT_IN_USE. */
 bool setup_check_vfs(
 	const struct setup_machine *machine, const struct nic_pf *pf, unsigned wanted, GError **error);

@@ -4,9 +4,11 @@
 #include "base/sysfs.h"
 #include "base/test_tree.h"
 #include "nic/host_file.h"
+#include "nic/test_devlink.h"
 #include "setup/setup.h"
 
 #include <errno.h>
+#include <linux/devlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -23,7 +25,8 @@ static const struct tree *here; /* the machine of the test that runs: hooks have
 static GString *log_of_writes, *log_of_runs;
 static const char *failing_program;
 static bool makes_vfs, has_addresses;
-static const char *eswitch_mode; /* NULL: there is none */
+static struct test_eswitch eswitch; /* of the PF; no handle: it has none */
+static bool wants_headers; /* in switchdev mode the NIC wants VFs' headers, which shows only then */
 
 /* ---- the kernel ---- */
 
@@ -84,22 +87,28 @@ static bool has_address(const char *netdev)
 	return has_addresses;
 }
 
+/* Its driver takes another mode only while there are no VFs, as ice. */
+static struct genl *open_genl(const char *family, GError **error)
+{
+	g_assert_cmpstr(family, ==, "devlink");
+	eswitch.refusal =
+		sysfs_number(here->root, 0, "/" BUS PF "/sriov_numvfs") ? "there are VFs" : NULL;
+	if (wants_headers && eswitch.mode == DEVLINK_ESWITCH_MODE_SWITCHDEV) {
+		eswitch.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_LINK;
+		wants_headers = false;
+	}
+	return test_devlink_open(&eswitch, eswitch.handle ? 1 : 0);
+}
+
 static char *run(const char *const *argv, GError **error)
 {
 	g_autofree char *line = g_strjoinv(" ", (char **)argv);
 
-	if (g_strv_contains(argv, "show"))
-		return eswitch_mode
-			       ? g_strdup_printf("{\"dev\":{\"eswitch\":{\"pci/" PF "\":{\"mode\":\"%s\"}}}}",
-					 eswitch_mode)
-			       : NULL;
 	g_string_append_printf(log_of_runs, "%s; ", line);
 	if (g_strcmp0(argv[0], failing_program) == 0) {
 		fault_set(error, FAULT_INTERNAL, "%s failed: no", argv[0]);
 		return NULL;
 	}
-	if (g_str_equal(argv[0], "devlink"))
-		eswitch_mode = g_str_equal(argv[6], "switchdev") ? "switchdev" : "legacy";
 	return g_strdup("");
 }
 
@@ -126,7 +135,9 @@ static struct tree *machine_new(void)
 	here = tree;
 	g_string_truncate(log_of_writes, 0);
 	g_string_truncate(log_of_runs, 0);
-	failing_program = eswitch_mode = NULL;
+	failing_program = NULL;
+	eswitch = (struct test_eswitch){.inline_mode = -1, .encap_mode = -1};
+	wants_headers = false;
 	makes_vfs = true;
 	has_addresses = false;
 	add_pf(tree);
@@ -145,6 +156,7 @@ static struct setup_machine machine_of(const struct tree *tree)
 		.state = STATE,
 		.program = "/usr/bin/sluice host setup",
 		.write_attribute = write_attribute,
+		.open_genl = open_genl,
 		.set_link = set_link,
 		.has_address = has_address,
 		.run = run,
@@ -510,22 +522,80 @@ static void test_boot(void)
 		g_assert_cmpint(((const struct setup_step *)steps->pdata[i])->kind, !=, SETUP_FILE);
 }
 
+#define SWITCHDEV "[physical p]\ndevices=eth0\nvfs=3\nmode=switchdev\n"
+
 static void test_switchdev(void)
 {
 	_cleanup_(tree_free) struct tree *tree = machine_new();
-	const char *const text = "[physical p]\ndevices=eth0\nvfs=3\nmode=switchdev\n";
 
-	expect_blocked(tree, text, SETUP_MODE, "the NIC or its driver has no eswitch");
-	eswitch_mode = "legacy";
-	g_autoptr(GPtrArray) steps = apply_text(tree, text, false);
+	expect_blocked(tree, SWITCHDEV, SETUP_MODE, "the NIC or its driver has no eswitch");
+	eswitch.handle = "pci/" PF;
+	g_autoptr(GPtrArray) steps = apply_text(tree, SWITCHDEV, false);
 	g_assert_true(setup_is_well(steps));
-	g_assert_nonnull(strstr(log_of_runs->str, "devlink dev eswitch set pci/" PF " mode switchdev; "));
+	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_SWITCHDEV);
+	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_SO);
+	g_assert_cmpint(find(steps, SETUP_ENCAP_MODE)->state, ==, SETUP_SO);
+	eswitch.mode = DEVLINK_ESWITCH_MODE_LEGACY; /* a restart */
+	tree_write(tree, "0", BUS PF "/sriov_numvfs");
+	g_autoptr(GPtrArray) again = apply_text(tree, SWITCHDEV, true);
+	g_assert_true(setup_is_well(again));
+	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_SWITCHDEV);
 	g_autoptr(GPtrArray) undone = revert(tree);
 	g_assert_true(setup_is_well(undone));
-	g_assert_cmpstr(eswitch_mode, ==, "legacy");
+	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_LEGACY);
+}
+
+/* Through zero there and back. */
+static void test_switchdev_with_vfs(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	eswitch.handle = "pci/" PF;
 	tree_write(tree, "2", BUS PF "/sriov_numvfs");
 	make_vfs(PF, 2);
-	expect_blocked(tree, text, SETUP_MODE, "only while there are no VFs");
+	g_autoptr(GPtrArray) steps = apply_text(tree, SWITCHDEV, false);
+	g_autofree char *now = text_of(tree, "/" BUS PF "/sriov_numvfs");
+	g_assert_true(setup_is_well(steps));
+	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_SWITCHDEV);
+	g_assert_cmpstr(now, ==, "3");
+	g_autoptr(GPtrArray) undone = revert(tree);
+	g_autofree char *then = text_of(tree, "/" BUS PF "/sriov_numvfs");
+	g_assert_true(setup_is_well(undone));
+	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_LEGACY);
+	g_assert_cmpstr(then, ==, "2");
+}
+
+static void test_switchdev_in_use(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	eswitch.handle = "pci/" PF;
+	tree_write(tree, "3", BUS PF "/sriov_numvfs");
+	make_vfs(PF, 3);
+	tree_link(tree, "../../../bus/pci/drivers/igbvf", BUS "0000:01:10.1/driver");
+	tree_write(tree, "7", BUS "0000:01:10.1/net/eth5/ifindex");
+	tree_write(tree, "0x1003", "sys/class/net/eth5/flags");
+	expect_blocked(tree, SWITCHDEV, SETUP_MODE, "VF 1 (0000:01:10.1) by this host, whose interface eth5 is up");
+	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_LEGACY);
+}
+
+static void test_headers(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	eswitch.handle = "pci/" PF;
+	eswitch.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_NONE;
+	eswitch.encap_mode = DEVLINK_ESWITCH_ENCAP_MODE_NONE;
+	wants_headers = true;
+	g_autoptr(GPtrArray) steps = apply_text(tree, SWITCHDEV, false);
+	g_assert_true(setup_is_well(steps));
+	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_DONE);
+	g_assert_cmpint(eswitch.inline_mode, ==, DEVLINK_ESWITCH_INLINE_MODE_TRANSPORT);
+	g_assert_cmpint(eswitch.encap_mode, ==, DEVLINK_ESWITCH_ENCAP_MODE_BASIC);
+	g_autoptr(GPtrArray) undone = revert(tree);
+	g_assert_true(setup_is_well(undone));
+	g_assert_cmpint(eswitch.inline_mode, ==, DEVLINK_ESWITCH_INLINE_MODE_LINK);
+	g_assert_cmpint(eswitch.encap_mode, ==, DEVLINK_ESWITCH_ENCAP_MODE_NONE);
 }
 
 static void test_hugepages(void)
@@ -635,7 +705,10 @@ int main(int argc, char **argv)
 	TEST("VFs that do not come are waited for, and told", test_no_vfs_come);
 	TEST("an interface with addresses is not set down; a PF without one is told", test_links);
 	TEST("at boot what is there is done, and what is missing is told", test_boot);
-	TEST("an eswitch is set before there are VFs", test_switchdev);
+	TEST("an eswitch is set before there are VFs, again at a start, and reverted", test_switchdev);
+	TEST("VFs are made again around a change of the eswitch's mode", test_switchdev_with_vfs);
+	TEST("an eswitch whose VFs are in use is left alone, and they are named", test_switchdev_in_use);
+	TEST("headers and tunnels are seen to once the mode shows what they are", test_headers);
 	TEST("huge pages are kept when they are asked for", test_hugepages);
 	TEST("the kernel's line gets what it lacks, by GRUB or by hand", test_kernel_lines);
 	TEST("a VF that ifupdown configures is a person's to take out", test_keepers);
