@@ -1,4 +1,4 @@
-/* The host's doctor: processor, KVM, IOMMU, vfio, memory, programs; devices and the kernel's log lie beside. */
+/* The host's doctor: processor, KVM, IOMMU, vfio, memory, programs; devices, eswitches and the kernel's log lie beside. */
 #include "doctor/host.h"
 
 #include "base/sysfs.h"
@@ -223,6 +223,7 @@ static void (*const checks[])(const struct host_source *source, GPtrArray *findi
 	check_iommu,
 	check_vfio,
 	host_check_devices,
+	host_check_eswitches,
 	host_check_kernel_log,
 	check_hugepages,
 	check_programs,
@@ -301,4 +302,5 @@ const struct host_source host_source_real = {.root = "",
 	.host_file = HOST_FILE,
 	.probe_kvm = probe_kvm,
 	.kernel_log = kernel_log,
-	.has_program = has_program};
+	.has_program = has_program,
+	.open_genl = genl_open};

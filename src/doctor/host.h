@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "base/findings.h"
+#include "nic/genl.h"
 #include "vm/kvm_probe.h"
 
 #include <stdbool.h>
@@ -17,6 +18,7 @@ struct host_source {
 	 * caller. */
 	char *(*kernel_log)(void);
 	bool (*has_program)(const char *name);
+	struct genl *(*open_genl)(const char *family, GError **error); /* nic/genl.h */
 };
 
 /* This machine. */

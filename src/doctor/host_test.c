@@ -34,6 +34,12 @@ static bool has_program(const char *name)
 	return g_strcmp0(name, missing_program) != 0;
 }
 
+/* A kernel without devlink and ethtool. */
+static struct genl *open_genl(const char *family, GError **error)
+{
+	return NULL;
+}
+
 static void add_network_device(const struct tree *tree, const char *address, const char *device)
 {
 	tree_write(tree, "0x020000", BUS "%s/class", address);
@@ -75,7 +81,8 @@ static GPtrArray *examine(const struct tree *tree)
 		.host_file = HOST_FILE,
 		.probe_kvm = probe_kvm,
 		.kernel_log = kernel_log,
-		.has_program = has_program};
+		.has_program = has_program,
+		.open_genl = open_genl};
 
 	return host_examine(&source);
 }
