@@ -70,7 +70,8 @@ static void check_representors(const struct visit *visit)
 		without += !((const struct nic_vf *)visit->pf->vfs->pdata[i])->representor;
 	if (without)
 		findings_add(visit->findings, FINDING_PROBLEM, "eswitch", visit->pf->address,
-			"bring them back from other network namespaces; else look for the driver's messages in "
+			"bring them back from other network namespaces; else look for the driver's messages "
+			"in "
 			"dmesg",
 			"%u of the %u VFs of %s have no representor here, and are given to nobody", without,
 			visit->pf->vfs->len, visit->name);
@@ -87,7 +88,8 @@ static void check_modes(const struct visit *visit)
 			"does not match ports of what VFs send (inline-mode), so the NIC refuses flows");
 	if (eswitch->encap_mode && !g_str_equal(eswitch->encap_mode, DEVLINK_ENCAP_WANTED))
 		add_problem(visit, SET_UP,
-			"puts nothing into tunnels (encap-mode), so packets of VXLAN segments go by the switch");
+			"puts nothing into tunnels (encap-mode), so packets of VXLAN segments go by the "
+			"switch");
 }
 
 /* Source: Linux Documentation/networking/devlink/mlx5.rst, flow_steering_mode. */
@@ -135,7 +137,8 @@ static void check_pf(const struct visit *visit, bool wanted)
 		add_problem(visit,
 			"write 'mode = switchdev' into the host file, or set the mode back by `devlink dev "
 			"eswitch set`",
-			"is in switchdev mode, in which nobody carries what VFs send, and the host file wants "
+			"is in switchdev mode, in which nobody carries what VFs send, and the host file "
+			"wants "
 			"legacy mode");
 	else if (wanted)
 		check_switchdev(visit);

@@ -7,22 +7,19 @@
 #include "nic/test_devlink.h"
 #include "nic/test_trace.h"
 
-#include <linux/devlink.h>
 #include <string.h>
 
 #define BUS "sys/bus/pci/devices/"
 #define PF  "0000:03:00.0"
 #define VF  "0000:03:00.2"
 
-#define LEGACY    DEVLINK_ESWITCH_MODE_LEGACY
-#define SWITCHDEV DEVLINK_ESWITCH_MODE_SWITCHDEV
-#define WANTED    "[physical p]\ndevices = " PF "\nvfs = 1\nmode = switchdev\n"
-#define UNWANTED  "[physical p]\ndevices = " PF "\nvfs = 1\n"
+#define WANTED   "[physical p]\ndevices = " PF "\nvfs = 1\nmode = switchdev\n"
+#define UNWANTED "[physical p]\ndevices = " PF "\nvfs = 1\n"
 
 static const struct test_eswitch well = {.handle = "pci/" PF,
-	.mode = SWITCHDEV,
-	.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_TRANSPORT,
-	.encap_mode = DEVLINK_ESWITCH_ENCAP_MODE_BASIC,
+	.is.mode = DEVLINK_SWITCHDEV,
+	.is.inline_mode = "transport",
+	.is.encap_mode = "basic",
 	.firmware = "22.31.1014",
 	.steering = "smfs",
 	.representors = {"eth1"}};
@@ -72,7 +69,7 @@ static void test_unconcerned(void)
 {
 	eswitch = well;
 	g_autoptr(GPtrArray) unnamed = examine("", "sim1p");
-	eswitch.mode = LEGACY;
+	eswitch.is.mode = DEVLINK_LEGACY;
 	g_autoptr(GPtrArray) legacy = examine(UNWANTED, "sim1p");
 	eswitch.handle = NULL;
 	g_autoptr(GPtrArray) none = examine(UNWANTED, "sim1p");
@@ -90,39 +87,36 @@ static const struct broken {
 	{"a driver without an eswitch", WANTED, "sim1p", {}, FINDING_PROBLEM,
 		"the host file wants switchdev mode of sim1p (driver mlx5_core), and cannot have it: pci/" PF
 		" shows no eswitch: No such device"},
-	{"a NIC that is in legacy mode", WANTED, "sim1p", {.handle = "pci/" PF, .mode = LEGACY},
+	{"a NIC that is in legacy mode", WANTED, "sim1p", {.handle = "pci/" PF, .is.mode = DEVLINK_LEGACY},
 		FINDING_PROBLEM, "sim1p is in legacy mode, and the host file wants switchdev mode"},
-	{"a NIC that should be in legacy mode", UNWANTED, "sim1p", {.handle = "pci/" PF, .mode = SWITCHDEV},
-		FINDING_PROBLEM, "the host file wants legacy mode"},
+	{"a NIC that should be in legacy mode", UNWANTED, "sim1p",
+		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV}, FINDING_PROBLEM,
+		"the host file wants legacy mode"},
 	{"tc offload that is off", WANTED, "sim2p",
-		{.handle = "pci/" PF, .mode = SWITCHDEV, .representors = {"eth1"}, .inline_mode = -1, .encap_mode = -1},
+		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {"eth1"}},
 		FINDING_PROBLEM, "sim2p has tc offload turned off"},
 	{"a driver without tc offload", WANTED, "lo",
-		{.handle = "pci/" PF, .mode = SWITCHDEV, .representors = {"eth1"}, .inline_mode = -1, .encap_mode = -1},
+		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {"eth1"}},
 		FINDING_PROBLEM, "lo has a driver that offloads nothing of tc"},
-	{"a VF without a representor", WANTED, "sim1p",
-		{.handle = "pci/" PF, .mode = SWITCHDEV, .inline_mode = -1, .encap_mode = -1}, FINDING_PROBLEM,
-		"1 of the 1 VFs of sim1p have no representor here"},
+	{"a VF without a representor", WANTED, "sim1p", {.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV},
+		FINDING_PROBLEM, "1 of the 1 VFs of sim1p have no representor here"},
 	{"flows that cannot match ports", WANTED, "sim1p",
 		{.handle = "pci/" PF,
-			.mode = SWITCHDEV,
+			.is.mode = DEVLINK_SWITCHDEV,
 			.representors = {"eth1"},
-			.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_LINK,
-			.encap_mode = -1},
+			.is.inline_mode = "link"},
 		FINDING_PROBLEM, "sim1p does not match ports"},
 	{"flows that cannot put tunnels on", WANTED, "sim1p",
 		{.handle = "pci/" PF,
-			.mode = SWITCHDEV,
+			.is.mode = DEVLINK_SWITCHDEV,
 			.representors = {"eth1"},
-			.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_NONE,
-			.encap_mode = DEVLINK_ESWITCH_ENCAP_MODE_NONE},
+			.is.inline_mode = "none",
+			.is.encap_mode = "none"},
 		FINDING_PROBLEM, "sim1p puts nothing into tunnels"},
 	{"flows that the firmware puts in", WANTED, "sim1p",
 		{.handle = "pci/" PF,
-			.mode = SWITCHDEV,
+			.is.mode = DEVLINK_SWITCHDEV,
 			.representors = {"eth1"},
-			.inline_mode = -1,
-			.encap_mode = -1,
 			.steering = "dmfs"},
 		FINDING_NOTE, "sim1p has its firmware put flows in"},
 };
@@ -151,7 +145,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/doctor/NICs that the host file does not name, or wants as they are, are left alone",
 		test_unconcerned);
 	for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
-		g_autofree char *path = g_strdup_printf("/doctor/%s is found, with its remedy", broken[i].name);
+		g_autofree char *path =
+			g_strdup_printf("/doctor/%s is found, with its remedy", broken[i].name);
 		g_test_add_data_func(path, &broken[i], test_broken);
 	}
 	return g_test_run();

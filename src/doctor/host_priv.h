@@ -17,6 +17,6 @@ bool host_has_sriov(const struct host_source *source);
 void host_check_devices(const struct host_source *source, GPtrArray *findings); /* NICs and their functions */
 void host_check_nic_setup(
 	const struct host_source *source, GPtrArray *findings); /* NICs that are set up for no VFs */
-void host_check_eswitches(
-	const struct host_source *source, GPtrArray *findings); /* of NICs that are in switchdev mode, or should be */
+void host_check_eswitches(const struct host_source *source,
+	GPtrArray *findings); /* of NICs that are in switchdev mode, or should be */
 void host_check_kernel_log(const struct host_source *source, GPtrArray *findings);

@@ -7,8 +7,6 @@
 #include "nic/test_devlink.h"
 #include "nic/test_trace.h"
 
-#include <linux/devlink.h>
-
 #define NIC   "netdevsim/netdevsim1"
 #define OTHER "netdevsim/netdevsim2" /* in switchdev mode, with a VF */
 
@@ -145,8 +143,9 @@ static void test_features(void)
 static void test_more(void)
 {
 	struct test_eswitch eswitch = {.handle = "pci/0000:03:00.0",
-		.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_LINK,
-		.encap_mode = DEVLINK_ESWITCH_ENCAP_MODE_NONE,
+		.is.mode = DEVLINK_LEGACY,
+		.is.inline_mode = "link",
+		.is.encap_mode = "none",
 		.firmware = "16.35.2000",
 		.steering = "smfs"};
 	_cleanup_(genl_close) struct genl *genl = test_devlink_open(&eswitch, 1);
@@ -160,14 +159,15 @@ static void test_more(void)
 	g_assert_cmpstr(eswitch_of(genl, eswitch.handle).encap_mode, ==, "none");
 	g_assert_true(devlink_write_eswitch(genl, eswitch.handle, DEVLINK_INLINE_MODE, "transport", &error));
 	g_assert_true(devlink_write_eswitch(genl, eswitch.handle, DEVLINK_ENCAP_MODE, "basic", &error));
-	g_assert_cmpint(eswitch.inline_mode, ==, DEVLINK_ESWITCH_INLINE_MODE_TRANSPORT);
-	g_assert_cmpint(eswitch.encap_mode, ==, DEVLINK_ESWITCH_ENCAP_MODE_BASIC);
-	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_LEGACY);
+	g_assert_cmpstr(eswitch.is.inline_mode, ==, "transport");
+	g_assert_cmpstr(eswitch.is.encap_mode, ==, "basic");
+	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
 }
 
 static void test_sentence(void)
 {
 	struct test_eswitch eswitch = {.handle = "pci/0000:03:00.0",
+		.is.mode = DEVLINK_LEGACY,
 		.refusal = "Changing eswitch mode is allowed only if there is no VFs created"};
 	_cleanup_(genl_close) struct genl *genl = test_devlink_open(&eswitch, 1);
 	g_autoptr(GError) error = NULL;

@@ -4,7 +4,6 @@
 #include "nic/pci_config.h"
 #include "nic/test_devlink.h"
 
-#include <linux/devlink.h>
 #include <string.h>
 
 #define BUS "sys/bus/pci/devices/"
@@ -146,9 +145,8 @@ static void test_eswitches(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_new();
 	struct test_eswitch eswitch = {.handle = "pci/0000:03:00.0",
-		.mode = DEVLINK_ESWITCH_MODE_SWITCHDEV,
-		.inline_mode = -1,
-		.encap_mode = DEVLINK_ESWITCH_ENCAP_MODE_BASIC,
+		.is.mode = DEVLINK_SWITCHDEV,
+		.is.encap_mode = "basic",
 		.firmware = "22.31.1014",
 		.representors = {NULL, "eth7", "eth8"}};
 	_cleanup_(genl_close) struct genl *devlink = test_devlink_open(&eswitch, 1);

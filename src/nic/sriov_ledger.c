@@ -162,10 +162,10 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 	json_int_t min_rate, max_rate;
 	json_t *mac;
 
-	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver",
-		    &driver, "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority",
-		    &priority, "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate",
-		    &max_rate, "link", &link) < 0 ||
+	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver", &driver,
+		    "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority", &priority,
+		    "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate", &max_rate,
+		    "link", &link) < 0 ||
 		!mac_from_json(mac, &is->mac))
 		return false;
 	claim->original.driver = g_strdup(driver);

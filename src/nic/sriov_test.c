@@ -7,7 +7,6 @@
 #include "nic/test_devlink.h"
 #include "nic/vf_use.h"
 
-#include <linux/devlink.h>
 #include <string.h>
 
 #define BUS "sys/bus/pci/devices/"
@@ -87,8 +86,9 @@ static void setup_switchdev(struct fixture *f, gconstpointer data)
 
 	add_host(f);
 	f->eswitches[0] = (struct test_eswitch){
-		.handle = "pci/" PF1, .mode = DEVLINK_ESWITCH_MODE_SWITCHDEV, .representors = {NULL, "rep1"}};
-	f->eswitches[1] = (struct test_eswitch){.handle = "pci/" PF2, .representors = {"rep2", "rep3"}};
+		.handle = "pci/" PF1, .is.mode = DEVLINK_SWITCHDEV, .representors = {NULL, "rep1"}};
+	f->eswitches[1] = (struct test_eswitch){
+		.handle = "pci/" PF2, .is.mode = DEVLINK_LEGACY, .representors = {"rep2", "rep3"}};
 	g_ptr_array_add(first, (char *)PF1);
 	g_ptr_array_add(second, (char *)PF2);
 	f->provider = switchdev_open(
@@ -320,7 +320,8 @@ static void test_representor(struct fixture *f, gconstpointer data)
 		"VF 0 of sriov-pf2 has a PF in legacy mode, not in switchdev mode");
 	tree_write(f->tree, "0x1003", "sys/class/net/rep1/flags");
 	expect_refused(f, inventory, &request, FAULT_POOL_FULL,
-		"VF 0 of sriov-pf1 has no representor here; VF 1 of sriov-pf1 has a representor that is up, as rep1");
+		"VF 0 of sriov-pf1 has no representor here; VF 1 of sriov-pf1 has a representor that is up, "
+		"as rep1");
 }
 
 static void test_anywhere(struct fixture *f, gconstpointer data)
@@ -332,7 +333,7 @@ static void test_anywhere(struct fixture *f, gconstpointer data)
 
 	tunnelled.physical = NULL;
 	add_claim(f, PF1, 0, "b");
-	f->eswitches[1].mode = DEVLINK_ESWITCH_MODE_SWITCHDEV;
+	f->eswitches[1].is.mode = DEVLINK_SWITCHDEV;
 	g_autoptr(GPtrArray) inventory = inventory_of(f);
 	g_assert_true(sriov_pick(sriov_of(f), inventory, &tunnelled, &pf, &vf, &error));
 	g_assert_cmpstr(pf->address, ==, PF2);
@@ -565,6 +566,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/sriov/attributes are compared as far as they are known", test_compare);
 	add_switchdev("a VF is given that has a representor, of a PF in switchdev mode", test_representor);
 	add_switchdev("a NIC on no physical network may have a VF of any", test_anywhere);
-	add_switchdev("representors are listed, and a claim on no physical network is kept", test_representors_told);
+	add_switchdev("representors are listed, and a claim on no physical network is kept",
+		test_representors_told);
 	return g_test_run();
 }

@@ -36,8 +36,8 @@ static char *lack_of(const struct sriov *sriov, const struct nic_pf *pf, const s
 	if (!sriov->devlink || vf->representor)
 		return NULL;
 	if (g_strcmp0(pf->eswitch.mode, DEVLINK_SWITCHDEV) != 0)
-		return g_strdup_printf(
-			"has a PF in %s mode, not in switchdev mode", pf->eswitch.mode ? pf->eswitch.mode : "no");
+		return g_strdup_printf("has a PF in %s mode, not in switchdev mode",
+			pf->eswitch.mode ? pf->eswitch.mode : "no");
 	return g_strdup("has no representor here");
 }
 
@@ -51,8 +51,8 @@ char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, con
 	return use ? g_strdup_printf("has a representor that %s", use) : NULL;
 }
 
-bool switchdev_raise(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
-	GError **error)
+bool switchdev_raise(
+	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
 {
 	g_autofree char *label = sriov_label(claim, place->pf), *lack = lack_of(sriov, place->pf, place->vf);
 

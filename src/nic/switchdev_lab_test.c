@@ -6,7 +6,6 @@
 #include "nic/sriov_priv.h"
 #include "nic/test_switchdev.h"
 
-#include <linux/devlink.h>
 #include <string.h>
 
 static const struct mac_addr mac = {{0x00, 0x0d, 0x3a, 0, 0, 0x0a}}, none;
@@ -30,7 +29,7 @@ static void setup(struct fixture *f, gconstpointer data)
 
 static void teardown(struct fixture *f, gconstpointer data)
 {
-	test_switchdev_eswitch()->mode = DEVLINK_ESWITCH_MODE_SWITCHDEV;
+	test_switchdev_eswitch()->is.mode = DEVLINK_SWITCHDEV;
 	f->provider->ops->release(f->provider, "a", NULL);
 	nic_provider_close(f->provider);
 	links_close(f->links);
@@ -153,14 +152,14 @@ static void test_legacy(struct fixture *f, gconstpointer data)
 		"VF 0 of %s (NIC a) has a PF in legacy mode, not in switchdev mode", g_getenv("SLUICE_PF"));
 	g_autoptr(GError) full = NULL, unavailable = NULL;
 
-	test_switchdev_eswitch()->mode = DEVLINK_ESWITCH_MODE_LEGACY;
+	test_switchdev_eswitch()->is.mode = DEVLINK_LEGACY;
 	g_assert_false(try_claim(f, "physnet1", &full));
 	g_assert_error(full, FAULT, FAULT_POOL_FULL);
 	g_assert_nonnull(strstr(full->message, "VF 0 of "));
 	g_assert_nonnull(strstr(full->message, "has a PF in legacy mode, not in switchdev mode"));
-	test_switchdev_eswitch()->mode = DEVLINK_ESWITCH_MODE_SWITCHDEV;
+	test_switchdev_eswitch()->is.mode = DEVLINK_SWITCHDEV;
 	claim(f, "physnet1");
-	test_switchdev_eswitch()->mode = DEVLINK_ESWITCH_MODE_LEGACY;
+	test_switchdev_eswitch()->is.mode = DEVLINK_LEGACY;
 	g_autofree char *representor = representor_of(f);
 	g_assert_null(representor);
 	expect_check(f, gone);

@@ -43,32 +43,57 @@ static void answer_send(const struct visit *visit, struct nl_msg *answer)
 
 /* ---- commands: each 0 or -errno ---- */
 
+/* In the kernel's order of each: their numbers. */
+static const char *const modes[] = {DEVLINK_LEGACY, DEVLINK_SWITCHDEV};
+static const char *const inline_modes[] = {"none", "link", "network", "transport"};
+static const char *const encap_modes[] = {"none", "basic"};
+
+static uint8_t number_of(const char *const *words, size_t n, const char *word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (g_str_equal(words[i], word))
+			return (uint8_t)i;
+	g_error("devlink has no word %s", word);
+}
+
 static int get_eswitch(const struct visit *visit)
 {
-	const struct test_eswitch *eswitch = visit->eswitch;
-	struct nl_msg *answer = answer_new(eswitch, DEVLINK_CMD_ESWITCH_GET);
+	const struct devlink_eswitch *is = &visit->eswitch->is;
+	struct nl_msg *answer = answer_new(visit->eswitch, DEVLINK_CMD_ESWITCH_GET);
 
-	nla_put_u16(answer, DEVLINK_ATTR_ESWITCH_MODE, (uint16_t)eswitch->mode);
-	if (eswitch->inline_mode >= 0)
-		nla_put_u8(answer, DEVLINK_ATTR_ESWITCH_INLINE_MODE, (uint8_t)eswitch->inline_mode);
-	if (eswitch->encap_mode >= 0)
-		nla_put_u8(answer, DEVLINK_ATTR_ESWITCH_ENCAP_MODE, (uint8_t)eswitch->encap_mode);
+	nla_put_u16(answer, DEVLINK_ATTR_ESWITCH_MODE, number_of(modes, G_N_ELEMENTS(modes), is->mode));
+	if (is->inline_mode)
+		nla_put_u8(answer, DEVLINK_ATTR_ESWITCH_INLINE_MODE,
+			number_of(inline_modes, G_N_ELEMENTS(inline_modes), is->inline_mode));
+	if (is->encap_mode)
+		nla_put_u8(answer, DEVLINK_ATTR_ESWITCH_ENCAP_MODE,
+			number_of(encap_modes, G_N_ELEMENTS(encap_modes), is->encap_mode));
 	answer_send(visit, answer);
 	return 0;
 }
 
+/* What the request says of one of them, or what it is. */
+static const char *word_of(const struct nlattr *attribute, const char *const *words, size_t n, const char *is)
+{
+	uint32_t number = genl_number(attribute, UINT32_MAX);
+
+	return number < n ? words[number] : is;
+}
+
 static int set_eswitch(const struct visit *visit)
 {
-	struct test_eswitch *eswitch = visit->eswitch;
-	int mode = (int)genl_number(visit->attributes[DEVLINK_ATTR_ESWITCH_MODE], (uint32_t)eswitch->mode);
+	struct devlink_eswitch *is = &visit->eswitch->is;
+	struct nlattr **attributes = visit->attributes;
+	const char *mode =
+		word_of(attributes[DEVLINK_ATTR_ESWITCH_MODE], modes, G_N_ELEMENTS(modes), is->mode);
 
-	if (mode != eswitch->mode && eswitch->refusal)
+	if (!g_str_equal(mode, is->mode) && visit->eswitch->refusal)
 		return -EOPNOTSUPP;
-	eswitch->mode = mode;
-	eswitch->inline_mode = (int)genl_number(
-		visit->attributes[DEVLINK_ATTR_ESWITCH_INLINE_MODE], (uint32_t)eswitch->inline_mode);
-	eswitch->encap_mode = (int)genl_number(
-		visit->attributes[DEVLINK_ATTR_ESWITCH_ENCAP_MODE], (uint32_t)eswitch->encap_mode);
+	is->mode = mode;
+	is->inline_mode = word_of(attributes[DEVLINK_ATTR_ESWITCH_INLINE_MODE], inline_modes,
+		G_N_ELEMENTS(inline_modes), is->inline_mode);
+	is->encap_mode = word_of(attributes[DEVLINK_ATTR_ESWITCH_ENCAP_MODE], encap_modes,
+		G_N_ELEMENTS(encap_modes), is->encap_mode);
 	return 0;
 }
 
@@ -124,7 +149,7 @@ static int get_ports(const struct visit *visit, const struct model *model)
 	for (size_t i = 0; i < model->n; i++) {
 		const struct test_eswitch *eswitch = &model->eswitches[i];
 		for (unsigned vf = 0; vf < TEST_REPRESENTORS; vf++)
-			if (eswitch->mode == DEVLINK_ESWITCH_MODE_SWITCHDEV && eswitch->representors[vf])
+			if (g_str_equal(eswitch->is.mode, DEVLINK_SWITCHDEV) && eswitch->representors[vf])
 				add_port(visit, eswitch, vf);
 	}
 	return 0;

@@ -1,6 +1,6 @@
 /* For tests: devlink with NICs that are made up, as a kernel whose drivers have eswitches would answer. */
 #pragma once
-#include "nic/genl.h"
+#include "nic/devlink.h"
 
 #include <stddef.h>
 
@@ -9,7 +9,7 @@
 /* A NIC with an eswitch. Texts Borrowed. */
 struct test_eswitch {
 	const char *handle; /* "pci/0000:03:00.0" */
-	int mode, inline_mode, encap_mode; /* enumerations of linux/devlink.h; -1: it shows none */
+	struct devlink_eswitch is; /* what it shows */
 	const char *firmware, *steering; /* NULL: it tells none */
 	const char *refusal; /* what its driver says instead of taking another mode; NULL: it takes it */
 	const char *representors[TEST_REPRESENTORS]; /* of its VFs by number, while its mode is switchdev */

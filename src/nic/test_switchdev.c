@@ -4,7 +4,6 @@
 #include "base/sysfs.h"
 #include "nic/sriov_priv.h"
 
-#include <linux/devlink.h>
 #include <stdlib.h>
 
 static const char *pf_address(void)
@@ -18,10 +17,8 @@ static const char *pf_address(void)
 
 struct test_eswitch *test_switchdev_eswitch(void)
 {
-	static struct test_eswitch eswitch = {.mode = DEVLINK_ESWITCH_MODE_SWITCHDEV,
-		.inline_mode = -1,
-		.encap_mode = -1,
-		.representors = {"rep0", "rep1", "rep2"}};
+	static struct test_eswitch eswitch = {
+		.is.mode = DEVLINK_SWITCHDEV, .representors = {"rep0", "rep1", "rep2"}};
 
 	if (!eswitch.handle)
 		eswitch.handle = devlink_handle(pf_address());

@@ -186,8 +186,7 @@ static bool write_vfs(
 
 /* ---- eswitches ---- */
 
-static bool read_eswitch(
-	const struct setup_machine *machine, const char *object, struct devlink_eswitch *ret)
+static bool read_eswitch(const struct setup_machine *machine, const char *object, struct devlink_eswitch *ret)
 {
 	_cleanup_(genl_close) struct genl *devlink = machine->open_genl("devlink", NULL);
 	g_autofree char *handle = devlink_handle(object);

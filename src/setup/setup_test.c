@@ -8,7 +8,6 @@
 #include "setup/setup.h"
 
 #include <errno.h>
-#include <linux/devlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -91,10 +90,9 @@ static bool has_address(const char *netdev)
 static struct genl *open_genl(const char *family, GError **error)
 {
 	g_assert_cmpstr(family, ==, "devlink");
-	eswitch.refusal =
-		sysfs_number(here->root, 0, "/" BUS PF "/sriov_numvfs") ? "there are VFs" : NULL;
-	if (wants_headers && eswitch.mode == DEVLINK_ESWITCH_MODE_SWITCHDEV) {
-		eswitch.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_LINK;
+	eswitch.refusal = sysfs_number(here->root, 0, "/" BUS PF "/sriov_numvfs") ? "there are VFs" : NULL;
+	if (wants_headers && g_str_equal(eswitch.is.mode, DEVLINK_SWITCHDEV)) {
+		eswitch.is.inline_mode = "link";
 		wants_headers = false;
 	}
 	return test_devlink_open(&eswitch, eswitch.handle ? 1 : 0);
@@ -136,7 +134,7 @@ static struct tree *machine_new(void)
 	g_string_truncate(log_of_writes, 0);
 	g_string_truncate(log_of_runs, 0);
 	failing_program = NULL;
-	eswitch = (struct test_eswitch){.inline_mode = -1, .encap_mode = -1};
+	eswitch = (struct test_eswitch){.is.mode = DEVLINK_LEGACY};
 	wants_headers = false;
 	makes_vfs = true;
 	has_addresses = false;
@@ -532,17 +530,17 @@ static void test_switchdev(void)
 	eswitch.handle = "pci/" PF;
 	g_autoptr(GPtrArray) steps = apply_text(tree, SWITCHDEV, false);
 	g_assert_true(setup_is_well(steps));
-	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_SWITCHDEV);
+	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_SWITCHDEV);
 	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_SO);
 	g_assert_cmpint(find(steps, SETUP_ENCAP_MODE)->state, ==, SETUP_SO);
-	eswitch.mode = DEVLINK_ESWITCH_MODE_LEGACY; /* a restart */
+	eswitch.is.mode = DEVLINK_LEGACY; /* a restart */
 	tree_write(tree, "0", BUS PF "/sriov_numvfs");
 	g_autoptr(GPtrArray) again = apply_text(tree, SWITCHDEV, true);
 	g_assert_true(setup_is_well(again));
-	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_SWITCHDEV);
+	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_SWITCHDEV);
 	g_autoptr(GPtrArray) undone = revert(tree);
 	g_assert_true(setup_is_well(undone));
-	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_LEGACY);
+	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
 }
 
 /* Through zero there and back. */
@@ -556,12 +554,12 @@ static void test_switchdev_with_vfs(void)
 	g_autoptr(GPtrArray) steps = apply_text(tree, SWITCHDEV, false);
 	g_autofree char *now = text_of(tree, "/" BUS PF "/sriov_numvfs");
 	g_assert_true(setup_is_well(steps));
-	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_SWITCHDEV);
+	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_SWITCHDEV);
 	g_assert_cmpstr(now, ==, "3");
 	g_autoptr(GPtrArray) undone = revert(tree);
 	g_autofree char *then = text_of(tree, "/" BUS PF "/sriov_numvfs");
 	g_assert_true(setup_is_well(undone));
-	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_LEGACY);
+	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
 	g_assert_cmpstr(then, ==, "2");
 }
 
@@ -575,8 +573,9 @@ static void test_switchdev_in_use(void)
 	tree_link(tree, "../../../bus/pci/drivers/igbvf", BUS "0000:01:10.1/driver");
 	tree_write(tree, "7", BUS "0000:01:10.1/net/eth5/ifindex");
 	tree_write(tree, "0x1003", "sys/class/net/eth5/flags");
-	expect_blocked(tree, SWITCHDEV, SETUP_MODE, "VF 1 (0000:01:10.1) by this host, whose interface eth5 is up");
-	g_assert_cmpint(eswitch.mode, ==, DEVLINK_ESWITCH_MODE_LEGACY);
+	expect_blocked(
+		tree, SWITCHDEV, SETUP_MODE, "VF 1 (0000:01:10.1) by this host, whose interface eth5 is up");
+	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
 }
 
 static void test_headers(void)
@@ -584,18 +583,18 @@ static void test_headers(void)
 	_cleanup_(tree_free) struct tree *tree = machine_new();
 
 	eswitch.handle = "pci/" PF;
-	eswitch.inline_mode = DEVLINK_ESWITCH_INLINE_MODE_NONE;
-	eswitch.encap_mode = DEVLINK_ESWITCH_ENCAP_MODE_NONE;
+	eswitch.is.inline_mode = "none";
+	eswitch.is.encap_mode = "none";
 	wants_headers = true;
 	g_autoptr(GPtrArray) steps = apply_text(tree, SWITCHDEV, false);
 	g_assert_true(setup_is_well(steps));
 	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_DONE);
-	g_assert_cmpint(eswitch.inline_mode, ==, DEVLINK_ESWITCH_INLINE_MODE_TRANSPORT);
-	g_assert_cmpint(eswitch.encap_mode, ==, DEVLINK_ESWITCH_ENCAP_MODE_BASIC);
+	g_assert_cmpstr(eswitch.is.inline_mode, ==, "transport");
+	g_assert_cmpstr(eswitch.is.encap_mode, ==, "basic");
 	g_autoptr(GPtrArray) undone = revert(tree);
 	g_assert_true(setup_is_well(undone));
-	g_assert_cmpint(eswitch.inline_mode, ==, DEVLINK_ESWITCH_INLINE_MODE_LINK);
-	g_assert_cmpint(eswitch.encap_mode, ==, DEVLINK_ESWITCH_ENCAP_MODE_NONE);
+	g_assert_cmpstr(eswitch.is.inline_mode, ==, "link");
+	g_assert_cmpstr(eswitch.is.encap_mode, ==, "none");
 }
 
 static void test_hugepages(void)
