@@ -543,7 +543,22 @@ static void test_switchdev(void)
 	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
 }
 
-/* Through zero there and back. */
+static void use_vf(const struct tree *tree)
+{
+	tree_link(tree, "../../../bus/pci/drivers/igbvf", BUS "0000:01:10.1/driver");
+	tree_write(tree, "7", BUS "0000:01:10.1/net/eth5/ifindex");
+	tree_write(tree, "0x1003", "sys/class/net/eth5/flags");
+}
+
+static void expect_vfs(const struct tree *tree, const char *number, const char *mode)
+{
+	g_autofree char *now = text_of(tree, "/" BUS PF "/sriov_numvfs");
+
+	g_assert_cmpstr(now, ==, number);
+	g_assert_cmpstr(eswitch.is.mode, ==, mode);
+}
+
+/* Through zero there and back, and not while one is in use. */
 static void test_switchdev_with_vfs(void)
 {
 	_cleanup_(tree_free) struct tree *tree = machine_new();
@@ -552,15 +567,16 @@ static void test_switchdev_with_vfs(void)
 	tree_write(tree, "2", BUS PF "/sriov_numvfs");
 	make_vfs(PF, 2);
 	g_autoptr(GPtrArray) steps = apply_text(tree, SWITCHDEV, false);
-	g_autofree char *now = text_of(tree, "/" BUS PF "/sriov_numvfs");
 	g_assert_true(setup_is_well(steps));
-	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_SWITCHDEV);
-	g_assert_cmpstr(now, ==, "3");
+	expect_vfs(tree, "3", DEVLINK_SWITCHDEV);
+	use_vf(tree);
+	g_autoptr(GPtrArray) failed = revert(tree);
+	g_assert_false(setup_is_well(failed));
+	expect_vfs(tree, "3", DEVLINK_SWITCHDEV);
+	tree_write(tree, "0x1002", "sys/class/net/eth5/flags");
 	g_autoptr(GPtrArray) undone = revert(tree);
-	g_autofree char *then = text_of(tree, "/" BUS PF "/sriov_numvfs");
 	g_assert_true(setup_is_well(undone));
-	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
-	g_assert_cmpstr(then, ==, "2");
+	expect_vfs(tree, "2", DEVLINK_LEGACY);
 }
 
 static void test_switchdev_in_use(void)
@@ -570,9 +586,7 @@ static void test_switchdev_in_use(void)
 	eswitch.handle = "pci/" PF;
 	tree_write(tree, "3", BUS PF "/sriov_numvfs");
 	make_vfs(PF, 3);
-	tree_link(tree, "../../../bus/pci/drivers/igbvf", BUS "0000:01:10.1/driver");
-	tree_write(tree, "7", BUS "0000:01:10.1/net/eth5/ifindex");
-	tree_write(tree, "0x1003", "sys/class/net/eth5/flags");
+	use_vf(tree);
 	expect_blocked(
 		tree, SWITCHDEV, SETUP_MODE, "VF 1 (0000:01:10.1) by this host, whose interface eth5 is up");
 	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
