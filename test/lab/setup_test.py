@@ -60,6 +60,11 @@ class Test:
         self.host_file("[physical physnet1]\ndevices = eth0\nvfs = 8")
         status, text = m.try_run(f"{SLUICE} host setup --apply")
         assert status == 1 and "eth0 can have 7 VFs, and 8 are wanted" in text, text
+        self.host_file("[physical physnet1]\ndevices = eth0\nvfs = 3\nmode = switchdev")
+        status, text = m.try_run(f"{SLUICE} host setup --apply")
+        assert status == 1 and "the NIC or its driver has no eswitch (devlink shows none)" in text, text
+        text = m.try_run(f"{SLUICE} doctor")[1]
+        assert f"switchdev mode of eth0 (driver igb), and cannot have it: pci/{PF} shows no eswitch: No such device" in text, text
         assert self.vfs() == 0 and m.try_run(f"test -e {RULES}")[0], "nothing is done when one step is blocked"
 
     def plans(self):
