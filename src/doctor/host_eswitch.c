@@ -46,7 +46,8 @@ static void check_unable(const struct visit *visit)
 
 static void check_offload(const struct visit *visit)
 {
-	g_autofree char *turn_on = g_strdup_printf("ethtool -K %s hw-tc-offload on, and the same at every start", visit->name);
+	g_autofree char *turn_on =
+		g_strdup_printf("ethtool -K %s hw-tc-offload on, and the same at every start", visit->name);
 
 	if (!visit->ethtool || !visit->pf->netdev)
 		return;
