@@ -13,18 +13,14 @@ kernel=$(ls "${1:?}/extra/usr/lib/modules")
 [ "$kernel" != "$(cat "${2:?}/kernel" 2>/dev/null)" ] || exit 0
 version=${kernel%%-*}
 series=${version%.*}
-abi=${kernel%-*}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 printf 'lab: building netdevsim for %s\n' "$kernel" >&2
 cd "$work"
-# The compiler's number is that of the package by which Debian names it.
-compiler=$(apt-cache depends "linux-headers-$kernel" | sed -n 's/^ *Depends: \(linux-compiler-.*\)/\1/p')
-apt-get -qq -o APT::Sandbox::User=root download "linux-source-$series" "linux-headers-$kernel" "linux-headers-$abi-common" \
-	"linux-kbuild-$series" ${compiler:+"$compiler"} >/dev/null || die "cannot download the source of $kernel"
-for package in linux-headers-* linux-kbuild-* linux-compiler-*; do
-	[ ! -e "$package" ] || dpkg-deb -x "$package" root
-done
+apt-cache depends "linux-headers-$kernel" | sed -n 's/^ *|*Depends: \(linux-[hkc].*\)/\1/p' >parts # headers, kbuild, compiler
+xargs apt-get -qq -o APT::Sandbox::User=root download "linux-source-$series" "linux-headers-$kernel" <parts >/dev/null ||
+	die "cannot download the source of $kernel"
+for package in linux-[hkc]*.deb; do dpkg-deb -x "$package" root; done
 dpkg-deb --fsys-tarfile linux-source-*.deb | tar -xO --wildcards '*.tar.xz' | xz -dc |
 	tar -x --strip-components=3 "linux-source-$series/drivers/net/netdevsim"
 # It names its other half where it would be installed.
