@@ -4,7 +4,9 @@
  * VF sends and that no flow takes comes to the host by the VF's representor, and what the host sends by the representor the VF
  * gets. So the switch, whose port the representor is, decides over everything that the hardware does not, and the PF holds
  * nothing for a VF but its MAC: drivers in this mode refuse VLAN, spoofchk and trust, and no filter is needed for anything to
- * be heard. A VF has carrier while its representor is up: it is set up at the claim, and as it was found at the release.
+ * be heard. A VF has carrier while its representor is up: it is set up at the claim, and down at the release. One that was up
+ * before is somebody else's, and its VF is given to nobody. The host itself must not answer what a guest sends, so ARP and
+ * IPv6 are turned off there, and stay so.
  *
  * A VF is found by its number among devlink's ports of the PF (inventory.h), each time anew: representors are renamed by udev
  * after they have come, and made again with the VFs. Whether the PF is in switchdev mode is seen by that, too.
