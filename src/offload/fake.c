@@ -41,6 +41,7 @@ struct fake {
 	GHashTable *by_key; /* struct table_key → struct entry, Owned here */
 	GHashTable *by_id; /* id → the same, Borrowed */
 	GHashTable *meters; /* id → struct bucket, Owned */
+	GHashTable *ports; /* numbers; NULL: it was not told, and has any */
 	GQueue *requests; /* of struct request, Owned */
 	GQueue *events; /* of struct offload_event, Owned */
 	uint64_t now_ms;
@@ -104,6 +105,11 @@ static void answer(struct fake *fake, struct offload_event event)
 	g_queue_push_tail(fake->events, g_memdup2(&event, sizeof event));
 }
 
+static bool has_port(const struct fake *fake, uint32_t number)
+{
+	return !fake->ports || g_hash_table_contains(fake->ports, GUINT_TO_POINTER(number));
+}
+
 static const char *why_not(struct fake *fake, const struct offload_flow *flow, const struct table_key *key)
 {
 	const char *unable = offload_flow_refuse(flow, fake->provider.caps.abilities);
@@ -116,6 +122,8 @@ static const char *why_not(struct fake *fake, const struct offload_flow *flow, c
 		return unable;
 	if (g_hash_table_size(fake->by_key) >= fake->provider.caps.flows)
 		return "the NIC's table is full";
+	if (!has_port(fake, flow->match.port) || !has_port(fake, flow->actions.port))
+		return "it names a port that the NIC does not have";
 	for (unsigned i = 0; i < OFFLOAD_METERS; i++)
 		if (flow->actions.meters[i] &&
 			!g_hash_table_contains(fake->meters, GUINT_TO_POINTER(flow->actions.meters[i])))
@@ -238,6 +246,18 @@ static int fake_meter(struct offload_provider *provider, const struct offload_me
 	return 0;
 }
 
+static bool fake_ports(
+	struct offload_provider *provider, const struct offload_port *ports, unsigned n, GError **error)
+{
+	struct fake *fake = fake_of(provider);
+
+	g_clear_pointer(&fake->ports, g_hash_table_unref);
+	fake->ports = g_hash_table_new(NULL, NULL);
+	for (unsigned i = 0; i < n; i++)
+		g_hash_table_add(fake->ports, GUINT_TO_POINTER(ports[i].number));
+	return true;
+}
+
 static int fake_poll(struct offload_provider *provider, struct offload_event *events, unsigned max)
 {
 	struct fake *fake = fake_of(provider);
@@ -264,6 +284,7 @@ static void fake_close(struct offload_provider *provider)
 	g_hash_table_unref(fake->by_id);
 	g_hash_table_unref(fake->by_key);
 	g_hash_table_unref(fake->meters);
+	g_clear_pointer(&fake->ports, g_hash_table_unref);
 	g_queue_free_full(fake->requests, g_free);
 	g_queue_free_full(fake->events, g_free);
 	g_free(fake);
@@ -275,6 +296,7 @@ static const struct offload_provider_ops fake_ops = {
 	.stats = fake_stats,
 	.flush = fake_flush,
 	.meter = fake_meter,
+	.ports = fake_ports,
 	.poll = fake_poll,
 	.close = fake_close,
 };

@@ -345,12 +345,20 @@ enum offload_state offload_manager_offer(struct offload_manager *m, const struct
 	return put(m, entry, now_ms);
 }
 
-void offload_manager_withdraw(struct offload_manager *m, uint64_t flow)
+void offload_manager_withdraw(struct offload_manager *m, uint64_t flow, const char *reason)
 {
 	struct entry *entry = find(m, flow);
 
 	if (entry)
-		leave(m, entry, "its connection is over");
+		leave(m, entry, reason);
+}
+
+void offload_manager_confirm(struct offload_manager *m, uint64_t flow, uint32_t generation)
+{
+	struct entry *entry = find(m, flow);
+
+	if (entry)
+		entry->generation = generation;
 }
 
 static bool is_of_another(const struct entry *entry, const struct offload_manager *m, uint64_t now_ms)
@@ -366,7 +374,8 @@ void offload_manager_set_generation(struct offload_manager *m, uint32_t generati
 
 bool offload_manager_is_settled(const struct offload_manager *m)
 {
-	return m->n_unwanted == 0 && m->counts.states[OFFLOAD_STATE_EVICTING] == 0;
+	return (!m->provider || m->ready) && m->n_unwanted == 0 &&
+	       m->counts.states[OFFLOAD_STATE_EVICTING] == 0;
 }
 
 void offload_manager_set_meter(struct offload_manager *m, const struct offload_meter *meter)

@@ -14,9 +14,9 @@
  *      │            REMOVED                              ▼
  *      └──────────────────────────────────────────── EVICTING
  *
- * A generation is the owner's state of policy. With a new one all flows of another leave first; is_settled says when the
- * NIC executes nothing that the old policy decided, and only then may the owner say that the new one holds. Flows
- * are offered again as the switch decides them anew.
+ * A generation is the owner's state of policy. With a new one all flows of another leave first, but those that the owner
+ * has confirmed for it; is_settled says when the NIC executes nothing that the old policy alone decided, and only then may
+ * the owner say that the new one holds. Flows are offered again as the switch decides them anew.
  *
  * A flow has one request under way at most, so the order of answers about different flows does not matter. What is
  * withdrawn while it is queued is taken out when the NIC has answered. When a provider dies, nothing is carried by it
@@ -77,16 +77,19 @@ struct offload_provider *offload_manager_provider(const struct offload_manager *
 
 /* For this and later providers. */
 void offload_manager_set_meter(struct offload_manager *manager, const struct offload_meter *meter);
+/* The flow, if it is there, is decided alike by that generation: it need not leave when that one comes. */
+void offload_manager_confirm(struct offload_manager *manager, uint64_t flow, uint32_t generation);
 void offload_manager_set_generation(struct offload_manager *manager, uint32_t generation);
-/* Whether nothing that was withdrawn, or is of another generation, is executed by the NIC. */
+/* Whether nothing that was withdrawn, is of another generation, or was left by a process before, is executed by the
+ * NIC. */
 bool offload_manager_is_settled(const struct offload_manager *manager);
 
 /* The owner would have the flow executed by the NIC; it has had so many packets. As often as it likes: what is there
  * already stays. Returns its state after that; NONE: not now. */
 enum offload_state offload_manager_offer(struct offload_manager *manager, const struct offload_flow *flow,
 	uint32_t generation, uint64_t packets, uint64_t now_ms);
-/* The flow is none any more. */
-void offload_manager_withdraw(struct offload_manager *manager, uint64_t flow);
+/* The flow is none any more, or another one; reason: a sentence that tells why. */
+void offload_manager_withdraw(struct offload_manager *manager, uint64_t flow, const char *reason);
 
 /* Lets the provider work, hears its events, asks for counters. Several times a second, and without waiting while
  * it returns true: there is more to do at once. */

@@ -134,7 +134,7 @@ static void test_life(struct fixture *f, const void *data)
 	g_assert_cmpint(state(f, 1), ==, OFFLOAD_STATE_INSTALLED);
 	g_assert_cmpint(offer(f, 1), ==, OFFLOAD_STATE_INSTALLED);
 	g_assert_cmpint(send_packet(f, 1), ==, OFFLOAD_FAKE_SENT);
-	offload_manager_withdraw(f->manager, 1);
+	offload_manager_withdraw(f->manager, 1, "its connection is over");
 	g_assert_cmpint(state(f, 1), ==, OFFLOAD_STATE_EVICTING);
 	g_assert_cmpint(offer(f, 1), ==, OFFLOAD_STATE_EVICTING);
 	poll_once(f);
@@ -199,7 +199,7 @@ static void test_unable(struct fixture *f, const void *data)
 	g_assert_cmpint(offload_manager_offer(f->manager, &flow, 1, 3, f->now_ms), ==, OFFLOAD_STATE_REFUSED);
 	assert_left(f, "1 refused: the NIC cannot match IPv6\n");
 	g_assert_cmpuint(offload_fake_count(f->nic), ==, 0);
-	offload_manager_withdraw(f->manager, 1);
+	offload_manager_withdraw(f->manager, 1, "its connection is over");
 	g_assert_cmpint(state(f, 1), ==, OFFLOAD_STATE_NONE);
 }
 
@@ -211,7 +211,7 @@ static void test_full(struct fixture *f, const void *data)
 	}
 	g_assert_cmpuint(offload_fake_count(f->nic), ==, ROOM);
 	assert_left(f, "9 refused: the NIC's table is full\n");
-	offload_manager_withdraw(f->manager, 1);
+	offload_manager_withdraw(f->manager, 1, "its connection is over");
 	pass(f, RETRY);
 	offer(f, 9);
 	poll_once(f);
@@ -245,7 +245,7 @@ static void test_evicted_while_leaving(struct fixture *f, const void *data)
 {
 	offer(f, 1);
 	poll_once(f);
-	offload_manager_withdraw(f->manager, 1);
+	offload_manager_withdraw(f->manager, 1, "its connection is over");
 	offload_fake_evict(f->nic, 1, "the NIC needs the place");
 	poll_once(f);
 	g_assert_cmpint(state(f, 1), ==, OFFLOAD_STATE_NONE);
@@ -257,7 +257,7 @@ static void test_withdrawn_while_queued(struct fixture *f, const void *data)
 	offload_fake_hold(f->nic, true);
 	offer(f, 1);
 	poll_once(f);
-	offload_manager_withdraw(f->manager, 1);
+	offload_manager_withdraw(f->manager, 1, "its connection is over");
 	g_assert_false(offload_manager_is_settled(f->manager));
 	offload_fake_hold(f->nic, false);
 	poll_once(f);
@@ -270,7 +270,7 @@ static void test_withdrawn_and_refused(struct fixture *f, const void *data)
 {
 	offload_fake_refuse(f->nic, 1, "no");
 	offer(f, 1);
-	offload_manager_withdraw(f->manager, 1);
+	offload_manager_withdraw(f->manager, 1, "its connection is over");
 	poll_once(f);
 	g_assert_cmpint(state(f, 1), ==, OFFLOAD_STATE_NONE);
 	g_assert_true(offload_manager_is_settled(f->manager));
@@ -285,7 +285,7 @@ static void test_order(struct fixture *f, const void *data)
 	offload_fake_refuse(f->nic, 1, "no");
 	offer(f, 2);
 	offer(f, 3);
-	offload_manager_withdraw(f->manager, 1);
+	offload_manager_withdraw(f->manager, 1, "its connection is over");
 	poll_once(f);
 	poll_once(f);
 	offload_fake_reverse(f->nic);
@@ -315,6 +315,22 @@ static void test_generation(struct fixture *f, const void *data)
 	g_assert_cmpint(send_packet(f, 1), ==, OFFLOAD_FAKE_UP);
 	g_assert_cmpint(state(f, 3), ==, OFFLOAD_STATE_INSTALLED);
 	g_assert_cmpuint(offload_fake_count(f->nic), ==, 1);
+}
+
+static void test_confirm(struct fixture *f, const void *data)
+{
+	offer(f, 1);
+	offer(f, 2);
+	poll_once(f);
+	offload_manager_confirm(f->manager, 2, 2);
+	offload_manager_confirm(f->manager, 3, 2); /* nobody's */
+	offload_manager_set_generation(f->manager, 2);
+	g_assert_cmpint(send_packet(f, 2), ==, OFFLOAD_FAKE_SENT);
+	poll_once(f);
+	g_assert_true(offload_manager_is_settled(f->manager));
+	g_assert_false(offload_fake_has(f->nic, 1));
+	g_assert_true(offload_fake_has(f->nic, 2));
+	assert_left(f, "1 none: policy has changed\n");
 }
 
 static void test_death(struct fixture *f, const void *data)
@@ -404,6 +420,7 @@ int main(int argc, char **argv)
 	TEST("what is withdrawn and then refused is gone", test_withdrawn_and_refused);
 	TEST("answers may come in any order", test_order);
 	TEST("with a new policy all flows of the old one leave first", test_generation);
+	TEST("a flow that is confirmed for a new policy stays", test_confirm);
 	TEST("a NIC that dies gives all flows back, and another one may follow", test_death);
 	TEST("what another process left in the NIC is flushed", test_flush);
 	TEST("a meter holds flows to its rate", test_meter);

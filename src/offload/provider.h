@@ -15,6 +15,15 @@
 #include "base/cleanup.h"
 #include "offload/flow.h"
 
+#include <glib.h>
+
+/* What flows enter and leave by. */
+struct offload_port {
+	uint32_t number; /* what flows call it */
+	int ifindex;
+	int tunnel_ifindex; /* a VXLAN device ("external") whose packets go by this port; 0: none */
+};
+
 struct offload_caps {
 	const char *name; /* "tc" */
 	uint32_t abilities; /* OFFLOAD_IPV4 .. */
@@ -59,6 +68,10 @@ struct offload_provider_ops {
 	/* Makes a meter, at once, before the first flow that has it; or gives it other limits, of the same kinds (bits,
 	 * packets, or both). */
 	int (*meter)(struct offload_provider *provider, const struct offload_meter *meter);
+	/* The ports from now on. One that is gone has no flows any more, nobody's has another's number. At once; one that cannot
+	 * be had, for which this fails, is left out, and flows that name it are refused. */
+	bool (*ports)(struct offload_provider *provider, const struct offload_port *ports, unsigned n,
+		GError **error);
 	/* Works, and hands out events: how many, at most `max`; 0 when nothing has happened; -ENODEV. */
 	int (*poll)(struct offload_provider *provider, struct offload_event *events, unsigned max);
 	/* Its flows go with it. */

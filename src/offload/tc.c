@@ -38,7 +38,7 @@ struct tc {
 	struct offload_provider provider;
 	enum offload_tc_mode mode;
 	unsigned n_ports;
-	struct offload_tc_port *ports; /* Owned */
+	struct offload_port *ports; /* Owned */
 	struct tc_socket *socket; /* Owned */
 	GHashTable *by_handle; /* handle → struct filter, Owned */
 	GHashTable *by_flow; /* id → the same, Borrowed */
@@ -172,7 +172,7 @@ static int run(struct tc *tc)
 
 /* ---- places ---- */
 
-static const struct offload_tc_port *find_port(const struct tc *tc, uint32_t number)
+static const struct offload_port *find_port(const struct tc *tc, uint32_t number)
 {
 	for (unsigned i = 0; i < tc->n_ports; i++)
 		if (tc->ports[i].number == number)
@@ -182,7 +182,7 @@ static const struct offload_tc_port *find_port(const struct tc *tc, uint32_t num
 
 static int device_of(const struct tc *tc, uint32_t number, bool tunnel)
 {
-	const struct offload_tc_port *port = find_port(tc, number);
+	const struct offload_port *port = find_port(tc, number);
 
 	return !port ? 0 : tunnel ? port->tunnel_ifindex : port->ifindex;
 }
@@ -343,6 +343,69 @@ static int tc_flush(struct offload_provider *provider)
 	return 0;
 }
 
+/* ---- ports ---- */
+
+static bool has_device(const struct offload_port *ports, unsigned n, int ifindex)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (ports[i].ifindex == ifindex || ports[i].tunnel_ifindex == ifindex)
+			return true;
+	return false;
+}
+
+static bool add_device(struct tc *tc, int ifindex, GError **error)
+{
+	char name[IF_NAMESIZE];
+
+	if (!ifindex || has_device(tc->ports, tc->n_ports, ifindex))
+		return true;
+	run(tc); /* tc_socket_do wants nothing to wait */
+	tc_message_qdisc(tc_socket_message(tc->socket), ifindex);
+	int status = tc_socket_do(tc->socket);
+	if (status < 0 && status != -EEXIST)
+		return fault_set(error, FAULT_UNSUPPORTED,
+			"tc: cannot give interface %s an ingress: %s; the kernel needs sch_ingress, and the "
+			"process CAP_NET_ADMIN",
+			if_indextoname((unsigned)ifindex, name) ? name : "(gone)", g_strerror(-status));
+	clear_device(tc, ifindex);
+	guard_device(tc, ifindex);
+	return true;
+}
+
+static void drop_devices(struct tc *tc, const struct offload_port *ports, unsigned n)
+{
+	for (unsigned i = 0; i < tc->n_ports; i++) {
+		int devices[2] = {tc->ports[i].ifindex, tc->ports[i].tunnel_ifindex};
+		for (unsigned j = 0; j < 2; j++)
+			if (devices[j] && !has_device(ports, n, devices[j]))
+				clear_device(tc, devices[j]);
+	}
+}
+
+static bool tc_set_ports(
+	struct offload_provider *provider, const struct offload_port *ports, unsigned n, GError **error)
+{
+	struct tc *tc = tc_of(provider);
+	struct offload_port *taken = g_new(struct offload_port, n + 1);
+	GError *first = NULL;
+	unsigned n_taken = 0;
+
+	drop_devices(tc, ports, n);
+	for (unsigned i = 0; i < n; i++) {
+		GError **fault = first ? NULL : &first;
+		if (add_device(tc, ports[i].ifindex, fault) && add_device(tc, ports[i].tunnel_ifindex, fault))
+			taken[n_taken++] = ports[i];
+	}
+	run(tc);
+	g_free(tc->ports);
+	tc->ports = taken;
+	tc->n_ports = n_taken;
+	if (!first)
+		return true;
+	g_propagate_error(error, first);
+	return false;
+}
+
 /* ---- stats ---- */
 
 /* Whether the device is there. Of one that is not, the kernel tells that it has no filters. */
@@ -498,40 +561,22 @@ static const struct offload_provider_ops tc_ops = {
 	.stats = tc_ask_stats,
 	.flush = tc_flush,
 	.meter = tc_set_meter,
+	.ports = tc_set_ports,
 	.poll = tc_poll,
 	.close = tc_close,
 };
 
-static bool add_qdisc(struct tc_socket *socket, int ifindex, GError **error)
+struct offload_provider *offload_tc_open(enum offload_tc_mode mode, GError **error)
 {
-	tc_message_qdisc(tc_socket_message(socket), ifindex);
-	int status = tc_socket_do(socket);
-	if (status == 0 || status == -EEXIST)
-		return true;
-	return fault_set(error, FAULT_UNSUPPORTED,
-		"tc: cannot give interface %d an ingress: %s; the kernel needs sch_ingress, and the process "
-		"CAP_NET_ADMIN",
-		ifindex, g_strerror(-status));
-}
-
-struct offload_provider *offload_tc_open(
-	const struct offload_tc_port *ports, unsigned n, enum offload_tc_mode mode, GError **error)
-{
-	_cleanup_(tc_socket_close) struct tc_socket *socket = tc_socket_open(error);
+	struct tc_socket *socket = tc_socket_open(error);
 
 	if (!socket)
 		return NULL;
-	for (unsigned i = 0; i < n; i++)
-		if (!add_qdisc(socket, ports[i].ifindex, error) ||
-			(ports[i].tunnel_ifindex && !add_qdisc(socket, ports[i].tunnel_ifindex, error)))
-			return NULL;
 	struct tc *tc = g_new0(struct tc, 1);
 	tc->provider =
 		(struct offload_provider){.ops = &tc_ops, .caps = {.name = "tc", .abilities = OFFLOAD_ALL}};
 	tc->mode = mode;
-	tc->n_ports = n;
-	tc->ports = g_memdup2(ports, n * sizeof *ports);
-	tc->socket = g_steal_pointer(&socket);
+	tc->socket = socket;
 	tc->by_handle = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	tc->by_flow = g_hash_table_new(g_int64_hash, g_int64_equal);
 	tc->mtus = g_hash_table_new(NULL, NULL);

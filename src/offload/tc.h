@@ -14,21 +14,12 @@
 #pragma once
 #include "offload/provider.h"
 
-#include <glib.h>
-
 enum offload_tc_mode {
 	OFFLOAD_TC_HARDWARE, /* skip_sw: the NIC takes it, or it is refused */
 	OFFLOAD_TC_EITHER, /* by both, but refused when the kernel says that the NIC has not taken it */
 	OFFLOAD_TC_SOFTWARE, /* skip_hw: the kernel executes it, for tests and hosts without such a NIC */
 };
 
-struct offload_tc_port {
-	uint32_t number; /* what flows call it */
-	int ifindex;
-	int tunnel_ifindex; /* a VXLAN device ("external") whose packets go by this port; 0: none */
-};
-
-/* In the namespace of the calling thread. Gives each device a clsact qdisc where it has none. Filters that are there
- * from a process before stay until flush. */
-struct offload_provider *offload_tc_open(
-	const struct offload_tc_port *ports, unsigned n, enum offload_tc_mode mode, GError **error);
+/* In the namespace of the calling thread, without ports. Each device of its ports gets a clsact qdisc where it has none, and
+ * loses the filters of a process before. */
+struct offload_provider *offload_tc_open(enum offload_tc_mode mode, GError **error);

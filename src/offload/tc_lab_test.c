@@ -28,12 +28,13 @@ struct fixture {
 
 static struct offload_provider *open_tc(enum offload_tc_mode mode)
 {
-	const struct offload_tc_port ports[] = {{.number = 1, .ifindex = (int)if_nametoindex("t0")},
+	const struct offload_port ports[] = {{.number = 1, .ifindex = (int)if_nametoindex("t0")},
 		{.number = 2, .ifindex = (int)if_nametoindex("t1")}};
 	g_autoptr(GError) error = NULL;
-	struct offload_provider *tc = offload_tc_open(ports, G_N_ELEMENTS(ports), mode, &error);
+	struct offload_provider *tc = offload_tc_open(mode, &error);
 
 	g_assert_no_error(error);
+	g_assert_true(tc->ops->ports(tc, ports, G_N_ELEMENTS(ports), &error));
 	return tc;
 }
 

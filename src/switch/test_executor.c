@@ -68,7 +68,7 @@ static int index_of(int fd, const char *name)
 
 static void open_wires(struct executor *e, const char *wire)
 {
-	struct offload_tc_port ports[PORTS] = {};
+	struct offload_port ports[PORTS] = {};
 	g_autoptr(GError) error = NULL;
 
 	e->wire = open_there(wire);
@@ -79,12 +79,13 @@ static void open_wires(struct executor *e, const char *wire)
 		g_autofree char *far = i == e->underlay ? g_strdup("underq") : g_strdup_printf("q%u", i);
 		e->near[i] = index_of(e->up[0], near);
 		e->far[i] = index_of(e->wire, far);
-		ports[i] = (struct offload_tc_port){.number = i, .ifindex = e->near[i]};
+		ports[i] = (struct offload_port){.number = i, .ifindex = e->near[i]};
 		if (i == e->underlay)
 			ports[i].tunnel_ifindex = index_of(e->up[0], "vx0");
 	}
-	e->provider = offload_tc_open(ports, PORTS, OFFLOAD_TC_SOFTWARE, &error);
+	e->provider = offload_tc_open(OFFLOAD_TC_SOFTWARE, &error);
 	g_assert_no_error(error);
+	g_assert_true(e->provider->ops->ports(e->provider, ports, PORTS, &error));
 }
 
 /* Where the kernel has put a tag aside. */
@@ -202,6 +203,88 @@ struct offload_provider *executor_provider(struct executor *e)
 {
 	return e->provider;
 }
+
+/* ---- lending ---- */
+
+struct lent {
+	struct offload_provider provider;
+	struct offload_provider *below; /* Borrowed */
+	struct executor *executor; /* Borrowed */
+};
+
+static struct offload_provider *below(struct offload_provider *provider)
+{
+	return ((struct lent *)provider)->below;
+}
+
+static int lent_put(struct offload_provider *provider, const struct offload_flow *flow)
+{
+	return below(provider)->ops->put(below(provider), flow);
+}
+
+static int lent_remove(struct offload_provider *provider, uint64_t flow)
+{
+	return below(provider)->ops->remove(below(provider), flow);
+}
+
+static int lent_stats(struct offload_provider *provider)
+{
+	return below(provider)->ops->stats(below(provider));
+}
+
+static int lent_flush(struct offload_provider *provider)
+{
+	return below(provider)->ops->flush(below(provider));
+}
+
+static int lent_meter(struct offload_provider *provider, const struct offload_meter *meter)
+{
+	return below(provider)->ops->meter(below(provider), meter);
+}
+
+static bool lent_ports(
+	struct offload_provider *provider, const struct offload_port *ports, unsigned n, GError **error)
+{
+	return true;
+}
+
+static int lent_poll(struct offload_provider *provider, struct offload_event *events, unsigned max)
+{
+	return below(provider)->ops->poll(below(provider), events, max);
+}
+
+static void lent_close(struct offload_provider *provider)
+{
+	struct offload_event event;
+
+	while (lent_poll(provider, &event, 1) > 0)
+		;
+	executor_flush(((struct lent *)provider)->executor);
+	g_free(provider);
+}
+
+static const struct offload_provider_ops lent_ops = {
+	.put = lent_put,
+	.remove = lent_remove,
+	.stats = lent_stats,
+	.flush = lent_flush,
+	.meter = lent_meter,
+	.ports = lent_ports,
+	.poll = lent_poll,
+	.close = lent_close,
+};
+
+struct offload_provider *executor_lend(struct executor *e)
+{
+	struct lent *lent = g_new0(struct lent, 1);
+
+	lent->provider = (struct offload_provider){.ops = &lent_ops, .caps = e->provider->caps};
+	lent->below = e->provider;
+	lent->executor = e;
+	return &lent->provider;
+}
+
+/* ---- putting ---- */
 
 static void expect_event(struct executor *e, struct offload_event *ret)
 {

@@ -22,6 +22,8 @@ struct executor *executor_new(const char *wire, uint32_t underlay);
 void executor_free(struct executor *executor);
 CLEANUP_FUNC(struct executor *, executor_free)
 struct offload_provider *executor_provider(struct executor *executor); /* Borrowed */
+/* The same for who wants one of its own: its ports are there already, and when it is closed its flows have gone. */
+struct offload_provider *executor_lend(struct executor *executor);
 
 /* Puts a flow in, and returns NULL when it is installed, else the reason. Takes all out. */
 char *executor_put(struct executor *executor, const struct offload_flow *flow);
