@@ -55,6 +55,7 @@ static const struct {
 	{"PACKETS", SCOLS_FL_RIGHT},
 	{"BYTES", SCOLS_FL_RIGHT},
 	{"AGE", SCOLS_FL_RIGHT},
+	{"OFFLOAD", 0},
 	{"ACTIONS", 0},
 };
 
@@ -88,7 +89,8 @@ static void add_row(struct libscols_table *table, const json_t *row)
 	g_autofree char *bytes = g_strdup_printf("%" JSON_INTEGER_FORMAT, number(row, "bytes"));
 	g_autofree char *age = duration(number(row, "age_s")), *actions = switch_format_actions(row);
 	const char *const cells[] = {text(row, "id"), text(row, "nic_name"), text(row, "direction"),
-		text(row, "protocol"), src, dst, text(row, "state"), packets, bytes, age, actions};
+		text(row, "protocol"), src, dst, text(row, "state"), packets, bytes, age,
+		text(row, "offload"), actions};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cells); i++)
 		scols_line_set_data(line, i, cells[i]);
@@ -220,6 +222,7 @@ static void print_direction(const char *title, const json_t *flow)
 	g_autofree char *src = switch_format_end(flow, "src", "sport"),
 			*dst = switch_format_end(flow, "dst", "dport");
 	g_autofree char *actions = switch_format_actions(flow), *idle = duration(number(flow, "idle_s"));
+	const char *reason = json_string_value(json_object_get(flow, "offload_reason"));
 
 	printf("%s: %s %s > %s\n", title, text(flow, "protocol"), src, dst);
 	printf("  %-10s %s, %s\n", "nic", text(flow, "nic_name"), text(flow, "direction"));
@@ -227,6 +230,8 @@ static void print_direction(const char *title, const json_t *flow)
 	printf("  %-10s %" JSON_INTEGER_FORMAT " packets, %" JSON_INTEGER_FORMAT " bytes, the last %s ago\n",
 		"seen", number(flow, "packets"), number(flow, "bytes"), idle);
 	printf("  %-10s %" JSON_INTEGER_FORMAT "\n", "mtu", number(flow, "mtu"));
+	printf("  %-10s %s%s%s\n", "offload", text(flow, "offload"), reason ? ": " : "",
+		reason ? reason : "");
 }
 
 static int run_show(struct jsonrpc_client *client, const struct options *o, const char *id)
@@ -241,8 +246,8 @@ static int run_show(struct jsonrpc_client *client, const struct options *o, cons
 		return CLI_OK;
 	}
 	g_autofree char *age = duration(number(shown, "age_s")), *left = duration(number(shown, "expires_s"));
-	printf("connection %s: %s for %s, ends in %s without packets, offload %s%s\n", text(shown, "id"),
-		text(shown, "state"), age, left, text(shown, "offload"),
+	printf("connection %s: %s for %s, ends in %s without packets%s\n", text(shown, "id"),
+		text(shown, "state"), age, left,
 		json_is_true(json_object_get(shown, "current")) ? "" : "; its next packet is judged anew");
 	print_direction("forward", json_object_get(shown, "forward"));
 	print_direction("reply", json_object_get(shown, "reply"));

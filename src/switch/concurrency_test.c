@@ -1,14 +1,18 @@
 /* Two workers as real threads, while the main thread publishes states and moves sources from one to the other, and a
  * third one reads the flow table. Under a sanitizer of threads (make check-all) this is where races are looked for.
  *
+ * The offloader runs, too, with a thread and a NIC of its own; no packet goes by that, so it may have any flow.
+ *
  * How it works. Ports here make their packets themselves when they are polled, and judge what is sent to them.
  * What they carry are talks: a talk is a script of packets between two ports, one of which is under way at any
  * time. Who gets it has the next turn, so a packet that is lost ends the talk, which is seen in the end; one
  * that comes twice or out of turn is seen at once. What of a talk must come through follows from its kind.
  */
+#include "offload/fake.h"
 #include "switch/eal.h"
 #include "switch/flow_query.h"
 #include "switch/mirror.h"
+#include "switch/offloader.h"
 #include "switch/report.h"
 #include "switch/test_lab.h"
 
@@ -188,6 +192,7 @@ static struct test_frame frame_of(const struct talk *talk, const struct step *st
 
 struct world {
 	struct fixture lab;
+	struct offloader *offloader;
 	struct talk talks[TALKS];
 	atomic_bool running;
 	_Atomic unsigned strange; /* frames that should not have come */
@@ -429,6 +434,7 @@ static void ask(struct world *world, unsigned i)
 		g_assert_true(flow_key_equal(&flow.key, &key));
 	json_decref(flows);
 	json_decref(nics);
+	offloader_report_free(offloader_report(world->offloader));
 }
 
 static void publish_many(struct world *world)
@@ -481,6 +487,23 @@ static void *read_flows(void *data)
 	return NULL;
 }
 
+/* ---- a NIC ---- */
+
+static struct offload_provider *open_model(void *data, GError **error)
+{
+	return offload_fake_new(OFFLOAD_ALL, TALKS);
+}
+
+static void start_offloader(struct world *world)
+{
+	for (size_t i = 0; i < 3; i++)
+		json_object_set_new(
+			json_array_get(json_object_get(lab_nic(&world->lab, i), "attachments"), 0), "offload",
+			json_string("tc"));
+	world->offloader = offloader_new(world->lab.datapath, open_model, NULL);
+	offloader_start(world->offloader);
+}
+
 /* ---- the test ---- */
 
 static void setup(struct world *world, const void *data)
@@ -507,12 +530,14 @@ static void setup(struct world *world, const void *data)
 		port_fake_close(fake);
 	}
 	set_rules(world, false, false);
+	start_offloader(world);
 	lab_publish(f);
 	f->datapath->started_ms -= 3600 * SECOND; /* nothing is learnt in the middle */
 }
 
 static void teardown(struct world *world, const void *data)
 {
+	offloader_free(world->offloader);
 	lab_teardown(&world->lab, data);
 }
 
@@ -571,6 +596,9 @@ static void test_changes(struct world *world, const void *data)
 	for (unsigned kind = 0; kind < KINDS; kind++)
 		g_assert_cmpuint(rounds[kind], >, 0);
 	assert_sums(world);
+	_cleanup_(offloader_report_free) struct offloader_report *offload =
+		offloader_report(world->offloader);
+	g_assert_cmpuint(offload->counts.installed, >, 0);
 }
 
 int main(int argc, char **argv)

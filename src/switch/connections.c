@@ -104,6 +104,28 @@ static bool is_same(const struct flow_half *half, const struct flow *flow)
 	       memcmp(&half->action, &flow->action, sizeof half->action) == 0;
 }
 
+static bool are_same(const struct decision *decision, const struct flow *forward, const struct flow *reply)
+{
+	return is_same(&decision->forward, forward) && is_same(&decision->reply, reply);
+}
+
+/* A blocked connection comes back only when all groups allow it. */
+static bool decide_again(const struct snapshot *state, const struct flow *forward, const struct flow *reply,
+	struct decision *ret)
+{
+	const struct flow_key first = peer_first(state, &forward->key, &reply->key);
+	const struct flow_alias alias = flow_alias_of(&reply->key);
+
+	return decide_as(state, &first, !flow_is_blocked(forward), &alias, ret);
+}
+
+bool connections_are_kept(const struct snapshot *state, const struct flow *forward, const struct flow *reply)
+{
+	struct decision decision;
+
+	return decide_again(state, forward, reply, &decision) && are_same(&decision, forward, reply);
+}
+
 /* 0, or the error of flow_table_replace. */
 static int try_replace(struct worker *worker, struct flow *forward, const struct decision *decision)
 {
@@ -144,20 +166,16 @@ void connections_revalidate(struct worker *worker, struct flow *flow)
 	struct flow_table *table = worker->datapath->flows;
 	struct flow *pair = flow_table_pair(table, flow);
 	struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
-	const struct flow_key first = peer_first(worker->snapshot, &forward->key, &reply->key);
-	const struct flow_alias alias = flow_alias_of(&reply->key);
 	uint32_t epoch = worker->snapshot->epoch;
 	struct decision decision;
 
 	counter_add(&worker->counters.revalidations, 1);
-	/* A blocked connection comes back only when all groups allow it. */
-	bool allowed = decide_as(worker->snapshot, &first, !flow_is_blocked(forward), &alias, &decision);
-	if (!allowed) {
+	if (!decide_again(worker->snapshot, forward, reply, &decision)) {
 		flow_table_decide(table, forward, true, epoch);
 		return;
 	}
 	set_zones(worker, &decision);
-	if (is_same(&decision.forward, forward) && is_same(&decision.reply, reply))
+	if (are_same(&decision, forward, reply))
 		flow_table_decide(table, forward, false, epoch);
 	else
 		replace(worker, forward, &decision);

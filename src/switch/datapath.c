@@ -7,6 +7,7 @@
 #include "switch/bypass.h"
 #include "switch/grace.h"
 #include "switch/meter.h"
+#include "switch/offloader.h"
 #include "switch/respond/respond.h"
 #include "switch/slow_path.h"
 #include "switch/vlan.h"
@@ -311,6 +312,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	const struct polling_plan plan = {
 		.workers = datapath->limits.workers, .before = datapath_polling(datapath)};
 
+	offloader_hold(datapath->offloader);
 	atomic_init(&snapshot->polling, spread_sources(datapath, snapshot, &plan));
 	remember_numbers(datapath, snapshot);
 	bypass_begin(datapath, datapath_snapshot(datapath), snapshot);
@@ -318,6 +320,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
 	grace_wait(datapath->readers);
 	polling_grant(atomic_load(&snapshot->polling));
+	offloader_follow(datapath->offloader);
 	if (!same_edge(&before->outside, &snapshot->outside))
 		neighbour_flush(datapath->outside);
 	if (!same_edge(&before->host, &snapshot->host))

@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+struct offloader;
 struct rte_rcu_qsbr;
 
 struct datapath_limits {
@@ -25,6 +26,7 @@ struct datapath_limits {
 struct datapath {
 	struct snapshot *_Atomic snapshot; /* Owned */
 	struct mirror *_Atomic mirror; /* Borrowed; NULL: nobody looks */
+	struct offloader *offloader; /* Borrowed; the main thread's; NULL: nothing is offloaded */
 	struct rte_rcu_qsbr *readers; /* Owned */
 	struct rte_mempool *pool; /* Borrowed */
 	struct flow_table *flows; /* Owned */
@@ -61,7 +63,7 @@ void datapath_start(struct datapath *datapath);
 void datapath_stop(struct datapath *datapath);
 
 /* Makes the snapshot, whose ports are resolved, the one in use; takes it. Returns the one before when no
- * worker sees it any more; the caller frees it. Public addresses that are new here are announced on the
+ * worker sees it any more, and no eswitch executes what is decided otherwise now; the caller frees it. Public addresses that are new here are announced on the
  * uplink, addresses of NICs in VLANs on their physical networks, other routers of IPv6 to their NICs. */
 struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *snapshot);
 

@@ -12,12 +12,14 @@
  *       direction's packet comes first after a new state, in both directions' entries, under the table's lock and
  *       never to an older epoch, as another worker may know a newer state already. Who sees an epoch (acquire) sees
  *       what blocked was with it.
+ *   carried (first line)    Once, under the table's lock, before a NIC gets the direction.
  *   counters, seen_ms, tcp (second line)    By each packet, so only by the worker that polls the port it
  *       comes by: all attachments of a NIC belong to one worker, and so does each queue of an edge (polling.h), of
  *       which a connection keeps to one (rss.h, which says what happens when it does not). Plain loads, relaxed stores:
  *       nobody else adds to them. A NIC whose function is past the host has two such workers: its own, and the
  *       one of its physical network's port. A guest sends by one path at a time, so that they meet only as it
- *       changes, and what rss.h says of two holds then.
+ *       changes, and what rss.h says of two holds then. seen_ms also by the offloader, for what a NIC has carried: both write
+ *       the present time.
  *
  * So per packet the second line alone is written; but the line is not one worker's own, as a new state makes
  * the other direction's worker write it once.
@@ -105,7 +107,7 @@ struct flow {
 	uint8_t live; /* in the table; false: free, or waiting until nobody can hold it any more */
 	uint8_t reply; /* the direction of the connection's answers; the pair's is false */
 	uint8_t blocked; /* revoked: see CONNECTION_BLOCKED; both directions bear it */
-	uint8_t unused;
+	uint8_t carried; /* a NIC has, or had, this direction's packets (offloader.h): what `tcp` says is old */
 
 	/* Read by every packet; what follows `epoch` is written by it. */
 	struct flow_action action;
@@ -154,6 +156,11 @@ void flow_alias_set_port(struct flow_key *reply, uint16_t port);
 static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
 {
 	return memcmp(a, b, sizeof *a) == 0;
+}
+
+static inline bool flow_is_carried(const struct flow *flow)
+{
+	return __atomic_load_n(&flow->carried, __ATOMIC_RELAXED);
 }
 
 static inline struct ip_addr flow_key_source(const struct flow_key *key)

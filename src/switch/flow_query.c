@@ -5,6 +5,7 @@
 #include "switch/decode.h"
 #include "switch/flow_text.h"
 #include "switch/lookup.h"
+#include "switch/offloader.h"
 #include "switch/tcp.h"
 #include "switch/wire.h"
 
@@ -205,15 +206,25 @@ char *flow_query_id(const struct flow *forward, const struct flow *reply)
 	return g_strdup_printf("%u-%x", reply->pair, forward->created_ms);
 }
 
-static json_t *encode_direction(const struct snapshot *snapshot, const struct flow *flow)
+static json_t *encode_direction(
+	const struct datapath *datapath, const struct flow *flow, const struct flow *pair)
 {
+	const struct snapshot *snapshot = datapath_snapshot(datapath);
+	_cleanup_(offloader_flow_clear) struct offloader_flow offload =
+		offloader_look(datapath->offloader, flow, pair);
 	/* Answers to an address that NICs share are for one of them. */
 	const struct nic *nic = snapshot_nic(
 		snapshot, flow->key.nic == FLOW_NIC_SHARED ? flow->action.target : flow->key.nic);
-	json_t *object = json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:I, s:i, s:o}", "nic", nic ? nic->uid : NULL,
-		"nic_name", nic ? nic->name : NULL, "direction", flow_direction_word(&flow->key), "reply",
-		flow->reply, "packets", (json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes, "idle_s",
-		seconds_since(flow->seen_ms), "actions", flow_actions_encode(snapshot, &flow->action));
+	json_t *object = json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:I, s:i, s:o, s:s}", "nic",
+		nic ? nic->uid : NULL, "nic_name", nic ? nic->name : NULL, "direction",
+		flow_direction_word(&flow->key), "reply", flow->reply, "packets",
+		(json_int_t)(flow->packets + offload.carried.packets), "bytes",
+		(json_int_t)(flow->bytes + offload.carried.bytes), "idle_s", seconds_since(flow->seen_ms),
+		"actions", flow_actions_encode(snapshot, &flow->action), "offload",
+		offload_state_word(offload.state));
+
+	if (offload.reason)
+		json_object_set_new(object, "offload_reason", json_string(offload.reason));
 
 	json_object_update_new(object, flow_key_encode(&flow->key));
 	return object;
@@ -227,13 +238,12 @@ static void add_connection(json_t *object, const struct flow *forward, const str
 	json_object_set_new(object, "id", json_string(id));
 	json_object_set_new(object, "state", json_string(connection_word(connection_state(forward, reply))));
 	json_object_set_new(object, "age_s", json_integer(seconds_since(forward->created_ms)));
-	json_object_set_new(object, "offload", json_string("none"));
 }
 
-static void append_row(json_t *list, const struct snapshot *snapshot, const struct flow *flow,
+static void append_row(json_t *list, const struct datapath *datapath, const struct flow *flow,
 	const struct flow *forward, const struct flow *reply)
 {
-	json_t *row = encode_direction(snapshot, flow);
+	json_t *row = encode_direction(datapath, flow, flow == forward ? reply : forward);
 
 	add_connection(row, forward, reply);
 	json_array_append_new(list, row);
@@ -243,7 +253,6 @@ static void append_row(json_t *list, const struct snapshot *snapshot, const stru
 
 json_t *flow_query_list(const struct datapath *datapath, json_t *params, GError **error)
 {
-	const struct snapshot *snapshot = datapath_snapshot(datapath);
 	struct flow forward, reply;
 	struct query query;
 
@@ -253,8 +262,8 @@ json_t *flow_query_list(const struct datapath *datapath, json_t *params, GError 
 	uint32_t cursor = query.cursor, end = page_end(datapath, cursor);
 	while (json_array_size(list) + 2 <= query.limit &&
 		next_connection(datapath, &query.filter, end, &cursor, &forward, &reply)) {
-		append_row(list, snapshot, &forward, &forward, &reply);
-		append_row(list, snapshot, &reply, &forward, &reply);
+		append_row(list, datapath, &forward, &forward, &reply);
+		append_row(list, datapath, &reply, &forward, &reply);
 	}
 	return json_pack("{s:o, s:o}", "flows", list, "next", encode_next(datapath, cursor));
 }
@@ -271,8 +280,10 @@ json_t *flow_query_count(const struct datapath *datapath, json_t *params, GError
 	while (next_connection(datapath, &query.filter, end, &cursor, &forward, &reply)) {
 		connections++;
 		states[connection_state(&forward, &reply)]++;
-		packets += (json_int_t)(forward.packets + reply.packets);
-		bytes += (json_int_t)(forward.bytes + reply.bytes);
+		const struct offload_stats there = offloader_carried(datapath->offloader, &reply),
+					   back = offloader_carried(datapath->offloader, &forward);
+		packets += (json_int_t)(forward.packets + reply.packets + there.packets + back.packets);
+		bytes += (json_int_t)(forward.bytes + reply.bytes + there.bytes + back.bytes);
 	}
 	json_t *by_state = json_object();
 	for (unsigned i = 0; i < CONNECTION_STATES; i++)
@@ -318,9 +329,9 @@ static void encode_tcp(json_t *object, uint32_t tcp)
 		json_object_set_new(object, "tcp_acknowledged", json_integer(tcp_mark(tcp)));
 }
 
-static json_t *encode_whole(const struct snapshot *snapshot, const struct flow *flow)
+static json_t *encode_whole(const struct datapath *datapath, const struct flow *flow, const struct flow *pair)
 {
-	json_t *object = encode_direction(snapshot, flow);
+	json_t *object = encode_direction(datapath, flow, pair);
 
 	json_object_set_new(object, "mtu", json_integer(flow->action.mtu));
 	if (flow->key.protocol == PROTO_TCP)
@@ -347,7 +358,7 @@ json_t *flow_query_show(const struct datapath *datapath, json_t *params, GError 
 	int limit = (int)(connection_timeout_ms(forward.key.protocol, state) / 1000);
 	json_t *object = json_pack("{s:b, s:i, s:i, s:o, s:o}", "current", forward.epoch == snapshot->epoch,
 		"idle_s", idle, "expires_s", MAX(limit - idle, 0), "forward",
-		encode_whole(snapshot, &forward), "reply", encode_whole(snapshot, &reply));
+		encode_whole(datapath, &forward, &reply), "reply", encode_whole(datapath, &reply, &forward));
 	add_connection(object, &forward, &reply);
 	return object;
 }

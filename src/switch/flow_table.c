@@ -291,6 +291,7 @@ static void entry_write(struct flow_table *table, uint32_t index, const struct h
 		.epoch = epoch,
 		.seen_ms = past->seen_ms,
 		.tcp = past->tcp,
+		.carried = past->carried,
 		.packets = past->packets,
 		.bytes = past->bytes,
 	};
@@ -589,6 +590,28 @@ bool flow_table_remove(struct flow_table *table, struct flow *flow)
 bool flow_table_remove_seen(struct flow_table *table, struct flow *flow, const struct flow *copy)
 {
 	return remove_if(table, flow, &copy->seq);
+}
+
+bool flow_table_set_carried(struct flow_table *table, uint32_t index, const struct flow *copy, bool carried)
+{
+	struct flow *flow = &table->entries[index];
+
+	rte_spinlock_lock(&table->lock);
+	bool live = flow->live && flow->seq == copy->seq;
+	if (live)
+		__atomic_store_n(&flow->carried, carried, __ATOMIC_RELAXED);
+	rte_spinlock_unlock(&table->lock);
+	return live;
+}
+
+void flow_table_touch(struct flow_table *table, uint32_t index, const struct flow *copy, uint32_t now_ms)
+{
+	struct flow *flow = &table->entries[index];
+
+	rte_spinlock_lock(&table->lock);
+	if (flow->live && flow->seq == copy->seq)
+		__atomic_store_n(&flow->seen_ms, now_ms, __ATOMIC_RELAXED);
+	rte_spinlock_unlock(&table->lock);
 }
 
 /* ---- access ---- */

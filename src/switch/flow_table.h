@@ -116,6 +116,11 @@ bool flow_table_remove(struct flow_table *table, struct flow *flow);
 /* The same, if the entry is still the one that flow_table_copy gave. */
 bool flow_table_remove_seen(struct flow_table *table, struct flow *flow, const struct flow *copy);
 
+/* Whether a NIC has, or may have, packets of the direction, of which that is a copy. False: it is gone. */
+bool flow_table_set_carried(struct flow_table *table, uint32_t index, const struct flow *copy, bool carried);
+/* A NIC had packets of it up to now. */
+void flow_table_touch(struct flow_table *table, uint32_t index, const struct flow *copy, uint32_t now_ms);
+
 struct flow *flow_table_pair(struct flow_table *table, const struct flow *flow);
 
 /* Entries that were ever used have indices 1 .. flow_table_end - 1. */

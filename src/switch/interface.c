@@ -424,6 +424,7 @@ static void open_device(struct interface_port *port)
 		port_set_error(&port->port, NULL);
 		atomic_store(&port->port.takes, ethtool_takes(device->fd, name));
 		note_mac(port, device->fd);
+		atomic_store(&port->port.interface, interface);
 		atomic_store_explicit(&port->device, device, memory_order_release);
 	}
 }
@@ -434,6 +435,7 @@ static void withdraw_device(struct interface_port *port)
 
 	if (!device)
 		return;
+	atomic_store(&port->port.interface, 0);
 	grace_wait(port->port.readers);
 	device_free(device);
 }

@@ -62,6 +62,40 @@ void meter_bucket_spend(struct meter_bucket *bucket, uint64_t bytes, uint64_t pa
 	bucket->packets -= (int64_t)(packets * 1000);
 }
 
+/* ---- eswitches ---- */
+
+static uint64_t rate_of(uint64_t n, uint32_t elapsed_ms)
+{
+	return (uint64_t)((double)n * 1000 / MAX(elapsed_ms, 1));
+}
+
+/* The mean of now and before: counters come by jumps. */
+static void set_rate(_Atomic uint64_t *rate, uint64_t now)
+{
+	uint64_t before = atomic_load_explicit(rate, memory_order_relaxed);
+
+	atomic_store_explicit(rate, (before + now) / 2, memory_order_relaxed);
+}
+
+void meter_set_carried(struct meter_carried *carried, uint64_t packets, uint64_t bytes, uint32_t elapsed_ms)
+{
+	set_rate(&carried->bits_per_s, rate_of(bytes * 8, elapsed_ms));
+	set_rate(&carried->packets_per_s, rate_of(packets, elapsed_ms));
+}
+
+static uint64_t rest_of(uint64_t rate, const _Atomic uint64_t *carried)
+{
+	return rate - RTE_MIN(rate / 8 * 7, atomic_load_explicit(carried, memory_order_relaxed));
+}
+
+/* What an eswitch leaves of the limit. */
+static struct limit limit_left(const struct limit *limit, const struct meter_carried *carried)
+{
+	return (struct limit){.bits_per_s = rest_of(limit->bits_per_s, &carried->bits_per_s),
+		.packets_per_s = rest_of(limit->packets_per_s, &carried->packets_per_s),
+		.burst_ms = limit->burst_ms};
+}
+
 /* ---- packets ---- */
 
 /* That it will be, when it is segmented. The size means something only where a flag says so: before the frame is parsed,
@@ -122,16 +156,17 @@ static bool is_next(struct meter *meter, const struct port *port)
 uint16_t meter_poll(const struct source *source, uint32_t now_ms, struct rte_mbuf **packets)
 {
 	struct meter *meter = source->meter;
+	const struct limit limit = limit_left(source->limit, &meter->sent);
 
 	if (meter->nic != source->nic)
 		begin(meter, source->nic);
-	bool open = meter_bucket_is_open(&meter->send, source->limit, source->nic, now_ms);
+	bool open = meter_bucket_is_open(&meter->send, &limit, source->nic, now_ms);
 	note(meter, !open, now_ms);
 	if (!open && !meter->waiting)
 		meter->waiting = source->port;
 	if (!open || !is_next(meter, source->port))
 		return 0;
-	unsigned room = meter_bucket_room(&meter->send, source->limit, WORKER_BURST);
+	unsigned room = meter_bucket_room(&meter->send, &limit, WORKER_BURST);
 	/* Some devices' drivers give packets by eights only; what is too much is a debt. */
 	if (source->port->ops->rx_queue)
 		room = RTE_ALIGN_CEIL(room, 8u);
@@ -154,8 +189,10 @@ static bool pass(struct meter *meter, struct meter_bucket *bucket, const struct 
 bool meter_may_deliver(
 	struct meter *meter, const struct nic *nic, uint32_t now_ms, const struct rte_mbuf *packet)
 {
-	return pass(meter, &meter->shared.receive, &nic->receive, nic->id, now_ms, packet->pkt_len,
-		packets_in(packet));
+	const struct limit limit = limit_left(&nic->receive, &meter->received);
+
+	return pass(
+		meter, &meter->shared.receive, &limit, nic->id, now_ms, packet->pkt_len, packets_in(packet));
 }
 
 bool meter_may_send(

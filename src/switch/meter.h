@@ -24,6 +24,11 @@
  * is policed, by the same limit and a bucket of its own, as another worker may have it. What one announcement becomes
  * many of, one for each NIC of the network, is policed whether or not there is a limit.
  *
+ * What an eswitch carries of a NIC's packets it holds to the limit as well. The buckets here are then filled with what
+ * that was short of the limit lately, and with an eighth of the limit at least: first packets, and flows that the eswitch
+ * does not take, must get through. So a NIC may have an eighth more than its limit, and for a round that much more in
+ * which the eswitch begins to carry it.
+ *
  * Cost. A NIC without a limit has no meter: a branch on a pointer each time that a source is polled, and one
  * where the slower way of delivery looks the NIC up; the quick one (worker.h, `recent`) is not for NICs that
  * are policed.
@@ -48,7 +53,14 @@ struct meter_bucket {
 	uint32_t nic; /* whose it is; 0: nobody's yet */
 };
 
+/* What an eswitch carries of a NIC's packets (offloader.h), and holds to the limit by itself. */
+struct meter_carried {
+	_Atomic uint64_t bits_per_s, packets_per_s;
+};
+
 struct meter {
+	struct meter_carried sent, received; /* the offloader's, read by anybody */
+
 	/* The polling worker's; nic, holds and held_ms are read by anybody. */
 	struct meter_bucket send;
 	const struct port
@@ -73,6 +85,9 @@ bool meter_bucket_is_open(
 /* How many packets may be asked for, of at most `max`; of a bucket that is open. */
 unsigned meter_bucket_room(const struct meter_bucket *bucket, const struct limit *limit, unsigned max);
 void meter_bucket_spend(struct meter_bucket *bucket, uint64_t bytes, uint64_t packets);
+
+/* So much of it in that time. */
+void meter_set_carried(struct meter_carried *carried, uint64_t packets, uint64_t bytes, uint32_t elapsed_ms);
 
 /* ---- NICs ---- */
 

@@ -3,6 +3,7 @@
 
 #include "switch/eal.h"
 #include "switch/meter.h"
+#include "switch/offloader.h"
 
 /* ---- families ---- */
 
@@ -217,6 +218,83 @@ static void add_meters(json_t *families, const struct datapath *datapath)
 	}
 }
 
+/* ---- offload ---- */
+
+static const struct {
+	const char *name, *help;
+	size_t offset; /* in struct offload_counts */
+} offload_metrics[] = {
+	{"sluice_offload_installed_total", "directions of connections that an eswitch took",
+		offsetof(struct offload_counts, installed)},
+	{"sluice_offload_refused_total", "directions that it did not take",
+		offsetof(struct offload_counts, refused)},
+	{"sluice_offload_evicted_total", "directions that it threw out",
+		offsetof(struct offload_counts, evicted)},
+	{"sluice_offload_deaths_total", "times that the eswitch went away with all that it had",
+		offsetof(struct offload_counts, deaths)},
+};
+
+static const struct {
+	const char *name, *help;
+	size_t offset; /* in struct offloader_nic, a uint64_t */
+} offload_nic_metrics[] = {
+	{"sluice_nic_offload_rx_packets_total", "packets that the VM sent and an eswitch carried",
+		offsetof(struct offloader_nic, sent.packets)},
+	{"sluice_nic_offload_rx_bytes_total", "bytes of these", offsetof(struct offloader_nic, sent.bytes)},
+	{"sluice_nic_offload_tx_packets_total", "packets that an eswitch brought to the VM",
+		offsetof(struct offloader_nic, received.packets)},
+	{"sluice_nic_offload_tx_bytes_total", "bytes of these",
+		offsetof(struct offloader_nic, received.bytes)},
+};
+
+static uint64_t number_at(const void *object, size_t offset)
+{
+	uint64_t number;
+
+	memcpy(&number, (const char *)object + offset, sizeof number);
+	return number;
+}
+
+static void add_offload_nics(
+	json_t *families, const struct snapshot *snapshot, const struct offloader_report *report)
+{
+	json_t *flows = add_family(families, "sluice_nic_offload_flows", "gauge",
+		"directions of connections that an eswitch executes: sent by the NIC, or come to it from an "
+		"edge");
+
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
+		if (snapshot->nics[slot] && report->nics[slot].wanted)
+			add_sample(flows, nic_labels(snapshot->nics[slot]),
+				report->nics[slot].states[OFFLOAD_STATE_INSTALLED]);
+	for (size_t i = 0; i < G_N_ELEMENTS(offload_nic_metrics); i++) {
+		json_t *samples = add_family(
+			families, offload_nic_metrics[i].name, "counter", offload_nic_metrics[i].help);
+		for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
+			if (snapshot->nics[slot] && report->nics[slot].wanted)
+				add_sample(samples, nic_labels(snapshot->nics[slot]),
+					number_at(&report->nics[slot], offload_nic_metrics[i].offset));
+	}
+}
+
+/* Nothing where there is no eswitch. */
+static void add_offload(json_t *families, const struct datapath *datapath)
+{
+	_cleanup_(offloader_report_free) struct offloader_report *report =
+		offloader_report(datapath->offloader);
+
+	if (!report)
+		return;
+	json_t *states = add_family(families, "sluice_offload_flows", "gauge",
+		"directions of connections that were offered to an eswitch, by what became of them");
+	for (unsigned state = OFFLOAD_STATE_NONE + 1; state < OFFLOAD_STATES; state++)
+		add_sample(states, json_pack("{s:s}", "state", offload_state_word((enum offload_state)state)),
+			report->counts.states[state]);
+	for (size_t i = 0; i < G_N_ELEMENTS(offload_metrics); i++)
+		add_single(families, offload_metrics[i].name, "counter", offload_metrics[i].help,
+			number_at(&report->counts, offload_metrics[i].offset));
+	add_offload_nics(families, datapath_snapshot(datapath), report);
+}
+
 json_t *metrics_encode(const struct datapath *datapath, const struct mirror_session *mirrors)
 {
 	const struct snapshot *snapshot = datapath_snapshot(datapath);
@@ -227,6 +305,7 @@ json_t *metrics_encode(const struct datapath *datapath, const struct mirror_sess
 	add_drops(families, datapath);
 	add_nics(families, datapath);
 	add_meters(families, datapath);
+	add_offload(families, datapath);
 	for (size_t metric = 0; metric < G_N_ELEMENTS(port_metrics); metric++) {
 		add_nic_ports(families, snapshot, metric);
 		add_edge_ports(families, snapshot, metric);

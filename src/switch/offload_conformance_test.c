@@ -5,11 +5,15 @@
  * are opened through the switch, all its flows are offloaded, and each later packet is given to all three. Then the world
  * changes, and what the switch has decided anew is offloaded anew. Tunnels and VLANs have worlds of their own.
  *
+ * Then the same as it runs: the offloader (offloader.h) chooses, a packet goes to the provider and only what that lets
+ * through to the switch, and a change is published with flows in the provider. Whoever sends a packet does as the reference.
+ *
  *     offload_conformance_test                     the model NIC
  *     offload_conformance_test --wire wire         tc, on veth pairs (test_executor.h)
  */
 #include "switch/neighbour.h"
 #include "switch/offload_flows.h"
+#include "switch/offloader.h"
 #include "switch/output.h"
 #include "switch/test_executor.h"
 #include "switch/test_lab.h"
@@ -28,6 +32,11 @@
 #define PROBES           3 /* of each direction */
 #define LAB_ROOM         20000
 #define PACKETS_A_SECOND 400 /* the switch limits its ICMP errors */
+/* Of worlds whose flows the switch chooses: connections that are made hot, by so many packets each way, and changes while they
+ * are. */
+#define CHOSEN_CONNECTIONS 10
+#define CHOSEN_PACKETS     20
+#define CHOSEN_CHANGES     4
 
 /* X(NAME, "what it counts"): what must have happened. */
 #define MET(X)                                                                                               \
@@ -52,11 +61,26 @@
 	X(REFUSED, "flows that cannot be offloaded")                                                         \
 	X(AGAIN, "flows offloaded after a change")
 
+/* The same of worlds whose flows the switch chooses. */
+#define CHOSEN(X)                                                                                            \
+	X(SENT, "packets sent by the provider")                                                              \
+	X(UP, "packets let through")                                                                         \
+	X(KEPT, "packets sent right after a change, by flows that stayed")                                   \
+	X(LEFT, "flows that a change took out")                                                              \
+	X(DROPPED, "packets of connections that a change has revoked")
+
 enum met {
 #define X(NAME, text) MET_##NAME,
 	MET(X)
 #undef X
 		MET_N
+};
+
+enum chosen {
+#define X(NAME, text) CHOSEN_##NAME,
+	CHOSEN(X)
+#undef X
+		CHOSEN_N
 };
 
 static char *wire; /* namespace of the far ends; NULL: the model NIC */
@@ -89,6 +113,7 @@ struct run {
 	uint64_t generation, seed;
 	unsigned n_packets;
 	unsigned *met; /* Borrowed */
+	bool chosen; /* all ports are the provider's, and the offloader chooses */
 };
 
 static const char *port_name(const struct run *run, unsigned port)
@@ -158,16 +183,20 @@ static void learn(struct run *run, const struct model_outcome *outcome)
 	output_flush(run->lab.worker);
 }
 
+static void pass_second(struct run *run)
+{
+	run->lab.now_ms += SECOND;
+	worker_begin(run->lab.worker, run->lab.now_ms);
+}
+
 /* Through the switch, which does as the model does. Returns what that is. */
 static struct model_outcome send_packet(struct run *run, unsigned port, const struct test_packet *packet)
 {
 	struct model_outcome outcome = model_send(run->model, port, packet);
 	gsize size = 0;
 
-	if (++run->n_packets % PACKETS_A_SECOND == 0) {
-		run->lab.now_ms += SECOND;
-		worker_begin(run->lab.worker, run->lab.now_ms);
-	}
+	if (!run->chosen && ++run->n_packets % PACKETS_A_SECOND == 0)
+		pass_second(run);
 	lab_put(&run->lab, port_name(run, port), test_packet_write(packet));
 	if (!outcome.answer)
 		return outcome;
@@ -348,6 +377,16 @@ static json_t *edge_state(const char *interface, struct mac_addr mac, struct ip_
 		"prefix", prefix_format(prefix, prefix_text));
 }
 
+static void mark_ports(json_t *state)
+{
+	size_t i;
+	json_t *nic;
+
+	json_object_set_new(json_object_get(state, "outside"), "offload", json_string("tc"));
+	json_array_foreach(json_object_get(state, "nics"), i, nic) json_object_set_new(
+		json_array_get(json_object_get(nic, "attachments"), 0), "offload", json_string("tc"));
+}
+
 static json_t *make_state(struct run *run)
 {
 	json_t *state = policy_gen_state(run->traffic.gen, ++run->generation);
@@ -360,6 +399,8 @@ static json_t *make_state(struct run *run)
 	for (unsigned g = 0; g < run->world->n_groups; g++)
 		json_object_set_new(json_array_get(json_object_get(state, "groups"), g), "revalidate",
 			json_boolean(run->revalidate[g]));
+	if (run->chosen)
+		mark_ports(state);
 	return state;
 }
 
@@ -391,10 +432,20 @@ static void run_phase(struct run *run, bool again)
 		probe_connection(run, &g_array_index(run->talks, struct talk, i));
 }
 
-static void run_world(unsigned met[MET_N])
+static void run_fixed(struct run *run)
+{
+	run_phase(run, false);
+	for (unsigned i = 0; i < CHANGES; i++) {
+		change_world(run);
+		run_phase(run, true);
+	}
+}
+
+/* A random world, its switch and its provider, through which `go` takes packets. */
+static void run_world(unsigned met[], bool chosen, void (*go)(struct run *run))
 {
 	const struct policy_gen_config config = {.rules_max = 40};
-	struct run run = {.seed = (uint64_t)(uint32_t)g_test_rand_int(), .met = met};
+	struct run run = {.seed = (uint64_t)(uint32_t)g_test_rand_int(), .met = met, .chosen = chosen};
 
 	_cleanup_(policy_gen_free) struct policy_gen *gen = policy_gen_new(run.seed, &config);
 	_cleanup_(executor_free) struct executor *executor = executor_new(wire, EXECUTOR_NO_UNDERLAY);
@@ -410,15 +461,20 @@ static void run_world(unsigned met[MET_N])
 		run.revalidate[g] = !traffic_once_in(3);
 	run.model = model_new(run.world, run.revalidate, run.shared);
 	lab_start(&run.lab, make_state(&run), LAB_ROOM, LAB_ROOM);
-	run_phase(&run, false);
-	for (unsigned i = 0; i < CHANGES; i++) {
-		change_world(&run);
-		run_phase(&run, true);
-	}
+	go(&run);
 	lab_teardown(&run.lab, NULL);
 	model_free(run.model);
 	g_hash_table_unref(run.offloaded);
 	g_array_unref(run.talks);
+}
+
+static void assert_met(const unsigned met[], const char *const texts[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		g_test_message("%8u %s", met[i], texts[i]);
+	for (unsigned i = 0; i < n; i++)
+		if (!met[i])
+			g_error("there were no %s", texts[i]);
 }
 
 static void test_worlds(void)
@@ -431,12 +487,124 @@ static void test_worlds(void)
 	unsigned met[MET_N] = {};
 
 	for (unsigned i = 0; i < (g_test_slow() ? 100 : 8); i++)
-		run_world(met);
-	for (unsigned i = 0; i < MET_N; i++)
-		g_test_message("%8u %s", met[i], texts[i]);
-	for (unsigned i = 0; i < MET_N; i++)
-		if (!met[i])
-			g_error("there were no %s", texts[i]);
+		run_world(met, false, run_fixed);
+	assert_met(met, texts, MET_N);
+}
+
+/* ---- what the switch chooses ---- */
+
+static struct offload_provider *lend(void *data, GError **error)
+{
+	return executor_lend(((struct run *)data)->executor);
+}
+
+/* By the provider, or else by the switch: as the reference does. Returns whether it was the provider. */
+static bool deliver(struct run *run, unsigned port, const struct test_packet *packet)
+{
+	uint32_t number = lab_port(&run->lab, port_name(run, port))->index, out_number;
+	struct test_frame frame = test_packet_write(packet), out;
+
+	if (executor_run(run->executor, number, &frame, &out_number, &out) == EXECUTOR_UP) {
+		struct model_outcome outcome = send_packet(run, port, packet);
+		run->met[CHOSEN_UP]++;
+		run->met[CHOSEN_DROPPED] += outcome.drop == DROP_REVOKED;
+		return false;
+	}
+	struct model_outcome outcome = model_send(run->model, port, packet);
+	if (outcome.answer != MODEL_PACKET)
+		differ(run, packet, "the provider sent it, and it must not be sent");
+	struct test_frame want = test_packet_write(&outcome.packet);
+	compare(run, packet, executor_provider(run->executor)->caps.name, &want, out.bytes, out.length);
+	if (out_number != lab_port(&run->lab, port_name(run, outcome.port))->index)
+		differ(run, packet, "it was sent by another port");
+	run->met[CHOSEN_SENT]++;
+	return true;
+}
+
+static void take_round(struct run *run)
+{
+	pass_second(run);
+	while (offloader_turn(run->lab.datapath->offloader, run->lab.now_ms))
+		;
+}
+
+static unsigned installed(struct run *run)
+{
+	_cleanup_(offloader_report_free) struct offloader_report *report =
+		offloader_report(run->lab.datapath->offloader);
+
+	return report->counts.states[OFFLOAD_STATE_INSTALLED];
+}
+
+/* But no RST, which is the one thing that differs: nobody knows the window of what a NIC carries (offloader_test.c). */
+static struct test_packet without_reset(const struct test_packet *packet)
+{
+	struct test_packet later = traffic_later(packet);
+
+	if (later.protocol == IPPROTO_TCP && later.tcp_flags & TCP_RST)
+		later.tcp_flags = TCP_ACK;
+	return later;
+}
+
+/* Some connections; returns how many packets the provider sent. */
+static unsigned deliver_some(struct run *run, unsigned packets)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MIN(run->talks->len, CHOSEN_CONNECTIONS); i++) {
+		const struct talk *talk = &g_array_index(run->talks, struct talk, run->talks->len - 1 - i);
+		for (unsigned j = 0; j < packets; j++) {
+			struct test_packet there = without_reset(&talk->first),
+					   back = without_reset(&talk->answer);
+			n += deliver(run, talk->port, &there);
+			n += deliver(run, talk->far_port, &back);
+		}
+	}
+	return n;
+}
+
+static void change_under_flows(struct run *run)
+{
+	for (unsigned n = 1 + test_below(12); n; n--)
+		policy_gen_change(run->traffic.gen);
+	json_decref(run->lab.state);
+	run->lab.state = make_state(run);
+	unsigned before = installed(run);
+	lab_apply(&run->lab);
+	run->met[CHOSEN_LEFT] += before - installed(run);
+	model_change(run->model);
+	run->met[CHOSEN_KEPT] += deliver_some(run, 1);
+}
+
+static void run_chosen(struct run *run)
+{
+	_cleanup_(offloader_free) struct offloader *offloader = offloader_new(run->lab.datapath, lend, run);
+
+	lab_apply(&run->lab); /* it follows from here on */
+	for (unsigned i = 0; i < CHANGES; i++) {
+		for (unsigned j = 0; j < CHOSEN_CONNECTIONS; j++)
+			open_connection(run);
+		take_round(run);
+		deliver_some(run, CHOSEN_PACKETS);
+		take_round(run);
+		deliver_some(run, PROBES);
+		for (unsigned j = 0; j < CHOSEN_CHANGES; j++)
+			change_under_flows(run);
+	}
+}
+
+static void test_chosen(void)
+{
+	static const char *const texts[CHOSEN_N] = {
+#define X(NAME, text) text,
+		CHOSEN(X)
+#undef X
+	};
+	unsigned met[CHOSEN_N] = {};
+
+	for (unsigned i = 0; i < (g_test_slow() ? 50 : 6); i++)
+		run_world(met, true, run_chosen);
+	assert_met(met, texts, CHOSEN_N);
 }
 
 /* ---- tunnels and VLANs ---- */
@@ -605,6 +773,8 @@ int main(int argc, char **argv)
 	if (argc == 3 && g_str_equal(argv[1], "--wire"))
 		wire = argv[2];
 	g_test_add_func("/offload conformance/random worlds: the same verdict, port and bytes", test_worlds);
+	g_test_add_func(
+		"/offload conformance/random worlds whose flows the switch chooses: the same", test_chosen);
 	g_test_add("/offload conformance/tunnels: the same packets in and out", struct pair, NULL, pair_setup,
 		test_tunnels, pair_teardown);
 	g_test_add("/offload conformance/shared addresses: the same ports", struct fixture, NULL, lab_setup,

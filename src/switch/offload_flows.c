@@ -63,9 +63,13 @@ static bool find_neighbour(
 
 /* ---- limits ---- */
 
+/* A meter's kinds do not change: who gets others has another meter. */
 static uint32_t meter_id(const struct nic *nic, bool receive)
 {
-	return 1 + 2 * nic_slot(nic->id) + receive;
+	const struct limit *limit = receive ? &nic->receive : &nic->send;
+
+	return 1 + (2 * nic_slot(nic->id) + receive) * 4 + 2 * (limit->packets_per_s != 0) +
+	       (limit->bits_per_s != 0);
 }
 
 bool offload_flows_meter(const struct nic *nic, bool receive, struct offload_meter *ret)
@@ -241,7 +245,8 @@ static bool make_actions(struct making *m)
 bool offload_flows_make(const struct datapath *datapath, const struct flow *flow, const struct flow *pair,
 	uint32_t now_ms, struct offload_flow *ret, const char **ret_reason)
 {
-	*ret = (struct offload_flow){.id = offload_flows_id(pair)};
+	memset(ret, 0, sizeof *ret); /* also between the members: they are compared as bytes */
+	ret->id = offload_flows_id(pair);
 	struct making m = {.datapath = datapath,
 		.snapshot = datapath_snapshot(datapath),
 		.flow = flow,

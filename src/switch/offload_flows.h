@@ -2,8 +2,6 @@
  * hops, VTEPs) is looked up once, and what it checks of each packet beside the flow's key (MACs, tunnels) becomes part of
  * the match.
  *
- * Of the tests alone (offload_conformance_test.c) as long as the running switch has no provider.
- *
  * Ports have their index in the switch as number; a NIC's limits are the meters offload_flows_meter names.
  */
 #pragma once

@@ -88,6 +88,7 @@ struct port {
 	struct rte_mempool *pool; /* Borrowed: buffers for what is received */
 	_Atomic uint32_t
 		takes; /* PORT_TAKES_CHECKSUM ..; written before the device that takes it is there for tx */
+	_Atomic unsigned interface; /* index of the interface that it has open; 0: none */
 	_Atomic uint64_t mac; /* its device's, as it lies in memory; 0: not known */
 	rte_spinlock_t tx_lock;
 	uint64_t noted[SNAPSHOT_WORKERS]; /* rx_packets at the last look of rebalance.c, whose it is */

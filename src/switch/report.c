@@ -6,6 +6,7 @@
 #include "switch/decode.h"
 #include "switch/lookup.h"
 #include "switch/meter.h"
+#include "switch/offloader.h"
 
 #include <rte_cycles.h>
 
@@ -68,8 +69,39 @@ static json_t *encode_drops(const struct datapath *datapath, const struct nic *n
 	return drops;
 }
 
+static json_t *encode_reasons(GHashTable *reasons)
+{
+	json_t *object = json_object();
+	GHashTableIter iter;
+	gpointer reason, n;
+
+	if (reasons)
+		g_hash_table_iter_init(&iter, reasons);
+	while (reasons && g_hash_table_iter_next(&iter, &reason, &n))
+		json_object_set_new(object, reason, json_integer(GPOINTER_TO_UINT(n)));
+	return object;
+}
+
+/* Where the NIC is on an eswitch. */
+static void add_offload(json_t *object, const struct offloader_report *report, unsigned slot)
+{
+	const struct offloader_nic *nic = report ? &report->nics[slot] : NULL;
+
+	if (!nic || !nic->wanted)
+		return;
+	json_object_set_new(object, "offload",
+		json_pack("{s:s?, s:s*, s:i, s:i, s:o, s:I, s:I, s:I, s:I}", "provider", report->provider,
+			"error", report->error, "installed", (int)nic->states[OFFLOAD_STATE_INSTALLED],
+			"refused", (int)nic->states[OFFLOAD_STATE_REFUSED], "reasons",
+			encode_reasons(nic->reasons), "rx_packets", (json_int_t)nic->sent.packets, "rx_bytes",
+			(json_int_t)nic->sent.bytes, "tx_packets", (json_int_t)nic->received.packets,
+			"tx_bytes", (json_int_t)nic->received.bytes));
+}
+
 json_t *report_nics(const struct datapath *datapath)
 {
+	_cleanup_(offloader_report_free) struct offloader_report *offload =
+		offloader_report(datapath->offloader);
 	const struct snapshot *snapshot = datapath_snapshot(datapath);
 	const struct polling *polling = datapath_polling(datapath);
 	json_t *list = json_array();
@@ -90,6 +122,7 @@ json_t *report_nics(const struct datapath *datapath)
 				      (json_int_t)atomic_load(&datapath->nic_connections[slot]), "holds",
 				      (json_int_t)holds.times, "held_ms", (json_int_t)holds.ms, "drops",
 				      encode_drops(datapath, nic)));
+		add_offload(json_array_get(list, json_array_size(list) - 1), offload, slot);
 	}
 	return list;
 }

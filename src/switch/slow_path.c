@@ -10,7 +10,8 @@
  *   stale    The layers decide again (connections.h). Where there is no room just now for what comes out, the packet is
  *            dropped and the next one tries again.
  *   blocked  Dropped. A SYN begins anew; so does a state that allows it again.
- *   ending   An RST, or FIN, is held against the connection's window (tcp.h) before it is executed.
+ *   ending   An RST, or FIN, is held against the connection's window (tcp.h) before it is executed; but not where a NIC
+ *            carries what moves that window.
  *
  * A TCP connection begins with a SYN. Others are dropped, except for SLOW_PATH_LEARN_MS after a start that found
  * no table to adopt (flow_memory.h): then those that were established before are taken up in the middle, if policy
@@ -91,7 +92,8 @@ static void follow(struct worker *worker, struct flow *flow, struct packet *pars
 	const struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
 	uint32_t back = __atomic_load_n(&pair->tcp, __ATOMIC_RELAXED);
 
-	if (parsed->tcp_flags & (TCP_RST | TCP_FIN) && !tcp_believes(back, parsed, frame)) {
+	if (parsed->tcp_flags & (TCP_RST | TCP_FIN) && !flow_is_carried(pair) &&
+		!tcp_believes(back, parsed, frame)) {
 		if (parsed->tcp_flags & TCP_RST) {
 			output_drop(worker, execute_subject(parsed, &flow->action), DROP_TCP_WINDOW, packet);
 			return;

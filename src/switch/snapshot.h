@@ -156,6 +156,7 @@ struct attachment {
 	struct port *port; /* Borrowed from the ports registry */
 	bool active; /* packets to the NIC go here */
 	bool physical; /* the function is on the NIC's physical network itself, past the host (function.c) */
+	bool offload; /* the interface is a representor, of an eswitch that may get flows (offloader.h) */
 };
 
 struct nic {
@@ -187,6 +188,7 @@ struct edge {
 	struct ip_prefix prefix;
 	struct ip_addr gateway; /* outside only; IP_NONE: none */
 	struct port *port; /* Borrowed from the ports registry */
+	bool offload; /* the interface is the uplink of an eswitch that may get flows (offloader.h) */
 };
 
 /* A wire that networks are on, each in a VLAN of it, with machines that this switch knows nothing of. */

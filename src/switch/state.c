@@ -324,12 +324,25 @@ bool decode_port_named(struct decode *d, const char *name)
 	return name || decode_fail_at(d, "interface", "is missing");
 }
 
+bool decode_offload(struct decode *d, json_t *value, void *to)
+{
+	*(bool *)to = g_strcmp0(json_string_value(value), "tc") == 0;
+	return *(bool *)to || decode_fail(d, "must be \"tc\", or be left out");
+}
+
+bool check_offload(struct decode *d, const char *name, bool offload)
+{
+	return !offload || !g_str_has_prefix(name, PORT_DEVICE) ||
+	       decode_fail_at(d, "offload", "is of network interfaces: the kernel has no driver of a device");
+}
+
 static const struct decode_member outside_members[] = {
 	{"interface", decode_interface, offsetof(struct edge, interface), .optional = true},
 	{"device", decode_device, offsetof(struct edge, interface), .optional = true},
 	{"mac", decode_mac, offsetof(struct edge, mac)},
 	{"prefix", decode_prefix_ipv4, offsetof(struct edge, prefix)},
 	{"gateway", decode_ipv4, offsetof(struct edge, gateway), .optional = true},
+	{"offload", decode_offload, offsetof(struct edge, offload), .optional = true},
 	{},
 };
 
@@ -345,7 +358,8 @@ static bool decode_outside(struct decode *d, json_t *value, void *to)
 {
 	struct edge *edge = to;
 
-	if (!decode_object(d, value, outside_members, edge) || !decode_port_named(d, edge->interface))
+	if (!decode_object(d, value, outside_members, edge) || !decode_port_named(d, edge->interface) ||
+		!check_offload(d, edge->interface, edge->offload))
 		return false;
 	if (edge->gateway.family != IP_NONE && !prefix_contains(edge->prefix, edge->gateway))
 		return decode_fail_at(d, "gateway", "lies outside the prefix");

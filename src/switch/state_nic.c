@@ -86,6 +86,7 @@ static const struct decode_member function_members[] = {
 	{"interface", decode_interface, offsetof(struct attachment, name), .optional = true},
 	{"device", decode_device, offsetof(struct attachment, name), .optional = true},
 	{"physical", decode_physical, offsetof(struct attachment, physical), .optional = true},
+	{"offload", decode_offload, offsetof(struct attachment, offload), .optional = true},
 	{},
 };
 
@@ -95,9 +96,13 @@ static bool check_function(struct decode *d, const struct attachment *attachment
 		return decode_fail_at(d, "physical",
 			"cannot be beside an interface or a device: the function is reached by the physical "
 			"network's");
-	return attachment->physical || attachment->name ||
-	       decode_fail(
-		       d, "must say where the function is: \"interface\", \"device\", or \"physical\": true");
+	if (attachment->physical && attachment->offload)
+		return decode_fail_at(d, "offload",
+			"cannot be beside \"physical\": such a function has no representor, and needs none");
+	if (!attachment->physical && !attachment->name)
+		return decode_fail(d,
+			"must say where the function is: \"interface\", \"device\", or \"physical\": true");
+	return attachment->physical || check_offload(d, attachment->name, attachment->offload);
 }
 
 static bool decode_attachment(struct decode *d, json_t *value, void *to)

@@ -21,6 +21,7 @@ static const struct decode_member physical_members[] = {
 	{"interface", decode_interface, offsetof(struct physical, edge.interface), .optional = true},
 	{"device", decode_device, offsetof(struct physical, edge.interface), .optional = true},
 	{"mtu", decode_physical_mtu, offsetof(struct physical, mtu)},
+	{"offload", decode_offload, offsetof(struct physical, edge.offload), .optional = true},
 	{},
 };
 
@@ -56,7 +57,8 @@ static bool decode_physical(struct decode *d, json_t *value, void *to)
 	struct physical physical = {};
 
 	if (!decode_object(d, value, physical_members, &physical) ||
-		!decode_port_named(d, physical.edge.interface))
+		!decode_port_named(d, physical.edge.interface) ||
+		!check_offload(d, physical.edge.interface, physical.edge.offload))
 		return false;
 	if (find_slot(snapshot, physical.name) < PHYSICAL_SLOTS)
 		return decode_fail_at(d, "name", "two physical networks have the name %s", physical.name);

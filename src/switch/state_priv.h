@@ -23,8 +23,11 @@ static inline struct state_index *index_of(struct decode *d)
 bool decode_group_reference(struct decode *d, json_t *value, void *to); /* const struct group * */
 bool decode_interface(struct decode *d, json_t *value, void *to); /* char *: a port's name, used once */
 bool decode_device(struct decode *d, json_t *value, void *to); /* the same; `to` must be NULL still */
-/* Whether an object had one of these two; false after decode_fail. */
+bool decode_offload(struct decode *d, json_t *value, void *to); /* bool */
+/* Whether an object had an interface or a device; false after decode_fail. */
 bool decode_port_named(struct decode *d, const char *name);
+/* Whether the port of that name can be an eswitch's; false after decode_fail. */
+bool check_offload(struct decode *d, const char *name, bool offload);
 
 /* Of state_members.c: the application groups of the struct network `to`, and then what its addresses are. */
 bool decode_application_groups(struct decode *d, json_t *value, void *to);

@@ -294,6 +294,22 @@ static void test_physicals(void)
 	g_assert_cmpint(snapshot_find(snapshot, tagged->space, ip).kind, ==, OWNER_NONE);
 }
 
+/* What is an eswitch's says so; all else is not. */
+static void test_offload(void)
+{
+	json_auto_t *state = load();
+
+	change(state, "outside.offload", "\"tc\"");
+	change(state, "physicals[0].offload", "\"tc\"");
+	change(state, "nics[0].attachments[1].offload", "\"tc\"");
+	_cleanup_(snapshot_free) struct snapshot *snapshot = decode(state, NULL);
+	g_assert_true(snapshot->outside.offload && !snapshot->host.offload);
+	g_assert_true(snapshot->networks[2].physical->edge.offload);
+	g_assert_false(snapshot->networks[4].physical->edge.offload);
+	g_assert_true(snapshot->nics[0]->attachments[1].offload);
+	g_assert_false(snapshot->nics[0]->attachments[0].offload);
+}
+
 /* Flows hold segments: what one of them means must not change under their hands. */
 static void test_physical_slots(void)
 {
@@ -445,6 +461,9 @@ static const struct bad {
 	{"physicals[0].mtu", "67", "physicals[0].mtu: "},
 	{"physicals[0].mtu", "9001", "physicals[0].mtu: "},
 	{"physicals[0].mtu", NULL, "physicals[0].mtu: is missing"},
+	{"physicals[0].offload", "\"hardware\"", "physicals[0].offload: must be \"tc\""},
+	{"physicals[1].offload", "\"tc\"", "physicals[1].offload: is of network interfaces"},
+	{"host_port.offload", "\"tc\"", "host_port.offload: is not known"},
 	{"physicals[0].mac", "\"02:00:00:00:00:01\"", "physicals[0].mac: is not known"},
 	{"networks[2].vlan", NULL, "networks[2]: has neither \"vni\" nor \"vlan\""},
 	{"networks[2].vni", "7", "networks[2].vlan: cannot be beside a VNI"},
@@ -517,6 +536,10 @@ static const struct bad {
 	{"nics[0].attachments[1].physical", "true", "nics[0].attachments[1].physical: cannot be beside"},
 	{"nics[0].attachments[1].physical", "false", "nics[0].attachments[1].physical: must be true"},
 	{"nics[0].attachments[1].physical", "\"physnet1\"", "nics[0].attachments[1].physical: must be true"},
+	{"nics[0].attachments[1].offload", "true", "nics[0].attachments[1].offload: must be \"tc\""},
+	{"nics[0].attachments[0].offload", "\"tc\"", "nics[0].attachments[0].offload: is not known"},
+	{"nics[0].attachments[1]", "{\"kind\": \"function\", \"physical\": true, \"offload\": \"tc\"}",
+		"nics[0].attachments[1].offload: cannot be beside \"physical\""},
 	{"nics[0].attachments[0].physical", "true", "nics[0].attachments[0].physical: is not known"},
 	{"nics[0].attachments[1]", "{\"kind\": \"function\", \"physical\": true}",
 		"nics[0].attachments: a function cannot be on a physical network (\"physical\"), as network "
@@ -704,6 +727,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/state/limits are of one direction each, by bits or packets", test_limits);
 	g_test_add_func("/state/networks share public addresses with each other", test_source_nat);
 	g_test_add_func("/state/networks are found by the VLANs that they are", test_physicals);
+	g_test_add_func("/state/ports of an eswitch say so", test_offload);
 	g_test_add_func("/state/a physical network keeps its slot, and nobody takes it over at once",
 		test_physical_slots);
 	g_test_add_func("/state/what is bad is refused with its path", test_bad);

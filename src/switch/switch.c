@@ -3,9 +3,11 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "offload/tc.h"
 #include "switch/control.h"
 #include "switch/eal.h"
 #include "switch/numa.h"
+#include "switch/offloader.h"
 
 #include <glib-unix.h>
 #include <stdio.h>
@@ -186,6 +188,11 @@ static uint32_t nic_limit(const struct options *options)
 						   : MIN(NIC_CONNECTIONS, quarter));
 }
 
+static struct offload_provider *open_tc(void *data, GError **error)
+{
+	return offload_tc_open(OFFLOAD_TC_HARDWARE, error);
+}
+
 /* DPDK runs. */
 static bool serve(const struct options *options, const struct eal_config *eal, bool hugepages, GError **error)
 {
@@ -208,6 +215,8 @@ static bool serve(const struct options *options, const struct eal_config *eal, b
 	if (!datapath)
 		return false;
 	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers, eal->workers);
+	_cleanup_(offloader_free) struct offloader *offloader = offloader_new(datapath, open_tc, NULL);
+	offloader_start(offloader);
 	datapath_start(datapath);
 	_cleanup_(control_free) struct control *control = control_new(&config, datapath, ports, error);
 	if (control) {

@@ -9,6 +9,8 @@
  *   RST   Believed when it lies in the window of whom it is for; before that one has acknowledged anything, when it
  *         acknowledges that one's SYN (RFC 9293, section 3.10.7). Else it is dropped: whom it is for would drop it too, or
  *         ask (RFC 5961, section 3).
+ *         Where a NIC carries the other side's packets (offloader.h), nobody here knows that window, and each is believed:
+ *         as Linux does of the connections that it has a NIC carry.
  *   FIN   Believed in the window only, but always passed: a repeated one may lie before it.
  *   SYN   Of a connection that is established: passed, and nothing is believed. The end host answers with a challenge; who
  *         really began anew answers that with an RST, which is in the window (RFC 5961, section 4).

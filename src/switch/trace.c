@@ -19,6 +19,7 @@
 #include "switch/flow_text.h"
 #include "switch/layers/layer.h"
 #include "switch/lookup.h"
+#include "switch/offloader.h"
 #include "switch/packet_words.h"
 #include "switch/parse.h"
 #include "switch/peer.h"
@@ -561,10 +562,13 @@ static void tell_flow(struct trace *t, const struct flow *flow, const struct flo
 	const struct flow *reply, const char *state)
 {
 	g_autofree char *id = flow_query_id(forward, reply);
+	_cleanup_(offloader_flow_clear) struct offloader_flow offload =
+		offloader_look(t->datapath->offloader, flow, flow->reply ? forward : reply);
 
 	json_object_set_new(t->result, "flow",
 		json_pack("{s:s, s:s, s:b, s:b, s:s}", "id", id, "state", state, "reply", flow->reply,
-			"current", flow->epoch == t->state->epoch, "offload", "none"));
+			"current", flow->epoch == t->state->epoch, "offload",
+			offload_state_word(offload.state)));
 }
 
 /* Words do not tell where an RST lies. */
@@ -572,7 +576,8 @@ static void tell_window(struct trace *t, const struct flow *pair)
 {
 	uint32_t first, last;
 
-	if (!(t->parsed.tcp_flags & TCP_RST) || !(tcp_flags_seen(pair->tcp) & TCP_ACK))
+	if (!(t->parsed.tcp_flags & TCP_RST) || !(tcp_flags_seen(pair->tcp) & TCP_ACK) ||
+		flow_is_carried(pair))
 		return;
 	tcp_window(pair->tcp, &first, &last);
 	step(t, "flow", "found",

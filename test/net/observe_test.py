@@ -107,7 +107,7 @@ def test_flows(w):
     expect(w.json("flow", "count", "--connection-state", "blocked")["connections"] == 0, "none is blocked")
     shown = w.json("flow", "show", rows[0]["id"])
     expect(shown["forward"]["dport"] == 7000 and shown["reply"]["sport"] == 7000, shown)
-    expect(shown["offload"] == "none" and shown["expires_s"] > 7000, shown)
+    expect(shown["forward"]["offload"] == "none" and shown["expires_s"] > 7000, shown)
     table = w.run("flow", "list")
     expect("192.168.1.5:7000" in table and "deliver uid-b" in table, table)
     expect("connection " + rows[0]["id"] in w.run("flow", "show", rows[0]["id"]), "shown in words")
