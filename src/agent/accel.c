@@ -10,8 +10,9 @@ struct accel_job {
 	struct accel *accel; /* main thread only */
 	struct nic_provider *provider;
 	struct vm_manager *manager;
-	char *nic, *vm, *function; /* Owned; claim sets function */
-	char *physical; /* Owned; NULL: it is no bypass */
+	char *nic, *vm, *function, *representor; /* Owned; claim sets the last two */
+	char *physical; /* Owned; NULL: none */
+	bool bypass;
 	struct mac_addr mac;
 	uint16_t vlan;
 	uint32_t rate_mbps;
@@ -163,6 +164,7 @@ static void finish(void *data)
 	g_free(job->nic);
 	g_free(job->vm);
 	g_free(job->function);
+	g_free(job->representor);
 	g_free(job->physical);
 	g_free(job);
 }
@@ -184,7 +186,9 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 		.nic = g_strdup(a->uid),
 		.vm = g_strdup(record->vm),
 		.function = g_strdup(record->function),
+		.representor = g_strdup(record->representor),
 		.physical = g_strdup(record->physical),
+		.bypass = accel_is_bypass(record),
 		.vlan = (uint16_t)record->vlan,
 		.rate_mbps = (uint32_t)(goal ? CLAMP(goal->bandwidth_mbps, 0, UINT32_MAX) : 0),
 		.timeout_ms = a->agent->config.times.unplug_ms,
@@ -196,6 +200,24 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 	jobs_run(a->agent->jobs, work, finish, job);
 }
 
+/* Of the function that was claimed: by it the switch reaches the guest. */
+static bool find_representor(struct accel_job *job)
+{
+	g_autoptr(GPtrArray) list = job->provider->ops->list(job->provider);
+
+	g_clear_pointer(&job->representor, g_free);
+	for (guint i = 0; i < list->len; i++) {
+		struct nic_function *function = list->pdata[i];
+		if (g_str_equal(function->nic, job->nic))
+			job->representor = g_steal_pointer(&function->representor);
+	}
+	return job->representor ||
+	       fault_set(&job->error, FAULT_NOT_FOUND,
+		       "Function %s has no representor: its NIC must be in switchdev mode; "
+		       "`sluice doctor` says more.",
+		       job->function);
+}
+
 static bool run_claim(struct accel_job *job)
 {
 	const struct nic_request request = {.nic = job->nic,
@@ -205,7 +227,8 @@ static bool run_claim(struct accel_job *job)
 		.rate_mbps = job->rate_mbps};
 
 	g_clear_pointer(&job->function, g_free);
-	return job->provider->ops->claim(job->provider, &request, &job->function, &job->error);
+	return job->provider->ops->claim(job->provider, &request, &job->function, &job->error) &&
+	       (!job->provider->caps->representors || find_representor(job));
 }
 
 static bool run_release(struct accel_job *job)
@@ -223,13 +246,14 @@ static bool run_left(struct accel_job *job)
 	return job->provider->ops->left(job->provider, job->nic, &job->error);
 }
 
+/* On a representor the switch does the tagging. */
 static struct vm_primary primary_of(const struct accel_job *job)
 {
 	return (struct vm_primary){.nic_uid = job->nic,
 		.mac = job->mac,
-		.tap = job->physical ? NULL : job->function,
-		.pci = job->physical ? job->function : NULL,
-		.vlan = job->vlan};
+		.tap = job->bypass ? NULL : job->function,
+		.pci = job->bypass ? job->function : NULL,
+		.vlan = job->representor ? 0 : job->vlan};
 }
 
 static bool run_plug(struct accel_job *job)
@@ -264,7 +288,9 @@ static void claimed(struct accel *a, struct accel_job *job, GError *error)
 	}
 	failpoint(FAILPOINT_AGENT_ACCEL_CLAIMED);
 	g_free(record->function);
+	g_free(record->representor);
 	record->function = g_steal_pointer(&job->function);
+	record->representor = g_steal_pointer(&job->representor);
 	enter(a, job->provider->ops->arm ? ACCEL_ARMING : ACCEL_PLUGGING);
 }
 
@@ -357,6 +383,7 @@ static void tidy(struct accel *a)
 	if (!record)
 		return;
 	g_clear_pointer(&record->function, g_free);
+	g_clear_pointer(&record->representor, g_free);
 	if (accel_goal(a) || agent_goal_vm(a->agent, record->vm ? record->vm : ""))
 		return;
 	ledger_drop_nic(a->agent->ledger, a->uid);
@@ -429,7 +456,7 @@ static bool keeps_to_standby(struct accel *a)
 	bool sends = frames > a->standby_frames;
 
 	a->standby_frames = frames;
-	if (!sends || !accel_record(a)->physical ||
+	if (!sends || !accel_is_bypass(accel_record(a)) ||
 		now - a->entered_us[ACCEL_COPYING] < (int64_t)times->first_frame_ms * 1000)
 		return false;
 	if (a->standby_since_us == 0)
@@ -447,7 +474,7 @@ static bool is_heard_by_function(const struct accel *a)
 	if (port && port->function.answered)
 		return true;
 	return accel_function_frames(a) > a->baseline &&
-	       (!accel_provider_bypasses(a) ||
+	       (!accel_provider_bypasses(a) || accel_record(a)->representor ||
 		       copying_us > (int64_t)a->agent->config.times.first_frame_ms * 1000);
 }
 
@@ -525,7 +552,8 @@ static void step_releasing(struct accel *a)
 
 static bool must_tell_left(const struct accel *a)
 {
-	return !a->left && accel_record(a)->physical && a->agent->provider && a->agent->provider->ops->left;
+	return !a->left && accel_is_bypass(accel_record(a)) && a->agent->provider &&
+	       a->agent->provider->ops->left;
 }
 
 static void step_draining(struct accel *a)

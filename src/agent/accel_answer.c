@@ -137,13 +137,23 @@ bool accel_is_over(const struct accel *a)
 	return !a->busy && !accel_goal(a) && !accel_record(a);
 }
 
-/* Why an accelerated NIC of a VM that runs is not on its function; NULL when it is. Owned by the caller. */
+/* Why the switch executes all flows of a NIC whose function could have an eswitch do it; NULL: that does. */
+static char *explain_switch(const struct accel *a)
+{
+	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+
+	if (!accel_record(a)->representor || !port || !port->offload_reason)
+		return NULL;
+	return g_strdup_printf("Its packets pass the switch: %s.", port->offload_reason);
+}
+
+/* Why an accelerated NIC of a VM that runs is not on its function, or not with all that it could have; NULL when it is. Owned by the caller. */
 static char *explain(const struct accel *a)
 {
 	const char *reason = NULL;
 
 	if (accel_state(a) == ACCEL_ON)
-		return NULL;
+		return explain_switch(a);
 	if (a->fault && accel_state(a) == ACCEL_UNPLUGGING)
 		return g_strdup(a->fault->message);
 	if (!accel_is_entitled(a, &reason))
@@ -169,6 +179,9 @@ static enum enforcement enforcement_of(const struct accel *a)
 	enum nic_enforcer enforcer;
 	const char *reason;
 
+	if (record && record->representor)
+		return accel_state(a) == ACCEL_ON && accel_is_offloaded(a) ? ENFORCEMENT_HARDWARE
+									   : ENFORCEMENT_SWITCH;
 	if (!record || !record->physical || !accel_row(accel_state(a))->in_guest)
 		return ENFORCEMENT_SWITCH;
 	if (accel_is_exposed(a) || !accel_is_permitted(a, &enforcer, &reason))
@@ -180,7 +193,7 @@ static enum nic_path path_of(const struct accel *a)
 {
 	if (accel_state(a) != ACCEL_ON)
 		return PATH_SYNTHETIC;
-	return accel_record(a)->physical ? PATH_VF : PATH_EMULATED;
+	return accel_is_bypass(accel_record(a)) ? PATH_VF : PATH_EMULATED;
 }
 
 struct report_nic *accel_report(const struct accel *a)
@@ -244,6 +257,9 @@ json_t *accel_describe(const struct accel *a)
 		record ? accel_row(accel_state(a))->active : "synthetic", "revoked",
 		record && record->revoked, "changes", (json_int_t)(record ? record->changes : 0), "reason",
 		reason, "repaired", health_finding(a->agent->health, a->uid));
+	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+	if (record && record->representor && port)
+		json_object_set_new(json, "offloaded_flows", json_integer(port->offloaded_flows));
 	const struct nic_device *device = record ? health_device(a->agent->health, record->function) : NULL;
 	if (device)
 		json_object_update_new(json, health_describe(device));

@@ -42,6 +42,8 @@ struct accel_waiter {
 struct ledger_nic *accel_record(const struct accel *a);
 const struct goal_nic *accel_goal(const struct accel *a);
 enum accel_state accel_state(const struct accel *a);
+/* The function is a PCI device, which passes the host by itself or by an eswitch. */
+bool accel_is_bypass(const struct ledger_nic *record);
 /* The machine that has the function; the goal's while none has; NULL when there is none. */
 struct vm_machine *accel_machine(const struct accel *a);
 /* The machine is off for sure, or not there. */
@@ -63,6 +65,8 @@ bool accel_is_wanted(const struct accel *a);
 bool accel_guest_is_ready(const struct accel *a);
 /* The guest's virtio driver has gone, while the switch is there to say so. */
 bool accel_guest_went_away(const struct accel *a);
+/* Whether an eswitch takes flows of the function that the NIC has. */
+bool accel_is_offloaded(const struct accel *a);
 /* Frames from the guest by the function, or by the standby, as the switch counted last. */
 int64_t accel_function_frames(const struct accel *a);
 int64_t accel_standby_frames(const struct accel *a);

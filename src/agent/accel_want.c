@@ -19,6 +19,11 @@ enum accel_state accel_state(const struct accel *a)
 	return record ? (enum accel_state)record->state : ACCEL_OFF;
 }
 
+bool accel_is_bypass(const struct ledger_nic *record)
+{
+	return record->physical || record->representor;
+}
+
 bool accel_holds(const struct accel *a)
 {
 	return accel_state(a) != ACCEL_OFF;
@@ -58,6 +63,13 @@ bool accel_guest_went_away(const struct accel *a)
 	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
 
 	return port && port->synthetic.present && port->synthetic.state == SWITCH_PORT_WAITING;
+}
+
+bool accel_is_offloaded(const struct accel *a)
+{
+	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+
+	return accel_record(a)->representor && port && port->offloaded;
 }
 
 int64_t accel_standby_frames(const struct accel *a)
@@ -152,6 +164,12 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 	return false;
 }
 
+/* Functions of the provider, claimed now, would have representors. */
+static bool provider_represents(const struct accel *a)
+{
+	return a->agent->provider && a->agent->provider->caps->representors;
+}
+
 /* The function is of the kind, and for the place on the wire, that the goal's NIC would get one for now. */
 static bool is_claimed_for(const struct accel *a, const struct goal_nic *goal)
 {
@@ -159,6 +177,8 @@ static bool is_claimed_for(const struct accel *a, const struct goal_nic *goal)
 	const struct goal_network *network = accel_network(a);
 	bool bypass = accel_provider_bypasses(a);
 
+	if (record->function && !record->representor != !provider_represents(a))
+		return false;
 	return network && g_strcmp0(record->vm, goal->vm) == 0 && g_strcmp0(record->mac, goal->mac) == 0 &&
 	       g_strcmp0(record->physical, bypass ? network->physical : NULL) == 0 &&
 	       record->vlan == (bypass ? network->vlan : 0);
@@ -181,7 +201,8 @@ bool accel_is_exposed(const struct accel *a)
 	enum nic_enforcer enforcer;
 	const char *reason;
 
-	if (!record || !record->physical || !accel_row(accel_state(a))->in_guest)
+	/* What passes a representor, or the eswitch in its place, does so as the switch decides. */
+	if (!record || !record->physical || record->representor || !accel_row(accel_state(a))->in_guest)
 		return false;
 	if (!goal || !is_claimed_for(a, goal) || !accel_is_permitted(a, &enforcer, &reason))
 		return true;

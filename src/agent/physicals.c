@@ -62,6 +62,7 @@ GPtrArray *physicals_read(const char *root, const char *host_file, GError **erro
 		struct physical_port *physical = g_new0(struct physical_port, 1);
 		g_ptr_array_add(physicals, physical);
 		physical->name = g_strdup(from->name);
+		physical->switchdev = from->switchdev;
 		physical->pfs = host_file_pfs(from, inventory, error);
 		if (!physical->pfs || !complete(physical, root, inventory, error))
 			return NULL;
@@ -75,7 +76,8 @@ struct switch_physical *physicals_for_switch(const GPtrArray *physicals)
 
 	for (guint i = 0; i < physicals->len; i++) {
 		const struct physical_port *physical = physicals->pdata[i];
-		list[i] = (struct switch_physical){physical->name, physical->interface, physical->mtu};
+		list[i] = (struct switch_physical){
+			physical->name, physical->interface, physical->mtu, physical->switchdev};
 	}
 	return list;
 }

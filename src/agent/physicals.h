@@ -14,6 +14,7 @@ struct physical_port {
 	GPtrArray *pfs; /* PCI addresses of its NICs, in the host file's order */
 	char *interface; /* of the first NIC: the switch's port */
 	unsigned mtu; /* of that interface */
+	bool switchdev; /* its NICs are switched by their eswitches */
 };
 
 /* In the host file's order: GPtrArray of struct physical_port, Owned by the caller; empty when the file names none, or is not

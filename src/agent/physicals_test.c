@@ -39,7 +39,7 @@ static void test_found(void)
 	_cleanup_(tree_free) struct tree *tree = host_of_two();
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) physicals = read_text(tree,
-		"[physical physnet1]\ndevices=ens2;0000:01:00.0\nvfs=2\n[physical "
+		"[physical physnet1]\ndevices=ens2;0000:01:00.0\nvfs=2\nmode=switchdev\n[physical "
 		"lab]\ndevices=0000:03:00.0\n"
 		"[memory]\nhugepages=0\n",
 		&error);
@@ -57,6 +57,7 @@ static void test_found(void)
 	g_assert_cmpuint(ports[0].mtu, ==, 9000);
 	g_assert_cmpstr(ports[1].interface, ==, "ens3");
 	g_assert_cmpuint(ports[1].mtu, ==, 1500);
+	g_assert_true(ports[0].switchdev && !ports[1].switchdev);
 	const struct physical_port *first = physicals->pdata[0];
 	g_assert_cmpuint(first->pfs->len, ==, 2);
 	g_assert_cmpstr(first->pfs->pdata[1], ==, "0000:01:00.0");

@@ -93,6 +93,7 @@ static void switch_nic_free(void *data)
 
 	g_free(nic->synthetic.error);
 	g_free(nic->function.error);
+	g_free(nic->offload_reason);
 	g_free(nic);
 }
 
@@ -119,6 +120,35 @@ static void read_attachment(const json_t *json, struct switch_nic *nic)
 	};
 }
 
+/* What most flows were refused for; NULL: none was. Borrowed. */
+static const char *first_reason(json_t *reasons)
+{
+	const char *reason, *found = NULL;
+	json_int_t most = 0;
+	json_t *n;
+
+	json_object_foreach(reasons, reason, n)
+	{
+		if (json_integer_value(n) > most) {
+			most = json_integer_value(n);
+			found = reason;
+		}
+	}
+	return found;
+}
+
+static void read_offload(const json_t *offload, struct switch_nic *nic)
+{
+	const char *error = json_string_value(json_object_get(offload, "error"));
+
+	nic->offloaded = json_is_string(json_object_get(offload, "provider"));
+	nic->offloaded_flows = json_integer_value(json_object_get(offload, "installed"));
+	bool refuses = json_integer_value(json_object_get(offload, "refused")) > 0;
+	if (!error && refuses && nic->offloaded_flows == 0)
+		error = first_reason(json_object_get(offload, "reasons"));
+	nic->offload_reason = g_strdup(error);
+}
+
 static void read_list(struct switch_link *link, const json_t *list)
 {
 	size_t i, j;
@@ -131,6 +161,7 @@ static void read_list(struct switch_link *link, const json_t *list)
 		struct switch_nic *nic = g_new0(struct switch_nic, 1);
 		json_array_foreach(json_object_get(entry, "attachments"), j, attachment)
 			read_attachment(attachment, nic);
+		read_offload(json_object_get(entry, "offload"), nic);
 		g_hash_table_replace(link->nics, g_strdup(uid ? uid : ""), nic);
 	}
 }

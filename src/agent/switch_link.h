@@ -44,6 +44,9 @@ struct switch_attachment {
 
 struct switch_nic {
 	struct switch_attachment synthetic, function;
+	bool offloaded; /* an eswitch takes flows of its function; */
+	int64_t offloaded_flows; /* and has so many */
+	char *offload_reason; /* why it has none; NULL: it has, or it has refused none */
 };
 
 struct switch_link *switch_link_new(const struct switch_link_config *config);

@@ -298,14 +298,24 @@ static json_t *build_addresses(const struct goal_nic *nic)
 	return addresses;
 }
 
-/* The NIC has a function that the switch reaches: by its interface, or on the physical network that it is on. One of a
+/* The NIC has a function that the switch reaches: by its interface or representor, or on the physical network that it is on. One of a
  * segment that the goal has moved the network from is out of reach, until it is taken back. */
 static bool is_attached(const struct ledger_nic *record, const struct goal_network *network)
 {
 	if (!record || !record->function || !accel_row(record->state)->attached)
 		return false;
-	return !record->physical ||
+	return !record->physical || record->representor ||
 	       (g_strcmp0(record->physical, network->physical) == 0 && record->vlan == network->vlan);
+}
+
+static json_t *build_function(const struct ledger_nic *record)
+{
+	if (record->representor)
+		return json_pack("{s:s, s:s, s:s}", "kind", "function", "interface", record->representor,
+			"offload", "tc");
+	if (record->physical)
+		return json_pack("{s:s, s:b}", "kind", "function", "physical", true);
+	return json_pack("{s:s, s:s}", "kind", "function", "interface", record->function);
 }
 
 static json_t *build_attachments(const struct goal_nic *nic, const struct goal_network *network,
@@ -315,10 +325,7 @@ static json_t *build_attachments(const struct goal_nic *nic, const struct goal_n
 	json_t *list = json_pack("[{s:s, s:s}]", "kind", "synthetic", "socket", socket);
 
 	if (is_attached(record, network))
-		json_array_append_new(list,
-			record->physical
-				? json_pack("{s:s, s:b}", "kind", "function", "physical", true)
-				: json_pack("{s:s, s:s}", "kind", "function", "interface", record->function));
+		json_array_append_new(list, build_function(record));
 	return list;
 }
 
@@ -396,8 +403,9 @@ static json_t *build_physicals(const struct switch_site *site)
 	for (size_t i = 0; i < site->n_physicals; i++) {
 		const struct switch_physical *physical = &site->physicals[i];
 		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:i}", "name", physical->name, "interface",
-				      physical->interface, "mtu", (int)MIN(physical->mtu, NIC_MTU_MAX)));
+			list, json_pack("{s:s, s:s, s:i, s:s*}", "name", physical->name, "interface",
+				      physical->interface, "mtu", (int)MIN(physical->mtu, NIC_MTU_MAX),
+				      "offload", physical->switchdev ? "tc" : NULL));
 	}
 	return list;
 }

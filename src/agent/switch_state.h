@@ -31,6 +31,7 @@ struct switch_physical {
 	const char *name;
 	const char *interface; /* of its PF */
 	unsigned mtu; /* of the wire */
+	bool switchdev; /* the interface is the uplink of an eswitch */
 };
 
 #define TUNNEL_BYTES     50 /* a NIC's packet grows by them: IPv4, UDP, VXLAN and Ethernet headers */

@@ -594,6 +594,30 @@ static void test_physical_function(struct fixture *f, gconstpointer data)
 	g_assert_cmpstr(json_string_value(first(moved, "nics", "active")), ==, "synthetic");
 }
 
+static void test_representor(struct fixture *f, gconstpointer data)
+{
+	static const struct switch_physical eswitch[] = {{"physnet1", "ens3", 1500, true}};
+	struct ledger_nic *record = ledger_add_nic(f->ledger, WORLD_NIC);
+
+	record->state = ACCEL_COPYING;
+	set(&record->function, "0000:3b:10.0");
+	set(&record->representor, "ens3_0");
+	json_auto_t *state = build(f);
+	assert_json(first(state, "nics", "attachments"),
+		"[" ATTACH_SYNTHETIC
+		", {\"kind\": \"function\", \"interface\": \"ens3_0\", \"offload\": \"tc\"}]");
+	g_assert_cmpstr(json_string_value(first(state, "nics", "active")), ==, "both");
+	/* On a VLAN by the same interface, whichever it was claimed for. */
+	move_to(f, "physnet1", 100);
+	f->site.physicals = eswitch;
+	f->site.n_physicals = 1;
+	set(&record->physical, "physnet2");
+	json_auto_t *moved = build(f);
+	g_assert_cmpstr(json_string_value(first(moved, "nics", "active")), ==, "both");
+	assert_json(json_object_get(moved, "physicals"),
+		"[{\"name\": \"physnet1\", \"interface\": \"ens3\", \"mtu\": 1500, \"offload\": \"tc\"}]");
+}
+
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
 	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
@@ -621,6 +645,7 @@ int main(int argc, char **argv)
 	add("/switch-state/a network whose VLAN cannot be here is left out with its NICs", test_lost);
 	add("/switch-state/a function on the physical network is reached in its VLAN only",
 		test_physical_function);
+	add("/switch-state/a function with a representor is reached by it, on any segment", test_representor);
 	add("/switch-state/what a NIC sends is limited by its VM's size, what it gets is not",
 		test_bandwidth);
 	add("/switch-state/the address that NICs share is in each network that has not opted out",

@@ -51,12 +51,13 @@ static void note_nics(struct world *w, const json_t *state)
 			json_equal(json_object_get(old, "active"), json_object_get(nic, "active")) &&
 			json_equal(json_object_get(old, "attachments"), json_object_get(nic, "attachments"));
 		if (!same)
-			note(w, "switch %s %s%s%s", text(nic, "uid"), text(nic, "active"),
+			note(w, "switch %s %s%s%s%s", text(nic, "uid"), text(nic, "active"),
 				function ? " +" : "",
 				!function ? ""
 				: json_is_true(json_object_get(function, "physical"))
 					? "physical"
-					: text(function, "interface"));
+					: text(function, "interface"),
+				json_object_get(function, "offload") ? " offloaded" : "");
 	}
 }
 
@@ -105,6 +106,17 @@ static const char *vm_of_nic(const char *nic)
 	return g_str_equal(nic, WORLD_NIC) ? WORLD_VM : WORLD_VM_2;
 }
 
+/* NULL: its function has no representor. */
+static json_t *offload_of(const struct world *w, const json_t *nic)
+{
+	const json_t *function = json_array_get(json_object_get(nic, "attachments"), 1);
+
+	if (!json_object_get(function, "offload"))
+		return NULL;
+	return json_pack("{s:s?, s:s*, s:i, s:i, s:{}}", "provider", w->offload_error ? NULL : "tc", "error",
+		w->offload_error, "installed", w->offload_error ? 0 : WORLD_FLOWS, "refused", 0, "reasons");
+}
+
 static json_t *on_nic_list(json_t *params, void *data, GError **error)
 {
 	struct world *w = data;
@@ -126,7 +138,8 @@ static json_t *on_nic_list(json_t *params, void *data, GError **error)
 				attachments, json_pack("{s:s, s:s, s:I}", "kind", "function", "state",
 						     "ready", "rx_packets", w->frames));
 		}
-		json_array_append_new(list, json_pack("{s:s, s:o}", "uid", uid, "attachments", attachments));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o*}", "uid", uid, "attachments",
+						    attachments, "offload", offload_of(w, nic)));
 	}
 	return list;
 }
@@ -232,6 +245,17 @@ static struct vm_primary primary_of(const json_t *params)
 	return primary;
 }
 
+/* A VF with a representor is plugged when it is armed, without a VLAN. */
+static void check_represented(struct world *w, const struct vm_primary *primary)
+{
+	g_autofree char *path = g_build_filename(w->folder, primary->pci, NULL), *file = NULL;
+	char mac[MAC_TEXT_MAX];
+
+	g_assert_true(g_file_get_contents(path, &file, NULL, NULL));
+	g_assert_true(g_str_has_prefix(file, "armed ") && strstr(file, mac_format(primary->mac, mac)));
+	g_assert_cmpuint(primary->vlan, ==, 0);
+}
+
 /* A VF is plugged only when it has its MAC, and the host has it no more. */
 static void check_armed(struct world *w, const struct vm_primary *primary)
 {
@@ -254,7 +278,7 @@ static json_t *on_plug(json_t *params, void *data, GError **error)
 	struct vm_primary primary = primary_of(params);
 
 	if (primary.pci) {
-		check_armed(w, &primary);
+		(w->switchdev ? check_represented : check_armed)(w, &primary);
 		note(w, "plug %s %s vlan %u", primary.nic_uid, primary.pci, primary.vlan);
 	} else {
 		note(w, "plug %s %s", primary.nic_uid, primary.tap);
@@ -385,11 +409,13 @@ void world_start_agent(struct world *w, bool with_provider)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (w->bypass)
+	if (w->bypass || w->switchdev)
 		world_config_physical(&w->config);
 	if (with_provider)
-		w->provider = w->bypass ? nic_fake_open_bypass(w->folder, w->vfs, note_function, w, &error)
-					: nic_fake_open(w->folder, 4, &error);
+		w->provider = w->switchdev
+				      ? nic_fake_open_switchdev(w->folder, w->vfs, note_function, w, &error)
+			      : w->bypass ? nic_fake_open_bypass(w->folder, w->vfs, note_function, w, &error)
+					  : nic_fake_open(w->folder, 4, &error);
 	g_assert_no_error(error);
 	w->agent = agent_new(&w->config, &error);
 	g_assert_no_error(error);

@@ -13,7 +13,8 @@
 #define WORLD_VM_2  "33333333-3333-4333-8333-333333333333"
 #define WORLD_NIC_2 "44444444-4444-4444-8444-444444444444"
 
-#define WORLD_VF "0000:3b:10.0" /* the first function of the bypass provider */
+#define WORLD_FLOWS 7 /* in the eswitch, of each NIC with a representor */
+#define WORLD_VF    "0000:3b:10.0" /* the first function of the bypass provider */
 
 struct jsonrpc_server;
 
@@ -35,6 +36,8 @@ struct world {
 	bool guest_is_quiet; /* it sends nothing on a function */
 	bool has_no_driver; /* it sends by its standby only, all the time */
 	bool bypass; /* functions pass the host */
+	bool switchdev; /* the same, and have representors */
+	const char *offload_error; /* what the switch says of their eswitch; NULL: it takes flows */
 	unsigned vfs; /* how many of these there are */
 	bool refuse_apply; /* apply answers invalid */
 	bool reboot; /* the guest's drivers are away just now */
@@ -53,8 +56,8 @@ void world_config_physical(struct agent_config *config);
 /* The manager that an agent in another process uses. */
 struct vm_manager *world_proxy_open(const char *vm_path);
 
-/* Starts an agent in this process on the world's files; with_provider: functions are files, and with `bypass` they
- * pass the host. */
+/* Starts an agent in this process on the world's files; with_provider: functions are files, and with `bypass` or
+ * `switchdev` they pass the host. */
 void world_start_agent(struct world *world, bool with_provider);
 void world_stop_agent(struct world *world);
 

@@ -24,6 +24,7 @@ static const struct {
 	{"STATE", "state"},
 	{"ACTIVE PATH", "active"},
 	{"REVOKED", "revoked"},
+	{"FLOWS IN NIC", "offloaded_flows"},
 	{"CHANGES", "changes"},
 	{"REASON", "reason"},
 	{"REPAIRED", "repaired"},

@@ -91,7 +91,8 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 		{"switch-socket", 0, 0, G_OPTION_ARG_FILENAME, &o->switch_socket,
 			"the switch's control socket", "FILE"},
 		{"provider", 0, 0, G_OPTION_ARG_STRING, &o->provider,
-			"where accelerated NICs' functions come from; auto: sriov where the host file names "
+			"where accelerated NICs' functions come from; auto: sriov (VFs, with an eswitch "
+			"where the host file says so) where the host file names "
 			"physical networks, else emulated",
 			"auto|sriov|emulated|none"},
 		{"host-file", 0, 0, G_OPTION_ARG_FILENAME, &o->host_file,
@@ -236,16 +237,35 @@ static bool open_emulated(struct program *p, GError **error)
 	return p->provider != NULL;
 }
 
-static bool open_sriov(struct program *p, GError **error)
+/* All physical networks' NICs are of one kind, as an agent has one provider. */
+static bool check_modes(const struct program *p, bool switchdev, GError **error)
 {
+	for (guint i = 0; i < p->physicals->len; i++) {
+		const struct physical_port *physical = p->physicals->pdata[i];
+		if (physical->switchdev != switchdev)
+			return fault_set(error, FAULT_INVALID,
+				"%s: physical network %s has 'mode = %s', another one has not; all of a host "
+				"must have one mode",
+				p->options.host_file, physical->name, switchdev ? "legacy" : "switchdev");
+	}
+	return true;
+}
+
+/* VFs, as the host file has its NICs' eswitches. */
+static bool open_vfs(struct program *p, GError **error)
+{
+	const struct physical_port *first = p->physicals->pdata[0];
 	struct sriov_physical list[PHYSICALS_MAX];
 
 	for (guint i = 0; i < p->physicals->len; i++) {
 		const struct physical_port *physical = p->physicals->pdata[i];
 		list[i] = (struct sriov_physical){physical->name, physical->pfs};
 	}
+	if (!check_modes(p, first->switchdev, error))
+		return false;
 	p->functions_ledger = g_build_filename(p->options.state, "vfs.json", NULL);
-	p->provider = nic_sriov_open("", p->functions_ledger, list, p->physicals->len, error);
+	p->provider = (first->switchdev ? nic_switchdev_open : nic_sriov_open)(
+		"", p->functions_ledger, list, p->physicals->len, error);
 	return p->provider != NULL;
 }
 
@@ -256,14 +276,14 @@ static bool open_provider(struct program *p, GError **error)
 	if (g_str_equal(name, "none"))
 		return true;
 	if (g_str_equal(name, "auto"))
-		return p->physicals->len ? open_sriov(p, error) : open_emulated(p, error);
+		return p->physicals->len ? open_vfs(p, error) : open_emulated(p, error);
 	if (g_str_equal(name, "emulated"))
 		return open_emulated(p, error);
 	if (!g_str_equal(name, "sriov"))
 		return fault_set(
 			error, FAULT_INVALID, "--provider %s: auto, sriov, emulated or none is needed", name);
 	return p->physicals->len
-		       ? open_sriov(p, error)
+		       ? open_vfs(p, error)
 		       : fault_set(error, FAULT_INVALID,
 				 "--provider sriov: %s names no physical network; see `sluice host setup`",
 				 p->options.host_file);

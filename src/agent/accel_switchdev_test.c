@@ -1,0 +1,163 @@
+/* Acceleration by VFs with representors: what the switch is told, who may have one, and what is said of them. */
+#include "agent/agent_priv.h"
+#include "agent/test_world.h"
+
+#include <string.h>
+
+#define REP       " +rep0 offloaded"
+#define SYNTHETIC "switch " WORLD_NIC " synthetic"
+#define BESIDE    SYNTHETIC REP
+#define BOTH      "switch " WORLD_NIC " both" REP
+#define FUNCTION  "switch " WORLD_NIC " function" REP
+#define PLUG      "plug " WORLD_NIC " " WORLD_VF " vlan 0"
+
+#define SIDE_ANY "{\"addresses\": [\"*\"], \"ports\": [\"*\"]}"
+#define DENY_TCP                                                                                             \
+	"{\"name\": \"r\", \"priority\": 100, \"access\": \"Deny\", \"protocol\": \"Tcp\", "                 \
+	"\"source\": " SIDE_ANY ", \"destination\": " SIDE_ANY "}"
+
+static void setup(struct world *w, gconstpointer data)
+{
+	world_init(w);
+	w->switchdev = true;
+}
+
+static void teardown(struct world *w, gconstpointer data)
+{
+	world_done(w);
+}
+
+/* ---- looking ---- */
+
+static const struct report_nic *nic_of(const struct report *report)
+{
+	return report->nics->pdata[0];
+}
+
+static bool is_on(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return nic_of(report)->path == PATH_VF && world_find(w, FUNCTION, 0) >= 0;
+}
+
+static bool is_offloaded(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return is_on(w) && nic_of(report)->enforcement == ENFORCEMENT_HARDWARE;
+}
+
+static bool is_back(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_autoptr(GPtrArray) list = w->provider->ops->list(w->provider);
+
+	return nic_of(report)->path == PATH_SYNTHETIC && list->len == 0;
+}
+
+static bool says_why(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return nic_of(report)->reason && strstr(nic_of(report)->reason, w->offload_error) &&
+	       nic_of(report)->enforcement == ENFORCEMENT_SWITCH;
+}
+
+static bool says_nothing(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return !nic_of(report)->reason && nic_of(report)->enforcement == ENFORCEMENT_HARDWARE;
+}
+
+/* With rules that a VF without a representor could not hold. */
+static void bring_up(struct world *w, struct goal *goal)
+{
+	world_add_rules(goal, DENY_TCP);
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the NIC is on its function", is_on);
+}
+
+/* ---- tests ---- */
+
+static void test_vxlan(struct world *w, gconstpointer data)
+{
+	bring_up(w, world_goal(1, true));
+	world_expect(w, SYNTHETIC, "start " WORLD_VM, "claim " WORLD_VF, BESIDE, "arm " WORLD_VF, BOTH, PLUG,
+		FUNCTION, NULL);
+	world_wait(w, "the switch says that the NIC takes flows", is_offloaded);
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_assert_null(nic_of(report)->reason);
+	json_auto_t *described = accel_describe(g_hash_table_lookup(w->agent->accels, WORLD_NIC));
+	g_assert_cmpint(json_integer_value(json_object_get(described, "offloaded_flows")), ==, WORLD_FLOWS);
+}
+
+/* The switch tags: neither VM manager nor VF are told of the VLAN. */
+static void test_vlan(struct world *w, gconstpointer data)
+{
+	static const struct switch_physical physicals[] = {{"physnet1", "ens3", 1500, true}};
+	const json_t *physical;
+
+	world_start_agent(w, true);
+	w->agent->config.site.physicals = physicals;
+	struct goal *goal = world_goal_physical(1, true);
+	world_add_rules(goal, DENY_TCP);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the NIC is on its function", is_on);
+	world_expect(w, BOTH, PLUG, FUNCTION, NULL);
+	physical = json_array_get(json_object_get(w->state, "physicals"), 0);
+	g_assert_cmpstr(json_string_value(json_object_get(physical, "offload")), ==, "tc");
+}
+
+/* Copies to both until it is gone: a representor's can be. */
+static void test_revoke(struct world *w, gconstpointer data)
+{
+	bring_up(w, world_goal(1, true));
+	world_forget(w);
+	struct goal *goal = world_goal(2, false);
+	world_add_rules(goal, DENY_TCP);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the function is taken back", is_back);
+	world_expect(w, BOTH, "unplug " WORLD_NIC, BESIDE, SYNTHETIC, "release " WORLD_VF, NULL);
+	world_expect(w, "unplug " WORLD_NIC, "left " WORLD_VF, "release " WORLD_VF, NULL);
+}
+
+static void test_fallback(struct world *w, gconstpointer data)
+{
+	w->offload_error = "tc: cannot give interface rep0 an ingress";
+	bring_up(w, world_goal(1, true));
+	world_wait(w, "it says why the switch does it all", says_why);
+	w->offload_error = NULL;
+	world_wait(w, "and nothing when the NIC takes flows", says_nothing);
+}
+
+/* The next process knows the representor. */
+static void test_restart(struct world *w, gconstpointer data)
+{
+	bring_up(w, world_goal(1, true));
+	world_stop_agent(w);
+	world_forget(w);
+	world_start_agent(w, true);
+	struct goal *goal = world_goal(2, true);
+	world_add_rules(goal, DENY_TCP);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "it is as it was", says_nothing);
+	g_assert_cmpint(world_find(w, "claim " WORLD_VF, 0), <, 0);
+	g_assert_cmpint(world_find(w, "unplug " WORLD_NIC, 0), <, 0);
+}
+
+#define TEST(name, function)                                                                                 \
+	g_test_add("/acceleration/switchdev/" name, struct world, NULL, setup, function, teardown)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	TEST("a VF with a representor is given for any rules, on a vxlan segment too", test_vxlan);
+	TEST("on a VLAN the switch tags, and the physical network is an eswitch's", test_vlan);
+	TEST("taken back it is copied to until it has left", test_revoke);
+	TEST("where the eswitch takes nothing the switch enforces, and it is said why", test_fallback);
+	TEST("the next process leaves it as it is", test_restart);
+	return g_test_run();
+}
