@@ -8,6 +8,7 @@
 #include "switch/decode.h"
 #include "switch/layers/layer.h"
 #include "switch/lookup.h"
+#include "switch/offloader.h"
 #include "switch/peer.h"
 
 #include <errno.h>
@@ -25,18 +26,23 @@ static uint32_t since(uint32_t then_ms, uint32_t now_ms)
 	return elapsed > UINT32_MAX - CLOCKS_APART_MS ? 0 : MIN(elapsed, (uint32_t)CONNECTION_AGE_MAX);
 }
 
-static struct connection_way way_of(const struct flow *flow, uint32_t age_ms, uint32_t now_ms)
+/* What an eswitch has carried of it counts, too. */
+static struct connection_way way_of(const struct datapath *datapath, const struct flow *flow,
+	const struct flow *pair, uint32_t age_ms, uint32_t now_ms)
 {
+	const struct offload_stats carried = offloader_carried(datapath->offloader, pair);
+
 	return (struct connection_way){
 		.idle_ms = MIN(since(flow->seen_ms, now_ms), age_ms),
 		.tcp = flow->tcp,
-		.packets = flow->packets,
-		.bytes = flow->bytes,
+		.packets = flow->packets + carried.packets,
+		.bytes = flow->bytes + carried.bytes,
 	};
 }
 
 /* own: the NIC's direction; other: what comes to it. */
-static struct connection_record record_of(const struct flow *own, const struct flow *other, uint32_t now_ms)
+static struct connection_record record_of(
+	const struct datapath *datapath, const struct flow *own, const struct flow *other, uint32_t now_ms)
 {
 	uint32_t age_ms = since(own->created_ms, now_ms);
 	struct connection_record record = {
@@ -44,8 +50,8 @@ static struct connection_record record_of(const struct flow *own, const struct f
 		.answers = own->reply,
 		.blocked = own->blocked,
 		.age_ms = age_ms,
-		.sent = way_of(own, age_ms, now_ms),
-		.received = way_of(other, age_ms, now_ms),
+		.sent = way_of(datapath, own, other, age_ms, now_ms),
+		.received = way_of(datapath, other, own, age_ms, now_ms),
 	};
 
 	memcpy(record.alias, other->key.dst, sizeof record.alias);
@@ -81,7 +87,7 @@ void carry_export(const struct datapath *datapath, const struct nic *nic, uint32
 		if (!(began || is_of(&reply, nic)) || connection_expired(&forward, &reply, now_ms))
 			continue;
 		const struct flow *own = began ? &forward : &reply, *other = began ? &reply : &forward;
-		const struct connection_record record = record_of(own, other, now_ms);
+		const struct connection_record record = record_of(datapath, own, other, now_ms);
 		if (other->key.origin == FLOW_FROM_HOST)
 			ret->host++;
 		else if (!is_own_alias(nic, &own->key, record.alias))

@@ -40,8 +40,7 @@ bool connections_is_stale(const struct worker *worker, const struct flow *flow);
 /* Decides it anew by the present state. The flow may be another one afterwards, or gone, or as stale as before. */
 void connections_revalidate(struct worker *worker, struct flow *flow);
 /* Whether the state decides a connection, of which these may be copies, as it is; from any thread. */
-bool connections_are_kept(
-	const struct snapshot *state, const struct flow *forward, const struct flow *reply);
+bool connections_are_kept(const struct snapshot *state, const struct flow *forward, const struct flow *reply);
 /* The flow of the key as the present state decides it, if need be anew; NULL: there is none, or it is blocked. */
 struct flow *connections_find(struct worker *worker, const struct flow_key *key);
 
