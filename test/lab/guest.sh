@@ -64,7 +64,7 @@ write_manifest() { # FILE
 		  "kernel": "vmlinux",
 		  "initrd": "initrd.cpio",
 		  "cmdline": "console=ttyS0 quiet",
-		  "cmdline_tcg": "nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on cryptomgr.notests nohz=off clearcpuid=erms,fsrm lsm= audit=0",
+		  "cmdline_tcg": "nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on cryptomgr.notests clearcpuid=erms,fsrm lsm= audit=0 maxcpus=1",
 		  "os": "linux",
 		  "accelerated": true
 		}
