@@ -128,7 +128,7 @@ class Test:
         lab.wait_status("open", path="synthetic", enforcement="switch")
         assert lab.pings("open"), "the group allows ping"
         assert not lab.connects("open"), "the group forbids it"
-        lab.ask("network", "nic", "update", "-n", "open", "--network-security-group", "")
+        lab.ask("network", "nic", "update", "-n", "open", "--network-security-group", "null")
         lab.wait_state("open", "attached")
 
     def come_back(self):

@@ -173,12 +173,13 @@ class Lab:
         self.addresses[name] = self.ask("network", "nic", "show", "-n", name)["ipConfigurations"][0]["privateIPAddress"]
 
     def vm_create(self, name):
-        """With the NIC of the same name; returns when its guest is up."""
+        """With the NIC of the same name; returns when its guest is up and has its address."""
         self.ask("vm", "create", "-n", name, "--nics", name, "--image", "LabGuest", "--size", "Standard_Lab",
                 "--admin-username", "azureuser", "--ssh-key-values", f"{self.az.folder}/key.pub")
         self.uids[name] = self.ask("vm", "show", "-n", name)["vmId"]
         console = f"{STATE}/agent/vms/{self.uids[name]}/console.log"
         wait_for(f"the guest of {name}", 400, lambda: self.machine.try_run(f"grep -q 'guest: up' {console}")[0] == 0)
+        wait_for(f"an answer of {name}", 120, lambda: self.out_succeeds(f"ping -c 1 -W 5 {self.addresses[name]}"))
 
     def wait_state(self, nic, state, seconds=240):
         try:
