@@ -35,6 +35,12 @@
 	X(AGENT_VF_LEFT, "agent.vf-left", "a function's MAC is cleared, the ledger does not know")           \
 	X(AGENT_ACCEL_RELEASING, "agent.accel-releasing", "a function is about to be released")              \
 	X(AGENT_ACCEL_RELEASED, "agent.accel-released", "a function is released, the ledger still names it") \
+	X(MIGRATION_GOING, "migration.going", "a VM is about to be moved to another host")                   \
+	X(MIGRATION_OVER, "migration.over", "a VM was moved, or was not, the ledger does not know")          \
+	X(MIGRATION_LEFT, "migration.left", "the ledger knows that a VM has moved, nobody was told")         \
+	X(MIGRATION_FAILED, "migration.failed", "the ledger knows that a VM stays, nobody was told")         \
+	X(MIGRATION_ADMITTED, "migration.admitted", "a VM may come, nobody was told")                        \
+	X(MIGRATION_ARRIVED, "migration.arrived", "a VM has come, its NICs have no addresses yet")           \
 	X(NIC_FUNCTION_RECORDED, "nic.function-recorded",                                                    \
 		"a function is in the provider's ledger, not made")                                          \
 	X(NIC_FUNCTION_REMOVED, "nic.function-removed", "a function's device is gone, the ledger names it")  \
@@ -57,6 +63,10 @@
 	X(SRIOV_FILTERED, "sriov.filtered", "a PF's old filter is gone, the ledger still names it")          \
 	X(CONTROL_ACCEPTED, "control.accepted", "a change and its operation are stored, nobody was told")    \
 	X(CONTROL_PLACED, "control.placed", "a VM has a host, the host was not told")                        \
+	X(CONTROL_MIGRATING, "control.migrating",                                                            \
+		"a VM's target is ready, its source was not told to begin")                                  \
+	X(CONTROL_MIGRATED, "control.migrated", "a VM has its new host, the old one was not told")           \
+	X(CONTROL_STAYED, "control.stayed", "a VM stays where it is, the target was not told")               \
 	X(CONTROL_DISSOLVED, "control.dissolved", "a VM is out of the store, its operation still runs")      \
 	X(CONTROL_CHILD_DELETED, "control.child-deleted", "something of a group is deleted, not all")        \
 	X(CONTROL_GROUP_REMOVED, "control.group-removed", "a group is out of the store, its operation runs") \

@@ -28,6 +28,7 @@
 	X(OVERLAP, "overlap") /* address ranges overlap */                                                   \
 	X(POOL_FULL, "pool-full") /* no free address, VNI, ... left */                                       \
 	X(ALLOCATION, "allocation") /* no host can hold it */                                                \
+	X(CANCELLED, "cancelled") /* somebody asked for its end */                                           \
 	X(TIMEOUT, "timeout") /* it was not finished in time; it may still be */                             \
 	X(QUOTA, "quota")                                                                                    \
 	X(UNSUPPORTED, "unsupported") /* a kind or feature that Sluice does not have */                      \

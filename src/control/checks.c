@@ -87,3 +87,20 @@ void *check_reference(
 	}
 	return object;
 }
+
+/* VMs have steps of their own; other kinds only wait for hosts, and a newer put takes the older one's place.
+ */
+bool check_not_busy(const void *object, GError **error)
+{
+	const struct meta *meta = object;
+	const struct outcome *outcome = model_outcome((void *)object);
+	const char *title = kind_info((enum kind)meta->kind)->title;
+
+	if (outcome->state == PROVISIONING_DELETING)
+		return fault_set(error, FAULT_BUSY, "%s %s is being deleted; wait until it is gone", title,
+			meta->name);
+	if (operation_running(outcome) && (meta->kind == KIND_VM || meta->kind == KIND_DEPLOYMENT))
+		return fault_set(error, FAULT_BUSY,
+			"another operation on %s %s is under way; wait until it is over", title, meta->name);
+	return meta->kind != KIND_VM || migrate_check_still(object, error);
+}

@@ -204,23 +204,6 @@ static bool check_parent(
 	return true;
 }
 
-/* VMs have steps of their own; other kinds only wait for hosts, and a newer put takes the older one's place.
- */
-static bool check_not_busy(const void *object, GError **error)
-{
-	const struct meta *meta = object;
-	const struct outcome *outcome = model_outcome((void *)object);
-	const char *title = kind_info((enum kind)meta->kind)->title;
-
-	if (outcome->state == PROVISIONING_DELETING)
-		return fault_set(error, FAULT_BUSY, "%s %s is being deleted; wait until it is gone", title,
-			meta->name);
-	if (operation_running(outcome) && (meta->kind == KIND_VM || meta->kind == KIND_DEPLOYMENT))
-		return fault_set(error, FAULT_BUSY,
-			"another operation on %s %s is under way; wait until it is over", title, meta->name);
-	return true;
-}
-
 /* The new version of an object: what is wanted, with the identity and status of what was there. */
 static void *next_version(const void *wanted, const void *old)
 {

@@ -117,6 +117,30 @@ bool control_delete(struct control *control, enum kind kind, const char *uid,
 bool control_vm_action(struct control *control, const char *uid, enum verb verb,
 	const struct control_request *request, struct control_result *ret, GError **error);
 
+/* ---- migration: a VM that runs moves to another host ---- */
+
+struct control_migration {
+	const char *host; /* name; NULL: whichever can hold it */
+	int64_t notice_s; /* that its guest gets, unless it acknowledges the event earlier */
+};
+
+/* Begins the operation that moves it. FAULT_NOT_ALLOWED while the VM does not run or is on its way already,
+ * FAULT_ALLOCATION with what speaks against each host. */
+bool control_migrate(struct control *control, const char *uid, const struct control_migration *wish,
+	const struct control_request *request, struct control_result *ret, GError **error);
+/* Asks for its end: the operation ends with FAULT_CANCELLED and the VM where it was, or with success where it was too
+ * late. FAULT_NOT_ALLOWED when the VM is not on its way. */
+bool control_migrate_cancel(
+	struct control *control, const char *uid, const struct control_request *request, GError **error);
+
+/* Of a VM that is on its way, for people. Borrowed until the next report of a host. */
+struct control_progress {
+	const char *phase; /* word */
+	int64_t percent; /* of memory and disk */
+	const char *message; /* sentence: what it waits for; NULL: nothing is known */
+};
+void control_migration_progress(struct control *control, const struct vm *vm, struct control_progress *ret);
+
 /* ---- segments: where the packets of networks travel ---- */
 
 /* Takes a network to the segment in `words`: "vxlan", "vlan:PHYSICAL" (a VLAN of that physical network, one that is

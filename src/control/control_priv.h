@@ -59,6 +59,11 @@ const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
 bool network_has_no_outbound(const struct network *network);
+/* kinds/vm.c: the host holds the VM's place, or does not any more. */
+bool vm_enter_host(
+	struct control *control, struct change *change, const char *host, const char *vm, GError **error);
+bool vm_leave_host(
+	struct control *control, struct change *change, const char *host, const char *vm, GError **error);
 /* kinds/nic.c: the NIC has no path: its VM is off or let it go. */
 void nic_clear_path(struct nic *nic);
 /* Why its path is not what its spec asks for, where the host says `reported`, or (NULL) that all is well. Owned. */
@@ -97,6 +102,9 @@ void availability_count(
 /* Names as ARM has them: letters, digits, '_', '.', '-'; starts with a letter or digit, ends without '.' or
  * '-'. */
 bool check_name(enum kind kind, const char *name, GError **error);
+/* FAULT_BUSY while another operation on it is under way that the change cannot join, FAULT_NOT_ALLOWED while it
+ * migrates. */
+bool check_not_busy(const void *object, GError **error);
 /* Canonical location into meta; FAULT_BAD_LOCATION lists those that exist. An existing object's cannot
  * change. */
 bool check_location(struct put *put, GError **error);
@@ -185,6 +193,8 @@ struct host_live {
 	const struct report *report; /* its last; NULL: none yet. Borrowed */
 };
 void hosts_live(struct control *control, const char *host, struct host_live *ret);
+/* It has not reported for a while, or not since the controller's start, which is a while ago. */
+bool hosts_is_silent(struct control *control, const char *host);
 /* The store's revision is the one that is given. */
 struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error);
 
@@ -232,3 +242,18 @@ void outbound_fill(const struct control *control, const struct host *host, struc
 /* uid of a host that passes all filters; FAULT_ALLOCATION lists, per host, the filter that refused and why.
  */
 char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error);
+/* The same for a VM that runs, of hosts that it is not on and that take machines from others; `wanted`: uid of the only one that
+ * will do, or NULL. */
+char *schedule_target(struct control *control, const struct vm *vm, const struct size *size,
+	const char *wanted, GError **error);
+
+/* ---- migrate.c: moving a running VM to another host ---- */
+
+/* One step of the operation that does it, as above. It ends the operation itself, in the transaction of what ends it. */
+int migrate_reconcile(
+	struct control *control, const struct operation *operation, const struct vm *vm, GError **error);
+/* FAULT_NOT_ALLOWED while the VM is on its way. */
+bool migrate_check_still(const struct vm *vm, GError **error);
+/* What the goal of a host says of it. */
+bool migrate_fill(struct control *control, const struct host *host, const struct vm *vm,
+	struct goal_migration *ret, GError **error);

@@ -60,17 +60,42 @@ static void remove_physical(struct fixture *f)
 	g_assert_no_error(error);
 }
 
-/* What users and operators do: create, stop, start, delete all. Every command may be repeated. */
+/* To the other host, and no further. */
+static void migrate(struct fixture *f, const struct vm *vm)
+{
+	const struct control_migration wish = {};
+	g_autoptr(GError) error = NULL;
+
+	for (unsigned i = 0; i < 2; i++) {
+		_cleanup_(control_result_clear) struct control_result result = {};
+		control_migrate(f->control, vm->meta.uid, &wish, &request, &result, &error);
+		g_assert_no_error(error);
+		if (i > 0) {
+			fixture_obey(f); /* the target is ready, so that the source is told to go */
+			while (g_main_context_iteration(NULL, FALSE))
+				;
+			control_migrate_cancel(f->control, vm->meta.uid, &request, &error);
+			g_assert_no_error(error);
+		}
+		_cleanup_(model_free) struct operation *over = fixture_finish(f, result.operation, true);
+		g_assert_cmpint(over->status.state, ==, i > 0 ? OPERATION_FAILED : OPERATION_SUCCEEDED);
+	}
+}
+
+/* What users and operators do: create, migrate, stop, start, delete all. Every command may be repeated. */
 static void run_commands(struct fixture *f)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(control_result_clear) struct control_result result = {};
 
+	fixture_add_host(f);
 	ensure_segment(f);
 	_cleanup_(model_free) struct nic *nic = ensure_nic(f);
 	_cleanup_(model_free) struct vm *vm =
 		fixture_put(f, fixture_vm(f, "vm", "Standard_DS4_v2", nic), &error);
 	g_assert_no_error(error);
+	act(f, vm, VERB_START); /* a life before may have stopped it */
+	migrate(f, vm);
 	act(f, vm, VERB_DEALLOCATE);
 	act(f, vm, VERB_START);
 	_cleanup_(model_free) struct vm *now = control_get(f->control, KIND_VM, vm->meta.uid, &error);

@@ -175,9 +175,35 @@ struct rule *fixture_rule(const char *name, int64_t priority)
 	return rule;
 }
 
+void fixture_add_host(struct fixture *fixture)
+{
+	if (fixture->second)
+		return;
+	fixture->second = first_report();
+	g_free(fixture->second->host);
+	fixture->second->host = g_strdup("host-2");
+	fixture->second->tunnel = g_strdup("192.0.2.2:8446");
+	fixture->report->tunnel = g_strdup("192.0.2.1:8446");
+	fixture_obey(fixture);
+}
+
 void fixture_obey(struct fixture *fixture)
 {
 	fixture_obey_as(fixture, HOST, fixture->report);
+	if (fixture->second)
+		fixture_obey_as(fixture, fixture->second->host, fixture->second);
+}
+
+/* What a host that does all at once says of a migration. */
+static void obey_migration(const struct goal_migration *goal, struct report_migration *ret)
+{
+	ret->uid = g_strdup(goal->uid);
+	if (goal->role == MIGRATION_TARGET)
+		ret->state = MIGRATION_READY;
+	else if (goal->cancel)
+		ret->state = MIGRATION_FAILED;
+	else if (goal->go)
+		ret->state = MIGRATION_MOVED;
 }
 
 void fixture_obey_as(struct fixture *fixture, const char *host, struct report *report)
@@ -197,6 +223,7 @@ void fixture_obey_as(struct fixture *fixture, const char *host, struct report *r
 		done->power = (int)reached[vm->power];
 		done->absent = vm->remove;
 		done->restarts = vm->restarts;
+		obey_migration(&vm->migration, &done->migration);
 		g_ptr_array_add(report->vms, done);
 	}
 	g_free(report->goal_host);
@@ -258,6 +285,10 @@ static void open_with(struct fixture *fixture, struct store *store, char *dir)
 	fixture->store = store;
 	fixture->report = first_report();
 	open_control(fixture);
+	_cleanup_(model_free) struct host *second =
+		control_find(fixture->control, KIND_HOST, NULL, "host-2", &error);
+	if (second)
+		fixture_add_host(fixture);
 	settle(fixture);
 	_cleanup_(model_free) struct group *group = fixture_put(
 		fixture, placed(model_new(KIND_GROUP, "rg", control_subscription(fixture->control))), &error);
@@ -307,4 +338,6 @@ void fixture_close(struct fixture *fixture)
 	g_free(fixture->network);
 	g_free(fixture->subnet);
 	report_free(fixture->report);
+	if (fixture->second)
+		report_free(fixture->second);
 }

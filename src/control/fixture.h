@@ -10,6 +10,7 @@ struct fixture {
 	char *network; /* uid of "net", 10.0.0.0/16 with subnet "sub" 10.0.1.0/24 */
 	char *subnet; /* uid */
 	struct report *report; /* what the host says next */
+	struct report *second; /* likewise of "host-2"; NULL: there is none, see fixture_add_host() */
 	bool no_default_outbound; /* of the control plane that is opened next */
 };
 
@@ -36,7 +37,11 @@ struct vm *fixture_vm(
 struct availability_set *fixture_set(const struct fixture *fixture, const char *name);
 struct rule *fixture_rule(const char *name, int64_t priority);
 
-/* The host does what its goal says, at once, and reports it. */
+/* A second host, "host-2", which is on physnet1, too; a store that knows it brings it back. Both take machines from each
+ * other. */
+void fixture_add_host(struct fixture *fixture);
+
+/* The hosts do what their goals say, at once, and report it. */
 void fixture_obey(struct fixture *fixture);
 /* Start, deallocate, ... of a VM of that host, to its success. */
 void fixture_act(struct fixture *fixture, const struct vm *vm, enum verb verb);

@@ -7,6 +7,7 @@
 
 struct builder {
 	struct control *control;
+	const struct host *host;
 	struct goal *goal;
 	struct overlay *overlay;
 	GHashTable *networks, *groups; /* uids that are in the goal already */
@@ -181,6 +182,8 @@ static bool add_vm(struct builder *builder, const char *uid, GError **error)
 	struct goal_vm *out = shape_new(&goal_vm_shape);
 	g_ptr_array_add(builder->goal->vms, out);
 	fill_vm(builder, out, vm, size);
+	if (!migrate_fill(builder->control, builder->host, vm, &out->migration, error))
+		return false;
 	if (out->remove || out->power == POWER_DEALLOCATED)
 		return true;
 	for (guint i = 0; i < list_length(vm->spec.nics); i++)
@@ -198,7 +201,7 @@ struct goal *goal_build(struct control *control, const struct host *host, int64_
 	_cleanup_(goal_free) struct goal *goal = goal_new();
 	g_autoptr(GHashTable) networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	struct builder builder = {control, goal, overlay, networks, groups};
+	struct builder builder = {control, host, goal, overlay, networks, groups};
 
 	goal->host = g_strdup(host->meta.uid);
 	goal->networks = shape_list_new(&goal_network_shape);

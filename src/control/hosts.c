@@ -364,6 +364,13 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 	}
 }
 
+bool hosts_is_silent(struct control *control, const char *host)
+{
+	const struct live *live = find_live(control, host);
+
+	return !live || (!is_alive(live) && !is_awaited(control, live));
+}
+
 /* ---- reports ---- */
 
 struct note {
@@ -459,6 +466,8 @@ static bool note_host(struct change *change, void *data, GError **error)
 	host->status.provider = g_strdup(report->provider);
 	g_free(host->status.version);
 	host->status.version = g_strdup(report->version);
+	g_free(host->status.tunnel);
+	host->status.tunnel = g_strdup(report->tunnel);
 	note_physicals(host, report->physicals);
 	if (!overlay_note_vtep(change, host, report->vtep, error) ||
 		!change_has_placed(change, note->host, &placed, error) ||

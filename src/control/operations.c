@@ -49,8 +49,10 @@ void operation_finish(struct change *change, struct operation *operation, const 
 		operation->status.message = g_strdup(failure->message);
 	}
 	change_put(change, operation);
-	/* An operation that a deletion overtook must not take the deletion mark away. */
-	if (outcome && (outcome->state != PROVISIONING_DELETING || operation->spec.verb == VERB_DELETE)) {
+	/* An operation that a deletion overtook must not take the deletion mark away; what became of a migration says
+	 * nothing of the VM. */
+	if (outcome && operation->spec.verb != VERB_MIGRATE &&
+		(outcome->state != PROVISIONING_DELETING || operation->spec.verb == VERB_DELETE)) {
 		set_outcome(outcome, failure);
 		change_put(change, target);
 	}

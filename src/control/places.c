@@ -1,6 +1,6 @@
 /* Which host has which address of which network: one walk over all VMs for the goals of all hosts.
  *
- * A VM is where its disk is, and its NICs are there for packets while it is not deallocated, as in goal.c, of which
+ * A VM is where its disk is (of one that migrates: at the source until it has moved), and its NICs are there for packets while it is not deallocated, as in goal.c, of which
  * this is the other side. What was found holds for one revision of the store; it is found anew for the next that
  * somebody asks for. Where there is but one host nobody looks.
  */
@@ -80,13 +80,15 @@ static bool add_nic(
 	return true;
 }
 
-static bool add_vm(struct control *control, struct places *places, const char *uid, GError **error)
+/* key: of its placement on a host, which may not be where it is: the target of its migration has one, too. */
+static bool add_vm(struct control *control, struct places *places, const char *key, GError **error)
 {
 	_cleanup_(model_free) struct vm *vm = NULL;
 
-	if (!find(control, KIND_VM, uid, &vm, error))
+	if (!find(control, KIND_VM, strrchr(key, '/') + 1, &vm, error))
 		return false;
-	if (!vm || !vm->status.host || vm->spec.power == POWER_DEALLOCATED ||
+	g_autofree char *home = vm && vm->status.host ? key_placed(vm->status.host, vm->meta.uid) : NULL;
+	if (g_strcmp0(home, key) != 0 || vm->spec.power == POWER_DEALLOCATED ||
 		vm->status.outcome.state == PROVISIONING_DELETING)
 		return true;
 	for (guint i = 0; i < list_length(vm->spec.nics); i++) {
@@ -105,8 +107,7 @@ static bool add_vms(struct control *control, struct places *places, GError **err
 	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
 		return false;
 	for (guint i = 0; i < range.kvs->len; i++)
-		if (!add_vm(control, places, strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1,
-			    error))
+		if (!add_vm(control, places, ((struct store_kv *)range.kvs->pdata[i])->key, error))
 			return false;
 	return true;
 }

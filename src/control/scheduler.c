@@ -340,11 +340,17 @@ static void swap(struct candidate *a, struct candidate *b)
 	*b = was;
 }
 
-char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error)
+/* Which hosts are looked at, by uid; NULL: any, none is left out. */
+struct choice {
+	const char *only, *but;
+};
+
+/* NULL when no host passes: then *error is set, or `reasons` has what speaks against each. */
+static char *choose(struct control *control, const struct vm *vm, const struct size *size,
+	const struct choice *choice, GString *reasons, GError **error)
 {
 	g_autoptr(GPtrArray) hosts = control_list(control, KIND_HOST, NULL, error);
 	g_autoptr(GPtrArray) needs = hosts ? find_needs(control, vm, size, error) : NULL;
-	g_autoptr(GString) reasons = g_string_new(NULL);
 	_cleanup_(candidate_clear) struct candidate best = {};
 	_cleanup_(availability_mates_clear) struct availability_mates mates = {};
 
@@ -354,22 +360,59 @@ char *schedule(struct control *control, const struct vm *vm, const struct size *
 		const struct host *host = hosts->pdata[i];
 		_cleanup_(candidate_clear) struct candidate candidate = {
 			.control = control, .host = host, .vm = vm, .size = size, .needs = needs};
-		/* A VM whose disk is on a host can start only there. */
-		if (vm->status.host && !g_str_equal(vm->status.host, host->meta.uid))
+		if ((choice->only && !g_str_equal(choice->only, host->meta.uid)) ||
+			g_strcmp0(choice->but, host->meta.uid) == 0)
 			continue;
 		hosts_live(control, host->meta.uid, &candidate.live);
 		find_used(control, &candidate);
 		availability_count(&mates, host->meta.uid, &candidate.in_domain, &candidate.on_host);
 		g_autofree char *why = refusal(&candidate);
+		if (!why && choice->but && !host->status.tunnel)
+			why = g_strdup(
+				"MigrationFilter: its agent takes no machines from other hosts; give it "
+				"--tunnel");
 		if (why)
 			g_string_append_printf(reasons, " Host %s: %s.", host->meta.name, why);
 		else if (!best.host || outweighs(&candidate, &best))
 			swap(&candidate, &best);
 	}
-	if (best.host)
-		return g_strdup(best.host->meta.uid);
-	fault_set(error, FAULT_ALLOCATION, "No host can hold virtual machine %s of size %s.%s", vm->meta.name,
-		size->name,
-		hosts->len ? reasons->str : " No host has reported yet; start sluice-agent on one.");
-	return NULL;
+	return best.host ? g_strdup(best.host->meta.uid) : NULL;
+}
+
+char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error)
+{
+	/* A VM whose disk is on a host can start only there. */
+	const struct choice choice = {.only = vm->status.host};
+	g_autoptr(GString) reasons = g_string_new(NULL);
+	g_autoptr(GError) failure = NULL;
+	char *host = choose(control, vm, size, &choice, reasons, &failure);
+
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	else if (!host)
+		fault_set(error, FAULT_ALLOCATION, "No host can hold virtual machine %s of size %s.%s",
+			vm->meta.name, size->name,
+			reasons->len ? reasons->str
+				     : " No host has reported yet; start sluice-agent on one.");
+	return host;
+}
+
+char *schedule_target(struct control *control, const struct vm *vm, const struct size *size,
+	const char *wanted, GError **error)
+{
+	const struct choice choice = {.only = wanted, .but = vm->status.host};
+	g_autoptr(GString) reasons = g_string_new(NULL);
+	g_autoptr(GError) failure = NULL;
+	char *host = choose(control, vm, size, &choice, reasons, &failure);
+
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	else if (!host)
+		fault_set(error, FAULT_ALLOCATION, "Virtual machine %s of size %s cannot be migrated: %s.%s",
+			vm->meta.name, size->name,
+			wanted         ? "that host cannot hold it"
+			: reasons->len ? "no other host can hold it"
+				       : "there is no other host; 'sluice host add' lets a machine be one",
+			reasons->str);
+	return host;
 }

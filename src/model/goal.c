@@ -5,6 +5,9 @@
 	static const struct field NAME##_fields[] = {__VA_ARGS__, F_END};                                    \
 	const struct shape NAME##_shape = {title, sizeof(type), NAME##_fields}
 
+const char *const migration_state_words[] = {"waiting", "ready", "moving", "moved", "failed", NULL};
+const char *const migration_role_words[] = {"source", "target", NULL};
+
 SHAPE(goal_address, struct goal_address, "address", F_STRING(goal_address, ip),
 	F_STRING(goal_address, public_ip), F_BOOL(goal_address, standard));
 SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_nic, name),
@@ -12,12 +15,17 @@ SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_n
 	F_STRING(goal_nic, subnet), F_STRING(goal_nic, security_group), F_STRING(goal_nic, host_address),
 	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, guest_enforcement),
 	F_INT(goal_nic, bandwidth_mbps), F_LIST(goal_nic, addresses, goal_address_shape));
+SHAPE(goal_migration, struct goal_migration, "migration", F_STRING(goal_migration, uid),
+	F_ENUM(goal_migration, role, migration_role_words), F_STRING(goal_migration, peer),
+	F_STRING(goal_migration, address), F_INT(goal_migration, notice_s), F_BOOL(goal_migration, go),
+	F_BOOL(goal_migration, cancel));
 SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, name),
 	F_STRING(goal_vm, group_name), F_STRING(goal_vm, location), F_STRING(goal_vm, size),
 	F_STRING(goal_vm, subscription), F_INT(goal_vm, vcpus), F_INT(goal_vm, memory_mib),
 	F_STRING(goal_vm, image), F_INT(goal_vm, disk_gib), F_STRING(goal_vm, computer_name),
 	F_STRING(goal_vm, admin_user), F_STRINGS(goal_vm, ssh_keys), F_JSON(goal_vm, tags),
-	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_BOOL(goal_vm, remove));
+	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_BOOL(goal_vm, remove),
+	F_STRUCT(goal_vm, migration, goal_migration_shape));
 SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_STRING(goal_subnet, prefix),
 	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, security_group));
 SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), F_STRING(goal_mapping, vtep),
@@ -32,9 +40,13 @@ SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host), F_S
 	F_LIST(goal, networks, goal_network_shape), F_LIST(goal, groups, goal_group_shape),
 	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape), F_STRINGS(goal, conditions));
 
+SHAPE(report_migration, struct report_migration, "migration's report", F_STRING(report_migration, uid),
+	F_ENUM(report_migration, state, migration_state_words), F_INT(report_migration, percent),
+	F_STRING(report_migration, message));
 SHAPE(report_vm, struct report_vm, "VM's report", F_STRING(report_vm, uid),
 	F_ENUM(report_vm, power, power_state_words), F_BOOL(report_vm, absent), F_STRING(report_vm, fault),
-	F_STRING(report_vm, message), F_INT(report_vm, restarts));
+	F_STRING(report_vm, message), F_INT(report_vm, restarts),
+	F_STRUCT(report_vm, migration, report_migration_shape));
 SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
 	F_ENUM(report_nic, path, path_words), F_ENUM(report_nic, enforcement, enforcement_words),
 	F_STRING(report_nic, reason));
@@ -46,8 +58,9 @@ SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, 
 	F_INT(report, received), F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib),
 	F_INT(report, available_mib), F_BOOL(report, kvm), F_STRING(report, accel_detail),
 	F_STRING(report, provider), F_BOOL(report, drained), F_STRING(report, version),
-	F_STRING(report, vtep), F_STRINGS(report, physicals), F_LIST(report, vms, report_vm_shape),
-	F_LIST(report, nics, report_nic_shape), F_LIST(report, functions, report_function_shape));
+	F_STRING(report, vtep), F_STRING(report, tunnel), F_STRINGS(report, physicals),
+	F_LIST(report, vms, report_vm_shape), F_LIST(report, nics, report_nic_shape),
+	F_LIST(report, functions, report_function_shape));
 
 struct goal *goal_new(void)
 {

@@ -43,6 +43,27 @@ struct goal_nic {
 	GPtrArray *addresses; /* of struct goal_address, the primary first */
 };
 
+/* What a host says of a VM's migration, of which it is the source or the target. */
+enum migration_state {
+	MIGRATION_WAITING, /* nothing has moved: the target prepares, the source has not begun */
+	MIGRATION_READY, /* target: it takes what the source sends */
+	MIGRATION_MOVING, /* source: functions are taken back, then memory and disk are copied */
+	MIGRATION_MOVED, /* source: the machine is not here any more; target: it runs here */
+	MIGRATION_FAILED, /* source: the machine is here and will not move */
+};
+enum migration_role { MIGRATION_SOURCE, MIGRATION_TARGET };
+
+/* A VM on its way from one host to another. Both hosts' goals have the VM, with its NICs; it runs on one of them. */
+struct goal_migration {
+	char *uid; /* NULL: the VM is not on its way, and the rest says nothing */
+	int role; /* enum migration_role */
+	char *peer; /* name of the other host, as in its certificate */
+	char *address; /* "IP:PORT" where the peer's tunnel listens; NULL: nowhere */
+	int64_t notice_s; /* source: its guest has so long from when it hears of it */
+	bool go; /* source: the target was ready */
+	bool cancel; /* source: it is not to move, if that can still be turned back */
+};
+
 struct goal_vm {
 	char *uid;
 	char *name;
@@ -61,6 +82,7 @@ struct goal_vm {
 	int power; /* enum power; POWER_DEALLOCATED: keep the disk, hold nothing else */
 	int64_t restarts; /* restart once for each step above what was done */
 	bool remove; /* delete it with its disk, then report it absent */
+	struct goal_migration migration;
 };
 
 struct goal_subnet {
@@ -107,6 +129,13 @@ struct goal {
 	GPtrArray *conditions; /* sentences for the operator: which VMs cannot reach each other, and why */
 };
 
+struct report_migration {
+	char *uid; /* of the goal's; NULL: the goal has none */
+	int state; /* enum migration_state */
+	int64_t percent; /* source, while moving: of memory and disk */
+	char *message; /* sentence: what it waits for, or why it failed; or NULL */
+};
+
 struct report_vm {
 	char *uid;
 	int power; /* enum power_state; DEALLOCATED: only the disk is left */
@@ -114,6 +143,7 @@ struct report_vm {
 	char *fault; /* word of enum fault when what the goal wants failed; it will be tried again */
 	char *message; /* sentence */
 	int64_t restarts; /* done so far */
+	struct report_migration migration;
 };
 
 struct report_nic {
@@ -151,6 +181,7 @@ struct report {
 	bool drained; /* by its operator: it gives no functions and takes no new VMs */
 	char *version;
 	char *vtep; /* the switch's IPv4 address on the underlay; NULL: it has none */
+	char *tunnel; /* "IP:PORT" where it takes machines that migrate; NULL: nowhere */
 	GPtrArray *physicals; /* of text: names of the physical networks that it is on */
 	GPtrArray *vms; /* of struct report_vm */
 	GPtrArray *nics; /* of struct report_nic */
@@ -158,9 +189,10 @@ struct report {
 };
 
 extern const struct shape goal_shape, report_shape;
-extern const struct shape goal_nic_shape, goal_vm_shape, goal_network_shape, goal_subnet_shape,
-	goal_mapping_shape, goal_group_shape, goal_address_shape, report_vm_shape, report_nic_shape,
-	report_function_shape;
+extern const char *const migration_state_words[], *const migration_role_words[];
+extern const struct shape goal_nic_shape, goal_vm_shape, goal_migration_shape, goal_network_shape,
+	goal_subnet_shape, goal_mapping_shape, goal_group_shape, goal_address_shape, report_vm_shape,
+	report_nic_shape, report_migration_shape, report_function_shape;
 
 struct goal *goal_new(void);
 void goal_free(struct goal *goal);

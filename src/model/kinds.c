@@ -14,7 +14,9 @@ const char *const power_state_words[] = {
 	"unknown", "starting", "running", "stopping", "stopped", "deallocating", "deallocated", NULL};
 const char *const path_words[] = {"none", "synthetic", "emulated", "vf", NULL};
 const char *const enforcement_words[] = {"none", "switch", "hardware", "guest", NULL};
-const char *const verb_words[] = {"put", "delete", "start", "powerOff", "deallocate", "restart", NULL};
+const char *const verb_words[] = {
+	"put", "delete", "start", "powerOff", "deallocate", "restart", "migrate", NULL};
+const char *const migration_phase_words[] = {"preparing", "moving", "cancelling", NULL};
 const char *const operation_words[] = {"running", "succeeded", "failed", NULL};
 const char *const allocation_words[] = {"dynamic", "static", NULL};
 static const char *const segment_words[] = {"vxlan", "vlan", NULL};
@@ -118,9 +120,14 @@ SHAPE(static, vm_spec, struct vm_spec_model, "spec", F_STRING(vm_spec_model, siz
 	F_LIST(vm_spec_model, nics, vm_nic_ref_shape), F_INT(vm_spec_model, disk_gib),
 	F_ENUM(vm_spec_model, power, power_words), F_INT(vm_spec_model, restarts),
 	F_JSON(vm_spec_model, image_reference), F_STRING(vm_spec_model, availability_set));
+SHAPE(static, vm_migration_status, struct vm_migration_status, "migration",
+	F_STRING(vm_migration_status, uid), F_STRING(vm_migration_status, target),
+	F_ENUM(vm_migration_status, phase, migration_phase_words), F_INT(vm_migration_status, notice_s),
+	F_STRING(vm_migration_status, message));
 SHAPE(static, vm_status, struct vm_status, "status", F_STRUCT(vm_status, outcome, outcome_shape),
 	F_STRING(vm_status, host), F_ENUM(vm_status, power, power_state_words), F_STRING(vm_status, detail),
-	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us), F_INT(vm_status, update_domain));
+	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us), F_INT(vm_status, update_domain),
+	F_STRUCT(vm_status, migration, vm_migration_status_shape));
 RESOURCE(vm, "virtual machine");
 
 SHAPE(PUBLIC, deployment_resource, struct deployment_resource, "deployed resource",
@@ -151,7 +158,7 @@ SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled),
 SHAPE(static, host_status, struct host_status, "status", F_INT(host_status, vcpus),
 	F_INT(host_status, memory_mib), F_BOOL(host_status, kvm), F_STRING(host_status, accel_detail),
 	F_STRING(host_status, provider), F_STRING(host_status, version), F_STRING(host_status, vtep),
-	F_STRING(host_status, vtep_fault), F_STRING(host_status, source_nat),
+	F_STRING(host_status, vtep_fault), F_STRING(host_status, tunnel), F_STRING(host_status, source_nat),
 	F_STRINGS(host_status, physicals));
 RESOURCE(host, "host");
 

@@ -247,6 +247,21 @@ struct vm_nic_ref {
 	bool primary;
 };
 
+/* How far a VM is on its way to another host; what each phase waits for is in control/migrate.c. */
+enum migration_phase {
+	MIGRATION_PREPARING, /* the target was told; the source must not begin */
+	MIGRATION_GOING, /* the source was told to; only the hosts know on which of them the machine is */
+	MIGRATION_CANCELLING, /* the source was told to stop, unless it is too late */
+};
+
+struct vm_migration_status {
+	char *uid; /* of its operation; NULL: the VM is not on its way, and the rest says nothing */
+	char *target; /* uid of the host; `host` of the VM is the source */
+	int phase; /* enum migration_phase */
+	int64_t notice_s; /* that its guest gets */
+	char *message; /* sentence: why it was cancelled; NULL while it was not */
+};
+
 struct vm {
 	struct meta meta;
 	struct vm_spec_model {
@@ -270,6 +285,7 @@ struct vm {
 		int64_t restarts_done;
 		int64_t started_us;
 		int64_t update_domain; /* of its availability set, from 0; given at creation */
+		struct vm_migration_status migration;
 	} status;
 };
 
@@ -300,7 +316,7 @@ struct deployment {
 	} status;
 };
 
-enum verb { VERB_PUT, VERB_DELETE, VERB_START, VERB_POWER_OFF, VERB_DEALLOCATE, VERB_RESTART };
+enum verb { VERB_PUT, VERB_DELETE, VERB_START, VERB_POWER_OFF, VERB_DEALLOCATE, VERB_RESTART, VERB_MIGRATE };
 enum operation_state { OPERATION_RUNNING, OPERATION_SUCCEEDED, OPERATION_FAILED };
 
 /* One mutation on its way. Written in the transaction of the spec that it carries. */
@@ -338,6 +354,7 @@ struct host {
 		char *version;
 		char *vtep; /* held in the pool of VTEPs: where other hosts send to; NULL: it has none */
 		char *vtep_fault; /* sentence: why it has not the one that it reports */
+		char *tunnel; /* "IP:PORT" where it takes machines that migrate; NULL: nowhere */
 		char *source_nat; /* public address that its NICs without one share, while it has VMs; or NULL */
 		GPtrArray *physicals; /* of text: names of the physical networks that it is on */
 	} status;
@@ -380,14 +397,16 @@ static inline void model_free_at_exit(void *at)
 
 extern const struct shape subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
 	deployment_resource_shape;
-extern const char *const direction_words[],
-	*const access_words[],
-		*const protocol_words[],
-			*const power_words[],
-				*const power_state_words[],
-					*const path_words[],
-						*const enforcement_words[],
-							*const verb_words[],
-								*const provisioning_words[],
-									*const operation_words[],
-										*const allocation_words[];
+extern const char *const migration_phase_words[],
+	*const direction_words[],
+		*const access_words[],
+			*const protocol_words[],
+				*const power_words[],
+					*const power_state_words[],
+						*const path_words[],
+							*const enforcement_words[],
+								*const verb_words[],
+									*const provisioning_words[],
+										*const operation_words[],
+											*const allocation_words
+												[];

@@ -21,6 +21,7 @@ static const struct arm_error faults[] = {
 	[FAULT_OVERLAP] = {409, "Conflict"},
 	[FAULT_POOL_FULL] = {409, "InsufficientCapacity"},
 	[FAULT_ALLOCATION] = {409, "AllocationFailed"},
+	[FAULT_CANCELLED] = {409, "OperationCanceled"},
 	[FAULT_TIMEOUT] = {409, "OperationTimedOut"},
 	[FAULT_QUOTA] = {409, "QuotaExceeded"},
 	[FAULT_UNSUPPORTED] = {400, "NotSupported"},

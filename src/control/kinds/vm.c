@@ -13,6 +13,7 @@
  * | deallocate | power deallocated   | deallocated                     |
  * | restart    | restarts + 1        | running, restarts done          |
  * | delete     | deletion mark       | absent; then all is released    |
+ * | migrate    | -                   | see control/migrate.c           |
  */
 #include "base/failpoint.h"
 #include "base/fault.h"
@@ -284,6 +285,32 @@ struct step {
 	const char *host;
 };
 
+bool vm_enter_host(
+	struct control *control, struct change *change, const char *host_uid, const char *vm, GError **error)
+{
+	struct host *host = change_get(change, KIND_HOST, host_uid, error);
+
+	if (!host || !outbound_settle(control, change, host, true, error))
+		return false;
+	change_put(change, host);
+	change_place(change, host_uid, vm);
+	return true;
+}
+
+bool vm_leave_host(
+	struct control *control, struct change *change, const char *host_uid, const char *vm, GError **error)
+{
+	struct host *host = change_get(change, KIND_HOST, host_uid, error);
+	bool others;
+
+	change_unplace(change, host_uid, vm);
+	if (!host || !change_has_placed(change, host_uid, &others, error) ||
+		!outbound_settle(control, change, host, others, error))
+		return false;
+	change_put(change, host);
+	return true;
+}
+
 static bool place(struct change *change, void *data, GError **error)
 {
 	const struct step *step = data;
@@ -293,27 +320,11 @@ static bool place(struct change *change, void *data, GError **error)
 		return false;
 	if (vm->status.host)
 		return true;
-	struct host *host = change_get(change, KIND_HOST, step->host, error);
-	if (!host || !outbound_settle(step->control, change, host, true, error))
+	if (!vm_enter_host(step->control, change, step->host, vm->meta.uid, error))
 		return false;
-	change_put(change, host);
 	vm->status.host = g_strdup(step->host);
 	vm->status.power = POWER_STATE_STARTING;
 	change_put(change, vm);
-	change_place(change, step->host, vm->meta.uid);
-	return true;
-}
-
-static bool leave_host(struct control *control, struct change *change, const struct vm *vm, GError **error)
-{
-	struct host *host = change_get(change, KIND_HOST, vm->status.host, error);
-	bool others;
-
-	change_unplace(change, vm->status.host, vm->meta.uid);
-	if (!host || !change_has_placed(change, vm->status.host, &others, error) ||
-		!outbound_settle(control, change, host, others, error))
-		return false;
-	change_put(change, host);
 	return true;
 }
 
@@ -337,7 +348,7 @@ static bool dissolve(struct change *change, void *data, GError **error)
 	if (vm->spec.availability_set)
 		change_unref(change, vm->spec.availability_set, vm->meta.uid);
 	change_delete(change, vm);
-	return !vm->status.host || leave_host(step->control, change, vm, error);
+	return !vm->status.host || vm_leave_host(step->control, change, vm->status.host, vm->meta.uid, error);
 }
 
 static int reconcile_delete(struct control *control, const struct vm *vm, int64_t revision, GError **error)
@@ -398,6 +409,8 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 	}
 	if (operation->spec.verb == VERB_DELETE)
 		return reconcile_delete(control, vm, revision, error);
+	if (operation->spec.verb == VERB_MIGRATE)
+		return migrate_reconcile(control, operation, vm, error);
 	const struct size *size = control_size(control, vm->spec.size);
 	if (!size) {
 		fault_set(error, FAULT_INVALID,
@@ -422,7 +435,8 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 
 static bool vm_release(struct control *control, struct change *change, void *object, GError **error)
 {
-	return true; /* a VM may always go; dissolve() releases what it holds when its host has let go */
+	/* It may go at any time but while two hosts have it; dissolve() releases what it holds when its host has let go. */
+	return migrate_check_still(object, error);
 }
 
 const struct kind_hooks vm_hooks = {
