@@ -157,6 +157,8 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 		*ret_reason = "This host has no functions to give.";
 	else if (a->agent->ledger->drained && (!accel_holds(a) || drain_is_due(a->agent, record->vm)))
 		*ret_reason = "Its host is drained for maintenance; `sluice host undrain` there ends that.";
+	else if (migration_bars_functions(a->agent, goal->vm))
+		*ret_reason = "Its virtual machine is moving to another host, and gets a function there.";
 	else if (record && record->revoked)
 		*ret_reason = "The operator has revoked its function.";
 	else

@@ -5,6 +5,8 @@
 #include "base/log.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define JOBS_MAX 16 /* starts of VMs may each block for seconds */
 
@@ -15,6 +17,7 @@ const struct agent_times agent_times_default = {
 	.no_driver_ms = 15000,
 	.no_driver_pause_ms = 600000,
 	.unplug_ms = 15000,
+	.migrate_functions_ms = 60000,
 	.stop_grace_s = 15,
 	.retry_ms = 1000,
 	.retry_max_ms = 60000,
@@ -269,6 +272,21 @@ static bool make_folder(const char *path, GError **error)
 	       fault_set(error, FAULT_INTERNAL, "cannot make folder %s: %s", path, g_strerror(errno));
 }
 
+/* The sockets' folder has the switch's group (`sluice up` gives it), which may write here, too. */
+static bool make_exchange(struct agent *agent, GError **error)
+{
+	struct stat sockets;
+
+	agent->exchange_dir = g_build_filename(agent->socket_dir, "exchange", NULL);
+	if (!make_folder(agent->exchange_dir, error))
+		return false;
+	return (stat(agent->socket_dir, &sockets) == 0 &&
+		       chown(agent->exchange_dir, (uid_t)-1, sockets.st_gid) == 0 &&
+		       chmod(agent->exchange_dir, 0770) == 0) ||
+	       fault_set(error, FAULT_INTERNAL, "cannot share folder %s with the switch: %s",
+		       agent->exchange_dir, g_strerror(errno));
+}
+
 /* Zero times stand for the defaults. */
 static void complete_times(struct agent_times *times)
 {
@@ -293,12 +311,15 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->config.site.socket_dir = agent->socket_dir;
 	agent->machines =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)vm_machine_free);
+	agent->migrations =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)migration_free);
 	agent->accels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)accel_free);
 	agent->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	agent->jobs = jobs_new(JOBS_MAX);
 	agent->hearing = hearing_new(agent);
 	agent->health = health_new(agent);
-	if (!make_folder(agent->socket_dir, error) || !make_folder(agent->vm_dir, error))
+	if (!make_folder(agent->socket_dir, error) || !make_exchange(agent, error) ||
+		!make_folder(agent->vm_dir, error))
 		return NULL;
 	agent->ledger = ledger_load(ledger_path, error);
 	if (!agent->ledger)
@@ -336,6 +357,23 @@ static bool release_strays(struct agent *agent, GError **error)
 	return true;
 }
 
+static void on_file(struct tunnel_file *file, void *data)
+{
+	migration_take_file(data, file);
+}
+
+static bool open_tunnel(struct agent *agent, GError **error)
+{
+	g_autofree char *spool = g_build_filename(agent->config.run_dir, "connections", NULL);
+	struct tunnel_config config = *agent->config.tunnel;
+
+	config.spool = spool;
+	config.file = on_file;
+	config.data = agent;
+	agent->tunnel = tunnel_new(&config, error);
+	return agent->tunnel != NULL;
+}
+
 static bool start_client(struct agent *agent, GError **error)
 {
 	agent->controller = *agent->config.controller;
@@ -366,12 +404,24 @@ bool agent_start(
 		return false;
 	if (provider && !release_strays(agent, error))
 		return false;
+	if (agent->config.tunnel && !open_tunnel(agent, error))
+		return false;
 	if (agent->config.controller && !start_client(agent, error))
 		return false;
 	agent->link = switch_link_new(&link);
 	agent_refresh(agent);
 	agent_kick(agent);
 	return true;
+}
+
+static void stop_migrations(struct agent *agent)
+{
+	GHashTableIter iter;
+	void *migration;
+
+	g_hash_table_iter_init(&iter, agent->migrations);
+	while (g_hash_table_iter_next(&iter, NULL, &migration))
+		migration_stop(migration);
 }
 
 void agent_free(struct agent *agent)
@@ -383,13 +433,16 @@ void agent_free(struct agent *agent)
 	g_clear_handle_id(&agent->evaluate_source, g_source_remove);
 	g_clear_handle_id(&agent->refresh_timer, g_source_remove);
 	g_clear_handle_id(&agent->wake_timer, g_source_remove);
+	stop_migrations(agent);
 	jobs_drain(agent->jobs);
 	switch_link_free(agent->link);
+	g_clear_pointer(&agent->tunnel, tunnel_free);
 	hearing_free(agent->hearing);
 	health_free(agent->health);
 	jobs_free(agent->jobs);
 	g_hash_table_unref(agent->left_out);
 	g_hash_table_unref(agent->accels);
+	g_hash_table_unref(agent->migrations);
 	g_hash_table_unref(agent->machines);
 	g_clear_pointer(&agent->events, events_free);
 	g_clear_pointer(&agent->guest_policies, guest_policies_free);
@@ -401,6 +454,7 @@ void agent_free(struct agent *agent)
 	vm_host_clear(&agent->vm_host);
 	g_clear_error(&agent->goal_error);
 	g_free(agent->socket_dir);
+	g_free(agent->exchange_dir);
 	g_free(agent->vm_dir);
 	g_free(agent->goal_path);
 	g_free(agent);

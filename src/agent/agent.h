@@ -12,6 +12,7 @@
  *     main      owns all state; goal client, metadata service and all callbacks run in its main context
  *     jobs      a pool for calls that block: the VM manager and the NIC provider, one at a time for each VM
  *     switch    one thread for calls to the switch (switch_link.h)
+ *     tunnel    streams of migrations (tunnel.h)
  *     control   serves the control socket (control_socket.h); hands each call to main and waits for its
  * answer netns     short-lived ones that enter a network namespace (nic/netns.h) VMs, switch and packets do
  * not need the agent: it may be killed at any time.
@@ -20,6 +21,7 @@
 #include "agent/goal_client.h"
 #include "agent/host.h"
 #include "agent/switch_state.h"
+#include "agent/tunnel.h"
 #include "base/cleanup.h"
 #include "nic/provider.h"
 #include "vm/vm.h"
@@ -32,6 +34,7 @@ struct agent_times {
 	unsigned no_driver_ms; /* that a guest sends by its standby only, before its function is taken back */
 	unsigned no_driver_pause_ms; /* before it gets one again; doubles */
 	unsigned unplug_ms; /* for one try to make the guest let a device go */
+	unsigned migrate_functions_ms; /* for guests to let functions go before a migration */
 	unsigned stop_grace_s; /* for a guest to power off by itself */
 	unsigned retry_ms; /* first pause after a failure; doubles, up to retry_max_ms */
 	unsigned retry_max_ms;
@@ -57,6 +60,8 @@ struct agent_config {
 	struct switch_site site; /* socket_dir is the agent's to fill */
 	struct host_admission admission;
 	struct agent_times times;
+	const struct tunnel_config
+		*tunnel; /* certificates, where to listen; NULL: no VM migrates from or to here */
 	const struct goal_client_config
 		*controller; /* url, certificates; NULL: work from the stored goal only */
 };

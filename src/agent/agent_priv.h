@@ -9,6 +9,7 @@
 #include "agent/hearing.h"
 #include "agent/jobs.h"
 #include "agent/ledger.h"
+#include "agent/migration.h"
 #include "agent/switch_link.h"
 #include "agent/vm_machine.h"
 
@@ -16,6 +17,7 @@ struct agent {
 	struct agent_config config;
 	struct goal_client_config controller;
 	char *socket_dir, *vm_dir, *goal_path; /* Owned */
+	char *exchange_dir; /* Owned; for files between agent and switch */
 	struct vm_manager *manager; /* Borrowed */
 	struct nic_provider *provider; /* Borrowed; NULL: none */
 	struct vm_host vm_host;
@@ -23,6 +25,7 @@ struct agent {
 	struct switch_link *link; /* Owned */
 	struct hearing *hearing; /* Owned */
 	struct health *health; /* Owned */
+	struct tunnel *tunnel; /* Owned; NULL: none */
 	struct goal_client *client; /* Owned; NULL: no controller */
 	struct ledger *ledger; /* Owned */
 	struct goal *goal; /* Owned; NULL: none yet */
@@ -33,10 +36,13 @@ struct agent {
 		*left_out; /* Owned: uid → sentence why the switch's state is without that NIC of the goal */
 	GHashTable *machines; /* Owned: uid → struct vm_machine; those of the goal and the ledger */
 	GHashTable *accels; /* Owned: uid → struct accel; likewise */
+	GHashTable *migrations; /* Owned: uid of a VM → struct migration; of those that take part in one */
 	bool state_dirty; /* goal or ledger changed since the switch's state was built */
 	uint64_t goal_number; /* the switch's state that came of the goal: see switch_link.h; 0: none yet */
 	int64_t applied; /* version of the newest goal that the switch confirmed */
 	bool refreshing, refresh_again; /* a look at all VMs is under way; another is due */
+	uint64_t looks_begun,
+		looks_done; /* numbers of the last look at all VMs, and of the last that succeeded */
 	bool refreshed, refresh_failed; /* one has succeeded since the start; the last one did not */
 	bool stopping;
 	guint evaluate_source, refresh_timer, wake_timer;

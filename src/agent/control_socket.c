@@ -127,6 +127,13 @@ static void run_list(struct call *call)
 	finish(call, list_functions(call->socket->agent), NULL);
 }
 
+static json_t *describe_migration(const struct goal_vm *goal, const struct report_migration *migration)
+{
+	return json_pack("{s:s, s:s, s:s, s:I, s:s?}", "role", migration_role_words[goal->migration.role],
+		"peer", goal->migration.peer, "state", migration_state_words[migration->state], "percent",
+		(json_int_t)migration->percent, "message", migration->message);
+}
+
 static json_t *list_vms(const struct report *report, const struct agent *agent)
 {
 	json_t *list = json_array();
@@ -134,9 +141,12 @@ static json_t *list_vms(const struct report *report, const struct agent *agent)
 	for (guint i = 0; i < list_length(report->vms); i++) {
 		const struct report_vm *vm = report->vms->pdata[i];
 		const struct goal_vm *goal = agent_goal_vm(agent, vm->uid);
-		json_array_append_new(list,
+		json_t *json =
 			json_pack("{s:s, s:s?, s:s, s:s?}", "uid", vm->uid, "name", goal ? goal->name : NULL,
-				"power", power_state_words[vm->power], "message", vm->message));
+				"power", power_state_words[vm->power], "message", vm->message);
+		if (goal && vm->migration.uid)
+			json_object_set_new(json, "migration", describe_migration(goal, &vm->migration));
+		json_array_append_new(list, json);
 	}
 	return list;
 }

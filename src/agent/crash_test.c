@@ -1,150 +1,20 @@
 /* The agent is killed at every one of its failpoints, started again, and must reach the end state.
  *
- * The agent runs in a child process (this program, called with --agent) against the fake switch and the VM
+ * The agent runs in a child process (test_child.h) against the fake switch and the VM
  * manager in the parent, which outlive it as real ones do. One scenario passes all failpoints: a VM is
  * started, accelerated, restarted, its acceleration taken away, deallocated and removed. It is run with functions
  * that the switch reaches by an interface, and with functions that pass the host.
  */
-#include "agent/test_world.h"
+#include "agent/test_child.h"
 #include "base/failpoint.h"
 #include "base/fault.h"
 
-#include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-struct child {
-	GPid pid; /* 0: none */
-	int status;
-	bool over;
-};
-
-static struct nic_provider *open_provider(const char *folder, bool bypass)
-{
-	return bypass ? nic_fake_open_bypass(folder, 2, NULL, NULL, NULL) : nic_fake_open(folder, 4, NULL);
-}
-
-/* ---- the child ---- */
-
-static gboolean stop_child(void *loop)
-{
-	g_main_loop_quit(loop);
-	return G_SOURCE_CONTINUE;
-}
-
-/* Reads goal.json of the folder again and again, in place of a controller. */
-static gboolean look_for_goal(void *data)
-{
-	struct agent *agent = data;
-	g_autofree char *path = g_build_filename(g_getenv("AGENT_FOLDER"), "wanted.json", NULL);
-	json_auto_t *json = json_load_file(path, 0, NULL);
-	struct goal *goal = json ? shape_decode(&goal_shape, json, SHAPE_STRICT, NULL) : NULL;
-
-	if (goal)
-		agent_take_goal(agent, goal);
-	return G_SOURCE_CONTINUE;
-}
-
-/* Writes the agent's report where the parent looks for it. */
-static gboolean write_report(void *data)
-{
-	_cleanup_(report_free) struct report *report = agent_report(data);
-	json_auto_t *json = shape_encode(&report_shape, report);
-	g_autofree char *path = g_build_filename(g_getenv("AGENT_FOLDER"), "report.json", NULL);
-	char *text = json_dumps(json, 0);
-
-	g_file_set_contents(path, text, -1, NULL);
-	free(text);
-	return G_SOURCE_CONTINUE;
-}
-
-static int run_child(void)
-{
-	const char *folder = g_getenv("AGENT_FOLDER");
-	g_autofree char *vm_path = g_build_filename(folder, "vm.sock", NULL);
-	g_autofree char *switch_path = g_build_filename(folder, "switch.sock", NULL);
-	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, false);
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	struct agent_config config = world_config(folder, switch_path);
-	config.times.refresh_ms = 10;
-	if (g_getenv("AGENT_BYPASS"))
-		world_config_physical(&config);
-	struct vm_manager *proxy = world_proxy_open(vm_path);
-	struct nic_provider *provider = open_provider(folder, g_getenv("AGENT_BYPASS") != NULL);
-	struct agent *agent = agent_new(&config, NULL);
-	if (!provider || !agent || !agent_start(agent, proxy, provider, NULL))
-		return 3;
-	g_timeout_add(5, look_for_goal, agent);
-	g_timeout_add(5, write_report, agent);
-	g_unix_signal_add(SIGTERM, stop_child, loop);
-	g_main_loop_run(loop);
-	agent_free(agent);
-	vm_manager_close(proxy);
-	nic_provider_close(provider);
-	return 0;
-}
-
-/* ---- the parent ---- */
-
-static void on_exit_of_child(GPid pid, int status, void *data)
-{
-	struct child *child = data;
-
-	child->status = status;
-	child->over = true;
-	g_spawn_close_pid(pid);
-}
-
-static void start_child(struct world *w, struct child *child, const char *failpoint)
-{
-	char *argv[] = {"/proc/self/exe", "--agent", NULL};
-	g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "AGENT_FOLDER", w->folder, true);
-	g_autoptr(GError) error = NULL;
-
-	if (w->bypass)
-		env = g_environ_setenv(env, "AGENT_BYPASS", "1", true);
-	if (failpoint)
-		env = g_environ_setenv(env, "SLUICE_FAILPOINT", failpoint, true);
-	*child = (struct child){};
-	g_spawn_async(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
-		&child->pid, &error);
-	g_assert_no_error(error);
-	g_child_watch_add(child->pid, on_exit_of_child, child);
-}
-
-static void stop_child_process(struct child *child)
-{
-	if (!child->over)
-		kill(child->pid, SIGTERM);
-	while (!child->over)
-		g_main_context_iteration(NULL, true);
-}
-
-/* Takes the goal. */
-static void want(struct world *w, struct goal *goal)
-{
-	json_auto_t *json = shape_encode(&goal_shape, goal);
-	g_autofree char *path = g_build_filename(w->folder, "wanted.json", NULL);
-	char *text = json_dumps(json, 0);
-
-	g_assert_true(g_file_set_contents(path, text, -1, NULL));
-	free(text);
-	goal_free(goal);
-}
-
-static struct report *read_report(struct world *w)
-{
-	g_autofree char *path = g_build_filename(w->folder, "report.json", NULL);
-	json_auto_t *json = json_load_file(path, 0, NULL);
-
-	return json ? shape_decode(&report_shape, json, SHAPE_STRICT, NULL) : NULL;
-}
 
 /* What one step of the scenario waits for. */
 struct aim {
@@ -157,7 +27,7 @@ struct aim {
 
 static bool is_reached(struct world *w, const struct aim *aim)
 {
-	struct report *report = read_report(w);
+	struct report *report = child_report(w);
 	bool reached = report && report->received == aim->version && report->applied == aim->version;
 
 	if (!report)
@@ -190,7 +60,7 @@ static unsigned reach(struct world *w, struct child *child, const struct aim *ai
 		if (child->over) {
 			g_assert_true(WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGKILL);
 			deaths++;
-			start_child(w, child, NULL);
+			child_start(w, child, NULL);
 		}
 		if (g_get_monotonic_time() > deadline) {
 			for (guint i = 0; i < w->log->len; i++)
@@ -228,20 +98,20 @@ static unsigned run_scenario(struct world *w, struct child *child)
 	struct goal *last = goal_of(w, 6, true, POWER_DEALLOCATED, 1);
 	unsigned deaths = 0;
 
-	want(w, goal_of(w, 1, true, POWER_RUNNING, 0));
+	child_want(w, goal_of(w, 1, true, POWER_RUNNING, 0));
 	deaths += reach(w, child, &up);
-	want(w, goal_of(w, 2, true, POWER_RUNNING, 1));
+	child_want(w, goal_of(w, 2, true, POWER_RUNNING, 1));
 	deaths += reach(w, child, &restarted);
-	want(w, goal_of(w, 3, false, POWER_RUNNING, 1));
+	child_want(w, goal_of(w, 3, false, POWER_RUNNING, 1));
 	deaths += reach(w, child, &plain);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_RUNNING);
-	want(w, goal_of(w, 4, true, POWER_RUNNING, 1));
+	child_want(w, goal_of(w, 4, true, POWER_RUNNING, 1));
 	deaths += reach(w, child, &again);
-	want(w, goal_of(w, 5, true, POWER_DEALLOCATED, 1));
+	child_want(w, goal_of(w, 5, true, POWER_DEALLOCATED, 1));
 	deaths += reach(w, child, &down);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
 	world_vm(last)->remove = true;
-	want(w, last);
+	child_want(w, last);
 	deaths += reach(w, child, &gone);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_ABSENT);
 	return deaths;
@@ -274,7 +144,8 @@ static void check_order(const struct world *w)
 
 static void check_nothing_left(struct world *w)
 {
-	_cleanup_(nic_provider_close) struct nic_provider *provider = open_provider(w->folder, w->bypass);
+	_cleanup_(nic_provider_close) struct nic_provider *provider =
+		child_open_provider(w->folder, w->bypass);
 	g_autoptr(GPtrArray) list = provider->ops->list(provider);
 	g_autofree char *device = g_build_filename(w->folder, w->bypass ? WORLD_VF : "sl-f0", NULL);
 	g_autofree char *ledger = g_build_filename(w->folder, "agent.json", NULL);
@@ -292,9 +163,9 @@ static void run_with_failpoint(bool bypass, const char *failpoint, unsigned deat
 
 	world_init(&w);
 	w.bypass = bypass;
-	start_child(&w, &child, failpoint);
+	child_start(&w, &child, failpoint);
 	g_assert_cmpuint(run_scenario(&w, &child), ==, deaths);
-	stop_child_process(&child);
+	child_stop(&child);
 	g_assert_true(WIFEXITED(child.status));
 	check_order(&w);
 	check_nothing_left(&w);
@@ -338,18 +209,18 @@ static void test_random(gconstpointer bypass)
 
 	world_init(&w);
 	w.bypass = bypass != NULL;
-	start_child(&w, &child, NULL);
+	child_start(&w, &child, NULL);
 	for (int64_t version = 1; version <= 12; version++) {
 		struct aim *aim = &aims[(version + 1) % 2];
 		aim->version = version;
-		want(&w, goal_of(&w, version, version % 2 == 1, POWER_RUNNING, 0));
+		child_want(&w, goal_of(&w, version, version % 2 == 1, POWER_RUNNING, 0));
 		world_run((unsigned)g_test_rand_int_range(1, 120));
 		kill_child(&w, &child);
-		start_child(&w, &child, NULL);
+		child_start(&w, &child, NULL);
 		g_assert_cmpuint(reach(&w, &child, aim), ==, 0);
 		g_assert_cmpint(world_machine(&w, WORLD_VM), ==, VM_RUNNING);
 	}
-	stop_child_process(&child);
+	child_stop(&child);
 	check_order(&w);
 	world_done(&w);
 }
@@ -370,7 +241,7 @@ static void add_failpoint(unsigned i)
 int main(int argc, char **argv)
 {
 	if (argc == 2 && g_str_equal(argv[1], "--agent"))
-		return run_child();
+		return child_main();
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/crash/undisturbed, the scenario leaves nothing behind", test_undisturbed);
 	for (unsigned i = 0; i < FAILPOINT_COUNT; i++)

@@ -2,6 +2,22 @@
 #include "agent/agent_priv.h"
 #include "base/log.h"
 
+/* Those that goal or ledger speak of. */
+static void add_migrations(struct agent *agent)
+{
+	GHashTableIter iter;
+	void *uid;
+
+	g_hash_table_iter_init(&iter, agent->machines);
+	while (g_hash_table_iter_next(&iter, &uid, NULL)) {
+		const struct goal_vm *goal = agent_goal_vm(agent, uid);
+		const struct ledger_vm *record = ledger_find_vm(agent->ledger, uid);
+		if (((goal && goal->migration.uid) || (record && record->migration.uid)) &&
+			!g_hash_table_contains(agent->migrations, uid))
+			g_hash_table_insert(agent->migrations, g_strdup(uid), migration_new(agent, uid));
+	}
+}
+
 void agent_add_members(struct agent *agent)
 {
 	GPtrArray *vms[] = {agent->goal->vms, agent->ledger->vms},
@@ -22,6 +38,7 @@ void agent_add_members(struct agent *agent)
 				g_hash_table_insert(agent->accels, g_strdup(uid), accel_new(agent, uid));
 		}
 	}
+	add_migrations(agent);
 }
 G_STATIC_ASSERT(offsetof(struct goal_vm, uid) == 0 && offsetof(struct ledger_vm, uid) == 0);
 G_STATIC_ASSERT(offsetof(struct goal_nic, uid) == 0 && offsetof(struct ledger_nic, uid) == 0);
@@ -36,17 +53,26 @@ static gboolean accel_over(void *uid, void *accel, void *data)
 	return accel_is_over(accel);
 }
 
+static gboolean migration_over(void *vm, void *migration, void *data)
+{
+	return migration_is_over(migration);
+}
+
 static void step_members(struct agent *agent)
 {
 	GHashTableIter iter;
 	void *member;
 
+	g_hash_table_iter_init(&iter, agent->migrations);
+	while (g_hash_table_iter_next(&iter, NULL, &member))
+		migration_step(member);
 	g_hash_table_iter_init(&iter, agent->machines);
 	while (g_hash_table_iter_next(&iter, NULL, &member))
 		vm_machine_step(member);
 	g_hash_table_iter_init(&iter, agent->accels);
 	while (g_hash_table_iter_next(&iter, NULL, &member))
 		accel_step(member);
+	g_hash_table_foreach_remove(agent->migrations, migration_over, NULL);
 	g_hash_table_foreach_remove(agent->machines, machine_is_over, NULL);
 	g_hash_table_foreach_remove(agent->accels, accel_over, NULL);
 }

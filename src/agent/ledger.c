@@ -3,8 +3,15 @@
 
 #include "base/fault.h"
 
+static const struct field migration_fields[] = {F_STRING(ledger_migration, uid),
+	F_ENUM(ledger_migration, role, migration_role_words),
+	F_ENUM(ledger_migration, state, migration_state_words), F_STRING(ledger_migration, message), F_END};
+static const struct shape migration_shape = {
+	"migration of the ledger", sizeof(struct ledger_migration), migration_fields};
+
 static const struct field vm_fields[] = {F_STRING(ledger_vm, uid), F_STRING(ledger_vm, name),
-	F_INT(ledger_vm, restarts), F_BOOL(ledger_vm, halted), F_STRING(ledger_vm, message), F_END};
+	F_INT(ledger_vm, restarts), F_BOOL(ledger_vm, halted), F_STRING(ledger_vm, message),
+	F_STRUCT(ledger_vm, migration, migration_shape), F_END};
 static const struct shape vm_shape = {"VM of the ledger", sizeof(struct ledger_vm), vm_fields};
 
 static const struct field nic_fields[] = {F_STRING(ledger_nic, uid), F_STRING(ledger_nic, vm),
@@ -114,4 +121,9 @@ void ledger_drop_vm(struct ledger *ledger, const char *uid)
 void ledger_drop_nic(struct ledger *ledger, const char *uid)
 {
 	g_ptr_array_remove(ledger->nics, ledger_find_nic(ledger, uid));
+}
+
+void ledger_clear_migration(struct ledger_vm *vm)
+{
+	shape_clear(&migration_shape, &vm->migration);
 }

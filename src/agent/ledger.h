@@ -6,7 +6,15 @@
 #pragma once
 #include "agent/accel_state.h"
 #include "base/cleanup.h"
-#include "model/shape.h"
+#include "model/goal.h"
+
+/* What was done of a VM's migration, see migration.h. */
+struct ledger_migration {
+	char *uid; /* NULL: it takes part in none */
+	int role; /* enum migration_role */
+	int state; /* enum migration_state */
+	char *message; /* sentence: why it failed; or NULL */
+};
 
 struct ledger_vm {
 	char *uid;
@@ -14,6 +22,7 @@ struct ledger_vm {
 	int64_t restarts; /* of the goal's restarts, those that were done */
 	bool halted; /* it died and stays off until the goal asks for a restart, or for off and on again */
 	char *message; /* sentence: how it died; NULL when it did not */
+	struct ledger_migration migration;
 };
 
 struct ledger_nic {
@@ -54,3 +63,5 @@ struct ledger_vm *ledger_add_vm(struct ledger *ledger, const char *uid);
 struct ledger_nic *ledger_add_nic(struct ledger *ledger, const char *uid);
 void ledger_drop_vm(struct ledger *ledger, const char *uid);
 void ledger_drop_nic(struct ledger *ledger, const char *uid);
+/* It takes part in none any more. */
+void ledger_clear_migration(struct ledger_vm *vm);

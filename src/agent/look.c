@@ -5,6 +5,7 @@
 struct look {
 	struct agent *agent; /* main thread only */
 	struct vm_manager *manager;
+	uint64_t number;
 	GHashTable *epochs; /* Owned: uid → epoch when the look began */
 	GPtrArray *infos; /* Owned; NULL with error */
 	GError *error;
@@ -42,6 +43,7 @@ static void tell_machines(struct agent *agent, const struct look *job)
 				machine, info ? info->state : VM_ABSENT, info ? info->detail : NULL);
 	}
 	agent->refreshed = true;
+	agent->looks_done = job->number;
 }
 
 static gboolean refresh_again(void *data)
@@ -93,6 +95,7 @@ void agent_refresh(struct agent *agent)
 	struct look *job = g_new0(struct look, 1);
 	job->agent = agent;
 	job->manager = agent->manager;
+	job->number = ++agent->looks_begun;
 	job->epochs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_hash_table_iter_init(&iter, agent->machines);
 	while (g_hash_table_iter_next(&iter, &uid, &machine))

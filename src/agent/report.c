@@ -22,6 +22,7 @@ static void add_host(const struct agent *agent, struct report *report)
 	report->provider = g_strdup(agent->provider ? agent->provider->caps->name : "none");
 	if (agent->config.site.underlay)
 		report->vtep = g_strdup(ip_format(agent->config.site.underlay->address, vtep));
+	report->tunnel = g_strdup(agent->tunnel ? tunnel_address(agent->tunnel) : NULL);
 	report->version = g_strdup_printf("Sluice %s, %s", agent->config.version,
 		agent->vm_host.version ? agent->vm_host.version : "no VMs");
 }

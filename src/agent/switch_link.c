@@ -9,6 +9,7 @@
 
 #define QUERY_TIMEOUT_MS 3000
 #define APPLY_TIMEOUT_MS 30000
+#define CALL_TIMEOUT_MS  30000
 #define REFUSED_RETRY_US (5 * G_USEC_PER_SEC) /* before a state that the switch refused is offered again */
 #define PROTOCOL         1
 
@@ -299,6 +300,46 @@ void switch_link_free(struct switch_link *link)
 	json_decref(link->wanted);
 	g_free(link->socket);
 	g_free(link);
+}
+
+/* ---- other questions ---- */
+
+struct question {
+	struct switch_link *link;
+	char *method;
+	json_t *params, *answer; /* Owned */
+	switch_link_answer_fn done;
+	void *data;
+	GError *error;
+};
+
+static void run_question(void *data)
+{
+	struct question *question = data;
+
+	question->answer = jsonrpc_call(question->link->client, question->method,
+		g_steal_pointer(&question->params), CALL_TIMEOUT_MS, &question->error);
+}
+
+static void finish_question(void *data)
+{
+	struct question *question = data;
+
+	question->done(question->answer, question->error, question->data);
+	json_decref(question->answer);
+	g_clear_error(&question->error);
+	g_free(question->method);
+	g_free(question);
+}
+
+void switch_link_call(
+	struct switch_link *link, const char *method, json_t *params, switch_link_answer_fn done, void *data)
+{
+	struct question *question = g_new0(struct question, 1);
+
+	*question = (struct question){
+		.link = link, .method = g_strdup(method), .params = params, .done = done, .data = data};
+	jobs_run(link->jobs, run_question, finish_question, question);
 }
 
 uint64_t switch_link_want(struct switch_link *link, json_t *state)

@@ -66,3 +66,9 @@ const GError *switch_link_error(const struct switch_link *link);
 
 /* Rounds follow every eager_ms while set. */
 void switch_link_set_eager(struct switch_link *link, bool eager);
+
+/* Asks the switch something else, between two rounds. Takes the params. `done` follows once, also
+ * when the link is freed meanwhile: `answer` is Borrowed, or NULL with the error. */
+typedef void (*switch_link_answer_fn)(json_t *answer, const GError *error, void *data);
+void switch_link_call(
+	struct switch_link *link, const char *method, json_t *params, switch_link_answer_fn done, void *data);

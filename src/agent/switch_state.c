@@ -286,6 +286,17 @@ static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
 	return NULL;
 }
 
+/* The machine is still on another host, and what is for its addresses goes there. */
+static bool is_arriving(const struct goal_vm *vm, const struct ledger *ledger)
+{
+	const struct ledger_vm *record = vm ? ledger_find_vm(ledger, vm->uid) : NULL;
+
+	if (!vm || !vm->migration.uid || vm->migration.role != MIGRATION_TARGET)
+		return false;
+	return !record || g_strcmp0(record->migration.uid, vm->migration.uid) != 0 ||
+	       record->migration.state != MIGRATION_MOVED;
+}
+
 static json_t *build_addresses(const struct goal_nic *nic)
 {
 	json_t *addresses = json_array();
@@ -363,6 +374,8 @@ static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic,
 		build_addresses(nic), "host_address", nic->host_address, "hostname", hostname_of(vm),
 		"attachments", build_attachments(nic, network, record, site), "active",
 		is_attached(record, network) ? accel_row(record->state)->active : "synthetic");
+	if (is_arriving(vm, ledger))
+		json_object_set_new(json, "arriving", json_true());
 	if (nic->bandwidth_mbps > 0)
 		json_object_set_new(json, "limits",
 			json_pack("{s:{s:I}}", "send", "bits_per_s",

@@ -118,6 +118,38 @@ static bool proxy_plugged(
 	return answer != NULL;
 }
 
+/* What vm_fake_join() makes of the world's folder: nobody is asked for paths alone. */
+static bool proxy_paths(struct vm_manager *manager, const char *migration, bool incoming,
+	struct vm_migration_paths *ret, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname(((struct proxy *)manager)->path);
+
+	*ret = (struct vm_migration_paths){
+		.manager = incoming ? g_strdup_printf("%s/migrations/manager", folder)
+				    : g_strdup_printf("%s/migrations/%s.manager", folder, migration),
+		.memory = g_strdup_printf("%s/migrations/%s.memory", folder, migration),
+		.disk = g_strdup_printf("%s/migrations/%s.disk", folder, migration),
+	};
+	return true;
+}
+
+static bool proxy_migrate(
+	struct vm_manager *manager, const char *uid, const struct vm_migration *migration, GError **error)
+{
+	g_autofree char *path = g_strdup_printf("%s.move", ((struct proxy *)manager)->path);
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(path);
+
+	migration->progress(50, migration->data);
+	json_auto_t *answer = jsonrpc_call(client, "migrate",
+		json_pack("{s:s, s:s}", "uid", uid, "migration", migration->uid), 30000, error);
+	return answer != NULL;
+}
+
+static bool proxy_migrate_cancel(struct vm_manager *manager, const char *uid, GError **error)
+{
+	return ask_plain(manager, "cancel", json_pack("{s:s}", "uid", uid), error);
+}
+
 static void proxy_close(struct vm_manager *manager)
 {
 	g_free(((struct proxy *)manager)->path);
@@ -138,6 +170,9 @@ struct vm_manager *world_proxy_open(const char *vm_path)
 		.plug = proxy_plug,
 		.unplug = proxy_unplug,
 		.plugged = proxy_plugged,
+		.migration_paths = proxy_paths,
+		.migrate = proxy_migrate,
+		.migrate_cancel = proxy_migrate_cancel,
 		.close = proxy_close,
 	};
 	struct proxy *proxy = g_new0(struct proxy, 1);

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/jsonrpc.h"
+#include "base/pki.h"
 
 #include <glib/gstdio.h>
 #include <stdlib.h>
@@ -144,11 +145,52 @@ static json_t *on_nic_list(json_t *params, void *data, GError **error)
 	return list;
 }
 
+/* Whether the switch knows that the NIC's machine is elsewhere. */
+static bool is_arriving(struct world *w, const char *uid)
+{
+	json_t *nic;
+	size_t i;
+
+	json_array_foreach(json_object_get(w->state, "nics"), i, nic)
+	{
+		if (g_str_equal(text(nic, "uid"), uid))
+			return json_is_true(json_object_get(nic, "arriving"));
+	}
+	return false;
+}
+
+static json_t *on_export(json_t *params, void *data, GError **error)
+{
+	struct world *w = data;
+	g_autofree char *content = g_strdup_printf("connections of %s\n", text(params, "nic"));
+
+	if (w->refuse_export || !g_file_set_contents(text(params, "path"), content, -1, NULL)) {
+		fault_set(error, FAULT_UNAVAILABLE, "the switch cannot export");
+		return NULL;
+	}
+	note(w, "export %s", text(params, "nic"));
+	return json_pack("{s:i}", "connections", 3);
+}
+
+static json_t *on_import(json_t *params, void *data, GError **error)
+{
+	struct world *w = data;
+	g_autofree char *content = NULL,
+			*wanted = g_strdup_printf("connections of %s\n", text(params, "nic"));
+
+	g_assert_true(g_file_get_contents(text(params, "path"), &content, NULL, NULL));
+	g_assert_cmpstr(content, ==, wanted);
+	note(w, "import %s%s", text(params, "nic"), is_arriving(w, text(params, "nic")) ? " early" : "");
+	return json_pack("{s:i, s:i, s:{s:i}}", "imported", 2, "known", 0, "refused", "not-ours", 1);
+}
+
 static const struct jsonrpc_method switch_methods[] = {
 	{"version", on_version},
 	{"state", on_state},
 	{"apply", on_apply},
 	{"nic.list", on_nic_list},
+	{"connection.export", on_export},
+	{"connection.import", on_import},
 	{NULL, NULL},
 };
 
@@ -301,6 +343,25 @@ static json_t *on_plugged(json_t *params, void *data, GError **error)
 	return json_boolean(is_plugged(data, text(params, "uid"), text(params, "nic")));
 }
 
+/* In the mover's thread. */
+static json_t *on_migrate(json_t *params, void *data, GError **error)
+{
+	struct world *w = data;
+	const struct vm_migration migration = {.uid = text(params, "migration")};
+
+	note(w, "migrate %s", text(params, "uid"));
+	return w->machines->ops->migrate(w->machines, text(params, "uid"), &migration, error) ? json_true()
+											      : NULL;
+}
+
+static json_t *on_migrate_cancel(json_t *params, void *data, GError **error)
+{
+	struct world *w = data;
+
+	note(w, "cancel %s", text(params, "uid"));
+	return w->machines->ops->migrate_cancel(w->machines, text(params, "uid"), error) ? json_true() : NULL;
+}
+
 static const struct jsonrpc_method vm_methods[] = {
 	{"define", on_define},
 	{"start", on_start},
@@ -310,8 +371,63 @@ static const struct jsonrpc_method vm_methods[] = {
 	{"plug", on_plug},
 	{"unplug", on_unplug},
 	{"plugged", on_plugged},
+	{"cancel", on_migrate_cancel},
 	{NULL, NULL},
 };
+
+static const struct jsonrpc_method mover_methods[] = {{"migrate", on_migrate}, {NULL, NULL}};
+
+struct world_mover {
+	GMainContext *context;
+	GMainLoop *loop;
+	struct jsonrpc_server *server;
+	GThread *thread;
+};
+
+static void *run_mover(void *data)
+{
+	struct world_mover *mover = data;
+
+	g_main_context_push_thread_default(mover->context);
+	g_main_loop_run(mover->loop);
+	jsonrpc_server_free(mover->server);
+	g_main_context_pop_thread_default(mover->context);
+	return NULL;
+}
+
+static void start_mover(struct world *w)
+{
+	struct world_mover *mover = g_new0(struct world_mover, 1);
+	g_autofree char *path = g_strdup_printf("%s.move", w->vm_path);
+	g_autoptr(GError) error = NULL;
+
+	mover->context = g_main_context_new();
+	mover->loop = g_main_loop_new(mover->context, false);
+	g_main_context_push_thread_default(mover->context);
+	mover->server = jsonrpc_serve(path, mover_methods, w, &error);
+	g_main_context_pop_thread_default(mover->context);
+	g_assert_no_error(error);
+	mover->thread = g_thread_new("mover", run_mover, mover);
+	w->mover = mover;
+}
+
+static gboolean quit(void *loop)
+{
+	g_main_loop_quit(loop);
+	return G_SOURCE_REMOVE;
+}
+
+static void stop_mover(struct world *w)
+{
+	struct world_mover *mover = g_steal_pointer(&w->mover);
+
+	vm_fake_hold_migrations(w->machines, false);
+	g_main_context_invoke(mover->context, quit, mover->loop);
+	g_thread_join(mover->thread);
+	g_main_loop_unref(mover->loop);
+	g_main_context_unref(mover->context);
+	g_free(mover);
+}
 
 static void on_event(const char *uid, enum vm_state state, const char *gone_nic, void *data)
 {
@@ -348,6 +464,7 @@ struct agent_config world_config(const char *folder, const char *switch_path)
 			.no_driver_ms = 200,
 			.no_driver_pause_ms = 60000,
 			.unplug_ms = 100,
+			.migrate_functions_ms = 5000,
 			.stop_grace_s = 1,
 			.retry_ms = 20,
 			.retry_max_ms = 100,
@@ -382,6 +499,7 @@ void world_init(struct world *w)
 	w->proxy = world_proxy_open(w->vm_path);
 	w->vm_server = jsonrpc_serve(w->vm_path, vm_methods, w, &error);
 	g_assert_no_error(error);
+	start_mover(w);
 	world_start_switch(w);
 	write_proc(w);
 	w->config = world_config(w->folder, w->switch_path);
@@ -393,6 +511,7 @@ void world_done(struct world *w)
 
 	world_stop_agent(w);
 	world_stop_switch(w);
+	stop_mover(w);
 	jsonrpc_server_free(w->vm_server);
 	vm_manager_close(w->proxy);
 	vm_manager_close(w->machines);
@@ -403,6 +522,28 @@ void world_done(struct world *w)
 	g_free(w->folder);
 	g_free(w->switch_path);
 	g_free(w->vm_path);
+	g_strfreev(w->certificates);
+}
+
+void world_join(struct world *w, struct world *peer, const char *name, const char *ca)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *dir = g_build_filename(w->folder, "migrations", NULL);
+
+	g_assert_cmpint(g_mkdir(dir, 0700), ==, 0);
+	vm_fake_join(w->machines, peer->machines, dir);
+	pki_ensure_leaf(ca, name, name, NULL, &error);
+	g_assert_no_error(error);
+	w->certificates = g_new0(char *, 4);
+	w->certificates[0] = g_strdup_printf("%s/%s.pem", ca, name);
+	w->certificates[1] = g_strdup_printf("%s/%s.key", ca, name);
+	w->certificates[2] = g_strdup_printf("%s/ca.pem", ca);
+	w->tunnel = (struct tunnel_config){.certificate = w->certificates[0],
+		.key = w->certificates[1],
+		.ca = w->certificates[2],
+		.listen = "127.0.0.1:0"};
+	w->config.host_name = name;
+	w->config.tunnel = &w->tunnel;
 }
 
 void world_start_agent(struct world *w, bool with_provider)

@@ -22,6 +22,7 @@ struct world {
 	char *folder; /* of all files; removed at the end */
 	char *switch_path, *vm_path;
 	struct jsonrpc_server *switch_server, *vm_server;
+	struct world_mover *mover; /* calls of migrate, which block, are answered by a thread of their own */
 	struct vm_manager *machines; /* the fake manager */
 	struct vm_manager *proxy; /* what the agent is given */
 	struct nic_provider *provider;
@@ -42,6 +43,9 @@ struct world {
 	bool refuse_apply; /* apply answers invalid */
 	bool reboot; /* the guest's drivers are away just now */
 	json_int_t frames, standby_frames; /* of functions, and of standbys, counted by the switch */
+	bool refuse_export; /* connection.export answers unavailable */
+	struct tunnel_config tunnel; /* see world_config_tunnel(); texts Borrowed from `certificates` */
+	GStrv certificates; /* Owned */
 	struct agent_config config;
 };
 
@@ -52,6 +56,10 @@ void world_done(struct world *world);
 struct agent_config world_config(const char *folder, const char *switch_path);
 /* Puts the host on the physical network physnet1. */
 void world_config_physical(struct agent_config *config);
+
+/* Makes it a host of that name, which takes machines from the peer and gives machines to it, on the loopback. `ca`: a folder with the
+ * cloud's CA. */
+void world_join(struct world *world, struct world *peer, const char *name, const char *ca);
 
 /* The manager that an agent in another process uses. */
 struct vm_manager *world_proxy_open(const char *vm_path);

@@ -4,6 +4,7 @@
 #include "base/failpoint.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "vm/files.h"
 
 #define FORGET_DEATHS_US (10 * 60 * G_USEC_PER_SEC)
 
@@ -11,6 +12,7 @@ struct vm_job {
 	struct vm_machine *machine; /* main thread only */
 	struct vm_manager *manager;
 	char *uid;
+	char *directory; /* Owned */
 	struct vm_spec *spec; /* Owned; for define */
 	unsigned grace_s;
 	bool (*run)(struct vm_job *job);
@@ -94,6 +96,7 @@ static void finish(void *data)
 	if (job->spec)
 		vm_spec_free(job->spec);
 	g_free(job->uid);
+	g_free(job->directory);
 	g_free(job);
 }
 
@@ -106,6 +109,7 @@ static void begin(struct vm_machine *m, enum vm_phase phase, bool (*run)(struct 
 	*job = (struct vm_job){.machine = m,
 		.manager = m->agent->manager,
 		.uid = g_strdup(m->uid),
+		.directory = g_build_filename(m->agent->vm_dir, m->uid, NULL),
 		.spec = spec,
 		.grace_s = grace_s,
 		.run = run,
@@ -133,7 +137,9 @@ static bool run_stop(struct vm_job *job)
 
 static bool run_remove(struct vm_job *job)
 {
-	return job->manager->ops->remove(job->manager, job->uid, &job->error);
+	/* The VM manager does not know the directory of a machine that has left it. */
+	return job->manager->ops->remove(job->manager, job->uid, &job->error) &&
+	       vm_files_remove(job->directory, &job->error);
 }
 
 /* ---- the way down ---- */
@@ -272,6 +278,16 @@ static const struct goal_nic *worst_port(const struct vm_machine *m, const struc
 	return worst;
 }
 
+static void confirmed(struct vm_machine *m)
+{
+	if (vm_machine_want(m) != WANT_COMING) {
+		begin(m, VM_STARTING, run_start, started, NULL, 0);
+		return;
+	}
+	m->phase = VM_READY;
+	clear_fault(m);
+}
+
 static void step_confirming(struct vm_machine *m)
 {
 	const struct goal_vm *goal = vm_machine_goal(m);
@@ -288,7 +304,7 @@ static void step_confirming(struct vm_machine *m)
 			fail(m, error);
 			return;
 		}
-		begin(m, VM_STARTING, run_start, started, NULL, 0);
+		confirmed(m);
 	} else if (g_get_monotonic_time() >= m->deadline_us) {
 		fault_set(&error, FAULT_UNAVAILABLE,
 			"the switch did not confirm the ports of VM %s in %u s: %s; the VM starts once it "
@@ -340,6 +356,8 @@ static bool record(struct vm_machine *m)
 		entry = ledger_add_vm(m->agent->ledger, m->uid);
 		entry->name = g_strdup(goal->name);
 		entry->restarts = goal->restarts;
+		entry->migration.uid = g_strdup(goal->migration.uid);
+		entry->migration.role = goal->migration.role;
 		if (!save(m))
 			return false;
 		failpoint(FAILPOINT_AGENT_VM_RECORDED);
@@ -371,6 +389,34 @@ static void step_up(struct vm_machine *m)
 		start_up(m);
 }
 
+/* A disk that is here, and that the controller takes for another host's, is nothing to be overwritten. */
+static bool is_expected(struct vm_machine *m)
+{
+	const struct goal_vm *goal = vm_machine_goal(m);
+	const struct ledger_vm *entry = vm_machine_record(m);
+	GError *error = NULL;
+
+	if (!entry || g_strcmp0(entry->migration.uid, goal->migration.uid) == 0)
+		return true;
+	fault_set(&error, FAULT_EXISTS,
+		"this host has a disk of VM %s, of which the controller does not know; see which one is "
+		"right",
+		goal->name);
+	fail(m, error);
+	return false;
+}
+
+/* Its machine is to come from another host. */
+static void step_coming(struct vm_machine *m)
+{
+	if (m->actual == VM_RUNNING)
+		m->phase = VM_REST;
+	else if (m->phase == VM_CONFIRMING)
+		step_confirming(m);
+	else if (m->phase != VM_READY && is_expected(m) && record(m))
+		start_up(m);
+}
+
 void vm_machine_step(struct vm_machine *m)
 {
 	enum want wanted = vm_machine_want(m);
@@ -381,10 +427,13 @@ void vm_machine_step(struct vm_machine *m)
 		agent_wake_at(m->agent, m->retry_at_us);
 		return;
 	}
-	if (wanted == WANT_RUNNING)
-		step_up(m);
-	else
-		step_down(m, wanted == WANT_GONE);
+	switch (wanted) {
+	case WANT_RUNNING: step_up(m); break;
+	case WANT_COMING: step_coming(m); break;
+	case WANT_LEFT: m->phase = VM_REST; break;
+	case WANT_OFF:
+	case WANT_GONE: step_down(m, wanted == WANT_GONE); break;
+	}
 }
 
 /* ---- what the VM manager says ---- */
@@ -425,7 +474,7 @@ void vm_machine_set_actual(struct vm_machine *m, enum vm_state state, const char
 		m->up_since_us = g_get_monotonic_time();
 	m->known = true;
 	m->actual = state;
-	if (ran && state != VM_RUNNING)
+	if (ran && state != VM_RUNNING && vm_machine_want(m) != WANT_LEFT)
 		died(m, state, detail);
 	if (state == VM_RUNNING)
 		forget_death(m);
@@ -478,4 +527,5 @@ bool vm_machine_hold(struct vm_machine *m)
 void vm_machine_unhold(struct vm_machine *m)
 {
 	m->held = false;
+	m->epoch++;
 }

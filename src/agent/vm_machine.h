@@ -11,9 +11,11 @@
  *     off       on        -                stop (a grace, then hard)
  *     off       off       some             wait until they are released
  *     remove    off       none             remove disk and definition, report it absent
+ *     coming    off       -                admit → define → switch confirms the ports → let its migration in
+ *     left      -         -                none: its migration decides (migration.h)
  *
  * A VM that the goal does not name is stopped, but its disk stays: only `remove` deletes, so a controller
- * that lost its memory destroys nothing.
+ * that lost its memory destroys nothing. (The exception is what a migration has left, or prepared in vain.)
  *
  * Death. A machine that ran and is then seen off, without a stop of ours, died. One that crashed is reported
  * as stopped with the reason, and started again after a pause that doubles, at most AGENT_DEATHS_MAX times.
@@ -55,6 +57,11 @@ void vm_machine_unhold(struct vm_machine *machine);
 bool vm_machine_is_known(const struct vm_machine *machine);
 /* The machine runs and is not about to be stopped by us: its functions may be attached. */
 bool vm_machine_is_up(const struct vm_machine *machine);
+/* What the VM manager said last. */
+bool vm_machine_is_absent(const struct vm_machine *machine);
+bool vm_machine_is_running(const struct vm_machine *machine);
+/* The machine may come from another host. */
+bool vm_machine_is_ready(const struct vm_machine *machine);
 /* The machine is off for sure: no device of it is left. */
 bool vm_machine_is_off(const struct vm_machine *machine);
 /* It is being started: a job or a wait between admission and the guest's first sign. */

@@ -10,6 +10,9 @@ enum vm_phase {
 	/* Waits until the switch has the ports; starting earlier would freeze the machine. Left at the
 	 * deadline, as a failure. */
 	VM_CONFIRMING,
+	/* Its machine is to come from another host, and may: streams of its migration are let in. Starting it is forbidden.
+	 * Left when it is seen to run, and when the goal does not want it to come any more. */
+	VM_READY,
 	/* Job: the machine is being started. */
 	VM_STARTING,
 	/* Runs; waits until the guest's drivers have set the rings up. Left at the deadline, with a message.
@@ -23,7 +26,8 @@ enum vm_phase {
 	VM_REMOVING,
 };
 
-enum want { WANT_RUNNING, WANT_OFF, WANT_GONE };
+/* COMING: to be ready for it; LEFT: nothing is done to it, see migration.h. */
+enum want { WANT_RUNNING, WANT_OFF, WANT_GONE, WANT_COMING, WANT_LEFT };
 
 struct vm_machine {
 	struct agent *agent; /* Borrowed */

@@ -18,6 +18,12 @@ enum want vm_machine_want(const struct vm_machine *m)
 {
 	const struct goal_vm *goal = vm_machine_goal(m);
 
+	switch (migration_stance(m->agent, m->uid)) {
+	case MIGRATION_COMING: return WANT_COMING;
+	case MIGRATION_LEFT: return WANT_LEFT;
+	case MIGRATION_LEFTOVER: return m->actual == VM_RUNNING ? WANT_OFF : WANT_GONE;
+	case MIGRATION_NOT_CONCERNED: break;
+	}
 	if (!goal)
 		return WANT_OFF;
 	if (goal->remove)
@@ -51,6 +57,21 @@ bool vm_machine_is_up(const struct vm_machine *m)
 	       vm_machine_want(m) == WANT_RUNNING && !vm_machine_restart_is_due(m);
 }
 
+bool vm_machine_is_absent(const struct vm_machine *m)
+{
+	return m->known && m->actual == VM_ABSENT;
+}
+
+bool vm_machine_is_running(const struct vm_machine *m)
+{
+	return m->known && m->actual == VM_RUNNING;
+}
+
+bool vm_machine_is_ready(const struct vm_machine *m)
+{
+	return m->phase == VM_READY;
+}
+
 bool vm_machine_is_off(const struct vm_machine *m)
 {
 	return m->known && !m->busy && m->actual != VM_RUNNING;
@@ -58,8 +79,8 @@ bool vm_machine_is_off(const struct vm_machine *m)
 
 bool vm_machine_is_starting(const struct vm_machine *m)
 {
-	return m->phase == VM_DEFINING || m->phase == VM_CONFIRMING || m->phase == VM_STARTING ||
-	       m->phase == VM_PORTS;
+	return m->phase == VM_DEFINING || m->phase == VM_CONFIRMING || m->phase == VM_READY ||
+	       m->phase == VM_STARTING || m->phase == VM_PORTS;
 }
 
 bool vm_machine_is_stopping(const struct vm_machine *m)
@@ -69,7 +90,7 @@ bool vm_machine_is_stopping(const struct vm_machine *m)
 
 bool vm_machine_is_eager(const struct vm_machine *m)
 {
-	return m->phase == VM_PORTS || m->phase == VM_CONFIRMING;
+	return m->phase == VM_PORTS || m->phase == VM_CONFIRMING || m->phase == VM_READY;
 }
 
 bool vm_machine_is_over(const struct vm_machine *m)
@@ -85,7 +106,7 @@ static enum power_state power_at_rest(const struct vm_machine *m, const struct g
 
 	if (!m->known)
 		return POWER_STATE_UNKNOWN;
-	if (m->actual == VM_RUNNING)
+	if (m->actual == VM_RUNNING || vm_machine_want(m) == WANT_LEFT) /* here or there */
 		return POWER_STATE_RUNNING;
 	if (goal->power == POWER_DEALLOCATED || goal->remove)
 		return POWER_STATE_DEALLOCATED;
@@ -102,6 +123,7 @@ static enum power_state power_of(const struct vm_machine *m, const struct goal_v
 	case VM_REST: return power_at_rest(m, goal);
 	case VM_DEFINING:
 	case VM_CONFIRMING:
+	case VM_READY:
 	case VM_STARTING:
 	case VM_PORTS: return POWER_STATE_STARTING;
 	case VM_RELEASING:
@@ -128,6 +150,7 @@ struct report_vm *vm_machine_report(const struct vm_machine *m)
 	report->fault = m->fault ? g_strdup(fault_name(fault_code(m->fault))) : NULL;
 	report->restarts =
 		entry ? entry->restarts : goal->restarts; /* nothing is due before its first start */
+	migration_report(m->agent, m->uid, &report->migration);
 	if (m->fault)
 		report->message = g_strdup(m->fault->message);
 	else if (entry && entry->message)

@@ -40,7 +40,7 @@
 	X(MIGRATION_LEFT, "migration.left", "the ledger knows that a VM has moved, nobody was told")         \
 	X(MIGRATION_FAILED, "migration.failed", "the ledger knows that a VM stays, nobody was told")         \
 	X(MIGRATION_ADMITTED, "migration.admitted", "a VM may come, nobody was told")                        \
-	X(MIGRATION_ARRIVED, "migration.arrived", "a VM has come, its NICs have no addresses yet")           \
+	X(MIGRATION_ARRIVED, "migration.arrived", "a VM has come, the switch does not know")                 \
 	X(NIC_FUNCTION_RECORDED, "nic.function-recorded",                                                    \
 		"a function is in the provider's ledger, not made")                                          \
 	X(NIC_FUNCTION_REMOVED, "nic.function-removed", "a function's device is gone, the ledger names it")  \
