@@ -35,7 +35,19 @@ static GTlsCertificate *host_certificate(const struct test_cloud *cloud)
 
 /* ---- the host ---- */
 
-static void obey_vms(const struct goal *goal, struct report *report)
+static void obey_migration(const struct goal_migration *goal, bool hold, struct report_migration *ret)
+{
+	ret->uid = g_strdup(goal->uid);
+	if (goal->role == MIGRATION_TARGET)
+		ret->state = MIGRATION_READY;
+	else if (goal->cancel)
+		ret->state = MIGRATION_FAILED;
+	else if (goal->go)
+		ret->state = hold ? MIGRATION_MOVING : MIGRATION_MOVED;
+	ret->percent = ret->state == MIGRATION_MOVING ? 50 : 0;
+}
+
+static void obey_vms(const struct goal *goal, bool hold, struct report *report)
 {
 	static const enum power_state reached[] = {[POWER_RUNNING] = POWER_STATE_RUNNING,
 		[POWER_STOPPED] = POWER_STATE_STOPPED,
@@ -49,6 +61,7 @@ static void obey_vms(const struct goal *goal, struct report *report)
 		said->absent = vm->remove;
 		said->power = (int)reached[vm->power];
 		said->restarts = vm->restarts;
+		obey_migration(&vm->migration, hold, &said->migration);
 		g_ptr_array_add(report->vms, said);
 	}
 }
@@ -102,12 +115,12 @@ static void obey_nics(const struct goal *goal, struct report *report)
 	}
 }
 
-static json_t *obey_goal(const struct goal *goal)
+static struct report *obey_goal(struct test_cloud *cloud, const char *host, const struct goal *goal)
 {
-	_cleanup_(report_free) struct report *report = report_new();
+	struct report *report = report_new();
 
-	report->host = g_strdup(HOST);
-	g_free(report->goal_host);
+	report->host = g_strdup(host);
+	report->tunnel = g_strdup("192.0.2.1:8446");
 	report->goal_host = g_strdup(goal->host);
 	report->received = report->applied = goal->version;
 	report->vcpus = 64;
@@ -115,9 +128,9 @@ static json_t *obey_goal(const struct goal *goal)
 	report->provider = g_strdup("emulated");
 	report->physicals = strings_new();
 	g_ptr_array_add(report->physicals, g_strdup("physnet1"));
-	obey_vms(goal, report);
+	obey_vms(goal, g_atomic_int_get(&cloud->hold), report);
 	obey_nics(goal, report);
-	return shape_encode(&report_shape, report);
+	return report;
 }
 
 static unsigned host_send(struct test_cloud *cloud, SoupSession *session, GTlsCertificate *certificate,
@@ -174,8 +187,9 @@ static void *run_host(void *data)
 			_cleanup_(goal_free) struct goal *goal =
 				shape_decode(&goal_shape, json, SHAPE_STRICT, NULL);
 			g_assert_nonnull(goal);
-			json_auto_t *report = obey_goal(goal);
-			g_autofree char *text = json_dumps(report, JSON_COMPACT);
+			_cleanup_(report_free) struct report *report = obey_goal(cloud, HOST, goal);
+			json_auto_t *encoded = shape_encode(&report_shape, report);
+			g_autofree char *text = json_dumps(encoded, JSON_COMPACT);
 			host_send(cloud, session, certificate, "PUT", "/agent/v1/report", text, NULL);
 		}
 		g_usleep(10 * 1000);
@@ -234,9 +248,24 @@ static void drain(void)
 	}
 }
 
-void test_cloud_run(void (*scenario)(struct test_cloud *cloud))
+/* The second host has no connection of its own: what goes over that is the first one's to test. */
+static gboolean run_second(void *data)
+{
+	struct test_cloud *cloud = data;
+	g_autoptr(GError) error = NULL;
+	_cleanup_(goal_free) struct goal *goal = control_goal(cloud->fixture.control, "host2", &error);
+
+	g_assert_no_error(error);
+	_cleanup_(report_free) struct report *report = obey_goal(cloud, "host2", goal);
+	control_report(cloud->fixture.control, "host2", report, &error);
+	g_assert_no_error(error);
+	return G_SOURCE_CONTINUE;
+}
+
+static void run_cloud(void (*scenario)(struct test_cloud *cloud), bool pair)
 {
 	struct test_cloud cloud = {.obey = true, .running = 2, .scenario = scenario};
+	guint second = 0;
 
 	g_mutex_init(&cloud.lock);
 	g_cond_init(&cloud.changed);
@@ -245,8 +274,11 @@ void test_cloud_run(void (*scenario)(struct test_cloud *cloud))
 	set_urls(&cloud);
 	GThread *host = g_thread_new("host", run_host, &cloud);
 	GThread *driver = g_thread_new("scenario", run_scenario, &cloud);
+	if (pair)
+		second = g_timeout_add(20, run_second, &cloud);
 	while (serve_once(&cloud))
 		;
+	g_clear_handle_id(&second, g_source_remove);
 	g_thread_join(driver);
 	g_thread_join(host);
 	drain();
@@ -256,6 +288,16 @@ void test_cloud_run(void (*scenario)(struct test_cloud *cloud))
 	g_free(cloud.token);
 	g_mutex_clear(&cloud.lock);
 	g_cond_clear(&cloud.changed);
+}
+
+void test_cloud_run(void (*scenario)(struct test_cloud *cloud))
+{
+	run_cloud(scenario, false);
+}
+
+void test_cloud_run_pair(void (*scenario)(struct test_cloud *cloud))
+{
+	run_cloud(scenario, true);
 }
 
 void test_cloud_obey(struct test_cloud *cloud, bool obey)

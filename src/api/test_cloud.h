@@ -15,6 +15,7 @@ struct test_cloud {
 	GCond changed;
 	bool obey; /* the host follows its goal; else it stays silent */
 	bool busy; /* it does */
+	gint hold; /* atomic: machines that migrate stay half-way, until it is cancelled */
 	bool stop; /* the host ends */
 	bool restart; /* the main thread restarts the servers, then clears it */
 	unsigned running; /* threads: the scenario and the host */
@@ -26,6 +27,8 @@ struct test_cloud {
 
 /* Runs the scenario to its end. */
 void test_cloud_run(void (*scenario)(struct test_cloud *cloud));
+/* The same with a second host, "host2", which always obeys; both take machines from each other. */
+void test_cloud_run_pair(void (*scenario)(struct test_cloud *cloud));
 
 /* ---- for scenarios ---- */
 

@@ -14,6 +14,47 @@ json_t *admin_user(struct control *control, enum kind kind, const char *uid)
 		group ? group->name : NULL);
 }
 
+json_t *admin_read_body(const struct call *call, GError **error)
+{
+	size_t length;
+	const char *text = call_body(call, &length);
+	json_error_t where;
+	json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+
+	if (!json)
+		fault_set(error, FAULT_INVALID, "the body is no JSON: %s", where.text);
+	return json;
+}
+
+void admin_answer(struct call *call, unsigned status, json_t *json, const GError *error)
+{
+	if (json)
+		call_answer_json(call, status, json);
+	else
+		call_fail(call, error);
+}
+
+void *admin_find(const struct call *call, struct control *control, enum kind kind, GError **error)
+{
+	const char *uid = call_param(call, "uid"), *name = call_param(call, "name"),
+		   *group_name = call_param(call, "group");
+	g_autoptr(GError) failure = NULL;
+
+	if (uid)
+		return control_get(control, kind, uid, error);
+	_cleanup_(model_free) struct group *group =
+		control_find(control, KIND_GROUP, control_subscription(control), group_name, &failure);
+	void *object = group ? control_find(control, kind, group->meta.uid, name, &failure) : NULL;
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	else if (!group)
+		fault_set(error, FAULT_GROUP_NOT_FOUND, "there is no resource group %s", group_name);
+	else if (!object)
+		fault_set(error, FAULT_NOT_FOUND, "there is no %s %s in resource group %s",
+			kind_info(kind)->title, name, group_name);
+	return object;
+}
+
 static void append_functions(struct control *control, const struct meta *host, json_t *array)
 {
 	const struct report *report = control_last_report(control, host->name);
@@ -77,13 +118,14 @@ static json_t *encode_conditions(struct control *control, const struct host *hos
 static json_t *encode_host(struct control *control, const struct host *host)
 {
 	const struct report *report = control_last_report(control, host->meta.name);
-	json_t *json = json_pack("{s:s, s:s, s:b, s:s?, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:o, s:o}",
-		"uid", host->meta.uid, "name", host->meta.name, "disabled", (int)host->spec.disabled,
-		"faultDomain", host->spec.fault_domain, "vcpus", (json_int_t)host->status.vcpus, "memoryMib",
+	json_t *json = json_pack(
+		"{s:s, s:s, s:b, s:s?, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o}", "uid",
+		host->meta.uid, "name", host->meta.name, "disabled", (int)host->spec.disabled, "faultDomain",
+		host->spec.fault_domain, "vcpus", (json_int_t)host->status.vcpus, "memoryMib",
 		(json_int_t)host->status.memory_mib, "kvm", (int)host->status.kvm, "provider",
 		host->status.provider, "detail", host->status.accel_detail, "version", host->status.version,
-		"vtep", host->status.vtep, "physicals", encode_names(host->status.physicals), "conditions",
-		encode_conditions(control, host));
+		"vtep", host->status.vtep, "tunnel", host->status.tunnel, "physicals",
+		encode_names(host->status.physicals), "conditions", encode_conditions(control, host));
 
 	/* What changes all the time is only known of a host that has reported since this controller runs. */
 	if (report) {
@@ -142,4 +184,5 @@ void admin_serve(struct control *control, struct server *server)
 {
 	server_add_routes(server, routes, control);
 	server_add_routes(server, admin_network_routes, control);
+	server_add_routes(server, admin_vm_routes, control);
 }

@@ -1,5 +1,5 @@
-/* The operator's requests, with the same tokens as the rest: all hosts, their functions, physical networks, and the
- * segments of virtual networks. docs/API.md, "Operators", has them. */
+/* The operator's requests, with the same tokens as the rest: all hosts, their functions, physical networks, the
+ * segments of virtual networks, and which virtual machine is where. docs/API.md, "Operators", has them. */
 #pragma once
 #include "api/server.h"
 #include "control/control.h"

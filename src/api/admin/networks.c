@@ -2,28 +2,6 @@
 #include "api/admin/admin_priv.h"
 #include "base/fault.h"
 
-/* A JSON object; NULL with *error. New reference. */
-static json_t *read_body(const struct call *call, GError **error)
-{
-	size_t length;
-	const char *text = call_body(call, &length);
-	json_error_t where;
-	json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-
-	if (!json)
-		fault_set(error, FAULT_INVALID, "the body is no JSON: %s", where.text);
-	return json;
-}
-
-/* Takes the JSON; NULL: it failed. */
-static void answer(struct call *call, unsigned status, json_t *json, const GError *error)
-{
-	if (json)
-		call_answer_json(call, status, json);
-	else
-		call_fail(call, error);
-}
-
 /* ---- physical networks ---- */
 
 /* What they are shown with. */
@@ -95,7 +73,7 @@ static void list_physicals(struct call *call, void *data)
 /* old: what is there, NULL: nothing. What the body leaves out stays: a permission is only withdrawn by who says so. */
 static struct physical *decode_physical(const struct call *call, const struct physical *old, GError **error)
 {
-	json_auto_t *body = read_body(call, error);
+	json_auto_t *body = admin_read_body(call, error);
 	int guest = old && old->spec.guest_enforcement;
 	const char *vlans;
 	json_error_t where;
@@ -148,8 +126,8 @@ static void put_physical(struct call *call, void *data)
 	};
 	bool done = wanted && control_put(data, wanted, &request, &result, &error);
 
-	answer(call, result.created ? 201 : 200, done ? encode_put(data, old, result.object, &error) : NULL,
-		error);
+	admin_answer(call, result.created ? 201 : 200,
+		done ? encode_put(data, old, result.object, &error) : NULL, error);
 }
 
 static void delete_physical(struct call *call, void *data)
@@ -203,38 +181,15 @@ static void list_networks(struct call *call, void *data)
 
 	for (guint i = 0; nics && !error && i < networks->len; i++)
 		json_array_append_new(array, encode_network(data, networks->pdata[i], nics, &error));
-	answer(call, 200, error ? NULL : json_pack("{s:O}", "networks", array), error);
-}
-
-/* By the uid in the path, or by group and name. */
-static struct network *find_network(const struct call *call, struct control *control, GError **error)
-{
-	const char *uid = call_param(call, "uid"), *name = call_param(call, "name"),
-		   *group_name = call_param(call, "group");
-	g_autoptr(GError) failure = NULL;
-
-	if (uid)
-		return control_get(control, KIND_NETWORK, uid, error);
-	_cleanup_(model_free) struct group *group =
-		control_find(control, KIND_GROUP, control_subscription(control), group_name, &failure);
-	struct network *network =
-		group ? control_find(control, KIND_NETWORK, group->meta.uid, name, &failure) : NULL;
-	if (failure)
-		g_propagate_error(error, g_steal_pointer(&failure));
-	else if (!group)
-		fault_set(error, FAULT_GROUP_NOT_FOUND, "there is no resource group %s", group_name);
-	else if (!network)
-		fault_set(error, FAULT_NOT_FOUND, "there is no virtual network %s in resource group %s", name,
-			group_name);
-	return network;
+	admin_answer(call, 200, error ? NULL : json_pack("{s:O}", "networks", array), error);
 }
 
 static json_t *set_segment(const struct call *call, struct control *control, GError **error)
 {
 	const struct control_request request = {.principal = call_principal(call)};
 	_cleanup_(control_result_clear) struct control_result result = {};
-	_cleanup_(model_free) struct network *network = find_network(call, control, error);
-	json_auto_t *body = network ? read_body(call, error) : NULL;
+	_cleanup_(model_free) struct network *network = admin_find(call, control, KIND_NETWORK, error);
+	json_auto_t *body = network ? admin_read_body(call, error) : NULL;
 	const char *words;
 	json_error_t where;
 
@@ -256,7 +211,7 @@ static void put_segment(struct call *call, void *data)
 	g_autoptr(GError) error = NULL;
 	json_t *json = set_segment(call, data, &error);
 
-	answer(call, 200, json, error);
+	admin_answer(call, 200, json, error);
 }
 
 const struct route admin_network_routes[] = {
