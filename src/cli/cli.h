@@ -33,6 +33,7 @@ int cli_policy(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_vf(int argc, char **argv);
+int cli_vm(int argc, char **argv);
 int cli_status(int argc, char **argv);
 
 /* Parses options into entries; argv keeps what is left. `synopsis`: what follows the verb's name; "": nothing may

@@ -121,7 +121,7 @@ static int show(bool as_json)
 int cli_host(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
-	gboolean as_json = FALSE;
+	gboolean as_json = FALSE, migrate = FALSE;
 	int timeout_s = DRAIN_S, notice_s = 0;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
@@ -132,6 +132,8 @@ int cli_host(int argc, char **argv)
 			"SECONDS"},
 		{"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
 			"How long to wait for guests to let their functions go (120)", "SECONDS"},
+		{"migrate", 0, 0, G_OPTION_ARG_NONE, &migrate,
+			"Then move all virtual machines that run here to other hosts", NULL},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
 		{NULL},
 	};
@@ -164,7 +166,7 @@ int cli_host(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (argc == 2 && g_str_equal(argv[1], "drain"))
-		return host_drain(state_option, (unsigned)notice_s, (unsigned)timeout_s, as_json);
+		return host_drain(state_option, (unsigned)notice_s, (unsigned)timeout_s, migrate, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);
 	fprintf(stderr, "sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "

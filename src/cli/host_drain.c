@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "cli/cli.h"
 #include "cli/host_priv.h"
+#include "cli/vm.h"
 
 #include <stdio.h>
 
@@ -74,23 +75,48 @@ static bool print_end(const json_t *state, unsigned timeout_s)
 	return false;
 }
 
-int host_drain(const char *state_option, unsigned notice_s, unsigned timeout_s, bool as_json)
+/* Guests have had their notice. */
+static int move_vms(const char *state_option, const char *host, bool as_json)
+{
+	const struct vm_move move = {.as_json = as_json};
+	g_autoptr(GError) error = NULL;
+
+	vm_move_guard();
+	_cleanup_(controller_close) struct controller *controller = controller_open(state_option, &error);
+
+	if (!controller)
+		g_prefix_error(&error,
+			"the functions are off, the virtual machines are still here ('sluice vm migrate "
+			"--from %s' "
+			"on the controller's machine moves them): ",
+			host);
+	bool gone = controller && vm_move_all(controller, host, &move, &error);
+	if (error)
+		return cli_fail("host", error);
+	return gone ? CLI_OK : CLI_FAILED;
+}
+
+int host_drain(const char *state_option, unsigned notice_s, unsigned timeout_s, bool migrate, bool as_json)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
 		cli_client(state_option, CLI_AGENT_SOCKET, &error);
+
 	json_t *began = client ? jsonrpc_call(client, "host.drain",
 					 json_pack("{s:i}", "notice_s", (int)notice_s), CALL_MS, &error)
 			       : NULL;
 	json_auto_t *state =
 		began ? wait_until_empty(client, began, notice_s + timeout_s, as_json, &error) : NULL;
-
 	if (!state)
 		return cli_fail("host", error);
-	if (!as_json)
-		return print_end(state, notice_s + timeout_s) ? CLI_OK : CLI_FAILED;
-	cli_print_json(state);
-	return json_array_size(json_object_get(state, "holding")) == 0 ? CLI_OK : CLI_FAILED;
+	bool empty = json_array_size(json_object_get(state, "holding")) == 0;
+	if (as_json)
+		cli_print_json(state);
+	else
+		empty = print_end(state, notice_s + timeout_s);
+	return !empty    ? CLI_FAILED
+	       : migrate ? move_vms(state_option, text_of(state, "host"), as_json)
+			 : CLI_OK;
 }
 
 int host_undrain(const char *state_option, bool as_json)

@@ -65,6 +65,20 @@ static void print_network(json_t *answer)
 		printf("  %-12s %s\n", "condition", json_string_value(condition));
 }
 
+static void print_migration(json_t *migration)
+{
+	const char *message = json_string_value(json_object_get(migration, "message"));
+	bool source = g_strcmp0(json_string_value(json_object_get(migration, "role")), "source") == 0;
+
+	if (migration)
+		printf("    %s host %s: %s, %" JSON_INTEGER_FORMAT " %%%s%s\n",
+			source ? "moves to" : "comes from",
+			json_string_value(json_object_get(migration, "peer")),
+			json_string_value(json_object_get(migration, "state")),
+			json_integer_value(json_object_get(migration, "percent")), message ? ": " : "",
+			message ? message : "");
+}
+
 static void print_vms(json_t *answer)
 {
 	size_t i;
@@ -76,6 +90,7 @@ static void print_vms(json_t *answer)
 		printf("  vm %-20s %s%s%s\n", json_string_value(json_object_get(vm, "name")),
 			json_string_value(json_object_get(vm, "power")), message ? ": " : "",
 			message ? message : "");
+		print_migration(json_object_get(vm, "migration"));
 	}
 }
 

@@ -100,6 +100,8 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"Address of this host's switch there, which nobody else has", "ADDR/LENGTH"},
 		{"underlay-gateway", 0, 0, G_OPTION_ARG_STRING, &o->underlay_gateway,
 			"To hosts whose switches have addresses of other prefixes", "ADDR"},
+		{"tunnel", 0, 0, G_OPTION_ARG_STRING, &o->tunnel,
+			"Take running machines from other hosts at this address of this one", "ADDR:PORT"},
 		{"underlay-mtu", 0, 0, G_OPTION_ARG_INT, &o->underlay_mtu,
 			"Bytes that packets there may have (the interface's MTU)", "N"},
 		{"host-file", 0, 0, G_OPTION_ARG_FILENAME, &o->host_file,

@@ -52,10 +52,27 @@ static bool check_pool(struct up_options *options, GError **error)
 	return true;
 }
 
+/* Other hosts are told to come there. */
+static bool check_tunnel(const char *tunnel, GError **error)
+{
+	struct ip_addr address;
+	const char *colon = strrchr(tunnel, ':');
+	g_autofree char *host = g_strndup(tunnel, colon ? (gsize)(colon - tunnel) : strlen(tunnel));
+
+	if (colon && ip_parse(host, &address) == 0 && address.family == IP_V4 && address.bytes[0] != 0)
+		return listen_check("--tunnel", tunnel, error);
+	return fault_set(error, FAULT_INVALID,
+		"--tunnel takes the IPv4 address at which other hosts reach this one, with a port, such as "
+		"10.0.0.1:8446, not '%s'",
+		tunnel);
+}
+
 static bool check_listens(const struct up_options *options, GError **error)
 {
 	if (!listen_check("--listen", options->listen, error) ||
 		!listen_check("--agent-listen", options->agent_listen, error))
+		return false;
+	if (options->tunnel && !check_tunnel(options->tunnel, error))
 		return false;
 	if (listen_overlaps(options->listen, options->agent_listen))
 		return fault_set(error, FAULT_INVALID,

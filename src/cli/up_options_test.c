@@ -98,6 +98,15 @@ static void test_refusals(void)
 	options = good();
 	options.controller = (char *)"10.0.0.1:8444";
 	assert_refused(options, "--controller takes a URL such as https://");
+	for (const char *const *tunnel = (const char *const[]){"0.0.0.0:8446", "10.0.0.1", "host:8446", NULL};
+		*tunnel; tunnel++) {
+		options = good();
+		options.tunnel = (char *)*tunnel;
+		assert_refused(
+			options, "--tunnel takes the IPv4 address at which other hosts reach this one");
+	}
+	options.tunnel = (char *)"10.0.0.1:0";
+	assert_refused(options, "--tunnel");
 }
 
 static void test_underlay(void)

@@ -142,6 +142,8 @@ static struct process *start_agent(const struct cloud *cloud, GError **error)
 	add(args, "--outside-interface", cloud->layout->outside_interface);
 	add(args, "--outside-address", outside);
 	add_underlay(o, args);
+	if (o->tunnel)
+		add(args, "--tunnel", o->tunnel);
 	return start(cloud, (struct process_config){.name = "sluice-agent"}, args, error);
 }
 

@@ -34,7 +34,8 @@ static bool take_lock(struct cloud *cloud, GError **error)
 static bool check_listens(const struct cloud *cloud, GError **error)
 {
 	return listen_check_free("--listen", cloud->options.listen, error) &&
-	       listen_check_free("--agent-listen", cloud->options.agent_listen, error);
+	       listen_check_free("--agent-listen", cloud->options.agent_listen, error) &&
+	       (!cloud->options.tunnel || listen_check_free("--tunnel", cloud->options.tunnel, error));
 }
 
 /* Clients that may not look into tls/ find the CA beside it. */

@@ -21,6 +21,7 @@ struct up_options {
 	char *images, *sizes;
 	char *switch_user;
 	char *controller; /* URL of another machine's; NULL: there is one here */
+	char *tunnel; /* where the agent takes machines from other hosts; NULL: nowhere */
 	char *underlay, *underlay_address, *underlay_gateway; /* NULL: none */
 	char *host_file;
 	gboolean no_default_outbound;

@@ -24,6 +24,7 @@ static const struct cli_verb verbs[] = {
 	{"trace", "", cli_trace},
 	{"up", "", cli_up},
 	{"vf", "", cli_vf},
+	{"vm", "", cli_vm},
 };
 
 static int run(const char *line)
@@ -127,6 +128,13 @@ static void test_words(void)
 		{"network physical add p --vlans 1 --guest-enforcement --no-guest-enforcement", CLI_USAGE,
 			"*--guest-enforcement or --no-guest-enforcement, not both*"},
 		{"network list", CLI_FAILED, "*/endpoint cannot be read; start the cloud with 'sluice up*"},
+		{"vm", CLI_USAGE, "sluice vm: 'list' or 'migrate VM' is needed\n"},
+		{"vm list web", CLI_USAGE, "*'list' or 'migrate VM' is needed*"},
+		{"vm migrate", CLI_USAGE, "*either a VM or --from HOST*"},
+		{"vm migrate web --from a", CLI_USAGE, "*either a VM or --from HOST*"},
+		{"vm migrate web --to a --cancel", CLI_USAGE, "*--cancel takes a VM alone*"},
+		{"vm migrate web --notice -1", CLI_USAGE, "*from 0 to 3600*"},
+		{"vm migrate web", CLI_FAILED, "sluice vm: */endpoint cannot be read; start the cloud*"},
 		{"image list all", CLI_USAGE, "sluice image: list does not take 'all'\n"},
 		{"image remove one two", CLI_USAGE, "sluice image: remove does not take 'two'\n"},
 		{"image alias --remove", CLI_FAILED, "*the name of an alias is needed*"},

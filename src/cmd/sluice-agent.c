@@ -18,6 +18,7 @@
 /* Set from the command line; texts Owned. */
 struct options {
 	char *host_name, *state, *run, *controller, *certificate, *key, *ca;
+	char *tunnel;
 	char *vm, *libvirt_uri, *qemu_dir, *image_dir, *emulator, *switch_socket, *provider, *host_file;
 	char *netns_switch, *netns_meta, *outside, *outside_interface, *outside_address;
 	char *underlay, *underlay_address, *underlay_gateway;
@@ -34,6 +35,7 @@ struct program {
 	GPtrArray *physicals; /* Owned, of struct physical_port */
 	struct switch_physical *ports_of_physicals; /* Owned */
 	struct goal_client_config controller;
+	struct tunnel_config tunnel;
 	char *namespaces_ledger, *functions_ledger, *control_path; /* Owned */
 	struct agent *agent;
 	struct vm_manager *manager;
@@ -85,6 +87,10 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 		{"libvirt-uri", 0, 0, G_OPTION_ARG_STRING, &o->libvirt_uri, "libvirt daemon", "URI"},
 		{"qemu-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_dir,
 			"what that daemon has as /var/lib/libvirt/qemu (the same)", "DIR"},
+		{"tunnel", 0, 0, G_OPTION_ARG_STRING, &o->tunnel,
+			"take running machines from other hosts at this address of this one; needs "
+			"--controller",
+			"ADDRESS:PORT"},
 		{"image-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->image_dir, "image store", "DIR"},
 		{"emulator", 0, 0, G_OPTION_ARG_FILENAME, &o->emulator, "QEMU (else: libvirt's choice)",
 			"FILE"},
@@ -203,12 +209,17 @@ static bool new_agent(struct program *p, GError **error)
 			.n_physicals = p->physicals->len},
 		.admission = {.start_mib = o->memory_start, .reserve_mib = o->memory_reserve},
 		.controller = o->controller ? &p->controller : NULL,
+		.tunnel = o->controller ? &p->tunnel : NULL,
 	};
 
+	p->tunnel = (struct tunnel_config){
+		.certificate = o->certificate, .key = o->key, .ca = o->ca, .listen = o->tunnel};
 	p->controller = (struct goal_client_config){
 		.url = o->controller, .certificate = o->certificate, .key = o->key, .ca = o->ca};
 	if (o->controller && (!o->certificate || !o->key || !o->ca))
 		return fault_set(error, FAULT_INVALID, "--controller needs --cert, --key and --ca");
+	if (o->tunnel && !o->controller)
+		return fault_set(error, FAULT_INVALID, "--tunnel needs --controller");
 	p->agent = agent_new(&config, error);
 	return p->agent != NULL;
 }
@@ -345,8 +356,8 @@ static void stop(struct program *p)
 static void options_clear(struct options *o)
 {
 	char **texts[] = {&o->host_name, &o->state, &o->run, &o->controller, &o->certificate, &o->key, &o->ca,
-		&o->vm, &o->libvirt_uri, &o->qemu_dir, &o->image_dir, &o->emulator, &o->switch_socket,
-		&o->provider, &o->host_file, &o->netns_switch, &o->netns_meta, &o->outside,
+		&o->tunnel, &o->vm, &o->libvirt_uri, &o->qemu_dir, &o->image_dir, &o->emulator,
+		&o->switch_socket, &o->provider, &o->host_file, &o->netns_switch, &o->netns_meta, &o->outside,
 		&o->outside_interface, &o->outside_address, &o->underlay, &o->underlay_address,
 		&o->underlay_gateway};
 

@@ -11,6 +11,7 @@ static const struct cli_verb verbs[] = {
 	{"doctor", "why virtual machines or SR-IOV would fail on this host, and what to do", cli_doctor},
 	{"host", "the network devices of this host; let another machine be a host of the cloud", cli_host},
 	{"network", "where virtual networks travel: VXLANs, or VLANs of physical networks", cli_network},
+	{"vm", "where virtual machines are, and their way from host to host", cli_vm},
 	{"vf", "list, revoke and restore functions", cli_vf},
 	{"policy", "what rules a NIC is subject to, and why a packet passes or not", cli_policy},
 	{"flow", "list, count and show the connections that the switch knows", cli_flow},
