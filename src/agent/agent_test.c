@@ -507,6 +507,13 @@ static void test_crash_loop(struct world *w, gconstpointer data)
 	world_wait(w, "a restart that is asked for starts it", is_running);
 }
 
+static void test_start_fails_late(struct world *w, gconstpointer data)
+{
+	w->half_starts = 1;
+	bring_up(w);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 2);
+}
+
 static void test_power_off_in_guest(struct world *w, gconstpointer data)
 {
 	struct goal *goal = world_goal(2, false), *again = world_goal(3, false);
@@ -610,6 +617,7 @@ int main(int argc, char **argv)
 		test_admission);
 	add("/agent/a VM that crashes is reported and started again", test_crash);
 	add("/agent/a VM that keeps crashing is left alone until a restart is asked for", test_crash_loop);
+	add("/agent/a start that fails when the machine seemed to run is tried again", test_start_fails_late);
 	add("/agent/a guest that powers itself off stays off until off and on again",
 		test_power_off_in_guest);
 	add("/agent/an agent that comes back finds VMs running and leaves them alone", test_agent_restart);

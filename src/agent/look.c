@@ -6,7 +6,7 @@ struct look {
 	struct agent *agent; /* main thread only */
 	struct vm_manager *manager;
 	uint64_t number;
-	GHashTable *epochs; /* Owned: uid → epoch when the look began */
+	GHashTable *epochs; /* Owned: uid → epoch when the look began, of machines that were not busy */
 	GPtrArray *infos; /* Owned; NULL with error */
 	GError *error;
 };
@@ -99,7 +99,9 @@ void agent_refresh(struct agent *agent)
 	job->epochs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_hash_table_iter_init(&iter, agent->machines);
 	while (g_hash_table_iter_next(&iter, &uid, &machine))
-		g_hash_table_insert(job->epochs, g_strdup(uid), GSIZE_TO_POINTER(vm_machine_epoch(machine)));
+		if (!vm_machine_is_busy(machine))
+			g_hash_table_insert(
+				job->epochs, g_strdup(uid), GSIZE_TO_POINTER(vm_machine_epoch(machine)));
 	agent->refreshing = true;
 	jobs_run(agent->jobs, look, looked, job);
 }

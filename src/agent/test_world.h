@@ -40,6 +40,8 @@ struct world {
 	bool switchdev; /* the same, and have representors */
 	const char *offload_error; /* what the switch says of their eswitch; NULL: it takes flows */
 	unsigned vfs; /* how many of these there are */
+	unsigned half_starts; /* so many starts fail after a while in which the machine seems to run */
+	bool half_started;
 	bool refuse_apply; /* apply answers invalid */
 	bool reboot; /* the guest's drivers are away just now */
 	json_int_t frames, standby_frames; /* of functions, and of standbys, counted by the switch */

@@ -43,6 +43,8 @@ void vm_machine_goal_changed(struct vm_machine *machine);
 
 /* Counts jobs begun and ended: a look at all VMs is about this machine only if the count did not change. */
 uint64_t vm_machine_epoch(const struct vm_machine *machine);
+/* A job of its own is running: what the VM manager says meanwhile is half-way. */
+bool vm_machine_is_busy(const struct vm_machine *machine);
 /* What the VM manager says. */
 void vm_machine_set_actual(struct vm_machine *machine, enum vm_state state, const char *detail);
 

@@ -51,6 +51,11 @@ uint64_t vm_machine_epoch(const struct vm_machine *m)
 	return m->epoch;
 }
 
+bool vm_machine_is_busy(const struct vm_machine *m)
+{
+	return m->busy;
+}
+
 bool vm_machine_is_up(const struct vm_machine *m)
 {
 	return m->known && m->actual == VM_RUNNING && (m->phase == VM_REST || m->phase == VM_PORTS) &&
