@@ -30,6 +30,13 @@ static bool is_active(const struct nic *nic)
 	return function && function->active;
 }
 
+/* Becomes active, or is joined by the other attachment: whoever wants that asks whether the guest uses it. */
+static bool is_in_question(const struct nic *before, const struct nic *after)
+{
+	return is_active(after) &&
+	       (!before || !is_active(before) || (nic_is_changing(after) && !nic_is_changing(before)));
+}
+
 /* ---- what is remembered ---- */
 
 static void note(struct bypass *bypass, uint32_t nic, uint32_t now_ms)
@@ -60,7 +67,7 @@ void bypass_begin(struct datapath *datapath, const struct snapshot *before, cons
 		const struct nic *was = snapshot_nic(before, nic->id);
 		if (first)
 			note(&datapath->bypasses[slot], nic->id, datapath->started_ms);
-		if (is_active(nic) && !(was && is_active(was)))
+		if (is_in_question(was, nic))
 			ask_anew(&datapath->bypasses[slot]);
 	}
 }

@@ -15,15 +15,16 @@ struct bypass {
 	_Atomic uint32_t nic; /* whose function was active not long ago; 0: nobody's */
 	_Atomic uint32_t active_ms; /* when it last was, to a tick of the first worker's */
 	_Atomic uint64_t nonce; /* of what its guest is asked (probe.c); 0: it cannot be */
-	_Atomic bool answered; /* by the function, since that became active */
+	_Atomic bool answered; /* by the function, since it was asked last */
 };
 
-/* For the main thread, before it publishes `after`: functions that become active in it are asked anew. */
+/* For the main thread, before it publishes `after`: guests whose functions become active in it, or are joined by the other
+ * attachment, are asked anew. */
 void bypass_begin(struct datapath *datapath, const struct snapshot *before, const struct snapshot *after);
 /* For one worker alone, every now and then. */
 void bypass_tick(struct worker *worker);
 
-/* Whether its guest has answered by the NIC's function, which is past the host, since that became active. */
+/* Whether its guest has answered by the NIC's function, which is past the host, since it was asked last. */
 bool bypass_has_answered(const struct datapath *datapath, const struct nic *nic);
 
 /* Whether a packet of that key may be of a connection that began past the switch. */

@@ -295,6 +295,10 @@ static void test_answers(struct fixture *f, const void *data)
 	g_assert_false(has_answered(f));
 	vlan_from_wire(f, 100, next);
 	g_assert_true(has_answered(f));
+	function_set_active(f, 0, "function");
+	g_assert_true(has_answered(f));
+	function_set_active(f, 0, "both"); /* does it still? */
+	g_assert_false(has_answered(f));
 	function_set_active(f, 0, "synthetic");
 	g_assert_false(has_answered(f));
 }

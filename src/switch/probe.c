@@ -7,7 +7,7 @@
  * the guest, which may note it; its answers end in the switch (respond/arp.c, respond/nd.c).
  *
  * Whose function is past the host is asked one thing more, as others may forge its frames: by an echo request with a
- * nonce, new each time that the function becomes active, until it has answered by the function. What the answer is told
+ * nonce, new each time that the function becomes active or is joined by the other attachment, until it has answered by the function. What the answer is told
  * apart by has to be what guests bring back as it is, and may not be where it goes to: a NIC's own switch brings to its PF
  * what is for MACs that it was told, so a random one to answer to, or an address that the guest would seek elsewhere,
  * would be answered to the wire. ARP has no other room. Guests that drop echo requests are heard by their frames alone.
