@@ -121,7 +121,7 @@ static int64_t next_pause_us(struct accel *a)
 	return agent_backoff_us(a->agent, a->attach_failures++);
 }
 
-/* The guest has no driver for the function, which others could use. */
+/* The guest does not use the function, which others could, and which takes what comes from the wire. */
 static void take_back(struct accel *a)
 {
 	int64_t pause_ms = (int64_t)a->agent->config.times.no_driver_pause_ms << MIN(a->driverless, 6);
@@ -130,8 +130,8 @@ static void take_back(struct accel *a)
 	a->driverless++;
 	fault_set(&error, FAULT_UNAVAILABLE,
 		"Its guest got function %s and goes on sending by its standby: it has no driver for the "
-		"function. "
-		"Install one; it is offered a function again when its VM is restarted, or in %d minutes.",
+		"function, or has set it down. It is offered one again when its VM is restarted, in %d "
+		"minutes, or by `sluice vf restore`.",
 		accel_record(a)->function, (int)((pause_ms + 59999) / 60000));
 	attach_failed(a, pause_ms * 1000, error);
 	begin_unplugging(a);
@@ -454,14 +454,30 @@ static bool keeps_to_standby(struct accel *a)
 	const struct agent_times *times = &a->agent->config.times;
 	int64_t now = g_get_monotonic_time(), frames = accel_standby_frames(a);
 	bool sends = frames > a->standby_frames;
+	/* A new function takes its guest a while, one that it has used does not. */
+	bool fresh = a->entered_us[ACCEL_ON] <= a->entered_us[ACCEL_PLUGGING] &&
+		     now - a->entered_us[ACCEL_COPYING] < (int64_t)times->first_frame_ms * 1000;
 
 	a->standby_frames = frames;
-	if (!sends || !accel_is_bypass(accel_record(a)) ||
-		now - a->entered_us[ACCEL_COPYING] < (int64_t)times->first_frame_ms * 1000)
+	if (!sends || !accel_is_bypass(accel_record(a)) || fresh)
 		return false;
 	if (a->standby_since_us == 0)
 		a->standby_since_us = now;
 	return now - a->standby_since_us >= (int64_t)times->no_driver_ms * 1000;
+}
+
+/* The active function is past the host, and the guest has sent by its standby: it has set the function down, or has lost its
+ * driver; or something in it sends there now and then, so this is looked at no more often than a guest may take to begin. */
+static bool strays_to_standby(struct accel *a)
+{
+	int64_t now = g_get_monotonic_time(), frames = accel_standby_frames(a);
+	bool sends = frames > a->standby_frames;
+
+	a->standby_frames = frames;
+	if (a->entered_us[ACCEL_ON] == 0) /* by an earlier process */
+		a->entered_us[ACCEL_ON] = now;
+	return sends && accel_record(a)->physical && !accel_record(a)->representor &&
+	       now - a->entered_us[ACCEL_ON] >= (int64_t)a->agent->config.times.first_frame_ms * 1000;
 }
 
 /* The guest uses the function. By one past the host anybody on the wire can send in its name, so its frames count only where
@@ -469,9 +485,10 @@ static bool keeps_to_standby(struct accel *a)
 static bool is_heard_by_function(const struct accel *a)
 {
 	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+	bool asked = a->confirmed_us[ACCEL_COPYING] != 0; /* an earlier answer was to an earlier question */
 	int64_t copying_us = g_get_monotonic_time() - a->entered_us[ACCEL_COPYING];
 
-	if (port && port->function.answered)
+	if (port && port->function.answered && asked)
 		return true;
 	return accel_function_frames(a) > a->baseline &&
 	       (!accel_provider_bypasses(a) || accel_record(a)->representor ||
@@ -494,6 +511,13 @@ static void step_copying(struct accel *a)
 		accel_answer(a, false, NULL);
 }
 
+/* From ON. */
+static void begin_copying_anew(struct accel *a)
+{
+	a->baseline = accel_function_frames(a);
+	begin_copying(a);
+}
+
 static void step_on(struct accel *a)
 {
 	if (accel_machine_is_off(a)) {
@@ -502,8 +526,9 @@ static void step_on(struct accel *a)
 		begin_unplugging(a);
 	} else if (accel_guest_went_away(a)) {
 		guest_policy_forget(a->agent, a->uid);
-		a->baseline = accel_function_frames(a);
-		begin_copying(a);
+		begin_copying_anew(a);
+	} else if (strays_to_standby(a)) {
+		begin_copying_anew(a);
 	} else {
 		a->driverless = 0;
 	}

@@ -10,7 +10,7 @@
  * operator has revoked it. Revocation sticks until it is restored, also over restarts of the agent.
  *
  * A bypass function is taken back, too, from a guest that goes on sending by its standby: it has no driver for the
- * function, which others could use. It gets one again when its machine starts anew, else after a pause that
+ * function, which others could use, or has set it down, and hears nothing then of what the wire brings to the function. It gets one again when its machine starts anew, else after a pause that
  * doubles.
  *
  * A path that changes more than AGENT_CHANGES_MAX times in a minute is damped: attaching waits, twice as long

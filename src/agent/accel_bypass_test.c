@@ -535,6 +535,29 @@ static void test_no_driver(struct world *w, gconstpointer data)
 	world_wait(w, "with its next start it gets one", is_on);
 }
 
+static void test_set_down(struct world *w, gconstpointer data)
+{
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, true));
+	world_wait(w, "the function is on", is_on);
+	world_forget(w);
+	w->has_no_driver = true;
+	world_wait(w, "its function is taken back", is_driverless);
+	world_expect(w, BOTH, UNPLUG, LEFT, RELEASE, NULL);
+}
+
+static void test_chatter(struct world *w, gconstpointer data)
+{
+	w->chatters = true;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, true));
+	world_wait(w, "the function is on", is_on);
+	world_forget(w);
+	world_run(1500);
+	world_expect(w, BOTH, FUNCTION, NULL);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+}
+
 static void test_idle(struct world *w, gconstpointer data)
 {
 	w->guest_is_quiet = true;
@@ -642,6 +665,9 @@ int main(int argc, char **argv)
 	add("/accel_bypass/a network that moves to another VLAN takes its functions along", test_moved);
 	add("/accel_bypass/a NIC that found none free gets the next that is freed", test_full);
 	add("/accel_bypass/a guest without a driver loses its function until it starts anew", test_no_driver);
+	add("/accel_bypass/a guest that sets its function down loses it, and not its packets", test_set_down);
+	add("/accel_bypass/a guest that sends something by its standby now and then keeps its function",
+		test_chatter);
 	add("/accel_bypass/a guest that is idle keeps its function", test_idle);
 	add("/accel_bypass/the report has all functions of the host, also the free ones", test_functions);
 	add("/accel_bypass/what the provider repaired is counted and told of its NIC", test_drift);

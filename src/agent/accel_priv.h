@@ -16,7 +16,7 @@ struct accel {
 	bool asked; /* an operator asked for the change that is under way */
 	int64_t began_us; /* when the change that is under way, or was last, was asked for */
 	int64_t baseline; /* frames from the function before its device was plugged */
-	/* COPYING only: frames from the standby at the last look, and since when it is seen to be used. */
+	/* COPYING and ON: frames from the standby at the last look. COPYING: since when it is seen to be used. */
 	int64_t standby_frames, standby_since_us;
 	int64_t retry_at_us; /* the state's job is not tried before */
 	unsigned failures; /* of the state's job */

@@ -44,8 +44,8 @@ enum accel_state {
 	 * as primary and drops what comes on the standby. An idle guest may stay here; that is safe. One that
 	 * keeps sending on the standby has no driver for a VF, which is taken back. */
 	ACCEL_COPYING,
-	/* The function is the active path. Left by revocation, by the machine's end, or back to COPYING when
-	 * the guest's virtio driver goes away (it reboots). */
+	/* The function is the active path. Left by revocation, by the machine's end, or back to COPYING, where the guest is asked
+	 * what it uses, when its virtio driver goes away (it reboots) or when it sends by its standby. */
 	ACCEL_ON,
 	/* The guest was asked to let the device go; copies to both, since it moves at a moment of its own
 	 * choice. Releasing the function is forbidden. Left at DEVICE_DELETED. */

@@ -128,16 +128,16 @@ static json_t *on_nic_list(json_t *params, void *data, GError **error)
 	{
 		const char *uid = text(nic, "uid"), *vm = vm_of_nic(uid);
 		bool up = world_machine(w, vm) == VM_RUNNING && !w->guest_is_deaf && !w->reboot;
-		if (up && w->has_no_driver)
+		if (up && (w->has_no_driver || w->chatters))
 			w->standby_frames++;
 		json_t *attachments = json_pack("[{s:s, s:s, s:I}]", "kind", "synthetic", "state",
 			up ? "ready" : "waiting", "rx_packets", w->standby_frames);
 		if (json_array_size(json_object_get(nic, "attachments")) > 1) {
 			if (up && is_plugged(w, vm, uid) && !w->guest_is_quiet && !w->has_no_driver)
 				w->frames++;
-			json_array_append_new(
-				attachments, json_pack("{s:s, s:s, s:I}", "kind", "function", "state",
-						     "ready", "rx_packets", w->frames));
+			json_array_append_new(attachments,
+				json_pack("{s:s, s:s, s:I, s:b}", "kind", "function", "state", "ready",
+					"rx_packets", w->frames, "answered", w->chatters));
 		}
 		json_array_append_new(list, json_pack("{s:s, s:o, s:o*}", "uid", uid, "attachments",
 						    attachments, "offload", offload_of(w, nic)));
