@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+"""The life of a VF in a machine that runs: the agent dies by kill -9 at every step of it, and the PF's driver goes under it.
+
+    life_test.py SLUICE SLUICE-GUEST KERNEL-FOLDER
+
+A real igb, libvirt, QEMU with vfio, and a guest that hears and lets go; one TCP connection lives through all of it. At each step's
+end the host is looked at: who has a MAC or a VLAN on the PF, what the PF hears, what `sluice host show` shows.
+"""
+import os
+import sys
+import time
+
+from host import PCI, PF, Host, Pings, Stream, prepare, show_logs
+from machine import Machine
+from tap import Tap, note, wait_for
+
+SLUICE, GUEST, KERNEL = [os.path.abspath(path) for path in sys.argv[1:4]]
+AGENT = os.path.join(os.path.dirname(os.path.realpath(SLUICE)), "sluice-agent")
+VFS = 2
+# Failpoints of a function's life: on its way to the guest, and on its way back, as they come.
+LIFE = ("agent.accel-", "agent.vf-", "sriov.", "agent.switch-")
+UP = ("agent.accel-claiming", "sriov.recorded", "sriov.unbound", "sriov.set-up", "agent.accel-claimed", "agent.vf-arming", "sriov.arming",
+      "sriov.filtered", "sriov.armed", "agent.vf-armed", "agent.accel-plugging", "agent.accel-plugged", "agent.accel-copying",
+      "agent.accel-on", "agent.switch-applied")
+DOWN = ("agent.accel-unplugging", "agent.accel-unplugged", "agent.accel-draining", "sriov.left", "sriov.cleared", "sriov.filtering",
+        "agent.vf-left", "agent.accel-releasing", "sriov.resetting", "sriov.reset", "sriov.attributed", "sriov.restored",
+        "sriov.released", "agent.accel-released", "agent.switch-generation")
+LIVES = 5  # of the function; so many failpoints lie between two that are passed in one life
+WAYS = (("vf revoke nic0", "revoked", "vf restore nic0"), ("host drain --timeout 60", "detached", "host undrain"))
+
+
+class Test:
+    def __init__(self, host):
+        self.host, self.stream, self.pings = host, None, None
+
+    def comes_up(self):
+        host = self.host
+        host.set_up()
+        host.start()
+        host.wait_guest()
+        host.wait_attached()
+        host.check_attached()
+        self.stream, self.pings = Stream(host), Pings(host)
+
+    def are_all(self):
+        listed = {line.split()[0] for line in self.host.run(f"{AGENT} --list-failpoints").splitlines() if line.startswith(LIFE)}
+        assert listed == set(UP) | set(DOWN), listed ^ (set(UP) | set(DOWN))
+
+    def dies(self, points, command, state):
+        """The agent dies at each of the points, and the last one brings the function to the state."""
+        host, began = self.host, time.monotonic()
+        self.pings.mark(command)
+        host.dies_at(points[0], command)
+        for point in points[1:]:
+            host.dies_at(point)
+        if state == "attached":
+            host.wait_attached()
+            host.check_attached()
+        else:
+            host.wait_states({state: 1})
+            host.check_free()
+        self.stream.check()
+        note(f"{command}: {state} after {time.monotonic() - began:.1f} s")
+
+    def is_killed(self, life):
+        away, state, back = WAYS[life % len(WAYS)]
+        self.dies(DOWN[life::LIVES], away, state)
+        self.dies(UP[life::LIVES], back, "attached")
+
+    def loses_driver(self):
+        """Nobody drains the host before."""
+        host, m = self.host, self.host.machine
+        self.pings.mark("driver")
+        began = time.monotonic()
+        m.run(f"(echo {PF} >{PCI}/drivers/igb/unbind; echo $? >/run/unbound) >/run/unbind.log 2>&1 &")
+        wait_for("the driver has gone", 60, lambda: m.try_run("test -e /run/unbound")[0] == 0)
+        note(f"the driver let go {time.monotonic() - began:.1f} s after it was asked to")
+        wait_for("the NIC has none, and says why", 60, lambda: "has no VFs" in (host.function().get("reason") or ""))
+        note(host.function()["reason"])
+        assert host.run(f"cat /sys/bus/pci/devices/{PF}/sriov_numvfs").strip() == "0"
+        m.run(f"echo {PF} >{PCI}/drivers/igb/bind")
+        note(m.run(f"{SLUICE} host setup --boot"))
+        host.wait_attached()
+        host.check_attached()
+        self.stream.check(90)
+
+    def ends(self):
+        host = self.host
+        host.follow(power="deallocated")
+        wait_for("no machine", 120, lambda: host.machine.try_run("pidof qemu-system-x86_64")[0])
+        wait_for("all VFs are free", 60, lambda: [row["state"] for row in host.functions() if row["function"]] == ["free"] * VFS)
+        host.check_free()
+        lost = {}
+        for name, count, gap in self.pings.end():
+            lost.setdefault(name, []).append((count, round(gap, 1)))
+        for name, rows in lost.items():
+            note(f"{name}: pings lost and longest silence in seconds: {rows}")
+
+
+def main():
+    if not prepare(KERNEL, GUEST):
+        return 0
+    with Machine(KERNEL, memory_mib=3072) as machine:
+        test = Test(Host(machine, SLUICE, KERNEL, VFS, 1))
+        points = [("a machine has a VF, and a connection by it", test.comes_up),
+                  ("every failpoint of a function's life is passed here", test.are_all)]
+        for life in range(LIVES):
+            ways = f"{WAYS[life % 2][0]}: {', '.join(DOWN[life::LIVES])}; {WAYS[life % 2][2]}: {', '.join(UP[life::LIVES])}"
+            points.append((f"killed by kill -9 at each of: {ways}", lambda life=life: test.is_killed(life)))
+        points += [("a PF's driver that goes under the machine is given its VF, and all comes back", test.loses_driver),
+                   ("at the end the host is as it was found", test.ends)]
+        tap = Tap(len(points))
+        for promise, step in points:
+            tap.point(promise, step)
+            if tap.failed:
+                show_logs(machine)
+                break
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
