@@ -174,7 +174,8 @@ class Host:
         (vfs, heard), macs = self.on_pf(), {mac_of(number) for number in range(self.nics)}
         assert vfs == {}, vfs
         assert heard & macs == (macs if self.power != "deallocated" else set()), heard
-        assert [row["state"] for row in self.functions() if not row.get("nic_name")] == ["free"] * self.vfs, self.functions()
+        rows = self.functions()
+        assert [row["state"] for row in rows if row["function"]] == ["free"] * self.vfs, rows
         now = self.inventory()
         assert now == self.before, (now, self.before)
 

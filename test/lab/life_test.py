@@ -88,7 +88,7 @@ class Test:
         host = self.host
         host.follow(power="deallocated")
         wait_for("no machine", 120, lambda: host.machine.try_run("pidof qemu-system-x86_64")[0])
-        wait_for("all VFs are free", 60, lambda: [row["state"] for row in host.functions() if row["function"]] == ["free"] * VFS)
+        wait_for("no VF is held", 60, lambda: [row["state"] for row in host.functions() if row["function"]] == ["free"] * VFS)
         host.check_free()
         lost = {}
         for name, count, gap in self.pings.end():
