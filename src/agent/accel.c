@@ -131,7 +131,7 @@ static void take_back(struct accel *a)
 	fault_set(&error, FAULT_UNAVAILABLE,
 		"Its guest got function %s and goes on sending by its standby: it has no driver for the "
 		"function, or has set it down. It is offered one again when its VM is restarted, in %d "
-		"minutes, or by `sluice vf restore`.",
+		"min, or by `sluice vf restore`.",
 		accel_record(a)->function, (int)((pause_ms + 59999) / 60000));
 	attach_failed(a, pause_ms * 1000, error);
 	begin_unplugging(a);
