@@ -118,20 +118,23 @@ class Cloud:
 
     # ---- processes ----
 
+    def command(self):
+        listen, agent_listen = (f"127.0.0.1:{port}" for port in self.ports)
+        return [str(self.sluice), "up", "--state", str(self.state), "--images", str(IMAGES), "--outside",
+                "netns:" + self.outside, "--listen", listen, "--agent-listen", agent_listen,
+                "--cpu-allocation-ratio", "16", "--ram-allocation-ratio", "5", *self.options]
+
     def start(self, environment=None):
         """Starts the cloud and returns when it is ready."""
-        listen, agent_listen = (f"127.0.0.1:{port}" for port in self.ports)
         with open(self.folder / "up.log", "ab") as log:
             begin = log.tell()
-            self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", str(self.sluice), "up", "--state", str(self.state), "--images", str(IMAGES),
-                 "--outside", "netns:" + self.outside, "--listen", listen, "--agent-listen", agent_listen,
-                 "--cpu-allocation-ratio", "16", "--ram-allocation-ratio", "5", *self.options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *self.command()], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, env={**os.environ, **(environment or {})})
         tap.wait_for("the cloud is ready", READY_LIMIT_S, lambda: self.said("ready:", begin) or self.process.poll() is not None)
         if self.process.poll() is not None:
             raise RuntimeError("`sluice up` ended: " + (self.folder / "up.log").read_text())
-        self.arm = arm.Arm(self.state)
+        if (self.state / "principal.json").exists():  # a host of another's cloud has none
+            self.arm = arm.Arm(self.state)
 
     def said(self, start, begin):
         text = (self.folder / "up.log").read_bytes()[begin:].decode(errors="replace")
