@@ -121,7 +121,7 @@ static void close_fixture(struct fixture *f)
 /* ---- tests ---- */
 
 /* In the subprocess; "^C " in front: as if that was pressed at once. */
-static void run_case(const char *line)
+static int run_case(const char *line)
 {
 	bool interrupted = g_str_has_prefix(line, "^C ");
 	g_auto(GStrv) argv = g_strsplit(interrupted ? line + 3 : line, " ", -1);
@@ -135,7 +135,7 @@ static void run_case(const char *line)
 	int status = cli_vm((int)g_strv_length(argv), borrowed);
 	fflush(stdout);
 	fprintf(stderr, "status %d\n", status);
-	exit(status);
+	return status;
 }
 
 static const struct {
@@ -159,7 +159,7 @@ static void test_verbs(void)
 	struct fixture f = {};
 
 	if (g_test_subprocess())
-		run_case(g_getenv("VM_CASE"));
+		exit(run_case(g_getenv("VM_CASE")));
 	open_fixture(&f);
 	g_setenv("SLUICE_STATE", f.state, true);
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
