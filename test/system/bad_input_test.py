@@ -139,8 +139,8 @@ def cases(world):
         ("a machine with the user root", "PUT", vms("other"), world.vm(adminUsername="root"), 400, None, "root"),
         ("a machine without key", "PUT", vms("other"), world.vm(linuxConfiguration={}), 400, None, "key"),
         ("an accelerated NIC in a size without", "PUT", vms("other"), world.vm(nics=("fast",)), 409, None, "accelerated"),
-        ("another size of a running machine", "PUT", vms("vm"), world.vm(nics=("nic",), size="Standard_D3_v2"), 409, None,
-         "deallocate"),
+        ("a size of a running machine that its host cannot hold", "PUT", vms("vm"),
+         world.vm(nics=("nic",), size="Standard_D3_v2"), 409, None, "RamFilter"),
         ("an action that nobody knows", "POST", vms("vm") + "/explode", None, 4, None, "explode"),
     ]
 
