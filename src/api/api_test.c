@@ -525,19 +525,7 @@ static void scenario_operator(struct test_cloud *cloud)
 	fixture_assert_covers(host, hosts.json);
 }
 
-struct scenario_of_test {
-	void (*scenario)(struct test_cloud *cloud);
-};
-
-static void run(const void *data)
-{
-	test_cloud_run(((const struct scenario_of_test *)data)->scenario);
-}
-
-/* A function pointer goes through a struct: C does not let it be data. */
-#define ADD(name, fn)                                                                                        \
-	static const struct scenario_of_test fn##_of_test = {fn};                                            \
-	g_test_add_data_func("/api/" name, &fn##_of_test, run)
+#define ADD(name, fn) TEST_CLOUD_ADD("/api/" name, fn)
 
 int main(int argc, char **argv)
 {

@@ -185,19 +185,7 @@ static void scenario_shown_as_ever(struct test_cloud *cloud)
 		json_pack("{s:[{s:s}]}", "networks", "segment", "vlan:physnet1:100"));
 }
 
-struct scenario_of_test {
-	void (*scenario)(struct test_cloud *cloud);
-};
-
-static void run(const void *data)
-{
-	test_cloud_run(((const struct scenario_of_test *)data)->scenario);
-}
-
-/* A function pointer goes through a struct: C does not let it be data. */
-#define ADD(name, fn)                                                                                        \
-	static const struct scenario_of_test fn##_of_test = {fn};                                            \
-	g_test_add_data_func("/networks/" name, &fn##_of_test, run)
+#define ADD(name, fn) TEST_CLOUD_ADD("/networks/" name, fn)
 
 int main(int argc, char **argv)
 {

@@ -271,19 +271,7 @@ static void scenario_fault_domain(struct test_cloud *cloud)
 	assert_put(cloud, host, json_pack("{s:n}", "faultDomain"), 200, "\"faultDomain\":null");
 }
 
-struct scenario_of_test {
-	void (*scenario)(struct test_cloud *cloud);
-};
-
-static void run(const void *data)
-{
-	test_cloud_run(((const struct scenario_of_test *)data)->scenario);
-}
-
-/* A function pointer goes through a struct: C does not let it be data. */
-#define ADD(name, fn)                                                                                        \
-	static const struct scenario_of_test fn##_of_test = {fn};                                            \
-	g_test_add_data_func("/sets/" name, &fn##_of_test, run)
+#define ADD(name, fn) TEST_CLOUD_ADD("/sets/" name, fn)
 
 int main(int argc, char **argv)
 {

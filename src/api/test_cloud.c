@@ -452,3 +452,8 @@ void put_base(struct test_cloud *cloud)
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
 		g_assert_cmpint(put_recorded(cloud, names[i]), ==, 201);
 }
+
+void test_cloud_run_data(const void *scenario)
+{
+	test_cloud_run(((const struct test_cloud_scenario *)scenario)->run);
+}

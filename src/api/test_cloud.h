@@ -30,6 +30,15 @@ void test_cloud_run(void (*scenario)(struct test_cloud *cloud));
 /* The same with a second host, "host2", which always obeys; both take machines from each other. */
 void test_cloud_run_pair(void (*scenario)(struct test_cloud *cloud));
 
+/* A test that runs one scenario. A function pointer goes through a struct: C does not let it be data. */
+struct test_cloud_scenario {
+	void (*run)(struct test_cloud *cloud);
+};
+void test_cloud_run_data(const void *scenario);
+#define TEST_CLOUD_ADD(name, fn)                                                                             \
+	static const struct test_cloud_scenario fn##_of_test = {fn};                                         \
+	g_test_add_data_func(name, &fn##_of_test, test_cloud_run_data)
+
 /* ---- for scenarios ---- */
 
 /* Once the host shall not obey any more, it has said its last word when this returns. */
