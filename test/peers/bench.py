@@ -48,6 +48,7 @@ class Setup:
         build = pathlib.Path(options.build).resolve()
         self.switch = build / "src/switch/sluice-switch"
         self.measure = build / "test/peers/measure"
+        self.misses = build / "test/peers/misses"
         self.driver_built = build / "test/peers/librte_net_gen.so"
         self.poll_cores = options.poll_cores.split(",")
         self.control_core = options.control_core
@@ -58,7 +59,7 @@ class Setup:
         self.pages_before = None
 
     def __enter__(self):
-        for path in (self.switch, self.measure, self.driver_built):
+        for path in (self.switch, self.measure, self.misses, self.driver_built):
             if not path.exists():
                 raise peers.Failed(f"{path} is missing: run `make bench-switch`")
         self.folder.mkdir(mode=0o700)
@@ -301,6 +302,12 @@ def versions(setup):
                       "testpmd of the same DPDK"])
 
 
+def misses(setup):
+    """The table of what a cache line costs; huge pages are there for the run."""
+    done = subprocess.run(["taskset", "-c", setup.poll_cores[0], setup.misses], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def report(setup, bench, options):
     lines = table(bench.figures)
     print(f"Machine: {machine()}\nVersions: {versions(setup)}\n"
@@ -313,7 +320,7 @@ def report(setup, bench, options):
         values = bench.figures.get((f"{program.split()[1]}, 1000 flows", program))
         if values:
             print(f"\n{program}, the harness itself: {statistics.median(values):.1f} Mpps.", end="")
-    print()
+    print(f"\n\nWhat a cache line costs:\n\n{misses(setup)}")
     for fault in bench.faults:
         print(f"VOID: {fault}")
 
