@@ -95,9 +95,11 @@ def main():
     cloud.skip_unless_possible()
     sluice = pathlib.Path(sys.argv[1])
     agent = sluice.resolve().parent / "sluice-agent"
-    # Those of functions and of the setup are passed by tests of their own, where there are SR-IOV NICs: in the lab.
+    # Those of functions and of the setup are passed by tests of their own, where there are SR-IOV NICs: in the lab. Those of a migration
+    # are passed where there are two hosts: src/agent/migration_crash_test.c, src/control/crash_test.c.
+    elsewhere = ("setup.", "sriov.", "agent.vf-", "migration.", "control.migrat", "control.stayed")
     listed = [name for name in (line.split()[0] for line in cloud.run(agent, "--list-failpoints").stdout.splitlines())
-              if not name.startswith(("setup.", "sriov.", "agent.vf-"))]
+              if not name.startswith(elsewhere)]
     names = sys.argv[2:] or listed
     points = tap.Tap(len(names) + 2 + len(repeat.END))
     with cloud.Cloud(sluice) as bed:

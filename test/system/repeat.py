@@ -204,8 +204,10 @@ class Tenant:
         assert len(ports) == len(self.expected_vms()), ports
         for port in ports:
             assert all(attachment["state"] == "ready" for attachment in port["attachments"]), port
-        sockets = list((self.cloud.state / "run/vhost").iterdir())
+        vhost = self.cloud.state / "run/vhost"
+        sockets = list(vhost.glob("*.sock"))
         assert len(sockets) == len(ports), sockets
+        assert not list((vhost / "exchange").iterdir()), "connections that were to be carried to another host are left behind"
 
     def check_namespaces(self):
         mine = {name for name in cloud.namespaces() if name.startswith(self.cloud.namespace)}
