@@ -374,7 +374,7 @@ static void scenario_deployment(struct test_cloud *cloud)
 	g_assert_cmpstr(end, ==, "Succeeded");
 	_cleanup_(answer_clear) struct answer read = ask(cloud, "GET", DEPLOYMENT, NULL, NULL);
 	json_auto_t *expected = json_pack("{s:{s:s, s:[{}, {}], s:{s:{s:s}}, s:{s:{s:s}}}}", "properties",
-		"provisioningState", "Succeeded", "outputResources", "outputs", "mac", "type", "string",
+		"provisioningState", "Succeeded", "outputResources", "outputs", "mac", "type", "String",
 		"parameters", "nic", "value", "myNic");
 	fixture_assert_covers(expected, read.json);
 	g_autofree char *text = json_dumps(read.json, JSON_COMPACT);

@@ -133,14 +133,15 @@ RESOURCE(vm, "virtual machine");
 SHAPE(PUBLIC, deployment_resource, struct deployment_resource, "deployed resource",
 	F_STRING(deployment_resource, type), F_STRING(deployment_resource, name),
 	F_STRING(deployment_resource, id), F_STRING(deployment_resource, operation),
-	F_ENUM(deployment_resource, state, provisioning_words), F_STRING(deployment_resource, code),
-	F_STRING(deployment_resource, message));
+	F_ENUM(deployment_resource, state, provisioning_words), F_BOOL(deployment_resource, removed),
+	F_STRING(deployment_resource, code), F_STRING(deployment_resource, message));
 SHAPE(static, deployment_spec, struct deployment_spec, "spec", F_JSON(deployment_spec, template),
 	F_JSON(deployment_spec, parameters), F_STRING(deployment_spec, mode));
 SHAPE(static, deployment_status, struct deployment_status, "status",
 	F_STRUCT(deployment_status, outcome, outcome_shape), F_STRING(deployment_status, operation),
 	F_LIST(deployment_status, resources, deployment_resource_shape), F_JSON(deployment_status, outputs),
-	F_JSON(deployment_status, details), F_INT(deployment_status, finished_us));
+	F_JSON(deployment_status, details), F_INT(deployment_status, finished_us),
+	F_INT(deployment_status, cancelled));
 RESOURCE(deployment, "deployment");
 
 SHAPE(static, operation_spec, struct operation_spec, "spec", F_ENUM(operation_spec, verb, verb_words),

@@ -295,6 +295,7 @@ struct deployment_resource {
 	char *id; /* the dialect's */
 	char *operation; /* uid of the running operation, or NULL */
 	int state; /* enum provisioning */
+	bool removed; /* it is not in the template and goes, or went */
 	char *code;
 	char *message;
 };
@@ -313,6 +314,7 @@ struct deployment {
 		json_t *outputs;
 		json_t *details; /* array of {code, message} when failed */
 		int64_t finished_us;
+		int64_t cancelled; /* the generation that somebody asked to end; 0: none */
 	} status;
 };
 

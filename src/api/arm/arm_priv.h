@@ -134,6 +134,12 @@ extern const struct route arm_deployment_routes[];
 int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error);
 
 /* ---- cloud.c, login.c, groups.c, images.c, sizes.c ---- */
+
+/* The cloud's endpoints, the subscription, and a resource provider with its types (NULL when no type is of the
+ * namespace), as clients read them. New references. */
+json_t *arm_environment(const struct arm *arm);
+json_t *arm_subscription(struct arm *arm);
+json_t *arm_provider(struct arm *arm, const char *namespace);
 extern const struct route arm_cloud_routes[], arm_login_routes[], arm_inventory_routes[], arm_image_routes[],
 	arm_size_routes[];
 /* Those that the VM may be resized to by the rules, whether its host has room now or not; NULL: all. */

@@ -43,6 +43,13 @@ static void get_endpoints(struct call *call, void *data)
 		call_answer_json(call, 200, endpoints_2022(arm->url, login));
 }
 
+json_t *arm_environment(const struct arm *arm)
+{
+	g_autofree char *login = g_strdup_printf("%s/adfs", arm->url);
+
+	return endpoints_2022(arm->url, login);
+}
+
 /* ---- tenants and subscriptions ---- */
 
 static void list_tenants(struct call *call, void *data)
@@ -56,7 +63,7 @@ static void list_tenants(struct call *call, void *data)
 			"[{s:s, s:s, s:s}]", "id", id, "tenantId", tenant, "displayName", CLOUD_NAME)));
 }
 
-static json_t *encode_subscription(struct arm *arm)
+json_t *arm_subscription(struct arm *arm)
 {
 	const char *subscription = control_subscription(arm->control);
 	g_autofree char *id = g_strdup_printf("/subscriptions/%s", subscription);
@@ -70,7 +77,7 @@ static json_t *encode_subscription(struct arm *arm)
 
 static void list_subscriptions(struct call *call, void *data)
 {
-	json_t *json = put_list(json_pack("[o]", encode_subscription(data)));
+	json_t *json = put_list(json_pack("[o]", arm_subscription(data)));
 
 	put_json(json, "count", json_pack("{s:s, s:i}", "type", "Total", "value", 1));
 	call_answer_json(call, 200, json);
@@ -90,7 +97,7 @@ static bool check(struct call *call, struct arm *arm)
 static void get_subscription(struct call *call, void *data)
 {
 	if (check(call, data))
-		call_answer_json(call, 200, encode_subscription(data));
+		call_answer_json(call, 200, arm_subscription(data));
 }
 
 static void list_locations(struct call *call, void *data)
@@ -130,8 +137,7 @@ static json_t *encode_type(struct arm *arm, const char *name)
 		"SupportsTags, SupportsLocation");
 }
 
-/* NULL when no type is of the namespace. */
-static json_t *encode_provider(struct arm *arm, const char *namespace)
+json_t *arm_provider(struct arm *arm, const char *namespace)
 {
 	json_t *types = json_array();
 	const char *canonical = NULL;
@@ -171,7 +177,7 @@ static void list_providers(struct call *call, void *data)
 		return;
 	array = json_array();
 	for (size_t i = 0; i < G_N_ELEMENTS(namespaces); i++)
-		json_array_append_new(array, encode_provider(data, namespaces[i]));
+		json_array_append_new(array, arm_provider(data, namespaces[i]));
 	call_answer_json(call, 200, put_list(array));
 }
 
@@ -184,7 +190,7 @@ static void get_provider(struct call *call, void *data)
 
 	if (!check(call, data))
 		return;
-	json = encode_provider(data, namespace);
+	json = arm_provider(data, namespace);
 	if (json) {
 		call_answer_json(call, 200, json);
 		return;

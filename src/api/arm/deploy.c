@@ -17,23 +17,16 @@
  *
  * The record carries the uid of the operation it belongs to; a deployment of the same name that is put again
  * begins with an empty one.
+ *
+ * A deployment inside of another is put like any resource and has an operation of its own, which is driven like this
+ * one. In Complete mode, what is not in the template goes last (deploy_sweep.c). A deployment that somebody cancels
+ * starts nothing more; what runs already is left to its own operation.
  */
-#include "api/arm/deploy.h"
-
-#include "base/log.h"
+#include "api/arm/deploy_priv.h"
 
 #define FAILED_MESSAGE                                                                                       \
 	"At least one resource deployment operation failed. Please list deployment operations for details "  \
 	"(az deployment operation group list)."
-
-struct deploying {
-	struct arm *arm;
-	struct operation *operation; /* Borrowed */
-	struct deployment *deployment;
-	struct group *group;
-	struct template *template;
-	bool changed; /* the record is not written yet */
-};
 
 json_t *deploy_error(const json_t *details, const char *message)
 {
@@ -44,40 +37,15 @@ json_t *deploy_error(const json_t *details, const char *message)
 	return arm_error_json("DeploymentFailed", message, details ? json_deep_copy(details) : NULL);
 }
 
-struct template *deploy_open(
-	struct arm *arm, const struct group *group, const struct deployment *deployment, GError **error)
-{
-	json_auto_t *group_object = arm_encode(arm, group, 0);
-	const struct template_input input = {
-		.template = deployment->spec.template,
-		.parameters = deployment->spec.parameters,
-		.mode = deployment->spec.mode,
-		.subscription = control_subscription(arm->control),
-		.tenant = control_tenant(arm->control),
-		.group = group->meta.name,
-		.group_object = group_object,
-	};
-	_cleanup_(template_free) struct template *template = template_open(&input, error);
-
-	for (guint i = 0; template && i < template->resources->len; i++) {
-		const struct template_resource *resource = template->resources->pdata[i];
-		const struct arm_type *type = arm_type_find(resource->id.namespace, resource->id.type, error);
-		if (!type || (resource->id.child && !arm_child_find(type, resource->id.child, error)))
-			return NULL;
-		if (resource->location && !arm_location(arm, type, resource->location, error))
-			return NULL;
-	}
-	return g_steal_pointer(&template);
-}
-
 /* ---- the record ---- */
 
-static struct deployment_resource *record_of(const struct deploying *deploying, guint index)
+struct deployment_resource *deploying_record(const struct deploying *deploying, guint index)
 {
 	return deploying->deployment->status.resources->pdata[index];
 }
 
-static void begin(struct deploying *deploying)
+/* An empty record, of this operation. */
+static void reset(struct deploying *deploying)
 {
 	struct deployment_status *status = &deploying->deployment->status;
 
@@ -88,6 +56,12 @@ static void begin(struct deploying *deploying)
 	g_clear_pointer(&status->details, json_decref);
 	status->finished_us = 0;
 	status->resources = shape_list_new(&deployment_resource_shape);
+	deploying->changed = true;
+}
+
+static void begin(struct deploying *deploying)
+{
+	reset(deploying);
 	for (guint i = 0; i < deploying->template->resources->len; i++) {
 		const struct template_resource *resource = deploying->template->resources->pdata[i];
 		struct deployment_resource *record = shape_new(&deployment_resource_shape);
@@ -95,9 +69,8 @@ static void begin(struct deploying *deploying)
 		record->name = g_strdup(resource->name);
 		record->id = resource->skipped ? NULL : g_strdup(resource->id_text);
 		record->state = resource->skipped ? PROVISIONING_SUCCEEDED : PROVISIONING_CREATING;
-		g_ptr_array_add(status->resources, record);
+		g_ptr_array_add(deploying->deployment->status.resources, record);
 	}
-	deploying->changed = true;
 }
 
 static void set_failed(struct deploying *deploying, struct deployment_resource *record, const char *code,
@@ -109,6 +82,12 @@ static void set_failed(struct deploying *deploying, struct deployment_resource *
 	record->code = g_strdup(code);
 	record->message = g_strdup(message);
 	deploying->changed = true;
+}
+
+void deploying_set_failed(
+	struct deploying *deploying, struct deployment_resource *record, const GError *failure)
+{
+	set_failed(deploying, record, arm_error_of(failure).code, failure->message);
 }
 
 /* What became of a resource's operation. */
@@ -128,7 +107,16 @@ static void settle(
 	}
 }
 
-static bool check_operation(struct deploying *deploying, struct deployment_resource *record, GError **error)
+void deploying_begun(
+	struct deploying *deploying, struct deployment_resource *record, const struct operation *operation)
+{
+	g_free(record->operation);
+	record->operation = g_strdup(operation->meta.uid);
+	deploying->changed = true;
+	settle(deploying, record, operation);
+}
+
+bool deploying_follow(struct deploying *deploying, struct deployment_resource *record, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
 	_cleanup_(model_free) struct operation *operation =
@@ -141,66 +129,31 @@ static bool check_operation(struct deploying *deploying, struct deployment_resou
 			"The record of its operation is gone; deploy again.");
 	else
 		g_propagate_error(error, g_steal_pointer(&failure));
-	return operation || !*error;
+	return operation || record->state == PROVISIONING_FAILED;
 }
 
 /* ---- steps ---- */
 
-static json_t *look_up(const struct arm_id *id, void *data, GError **error)
-{
-	struct arm *arm = data;
-	_cleanup_(model_free) void *object = arm_find(arm, id, error);
-	json_auto_t *json = object ? arm_encode(arm, object, ENCODE_INSTANCE_VIEW) : NULL;
-	json_t *child;
-
-	if (!json || !id->child_name)
-		return g_steal_pointer(&json);
-	child = arm_child_of(json, id->child, id->child_name);
-	if (!child)
-		fault_set(error, FAULT_NOT_FOUND, "The resource '%s/%s' of %s was not found.", id->child,
-			id->child_name, id->name);
-	return json_incref(child);
-}
-
 static bool is_startable(const struct deploying *deploying, guint index)
 {
 	const struct template_resource *resource = deploying->template->resources->pdata[index];
-	const struct deployment_resource *record = record_of(deploying, index);
+	const struct deployment_resource *record = deploying_record(deploying, index);
 
 	if (record->state != PROVISIONING_CREATING || record->operation)
 		return false;
 	for (guint i = 0; i < resource->depends->len; i++)
-		if (record_of(deploying, g_array_index(resource->depends, guint, i))->state !=
+		if (deploying_record(deploying, g_array_index(resource->depends, guint, i))->state !=
 			PROVISIONING_SUCCEEDED)
 			return false;
 	return true;
 }
 
-/* Somebody else is in the way at this moment. */
-static bool is_passing(const GError *error)
+bool deploying_is_passing(const GError *error)
 {
 	enum fault fault = fault_code(error);
 
 	return error->domain == FAULT &&
 	       (fault == FAULT_BUSY || fault == FAULT_CONFLICT || fault == FAULT_UNAVAILABLE);
-}
-
-static void start(struct deploying *deploying, guint index)
-{
-	const struct template_resource *resource = deploying->template->resources->pdata[index];
-	struct deployment_resource *record = record_of(deploying, index);
-	const struct control_request request = {.principal = deploying->operation->spec.principal};
-	_cleanup_(arm_put_result_clear) struct arm_put_result put = {};
-	g_autoptr(GError) failure = NULL;
-	json_auto_t *body = template_body(deploying->template, index, look_up, deploying->arm, &failure);
-
-	if (body && arm_put(deploying->arm, &resource->id, body, &request, &put, &failure)) {
-		record->operation = g_strdup(put.result.operation->meta.uid);
-		deploying->changed = true;
-		settle(deploying, record, put.result.operation);
-	} else if (!is_passing(failure)) {
-		set_failed(deploying, record, arm_error_of(failure).code, failure->message);
-	}
 }
 
 /* Writes the record; FAULT_CONFLICT makes control call again. */
@@ -215,32 +168,41 @@ static bool save(struct deploying *deploying, GError **error)
 /* One look at one resource: what became of it, or its start. */
 static bool look_at(struct deploying *deploying, guint index, GError **error)
 {
-	struct deployment_resource *record = record_of(deploying, index);
+	struct deployment_resource *record = deploying_record(deploying, index);
 
 	if (record->state == PROVISIONING_CREATING && record->operation &&
-		!check_operation(deploying, record, error))
+		!deploying_follow(deploying, record, error))
 		return false;
 	if (is_startable(deploying, index))
-		start(deploying, index);
+		deploying_start(deploying, index);
 	return true;
 }
 
-/* Goes on until nothing changes any more. */
+/* All of the template is there. */
+static bool is_complete(const struct deploying *deploying)
+{
+	for (guint i = 0; i < deploying->template->resources->len; i++)
+		if (deploying_record(deploying, i)->state != PROVISIONING_SUCCEEDED)
+			return false;
+	return true;
+}
+
+/* Goes on until nothing changes any more. What was put is on record behind each round. */
 static bool advance(struct deploying *deploying, GError **error)
 {
 	bool progress = true;
 
 	while (progress) {
-		progress = false;
-		for (guint i = 0; i < deploying->template->resources->len; i++) {
+		for (guint i = 0; i < deploying->template->resources->len; i++)
 			if (!look_at(deploying, i, error))
 				return false;
-			progress = progress || deploying->changed;
-			if (!save(deploying, error))
-				return false;
-		}
+		progress = deploying->changed;
+		if (!save(deploying, error))
+			return false;
 	}
-	return true;
+	if (!deploying->template->complete || !is_complete(deploying))
+		return true;
+	return deploying_sweep(deploying, error) && save(deploying, error);
 }
 
 /* ---- the end ---- */
@@ -259,8 +221,8 @@ static int fail(struct deploying *deploying, json_t *details, const char *messag
 {
 	struct deployment *deployment = deploying->deployment;
 
-	g_free(deployment->status.operation);
-	deployment->status.operation = g_strdup(deploying->operation->meta.uid);
+	if (g_strcmp0(deployment->status.operation, deploying->operation->meta.uid) != 0)
+		reset(deploying);
 	json_decref(deployment->status.details);
 	deployment->status.details = json_incref(details);
 	json_decref(deploying->operation->status.details);
@@ -287,7 +249,8 @@ static int succeed(struct deploying *deploying, GError **error)
 	g_autoptr(GError) failure = NULL;
 
 	json_decref(deployment->status.outputs);
-	deployment->status.outputs = template_outputs(deploying->template, look_up, deploying->arm, &failure);
+	deployment->status.outputs =
+		template_outputs(deploying->template, deploying_look_up, deploying->arm, &failure);
 	if (!deployment->status.outputs)
 		return fail_whole(deploying, failure, error);
 	deployment->status.finished_us = g_get_real_time();
@@ -301,10 +264,11 @@ static int conclude(struct deploying *deploying, GError **error)
 	json_auto_t *details = json_array();
 	bool waiting = false;
 
-	for (guint i = 0; i < deploying->template->resources->len; i++) {
-		const struct deployment_resource *record = record_of(deploying, i);
-		waiting = waiting || (record->state == PROVISIONING_CREATING && record->operation) ||
-			  is_startable(deploying, i);
+	for (guint i = 0; i < deploying->deployment->status.resources->len; i++) {
+		const struct deployment_resource *record = deploying_record(deploying, i);
+		waiting = waiting || record->state == PROVISIONING_DELETING ||
+			  (record->state == PROVISIONING_CREATING && record->operation) ||
+			  (i < deploying->template->resources->len && is_startable(deploying, i));
 		if (record->state != PROVISIONING_FAILED)
 			continue;
 		json_t *detail = arm_error_json(record->code, record->message, NULL);
@@ -318,17 +282,41 @@ static int conclude(struct deploying *deploying, GError **error)
 	return succeed(deploying, error);
 }
 
+static bool is_cancelled(const struct deployment *deployment)
+{
+	return deployment->status.cancelled == deployment->meta.generation;
+}
+
+static int fail_cancelled(const struct deploying *deploying, GError **error)
+{
+	fault_set(error, FAULT_CANCELLED, "Deployment '%s' was cancelled.", deploying->deployment->meta.name);
+	return -1;
+}
+
 /* It ended, and the program did before control knew. */
 static int repeat_end(struct deploying *deploying, GError **error)
 {
 	json_t *details = deploying->deployment->status.details;
 
+	if (is_cancelled(deploying->deployment))
+		return fail_cancelled(deploying, error);
 	if (!details)
 		return 1;
 	json_decref(deploying->operation->status.details);
 	deploying->operation->status.details = json_incref(details);
 	fault_set(error, FAULT_INVALID, FAILED_MESSAGE);
 	return -1;
+}
+
+/* Those inside of it end too. */
+static int cancel(struct deploying *deploying, GError **error)
+{
+	if (!deploying_cancel_inner(deploying, error))
+		return -1;
+	deploying->deployment->status.finished_us = g_get_real_time();
+	forget_secrets(deploying->deployment);
+	deploying->changed = true;
+	return save(deploying, error) ? fail_cancelled(deploying, error) : -1;
 }
 
 static int drive(struct deploying *deploying, GError **error)
@@ -339,11 +327,14 @@ static int drive(struct deploying *deploying, GError **error)
 
 	if (begun && deployment->status.finished_us)
 		return repeat_end(deploying, error);
-	deploying->template = deploy_open(deploying->arm, deploying->group, deployment, &failure);
+	deploying->template =
+		deploy_open(deploying->arm, deploying->group, deployment, deploying->operation, &failure);
 	if (!deploying->template)
 		return fail_whole(deploying, failure, error);
 	if (!begun)
 		begin(deploying);
+	if (is_cancelled(deployment))
+		return cancel(deploying, error);
 	if (!save(deploying, error) || !advance(deploying, error))
 		return -1;
 	return conclude(deploying, error);

@@ -3,10 +3,34 @@
 #include "api/arm/arm_priv.h"
 #include "api/arm/template.h"
 
-/* The deployment's template, with types that Sluice has. */
-struct template *deploy_open(
-	struct arm *arm, const struct group *group, const struct deployment *deployment, GError **error);
+#define DEPLOY_TYPE "Microsoft.Resources/deployments"
+
+/* ---- deployments.c ---- */
+
+/* A deployment as its body says; ARM_INVALID_CONTENT, ARM_INVALID_TEMPLATE. */
+struct deployment *deploy_decode(
+	const json_t *body, const char *name, const struct group *group, GError **error);
+/* As clients read it. state: NULL for what the deployment's own is. New reference. */
+json_t *deploy_encode(
+	struct arm *arm, const struct group *group, const struct deployment *deployment, const char *state);
+/* Whether an operation of it is under way. */
+bool deploy_is_running(const struct deployment *deployment);
+
+/* ---- deploy_open.c ---- */
+
+/* A deployment's template, with types that Sluice has, and so those of the deployments in it, as far as what they are
+ * given is known. operation: whose deployment it is; NULL: nobody's, for a look at it only. */
+struct template *deploy_open(struct arm *arm, const struct group *group, const struct deployment *deployment,
+	const struct operation *operation, GError **error);
+
+/* ---- deploy.c ---- */
 
 /* {"code","message","details"} of a failed deployment from its details: an array of {"code","message"}, whose
  * only item is given by itself when it is about the template and not about one of its resources. */
 json_t *deploy_error(const json_t *details, const char *message);
+
+/* ---- deploy_resources.c ---- */
+
+/* Asks for its end: nothing more of it is started. FAULT_NOT_ALLOWED when it does not run, FAULT_CONFLICT when somebody
+ * else changed it meanwhile. */
+bool deploy_cancel(struct arm *arm, struct deployment *deployment, GError **error);

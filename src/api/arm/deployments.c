@@ -6,8 +6,9 @@
 #include "api/arm/deploy.h"
 #include "base/relaxed_json.h"
 
-#define TYPE          "Microsoft.Resources/deployments"
-#define STATUS_PARAMS "api-version=2021-04-01"
+#define TYPE            DEPLOY_TYPE
+#define STATUS_PARAMS   "api-version=2021-04-01"
+#define CANCEL_ATTEMPTS 16 /* that lose a race with what drives the deployment */
 
 /* ---- encoding ---- */
 
@@ -23,42 +24,69 @@ static char *id_of(struct arm *arm, const struct group *group, const char *name)
 		control_subscription(arm->control), group->meta.name, name);
 }
 
+static bool is_mode(const struct deployment *deployment, const char *mode)
+{
+	return deployment->spec.mode && g_ascii_strcasecmp(deployment->spec.mode, mode) == 0;
+}
+
 static json_t *encode_resources(const struct deployment *deployment)
 {
 	json_t *array = json_array();
 
 	for (guint i = 0; i < list_length(deployment->status.resources); i++) {
 		const struct deployment_resource *resource = deployment->status.resources->pdata[i];
-		if (resource->state == PROVISIONING_SUCCEEDED && resource->id)
+		if (resource->state == PROVISIONING_SUCCEEDED && resource->id && !resource->removed)
 			json_array_append_new(array, json_pack("{s:s}", "id", resource->id));
 	}
 	return array;
 }
 
-/* state: NULL for what the deployment's own is. */
-static json_t *encode(
+/* A failure that somebody asked for has a word of its own. */
+static bool is_cancelled(const struct outcome *outcome)
+{
+	return outcome->state == PROVISIONING_FAILED && fault_from_name(outcome->fault) == FAULT_CANCELLED;
+}
+
+static const char *state_of(const struct deployment *deployment)
+{
+	const struct outcome *outcome = &deployment->status.outcome;
+
+	return is_cancelled(outcome) ? "Canceled" : states[outcome->state];
+}
+
+static json_t *encode_cancelled(const char *message)
+{
+	return arm_error_json("DeploymentCanceled", message, NULL);
+}
+
+json_t *deploy_encode(
 	struct arm *arm, const struct group *group, const struct deployment *deployment, const char *state)
 {
 	g_autofree char *id = id_of(arm, group, deployment->meta.name);
 	json_t *json = json_pack("{s:s, s:s, s:s}", "id", id, "name", deployment->meta.name, "type", TYPE);
 	json_t *properties = put_object(json, "properties");
 	int64_t finished = deployment->status.finished_us;
+	bool over =
+		!deploy_is_running(deployment); /* what came of the deployment before this one says nothing */
 
 	if (deployment->meta.tags)
 		json_object_set(json, "tags", deployment->meta.tags);
-	put_text(properties, "provisioningState", state ? state : states[deployment->status.outcome.state]);
-	put_text(properties, "mode", "Incremental");
+	put_text(properties, "provisioningState", state ? state : state_of(deployment));
+	put_text(properties, "mode", is_mode(deployment, "Complete") ? "Complete" : "Incremental");
 	put_text(properties, "correlationId", deployment->meta.uid);
-	put_time(properties, "timestamp", finished ? finished : deployment->meta.created_us);
+	put_time(properties, "timestamp", over && finished ? finished : deployment->meta.created_us);
 	put_json(properties, "parameters",
 		template_shown_parameters(deployment->spec.template, deployment->spec.parameters));
 	put_json(properties, "dependencies", json_array());
-	put_json(properties, "outputResources", encode_resources(deployment));
-	if (deployment->status.outputs)
+	put_json(properties, "outputResources", over ? encode_resources(deployment) : json_array());
+	if (over && deployment->status.outputs)
 		json_object_set(properties, "outputs", deployment->status.outputs);
 	if (deployment->status.outcome.state == PROVISIONING_FAILED)
 		put_json(properties, "error",
-			deploy_error(deployment->status.details, deployment->status.outcome.message));
+			is_cancelled(&deployment->status.outcome)
+				? encode_cancelled(deployment->status.outcome.message)
+				: deploy_error(
+					  deployment->status.details, deployment->status.outcome.message));
 	return json;
 }
 
@@ -82,22 +110,17 @@ static bool find(struct call *call, struct arm *arm, struct group **ret_group, s
 	return false;
 }
 
-/* Not strict JSON: clients splice the user's file as it is into the body. */
-static struct deployment *decode(const struct call *call, const struct group *group, GError **error)
+struct deployment *deploy_decode(
+	const json_t *json, const char *name, const struct group *group, GError **error)
 {
-	size_t length;
-	const char *text = call_body(call, &length);
-	json_auto_t *json = relaxed_json_parse(text, length, error);
 	GError *failure = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
-
-	if (!json)
-		return NULL;
 	struct cursor body = cursor_root(json, &failure), properties = cursor_object(&body, "properties"),
 		      template = cursor_object(&properties, "template"),
 		      parameters = cursor_object(&properties, "parameters"),
 		      tags = cursor_object(&body, "tags");
-	deployment = model_new(KIND_DEPLOYMENT, call_param(call, "name"), group->meta.uid);
+
+	deployment = model_new(KIND_DEPLOYMENT, name, group->meta.uid);
 	deployment->spec.mode = cursor_dup(&properties, "mode");
 	if (!cursor_is_set(&properties))
 		cursor_fail(&body, "properties", "it is required");
@@ -112,6 +135,16 @@ static struct deployment *decode(const struct call *call, const struct group *gr
 	return g_steal_pointer(&deployment);
 }
 
+/* Not strict JSON: clients splice the user's file as it is into the body. */
+static struct deployment *read_body(const struct call *call, const struct group *group, GError **error)
+{
+	size_t length;
+	const char *text = call_body(call, &length);
+	json_auto_t *json = relaxed_json_parse(text, length, error);
+
+	return json ? deploy_decode(json, call_param(call, "name"), group, error) : NULL;
+}
+
 /* ---- methods ---- */
 
 static void put_deployment(struct call *call, void *data)
@@ -124,7 +157,7 @@ static void put_deployment(struct call *call, void *data)
 
 	if (!find(call, arm, &group, NULL))
 		return;
-	_cleanup_(model_free) struct deployment *wanted = decode(call, group, &error);
+	_cleanup_(model_free) struct deployment *wanted = read_body(call, group, &error);
 	if (!wanted || !arm_request_of(call, &request, &error) ||
 		!control_put(arm->control, wanted, &request, &result, &error)) {
 		arm_fail(call, error);
@@ -135,7 +168,7 @@ static void put_deployment(struct call *call, void *data)
 	g_autofree char *url = g_strdup_printf(
 		"%s%s/operationStatuses/%s?" STATUS_PARAMS, arm->url, id, result.operation->meta.uid);
 	arm_set_async(call, "Azure-AsyncOperation", url);
-	call_answer_json(call, result.created ? 201 : 200, encode(arm, group, deployment, "Accepted"));
+	call_answer_json(call, result.created ? 201 : 200, deploy_encode(arm, group, deployment, "Accepted"));
 }
 
 static void get_deployment(struct call *call, void *data)
@@ -144,7 +177,7 @@ static void get_deployment(struct call *call, void *data)
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 
 	if (find(call, data, &group, &deployment))
-		call_answer_json(call, 200, encode(data, group, deployment, NULL));
+		call_answer_json(call, 200, deploy_encode(data, group, deployment, NULL));
 }
 
 static void head_deployment(struct call *call, void *data)
@@ -172,11 +205,11 @@ static void list_deployments(struct call *call, void *data)
 	}
 	array = json_array();
 	for (guint i = 0; i < list->len; i++)
-		json_array_append_new(array, encode(arm, group, list->pdata[i], NULL));
+		json_array_append_new(array, deploy_encode(arm, group, list->pdata[i], NULL));
 	call_answer_json(call, 200, put_list(array));
 }
 
-/* Forgets the deployment; what it deployed stays. */
+/* Forgets the deployment; what it deployed stays. Clients take 202 and 204 for an answer, and no other. */
 static void delete_deployment(struct call *call, void *data)
 {
 	struct arm *arm = data;
@@ -188,10 +221,48 @@ static void delete_deployment(struct call *call, void *data)
 
 	if (!find(call, arm, &group, &deployment))
 		return;
-	if (control_delete(arm->control, KIND_DEPLOYMENT, deployment->meta.uid, &request, &result, &error))
-		arm_answer_accepted(call, arm, &arm_groups, &result);
-	else
+	if (deploy_is_running(deployment)) {
+		fault_set(&error, FAULT_BUSY, "Deployment '%s' is running; cancel it before it is deleted.",
+			deployment->meta.name);
 		arm_fail(call, error);
+	} else if (control_delete(
+			   arm->control, KIND_DEPLOYMENT, deployment->meta.uid, &request, &result, &error)) {
+		call_answer(call, 204);
+	} else {
+		arm_fail(call, error);
+	}
+}
+
+/* 204: it ends as soon as what drives it looks. */
+static void post_cancel(struct call *call, void *data)
+{
+	struct arm *arm = data;
+	bool done = false;
+
+	for (unsigned attempt = 1; !done; attempt++) {
+		_cleanup_(model_free) struct group *group = NULL;
+		_cleanup_(model_free) struct deployment *deployment = NULL;
+		GError *error = NULL;
+		if (!find(call, arm, &group, &deployment))
+			return;
+		done = deploy_cancel(arm, deployment, &error);
+		if (!done && (fault_code(error) != FAULT_CONFLICT || attempt == CANCEL_ATTEMPTS)) {
+			arm_fail(call, error);
+			return;
+		}
+		g_clear_error(&error);
+	}
+	call_answer(call, 204);
+}
+
+/* The template as it was deployed. */
+static void post_export(struct call *call, void *data)
+{
+	_cleanup_(model_free) struct group *group = NULL;
+	_cleanup_(model_free) struct deployment *deployment = NULL;
+
+	if (find(call, data, &group, &deployment))
+		call_answer_json(call, 200, json_pack("{s:O?}", "template", deployment->spec.template));
 }
 
 /* ---- validation ---- */
@@ -205,16 +276,16 @@ static void post_validate(struct call *call, void *data)
 
 	if (!find(call, arm, &group, NULL))
 		return;
-	_cleanup_(model_free) struct deployment *wanted = decode(call, group, &error);
+	_cleanup_(model_free) struct deployment *wanted = read_body(call, group, &error);
 	_cleanup_(template_free) struct template *template =
-		wanted ? deploy_open(arm, group, wanted, &error) : NULL;
+		wanted ? deploy_open(arm, group, wanted, NULL, &error) : NULL;
 	if (!template) {
 		call_answer_json(call, 200,
 			json_pack("{s:o}", "error",
 				arm_error_json(arm_error_of(error).code, error->message, NULL)));
 		return;
 	}
-	json_t *json = encode(arm, group, wanted, "Succeeded"), *resources = json_array();
+	json_t *json = deploy_encode(arm, group, wanted, "Succeeded"), *resources = json_array();
 	for (guint i = 0; i < template->resources->len; i++) {
 		const struct template_resource *resource = template->resources->pdata[i];
 		if (!resource->skipped)
@@ -231,11 +302,15 @@ static void answer_status(struct call *call, struct arm *arm, const struct opera
 	static const char *const words[] = {[OPERATION_RUNNING] = "Running",
 		[OPERATION_SUCCEEDED] = "Succeeded",
 		[OPERATION_FAILED] = "Failed"};
-	json_t *json = json_pack("{s:s}", "status", words[operation->status.state]);
+	bool failed = operation->status.state == OPERATION_FAILED,
+	     cancelled = failed && fault_from_name(operation->status.fault) == FAULT_CANCELLED;
+	json_t *json = json_pack("{s:s}", "status", cancelled ? "Canceled" : words[operation->status.state]);
 
 	if (operation->status.state == OPERATION_RUNNING)
 		call_set_header(call, "Retry-After", "1");
-	if (operation->status.state == OPERATION_FAILED)
+	if (cancelled)
+		put_json(json, "error", encode_cancelled(operation->status.message));
+	else if (failed)
 		put_json(json, "error", deploy_error(operation->status.details, operation->status.message));
 	call_answer_json(call, 200, json);
 }
@@ -243,6 +318,38 @@ static void answer_status(struct call *call, struct arm *arm, const struct opera
 static void get_status(struct call *call, void *data)
 {
 	arm_wait(call, data, call_param(call, "operation"), answer_status);
+}
+
+/* Resource `index` of the record. */
+static json_t *encode_operation(const struct deployment *deployment, const char *id, guint index)
+{
+	const struct deployment_resource *resource = deployment->status.resources->pdata[index];
+	bool failed = resource->state == PROVISIONING_FAILED,
+	     running = resource->operation && !failed && resource->state != PROVISIONING_SUCCEEDED;
+	g_autofree char *name = g_strdup_printf("%08X", index),
+			*its = g_strdup_printf("%s/operations/%s", id, name);
+	json_t *properties = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "provisioningOperation",
+		resource->removed ? "Delete" : "Create", "provisioningState",
+		failed || running || resource->state == PROVISIONING_SUCCEEDED ? states[resource->state]
+									       : "NotStarted",
+		"statusCode",
+		failed    ? "Conflict"
+		: running ? "Accepted"
+			  : "OK",
+		"targetResource", "id", resource->id ? resource->id : "", "resourceType", resource->type,
+		"resourceName", resource->name);
+
+	if (failed)
+		put_json(properties, "statusMessage",
+			json_pack("{s:s, s:o}", "status", "Failed", "error",
+				arm_error_json(resource->code, resource->message, NULL)));
+	return json_pack("{s:s, s:s, s:o}", "id", its, "operationId", name, "properties", properties);
+}
+
+/* What was looked at: all but what a condition left out. */
+static bool is_operation(const struct deployment *deployment, guint index)
+{
+	return ((const struct deployment_resource *)deployment->status.resources->pdata[index])->id;
 }
 
 /* One for each resource: `az deployment operation group list`. */
@@ -256,22 +363,31 @@ static void list_operations(struct call *call, void *data)
 		return;
 	g_autofree char *id = id_of(data, group, deployment->meta.name);
 	array = json_array();
-	for (guint i = 0; i < list_length(deployment->status.resources); i++) {
-		const struct deployment_resource *resource = deployment->status.resources->pdata[i];
-		g_autofree char *operation = g_strdup_printf("%08X", i),
-				*its = g_strdup_printf("%s/operations/%s", id, operation);
-		json_t *properties = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "provisioningOperation",
-			"Create", "provisioningState", states[resource->state], "targetResource", "id",
-			resource->id ? resource->id : "", "resourceType", resource->type, "resourceName",
-			resource->name);
-		if (resource->state == PROVISIONING_FAILED)
-			put_json(properties, "statusMessage",
-				json_pack("{s:s, s:o}", "status", "Failed", "error",
-					arm_error_json(resource->code, resource->message, NULL)));
-		json_array_append_new(array, json_pack("{s:s, s:s, s:o}", "id", its, "operationId", operation,
-						     "properties", properties));
-	}
+	for (guint i = 0; i < list_length(deployment->status.resources); i++)
+		if (is_operation(deployment, i))
+			json_array_append_new(array, encode_operation(deployment, id, i));
 	call_answer_json(call, 200, put_list(array));
+}
+
+static void get_operation(struct call *call, void *data)
+{
+	_cleanup_(model_free) struct group *group = NULL;
+	_cleanup_(model_free) struct deployment *deployment = NULL;
+	const char *name = call_param(call, "operation");
+	GError *error = NULL;
+	guint64 index;
+
+	if (!find(call, data, &group, &deployment))
+		return;
+	g_autofree char *id = id_of(data, group, deployment->meta.name);
+	if (g_ascii_string_to_unsigned(name, 16, 0, UINT32_MAX, &index, NULL) &&
+		index < list_length(deployment->status.resources) && is_operation(deployment, (guint)index)) {
+		call_answer_json(call, 200, encode_operation(deployment, id, (guint)index));
+		return;
+	}
+	fault_set(&error, FAULT_NOT_FOUND, "Deployment '%s' has no operation '%s'.", deployment->meta.name,
+		name);
+	arm_fail(call, error);
 }
 
 #define DEPLOYMENTS "/subscriptions/{subscription}/resourceGroups/{group}/providers/" TYPE
@@ -283,9 +399,16 @@ const struct route arm_deployment_routes[] = {
 	{"PUT", DEPLOYMENTS "/{name}", put_deployment},
 	{"DELETE", DEPLOYMENTS "/{name}", delete_deployment},
 	{"POST", DEPLOYMENTS "/{name}/validate", post_validate},
+	{"POST", DEPLOYMENTS "/{name}/cancel", post_cancel},
+	{"POST", DEPLOYMENTS "/{name}/exportTemplate", post_export},
 	{"GET", DEPLOYMENTS "/{name}/operations", list_operations},
 	{"GET", "/subscriptions/{subscription}/resourceGroups/{group}/deployments/{name}/operations",
 		list_operations},
+	{"GET", DEPLOYMENTS "/{name}/operations/{operation}", get_operation},
+	{"GET",
+		"/subscriptions/{subscription}/resourceGroups/{group}/deployments/{name}/operations/"
+		"{operation}",
+		get_operation},
 	{"GET", DEPLOYMENTS "/{name}/operationStatuses/{operation}", get_status},
 	{},
 };

@@ -1,161 +1,121 @@
-/* The language of deployment templates: parser and evaluator in one pass. */
+/* The language of deployment templates: the evaluator. */
 #include "api/arm/expression.h"
 
-#include "api/arm/error.h"
 #include "api/arm/expression_functions.h"
 
 #include <string.h>
 
-#define DEPTH_MAX 32 /* expressions, and variables, inside each other */
+#define VALUE_DEPTH_MAX 128
 
-struct parser {
-	const char *text; /* the whole expression with its brackets */
-	const char *at, *end; /* what is left of its inside */
-	struct expression_scope *scope;
-	unsigned depth;
-	GError **error;
-};
+/* ---- mistakes ---- */
 
-static json_t *parse_expression(struct parser *parser);
-
-static json_t *fail_at(struct parser *parser, const char *where, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static json_t *fail_at(struct parser *parser, const char *where, const char *format, ...)
+json_t *expression_mistake(GError **error, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	g_autofree char *what = g_strdup_vprintf(format, args);
+	if (error)
+		*error = g_error_new_valist(EXPRESSION_MISTAKE, 0, format, args);
 	va_end(args);
-	arm_fault_set(parser->error, ARM_INVALID_TEMPLATE,
-		"Unable to evaluate the template language expression '%s': column %td: %s.", parser->text,
-		where - parser->text + 1, what);
 	return NULL;
 }
 
-static char next(struct parser *parser)
+json_t *expression_mistake_at(
+	struct evaluation *evaluation, const struct expression_node *node, const char *format, ...)
 {
-	while (parser->at < parser->end && g_ascii_isspace(*parser->at))
-		parser->at++;
-	return parser->at < parser->end ? *parser->at : '\0';
+	va_list args;
+
+	va_start(args, format);
+	if (evaluation->error)
+		*evaluation->error = g_error_new_valist(EXPRESSION_MISTAKE, (int)node->column, format, args);
+	va_end(args);
+	return NULL;
 }
 
-static char *parse_name(struct parser *parser)
+/* ---- what it may cost ---- */
+
+bool expression_afford(struct expression_scope *scope, size_t bytes, GError **error)
 {
-	const char *from = parser->at;
-
-	while (parser->at < parser->end && (g_ascii_isalnum(*parser->at) || *parser->at == '_'))
-		parser->at++;
-	return g_strndup(from, (gsize)(parser->at - from));
-}
-
-/* 'text', in which two quotes stand for one. */
-static json_t *parse_text(struct parser *parser)
-{
-	const char *open = parser->at;
-	g_autoptr(GString) text = g_string_new(NULL);
-
-	for (parser->at++; parser->at < parser->end; parser->at++) {
-		if (*parser->at != '\'')
-			g_string_append_c(text, *parser->at);
-		else if (parser->at + 1 < parser->end && parser->at[1] == '\'')
-			g_string_append_c(text, *parser->at++);
-		else
-			break;
+	if (bytes <= EXPRESSION_SPEND_MAX - MIN(scope->spent, EXPRESSION_SPEND_MAX)) {
+		scope->spent += bytes;
+		return true;
 	}
-	if (parser->at == parser->end)
-		return fail_at(parser, open, "this string has no end");
-	parser->at++;
-	return json_string(text->str);
+	scope->spent = EXPRESSION_SPEND_MAX;
+	expression_mistake(error, "the template grows too big when it is evaluated");
+	return false;
 }
 
-static json_t *parse_integer(struct parser *parser)
+/* Counts a value with all that is in it. */
+static bool afford_inside(struct expression_scope *scope, const json_t *value, unsigned depth, GError **error)
 {
-	const char *from = parser->at;
-	gint64 value;
+	const char *key;
+	json_t *item;
+	size_t i;
 
-	if (*parser->at == '-')
-		parser->at++;
-	while (parser->at < parser->end && g_ascii_isdigit(*parser->at))
-		parser->at++;
-	g_autofree char *text = g_strndup(from, (gsize)(parser->at - from));
-	if (!g_ascii_string_to_signed(text, 10, G_MININT64, G_MAXINT64, &value, NULL))
-		return fail_at(parser, from, "this is no whole number");
-	return json_integer(value);
-}
-
-/* The arguments behind an opening bracket, up to the closing one. */
-static json_t *parse_arguments(struct parser *parser)
-{
-	json_auto_t *arguments = json_array();
-
-	parser->at++;
-	while (next(parser) != ')') {
-		json_t *argument = parse_expression(parser);
-		if (!argument)
-			return NULL;
-		json_array_append_new(arguments, argument);
-		if (next(parser) == ',')
-			parser->at++;
-		else if (next(parser) != ')')
-			return fail_at(parser, parser->at, "a ',' or ')' is needed");
+	if (depth > VALUE_DEPTH_MAX) {
+		expression_mistake(error, "arrays and objects are too deep inside each other");
+		return false;
 	}
-	parser->at++;
-	return g_steal_pointer(&arguments);
-}
-
-/* Counts what a value takes. */
-static bool spend(struct parser *parser, const char *where, size_t bytes)
-{
-	parser->scope->spent += 64 + bytes;
-	if (parser->scope->spent > EXPRESSION_SPEND_MAX)
-		fail_at(parser, where, "the template grows too big when it is evaluated");
-	return parser->scope->spent <= EXPRESSION_SPEND_MAX;
-}
-
-static json_t *parse_call(struct parser *parser)
-{
-	const char *from = parser->at;
-	g_autofree char *name = parse_name(parser);
-	const struct expression_function *function = expression_function_find(name);
-	g_autoptr(GError) failure = NULL;
-
-	if (next(parser) != '(')
-		return fail_at(parser, parser->at, "expected '(' after '%s'", name);
-	if (!function) {
-		g_autofree char *known = expression_function_names();
-		return fail_at(parser, from, "the function '%s' is not supported; there are %s", name, known);
+	if (!expression_afford(scope, EXPRESSION_COST + json_string_length(value), error))
+		return false;
+	json_array_foreach((json_t *)value, i, item)
+	{
+		if (!afford_inside(scope, item, depth + 1, error))
+			return false;
 	}
-	json_auto_t *arguments = parse_arguments(parser);
-	if (!arguments)
-		return NULL;
-	if (json_array_size(arguments) < function->min || json_array_size(arguments) > function->max)
-		return fail_at(parser, from, "%s() cannot have %zu arguments", function->name,
-			json_array_size(arguments));
-	json_auto_t *value = function->call(parser->scope, arguments, &failure);
-	if (value)
-		return spend(parser, from, json_string_length(value) + 8 * json_array_size(value))
-			       ? g_steal_pointer(&value)
-			       : NULL;
-	/* A mistake inside of a variable has its own place. */
-	if (failure->domain != EXPRESSION_MISTAKE) {
-		g_propagate_error(parser->error, g_steal_pointer(&failure));
-		return NULL;
+	json_object_foreach((json_t *)value, key, item)
+	{
+		if (!expression_afford(scope, strlen(key), error) ||
+			!afford_inside(scope, item, depth + 1, error))
+			return false;
 	}
-	return fail_at(parser, from, "%s", failure->message);
+	return true;
 }
 
-static json_t *parse_primary(struct parser *parser)
+bool expression_afford_value(struct expression_scope *scope, const json_t *value, GError **error)
 {
-	char c = next(parser);
+	return value == scope->unknown || afford_inside(scope, value, 0, error);
+}
 
-	if (c == '\'')
-		return parse_text(parser);
-	if (c == '-' || g_ascii_isdigit(c))
-		return parse_integer(parser);
-	if (g_ascii_isalpha(c) || c == '_')
-		return parse_call(parser);
-	return c ? fail_at(parser, parser->at, "'%c' is not expected here", c)
-		 : fail_at(parser, parser->at, "it ends too early");
+/* ---- what is not known yet ---- */
+
+bool expression_is_unknown(const struct expression_scope *scope, const json_t *value)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (!scope->unknown || value == scope->unknown)
+		return scope->unknown != NULL;
+	json_array_foreach((json_t *)value, i, item)
+	{
+		if (expression_is_unknown(scope, item))
+			return true;
+	}
+	json_object_foreach((json_t *)value, key, item)
+	{
+		if (expression_is_unknown(scope, item))
+			return true;
+	}
+	return false;
+}
+
+/* ---- members and items ---- */
+
+const json_t *expression_member(const json_t *object, const char *name)
+{
+	const json_t *exact = json_object_get(object, name);
+	const char *key;
+	json_t *value;
+
+	if (exact)
+		return exact;
+	json_object_foreach((json_t *)object, key, value)
+	{
+		if (g_ascii_strcasecmp(key, name) == 0)
+			return value;
+	}
+	return NULL;
 }
 
 /* The members that an object has, for a message. */
@@ -166,132 +126,192 @@ static char *member_names(const json_t *object)
 	json_t *value;
 
 	json_object_foreach((json_t *)object, key, value)
+	{
 		g_string_append_printf(names, "%s%s", names->len ? ", " : "", key);
+	}
 	return g_string_free(g_steal_pointer(&names), FALSE);
 }
 
-/* Members of what is not known yet are not known either. */
-static json_t *member_of(struct parser *parser, const char *where, const json_t *object, const char *name)
+static json_t *member_of(struct evaluation *evaluation, const struct expression_node *node,
+	const json_t *object, const char *name)
 {
 	const json_t *found = expression_member(object, name);
 
-	if (json_is_null(object))
-		return json_null();
 	if (found)
 		return json_incref((json_t *)found);
 	if (!json_is_object(object))
-		return fail_at(parser, where, "only an object has a property '%s'", name);
+		return expression_mistake_at(evaluation, node, "only an object has a property '%s'", name);
 	g_autofree char *names = member_names(object);
-	return fail_at(parser, where, "the property '%s' does not exist; there are '%s'", name, names);
+	return expression_mistake_at(
+		evaluation, node, "the property '%s' does not exist; there are '%s'", name, names);
 }
 
-static json_t *parse_member(struct parser *parser, const json_t *object)
+static json_t *value_of_member(struct evaluation *evaluation, const struct expression_node *node)
 {
-	const char *from = ++parser->at;
+	json_auto_t *object = expression_value(evaluation, node->children->pdata[0]);
 
-	next(parser);
-	g_autofree char *name = parse_name(parser);
-	return *name ? member_of(parser, from, object, name)
-		     : fail_at(parser, from, "a property's name is needed");
+	if (!object || object == evaluation->scope->unknown)
+		return g_steal_pointer(&object);
+	return member_of(evaluation, node, object, node->name);
 }
 
-static json_t *parse_index(struct parser *parser, const json_t *array)
+static json_t *value_of_index(struct evaluation *evaluation, const struct expression_node *node)
 {
-	const char *from = parser->at++;
-	json_auto_t *index = parse_expression(parser);
+	json_auto_t *array = expression_value(evaluation, node->children->pdata[0]);
+	json_auto_t *index = array ? expression_value(evaluation, node->children->pdata[1]) : NULL;
+	json_t *unknown = evaluation->scope->unknown;
 
 	if (!index)
 		return NULL;
-	if (next(parser) != ']')
-		return fail_at(parser, parser->at, "a ']' is needed");
-	parser->at++;
-	if (json_is_null(array))
-		return json_null();
+	if (unknown && (array == unknown || index == unknown))
+		return json_incref(unknown);
 	if (json_is_string(index))
-		return member_of(parser, from, array, json_string_value(index));
+		return member_of(evaluation, node, array, json_string_value(index));
 	json_int_t i = json_integer_value(index);
 	if (!json_is_array(array) || !json_is_integer(index) || i < 0 || (size_t)i >= json_array_size(array))
-		return fail_at(parser, from, "there is no such item");
+		return expression_mistake_at(evaluation, node, "there is no such item");
 	return json_incref(json_array_get(array, (size_t)i));
 }
 
-static json_t *parse_expression(struct parser *parser)
+/* ---- calls ---- */
+
+static json_t *value_of_arguments(struct evaluation *evaluation, const struct expression_node *node)
 {
-	json_t *value;
+	json_auto_t *arguments = json_array();
 
-	if (++parser->depth > DEPTH_MAX)
-		return fail_at(parser, parser->at, "too many brackets inside each other");
-	value = parse_primary(parser);
-	while (value && (next(parser) == '.' || next(parser) == '[')) {
-		json_auto_t *object = value;
-		value = next(parser) == '.' ? parse_member(parser, object) : parse_index(parser, object);
-	}
-	parser->depth--;
-	return value;
-}
-
-bool expression_is(const char *text)
-{
-	size_t length = strlen(text);
-
-	return length >= 2 && text[0] == '[' && text[1] != '[' && text[length - 1] == ']';
-}
-
-json_t *expression_evaluate(const char *text, struct expression_scope *scope, GError **error)
-{
-	size_t length = strlen(text);
-	struct parser parser = {.text = text, .at = text + 1, .scope = scope, .error = error};
-
-	if (!spend(&parser, text, length))
-		return NULL;
-	if (!expression_is(text))
-		return json_string(g_str_has_prefix(text, "[[") ? text + 1 : text);
-	parser.end = text + length - 1;
-	json_auto_t *value = parse_expression(&parser);
-	if (value && next(&parser))
-		return fail_at(&parser, parser.at, "the expression should end here");
-	return g_steal_pointer(&value);
-}
-
-static json_t *expand_object(const json_t *object, struct expression_scope *scope, GError **error)
-{
-	json_auto_t *copy = json_object();
-	const char *key;
-	json_t *value;
-
-	json_object_foreach((json_t *)object, key, value)
-	{
-		json_t *expanded = expression_expand(value, scope, error);
-		if (!expanded)
+	for (guint i = 0; i < node->children->len; i++) {
+		json_t *argument = expression_value(evaluation, node->children->pdata[i]);
+		if (!argument)
 			return NULL;
-		json_object_set_new(copy, key, expanded);
+		json_array_append_new(arguments, argument);
 	}
-	return g_steal_pointer(&copy);
+	return g_steal_pointer(&arguments);
 }
 
-static json_t *expand_array(const json_t *array, struct expression_scope *scope, GError **error)
+/* The template's own function "namespace.name"; NULL when it has none of the name. Borrowed. */
+static const json_t *find_own(const struct expression_scope *scope, const char *name)
 {
-	json_auto_t *copy = json_array();
-	json_t *value;
+	const char *point = strchr(name, '.');
+	g_autofree char *namespace = point ? g_strndup(name, (gsize)(point - name)) : NULL;
+	json_t *item;
 	size_t i;
 
-	json_array_foreach((json_t *)array, i, value)
+	json_array_foreach(scope->functions, i, item)
 	{
-		json_t *expanded = expression_expand(value, scope, error);
-		if (!expanded)
-			return NULL;
-		json_array_append_new(copy, expanded);
+		const char *its = json_string_value(expression_member(item, "namespace"));
+		if (namespace && its && g_ascii_strcasecmp(its, namespace) == 0)
+			return expression_member(expression_member(item, "members"), point + 1);
 	}
-	return g_steal_pointer(&copy);
+	return NULL;
 }
 
-json_t *expression_expand(const json_t *json, struct expression_scope *scope, GError **error)
+/* Its arguments by their names. New reference. */
+static json_t *name_arguments(const json_t *function, const json_t *arguments, GError **error)
 {
-	if (json_is_string(json))
-		return expression_evaluate(json_string_value(json), scope, error);
-	if (json_is_object(json))
-		return expand_object(json, scope, error);
-	if (json_is_array(json))
-		return expand_array(json, scope, error);
-	return json_incref((json_t *)json);
+	const json_t *names = expression_member(function, "parameters");
+	json_auto_t *named = json_object();
+	size_t i;
+	json_t *item;
+
+	if (json_array_size(names) != json_array_size(arguments))
+		return expression_mistake(error,
+			"the function has %zu parameters, and %zu arguments are given",
+			json_array_size(names), json_array_size(arguments));
+	json_array_foreach((json_t *)names, i, item)
+	{
+		const char *name = json_string_value(expression_member(item, "name"));
+		if (!name)
+			return expression_mistake(error, "parameter %zu of the function has no name", i + 1);
+		json_object_set(named, name, json_array_get(arguments, i));
+	}
+	return g_steal_pointer(&named);
+}
+
+/* A function of the template's own sees its parameters and nothing else. */
+static json_t *call_own(struct expression_scope *scope, const char *name, const json_t *function,
+	const json_t *arguments, GError **error)
+{
+	const struct expression_place functions = {.key = "functions"}, place = {&functions, name, 0};
+	const json_t *value = expression_member(expression_member(function, "output"), "value");
+	json_auto_t *named = name_arguments(function, arguments, error);
+	json_t *result;
+
+	if (!named)
+		return NULL;
+	if (!value)
+		return expression_mistake(error, "the function '%s' has no output", name);
+	struct expression_scope inner = *scope;
+	inner.parameters = named;
+	inner.variables = inner.evaluated = inner.functions = NULL;
+	inner.reference = NULL;
+	inner.loop = NULL;
+	inner.lambda = NULL;
+	inner.seed = NULL;
+	inner.place = &place;
+	result = expression_expand(value, &inner, error);
+	scope->spent = inner.spent;
+	return result;
+}
+
+static json_t *call_eagerly(struct evaluation *evaluation, const struct expression_node *node,
+	const struct expression_function *function, const json_t *own)
+{
+	struct expression_scope *scope = evaluation->scope;
+	json_auto_t *arguments = value_of_arguments(evaluation, node);
+	GError *failure = NULL;
+	json_auto_t *value = NULL;
+
+	if (!arguments)
+		return NULL;
+	if (expression_is_unknown(scope, arguments))
+		return json_incref(scope->unknown);
+	if (!expression_afford_value(scope, arguments, &failure))
+		goto failed;
+	value = own ? call_own(scope, node->name, own, arguments, &failure)
+		    : function->call(scope, arguments, &failure);
+	if (value && ((function && function->shares) || expression_afford_value(scope, value, &failure)))
+		return g_steal_pointer(&value);
+failed:
+	if (failure->domain == EXPRESSION_MISTAKE && failure->code == 0)
+		failure->code = (int)node->column;
+	g_propagate_error(evaluation->error, failure);
+	return NULL;
+}
+
+static json_t *call_lazily(struct evaluation *evaluation, const struct expression_node *node,
+	const struct expression_function *function)
+{
+	json_auto_t *value = function->lazy(evaluation, node);
+
+	if (!value || function->shares ||
+		expression_afford_value(evaluation->scope, value, evaluation->error))
+		return g_steal_pointer(&value);
+	return NULL;
+}
+
+static json_t *value_of_call(struct evaluation *evaluation, const struct expression_node *node)
+{
+	const struct expression_function *function = expression_function_find(node->name);
+	const json_t *own = function ? NULL : find_own(evaluation->scope, node->name);
+	guint n = node->children->len;
+
+	if (!function && !own)
+		return expression_mistake_at(
+			evaluation, node, "the function '%s' is not supported", node->name);
+	if (function && (n < function->min || n > function->max))
+		return expression_mistake_at(
+			evaluation, node, "%s() cannot have %u arguments", function->name, n);
+	return function && function->lazy ? call_lazily(evaluation, node, function)
+					  : call_eagerly(evaluation, node, function, own);
+}
+
+json_t *expression_value(struct evaluation *evaluation, const struct expression_node *node)
+{
+	switch (node->type) {
+	case NODE_VALUE: return json_incref(node->value);
+	case NODE_CALL: return value_of_call(evaluation, node);
+	case NODE_MEMBER: return value_of_member(evaluation, node);
+	case NODE_INDEX: return value_of_index(evaluation, node);
+	}
+	g_assert_not_reached();
 }

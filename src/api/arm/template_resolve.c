@@ -1,241 +1,141 @@
-/* Parameters and dependencies of a template. */
+/* Names and dependencies of a template's resources. */
 #include "api/arm/error.h"
 #include "api/arm/expression_functions.h"
 #include "api/arm/template_priv.h"
 
-#include <string.h>
+/* ---- names ---- */
 
-/* ---- parameters ---- */
-
-static bool is_text(const json_t *json)
+static void add_name(struct template *template, const char *name, struct template_resource *resource)
 {
-	return json_is_string(json);
+	char *small = g_ascii_strdown(name, -1);
+	bool taken = g_hash_table_contains(template->names, small);
+
+	/* Ids and types have a '/', and are of one resource only. */
+	g_hash_table_replace(template->names, small, taken ? NULL : resource);
 }
 
-static bool is_whole(const json_t *json)
+bool template_know(struct template *template, struct template_resource *resource, GError **error)
 {
-	return json_is_integer(json);
+	g_autofree char *small = g_ascii_strdown(resource->id_text, -1),
+			*type_and_name = g_strdup_printf("%s/%s", resource->type, resource->name);
+
+	if (g_hash_table_contains(template->names, small))
+		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "the resource '%s' is defined twice.", resource->id_text);
+	resource->index = template->resources->len;
+	add_name(template, resource->id_text, resource);
+	add_name(template, type_and_name, resource);
+	/* A symbol of one may be the name of another, so that names mean nothing where there are symbols. */
+	if (!resource->symbol)
+		add_name(template, resource->name, resource);
+	else if (!resource->repeated)
+		add_name(template, resource->symbol, resource);
+	return true;
 }
 
-static bool is_truth(const json_t *json)
+struct template_resource *template_find(const struct template *template, const char *text)
 {
-	return json_is_boolean(json);
-}
+	g_autofree char *small = g_ascii_strdown(text, -1);
 
-static bool is_object(const json_t *json)
-{
-	return json_is_object(json);
-}
-
-static bool is_array(const json_t *json)
-{
-	return json_is_array(json);
-}
-
-static const struct {
-	const char *name;
-	bool (*fits)(const json_t *json);
-	bool secure;
-} types[] = {
-	{"string", is_text, false},
-	{"secureString", is_text, true},
-	{"int", is_whole, false},
-	{"bool", is_truth, false},
-	{"object", is_object, false},
-	{"secureObject", is_object, true},
-	{"array", is_array, false},
-};
-
-static int find_type(const json_t *definition)
-{
-	const char *name = json_string_value(expression_member(definition, "type"));
-
-	for (size_t i = 0; name && i < G_N_ELEMENTS(types); i++)
-		if (g_ascii_strcasecmp(types[i].name, name) == 0)
-			return (int)i;
-	return -1;
-}
-
-static bool is_allowed(const json_t *definition, const json_t *value)
-{
-	const json_t *allowed = expression_member(definition, "allowedValues");
-	json_t *item;
-	size_t i;
-
-	json_array_foreach((json_t *)allowed, i, item) if (json_equal(item, value)) return true;
-	return !json_is_array(allowed);
-}
-
-/* New reference. */
-static json_t *resolve_parameter(const char *name, const json_t *definition, const json_t *given,
-	struct expression_scope *scope, GError **error)
-{
-	const json_t *value = expression_member(expression_member(given, name), "value"),
-		     *fallback = expression_member(definition, "defaultValue");
-	json_auto_t *resolved = NULL;
-	int type = find_type(definition);
-
-	if (type < 0) {
-		arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			"Deployment template validation failed: the template parameter '%s' has no type that "
-			"is known.",
-			name);
-		return NULL;
-	}
-	if (!value && !fallback) {
-		arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			"Deployment template validation failed: The value for the template parameter '%s' is "
-			"not provided.",
-			name);
-		return NULL;
-	}
-	resolved = value ? json_incref((json_t *)value) : expression_expand(fallback, scope, error);
-	if (!resolved)
-		return NULL;
-	if (!types[type].fits(resolved) || !is_allowed(definition, resolved)) {
-		arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			"Deployment template validation failed: the value of the template parameter '%s' is "
-			"no %s that is "
-			"allowed.",
-			name, types[type].name);
-		return NULL;
-	}
-	return g_steal_pointer(&resolved);
-}
-
-json_t *template_resolve_parameters(
-	const json_t *template, const json_t *given, struct expression_scope *scope, GError **error)
-{
-	const json_t *definitions = json_object_get(template, "parameters");
-	json_auto_t *parameters = json_object();
-	const char *name;
-	json_t *definition, *value;
-
-	json_object_foreach((json_t *)given, name, value)
-	{
-		if (expression_member(definitions, name))
-			continue;
-		arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			"Deployment template validation failed: the template has no parameter '%s'.", name);
-		return NULL;
-	}
-	scope->parameters = parameters;
-	json_object_foreach((json_t *)definitions, name, definition)
-	{
-		value = resolve_parameter(name, definition, given, scope, error);
-		if (!value)
-			return NULL;
-		json_object_set_new(parameters, name, value);
-	}
-	return g_steal_pointer(&parameters);
-}
-
-json_t *template_shown_parameters(const json_t *template, const json_t *parameters)
-{
-	const json_t *definitions = json_object_get(template, "parameters");
-	json_t *shown = json_object(), *value;
-	const char *name;
-
-	json_object_foreach((json_t *)parameters, name, value)
-	{
-		int type = find_type(expression_member(definitions, name));
-		if (type >= 0 && !types[type].secure)
-			json_object_set(shown, name, value);
-	}
-	return shown;
+	return g_hash_table_lookup(template->names, small);
 }
 
 /* ---- dependencies ---- */
 
-static bool names(const struct template_resource *resource, const char *text, bool *ret_by_name)
+static void add_dependency(struct template_resource *resource, const struct template_resource *on)
 {
-	g_autofree char *type_and_name = g_strdup_printf("%s/%s", resource->type, resource->name);
-
-	*ret_by_name = g_ascii_strcasecmp(resource->name, text) == 0;
-	return *ret_by_name || g_ascii_strcasecmp(resource->id_text, text) == 0 ||
-	       g_ascii_strcasecmp(type_and_name, text) == 0;
-}
-
-const struct template_resource *template_find(
-	const struct template *template, const char *text, bool *ret_ambiguous)
-{
-	const struct template_resource *found = NULL;
-
-	if (ret_ambiguous)
-		*ret_ambiguous = false;
-	for (guint i = 0; i < template->resources->len; i++) {
-		const struct template_resource *resource = template->resources->pdata[i];
-		bool by_name;
-		if (!names(resource, text, &by_name))
-			continue;
-		if (!by_name)
-			return resource;
-		if (found && ret_ambiguous)
-			*ret_ambiguous = true;
-		if (found)
-			return NULL;
-		found = resource;
-	}
-	return found;
-}
-
-static void add_dependency(const struct template *template, struct template_resource *resource,
-	const struct template_resource *on)
-{
-	guint index;
-
-	if (on == resource || !g_ptr_array_find(template->resources, on, &index))
+	if (on == resource)
 		return;
 	for (guint i = 0; i < resource->depends->len; i++)
-		if (g_array_index(resource->depends, guint, i) == index)
+		if (g_array_index(resource->depends, guint, i) == on->index)
 			return;
-	g_array_append_val(resource->depends, index);
+	g_array_append_val(resource->depends, on->index);
+}
+
+/* All rounds of the loop, which may be none. */
+static bool add_loop(const struct template *template, struct template_resource *resource, const char *name)
+{
+	bool found = false;
+
+	for (guint i = 0; i < template->resources->len; i++) {
+		const struct template_resource *other = template->resources->pdata[i];
+		if (!other->repeated ||
+			(g_ascii_strcasecmp(other->loop.name, name) != 0 &&
+				(!other->symbol || g_ascii_strcasecmp(other->symbol, name) != 0)))
+			continue;
+		add_dependency(resource, other);
+		found = true;
+	}
+	g_autofree char *small = g_ascii_strdown(name, -1);
+	return found || g_hash_table_contains(template->loops, small);
 }
 
 static bool add_named(
 	struct template *template, struct template_resource *resource, const char *name, GError **error)
 {
-	bool ambiguous;
-	const struct template_resource *on = template_find(template, name, &ambiguous);
+	g_autofree char *small = g_ascii_strdown(name, -1);
+	const struct template_resource *on = template_find(template, name);
+	bool ambiguous = !on && g_hash_table_contains(template->names, small);
 
-	if (!on)
+	if (on)
+		add_dependency(resource, on);
+	else if (!add_loop(template, resource, name))
 		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			"Deployment template validation failed: the resource '%s' that '%s' depends on %s in "
-			"the template.",
-			name, resource->name, ambiguous ? "is there more than once" : "is not defined");
-	add_dependency(template, resource, on);
+			TEMPLATE_INVALID "the resource '%s' that '%s' depends on %s in the template.", name,
+			resource->name, ambiguous ? "is there more than once" : "is not defined");
 	return true;
 }
 
-/* What dependsOn says, and for a child its parent. */
+/* What dependsOn says. */
 static bool add_stated(struct template *template, struct template_resource *resource, GError **error)
 {
 	const json_t *list = expression_member(resource->json, "dependsOn");
-	json_auto_t *names_list = list ? expression_expand(list, &template->scope, error) : json_array();
+	json_auto_t *names = list && !json_is_null(list)
+				     ? template_expand(template, resource, "dependsOn", list, error)
+				     : json_array();
 	json_t *item;
 	size_t i;
 
-	if (!names_list)
+	if (!names)
 		return false;
-	json_array_foreach(names_list, i, item)
+	if (!json_is_array(names))
+		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "dependsOn of '%s' must be a list of strings.", resource->name);
+	json_array_foreach(names, i, item)
 	{
 		if (!json_is_string(item))
 			return arm_fault_set(error, ARM_INVALID_TEMPLATE,
-				"Deployment template validation failed: dependsOn of '%s' must be a list of "
-				"strings.",
+				TEMPLATE_INVALID "dependsOn of '%s' must be a list of strings.",
 				resource->name);
 		if (!add_named(template, resource, json_string_value(item), error))
 			return false;
 	}
-	for (guint j = 0; resource->id.child && j < template->resources->len; j++) {
-		const struct template_resource *other = template->resources->pdata[j];
-		if (!other->id.child &&
-			g_ascii_strcasecmp(other->id.namespace, resource->id.namespace) == 0 &&
-			g_ascii_strcasecmp(other->id.type, resource->id.type) == 0 &&
-			g_ascii_strcasecmp(other->id.name, resource->id.name) == 0)
-			add_dependency(template, resource, other);
-	}
 	return true;
+}
+
+/* A child waits for its parent. */
+static void add_parent(const struct template *template, struct template_resource *resource)
+{
+	struct arm_id id = resource->id;
+
+	if (!id.child)
+		return;
+	id.child = id.child_name = NULL;
+	g_autofree char *text = arm_id_format(&id);
+	const struct template_resource *parent = template_find(template, text);
+	if (parent)
+		add_dependency(resource, parent);
+}
+
+/* A round of a serial loop waits for those of the batch before. */
+static void add_batch(const struct template *template, struct template_resource *resource)
+{
+	for (guint i = 0; resource->repeated && resource->batch && i < template->resources->len; i++) {
+		const struct template_resource *other = template->resources->pdata[i];
+		if (other->repeated && g_ascii_strcasecmp(other->loop.name, resource->loop.name) == 0 &&
+			other->loop.index / resource->batch == resource->loop.index / resource->batch - 1)
+			add_dependency(resource, other);
+	}
 }
 
 struct recording {
@@ -247,29 +147,29 @@ struct recording {
 static json_t *record(const char *name, void *data, GError **error)
 {
 	const struct recording *recording = data;
-	const struct template_resource *on = template_find(recording->template, name, NULL);
+	const struct template_resource *on = template_find(recording->template, name);
 	_cleanup_(arm_id_clear) struct arm_id id = {};
 
 	if (on && recording->resource)
-		add_dependency(recording->template, recording->resource, on);
+		add_dependency(recording->resource, on);
 	if (on || arm_id_parse(name, &id, NULL))
-		return json_null();
+		return json_incref(recording->template->scope.unknown);
 	arm_fault_set(error, ARM_INVALID_TEMPLATE,
 		"The resource '%s' that reference() names is not defined in the template, and is no id.",
 		name);
 	return NULL;
 }
 
-/* Evaluates once what is evaluated again when it is needed. */
-static bool rehearse(
-	struct template *template, struct template_resource *resource, const json_t *json, GError **error)
+/* Evaluates once what is evaluated again when it is needed; resource NULL: the outputs. */
+static bool rehearse(struct template *template, struct template_resource *resource, GError **error)
 {
 	struct recording recording = {template, resource};
 	json_auto_t *value = NULL;
 
 	template->scope.reference = record;
 	template->scope.data = &recording;
-	value = expression_expand(json, &template->scope, error);
+	value = resource ? template_make_body(template, resource, error)
+			 : template_evaluate_outputs(template, error);
 	template->scope.reference = NULL;
 	return value != NULL;
 }
@@ -296,27 +196,21 @@ static bool check_circles(const struct template *template, GError **error)
 	for (guint i = 0; left && i < n; i++)
 		if (!gone[i])
 			return arm_fault_set(error, ARM_INVALID_TEMPLATE,
-				"Deployment template validation failed: the resource '%s' depends on itself "
-				"in a circle.",
+				TEMPLATE_INVALID "the resource '%s' depends on itself in a circle.",
 				((struct template_resource *)template->resources->pdata[i])->name);
 	return true;
 }
 
 bool template_resolve_dependencies(struct template *template, GError **error)
 {
-	const json_t *outputs = json_object_get(template->json, "outputs");
-
 	for (guint i = 0; i < template->resources->len; i++) {
 		struct template_resource *resource = template->resources->pdata[i];
 		if (resource->skipped)
 			continue;
-		json_auto_t *body = json_copy(resource->json);
-		json_object_del(body, "resources");
-		json_object_del(body, "dependsOn");
-		if (!add_stated(template, resource, error) || !rehearse(template, resource, body, error))
+		if (!add_stated(template, resource, error) || !rehearse(template, resource, error))
 			return false;
+		add_parent(template, resource);
+		add_batch(template, resource);
 	}
-	if (outputs && !rehearse(template, NULL, outputs, error))
-		return false;
-	return check_circles(template, error);
+	return rehearse(template, NULL, error) && check_circles(template, error);
 }

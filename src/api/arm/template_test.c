@@ -10,15 +10,16 @@ static struct template *open_text(const char *text, const char *parameters, GErr
 {
 	json_auto_t *json = relaxed_json_parse(text, strlen(text), error);
 	json_auto_t *given = parameters ? json_loads(parameters, 0, NULL) : NULL;
-	json_auto_t *group = json_pack("{s:s, s:s}", "name", "rg", "location", "centralus");
+	json_auto_t *globals = json_pack("{s:{s:s, s:s}, s:{s:s}}", "resourceGroup", "name", "rg", "location",
+		"centralus", "deployment", "name", "d");
 	const struct template_input input = {
 		.template = json,
 		.parameters = given,
 		.mode = "incremental",
 		.subscription = "sub",
-		.tenant = "tenant",
 		.group = "rg",
-		.group_object = group,
+		.globals = globals,
+		.seed = "operation",
 	};
 
 	return json ? template_open(&input, error) : NULL;
@@ -118,7 +119,155 @@ static void test_bodies(void)
 		"{\"location\":\"centralus\",\"properties\":{\"n\":3,\"of\":\"y\"},\"tags\":{\"t\":\"blue\"}"
 		"}");
 	g_autofree char *out = json_dumps(outputs, JSON_COMPACT | JSON_SORT_KEYS);
-	g_assert_cmpstr(out, ==, "{\"o\":{\"type\":\"string\",\"value\":\"x\"}}");
+	g_assert_cmpstr(out, ==, "{\"o\":{\"type\":\"String\",\"value\":\"x\"}}");
+}
+
+static void assert_body(struct template *template, guint index, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	json_auto_t *body = template_body(template, index, lookup, NULL, &error);
+
+	g_assert_no_error(error);
+	g_autofree char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+	g_assert_cmpstr(text, ==, expected);
+}
+
+/* Two rounds and none; a child goes with its parent's round, and properties have loops of their own. */
+static void test_loops(void)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(template_free) struct template *template = open_text(
+		"{variables: {copy: [{name: 'ports', count: 2, input: \"[add(80, copyIndex('ports'))]\"}],"
+		" o: {copy: [{name: 'l', count: 2, input: \"[copyIndex('l')]\"}]}}, resources: ["
+		"{type: 'N.W/a', name: \"[concat('x', copyIndex(1))]\", copy: {name: 'xs', count: 2},"
+		" properties: {n: '[copyIndex()]', copy: [{name: 'disks', count: '[add(copyIndex(), 1)]',"
+		" input: {lun: \"[format('{0}-{1}', copyIndex(), copyIndex('disks', 5))]\"}}]},"
+		" resources: [{type: 'c', name: \"[concat('of', copyIndex())]\"}]},"
+		"{type: 'N.W/b', name: \"[concat('n', copyIndex())]\", copy: {name: 'none', count: 0}},"
+		"{type: 'N.W/d', name: 'after', dependsOn: ['XS', 'none'], properties: {ports: "
+		"\"[variables('ports')]\","
+		" l: \"[variables('o').l]\"}}],"
+		" outputs: {all: {type: 'array', copy: {count: 2, input: \"[reference(concat('x', "
+		"copyIndex(1))).name]\"}},"
+		" not: {type: 'string', condition: '[false()]', value: '[nosuch()]'},"
+		" hidden: {type: 'secureString', value: 'hunter2'}}}",
+		NULL, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpint(template->resources->len, ==, 5);
+	g_assert_cmpstr(at(template, 0)->name, ==, "x1");
+	g_assert_cmpstr(at(template, 1)->name, ==, "x1/of0");
+	g_assert_cmpstr(at(template, 3)->name, ==, "x2/of1");
+	assert_depends(template, 0, "");
+	assert_depends(template, 2, "");
+	assert_depends(template, 3, "2");
+	assert_depends(template, 4, "0,2");
+	assert_body(template, 0, "{\"properties\":{\"disks\":[{\"lun\":\"0-5\"}],\"n\":0}}");
+	assert_body(
+		template, 2, "{\"properties\":{\"disks\":[{\"lun\":\"1-5\"},{\"lun\":\"1-6\"}],\"n\":1}}");
+	assert_body(template, 4, "{\"properties\":{\"l\":[0,1],\"ports\":[80,81]}}");
+	json_auto_t *outputs = template_outputs(template, lookup, NULL, &error);
+	g_assert_no_error(error);
+	g_autofree char *text = json_dumps(outputs, JSON_COMPACT | JSON_SORT_KEYS);
+	g_assert_cmpstr(text, ==,
+		"{\"all\":{\"type\":\"Array\",\"value\":[\"x1\",\"x2\"]},\"hidden\":{\"type\":"
+		"\"SecureString\"}}");
+}
+
+static void test_batches(void)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(template_free) struct template *template =
+		open_text("{resources: [{type: 'N.W/a', name: \"[concat('x', copyIndex())]\","
+			  " copy: {name: 'xs', count: 5, mode: 'Serial', batchSize: 2}},"
+			  " {type: 'N.W/b', name: \"[concat('y', copyIndex())]\", copy: {name: 'ys', count: "
+			  "2, mode: 'serial'}}]}",
+			NULL, &error);
+
+	g_assert_no_error(error);
+	assert_depends(template, 0, "");
+	assert_depends(template, 1, "");
+	assert_depends(template, 2, "0,1");
+	assert_depends(template, 3, "0,1");
+	assert_depends(template, 4, "2,3");
+	assert_depends(template, 5, "");
+	assert_depends(template, 6, "5");
+}
+
+/* As newer tools write them: symbols, which others depend on and refer to, and resources that are there already. */
+static void test_symbols(void)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(template_free) struct template *template = open_text(
+		"{languageVersion: '2.0', parameters: {p: {type: 'string', nullable: true}}, resources: {"
+		"net: {existing: true, type: 'N.W/vnets', name: 'there'},"
+		"nic: {type: 'N.W/nics', name: 'net', properties: {n: \"[reference('net').name]\"}},"
+		"vm: {type: 'N.W/vms', name: 'v', dependsOn: ['nic']}}}",
+		NULL, &error);
+
+	g_assert_no_error(error);
+	g_assert_true(at(template, 0)->skipped);
+	assert_depends(template, 1, "0");
+	assert_depends(template, 2, "1");
+	assert_body(template, 1, "{\"properties\":{\"n\":\"there\"}}");
+}
+
+/* By default the expressions of an inner template are the outer's, and are worked out before it is deployed. */
+static void test_inner_templates(void)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(template_free) struct template *template = open_text(
+		"{variables: {v: 'outer'}, resources: ["
+		"{type: 'N.W/a', name: 'a'},"
+		"{type: 'Microsoft.Resources/deployments', name: 'one', properties: {mode: 'Incremental', "
+		"template:"
+		" {resources: [{type: 'N.W/b', name: \"[variables('v')]\", p: '[[literal]'}]}}},"
+		"{type: 'Microsoft.Resources/deployments', name: 'two', resourceGroup: 'other', properties: {"
+		" expressionEvaluationOptions: {scope: 'inner'}, parameters: {p: {value: "
+		"\"[reference('a').name]\"}},"
+		" template: {parameters: {p: {type: 'string'}}, resources: [{type: 'N.W/b', name: "
+		"\"[parameters('p')]\"}]}}}]}",
+		NULL, &error);
+
+	g_assert_no_error(error);
+	g_assert_true(at(template, 1)->deployment);
+	g_assert_cmpstr(at(template, 2)->id_text, ==,
+		"/subscriptions/sub/resourceGroups/other/providers/Microsoft.Resources/deployments/two");
+	assert_depends(template, 2, "0");
+	assert_body(template, 1,
+		"{\"properties\":{\"mode\":\"Incremental\",\"template\":{\"resources\":[{\"name\":\"outer\","
+		"\"p\":\"[[literal]\",\"type\":"
+		"\"N.W/b\"}]}}}");
+	assert_body(template, 2,
+		"{\"properties\":{\"expressionEvaluationOptions\":{\"scope\":\"inner\"},\"parameters\":{"
+		"\"p\":{\"value\":\"a\"}},"
+		"\"template\":{\"parameters\":{\"p\":{\"type\":\"string\"}},\"resources\":[{\"name\":\"["
+		"parameters('p')]\",\"type\":"
+		"\"N.W/b\"}]}}}");
+	json_auto_t *unknown = template_body(template, 2, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_true(template_is_unknown(template, unknown));
+	json_auto_t *known = template_body(template, 1, NULL, NULL, &error);
+	g_assert_false(template_is_unknown(template, known));
+}
+
+/* As many resources as there can be, each waiting for the one before, do not take long. */
+static void test_most(void)
+{
+	g_autoptr(GError) error = NULL;
+	gint64 start = g_get_monotonic_time();
+	_cleanup_(template_free) struct template *template =
+		open_text("{resources: [{type: 'N.W/a', name: \"[format('x{0}', copyIndex())]\", tags: {n: "
+			  "\"[string(copyIndex())]\"},"
+			  " dependsOn: \"[if(equals(copyIndex(), 0), createArray(), "
+			  "createArray(format('x{0}', sub(copyIndex(), 1))))]\","
+			  " copy: {name: 'xs', count: 800}}]}",
+			NULL, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpint(template->resources->len, ==, 800);
+	assert_depends(template, 799, "798");
+	g_assert_cmpint(g_get_monotonic_time() - start, <, 5 * G_USEC_PER_SEC);
 }
 
 static void test_condition(void)
@@ -145,11 +294,14 @@ static void test_mistakes(void)
 	} cases[] = {
 		{"[]", NULL, "properties.template must be an object"},
 		{"{}", NULL, "it has no 'resources'"},
-		{"{resources: {}}", NULL, "'resources' must be an array"},
-		{"{resources: [7]}", NULL, "item 0 of 'resources' is no object"},
-		{"{resources: [{name: 'x'}]}", NULL, "a resource has no 'type'"},
-		{"{resources: [{type: 'N/t'}]}", NULL, "a resource has no 'name'"},
-		{"{resources: [{type: 'N/t', name: ['x']}]}", NULL, "'name' must be a string"},
+		{"{resources: 7}", NULL, "resources must be an array or an object"},
+		{"{resources: [7]}", NULL, "resources[0] is no object"},
+		{"{resources: [{name: 'x'}]}", NULL, "resources[0]: the resource has no 'type'"},
+		{"{resources: [{type: 'N/t'}]}", NULL, "resources[0]: the resource has no 'name'"},
+		{"{resources: {s: {type: 'N/t', name: ['x']}}}", NULL,
+			"resources.s: 'name' must be a string"},
+		{"{resources: [{type: 'N/t', name: 'x', condition: 7}]}", NULL,
+			"'condition' must be true or false"},
 		{"{resources: [{type: 'N/t/c', name: 'x'}]}", NULL, "do not fit"},
 		{"{resources: [{type: 'N/t', name: 'x'}, {type: 'n/T', name: 'X'}]}", NULL,
 			"is defined twice"},
@@ -161,22 +313,56 @@ static void test_mistakes(void)
 		{"{resources: [{type: 'N/a', name: 'x'}, {type: 'N/b', name: 'x'}, {type: 'N/c', name: 'y', "
 		 "dependsOn: ['x']}]}",
 			NULL, "is there more than once"},
-		{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 2}}]}", NULL, "'copy' loop"},
+		{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 2}}]}", NULL,
+			"is defined twice"},
+		{"{resources: [{type: 'N/t', name: 'x', copy: {count: 2}}]}", NULL,
+			"a 'copy' loop needs a name"},
+		{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 801}}]}", NULL,
+			"the 'copy' loop in resources[0].copy needs a 'count' from 0 to 800"},
+		{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 1, mode: 'odd'}}]}", NULL,
+			"the mode of a 'copy' loop"},
+		{"{resources: [{type: 'N/t', name: 'x', resources: [{type: 'c', name: 'd', copy: {name: 'c', "
+		 "count: 1}}]}]}",
+			NULL, "resources[0].resources[0]: a resource inside of another"},
+		{"{resources: [{type: 'N/t', name: 'x', properties: {copy: [{name: 'c', count: 1}]}}]}", NULL,
+			"the 'copy' loop in resources[0].properties.copy[0] has no 'input'"},
+		{"{resources: [{type: 'N/t', name: '[copyIndex()]'}]}", NULL,
+			"in resources[0].name: column 2: there is no loop here"},
+		{"{variables: {v: \"[reference('x')]\"}, resources: [{type: 'N/t', name: 'x', tags: "
+		 "\"[variables('v')]\"}]}",
+			NULL, "in variables.v: column 2: reference() can stand"},
 		{"{resources: [{type: 'N/t', name: 'x', properties: {a: '[nosuch()]'}}]}", NULL,
-			"the function 'nosuch'"},
+			"in resources[0].properties.a: column 2: the function 'nosuch'"},
 		{"{resources: [{type: 'N/t', name: \"[reference('x').y]\"}]}", NULL,
 			"reference() can stand in properties and outputs only"},
-		{"{resources: [], outputs: {o: {value: \"[reference('x').y]\"}}}", NULL,
+		{"{resources: [], outputs: {o: {type: 'string', value: \"[reference('x').y]\"}}}", NULL,
 			"is not defined in the template"},
 		{"{parameters: {p: {type: 'string'}}, resources: []}", NULL,
 			"The value for the template parameter 'p'"},
 		{"{parameters: {p: {type: 'strange'}}, resources: []}", NULL, "has no type that is known"},
 		{"{parameters: {p: {type: 'int'}}, resources: []}", "{\"p\": {\"value\": \"x\"}}",
-			"is no int that is allowed"},
+			"has a value that is no Int"},
 		{"{parameters: {p: {type: 'string', allowedValues: ['a']}}, resources: []}",
-			"{\"p\": {\"value\": \"x\"}}", "is no string that is allowed"},
+			"{\"p\": {\"value\": \"x\"}}",
+			"has a value that is not allowed; allowed are [\"a\"]"},
+		{"{parameters: {p: {type: 'int', minValue: 3}}, resources: []}", "{\"p\": {\"value\": 2}}",
+			"is 2, and 3 is the least"},
+		{"{parameters: {p: {type: 'int', maxValue: 3}}, resources: []}", "{\"p\": {\"value\": 4}}",
+			"is 4, and 3 is the most"},
+		{"{parameters: {p: {type: 'string', minLength: 3}}, resources: []}",
+			"{\"p\": {\"value\": \"ab\"}}", "has a length of 2, and 3 is the least"},
+		{"{parameters: {p: {type: 'array', maxLength: 1}}, resources: []}",
+			"{\"p\": {\"value\": [1, 2]}}", "has a length of 2, and 1 is the most"},
+		{"{parameters: {p: {type: 'string'}}, resources: []}", "{\"p\": {\"reference\": {}}}",
+			"refers to a key vault, and there is none"},
+		{"{parameters: {p: {type: 'string', defaultValue: '[nosuch()]'}}, resources: []}", NULL,
+			"in parameters.p.defaultValue: column 2"},
+		{"{resources: [], outputs: {o: {type: 'string', value: 7}}}", NULL,
+			"the output 'o' has a value that is no String"},
+		{"{resources: [], outputs: {o: {type: 'string'}}}", NULL, "the output 'o' has no value"},
+		{"{resources: [], outputs: {o: {value: 'x'}}}", NULL,
+			"the output 'o' has no type that is known"},
 		{"{resources: []}", "{\"p\": {\"value\": \"x\"}}", "the template has no parameter 'p'"},
-		{"{functions: [{}], resources: []}", NULL, "functions of one's own"},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -201,7 +387,9 @@ static void test_secrets(void)
 	json_auto_t *shown = template_shown_parameters(template, given);
 	g_autofree char *text = json_dumps(shown, JSON_COMPACT);
 
-	g_assert_cmpstr(text, ==, "{\"a\":{\"value\":1}}");
+	g_assert_cmpstr(text, ==,
+		"{\"a\":{\"type\":\"String\",\"value\":1},\"b\":{\"type\":\"SecureString\"},\"c\":{\"type\":"
+		"\"SecureObject\"}}");
 }
 
 int main(int argc, char **argv)
@@ -213,6 +401,13 @@ int main(int argc, char **argv)
 		test_children);
 	g_test_add_func("/arm/template/bodies and outputs are evaluated when others are there", test_bodies);
 	g_test_add_func("/arm/template/what a condition leaves out can still be depended on", test_condition);
+	g_test_add_func(
+		"/arm/template/loops repeat resources, properties, variables and outputs", test_loops);
+	g_test_add_func("/arm/template/a serial loop goes by batches", test_batches);
+	g_test_add_func("/arm/template/resources can be called by symbols", test_symbols);
+	g_test_add_func("/arm/template/an inner template has the outer's expressions or its own",
+		test_inner_templates);
+	g_test_add_func("/arm/template/the most resources there can be are read in time", test_most);
 	g_test_add_func("/arm/template/mistakes are named", test_mistakes);
 	g_test_add_func("/arm/template/secure parameters are not shown", test_secrets);
 	return g_test_run();

@@ -1,0 +1,278 @@
+/* Parameters and outputs of a template. */
+#include "api/arm/error.h"
+#include "api/arm/expression_functions.h"
+#include "api/arm/template_priv.h"
+
+/* ---- types ---- */
+
+static bool is_text(const json_t *json)
+{
+	return json_is_string(json);
+}
+
+static bool is_whole(const json_t *json)
+{
+	return json_is_integer(json);
+}
+
+static bool is_truth(const json_t *json)
+{
+	return json_is_boolean(json);
+}
+
+static bool is_object(const json_t *json)
+{
+	return json_is_object(json);
+}
+
+static bool is_array(const json_t *json)
+{
+	return json_is_array(json);
+}
+
+struct type {
+	const char *name;
+	bool (*fits)(const json_t *json);
+	bool secure;
+};
+
+static const struct type types[] = {
+	{"String", is_text, false},
+	{"SecureString", is_text, true},
+	{"Int", is_whole, false},
+	{"Bool", is_truth, false},
+	{"Object", is_object, false},
+	{"SecureObject", is_object, true},
+	{"Array", is_array, false},
+};
+
+/* Of a parameter or output; NULL when it has none that is known. */
+static const struct type *find_type(const json_t *definition)
+{
+	const char *name = json_string_value(expression_member(definition, "type"));
+
+	for (size_t i = 0; name && i < G_N_ELEMENTS(types); i++)
+		if (g_ascii_strcasecmp(types[i].name, name) == 0)
+			return &types[i];
+	return NULL;
+}
+
+/* ---- parameters ---- */
+
+static bool fail_parameter(GError **error, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static bool fail_parameter(GError **error, const char *name, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_autofree char *what = g_strdup_vprintf(format, args);
+	va_end(args);
+	return arm_fault_set(
+		error, ARM_INVALID_TEMPLATE, TEMPLATE_INVALID "the template parameter '%s' %s.", name, what);
+}
+
+static bool check_allowed(const char *name, const json_t *definition, const json_t *value, GError **error)
+{
+	const json_t *allowed = expression_member(definition, "allowedValues");
+	json_t *item;
+	size_t i;
+
+	json_array_foreach((json_t *)allowed, i, item)
+	{
+		if (json_equal(item, value))
+			return true;
+	}
+	if (!json_is_array(allowed))
+		return true;
+	g_autofree char *list = json_dumps(allowed, JSON_COMPACT);
+	return fail_parameter(error, name, "has a value that is not allowed; allowed are %s", list);
+}
+
+/* A whole number of the definition; false when it has none of the name. */
+static bool limit_of(const json_t *definition, const char *key, json_int_t *ret)
+{
+	const json_t *limit = expression_member(definition, key);
+
+	*ret = json_integer_value(limit);
+	return json_is_integer(limit);
+}
+
+static bool check_limits(const char *name, const json_t *definition, const json_t *value, GError **error)
+{
+	json_int_t limit, number = json_integer_value(value),
+			  length = json_is_string(value) ? g_utf8_strlen(json_string_value(value), -1)
+							 : (json_int_t)json_array_size(value);
+
+	if (json_is_integer(value) && limit_of(definition, "minValue", &limit) && number < limit)
+		return fail_parameter(
+			error, name, "is %lld, and %lld is the least", (long long)number, (long long)limit);
+	if (json_is_integer(value) && limit_of(definition, "maxValue", &limit) && number > limit)
+		return fail_parameter(
+			error, name, "is %lld, and %lld is the most", (long long)number, (long long)limit);
+	if (!json_is_string(value) && !json_is_array(value))
+		return true;
+	if (limit_of(definition, "minLength", &limit) && length < limit)
+		return fail_parameter(error, name, "has a length of %lld, and %lld is the least",
+			(long long)length, (long long)limit);
+	if (limit_of(definition, "maxLength", &limit) && length > limit)
+		return fail_parameter(error, name, "has a length of %lld, and %lld is the most",
+			(long long)length, (long long)limit);
+	return true;
+}
+
+/* Its default value, in which newGuid() and utcNow() may stand. New reference. */
+static json_t *evaluate_default(
+	const char *name, const json_t *definition, struct expression_scope *scope, GError **error)
+{
+	const struct expression_place parameters = {.key = "parameters"}, parameter = {&parameters, name, 0},
+				      place = {&parameter, "defaultValue", 0};
+	json_t *value;
+
+	scope->place = &place;
+	value = expression_expand(expression_member(definition, "defaultValue"), scope, error);
+	scope->place = NULL;
+	return value;
+}
+
+/* New reference. */
+static json_t *resolve_parameter(const char *name, const json_t *definition, const json_t *given,
+	struct expression_scope *scope, GError **error)
+{
+	const json_t *entry = expression_member(given, name), *value = expression_member(entry, "value");
+	const struct type *type = find_type(definition);
+	bool nullable = json_is_true(expression_member(definition, "nullable"));
+	json_auto_t *resolved = NULL;
+
+	if (!type)
+		fail_parameter(error, name, "has no type that is known");
+	else if (!value && expression_member(entry, "reference"))
+		fail_parameter(error, name, "refers to a key vault, and there is none");
+	else if (value && !(nullable && json_is_null(value)))
+		resolved = json_incref((json_t *)value);
+	else if (expression_member(definition, "defaultValue"))
+		resolved = evaluate_default(name, definition, scope, error);
+	else if (nullable)
+		return json_null();
+	else
+		arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "The value for the template parameter '%s' is not provided.", name);
+	if (!resolved)
+		return NULL;
+	if (!type->fits(resolved)) {
+		fail_parameter(error, name, "has a value that is no %s", type->name);
+		return NULL;
+	}
+	return check_allowed(name, definition, resolved, error) &&
+			       check_limits(name, definition, resolved, error)
+		       ? g_steal_pointer(&resolved)
+		       : NULL;
+}
+
+json_t *template_resolve_parameters(
+	const json_t *template, const json_t *given, struct expression_scope *scope, GError **error)
+{
+	const json_t *definitions = json_object_get(template, "parameters");
+	json_auto_t *parameters = json_object();
+	const char *name;
+	json_t *definition, *value;
+
+	json_object_foreach((json_t *)given, name, value)
+	{
+		if (expression_member(definitions, name))
+			continue;
+		arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "the template has no parameter '%s'.", name);
+		return NULL;
+	}
+	scope->parameters = parameters;
+	json_object_foreach((json_t *)definitions, name, definition)
+	{
+		value = resolve_parameter(name, definition, given, scope, error);
+		if (!value)
+			return NULL;
+		json_object_set_new(parameters, name, value);
+	}
+	return g_steal_pointer(&parameters);
+}
+
+json_t *template_shown_parameters(const json_t *template, const json_t *parameters)
+{
+	const json_t *definitions = json_object_get(template, "parameters");
+	json_t *shown = json_object(), *given;
+	const char *name;
+
+	json_object_foreach((json_t *)parameters, name, given)
+	{
+		const struct type *type = find_type(expression_member(definitions, name));
+		json_t *value = (json_t *)expression_member(given, "value");
+		if (!type)
+			continue;
+		json_t *parameter = json_pack("{s:s}", "type", type->name);
+		if (value && !type->secure)
+			json_object_set(parameter, "value", value);
+		json_object_set_new(shown, name, parameter);
+	}
+	return shown;
+}
+
+/* ---- outputs ---- */
+
+/* An output's value: of its 'value', or of its loop. New reference. */
+static json_t *value_of(
+	struct expression_scope *scope, const char *name, const json_t *output, GError **error)
+{
+	const json_t *value = expression_member(output, "value"), *copy = expression_member(output, "copy");
+
+	if (copy)
+		return expression_repeat(copy, NULL, scope, error);
+	if (value)
+		return expression_expand(value, scope, error);
+	arm_fault_set(error, ARM_INVALID_TEMPLATE, TEMPLATE_INVALID "the output '%s' has no value.", name);
+	return NULL;
+}
+
+static bool evaluate_output(
+	struct expression_scope *scope, const char *name, const json_t *output, json_t *into, GError **error)
+{
+	const json_t *condition = expression_member(output, "condition");
+	json_auto_t *wanted = condition ? expression_expand(condition, scope, error) : json_true();
+	json_auto_t *value = NULL;
+	const struct type *type = find_type(output);
+
+	if (!type)
+		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "the output '%s' has no type that is known.", name);
+	if (!wanted || json_is_false(wanted))
+		return wanted != NULL;
+	value = value_of(scope, name, output, error);
+	if (!value)
+		return false;
+	if (!type->fits(value) && !json_is_null(value) && !expression_is_unknown(scope, value))
+		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "the output '%s' has a value that is no %s.", name, type->name);
+	json_t *shown = json_pack("{s:s}", "type", type->name);
+	if (!type->secure)
+		json_object_set(shown, "value", value);
+	json_object_set_new(into, name, shown);
+	return true;
+}
+
+json_t *template_evaluate_outputs(struct template *template, GError **error)
+{
+	const json_t *outputs = json_object_get(template->json, "outputs");
+	struct expression_scope *scope = &template->scope;
+	json_auto_t *result = json_object();
+	const char *name;
+	json_t *output;
+
+	json_object_foreach((json_t *)outputs, name, output)
+	{
+		const struct expression_place all = {.key = "outputs"}, place = {&all, name, 0};
+		scope->place = &place;
+		bool good = evaluate_output(scope, name, output, result, error);
+		scope->place = NULL;
+		if (!good)
+			return NULL;
+	}
+	return g_steal_pointer(&result);
+}

@@ -1,0 +1,340 @@
+/* What goes over the wire about template deployments: loops, deployments inside each other, Complete mode, cancelling. */
+#include "api/test_cloud.h"
+
+#include <string.h>
+
+#define GROUP       "S/resourceGroups/myResourceGroup"
+#define NET         GROUP "/providers/Microsoft.Network"
+#define NSG         NET "/networkSecurityGroups"
+#define DEPLOYMENTS GROUP "/providers/Microsoft.Resources/deployments"
+
+#define NSG_TYPE "type: 'Microsoft.Network/networkSecurityGroups', location: \"[resourceGroup().location]\""
+
+/* The body of a deployment; parameters: members of an object. Owned. */
+static char *body_of(const char *mode, const char *parameters, const char *template)
+{
+	return g_strdup_printf("{\"properties\": {\"mode\": \"%s\", \"parameters\": {%s}, template: {%s}}}",
+		mode, parameters, template);
+}
+
+/* Deploys, and waits for its end. ret_text (may be NULL): the last answer about it, Owned. The word that it ended with,
+ * Owned. */
+static char *deploy(struct test_cloud *cloud, const char *name, const char *body, char **ret_text)
+{
+	g_autofree char *path = g_strconcat(DEPLOYMENTS "/", name, NULL);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", path, body, NULL);
+
+	g_assert_true(put.status == 200 || put.status == 201);
+	char *end = finish(cloud, &put, NULL);
+	_cleanup_(answer_clear) struct answer status =
+		ask(cloud, "GET", answer_header(&put, "Azure-AsyncOperation"), NULL, NULL);
+	if (ret_text)
+		*ret_text = json_dumps(status.json, JSON_COMPACT);
+	return end;
+}
+
+static void assert_deployed(struct test_cloud *cloud, const char *name, const char *body)
+{
+	g_autofree char *text = NULL, *end = deploy(cloud, name, body, &text);
+
+	if (!g_str_equal(end, "Succeeded"))
+		g_error("%s: %s", name, text);
+}
+
+static void assert_fails(struct test_cloud *cloud, const char *name, const char *body, const char *words)
+{
+	g_autofree char *text = NULL, *end = deploy(cloud, name, body, &text);
+
+	g_assert_cmpstr(end, ==, "Failed");
+	if (!strstr(text, words))
+		g_error("'%s' is not in: %s", words, text);
+}
+
+static unsigned status_of(struct test_cloud *cloud, const char *method, const char *path)
+{
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, method, path, NULL, NULL);
+
+	return answer.status;
+}
+
+static void assert_read(struct test_cloud *cloud, const char *path, json_t *expected)
+{
+	json_auto_t *own = expected;
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "GET", path, NULL, NULL);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	fixture_assert_covers(own, answer.json);
+}
+
+/* ---- one template ---- */
+
+static void scenario_loops(struct test_cloud *cloud)
+{
+	static const char template[] =
+		"parameters: {names: {type: 'array'}, stamp: {type: 'string', defaultValue: "
+		"'[newGuid()]'}},\n"
+		"variables: {prefix: \"[concat(deployment().name, '-')]\"}, // by name\n"
+		"resources: [{" NSG_TYPE
+		", name: \"[concat(variables('prefix'), parameters('names')[copyIndex()])]\","
+		"  tags: {stamp: \"[parameters('stamp')]\"},"
+		"  copy: {name: 'groups', count: \"[length(parameters('names'))]\", mode: 'serial', "
+		"batchSize: 1},"
+		"  properties: {copy: [{name: 'securityRules', count: 2, input: {name: \"[format('r{0}', "
+		"copyIndex('securityRules'))]\","
+		"   properties: {priority: \"[copyIndex('securityRules', 100)]\", access: 'Allow', "
+		"direction: 'Inbound',"
+		"   protocol: 'Tcp', sourceAddressPrefix: '*', sourcePortRange: '*', "
+		"destinationAddressPrefix: '*',"
+		"   destinationPortRange: \"[string(add(8000, copyIndex()))]\"}}}]}},"
+		" {" NSG_TYPE ", name: 'left-out', condition: \"[greater(length(parameters('names')), 5)]\"},"
+		" {" NSG_TYPE ", name: 'last', dependsOn: ['groups', 'left-out']}],"
+		"outputs: {ports: {type: 'array', copy: {count: \"[length(parameters('names'))]\", input:"
+		" \"[reference(concat(variables('prefix'), "
+		"parameters('names')[copyIndex()])).securityRules[1].properties."
+		"destinationPortRange]\"}}}";
+
+	put_base(cloud);
+	g_autofree char *body =
+		body_of("Incremental", "\"names\": {\"value\": [\"a\", \"b\", \"c\"]}", template);
+	assert_deployed(cloud, "loop", body);
+	assert_deployed(cloud, "loop", body); /* what is there stays, and is no mistake */
+	assert_read(cloud, DEPLOYMENTS "/loop",
+		json_pack("{s:{s:s, s:[{}, {}, {}, {}], s:{s:{s:s, s:[s, s, s]}}}}", "properties", "mode",
+			"Incremental", "outputResources", "outputs", "ports", "type", "Array", "value",
+			"8000", "8001", "8002"));
+	assert_read(cloud, DEPLOYMENTS "/loop/operations",
+		json_pack("{s:[{s:{s:s, s:s, s:{s:s}}}, {}, {}, {}]}", "value", "properties",
+			"provisioningOperation", "Create", "provisioningState", "Succeeded", "targetResource",
+			"resourceName", "loop-a"));
+	assert_read(cloud, DEPLOYMENTS "/loop/operations/00000002",
+		json_pack("{s:s, s:{s:{s:s}}}", "operationId", "00000002", "properties", "targetResource",
+			"resourceName", "loop-c"));
+	g_assert_cmpint(status_of(cloud, "GET", DEPLOYMENTS "/loop/operations/00000003"), ==, 404);
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/left-out"), ==, 404);
+	_cleanup_(answer_clear) struct answer exported =
+		ask(cloud, "POST", DEPLOYMENTS "/loop/exportTemplate", NULL, NULL);
+	json_auto_t *expected = json_pack(
+		"{s:{s:{s:s}}}", "template", "variables", "prefix", "[concat(deployment().name, '-')]");
+	fixture_assert_covers(expected, exported.json);
+}
+
+/* The message has the place; what cannot be put is named, and the rest is there; mended, it goes on. */
+static void scenario_failures(struct test_cloud *cloud)
+{
+	static const char broken[] =
+		"resources: [{" NSG_TYPE ", name: 'one', tags: {t: \"[concat('a', nosuch())]\"}}]";
+	static const char format[] =
+		"parameters: {priority: {type: 'int'}}, resources: [{" NSG_TYPE ", name: 'free'},"
+		" {" NSG_TYPE ", name: 'bad', properties: {securityRules: [{name: 'r', properties: {priority:"
+		" \"[parameters('priority')]\", access: 'Allow', direction: 'Inbound', protocol: 'Tcp', "
+		"sourceAddressPrefix: '*',"
+		" sourcePortRange: '*', destinationAddressPrefix: '*', destinationPortRange: '22'}}]}},"
+		" {" NSG_TYPE ", name: 'after', tags: {t: \"[reference('bad').provisioningState]\"}}]";
+
+	put_base(cloud);
+	g_autofree char *never = body_of("Incremental", "", broken),
+			*no_mode = body_of("Some", "", "resources: []"),
+			*bad = body_of("Incremental", "\"priority\": {\"value\": 7}", format),
+			*good = body_of("Incremental", "\"priority\": {\"value\": 700}", format);
+	assert_fails(cloud, "f", never, "in resources[0].tags.t: column 14: the function 'nosuch'");
+	assert_fails(cloud, "f", no_mode, "there are Incremental and Complete");
+	assert_fails(cloud, "f", bad, "/networkSecurityGroups/bad");
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/free"), ==, 200);
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/after"), ==, 404);
+	assert_deployed(cloud, "f", good);
+	assert_read(cloud, NSG "/after", json_pack("{s:{s:s}}", "tags", "t", "Succeeded"));
+}
+
+/* ---- deployments inside each other ---- */
+
+#define INNER                                                                                                \
+	"{type: 'Microsoft.Resources/deployments', name: 'inner', properties: {mode: 'Incremental',"         \
+	" expressionEvaluationOptions: {scope: 'inner'}, parameters: {name: {value: \"[concat('in-', "       \
+	"reference('out')"                                                                                   \
+	".provisioningState)]\"}}, template: {parameters: {name: {type: 'string'}}, resources: [{" NSG_TYPE  \
+	","                                                                                                  \
+	" name: \"[parameters('name')]\"}], outputs: {id: {type: 'string', value: "                          \
+	"\"[resourceId('Microsoft.Network/"                                                                  \
+	"networkSecurityGroups', parameters('name'))]\"}}}}}"
+
+static void scenario_inner(struct test_cloud *cloud)
+{
+	static const char template[] =
+		"resources: [{" NSG_TYPE ", name: 'out'}, " INNER "], outputs: {id: {type: 'string', value:"
+		" \"[reference('inner').outputs.id.value]\"}}";
+
+	put_base(cloud);
+	g_autofree char *body = body_of("Incremental", "", template);
+	_cleanup_(answer_clear) struct answer valid =
+		ask(cloud, "POST", DEPLOYMENTS "/outer/validate", body, NULL);
+	g_assert_cmpstr(answer_code(&valid), ==, "");
+	assert_deployed(cloud, "outer", body);
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/in-Succeeded"), ==, 200);
+	_cleanup_(answer_clear) struct answer outer = ask(cloud, "GET", DEPLOYMENTS "/outer", NULL, NULL);
+	g_autofree char *text = json_dumps(outer.json, JSON_COMPACT);
+	g_assert_nonnull(strstr(text, "networkSecurityGroups/in-Succeeded\"}}"));
+	assert_read(cloud, DEPLOYMENTS "/inner",
+		json_pack("{s:{s:s}}", "properties", "provisioningState", "Succeeded"));
+}
+
+static char *inner_of(const char *name, const char *properties, const char *resources)
+{
+	g_autofree char *template =
+		g_strdup_printf("resources: [{type: 'Microsoft.Resources/deployments', name: '%s', "
+				"properties: {%s template: {resources: [%s]}}}]",
+			name, properties, resources);
+
+	return body_of("Incremental", "", template);
+}
+
+static void scenario_inner_fails(struct test_cloud *cloud)
+{
+	static const char
+		classic[] = "{type: 'Microsoft.ClassicCompute/virtualMachines', name: 'old'}",
+		self[] = "{type: 'Microsoft.Resources/deployments', name: 'outer', properties: {template: "
+			 "{resources: []}}}",
+		bad[] = "{type: 'Microsoft.Network/virtualNetworks', name: 'bad', location: 'centralus'}";
+
+	put_base(cloud);
+	g_autofree char *of_classic = inner_of("inner", "", classic), *of_self = inner_of("middle", "", self),
+			*of_bad = inner_of("inner", "", bad),
+			*of_complete = inner_of("inner", "mode: 'Complete',", ""),
+			*elsewhere = body_of("Incremental", "",
+				"resources: [{type: 'Microsoft.Resources/deployments', name: 'x', "
+				"resourceGroup: 'none',"
+				" properties: {template: {resources: []}}}]");
+	assert_fails(cloud, "outer", of_classic,
+		"In the deployment 'inner': The resource type 'Microsoft.ClassicCompute");
+	assert_fails(cloud, "outer", of_complete, "the mode of 'inner' must be Incremental");
+	assert_fails(cloud, "outer", elsewhere, "Resource group 'none' could not be found");
+	assert_fails(cloud, "outer", of_bad, "deployments/inner");
+	assert_fails(cloud, "outer", of_self, "deployments/middle");
+	assert_read(cloud, DEPLOYMENTS "/middle",
+		json_pack("{s:{s:s}}", "properties", "provisioningState", "Failed"));
+}
+
+/* ---- Complete mode ---- */
+
+static void scenario_complete(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_autofree char *first = body_of("Incremental", "",
+				"resources: [{" NSG_TYPE ", name: 'extra'}, " INNER ", {" NSG_TYPE
+				", name: 'out'}]"),
+			*failing = body_of("Complete", "",
+				"resources: [{type: 'Microsoft.Network/virtualNetworks', name: 'bad', "
+				"location: 'centralus'}]"),
+			*second = body_of(
+				"Complete", "", "resources: [{" NSG_TYPE ", name: 'out'}, " INNER "]");
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	assert_deployed(cloud, "first", first);
+	assert_fails(cloud, "second", failing, "bad");
+	g_assert_cmpint(
+		status_of(cloud, "GET", NSG "/extra"), ==, 200); /* nothing goes before all else is there */
+	assert_deployed(cloud, "second", second);
+	_cleanup_(answer_clear) struct answer left = ask(cloud, "GET", GROUP "/resources", NULL, NULL);
+	json_auto_t *expected =
+		json_pack("{s:[{s:s}, {s:s}]}", "value", "name", "in-Succeeded", "name", "out");
+	fixture_assert_covers(expected, left.json);
+	g_assert_cmpint(json_array_size(json_object_get(left.json, "value")), ==, 2);
+	_cleanup_(answer_clear) struct answer operations =
+		ask(cloud, "GET", DEPLOYMENTS "/second/operations", NULL, NULL);
+	g_autofree char *text = json_dumps(operations.json, JSON_COMPACT);
+	g_assert_nonnull(strstr(text, "\"provisioningOperation\":\"Delete\""));
+	assert_read(cloud, DEPLOYMENTS "/second",
+		json_pack("{s:{s:s, s:[{}, {}]}}", "properties", "mode", "Complete", "outputResources"));
+}
+
+/* What stays keeps what it uses, which is named; the rest goes. */
+static void scenario_in_use(struct test_cloud *cloud)
+{
+	json_auto_t *nic = fixture_load(&cloud->fixture, "nic");
+	json_t *request = json_object_get(nic, "request");
+
+	put_base(cloud);
+	g_autofree char *extra = body_of("Incremental", "", "resources: [{" NSG_TYPE ", name: 'extra'}]");
+	assert_deployed(cloud, "first", extra);
+	json_object_set_new(request, "type", json_string("Microsoft.Network/networkInterfaces"));
+	json_object_set_new(request, "name", json_string("myNic"));
+	g_autofree char *text = json_dumps(request, JSON_COMPACT),
+			*template = g_strdup_printf("resources: [%s]", text),
+			*body = body_of("Complete", "", template);
+	assert_fails(cloud, "second", body, "/virtualNetworks/myVnet");
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/extra"), ==, 404);
+	g_assert_cmpint(status_of(cloud, "GET", NET "/virtualNetworks/myVnet"), ==, 200);
+	g_assert_cmpint(status_of(cloud, "GET", NET "/networkInterfaces/myNic"), ==, 200);
+}
+
+/* ---- cancelling ---- */
+
+/* A deployment whose machine waits for its host, inside of another. Owned. */
+static char *slow_body(struct test_cloud *cloud)
+{
+	json_auto_t *vm = fixture_load(&cloud->fixture, "vm");
+	json_t *request = json_object_get(vm, "request");
+
+	json_object_set_new(request, "type", json_string("Microsoft.Compute/virtualMachines"));
+	json_object_set_new(request, "name", json_string("myVM"));
+	g_autofree char *text = json_dumps(request, JSON_COMPACT),
+			*resources = g_strdup_printf(
+				"%s, {" NSG_TYPE ", name: 'after', dependsOn: ['myVM']}", text);
+	return inner_of("inner", "", resources);
+}
+
+static void wait_for_operation(struct test_cloud *cloud)
+{
+	for (;;) {
+		_cleanup_(answer_clear) struct answer answer =
+			ask(cloud, "GET", DEPLOYMENTS "/inner/operations", NULL, NULL);
+		const json_t *first = json_array_get(json_object_get(answer.json, "value"), 0);
+		const char *state = json_string_value(
+			json_object_get(json_object_get(first, "properties"), "provisioningState"));
+		if (g_strcmp0(state, "Running") == 0)
+			return;
+		g_usleep(10 * 1000);
+	}
+}
+
+static void scenario_cancel(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_autofree char *body = slow_body(cloud);
+	g_usleep(100 * 1000); /* the host must have been seen alive for the machine to be placed */
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", DEPLOYMENTS "/slow", body, NULL);
+	g_assert_cmpint(put.status, ==, 201);
+	wait_for_operation(cloud);
+	g_assert_cmpint(status_of(cloud, "DELETE", DEPLOYMENTS "/slow"), ==, 409);
+	g_assert_cmpint(status_of(cloud, "POST", DEPLOYMENTS "/slow/cancel"), ==, 204);
+	g_autofree char *end = finish(cloud, &put, NULL);
+	g_assert_cmpstr(end, ==, "Canceled");
+	assert_read(cloud, DEPLOYMENTS "/slow",
+		json_pack("{s:{s:s}}", "properties", "provisioningState", "Canceled"));
+	while (status_of(cloud, "POST", DEPLOYMENTS "/inner/cancel") != 409)
+		g_usleep(10 * 1000);
+	assert_read(cloud, DEPLOYMENTS "/inner",
+		json_pack("{s:{s:s}}", "properties", "provisioningState", "Canceled"));
+	g_assert_cmpint(status_of(cloud, "POST", DEPLOYMENTS "/slow/cancel"), ==, 409);
+	g_assert_cmpint(status_of(cloud, "POST", DEPLOYMENTS "/none/cancel"), ==, 404);
+	test_cloud_obey(cloud, true);
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/after"), ==, 404);
+	/* The machine's own operation goes on; deployed anew, it is waited for, and the rest comes. */
+	assert_deployed(cloud, "slow", body);
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/after"), ==, 200);
+	g_assert_cmpint(status_of(cloud, "DELETE", DEPLOYMENTS "/slow"), ==, 204);
+}
+
+#define ADD(name, fn) TEST_CLOUD_ADD("/deployments/" name, fn)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("loops and conditions make what they say, as often as they are deployed", scenario_loops);
+	ADD("a failure has its place and its resource, and can be mended", scenario_failures);
+	ADD("a deployment inside of another gets values and gives some", scenario_inner);
+	ADD("what is wrong inside of another is said outside", scenario_inner_fails);
+	ADD("Complete mode takes away what is not in the template, in the order of use", scenario_complete);
+	ADD("Complete mode leaves what is in use, and names it", scenario_in_use);
+	ADD("a cancelled deployment starts nothing more, inside of it neither", scenario_cancel);
+	return g_test_run();
+}
