@@ -285,6 +285,49 @@ run_second_vm() {
 		--admin-username azureuser --generate-ssh-keys
 }
 
+# Template files, as users keep them.
+deploy_templates() {
+	local to=(--resource-group templates) from=(--template-file "$here/templates/site.json"
+		--parameters "@$here/templates/site.parameters.json")
+	run az group create --name templates --location westus
+	does "a template with its file of parameters is found to be good" '.properties.provisioningState == "Succeeded"' \
+		az deployment group validate "${to[@]}" "${from[@]}"
+	refuses "a mistake in an expression is found at its place" 'InvalidTemplate.*in resources\[0\]\.location: column 35: the function .nosuch' \
+		az deployment group validate "${to[@]}" --template-file "$here/templates/mistake.json"
+	refuses "and deploying it says the same" 'in resources\[0\]\.location: column 35: the function .nosuch' \
+		az deployment group create "${to[@]}" --template-file "$here/templates/mistake.json"
+	refuses "a parameter out of its limits is refused" "firstPort.* is 80, and 1024 is the least" \
+		az deployment group validate "${to[@]}" "${from[@]}" --parameters firstPort=80
+	does "a template is deployed" \
+		'.properties | .provisioningState == "Succeeded" and .outputs.addresses.value == ["10.9.0.4", "10.9.1.4"] and .outputs.inside.value == "10.9.0.4"' \
+		az deployment group create "${to[@]}" --name site "${from[@]}"
+	does "secrets are not shown" '.properties | .parameters.secret.value == null and .outputs.secret.value == null and .parameters.tiers.value == ["Web", "Data"]' \
+		az deployment group show "${to[@]}" --name site
+	does "each resource of a deployment is listed" 'map(.properties.targetResource.resourceName) | contains(["web-group", "data-group", "web-nic", "data-nic", "inside"]) and (index("door") | not)' \
+		az deployment operation group list "${to[@]}" --name site
+	does "a loop made the rules" 'map(.destinationPortRange) == ["8000", "8001", "8002"]' \
+		az network nsg rule list "${to[@]}" --nsg-name data-group
+	does "a NIC got its flag by the template" '.[0].tags.address == "10.9.0.4"' az resource list "${to[@]}" --name inner-group
+	does "the same deployment is repeated, with one resource more" '.properties.outputs | .door.value and .addresses.value == ["10.9.0.4", "10.9.1.4"]' \
+		az deployment group create "${to[@]}" --name site "${from[@]}" --parameters public=true
+	refuses "a failure names its resource" "virtualNetworks/small" \
+		az deployment group create "${to[@]}" --name refused --template-file "$here/templates/refused.json" --parameters prefix=10.0.0.0/40
+	does "it leaves the rest" '.properties.provisioningState == "Failed" and .properties.error.code == "DeploymentFailed"' \
+		az deployment group show "${to[@]}" --name refused
+	does "and only what does not depend on it is there" 'map(.name) | index("beside") and (index("behind") | not)' az resource list "${to[@]}"
+	does "mended, it is deployed" '.properties.provisioningState == "Succeeded"' \
+		az deployment group create "${to[@]}" --name refused --template-file "$here/templates/refused.json" --parameters prefix=10.0.0.0/24
+	refuses "a deployment that is over cannot be cancelled" "does not run" az deployment group cancel "${to[@]}" --name refused
+	does "a deployment's template is given back" '.resources[0].name == "small"' az deployment group export "${to[@]}" --name refused
+	does "Complete mode leaves only what is in the template" '.properties.mode == "Complete"' \
+		az deployment group create "${to[@]}" --name only --mode Complete --template-file "$here/templates/refused.json" --parameters prefix=10.0.0.0/24
+	does "and the rest is gone" 'map(.name) | sort == ["behind", "beside", "small"]' az resource list "${to[@]}"
+	does "deployments are listed" 'map(.name) | contains(["site", "refused", "only", "inside"])' az deployment group list "${to[@]}"
+	does "a deployment is deleted, and what it made stays" "" az deployment group delete "${to[@]}" --name only
+	refuses "then it is gone" "NotFound" az deployment group show "${to[@]}" --name only
+	run az group delete --name templates --yes
+}
+
 clean_up() {
 	does "a VM is deleted" "" az vm delete -g myResourceGroup -n myVM --yes
 	does "a NIC is deleted" "" "${nic_delete[@]}"
@@ -304,6 +347,7 @@ resize_vm
 exchange_nics
 keep_set
 accelerate_set
+deploy_templates
 clean_up
 printf '1..%d\n' "$points"
 [ "$failures" = 0 ]

@@ -126,10 +126,11 @@ class Server:
         self.token = None
 
     def send(self, method, target, body=None, form=False):
+        """body: JSON, or a text that is sent as it is."""
         headers = {"Accept": "application/json", "User-Agent": "transcript"}
         data = None
         if body is not None:
-            data = urllib.parse.urlencode(body) if form else json.dumps(body)
+            data = urllib.parse.urlencode(body) if form else body if isinstance(body, str) else json.dumps(body)
             headers["Content-Type"] = "application/x-www-form-urlencoded" if form else "application/json"
         elif method in ("POST", "PUT"):
             headers["Content-Length"] = "0"
@@ -193,7 +194,7 @@ class Replay:
         query = urllib.parse.urlencode(recorded.get("query", {}), quote_via=urllib.parse.quote, safe="$,")
         target = f"{path}?{query}" if query else path
         is_token = path.endswith("/oauth2/token")
-        body = self.form(recorded["body"]) if is_token else self.names.rewrite(recorded.get("body"))
+        body = self.form(recorded["body"]) if is_token else self.names.rewrite(recorded.get("text", recorded.get("body")))
         answer = self.server.send(recorded["method"], target, body, form=is_token)
         if recorded["status"] >= 400:
             self.check_refusal(recorded, answer)

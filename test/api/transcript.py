@@ -9,12 +9,13 @@ A transcript is a JSON file:
         "exchanges": [
           {"method": "PUT", "path": "/subscriptions/...", "query": {"api-version": "2024-05-01"},
            "body": {...},                        absent: none; for the token endpoint a form
+           "text": "...",                        instead of body: one that is no strict JSON, as it was sent
            "status": 201,
            "fails": {"code": "..."},             present: the operation that was started failed
            "answer": {...}}]}]}
 
-The transcripts here were recorded from the real clients against a stand-in server that echoed resources, those of sets
-against Sluice itself; only the requests are the last word.
+The transcripts here were recorded from the real clients against a stand-in server that echoed resources, those of sets and
+templates against Sluice itself; only the requests are the last word.
 Polls of operations are left out: whoever replays follows the operation that its own answer names. Answers keep
 what the client or its user reads; LISTS says how much of long lists is kept, UNREAD what is dropped.
 """
