@@ -26,6 +26,7 @@ add_modules() { # FOLDER
 	mkdir -p "$to"
 	for name in $start_modules $more_modules; do module_files "$name"; done | sort -u |
 		while read -r file; do copy_module "$file" "$to"; done
+	find "$to" -name '*.ko' -exec strip --strip-debug -R .BTF {} + # signatures and types take seconds to read here
 	depmod -b "$1" "$kernel_version" 2>/dev/null # it misses the lists of what is built in
 	for name in $start_modules; do module_files "$name"; done | awk '!seen[$0]++' | while read -r file; do
 		file=${file##*/}
@@ -54,6 +55,7 @@ make_initrd() { # FILE
 	(cd "$folder" && find . | cpio -o -H newc --quiet -R 0:0) >"$1"
 }
 
+# rodata=off: a kernel that looks through all page tables for what is writable and executable takes ten seconds for it here.
 write_manifest() { # FILE
 	cat >"$1" <<-JSON
 		{
@@ -64,7 +66,7 @@ write_manifest() { # FILE
 		  "kernel": "vmlinux",
 		  "initrd": "initrd.cpio",
 		  "cmdline": "console=ttyS0 quiet",
-		  "cmdline_tcg": "nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on cryptomgr.notests clearcpuid=erms,fsrm lsm= audit=0 maxcpus=1",
+		  "cmdline_tcg": "nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on cryptomgr.notests clearcpuid=erms,fsrm lsm= audit=0 rodata=off maxcpus=1",
 		  "os": "linux",
 		  "accelerated": true
 		}

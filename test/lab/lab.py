@@ -143,7 +143,7 @@ class Lab:
 
     def in_guest(self, vm, command, seconds=120):
         """A command in the guest, sent from outside the cloud."""
-        return self.out(f"python3 {HERE}/guest.py {self.addresses[vm]} {seconds} {shlex.quote(command)}", seconds + 30)
+        return self.machine.run_inside(self.addresses[vm], command, seconds)
 
     def out(self, command, seconds=120):
         return self.run(f"ip netns exec out {command}", seconds=seconds)

@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 import re
+import shlex
 import socket
 import subprocess
 import tempfile
@@ -139,6 +140,15 @@ class Machine:
         self.shell.sendall(f"{{ {command}\n}} </dev/null 2>&1; printf '\\1%d\\1' $?\n".encode())
         before, match = self.read_until(rb"\x01(\d+)\x01", seconds)
         return int(match[1]), before.decode(errors="replace")
+
+    def run_inside(self, address, command, seconds=60):
+        """Output of a command in a virtual machine of this one: by its service (guest/init), asked from the namespace `out`."""
+        text = self.run(f"ip netns exec out timeout {seconds} busybox wget -q -O - --post-data {shlex.quote(command)} "
+                        f"http://{address}:8080/cgi-bin/run | tr '\\1' '\\n'", seconds=seconds + 30)
+        output, _, status = text.rpartition("\n")
+        if status != "0":
+            raise Failed(f"{command}: status {status or 'unknown'}: {output.strip()}")
+        return output
 
     def rpc(self, path, method, params=None):
         """The answer of a program's control socket in the machine."""
