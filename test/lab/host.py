@@ -182,9 +182,27 @@ class Host:
     # ---- the guest ----
 
     def wait_guest(self, times=1, seconds=300):
-        """Its shell, after so many starts."""
+        """Its shell, after so many starts, and its addresses."""
         wait_for("the guest's shell", seconds, lambda: self.machine.try_run(
             f"cat {STATE}/agent/vms/{VM}/console.log")[1].count("guest: up") >= times)
+        wait_for("answers of the guest", seconds, lambda: not self.silent())
+
+    def in_guest(self, command, seconds=60):
+        """A command in it, sent to its first NIC."""
+        return self.machine.run_inside(address_of(0), command, seconds)
+
+    def silent(self, count=3):
+        """Addresses of its NICs that answer no ping from outside; all are asked at once."""
+        addresses = " ".join(address_of(number) for number in range(self.nics))
+        ask = f"for a in {addresses}; do (ping -n -q -c {count} -i 0.1 -W 5 $a >/dev/null || echo $a) & done; wait"
+        return self.run(f"ip netns exec out sh -c {shlex.quote(ask)}").split()
+
+    def deallocate(self):
+        """Ends with all VFs free."""
+        self.follow(power="deallocated")
+        wait_for("no machine", 120, lambda: self.machine.try_run("pidof qemu-system-x86_64")[0])
+        wait_for("no VF is held", 60, lambda: {row["state"] for row in self.functions() if row["function"]} == {"free"})
+        self.check_free()
 
 
 class Stream:

@@ -85,11 +85,7 @@ class Test:
         self.stream.check(90)
 
     def ends(self):
-        host = self.host
-        host.follow(power="deallocated")
-        wait_for("no machine", 120, lambda: host.machine.try_run("pidof qemu-system-x86_64")[0])
-        wait_for("no VF is held", 60, lambda: [row["state"] for row in host.functions() if row["function"]] == ["free"] * VFS)
-        host.check_free()
+        self.host.deallocate()
         lost = {}
         for name, count, gap in self.pings.end():
             lost.setdefault(name, []).append((count, round(gap, 1)))
