@@ -19,7 +19,7 @@
  *
  * Target
  *     WAITING    The machine is defined as for a start, and its ports are confirmed; then streams are let in, and its
- *                connections taken to the switch. Its NICs are `arriving` there: whoever is here reaches the machine at the
+ *                connections taken to the switch. Its NICs are `away` there: whoever is here reaches the machine at the
  *                source, and nothing is announced. When the goal does not name the VM any more, disk and definition go.
  *     MOVED      The machine was seen to run here; its NICs are like others. Forbidden: to remove anything of it unasked.
  */

@@ -191,15 +191,14 @@ static void prepare(struct pair *p)
 	wait(p, TARGET, "the target is ready", says_ready);
 }
 
-static bool is_arriving(struct world *w)
+static bool is_away(struct world *w)
 {
-	return json_is_true(
-		json_object_get(json_array_get(json_object_get(w->state, "nics"), 0), "arriving"));
+	return json_is_true(json_object_get(json_array_get(json_object_get(w->state, "nics"), 0), "away"));
 }
 
 static bool has_arrived(struct world *w)
 {
-	return says_moved(w) && !is_arriving(w);
+	return says_moved(w) && !is_away(w);
 }
 
 static void test_way(struct pair *p, gconstpointer data)
@@ -209,7 +208,7 @@ static void test_way(struct pair *p, gconstpointer data)
 
 	prepare(p);
 	g_assert_cmpint(g_mkdir_with_parents(directory, 0700), ==, 0);
-	g_assert_true(is_arriving(target));
+	g_assert_true(is_away(target));
 	g_assert_cmpint(path_of(source), ==, PATH_EMULATED); /* until it goes */
 	give_go(p, false);
 	wait(p, SOURCE, "the source has moved it", says_moved);

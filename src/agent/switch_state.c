@@ -375,7 +375,7 @@ static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic,
 		"attachments", build_attachments(nic, network, record, site), "active",
 		is_attached(record, network) ? accel_row(record->state)->active : "synthetic");
 	if (is_arriving(vm, ledger))
-		json_object_set_new(json, "arriving", json_true());
+		json_object_set_new(json, "away", json_true());
 	if (nic->bandwidth_mbps > 0)
 		json_object_set_new(json, "limits",
 			json_pack("{s:{s:I}}", "send", "bits_per_s",

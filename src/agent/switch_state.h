@@ -53,7 +53,7 @@ struct switch_site {
  * With an underlay the networks go on where the goal says that others have NICs, and NICs get an MTU that fits its
  * tunnels. Without one, mappings say nothing to the switch; the goal's conditions tell the operator.
  *
- * The NICs of a VM that is to come from another host are `arriving` until it runs here.
+ * The NICs of a VM that is to come from another host are `away` until it runs here.
  *
  * A NIC or a mapping that the switch would refuse, or whose physical network this host is not on, is left out, so that all else goes on: `left_out`, a table of
  * uid (or words) → sentence why (both owned by it), gets an entry. But a rule that is not understood is never left

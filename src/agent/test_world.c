@@ -146,7 +146,7 @@ static json_t *on_nic_list(json_t *params, void *data, GError **error)
 }
 
 /* Whether the switch knows that the NIC's machine is elsewhere. */
-static bool is_arriving(struct world *w, const char *uid)
+static bool is_away(struct world *w, const char *uid)
 {
 	json_t *nic;
 	size_t i;
@@ -154,7 +154,7 @@ static bool is_arriving(struct world *w, const char *uid)
 	json_array_foreach(json_object_get(w->state, "nics"), i, nic)
 	{
 		if (g_str_equal(text(nic, "uid"), uid))
-			return json_is_true(json_object_get(nic, "arriving"));
+			return json_is_true(json_object_get(nic, "away"));
 	}
 	return false;
 }
@@ -180,7 +180,7 @@ static json_t *on_import(json_t *params, void *data, GError **error)
 
 	g_assert_true(g_file_get_contents(text(params, "path"), &content, NULL, NULL));
 	g_assert_cmpstr(content, ==, wanted);
-	note(w, "import %s%s", text(params, "nic"), is_arriving(w, text(params, "nic")) ? " early" : "");
+	note(w, "import %s%s", text(params, "nic"), is_away(w, text(params, "nic")) ? " early" : "");
 	return json_pack("{s:i, s:i, s:{s:i}}", "imported", 2, "known", 0, "refused", "not-ours", 1);
 }
 

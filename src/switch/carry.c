@@ -58,9 +58,17 @@ static struct connection_record record_of(
 	return record;
 }
 
-static bool is_of(const struct flow *flow, const struct nic *nic)
+/* Whether the NIC sends that. To another one here it may come by the tunnel or the wire: from when this NIC was elsewhere, as it
+ * may be again. */
+static bool is_of(const struct snapshot *state, const struct flow *flow, const struct nic *nic)
 {
-	return flow->key.origin == FLOW_FROM_NIC && flow->key.nic == nic->id;
+	const struct nic *at = snapshot_nic(state, flow->key.nic);
+	bool from_network = flow->key.origin == FLOW_FROM_TUNNEL || flow->key.origin == FLOW_FROM_PHYSICAL;
+
+	if (flow->key.origin == FLOW_FROM_NIC)
+		return at == nic;
+	return from_network && at && at != nic && at->network == nic->network &&
+	       nic_find_address(nic, flow_key_source(&flow->key));
 }
 
 /* Whether the address that the other end has for the NIC is the NIC's: the one it sends from, or its public one. */
@@ -76,6 +84,7 @@ static bool is_own_alias(const struct nic *nic, const struct flow_key *own, cons
 void carry_export(const struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
 	struct connection_writer *writer, struct carry_left *ret)
 {
+	const struct snapshot *state = datapath_snapshot(datapath);
 	uint32_t end = flow_table_end(datapath->flows);
 	struct flow forward, reply;
 
@@ -83,8 +92,8 @@ void carry_export(const struct datapath *datapath, const struct nic *nic, uint32
 	for (uint32_t index = 1; index < end; index++) {
 		if (!flow_table_copy_both(datapath->flows, index, &forward, &reply) || forward.reply)
 			continue;
-		bool began = is_of(&forward, nic);
-		if (!(began || is_of(&reply, nic)) || connection_expired(&forward, &reply, now_ms))
+		bool began = is_of(state, &forward, nic);
+		if (!(began || is_of(state, &reply, nic)) || connection_expired(&forward, &reply, now_ms))
 			continue;
 		const struct flow *own = began ? &forward : &reply, *other = began ? &reply : &forward;
 		const struct connection_record record = record_of(datapath, own, other, now_ms);

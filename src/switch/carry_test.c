@@ -147,7 +147,7 @@ static void test_arriving(struct pair *p, const void *data)
 		elsewhere += talk.other->side == TALK_TWO;
 	}
 	a = json_deep_copy(lab_nic(&p->one, 0));
-	json_object_set_new(a, "arriving", json_true());
+	json_object_set_new(a, "away", json_true());
 	json_array_append_new(json_object_get(p->two.state, "nics"), a);
 	lab_apply(&p->two);
 	lab_expect_none(&p->two, "out"); /* its public address is not announced */
@@ -162,7 +162,7 @@ static void test_arriving(struct pair *p, const void *data)
 		assert_taken(import(p, file), copy ? 0 : TALKS + 1 - elsewhere,
 			copy ? TALKS + 2 : elsewhere + 1, 0);
 	}
-	json_object_del(a, "arriving");
+	json_object_del(a, "away");
 	json_array_remove(mappings, 0);
 	lab_apply(&p->two);
 	struct test_frame frame = lab_expect(&p->two, "out");
@@ -173,6 +173,78 @@ static void test_arriving(struct pair *p, const void *data)
 	for (unsigned i = 0; i < TALKS; i++) {
 		const struct talk talk = talk_of(i);
 		talk_go_on(p, &p->two, &talk, i & 4, true);
+	}
+}
+
+static void set_away(struct fixture *f, json_t *nic, const char *vtep)
+{
+	json_array_append_new(json_object_get(pair_network(f), "mappings"), pair_mapping(IP_A, vtep, MAC_A));
+	json_object_set_new(nic, "away", json_true());
+	lab_apply(f);
+}
+
+/* Its mapping is the last one. */
+static void set_here(struct fixture *f, json_t *nic)
+{
+	json_t *mappings = json_object_get(pair_network(f), "mappings");
+
+	json_array_remove(mappings, json_array_size(mappings) - 1);
+	json_object_del(nic, "away");
+	lab_apply(f);
+}
+
+/* Between its stop on one host and its start on the other a is on neither; what is for it goes to the new one, and no further. */
+static void assert_nowhere(struct pair *p)
+{
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		if (talk.other->side == TALK_ONE)
+			talk_expect(talk_to_a(p, &p->one, &talk, TCP_ACK), false, &talk, "a packet");
+	}
+	g_assert_cmpuint(lab_drops(&p->one, DROP_REVOKED), ==, 0);
+	lab_expect_none(&p->two, "a");
+}
+
+/* a has stopped on the old host, and not begun on the new one; `data`: nor will it. Some connections began since the first
+ * copy, and neighbours go on speaking before the last one. */
+static void test_leaving(struct pair *p, const void *data)
+{
+	struct fixture *home = data ? &p->one : &p->two;
+	json_t *here = lab_nic(&p->one, 0), *there = json_deep_copy(here);
+
+	json_array_append_new(json_object_get(p->two.state, "nics"), there);
+	json_array_remove(json_object_get(pair_network(&p->two), "mappings"), 0);
+	set_away(&p->two, there, VTEP_1);
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		if (i == TALKS / 3) {
+			g_autoptr(GBytes) file = export(p, TALKS / 3 + 2, 0);
+			import(p, file);
+		}
+		talk_begin(p, &p->one, &talk);
+	}
+	set_away(&p->one, here, VTEP_2);
+	lab_expect_none(&p->one, "out");
+	assert_nowhere(p);
+	g_autoptr(GBytes) file = export(p, TALKS + 2, 0);
+	const struct carry_taken taken = import(p, file);
+	g_assert_cmpuint(refused(&taken), ==, 0);
+	assert_nowhere(p);
+	set_here(home, data ? here : there);
+	talk_drain(home);
+	if (!data)
+		lab_meet_peer(home);
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		talk_go_on(p, home, &talk, i & 4, true);
+	}
+	if (data)
+		return;
+	json_array_remove(json_object_get(p->one.state, "nics"), 0);
+	lab_apply(&p->one);
+	for (unsigned i = 0; i < TALKS; i++) {
+		const struct talk talk = talk_of(i);
+		talk_go_on(p, home, &talk, !(i & 4), true);
 	}
 }
 
@@ -618,6 +690,10 @@ int main(int argc, char **argv)
 		"/carry/connections of all kinds go on where their NIC has gone, and it is spoken to first",
 		struct pair, "", setup, test_all, pair_teardown);
 	ADD("until a NIC has arrived, all of it goes on where it was", test_arriving);
+	ADD("once a NIC has stopped, what is for it goes to its new host, and the last copy has all of it",
+		test_leaving);
+	g_test_add("/carry/if it stays after all, all of it goes on where it was", struct pair, "", setup,
+		test_leaving, pair_teardown);
 	ADD("a silent connection is not lost with the NIC that began it", test_silent);
 	ADD("a connection whose NIC has left is given up when nobody says where to", test_nowhere);
 	ADD("a second copy adds what is new and touches nothing else", test_again);

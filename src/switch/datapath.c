@@ -250,7 +250,7 @@ static void announce_new_addresses(
 		return;
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = after->nics[slot];
-		for (unsigned i = 0; nic && !nic->arriving && i < nic->n_addresses; i++)
+		for (unsigned i = 0; nic && !nic->away && i < nic->n_addresses; i++)
 			announce_if_new(datapath, before, &after->outside, nic->addresses[i].public_ip);
 	}
 	for (unsigned i = 0; i < after->n_networks; i++)
@@ -263,7 +263,7 @@ static bool was_there(const struct snapshot *before, const struct nic *nic, stru
 {
 	const struct nic *was = snapshot_nic(before, nic->id);
 
-	return was && !was->arriving && was->network->segment == nic->network->segment &&
+	return was && !was->away && was->network->segment == nic->network->segment &&
 	       was->network->physical->edge.port == nic->network->physical->edge.port &&
 	       memcmp(&was->mac, &nic->mac, sizeof was->mac) == 0 && nic_find_address(was, ip);
 }
@@ -274,7 +274,7 @@ static void announce_new_neighbours(
 {
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = after->nics[slot];
-		const struct physical *physical = nic && !nic->arriving ? nic->network->physical : NULL;
+		const struct physical *physical = nic && !nic->away ? nic->network->physical : NULL;
 		for (unsigned i = 0; physical && physical->edge.port && i < nic->n_addresses; i++) {
 			struct ip_addr ip = nic->addresses[i].ip;
 			if (ip.family == IP_V4 && !was_there(before, nic, ip))

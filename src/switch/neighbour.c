@@ -178,7 +178,7 @@ static bool ask_on_vlan(struct worker *worker, uint32_t segment, const struct ne
 	const struct network *network = snapshot_vlan(worker->snapshot, segment);
 	const struct nic *nic = snapshot_nic(worker->snapshot, n->asker_nic);
 	const struct nic_address *asker =
-		nic && nic->network == network ? nic_first_address(nic, IP_V4) : NULL;
+		nic && !nic->away && nic->network == network ? nic_first_address(nic, IP_V4) : NULL;
 
 	if (!network || !asker) {
 		rte_pktmbuf_free(request);

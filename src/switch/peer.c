@@ -81,13 +81,20 @@ bool peer_answer(const struct snapshot *state, const struct flow_key *key, struc
 	return true;
 }
 
+static bool is_here(const struct snapshot *state, uint32_t id)
+{
+	const struct nic *nic = snapshot_nic(state, id);
+
+	return nic && !nic->away;
+}
+
 struct flow_key peer_first(
 	const struct snapshot *state, const struct flow_key *forward, const struct flow_key *reply)
 {
 	struct flow_key first;
 
 	if (forward->origin == FLOW_FROM_HOST || reply->origin != FLOW_FROM_NIC ||
-		(forward->origin == FLOW_FROM_NIC && snapshot_nic(state, forward->nic)) ||
+		(forward->origin == FLOW_FROM_NIC && is_here(state, forward->nic)) ||
 		!peer_key(state, reply, forward->dst, &first))
 		return *forward;
 	first.sport = forward->sport;

@@ -166,9 +166,9 @@ struct nic {
 	uint16_t mtu;
 	uint8_t host_address[4]; /* zero: none */
 	struct limit send, receive;
-	/* Its machine is on another host still: what is for its addresses goes there, while its port is ready and its
-	 * connections may come (carry.h). */
-	bool arriving;
+	/* Its machine is on another host, still or already: what is for its addresses goes there, while its port is ready
+	 * and its connections may come, or go (carry.h). */
+	bool away;
 	bool forwarding; /* it sends for others, and gets what is for others: an appliance */
 	bool bypassed; /* it has or had a function past the host: connections may have begun there, unseen */
 	const struct network *network;

@@ -229,9 +229,9 @@ static bool decode_nic_mac(struct decode *d, json_t *value, void *to)
 	return decode_mac(d, value, &((struct nic_words *)to)->nic->mac);
 }
 
-static bool decode_arriving(struct decode *d, json_t *value, void *to)
+static bool decode_away(struct decode *d, json_t *value, void *to)
 {
-	return decode_bool(d, value, &((struct nic_words *)to)->nic->arriving);
+	return decode_bool(d, value, &((struct nic_words *)to)->nic->away);
 }
 
 static bool decode_forwarding(struct decode *d, json_t *value, void *to)
@@ -323,7 +323,7 @@ static const struct decode_member nic_members[] = {
 	{"addresses", decode_addresses},
 	{"host_address", decode_ipv4, offsetof(struct nic_words, host_address), .optional = true},
 	{"hostname", decode_hostname, .optional = true},
-	{"arriving", decode_arriving, .optional = true},
+	{"away", decode_away, .optional = true},
 	{"forwarding", decode_forwarding, .optional = true},
 	{"limits", decode_limits, .optional = true},
 	{"attachments", decode_attachments},
@@ -342,7 +342,7 @@ static bool add_address(struct decode *d, struct nic *nic, struct nic_address *a
 	if (!subnet_contains(nic->subnet, address->ip))
 		return decode_fail_at(
 			d, "addresses", "%s lies outside the NIC's subnet", ip_format(address->ip, text));
-	if (nic->arriving)
+	if (nic->away)
 		return true; /* they are where it is */
 	if (!snapshot_add_address(snapshot, nic->network->space, address->ip, owner))
 		return decode_fail_at(
@@ -378,7 +378,7 @@ static bool claim_mac(struct decode *d, const struct nic *nic)
 {
 	char text[MAC_TEXT_MAX];
 
-	return nic->arriving || snapshot_add_mac(d->snapshot, nic) ||
+	return nic->away || snapshot_add_mac(d->snapshot, nic) ||
 	       decode_fail_at(
 		       d, "mac", "%s is another NIC's of this network too", mac_format(nic->mac, text));
 }

@@ -133,7 +133,8 @@ static void talk_on(struct fixture *f, bool wire, uint8_t flags, bool a_first)
 	}
 }
 
-/* A neighbour that goes to another host is on the wire then; until it has come from there, it is there still. */
+/* A neighbour that goes to another host is on the wire from then on, whether or not its port is gone; until it has come from there, it is
+ * there still. */
 static void test_neighbour_moves(struct fixture *f, const void *data)
 {
 	json_t *nics = json_object_get(f->state, "nics");
@@ -144,19 +145,21 @@ static void test_neighbour_moves(struct fixture *f, const void *data)
 	lab_put(f, "b", test_tcp(MAC_B, MAC_A, IP_B, 1000, IP_A, 80, TCP_SYN, 0));
 	lab_expect(f, "a");
 	talk_on(f, false, TCP_ACK, true);
-	for (unsigned i = 0; i < 2; i++) {
-		json_array_remove(nics, 0);
-		lab_apply(f);
-		talk_on(f, true, TCP_ACK, i);
-		json_array_insert(nics, 0, a);
-		json_object_set_new(a, "arriving", json_true());
+	for (unsigned i = 0; i < 4; i++) {
+		if (i & 2) {
+			json_array_remove(nics, 0);
+			lab_apply(f);
+			talk_on(f, true, TCP_ACK, i & 1);
+			json_array_insert(nics, 0, a);
+		}
+		json_object_set_new(a, "away", json_true());
 		lab_apply(f);
 		lab_expect_none(f, "phys");
-		talk_on(f, true, TCP_ACK, i);
-		json_object_del(a, "arriving");
+		talk_on(f, true, TCP_ACK, i & 1);
+		json_object_del(a, "away");
 		lab_apply(f);
 		vlan_assert_arp(vlan_on_wire(f, 100), 1, MAC_A, IP_A, IP_A);
-		talk_on(f, false, TCP_ACK, i);
+		talk_on(f, false, TCP_ACK, i & 1);
 	}
 	g_assert_cmpuint(flow_table_count(f->datapath->flows), ==, 2);
 }
