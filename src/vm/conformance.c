@@ -356,6 +356,7 @@ struct migration_subject {
 	struct vm_migration migration;
 	struct subject *subject;
 	unsigned percent; /* last told */
+	unsigned stops; /* told */
 	bool fell, cancel;
 };
 
@@ -370,13 +371,23 @@ static void on_progress(unsigned percent, void *data)
 		OK(s->ops->migrate_cancel(s->manager, s->spec->uid, &error));
 }
 
+/* It runs on neither side. */
+static void on_stopped(void *data)
+{
+	struct migration_subject *m = data;
+
+	m->stops++;
+	g_assert_cmpint(conformance_state(m->subject->c, m->subject->spec->uid, NULL), !=, VM_RUNNING);
+}
+
 static void migration_begin(struct migration_subject *m, struct subject *s)
 {
 	struct conformance *target = s->c->target;
 
 	*m = (struct migration_subject){
 		.twin = conformance_twin(s->c, s->spec), .uid = g_uuid_string_random(), .subject = s};
-	m->migration = (struct vm_migration){.uid = m->uid, .progress = on_progress, .data = m};
+	m->migration = (struct vm_migration){
+		.uid = m->uid, .progress = on_progress, .stopped = on_stopped, .data = m};
 	OK(target->manager->ops->define(target->manager, m->twin, &error));
 	target->serve(target, m->twin);
 	s->c->join(s->c, m->uid);
@@ -417,6 +428,7 @@ static void a_migrated_vm_runs_on_the_target_and_nothing_of_it_is_left(struct su
 	conformance_await(s->c, uid, VM_ABSENT, NULL);
 	conformance_await(s->c->target, uid, VM_RUNNING, NULL);
 	g_assert_cmpuint(m.percent, >, 0);
+	g_assert_cmpuint(m.stops, ==, 1);
 	g_assert_false(g_file_test(s->spec->directory, G_FILE_TEST_EXISTS));
 	FAILS(s->ops->migrate(s->manager, uid, &m.migration, &error), FAULT_NOT_FOUND);
 	migration_end(&m);
@@ -435,6 +447,7 @@ static void a_cancelled_migration_leaves_the_vm_running_and_can_be_made_again(
 	m.cancel = true;
 	FAILS(s->ops->migrate(s->manager, uid, &m.migration, &error), FAULT_UNAVAILABLE);
 	assert_stayed(&m);
+	g_assert_cmpuint(m.stops, ==, 0);
 	s->c->hold(s->c, s->spec, false);
 	m.cancel = false;
 	m.percent = 0;

@@ -25,6 +25,9 @@ void vm_fake_join(struct vm_manager *manager, struct vm_manager *peer, const cha
 /* While set, a migration stays at 50 % until it is cancelled or this is cleared. */
 void vm_fake_hold_migrations(struct vm_manager *manager, bool hold);
 
+/* While set, what has stopped for a migration begins nowhere. */
+void vm_fake_hold_arrivals(struct vm_manager *manager, bool hold);
+
 /* The next migration is cut off as by a daemon that dies when the machine is stopped here and does not run there yet, or
  * (arrived) when it runs there and is not forgotten here: FAULT_TIMEOUT. */
 void vm_fake_cut_migration(struct vm_manager *manager, bool arrived);

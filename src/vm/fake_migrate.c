@@ -149,6 +149,16 @@ static void tell(const struct vm_migration *migration, unsigned percent)
 		migration->progress(percent, migration->data);
 }
 
+/* The machine has stopped here; it stays on neither side as long as it is held there. */
+static void pause_between(struct fake_manager *fake, const struct vm_migration *migration)
+{
+	if (migration->stopped)
+		migration->stopped(migration->data);
+	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
+	while (fake->hold_arrivals)
+		g_cond_wait(&fake->changed, &fake->lock);
+}
+
 /* The way of a machine that runs here. *ret_between: where it is left when this fails. */
 static bool move(struct fake_manager *fake, const char *uid, const struct vm_migration *migration,
 	bool *ret_between, GError **error)
@@ -158,6 +168,7 @@ static bool move(struct fake_manager *fake, const char *uid, const struct vm_mig
 	tell(migration, 50);
 	if (!copy(fake, uid, error))
 		return false;
+	pause_between(fake, migration);
 	if ((*ret_between = is_cut(fake, BETWEEN, error)) || !arrive(fake->peer, uid, error))
 		return false;
 	tell(migration, 99);
@@ -213,6 +224,15 @@ void vm_fake_hold_migrations(struct vm_manager *manager, bool hold)
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
 
 	fake->hold_migrations = hold;
+	g_cond_broadcast(&fake->changed);
+}
+
+void vm_fake_hold_arrivals(struct vm_manager *manager, bool hold)
+{
+	struct fake_manager *fake = fake_manager_of(manager);
+	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
+
+	fake->hold_arrivals = hold;
 	g_cond_broadcast(&fake->changed);
 }
 

@@ -19,7 +19,7 @@ struct fake_manager {
 	GCond changed; /* what a held migration waits for */
 	GHashTable *vms; /* Owned: uid -> struct fake_vm */
 	uint64_t memory_mib;
-	bool hold_primaries, switch_lost, hold_migrations;
+	bool hold_primaries, switch_lost, hold_migrations, hold_arrivals;
 	enum fake_cut cut;
 	struct fake_manager *peer; /* Borrowed; where VMs migrate to */
 	char *dir; /* Owned: of the sockets of migrations; may be NULL */

@@ -452,6 +452,13 @@ void libvirt_link_wait(struct libvirt_link *link, uint64_t *serial, gint64 deadl
 	*serial = link->serial;
 }
 
+void libvirt_link_wake(struct libvirt_link *link)
+{
+	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&link->lock);
+
+	touch(link);
+}
+
 void libvirt_link_expect(struct libvirt_link *link, const char *alias)
 {
 	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&link->lock);

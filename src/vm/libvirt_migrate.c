@@ -28,8 +28,9 @@
  * The definition here is not libvirt's to remove (VIR_MIGRATE_UNDEFINE_SOURCE is not set): the directory goes first, as in
  * libvirt.c, so that nothing is left that nobody knows of.
  *
- * Threads: migrate blocks in libvirt's call; a watcher beside it tells progress, hands a cancel on, and ends the machine
- * there when it does not get ready (its switch does not come: a QEMU that waits for that answers nothing, see vm.h).
+ * Threads: migrate blocks in libvirt's call; a watcher beside it looks whenever an event comes, and now and then: it tells
+ * progress and the machine's stop, hands a cancel on, and ends the machine there when it does not get ready (its switch does
+ * not come: a QEMU that waits for that answers nothing, see vm.h).
  */
 #include "vm/domain_xml.h"
 #include "vm/files.h"
@@ -56,7 +57,6 @@ struct move {
 	guint64 memory; /* bytes that the guest has */
 	GThread *watcher;
 	GMutex lock; /* guards what follows */
-	GCond changed;
 	bool done, cancelled;
 	bool late; /* the target was not ready in time and was ended */
 };
@@ -208,32 +208,67 @@ static bool progress_of(const struct move *move, unsigned *ret)
 	return memory || disk;
 }
 
+/* What the watcher has seen, and told. */
+struct seen {
+	bool ready, stopped;
+	unsigned percent;
+};
+
+static void look(struct move *move, struct seen *seen)
+{
+	const struct vm_migration *migration = move->migration;
+	unsigned percent;
+
+	if (!seen->stopped && standing_of(&move->here) == BETWEEN) {
+		seen->stopped = true;
+		if (migration->stopped)
+			migration->stopped(migration->data);
+	}
+	if (!progress_of(move, &percent))
+		return;
+	seen->ready = true;
+	if (percent > seen->percent && migration->progress)
+		migration->progress(seen->percent = percent, migration->data);
+}
+
+/* False: it is done. */
+static bool read_wishes(struct move *move, bool late, bool *ret_late, bool *ret_cancelled)
+{
+	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&move->lock);
+
+	*ret_late = move->late = move->late || late;
+	*ret_cancelled = move->cancelled;
+	return !move->done;
+}
+
 static void *watch(void *data)
 {
 	struct move *move = data;
+	uint64_t serial = libvirt_link_serial(move->here.link);
 	gint64 now = g_get_monotonic_time(), deadline_us = now + VM_START_DEADLINE_S * G_USEC_PER_SEC;
-	bool ready = false;
-	unsigned percent = 0, told = 0;
+	struct seen seen = {};
+	bool late, cancelled;
 
-	g_mutex_lock(&move->lock);
-	for (; !move->done; now = g_get_monotonic_time()) {
-		bool cancelled = move->cancelled;
-		bool late = move->late = move->late || (!ready && now > deadline_us);
-		g_mutex_unlock(&move->lock);
+	while (read_wishes(move, !seen.ready && now > deadline_us, &late, &cancelled)) {
 		if (cancelled)
 			virDomainAbortJob(
 				move->here.domain); /* again until it takes: the job may not have begun */
-		if (late || (cancelled && !ready))
+		if (late || (cancelled && !seen.ready))
 			end_machine(&move->there);
-		ready = progress_of(move, &percent) || ready;
-		if (ready && percent > told && move->migration->progress)
-			move->migration->progress(told = percent, move->migration->data);
-		g_mutex_lock(&move->lock);
-		if (!move->done)
-			g_cond_wait_until(&move->changed, &move->lock, now + WATCH_US);
+		look(move, &seen);
+		libvirt_link_wait(move->here.link, &serial, now + WATCH_US);
+		now = g_get_monotonic_time();
 	}
-	g_mutex_unlock(&move->lock);
 	return NULL;
+}
+
+/* The wish is one of the move's; the link's waiters include its watcher, if there is one. */
+static void set_wish(struct move *move, bool *wish, struct libvirt_link *link)
+{
+	g_mutex_lock(&move->lock);
+	*wish = true;
+	g_mutex_unlock(&move->lock);
+	libvirt_link_wake(link);
 }
 
 /* ---- moving ---- */
@@ -333,10 +368,7 @@ static bool perform(struct move *move, GError **error)
 		return false;
 	move->watcher = g_thread_new("vm-migration", watch, move);
 	bool ok = !is_cancelled(move) && transfer(move, running, later);
-	g_mutex_lock(&move->lock);
-	move->done = true;
-	g_cond_signal(&move->changed);
-	g_mutex_unlock(&move->lock);
+	set_wish(move, &move->done, move->here.link);
 	g_thread_join(move->watcher);
 	if (!ok)
 		explain(move, &reason);
@@ -435,7 +467,6 @@ bool libvirt_migrate(
 	struct move move = {.migration = migration};
 
 	g_mutex_init(&move.lock);
-	g_cond_init(&move.changed);
 	bool first = enlist(libvirt, uid, &move);
 	bool ok = first ? move_begin(&move, manager, uid, error) && move_run(&move, error)
 			: fault_set(error, FAULT_BUSY, "vm %s is being migrated already", uid);
@@ -444,7 +475,6 @@ bool libvirt_migrate(
 	libvirt_call_end(&move.there);
 	libvirt_call_end(&move.here);
 	g_mutex_clear(&move.lock);
-	g_cond_clear(&move.changed);
 	return ok;
 }
 
@@ -456,10 +486,7 @@ static bool cancel_move(struct libvirt_manager *libvirt, const char *uid)
 
 	if (!move)
 		return false;
-	g_mutex_lock(&move->lock);
-	move->cancelled = true;
-	g_cond_signal(&move->changed);
-	g_mutex_unlock(&move->lock);
+	set_wish(move, &move->cancelled, libvirt->link);
 	return true;
 }
 

@@ -30,6 +30,8 @@ void libvirt_link_add(struct libvirt_link *link, const char *uid);
  * is moved on; begin with libvirt_link_serial(). */
 uint64_t libvirt_link_serial(struct libvirt_link *link);
 void libvirt_link_wait(struct libvirt_link *link, uint64_t *serial, gint64 deadline_us);
+/* As an event does. */
+void libvirt_link_wake(struct libvirt_link *link);
 
 /* Whether the guest refused to give up the device since libvirt_link_expect(alias). */
 void libvirt_link_expect(struct libvirt_link *link, const char *alias);

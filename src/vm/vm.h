@@ -150,6 +150,9 @@ struct vm_migration {
 	const char *uid; /* the migration's own, a UUID: the same on both hosts */
 	/* Told now and then, in a thread of the manager's: 0 to 99, never less than before. NULL: nobody asks. */
 	void (*progress)(unsigned percent, void *data);
+	/* Told once in the same way, when the machine has stopped here to run there; it may run here again, which is what
+	 * migrate answers then. Not of a machine that another call had stopped. NULL: nobody asks. */
+	void (*stopped)(void *data);
 	void *data;
 };
 
