@@ -121,6 +121,27 @@ static bool is_exposed(const struct agent *agent)
 	return false;
 }
 
+/* uids of the goal's VMs whose machines are on other hosts. */
+static GHashTable *find_elsewhere(const struct agent *agent)
+{
+	GHashTable *elsewhere = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (guint i = 0; i < list_length(agent->goal->vms); i++) {
+		const struct goal_vm *vm = agent->goal->vms->pdata[i];
+		if (vm->uid && migration_is_elsewhere(agent, vm->uid))
+			g_hash_table_add(elsewhere, vm->uid);
+	}
+	return elsewhere;
+}
+
+static json_t *build_state(const struct agent *agent, GHashTable *left_out, GError **error)
+{
+	g_autoptr(GHashTable) elsewhere = find_elsewhere(agent);
+	const struct switch_source source = {agent->goal, agent->ledger, &agent->config.site, elsewhere};
+
+	return switch_state_build(&source, left_out, error);
+}
+
 /* Builds the switch's state anew when its sources changed. On failure the last one stays in force. */
 static void tell_switch(struct agent *agent)
 {
@@ -130,7 +151,7 @@ static void tell_switch(struct agent *agent)
 	if (agent->state_dirty) {
 		g_autoptr(GHashTable) left_out =
 			g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-		state = switch_state_build(agent->goal, agent->ledger, &agent->config.site, left_out, &error);
+		state = build_state(agent, left_out, &error);
 		if (error &&
 			g_strcmp0(agent->goal_error ? agent->goal_error->message : NULL, error->message) != 0)
 			log_error("goal", "%s; the switch stays as it is", error->message);

@@ -19,6 +19,16 @@ struct job {
 	atomic_bool given, done_with;
 };
 
+/* What was attached first is dispatched first. */
+static void attach(struct jobs *jobs, GSourceFunc fn, void *data)
+{
+	g_autoptr(GSource) source = g_idle_source_new();
+
+	g_source_set_priority(source, G_PRIORITY_DEFAULT);
+	g_source_set_callback(source, fn, data, g_free);
+	g_source_attach(source, jobs->context);
+}
+
 static gboolean finish(void *data)
 {
 	struct job *job = data;
@@ -33,15 +43,33 @@ static gboolean finish(void *data)
 static void work(void *data, void *user_data)
 {
 	struct job *job = data;
-	g_autoptr(GSource) source = g_idle_source_new();
 
 	atomic_load_explicit(&job->given, memory_order_acquire);
-	GMainContext *context = job->jobs->context;
+	struct jobs *jobs = job->jobs;
 	job->run(job->data);
 	atomic_store_explicit(&job->done_with, true, memory_order_release);
-	g_source_set_priority(source, G_PRIORITY_DEFAULT);
-	g_source_set_callback(source, finish, job, g_free);
-	g_source_attach(source, context);
+	attach(jobs, finish, job);
+}
+
+struct word {
+	job_fn then;
+	void *data;
+};
+
+static gboolean hear(void *data)
+{
+	const struct word *word = data;
+
+	word->then(word->data);
+	return G_SOURCE_REMOVE;
+}
+
+void jobs_tell(struct jobs *jobs, job_fn then, void *data)
+{
+	struct word *word = g_new(struct word, 1);
+
+	*word = (struct word){then, data};
+	attach(jobs, hear, word);
 }
 
 struct jobs *jobs_new(unsigned max_threads)

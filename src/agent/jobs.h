@@ -19,5 +19,8 @@ CLEANUP_FUNC(struct jobs *, jobs_free)
 /* run(data) in a worker thread, then done(data) in the main context. */
 void jobs_run(struct jobs *jobs, job_fn run, job_fn done, void *data);
 
+/* From within a job: then(data) in the main context, before that job's done. */
+void jobs_tell(struct jobs *jobs, job_fn then, void *data);
+
 /* Iterates the main context until no job is left. */
 void jobs_drain(struct jobs *jobs);

@@ -284,7 +284,7 @@ static void begin_anew(struct migration *m, const struct goal_migration *goal)
 	g_free(m->uid);
 	m->uid = g_strdup(uid);
 	m->role = goal ? goal->role : MIGRATION_SOURCE;
-	m->cancelling = m->first_copied = m->told = false;
+	m->cancelling = m->stopped = m->first_copied = m->told = false;
 	m->last_copies = m->failures = 0;
 	g_atomic_int_set(&m->percent, 0);
 	m->started_us = m->retry_at_us = 0;

@@ -11,11 +11,13 @@
  *                event has started, the NICs' functions are back, and a first copy of the connections has come
  *                through: it proves the whole way while turning back costs nothing.
  *     MOVING     The VM manager moves the machine, or did when the agent died: `migrate` is called, again if need be, until
- *                it says how it ended. Forbidden: to start the machine, to plug anything into it.
+ *                it says how it ended. From the machine's stop on, its NICs are `away` in the switch, which takes what is for
+ *                them to the target. Forbidden: to start the machine, to plug anything into it.
  *     MOVED      The machine is not here. The connections, which have gone on since, are copied once more; then the
- *                controller is told. The disk that is left goes when the goal does not name the VM any more. Forbidden: to
- *                start the machine, whatever the goal says.
- *     FAILED     The machine is here as it was, and gets its functions back. Nothing of this migration begins again.
+ *                controller is told. Its NICs are `away`. The disk that is left goes when the goal does not name the VM any
+ *                more. Forbidden: to start the machine, whatever the goal says.
+ *     FAILED     The machine is here as it was, as are its NICs, and gets its functions back. Nothing of this migration begins
+ *                again.
  *
  * Target
  *     WAITING    The machine is defined as for a start, and its ports are confirmed; then streams are let in, and its
@@ -57,6 +59,8 @@ enum migration_stance {
 };
 enum migration_stance migration_stance(const struct agent *agent, const char *vm);
 
+/* The machine is on the peer, still or already, or on its way there: what is for its NICs goes to the peer. */
+bool migration_is_elsewhere(const struct agent *agent, const char *vm);
 /* The VM's NICs have no functions meanwhile. */
 bool migration_bars_functions(const struct agent *agent, const char *vm);
 /* Of a VM that this host has taken part in moving; else nothing is filled. */

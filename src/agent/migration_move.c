@@ -5,7 +5,7 @@
 #include "base/log.h"
 
 struct move {
-	struct migration *m; /* main thread only, but for its percent */
+	struct migration *m; /* main thread only, but for its percent and its agent's jobs */
 	struct vm_manager *manager;
 	char *vm, *uid; /* Owned */
 	GError *error;
@@ -16,10 +16,29 @@ static void on_progress(unsigned percent, void *data)
 	g_atomic_int_set(&((struct move *)data)->m->percent, (gint)percent);
 }
 
+/* What is for its NICs goes there from now on. */
+static void hear_stop(void *data)
+{
+	struct migration *m = ((struct move *)data)->m;
+
+	m->stopped = true;
+	m->agent->state_dirty = true;
+	agent_kick(m->agent);
+}
+
+/* In a thread of the VM manager's. */
+static void on_stopped(void *data)
+{
+	struct move *job = data;
+
+	jobs_tell(job->m->agent->jobs, hear_stop, job);
+}
+
 static void run_move(void *data)
 {
 	struct move *job = data;
-	const struct vm_migration migration = {.uid = job->uid, .progress = on_progress, .data = job};
+	const struct vm_migration migration = {
+		.uid = job->uid, .progress = on_progress, .stopped = on_stopped, .data = job};
 
 	if (!job->manager->ops->migrate(job->manager, job->vm, &migration, &job->error) && !job->error)
 		fault_set(&job->error, FAULT_INTERNAL, "the VM manager failed without a reason");
@@ -92,6 +111,8 @@ void migration_begin_move(struct migration *m)
 	*job = (struct move){
 		.m = m, .manager = m->agent->manager, .vm = g_strdup(m->vm), .uid = g_strdup(m->uid)};
 	m->moving = true;
+	m->agent->state_dirty |= m->stopped; /* by an earlier call, after which it may run here again */
+	m->stopped = false;
 	migration_set_message(m, NULL);
 	jobs_run(m->agent->jobs, run_move, finish_move, job);
 }

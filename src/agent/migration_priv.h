@@ -22,6 +22,7 @@ struct migration {
 		release_at_look; /* the machine is held until this look at all VMs is over; 0: it is not settled */
 	bool moving; /* the job that moves it is running */
 	bool cancelling; /* the VM manager was asked to stop */
+	bool stopped; /* the machine has stopped here, to run there; while it moves, it may run here again */
 	bool first_copied; /* the connections came through once */
 	unsigned last_copies; /* tried since it has moved */
 	bool told; /* all is done: the controller may be told that it has moved */

@@ -73,6 +73,7 @@ static struct goal *moving(struct pair *p, enum side side, const char *uid)
 	migration->role = side == SOURCE ? MIGRATION_SOURCE : MIGRATION_TARGET;
 	migration->peer = g_strdup(side == SOURCE ? "host-b" : "host-a");
 	migration->address = g_strdup(report->tunnel);
+	migration->vtep = g_strdup(side == SOURCE ? "172.16.0.2" : "172.16.0.1");
 	return goal;
 }
 
@@ -196,6 +197,11 @@ static bool is_away(struct world *w)
 	return json_is_true(json_object_get(json_array_get(json_object_get(w->state, "nics"), 0), "away"));
 }
 
+static bool is_here(struct world *w)
+{
+	return !is_away(w);
+}
+
 static bool has_arrived(struct world *w)
 {
 	return says_moved(w) && !is_away(w);
@@ -230,6 +236,44 @@ static void test_way(struct pair *p, gconstpointer data)
 	g_assert_cmpuint(count(target, "start " WORLD_VM), ==, 0);
 	g_assert_cmpuint(count(target, "stop " WORLD_VM) + count(source, "stop " WORLD_VM), ==, 0);
 	g_assert_cmpuint(count(source, "migrate " WORLD_VM), ==, 1);
+}
+
+/* Both hosts' switches hold it for away while it is between them, and one of them only afterwards. */
+static void stop_between(struct pair *p)
+{
+	static const struct switch_underlay underlay = {.interface = "sl-under",
+		.mac = {{2, 0, 0, 0, 0, 1}},
+		.address = {IP_V4, {172, 16, 0, 1}},
+		.prefix = {{IP_V4, {172, 16}}, 16},
+		.mtu = 1500};
+
+	p->worlds[SOURCE].config.site.underlay = &underlay;
+	prepare(p);
+	vm_fake_hold_arrivals(p->worlds[SOURCE].machines, true);
+	g_assert_false(is_away(&p->worlds[SOURCE]));
+	give_go(p, false);
+	wait(p, SOURCE, "the source's switch holds it for away", is_away);
+	g_assert_true(says_moving(&p->worlds[SOURCE]));
+	g_assert_true(is_away(&p->worlds[TARGET]));
+}
+
+static void test_between(struct pair *p, gconstpointer data)
+{
+	struct world *source = &p->worlds[SOURCE];
+
+	stop_between(p);
+	const json_t *network = json_array_get(json_object_get(source->state, "networks"), 0);
+	const json_t *mapping = json_array_get(json_object_get(network, "mappings"), 0);
+	g_assert_cmpstr(json_string_value(json_object_get(mapping, "prefix")), ==, "192.168.1.4");
+	g_assert_cmpstr(json_string_value(json_object_get(mapping, "vtep")), ==, "172.16.0.2");
+	vm_fake_hold_arrivals(source->machines, false);
+	wait(p, SOURCE, "the source has moved it", says_moved);
+	wait(p, TARGET, "the target has it", has_arrived);
+	g_assert_true(is_away(source));
+	world_stop_agent(source);
+	world_start_agent(source, true);
+	world_run(200);
+	g_assert_true(is_away(source));
 }
 
 /* And back: what the first way has left says nothing of the second. */
@@ -282,6 +326,15 @@ static void assert_stays(struct pair *p, const char *words)
 	g_assert_true(is_accelerated(source));
 	g_assert_cmpuint(count(source, "start " WORLD_VM), ==, 1);
 	g_assert_cmpuint(count(source, "stop " WORLD_VM), ==, 0);
+}
+
+static void test_between_fails(struct pair *p, gconstpointer data)
+{
+	stop_between(p);
+	vm_fake_lose_switch(p->worlds[TARGET].machines, true);
+	vm_fake_hold_arrivals(p->worlds[SOURCE].machines, false);
+	wait(p, SOURCE, "it is here again", is_here);
+	assert_stays(p, "the switch does not serve its NICs");
 }
 
 static void test_target_fails(struct pair *p, gconstpointer data)
@@ -514,6 +567,8 @@ int main(int argc, char **argv)
 #define ADD(title, fn) g_test_add("/migration/" title, struct pair, NULL, setup, fn, teardown)
 	ADD("functions go first, connections are copied twice, and the NIC arrives with the machine",
 		test_way);
+	ADD("once it has stopped, what is for it goes to the target", test_between);
+	ADD("what is for it comes to it again when it goes on here", test_between_fails);
 	ADD("a machine that has moved can move back", test_back);
 	ADD("a target that fails leaves it where it was, with its function", test_target_fails);
 	ADD("connections that cannot be copied keep it where it is", test_export_fails);

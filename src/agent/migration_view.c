@@ -43,6 +43,21 @@ enum migration_stance migration_stance(const struct agent *agent, const char *vm
 	return same && is_away(agent, vm, done) ? MIGRATION_LEFT : MIGRATION_NOT_CONCERNED;
 }
 
+bool migration_is_elsewhere(const struct agent *agent, const char *vm)
+{
+	const struct goal_vm *goal = agent_goal_vm(agent, vm);
+	const struct ledger_migration *done = find_done(agent, vm);
+	const struct migration *m = g_hash_table_lookup(agent->migrations, vm);
+
+	if (!goal || !goal->migration.uid)
+		return false;
+	bool same = done && g_strcmp0(done->uid, goal->migration.uid) == 0;
+	bool moved = same && done->state == MIGRATION_MOVED;
+	if (goal->migration.role == MIGRATION_TARGET)
+		return !moved;
+	return moved || (same && done->state == MIGRATION_MOVING && m && m->stopped);
+}
+
 bool migration_bars_functions(const struct agent *agent, const char *vm)
 {
 	const struct goal_vm *goal = agent_goal_vm(agent, vm);

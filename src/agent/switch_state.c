@@ -31,6 +31,16 @@ static const char *at(const GPtrArray *list, guint i)
 	return list->pdata[i];
 }
 
+static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
+{
+	for (guint i = 0; i < list_length(goal->vms); i++) {
+		const struct goal_vm *vm = goal->vms->pdata[i];
+		if (g_strcmp0(vm->uid, uid) == 0)
+			return vm;
+	}
+	return NULL;
+}
+
 /* ---- rules ---- */
 
 /* "22", "1000-2000" */
@@ -164,25 +174,57 @@ static json_t *build_mapping(const struct goal_mapping *mapping, const struct sw
 		"{s:s, s:s, s:s}", "prefix", mapping->ip, "vtep", mapping->vtep, "mac", mapping->mac);
 }
 
+/* A network's, while they are collected. */
+struct mappings {
+	const struct goal_network *network;
+	const struct switch_underlay *underlay;
+	GHashTable *ips; /* Owned, of text: those that are there */
+	GHashTable *left_out; /* Borrowed */
+	json_t *list; /* Owned */
+};
+
+static void add_mapping(struct mappings *m, const struct goal_mapping *mapping)
+{
+	const char *reason;
+	json_t *json = build_mapping(mapping, m->underlay, m->ips, &reason);
+
+	if (json)
+		json_array_append_new(m->list, json);
+	else
+		g_hash_table_replace(m->left_out,
+			g_strdup_printf("%s of network %s", mapping->ip ? mapping->ip : "(none)",
+				m->network->name ? m->network->name : m->network->uid),
+			g_strdup(reason));
+}
+
+static bool is_elsewhere(const struct switch_source *source, const char *vm)
+{
+	return vm && source->elsewhere && g_hash_table_contains(source->elsewhere, vm);
+}
+
+/* The NIC's machine has gone to another host, of which the goal's mappings do not say so yet. */
+static void add_gone(struct mappings *m, const struct switch_source *source, const struct goal_nic *nic)
+{
+	if (g_strcmp0(nic->network, m->network->uid) != 0 || !is_elsewhere(source, nic->vm))
+		return;
+	const struct goal_migration *migration = &find_vm(source->goal, nic->vm)->migration;
+	for (guint i = 0; migration->role == MIGRATION_SOURCE && i < list_length(nic->addresses); i++) {
+		const struct goal_address *address = nic->addresses->pdata[i];
+		add_mapping(m, &(struct goal_mapping){address->ip, migration->vtep, nic->mac});
+	}
+}
+
 static json_t *build_mappings(
-	const struct goal_network *network, const struct switch_underlay *underlay, GHashTable *left_out)
+	const struct switch_source *source, const struct goal_network *network, GHashTable *left_out)
 {
 	g_autoptr(GHashTable) ips = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	json_t *mappings = json_array();
+	struct mappings m = {network, source->site->underlay, ips, left_out, json_array()};
 
-	for (guint i = 0; i < list_length(network->mappings); i++) {
-		const struct goal_mapping *mapping = network->mappings->pdata[i];
-		const char *reason;
-		json_t *json = build_mapping(mapping, underlay, ips, &reason);
-		if (json)
-			json_array_append_new(mappings, json);
-		else
-			g_hash_table_replace(left_out,
-				g_strdup_printf("%s of network %s", mapping->ip ? mapping->ip : "(none)",
-					network->name ? network->name : network->uid),
-				g_strdup(reason));
-	}
-	return mappings;
+	for (guint i = 0; i < list_length(network->mappings); i++)
+		add_mapping(&m, network->mappings->pdata[i]);
+	for (guint i = 0; i < list_length(source->goal->nics); i++)
+		add_gone(&m, source, source->goal->nics->pdata[i]);
+	return m.list;
 }
 
 /* Whether NICs may share it: the switch refuses what is somebody's already. */
@@ -251,7 +293,7 @@ static void set_segment(json_t *json, const struct goal_network *network)
 	json_object_set_new(json, "vlan", vlan);
 }
 
-static json_t *build_network(const struct goal_network *network, const struct switch_underlay *underlay,
+static json_t *build_network(const struct switch_source *source, const struct goal_network *network,
 	const char *shared, GHashTable *left_out)
 {
 	json_t *prefixes = json_array(), *subnets = json_array();
@@ -267,35 +309,14 @@ static json_t *build_network(const struct goal_network *network, const struct sw
 	json_t *json =
 		json_pack("{s:s, s:o, s:o}", "uid", network->uid, "prefixes", prefixes, "subnets", subnets);
 	set_segment(json, network);
-	if (underlay && !network->physical && list_length(network->mappings) > 0)
-		json_object_set_new(json, "mappings", build_mappings(network, underlay, left_out));
+	if (source->site->underlay && !network->physical)
+		json_object_set_new(json, "mappings", build_mappings(source, network, left_out));
 	if (shared && !network->no_outbound)
 		json_object_set_new(json, "source_nat", json_pack("{s:[s]}", "addresses", shared));
 	return json;
 }
 
 /* ---- NICs ---- */
-
-static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
-{
-	for (guint i = 0; i < list_length(goal->vms); i++) {
-		const struct goal_vm *vm = goal->vms->pdata[i];
-		if (g_strcmp0(vm->uid, uid) == 0)
-			return vm;
-	}
-	return NULL;
-}
-
-/* The machine is still on another host, and what is for its addresses goes there. */
-static bool is_arriving(const struct goal_vm *vm, const struct ledger *ledger)
-{
-	const struct ledger_vm *record = vm ? ledger_find_vm(ledger, vm->uid) : NULL;
-
-	if (!vm || !vm->migration.uid || vm->migration.role != MIGRATION_TARGET)
-		return false;
-	return !record || g_strcmp0(record->migration.uid, vm->migration.uid) != 0 ||
-	       record->migration.state != MIGRATION_MOVED;
-}
 
 static json_t *build_addresses(const struct goal_nic *nic)
 {
@@ -362,11 +383,12 @@ static int nic_mtu(const struct goal_network *network, const struct switch_site 
 	return site->underlay ? MIN((int)site->underlay->mtu - TUNNEL_BYTES, GUEST_MTU) : GUEST_MTU;
 }
 
-static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic,
-	const struct goal_network *network, const struct ledger *ledger, const struct switch_site *site)
+static json_t *build_nic(
+	const struct switch_source *source, const struct goal_nic *nic, const struct goal_network *network)
 {
-	const struct ledger_nic *record = ledger_find_nic(ledger, nic->uid);
-	const struct goal_vm *vm = find_vm(goal, nic->vm);
+	const struct switch_site *site = source->site;
+	const struct ledger_nic *record = ledger_find_nic(source->ledger, nic->uid);
+	const struct goal_vm *vm = find_vm(source->goal, nic->vm);
 
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:o, s:s?, s:s?, s:o, s:s}", "uid",
 		nic->uid, "name", nic->name, "mac", nic->mac, "network", nic->network, "subnet", nic->subnet,
@@ -374,7 +396,7 @@ static json_t *build_nic(const struct goal *goal, const struct goal_nic *nic,
 		build_addresses(nic), "host_address", nic->host_address, "hostname", hostname_of(vm),
 		"attachments", build_attachments(nic, network, record, site), "active",
 		is_attached(record, network) ? accel_row(record->state)->active : "synthetic");
-	if (is_arriving(vm, ledger))
+	if (is_elsewhere(source, nic->vm))
 		json_object_set_new(json, "away", json_true());
 	if (nic->bandwidth_mbps > 0)
 		json_object_set_new(json, "limits",
@@ -424,47 +446,45 @@ static json_t *build_physicals(const struct switch_site *site)
 }
 
 /* `lost`: table of uid → sentence, gets the networks that are left out. */
-static json_t *build_networks(
-	const struct goal *goal, const struct switch_site *site, GHashTable *lost, GHashTable *left_out)
+static json_t *build_networks(const struct switch_source *source, GHashTable *lost, GHashTable *left_out)
 {
 	g_autoptr(GHashTable) vlans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	const char *shared = shared_address(goal, site, left_out);
+	const char *shared = shared_address(source->goal, source->site, left_out);
 	json_t *networks = json_array();
 
-	for (guint i = 0; i < list_length(goal->networks); i++) {
-		const struct goal_network *network = goal->networks->pdata[i];
+	for (guint i = 0; i < list_length(source->goal->networks); i++) {
+		const struct goal_network *network = source->goal->networks->pdata[i];
 		char *reason;
-		if (check_segment(network, site, vlans, &reason))
-			json_array_append_new(
-				networks, build_network(network, site->underlay, shared, left_out));
+		if (check_segment(network, source->site, vlans, &reason))
+			json_array_append_new(networks, build_network(source, network, shared, left_out));
 		else
 			g_hash_table_replace(lost, g_strdup(network->uid ? network->uid : ""), reason);
 	}
 	return networks;
 }
 
-static json_t *build_nics(const struct goal *goal, const struct ledger *ledger,
-	const struct switch_site *site, GHashTable *lost, GHashTable *left_out)
+static json_t *build_nics(const struct switch_source *source, GHashTable *lost, GHashTable *left_out)
 {
 	_cleanup_(switch_nics_done) struct switch_nics checked;
 	json_t *nics = json_array();
 
-	switch_nics_init(&checked, goal, site, lost);
-	for (guint i = 0; i < list_length(goal->nics); i++) {
-		const struct goal_nic *nic = goal->nics->pdata[i];
+	switch_nics_init(&checked, source->goal, source->site, lost);
+	for (guint i = 0; i < list_length(source->goal->nics); i++) {
+		const struct goal_nic *nic = source->goal->nics->pdata[i];
 		const struct goal_network *network;
 		char *reason = switch_nics_add(&checked, nic, &network);
 		if (reason)
 			g_hash_table_replace(left_out, g_strdup(nic->uid ? nic->uid : ""), reason);
 		else
-			json_array_append_new(nics, build_nic(goal, nic, network, ledger, site));
+			json_array_append_new(nics, build_nic(source, nic, network));
 	}
 	return nics;
 }
 
-json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
-	const struct switch_site *site, GHashTable *left_out, GError **error)
+json_t *switch_state_build(const struct switch_source *source, GHashTable *left_out, GError **error)
 {
+	const struct goal *goal = source->goal;
+	const struct switch_site *site = source->site;
 	g_autoptr(GHashTable) lost = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	json_auto_t *groups = json_array();
 
@@ -474,10 +494,10 @@ json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
 			return NULL;
 		json_array_append_new(groups, group);
 	}
-	json_auto_t *networks = build_networks(goal, site, lost, left_out);
+	json_auto_t *networks = build_networks(source, lost, left_out);
 	json_t *state = json_pack("{s:o, s:o, s:O, s:O, s:o}", "outside", build_port(site->outside),
 		"host_port", build_port(site->host_port), "networks", networks, "groups", groups, "nics",
-		build_nics(goal, ledger, site, lost, left_out));
+		build_nics(source, lost, left_out));
 	if (site->underlay)
 		json_object_set_new(state, "underlay", build_underlay(site->underlay));
 	if (site->n_physicals)

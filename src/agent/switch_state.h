@@ -48,18 +48,27 @@ struct switch_site {
 	const char *socket_dir; /* of the vhost-user sockets */
 };
 
-/* The ledger says which NICs have a function attached, and which path is active. New reference.
+/* What a state is made of; all Borrowed. */
+struct switch_source {
+	const struct goal *goal;
+	const struct ledger *ledger; /* which NICs have a function attached, and which path is active */
+	const struct switch_site *site;
+	GHashTable *
+		elsewhere; /* uids of the goal's VMs whose machines are on other hosts (migration.h); NULL: none is */
+};
+
+/* New reference.
  *
  * With an underlay the networks go on where the goal says that others have NICs, and NICs get an MTU that fits its
  * tunnels. Without one, mappings say nothing to the switch; the goal's conditions tell the operator.
  *
- * The NICs of a VM that is to come from another host are `away` until it runs here.
+ * The NICs of a VM whose machine is elsewhere are `away`. Where it is the source's goal says late: what is for them goes to the
+ * migration's peer.
  *
  * A NIC or a mapping that the switch would refuse, or whose physical network this host is not on, is left out, so that all else goes on: `left_out`, a table of
  * uid (or words) → sentence why (both owned by it), gets an entry. But a rule that is not understood is never left
  * out: NULL with FAULT_INVALID and the rule at fault. */
-json_t *switch_state_build(const struct goal *goal, const struct ledger *ledger,
-	const struct switch_site *site, GHashTable *left_out, GError **error);
+json_t *switch_state_build(const struct switch_source *source, GHashTable *left_out, GError **error);
 
 /* The physical network of that name; NULL when this host is not on it, or name is NULL. Borrowed. */
 const struct switch_physical *switch_site_physical(const struct switch_site *site, const char *name);

@@ -11,6 +11,7 @@ struct fixture {
 	struct ledger *ledger;
 	struct switch_port outside, host;
 	struct switch_site site;
+	GHashTable *elsewhere; /* Owned; NULL: no machine is */
 	GHashTable *left_out; /* of the last build */
 };
 
@@ -35,6 +36,14 @@ static void teardown(struct fixture *f, gconstpointer data)
 	goal_free(f->goal);
 	ledger_free(f->ledger);
 	g_hash_table_unref(f->left_out);
+	g_clear_pointer(&f->elsewhere, g_hash_table_unref);
+}
+
+static json_t *try_build(struct fixture *f, GError **error)
+{
+	const struct switch_source source = {f->goal, f->ledger, &f->site, f->elsewhere};
+
+	return switch_state_build(&source, f->left_out, error);
 }
 
 static json_t *build(struct fixture *f)
@@ -42,7 +51,7 @@ static json_t *build(struct fixture *f)
 	g_autoptr(GError) error = NULL;
 
 	g_hash_table_remove_all(f->left_out);
-	json_t *state = switch_state_build(f->goal, f->ledger, &f->site, f->left_out, &error);
+	json_t *state = try_build(f, &error);
 
 	g_assert_no_error(error);
 	return state;
@@ -194,7 +203,7 @@ static void test_refused(struct fixture *f, gconstpointer data)
 		g_autoptr(GError) error = NULL;
 		g_clear_pointer(&f->goal->groups, g_ptr_array_unref);
 		add_rule(f, rule);
-		g_assert_null(switch_state_build(f->goal, f->ledger, &f->site, f->left_out, &error));
+		g_assert_null(try_build(f, &error));
 		g_assert_error(error, FAULT, FAULT_INVALID);
 		g_assert_nonnull(strstr(error->message, "rule bad"));
 	}
@@ -433,6 +442,33 @@ static void test_underlay(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(json_integer_value(first(jumbo, "nics", "mtu")), ==, 1500);
 }
 
+static void test_elsewhere(struct fixture *f, gconstpointer data)
+{
+	struct switch_underlay direct = underlay(NULL, 1500);
+	struct goal_migration *migration = &world_vm(f->goal)->migration;
+
+	f->site.underlay = &direct;
+	world_add_vm(f->goal);
+	migration->uid = g_strdup("m");
+	migration->vtep = g_strdup("172.16.0.2");
+	f->elsewhere = g_hash_table_new(g_str_hash, g_str_equal);
+	json_auto_t *before = build(f);
+	g_assert_null(first(before, "nics", "away"));
+	assert_json(first(before, "networks", "mappings"), "[]");
+	g_hash_table_add(f->elsewhere, WORLD_VM);
+	json_auto_t *gone = build(f);
+	g_assert_true(json_is_true(first(gone, "nics", "away")));
+	g_assert_null(json_object_get(json_array_get(json_object_get(gone, "nics"), 1), "away"));
+	assert_json(first(gone, "networks", "mappings"),
+		"[{\"prefix\": \"192.168.1.4\", \"vtep\": \"172.16.0.2\", \"mac\": \"00:0d:3a:00:00:04\"}]");
+	migration->role = MIGRATION_TARGET;
+	map(f, "192.168.1.4", "172.16.0.3", "00:0d:3a:00:00:04");
+	json_auto_t *coming = build(f);
+	g_assert_true(json_is_true(first(coming, "nics", "away")));
+	assert_json(first(coming, "networks", "mappings"),
+		"[{\"prefix\": \"192.168.1.4\", \"vtep\": \"172.16.0.3\", \"mac\": \"00:0d:3a:00:00:04\"}]");
+}
+
 static void test_bad_mappings(struct fixture *f, gconstpointer data)
 {
 	static const struct {
@@ -651,6 +687,9 @@ int main(int argc, char **argv)
 	add("/switch-state/the address that NICs share is in each network that has not opted out",
 		test_shared);
 	add("/switch-state/a NIC cannot have the address that all share", test_shared_is_nobodys);
+	add("/switch-state/what is for a machine that has gone goes to the target, of one that comes to "
+	    "where the goal says",
+		test_elsewhere);
 	add("/switch-state/a mapping that the switch would refuse is left out with the reason",
 		test_bad_mappings);
 	return g_test_run();

@@ -133,15 +133,52 @@ static bool proxy_paths(struct vm_manager *manager, const char *migration, bool 
 	return true;
 }
 
+/* Sees the machine's stop, while the call that moves it is under way. */
+struct watcher {
+	struct vm_manager *manager;
+	const char *uid;
+	const struct vm_migration *migration;
+	gint over;
+};
+
+static bool is_off(const struct watcher *watcher)
+{
+	g_autoptr(GPtrArray) infos = proxy_list(watcher->manager, NULL);
+
+	for (guint i = 0; infos && i < infos->len; i++) {
+		const struct vm_info *info = infos->pdata[i];
+		if (g_str_equal(info->uid, watcher->uid))
+			return info->state == VM_STOPPED;
+	}
+	return false;
+}
+
+static void *watch(void *data)
+{
+	const struct watcher *watcher = data;
+
+	for (; !g_atomic_int_get(&watcher->over); g_usleep(5000)) {
+		if (is_off(watcher)) {
+			watcher->migration->stopped(watcher->migration->data);
+			break;
+		}
+	}
+	return NULL;
+}
+
 static bool proxy_migrate(
 	struct vm_manager *manager, const char *uid, const struct vm_migration *migration, GError **error)
 {
+	struct watcher watcher = {.manager = manager, .uid = uid, .migration = migration};
 	g_autofree char *path = g_strdup_printf("%s.move", ((struct proxy *)manager)->path);
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(path);
 
 	migration->progress(50, migration->data);
+	GThread *thread = g_thread_new("watcher", watch, &watcher);
 	json_auto_t *answer = jsonrpc_call(client, "migrate",
 		json_pack("{s:s, s:s}", "uid", uid, "migration", migration->uid), 30000, error);
+	g_atomic_int_set(&watcher.over, true);
+	g_thread_join(thread);
 	return answer != NULL;
 }
 

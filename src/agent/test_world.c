@@ -431,6 +431,7 @@ static void stop_mover(struct world *w)
 	struct world_mover *mover = g_steal_pointer(&w->mover);
 
 	vm_fake_hold_migrations(w->machines, false);
+	vm_fake_hold_arrivals(w->machines, false);
 	g_main_context_invoke(mover->context, quit, mover->loop);
 	g_thread_join(mover->thread);
 	g_main_loop_unref(mover->loop);

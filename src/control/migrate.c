@@ -13,7 +13,8 @@
  * silent, the target is believed that the machine runs there. While the one is silent and the other does not have it,
  * nothing is decided: the operation goes on until the source is back, since a VM that were given up might run.
  *
- * Until it has moved, packets of other hosts go to the source: its mappings follow the VM's host (places.c).
+ * Until it has moved, packets of other hosts go to the source: its mappings follow the VM's host (places.c). The source
+ * knows it first, and where the target's switch is: it need not wait for its own.
  */
 #include "base/failpoint.h"
 #include "base/fault.h"
@@ -152,6 +153,7 @@ bool migrate_fill(struct control *control, const struct host *host, const struct
 		.role = source ? MIGRATION_SOURCE : MIGRATION_TARGET,
 		.peer = g_strdup(peer->meta.name),
 		.address = g_strdup(peer->status.tunnel),
+		.vtep = g_strdup(peer->status.vtep),
 		.notice_s = source ? migration->notice_s : 0,
 		.go = source && migration->phase >= MIGRATION_GOING,
 		.cancel = source && migration->phase == MIGRATION_CANCELLING,

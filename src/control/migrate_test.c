@@ -183,6 +183,7 @@ static void test_way(void)
 	g_assert_cmpint(told(source)->role, ==, MIGRATION_SOURCE);
 	g_assert_cmpstr(told(source)->peer, ==, "host-2");
 	g_assert_cmpstr(told(source)->address, ==, "192.0.2.2:8446");
+	g_assert_cmpstr(told(source)->vtep, ==, "172.16.0.2");
 	g_assert_cmpint(told(source)->notice_s, ==, 30);
 	g_assert_false(told(source)->go);
 	g_assert_cmpint(told(target)->role, ==, MIGRATION_TARGET);

@@ -17,8 +17,8 @@ SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_n
 	F_INT(goal_nic, bandwidth_mbps), F_LIST(goal_nic, addresses, goal_address_shape));
 SHAPE(goal_migration, struct goal_migration, "migration", F_STRING(goal_migration, uid),
 	F_ENUM(goal_migration, role, migration_role_words), F_STRING(goal_migration, peer),
-	F_STRING(goal_migration, address), F_INT(goal_migration, notice_s), F_BOOL(goal_migration, go),
-	F_BOOL(goal_migration, cancel));
+	F_STRING(goal_migration, address), F_STRING(goal_migration, vtep), F_INT(goal_migration, notice_s),
+	F_BOOL(goal_migration, go), F_BOOL(goal_migration, cancel));
 SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, name),
 	F_STRING(goal_vm, group_name), F_STRING(goal_vm, location), F_STRING(goal_vm, size),
 	F_STRING(goal_vm, subscription), F_INT(goal_vm, vcpus), F_INT(goal_vm, memory_mib),

@@ -59,6 +59,7 @@ struct goal_migration {
 	int role; /* enum migration_role */
 	char *peer; /* name of the other host, as in its certificate */
 	char *address; /* "IP:PORT" where the peer's tunnel listens; NULL: nowhere */
+	char *vtep; /* of the peer's switch; NULL: it has none */
 	int64_t notice_s; /* source: its guest has so long from when it hears of it */
 	bool go; /* source: the target was ready */
 	bool cancel; /* source: it is not to move, if that can still be turned back */
