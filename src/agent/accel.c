@@ -466,7 +466,7 @@ static bool keeps_to_standby(struct accel *a)
 	return now - a->standby_since_us >= (int64_t)times->no_driver_ms * 1000;
 }
 
-/* The active function is past the host, and the guest has sent by its standby: it has set the function down, or has lost its
+/* The active function is a VF, and the guest has sent by its standby: it has set the function down, or has lost its
  * driver; or something in it sends there now and then, so this is looked at no more often than a guest may take to begin. */
 static bool strays_to_standby(struct accel *a)
 {
@@ -476,7 +476,7 @@ static bool strays_to_standby(struct accel *a)
 	a->standby_frames = frames;
 	if (a->entered_us[ACCEL_ON] == 0) /* by an earlier process */
 		a->entered_us[ACCEL_ON] = now;
-	return sends && accel_record(a)->physical && !accel_record(a)->representor &&
+	return sends && accel_is_bypass(accel_record(a)) &&
 	       now - a->entered_us[ACCEL_ON] >= (int64_t)a->agent->config.times.first_frame_ms * 1000;
 }
 

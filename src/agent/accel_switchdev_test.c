@@ -148,6 +148,33 @@ static void test_restart(struct world *w, gconstpointer data)
 	g_assert_cmpint(world_find(w, "unplug " WORLD_NIC, 0), <, 0);
 }
 
+static bool is_driverless(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return is_back(w) && nic_of(report)->reason && strstr(nic_of(report)->reason, "has no driver");
+}
+
+/* What comes for it goes to the VF alone, also by the representor. */
+static void test_set_down(struct world *w, gconstpointer data)
+{
+	bring_up(w, world_goal(1, true));
+	world_forget(w);
+	w->has_no_driver = true;
+	world_wait(w, "its function is taken back", is_driverless);
+	world_expect(w, BOTH, "unplug " WORLD_NIC, BESIDE, SYNTHETIC, "release " WORLD_VF, NULL);
+}
+
+static void test_chatter(struct world *w, gconstpointer data)
+{
+	w->chatters = true;
+	bring_up(w, world_goal(1, true));
+	world_forget(w);
+	world_run(1500);
+	world_expect(w, BOTH, FUNCTION, NULL);
+	g_assert_cmpint(world_find(w, "unplug " WORLD_NIC, 0), <, 0);
+}
+
 #define TEST(name, function)                                                                                 \
 	g_test_add("/acceleration/switchdev/" name, struct world, NULL, setup, function, teardown)
 
@@ -159,5 +186,7 @@ int main(int argc, char **argv)
 	TEST("taken back it is copied to until it has left", test_revoke);
 	TEST("where the eswitch takes nothing the switch enforces, and it is said why", test_fallback);
 	TEST("the next process leaves it as it is", test_restart);
+	TEST("a guest that sets its function down loses it, and not its packets", test_set_down);
+	TEST("a guest that sends something by its standby now and then keeps its function", test_chatter);
 	return g_test_run();
 }
