@@ -3,7 +3,7 @@
  * The agent runs in a child process (test_child.h) against the fake switch and the VM
  * manager in the parent, which outlive it as real ones do. One scenario passes all failpoints: a VM is
  * started, accelerated, restarted, its acceleration taken away, deallocated and removed. It is run with functions
- * that the switch reaches by an interface, and with functions that pass the host.
+ * that the switch reaches by an interface, with functions that pass the host, and with such that have representors.
  */
 #include "agent/test_child.h"
 #include "base/failpoint.h"
@@ -88,7 +88,7 @@ static struct goal *goal_of(
 /* From nothing to nothing. Returns how often the agent died. */
 static unsigned run_scenario(struct world *w, struct child *child)
 {
-	const int function = w->bypass ? PATH_VF : PATH_EMULATED;
+	const int function = w->bypass || w->switchdev ? PATH_VF : PATH_EMULATED;
 	const struct aim up = {1, POWER_STATE_RUNNING, function, 0, false};
 	const struct aim restarted = {2, POWER_STATE_RUNNING, function, 1, false};
 	const struct aim plain = {3, POWER_STATE_RUNNING, PATH_SYNTHETIC, 1, false};
@@ -142,12 +142,12 @@ static void check_order(const struct world *w)
 	}
 }
 
-static void check_nothing_left(struct world *w)
+static void check_nothing_left(struct world *w, const char *functions)
 {
 	_cleanup_(nic_provider_close) struct nic_provider *provider =
-		child_open_provider(w->folder, w->bypass);
+		child_open_provider(w->folder, functions);
 	g_autoptr(GPtrArray) list = provider->ops->list(provider);
-	g_autofree char *device = g_build_filename(w->folder, w->bypass ? WORLD_VF : "sl-f0", NULL);
+	g_autofree char *device = g_build_filename(w->folder, functions ? WORLD_VF : "sl-f0", NULL);
 	g_autofree char *ledger = g_build_filename(w->folder, "agent.json", NULL);
 	json_auto_t *json = json_load_file(ledger, 0, NULL);
 
@@ -156,36 +156,51 @@ static void check_nothing_left(struct world *w)
 	g_assert_cmpuint(json_array_size(json_object_get(json, "vms")), ==, 0);
 }
 
-static void run_with_failpoint(bool bypass, const char *failpoint, unsigned deaths)
+/* functions: see child_open_provider(). */
+static void init(struct world *w, const char *functions)
+{
+	world_init(w);
+	w->bypass = g_strcmp0(functions, "bypass") == 0;
+	w->switchdev = g_strcmp0(functions, "switchdev") == 0;
+}
+
+static void run_with_failpoint(const char *functions, const char *failpoint, unsigned deaths)
 {
 	struct world w;
 	struct child child;
 
-	world_init(&w);
-	w.bypass = bypass;
+	init(&w, functions);
 	child_start(&w, &child, failpoint);
 	g_assert_cmpuint(run_scenario(&w, &child), ==, deaths);
 	child_stop(&child);
 	g_assert_true(WIFEXITED(child.status));
 	check_order(&w);
-	check_nothing_left(&w);
+	if (w.switchdev)
+		world_expect(&w, "switch " WORLD_NIC " function +rep0 offloaded", NULL);
+	check_nothing_left(&w, functions);
 	world_done(&w);
 }
 
 static void test_undisturbed(void)
 {
-	run_with_failpoint(false, NULL, 0);
-	run_with_failpoint(true, NULL, 0);
+	run_with_failpoint(NULL, NULL, 0);
+	run_with_failpoint("bypass", NULL, 0);
+	run_with_failpoint("switchdev", NULL, 0);
 }
 
 static void test_failpoint(gconstpointer data)
 {
-	run_with_failpoint(false, data, 1);
+	run_with_failpoint(NULL, data, 1);
 }
 
 static void test_failpoint_bypass(gconstpointer data)
 {
-	run_with_failpoint(true, data, 1);
+	run_with_failpoint("bypass", data, 1);
+}
+
+static void test_failpoint_switchdev(gconstpointer data)
+{
+	run_with_failpoint("switchdev", data, 1);
 }
 
 /* And forgets its last report. */
@@ -200,15 +215,14 @@ static void kill_child(struct world *w, struct child *child)
 }
 
 /* Kills at random moments, from a printed seed. */
-static void test_random(gconstpointer bypass)
+static void test_random(gconstpointer functions)
 {
 	struct world w;
 	struct child child;
-	struct aim aims[] = {{1, POWER_STATE_RUNNING, bypass ? PATH_VF : PATH_EMULATED, 0, false},
+	struct aim aims[] = {{1, POWER_STATE_RUNNING, functions ? PATH_VF : PATH_EMULATED, 0, false},
 		{2, POWER_STATE_RUNNING, PATH_SYNTHETIC, 0, false}};
 
-	world_init(&w);
-	w.bypass = bypass != NULL;
+	init(&w, functions);
 	child_start(&w, &child, NULL);
 	for (int64_t version = 1; version <= 12; version++) {
 		struct aim *aim = &aims[(version + 1) % 2];
@@ -231,11 +245,14 @@ static void add_failpoint(unsigned i)
 	bool of_vfs = strstr(name, ".vf-") != NULL;
 	g_autofree char *path = g_strdup_printf("/crash/killed when %s (%s)", failpoint_text(i), name);
 	g_autofree char *past = g_strdup_printf("%s, past the host", path);
+	g_autofree char *represented = g_strdup_printf("%s, with a representor", path);
 
 	if (!of_vfs)
 		g_test_add_data_func(path, name, test_failpoint);
-	if (g_str_has_prefix(name, "agent.accel-") || of_vfs)
-		g_test_add_data_func(past, name, test_failpoint_bypass);
+	if (!g_str_has_prefix(name, "agent.accel-") && !of_vfs)
+		return;
+	g_test_add_data_func(past, name, test_failpoint_bypass);
+	g_test_add_data_func(represented, name, test_failpoint_switchdev);
 }
 
 int main(int argc, char **argv)
@@ -252,5 +269,7 @@ int main(int argc, char **argv)
 		NULL, test_random);
 	g_test_add_data_func(
 		"/crash/killed at random moments, past the host, likewise", "bypass", test_random);
+	g_test_add_data_func(
+		"/crash/killed at random moments, with a representor, likewise", "switchdev", test_random);
 	return g_test_run();
 }

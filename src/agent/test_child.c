@@ -7,9 +7,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-struct nic_provider *child_open_provider(const char *folder, bool bypass)
+struct nic_provider *child_open_provider(const char *folder, const char *functions)
 {
-	return bypass ? nic_fake_open_bypass(folder, 2, NULL, NULL, NULL) : nic_fake_open(folder, 4, NULL);
+	if (!functions)
+		return nic_fake_open(folder, 4, NULL);
+	return (g_str_equal(functions, "switchdev") ? nic_fake_open_switchdev : nic_fake_open_bypass)(
+		folder, 2, NULL, NULL, NULL);
 }
 
 /* ---- the child ---- */
@@ -72,11 +75,11 @@ int child_main(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct agent_config config = world_config(folder, switch_path);
 	config.times.refresh_ms = 10;
-	if (g_getenv("AGENT_BYPASS"))
+	if (g_getenv("AGENT_FUNCTIONS"))
 		world_config_physical(&config);
 	g_auto(GStrv) tunnel = read_tunnel(&config);
 	struct vm_manager *proxy = world_proxy_open(vm_path);
-	struct nic_provider *provider = child_open_provider(folder, g_getenv("AGENT_BYPASS") != NULL);
+	struct nic_provider *provider = child_open_provider(folder, g_getenv("AGENT_FUNCTIONS"));
 	struct agent *agent = agent_new(&config, NULL);
 	if (!provider || !agent || !agent_start(agent, proxy, provider, NULL))
 		return 3;
@@ -107,8 +110,8 @@ void child_start(struct world *w, struct child *child, const char *failpoint)
 	g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "AGENT_FOLDER", w->folder, true);
 	g_autoptr(GError) error = NULL;
 
-	if (w->bypass)
-		env = g_environ_setenv(env, "AGENT_BYPASS", "1", true);
+	if (w->bypass || w->switchdev)
+		env = g_environ_setenv(env, "AGENT_FUNCTIONS", w->switchdev ? "switchdev" : "bypass", true);
 	if (w->certificates) {
 		g_autofree char *files = g_strjoinv(":", w->certificates);
 		g_autofree char *tunnel = g_strdup_printf("%s:%s", w->config.host_name, files);

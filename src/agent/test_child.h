@@ -14,7 +14,8 @@ struct child {
 
 /* In the child, from the start. Its exit status. */
 int child_main(void);
-struct nic_provider *child_open_provider(const char *folder, bool bypass);
+/* functions: "bypass" or "switchdev", as in struct world; NULL: neither. */
+struct nic_provider *child_open_provider(const char *folder, const char *functions);
 
 /* failpoint: NULL for none. */
 void child_start(struct world *world, struct child *child, const char *failpoint);
