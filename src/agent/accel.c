@@ -85,6 +85,7 @@ static void enter(struct accel *a, enum accel_state state)
 		failpoint(points[state]);
 	log_debug(a->uid, "acceleration: %s", accel_state_words[state]);
 	health_touch(a->agent->health);
+	switch_link_hurry(a->agent->link);
 	a->number = 0;
 	a->left = false;
 	a->retry_at_us = 0;

@@ -40,7 +40,8 @@ struct agent_times {
 	unsigned retry_max_ms;
 	unsigned refresh_ms; /* between two looks at all VMs, besides those that events ask for */
 	unsigned health_ms; /* between two looks at the host's functions */
-	unsigned eager_ms, idle_ms; /* between two looks at the switch */
+	unsigned eager_ms,
+		idle_ms; /* between two looks at the switch, at least and at most (switch_link.h) */
 	unsigned report_ms;
 };
 extern const struct agent_times agent_times_default;

@@ -392,6 +392,28 @@ static void test_deaf_guest(struct world *w, gconstpointer data)
 	g_assert_null(message);
 }
 
+static bool is_up(struct world *w)
+{
+	return world_power(w, WORLD_VM) == POWER_STATE_RUNNING;
+}
+
+/* A look at the switch each eager_ms would be 400. */
+static void test_slow_guest(struct world *w, gconstpointer data)
+{
+	w->config.times.port_ms = 60000;
+	w->config.times.idle_ms = 1000;
+	w->guest_is_deaf = true;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal(1, false));
+	world_run(2000);
+	unsigned looks = w->looks;
+	g_assert_cmpuint(looks, >=, 8);
+	g_assert_cmpuint(looks, <=, 60);
+	w->guest_is_deaf = false;
+	world_wait(w, "the guest is seen", is_up);
+	g_assert_cmpuint(w->looks, <=, looks + 2);
+}
+
 static void test_bad_rule(struct world *w, gconstpointer data)
 {
 	struct goal *goal = world_goal(2, false);
@@ -611,6 +633,7 @@ int main(int argc, char **argv)
 	add("/agent/a switch that is away uses up no generations", test_switch_away);
 	add("/agent/a state that the switch refuses is not offered again and again", test_switch_refuses);
 	add("/agent/a guest that sets no NIC up is reported running, with a sentence", test_deaf_guest);
+	add("/agent/the longer a guest boots, the less often the switch is asked for it", test_slow_guest);
 	add("/agent/a rule that is not understood leaves the switch as it is", test_bad_rule);
 	add("/agent/a NIC that the switch would refuse is reported, all else goes on", test_bad_nic);
 	add("/agent/a VM for which memory is missing is refused with the numbers, and tried again",

@@ -27,6 +27,7 @@ struct switch_link {
 	int64_t refused_until_us; /* the wanted state was refused: not offered before */
 	GError *error;
 	bool eager, busy, stopping;
+	int64_t waited_from_us; /* while eager */
 	guint timer;
 };
 
@@ -187,9 +188,13 @@ static bool is_due(const struct switch_link *link)
 
 static unsigned next_delay(const struct switch_link *link)
 {
+	int64_t waited_ms = (g_get_monotonic_time() - link->waited_from_us) / 1000;
+
 	if (is_due(link))
 		return 0;
-	return link->eager ? link->config.eager_ms : link->config.idle_ms;
+	if (!link->eager)
+		return link->config.idle_ms;
+	return (unsigned)MAX(MIN(waited_ms / 4, link->config.idle_ms), link->config.eager_ms);
 }
 
 /* What the round says about the switch itself. */
@@ -352,6 +357,7 @@ uint64_t switch_link_want(struct switch_link *link, json_t *state)
 	link->wanted = state;
 	link->wanted_number++;
 	link->refused_until_us = 0;
+	link->waited_from_us = g_get_monotonic_time();
 	schedule(link, 0);
 	return link->wanted_number;
 }
@@ -371,11 +377,18 @@ const GError *switch_link_error(const struct switch_link *link)
 	return link->error;
 }
 
+void switch_link_hurry(struct switch_link *link)
+{
+	link->waited_from_us = g_get_monotonic_time();
+	if (link->eager)
+		schedule(link, next_delay(link));
+}
+
 void switch_link_set_eager(struct switch_link *link, bool eager)
 {
-	if (link->eager == eager)
-		return;
+	bool begins = eager && !link->eager;
+
 	link->eager = eager;
-	if (eager)
-		schedule(link, link->config.eager_ms);
+	if (begins)
+		switch_link_hurry(link);
 }

@@ -8,8 +8,9 @@
  * not reachable or not up to date.
  *
  * One round at a time runs in a thread of its own: version, then apply if need be, then nic.list, whose
- * answer is kept as a snapshot. Rounds follow each other at once while there is something to apply, every
- * eager_ms while someone waits for the guest or a first frame, else every idle_ms.
+ * answer is kept as a snapshot. Rounds follow each other at once while there is something to apply, else every idle_ms.
+ * While someone waits for the guest or a first frame they come sooner: after eager_ms at first, then after a quarter of
+ * the time that has been waited, so that a guest that boots for a minute costs no more than that.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -64,8 +65,10 @@ const struct switch_nic *switch_link_nic(const struct switch_link *link, const c
 /* Why the last round failed; NULL when it did not. Borrowed. */
 const GError *switch_link_error(const struct switch_link *link);
 
-/* Rounds follow every eager_ms while set. */
+/* Someone waits for what the switch will show. */
 void switch_link_set_eager(struct switch_link *link, bool eager);
+/* What is waited for begins now, or anew: a state that is new does as well. */
+void switch_link_hurry(struct switch_link *link);
 
 /* Asks the switch something else, between two rounds. Takes the params. `done` follows once, also
  * when the link is freed meanwhile: `answer` is Borrowed, or NULL with the error. */

@@ -124,6 +124,7 @@ static json_t *on_nic_list(json_t *params, void *data, GError **error)
 	json_t *list = json_array(), *nic;
 	size_t i;
 
+	w->looks++;
 	json_array_foreach(json_object_get(w->state, "nics"), i, nic)
 	{
 		const char *uid = text(nic, "uid"), *vm = vm_of_nic(uid);

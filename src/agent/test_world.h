@@ -32,7 +32,7 @@ struct world {
 	json_t *state; /* what the switch was told last; NULL: nothing */
 	int64_t generation; /* highest that the switch was told */
 	int64_t pid; /* that the switch says it has */
-	unsigned applies;
+	unsigned applies, looks; /* how often it was told a state, and asked for its NICs */
 	bool guest_is_deaf; /* its drivers never set the rings up */
 	bool guest_is_quiet; /* it sends nothing on a function */
 	bool has_no_driver; /* it sends by its standby only, all the time */

@@ -213,6 +213,7 @@ static void started(struct vm_machine *m)
 	m->phase = VM_PORTS;
 	m->up_since_us = g_get_monotonic_time();
 	m->deadline_us = m->up_since_us + (int64_t)m->agent->config.times.port_ms * 1000;
+	switch_link_hurry(m->agent->link);
 	clear_fault(m);
 	forget_death(m);
 	agent_wake_at(m->agent, m->deadline_us);
