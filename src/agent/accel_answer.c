@@ -196,18 +196,29 @@ static enum nic_path path_of(const struct accel *a)
 	return accel_is_bypass(accel_record(a)) ? PATH_VF : PATH_EMULATED;
 }
 
+/* A machine on its way is not led by its own steps, and runs on one of its hosts all the same (migration.h). */
+static bool machine_is_here(const struct accel *a, const struct vm_machine *machine)
+{
+	const struct goal_vm *vm = agent_goal_vm(a->agent, accel_goal(a)->vm);
+
+	return machine &&
+	       (vm_machine_is_up(machine) || (vm && vm->migration.uid && vm_machine_is_running(machine)));
+}
+
 struct report_nic *accel_report(const struct accel *a)
 {
 	const struct goal_nic *goal = accel_goal(a);
-	const struct vm_machine *machine = goal ? g_hash_table_lookup(a->agent->machines, goal->vm) : NULL;
 
 	if (!goal)
 		return NULL;
 	struct report_nic *report = shape_new(&report_nic_shape);
+	const struct vm_machine *machine = g_hash_table_lookup(a->agent->machines, goal->vm);
 	report->uid = g_strdup(a->uid);
 	report->enforcement = enforcement_of(a);
 	report->reason = g_strdup(g_hash_table_lookup(a->agent->left_out, a->uid));
-	if (report->reason || !machine || !vm_machine_is_up(machine))
+	if (!report->reason)
+		report->reason = migration_whereabouts(a->agent, goal->vm);
+	if (report->reason || !machine_is_here(a, machine))
 		return report;
 	report->path = path_of(a);
 	report->reason = explain(a);

@@ -153,12 +153,13 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 	*ret_reason = NULL;
 	if (!goal || !goal->accelerated)
 		return false;
+	const char *bar = migration_bar(a->agent, goal->vm);
 	if (!a->agent->provider)
 		*ret_reason = "This host has no functions to give.";
 	else if (a->agent->ledger->drained && (!accel_holds(a) || drain_is_due(a->agent, record->vm)))
 		*ret_reason = "Its host is drained for maintenance; `sluice host undrain` there ends that.";
-	else if (migration_bars_functions(a->agent, goal->vm))
-		*ret_reason = "Its virtual machine is moving to another host, and gets a function there.";
+	else if (bar)
+		*ret_reason = bar;
 	else if (record && record->revoked)
 		*ret_reason = "The operator has revoked its function.";
 	else

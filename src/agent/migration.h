@@ -61,7 +61,9 @@ enum migration_stance migration_stance(const struct agent *agent, const char *vm
 
 /* The machine is on the peer, still or already, or on its way there: what is for its NICs goes to the peer. */
 bool migration_is_elsewhere(const struct agent *agent, const char *vm);
-/* The VM's NICs have no functions meanwhile. */
-bool migration_bars_functions(const struct agent *agent, const char *vm);
+/* The same in a sentence about its NICs, or NULL. Owned by the caller. */
+char *migration_whereabouts(const struct agent *agent, const char *vm);
+/* Why the VM's NICs have no functions meanwhile, a sentence; NULL: they may. */
+const char *migration_bar(const struct agent *agent, const char *vm);
 /* Of a VM that this host has taken part in moving; else nothing is filled. */
 void migration_report(const struct agent *agent, const char *vm, struct report_migration *ret);

@@ -133,6 +133,15 @@ static enum nic_path path_of(struct world *w)
 	return nic ? (enum nic_path)nic->path : PATH_NONE;
 }
 
+static void assert_reason(struct world *w, enum nic_path path, const char *reason)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_nic *nic = report->nics->pdata[0];
+
+	g_assert_cmpint(nic->path, ==, path);
+	g_assert_cmpstr(nic->reason, ==, reason);
+}
+
 static bool is_accelerated(struct world *w)
 {
 	return world_machine(w, WORLD_VM) == VM_RUNNING && path_of(w) == PATH_EMULATED;
@@ -226,7 +235,8 @@ static void test_way(struct pair *p, gconstpointer data)
 	world_expect(target, "define " WORLD_VM, "import " WORLD_NIC " early", NULL);
 	g_assert_cmpuint(
 		count(target, "import " WORLD_NIC) + count(target, "import " WORLD_NIC " early"), ==, 2);
-	g_assert_cmpint(path_of(target), ==, PATH_NONE);
+	assert_reason(target, PATH_SYNTHETIC,
+		"Its virtual machine comes from another host, and gets a function once it is here.");
 
 	give(p, SOURCE, empty(p));
 	give(p, TARGET, plain(p));
@@ -255,6 +265,9 @@ static void stop_between(struct pair *p)
 	wait(p, SOURCE, "the source's switch holds it for away", is_away);
 	g_assert_true(says_moving(&p->worlds[SOURCE]));
 	g_assert_true(is_away(&p->worlds[TARGET]));
+	assert_reason(&p->worlds[SOURCE], PATH_NONE,
+		"Its virtual machine has stopped here, and goes on at host host-b.");
+	assert_reason(&p->worlds[TARGET], PATH_NONE, "Its virtual machine is to come from host host-a.");
 }
 
 static void test_between(struct pair *p, gconstpointer data)
@@ -395,7 +408,8 @@ static void test_cancel(struct pair *p, gconstpointer data)
 	give_go(p, false);
 	wait(p, SOURCE, "it is being moved", migrate_was_called);
 	g_assert_true(says_moving(source));
-	g_assert_cmpint(path_of(source), ==, PATH_NONE);
+	assert_reason(source, PATH_SYNTHETIC,
+		"Its virtual machine is moving to another host, and gets a function there.");
 	give_go(p, true);
 	assert_stays(p, "was cancelled");
 	g_assert_cmpuint(count(source, "cancel " WORLD_VM), ==, 1);

@@ -58,19 +58,32 @@ bool migration_is_elsewhere(const struct agent *agent, const char *vm)
 	return moved || (same && done->state == MIGRATION_MOVING && m && m->stopped);
 }
 
-bool migration_bars_functions(const struct agent *agent, const char *vm)
+char *migration_whereabouts(const struct agent *agent, const char *vm)
+{
+	if (!migration_is_elsewhere(agent, vm))
+		return NULL;
+	const struct goal_migration *goal = &agent_goal_vm(agent, vm)->migration;
+	return g_strdup_printf(goal->role == MIGRATION_SOURCE
+				       ? "Its virtual machine has stopped here, and goes on at host %s."
+				       : "Its virtual machine is to come from host %s.",
+		goal->peer);
+}
+
+const char *migration_bar(const struct agent *agent, const char *vm)
 {
 	const struct goal_vm *goal = agent_goal_vm(agent, vm);
 	const struct ledger_migration *done = find_done(agent, vm);
 	const struct event *event = agent_events_find(agent, vm, MIGRATION_EVENT);
 
 	if (!goal || !goal->migration.uid)
-		return false;
+		return NULL;
 	if (goal->migration.role == MIGRATION_TARGET)
-		return true;
+		return "Its virtual machine comes from another host, and gets a function once it is here.";
 	if (!goal->migration.go || (event && event->status != EVENT_STARTED))
-		return false;
-	return !done || g_strcmp0(done->uid, goal->migration.uid) != 0 || done->state != MIGRATION_FAILED;
+		return NULL;
+	bool failed =
+		done && g_strcmp0(done->uid, goal->migration.uid) == 0 && done->state == MIGRATION_FAILED;
+	return failed ? NULL : "Its virtual machine is moving to another host, and gets a function there.";
 }
 
 static enum migration_state source_state(
