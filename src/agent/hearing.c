@@ -56,7 +56,8 @@ static void add_nic(GArray *list, const struct agent *agent, const struct goal_n
 	if (!physical)
 		return;
 	add(list, physical, (uint16_t)network->vlan, gateway_mac);
-	if (accel && accel_is_heard(accel) && switch_mac_parse(nic->mac, &mac))
+	if (accel && accel_is_heard(accel) && !(nic->vm && migration_is_elsewhere(agent, nic->vm)) &&
+		switch_mac_parse(nic->mac, &mac))
 		add(list, physical, (uint16_t)network->vlan, mac);
 }
 

@@ -1,7 +1,7 @@
 /* Which MACs the host hears on its physical networks: keeps the provider at the list that is wanted.
  *
  * How it works. The list follows from goal and acceleration: the gateway's MAC in each VLAN that has NICs here, and
- * of these NICs the MACs that no function has. It is made anew at each evaluation, and the provider is told the
+ * of these NICs, where their machines are here, the MACs that no function has. It is made anew at each evaluation, and the provider is told the
  * whole of it, by one job at a time, when it is another than the last. A failure is tried again, with pauses. A NIC
  * that is to be armed waits until the provider has been told a list without it.
  */

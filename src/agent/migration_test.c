@@ -17,6 +17,7 @@ struct pair {
 	struct world worlds[2];
 	char *ca; /* folder */
 	int64_t version; /* of the last goal */
+	bool physical; /* the VM's network is one, and its functions pass the hosts */
 };
 
 static void setup(struct pair *p, gconstpointer data)
@@ -49,7 +50,7 @@ static void teardown(struct pair *p, gconstpointer data)
 
 static struct goal *plain(struct pair *p)
 {
-	return world_goal(++p->version, true);
+	return (p->physical ? world_goal_physical : world_goal)(++p->version, true);
 }
 
 /* Without the VM. */
@@ -144,7 +145,8 @@ static void assert_reason(struct world *w, enum nic_path path, const char *reaso
 
 static bool is_accelerated(struct world *w)
 {
-	return world_machine(w, WORLD_VM) == VM_RUNNING && path_of(w) == PATH_EMULATED;
+	return world_machine(w, WORLD_VM) == VM_RUNNING &&
+	       path_of(w) == (w->bypass ? PATH_VF : PATH_EMULATED);
 }
 
 static bool is_forgotten(struct world *w)
@@ -348,6 +350,41 @@ static void test_between_fails(struct pair *p, gconstpointer data)
 	vm_fake_hold_arrivals(p->worlds[SOURCE].machines, false);
 	wait(p, SOURCE, "it is here again", is_here);
 	assert_stays(p, "the switch does not serve its NICs");
+}
+
+static bool is_heard(struct world *w)
+{
+	g_autofree char *path = g_build_filename(w->folder, "heard", NULL), *heard = NULL;
+
+	g_assert_true(g_file_get_contents(path, &heard, NULL, NULL));
+	return strstr(heard, "00:0d:3a:00:00:04");
+}
+
+static bool is_unheard(struct world *w)
+{
+	return !is_heard(w);
+}
+
+/* A PF that hears the MAC keeps what functions beside it send there from the wire. */
+static void test_heard(struct pair *p, gconstpointer data)
+{
+	struct world *source = &p->worlds[SOURCE], *target = &p->worlds[TARGET];
+
+	p->physical = source->bypass = target->bypass = true;
+	vm_fake_hold_migrations(source->machines, true);
+	vm_fake_hold_arrivals(source->machines, true);
+	prepare(p);
+	give_go(p, false);
+	wait(p, SOURCE, "the source hears it while it runs without its function", is_heard);
+	world_run(100);
+	g_assert_false(is_heard(target));
+	vm_fake_hold_migrations(source->machines, false);
+	wait(p, SOURCE, "the source does not hear it any more", is_unheard);
+	g_assert_false(is_heard(target));
+	vm_fake_hold_arrivals(source->machines, false);
+	wait(p, TARGET, "the target hears it once it is there", is_heard);
+	wait(p, SOURCE, "the source has moved it", says_moved);
+	g_assert_false(is_heard(source));
 }
 
 static void test_target_fails(struct pair *p, gconstpointer data)
@@ -583,6 +620,7 @@ int main(int argc, char **argv)
 		test_way);
 	ADD("once it has stopped, what is for it goes to the target", test_between);
 	ADD("what is for it comes to it again when it goes on here", test_between_fails);
+	ADD("the host where it is hears what the wire brings for it", test_heard);
 	ADD("a machine that has moved can move back", test_back);
 	ADD("a target that fails leaves it where it was, with its function", test_target_fails);
 	ADD("connections that cannot be copied keep it where it is", test_export_fails);
