@@ -1,8 +1,7 @@
 /* tc flower as an offload provider: see tc.h. Messages are tc_message.h's, the socket is tc_socket.h's. */
-#include "offload/tc.h"
-
 #include "base/fault.h"
 #include "offload/tc_message.h"
+#include "offload/tc_priv.h"
 #include "offload/tc_read.h"
 #include "offload/tc_socket.h"
 
@@ -411,12 +410,11 @@ static bool tc_set_ports(
 /* Whether the device is there. Of one that is not, the kernel tells that it has no filters. */
 static bool dump_device(struct tc *tc, int ifindex)
 {
-	char name[IF_NAMESIZE];
-
 	tc_message_dump(tc_socket_message(tc->socket), ifindex);
 	if (tc_socket_dump(tc->socket, cookie(REQUEST_DUMP, 0), &hearer, tc) < 0)
 		tc->dead = true;
-	return !tc->dead && if_indextoname((unsigned)ifindex, name);
+	tc_message_link(tc_socket_message(tc->socket), ifindex);
+	return !tc->dead && tc_socket_do(tc->socket) == 0;
 }
 
 static bool dump_all(struct tc *tc)
@@ -566,17 +564,14 @@ static const struct offload_provider_ops tc_ops = {
 	.close = tc_close,
 };
 
-struct offload_provider *offload_tc_open(enum offload_tc_mode mode, GError **error)
+struct offload_provider *offload_tc_new(enum offload_tc_mode mode, struct tc_kernel *kernel)
 {
-	struct tc_socket *socket = tc_socket_open(error);
-
-	if (!socket)
-		return NULL;
 	struct tc *tc = g_new0(struct tc, 1);
+
 	tc->provider =
 		(struct offload_provider){.ops = &tc_ops, .caps = {.name = "tc", .abilities = OFFLOAD_ALL}};
 	tc->mode = mode;
-	tc->socket = socket;
+	tc->socket = tc_socket_new(kernel);
 	tc->by_handle = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	tc->by_flow = g_hash_table_new(g_int64_hash, g_int64_equal);
 	tc->mtus = g_hash_table_new(NULL, NULL);
@@ -585,4 +580,11 @@ struct offload_provider *offload_tc_open(enum offload_tc_mode mode, GError **err
 	tc->texts = g_ptr_array_new_with_free_func(g_free);
 	tc->shown = g_ptr_array_new_with_free_func(g_free);
 	return &tc->provider;
+}
+
+struct offload_provider *offload_tc_open(enum offload_tc_mode mode, GError **error)
+{
+	struct tc_kernel *kernel = tc_kernel_open(TC_BATCH * TC_MESSAGE_MAX, error);
+
+	return kernel ? offload_tc_new(mode, kernel) : NULL;
 }

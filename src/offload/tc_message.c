@@ -84,6 +84,13 @@ void tc_message_dump(struct nl_msg *msg, int ifindex)
 	tc_put(msg, TCA_DUMP_FLAGS, &terse, sizeof terse);
 }
 
+void tc_message_link(struct nl_msg *msg, int ifindex)
+{
+	const struct ifinfomsg head = {.ifi_index = ifindex};
+
+	tc_begin(msg, RTM_GETLINK, 0, &head, sizeof head);
+}
+
 /* ---- matches ---- */
 
 static void match_bytes(

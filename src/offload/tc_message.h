@@ -36,6 +36,8 @@ void tc_message_put(struct nl_msg *msg, const struct offload_flow *flow, const s
 void tc_message_remove(struct nl_msg *msg, const struct tc_place *place);
 /* All counters of a device's filters. */
 void tc_message_dump(struct nl_msg *msg, int ifindex);
+/* Asks for the device itself. */
+void tc_message_link(struct nl_msg *msg, int ifindex);
 
 /* What goes up before any flow is looked for; the i-th of them, and all filters of one priority. */
 #define TC_GUARDS 4

@@ -6,19 +6,12 @@
  */
 #include "offload/tc_socket.h"
 
-#include "base/fault.h"
 #include "offload/tc_message.h"
 #include "offload/tc_read.h"
 
 #include <errno.h>
-#include <netlink/netlink.h>
-#include <netlink/socket.h>
-#include <sys/socket.h>
 
-#define BATCH_REQUESTS 256
-#define SEND_BYTES     (BATCH_REQUESTS * TC_MESSAGE_MAX)
-#define RECEIVE_BYTES  (8 << 20) /* answers and echoes of one batch, with what the kernel counts for each */
-#define READ_BYTES     (64 << 10)
+#define READ_BYTES (64 << 10)
 
 /* Requests that wait to be sent. All Owned. */
 struct batch {
@@ -29,7 +22,7 @@ struct batch {
 };
 
 struct tc_socket {
-	struct nl_sock *netlink; /* Owned */
+	struct tc_kernel *kernel; /* Owned */
 	struct nl_msg *message; /* Owned */
 	struct batch waiting;
 	uint8_t *buffer; /* Owned */
@@ -50,51 +43,23 @@ static void batch_done(struct batch *batch)
 	g_array_unref(batch->cookies);
 }
 
-static int set_options(int fd)
+struct tc_socket *tc_socket_new(struct tc_kernel *kernel)
 {
-	const int send = SEND_BYTES, receive = RECEIVE_BYTES, on = 1;
+	struct tc_socket *s = g_new0(struct tc_socket, 1);
 
-	/* Without the right to go beyond the system's limit, as far as that goes. */
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send, sizeof send) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof send);
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive, sizeof receive) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof receive);
-	return setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on) < 0 ||
-			       setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on) < 0
-		       ? -errno
-		       : 0;
-}
-
-struct tc_socket *tc_socket_open(GError **error)
-{
-	_cleanup_(tc_socket_close) struct tc_socket *s = g_new0(struct tc_socket, 1);
-	int status;
-
-	s->netlink = nl_socket_alloc();
+	s->kernel = kernel;
 	s->message = nlmsg_alloc_size(TC_MESSAGE_MAX);
+	if (!s->message)
+		g_error("no memory for a netlink message");
 	batch_init(&s->waiting, 1);
 	s->buffer = g_malloc(READ_BYTES);
-	if (!s->netlink || !s->message)
-		g_error("no memory for a netlink socket");
-	status = nl_connect(s->netlink, NETLINK_ROUTE);
-	if (status < 0) {
-		fault_set(error, FAULT_INTERNAL, "tc: cannot open a netlink socket: %s", nl_geterror(status));
-		return NULL;
-	}
-	status = set_options(nl_socket_get_fd(s->netlink));
-	if (status < 0) {
-		fault_set(error, FAULT_UNSUPPORTED,
-			"tc: cannot have netlink answer in short: %s; the kernel must be 4.12 or newer",
-			g_strerror(-status));
-		return NULL;
-	}
-	return g_steal_pointer(&s);
+	return s;
 }
 
 void tc_socket_close(struct tc_socket *s)
 {
-	g_clear_pointer(&s->netlink, nl_socket_free);
-	g_clear_pointer(&s->message, nlmsg_free);
+	tc_kernel_close(s->kernel);
+	nlmsg_free(s->message);
 	batch_done(&s->waiting);
 	g_free(s->buffer);
 	g_free(s);
@@ -118,7 +83,7 @@ void tc_socket_add(struct tc_socket *s, int flags, uint64_t cookie)
 
 	header->nlmsg_flags |= (uint16_t)(NLM_F_ACK | flags);
 	header->nlmsg_seq = batch->sequence + batch->cookies->len;
-	header->nlmsg_pid = nl_socket_get_local_port(s->netlink);
+	header->nlmsg_pid = s->kernel->port;
 	g_byte_array_append(batch->bytes, (const uint8_t *)header, header->nlmsg_len);
 	g_byte_array_append(batch->bytes, padding, NLMSG_ALIGN(header->nlmsg_len) - header->nlmsg_len);
 	g_array_append_val(batch->ends, batch->bytes->len);
@@ -156,11 +121,9 @@ static void hear(struct hearing *hearing, struct nlmsghdr *header)
 static int hear_all(struct tc_socket *s, struct hearing *hearing)
 {
 	while (hearing->n_done < hearing->n) {
-		ssize_t got = recv(nl_socket_get_fd(s->netlink), s->buffer, READ_BYTES, MSG_DONTWAIT);
-		if (got < 0 && errno == EINTR)
-			continue;
+		ssize_t got = s->kernel->ops->receive(s->kernel, s->buffer, READ_BYTES);
 		if (got <= 0)
-			return got < 0 ? -errno : -EPIPE;
+			return got < 0 ? (int)got : -EPIPE;
 		int left = (int)got;
 		for (struct nlmsghdr *h = (struct nlmsghdr *)s->buffer; nlmsg_ok(h, left);
 			h = nlmsg_next(h, &left))
@@ -171,12 +134,7 @@ static int hear_all(struct tc_socket *s, struct hearing *hearing)
 
 static int send_bytes(struct tc_socket *s, const void *bytes, size_t size)
 {
-	ssize_t sent;
-
-	do
-		sent = send(nl_socket_get_fd(s->netlink), bytes, size, 0);
-	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : 0;
+	return s->kernel->ops->send(s->kernel, bytes, size);
 }
 
 /* One buffer's worth, which begins at that request. */
@@ -186,7 +144,7 @@ static int run_some(struct tc_socket *s, const struct batch *batch, unsigned at,
 
 	hearing->first = batch->sequence + at;
 	hearing->cookies = &g_array_index(batch->cookies, uint64_t, at);
-	hearing->n = MIN(batch->cookies->len - at, (unsigned)BATCH_REQUESTS);
+	hearing->n = MIN(batch->cookies->len - at, (unsigned)TC_BATCH);
 	hearing->n_done = 0;
 	guint end = g_array_index(batch->ends, guint, at + hearing->n - 1);
 	int status = send_bytes(s, batch->bytes->data + start, end - start);
@@ -200,7 +158,7 @@ int tc_socket_run(struct tc_socket *s, const struct tc_hearer *hearer, void *dat
 	int status = 0;
 
 	batch_init(&s->waiting, batch.sequence + batch.cookies->len);
-	for (unsigned at = 0; status == 0 && at < batch.cookies->len; at += BATCH_REQUESTS)
+	for (unsigned at = 0; status == 0 && at < batch.cookies->len; at += TC_BATCH)
 		status = run_some(s, &batch, at, &hearing);
 	batch_done(&batch);
 	return status;
@@ -213,7 +171,7 @@ int tc_socket_dump(struct tc_socket *s, uint64_t cookie, const struct tc_hearer 
 		.hearer = hearer, .data = data, .first = s->waiting.sequence++, .cookies = &cookie, .n = 1};
 
 	header->nlmsg_seq = hearing.first;
-	header->nlmsg_pid = nl_socket_get_local_port(s->netlink);
+	header->nlmsg_pid = s->kernel->port;
 	int status = send_bytes(s, header, header->nlmsg_len);
 	return status ? status : hear_all(s, &hearing);
 }

@@ -1,13 +1,15 @@
 /* A netlink socket that sends many requests at once and counts their answers. */
 #pragma once
-#include "base/cleanup.h"
+#include "offload/tc_kernel.h"
 
-#include <glib.h>
 #include <netlink/msg.h>
+
+#define TC_BATCH 256 /* requests that are sent at once, at most */
 
 struct tc_socket;
 
-struct tc_socket *tc_socket_open(GError **error);
+/* Takes the kernel. */
+struct tc_socket *tc_socket_new(struct tc_kernel *kernel);
 void tc_socket_close(struct tc_socket *socket);
 CLEANUP_FUNC(struct tc_socket *, tc_socket_close)
 

@@ -1,0 +1,177 @@
+/* tc as an offload provider, on a kernel and a NIC that are made up: what of a NIC's answers becomes of ports and flows, and
+ * what is left behind. The kernel's own behaviour is tc_lab_test.c's. */
+#include "offload/tc_priv.h"
+#include "offload/test_kernel.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#define ONE    11 /* interfaces */
+#define TWO    12
+#define GUARDS 4 /* filters of a device before its flows */
+
+struct fixture {
+	struct test_kernel *kernel;
+	struct offload_provider *tc;
+};
+
+/* Numbers 1 and 2. */
+static bool set_ports(struct fixture *f, int one, int two, GError **error)
+{
+	const struct offload_port ports[] = {{.number = 1, .ifindex = one}, {.number = 2, .ifindex = two}};
+
+	return f->tc->ops->ports(f->tc, ports, G_N_ELEMENTS(ports), error);
+}
+
+static void expect(struct fixture *f, enum offload_event_kind kind, uint64_t flow, const char *why)
+{
+	struct offload_event event;
+
+	g_assert_cmpint(f->tc->ops->poll(f->tc, &event, 1), ==, 1);
+	g_assert_cmpint(event.kind, ==, kind);
+	g_assert_cmpuint(event.flow, ==, flow);
+	if (why && !strstr(event.reason, why))
+		g_error("\"%s\" should say \"%s\"", event.reason, why);
+}
+
+static void expect_nothing(struct fixture *f)
+{
+	struct offload_event event;
+
+	g_assert_cmpint(f->tc->ops->poll(f->tc, &event, 1), ==, 0);
+}
+
+static void open_tc(struct fixture *f, enum offload_tc_mode mode)
+{
+	f->tc = offload_tc_new(mode, test_kernel_connect(f->kernel));
+}
+
+static void flush(struct fixture *f)
+{
+	g_assert_cmpint(f->tc->ops->flush(f->tc), ==, 0);
+	expect(f, OFFLOAD_EVENT_FLUSHED, 0, NULL);
+}
+
+static void setup_empty(struct fixture *f, const void *data)
+{
+	f->kernel = test_kernel_new();
+	test_kernel_add_device(f->kernel, ONE, false);
+	test_kernel_add_device(f->kernel, TWO, false);
+	open_tc(f, OFFLOAD_TC_HARDWARE);
+}
+
+static void setup(struct fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+
+	setup_empty(f, data);
+	g_assert_true(set_ports(f, ONE, TWO, &error));
+	g_assert_no_error(error);
+	flush(f);
+}
+
+static void teardown(struct fixture *f, const void *data)
+{
+	g_clear_pointer(&f->tc, offload_provider_close);
+	g_assert_cmpuint(g_hash_table_size(f->kernel->police), ==, 0);
+	test_kernel_free(f->kernel);
+}
+
+/* UDP that comes by that port. */
+static struct offload_flow flow_of(unsigned id, uint32_t from, uint32_t to)
+{
+	return (struct offload_flow){.id = id,
+		.match = {.port = from,
+			.family = IP_V4,
+			.protocol = IPPROTO_UDP,
+			.src = {10, 0, 0, (uint8_t)id},
+			.dst = {10, 0, 1, 1}},
+		.actions = {.mtu = 1500, .hop = true, .port = to}};
+}
+
+static void put(struct fixture *f, unsigned id, uint32_t from, uint32_t to)
+{
+	struct offload_flow flow = flow_of(id, from, to);
+
+	g_assert_cmpint(f->tc->ops->put(f->tc, &flow), ==, 0);
+	expect(f, OFFLOAD_EVENT_INSTALLED, id, NULL);
+}
+
+static void assert_refused(struct fixture *f, const struct offload_flow *flow, const char *why)
+{
+	g_assert_cmpint(f->tc->ops->put(f->tc, flow), ==, 0);
+	expect(f, OFFLOAD_EVENT_REFUSED, flow->id, why);
+}
+
+static void ask_stats(struct fixture *f)
+{
+	g_assert_cmpint(f->tc->ops->stats(f->tc), ==, 0);
+}
+
+/* ---- tests ---- */
+
+static void test_life(struct fixture *f, const void *data)
+{
+	struct offload_event event;
+
+	put(f, 1, 1, 2);
+	put(f, 2, 2, 1);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 1);
+	g_array_index(f->kernel->filters, struct test_filter, f->kernel->filters->len - 1).packets = 7;
+	ask_stats(f);
+	for (unsigned i = 0; i < 2; i++) {
+		g_assert_cmpint(f->tc->ops->poll(f->tc, &event, 1), ==, 1);
+		g_assert_cmpint(event.kind, ==, OFFLOAD_EVENT_STATS);
+		g_assert_cmpuint(event.stats.packets, ==, event.flow == 2 ? 7 : 0);
+	}
+	expect(f, OFFLOAD_EVENT_STATS_DONE, 0, NULL);
+	g_assert_cmpint(f->tc->ops->remove(f->tc, 1), ==, 0);
+	expect(f, OFFLOAD_EVENT_REMOVED, 1, NULL);
+	flush(f);
+	for (int device = ONE; device <= TWO; device++)
+		g_assert_cmpuint(test_kernel_count(f->kernel, device, ONE + TWO - device), ==, 0);
+}
+
+static void test_refused(struct fixture *f, const void *data)
+{
+	struct offload_flow flow = flow_of(1, 1, 2);
+
+	f->kernel->refusal = TEST_REFUSE_FLOWS;
+	assert_refused(f, &flow, TEST_NO);
+	f->kernel->refusal = TEST_REFUSE_NOTHING;
+	put(f, 1, 1, 2); /* the same again */
+}
+
+static void test_removed(struct fixture *f, const void *data)
+{
+	put(f, 1, 1, 2);
+	test_kernel_clear(f->kernel, ONE, 0x20, 0x20);
+	ask_stats(f);
+	expect(f, OFFLOAD_EVENT_EVICTED, 1, "removed");
+	expect(f, OFFLOAD_EVENT_STATS_DONE, 0, NULL);
+	expect_nothing(f);
+}
+
+static void test_death(struct fixture *f, const void *data)
+{
+	struct offload_event event;
+
+	put(f, 1, 1, 2);
+	test_kernel_remove_device(f->kernel, ONE);
+	test_kernel_remove_device(f->kernel, TWO);
+	ask_stats(f);
+	g_assert_cmpint(f->tc->ops->poll(f->tc, &event, 1), ==, -ENODEV);
+}
+
+#define TEST(name, function)  g_test_add("/tc/" name, struct fixture, NULL, setup, function, teardown)
+#define EMPTY(name, function) g_test_add("/tc/" name, struct fixture, NULL, setup_empty, function, teardown)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	TEST("flows lie on the interface that they come by, are counted, and removed", test_life);
+	TEST("a flow that the NIC does not take is refused in its words", test_refused);
+	TEST("what somebody removes is told as an eviction", test_removed);
+	TEST("a NIC whose interfaces are gone is gone", test_death);
+	return g_test_run();
+}
