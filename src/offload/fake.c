@@ -47,7 +47,7 @@ struct fake {
 	uint64_t now_ms;
 	unsigned n_refuse;
 	const char *refuse_reason;
-	bool held, dead;
+	bool refuses_meters, held, dead;
 };
 
 static struct fake *fake_of(const struct offload_provider *provider)
@@ -232,12 +232,12 @@ static int fake_flush(struct offload_provider *provider)
 static int fake_meter(struct offload_provider *provider, const struct offload_meter *meter)
 {
 	struct fake *fake = fake_of(provider);
-	struct bucket *bucket = g_new(struct bucket, 1);
 
-	if (fake->dead) {
-		g_free(bucket);
+	if (fake->dead)
 		return -ENODEV;
-	}
+	if (fake->refuses_meters)
+		return -EOPNOTSUPP;
+	struct bucket *bucket = g_new(struct bucket, 1);
 	*bucket = (struct bucket){.meter = *meter,
 		.bits = (double)meter->bits_per_s * meter->burst_ms / 1000,
 		.packets = (double)meter->packets_per_s * meter->burst_ms / 1000,
@@ -326,6 +326,11 @@ void offload_fake_refuse(struct offload_provider *provider, unsigned n, const ch
 {
 	fake_of(provider)->n_refuse = n;
 	fake_of(provider)->refuse_reason = reason;
+}
+
+void offload_fake_refuse_meters(struct offload_provider *provider, bool refuse)
+{
+	fake_of(provider)->refuses_meters = refuse;
 }
 
 bool offload_fake_evict(struct offload_provider *provider, uint64_t flow, const char *reason)

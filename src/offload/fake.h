@@ -16,6 +16,8 @@ struct offload_provider *offload_fake_new(uint32_t abilities, uint32_t flows);
 void offload_fake_set_clock(struct offload_provider *provider, uint64_t now_ms);
 /* The next n puts are refused with the sentence (a constant). */
 void offload_fake_refuse(struct offload_provider *provider, unsigned n, const char *reason);
+/* While it is so, meters are not taken. */
+void offload_fake_refuse_meters(struct offload_provider *provider, bool refuse);
 /* Throws a flow out; false when it has none of that id. */
 bool offload_fake_evict(struct offload_provider *provider, uint64_t flow, const char *reason);
 /* While it is held, requests take effect, but answers are kept back. */

@@ -16,6 +16,11 @@ struct entry {
 	uint64_t refused_ms;
 };
 
+struct meter {
+	struct offload_meter is;
+	bool held; /* the NIC has taken it, as it is */
+};
+
 struct offload_manager {
 	struct offload_policy policy;
 	const struct offload_listener *listener;
@@ -30,7 +35,8 @@ struct offload_manager {
 	GHashTable *entries; /* id → struct entry, Owned */
 	unsigned n_unwanted; /* entries that are */
 	GQueue *leaving; /* of struct entry: EVICTING, and the provider has not been asked */
-	GHashTable *meters; /* id → struct offload_meter, Owned */
+	GHashTable *meters; /* id → struct meter, Owned */
+	uint64_t meters_ms; /* when those were asked for again that the NIC has not taken */
 	struct offload_counts counts;
 };
 
@@ -268,6 +274,53 @@ static void ask_removals(struct offload_manager *m)
 	}
 }
 
+/* Whether the flow is to be held to what the NIC has not taken. */
+static bool lacks_meter(const struct offload_manager *m, const struct offload_flow *flow)
+{
+	for (unsigned i = 0; i < OFFLOAD_METERS; i++) {
+		const struct meter *meter = g_hash_table_lookup(m->meters, &flow->actions.meters[i]);
+		if (meter && !meter->held)
+			return true;
+	}
+	return false;
+}
+
+static bool is_unmetered(const struct entry *entry, const struct offload_manager *m, uint64_t now_ms)
+{
+	return lacks_meter(m, &entry->flow);
+}
+
+static void ask_meter(struct offload_manager *m, struct meter *meter)
+{
+	int status = m->provider->ops->meter(m->provider, &meter->is);
+
+	meter->held = hear(m, status);
+	if (meter->held || m->dead)
+		return;
+	g_autofree char *reason = g_strdup_printf("the NIC did not take its limit: %s", g_strerror(-status));
+	leave_all(m, is_unmetered, 0, reason);
+}
+
+/* Those that the NIC has not taken. */
+static void ask_meters(struct offload_manager *m)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, m->meters);
+	while (!m->dead && g_hash_table_iter_next(&iter, NULL, &value))
+		if (!((struct meter *)value)->held)
+			ask_meter(m, value);
+}
+
+static void ask_meters_again(struct offload_manager *m, uint64_t now_ms)
+{
+	if (now_ms - m->meters_ms < m->policy.retry_ms)
+		return;
+	m->meters_ms = now_ms;
+	ask_meters(m);
+}
+
 static void ask_stats(struct offload_manager *m, uint64_t now_ms)
 {
 	if (m->stats_asked || now_ms - m->stats_ms < m->policy.stats_ms)
@@ -287,6 +340,8 @@ bool offload_manager_poll(struct offload_manager *m, uint64_t now_ms)
 		m->flush_asked = hear(m, m->provider->ops->flush(m->provider));
 	if (m->provider && !m->dead)
 		ask_removals(m);
+	if (m->provider && !m->dead)
+		ask_meters_again(m, now_ms);
 	if (m->ready && !m->dead)
 		ask_stats(m, now_ms);
 	if (m->provider && !m->dead)
@@ -303,13 +358,22 @@ static bool is_worth(const struct offload_manager *m, uint32_t generation, uint6
 	return m->ready && !m->dead && generation == m->generation && packets >= m->policy.packets;
 }
 
+/* Why the NIC is not even asked; NULL: it is. */
+static char *why_not(const struct offload_manager *m, const struct offload_flow *flow)
+{
+	const char *unable = offload_flow_refuse(flow, m->provider->caps.abilities);
+
+	if (unable)
+		return g_strdup_printf("the NIC %s", unable);
+	return lacks_meter(m, flow) ? g_strdup("the NIC did not take its limit") : NULL;
+}
+
 static enum offload_state put(struct offload_manager *m, struct entry *entry, uint64_t now_ms)
 {
-	const char *unable = offload_flow_refuse(&entry->flow, m->provider->caps.abilities);
+	g_autofree char *reason = why_not(m, &entry->flow);
 
 	entry->stats = (struct offload_stats){};
-	if (unable) {
-		g_autofree char *reason = g_strdup_printf("the NIC %s", unable);
+	if (reason) {
 		m->counts.refused++;
 		refuse(m, entry, reason, now_ms);
 		return OFFLOAD_STATE_REFUSED;
@@ -378,26 +442,28 @@ bool offload_manager_is_settled(const struct offload_manager *m)
 	       m->counts.states[OFFLOAD_STATE_EVICTING] == 0;
 }
 
-void offload_manager_set_meter(struct offload_manager *m, const struct offload_meter *meter)
+void offload_manager_set_meter(struct offload_manager *m, const struct offload_meter *is)
 {
-	struct offload_meter *kept = g_memdup2(meter, sizeof *meter);
+	struct meter *meter = g_new0(struct meter, 1);
 
-	g_hash_table_replace(m->meters, &kept->id, kept);
+	meter->is = *is;
+	g_hash_table_replace(m->meters, &meter->is.id, meter);
 	if (m->provider && !m->dead)
-		hear(m, m->provider->ops->meter(m->provider, meter));
+		ask_meter(m, meter);
+}
+
+static void meter_lost(gpointer id, gpointer meter, gpointer data)
+{
+	((struct meter *)meter)->held = false;
 }
 
 void offload_manager_attach(struct offload_manager *m, struct offload_provider *provider)
 {
-	GHashTableIter iter;
-	gpointer meter;
-
 	g_assert(!m->provider);
 	m->provider = provider;
 	m->flush_asked = false;
-	g_hash_table_iter_init(&iter, m->meters);
-	while (!m->dead && g_hash_table_iter_next(&iter, NULL, &meter))
-		hear(m, provider->ops->meter(provider, meter));
+	g_hash_table_foreach(m->meters, meter_lost, NULL);
+	ask_meters(m);
 }
 
 struct offload_provider *offload_manager_provider(const struct offload_manager *m)

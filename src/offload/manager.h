@@ -51,7 +51,7 @@ struct offload_policy {
 	unsigned pending; /* puts that may be under way */
 	uint32_t idle_ms; /* a flow that is silent for so long makes room; more than stats_ms */
 	uint32_t stats_ms; /* between two looks at the counters */
-	uint32_t retry_ms; /* after a refusal or an eviction */
+	uint32_t retry_ms; /* after a refusal, also of a meter, or an eviction */
 };
 
 struct offload_listener {
@@ -75,7 +75,8 @@ void offload_manager_attach(struct offload_manager *manager, struct offload_prov
 /* NULL: there is none, or it died. Borrowed. */
 struct offload_provider *offload_manager_provider(const struct offload_manager *manager);
 
-/* For this and later providers. */
+/* For this and later providers. While the NIC does not take it, which is tried again every retry_ms, it has no flow with that
+ * meter: those that are there leave, others are refused. */
 void offload_manager_set_meter(struct offload_manager *manager, const struct offload_meter *meter);
 /* The flow, if it is there, is decided alike by that generation: it need not leave when that one comes. */
 void offload_manager_confirm(struct offload_manager *manager, uint64_t flow, uint32_t generation);

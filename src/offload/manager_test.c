@@ -400,6 +400,40 @@ static void test_meter(struct fixture *f, const void *data)
 	g_assert_cmpuint(sent, ==, 15);
 }
 
+/* The flow that has it leaves, and comes back when the NIC takes it; the other one does not care. */
+static void test_meter_refused(struct fixture *f, const void *data)
+{
+	struct offload_meter meter = {.id = 5, .packets_per_s = 1000, .burst_ms = 1000};
+	struct offload_flow flow = flow_of(1);
+
+	flow.actions.meters[0] = 5;
+	offload_manager_set_meter(f->manager, &meter);
+	offload_manager_offer(f->manager, &flow, 1, 3, f->now_ms);
+	offer(f, 2);
+	poll_once(f);
+	g_assert_cmpint(state(f, 1), ==, OFFLOAD_STATE_INSTALLED);
+	offload_fake_refuse_meters(f->nic, true);
+	meter.packets_per_s = 10;
+	offload_manager_set_meter(f->manager, &meter);
+	g_assert_false(offload_manager_is_settled(f->manager));
+	poll_once(f);
+	g_assert_true(offload_manager_is_settled(f->manager));
+	g_assert_false(offload_fake_has(f->nic, 1));
+	g_assert_true(offload_fake_has(f->nic, 2));
+	assert_left(f, "1 none: the NIC did not take its limit: Operation not supported\n");
+	offload_manager_offer(f->manager, &flow, 1, 3, f->now_ms);
+	assert_left(f, "1 refused: the NIC did not take its limit\n");
+	offload_fake_refuse_meters(f->nic, false);
+	pass(f, RETRY);
+	offload_manager_offer(f->manager, &flow, 1, 3, f->now_ms);
+	poll_once(f);
+	g_assert_cmpint(state(f, 1), ==, OFFLOAD_STATE_INSTALLED);
+	pass(f, 1000);
+	for (unsigned i = 0; i < 10; i++)
+		g_assert_cmpint(send_packet(f, 1), ==, OFFLOAD_FAKE_SENT);
+	g_assert_cmpint(send_packet(f, 1), ==, OFFLOAD_FAKE_METERED);
+}
+
 #define TEST(name, function)                                                                                 \
 	g_test_add("/offload manager/" name, struct fixture, NULL, setup, function, teardown)
 
@@ -424,5 +458,6 @@ int main(int argc, char **argv)
 	TEST("a NIC that dies gives all flows back, and another one may follow", test_death);
 	TEST("what another process left in the NIC is flushed", test_flush);
 	TEST("a meter holds flows to its rate", test_meter);
+	TEST("flows whose meter the NIC does not take anew leave it, until it does", test_meter_refused);
 	return g_test_run();
 }

@@ -66,7 +66,8 @@ struct offload_provider_ops {
 	/* Removes all flows, also those of a process before. What is queued is done first. May take its time. */
 	int (*flush)(struct offload_provider *provider);
 	/* Makes a meter, at once, before the first flow that has it; or gives it other limits, of the same kinds (bits,
-	 * packets, or both). */
+	 * packets, or both). Any other -errno than -ENODEV: the NIC has not taken it. Then flows that have it keep what it
+	 * was, which the caller sees to, and those that name it are refused until it is set once more. */
 	int (*meter)(struct offload_provider *provider, const struct offload_meter *meter);
 	/* The ports from now on. One that is gone has no flows any more, nobody's has another's number. At once; one that cannot
 	 * be had, for which this fails, is left out, and flows that name it are refused. */

@@ -1,17 +1,15 @@
-/* tc flower as an offload provider: see tc.h. Messages are tc_message.h's, the socket is tc_socket.h's. */
+/* tc flower as an offload provider: see tc.h. What flows share is tc_shared.h's. */
 #include "base/fault.h"
 #include "offload/tc_message.h"
 #include "offload/tc_priv.h"
 #include "offload/tc_read.h"
-#include "offload/tc_socket.h"
+#include "offload/tc_shared.h"
 
 #include <errno.h>
 #include <linux/pkt_cls.h>
 #include <net/if.h>
 
-#define WAITING_MAX     4096 /* requests that wait for poll */
-#define FORGET_TRIES    20
-#define FORGET_PAUSE_US 10000
+#define WAITING_MAX 4096 /* requests that wait for poll */
 
 /* What a request's cookie says beside a handle. */
 enum request {
@@ -19,7 +17,6 @@ enum request {
 	REQUEST_PUT,
 	REQUEST_REMOVE,
 	REQUEST_DUMP,
-	REQUEST_FORGET, /* of an action that flows shared */
 };
 
 struct filter {
@@ -39,17 +36,15 @@ struct tc {
 	unsigned n_ports;
 	struct offload_port *ports; /* Owned */
 	struct tc_socket *socket; /* Owned */
+	struct tc_shared *shared; /* Owned */
 	GHashTable *by_handle; /* handle → struct filter, Owned */
 	GHashTable *by_flow; /* id → the same, Borrowed */
 	uint32_t last_handle;
-	GHashTable *mtus; /* those that have an action */
-	GHashTable *meters; /* id → struct offload_meter, Owned */
 	GQueue *events; /* of struct offload_event, Owned */
 	GPtrArray *texts; /* Owned: reasons of events that have not been handed out, */
 	GPtrArray *shown; /* and of those that have */
 	bool stats_asked, dead;
 	unsigned round; /* of stats */
-	unsigned n_held; /* shared actions that filters hold still */
 };
 
 static struct tc *tc_of(struct offload_provider *provider)
@@ -155,7 +150,6 @@ static void on_done(void *data, uint64_t which, int status, const char *text)
 	case REQUEST_DUMP: return;
 	case REQUEST_PUT: on_put(tc, filter, status, text); return;
 	case REQUEST_REMOVE: on_removed(tc, filter); return;
-	case REQUEST_FORGET: tc->n_held += status == -EPERM; return;
 	}
 }
 
@@ -205,76 +199,46 @@ static uint32_t next_handle(struct tc *tc)
 	return tc->last_handle;
 }
 
-/* ---- what flows share ---- */
-
-static void need_mtu(struct tc *tc, uint16_t mtu)
-{
-	if (!g_hash_table_add(tc->mtus, GUINT_TO_POINTER(mtu)))
-		return;
-	tc_message_mtu(tc_socket_message(tc->socket), mtu, flags_of(tc));
-	tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
-}
-
-/* False when the flow has a meter that is not there. */
-static bool find_police(const struct tc *tc, const struct offload_flow *flow, struct tc_out *out)
-{
-	for (unsigned i = 0; i < OFFLOAD_METERS; i++) {
-		uint32_t id = flow->actions.meters[i];
-		const struct offload_meter *meter =
-			id ? g_hash_table_lookup(tc->meters, GUINT_TO_POINTER(id)) : NULL;
-		if (id && !meter)
-			return false;
-		if (id && meter->bits_per_s)
-			out->police[out->n_police++] = tc_meter_index(id, false, flags_of(tc));
-		if (id && meter->packets_per_s)
-			out->police[out->n_police++] = tc_meter_index(id, true, flags_of(tc));
-	}
-	return true;
-}
-
-static int tc_set_meter(struct offload_provider *provider, const struct offload_meter *meter)
-{
-	struct tc *tc = tc_of(provider);
-
-	if (tc->dead)
-		return -ENODEV;
-	g_hash_table_replace(tc->meters, GUINT_TO_POINTER(meter->id), g_memdup2(meter, sizeof *meter));
-	for (unsigned packets = 0; packets < 2; packets++) {
-		if (!(packets ? meter->packets_per_s : meter->bits_per_s))
-			continue;
-		tc_message_meter(tc_socket_message(tc->socket), meter, packets, flags_of(tc));
-		tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
-	}
-	return 0;
-}
-
-static void forget_police(struct tc *tc, uint32_t index)
-{
-	tc_message_remove_police(tc_socket_message(tc->socket), index);
-	tc_socket_add(tc->socket, 0, cookie(REQUEST_FORGET, 0));
-}
-
 /* ---- requests ---- */
+
+/* What the flow's actions are here; NULL, or why they cannot be had. */
+static char *find_actions(struct tc *tc, const struct offload_flow *flow, struct tc_out *ret)
+{
+	g_autofree char *text = NULL;
+	int status = 0;
+
+	*ret = (struct tc_out){.ifindex = device_of(tc, flow->actions.port, flow->actions.tunnel.used),
+		.mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
+	if (!ret->ifindex || !device_of(tc, flow->match.port, flow->match.tunnel.used))
+		return g_strdup("it names a port that the NIC does not have");
+	if (!tc_shared_find_meters(tc->shared, flow, ret))
+		return g_strdup("it names a meter that the NIC does not have");
+	if (!tc_shared_has_mtu(tc->shared, flow->actions.mtu) && run(tc) == 0)
+		status = tc_shared_add_mtu(tc->shared, flow->actions.mtu, &text);
+	if (status == 0)
+		return NULL;
+	return g_strdup_printf(
+		"the NIC did not take the bound of its MTU: %s", text ? text : g_strerror(-status));
+}
 
 static int tc_put_flow(struct offload_provider *provider, const struct offload_flow *flow)
 {
 	struct tc *tc = tc_of(provider);
-	struct tc_out out = {.ifindex = device_of(tc, flow->actions.port, flow->actions.tunnel.used),
-		.mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
-	int in_ifindex = device_of(tc, flow->match.port, flow->match.tunnel.used);
+	struct tc_out out;
 
 	if (tc->dead)
 		return -ENODEV;
 	if (tc_socket_waiting(tc->socket) >= WAITING_MAX)
 		return -EAGAIN;
-	if (!in_ifindex || !out.ifindex || !find_police(tc, flow, &out)) {
-		refuse(tc, flow->id, g_strdup("it names a port or meter that the NIC does not have"));
+	char *why_not = find_actions(tc, flow, &out);
+	if (why_not) {
+		refuse(tc, flow->id, why_not);
 		return 0;
 	}
-	need_mtu(tc, flow->actions.mtu);
 	struct filter *filter = g_new0(struct filter, 1);
 	filter->flow = flow->id;
-	filter->place = tc_place_of(&flow->match, in_ifindex, next_handle(tc));
+	filter->place = tc_place_of(
+		&flow->match, device_of(tc, flow->match.port, flow->match.tunnel.used), next_handle(tc));
 	g_hash_table_insert(tc->by_handle, GUINT_TO_POINTER(filter->place.handle), filter);
 	g_hash_table_insert(tc->by_flow, &filter->flow, filter);
 	tc_message_put(tc_socket_message(tc->socket), flow, &filter->place, &out, flags_of(tc));
@@ -300,6 +264,13 @@ static int tc_remove_flow(struct offload_provider *provider, uint64_t flow)
 	tc_message_remove(tc_socket_message(tc->socket), &filter->place);
 	tc_socket_add(tc->socket, NLM_F_ECHO, cookie(REQUEST_REMOVE, filter->place.handle));
 	return 0;
+}
+
+static int tc_set_meter(struct offload_provider *provider, const struct offload_meter *meter)
+{
+	struct tc *tc = tc_of(provider);
+
+	return run(tc) < 0 ? -ENODEV : tc_shared_set_meter(tc->shared, meter);
 }
 
 static int tc_ask_stats(struct offload_provider *provider)
@@ -360,7 +331,7 @@ static bool add_device(struct tc *tc, int ifindex, GError **error)
 		return true;
 	run(tc); /* tc_socket_do wants nothing to wait */
 	tc_message_qdisc(tc_socket_message(tc->socket), ifindex);
-	int status = tc_socket_do(tc->socket);
+	int status = tc_socket_do(tc->socket, NULL);
 	if (status < 0 && status != -EEXIST)
 		return fault_set(error, FAULT_UNSUPPORTED,
 			"tc: cannot give interface %s an ingress: %s; the kernel needs sch_ingress, and the "
@@ -414,7 +385,7 @@ static bool dump_device(struct tc *tc, int ifindex)
 	if (tc_socket_dump(tc->socket, cookie(REQUEST_DUMP, 0), &hearer, tc) < 0)
 		tc->dead = true;
 	tc_message_link(tc_socket_message(tc->socket), ifindex);
-	return !tc->dead && tc_socket_do(tc->socket) == 0;
+	return !tc->dead && tc_socket_do(tc->socket, NULL) == 0;
 }
 
 static bool dump_all(struct tc *tc)
@@ -502,36 +473,6 @@ static int tc_poll(struct offload_provider *provider, struct offload_event *even
 	return n;
 }
 
-static void forget_all_police(struct tc *tc)
-{
-	GHashTableIter iter;
-	gpointer key, value;
-
-	g_hash_table_iter_init(&iter, tc->mtus);
-	while (g_hash_table_iter_next(&iter, &key, NULL))
-		forget_police(tc, tc_mtu_index((uint16_t)GPOINTER_TO_UINT(key), flags_of(tc)));
-	g_hash_table_iter_init(&iter, tc->meters);
-	while (g_hash_table_iter_next(&iter, &key, &value)) {
-		const struct offload_meter *meter = value;
-		if (meter->bits_per_s)
-			forget_police(tc, tc_meter_index(meter->id, false, flags_of(tc)));
-		if (meter->packets_per_s)
-			forget_police(tc, tc_meter_index(meter->id, true, flags_of(tc)));
-	}
-}
-
-/* Filters let go of their actions a grace period after they are removed. */
-static void release_police(struct tc *tc)
-{
-	for (unsigned i = 0; i < FORGET_TRIES; i++) {
-		tc->n_held = 0;
-		forget_all_police(tc);
-		if (run(tc) < 0 || !tc->n_held)
-			return;
-		g_usleep(FORGET_PAUSE_US);
-	}
-}
-
 static void tc_close(struct offload_provider *provider)
 {
 	struct tc *tc = tc_of(provider);
@@ -540,12 +481,10 @@ static void tc_close(struct offload_provider *provider)
 	tc->dead = false; /* what its devices have left can be tidied */
 	each_device(tc, clear_device);
 	run(tc);
-	release_police(tc);
+	tc_shared_free(tc->shared);
 	tc_socket_close(tc->socket);
 	g_hash_table_unref(tc->by_flow);
 	g_hash_table_unref(tc->by_handle);
-	g_hash_table_unref(tc->mtus);
-	g_hash_table_unref(tc->meters);
 	g_queue_free_full(tc->events, g_free);
 	g_ptr_array_unref(tc->texts);
 	g_ptr_array_unref(tc->shown);
@@ -574,8 +513,7 @@ struct offload_provider *offload_tc_new(enum offload_tc_mode mode, struct tc_ker
 	tc->socket = tc_socket_new(kernel);
 	tc->by_handle = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	tc->by_flow = g_hash_table_new(g_int64_hash, g_int64_equal);
-	tc->mtus = g_hash_table_new(NULL, NULL);
-	tc->meters = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	tc->shared = tc_shared_new(tc->socket, flags_of(tc));
 	tc->events = g_queue_new();
 	tc->texts = g_ptr_array_new_with_free_func(g_free);
 	tc->shown = g_ptr_array_new_with_free_func(g_free);

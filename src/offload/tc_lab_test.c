@@ -180,10 +180,10 @@ static void test_refused(struct fixture *f, const void *data)
 	flow.id = 2;
 	assert_refused(f->tc, &flow, "did not take it");
 	flow.actions.port = 7;
-	assert_refused(f->tc, &flow, "port or meter");
+	assert_refused(f->tc, &flow, "a port that");
 	flow.actions.port = 2;
 	flow.actions.meters[0] = 5;
-	assert_refused(f->tc, &flow, "port or meter");
+	assert_refused(f->tc, &flow, "a meter that");
 }
 
 static void test_no_hardware(struct fixture *f, const void *data)

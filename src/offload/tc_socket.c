@@ -176,16 +176,28 @@ int tc_socket_dump(struct tc_socket *s, uint64_t cookie, const struct tc_hearer 
 	return status ? status : hear_all(s, &hearing);
 }
 
-static void keep_status(void *data, uint64_t cookie, int status, const char *text)
+struct result {
+	int status;
+	char *text; /* Owned */
+};
+
+static void keep_result(void *data, uint64_t cookie, int status, const char *text)
 {
-	*(int *)data = status;
+	struct result *result = data;
+
+	result->status = status;
+	result->text = g_strdup(text);
 }
 
-int tc_socket_do(struct tc_socket *s)
+int tc_socket_do(struct tc_socket *s, char **ret_text)
 {
-	int result = -EPIPE, status;
+	struct result result = {.status = -EPIPE};
 
 	tc_socket_add(s, 0, 0);
-	status = tc_socket_run(s, &(struct tc_hearer){.done = keep_status}, &result);
-	return status ? status : result;
+	int status = tc_socket_run(s, &(struct tc_hearer){.done = keep_result}, &result);
+	if (ret_text)
+		*ret_text = result.text;
+	else
+		g_free(result.text);
+	return status ? status : result.status;
 }

@@ -32,5 +32,6 @@ struct tc_hearer {
 int tc_socket_run(struct tc_socket *socket, const struct tc_hearer *hearer, void *data);
 /* Sends the message alone, which is a dump, and hears its parts and end. Nothing may be waiting. */
 int tc_socket_dump(struct tc_socket *socket, uint64_t cookie, const struct tc_hearer *hearer, void *data);
-/* The status of one message. Nothing may be waiting. */
-int tc_socket_do(struct tc_socket *socket);
+/* The status of one message, and the kernel's words (*ret_text Owned by the caller, or NULL; NULL: not wanted). Nothing may
+ * be waiting. */
+int tc_socket_do(struct tc_socket *socket, char **ret_text);

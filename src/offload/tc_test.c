@@ -3,6 +3,7 @@
 #include "offload/tc_priv.h"
 #include "offload/test_kernel.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -142,6 +143,37 @@ static void test_refused(struct fixture *f, const void *data)
 	put(f, 1, 1, 2); /* the same again */
 }
 
+static void test_mtu(struct fixture *f, const void *data)
+{
+	struct offload_flow flow = flow_of(1, 1, 2);
+
+	f->kernel->refusal = TEST_REFUSE_POLICE;
+	assert_refused(f, &flow, TEST_NO);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 0);
+	f->kernel->refusal = TEST_REFUSE_NOTHING;
+	put(f, 1, 1, 2);
+}
+
+/* The first time, and when it changes. */
+static void test_meter(struct fixture *f, const void *data)
+{
+	struct offload_meter meter = {.id = 3, .bits_per_s = 1000000, .packets_per_s = 1000, .burst_ms = 100};
+	struct offload_flow flow = flow_of(1, 1, 2);
+
+	flow.actions.meters[0] = meter.id;
+	for (unsigned i = 0; i < 2; i++) {
+		f->kernel->refusal = TEST_REFUSE_POLICE;
+		g_assert_cmpint(f->tc->ops->meter(f->tc, &meter), ==, -EOPNOTSUPP);
+		f->kernel->refusal = TEST_REFUSE_NOTHING;
+		assert_refused(f, &flow, "meter");
+		g_assert_cmpint(f->tc->ops->meter(f->tc, &meter), ==, 0);
+		g_assert_cmpint(f->tc->ops->put(f->tc, &flow), ==, 0);
+		expect(f, OFFLOAD_EVENT_INSTALLED, flow.id, NULL);
+		flow.id++;
+		flow.match.sport++;
+	}
+}
+
 static void test_removed(struct fixture *f, const void *data)
 {
 	put(f, 1, 1, 2);
@@ -171,6 +203,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	TEST("flows lie on the interface that they come by, are counted, and removed", test_life);
 	TEST("a flow that the NIC does not take is refused in its words", test_refused);
+	TEST("a flow whose MTU the NIC cannot hold is refused", test_mtu);
+	TEST("a flow whose meter the NIC has not taken, or not taken anew, is refused", test_meter);
 	TEST("what somebody removes is told as an eviction", test_removed);
 	TEST("a NIC whose interfaces are gone is gone", test_death);
 	return g_test_run();

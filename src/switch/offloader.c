@@ -258,10 +258,10 @@ void offloader_follow(struct offloader *o)
 		begin(o);
 	offload_choice_confirm(o);
 	offload_manager_set_generation(o->manager, datapath_snapshot(o->datapath)->epoch);
+	update_meters(o); /* before it settles: what cannot be held to its limit leaves, too */
 	settle(o);
 	if (!begins && !same_ports(before, o->ports))
 		tell_ports(o);
-	update_meters(o);
 	offloader_unlock(o);
 }
 

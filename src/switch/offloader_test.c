@@ -479,13 +479,18 @@ static void test_neighbour(struct world *w, const void *data)
 	g_assert_cmpint(arrive(w, "out", "a", back), ==, BY_NIC);
 }
 
+static void set_limit(struct world *w, int packets_per_s)
+{
+	json_object_set_new(lab_nic(&w->lab, 0), "limits",
+		json_pack("{s:{s:i}}", "send", "packets_per_s", packets_per_s));
+	lab_apply(&w->lab);
+}
+
 static void test_limit(struct world *w, const void *data)
 {
 	unsigned by[3] = {};
 
-	json_object_set_new(
-		lab_nic(&w->lab, 0), "limits", json_pack("{s:{s:i}}", "send", "packets_per_s", 800));
-	lab_apply(&w->lab);
+	set_limit(w, 800);
 	heat(w, 9);
 	for (unsigned i = 0; i < 100; i++) {
 		lab_pass(&w->lab, 10);
@@ -497,6 +502,26 @@ static void test_limit(struct world *w, const void *data)
 	g_assert_cmpuint(by[BY_NIC], >=, 780);
 	g_assert_cmpuint(by[BY_NIC], <=, 850);
 	g_assert_cmpuint(by[BY_NOBODY], ==, 2000 - by[BY_NIC]);
+}
+
+/* When it counts, the NIC carries nothing by the old one. */
+static void test_limit_refused(struct world *w, const void *data)
+{
+	set_limit(w, 800);
+	heat(w, 9);
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_NIC);
+	offload_fake_refuse_meters(w->nic, true);
+	set_limit(w, 400);
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_SWITCH);
+	heat(w, 9);
+	json_auto_t *offload = offload_of_a(w);
+	g_assert_nonnull(
+		json_object_get(json_object_get(offload, "reasons"), "the NIC did not take its limit"));
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_SWITCH);
+	offload_fake_refuse_meters(w->nic, false);
+	for (unsigned i = 0; i < 12; i++)
+		heat(w, 9);
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_NIC);
 }
 
 /* Not to the eswitch's ports, and nothing that it could not tell apart. */
@@ -546,6 +571,7 @@ int main(int argc, char **argv)
 	ADD("when the NIC dies the switch goes on, and with the next one it begins anew", test_death);
 	ADD("another MAC of the next hop takes the flow out, and only it", test_neighbour);
 	ADD("the NIC holds a limit", test_limit);
+	ADD("what has a limit that the NIC does not take anew is the switch's", test_limit_refused);
 	ADD("what does not come and leave by the NIC's ports stays with the switch", test_others);
 	g_test_add("/offloader/without an eswitch nothing is done, and its ports may come and go",
 		struct world, NULL, setup_off, test_off, teardown);
