@@ -1,13 +1,11 @@
-/* tc flower as an offload provider: see tc.h. What flows share is tc_shared.h's. */
-#include "base/fault.h"
+/* tc flower as an offload provider: see tc.h. Ports' netdevs are tc_device.h's, what flows share is tc_shared.h's. */
+#include "offload/tc_device.h"
 #include "offload/tc_message.h"
 #include "offload/tc_priv.h"
-#include "offload/tc_read.h"
 #include "offload/tc_shared.h"
 
 #include <errno.h>
 #include <linux/pkt_cls.h>
-#include <net/if.h>
 
 #define WAITING_MAX 4096 /* requests that wait for poll */
 
@@ -30,11 +28,16 @@ struct filter {
 	struct offload_stats stats;
 };
 
+struct port {
+	struct offload_port is;
+	char *why_not; /* Owned: it cannot be had; NULL: it can */
+};
+
 struct tc {
 	struct offload_provider provider;
 	enum offload_tc_mode mode;
-	unsigned n_ports;
-	struct offload_port *ports; /* Owned */
+	GArray *ports; /* Owned, of struct port */
+	GHashTable *devices; /* ifindex → struct tc_device, Owned: those that ports have */
 	struct tc_socket *socket; /* Owned */
 	struct tc_shared *shared; /* Owned */
 	GHashTable *by_handle; /* handle → struct filter, Owned */
@@ -62,6 +65,11 @@ static uint32_t flags_of(const struct tc *tc)
 	return tc->mode == OFFLOAD_TC_SOFTWARE   ? TCA_CLS_FLAGS_SKIP_HW
 	       : tc->mode == OFFLOAD_TC_HARDWARE ? TCA_CLS_FLAGS_SKIP_SW
 						 : 0;
+}
+
+static struct tc_device *find_device(const struct tc *tc, int ifindex)
+{
+	return g_hash_table_lookup(tc->devices, GINT_TO_POINTER(ifindex));
 }
 
 /* ---- events ---- */
@@ -121,14 +129,26 @@ static void on_removed(struct tc *tc, struct filter *filter)
 	drop_filter(tc, filter);
 }
 
+static void see_guard(struct tc *tc, const struct tc_filter *told)
+{
+	struct tc_device *device = find_device(tc, told->ifindex);
+
+	if (device)
+		tc_device_see(device, told, flags_of(tc));
+}
+
 /* What an echo or a dump tells of a filter. */
 static void on_told(void *data, uint64_t which, struct nlmsghdr *header)
 {
 	struct tc *tc = data;
 	struct tc_filter told;
 
-	if (!tc_read_filter(header, &told) || !tc_priority_is_of_flows(told.priority))
+	if (!tc_read_filter(header, &told))
 		return;
+	if (!tc_priority_is_of_flows(told.priority)) {
+		see_guard(tc, &told);
+		return;
+	}
 	struct filter *filter = g_hash_table_lookup(tc->by_handle, GUINT_TO_POINTER(told.handle));
 	if (!filter)
 		return;
@@ -165,29 +185,25 @@ static int run(struct tc *tc)
 
 /* ---- places ---- */
 
-static const struct offload_port *find_port(const struct tc *tc, uint32_t number)
+static const struct port *find_port(const struct tc *tc, uint32_t number)
 {
-	for (unsigned i = 0; i < tc->n_ports; i++)
-		if (tc->ports[i].number == number)
-			return &tc->ports[i];
+	for (guint i = 0; i < tc->ports->len; i++) {
+		const struct port *port = &g_array_index(tc->ports, struct port, i);
+		if (port->is.number == number)
+			return port;
+	}
 	return NULL;
 }
 
-static int device_of(const struct tc *tc, uint32_t number, bool tunnel)
+/* Why no flow can come or leave by it; NULL: it can, and *ret_ifindex is where. */
+static char *find_way(const struct tc *tc, uint32_t number, bool tunnel, int *ret_ifindex)
 {
-	const struct offload_port *port = find_port(tc, number);
+	const struct port *port = find_port(tc, number);
 
-	return !port ? 0 : tunnel ? port->tunnel_ifindex : port->ifindex;
-}
-
-/* Calls do for every device that filters lie on. */
-static void each_device(struct tc *tc, void (*visit)(struct tc *tc, int ifindex))
-{
-	for (unsigned i = 0; i < tc->n_ports; i++) {
-		visit(tc, tc->ports[i].ifindex);
-		if (tc->ports[i].tunnel_ifindex)
-			visit(tc, tc->ports[i].tunnel_ifindex);
-	}
+	if (port && port->why_not)
+		return g_strdup(port->why_not);
+	*ret_ifindex = !port ? 0 : tunnel ? port->is.tunnel_ifindex : port->is.ifindex;
+	return *ret_ifindex ? NULL : g_strdup("it names a port that the NIC does not have");
 }
 
 static uint32_t next_handle(struct tc *tc)
@@ -201,44 +217,53 @@ static uint32_t next_handle(struct tc *tc)
 
 /* ---- requests ---- */
 
-/* What the flow's actions are here; NULL, or why they cannot be had. */
-static char *find_actions(struct tc *tc, const struct offload_flow *flow, struct tc_out *ret)
+static char *need_mtu(struct tc *tc, uint16_t mtu)
 {
 	g_autofree char *text = NULL;
-	int status = 0;
 
-	*ret = (struct tc_out){.ifindex = device_of(tc, flow->actions.port, flow->actions.tunnel.used),
-		.mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
-	if (!ret->ifindex || !device_of(tc, flow->match.port, flow->match.tunnel.used))
-		return g_strdup("it names a port that the NIC does not have");
-	if (!tc_shared_find_meters(tc->shared, flow, ret))
-		return g_strdup("it names a meter that the NIC does not have");
-	if (!tc_shared_has_mtu(tc->shared, flow->actions.mtu) && run(tc) == 0)
-		status = tc_shared_add_mtu(tc->shared, flow->actions.mtu, &text);
-	if (status == 0)
+	if (tc_shared_has_mtu(tc->shared, mtu) || run(tc) < 0)
 		return NULL;
-	return g_strdup_printf(
-		"the NIC did not take the bound of its MTU: %s", text ? text : g_strerror(-status));
+	int status = tc_shared_add_mtu(tc->shared, mtu, &text);
+	return status == 0 ? NULL
+			   : g_strdup_printf("the NIC did not take the bound of its MTU: %s",
+				     text ? text : g_strerror(-status));
+}
+
+/* Where the flow comes by, and what its actions are here. NULL, or why they cannot be had. */
+static char *find_actions(
+	struct tc *tc, const struct offload_flow *flow, int *ret_ifindex, struct tc_out *ret_out)
+{
+	char *why_not;
+
+	*ret_out = (struct tc_out){.mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
+	if ((why_not = find_way(tc, flow->match.port, flow->match.tunnel.used, ret_ifindex)) ||
+		(why_not = find_way(tc, flow->actions.port, flow->actions.tunnel.used, &ret_out->ifindex)))
+		return why_not;
+	if (!find_device(tc, *ret_ifindex)->guarded)
+		return g_strdup("the NIC does not let last hops through before flows any more");
+	if (!tc_shared_find_meters(tc->shared, flow, ret_out))
+		return g_strdup("it names a meter that the NIC does not have");
+	return need_mtu(tc, flow->actions.mtu);
 }
 
 static int tc_put_flow(struct offload_provider *provider, const struct offload_flow *flow)
 {
 	struct tc *tc = tc_of(provider);
 	struct tc_out out;
+	int ifindex;
 
 	if (tc->dead)
 		return -ENODEV;
 	if (tc_socket_waiting(tc->socket) >= WAITING_MAX)
 		return -EAGAIN;
-	char *why_not = find_actions(tc, flow, &out);
+	char *why_not = find_actions(tc, flow, &ifindex, &out);
 	if (why_not) {
 		refuse(tc, flow->id, why_not);
 		return 0;
 	}
 	struct filter *filter = g_new0(struct filter, 1);
 	filter->flow = flow->id;
-	filter->place = tc_place_of(
-		&flow->match, device_of(tc, flow->match.port, flow->match.tunnel.used), next_handle(tc));
+	filter->place = tc_place_of(&flow->match, ifindex, next_handle(tc));
 	g_hash_table_insert(tc->by_handle, GUINT_TO_POINTER(filter->place.handle), filter);
 	g_hash_table_insert(tc->by_flow, &filter->flow, filter);
 	tc_message_put(tc_socket_message(tc->socket), flow, &filter->place, &out, flags_of(tc));
@@ -281,39 +306,37 @@ static int tc_ask_stats(struct offload_provider *provider)
 	return tc->dead ? -ENODEV : 0;
 }
 
-static void clear_device(struct tc *tc, int ifindex)
-{
-	for (unsigned i = 0; i < TC_PRIORITIES; i++) {
-		tc_message_clear(tc_socket_message(tc->socket), ifindex, i);
-		tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
-	}
-}
-
-static void guard_device(struct tc *tc, int ifindex)
-{
-	for (unsigned i = 0; i < TC_GUARDS; i++) {
-		tc_message_guard(tc_socket_message(tc->socket), ifindex, i, flags_of(tc));
-		tc_socket_add(tc->socket, 0, cookie(REQUEST_OTHER, 0));
-	}
-}
-
 static int tc_flush(struct offload_provider *provider)
 {
 	struct tc *tc = tc_of(provider);
+	GHashTableIter iter;
+	gpointer device;
 
 	if (run(tc) < 0)
 		return -ENODEV;
-	each_device(tc, clear_device);
-	each_device(tc, guard_device);
+	g_hash_table_iter_init(&iter, tc->devices);
+	while (g_hash_table_iter_next(&iter, NULL, &device))
+		tc_device_clear(device, tc->socket);
 	g_hash_table_remove_all(tc->by_flow);
 	g_hash_table_remove_all(tc->by_handle);
-	if (run(tc) < 0)
-		return -ENODEV;
 	tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_FLUSHED}, NULL);
 	return 0;
 }
 
 /* ---- ports ---- */
+
+static void clear_port(gpointer port)
+{
+	g_free(((struct port *)port)->why_not);
+}
+
+static GArray *new_ports(void)
+{
+	GArray *ports = g_array_new(false, false, sizeof(struct port));
+
+	g_array_set_clear_func(ports, clear_port);
+	return ports;
+}
 
 static bool has_device(const struct offload_port *ports, unsigned n, int ifindex)
 {
@@ -325,30 +348,25 @@ static bool has_device(const struct offload_port *ports, unsigned n, int ifindex
 
 static bool add_device(struct tc *tc, int ifindex, GError **error)
 {
-	char name[IF_NAMESIZE];
-
-	if (!ifindex || has_device(tc->ports, tc->n_ports, ifindex))
+	if (!ifindex || find_device(tc, ifindex))
 		return true;
-	run(tc); /* tc_socket_do wants nothing to wait */
-	tc_message_qdisc(tc_socket_message(tc->socket), ifindex);
-	int status = tc_socket_do(tc->socket, NULL);
-	if (status < 0 && status != -EEXIST)
-		return fault_set(error, FAULT_UNSUPPORTED,
-			"tc: cannot give interface %s an ingress: %s; the kernel needs sch_ingress, and the "
-			"process CAP_NET_ADMIN",
-			if_indextoname((unsigned)ifindex, name) ? name : "(gone)", g_strerror(-status));
-	clear_device(tc, ifindex);
-	guard_device(tc, ifindex);
-	return true;
+	struct tc_device *device = tc_device_open(tc->socket, ifindex, flags_of(tc), error);
+	if (device)
+		g_hash_table_insert(tc->devices, GINT_TO_POINTER(ifindex), device);
+	return device;
 }
 
 static void drop_devices(struct tc *tc, const struct offload_port *ports, unsigned n)
 {
-	for (unsigned i = 0; i < tc->n_ports; i++) {
-		int devices[2] = {tc->ports[i].ifindex, tc->ports[i].tunnel_ifindex};
-		for (unsigned j = 0; j < 2; j++)
-			if (devices[j] && !has_device(ports, n, devices[j]))
-				clear_device(tc, devices[j]);
+	GHashTableIter iter;
+	gpointer device;
+
+	g_hash_table_iter_init(&iter, tc->devices);
+	while (g_hash_table_iter_next(&iter, NULL, &device)) {
+		if (has_device(ports, n, ((struct tc_device *)device)->ifindex))
+			continue;
+		tc_device_close(device, tc->socket);
+		g_hash_table_iter_remove(&iter);
 	}
 }
 
@@ -356,20 +374,24 @@ static bool tc_set_ports(
 	struct offload_provider *provider, const struct offload_port *ports, unsigned n, GError **error)
 {
 	struct tc *tc = tc_of(provider);
-	struct offload_port *taken = g_new(struct offload_port, n + 1);
 	GError *first = NULL;
-	unsigned n_taken = 0;
 
-	drop_devices(tc, ports, n);
-	for (unsigned i = 0; i < n; i++) {
-		GError **fault = first ? NULL : &first;
-		if (add_device(tc, ports[i].ifindex, fault) && add_device(tc, ports[i].tunnel_ifindex, fault))
-			taken[n_taken++] = ports[i];
-	}
 	run(tc);
-	g_free(tc->ports);
-	tc->ports = taken;
-	tc->n_ports = n_taken;
+	drop_devices(tc, ports, n);
+	g_array_set_size(tc->ports, 0);
+	for (unsigned i = 0; i < n; i++) {
+		struct port port = {.is = ports[i]};
+		GError *fault = NULL;
+		if (!add_device(tc, port.is.ifindex, &fault) ||
+			!add_device(tc, port.is.tunnel_ifindex, &fault)) {
+			port.why_not = g_strdup(fault->message);
+			if (first)
+				g_error_free(fault);
+			else
+				first = fault;
+		}
+		g_array_append_val(tc->ports, port);
+	}
 	if (!first)
 		return true;
 	g_propagate_error(error, first);
@@ -379,27 +401,26 @@ static bool tc_set_ports(
 /* ---- stats ---- */
 
 /* Whether the device is there. Of one that is not, the kernel tells that it has no filters. */
-static bool dump_device(struct tc *tc, int ifindex)
+static bool dump_device(struct tc *tc, struct tc_device *device)
 {
-	tc_message_dump(tc_socket_message(tc->socket), ifindex);
+	tc_device_look(device);
+	tc_message_dump(tc_socket_message(tc->socket), device->ifindex);
 	if (tc_socket_dump(tc->socket, cookie(REQUEST_DUMP, 0), &hearer, tc) < 0)
 		tc->dead = true;
-	tc_message_link(tc_socket_message(tc->socket), ifindex);
+	tc_message_link(tc_socket_message(tc->socket), device->ifindex);
 	return !tc->dead && tc_socket_do(tc->socket, NULL) == 0;
 }
 
 static bool dump_all(struct tc *tc)
 {
-	unsigned n_devices = 0, n_dumped = 0;
+	unsigned n_there = 0;
+	GHashTableIter iter;
+	gpointer device;
 
-	for (unsigned i = 0; i < tc->n_ports; i++) {
-		int devices[2] = {tc->ports[i].ifindex, tc->ports[i].tunnel_ifindex};
-		for (unsigned j = 0; j < 2 && devices[j] && !tc->dead; j++) {
-			n_devices++;
-			n_dumped += dump_device(tc, devices[j]);
-		}
-	}
-	if (n_devices && !n_dumped)
+	g_hash_table_iter_init(&iter, tc->devices);
+	while (!tc->dead && g_hash_table_iter_next(&iter, NULL, &device))
+		n_there += dump_device(tc, device);
+	if (g_hash_table_size(tc->devices) && !n_there)
 		tc->dead = true; /* none of the NIC's devices is there any more */
 	return !tc->dead;
 }
@@ -408,6 +429,8 @@ static const char *why_evicted(const struct tc *tc, const struct filter *filter)
 {
 	if (filter->seen != tc->round)
 		return "somebody has removed it from the kernel, or its device is gone";
+	if (!tc_device_has_guards(find_device(tc, filter->place.ifindex)))
+		return "the NIC does not let last hops through before flows any more";
 	return tc->mode == OFFLOAD_TC_EITHER && !filter->in_hw ? "the NIC has thrown it out" : NULL;
 }
 
@@ -427,6 +450,18 @@ static void report(struct tc *tc, struct filter *filter)
 		throw_out(tc, filter);
 }
 
+/* Those that have lost their guards, and their flows with them. */
+static void guard_again(struct tc *tc)
+{
+	GHashTableIter iter;
+	gpointer device;
+
+	g_hash_table_iter_init(&iter, tc->devices);
+	while (g_hash_table_iter_next(&iter, NULL, &device))
+		if (!tc_device_has_guards(device))
+			tc_device_guard(device, tc->socket, flags_of(tc));
+}
+
 static void do_stats(struct tc *tc)
 {
 	tc->stats_asked = false;
@@ -437,6 +472,7 @@ static void do_stats(struct tc *tc)
 	for (GList *l = all; l; l = l->next)
 		report(tc, l->data);
 	run(tc); /* what was thrown out */
+	guard_again(tc);
 	tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_STATS_DONE}, NULL);
 }
 
@@ -478,9 +514,7 @@ static void tc_close(struct offload_provider *provider)
 	struct tc *tc = tc_of(provider);
 
 	run(tc);
-	tc->dead = false; /* what its devices have left can be tidied */
-	each_device(tc, clear_device);
-	run(tc);
+	drop_devices(tc, NULL, 0);
 	tc_shared_free(tc->shared);
 	tc_socket_close(tc->socket);
 	g_hash_table_unref(tc->by_flow);
@@ -488,7 +522,8 @@ static void tc_close(struct offload_provider *provider)
 	g_queue_free_full(tc->events, g_free);
 	g_ptr_array_unref(tc->texts);
 	g_ptr_array_unref(tc->shown);
-	g_free(tc->ports);
+	g_array_unref(tc->ports);
+	g_hash_table_unref(tc->devices);
 	g_free(tc);
 }
 
@@ -511,6 +546,8 @@ struct offload_provider *offload_tc_new(enum offload_tc_mode mode, struct tc_ker
 		(struct offload_provider){.ops = &tc_ops, .caps = {.name = "tc", .abilities = OFFLOAD_ALL}};
 	tc->mode = mode;
 	tc->socket = tc_socket_new(kernel);
+	tc->ports = new_ports();
+	tc->devices = g_hash_table_new(NULL, NULL);
 	tc->by_handle = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	tc->by_flow = g_hash_table_new(g_int64_hash, g_int64_equal);
 	tc->shared = tc_shared_new(tc->socket, flags_of(tc));

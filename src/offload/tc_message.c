@@ -180,23 +180,31 @@ void tc_message_put(struct nl_msg *msg, const struct offload_flow *flow, const s
 }
 
 /* The last hop: IPv4 and IPv6, without and with a tag. */
+static uint16_t guarded_type(unsigned i)
+{
+	return ethertype_of(i & 1 ? IP_V6 : IP_V4);
+}
+
+struct tc_place tc_guard_place(int ifindex, unsigned i)
+{
+	return (struct tc_place){.ifindex = ifindex,
+		.handle = 1,
+		.protocol = i & 2 ? ETHERTYPE_VLAN : guarded_type(i),
+		.priority = (uint16_t)(PRIORITY_GUARD + i)};
+}
+
 void tc_message_guard(struct nl_msg *msg, int ifindex, unsigned i, uint32_t flags)
 {
 	const uint8_t hops = 0, mask = 0xfe;
-	uint16_t type = ethertype_of(i & 1 ? IP_V6 : IP_V4);
-	bool tagged = i & 2;
+	const struct tc_place place = tc_guard_place(ifindex, i);
 
-	begin_filter(msg, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL,
-		&(struct tc_place){.ifindex = ifindex,
-			.handle = 1,
-			.protocol = tagged ? ETHERTYPE_VLAN : type,
-			.priority = (uint16_t)(PRIORITY_GUARD + i)});
+	begin_filter(msg, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &place);
 	tc_put_text(msg, TCA_KIND, "flower");
 	struct nlattr *options = tc_nest(msg, TCA_OPTIONS);
 	tc_put_u32(msg, TCA_FLOWER_FLAGS, flags);
-	tc_put_be16(msg, TCA_FLOWER_KEY_ETH_TYPE, tagged ? ETHERTYPE_VLAN : type);
-	if (tagged)
-		tc_put_be16(msg, TCA_FLOWER_KEY_VLAN_ETH_TYPE, type);
+	tc_put_be16(msg, TCA_FLOWER_KEY_ETH_TYPE, place.protocol);
+	if (place.protocol == ETHERTYPE_VLAN)
+		tc_put_be16(msg, TCA_FLOWER_KEY_VLAN_ETH_TYPE, guarded_type(i));
 	match_bytes(msg, TCA_FLOWER_KEY_IP_TTL, &hops, TCA_FLOWER_KEY_IP_TTL_MASK, 1, &mask);
 	struct nlattr *actions = tc_nest(msg, TCA_FLOWER_ACT);
 	tc_put_pass(msg);

@@ -41,6 +41,7 @@ void tc_message_link(struct nl_msg *msg, int ifindex);
 
 /* What goes up before any flow is looked for; the i-th of them, and all filters of one priority. */
 #define TC_GUARDS 4
+struct tc_place tc_guard_place(int ifindex, unsigned i);
 void tc_message_guard(struct nl_msg *msg, int ifindex, unsigned i, uint32_t flags);
 #define TC_PRIORITIES (TC_GUARDS + 3)
 void tc_message_clear(struct nl_msg *msg, int ifindex, unsigned i);

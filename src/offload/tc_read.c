@@ -69,7 +69,9 @@ bool tc_read_filter(struct nlmsghdr *header, struct tc_filter *ret)
 		return false;
 	const struct tcmsg *head = nlmsg_data(header);
 	struct nlattr *flags = options[TCA_FLOWER_FLAGS];
-	*ret = (struct tc_filter){.handle = head->tcm_handle, .priority = (uint16_t)(head->tcm_info >> 16)};
+	*ret = (struct tc_filter){.ifindex = head->tcm_ifindex,
+		.handle = head->tcm_handle,
+		.priority = (uint16_t)(head->tcm_info >> 16)};
 	ret->in_hw = flags && nla_len(flags) >= 4 && nla_get_u32(flags) & TCA_CLS_FLAGS_IN_HW;
 	ret->has_stats = options[TCA_FLOWER_ACT] && read_actions(options[TCA_FLOWER_ACT], &ret->stats);
 	return ret->handle != 0; /* a dump also tells of empty priorities */

@@ -5,6 +5,7 @@
 #include <netlink/msg.h>
 
 struct tc_filter {
+	int ifindex;
 	uint32_t handle;
 	uint16_t priority;
 	bool in_hw;

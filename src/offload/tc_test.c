@@ -195,8 +195,47 @@ static void test_death(struct fixture *f, const void *data)
 	g_assert_cmpint(f->tc->ops->poll(f->tc, &event, 1), ==, -ENODEV);
 }
 
-#define TEST(name, function)  g_test_add("/tc/" name, struct fixture, NULL, setup, function, teardown)
-#define EMPTY(name, function) g_test_add("/tc/" name, struct fixture, NULL, setup_empty, function, teardown)
+/* It has nothing left of ours, and flows by it say why. Then the NIC is asked once more. */
+static void test_guards_refused(struct fixture *f, const void *data)
+{
+	struct offload_flow there = flow_of(1, 1, 2), back = flow_of(2, 2, 1);
+	g_autoptr(GError) error = NULL, none = NULL;
+	enum offload_tc_mode mode = GPOINTER_TO_INT(data);
+
+	offload_provider_close(f->tc);
+	open_tc(f, mode);
+	f->kernel->refusal = mode == OFFLOAD_TC_EITHER ? TEST_IGNORE_GUARDS : TEST_REFUSE_GUARDS;
+	const char *why = mode == OFFLOAD_TC_EITHER ? "not in hardware" : TEST_NO;
+	g_assert_false(set_ports(f, ONE, TWO, &error));
+	g_assert_nonnull(strstr(error->message, why));
+	assert_refused(f, &there, why);
+	assert_refused(f, &back, why);
+	g_assert_cmpuint(f->kernel->filters->len, ==, 0);
+	f->kernel->refusal = TEST_REFUSE_NOTHING;
+	g_assert_true(set_ports(f, ONE, TWO, &none));
+	put(f, 1, 1, 2);
+}
+
+static void test_guards_removed(struct fixture *f, const void *data)
+{
+	struct offload_flow flow = flow_of(2, 1, 2);
+
+	put(f, 1, 1, 2);
+	test_kernel_clear(f->kernel, ONE, 0x11, 0x11);
+	f->kernel->refusal = TEST_REFUSE_GUARDS;
+	ask_stats(f);
+	expect(f, OFFLOAD_EVENT_EVICTED, 1, "last hops");
+	expect(f, OFFLOAD_EVENT_STATS_DONE, 0, NULL);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 0);
+	assert_refused(f, &flow, "last hops");
+	f->kernel->refusal = TEST_REFUSE_NOTHING;
+	ask_stats(f);
+	expect(f, OFFLOAD_EVENT_STATS_DONE, 0, NULL);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, 0), ==, GUARDS);
+	put(f, 2, 1, 2);
+}
+
+#define TEST(name, function) g_test_add("/tc/" name, struct fixture, NULL, setup, function, teardown)
 
 int main(int argc, char **argv)
 {
@@ -205,6 +244,12 @@ int main(int argc, char **argv)
 	TEST("a flow that the NIC does not take is refused in its words", test_refused);
 	TEST("a flow whose MTU the NIC cannot hold is refused", test_mtu);
 	TEST("a flow whose meter the NIC has not taken, or not taken anew, is refused", test_meter);
+	g_test_add("/tc/a port whose guards the NIC does not take is left out, until it takes them",
+		struct fixture, GINT_TO_POINTER(OFFLOAD_TC_HARDWARE), setup_empty, test_guards_refused,
+		teardown);
+	g_test_add("/tc/a port whose guards the NIC silently does not take is left out", struct fixture,
+		GINT_TO_POINTER(OFFLOAD_TC_EITHER), setup_empty, test_guards_refused, teardown);
+	TEST("flows whose guards somebody removes leave, until guards are there again", test_guards_removed);
 	TEST("what somebody removes is told as an eviction", test_removed);
 	TEST("a NIC whose interfaces are gone is gone", test_death);
 	return g_test_run();
