@@ -131,7 +131,7 @@ static void on_removed(struct tc *tc, struct filter *filter)
 
 static void see_guard(struct tc *tc, const struct tc_filter *told)
 {
-	struct tc_device *device = find_device(tc, told->ifindex);
+	struct tc_device *device = find_device(tc, told->place.ifindex);
 
 	if (device)
 		tc_device_see(device, told, flags_of(tc));
@@ -143,13 +143,13 @@ static void on_told(void *data, uint64_t which, struct nlmsghdr *header)
 	struct tc *tc = data;
 	struct tc_filter told;
 
-	if (!tc_read_filter(header, &told))
+	if (!tc_read_filter(header, &told) || !told.ours)
 		return;
-	if (!tc_priority_is_of_flows(told.priority)) {
+	if (!tc_priority_is_of_flows(told.place.priority)) {
 		see_guard(tc, &told);
 		return;
 	}
-	struct filter *filter = g_hash_table_lookup(tc->by_handle, GUINT_TO_POINTER(told.handle));
+	struct filter *filter = g_hash_table_lookup(tc->by_handle, GUINT_TO_POINTER(told.place.handle));
 	if (!filter)
 		return;
 	filter->in_hw = told.in_hw;
@@ -209,9 +209,8 @@ static char *find_way(const struct tc *tc, uint32_t number, bool tunnel, int *re
 static uint32_t next_handle(struct tc *tc)
 {
 	do
-		tc->last_handle++;
-	while (tc->last_handle == 0 ||
-		g_hash_table_contains(tc->by_handle, GUINT_TO_POINTER(tc->last_handle)));
+		tc->last_handle = MAX(tc->last_handle + 1, TC_HANDLES);
+	while (g_hash_table_contains(tc->by_handle, GUINT_TO_POINTER(tc->last_handle)));
 	return tc->last_handle;
 }
 
@@ -404,7 +403,7 @@ static bool tc_set_ports(
 static bool dump_device(struct tc *tc, struct tc_device *device)
 {
 	tc_device_look(device);
-	tc_message_dump(tc_socket_message(tc->socket), device->ifindex);
+	tc_message_dump(tc_socket_message(tc->socket), device->ifindex, false);
 	if (tc_socket_dump(tc->socket, cookie(REQUEST_DUMP, 0), &hearer, tc) < 0)
 		tc->dead = true;
 	tc_message_link(tc_socket_message(tc->socket), device->ifindex);

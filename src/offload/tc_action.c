@@ -43,6 +43,16 @@ static void end(struct nl_msg *msg, struct action action)
 	nla_nest_end(msg, action.outer);
 }
 
+/* A filter's last one. */
+static void end_ours(struct nl_msg *msg, struct action action, bool made_ingress)
+{
+	const struct tc_cookie cookie = {.name = TC_NAME, .made_ingress = made_ingress};
+
+	nla_nest_end(msg, action.options);
+	tc_put(msg, TCA_ACT_COOKIE, &cookie, sizeof cookie);
+	nla_nest_end(msg, action.outer);
+}
+
 /* ---- what flows do ---- */
 
 static void put_shared_police(struct nl_msg *msg, int *order, uint32_t index)
@@ -207,7 +217,7 @@ static void put_redirect(struct nl_msg *msg, int *order, int ifindex)
 	struct action action = begin(msg, order, "mirred");
 
 	tc_put(msg, TCA_MIRRED_PARMS, &mirred, sizeof mirred);
-	end(msg, action);
+	end_ours(msg, action, false);
 }
 
 void tc_put_actions(struct nl_msg *msg, const struct offload_flow *flow, const struct tc_out *out)
@@ -231,14 +241,14 @@ void tc_put_actions(struct nl_msg *msg, const struct offload_flow *flow, const s
 	put_redirect(msg, &order, out->ifindex);
 }
 
-void tc_put_pass(struct nl_msg *msg)
+void tc_put_pass(struct nl_msg *msg, bool made_ingress)
 {
 	const struct tc_gact gact = {.action = TC_ACT_OK};
 	int order = 1;
 	struct action action = begin(msg, &order, "gact");
 
 	tc_put(msg, TCA_GACT_PARMS, &gact, sizeof gact);
-	end(msg, action);
+	end_ours(msg, action, made_ingress);
 }
 
 /* ---- what they share ---- */

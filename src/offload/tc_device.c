@@ -11,23 +11,79 @@
 
 /* ---- filters ---- */
 
+/* What a dump has told. */
+struct dump {
+	unsigned n; /* filters, whoever's */
+	bool made_ingress;
+	GArray *ours; /* Owned, of struct tc_place */
+};
+
+static void dump_done(struct dump *dump)
+{
+	g_array_unref(dump->ours);
+}
+CLEANUP_CLEAR_FUNC(struct dump, dump_done)
+
+static void keep(void *data, uint64_t cookie, struct nlmsghdr *header)
+{
+	struct dump *dump = data;
+	struct tc_filter told;
+
+	dump->n++;
+	if (!tc_read_filter(header, &told) || !told.ours)
+		return;
+	dump->made_ingress |= told.made_ingress;
+	g_array_append_val(dump->ours, told.place);
+}
+
 static void ignore(void *data, uint64_t cookie, int status, const char *text)
 {
 }
 
-/* Of what waits only that it is done is of interest. */
-static void run(struct tc_socket *socket)
+static void take_dump(const struct tc_device *device, struct tc_socket *socket, bool egress, struct dump *ret)
 {
+	*ret = (struct dump){.ours = g_array_new(false, false, sizeof(struct tc_place))};
+	tc_message_dump(tc_socket_message(socket), device->ifindex, egress);
+	tc_socket_dump(socket, 0, &(struct tc_hearer){.told = keep, .done = ignore}, ret);
+}
+
+static void take_out(struct tc_socket *socket, const struct dump *dump, bool guards)
+{
+	for (guint i = 0; i < dump->ours->len; i++) {
+		const struct tc_place *place = &g_array_index(dump->ours, struct tc_place, i);
+		if (!guards && !tc_priority_is_of_flows(place->priority))
+			continue;
+		tc_message_remove(tc_socket_message(socket), place);
+		tc_socket_add(socket, 0, 0);
+	}
 	tc_socket_run(socket, &(struct tc_hearer){.done = ignore}, NULL);
 }
 
 void tc_device_clear(struct tc_device *device, struct tc_socket *socket)
 {
-	for (unsigned i = TC_GUARDS; i < TC_PRIORITIES; i++) {
-		tc_message_clear(tc_socket_message(socket), device->ifindex, i);
-		tc_socket_add(socket, 0, 0);
-	}
-	run(socket);
+	_cleanup_(dump_done) struct dump dump;
+
+	take_dump(device, socket, false, &dump);
+	take_out(socket, &dump, false);
+}
+
+/* Ours; who made the ingress is found out with them. */
+static void clear_all(struct tc_device *device, struct tc_socket *socket)
+{
+	_cleanup_(dump_done) struct dump dump;
+
+	take_dump(device, socket, false, &dump);
+	device->made_ingress |= dump.made_ingress;
+	take_out(socket, &dump, true);
+}
+
+static bool is_empty(const struct tc_device *device, struct tc_socket *socket)
+{
+	_cleanup_(dump_done) struct dump ingress, egress;
+
+	take_dump(device, socket, false, &ingress);
+	take_dump(device, socket, true, &egress);
+	return ingress.n == 0 && egress.n == 0;
 }
 
 /* ---- guards ---- */
@@ -38,7 +94,7 @@ struct guarding {
 	char *text; /* Owned */
 };
 
-static void on_told(void *data, uint64_t cookie, struct nlmsghdr *header)
+static void on_guard(void *data, uint64_t cookie, struct nlmsghdr *header)
 {
 	struct tc_filter told;
 
@@ -46,7 +102,7 @@ static void on_told(void *data, uint64_t cookie, struct nlmsghdr *header)
 		((struct guarding *)data)->n_in_hw += told.in_hw;
 }
 
-static void on_done(void *data, uint64_t cookie, int status, const char *text)
+static void on_answer(void *data, uint64_t cookie, int status, const char *text)
 {
 	struct guarding *guarding = data;
 
@@ -56,25 +112,15 @@ static void on_done(void *data, uint64_t cookie, int status, const char *text)
 	guarding->text = g_strdup(text ? text : g_strerror(-status));
 }
 
-static void remove_guards(struct tc_device *device, struct tc_socket *socket)
-{
-	for (unsigned i = 0; i < TC_GUARDS; i++) {
-		const struct tc_place place = tc_guard_place(device->ifindex, i);
-		tc_message_remove(tc_socket_message(socket), &place);
-		tc_socket_add(socket, 0, 0);
-	}
-	run(socket);
-}
-
-/* NULL, or why it does not have them. */
+/* After all else of ours is gone. NULL, or why it does not have them. */
 static char *put_guards(struct tc_device *device, struct tc_socket *socket, uint32_t flags)
 {
-	static const struct tc_hearer hearer = {.told = on_told, .done = on_done};
+	static const struct tc_hearer hearer = {.told = on_guard, .done = on_answer};
 	struct guarding guarding = {};
 
-	remove_guards(device, socket);
+	clear_all(device, socket);
 	for (unsigned i = 0; i < TC_GUARDS; i++) {
-		tc_message_guard(tc_socket_message(socket), device->ifindex, i, flags);
+		tc_message_guard(tc_socket_message(socket), device->ifindex, i, device->made_ingress, flags);
 		tc_socket_add(socket, flags ? 0 : NLM_F_ECHO, 0);
 	}
 	if (tc_socket_run(socket, &hearer, &guarding) < 0 && !guarding.text)
@@ -82,8 +128,6 @@ static char *put_guards(struct tc_device *device, struct tc_socket *socket, uint
 	if (!guarding.text && !flags && guarding.n_in_hw < TC_GUARDS)
 		guarding.text = g_strdup("the kernel says that they are not in hardware");
 	device->guarded = !guarding.text;
-	if (!device->guarded)
-		remove_guards(device, socket);
 	return guarding.text;
 }
 
@@ -100,7 +144,7 @@ void tc_device_look(struct tc_device *device)
 void tc_device_see(struct tc_device *device, const struct tc_filter *filter, uint32_t flags)
 {
 	for (unsigned i = 0; i < TC_GUARDS; i++)
-		if (tc_guard_place(device->ifindex, i).priority == filter->priority &&
+		if (tc_guard_place(device->ifindex, i).priority == filter->place.priority &&
 			(flags || filter->in_hw))
 			device->guards |= 1u << i;
 }
@@ -123,6 +167,7 @@ static bool open_ingress(struct tc_device *device, struct tc_socket *socket, GEr
 
 	tc_message_qdisc(tc_socket_message(socket), device->ifindex);
 	int status = tc_socket_do(socket, NULL);
+	device->made_ingress = status == 0;
 	if (status == 0 || status == -EEXIST)
 		return true;
 	return fault_set(error, FAULT_UNSUPPORTED,
@@ -141,7 +186,6 @@ struct tc_device *tc_device_open(struct tc_socket *socket, int ifindex, uint32_t
 		g_free(device);
 		return NULL;
 	}
-	tc_device_clear(device, socket);
 	g_autofree char *why_not = put_guards(device, socket, flags);
 	if (!why_not)
 		return device;
@@ -156,7 +200,10 @@ struct tc_device *tc_device_open(struct tc_socket *socket, int ifindex, uint32_t
 
 void tc_device_close(struct tc_device *device, struct tc_socket *socket)
 {
-	tc_device_clear(device, socket);
-	remove_guards(device, socket);
+	clear_all(device, socket);
+	if (device->made_ingress && is_empty(device, socket)) {
+		tc_message_remove_qdisc(tc_socket_message(socket), device->ifindex);
+		tc_socket_do(socket, NULL);
+	}
 	g_free(device);
 }

@@ -61,13 +61,23 @@ static void begin_filter(struct nl_msg *msg, int type, int flags, const struct t
 	tc_begin(msg, type, flags, &head, sizeof head);
 }
 
-void tc_message_qdisc(struct nl_msg *msg, int ifindex)
+static void begin_qdisc(struct nl_msg *msg, int type, int flags, int ifindex)
 {
 	const struct tcmsg head = {
 		.tcm_ifindex = ifindex, .tcm_parent = TC_H_CLSACT, .tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0)};
 
-	tc_begin(msg, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof head);
+	tc_begin(msg, type, flags, &head, sizeof head);
 	tc_put_text(msg, TCA_KIND, "clsact");
+}
+
+void tc_message_qdisc(struct nl_msg *msg, int ifindex)
+{
+	begin_qdisc(msg, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex);
+}
+
+void tc_message_remove_qdisc(struct nl_msg *msg, int ifindex)
+{
+	begin_qdisc(msg, RTM_DELQDISC, 0, ifindex);
 }
 
 void tc_message_remove(struct nl_msg *msg, const struct tc_place *place)
@@ -76,11 +86,13 @@ void tc_message_remove(struct nl_msg *msg, const struct tc_place *place)
 	tc_put_text(msg, TCA_KIND, "flower");
 }
 
-void tc_message_dump(struct nl_msg *msg, int ifindex)
+void tc_message_dump(struct nl_msg *msg, int ifindex, bool egress)
 {
 	const struct nla_bitfield32 terse = {.value = TCA_DUMP_FLAGS_TERSE, .selector = TCA_DUMP_FLAGS_TERSE};
+	const struct tcmsg head = {.tcm_ifindex = ifindex,
+		.tcm_parent = TC_H_MAKE(TC_H_CLSACT, egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS)};
 
-	begin_filter(msg, RTM_GETTFILTER, NLM_F_DUMP, &(struct tc_place){.ifindex = ifindex});
+	tc_begin(msg, RTM_GETTFILTER, NLM_F_DUMP, &head, sizeof head);
 	tc_put(msg, TCA_DUMP_FLAGS, &terse, sizeof terse);
 }
 
@@ -188,12 +200,12 @@ static uint16_t guarded_type(unsigned i)
 struct tc_place tc_guard_place(int ifindex, unsigned i)
 {
 	return (struct tc_place){.ifindex = ifindex,
-		.handle = 1,
+		.handle = TC_HANDLES,
 		.protocol = i & 2 ? ETHERTYPE_VLAN : guarded_type(i),
 		.priority = (uint16_t)(PRIORITY_GUARD + i)};
 }
 
-void tc_message_guard(struct nl_msg *msg, int ifindex, unsigned i, uint32_t flags)
+void tc_message_guard(struct nl_msg *msg, int ifindex, unsigned i, bool made_ingress, uint32_t flags)
 {
 	const uint8_t hops = 0, mask = 0xfe;
 	const struct tc_place place = tc_guard_place(ifindex, i);
@@ -207,14 +219,7 @@ void tc_message_guard(struct nl_msg *msg, int ifindex, unsigned i, uint32_t flag
 		tc_put_be16(msg, TCA_FLOWER_KEY_VLAN_ETH_TYPE, guarded_type(i));
 	match_bytes(msg, TCA_FLOWER_KEY_IP_TTL, &hops, TCA_FLOWER_KEY_IP_TTL_MASK, 1, &mask);
 	struct nlattr *actions = tc_nest(msg, TCA_FLOWER_ACT);
-	tc_put_pass(msg);
+	tc_put_pass(msg, made_ingress);
 	nla_nest_end(msg, actions);
 	nla_nest_end(msg, options);
-}
-
-void tc_message_clear(struct nl_msg *msg, int ifindex, unsigned i)
-{
-	uint16_t priority = (uint16_t)(i < TC_GUARDS ? PRIORITY_GUARD + i : PRIORITY_IPV4 + i - TC_GUARDS);
-
-	begin_filter(msg, RTM_DELTFILTER, 0, &(struct tc_place){.ifindex = ifindex, .priority = priority});
 }

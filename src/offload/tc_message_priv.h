@@ -11,8 +11,8 @@ void tc_begin(struct nl_msg *msg, int type, int flags, const void *head, size_t 
 
 /* The actions of a flow, one behind the other, into the attribute that is open. */
 void tc_put_actions(struct nl_msg *msg, const struct offload_flow *flow, const struct tc_out *out);
-/* One action: the packet goes up. */
-void tc_put_pass(struct nl_msg *msg);
+/* One action, a guard's: the packet goes up. */
+void tc_put_pass(struct nl_msg *msg, bool made_ingress);
 
 static inline void tc_put(struct nl_msg *msg, int type, const void *data, size_t size)
 {

@@ -1,6 +1,7 @@
 /* What the kernel tells of filters: see tc_read.h. */
 #include "offload/tc_read.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <linux/gen_stats.h>
 #include <linux/netlink.h>
@@ -42,20 +43,35 @@ static bool is_shared(struct nlattr *kind)
 	return !kind || nla_strcmp(kind, "police") == 0;
 }
 
-static bool read_actions(struct nlattr *actions, struct offload_stats *ret)
+static void read_cookie(struct nlattr *attribute, struct tc_filter *ret)
+{
+	struct tc_cookie cookie;
+
+	if (!attribute || nla_len(attribute) != sizeof cookie)
+		return;
+	memcpy(&cookie, nla_data(attribute), sizeof cookie);
+	ret->ours = memcmp(cookie.name, TC_NAME, sizeof cookie.name) == 0;
+	ret->made_ingress = ret->ours && cookie.made_ingress;
+}
+
+static void read_actions(struct nlattr *actions, struct tc_filter *ret)
 {
 	struct nlattr *action;
+	bool own = false;
 	int left;
 
 	nla_for_each_nested(action, actions, left)
 	{
 		struct nlattr *attributes[TCA_ACT_MAX + 1];
 		if (nla_parse_nested(attributes, TCA_ACT_MAX, action, NULL) < 0)
-			return false;
-		if (!is_shared(attributes[TCA_ACT_KIND]))
-			return attributes[TCA_ACT_STATS] && read_stats(attributes[TCA_ACT_STATS], ret);
+			return;
+		read_cookie(attributes[TCA_ACT_COOKIE], ret);
+		if (own || is_shared(attributes[TCA_ACT_KIND]))
+			continue;
+		own = true;
+		ret->has_stats =
+			attributes[TCA_ACT_STATS] && read_stats(attributes[TCA_ACT_STATS], &ret->stats);
 	}
-	return false;
 }
 
 bool tc_read_filter(struct nlmsghdr *header, struct tc_filter *ret)
@@ -69,12 +85,14 @@ bool tc_read_filter(struct nlmsghdr *header, struct tc_filter *ret)
 		return false;
 	const struct tcmsg *head = nlmsg_data(header);
 	struct nlattr *flags = options[TCA_FLOWER_FLAGS];
-	*ret = (struct tc_filter){.ifindex = head->tcm_ifindex,
-		.handle = head->tcm_handle,
-		.priority = (uint16_t)(head->tcm_info >> 16)};
+	*ret = (struct tc_filter){.place = {.ifindex = head->tcm_ifindex,
+					  .handle = head->tcm_handle,
+					  .protocol = be16toh((uint16_t)head->tcm_info),
+					  .priority = (uint16_t)(head->tcm_info >> 16)}};
 	ret->in_hw = flags && nla_len(flags) >= 4 && nla_get_u32(flags) & TCA_CLS_FLAGS_IN_HW;
-	ret->has_stats = options[TCA_FLOWER_ACT] && read_actions(options[TCA_FLOWER_ACT], &ret->stats);
-	return ret->handle != 0; /* a dump also tells of empty priorities */
+	if (options[TCA_FLOWER_ACT])
+		read_actions(options[TCA_FLOWER_ACT], ret);
+	return ret->place.handle != 0; /* a dump also tells of empty priorities */
 }
 
 int tc_read_error(struct nlmsghdr *header, const char **ret_text)

@@ -1,13 +1,12 @@
 /* What the kernel tells of filters, in answers and dumps. */
 #pragma once
 #include "offload/provider.h"
-
-#include <netlink/msg.h>
+#include "offload/tc_message.h"
 
 struct tc_filter {
-	int ifindex;
-	uint32_t handle;
-	uint16_t priority;
+	struct tc_place place;
+	bool ours; /* it has our cookie */
+	bool made_ingress; /* and that says so */
 	bool in_hw;
 	bool has_stats;
 	struct offload_stats stats;

@@ -184,6 +184,62 @@ static void test_removed(struct fixture *f, const void *data)
 	expect_nothing(f);
 }
 
+/* Of the operator, in our priorities. */
+static void add_foreign(struct fixture *f, int ifindex)
+{
+	for (uint16_t i = 0; i < 2; i++) {
+		const struct test_filter filter = {.ifindex = ifindex,
+			.priority = i ? 0x20 : 0x10,
+			.protocol = 0x0800,
+			.handle = 1,
+			.redirect = TWO};
+		g_array_append_val(f->kernel->filters, filter);
+	}
+}
+
+static void test_foreign(struct fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+
+	test_kernel_add_device(f->kernel, ONE, true);
+	add_foreign(f, ONE);
+	g_assert_true(set_ports(f, ONE, TWO, &error));
+	put(f, 1, 1, 2);
+	flush(f);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 2);
+	put(f, 1, 1, 2);
+	g_clear_pointer(&f->tc, offload_provider_close);
+	g_assert_cmpuint(f->kernel->filters->len, ==, 2);
+	g_assert_true(test_kernel_has_ingress(f->kernel, ONE));
+	g_assert_false(test_kernel_has_ingress(f->kernel, TWO)); /* which we have made */
+}
+
+/* A process is killed; the next one ends as it should. */
+static void test_left(struct fixture *f, const void *data)
+{
+	struct offload_provider *killed = f->tc;
+	g_autoptr(GError) error = NULL;
+
+	put(f, 1, 1, 2);
+	open_tc(f, OFFLOAD_TC_HARDWARE);
+	g_assert_true(set_ports(f, ONE, TWO, &error));
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 0);
+	put(f, 1, 1, 2);
+	g_clear_pointer(&f->tc, offload_provider_close);
+	g_assert_cmpuint(f->kernel->filters->len, ==, 0);
+	g_assert_false(test_kernel_has_ingress(f->kernel, ONE));
+	offload_provider_close(killed);
+}
+
+/* Somebody has put a filter there since. */
+static void test_shared_ingress(struct fixture *f, const void *data)
+{
+	add_foreign(f, ONE);
+	g_clear_pointer(&f->tc, offload_provider_close);
+	g_assert_cmpuint(f->kernel->filters->len, ==, 2);
+	g_assert_true(test_kernel_has_ingress(f->kernel, ONE));
+}
+
 static void test_death(struct fixture *f, const void *data)
 {
 	struct offload_event event;
@@ -251,6 +307,10 @@ int main(int argc, char **argv)
 		GINT_TO_POINTER(OFFLOAD_TC_EITHER), setup_empty, test_guards_refused, teardown);
 	TEST("flows whose guards somebody removes leave, until guards are there again", test_guards_removed);
 	TEST("what somebody removes is told as an eviction", test_removed);
+	g_test_add("/tc/filters and an ingress of others stay, ours go", struct fixture, NULL, setup_empty,
+		test_foreign, teardown);
+	TEST("what a killed process has left goes, and its ingress with the last of ours", test_left);
+	TEST("an ingress that others use stays", test_shared_ingress);
 	TEST("a NIC whose interfaces are gone is gone", test_death);
 	return g_test_run();
 }
