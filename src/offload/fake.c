@@ -41,7 +41,7 @@ struct fake {
 	GHashTable *by_key; /* struct table_key → struct entry, Owned here */
 	GHashTable *by_id; /* id → the same, Borrowed */
 	GHashTable *meters; /* id → struct bucket, Owned */
-	GHashTable *ports; /* numbers; NULL: it was not told, and has any */
+	GHashTable *ports; /* number → struct offload_port, Owned; NULL: it was not told, and has any */
 	GQueue *requests; /* of struct request, Owned */
 	GQueue *events; /* of struct offload_event, Owned */
 	uint64_t now_ms;
@@ -246,15 +246,37 @@ static int fake_meter(struct offload_provider *provider, const struct offload_me
 	return 0;
 }
 
+static bool is_as_before(struct fake *fake, GHashTable *before, uint32_t number)
+{
+	const struct offload_port *is = g_hash_table_lookup(fake->ports, GUINT_TO_POINTER(number));
+	const struct offload_port *was = before ? g_hash_table_lookup(before, GUINT_TO_POINTER(number)) : is;
+
+	return is && was && is->ifindex == was->ifindex && is->tunnel_ifindex == was->tunnel_ifindex;
+}
+
+static void evict_lost(struct fake *fake, GHashTable *before)
+{
+	g_autoptr(GList) all = g_hash_table_get_values(fake->by_id);
+
+	for (GList *l = all; l; l = l->next) {
+		const struct offload_flow *flow = &((const struct entry *)l->data)->flow;
+		if (!is_as_before(fake, before, flow->match.port) ||
+			!is_as_before(fake, before, flow->actions.port))
+			take_out(fake, flow->id, OFFLOAD_EVENT_EVICTED, "its port is gone");
+	}
+}
+
 static bool fake_ports(
 	struct offload_provider *provider, const struct offload_port *ports, unsigned n, GError **error)
 {
 	struct fake *fake = fake_of(provider);
+	g_autoptr(GHashTable) before = g_steal_pointer(&fake->ports);
 
-	g_clear_pointer(&fake->ports, g_hash_table_unref);
-	fake->ports = g_hash_table_new(NULL, NULL);
+	fake->ports = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	for (unsigned i = 0; i < n; i++)
-		g_hash_table_add(fake->ports, GUINT_TO_POINTER(ports[i].number));
+		g_hash_table_replace(fake->ports, GUINT_TO_POINTER(ports[i].number),
+			g_memdup2(&ports[i], sizeof ports[i]));
+	evict_lost(fake, before);
 	return true;
 }
 

@@ -69,8 +69,9 @@ struct offload_provider_ops {
 	 * packets, or both). Any other -errno than -ENODEV: the NIC has not taken it. Then flows that have it keep what it
 	 * was, which the caller sees to, and those that name it are refused until it is set once more. */
 	int (*meter)(struct offload_provider *provider, const struct offload_meter *meter);
-	/* The ports from now on. One that is gone has no flows any more, nobody's has another's number. At once; one that cannot
-	 * be had, for which this fails, is left out, and flows that name it are refused. */
+	/* The ports from now on. One that is gone, or is another interface than before, has no flows any more: those that came or
+	 * left by it are evicted. At once; one that cannot be had, for which this fails, is left out, and flows that name it are
+	 * refused; it is tried again when the ports are told again. */
 	bool (*ports)(struct offload_provider *provider, const struct offload_port *ports, unsigned n,
 		GError **error);
 	/* Works, and hands out events: how many, at most `max`; 0 when nothing has happened; -ENODEV. */

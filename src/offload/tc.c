@@ -14,12 +14,21 @@ enum request {
 	REQUEST_OTHER, /* nothing comes of its answer */
 	REQUEST_PUT,
 	REQUEST_REMOVE,
+	REQUEST_EVICT,
 	REQUEST_DUMP,
+};
+
+/* What a flow comes or leaves by. */
+struct way {
+	uint32_t port;
+	bool tunnel;
+	int ifindex;
 };
 
 struct filter {
 	uint64_t flow; /* its id */
 	struct tc_place place;
+	struct way in, out;
 	bool installed;
 	bool leaving; /* it has been asked to be removed, by the owner or by us */
 	bool in_hw; /* as of the last answer */
@@ -118,14 +127,21 @@ static void on_put(struct tc *tc, struct filter *filter, int status, const char 
 	}
 }
 
-static void on_removed(struct tc *tc, struct filter *filter)
+/* reason: taken. */
+static void tell_counted(
+	struct tc *tc, const struct filter *filter, enum offload_event_kind kind, char *reason)
 {
 	tell(tc,
-		(struct offload_event){.kind = OFFLOAD_EVENT_REMOVED,
+		(struct offload_event){.kind = kind,
 			.flow = filter->flow,
 			.has_stats = filter->has_stats,
 			.stats = filter->stats},
-		NULL);
+		reason);
+}
+
+static void on_removed(struct tc *tc, struct filter *filter, enum offload_event_kind kind, const char *reason)
+{
+	tell_counted(tc, filter, kind, g_strdup(reason));
 	drop_filter(tc, filter);
 }
 
@@ -169,7 +185,11 @@ static void on_done(void *data, uint64_t which, int status, const char *text)
 	case REQUEST_OTHER:
 	case REQUEST_DUMP: return;
 	case REQUEST_PUT: on_put(tc, filter, status, text); return;
-	case REQUEST_REMOVE: on_removed(tc, filter); return;
+	case REQUEST_REMOVE: on_removed(tc, filter, OFFLOAD_EVENT_REMOVED, NULL); return;
+	case REQUEST_EVICT:
+		on_removed(
+			tc, filter, OFFLOAD_EVENT_EVICTED, "its port is gone, or is another interface now");
+		return;
 	}
 }
 
@@ -195,15 +215,25 @@ static const struct port *find_port(const struct tc *tc, uint32_t number)
 	return NULL;
 }
 
-/* Why no flow can come or leave by it; NULL: it can, and *ret_ifindex is where. */
-static char *find_way(const struct tc *tc, uint32_t number, bool tunnel, int *ret_ifindex)
+static int ifindex_of(const struct port *port, bool tunnel)
+{
+	return !port ? 0 : tunnel ? port->is.tunnel_ifindex : port->is.ifindex;
+}
+
+/* NULL, or why no flow can go that way. */
+static char *find_way(const struct tc *tc, uint32_t number, bool tunnel, struct way *ret)
 {
 	const struct port *port = find_port(tc, number);
 
 	if (port && port->why_not)
 		return g_strdup(port->why_not);
-	*ret_ifindex = !port ? 0 : tunnel ? port->is.tunnel_ifindex : port->is.ifindex;
-	return *ret_ifindex ? NULL : g_strdup("it names a port that the NIC does not have");
+	*ret = (struct way){.port = number, .tunnel = tunnel, .ifindex = ifindex_of(port, tunnel)};
+	return ret->ifindex ? NULL : g_strdup("it names a port that the NIC does not have");
+}
+
+static bool is_there(const struct tc *tc, const struct way *way)
+{
+	return ifindex_of(find_port(tc, way->port), way->tunnel) == way->ifindex;
 }
 
 static uint32_t next_handle(struct tc *tc)
@@ -228,17 +258,18 @@ static char *need_mtu(struct tc *tc, uint16_t mtu)
 				     text ? text : g_strerror(-status));
 }
 
-/* Where the flow comes by, and what its actions are here. NULL, or why they cannot be had. */
+/* The flow's ways, and what its actions are here. NULL, or why they cannot be had. */
 static char *find_actions(
-	struct tc *tc, const struct offload_flow *flow, int *ret_ifindex, struct tc_out *ret_out)
+	struct tc *tc, const struct offload_flow *flow, struct filter *filter, struct tc_out *ret_out)
 {
 	char *why_not;
 
-	*ret_out = (struct tc_out){.mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
-	if ((why_not = find_way(tc, flow->match.port, flow->match.tunnel.used, ret_ifindex)) ||
-		(why_not = find_way(tc, flow->actions.port, flow->actions.tunnel.used, &ret_out->ifindex)))
+	if ((why_not = find_way(tc, flow->match.port, flow->match.tunnel.used, &filter->in)) ||
+		(why_not = find_way(tc, flow->actions.port, flow->actions.tunnel.used, &filter->out)))
 		return why_not;
-	if (!find_device(tc, *ret_ifindex)->guarded)
+	*ret_out = (struct tc_out){
+		.ifindex = filter->out.ifindex, .mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
+	if (!find_device(tc, filter->in.ifindex)->guarded)
 		return g_strdup("the NIC does not let last hops through before flows any more");
 	if (!tc_shared_find_meters(tc->shared, flow, ret_out))
 		return g_strdup("it names a meter that the NIC does not have");
@@ -249,20 +280,20 @@ static int tc_put_flow(struct offload_provider *provider, const struct offload_f
 {
 	struct tc *tc = tc_of(provider);
 	struct tc_out out;
-	int ifindex;
 
 	if (tc->dead)
 		return -ENODEV;
 	if (tc_socket_waiting(tc->socket) >= WAITING_MAX)
 		return -EAGAIN;
-	char *why_not = find_actions(tc, flow, &ifindex, &out);
+	struct filter *filter = g_new0(struct filter, 1);
+	char *why_not = find_actions(tc, flow, filter, &out);
 	if (why_not) {
 		refuse(tc, flow->id, why_not);
+		g_free(filter);
 		return 0;
 	}
-	struct filter *filter = g_new0(struct filter, 1);
 	filter->flow = flow->id;
-	filter->place = tc_place_of(&flow->match, ifindex, next_handle(tc));
+	filter->place = tc_place_of(&flow->match, filter->in.ifindex, next_handle(tc));
 	g_hash_table_insert(tc->by_handle, GUINT_TO_POINTER(filter->place.handle), filter);
 	g_hash_table_insert(tc->by_flow, &filter->flow, filter);
 	tc_message_put(tc_socket_message(tc->socket), flow, &filter->place, &out, flags_of(tc));
@@ -355,6 +386,24 @@ static bool add_device(struct tc *tc, int ifindex, GError **error)
 	return device;
 }
 
+/* Those of ports that are not there any more. */
+static void evict_lost(struct tc *tc)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, tc->by_handle);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct filter *filter = value;
+		if (is_there(tc, &filter->in) && is_there(tc, &filter->out))
+			continue;
+		filter->leaving = true;
+		tc_message_remove(tc_socket_message(tc->socket), &filter->place);
+		tc_socket_add(tc->socket, NLM_F_ECHO, cookie(REQUEST_EVICT, filter->place.handle));
+	}
+	run(tc);
+}
+
 static void drop_devices(struct tc *tc, const struct offload_port *ports, unsigned n)
 {
 	GHashTableIter iter;
@@ -376,7 +425,6 @@ static bool tc_set_ports(
 	GError *first = NULL;
 
 	run(tc);
-	drop_devices(tc, ports, n);
 	g_array_set_size(tc->ports, 0);
 	for (unsigned i = 0; i < n; i++) {
 		struct port port = {.is = ports[i]};
@@ -391,6 +439,8 @@ static bool tc_set_ports(
 		}
 		g_array_append_val(tc->ports, port);
 	}
+	evict_lost(tc);
+	drop_devices(tc, ports, n);
 	if (!first)
 		return true;
 	g_propagate_error(error, first);
@@ -439,12 +489,7 @@ static void report(struct tc *tc, struct filter *filter)
 
 	if (!filter->installed || filter->leaving)
 		return;
-	tell(tc,
-		(struct offload_event){.kind = evicted ? OFFLOAD_EVENT_EVICTED : OFFLOAD_EVENT_STATS,
-			.flow = filter->flow,
-			.has_stats = filter->has_stats,
-			.stats = filter->stats},
-		g_strdup(evicted));
+	tell_counted(tc, filter, evicted ? OFFLOAD_EVENT_EVICTED : OFFLOAD_EVENT_STATS, g_strdup(evicted));
 	if (evicted)
 		throw_out(tc, filter);
 }

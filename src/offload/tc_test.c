@@ -240,6 +240,45 @@ static void test_shared_ingress(struct fixture *f, const void *data)
 	g_assert_true(test_kernel_has_ingress(f->kernel, ONE));
 }
 
+/* An interface that comes again under its name has another number; so has whatever lay on it. */
+static void test_remade(struct fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+
+	put(f, 1, 1, 2);
+	g_array_index(f->kernel->filters, struct test_filter, f->kernel->filters->len - 1).packets = 7;
+	put(f, 2, 2, 1);
+	test_kernel_remove_device(f->kernel, TWO);
+	test_kernel_add_device(f->kernel, TWO + 1, false);
+	g_assert_true(set_ports(f, ONE, TWO + 1, &error));
+	for (unsigned i = 0; i < 2; i++) {
+		struct offload_event event;
+		g_assert_cmpint(f->tc->ops->poll(f->tc, &event, 1), ==, 1);
+		g_assert_cmpint(event.kind, ==, OFFLOAD_EVENT_EVICTED);
+		g_assert_cmpuint(event.stats.packets, ==, event.flow == 1 ? 7 : 0);
+		g_assert_nonnull(strstr(event.reason, "another interface"));
+	}
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 0);
+	put(f, 1, 1, 2);
+	put(f, 2, 2, 1);
+	g_assert_cmpuint(test_kernel_count(f->kernel, TWO + 1, ONE), ==, 1);
+}
+
+/* Its filters go, and it has nothing of ours any more. */
+static void test_port_gone(struct fixture *f, const void *data)
+{
+	const struct offload_port one = {.number = 1, .ifindex = ONE};
+	g_autoptr(GError) error = NULL;
+
+	put(f, 1, 1, 2);
+	put(f, 2, 1, 1);
+	g_assert_true(f->tc->ops->ports(f->tc, &one, 1, &error));
+	expect(f, OFFLOAD_EVENT_EVICTED, 1, "port");
+	expect_nothing(f);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, ONE), ==, 1);
+	g_assert_false(test_kernel_has_ingress(f->kernel, TWO));
+}
+
 static void test_death(struct fixture *f, const void *data)
 {
 	struct offload_event event;
@@ -307,6 +346,8 @@ int main(int argc, char **argv)
 		GINT_TO_POINTER(OFFLOAD_TC_EITHER), setup_empty, test_guards_refused, teardown);
 	TEST("flows whose guards somebody removes leave, until guards are there again", test_guards_removed);
 	TEST("what somebody removes is told as an eviction", test_removed);
+	TEST("a port that is another interface now has none of its flows", test_remade);
+	TEST("a port that is gone has no flows", test_port_gone);
 	g_test_add("/tc/filters and an ingress of others stay, ours go", struct fixture, NULL, setup_empty,
 		test_foreign, teardown);
 	TEST("what a killed process has left goes, and its ingress with the last of ours", test_left);

@@ -456,6 +456,20 @@ static void test_death(struct world *w, const void *data)
 	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_NIC);
 }
 
+/* An interface of the same name with another index: what goes to the old one arrives nowhere. */
+static void test_remade(struct world *w, const void *data)
+{
+	heat(w, 9);
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_NIC);
+	atomic_store(&lab_port(&w->lab, "c")->interface, 77);
+	pass(w, 2);
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_SWITCH);
+	assert_rows(w, 2, "refused", "its port is gone");
+	for (unsigned i = 0; i < 12; i++)
+		heat(w, 9);
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_NIC);
+}
+
 static void test_neighbour(struct world *w, const void *data)
 {
 	struct test_frame there = test_udp(MAC_A, MAC_GATEWAY, IP_A, 5, PEER, 5, 9);
@@ -569,6 +583,7 @@ int main(int argc, char **argv)
 	ADD("a refusal is told with its reason, and tried again", test_refused);
 	ADD("an eviction is told with its reason", test_evicted);
 	ADD("when the NIC dies the switch goes on, and with the next one it begins anew", test_death);
+	ADD("a port that is made anew has none of its flows", test_remade);
 	ADD("another MAC of the next hop takes the flow out, and only it", test_neighbour);
 	ADD("the NIC holds a limit", test_limit);
 	ADD("what has a limit that the NIC does not take anew is the switch's", test_limit_refused);

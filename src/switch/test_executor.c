@@ -20,6 +20,7 @@
 
 struct executor {
 	struct offload_provider *provider; /* Owned */
+	struct offload_port ports[PORTS];
 	bool is_model;
 	/* Of tc: */
 	uint32_t underlay;
@@ -68,7 +69,6 @@ static int index_of(int fd, const char *name)
 
 static void open_wires(struct executor *e, const char *wire)
 {
-	struct offload_port ports[PORTS] = {};
 	g_autoptr(GError) error = NULL;
 
 	e->wire = open_there(wire);
@@ -79,13 +79,12 @@ static void open_wires(struct executor *e, const char *wire)
 		g_autofree char *far = i == e->underlay ? g_strdup("underq") : g_strdup_printf("q%u", i);
 		e->near[i] = index_of(e->up[0], near);
 		e->far[i] = index_of(e->wire, far);
-		ports[i] = (struct offload_port){.number = i, .ifindex = e->near[i]};
+		e->ports[i] = (struct offload_port){.number = i, .ifindex = e->near[i]};
 		if (i == e->underlay)
-			ports[i].tunnel_ifindex = index_of(e->up[0], "vx0");
+			e->ports[i].tunnel_ifindex = index_of(e->up[0], "vx0");
 	}
 	e->provider = offload_tc_open(OFFLOAD_TC_SOFTWARE, &error);
 	g_assert_no_error(error);
-	g_assert_true(e->provider->ops->ports(e->provider, ports, PORTS, &error));
 }
 
 /* Where the kernel has put a tag aside. */
@@ -157,7 +156,25 @@ static enum executor_verdict run_tc(struct executor *e, uint32_t port, const str
 	g_error("a frame to port %u is neither sent nor let through", port);
 }
 
+/* The last pair, which is no port's that tests use, takes the place of that one. */
+static void exchange_pairs(struct executor *e, uint32_t port)
+{
+	int near = e->near[port], far = e->far[port];
+
+	e->near[port] = e->ports[port].ifindex = e->near[PORTS - 1];
+	e->far[port] = e->far[PORTS - 1];
+	e->near[PORTS - 1] = e->ports[PORTS - 1].ifindex = near;
+	e->far[PORTS - 1] = far;
+}
+
 /* ---- the model NIC ---- */
+
+static void open_model(struct executor *e)
+{
+	for (unsigned i = 0; i < PORTS; i++)
+		e->ports[i] = (struct offload_port){.number = i, .ifindex = (int)i + 1};
+	e->provider = offload_fake_new(OFFLOAD_ALL, FLOWS_MAX);
+}
 
 static enum executor_verdict run_model(struct executor *e, uint32_t port, const struct test_frame *frame,
 	uint32_t *ret_port, struct test_frame *ret_frame)
@@ -174,6 +191,13 @@ static enum executor_verdict run_model(struct executor *e, uint32_t port, const 
 
 /* ---- both ---- */
 
+static void tell_ports(struct executor *e)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(e->provider->ops->ports(e->provider, e->ports, PORTS, &error));
+}
+
 struct executor *executor_new(const char *wire, uint32_t underlay)
 {
 	struct executor *e = g_new0(struct executor, 1);
@@ -181,9 +205,10 @@ struct executor *executor_new(const char *wire, uint32_t underlay)
 	e->underlay = underlay;
 	e->is_model = !wire;
 	if (e->is_model)
-		e->provider = offload_fake_new(OFFLOAD_ALL, FLOWS_MAX);
+		open_model(e);
 	else
 		open_wires(e, wire);
+	tell_ports(e);
 	executor_flush(e);
 	return e;
 }
@@ -308,6 +333,23 @@ void executor_flush(struct executor *e)
 	g_assert_cmpint(e->provider->ops->flush(e->provider), ==, 0);
 	expect_event(e, &event);
 	g_assert_cmpint(event.kind, ==, OFFLOAD_EVENT_FLUSHED);
+}
+
+unsigned executor_remake(struct executor *e, uint32_t port)
+{
+	struct offload_event event;
+	unsigned n = 0;
+
+	if (e->is_model)
+		e->ports[port].ifindex += PORTS;
+	else
+		exchange_pairs(e, port);
+	tell_ports(e);
+	while (e->provider->ops->poll(e->provider, &event, 1) == 1) {
+		g_assert_cmpint(event.kind, ==, OFFLOAD_EVENT_EVICTED);
+		n++;
+	}
+	return n;
 }
 
 enum executor_verdict executor_run(struct executor *e, uint32_t port, const struct test_frame *frame,

@@ -28,6 +28,8 @@ struct offload_provider *executor_lend(struct executor *executor);
 /* Puts a flow in, and returns NULL when it is installed, else the reason. Takes all out. */
 char *executor_put(struct executor *executor, const struct offload_flow *flow);
 void executor_flush(struct executor *executor);
+/* The port becomes another interface; returns how many flows that has evicted. */
+unsigned executor_remake(struct executor *executor, uint32_t port);
 /* A frame arrives; what leaves. */
 enum executor_verdict executor_run(struct executor *executor, uint32_t port, const struct test_frame *frame,
 	uint32_t *ret_port, struct test_frame *ret_frame);
