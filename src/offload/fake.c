@@ -1,6 +1,7 @@
 /* The model NIC: see fake.h. */
 #include "offload/fake.h"
 
+#include "base/fault.h"
 #include "offload/fake_frame.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ struct fake {
 	GQueue *requests; /* of struct request, Owned */
 	GQueue *events; /* of struct offload_event, Owned */
 	uint64_t now_ms;
+	uint32_t refused_port; /* 0: none */
 	unsigned n_refuse;
 	const char *refuse_reason;
 	bool refuses_meters, held, dead;
@@ -274,10 +276,12 @@ static bool fake_ports(
 
 	fake->ports = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	for (unsigned i = 0; i < n; i++)
-		g_hash_table_replace(fake->ports, GUINT_TO_POINTER(ports[i].number),
-			g_memdup2(&ports[i], sizeof ports[i]));
+		if (!fake->refused_port || ports[i].number != fake->refused_port)
+			g_hash_table_replace(fake->ports, GUINT_TO_POINTER(ports[i].number),
+				g_memdup2(&ports[i], sizeof ports[i]));
 	evict_lost(fake, before);
-	return true;
+	return g_hash_table_size(fake->ports) == n ||
+	       fault_set(error, FAULT_UNSUPPORTED, "the NIC does not take port %u", fake->refused_port);
 }
 
 static int fake_poll(struct offload_provider *provider, struct offload_event *events, unsigned max)
@@ -353,6 +357,11 @@ void offload_fake_refuse(struct offload_provider *provider, unsigned n, const ch
 void offload_fake_refuse_meters(struct offload_provider *provider, bool refuse)
 {
 	fake_of(provider)->refuses_meters = refuse;
+}
+
+void offload_fake_refuse_port(struct offload_provider *provider, uint32_t number)
+{
+	fake_of(provider)->refused_port = number;
 }
 
 bool offload_fake_evict(struct offload_provider *provider, uint64_t flow, const char *reason)

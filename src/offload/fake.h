@@ -18,6 +18,8 @@ void offload_fake_set_clock(struct offload_provider *provider, uint64_t now_ms);
 void offload_fake_refuse(struct offload_provider *provider, unsigned n, const char *reason);
 /* While it is so, meters are not taken. */
 void offload_fake_refuse_meters(struct offload_provider *provider, bool refuse);
+/* From when ports are told next it cannot have the one of that number; 0: it can have all. */
+void offload_fake_refuse_port(struct offload_provider *provider, uint32_t number);
 /* Throws a flow out; false when it has none of that id. */
 bool offload_fake_evict(struct offload_provider *provider, uint64_t flow, const char *reason);
 /* While it is held, requests take effect, but answers are kept back. */

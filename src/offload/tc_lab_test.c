@@ -245,6 +245,31 @@ static void test_left_over(struct fixture *f, const void *data)
 	g_assert_cmpuint(forwarded(f->wire, 1, 3), ==, 0);
 }
 
+static bool shell(const char *command)
+{
+	return system(command) == 0;
+}
+
+/* In the priority of our flows; and the ingress goes with the last filter, whosever that is. */
+static void test_foreign(struct fixture *f, const void *data)
+{
+	g_assert_true(shell("tc filter add dev t0 ingress protocol ip pref 32 handle 1 flower skip_hw src_ip "
+			    "10.9.9.9 action pass"));
+	put(f->tc, 1);
+	flush(f->tc);
+	g_assert_true(shell("tc filter show dev t0 ingress pref 32 | grep -q 10.9.9.9"));
+	put(f->tc, 1);
+	offload_provider_close(f->tc);
+	g_assert_true(shell("tc filter show dev t0 ingress pref 32 | grep -q 10.9.9.9"));
+	g_assert_true(shell("tc filter show dev t0 ingress | grep -c handle | grep -qx 1"));
+	g_assert_false(shell("tc qdisc show dev t1 | grep -q clsact"));
+	g_assert_true(shell("tc qdisc del dev t0 clsact"));
+	f->tc = open_tc();
+	offload_provider_close(f->tc);
+	g_assert_false(shell("tc qdisc show dev t0 | grep -q clsact"));
+	f->tc = open_tc();
+}
+
 static void test_meter(struct fixture *f, const void *data)
 {
 	struct offload_meter packets = {.id = 3, .packets_per_s = 20, .burst_ms = 500},
@@ -339,6 +364,7 @@ int main(int argc, char **argv)
 		test_no_hardware);
 	TEST("what somebody removes is told as an eviction", test_evicted);
 	TEST("what a process before left is flushed", test_left_over);
+	TEST("filters and an ingress of others stay, ours go", test_foreign);
 	TEST("meters hold flows to their rates", test_meter);
 	TEST("ten thousand flows are put, counted and removed", test_rate);
 	TEST("a NIC whose devices are gone is gone",

@@ -83,7 +83,8 @@ static void tell_ports(struct offloader *o)
 
 	if (!provider)
 		return;
-	provider->ops->ports(
+	o->ports_ms = o->now_ms;
+	o->port_lacks = !provider->ops->ports(
 		provider, (const struct offload_port *)(const void *)o->ports->data, o->ports->len, &error);
 	set_error(o, error);
 }
@@ -93,7 +94,7 @@ static void update_ports(struct offloader *o)
 	g_autoptr(GArray) before = g_steal_pointer(&o->ports);
 
 	o->ports = find_ports(o);
-	if (!same_ports(before, o->ports))
+	if (!same_ports(before, o->ports) || (o->port_lacks && o->now_ms - o->ports_ms >= RETRY_MS))
 		tell_ports(o);
 }
 

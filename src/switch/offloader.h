@@ -23,7 +23,8 @@
  * asks, and follows. Neither workers nor anything that they wait for ever takes it. Without ports of an eswitch there is
  * no thread, and in any case nothing is done per packet.
  *
- * When no provider can be opened, or it dies, all goes on by the switch; it is tried again every RETRY_MS.
+ * When no provider can be opened, or it dies, or it cannot have a port, the switch goes on with what the eswitch does not
+ * do; it is tried again every RETRY_MS.
  */
 #pragma once
 #include "offload/manager.h"

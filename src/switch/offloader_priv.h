@@ -42,6 +42,8 @@ struct offloader {
 	uint64_t now_ms; /* the workers' clock, which does not wrap here */
 	uint64_t open_ms; /* when it was tried last to open a provider */
 	GArray *ports; /* Owned, of struct offload_port */
+	bool port_lacks; /* the provider cannot have one of them */
+	uint64_t ports_ms; /* when it was told of them last */
 	bool is_port[PORTS_MAX]; /* by the port's index */
 	bool is_wanted[NIC_SLOTS]; /* the NIC's active attachment is a port */
 	struct offload_meter meters[NIC_SLOTS][2]; /* as the manager has them: send, receive */

@@ -456,6 +456,24 @@ static void test_death(struct world *w, const void *data)
 	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_NIC);
 }
 
+/* Its driver was not ready yet, say. Nothing of the state changes meanwhile. */
+static void test_port_refused(struct world *w, const void *data)
+{
+	set_offload(w, false);
+	offload_fake_refuse_port(w->nic, lab_port(&w->lab, "c")->index);
+	set_offload(w, true);
+	heat(w, 9);
+	assert_rows(w, 2, "refused", "it names a port that the NIC does not have");
+	json_auto_t *told = offload_of_a(w);
+	g_assert_nonnull(strstr(json_string_value(json_object_get(told, "error")), "does not take port"));
+	offload_fake_refuse_port(w->nic, 0);
+	for (unsigned i = 0; i < 12; i++)
+		heat(w, 9);
+	g_assert_cmpint(arrive(w, "a", "c", udp_there(9)), ==, BY_NIC);
+	json_auto_t *after = offload_of_a(w);
+	g_assert_null(json_object_get(after, "error"));
+}
+
 /* An interface of the same name with another index: what goes to the old one arrives nowhere. */
 static void test_remade(struct world *w, const void *data)
 {
@@ -583,6 +601,7 @@ int main(int argc, char **argv)
 	ADD("a refusal is told with its reason, and tried again", test_refused);
 	ADD("an eviction is told with its reason", test_evicted);
 	ADD("when the NIC dies the switch goes on, and with the next one it begins anew", test_death);
+	ADD("a port that the NIC could not have is asked for again", test_port_refused);
 	ADD("a port that is made anew has none of its flows", test_remade);
 	ADD("another MAC of the next hop takes the flow out, and only it", test_neighbour);
 	ADD("the NIC holds a limit", test_limit);
