@@ -11,30 +11,31 @@
 
 #define ETHERNET_BYTES 14
 
-static struct gnet_stats_basic read_basic(struct nlattr *attribute)
+/* The kernel tells of packets with 32 bits, and of more than these have by an attribute behind (TCA_STATS_PKT64 in net/core/
+ * gen_stats.c): for all, and then once more for those of the hardware. */
+static bool read_stats(struct nlattr *nest, struct offload_stats *ret)
 {
-	struct gnet_stats_basic basic = {};
+	struct offload_stats all = {}, hardware = {}, *last = NULL;
+	struct nlattr *attribute;
+	int left;
 
-	if (attribute && nla_len(attribute) >= (int)sizeof basic)
-		memcpy(&basic, nla_data(attribute), sizeof basic);
-	return basic;
-}
-
-static bool read_stats(struct nlattr *attribute, struct offload_stats *ret)
-{
-	struct nlattr *stats[TCA_STATS_MAX + 1];
-
-	if (nla_parse_nested(stats, TCA_STATS_MAX, attribute, NULL) < 0 || !stats[TCA_STATS_BASIC])
-		return false;
-	struct gnet_stats_basic all = read_basic(stats[TCA_STATS_BASIC]);
-	struct gnet_stats_basic hardware = read_basic(stats[TCA_STATS_BASIC_HW]);
-	ret->packets = all.packets;
-	/* Packets beyond 32 bits have an attribute of their own. */
-	if (stats[TCA_STATS_PKT64] && nla_len(stats[TCA_STATS_PKT64]) >= (int)sizeof(uint64_t))
-		ret->packets = nla_get_u64(stats[TCA_STATS_PKT64]);
+	nla_for_each_nested(attribute, nest, left)
+	{
+		int type = nla_type(attribute), size = nla_len(attribute);
+		struct gnet_stats_basic basic;
+		if (type == TCA_STATS_PKT64 && last && size >= (int)sizeof last->packets) {
+			memcpy(&last->packets, nla_data(attribute), sizeof last->packets);
+		} else if ((type == TCA_STATS_BASIC || type == TCA_STATS_BASIC_HW) &&
+			   size >= (int)sizeof basic) {
+			memcpy(&basic, nla_data(attribute), sizeof basic);
+			last = type == TCA_STATS_BASIC ? &all : &hardware;
+			*last = (struct offload_stats){.packets = basic.packets, .bytes = basic.bytes};
+		}
+	}
+	*ret = all;
 	/* Where the kernel receives, it does not count the frame's header. */
-	ret->bytes = all.bytes + (uint64_t)ETHERNET_BYTES * (all.packets - hardware.packets);
-	return true;
+	ret->bytes += ETHERNET_BYTES * (all.packets - hardware.packets);
+	return last;
 }
 
 /* Police actions are shared; the first other one is the filter's own and sees all its packets. */
