@@ -556,14 +556,29 @@ static void decide_entry(struct flow *flow, bool blocked, uint32_t epoch)
 	__atomic_store_n(&flow->epoch, epoch, __ATOMIC_RELEASE);
 }
 
-void flow_table_decide(struct flow_table *table, struct flow *flow, bool blocked, uint32_t epoch)
+/* seq: which entry it must be still; NULL: it is held by the caller. */
+static bool decide_if(
+	struct flow_table *table, struct flow *flow, const uint32_t *seq, bool blocked, uint32_t epoch)
 {
 	rte_spinlock_lock(&table->lock);
-	if (flow->live && !is_newer(flow->epoch, epoch)) {
+	bool live = flow->live && (!seq || flow->seq == *seq);
+	if (live && !is_newer(flow->epoch, epoch)) {
 		decide_entry(flow, blocked, epoch);
 		decide_entry(&table->entries[flow->pair], blocked, epoch);
 	}
 	rte_spinlock_unlock(&table->lock);
+	return live;
+}
+
+void flow_table_decide(struct flow_table *table, struct flow *flow, bool blocked, uint32_t epoch)
+{
+	decide_if(table, flow, NULL, blocked, epoch);
+}
+
+bool flow_table_decide_seen(
+	struct flow_table *table, uint32_t index, const struct flow *copy, bool blocked, uint32_t epoch)
+{
+	return decide_if(table, &table->entries[index], &copy->seq, blocked, epoch);
 }
 
 static bool remove_if(struct flow_table *table, struct flow *flow, const uint32_t *seq)

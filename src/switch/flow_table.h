@@ -110,6 +110,9 @@ struct flow *flow_table_replace(struct flow_table *table, struct flow *flow, con
  * blocked. Nothing when the connection is gone, or a newer state has decided it: workers may know different
  * states for a while, and the older one's word must not stand. */
 void flow_table_decide(struct flow_table *table, struct flow *flow, bool blocked, uint32_t epoch);
+/* The same for who is no reader of the table, if the entry is still the one that flow_table_copy gave: else false. */
+bool flow_table_decide_seen(
+	struct flow_table *table, uint32_t index, const struct flow *copy, bool blocked, uint32_t epoch);
 
 /* Removes the connection that `flow` is a direction of. False when another thread has done so already. */
 bool flow_table_remove(struct flow_table *table, struct flow *flow);

@@ -91,6 +91,29 @@ static void test_older_word(struct fixture *f, const void *data)
 	g_assert_false(flow->blocked || pair->blocked);
 }
 
+/* Whoever holds no entry may come too late: another connection has its place. */
+static void test_decide_seen(struct fixture *f, const void *data)
+{
+	struct flow *flow, *other;
+	struct flow seen;
+	int error = 0;
+
+	flow = put(f, 1, &error);
+	uint32_t index = (uint32_t)(flow - flow_table_at(f->table, 0));
+	g_assert_true(flow_table_copy(f->table, index, &seen));
+	g_assert_true(flow_table_decide_seen(f->table, index, &seen, true, 9));
+	g_assert_true(flow->blocked);
+	g_assert_true(flow_table_remove(f->table, flow));
+	g_assert_false(flow_table_decide_seen(f->table, index, &seen, true, 9));
+	for (unsigned n = 2; (other = put(f, n, &error)) != flow; n++) {
+		g_assert_cmpuint(n, <, 1000);
+		flow_table_remove(f->table, other);
+	}
+	g_assert_false(flow_table_decide_seen(f->table, index, &seen, true, 9));
+	g_assert_false(other->blocked);
+	g_assert_cmpuint(other->epoch, ==, 7);
+}
+
 static void test_remove_seen(struct fixture *f, const void *data)
 {
 	struct flow_half forward, reply;
@@ -439,6 +462,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("both directions are found and know each other", 64, test_put);
 	ADD("an older state's word does not stand against a newer one's", 64, test_older_word);
+	ADD("only the connection that was seen is decided", 64, test_decide_seen);
 	ADD("only the connection that was seen is removed", 64, test_remove_seen);
 	ADD("a key that is taken in either direction is refused, whole", 64, test_conflicts);
 	ADD("holds as many connections as it says, and not one more", 5000, test_full);

@@ -219,13 +219,12 @@ void offload_choice_check(struct offloader *o)
 static bool decide_anew(struct offloader *o, const struct offered *offered)
 {
 	const struct snapshot *snapshot = datapath_snapshot(o->datapath);
-	struct flow_table *table = o->datapath->flows;
 	struct flow flow, pair;
 
 	if (!find(o, offered, &flow, &pair) ||
-		!connections_are_kept(snapshot, flow.reply ? &pair : &flow, flow.reply ? &flow : &pair))
+		!connections_are_kept(snapshot, flow.reply ? &pair : &flow, flow.reply ? &flow : &pair) ||
+		!flow_table_decide_seen(o->datapath->flows, offered->index, &flow, false, snapshot->epoch))
 		return false;
-	flow_table_decide(table, flow_table_at(table, offered->index), false, snapshot->epoch);
 	flow.epoch = snapshot->epoch;
 	return is_same(o, offered, &flow, &pair);
 }
