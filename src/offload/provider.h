@@ -21,7 +21,8 @@
 struct offload_port {
 	uint32_t number; /* what flows call it */
 	int ifindex;
-	int tunnel_ifindex; /* a VXLAN device ("external") whose packets go by this port; 0: none */
+	int tunnel_ifindex; /* a VXLAN device ("external") whose packets go by this port; 0: none, as in the running switch,
+			     * whose VTEP is an address that the kernel does not have */
 };
 
 struct offload_caps {
