@@ -6,6 +6,9 @@
  * not read from either once OUT_PAUSE bytes wait for it: it holds up nobody but itself, and memory stays
  * bounded.
  *
+ * A call that is answered later (jsonrpc_defer) holds up its own connection alone, in the same way: what the
+ * client has sent behind it waits.
+ *
  * Sources are destroyed at once, so nothing outlives the server. GSocketService and GIO's asynchronous
  * streams were rejected for that: their pending operations end only when the context runs again, and the
  * service retries a failing accept() without a pause.
@@ -43,6 +46,8 @@ struct jsonrpc_server {
 	GSocket *listener; /* Owned */
 	GSource *accept; /* Owned; a timeout instead after accept() failed; NULL when full */
 	GPtrArray *connections; /* Owned, of struct connection */
+	struct connection *asking; /* Borrowed: whose call a handler answers at this moment, */
+	json_t *asked_id; /* and the call's id: Borrowed; NULL: it is a notification */
 	dev_t device; /* of the socket file, to remove no other's */
 	ino_t inode;
 };
@@ -57,6 +62,12 @@ struct connection {
 	GByteArray *out; /* Owned: answers; the first `sent` bytes are gone */
 	size_t sent;
 	bool ended; /* the peer sends no more; what it asked is still answered */
+	struct jsonrpc_later *later; /* Borrowed: what it waits for; NULL: nothing */
+};
+
+struct jsonrpc_later {
+	struct connection *connection; /* Borrowed; NULL: it is gone */
+	json_t *id; /* Owned; NULL: of a notification */
 };
 
 static void source_drop(GSource **source)
@@ -81,6 +92,8 @@ static void connection_free(void *data)
 {
 	struct connection *c = data;
 
+	if (c->later)
+		c->later->connection = NULL;
 	source_drop(&c->readable);
 	source_drop(&c->writable);
 	g_socket_close(c->socket, NULL);
@@ -134,9 +147,15 @@ static const struct jsonrpc_method *find_method(const struct jsonrpc_server *ser
 	return NULL;
 }
 
-/* Runs a valid request; the answer to it, also when it is a notification. */
-static json_t *run(struct jsonrpc_server *server, json_t *request)
+static json_t *result_answer(json_t *result, json_t *id)
 {
+	return json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result, "id", id ? id : json_null());
+}
+
+/* Runs a valid request; the answer to it, also when it is a notification; NULL: it comes later. */
+static json_t *run(struct connection *c, json_t *request)
+{
+	struct jsonrpc_server *server = c->server;
 	const char *name = json_string_value(json_object_get(request, "method"));
 	const struct jsonrpc_method *method = find_method(server, name);
 	json_t *id = json_object_get(request, "id");
@@ -146,15 +165,19 @@ static json_t *run(struct jsonrpc_server *server, json_t *request)
 		g_autofree char *message = g_strdup_printf("there is no method '%s'", name);
 		return error_answer(id, JSONRPC_METHOD_NOT_FOUND, FAULT_UNSUPPORTED, message);
 	}
+	server->asking = c;
+	server->asked_id = id;
 	json_t *result = method->handler(json_object_get(request, "params"), server->data, &error);
+	if (!result && c->later)
+		return NULL;
 	if (!result)
 		return error_answer(id, JSONRPC_FAULT, fault_code(error),
 			error ? error->message : "the method failed and did not say why");
-	return json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result, "id", id ? id : json_null());
+	return result_answer(result, id);
 }
 
-/* The answer to one line; NULL when it gets none. */
-static json_t *answer_line(struct jsonrpc_server *server, const char *line, size_t length)
+/* The answer to one line; NULL when it gets none, or gets it later. */
+static json_t *answer_line(struct connection *c, const char *line, size_t length)
 {
 	json_error_t parse_error;
 	json_auto_t *request =
@@ -166,10 +189,10 @@ static json_t *answer_line(struct jsonrpc_server *server, const char *line, size
 	json_t *id = json_object_get(request, "id");
 	if (why)
 		return error_answer(is_id(id) ? id : NULL, JSONRPC_INVALID_REQUEST, FAULT_INVALID, why);
-	json_t *answer = run(server, request);
+	json_t *answer = run(c, request);
 	if (id)
 		return answer;
-	json_decref(answer);
+	json_decref(answer); /* which it may not have */
 	return NULL;
 }
 
@@ -207,18 +230,18 @@ static bool is_blank(const char *line, size_t length)
 	return length == 0;
 }
 
-/* Answers the lines that are complete. True when it stopped because too much waits to be sent. */
+/* Answers the lines that are complete. True when it stopped because too much waits to be sent, or an answer comes later. */
 static bool answer_lines(struct connection *c)
 {
 	size_t start = 0;
 	bool paused;
 	const char *newline = NULL;
 
-	while (!(paused = waiting(c) >= OUT_PAUSE) && c->in->len > start + c->scanned &&
+	while (!(paused = c->later || waiting(c) >= OUT_PAUSE) && c->in->len > start + c->scanned &&
 		(newline = memchr(c->in->data + start + c->scanned, '\n', c->in->len - start - c->scanned))) {
 		const char *line = (const char *)c->in->data + start;
 		size_t length = (size_t)(newline - line) + 1;
-		json_auto_t *answer = is_blank(line, length) ? NULL : answer_line(c->server, line, length);
+		json_auto_t *answer = is_blank(line, length) ? NULL : answer_line(c, line, length);
 		if (answer)
 			queue_answer(c, answer);
 		start += length;
@@ -281,13 +304,36 @@ static void connection_run(struct connection *c)
 	do {
 		paused = answer_lines(c);
 		broken = !flush(c);
-	} while (!broken && paused && waiting(c) < OUT_PAUSE);
+	} while (!broken && paused && !c->later && waiting(c) < OUT_PAUSE);
 	if (broken || c->in->len > JSONRPC_LINE_MAX || (c->ended && !paused && waiting(c) == 0)) {
 		connection_close(c);
 		return;
 	}
 	want(c, &c->readable, !c->ended && !paused, G_IO_IN, on_readable);
 	want(c, &c->writable, waiting(c) > 0, G_IO_OUT, on_writable);
+}
+
+struct jsonrpc_later *jsonrpc_defer(struct jsonrpc_server *server)
+{
+	struct jsonrpc_later *later = g_new0(struct jsonrpc_later, 1);
+
+	later->connection = server->asking;
+	later->id = json_incref(server->asked_id);
+	return later->connection->later = later;
+}
+
+void jsonrpc_answer(struct jsonrpc_later *later, json_t *result)
+{
+	struct connection *c = later->connection;
+	json_auto_t *id = later->id, *answer = result_answer(result, id);
+
+	g_free(later);
+	if (!c)
+		return;
+	c->later = NULL;
+	if (id)
+		queue_answer(c, answer);
+	connection_run(c);
 }
 
 static gboolean on_readable(GSocket *socket, GIOCondition condition, void *data)

@@ -24,7 +24,7 @@ enum jsonrpc_code {
 
 struct jsonrpc_server;
 
-/* Answers one call. Returns the result (new reference), or NULL with *error set. params is Borrowed and may
+/* Answers one call. Returns the result (new reference), or NULL with *error set, or NULL when it was deferred. params is Borrowed and may
  * be NULL. Runs in the main context that the server was made in; it neither frees the server nor iterates
  * that context. */
 typedef json_t *(*jsonrpc_handler)(json_t *params, void *data, GError **error);
@@ -42,6 +42,15 @@ struct jsonrpc_server *jsonrpc_serve(
 /* Closes all connections, dropping answers that were not read yet, and removes the socket file. */
 void jsonrpc_server_free(struct jsonrpc_server *server);
 CLEANUP_FUNC(struct jsonrpc_server *, jsonrpc_server_free)
+
+/* A call that is answered later. */
+struct jsonrpc_later;
+
+/* For a handler, which then returns NULL without an error. Until jsonrpc_answer no more is read of that connection; others go
+ * on. */
+struct jsonrpc_later *jsonrpc_defer(struct jsonrpc_server *server);
+/* Answers, and frees it; takes the result. Once for each, not from a handler, also when the server or the connection is gone. */
+void jsonrpc_answer(struct jsonrpc_later *later, json_t *result);
 
 struct jsonrpc_client;
 

@@ -20,6 +20,8 @@ struct harness {
 	GMainContext *context;
 	GMainLoop *loop;
 	unsigned calls; /* of "count" */
+	struct jsonrpc_server *server; /* Borrowed: the thread's */
+	struct jsonrpc_later *later; /* of "defer" */
 };
 
 static json_t *echo(json_t *params, void *data, GError **error)
@@ -51,6 +53,32 @@ static json_t *silent(json_t *params, void *data, GError **error)
 	return NULL;
 }
 
+static json_t *defer(json_t *params, void *data, GError **error)
+{
+	struct harness *h = data;
+
+	g_assert_null(h->later);
+	h->later = jsonrpc_defer(h->server);
+	return NULL;
+}
+
+static gboolean answer_now(void *data)
+{
+	jsonrpc_answer(g_steal_pointer(&((struct harness *)data)->later), json_integer(7));
+	return G_SOURCE_REMOVE;
+}
+
+/* Answers what was deferred, and says so before. */
+static json_t *finish(json_t *params, void *data, GError **error)
+{
+	struct harness *h = data;
+	g_autoptr(GSource) source = g_idle_source_new();
+
+	g_source_set_callback(source, answer_now, h, NULL);
+	g_source_attach(source, h->context);
+	return json_true();
+}
+
 static json_t *nap(json_t *params, void *data, GError **error)
 {
 	g_usleep(300 * 1000);
@@ -70,6 +98,8 @@ static const struct jsonrpc_method methods[] = {
 	{"busy", busy},
 	{"foreign", foreign},
 	{"nap", nap},
+	{"defer", defer},
+	{"finish", finish},
 	{"silent", silent},
 	{"big", big},
 	{NULL, NULL},
@@ -83,8 +113,11 @@ static void *serve(void *data)
 	g_main_context_push_thread_default(h->context);
 	struct jsonrpc_server *server = jsonrpc_serve(h->path, methods, h, &error);
 	g_assert_no_error(error);
+	h->server = server;
 	g_main_loop_run(h->loop);
 	jsonrpc_server_free(server);
+	if (h->later)
+		answer_now(h); /* of no effect */
 	g_main_context_pop_thread_default(h->context);
 	return NULL;
 }
@@ -312,6 +345,56 @@ static void test_pipelining(struct harness *h, const void *data)
 	close(fd);
 }
 
+static void test_later(struct harness *h, const void *data)
+{
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(h->path);
+	int fd = raw_connect(h->path);
+
+	raw_send(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"defer\",\"id\":1}\n"
+		     "{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":2}\n");
+	shutdown(fd, SHUT_WR);
+	for (unsigned i = 0; i < 3; i++) {
+		json_auto_t *echoed = jsonrpc_call(client, "echo", NULL, TIMEOUT_MS, NULL);
+		g_assert_nonnull(echoed);
+		g_usleep(10000);
+	}
+	g_assert_cmpuint(g_atomic_int_get(&h->calls), ==, 0); /* what is behind it waits */
+	json_auto_t *done = jsonrpc_call(client, "finish", NULL, TIMEOUT_MS, NULL);
+	g_assert_nonnull(done);
+	for (unsigned i = 1; i <= 2; i++) {
+		g_autofree char *line = raw_line(fd);
+		json_auto_t *answer = json_loads(line, 0, NULL);
+		g_assert_cmpint(json_integer_value(json_object_get(answer, "id")), ==, i);
+		g_assert_cmpint(json_integer_value(json_object_get(answer, "result")), ==, i == 1 ? 7 : 1);
+	}
+	g_assert_null(raw_line(fd));
+	close(fd);
+}
+
+/* And the other way round: its server ends before the answer. */
+static void test_later_gone(struct harness *h, const void *data)
+{
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(h->path);
+	int fd = raw_connect(h->path);
+
+	raw_send(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"defer\"}\n");
+	while (!g_atomic_pointer_get(&h->later))
+		g_usleep(1000);
+	close(fd);
+	json_auto_t *done = jsonrpc_call(client, "finish", NULL, TIMEOUT_MS, NULL);
+	g_assert_nonnull(done);
+	while (g_atomic_pointer_get(&h->later))
+		g_usleep(1000);
+	fd = raw_connect(h->path);
+	raw_send(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"defer\",\"id\":1}\n");
+	while (!g_atomic_pointer_get(&h->later))
+		g_usleep(1000);
+	stop(h);
+	g_assert_null(raw_line(fd));
+	close(fd);
+	start(h);
+}
+
 static void test_cut_line(struct harness *h, const void *data)
 {
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(h->path);
@@ -486,6 +569,8 @@ int main(int argc, char **argv)
 		{"notifications run and get no answer", test_notifications},
 		{"pipelined calls are answered in order, also after the client ended its side",
 			test_pipelining},
+		{"an answer that comes later holds up its own connection alone", test_later},
+		{"an answer that comes too late is nobody's", test_later_gone},
 		{"a line without its newline is not run", test_cut_line},
 		{"a client that does not read holds up nobody else", test_slow_reader},
 		{"a line that is too long ends the connection", test_overlong_line},

@@ -198,7 +198,7 @@ static const struct tc_hearer hearer = {.told = on_told, .done = on_done};
 /* Sends what waits, and what comes of its answers. */
 static int run(struct tc *tc)
 {
-	while (!tc->dead && tc_socket_waiting(tc->socket))
+	if (!tc->dead)
 		tc->dead = tc_socket_run(tc->socket, &hearer, tc) < 0;
 	return tc->dead ? -ENODEV : 0;
 }
@@ -539,9 +539,9 @@ static int tc_poll(struct offload_provider *provider, struct offload_event *even
 	struct tc *tc = tc_of(provider);
 	int n = 0;
 
-	if (run(tc) < 0)
-		return -ENODEV;
-	if (tc->stats_asked)
+	if (!tc->dead)
+		tc->dead = tc_socket_run_batch(tc->socket, &hearer, tc) < 0;
+	if (tc->stats_asked && !tc->dead && !tc_socket_waiting(tc->socket))
 		do_stats(tc);
 	if (tc->dead)
 		return -ENODEV;

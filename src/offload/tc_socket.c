@@ -137,30 +137,47 @@ static int send_bytes(struct tc_socket *s, const void *bytes, size_t size)
 	return s->kernel->ops->send(s->kernel, bytes, size);
 }
 
-/* One buffer's worth, which begins at that request. */
-static int run_some(struct tc_socket *s, const struct batch *batch, unsigned at, struct hearing *hearing)
+/* Moves the first requests out of those that wait: who hears may add to the rest. */
+static void take_first(struct batch *waiting, struct batch *ret)
 {
-	guint start = at ? g_array_index(batch->ends, guint, at - 1) : 0;
+	guint n = MIN(waiting->cookies->len, (guint)TC_BATCH),
+	      end = g_array_index(waiting->ends, guint, n - 1);
 
-	hearing->first = batch->sequence + at;
-	hearing->cookies = &g_array_index(batch->cookies, uint64_t, at);
-	hearing->n = MIN(batch->cookies->len - at, (unsigned)TC_BATCH);
-	hearing->n_done = 0;
-	guint end = g_array_index(batch->ends, guint, at + hearing->n - 1);
-	int status = send_bytes(s, batch->bytes->data + start, end - start);
-	return status ? status : hear_all(s, hearing);
+	batch_init(ret, waiting->sequence);
+	g_byte_array_append(ret->bytes, waiting->bytes->data, end);
+	g_array_append_vals(ret->cookies, waiting->cookies->data, n);
+	g_byte_array_remove_range(waiting->bytes, 0, end);
+	g_array_remove_range(waiting->cookies, 0, n);
+	g_array_remove_range(waiting->ends, 0, n);
+	for (guint i = 0; i < waiting->ends->len; i++)
+		g_array_index(waiting->ends, guint, i) -= end;
+	waiting->sequence += n;
+}
+
+int tc_socket_run_batch(struct tc_socket *s, const struct tc_hearer *hearer, void *data)
+{
+	struct hearing hearing = {.hearer = hearer, .data = data};
+	struct batch batch;
+
+	if (s->waiting.cookies->len == 0)
+		return 0;
+	take_first(&s->waiting, &batch);
+	hearing.first = batch.sequence;
+	hearing.cookies = &g_array_index(batch.cookies, uint64_t, 0);
+	hearing.n = batch.cookies->len;
+	int status = send_bytes(s, batch.bytes->data, batch.bytes->len);
+	if (status == 0)
+		status = hear_all(s, &hearing);
+	batch_done(&batch);
+	return status;
 }
 
 int tc_socket_run(struct tc_socket *s, const struct tc_hearer *hearer, void *data)
 {
-	struct batch batch = s->waiting; /* who hears may add to the next one */
-	struct hearing hearing = {.hearer = hearer, .data = data};
 	int status = 0;
 
-	batch_init(&s->waiting, batch.sequence + batch.cookies->len);
-	for (unsigned at = 0; status == 0 && at < batch.cookies->len; at += TC_BATCH)
-		status = run_some(s, &batch, at, &hearing);
-	batch_done(&batch);
+	while (status == 0 && tc_socket_waiting(s))
+		status = tc_socket_run_batch(s, hearer, data);
 	return status;
 }
 

@@ -27,8 +27,10 @@ struct tc_hearer {
 	void (*done)(void *data, uint64_t cookie, int status, const char *text);
 };
 
-/* Sends all that waits and hears all answers. Returns 0, or -errno when the socket is of no use any more: then the
- * rest is not answered. */
+/* Sends TC_BATCH of what waits, at most, and hears all answers. Returns 0, or -errno when the socket is of no use any more:
+ * then the rest is not answered. */
+int tc_socket_run_batch(struct tc_socket *socket, const struct tc_hearer *hearer, void *data);
+/* The same until nothing waits. */
 int tc_socket_run(struct tc_socket *socket, const struct tc_hearer *hearer, void *data);
 /* Sends the message alone, which is a dump, and hears its parts and end. Nothing may be waiting. */
 int tc_socket_dump(struct tc_socket *socket, uint64_t cookie, const struct tc_hearer *hearer, void *data);

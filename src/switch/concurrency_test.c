@@ -401,6 +401,7 @@ static void change(struct world *world, unsigned i, json_t *c)
 		break;
 	}
 	lab_publish(&world->lab);
+	lab_settle(&world->lab);
 }
 
 /* Some source goes to the other worker. */
@@ -532,6 +533,7 @@ static void setup(struct world *world, const void *data)
 	set_rules(world, false, false);
 	start_offloader(world);
 	lab_publish(f);
+	lab_settle(f);
 	f->datapath->started_ms -= 3600 * SECOND; /* nothing is learnt in the middle */
 }
 

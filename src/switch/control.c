@@ -10,6 +10,7 @@
 #include "switch/flow_query.h"
 #include "switch/metrics.h"
 #include "switch/mirror_session.h"
+#include "switch/offloader.h"
 #include "switch/rebalance.h"
 #include "switch/report.h"
 #include "switch/state.h"
@@ -20,6 +21,13 @@
 #include <unistd.h>
 
 #define PROTOCOL_VERSION 1
+#define SETTLE_LOOK_MS   2 /* while an eswitch has not followed a state */
+
+/* An apply whose state is in use by workers, and not yet by the eswitch. */
+struct applied {
+	struct jsonrpc_later *later; /* Owned */
+	json_t *answer; /* Owned */
+};
 
 struct control {
 	struct datapath *datapath; /* Borrowed */
@@ -30,7 +38,8 @@ struct control {
 	struct mirror_session *mirrors; /* Owned */
 	struct rebalance *rebalance; /* Owned */
 	struct jsonrpc_server *server;
-	unsigned tick;
+	GQueue applied; /* of struct applied, Owned */
+	unsigned tick, settle; /* sources; 0: none */
 };
 
 /* ---- apply ---- */
@@ -90,13 +99,52 @@ static json_t *method_version(json_t *params, void *data, GError **error)
 		"workers", (int)control->datapath->limits.workers, "hugepages", control->hugepages);
 }
 
+/* Those that wait now: an answer lets its connection go on, and so another state may come meanwhile. */
+static void answer_applied(struct control *control)
+{
+	GQueue waiting = control->applied;
+	struct applied *applied;
+
+	g_queue_init(&control->applied);
+	while ((applied = g_queue_pop_head(&waiting))) {
+		jsonrpc_answer(applied->later, applied->answer);
+		g_free(applied);
+	}
+}
+
+static gboolean on_settle(void *data)
+{
+	struct control *control = data;
+
+	if (!offloader_is_settled(control->datapath->offloader))
+		return G_SOURCE_CONTINUE;
+	control->settle = 0;
+	answer_applied(control);
+	return G_SOURCE_REMOVE;
+}
+
+static void answer_when_settled(struct control *control, json_t *answer)
+{
+	struct applied *applied = g_new0(struct applied, 1);
+
+	applied->later = jsonrpc_defer(control->server);
+	applied->answer = answer;
+	g_queue_push_tail(&control->applied, applied);
+	if (!control->settle)
+		control->settle = g_timeout_add(SETTLE_LOOK_MS, on_settle, control);
+}
+
 static json_t *method_apply(json_t *params, void *data, GError **error)
 {
 	struct control *control = data;
 
 	if (!control_apply(control, params, error))
 		return NULL;
-	return json_pack("{s:O}", "generation", json_object_get(control->state, "generation"));
+	json_t *answer = json_pack("{s:O}", "generation", json_object_get(control->state, "generation"));
+	if (offloader_is_settled(control->datapath->offloader))
+		return answer;
+	answer_when_settled(control, answer);
+	return NULL;
 }
 
 static json_t *method_state(json_t *params, void *data, GError **error)
@@ -257,7 +305,10 @@ void control_free(struct control *control)
 		return;
 	if (control->tick)
 		g_source_remove(control->tick);
+	if (control->settle)
+		g_source_remove(control->settle);
 	jsonrpc_server_free(control->server);
+	answer_applied(control); /* of no effect any more */
 	rebalance_free(control->rebalance);
 	mirror_session_free(control->mirrors);
 	json_decref(control->state);

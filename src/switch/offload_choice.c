@@ -2,7 +2,8 @@
 #include "switch/connections.h"
 #include "switch/offloader_priv.h"
 
-#define SCAN_ENTRIES 65536 /* a turn */
+#define SCAN_ENTRIES  65536 /* a turn */
+#define CONFIRM_FLOWS 2048 /* the same */
 
 uint32_t offload_choice_nic(const struct flow *flow)
 {
@@ -229,18 +230,36 @@ static bool decide_anew(struct offloader *o, const struct offered *offered)
 	return is_same(o, offered, &flow, &pair);
 }
 
-void offload_choice_confirm(struct offloader *o)
+void offload_choice_begin_confirm(struct offloader *o)
 {
-	uint32_t epoch = datapath_snapshot(o->datapath)->epoch;
+	g_clear_pointer(&o->unconfirmed, g_array_unref);
+}
+
+static void gather(struct offloader *o)
+{
 	GHashTableIter iter;
 	gpointer value;
 
+	o->unconfirmed = g_array_new(false, false, sizeof(uint64_t));
 	g_hash_table_iter_init(&iter, o->flows);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		const struct offered *offered = value;
-		if (is_there(offload_manager_find(o->manager, offered->id).state) && decide_anew(o, offered))
-			offload_manager_confirm(o->manager, offered->id, epoch);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		g_array_append_val(o->unconfirmed, ((const struct offered *)value)->id);
+}
+
+bool offload_choice_confirm(struct offloader *o)
+{
+	uint32_t epoch = datapath_snapshot(o->datapath)->epoch;
+
+	if (!o->unconfirmed)
+		gather(o);
+	for (unsigned i = 0; i < CONFIRM_FLOWS && o->unconfirmed->len; i++) {
+		uint64_t id = g_array_index(o->unconfirmed, uint64_t, o->unconfirmed->len - 1);
+		const struct offered *offered = g_hash_table_lookup(o->flows, &id);
+		g_array_set_size(o->unconfirmed, o->unconfirmed->len - 1);
+		if (is_there(offload_manager_find(o->manager, id).state) && decide_anew(o, offered))
+			offload_manager_confirm(o->manager, id, epoch);
 	}
+	return o->unconfirmed->len;
 }
 
 /* ---- life ---- */
@@ -260,5 +279,6 @@ void offload_choice_done(struct offloader *o)
 {
 	offload_manager_free(o->manager);
 	g_hash_table_unref(o->flows);
+	offload_choice_begin_confirm(o);
 	g_free(o->noted);
 }

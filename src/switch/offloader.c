@@ -10,7 +10,6 @@
 #define IDLE_NS   20000000 /* between two turns */
 #define BUSY_NS   500000 /* the same when there is more to do: whoever waits for the lock gets it */
 #define SECOND_NS 1000000000
-#define SETTLE_US 200
 #define RETRY_MS  5000
 
 static const struct offload_policy policy = {
@@ -84,17 +83,22 @@ static void tell_ports(struct offloader *o)
 	if (!provider)
 		return;
 	o->ports_ms = o->now_ms;
+	g_array_set_size(o->told, 0);
+	g_array_append_vals(o->told, o->ports->data, o->ports->len);
 	o->port_lacks = !provider->ops->ports(
 		provider, (const struct offload_port *)(const void *)o->ports->data, o->ports->len, &error);
 	set_error(o, error);
 }
 
-static void update_ports(struct offloader *o)
+static void take_ports(struct offloader *o)
 {
-	g_autoptr(GArray) before = g_steal_pointer(&o->ports);
-
+	g_array_unref(o->ports);
 	o->ports = find_ports(o);
-	if (!same_ports(before, o->ports) || (o->port_lacks && o->now_ms - o->ports_ms >= RETRY_MS))
+}
+
+static void tell_new_ports(struct offloader *o)
+{
+	if (!same_ports(o->told, o->ports) || (o->port_lacks && o->now_ms - o->ports_ms >= RETRY_MS))
 		tell_ports(o);
 }
 
@@ -168,15 +172,41 @@ static void begin_round(struct offloader *o)
 	o->round_ms = o->now_ms;
 	o->enough = MAX(HOT_PER_S * (uint64_t)elapsed_ms / 1000, 1);
 	o->scan_next = 1;
-	update_ports(o);
+	take_ports(o);
+	tell_new_ports(o);
 	share_limits(o, elapsed_ms);
 	offload_choice_check(o);
+}
+
+/* Until the eswitch executes nothing any more that it must not: a provider answers all that it was asked. */
+static void follow(struct offloader *o)
+{
+	if (o->begins)
+		open_provider(o);
+	o->begins = false;
+	if (o->follow == FOLLOW_CONFIRM) {
+		if (offload_choice_confirm(o))
+			return;
+		offload_manager_set_generation(o->manager, datapath_snapshot(o->datapath)->epoch);
+		update_meters(o); /* what cannot be held to its limit leaves, too */
+		o->follow = FOLLOW_SETTLE;
+	}
+	if (!offload_manager_is_settled(o->manager))
+		offload_manager_poll(o->manager, o->now_ms);
+	if (!offload_manager_is_settled(o->manager))
+		return;
+	tell_new_ports(o);
+	o->follow = FOLLOW_DONE;
 }
 
 static bool take_turn(struct offloader *o)
 {
 	if (!o->used)
 		return false;
+	if (o->follow != FOLLOW_DONE) {
+		follow(o);
+		return true;
+	}
 	if (!offload_manager_provider(o->manager)) {
 		offload_manager_poll(o->manager, o->now_ms); /* one that died is closed */
 		if (o->ports->len && o->now_ms - o->open_ms >= RETRY_MS)
@@ -206,7 +236,7 @@ static void rest(struct offloader *o, long ns)
 	until.tv_sec += (until.tv_nsec + ns) / SECOND_NS;
 	until.tv_nsec = (until.tv_nsec + ns) % SECOND_NS;
 	if (!o->stopping)
-		pthread_cond_timedwait(&o->stopped, &o->lock, &until);
+		pthread_cond_timedwait(&o->woken, &o->lock, &until);
 }
 
 static void *run(void *data)
@@ -230,20 +260,11 @@ void offloader_hold(struct offloader *o)
 		offloader_lock(o);
 }
 
-/* Until the eswitch executes nothing any more that it must not: a provider answers all that it was asked. */
-static void settle(struct offloader *o)
-{
-	while (!offload_manager_is_settled(o->manager))
-		if (!offload_manager_poll(o->manager, o->now_ms))
-			g_usleep(SETTLE_US);
-}
-
 /* There is an eswitch. What a process before left in it goes with the first state, too. */
 static void begin(struct offloader *o)
 {
-	o->used = true;
+	o->used = o->begins = true;
 	offload_choice_begin(o);
-	open_provider(o);
 	if (o->started)
 		o->thread = g_thread_new("offload", run, o);
 }
@@ -252,18 +273,22 @@ void offloader_follow(struct offloader *o)
 {
 	if (!o)
 		return;
-	g_autoptr(GArray) before = g_steal_pointer(&o->ports);
-	o->ports = find_ports(o);
-	bool begins = o->ports->len && !o->used;
-	if (begins)
+	take_ports(o);
+	if (o->ports->len && !o->used)
 		begin(o);
-	offload_choice_confirm(o);
-	offload_manager_set_generation(o->manager, datapath_snapshot(o->datapath)->epoch);
-	update_meters(o); /* before it settles: what cannot be held to its limit leaves, too */
-	settle(o);
-	if (!begins && !same_ports(before, o->ports))
-		tell_ports(o);
+	if (o->used) {
+		offload_choice_begin_confirm(o);
+		o->follow = FOLLOW_CONFIRM;
+	}
+	while (!o->thread && o->follow != FOLLOW_DONE)
+		follow(o);
+	pthread_cond_signal(&o->woken);
 	offloader_unlock(o);
+}
+
+bool offloader_is_settled(const struct offloader *o)
+{
+	return !o || o->follow == FOLLOW_DONE;
 }
 
 /* ---- life ---- */
@@ -275,13 +300,14 @@ struct offloader *offloader_new(struct datapath *datapath, offloader_open open, 
 
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&o->stopped, &clock);
+	pthread_cond_init(&o->woken, &clock);
 	pthread_condattr_destroy(&clock);
 	pthread_mutex_init(&o->lock, NULL);
 	o->datapath = datapath;
 	o->open = open;
 	o->data = data;
 	o->ports = g_array_new(false, true, sizeof(struct offload_port));
+	o->told = g_array_new(false, true, sizeof(struct offload_port));
 	offload_choice_init(o, &policy);
 	datapath->offloader = o;
 	return o;
@@ -300,15 +326,16 @@ void offloader_free(struct offloader *o)
 		return;
 	offloader_lock(o);
 	o->stopping = true;
-	pthread_cond_signal(&o->stopped);
+	pthread_cond_signal(&o->woken);
 	offloader_unlock(o);
 	if (o->thread)
 		g_thread_join(o->thread);
 	o->datapath->offloader = NULL;
 	offload_choice_done(o);
 	g_array_unref(o->ports);
+	g_array_unref(o->told);
 	g_clear_error(&o->error);
-	pthread_cond_destroy(&o->stopped);
+	pthread_cond_destroy(&o->woken);
 	pthread_mutex_destroy(&o->lock);
 	g_free(o);
 }

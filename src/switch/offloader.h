@@ -8,10 +8,11 @@
  * compared with what the eswitch has: it leaves when its connection ends (FIN and RST come up), goes another way, or a
  * neighbour has another MAC.
  *
- * A change of the state. datapath_publish holds the offloader, and has it follow once all workers use the new state: each
- * direction in the eswitch is decided anew, the ones that are decided otherwise leave, and only when they have left does the
- * publication return. So no change counts as applied while an eswitch executes what was before. What is decided alike
- * stays, and is marked as decided by that state.
+ * A change of the state. datapath_publish holds the offloader, and tells it once all workers use the new state: each
+ * direction in the eswitch is decided anew, the ones that are decided otherwise leave, and only when they have left is it settled.
+ * Until then no change counts as applied, as the eswitch may execute what was before: control.c answers `apply` then. It may
+ * take long, by the number of flows and by the NIC, so the thread does it, a part a turn. What is decided alike stays, and is
+ * marked as decided by that state.
  *
  * What comes back. Packets and bytes that the eswitch carried are kept here, apart from the flow's own, which its worker
  * alone may write; who shows a flow adds both. The time of its last packet is set in the table, so that it does not age. A
@@ -46,9 +47,12 @@ void offloader_start(struct offloader *offloader);
 /* A turn; for tests, which do not start it. Returns whether there is more to do at once. */
 bool offloader_turn(struct offloader *offloader, uint32_t now_ms);
 
-/* For datapath_publish alone; NULL: none. Between the two nobody takes a turn. */
+/* For datapath_publish alone; NULL: none. Between the two nobody takes a turn. Where it was not started, it has settled
+ * when the second returns. */
 void offloader_hold(struct offloader *offloader);
 void offloader_follow(struct offloader *offloader);
+/* Whether the eswitch executes nothing that the state in use decides otherwise. Without waiting for a turn to end; NULL: it is. */
+bool offloader_is_settled(const struct offloader *offloader);
 
 /* ---- questions; of NULL, answers as if nothing were offloaded ---- */
 

@@ -18,6 +18,16 @@ struct offered {
 	struct offload_stats carried;
 };
 
+/* How far the eswitch has followed the state in use. */
+enum follow {
+	/* It executes nothing that the state decides otherwise. Left by the next one. */
+	FOLLOW_DONE,
+	/* What it has is decided anew, a part a turn; nothing is offered. Left when all is. */
+	FOLLOW_CONFIRM,
+	/* What is decided otherwise leaves; nothing is offered. Left when it has. */
+	FOLLOW_SETTLE,
+};
+
 /* What an eswitch has carried of a NIC's. */
 struct traffic {
 	uint32_t nic; /* number */
@@ -34,14 +44,17 @@ struct offloader {
 
 	/* What follows is under the lock. It is not GLib's, in which a sanitizer of threads sees none. */
 	pthread_mutex_t lock;
-	pthread_cond_t stopped;
+	pthread_cond_t woken; /* there is something to do, or it is to stop */
 	bool started, stopping;
+	_Atomic enum follow follow; /* which the main thread reads without the lock */
+	bool begins; /* no provider was tried yet */
 
 	struct offload_manager *manager; /* Owned */
 	GError *error; /* Owned: why there is no provider, or not for all ports; NULL */
 	uint64_t now_ms; /* the workers' clock, which does not wrap here */
 	uint64_t open_ms; /* when it was tried last to open a provider */
 	GArray *ports; /* Owned, of struct offload_port */
+	GArray *told; /* the same: those that the provider was told of last */
 	bool port_lacks; /* the provider cannot have one of them */
 	uint64_t ports_ms; /* when it was told of them last */
 	bool is_port[PORTS_MAX]; /* by the port's index */
@@ -49,6 +62,7 @@ struct offloader {
 	struct offload_meter meters[NIC_SLOTS][2]; /* as the manager has them: send, receive */
 
 	GHashTable *flows; /* id → struct offered, Owned */
+	GArray *unconfirmed; /* Owned, of uint64_t: ids that FOLLOW_CONFIRM has to look at; NULL: not gathered */
 	uint64_t *
 		noted; /* Owned: by entry of the flow table, its packets at the last look; NULL: not used yet */
 	uint64_t round_ms; /* when the round began */
@@ -76,8 +90,10 @@ void offload_choice_done(struct offloader *o);
 bool offload_choice_scan(struct offloader *o);
 /* Looks whether what was offered is as it was; else it leaves. */
 void offload_choice_check(struct offloader *o);
-/* Confirms those in the eswitch that the state in use decides alike. */
-void offload_choice_confirm(struct offloader *o);
+/* Confirms those in the eswitch that the state in use decides alike, a part of them a call. Returns whether there are
+ * more. The other begins anew. */
+bool offload_choice_confirm(struct offloader *o);
+void offload_choice_begin_confirm(struct offloader *o);
 
 /* The NIC that a direction is counted for. */
 uint32_t offload_choice_nic(const struct flow *flow);

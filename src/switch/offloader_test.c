@@ -8,7 +8,7 @@
 #include "switch/mirror_session.h"
 #include "switch/neighbour.h"
 #include "switch/offload_flows.h"
-#include "switch/offloader.h"
+#include "switch/offloader_priv.h"
 #include "switch/report.h"
 #include "switch/test_lab.h"
 
@@ -22,6 +22,7 @@ struct world {
 	struct offload_provider *nic; /* Borrowed: the offloader's */
 	unsigned n_opened;
 	bool absent; /* there is no eswitch */
+	bool slow; /* it does not answer yet */
 };
 
 static struct offload_provider *open_model(void *data, GError **error)
@@ -33,7 +34,9 @@ static struct offload_provider *open_model(void *data, GError **error)
 		return NULL;
 	}
 	w->n_opened++;
-	return w->nic = offload_fake_new(OFFLOAD_ALL, ROOM);
+	w->nic = offload_fake_new(OFFLOAD_ALL, ROOM);
+	offload_fake_hold(w->nic, w->slow);
+	return w->nic;
 }
 
 /* ---- time ---- */
@@ -217,7 +220,7 @@ static json_int_t metric_of(struct world *w, const char *name)
 
 /* ---- the world ---- */
 
-static void set_offload(struct world *w, bool on)
+static void mark_ports(struct world *w, bool on)
 {
 	json_t *const edge = json_object_get(w->lab.state, "outside");
 
@@ -226,6 +229,11 @@ static void set_offload(struct world *w, bool on)
 		json_object_set_new(attachment, "offload", on ? json_string("tc") : json_null());
 	}
 	json_object_set_new(edge, "offload", on ? json_string("tc") : json_null());
+}
+
+static void set_offload(struct world *w, bool on)
+{
+	mark_ports(w, on);
 	lab_apply(&w->lab);
 }
 
@@ -583,6 +591,26 @@ static void test_off(struct world *w, const void *data)
 	assert_rows(w, 2, "none", NULL);
 }
 
+/* A publication returns, and questions are answered, while the NIC takes its time; it is told when it has done. */
+static void test_slow(struct world *w, const void *data)
+{
+	w->slow = true;
+	offloader_start(w->offloader);
+	mark_ports(w, true);
+	for (unsigned i = 0; i < 3; i++) {
+		lab_publish(&w->lab);
+		g_usleep(20000);
+		g_assert_false(offloader_is_settled(w->offloader));
+		json_auto_t *offload = offload_of_a(w);
+		g_assert_true(json_is_object(offload));
+	}
+	offloader_lock(w->offloader);
+	g_assert_cmpuint(w->n_opened, ==, 1);
+	offload_fake_hold(w->nic, false);
+	offloader_unlock(w->offloader);
+	lab_settle(&w->lab);
+}
+
 #define ADD(name, test) g_test_add("/offloader/" name, struct world, NULL, setup, test, teardown)
 
 int main(int argc, char **argv)
@@ -609,5 +637,7 @@ int main(int argc, char **argv)
 	ADD("what does not come and leave by the NIC's ports stays with the switch", test_others);
 	g_test_add("/offloader/without an eswitch nothing is done, and its ports may come and go",
 		struct world, NULL, setup_off, test_off, teardown);
+	g_test_add("/offloader/a NIC that takes its time holds up nobody but who applies", struct world, NULL,
+		setup_off, test_slow, teardown);
 	return lab_run();
 }

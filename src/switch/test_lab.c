@@ -2,11 +2,14 @@
 #include "switch/test_lab.h"
 
 #include "switch/eal.h"
+#include "switch/offloader.h"
 #include "switch/state.h"
 
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
 #include <string.h>
+
+#define SETTLE_US 100
 
 static const char state_text[] =
 	"{\"generation\": 1,"
@@ -96,9 +99,16 @@ void lab_publish(struct fixture *f)
 	snapshot_free(datapath_publish(f->datapath, snapshot));
 }
 
+void lab_settle(struct fixture *f)
+{
+	while (!offloader_is_settled(f->datapath->offloader))
+		g_usleep(SETTLE_US);
+}
+
 void lab_apply(struct fixture *f)
 {
 	lab_publish(f);
+	lab_settle(f);
 	for (unsigned i = 0; i < f->datapath->limits.workers; i++)
 		worker_begin(f->datapath->workers[i], f->now_ms);
 }

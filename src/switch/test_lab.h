@@ -61,6 +61,8 @@ void lab_setup_ipv6(struct fixture *f);
 
 /* Makes f->state the switch's, whose workers run as threads. */
 void lab_publish(struct fixture *f);
+/* Waits until an eswitch has followed, as apply's answer does. */
+void lab_settle(struct fixture *f);
 /* The same where the test turns the first worker itself. */
 void lab_apply(struct fixture *f);
 json_t *lab_nic(struct fixture *f, size_t i);
