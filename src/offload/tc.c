@@ -1,6 +1,6 @@
-/* tc flower as an offload provider: see tc.h. Ports' netdevs are tc_device.h's, what flows share is tc_shared.h's. */
-#include "offload/tc_device.h"
+/* tc flower as an offload provider: see tc.h. Ports are tc_ports.h's, what flows share is tc_shared.h's. */
 #include "offload/tc_message.h"
+#include "offload/tc_ports.h"
 #include "offload/tc_priv.h"
 #include "offload/tc_shared.h"
 
@@ -15,20 +15,12 @@ enum request {
 	REQUEST_PUT,
 	REQUEST_REMOVE,
 	REQUEST_EVICT,
-	REQUEST_DUMP,
-};
-
-/* What a flow comes or leaves by. */
-struct way {
-	uint32_t port;
-	bool tunnel;
-	int ifindex;
 };
 
 struct filter {
 	uint64_t flow; /* its id */
 	struct tc_place place;
-	struct way in, out;
+	struct tc_way in, out;
 	bool installed;
 	bool leaving; /* it has been asked to be removed, by the owner or by us */
 	bool in_hw; /* as of the last answer */
@@ -37,17 +29,11 @@ struct filter {
 	struct offload_stats stats;
 };
 
-struct port {
-	struct offload_port is;
-	char *why_not; /* Owned: it cannot be had; NULL: it can */
-};
-
 struct tc {
 	struct offload_provider provider;
 	enum offload_tc_mode mode;
-	GArray *ports; /* Owned, of struct port */
-	GHashTable *devices; /* ifindex → struct tc_device, Owned: those that ports have */
 	struct tc_socket *socket; /* Owned */
+	struct tc_ports *ports; /* Owned */
 	struct tc_shared *shared; /* Owned */
 	GHashTable *by_handle; /* handle → struct filter, Owned */
 	GHashTable *by_flow; /* id → the same, Borrowed */
@@ -74,11 +60,6 @@ static uint32_t flags_of(const struct tc *tc)
 	return tc->mode == OFFLOAD_TC_SOFTWARE   ? TCA_CLS_FLAGS_SKIP_HW
 	       : tc->mode == OFFLOAD_TC_HARDWARE ? TCA_CLS_FLAGS_SKIP_SW
 						 : 0;
-}
-
-static struct tc_device *find_device(const struct tc *tc, int ifindex)
-{
-	return g_hash_table_lookup(tc->devices, GINT_TO_POINTER(ifindex));
 }
 
 /* ---- events ---- */
@@ -147,7 +128,7 @@ static void on_removed(struct tc *tc, struct filter *filter, enum offload_event_
 
 static void see_guard(struct tc *tc, const struct tc_filter *told)
 {
-	struct tc_device *device = find_device(tc, told->place.ifindex);
+	struct tc_device *device = tc_ports_device(tc->ports, told->place.ifindex);
 
 	if (device)
 		tc_device_see(device, told, flags_of(tc));
@@ -182,8 +163,7 @@ static void on_done(void *data, uint64_t which, int status, const char *text)
 	struct filter *filter = g_hash_table_lookup(tc->by_handle, GUINT_TO_POINTER((uint32_t)which));
 
 	switch ((enum request)(which >> 32)) {
-	case REQUEST_OTHER:
-	case REQUEST_DUMP: return;
+	case REQUEST_OTHER: return;
 	case REQUEST_PUT: on_put(tc, filter, status, text); return;
 	case REQUEST_REMOVE: on_removed(tc, filter, OFFLOAD_EVENT_REMOVED, NULL); return;
 	case REQUEST_EVICT:
@@ -204,37 +184,6 @@ static int run(struct tc *tc)
 }
 
 /* ---- places ---- */
-
-static const struct port *find_port(const struct tc *tc, uint32_t number)
-{
-	for (guint i = 0; i < tc->ports->len; i++) {
-		const struct port *port = &g_array_index(tc->ports, struct port, i);
-		if (port->is.number == number)
-			return port;
-	}
-	return NULL;
-}
-
-static int ifindex_of(const struct port *port, bool tunnel)
-{
-	return !port ? 0 : tunnel ? port->is.tunnel_ifindex : port->is.ifindex;
-}
-
-/* NULL, or why no flow can go that way. */
-static char *find_way(const struct tc *tc, uint32_t number, bool tunnel, struct way *ret)
-{
-	const struct port *port = find_port(tc, number);
-
-	if (port && port->why_not)
-		return g_strdup(port->why_not);
-	*ret = (struct way){.port = number, .tunnel = tunnel, .ifindex = ifindex_of(port, tunnel)};
-	return ret->ifindex ? NULL : g_strdup("it names a port that the NIC does not have");
-}
-
-static bool is_there(const struct tc *tc, const struct way *way)
-{
-	return ifindex_of(find_port(tc, way->port), way->tunnel) == way->ifindex;
-}
 
 static uint32_t next_handle(struct tc *tc)
 {
@@ -264,12 +213,13 @@ static char *find_actions(
 {
 	char *why_not;
 
-	if ((why_not = find_way(tc, flow->match.port, flow->match.tunnel.used, &filter->in)) ||
-		(why_not = find_way(tc, flow->actions.port, flow->actions.tunnel.used, &filter->out)))
+	if ((why_not = tc_ports_find(tc->ports, flow->match.port, flow->match.tunnel.used, &filter->in)) ||
+		(why_not = tc_ports_find(
+			 tc->ports, flow->actions.port, flow->actions.tunnel.used, &filter->out)))
 		return why_not;
 	*ret_out = (struct tc_out){
 		.ifindex = filter->out.ifindex, .mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
-	if (!find_device(tc, filter->in.ifindex)->guarded)
+	if (!tc_ports_device(tc->ports, filter->in.ifindex)->guarded)
 		return g_strdup("the NIC does not let last hops through before flows any more");
 	if (!tc_shared_find_meters(tc->shared, flow, ret_out))
 		return g_strdup("it names a meter that the NIC does not have");
@@ -339,14 +289,10 @@ static int tc_ask_stats(struct offload_provider *provider)
 static int tc_flush(struct offload_provider *provider)
 {
 	struct tc *tc = tc_of(provider);
-	GHashTableIter iter;
-	gpointer device;
 
 	if (run(tc) < 0)
 		return -ENODEV;
-	g_hash_table_iter_init(&iter, tc->devices);
-	while (g_hash_table_iter_next(&iter, NULL, &device))
-		tc_device_clear(device, tc->socket);
+	tc_ports_clear(tc->ports);
 	g_hash_table_remove_all(tc->by_flow);
 	g_hash_table_remove_all(tc->by_handle);
 	tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_FLUSHED}, NULL);
@@ -354,37 +300,6 @@ static int tc_flush(struct offload_provider *provider)
 }
 
 /* ---- ports ---- */
-
-static void clear_port(gpointer port)
-{
-	g_free(((struct port *)port)->why_not);
-}
-
-static GArray *new_ports(void)
-{
-	GArray *ports = g_array_new(false, false, sizeof(struct port));
-
-	g_array_set_clear_func(ports, clear_port);
-	return ports;
-}
-
-static bool has_device(const struct offload_port *ports, unsigned n, int ifindex)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (ports[i].ifindex == ifindex || ports[i].tunnel_ifindex == ifindex)
-			return true;
-	return false;
-}
-
-static bool add_device(struct tc *tc, int ifindex, GError **error)
-{
-	if (!ifindex || find_device(tc, ifindex))
-		return true;
-	struct tc_device *device = tc_device_open(tc->socket, ifindex, flags_of(tc), error);
-	if (device)
-		g_hash_table_insert(tc->devices, GINT_TO_POINTER(ifindex), device);
-	return device;
-}
 
 /* Those of ports that are not there any more. */
 static void evict_lost(struct tc *tc)
@@ -395,7 +310,7 @@ static void evict_lost(struct tc *tc)
 	g_hash_table_iter_init(&iter, tc->by_handle);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		struct filter *filter = value;
-		if (is_there(tc, &filter->in) && is_there(tc, &filter->out))
+		if (tc_ports_has(tc->ports, &filter->in) && tc_ports_has(tc->ports, &filter->out))
 			continue;
 		filter->leaving = true;
 		tc_message_remove(tc_socket_message(tc->socket), &filter->place);
@@ -404,81 +319,25 @@ static void evict_lost(struct tc *tc)
 	run(tc);
 }
 
-static void drop_devices(struct tc *tc, const struct offload_port *ports, unsigned n)
-{
-	GHashTableIter iter;
-	gpointer device;
-
-	g_hash_table_iter_init(&iter, tc->devices);
-	while (g_hash_table_iter_next(&iter, NULL, &device)) {
-		if (has_device(ports, n, ((struct tc_device *)device)->ifindex))
-			continue;
-		tc_device_close(device, tc->socket);
-		g_hash_table_iter_remove(&iter);
-	}
-}
-
 static bool tc_set_ports(
 	struct offload_provider *provider, const struct offload_port *ports, unsigned n, GError **error)
 {
 	struct tc *tc = tc_of(provider);
-	GError *first = NULL;
 
 	run(tc);
-	g_array_set_size(tc->ports, 0);
-	for (unsigned i = 0; i < n; i++) {
-		struct port port = {.is = ports[i]};
-		GError *fault = NULL;
-		if (!add_device(tc, port.is.ifindex, &fault) ||
-			!add_device(tc, port.is.tunnel_ifindex, &fault)) {
-			port.why_not = g_strdup(fault->message);
-			if (first)
-				g_error_free(fault);
-			else
-				first = fault;
-		}
-		g_array_append_val(tc->ports, port);
-	}
+	bool all = tc_ports_set(tc->ports, ports, n, error);
 	evict_lost(tc);
-	drop_devices(tc, ports, n);
-	if (!first)
-		return true;
-	g_propagate_error(error, first);
-	return false;
+	tc_ports_tidy(tc->ports);
+	return all;
 }
 
 /* ---- stats ---- */
-
-/* Whether the device is there. Of one that is not, the kernel tells that it has no filters. */
-static bool dump_device(struct tc *tc, struct tc_device *device)
-{
-	tc_device_look(device);
-	tc_message_dump(tc_socket_message(tc->socket), device->ifindex, false);
-	if (tc_socket_dump(tc->socket, cookie(REQUEST_DUMP, 0), &hearer, tc) < 0)
-		tc->dead = true;
-	tc_message_link(tc_socket_message(tc->socket), device->ifindex);
-	return !tc->dead && tc_socket_do(tc->socket, NULL) == 0;
-}
-
-static bool dump_all(struct tc *tc)
-{
-	unsigned n_there = 0;
-	GHashTableIter iter;
-	gpointer device;
-
-	g_hash_table_iter_init(&iter, tc->devices);
-	while (!tc->dead && g_hash_table_iter_next(&iter, NULL, &device))
-		n_there += dump_device(tc, device);
-	if (g_hash_table_size(tc->devices) && !n_there)
-		tc->dead = true; /* none of the NIC's devices is there any more */
-	return !tc->dead;
-}
 
 static const char *why_evicted(const struct tc *tc, const struct filter *filter)
 {
 	if (filter->seen != tc->round)
 		return "somebody has removed it from the kernel, or its device is gone";
-	if (!tc_device_has_guards(find_device(tc, filter->place.ifindex)))
+	if (!tc_device_has_guards(tc_ports_device(tc->ports, filter->place.ifindex)))
 		return "the NIC does not let last hops through before flows any more";
 	return tc->mode == OFFLOAD_TC_EITHER && !filter->in_hw ? "the NIC has thrown it out" : NULL;
 }
@@ -494,29 +353,18 @@ static void report(struct tc *tc, struct filter *filter)
 		throw_out(tc, filter);
 }
 
-/* Those that have lost their guards, and their flows with them. */
-static void guard_again(struct tc *tc)
-{
-	GHashTableIter iter;
-	gpointer device;
-
-	g_hash_table_iter_init(&iter, tc->devices);
-	while (g_hash_table_iter_next(&iter, NULL, &device))
-		if (!tc_device_has_guards(device))
-			tc_device_guard(device, tc->socket, flags_of(tc));
-}
-
 static void do_stats(struct tc *tc)
 {
 	tc->stats_asked = false;
 	tc->round++;
-	if (!dump_all(tc))
+	tc->dead = !tc_ports_dump(tc->ports, &hearer, tc);
+	if (tc->dead)
 		return;
 	g_autoptr(GList) all = g_hash_table_get_values(tc->by_handle);
 	for (GList *l = all; l; l = l->next)
 		report(tc, l->data);
 	run(tc); /* what was thrown out */
-	guard_again(tc);
+	tc_ports_guard(tc->ports);
 	tell(tc, (struct offload_event){.kind = OFFLOAD_EVENT_STATS_DONE}, NULL);
 }
 
@@ -558,7 +406,7 @@ static void tc_close(struct offload_provider *provider)
 	struct tc *tc = tc_of(provider);
 
 	run(tc);
-	drop_devices(tc, NULL, 0);
+	tc_ports_free(tc->ports);
 	tc_shared_free(tc->shared);
 	tc_socket_close(tc->socket);
 	g_hash_table_unref(tc->by_flow);
@@ -566,8 +414,6 @@ static void tc_close(struct offload_provider *provider)
 	g_queue_free_full(tc->events, g_free);
 	g_ptr_array_unref(tc->texts);
 	g_ptr_array_unref(tc->shown);
-	g_array_unref(tc->ports);
-	g_hash_table_unref(tc->devices);
 	g_free(tc);
 }
 
@@ -590,10 +436,9 @@ struct offload_provider *offload_tc_new(enum offload_tc_mode mode, struct tc_ker
 		(struct offload_provider){.ops = &tc_ops, .caps = {.name = "tc", .abilities = OFFLOAD_ALL}};
 	tc->mode = mode;
 	tc->socket = tc_socket_new(kernel);
-	tc->ports = new_ports();
-	tc->devices = g_hash_table_new(NULL, NULL);
 	tc->by_handle = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	tc->by_flow = g_hash_table_new(g_int64_hash, g_int64_equal);
+	tc->ports = tc_ports_new(tc->socket, flags_of(tc));
 	tc->shared = tc_shared_new(tc->socket, flags_of(tc));
 	tc->events = g_queue_new();
 	tc->texts = g_ptr_array_new_with_free_func(g_free);
