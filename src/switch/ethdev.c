@@ -8,12 +8,12 @@
  * many is known when the port is opened, and stays. Then also a transmit queue for each worker and one for
  * other threads, where the device has as many; else one, under the port's lock.
  *
- * Of a device that sends packets of several buffers all that it can do for open frames (offload.h) is asked;
+ * Of a device that sends packets of several buffers all that it can do for open frames (segmentation.h) is asked;
  * one that does not gets complete packets in one buffer.
  */
-#include "switch/offload.h"
 #include "switch/port.h"
 #include "switch/rss.h"
+#include "switch/segmentation.h"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -81,7 +81,7 @@ static uint16_t prepare(const struct ethdev_port *port, uint16_t device, uint16_
 	uint16_t kept = 0, done = 0;
 
 	for (uint16_t i = 0; port->headers && i < n; i++)
-		if (offload_is_segmented(packets[i]) && packets[i]->ol_flags & RTE_MBUF_F_TX_IPV4)
+		if (segmentation_is_needed(packets[i]) && packets[i]->ol_flags & RTE_MBUF_F_TX_IPV4)
 			packets[i]->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	while (done < n) {
 		uint16_t good = rte_eth_tx_prepare(device, queue, packets + done, (uint16_t)(n - done));

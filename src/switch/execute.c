@@ -2,7 +2,7 @@
 #include "switch/execute.h"
 
 #include "switch/datapath.h"
-#include "switch/offload.h"
+#include "switch/segmentation.h"
 #include "switch/split.h"
 
 static void send_fragments(
@@ -22,8 +22,8 @@ static void send_fragments(
 		output_drop(worker, execute_subject(parsed, action), DROP_CHECKSUM, packet);
 		return;
 	}
-	if (offload_is_open(packet))
-		offload_complete(packet); /* it covers all of them */
+	if (segmentation_is_open(packet))
+		segmentation_complete(packet); /* it covers all of them */
 	execute_account(flow, parsed, frame, packet->pkt_len, worker->now_ms);
 	rewrite_packet(frame, parsed, action);
 	packet->hash.rss = flow->hash;
@@ -39,11 +39,11 @@ void execute_oversized(
 	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet)
 {
 	uint16_t mtu = flow->action.mtu;
-	bool may_cut = !(parsed->flags & PACKET_DF), segmented = offload_is_segmented(packet);
-	bool fits = segmented && offload_packet_length(packet) <= mtu;
+	bool may_cut = !(parsed->flags & PACKET_DF), segmented = segmentation_is_needed(packet);
+	bool fits = segmented && segmentation_packet_length(packet) <= mtu;
 
 	if (segmented && !fits && may_cut)
-		fits = offload_shorten(packet, mtu);
+		fits = segmentation_shorten(packet, mtu);
 	if (fits)
 		execute_action(worker, flow, parsed, packet);
 	else if (!segmented && may_cut)

@@ -2,8 +2,8 @@
  */
 #include "switch/advertise.h"
 #include "switch/mirror_session.h"
-#include "switch/offload.h"
 #include "switch/report.h"
+#include "switch/segmentation.h"
 #include "switch/test_function.h"
 #include "switch/trace.h"
 

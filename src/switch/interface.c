@@ -13,7 +13,7 @@
  * (PACKET_COPY_THRESH); its slot says so, and one recvmsg takes it from there. So the ring's slots are small,
  * and what large frames may occupy is bounded by the socket's receive buffer: beyond it their slots hold their
  * first bytes alone, and the parser drops those as truncated. A checksum that was left open in a frame of one
- * segment is completed here, wherever it is; in larger ones the switch does it (offload.h). The kernel's
+ * segment is completed here, wherever it is; in larger ones the switch does it (segmentation.h). The kernel's
  * merging in hardware (LRO) is turned off, as what it merges may not be forwarded.
  *
  * Rejected: TPACKET_V3, whose blocks hold frames of any size, but are handed over when full or by a timer of
@@ -32,7 +32,7 @@
 
 #include "switch/ethtool.h"
 #include "switch/grace.h"
-#include "switch/offload.h"
+#include "switch/segmentation.h"
 #include "switch/vlan.h"
 #include "switch/wire.h"
 
@@ -166,7 +166,7 @@ static struct rte_mbuf *read_frame(const struct port *port, const struct device 
 	if (slot->tp_status & TP_STATUS_COPY) {
 		/* A longer one than there can be is cut, and refused by the parser. */
 		struct rte_mbuf *packet =
-			make_room(port->pool, RTE_MIN(slot->tp_len, (uint32_t)OFFLOAD_FRAME_MAX));
+			make_room(port->pool, RTE_MIN(slot->tp_len, (uint32_t)SEGMENTATION_FRAME_MAX));
 		if (!packet || receive_whole(device, packet, ret))
 			return packet;
 		rte_pktmbuf_free(packet);
@@ -222,11 +222,11 @@ static void write_header(struct rte_mbuf *packet, struct virtio_net_hdr *ret)
 	uint32_t start = (uint32_t)packet->l2_len + packet->l3_len;
 	bool is_udp = (packet->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM;
 
-	offload_start_checksum(packet);
+	segmentation_start_checksum(packet);
 	ret->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	ret->csum_start = (uint16_t)start;
 	ret->csum_offset = is_udp ? UDP_CHECK : TCP_CHECK;
-	if (!offload_is_segmented(packet))
+	if (!segmentation_is_needed(packet))
 		return;
 	ret->gso_type =
 		packet->ol_flags & RTE_MBUF_F_TX_IPV6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
@@ -246,7 +246,7 @@ static uint16_t send_burst(const struct device *device, struct rte_mbuf **packet
 	uint16_t sent = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (offload_is_open(packets[i]))
+		if (segmentation_is_open(packets[i]))
 			write_header(packets[i], &headers[i]);
 		parts[i][0] = (struct iovec){&headers[i], sizeof headers[i]};
 		messages[i].msg_hdr.msg_iov = parts[i];

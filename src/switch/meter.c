@@ -99,7 +99,7 @@ static struct limit limit_left(const struct limit *limit, const struct meter_car
 /* ---- packets ---- */
 
 /* That it will be, when it is segmented. The size means something only where a flag says so: before the frame is parsed,
- * and after (offload.h). */
+ * and after (segmentation.h). */
 static uint32_t packets_in(const struct rte_mbuf *packet)
 {
 	bool segmented = packet->ol_flags & (RTE_MBUF_F_RX_LRO | RTE_MBUF_F_TX_TCP_SEG);

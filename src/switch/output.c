@@ -6,7 +6,7 @@
 #include "switch/meter.h"
 #include "switch/mirror.h"
 #include "switch/neighbour.h"
-#include "switch/offload.h"
+#include "switch/segmentation.h"
 #include "switch/split.h"
 #include "switch/vlan.h"
 #include "switch/wire.h"
@@ -75,15 +75,15 @@ static void put_finished(
 	struct rte_mbuf *piece;
 	struct split split;
 
-	if (!offload_is_segmented(packet)) {
-		offload_complete(packet);
+	if (!segmentation_is_needed(packet)) {
+		segmentation_complete(packet);
 		put(worker, ready, nic, packet);
 		return;
 	}
 	split_segments(&split, packet, worker->datapath->pool);
 	while ((piece = split_next(&split))) {
 		if (!(takes & PORT_TAKES_CHECKSUM))
-			offload_complete(piece);
+			segmentation_complete(piece);
 		put(worker, ready, nic, piece);
 	}
 	if (split.left)
@@ -100,7 +100,7 @@ static __attribute__((noinline)) void transmit_open(struct worker *worker, struc
 
 	for (unsigned i = 0; i < box->n; i++) {
 		struct rte_mbuf *packet = box->packets[i];
-		if (!offload_is_open(packet) || offload_is_taken(packet, takes))
+		if (!segmentation_is_open(packet) || segmentation_is_taken(packet, takes))
 			put(worker, &ready, box->nics[i], packet);
 		else
 			put_finished(worker, &ready, box->nics[i], packet, takes);
@@ -120,7 +120,7 @@ void output_send(struct worker *worker, struct outbox *box)
 	}
 	if (__builtin_expect(worker->mirror != NULL, 0))
 		mirror_delivered(worker, box);
-	if (__builtin_expect((flags & OFFLOAD_OPEN) != 0, 0))
+	if (__builtin_expect((flags & SEGMENTATION_OPEN) != 0, 0))
 		transmit_open(worker, box);
 	else
 		transmit(worker, box, bytes);
@@ -141,7 +141,7 @@ void output_flush(struct worker *worker)
  * there is no buffer. */
 static struct rte_mbuf *share(struct worker *worker, uint32_t nic, struct rte_mbuf *packet)
 {
-	if (!offload_is_open(packet)) {
+	if (!segmentation_is_open(packet)) {
 		rte_pktmbuf_refcnt_update(packet, 1);
 		return packet;
 	}
@@ -248,14 +248,14 @@ static __attribute__((noinline)) void encapsulate_open(
 	struct rte_mbuf *piece;
 	struct split split;
 
-	if (!offload_is_segmented(packet)) {
-		offload_complete(packet);
+	if (!segmentation_is_needed(packet)) {
+		segmentation_complete(packet);
 		encapsulate(worker, vni, vtep, nic, packet);
 		return;
 	}
 	split_segments(&split, packet, worker->datapath->pool);
 	while ((piece = split_next(&split))) {
-		offload_complete(piece);
+		segmentation_complete(piece);
 		encapsulate(worker, vni, vtep, nic, piece);
 	}
 	if (split.left)
@@ -266,7 +266,7 @@ static __attribute__((noinline)) void encapsulate_open(
 void output_tunnel(
 	struct worker *worker, uint32_t vni, const uint8_t vtep[4], uint32_t nic, struct rte_mbuf *packet)
 {
-	if (__builtin_expect(offload_is_open(packet), 0))
+	if (__builtin_expect(segmentation_is_open(packet), 0))
 		encapsulate_open(worker, vni, vtep, nic, packet);
 	else
 		encapsulate(worker, vni, vtep, nic, packet);

@@ -39,7 +39,7 @@ enum port_state {
 	PORT_FAILED, /* `port_error` says why; tried again from time to time */
 };
 
-/* What a port can send beside complete frames (offload.h). */
+/* What a port can send beside complete frames (segmentation.h). */
 enum {
 	PORT_TAKES_CHECKSUM = 1 << 0, /* TCP and UDP whose checksum is open */
 	PORT_TAKES_TSO4 = 1 << 1, /* with it: several segments in one, over IPv4 */

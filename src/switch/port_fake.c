@@ -1,7 +1,7 @@
 /* The fake port. */
 #include "switch/port_fake.h"
 
-#include "switch/offload.h"
+#include "switch/segmentation.h"
 
 #include <rte_mbuf.h>
 
@@ -47,7 +47,7 @@ static uint16_t fake_tx(struct port *base, struct rte_mbuf **packets, uint16_t n
 			memcpy(copy, bytes, packet->pkt_len);
 		struct sent *frame = g_new(struct sent, 1);
 		*frame = (struct sent){g_bytes_new_take(copy, packet->pkt_len),
-			{packet->ol_flags & OFFLOAD_OPEN, packet->tso_segsz}};
+			{packet->ol_flags & SEGMENTATION_OPEN, packet->tso_segsz}};
 		g_queue_push_tail(&port->sent, frame);
 		port->limit -= port->limit != UINT_MAX;
 	}

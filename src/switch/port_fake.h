@@ -10,9 +10,9 @@ GBytes *port_fake_take(struct port *port);
 /* Frames that wait to be received, n of one kind; and how many still do. */
 void port_fake_offer(struct port *port, const void *frame, size_t length, unsigned n);
 unsigned port_fake_waiting(struct port *port);
-/* What was left to the port (offload.h), whose `takes` a test may set. */
+/* What was left to the port (segmentation.h), whose `takes` a test may set. */
 struct port_fake_open {
-	uint64_t flags; /* OFFLOAD_OPEN's; 0: the frame is complete */
+	uint64_t flags; /* SEGMENTATION_OPEN's; 0: the frame is complete */
 	uint16_t segment;
 };
 GBytes *port_fake_take_open(struct port *port, struct port_fake_open *ret);

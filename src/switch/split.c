@@ -2,7 +2,7 @@
 #include "switch/split.h"
 
 #include "switch/checksum.h"
-#include "switch/offload.h"
+#include "switch/segmentation.h"
 #include "switch/wire.h"
 
 #define OPTION_COPIED 0x80 /* RFC 791: to be in every fragment */

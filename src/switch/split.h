@@ -1,4 +1,4 @@
-/* Frames that are too long, cut into pieces: TCP segments (RFC 9293) of an open frame (offload.h), IPv4
+/* Frames that are too long, cut into pieces: TCP segments (RFC 9293) of an open frame (segmentation.h), IPv4
  * fragments (RFC 791).
  *
  * How it works: each piece has buffers of its own, with copied headers and a copied part of the payload.

@@ -22,7 +22,7 @@
  *
  * Offloads: a guest may leave TCP's and UDP's checksums to us, and the cutting of TCP into segments, so that it sends
  * frames of 64 KB, in chained buffers. It gets as much as it has said that it takes, else output completes and cuts
- * (offload.h). What librte_vhost makes of the header that a guest writes is a claim like any other. Not offered:
+ * (segmentation.h). What librte_vhost makes of the header that a guest writes is a claim like any other. Not offered:
  * segmentation of UDP, which there is none of here; and GUEST_ECN, as librte_vhost does not pass on that a frame needs
  * it: such frames are cut before.
  *
@@ -35,8 +35,8 @@
  */
 #include "base/log.h"
 #include "switch/grace.h"
-#include "switch/offload.h"
 #include "switch/port.h"
+#include "switch/segmentation.h"
 #include "switch/wire.h"
 
 #include <linux/virtio_config.h>
@@ -231,10 +231,10 @@ static struct rte_mbuf *set_apart(struct rte_mempool *pool, struct rte_mbuf *pac
 
 	if (!head)
 		return packet;
-	offload_start_checksum(packet);
+	segmentation_start_checksum(packet);
 	memcpy(rte_pktmbuf_append(head, ETH_LEN), rte_pktmbuf_mtod(packet, const void *), ETH_LEN);
 	rte_pktmbuf_adj(packet, ETH_LEN);
-	head->ol_flags |= packet->ol_flags & (OFFLOAD_OPEN | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
+	head->ol_flags |= packet->ol_flags & (SEGMENTATION_OPEN | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
 	head->tx_offload = packet->tx_offload;
 	head->hash.rss = packet->hash.rss;
 	head->next = packet;
@@ -252,7 +252,7 @@ static uint16_t vhost_tx(struct port *base, struct rte_mbuf **packets, uint16_t 
 
 	*ret_down = vid == NO_DEVICE || !enabled;
 	for (uint16_t i = 0; i < n; i++)
-		if (__builtin_expect(offload_is_segmented(packets[i]), 0))
+		if (__builtin_expect(segmentation_is_needed(packets[i]), 0))
 			packets[i] = set_apart(base->pool, packets[i]);
 	for (uint16_t i = 0; !*ret_down && i < n; i += PORT_BURST)
 		sent += tx_spread(vid, enabled, packets + i, RTE_MIN(PORT_BURST, n - i));

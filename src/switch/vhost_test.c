@@ -2,9 +2,9 @@
  * leave to the switch, and it to them: guests are DPDK's virtio-user devices, which sit where QEMU does. */
 #include "base/log.h"
 #include "switch/eal.h"
-#include "switch/offload.h"
 #include "switch/parse.h"
 #include "switch/port.h"
+#include "switch/segmentation.h"
 #include "switch/split.h"
 #include "switch/test_large.h"
 
@@ -248,10 +248,10 @@ static struct rte_mbuf *receive_open(struct port *port)
 	struct rte_mbuf *packet = receive(port);
 	struct packet parsed;
 
-	g_assert_true(offload_is_claimed(packet));
+	g_assert_true(segmentation_is_claimed(packet));
 	parse_frame(rte_pktmbuf_mtod(packet, const uint8_t *), packet->data_len, packet->pkt_len, &parsed);
-	g_assert_cmpint(offload_accept(packet, &parsed, 0), ==, DROP_NONE);
-	g_assert_true(offload_is_segmented(packet));
+	g_assert_cmpint(segmentation_accept(packet, &parsed, 0), ==, DROP_NONE);
+	g_assert_true(segmentation_is_needed(packet));
 	g_assert_cmpuint(packet->tso_segsz, ==, SEGMENT);
 	return packet;
 }
@@ -272,7 +272,7 @@ static void test_segments(const void *data)
 		struct rte_mbuf *packet = receive_open(port);
 		check_whole(frames[i], packet);
 		/* And back, as another guest would get it. */
-		g_assert_true(offload_is_taken(packet, port->takes));
+		g_assert_true(segmentation_is_taken(packet, port->takes));
 		g_assert_cmpuint(port_tx(port, SNAPSHOT_WORKERS, &packet, 1, &down), ==, 1);
 		packet = guest_receive(device);
 		check_whole(frames[i], packet);
@@ -313,8 +313,8 @@ static void test_device(const void *data)
 	struct packet parsed;
 	large_claim(packet, SEGMENT);
 	parse_frame(rte_pktmbuf_mtod(packet, const uint8_t *), packet->data_len, packet->pkt_len, &parsed);
-	g_assert_cmpint(offload_accept(packet, &parsed, 0), ==, DROP_NONE);
-	g_assert_true(offload_is_taken(packet, device->takes));
+	g_assert_cmpint(segmentation_accept(packet, &parsed, 0), ==, DROP_NONE);
+	g_assert_true(segmentation_is_taken(packet, device->takes));
 	g_assert_cmpuint(port_tx(device, SNAPSHOT_WORKERS, &packet, 1, &down), ==, 1);
 	packet = receive_open(port);
 	struct rte_mbuf *piece;
@@ -322,7 +322,7 @@ static void test_device(const void *data)
 	uint32_t from = 0;
 	split_segments(&split, packet, rig->pool);
 	for (unsigned n = 0; (piece = split_next(&split)); n++) {
-		offload_complete(piece);
+		segmentation_complete(piece);
 		from = large_check(
 			&v4, rte_pktmbuf_mtod(piece, const uint8_t *), piece->pkt_len, n, from, SEGMENT, 64);
 		rte_pktmbuf_free(piece);
@@ -347,10 +347,10 @@ static void test_plain_guest(const void *data)
 	g_assert_cmphex(port->takes, ==, 0);
 	guest_send(rig, device, &v4); /* what it leaves to us is its own choice */
 	struct rte_mbuf *packet = receive_open(port);
-	g_assert_false(offload_is_taken(packet, port->takes));
+	g_assert_false(segmentation_is_taken(packet, port->takes));
 	split_segments(&split, packet, rig->pool);
 	for (unsigned n = 0; (piece = split_next(&split)); n++) {
-		offload_complete(piece);
+		segmentation_complete(piece);
 		g_assert_cmpuint(port_tx(port, SNAPSHOT_WORKERS, &piece, 1, &down), ==, 1);
 		piece = guest_receive(device);
 		g_assert_cmpuint(piece->nb_segs, ==, 1);

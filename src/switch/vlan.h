@@ -7,7 +7,7 @@
  */
 #pragma once
 #include "switch/drop.h"
-#include "switch/offload.h"
+#include "switch/segmentation.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -56,7 +56,7 @@ static inline bool vlan_push(struct rte_mbuf *packet, uint16_t id)
 		return true;
 	if (!vlan_insert(packet, ETH_VLAN, id))
 		return false;
-	if (offload_is_open(packet))
+	if (segmentation_is_open(packet))
 		packet->l2_len += VLAN_TAG_LEN;
 	return true;
 }

@@ -7,9 +7,9 @@
 #include "switch/datapath.h"
 #include "switch/decide.h"
 #include "switch/layers/layer.h"
-#include "switch/offload.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
+#include "switch/segmentation.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -204,9 +204,9 @@ static uint8_t *make_room(struct rte_mbuf *packet, const struct packet *parsed, 
 	uint16_t headers = (v6 ? IPV6_LEN : IPV4_MIN) + ICMP_MIN, most = v6 ? IPV6_MTU_MIN : ERROR_PACKET_MAX;
 	uint32_t quoted = RTE_MIN(parsed->l3_length, (uint32_t)(most - headers));
 
-	if (offload_is_open(packet) && !offload_is_segmented(packet))
-		offload_complete(packet); /* as it would have gone on */
-	offload_clear(packet);
+	if (segmentation_is_open(packet) && !segmentation_is_needed(packet))
+		segmentation_complete(packet); /* as it would have gone on */
+	segmentation_clear(packet);
 	quoted = RTE_MIN(quoted, (uint32_t)(packet->data_len - parsed->l3));
 	*ret_quoted = (uint16_t)quoted;
 	if (packet->nb_segs > 1) {

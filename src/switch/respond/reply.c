@@ -1,15 +1,15 @@
 /* What answers are made of: room in the packet that asked, and headers of IPv6. */
 #include "switch/checksum.h"
 #include "switch/decide.h"
-#include "switch/offload.h"
 #include "switch/respond/respond.h"
+#include "switch/segmentation.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
 
 bool reply_resize(struct rte_mbuf *packet, uint16_t length)
 {
-	offload_clear(packet);
+	segmentation_clear(packet);
 	if (packet->nb_segs > 1)
 		return false;
 	if (length > packet->data_len)

@@ -1,6 +1,6 @@
 /* The whole pipeline on open frames and on packets that are longer than their way carries. */
-#include "switch/offload.h"
 #include "switch/packet_words.h"
+#include "switch/segmentation.h"
 #include "switch/test_large.h"
 #include "switch/test_pair.h"
 
@@ -493,8 +493,9 @@ static void test_lies(struct fixture *f, const void *data)
 	lab_expect_none(f, "a");
 }
 
-#define ADD(name, test)      g_test_add("/offload/" name, struct fixture, NULL, lab_setup, test, lab_teardown)
-#define ADD_PAIR(name, test) g_test_add("/offload/" name, struct pair, NULL, pair_setup, test, pair_teardown)
+#define ADD(name, test) g_test_add("/segmentation/" name, struct fixture, NULL, lab_setup, test, lab_teardown)
+#define ADD_PAIR(name, test)                                                                                 \
+	g_test_add("/segmentation/" name, struct pair, NULL, pair_setup, test, pair_teardown)
 
 int main(int argc, char **argv)
 {

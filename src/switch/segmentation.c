@@ -1,5 +1,5 @@
-/* Open frames: see offload.h. */
-#include "switch/offload.h"
+/* Open frames: see segmentation.h. */
+#include "switch/segmentation.h"
 
 #include "switch/checksum.h"
 #include "switch/port.h"
@@ -20,7 +20,7 @@ static uint32_t tcp_header(const struct rte_mbuf *packet, const struct packet *p
 /* The claim that the frame is several segments. */
 static enum drop accept_segments(struct rte_mbuf *packet, const struct packet *parsed, uint16_t segment)
 {
-	if (parsed->key.protocol != PROTO_TCP || segment < OFFLOAD_SEGMENT_MIN ||
+	if (parsed->key.protocol != PROTO_TCP || segment < SEGMENTATION_SEGMENT_MIN ||
 		parsed->tcp_flags & (TCP_SYN | TCP_RST))
 		return DROP_BAD_OFFLOAD;
 	uint32_t header = tcp_header(packet, parsed), before = (uint32_t)parsed->l4 - parsed->l3 + header;
@@ -38,7 +38,7 @@ static enum drop accept_segments(struct rte_mbuf *packet, const struct packet *p
 	return DROP_NONE;
 }
 
-enum drop offload_accept(struct rte_mbuf *packet, const struct packet *parsed, uint32_t stripped)
+enum drop segmentation_accept(struct rte_mbuf *packet, const struct packet *parsed, uint32_t stripped)
 {
 	bool merged = packet->ol_flags & RTE_MBUF_F_RX_LRO;
 	uint32_t start = packet->l3_len;
@@ -68,7 +68,7 @@ enum drop offload_accept(struct rte_mbuf *packet, const struct packet *parsed, u
 
 /* ---- open frames ---- */
 
-bool offload_is_taken(const struct rte_mbuf *packet, uint32_t takes)
+bool segmentation_is_taken(const struct rte_mbuf *packet, uint32_t takes)
 {
 	const uint8_t *tcp =
 		rte_pktmbuf_mtod_offset(packet, const uint8_t *, packet->l2_len + packet->l3_len);
@@ -76,18 +76,18 @@ bool offload_is_taken(const struct rte_mbuf *packet, uint32_t takes)
 
 	if (packet->pkt_len > UINT16_MAX)
 		return false; /* with its Ethernet header it is more than Linux lets any device have */
-	if (offload_is_segmented(packet)) {
+	if (segmentation_is_needed(packet)) {
 		needs |= packet->ol_flags & RTE_MBUF_F_TX_IPV6 ? PORT_TAKES_TSO6 : PORT_TAKES_TSO4;
 		needs |= tcp[TCP_FLAGS] & TCP_CWR ? PORT_TAKES_CWR : 0;
 	}
 	return (takes & needs) == needs;
 }
 
-bool offload_shorten(struct rte_mbuf *packet, uint16_t mtu)
+bool segmentation_shorten(struct rte_mbuf *packet, uint16_t mtu)
 {
 	uint32_t headers = (uint32_t)packet->l3_len + packet->l4_len;
 
-	if (mtu < headers + OFFLOAD_SEGMENT_MIN)
+	if (mtu < headers + SEGMENTATION_SEGMENT_MIN)
 		return false;
 	packet->tso_segsz = (uint16_t)(mtu - headers);
 	return true;
@@ -116,7 +116,7 @@ static uint8_t *checksum_field(const struct rte_mbuf *packet)
 		packet, uint8_t *, packet->l2_len + packet->l3_len + (is_udp ? UDP_CHECK : TCP_CHECK));
 }
 
-void offload_complete(struct rte_mbuf *packet)
+void segmentation_complete(struct rte_mbuf *packet)
 {
 	uint32_t length;
 	uint64_t sum = pseudo_sum(packet, &length);
@@ -129,10 +129,10 @@ void offload_complete(struct rte_mbuf *packet)
 	if (check == 0 && (packet->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM)
 		check = 0xffff; /* zero says that there is none (RFC 768) */
 	memcpy(field, &check, sizeof check);
-	offload_clear(packet);
+	segmentation_clear(packet);
 }
 
-void offload_start_checksum(struct rte_mbuf *packet)
+void segmentation_start_checksum(struct rte_mbuf *packet)
 {
 	uint32_t length;
 	uint16_t sum = checksum_fold(pseudo_sum(packet, &length));

@@ -1,8 +1,8 @@
 /* Tests of open frames and of cutting, against frames that are made anew from the same fields. */
 #include "switch/checksum.h"
-#include "switch/offload.h"
 #include "switch/parse.h"
 #include "switch/port.h"
+#include "switch/segmentation.h"
 #include "switch/split.h"
 #include "switch/test_lab.h"
 #include "switch/test_large.h"
@@ -23,7 +23,7 @@ static enum drop accept_frame(struct rte_mbuf *packet, uint32_t stripped)
 	struct packet parsed;
 
 	parse_frame(rte_pktmbuf_mtod(packet, const uint8_t *), packet->data_len, packet->pkt_len, &parsed);
-	return offload_accept(packet, &parsed, stripped);
+	return segmentation_accept(packet, &parsed, stripped);
 }
 
 static const uint8_t *bytes_of(const struct rte_mbuf *packet, uint8_t copy[static LARGE_MAX])
@@ -43,11 +43,11 @@ static void check_segments(const struct large *large, struct rte_mbuf *packet, u
 	packet->hash.rss = 12345;
 	split_segments(&split, packet, lab_pool());
 	while ((piece = split_next(&split))) {
-		g_assert_true(offload_is_open(piece));
-		g_assert_false(offload_is_segmented(piece));
+		g_assert_true(segmentation_is_open(piece));
+		g_assert_false(segmentation_is_needed(piece));
 		g_assert_cmpuint(piece->hash.rss, ==, 12345);
-		offload_complete(piece);
-		g_assert_false(offload_is_open(piece));
+		segmentation_complete(piece);
+		g_assert_false(segmentation_is_open(piece));
 		from = large_check(large, bytes_of(piece, copy), piece->pkt_len, n++, from, segment, 64);
 		rte_mbuf_sanity_check(piece, 1);
 		rte_pktmbuf_free(piece);
@@ -115,8 +115,8 @@ static void test_one(void)
 
 	large.payload = 1000;
 	struct rte_mbuf *packet = open_frame(&large, 0, 1000);
-	g_assert_false(offload_is_segmented(packet));
-	offload_complete(packet);
+	g_assert_false(segmentation_is_needed(packet));
+	segmentation_complete(packet);
 	large_check(&large, bytes_of(packet, copy), packet->pkt_len, 0, 0, 1000, 64);
 	rte_pktmbuf_free(packet);
 }
@@ -143,7 +143,7 @@ static void test_udp_checksum(void)
 		struct rte_mbuf *packet = packet_of(&frame);
 		large_claim(packet, 0);
 		g_assert_cmpint(accept_frame(packet, 0), ==, DROP_NONE);
-		offload_complete(packet);
+		segmentation_complete(packet);
 		got = load16(rte_pktmbuf_mtod_offset(packet, const uint8_t *, 40));
 		g_assert_cmphex(got, ==, want == 0 ? 0xffff : want);
 		zeros += want == 0;
@@ -162,7 +162,7 @@ static void test_start(void)
 	struct rte_mbuf *packet = packet_of(&got);
 	large_claim(packet, 0);
 	g_assert_cmpint(accept_frame(packet, 0), ==, DROP_NONE);
-	offload_start_checksum(packet);
+	segmentation_start_checksum(packet);
 	memcpy(got.bytes, rte_pktmbuf_mtod(packet, const void *), frame.length);
 	test_set_check(got.bytes + 50, checksum_of(got.bytes + 34, frame.length - 34));
 	g_assert_cmpmem(got.bytes, got.length, frame.bytes, frame.length);
@@ -206,7 +206,7 @@ static enum drop claim_frame(const struct test_frame *frame, uint16_t segment, b
 	large_claim(packet, segment);
 	packet->ol_flags |= segment ? RTE_MBUF_F_RX_LRO : 0;
 	enum drop drop = accept_frame(packet, 0);
-	*ret_open = offload_is_open(packet);
+	*ret_open = segmentation_is_open(packet);
 	rte_pktmbuf_free(packet);
 	return drop;
 }
@@ -291,7 +291,7 @@ static void test_taken(void)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		struct rte_mbuf *packet = open_frame(cases[i].large, 0, cases[i].segment);
-		g_assert_cmpint(offload_is_taken(packet, cases[i].takes), ==, cases[i].taken);
+		g_assert_cmpint(segmentation_is_taken(packet, cases[i].takes), ==, cases[i].taken);
 		rte_pktmbuf_free(packet);
 	}
 }
@@ -385,18 +385,19 @@ static void test_dry(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/offload/segments are those that the sender would have sent", test_segments);
-	g_test_add_func("/offload/the longest packet is cut", test_largest);
-	g_test_add_func("/offload/what is behind the packet is not cut", test_padding);
-	g_test_add_func("/offload/what fits one segment is one", test_one);
-	g_test_add_func("/offload/UDP's checksum is made, and is never zero", test_udp_checksum);
-	g_test_add_func("/offload/an open frame holds what its receiver goes on from", test_start);
-	g_test_add_func("/offload/claims that the headers belie are refused", test_claims);
-	g_test_add_func("/offload/headers longer than a buffer can say are refused", test_long_headers);
-	g_test_add_func("/offload/only TCP is segmented, and nothing else is opened", test_claims_of_others);
-	g_test_add_func("/offload/a port takes what it says that it takes", test_taken);
-	g_test_add_func("/offload/fragments make up the packet, whatever part it is", test_fragments);
-	g_test_add_func("/offload/options go with the fragments that they belong to", test_options);
-	g_test_add_func("/offload/without buffers nothing comes out", test_dry);
+	g_test_add_func("/segmentation/segments are those that the sender would have sent", test_segments);
+	g_test_add_func("/segmentation/the longest packet is cut", test_largest);
+	g_test_add_func("/segmentation/what is behind the packet is not cut", test_padding);
+	g_test_add_func("/segmentation/what fits one segment is one", test_one);
+	g_test_add_func("/segmentation/UDP's checksum is made, and is never zero", test_udp_checksum);
+	g_test_add_func("/segmentation/an open frame holds what its receiver goes on from", test_start);
+	g_test_add_func("/segmentation/claims that the headers belie are refused", test_claims);
+	g_test_add_func("/segmentation/headers longer than a buffer can say are refused", test_long_headers);
+	g_test_add_func(
+		"/segmentation/only TCP is segmented, and nothing else is opened", test_claims_of_others);
+	g_test_add_func("/segmentation/a port takes what it says that it takes", test_taken);
+	g_test_add_func("/segmentation/fragments make up the packet, whatever part it is", test_fragments);
+	g_test_add_func("/segmentation/options go with the fragments that they belong to", test_options);
+	g_test_add_func("/segmentation/without buffers nothing comes out", test_dry);
 	return lab_run();
 }

@@ -10,7 +10,7 @@
  *
  * Ports say what a sender claims in the words for what was received: RTE_MBUF_F_RX_L4_CKSUM_NONE,
  * RTE_MBUF_F_RX_LRO with tso_segsz, and in l3_len where the checksum starts, 0 where nobody said. A guest may
- * claim anything: offload_accept holds it against what the parser read, and is the only one who opens a frame.
+ * claim anything: segmentation_accept holds it against what the parser read, and is the only one who opens a frame.
  *
  * What an open frame has in its checksum field has no meaning. Who sends the frame writes it anew, from the headers as
  * they are then: translation of addresses need not know, and what a sender wrote there does no harm. At output each
@@ -23,16 +23,16 @@
 
 #include <rte_mbuf.h>
 
-#define OFFLOAD_OPEN (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)
+#define SEGMENTATION_OPEN (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)
 
 /* Payload of a segment: no less than Linux ever makes of it (tcp_min_snd_mss), so that 64 KB do not become 64
  * Ki frames. */
-#define OFFLOAD_SEGMENT_MIN 48
+#define SEGMENTATION_SEGMENT_MIN 48
 /* A frame around the longest packet that an IP header can tell of, with a tag. */
-#define OFFLOAD_FRAME_MAX (14 + 4 + 40 + 65535)
+#define SEGMENTATION_FRAME_MAX (14 + 4 + 40 + 65535)
 
 /* As received: whether its sender claims to have left something to do. */
-static inline bool offload_is_claimed(const struct rte_mbuf *packet)
+static inline bool segmentation_is_claimed(const struct rte_mbuf *packet)
 {
 	return packet->ol_flags & RTE_MBUF_F_RX_LRO ||
 	       (packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
@@ -40,38 +40,38 @@ static inline bool offload_is_claimed(const struct rte_mbuf *packet)
 
 /* Opens a frame that was received, as far as its claim is right: DROP_NONE, or why it is none that can be.
  * stripped: bytes that were before the frame when the claim was made. */
-enum drop offload_accept(struct rte_mbuf *packet, const struct packet *parsed, uint32_t stripped);
+enum drop segmentation_accept(struct rte_mbuf *packet, const struct packet *parsed, uint32_t stripped);
 
-static inline bool offload_is_open(const struct rte_mbuf *packet)
+static inline bool segmentation_is_open(const struct rte_mbuf *packet)
 {
-	return packet->ol_flags & OFFLOAD_OPEN;
+	return packet->ol_flags & SEGMENTATION_OPEN;
 }
 
 /* Several TCP segments in one. */
-static inline bool offload_is_segmented(const struct rte_mbuf *packet)
+static inline bool segmentation_is_needed(const struct rte_mbuf *packet)
 {
 	return packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
 }
 
 /* It was turned into another packet, which is complete. */
-static inline void offload_clear(struct rte_mbuf *packet)
+static inline void segmentation_clear(struct rte_mbuf *packet)
 {
-	packet->ol_flags &= ~(OFFLOAD_OPEN | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
+	packet->ol_flags &= ~(SEGMENTATION_OPEN | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
 	packet->tx_offload = 0;
 }
 
 /* Whether a port that takes `takes` (PORT_TAKES_CHECKSUM ..) takes the open frame as it is. */
-bool offload_is_taken(const struct rte_mbuf *packet, uint32_t takes);
+bool segmentation_is_taken(const struct rte_mbuf *packet, uint32_t takes);
 
 /* Makes the segments small enough for the MTU. False when it leaves too little room for payload. */
-bool offload_shorten(struct rte_mbuf *packet, uint16_t mtu);
+bool segmentation_shorten(struct rte_mbuf *packet, uint16_t mtu);
 /* Bytes of the longest IP packet that it will be. */
-static inline uint32_t offload_packet_length(const struct rte_mbuf *packet)
+static inline uint32_t segmentation_packet_length(const struct rte_mbuf *packet)
 {
 	return (uint32_t)packet->l3_len + packet->l4_len + packet->tso_segsz;
 }
 
 /* Makes the checksum of an open frame, which is one segment. It is complete then. */
-void offload_complete(struct rte_mbuf *packet);
+void segmentation_complete(struct rte_mbuf *packet);
 /* Writes the pseudo header's sum, from which the receiver of an open frame goes on (virtio 1.1, 5.1.6.2). */
-void offload_start_checksum(struct rte_mbuf *packet);
+void segmentation_start_checksum(struct rte_mbuf *packet);

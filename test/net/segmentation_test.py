@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What senders leave to their devices, for real: TCP in frames of 64 KB, by the kernel's own stack.
 
-    offload_test.py SLUICE-SWITCH       as root; prints TAP. TESTS=WORDS chooses by name
+    segmentation_test.py SLUICE-SWITCH       as root; prints TAP. TESTS=WORDS chooses by name
 
     a 192.168.1.4, p fd00::4  take and leave all that a veth can
     b 192.168.1.5, q fd00::5  the switch's end of their wires can cut nothing, and their own ends merge nothing
