@@ -251,7 +251,7 @@ static void add_gates(struct build *b)
 		"  icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit "
 		"255 "
 		"accept\n"
-		"  meta l4proto { icmp, ipv6-icmp } ct state related accept\n"
+		"  meta l4proto { 1, 58 } ct state related accept\n"
 		"  ct direction reply goto n%zu_out_back\n"
 		"  goto n%zu_in\n }\n",
 		b->nic, b->nic, b->nic);
@@ -263,7 +263,7 @@ static void add_gates(struct build *b)
 		"  icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit "
 		"255 "
 		"accept\n"
-		"  meta l4proto { icmp, ipv6-icmp } ct state related accept\n"
+		"  meta l4proto { 1, 58 } ct state related accept\n"
 		"  ct direction reply goto n%zu_in_back\n"
 		"  goto n%zu_out\n }\n",
 		b->nic, b->nic, b->nic);
