@@ -73,7 +73,7 @@
 	X(PORTS_USED, "ports-used", "no port of the shared public address is free towards its destination")  \
 	/* neighbours and responders */                                                                      \
 	X(ARP_UNANSWERED, "arp-unanswered", "ARP for an address that is nobody's")                           \
-	X(NEIGHBOUR_WAIT, "neighbour-wait", "too many packets wait for the next hop's MAC")                  \
+	X(NEIGHBOUR_WAIT, "neighbour-wait", "too many packets wait for next hops' MACs")                     \
 	X(NEIGHBOUR_FAILED, "neighbour-failed", "the next hop does not answer ARP")                          \
 	X(DHCP_MALFORMED, "dhcp-malformed", "a DHCP request that cannot be answered")                        \
 	X(ND_UNANSWERED, "nd-unanswered", "neighbour discovery about an address that is nobody else's")      \

@@ -6,18 +6,22 @@
 #include "switch/respond/respond.h"
 #include "switch/wire.h"
 
+#include <rte_jhash.h>
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
 #include <stdatomic.h>
+#include <sys/random.h>
 
 #define ENTRIES      1024 /* of an edge's table; a power of two */
 #define ENTRIES_VLAN 256 /* of a VLAN's */
 #define PROBE_MAX    16 /* places that an address may be in */
 #define WAIT_MAX     8 /* packets that wait in one entry */
+#define OPEN_MAX     32 /* entries that are INCOMPLETE for one NIC */
 #define TRIES        3
 #define RETRY_MS     1000
 #define CONFIRM_MS   30000
 #define UNUSED_MS    60000
+#define IDLE_MS      10000 /* from then on another address may have its place */
 #define USED_GRAIN   1000 /* how exactly the last use is known */
 
 enum neighbour_state { NEIGHBOUR_FREE, NEIGHBOUR_INCOMPLETE, NEIGHBOUR_REACHABLE, NEIGHBOUR_PROBING };
@@ -32,7 +36,7 @@ struct neighbour {
 	uint8_t tries;
 	uint8_t n_waiting;
 	uint8_t asker[4]; /* who asks: the source of the packet that wanted it */
-	uint32_t asker_nic; /* on a VLAN: the NIC that wanted it */
+	uint32_t asker_nic; /* the NIC that wanted it */
 	uint32_t confirmed_ms, asked_ms;
 	struct rte_mbuf *waiting[WAIT_MAX];
 	uint32_t nics[WAIT_MAX];
@@ -42,8 +46,11 @@ struct neighbour_table {
 	gatomicrefcount references;
 	uint32_t segment; /* 0: an edge's */
 	unsigned n_entries; /* a power of two */
+	uint32_t secret; /* nobody is to know which addresses meet in a place */
 	rte_spinlock_t lock;
 	_Atomic unsigned n_used; /* entries that are not free; changed under the lock */
+	uint8_t open[NIC_SLOTS +
+		     1]; /* INCOMPLETE ones, by the asker's slot; the last: of no NIC; under the lock */
 	struct neighbour entries[];
 };
 
@@ -55,17 +62,10 @@ static inline uint32_t word_of(const uint8_t ip[4])
 	return word;
 }
 
-static inline unsigned place_of(uint32_t ip)
-{
-	return (ip * UINT32_C(0x9e3779b1)) >> 22;
-}
-static_assert(ENTRIES == 1 << (32 - 22) && ENTRIES_VLAN <= ENTRIES,
-	"the hash keeps as many bits as there are entries");
-
 /* The i-th place that the address may be in. */
 static inline struct neighbour *probe(struct neighbour_table *table, uint32_t word, unsigned i)
 {
-	return &table->entries[(place_of(word) + i) & (table->n_entries - 1)];
+	return &table->entries[(rte_jhash_1word(word, table->secret) + i) & (table->n_entries - 1)];
 }
 
 static uint64_t mac_pack(const uint8_t mac[6])
@@ -112,21 +112,69 @@ static struct neighbour *entry_of(struct neighbour_table *table, uint32_t word)
 	return NULL;
 }
 
-/* A free place for the address, or that of the neighbour which was used least lately. NULL when all of them
- * have packets waiting. */
-static struct neighbour *place_for(struct neighbour_table *table, uint32_t word, uint32_t now_ms)
+/* How many entries are INCOMPLETE for that NIC. */
+static uint8_t *open_of(struct neighbour_table *table, uint32_t nic)
 {
-	struct neighbour *oldest = NULL;
+	return &table->open[RTE_MIN(nic_slot(nic), (unsigned)NIC_SLOTS)];
+}
 
+/* All others' packets may depend on it. */
+static bool is_gateway(const struct neighbour_table *table, const struct worker *worker,
+	const struct edge *edge, uint32_t word)
+{
+	const struct network *network =
+		table->segment ? snapshot_vlan(worker->snapshot, table->segment) : NULL;
+
+	for (unsigned i = 0; network && i < network->n_subnets; i++) {
+		const struct subnet *subnet = &network->subnets[i];
+		if (subnet->gateway_external && word_of(subnet->gateway.bytes) == word)
+			return true;
+	}
+	return !table->segment && edge->gateway.family == IP_V4 && word_of(edge->gateway.bytes) == word;
+}
+
+/* Of two that may give way: a neighbour that has been idle, and longest, rather than a question; of those, one of the
+ * NIC that has most of them open. */
+static bool gives_way_before(struct neighbour_table *table, const struct neighbour *n,
+	const struct neighbour *other, uint32_t now_ms)
+{
+	bool asks = n->state == NEIGHBOUR_INCOMPLETE;
+
+	if (asks != (other->state == NEIGHBOUR_INCOMPLETE))
+		return !asks;
+	return asks ? *open_of(table, n->asker_nic) > *open_of(table, other->asker_nic)
+		    : now_ms - n->used_ms > now_ms - other->used_ms;
+}
+
+/* Whether it has to give its place to an address that `nic` wants. */
+static bool may_give_way(struct neighbour_table *table, struct worker *worker, const struct edge *edge,
+	const struct neighbour *n, uint32_t nic, bool for_gateway)
+{
+	if (is_gateway(table, worker, edge, n->ip))
+		return false;
+	if (n->state == NEIGHBOUR_INCOMPLETE)
+		return for_gateway || *open_of(table, n->asker_nic) > *open_of(table, nic) + 1;
+	return for_gateway || worker->now_ms - n->used_ms > IDLE_MS;
+}
+
+/* A place for an address that the NIC wants: a free one, or one whose holder gives way. NULL: there is none. */
+static struct neighbour *place_for(struct neighbour_table *table, struct worker *worker,
+	const struct edge *edge, uint32_t word, uint32_t nic)
+{
+	bool for_gateway = is_gateway(table, worker, edge, word);
+	struct neighbour *best = NULL;
+
+	if (*open_of(table, nic) >= OPEN_MAX && !for_gateway)
+		return NULL;
 	for (unsigned i = 0; i < PROBE_MAX; i++) {
 		struct neighbour *n = probe(table, word, i);
 		if (n->state == NEIGHBOUR_FREE)
 			return n;
-		if (n->state != NEIGHBOUR_INCOMPLETE &&
-			(!oldest || now_ms - n->used_ms > now_ms - oldest->used_ms))
-			oldest = n;
+		if (may_give_way(table, worker, edge, n, nic, for_gateway) &&
+			(!best || gives_way_before(table, n, best, worker->now_ms)))
+			best = n;
 	}
-	return oldest;
+	return best;
 }
 
 static void entry_free(
@@ -139,19 +187,23 @@ static void entry_free(
 			rte_pktmbuf_free(n->waiting[i]);
 	}
 	table->n_used -= n->state != NEIGHBOUR_FREE;
+	*open_of(table, n->asker_nic) -= n->state == NEIGHBOUR_INCOMPLETE;
 	n->n_waiting = 0;
 	entry_set_mac(n, 0);
 	n->ip = 0;
 	n->state = NEIGHBOUR_FREE;
 }
 
-static void entry_begin(struct neighbour_table *table, struct neighbour *n, uint32_t word, uint32_t now_ms)
+static void entry_begin(
+	struct neighbour_table *table, struct neighbour *n, uint32_t word, uint32_t nic, uint32_t now_ms)
 {
 	n->ip = word;
 	n->used_ms = now_ms;
 	n->state = NEIGHBOUR_INCOMPLETE;
 	n->tries = 0;
+	n->asker_nic = nic;
 	table->n_used++;
+	++*open_of(table, nic);
 }
 
 /* In the NIC's name; but where its function is on the wire, the answer would go there and past the switch: then it is a
@@ -234,14 +286,13 @@ static void wait_locked(struct neighbour_table *table, struct worker *worker, co
 	struct neighbour *n = entry_of(table, word);
 
 	if (!n) {
-		n = place_for(table, word, worker->now_ms);
+		n = place_for(table, worker, edge, word, nic);
 		if (!n) {
 			output_drop(worker, nic, DROP_NEIGHBOUR_WAIT, packet);
 			return;
 		}
 		entry_free(table, n, worker, DROP_NEIGHBOUR_FAILED);
-		entry_begin(table, n, word, worker->now_ms);
-		n->asker_nic = nic;
+		entry_begin(table, n, word, nic, worker->now_ms);
 		memcpy(n->asker, rte_pktmbuf_mtod(packet, uint8_t *) + ETH_LEN + IPV4_SRC, 4);
 		if (!ask(table, worker, edge, n)) {
 			/* No entry is kept in such a name: others' packets would wait in it for nothing. */
@@ -272,9 +323,10 @@ void neighbour_wait(struct neighbour_table *table, struct worker *worker, const 
 	rte_spinlock_unlock(&table->lock);
 }
 
-static void learn_locked(
-	struct neighbour *n, struct worker *worker, const struct edge *edge, const uint8_t mac[6])
+static void learn_locked(struct neighbour_table *table, struct neighbour *n, struct worker *worker,
+	const struct edge *edge, const uint8_t mac[6])
 {
+	*open_of(table, n->asker_nic) -= n->state == NEIGHBOUR_INCOMPLETE;
 	n->state = NEIGHBOUR_REACHABLE;
 	n->confirmed_ms = worker->now_ms;
 	n->tries = 0;
@@ -294,7 +346,7 @@ void neighbour_learn(struct neighbour_table *table, struct worker *worker, const
 	rte_spinlock_lock(&table->lock);
 	struct neighbour *n = entry_of(table, word_of(ip));
 	if (n)
-		learn_locked(n, worker, edge, mac);
+		learn_locked(table, n, worker, edge, mac);
 	rte_spinlock_unlock(&table->lock);
 }
 
@@ -359,6 +411,8 @@ struct neighbour_table *neighbour_table_new(uint32_t segment)
 	g_atomic_ref_count_init(&table->references);
 	table->segment = segment;
 	table->n_entries = n_entries;
+	if (getrandom(&table->secret, sizeof table->secret, 0) != sizeof table->secret)
+		abort(); /* never: the kernel gives so few bytes whole */
 	rte_spinlock_init(&table->lock);
 	return table;
 }

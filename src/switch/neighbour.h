@@ -12,6 +12,12 @@
  *   Any of them: the NIC that asked on a VLAN, or the public address on the uplink, is gone when ARP is to ask again:
  *   FREE, and its packets are dropped. The next packet asks in its own name.
  *
+ * Places. The table is of a fixed size, tenants share it, and an address may be in a few places of it only, which a
+ * secret number chooses. A NIC has OPEN_MAX INCOMPLETE entries at most. Where no place of an address is free, a
+ * neighbour that nobody has used for IDLE_MS gives way; else an INCOMPLETE entry, of a NIC that has more of them than
+ * the one that asks now would. Neighbours in use stay, and gateways whatever comes: they get any place that is no
+ * gateway's. So who asks for addresses that nobody has takes nothing from others, who wait for no more than a moment.
+ *
  * Threads. neighbour_find takes no lock: it reads the address, the MAC, and the address again, and the writer
  * changes them in the order that makes this right: MAC to 0, address, MAC. The rest is under the table's
  * lock, and rare: first packets to a neighbour, ARP messages, the clock.
