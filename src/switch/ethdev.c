@@ -8,12 +8,20 @@
  * many is known when the port is opened, and stays. Then also a transmit queue for each worker and one for
  * other threads, where the device has as many; else one, under the port's lock.
  *
+ * Size. A device that is to carry IP packets of more than Ethernet's usual 1500 bytes (port_ops.carry) is told, and
+ * where they do not fit into one buffer it has to receive and send them in several; one that cannot fails, and says so,
+ * as it would lose them silently. When a state wants more than the one before, the device is stopped for a moment. It is
+ * never made to carry less.
+ *
  * Of a device that sends packets of several buffers all that it can do for open frames (segmentation.h) is asked;
  * one that does not gets complete packets in one buffer.
  */
+#include "switch/grace.h"
+#include "switch/segmentation.h"
 #include "switch/port.h"
 #include "switch/rss.h"
-#include "switch/segmentation.h"
+#include "switch/vlan.h"
+#include "switch/wire.h"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -159,6 +167,38 @@ static uint64_t choose_offloads(uint64_t can, uint32_t *ret_takes)
 	       (can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
 }
 
+/* Whether one buffer of the pool holds a frame with a packet of that size, behind two tags, and its checksum. */
+static bool is_in_one_buffer(struct rte_mempool *pool, uint16_t mtu)
+{
+	return ETH_LEN + 2 * VLAN_TAG_LEN + RTE_ETHER_CRC_LEN + (unsigned)mtu <=
+	       rte_pktmbuf_data_room_size(pool) - (unsigned)RTE_PKTMBUF_HEADROOM;
+}
+
+/* Asks for the size that the port is to carry. -EMSGSIZE: the device cannot, whatever its driver says. */
+static int choose_size(
+	const struct ethdev_port *port, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
+{
+	const uint16_t mtu = port->port.mtu;
+
+	if (mtu > RTE_ETHER_MTU)
+		conf->rxmode.mtu = mtu;
+	if (is_in_one_buffer(port->port.pool, mtu))
+		return 0;
+	conf->rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
+	return info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER &&
+			       info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS
+		       ? 0
+		       : -EMSGSIZE;
+}
+
+/* The device's own setting, before it starts. Some have none beside the configuration's. */
+static int set_size(uint16_t device, const struct rte_eth_conf *conf)
+{
+	int r = conf->rxmode.mtu ? rte_eth_dev_set_mtu(device, (uint16_t)conf->rxmode.mtu) : 0;
+
+	return r == -ENOTSUP ? 0 : r;
+}
+
 /* The device is one that another program's port or a former one of ours does not use. */
 static int start(struct ethdev_port *port, uint16_t device)
 {
@@ -178,7 +218,9 @@ static int start(struct ethdev_port *port, uint16_t device)
 	port->segments = conf.txmode.offloads != 0;
 	port->headers = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
 	atomic_store(&port->port.takes, takes);
-	if ((r = rte_eth_dev_configure(device, rx_queues, tx_queues, &conf)) < 0 ||
+	if ((r = choose_size(port, &info, &conf)) < 0 ||
+		(r = rte_eth_dev_configure(device, rx_queues, tx_queues, &conf)) < 0 ||
+		(r = set_size(device, &conf)) < 0 ||
 		(r = set_up_queues(device, rx_queues, tx_queues, port->port.pool)) < 0 ||
 		(r = rte_eth_dev_start(device)) < 0)
 		return r;
@@ -201,8 +243,8 @@ static void open_device(struct ethdev_port *port)
 	}
 	int r = start(port, device);
 	if (r < 0) {
-		port_set_error(&port->port, "cannot start the DPDK device %s: %s", device_name(port),
-			g_strerror(-r));
+		port_set_error(&port->port, "cannot start the DPDK device %s for IP packets of %u bytes: %s",
+			device_name(port), port->port.mtu, g_strerror(-r));
 		return;
 	}
 	port_set_error(&port->port, NULL);
@@ -223,6 +265,20 @@ static void ethdev_tick(struct port *base)
 		open_device((struct ethdev_port *)base);
 }
 
+/* No worker uses the device when it stops. */
+static void ethdev_carry(struct port *base, uint16_t mtu)
+{
+	struct ethdev_port *port = (struct ethdev_port *)base;
+	int device = atomic_exchange(&port->device, NO_DEVICE);
+
+	base->mtu = mtu;
+	if (device != NO_DEVICE) {
+		grace_wait(base->readers);
+		rte_eth_dev_stop((uint16_t)device);
+	}
+	open_device(port);
+}
+
 static void ethdev_close(struct port *base)
 {
 	int device = atomic_load(&((struct ethdev_port *)base)->device);
@@ -240,6 +296,7 @@ static const struct port_ops ethdev_ops = {
 	.rx_queue = ethdev_rx_queue,
 	.tx_queue = ethdev_tx_queue,
 	.state = ethdev_state,
+	.carry = ethdev_carry,
 	.tick = ethdev_tick,
 	.close = ethdev_close,
 };
@@ -256,14 +313,15 @@ static unsigned queues_of(const struct ethdev_port *port)
 		       : 1;
 }
 
-struct port *ethdev_open(
-	const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers, unsigned workers)
+struct port *ethdev_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers,
+	unsigned workers, uint16_t mtu)
 {
 	struct ethdev_port *port = g_aligned_alloc0(1, sizeof *port, 64);
 
 	port_init(&port->port, &ethdev_ops, name, pool, readers);
 	atomic_init(&port->device, NO_DEVICE);
 	port->workers = workers;
+	port->port.mtu = mtu;
 	port->port.n_queues = queues_of(port);
 	open_device(port);
 	return &port->port;

@@ -38,7 +38,7 @@ static struct rte_mbuf *packet_of(const uint8_t *bytes, uint16_t length)
 
 static void test_back(void)
 {
-	struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 1);
+	struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 1, 1500);
 	struct rte_mbuf *packets[PORT_BURST];
 	uint8_t frame[FRAME] = {};
 	bool down;
@@ -63,7 +63,7 @@ static void test_back(void)
 static void test_again(void)
 {
 	for (unsigned i = 0; i < 3; i++) {
-		struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 1);
+		struct port *port = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 1, 1500);
 		g_assert_cmpint(port->ops->state(port), ==, PORT_READY);
 		port->ops->close(port);
 	}
@@ -71,7 +71,7 @@ static void test_again(void)
 
 static void test_missing(void)
 {
-	struct port *port = ethdev_open(PORT_DEVICE "net_ring7", pool, NULL, 1);
+	struct port *port = ethdev_open(PORT_DEVICE "net_ring7", pool, NULL, 1, 1500);
 	struct rte_mbuf *packet = packet_of((const uint8_t *)"x", 1);
 	bool down;
 
@@ -121,11 +121,89 @@ static void test_switch(void)
 	g_assert_cmpuint(flow_table_count(datapath->flows), ==, 1);
 }
 
+static uint16_t mtu_of(const char *name)
+{
+	uint16_t device, mtu;
+
+	g_assert_cmpint(rte_eth_dev_get_port_by_name(name, &device), ==, 0);
+	g_assert_cmpint(rte_eth_dev_get_mtu(device, &mtu), ==, 0);
+	return mtu;
+}
+
+/* A state with an underlay on net_ring0, and that MTU there. */
+static struct snapshot *underlay_of(const struct snapshot *before, int mtu)
+{
+	json_auto_t *state = json_pack("{s:i, s:[], s:[], s:[], s:{s:s, s:s, s:s, s:s, s:s, s:i}}",
+		"generation", 1, "groups", "networks", "nics", "underlay", "device", "net_ring0", "mac",
+		MAC_A, "address", "172.16.0.1", "prefix", "172.16.0.0/24", "gateway", "172.16.0.254", "mtu",
+		mtu);
+	g_autoptr(GError) error = NULL;
+	struct snapshot *snapshot = state_decode(state, before, &error);
+
+	g_assert_no_error(error);
+	return snapshot;
+}
+
+/* Several buffers, of which no device gives back less than it was sent. */
+static void assert_passes(struct port *port, uint16_t length)
+{
+	static const uint8_t bytes[2000];
+	struct rte_mbuf *packet = packet_of(bytes, (uint16_t)RTE_MIN(length, sizeof bytes)), *back;
+	bool down;
+
+	for (uint32_t left = length - packet->pkt_len; left; left = length - packet->pkt_len)
+		g_assert_cmpint(
+			rte_pktmbuf_chain(packet, packet_of(bytes, (uint16_t)RTE_MIN(left, sizeof bytes))),
+			==, 0);
+	g_assert_cmpuint(port_tx(port, 0, &packet, 1, &down), ==, 1);
+	g_assert_cmpuint(port_rx(port, 0, &back, 1), ==, 1);
+	g_assert_cmpuint(back->pkt_len, ==, length);
+	rte_pktmbuf_free(back);
+}
+
+static void test_sizes(void)
+{
+	static const struct {
+		int wanted;
+		uint16_t mtu;
+	} states[] = {
+		{1400, 1500}, {1550, 1550}, {9000, 9000}, {1500, 9000}}; /* it never carries less again */
+	const struct datapath_limits limits = {.workers = 1, .connections = 100, .nic_connections = 100};
+	g_autoptr(GError) error = NULL;
+	_cleanup_(datapath_free) struct datapath *datapath = datapath_new(&limits, NULL, pool, &error);
+	g_assert_no_error(error);
+	_cleanup_(ports_free) struct ports *ports = ports_new(pool, datapath->readers, 1);
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(states); i++) {
+		struct snapshot *snapshot = underlay_of(datapath_snapshot(datapath), states[i].wanted);
+		ports_resolve(ports, snapshot);
+		struct port *port = snapshot->underlay.edge.port;
+		g_assert_cmpint(port->ops->state(port), ==, PORT_READY);
+		g_assert_cmpuint(mtu_of("net_ring0"), ==, states[i].mtu);
+		assert_passes(port, (uint16_t)(states[i].mtu + 14));
+		snapshot_free(datapath_publish(datapath, snapshot));
+	}
+}
+
+/* Nobody would see that it loses them: net_null0 takes no packets of several buffers. */
+static void test_too_small(void)
+{
+	struct port *port = ethdev_open(PORT_DEVICE "net_null0", pool, NULL, 1, 2000);
+
+	g_assert_cmpint(port->ops->state(port), ==, PORT_READY);
+	port->ops->close(port);
+	port = ethdev_open(PORT_DEVICE "net_null0", pool, NULL, 1, 9000);
+	g_assert_cmpint(port->ops->state(port), ==, PORT_FAILED);
+	g_assert_nonnull(strstr(port->error, "net_null0"));
+	g_assert_nonnull(strstr(port->error, "9000"));
+	port->ops->close(port);
+}
+
 /* net_null1 can hash and has queues enough, net_ring0 can do neither. */
 static void test_queues(void)
 {
-	struct port *many = ethdev_open(PORT_DEVICE "net_null1", pool, NULL, 3);
-	struct port *one = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 3);
+	struct port *many = ethdev_open(PORT_DEVICE "net_null1", pool, NULL, 3, 1500);
+	struct port *one = ethdev_open(PORT_DEVICE "net_ring0", pool, NULL, 3, 1500);
 	struct rte_eth_dev_info info;
 	struct rte_eth_stats stats;
 	uint16_t device;
@@ -169,6 +247,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/ethdev/a missing device fails, says which, and what to do", test_missing);
 	g_test_add_func("/ethdev/NICs on DPDK devices reach each other", test_switch);
 	g_test_add_func("/ethdev/a device has a queue for each worker, each way, where it can", test_queues);
+	g_test_add_func(
+		"/ethdev/a device carries what a state wants, and more when the next one does", test_sizes);
+	g_test_add_func(
+		"/ethdev/a device that cannot carry what the state wants fails and says so", test_too_small);
 	int status = g_test_run();
 	g_assert_cmpuint(rte_mempool_in_use_count(pool), ==, 0);
 	eal_stop();

@@ -68,6 +68,8 @@ struct port_ops {
 	uint16_t (*tx_queue)(
 		struct port *port, unsigned worker, struct rte_mbuf **packets, uint16_t n, bool *ret_down);
 	enum port_state (*state)(const struct port *port);
+	/* IP packets of up to `mtu` bytes, more than before (port.mtu), are to go by it. May be NULL. */
+	void (*carry)(struct port *port, uint16_t mtu);
 	/* Every second: tries again what failed, notices what went away. May be NULL. */
 	void (*tick)(struct port *port);
 	/* No worker holds the port any more. Frees it. */
@@ -84,6 +86,7 @@ struct port {
 	char *error; /* Owned: why it failed, or NULL; main thread only */
 	struct port *below; /* Borrowed: sends for it, and is there as long as it is; NULL: it has a device */
 	bool seen; /* the registry's mark */
+	uint16_t mtu; /* of the largest IP packets that a state has had it carry; main thread only */
 	struct rte_rcu_qsbr *readers; /* Borrowed: the workers' grace periods */
 	struct rte_mempool *pool; /* Borrowed: buffers for what is received */
 	_Atomic uint32_t
@@ -99,9 +102,9 @@ struct port {
 /* Providers. All return a port even when its device cannot be opened yet; `port->error` says why. */
 struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
 struct port *interface_open(const char *interface, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
-/* workers: how many will poll it, and send by it. */
-struct port *ethdev_open(
-	const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers, unsigned workers);
+/* workers: how many will poll it, and send by it. mtu: as of port_ops.carry. */
+struct port *ethdev_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers,
+	unsigned workers, uint16_t mtu);
 
 /* To the function of that MAC in that VLAN (0: without a tag) of the physical network that `below` (Borrowed) opens. */
 struct port *function_open(

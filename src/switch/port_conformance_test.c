@@ -140,7 +140,7 @@ static struct port *open_device(struct subject *s)
 {
 	mend_veth(s);
 	g_assert_cmpint(rte_eal_hotplug_add("vdev", DEVICE, "iface=near"), ==, 0);
-	return ethdev_open(PORT_DEVICE DEVICE, pool, readers, 1);
+	return ethdev_open(PORT_DEVICE DEVICE, pool, readers, 1, 1500);
 }
 
 static void close_device(struct subject *s)

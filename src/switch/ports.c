@@ -39,7 +39,8 @@ void ports_free(struct ports *ports)
 }
 
 /* nic: whose attachment it is; NULL: an edge's. NULL: the network that the function is on has no port. */
-static struct port *open_port(const struct ports *ports, const char *name, const struct nic *nic)
+static struct port *open_port(
+	const struct ports *ports, const char *name, const struct nic *nic, uint16_t mtu)
 {
 	if (g_str_has_prefix(name, PORT_FUNCTION)) {
 		struct port *below = nic->network->physical->edge.port;
@@ -50,24 +51,27 @@ static struct port *open_port(const struct ports *ports, const char *name, const
 	if (name[0] == '/')
 		return vhost_open(name, ports->pool, ports->readers);
 	if (g_str_has_prefix(name, PORT_DEVICE))
-		return ethdev_open(name, ports->pool, ports->readers, ports->workers);
+		return ethdev_open(name, ports->pool, ports->readers, ports->workers, mtu);
 	return interface_open(name, ports->pool, ports->readers);
 }
 
 /* An index is always free: a snapshot names PORTS_MAX ports at most, and those of the one before are closed
  * by now, unless this one takes the last of them over. Returns NULL else; the next apply finds room. */
-static struct port *find_or_open(struct ports *ports, const char *name, const struct nic *nic)
+static struct port *find_or_open(struct ports *ports, const char *name, const struct nic *nic, uint16_t mtu)
 {
 	struct port *port = g_hash_table_lookup(ports->by_name, name);
 	unsigned index;
 
-	if (port)
+	if (port) {
+		if (port->ops->carry && mtu > port->mtu)
+			port->ops->carry(port, mtu);
 		return port;
+	}
 	for (index = 0; index < PORTS_MAX && ports->by_index[index]; index++)
 		;
 	if (index == PORTS_MAX)
 		return NULL;
-	port = open_port(ports, name, nic);
+	port = open_port(ports, name, nic, mtu);
 	if (!port)
 		return NULL;
 	port->index = index;
@@ -76,24 +80,24 @@ static struct port *find_or_open(struct ports *ports, const char *name, const st
 	return port;
 }
 
-static void resolve_edge(struct ports *ports, struct edge *edge)
+static void resolve_edge(struct ports *ports, struct edge *edge, uint16_t mtu)
 {
 	if (edge->present)
-		edge->port = find_or_open(ports, edge->interface, NULL);
+		edge->port = find_or_open(ports, edge->interface, NULL, mtu);
 }
 
 void ports_resolve(struct ports *ports, struct snapshot *snapshot)
 {
-	resolve_edge(ports, &snapshot->outside);
-	resolve_edge(ports, &snapshot->host);
-	resolve_edge(ports, &snapshot->underlay.edge);
+	resolve_edge(ports, &snapshot->outside, OUTSIDE_MTU);
+	resolve_edge(ports, &snapshot->host, OUTSIDE_MTU);
+	resolve_edge(ports, &snapshot->underlay.edge, snapshot->underlay.mtu);
 	for (unsigned i = 0; i < PHYSICAL_SLOTS; i++)
-		resolve_edge(ports, &snapshot->physicals[i].edge);
+		resolve_edge(ports, &snapshot->physicals[i].edge, snapshot->physicals[i].mtu);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		struct nic *nic = snapshot->nics[slot];
 		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
 			struct attachment *attachment = &nic->attachments[i];
-			attachment->port = find_or_open(ports, attachment->name, nic);
+			attachment->port = find_or_open(ports, attachment->name, nic, nic->mtu);
 		}
 	}
 }

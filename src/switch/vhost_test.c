@@ -299,7 +299,7 @@ static void test_device(const void *data)
 	for (; rte_eth_dev_get_port_by_name(name, &number) != 0; g_usleep(20000))
 		port->ops->tick(port);
 	g_thread_join(maker);
-	device = ethdev_open(PORT_DEVICE "net_virtio_user2", rig->pool, rig->readers, 1);
+	device = ethdev_open(PORT_DEVICE "net_virtio_user2", rig->pool, rig->readers, 1, 1500);
 	g_assert_cmpint(device->ops->state(device), ==, PORT_READY);
 	g_assert_cmphex(
 		device->takes, ==, PORT_TAKES_CHECKSUM | PORT_TAKES_TSO4 | PORT_TAKES_TSO6 | PORT_TAKES_CWR);
