@@ -39,6 +39,12 @@ void execute_oversized(
 	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet)
 {
 	uint16_t mtu = flow->action.mtu;
+
+	split_trim(packet, packet_frame_length(parsed));
+	if (parsed->l3_length <= mtu) {
+		execute_action(worker, flow, parsed, packet);
+		return;
+	}
 	bool may_cut = !(parsed->flags & PACKET_DF), segmented = segmentation_is_needed(packet);
 	bool fits = segmented && segmentation_packet_length(packet) <= mtu;
 

@@ -79,8 +79,9 @@ static inline __attribute__((always_inline)) void execute_action(
 		output_edge(worker, action->exit, action->next_hop, parsed->key.nic, packet);
 }
 
-/* A frame that is longer than what the way ahead carries: several segments that fit, or that may be made shorter; or an
- * IPv4 packet that may be fragmented. Else its sender is told. Takes it over. */
+/* A frame that is longer than what the way ahead carries: by what is behind the packet, which is cut off; several
+ * segments that fit, or that may be made shorter; or an IPv4 packet that may be fragmented. Else its sender is told.
+ * Takes it over. */
 void execute_oversized(
 	struct worker *worker, struct flow *flow, const struct packet *parsed, struct rte_mbuf *packet);
 
@@ -90,7 +91,7 @@ static inline __attribute__((always_inline)) void execute_flow(
 {
 	if (__builtin_expect(execute_is_foreign(parsed, &flow->action), 0))
 		output_drop(worker, parsed->key.nic, DROP_SPOOFED_TUNNEL, packet);
-	else if (__builtin_expect(parsed->l3_length > flow->action.mtu, 0))
+	else if (__builtin_expect(packet->pkt_len - parsed->l3 > flow->action.mtu, 0))
 		execute_oversized(worker, flow, parsed, packet);
 	else
 		execute_action(worker, flow, parsed, packet);

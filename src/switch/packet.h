@@ -2,6 +2,7 @@
 #pragma once
 #include "switch/drop.h"
 #include "switch/flow.h"
+#include "switch/wire.h"
 
 enum packet_kind {
 	PACKET_DROP, /* `drop` says why */
@@ -30,10 +31,18 @@ struct packet {
 	uint8_t flags;
 	uint8_t tcp_flags;
 	uint16_t l3, l4; /* offsets of the IP and the transport header */
-	uint32_t l3_length; /* of the IP packet; what follows in the frame is padding */
+	uint32_t l3_length; /* of the IP packet or ARP's message; what follows in the frame is padding */
 	uint32_t fragment_id;
 	union {
 		uint8_t vtep[4]; /* FLOW_FROM_TUNNEL: that sent it */
 		uint32_t segment; /* FLOW_FROM_PHYSICAL: that it came in */
 	};
 };
+
+/* Of the frame, without what was behind the packet beyond Ethernet's shortest frame. */
+static inline uint32_t packet_frame_length(const struct packet *packet)
+{
+	uint32_t end = packet->l3 + packet->l3_length;
+
+	return end < ETH_FRAME_MIN ? ETH_FRAME_MIN : end;
+}

@@ -312,6 +312,7 @@ static void parse_arp(struct cursor *c)
 	struct packet *p = c->packet;
 	static const uint8_t ethernet_ipv4[] = {0, 1, 8, 0, 6, 4};
 
+	p->l3_length = ARP_LEN;
 	if (!readable(c, p->l3, ARP_LEN))
 		refuse(p, DROP_TRUNCATED);
 	else if (memcmp(c->data + p->l3, ethernet_ipv4, sizeof ethernet_ipv4) != 0)

@@ -2,6 +2,7 @@
  * devices. */
 #include "switch/test_lab.h"
 
+#include <rte_mbuf.h>
 #include <string.h>
 
 /* ---- forwarding ---- */
@@ -202,6 +203,47 @@ static void test_platform(struct fixture *f, const void *data)
 	/* Nobody else may speak for the platform. */
 	lab_put(f, "out", test_udp(MAC_PEER, MAC_OUT, "169.254.169.254", 80, PUBLIC_A, 9, 0));
 	g_assert_cmpuint(lab_drops(f, DROP_SPOOFED_OUTSIDE), ==, 1);
+}
+
+/* ---- what is behind a packet ---- */
+
+/* The frame with so many bytes more, in several buffers. */
+static struct rte_mbuf *with_trailer(const struct test_frame *frame, uint32_t trailer)
+{
+	struct rte_mbuf *packet = rte_pktmbuf_alloc(lab_pool());
+
+	memcpy(rte_pktmbuf_append(packet, (uint16_t)frame->length), frame->bytes, frame->length);
+	for (uint32_t left = trailer, n; left; left -= n) {
+		struct rte_mbuf *part = left == trailer ? packet : rte_pktmbuf_alloc(lab_pool());
+		n = MIN(left, (uint32_t)rte_pktmbuf_tailroom(part));
+		memset(rte_pktmbuf_append(part, (uint16_t)n), 0xee, n);
+		if (part != packet)
+			g_assert_cmpint(rte_pktmbuf_chain(packet, part), ==, 0);
+	}
+	return packet;
+}
+
+/* A guest may make a small packet a frame of any size. */
+static void test_trailer(struct fixture *f, const void *data)
+{
+	static const struct {
+		uint32_t trailer, length;
+	} cases[] = {{0, 68}, {100, 168}, {1446, 1514}, {1447, 68}, {9000, 68}, {65525, 68}};
+	struct test_frame frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PEER, 2, 26);
+
+	lab_meet_peer(f);
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct rte_mbuf *packet = with_trailer(&frame, cases[i].trailer);
+		lab_put_packets(f, "a", &packet, 1);
+		g_assert_cmpuint(lab_expect(f, "out").length, ==, cases[i].length);
+	}
+	/* Nor what the switch answers itself, which has no flow. */
+	frame = test_arp(MAC_A, 1, MAC_A, IP_A, "192.168.1.1");
+	struct rte_mbuf *packet = with_trailer(&frame, 65000);
+	lab_put_packets(f, "a", &packet, 1);
+	frame = lab_expect(f, "a");
+	g_assert_cmpuint(frame.length, ==, 60);
+	g_assert_cmpuint(load16(frame.bytes + 20), ==, 2); /* the answer */
 }
 
 /* ---- neighbours outside ---- */
@@ -653,6 +695,7 @@ static void add_tests(void)
 	ADD("a NIC that is removed gets nothing more", test_removed);
 	ADD("a public address that goes to another NIC takes no connection along", test_handed_over);
 	ADD("without an uplink what leaves is refused and said", test_no_outside);
+	ADD("no frame is larger than its way carries by what is behind the packet", test_trailer);
 	ADD("a public address that has moved asks for no next hop", test_arp_moved);
 	ADD("ARP is answered for gateways and other NICs only", test_arp_answers);
 	ADD("any bytes from anywhere do no harm", test_anything);

@@ -30,6 +30,7 @@
 #include "switch/probe.h"
 #include "switch/respond/respond.h"
 #include "switch/source_nat.h"
+#include "switch/split.h"
 #include "switch/tcp.h"
 #include "switch/wire.h"
 
@@ -158,6 +159,14 @@ enum drop slow_path_check_decided(const struct datapath *datapath, const struct 
 	return DROP_NONE;
 }
 
+/* The answer goes out in the packet that asked, without what was behind it. */
+static void answer_echo(
+	struct worker *worker, const struct nic *nic, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	split_trim(packet, packet_frame_length(parsed));
+	icmp_answer_echo(worker, nic, parsed, packet);
+}
+
 /* What the switch answers itself. True when it took the packet. */
 static bool respond(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
 {
@@ -170,7 +179,7 @@ static bool respond(struct worker *worker, const struct packet *parsed, struct r
 	else if (dhcp6_is_request(parsed))
 		dhcp6_from_nic(worker, nic, parsed, packet);
 	else if (icmp_is_gateway_echo(worker->snapshot, nic, parsed))
-		icmp_answer_echo(worker, nic, parsed, packet);
+		answer_echo(worker, nic, parsed, packet);
 	else
 		return probe_hear(worker, nic, parsed, packet);
 	return true;
@@ -293,16 +302,31 @@ static void nd(struct worker *worker, const struct packet *parsed, struct rte_mb
 		nd_from_nic(worker, nic, parsed, packet);
 }
 
+/* What has no flow. Answers go out in the packet that asked, and some go on as they came; not what was behind them, which
+ * is held against no MTU. */
+static void flowless(struct worker *worker, const struct packet *parsed, struct rte_mbuf *packet)
+{
+	split_trim(packet, packet_frame_length(parsed));
+	if (parsed->kind == PACKET_ARP)
+		arp(worker, parsed, packet);
+	else if (parsed->kind == PACKET_RARP)
+		rarp(worker, parsed, packet);
+	else if (parsed->kind == PACKET_ND)
+		nd(worker, parsed, packet);
+	else
+		icmp_error_forward(worker, parsed, packet);
+}
+
 void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet)
 {
 	struct flow *flow;
 
 	switch ((enum packet_kind)parsed->kind) {
 	case PACKET_DROP: output_drop(worker, parsed->key.nic, parsed->drop, packet); return;
-	case PACKET_ARP: arp(worker, parsed, packet); return;
-	case PACKET_RARP: rarp(worker, parsed, packet); return;
-	case PACKET_ND: nd(worker, parsed, packet); return;
-	case PACKET_ICMP_ERROR: icmp_error_forward(worker, parsed, packet); return;
+	case PACKET_ARP:
+	case PACKET_RARP:
+	case PACKET_ND:
+	case PACKET_ICMP_ERROR: flowless(worker, parsed, packet); return;
 	case PACKET_FLOW:
 	case PACKET_FRAGMENT:
 		counter_add(&worker->counters.misses, 1);

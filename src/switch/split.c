@@ -7,6 +7,23 @@
 
 #define OPTION_COPIED 0x80 /* RFC 791: to be in every fragment */
 
+void split_trim(struct rte_mbuf *frame, uint32_t length)
+{
+	struct rte_mbuf *last = frame;
+	uint32_t left = length;
+
+	if (length >= frame->pkt_len)
+		return;
+	for (frame->nb_segs = 1; left > last->data_len; frame->nb_segs++) {
+		left -= last->data_len;
+		last = last->next;
+	}
+	rte_pktmbuf_free(last->next);
+	last->next = NULL;
+	last->data_len = (uint16_t)left;
+	frame->pkt_len = length;
+}
+
 /* ---- copying ---- */
 
 /* Where the next n bytes of room are: in the last buffer, or in one more. NULL when none is free. */

@@ -12,6 +12,9 @@
 #include <rte_mbuf.h>
 #include <stdbool.h>
 
+/* Takes off what is behind the first `length` bytes; no other port shares the buffers. */
+void split_trim(struct rte_mbuf *frame, uint32_t length);
+
 #define SPLIT_IPV4_MAX 60 /* bytes of an IPv4 header */
 
 struct split {

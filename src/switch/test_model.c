@@ -285,6 +285,16 @@ static struct model_outcome sent(struct model *model, unsigned nic, unsigned por
 	return outcome;
 }
 
+/* Of an answer that has the packet's size: no more than makes an Ethernet frame of it. */
+static uint8_t answer_padding(const struct test_packet *packet)
+{
+	struct test_packet bare = *packet;
+
+	bare.padding = 0;
+	uint32_t length = test_packet_write(&bare).length;
+	return (uint8_t)MIN(packet->padding, length < 60 ? 60 - length : 0);
+}
+
 static struct model_outcome echoed(struct model *model, unsigned nic, const struct test_packet *packet)
 {
 	struct model_outcome outcome = {.answer = MODEL_PACKET, .port = nic, .packet = *packet};
@@ -294,6 +304,7 @@ static struct model_outcome echoed(struct model *model, unsigned nic, const stru
 	outcome.packet.source = packet->destination;
 	outcome.packet.destination = packet->source;
 	outcome.packet.hops = 64;
+	outcome.packet.padding = answer_padding(packet);
 	outcome.packet.icmp_type = packet->protocol == IPPROTO_ICMP ? 0 : 129;
 	model_count(model, MODEL_ECHO, true);
 	model_count(model, MODEL_ECHO6, packet->protocol == IPPROTO_ICMPV6);

@@ -38,6 +38,7 @@ static inline void store32(void *at, uint32_t v)
 
 enum {
 	ETH_LEN = 14, /* two MACs, one type; IEEE 802.3 */
+	ETH_FRAME_MIN = 60, /* what is shorter is padded to it; without the checksum */
 	ETH_DST = 0,
 	ETH_SRC = 6,
 	ETH_TYPE = 12,
