@@ -30,13 +30,14 @@ static uint32_t since(uint32_t then_ms, uint32_t now_ms)
 static struct connection_way way_of(const struct datapath *datapath, const struct flow *flow,
 	const struct flow *pair, uint32_t age_ms, uint32_t now_ms)
 {
-	const struct offload_stats carried = offloader_carried(datapath->offloader, pair);
+	const struct offload_stats there = offloader_carried(datapath->offloader, pair);
 
 	return (struct connection_way){
 		.idle_ms = MIN(since(flow->seen_ms, now_ms), age_ms),
 		.tcp = flow->tcp,
-		.packets = flow->packets + carried.packets,
-		.bytes = flow->bytes + carried.bytes,
+		.carried = flow->carried,
+		.packets = flow->packets + there.packets,
+		.bytes = flow->bytes + there.bytes,
 	};
 }
 
@@ -124,6 +125,7 @@ static struct flow past_of(const struct connection_record *record, const struct 
 		.packets = way->packets,
 		.bytes = way->bytes,
 		.blocked = blocked,
+		.carried = way->carried,
 	};
 }
 

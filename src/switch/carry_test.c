@@ -361,6 +361,37 @@ static void test_past(struct pair *p, const void *data)
 	g_assert_cmpuint(flow_table_count(p->two.datapath->flows), ==, 0);
 }
 
+/* What a's NIC there had of it moved the windows past what the old switch knew, which is all that the new one has: so an
+ * end of the connection is believed wherever it lies. */
+static void test_carried(struct pair *p, const void *data)
+{
+	const struct talk talk = talk_of(TALK_OUT);
+	struct flow forward, reply;
+
+	talk_begin(p, &p->one, &talk);
+	lab_pass(&p->one, 10 * SECOND);
+	for (uint32_t i = 1; i < flow_table_end(p->one.datapath->flows); i++) {
+		struct flow *flow = flow_table_at(p->one.datapath->flows, i);
+		flow->carried = flow->key.protocol == 6 && !flow->reply; /* what a sends */
+	}
+	g_autoptr(GBytes) file = export(p, 3, 0);
+	talk_arrive(p);
+	import(p, file);
+	find(&p->two, 6, &forward, &reply);
+	g_assert_true(forward.carried);
+	g_assert_false(reply.carried);
+	lab_meet_peer(&p->two);
+	talk_drain(&p->two);
+	uint64_t before = lab_drops(&p->two, DROP_TCP_WINDOW);
+	struct test_frame reset = test_tcp(MAC_PEER, MAC_OUT, PEER, 80, PUBLIC_A, talk.number, TCP_RST, 0);
+	store32(reset.bytes + 38, 0x70000000);
+	test_fix(&reset);
+	lab_put(&p->two, "out", reset);
+	g_assert_cmpuint(lab_drops(&p->two, DROP_TCP_WINDOW), ==, before);
+	find(&p->two, 6, &forward, &reply);
+	g_assert_cmpint(connection_state(&forward, &reply), ==, CONNECTION_CLOSED);
+}
+
 /* It is as old as clocks can tell, and has been silent for as long as before. */
 static void test_old(struct pair *p, const void *data)
 {
@@ -698,6 +729,7 @@ int main(int argc, char **argv)
 	ADD("a connection whose NIC has left is given up when nobody says where to", test_nowhere);
 	ADD("a second copy adds what is new and touches nothing else", test_again);
 	ADD("states, times, counters and windows move", test_past);
+	ADD("windows that a NIC had moved are not held against the ends of a connection", test_carried);
 	ADD("a connection that is older than clocks can tell moves", test_old);
 	ADD("what the rules there forbid is counted and stays blocked", test_denied);
 	ADD("a group that does not revalidate keeps what it would not let begin", test_kept);

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 
-#define VERSION 1
+#define VERSION 2
 
 enum {
 	MAGIC_SIZE = 8,
@@ -40,6 +40,9 @@ enum {
 
 	FLAG_ANSWERS = 1 << 0,
 	FLAG_BLOCKED = 1 << 1,
+	FLAG_SENT_CARRIED = 1 << 2,
+	FLAG_RECEIVED_CARRIED = 1 << 3,
+	FLAGS_ALL = FLAG_ANSWERS | FLAG_BLOCKED | FLAG_SENT_CARRIED | FLAG_RECEIVED_CARRIED,
 
 	SUM_SIZE = 32,
 };
@@ -109,14 +112,20 @@ static void encode_way(uint8_t *at, const struct connection_way *way)
 	store64(at + 16, way->bytes);
 }
 
+static uint8_t flags_of(const struct connection_record *record)
+{
+	return (uint8_t)((record->answers ? FLAG_ANSWERS : 0) | (record->blocked ? FLAG_BLOCKED : 0) |
+			 (record->sent.carried ? FLAG_SENT_CARRIED : 0) |
+			 (record->received.carried ? FLAG_RECEIVED_CARRIED : 0));
+}
+
 void connection_writer_add(struct connection_writer *writer, const struct connection_record *record)
 {
 	const struct flow_key *own = &record->own;
 	uint8_t at[RECORD_SIZE] = {
 		[AT_FAMILY] = own->family,
 		[AT_PROTOCOL] = own->protocol,
-		[AT_FLAGS] = (uint8_t)((record->answers ? FLAG_ANSWERS : 0) |
-				       (record->blocked ? FLAG_BLOCKED : 0)),
+		[AT_FLAGS] = flags_of(record),
 	};
 
 	memcpy(at + AT_SPORT, &own->sport, 2);
@@ -152,11 +161,12 @@ bool connection_writer_save(struct connection_writer *writer, const char *path, 
 
 /* ---- reading ---- */
 
-static void decode_way(const uint8_t *at, struct connection_way *ret)
+static void decode_way(const uint8_t *at, bool carried, struct connection_way *ret)
 {
 	*ret = (struct connection_way){
 		.idle_ms = load32(at),
 		.tcp = load32(at + 4),
+		.carried = carried,
 		.packets = load64(at + 8),
 		.bytes = load64(at + 16),
 	};
@@ -175,8 +185,8 @@ static void decode_record(const uint8_t *at, struct connection_record *ret)
 	memcpy(ret->own.src, at + AT_SRC, 16);
 	memcpy(ret->own.dst, at + AT_DST, 16);
 	memcpy(ret->alias, at + AT_ALIAS, 16);
-	decode_way(at + AT_SENT, &ret->sent);
-	decode_way(at + AT_RECEIVED, &ret->received);
+	decode_way(at + AT_SENT, at[AT_FLAGS] & FLAG_SENT_CARRIED, &ret->sent);
+	decode_way(at + AT_RECEIVED, at[AT_FLAGS] & FLAG_RECEIVED_CARRIED, &ret->received);
 }
 
 static bool is_address(uint8_t family, const uint8_t bytes[16])
@@ -204,9 +214,8 @@ static bool is_record(const uint8_t *at)
 	const struct flow_key *own = &record.own;
 
 	decode_record(at, &record);
-	return !(at[AT_FLAGS] & ~(FLAG_ANSWERS | FLAG_BLOCKED)) && !at[AT_FLAGS + 1] &&
-	       is_address(own->family, own->src) && is_address(own->family, own->dst) &&
-	       is_address(own->family, record.alias) &&
+	return !(at[AT_FLAGS] & ~FLAGS_ALL) && !at[AT_FLAGS + 1] && is_address(own->family, own->src) &&
+	       is_address(own->family, own->dst) && is_address(own->family, record.alias) &&
 	       (own->family == IP_V4 || memcmp(own->src, record.alias, sizeof record.alias) == 0) &&
 	       (has_ports(own->protocol) || (!own->sport && !own->dport)) &&
 	       record.age_ms <= CONNECTION_AGE_MAX && is_way(&record, &record.sent) &&

@@ -21,6 +21,7 @@
 struct connection_way {
 	uint32_t idle_ms; /* since its last packet; at most the connection's age */
 	uint32_t tcp; /* as in struct flow; 0 of other protocols */
+	bool carried; /* as in struct flow: a NIC has, or had, its packets, so that TCP's word is old */
 	uint64_t packets, bytes;
 };
 
