@@ -69,7 +69,7 @@ static void adopt(struct datapath *datapath)
 	adopt_numbers(atomic_load(&datapath->snapshot), memory);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
 		atomic_init(&datapath->nic_connections[slot], adoption->by_slot[slot]);
-	datapath->adopted = true;
+	atomic_init(&datapath->learning, false);
 	log_info(NULL,
 		"adopted %u connections from %s in %.1f ms; dropped %u directions that "
 		"were half-written, damaged or of NICs that are gone",
@@ -111,6 +111,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 			limits->connections);
 		return NULL;
 	}
+	atomic_init(&datapath->learning, true);
 	adopt(datapath);
 	for (unsigned i = 0; i < limits->workers; i++)
 		datapath->workers[i] = worker_new(datapath, i);

@@ -42,7 +42,8 @@ struct datapath {
 	uint32_t started_ms;
 	uint32_t advertised_ms,
 		advertise_next; /* the main thread's: whose turn it is, and since when (advertise.c) */
-	bool adopted; /* connections from before the start are known */
+	_Atomic bool
+		learning; /* TCP connections from before the start are taken up (slow_path.h); it ends once */
 	_Atomic bool stop;
 };
 

@@ -528,6 +528,14 @@ static void test_learning(struct fixture *f, const void *data)
 	lab_expect(f, "b");
 	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 23, TCP_ACK, 5));
 	lab_expect_none(f, "b"); /* what policy forbids is not learnt */
+	/* It is over, also when the clock has gone round. */
+	lab_allow_port(f, 23);
+	lab_pass(f, 60 * SECOND);
+	f->now_ms = f->datapath->started_ms + 10 * SECOND;
+	worker_begin(f->worker, f->now_ms);
+	lab_put(f, "out", test_tcp(MAC_PEER, MAC_OUT, PEER, 1000, PUBLIC_B, 23, TCP_ACK, 5));
+	lab_expect_none(f, "b");
+	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, 1);
 }
 
 static void test_timeouts(struct fixture *f, const void *data)

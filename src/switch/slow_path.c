@@ -113,11 +113,26 @@ bool slow_path_is_opening(const struct packet *parsed)
 	return (parsed->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
+static bool is_learning(const struct datapath *datapath, uint32_t now_ms)
+{
+	return atomic_load_explicit(&datapath->learning, memory_order_relaxed) &&
+	       now_ms - datapath->started_ms <= SLOW_PATH_LEARN_MS;
+}
+
+/* The clock comes round to the start again after 50 days. */
+void slow_path_tick(const struct worker *worker)
+{
+	struct datapath *datapath = worker->datapath;
+
+	if (!is_learning(datapath, worker->now_ms))
+		atomic_store_explicit(&datapath->learning, false, memory_order_relaxed);
+}
+
 /* Whether it is of a TCP connection that this process should have seen begin. */
 static bool is_unknown(const struct datapath *datapath, uint32_t now_ms, const struct packet *parsed)
 {
 	return parsed->key.protocol == PROTO_TCP && !slow_path_is_opening(parsed) &&
-	       (datapath->adopted || now_ms - datapath->started_ms > SLOW_PATH_LEARN_MS);
+	       !is_learning(datapath, now_ms);
 }
 
 enum drop slow_path_check_first(const struct datapath *datapath, const struct snapshot *state,

@@ -5,6 +5,9 @@
 
 #define SLOW_PATH_LEARN_MS 60000 /* after a start that adopted no connections */
 
+/* The clock; one worker calls it, more often than once in SLOW_PATH_LEARN_MS. */
+void slow_path_tick(const struct worker *worker);
+
 /* Takes the packet over: it is answered, decided (and then executed), or dropped. The parser's findings are
  * complete: nic and origin are in the key. */
 void slow_path(struct worker *worker, struct packet *parsed, struct rte_mbuf *packet);

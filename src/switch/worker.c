@@ -583,6 +583,7 @@ void worker_housekeep(struct worker *worker)
 		if (network->physical)
 			neighbour_tick(network->neighbours, worker, &network->physical->edge);
 	}
+	slow_path_tick(worker);
 	bypass_tick(worker);
 	probe_tick(worker);
 	output_flush(worker);
