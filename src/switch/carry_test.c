@@ -9,6 +9,7 @@
 #include "switch/connection_file.h"
 #include "switch/conntrack.h"
 #include "switch/test_talk.h"
+#include "switch/trace.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -392,6 +393,37 @@ static void test_carried(struct pair *p, const void *data)
 	g_assert_cmpint(connection_state(&forward, &reply), ==, CONNECTION_CLOSED);
 }
 
+static void assert_forwarded(struct fixture *f, const char *packet)
+{
+	json_auto_t *params = json_pack("{s:s, s:s}", "nic", "b", "packet", packet);
+	g_autoptr(GError) error = NULL;
+	json_auto_t *result = trace_packet(f->datapath, params, &error);
+
+	g_assert_no_error(error);
+	if (!g_str_equal(json_string_value(json_object_get(result, "verdict")), "forwarded"))
+		g_error("%s: %s", packet, json_dumps(result, JSON_INDENT(1)));
+	g_assert_false(json_is_null(json_object_get(result, "flow")));
+}
+
+/* What the switch passes, trace does not call a segment of no connection. */
+static void test_traced(struct pair *p, const void *data)
+{
+	const struct talk begun = talk_of(0), answered = talk_of(1); /* with b, by TCP */
+	struct fixture *f = &p->one;
+
+	talk_begin(p, f, &begun);
+	talk_begin(p, f, &answered);
+	talk_arrive(p);
+	talk_leave(p);
+	f->datapath->started_ms -= 3600 * SECOND; /* of the real clock, which trace looks at */
+	for (unsigned i = 0; i < 2; i++) {
+		g_autofree char *in = g_strdup_printf("in tcp " IP_A ":%u > " IP_B ":80 ack", 2000 + i);
+		g_autofree char *out = g_strdup_printf("out tcp " IP_B ":80 > " IP_A ":%u ack", 2000 + i);
+		assert_forwarded(f, in);
+		assert_forwarded(f, out);
+	}
+}
+
 /* It is as old as clocks can tell, and has been silent for as long as before. */
 static void test_old(struct pair *p, const void *data)
 {
@@ -730,6 +762,7 @@ int main(int argc, char **argv)
 	ADD("a second copy adds what is new and touches nothing else", test_again);
 	ADD("states, times, counters and windows move", test_past);
 	ADD("windows that a NIC had moved are not held against the ends of a connection", test_carried);
+	ADD("a packet of a connection whose NIC has gone is traced as it goes", test_traced);
 	ADD("a connection that is older than clocks can tell moves", test_old);
 	ADD("what the rules there forbid is counted and stays blocked", test_denied);
 	ADD("a group that does not revalidate keeps what it would not let begin", test_kept);

@@ -81,9 +81,7 @@ bool connections_remove_seen(struct worker *worker, struct flow *flow, const str
 
 enum connection_state connections_state(struct worker *worker, const struct flow *flow)
 {
-	const struct flow *pair = flow_table_pair(worker->datapath->flows, flow);
-
-	return flow->reply ? connection_state(pair, flow) : connection_state(flow, pair);
+	return connection_state_of(flow, flow_table_pair(worker->datapath->flows, flow));
 }
 
 bool connections_evict_finished(struct worker *worker, const struct flow_key *key)
@@ -210,4 +208,19 @@ struct flow *connections_find_moved(struct worker *worker, const struct flow_key
 		return NULL;
 	connections_revalidate(worker, flow);
 	return flow_table_find(worker->datapath->flows, key);
+}
+
+bool connections_look_moved(const struct datapath *datapath, const struct snapshot *state,
+	const struct flow_key *key, struct flow *ret_flow, struct flow *ret_pair)
+{
+	struct decision decision;
+	struct flow_key back;
+
+	if (!peer_answer(state, key, &back) ||
+		!flow_table_find_copy(datapath->flows, &back, ret_pair, ret_flow) ||
+		ret_pair->epoch == state->epoch)
+		return false;
+	bool reply = ret_flow->reply;
+	return decide_again(state, reply ? ret_pair : ret_flow, reply ? ret_flow : ret_pair, &decision) &&
+	       flow_key_equal(reply ? &decision.reply.key : &decision.forward.key, key);
 }

@@ -47,6 +47,10 @@ struct flow *connections_find(struct worker *worker, const struct flow_key *key)
 /* The flow of a key that no flow has: of a connection that had another one by an older state, and is decided anew. It may
  * be blocked. NULL: there is none. */
 struct flow *connections_find_moved(struct worker *worker, const struct flow_key *key);
+/* Whether it would find one that goes on, and copies of what that is now: the key's direction, and the other. From any
+ * thread, and nothing is changed. */
+bool connections_look_moved(const struct datapath *datapath, const struct snapshot *state,
+	const struct flow_key *key, struct flow *ret_flow, struct flow *ret_pair);
 
 /* Whether the NIC of that number holds as many as it may; from any thread. */
 bool connections_are_over_quota(const struct datapath *datapath, uint32_t nic);

@@ -46,6 +46,11 @@ enum connection_state connection_state(const struct flow *forward, const struct 
 	return __atomic_load_n(&reply->packets, __ATOMIC_RELAXED) ? CONNECTION_ESTABLISHED : CONNECTION_NEW;
 }
 
+enum connection_state connection_state_of(const struct flow *flow, const struct flow *pair)
+{
+	return flow->reply ? connection_state(pair, flow) : connection_state(flow, pair);
+}
+
 uint32_t connection_timeout_ms(uint8_t protocol, enum connection_state state)
 {
 	switch (protocol) {

@@ -30,6 +30,8 @@ enum connection_state {
 const char *connection_word(enum connection_state state);
 
 enum connection_state connection_state(const struct flow *forward, const struct flow *reply);
+/* The same by either direction and the other. */
+enum connection_state connection_state_of(const struct flow *flow, const struct flow *pair);
 
 /* How long a connection may be silent. */
 uint32_t connection_timeout_ms(uint8_t protocol, enum connection_state state);

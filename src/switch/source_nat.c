@@ -24,9 +24,7 @@ static enum holder holder_of(const struct flow_table *table, const struct flow_k
 
 	if (!flow_table_find_copy(table, reply, &flow, &pair))
 		return HOLDER_NOBODY;
-	enum connection_state state =
-		flow.reply ? connection_state(&pair, &flow) : connection_state(&flow, &pair);
-	return state == CONNECTION_CLOSED ? HOLDER_OVER : HOLDER_ALIVE;
+	return connection_state_of(&flow, &pair) == CONNECTION_CLOSED ? HOLDER_OVER : HOLDER_ALIVE;
 }
 
 static bool decide_with(const struct snapshot *state, const struct flow_key *first, uint16_t port,

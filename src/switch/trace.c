@@ -2,7 +2,7 @@
  *
  * How it works. The description becomes a frame, and the frame goes the way of a real one through the same
  * functions: the parser, the check of its MAC, the flow table, the responders, the checks of a first packet,
- * the layers (decide_observed), the quota, the checks of execution. Only what these would do is left out: no
+ * the layers (decide_observed), the quota, the table's room, the checks of execution. Only what these would do is left out: no
  * flow is put in, nothing is counted, nothing is sent. Each leaves a step; the first that refuses or answers
  * is the last.
  *
@@ -504,6 +504,19 @@ static bool find_alias(struct trace *t, struct flow_alias *ret)
 	return true;
 }
 
+/* Whether the table would take it. What is over makes room. */
+static bool may_install(struct trace *t, const struct decision *decision)
+{
+	struct flow holder, pair;
+
+	if (flow_query_find(t->datapath, &decision->reply.key, &holder, &pair) &&
+		connection_state_of(&holder, &pair) != CONNECTION_CLOSED)
+		return drop(t, "install", DROP_TUPLE_IN_USE);
+	if (flow_table_count(t->datapath->flows) >= flow_table_capacity(t->datapath->flows))
+		return drop(t, "install", DROP_TABLE_FULL);
+	return true;
+}
+
 static void first_packet(struct trace *t)
 {
 	struct decision decision;
@@ -533,6 +546,8 @@ static void first_packet(struct trace *t)
 		drop(t, "quota", DROP_FLOW_QUOTA);
 		return;
 	}
+	if (!may_install(t, &decision))
+		return;
 	execute(t, &decision.forward.action, &decision.reply.key, &decision.reply.action);
 }
 
@@ -623,6 +638,9 @@ static void run(struct trace *t)
 	if (!check_frame(t))
 		return;
 	if (flow_query_find(t->datapath, &t->parsed.key, &flow, &pair)) {
+		known_flow(t, &flow, &pair);
+	} else if (connections_look_moved(t->datapath, t->state, &t->parsed.key, &flow, &pair)) {
+		step(t, "flow", "found", "its connection came another way before a NIC moved");
 		known_flow(t, &flow, &pair);
 	} else {
 		step(t, "flow", "none", "no connection has it: a first packet");

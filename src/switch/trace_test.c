@@ -2,7 +2,9 @@
 #include "switch/trace.h"
 
 #include "base/fault.h"
+#include "switch/decide.h"
 #include "switch/packet_words.h"
+#include "switch/parse.h"
 #include "switch/test_lab.h"
 
 static json_t *trace(struct fixture *f, const char *nic, const char *packet)
@@ -181,6 +183,40 @@ static void test_drops(struct fixture *f, const void *data)
 	assert_both_drop(f, "a", "out arp who-has " IP_B " tell " IP_B, DROP_SPOOFED_ARP);
 	assert_both_drop(f, "a", "in udp " IP_A ":1 > " PUBLIC_A ":2", DROP_SPOOFED_OUTSIDE);
 	assert_both_drop(f, "a", "in udp " PEER ":1 > " PUBLIC_A ":2 dmac " MAC_A, DROP_NOT_OURS);
+}
+
+/* Another connection has the key that the answers to this one would have. */
+static void take_tuple(struct fixture *f, const struct test_frame *frame)
+{
+	struct decision decision;
+	struct packet parsed;
+	int error;
+
+	parse_frame(frame->bytes, frame->length, frame->length, &parsed);
+	parsed.key.origin = FLOW_FROM_NIC;
+	parsed.key.nic = f->worker->snapshot->nics[0]->id;
+	g_assert_true(decide(f->worker->snapshot, &parsed.key, false, &decision));
+	decision.forward.key.sport++;
+	g_assert_nonnull(flow_table_put(f->datapath->flows, &decision.forward, &decision.reply,
+		f->worker->snapshot->epoch, f->now_ms, &error));
+}
+
+static void test_tuple(struct fixture *f, const void *data)
+{
+	const struct test_frame frame = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PEER, 2, 0);
+
+	take_tuple(f, &frame);
+	assert_both_drop(f, "a", "out udp " IP_A ":1 > " PEER ":2", DROP_TUPLE_IN_USE);
+}
+
+static void test_full(struct fixture *f, const void *data)
+{
+	for (uint16_t i = 0; i < 16; i++) {
+		json_auto_t *result = trace(f, "a", "out udp " IP_A ":99 > " IP_B ":1");
+		g_assert_cmpstr(text(result, "verdict"), ==, "forwarded");
+		lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, (uint16_t)(1 + i), IP_B, 1, 0));
+	}
+	assert_both_drop(f, "a", "out udp " IP_A ":99 > " IP_B ":1", DROP_TABLE_FULL);
 }
 
 static const char *action(const json_t *result, const char *half, unsigned n)
@@ -378,6 +414,9 @@ int main(int argc, char **argv)
 	ADD("an RST is told the window that it must lie in", test_reset);
 	ADD("a revoked connection is said to be", test_revoked);
 	ADD("the host port is reached and reaches, by its translation", test_host);
+	ADD("another connection's translated tuple is found to be taken", test_tuple);
+	g_test_add("/trace/a full table is found to be so", struct fixture, NULL, lab_setup_small, test_full,
+		lab_teardown);
 	ADD("what cannot be traced is refused and says why", test_refused);
 	return lab_run();
 }
