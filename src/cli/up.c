@@ -58,10 +58,26 @@ static bool check_options(struct up_options *options, GError **error)
 	return true;
 }
 
+/* All options; those that go to the switch are a table of their own. */
+static GArray *all_entries(const GOptionEntry *own, struct up_options *o)
+{
+	GArray *all = g_array_new(TRUE, TRUE, sizeof(GOptionEntry)); /* the last one is zero */
+
+	for (; own->long_name; own++)
+		g_array_append_vals(all, own, 1);
+	for (unsigned i = 0; i < UP_SWITCH_OPTIONS; i++) {
+		const struct up_switch_option *option = &up_switch_options[i];
+		const GOptionEntry entry = {option->name, 0, 0, G_OPTION_ARG_STRING, &o->switch_values[i],
+			option->text, option->argument};
+		g_array_append_vals(all, &entry, 1);
+	}
+	return all;
+}
+
 static int parse_options(struct cloud *cloud, int argc, char **argv)
 {
 	struct up_options *o = &cloud->options;
-	const GOptionEntry entries[] = {
+	const GOptionEntry own[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &o->state,
 			"Keep everything below DIR (/var/lib/sluice)", "DIR"},
 		{"outside", 0, 0, G_OPTION_ARG_STRING, &o->outside,
@@ -115,11 +131,12 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"URL"},
 		{NULL},
 	};
+	g_autoptr(GArray) entries = all_entries(own, o);
 	g_autoptr(GError) error = NULL;
 
 	*o = defaults;
-	if (!cli_options(
-		    &argc, &argv, "", "Runs a whole cloud on this machine until it is stopped.", entries))
+	if (!cli_options(&argc, &argv, "", "Runs a whole cloud on this machine until it is stopped.",
+		    (const GOptionEntry *)(const void *)entries->data))
 		return CLI_USAGE;
 	g_autofree char *state = cli_state_dir(o->state);
 	if (!check_options(o, &error) || !account_find(o->switch_user, &cloud->switch_account, &error) ||

@@ -11,6 +11,32 @@
 #define WORKERS_MAX     16 /* as the switch has it: switch/snapshot.h, SNAPSHOT_WORKERS */
 #define POOL_LENGTH_MAX 29 /* the network's address, the gateway and the last one are given to nobody */
 
+const struct up_switch_option up_switch_options[UP_SWITCH_OPTIONS] = {
+	{"switch-flow-memory", "Keep connections in this file on hugetlbfs or tmpfs (one of its own)",
+		"FILE"},
+	{"switch-memory", "Memory of the switch for packet buffers (64)", "MIB"},
+	{"switch-hugepages", "Whether the switch uses huge pages: auto (when enough are free), on, off",
+		"WHEN"},
+	{"switch-connections", "Connections that the switch holds", "N"},
+	{"switch-nic-connections", "Connections that one NIC may hold", "N"},
+	{"switch-numa-node", "Run the switch on this NUMA node, with its memory", "N"},
+};
+
+GPtrArray *up_switch_arguments(const struct up_options *options, const char *socket, const char *state_dir)
+{
+	GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
+
+	g_ptr_array_add(args, g_strdup_printf("--socket=%s", socket));
+	g_ptr_array_add(args, g_strdup_printf("--state-dir=%s", state_dir));
+	g_ptr_array_add(args, g_strdup_printf("--workers=%d", options->workers));
+	for (unsigned i = 0; i < UP_SWITCH_OPTIONS; i++)
+		if (options->switch_values[i])
+			g_ptr_array_add(args, g_strdup_printf("--%s=%s",
+						      up_switch_options[i].name + strlen(UP_SWITCH_PREFIX),
+						      options->switch_values[i]));
+	return args;
+}
+
 /* Fails with the prefix that the text would be without the bits past its length. */
 static bool fail_host_bits(const char *text, GError **error)
 {

@@ -69,6 +69,26 @@ static void test_pool(void)
 	}
 }
 
+/* What the switch is told, in the words that it has. */
+static void test_switch(void)
+{
+	struct up_options options = good();
+	g_autoptr(GPtrArray) bare = up_switch_arguments(&options, "/s", "/d");
+
+	g_assert_cmpuint(bare->len, ==, 3);
+	g_assert_cmpstr(bare->pdata[0], ==, "--socket=/s");
+	g_assert_cmpstr(bare->pdata[1], ==, "--state-dir=/d");
+	g_assert_cmpstr(bare->pdata[2], ==, "--workers=1");
+	options.switch_values[0] = (char *)"/mnt/huge/flows";
+	options.switch_values[UP_SWITCH_OPTIONS - 1] = (char *)"1";
+	g_autoptr(GPtrArray) args = up_switch_arguments(&options, "/s", "/d");
+	g_assert_cmpuint(args->len, ==, 5);
+	g_assert_cmpstr(args->pdata[3], ==, "--flow-memory=/mnt/huge/flows");
+	g_assert_cmpstr(args->pdata[4], ==, "--numa-node=1");
+	for (unsigned i = 0; i < UP_SWITCH_OPTIONS; i++)
+		g_assert_true(g_str_has_prefix(up_switch_options[i].name, UP_SWITCH_PREFIX));
+}
+
 static void test_refusals(void)
 {
 	struct up_options options = good();
@@ -135,6 +155,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/up_options/the gateway is the pool's first address unless given", test_gateway);
 	g_test_add_func("/up_options/a pool without room or with stray bits is refused", test_pool);
+	g_test_add_func("/up_options/the switch is told what is for it, and no more", test_switch);
 	g_test_add_func("/up_options/what makes no cloud is refused with its option", test_refusals);
 	g_test_add_func("/up_options/an underlay has an interface and an address", test_underlay);
 	return g_test_run();

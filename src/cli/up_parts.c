@@ -85,13 +85,9 @@ static struct process *start_controller(const struct cloud *cloud, GError **erro
 
 static struct process *start_switch(const struct cloud *cloud, GError **error)
 {
-	g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
-	g_autofree char *workers = g_strdup_printf("%d", cloud->options.workers);
+	g_autoptr(GPtrArray) args =
+		up_switch_arguments(&cloud->options, cloud->layout->switch_socket, cloud->layout->switch_);
 	g_autofree char *netns = up_switch_netns(cloud);
-
-	add(args, "--socket", cloud->layout->switch_socket);
-	add(args, "--state-dir", cloud->layout->switch_);
-	add(args, "--workers", workers);
 	const struct process_config config = {
 		.name = "sluice-switch",
 		.oom_score_adj = -1000,

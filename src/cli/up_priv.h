@@ -9,6 +9,15 @@
 #include <stdbool.h>
 
 /* Texts are Borrowed from the command line or the defaults. */
+/* Options of sluice-switch that are handed on to it as they are: it knows what they may be. `name` is the option here;
+ * there it is without what it begins with. */
+#define UP_SWITCH_PREFIX  "switch-"
+#define UP_SWITCH_OPTIONS 6
+struct up_switch_option {
+	const char *name, *text, *argument;
+};
+extern const struct up_switch_option up_switch_options[UP_SWITCH_OPTIONS];
+
 struct up_options {
 	char *state;
 	char *outside;
@@ -20,6 +29,7 @@ struct up_options {
 	char first_address[IP_TEXT_MAX]; /* what public_gateway then points to */
 	char *images, *sizes;
 	char *switch_user;
+	char *switch_values[UP_SWITCH_OPTIONS]; /* of up_switch_options; NULL: it was not given */
 	char *controller; /* URL of another machine's; NULL: there is one here */
 	char *tunnel; /* where the agent takes machines from other hosts; NULL: nowhere */
 	char *underlay, *underlay_address, *underlay_gateway; /* NULL: none */
@@ -57,6 +67,9 @@ void up_remove_namespaces(const struct cloud *cloud);
 char *up_switch_netns(const struct cloud *cloud);
 /* Where images are: the option or the state folder's. Borrowed. */
 const char *up_image_dir(const struct cloud *cloud);
+
+/* Command line of the switch, without its program. Owned by the caller. */
+GPtrArray *up_switch_arguments(const struct up_options *options, const char *socket, const char *state_dir);
 
 /* up_parts.c: starts all parts and waits until they answer; FAULT_UNAVAILABLE quotes the one that does not.
  */
