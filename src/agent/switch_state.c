@@ -398,6 +398,8 @@ static json_t *build_nic(
 		is_attached(record, network) ? accel_row(record->state)->active : "synthetic");
 	if (is_elsewhere(source, nic->vm))
 		json_object_set_new(json, "away", json_true());
+	if (nic->forwarding)
+		json_object_set_new(json, "forwarding", json_true());
 	if (nic->bandwidth_mbps > 0)
 		json_object_set_new(json, "limits",
 			json_pack("{s:{s:I}}", "send", "bits_per_s",

@@ -514,6 +514,16 @@ static void test_bandwidth(struct fixture *f, gconstpointer data)
 	assert_json(first(state, "nics", "limits"), "{\"send\": {\"bits_per_s\": 6000000000}}");
 }
 
+static void test_forwarding(struct fixture *f, gconstpointer data)
+{
+	json_auto_t *without = build(f);
+
+	g_assert_null(first(without, "nics", "forwarding"));
+	world_nic(f->goal)->forwarding = true;
+	json_auto_t *state = build(f);
+	g_assert_true(json_is_true(first(state, "nics", "forwarding")));
+}
+
 static void test_shared(struct fixture *f, gconstpointer data)
 {
 	struct switch_underlay under = underlay(NULL, 1500);
@@ -684,6 +694,7 @@ int main(int argc, char **argv)
 	add("/switch-state/a function with a representor is reached by it, on any segment", test_representor);
 	add("/switch-state/what a NIC sends is limited by its VM's size, what it gets is not",
 		test_bandwidth);
+	add("/switch-state/a NIC that forwards for others may, and no other", test_forwarding);
 	add("/switch-state/the address that NICs share is in each network that has not opted out",
 		test_shared);
 	add("/switch-state/a NIC cannot have the address that all share", test_shared_is_nobodys);

@@ -467,6 +467,7 @@ static void test_goal_holds_what_the_vm_needs(void)
 		fixture_put(&f, group_with(&f, fixture_rule("ssh", 100), NULL), &error);
 	struct nic *wanted = fixture_nic(&f, "nic", true);
 	wanted->spec.security_group = g_strdup(nsg->meta.uid);
+	wanted->spec.ip_forwarding = true;
 	_cleanup_(model_free) struct nic *nic = fixture_put(&f, wanted, &error);
 	_cleanup_(model_free) struct vm *vm =
 		fixture_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic), &error);
@@ -479,6 +480,7 @@ static void test_goal_holds_what_the_vm_needs(void)
 	g_assert_cmpstr(out->ssh_keys->pdata[0], ==, "ssh-rsa AAAA test");
 	const struct goal_nic *port = goal->nics->pdata[0];
 	g_assert_true(port->accelerated);
+	g_assert_true(port->forwarding);
 	g_assert_cmpint(port->bandwidth_mbps, ==, 6000);
 	g_assert_cmpstr(((struct goal_address *)port->addresses->pdata[0])->ip, ==, "10.0.1.4");
 	const struct goal_network *network = goal->networks->pdata[0];

@@ -131,6 +131,7 @@ static bool add_nic(struct builder *builder, const struct vm *vm, const struct s
 		return false;
 	out->guest_enforcement = guest == GUEST_ALLOWED;
 	out->primary = ref->primary;
+	out->forwarding = nic->spec.ip_forwarding;
 	out->bandwidth_mbps = size->bandwidth_mbps;
 	out->addresses = shape_list_new(&goal_address_shape);
 	for (guint i = 0; i < nic->spec.configs->len; i++)

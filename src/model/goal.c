@@ -13,8 +13,9 @@ SHAPE(goal_address, struct goal_address, "address", F_STRING(goal_address, ip),
 SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_nic, name),
 	F_STRING(goal_nic, mac), F_STRING(goal_nic, vm), F_STRING(goal_nic, network),
 	F_STRING(goal_nic, subnet), F_STRING(goal_nic, security_group), F_STRING(goal_nic, host_address),
-	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, guest_enforcement),
-	F_INT(goal_nic, bandwidth_mbps), F_LIST(goal_nic, addresses, goal_address_shape));
+	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, forwarding),
+	F_BOOL(goal_nic, guest_enforcement), F_INT(goal_nic, bandwidth_mbps),
+	F_LIST(goal_nic, addresses, goal_address_shape));
 SHAPE(goal_migration, struct goal_migration, "migration", F_STRING(goal_migration, uid),
 	F_ENUM(goal_migration, role, migration_role_words), F_STRING(goal_migration, peer),
 	F_STRING(goal_migration, address), F_STRING(goal_migration, vtep), F_INT(goal_migration, notice_s),

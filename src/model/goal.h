@@ -38,6 +38,7 @@ struct goal_nic {
 	char *host_address;
 	bool accelerated;
 	bool primary;
+	bool forwarding; /* an appliance: it may send for others, and gets what is for others */
 	bool guest_enforcement; /* operator and NIC both let the guest apply the rules where nothing else can */
 	int64_t bandwidth_mbps; /* that it may send; 0: not limited */
 	GPtrArray *addresses; /* of struct goal_address, the primary first */
