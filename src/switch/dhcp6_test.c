@@ -1,4 +1,6 @@
 /* Tests of the DHCPv6 answers: messages are written and read here by their own code. */
+#include "switch/packet_words.h"
+#include "switch/parse.h"
 #include "switch/respond/respond.h"
 #include "switch/test_values.h"
 #include "switch/wire.h"
@@ -406,6 +408,30 @@ static void test_random(void)
 	}
 }
 
+/* There is always one (RFC 8200, section 8.1). */
+static void test_checksum(void)
+{
+	uint8_t frame[PACKET_WORDS_FRAME], reply[DHCP6_MESSAGE_MAX];
+	static const enum drop wanted[] = {DROP_NONE, DROP_DHCP_MALFORMED, DROP_DHCP_MALFORMED};
+	struct packet_words words;
+	struct packet parsed;
+	int length;
+
+	g_assert_true(packet_words_parse("out dhcp6", &words, NULL));
+	words.smac = nic.mac;
+	uint32_t size = packet_words_build(&words, frame);
+	parse_frame(frame, size, size, &parsed);
+	uint8_t *check = frame + parsed.l4 + UDP_CHECK;
+	for (unsigned i = 0; i < G_N_ELEMENTS(wanted); i++) {
+		g_assert_cmpint(
+			dhcp6_answer_frame(&nic, &parsed, frame, size, reply, &length), ==, wanted[i]);
+		if (i == 0)
+			check[1] ^= 1;
+		else
+			memset(check, 0, 2);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -423,6 +449,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/dhcp6/a NIC of many addresses is told as many as fit", test_many_addresses);
 	g_test_add_func("/dhcp6/identifiers are there where they must be, and ours", test_identifiers);
 	g_test_add_func("/dhcp6/what is cut, absurd or too much is refused", test_malformed);
+	g_test_add_func("/dhcp6/a wrong checksum, or none, is answered as little as what is malformed",
+		test_checksum);
 	g_test_add_func("/dhcp6/random options break nothing", test_random);
 	return g_test_run();
 }

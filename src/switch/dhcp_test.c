@@ -1,4 +1,6 @@
 /* Tests of the DHCP answers. */
+#include "switch/packet_words.h"
+#include "switch/parse.h"
 #include "switch/respond/respond.h"
 #include "switch/test_values.h"
 #include "switch/wire.h"
@@ -122,6 +124,31 @@ static void test_malformed(void)
 	g_assert_cmpint(answer((uint8_t[]){53, 1, 1, 12}, 4, reply), ==, -EBADMSG);
 }
 
+/* Of zero: there is none (RFC 768). */
+static void test_checksum(void)
+{
+	uint8_t frame[PACKET_WORDS_FRAME], reply[DHCP_MESSAGE_MAX];
+	static const enum drop wanted[] = {DROP_NONE, DROP_DHCP_MALFORMED, DROP_NONE};
+	struct packet_words words;
+	struct packet parsed;
+	bool broadcast;
+	int length;
+
+	g_assert_true(packet_words_parse("out dhcp", &words, NULL));
+	words.smac = nic.mac;
+	uint32_t size = packet_words_build(&words, frame);
+	parse_frame(frame, size, size, &parsed);
+	uint8_t *check = frame + parsed.l4 + UDP_CHECK;
+	for (unsigned i = 0; i < G_N_ELEMENTS(wanted); i++) {
+		g_assert_cmpint(dhcp_answer_frame(&nic, &parsed, frame, size, reply, &length, &broadcast), ==,
+			wanted[i]);
+		if (i == 0)
+			check[1] ^= 1;
+		else
+			memset(check, 0, 2);
+	}
+}
+
 static void test_random(void)
 {
 	uint8_t options[300], reply[DHCP_MESSAGE_MAX];
@@ -144,6 +171,7 @@ int main(int argc, char **argv)
 		"/dhcp/a request for the right address is acknowledged, another refused", test_request);
 	g_test_add_func("/dhcp/INFORM is told no address, RELEASE nothing", test_others);
 	g_test_add_func("/dhcp/what is malformed, another's or relayed is refused", test_malformed);
+	g_test_add_func("/dhcp/a wrong checksum is answered as little as what is malformed", test_checksum);
 	g_test_add_func("/dhcp/random options are never read past their end", test_random);
 	return g_test_run();
 }

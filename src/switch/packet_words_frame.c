@@ -154,6 +154,18 @@ static void write_ipv6(const struct packet_words *p, uint8_t *ip, uint32_t lengt
 	memcpy(ip + IPV6_DST, destination.bytes, 16);
 }
 
+/* Over IPv6 there is always one. What is behind the frame's bytes is zero, and adds nothing. */
+static void set_udp_check6(uint8_t *ip, uint32_t length)
+{
+	uint8_t *udp = ip + IPV6_LEN;
+	uint32_t there = MIN(length, (uint32_t)(PACKET_WORDS_FRAME - ETH_LEN - IPV6_LEN));
+	uint64_t sum = checksum_add(checksum_pseudo6(ip + IPV6_SRC, PROTO_UDP, length), udp, there);
+	uint16_t check = (uint16_t)~checksum_fold(sum);
+
+	check = check ? check : 0xffff;
+	memcpy(udp + UDP_CHECK, &check, sizeof check);
+}
+
 /* RFC 2131, figure 1, with the options that the responder looks at. */
 static void write_dhcp(const struct packet_words *p, uint8_t *message)
 {
@@ -203,7 +215,10 @@ uint32_t packet_words_build(const struct packet_words *p, uint8_t frame[static P
 	write_transport(p, frame + ETH_LEN + header, length - header);
 	switch (p->kind) {
 	case PACKET_WORDS_DHCP: write_dhcp(p, frame + ETH_LEN + header + UDP_LEN); break;
-	case PACKET_WORDS_DHCP6: write_dhcp6(p, frame + ETH_LEN + header + UDP_LEN); break;
+	case PACKET_WORDS_DHCP6:
+		write_dhcp6(p, frame + ETH_LEN + header + UDP_LEN);
+		set_udp_check6(frame + ETH_LEN, length - header);
+		break;
 	case PACKET_WORDS_ND:
 	case PACKET_WORDS_RS: write_discovery(p, frame + ETH_LEN, least - header); break;
 	case PACKET_WORDS_IP:

@@ -5,6 +5,7 @@
  */
 #include "switch/checksum.h"
 #include "switch/decide.h"
+#include "switch/offload.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
 #include "switch/wire.h"
@@ -260,8 +261,9 @@ enum drop dhcp_answer_frame(const struct nic *nic, const struct packet *parsed, 
 
 	if (!source_is_right(nic, parsed))
 		return DROP_SPOOFED_IP;
-	int length = end <= available ? dhcp_answer(nic, frame + start, end - start, ret, ret_broadcast)
-				      : -EBADMSG;
+	int length = end <= available && reply_udp_is_right(frame, parsed)
+			     ? dhcp_answer(nic, frame + start, end - start, ret, ret_broadcast)
+			     : -EBADMSG;
 	if (length < 0)
 		return DROP_DHCP_MALFORMED;
 	*ret_length = length;
@@ -275,6 +277,9 @@ void dhcp_from_nic(
 	uint8_t answer[DHCP_MESSAGE_MAX];
 	bool broadcast = false;
 	int length = 0;
+
+	if (offload_is_open(packet))
+		offload_complete(packet);
 	enum drop reason =
 		dhcp_answer_frame(nic, parsed, frame, packet->data_len, answer, &length, &broadcast);
 

@@ -7,6 +7,7 @@
  * server is not offered. The server is the same one, by its DUID, wherever a NIC is.
  */
 #include "switch/decide.h"
+#include "switch/offload.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
 #include "switch/wire.h"
@@ -438,7 +439,9 @@ enum drop dhcp6_answer_frame(const struct nic *nic, const struct packet *parsed,
 
 	if (!reach_may_speak(nic, flow_key_source(&parsed->key)))
 		return DROP_SPOOFED_IP;
-	int length = end <= available ? dhcp6_answer(nic, frame + start, end - start, ret) : -EBADMSG;
+	int length = end <= available && reply_udp_is_right(frame, parsed)
+			     ? dhcp6_answer(nic, frame + start, end - start, ret)
+			     : -EBADMSG;
 	if (length < 0)
 		return DROP_DHCP_MALFORMED;
 	*ret_length = length;
@@ -450,6 +453,9 @@ void dhcp6_from_nic(
 {
 	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *), answer[DHCP6_MESSAGE_MAX];
 	int length = 0;
+
+	if (offload_is_open(packet))
+		offload_complete(packet);
 	enum drop reason = dhcp6_answer_frame(nic, parsed, frame, packet->data_len, answer, &length);
 
 	if (reason != DROP_NONE) {

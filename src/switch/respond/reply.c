@@ -44,3 +44,16 @@ void reply_set_checksum6(uint8_t *ip, uint8_t *check)
 		value = 0xffff; /* zero would say that there is none */
 	memcpy(check, &value, sizeof value);
 }
+
+bool reply_udp_is_right(const uint8_t *frame, const struct packet *parsed)
+{
+	const uint8_t *ip = frame + parsed->l3, *udp = frame + parsed->l4;
+	bool is_ipv6 = parsed->key.family == IP_V6;
+	uint16_t length = load16(udp + UDP_LENGTH);
+
+	if (load16(udp + UDP_CHECK) == 0)
+		return !is_ipv6;
+	uint64_t sum = is_ipv6 ? checksum_pseudo6(ip + IPV6_SRC, PROTO_UDP, length)
+			       : checksum_pseudo4(ip + IPV4_SRC, PROTO_UDP, length);
+	return checksum_fold(checksum_add(sum, udp, length)) == 0xffff;
+}

@@ -32,6 +32,8 @@ void reply_write_ipv6(uint8_t *frame, const uint8_t to_mac[6], const uint8_t fro
 	uint8_t protocol, uint8_t hops, uint16_t payload);
 /* Sets the checksum at `check` of the whole payload behind the IPv6 header, which has no extensions. */
 void reply_set_checksum6(uint8_t *ip, uint8_t *check);
+/* Whether the checksum of a UDP packet, all of which is there, is right; or there is none, as IPv4 permits. */
+bool reply_udp_is_right(const uint8_t *frame, const struct packet *parsed);
 
 /* ---- arp.c ---- */
 
