@@ -1,7 +1,7 @@
 /* Security groups: the subnet's and the NIC's, two layers of one kind.
  *
- * Both must allow. That they are two rows of the table gives the order that Azure documents for nothing: outbound the
- * NIC's is asked first, inbound the subnet's. Only first packets get here, so answers pass by their
+ * Both must allow. Outbound the NIC's is asked first, inbound the subnet's, as Azure documents it: that is the order in
+ * which layers are walked each way, of which these are two. Only first packets get here, so answers pass by their
  * connection.
  */
 #include "switch/classifier.h"
