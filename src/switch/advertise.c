@@ -17,17 +17,12 @@
 
 static void send_to(struct datapath *datapath, struct port *port, const uint8_t *frame, uint16_t length)
 {
-	struct port_counters *counters = &port->counters[SNAPSHOT_WORKERS];
 	struct rte_mbuf *packet = rte_pktmbuf_alloc(datapath->pool);
-	bool down;
 
 	if (!packet)
 		return;
 	memcpy(rte_pktmbuf_append(packet, length), frame, length);
-	if (port_tx(port, SNAPSHOT_WORKERS, &packet, 1, &down) == 1) {
-		counters->tx_packets++;
-		counters->tx_bytes += length;
-	}
+	datapath_send(port, packet);
 }
 
 static void tell(struct datapath *datapath, const struct nic *nic)

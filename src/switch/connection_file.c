@@ -201,10 +201,10 @@ static bool is_way(const struct connection_record *record, const struct connecti
 	return way->idle_ms <= record->age_ms && (record->own.protocol == PROTO_TCP || way->tcp == 0);
 }
 
-static bool has_ports(uint8_t protocol)
+/* Whether there may be something in the places of its ports: ICMP's are its identifier, type and code. */
+static bool uses_ports(const struct flow_key *key)
 {
-	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_ICMP ||
-	       protocol == PROTO_ICMPV6;
+	return flow_key_has_ports(key) || key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6;
 }
 
 /* Whether a switch may have written it. What it says may still be untrue: policy judges that. */
@@ -217,9 +217,8 @@ static bool is_record(const uint8_t *at)
 	return !(at[AT_FLAGS] & ~FLAGS_ALL) && !at[AT_FLAGS + 1] && is_address(own->family, own->src) &&
 	       is_address(own->family, own->dst) && is_address(own->family, record.alias) &&
 	       (own->family == IP_V4 || memcmp(own->src, record.alias, sizeof record.alias) == 0) &&
-	       (has_ports(own->protocol) || (!own->sport && !own->dport)) &&
-	       record.age_ms <= CONNECTION_AGE_MAX && is_way(&record, &record.sent) &&
-	       is_way(&record, &record.received);
+	       (uses_ports(own) || (!own->sport && !own->dport)) && record.age_ms <= CONNECTION_AGE_MAX &&
+	       is_way(&record, &record.sent) && is_way(&record, &record.received);
 }
 
 /* What is wrong with the header, or NULL. */

@@ -215,23 +215,29 @@ static bool same_edge(const struct edge *a, const struct edge *b)
 	       memcmp(&a->prefix, &b->prefix, sizeof a->prefix) == 0;
 }
 
+void datapath_send(struct port *port, struct rte_mbuf *packet)
+{
+	struct port_counters *counters = &port->counters[SNAPSHOT_WORKERS];
+	uint32_t length = packet->pkt_len;
+	bool down;
+
+	if (port_tx(port, SNAPSHOT_WORKERS, &packet, 1, &down) == 1) {
+		counter_add(&counters->tx_packets, 1);
+		counter_add(&counters->tx_bytes, length);
+	}
+}
+
 /* vlan: 0 for none. */
 static void announce(struct datapath *datapath, struct port *port, uint16_t vlan, const struct mac_addr *mac,
 	struct ip_addr ip)
 {
-	struct port_counters *counters = &port->counters[SNAPSHOT_WORKERS];
 	struct rte_mbuf *packet = rte_pktmbuf_alloc(datapath->pool);
-	bool down;
 
 	if (!packet)
 		return;
 	arp_build_announcement(packet, mac->bytes, ip.bytes);
 	vlan_push(packet, vlan); /* a new buffer has room */
-	uint32_t length = packet->pkt_len;
-	if (port_tx(port, SNAPSHOT_WORKERS, &packet, 1, &down) == 1) {
-		counters->tx_packets++;
-		counters->tx_bytes += length;
-	}
+	datapath_send(port, packet);
 }
 
 /* Unless it was here before. */

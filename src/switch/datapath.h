@@ -63,6 +63,9 @@ CLEANUP_FUNC(struct datapath *, datapath_free)
 void datapath_start(struct datapath *datapath);
 void datapath_stop(struct datapath *datapath);
 
+/* The main thread sends a packet, which it takes, by a port, and counts it there. */
+void datapath_send(struct port *port, struct rte_mbuf *packet);
+
 /* Makes the snapshot, whose ports are resolved, the one in use; takes it. Returns the one before when no
  * worker sees it any more, and no eswitch executes what is decided otherwise now; the caller frees it. Public addresses that are new here are announced on the
  * uplink, addresses of NICs in VLANs on their physical networks, other routers of IPv6 to their NICs. */

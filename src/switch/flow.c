@@ -42,6 +42,11 @@ static uint8_t icmp_other(uint8_t family, uint8_t type)
 	return type;
 }
 
+bool flow_key_has_ports(const struct flow_key *key)
+{
+	return key->protocol == PROTO_TCP || key->protocol == PROTO_UDP;
+}
+
 struct flow_key flow_key_reverse(const struct flow_key *key)
 {
 	struct flow_key reverse = *key;

@@ -123,6 +123,9 @@ static_assert(offsetof(struct flow, action) == 64, "the match is one cache line,
 bool flow_icmp_type_asks(uint8_t family, uint8_t type);
 bool flow_icmp_type_answers(uint8_t family, uint8_t type);
 
+/* Whether its ports are ports: it is TCP's or UDP's. */
+bool flow_key_has_ports(const struct flow_key *key);
+
 /* The key of what answers a packet of `key`; the caller sets nic and origin. */
 struct flow_key flow_key_reverse(const struct flow_key *key);
 

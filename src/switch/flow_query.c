@@ -25,11 +25,6 @@ static bool same_protocol(int wanted, uint8_t protocol)
 	return wanted == protocol || (wanted == PROTO_ICMP && protocol == PROTO_ICMPV6);
 }
 
-static bool has_ports(const struct flow_key *key)
-{
-	return key->protocol == PROTO_TCP || key->protocol == PROTO_UDP;
-}
-
 static bool matches_prefix(const struct flow_filter *filter, const struct flow_key *key)
 {
 	return prefix_contains(filter->prefix, flow_key_source(key)) ||
@@ -41,7 +36,7 @@ static bool matches_but_prefix(const struct flow_filter *filter, const struct fl
 	uint16_t port = htobe16(filter->port);
 
 	return (filter->protocol < 0 || same_protocol(filter->protocol, key->protocol)) &&
-	       (!filter->has_port || (has_ports(key) && (key->sport == port || key->dport == port)));
+	       (!filter->has_port || (flow_key_has_ports(key) && (key->sport == port || key->dport == port)));
 }
 
 bool flow_filter_matches_key(const struct flow_filter *filter, const struct flow_key *key)

@@ -116,7 +116,7 @@ static char *end_format(struct ip_addr addr, uint16_t port, bool has_port)
 
 char *flow_key_format(const struct flow_key *key)
 {
-	bool ports = key->protocol == PROTO_TCP || key->protocol == PROTO_UDP;
+	bool ports = flow_key_has_ports(key);
 	const char *word = flow_protocol_word(key->protocol);
 	g_autofree char *src = end_format(flow_key_source(key), key->sport, ports);
 	g_autofree char *dst = end_format(flow_key_destination(key), key->dport, ports);

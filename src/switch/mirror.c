@@ -92,7 +92,7 @@ static bool is_of_flow(const struct flow_key *flow, const struct flow_key *key, 
 {
 	const struct flow_key reverse = flow_key_reverse(flow);
 
-	ports = ports && (key->protocol == PROTO_TCP || key->protocol == PROTO_UDP);
+	ports = ports && flow_key_has_ports(key);
 	return flow->family == key->family && flow->protocol == key->protocol &&
 	       (same_ends(flow, key, ports) || same_ends(&reverse, key, ports));
 }

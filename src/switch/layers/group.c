@@ -44,7 +44,7 @@ static struct classifier_packet packet_of(struct walk *walk, const struct nic *n
 	const struct membership *source = &ends->are[0], *destination = &ends->are[1];
 	struct classifier_packet packet = {
 		.protocol = key->protocol == PROTO_ICMPV6 ? POLICY_ICMP : key->protocol,
-		.has_ports = key->protocol == PROTO_TCP || key->protocol == PROTO_UDP,
+		.has_ports = flow_key_has_ports(key),
 		.source_tags = source->tags,
 		.destination_tags = destination->tags,
 		.source = ends->addrs[0],

@@ -21,9 +21,10 @@
 
 #include <string.h>
 
-static bool has_ports(const struct flow_key *key)
+/* Ports, or an identifier, tell the connections of NICs apart that share an address. */
+static bool may_share(const struct flow_key *key)
 {
-	return key->protocol == PROTO_TCP || key->protocol == PROTO_UDP || key->protocol == PROTO_ICMP;
+	return flow_key_has_ports(key) || key->protocol == PROTO_ICMP;
 }
 
 /* Always the same one for a private address, as long as the list is the same. */
@@ -40,7 +41,7 @@ static bool share(struct walk *walk)
 
 	if (network->n_source_nat == 0)
 		return layer_refuse(walk, DROP_NO_PUBLIC_ADDRESS);
-	if (!has_ports(&walk->key))
+	if (!may_share(&walk->key))
 		return layer_refuse(walk, DROP_NO_PORTS);
 	if (walk->alias && network_shares(network, walk->alias->address)) {
 		memcpy(walk->key.src, walk->alias->address, 4);
