@@ -7,7 +7,7 @@
  * MAC; of IPv4, RFC 1122, section 3.3.6, forbids the opposite alone.)
  *
  * Nothing is received by such a port: what the function sends comes by the network's port, too, where workers know it by
- * its source MAC, and count it here (worker.c).
+ * its source MAC, and count it here (arrival.c).
  *
  * A buffer may be shared with the NIC's other attachment, which gets the packet without a tag: then a copy is sent.
  * Sending is done by the network's port in the same call, under its lock or by the worker's own queue: here are neither.

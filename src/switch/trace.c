@@ -197,7 +197,7 @@ static void set_macs(struct trace *t)
 
 /* ---- the frame ---- */
 
-/* The sender's MAC is of somebody here: see worker.c. */
+/* The sender's MAC is of somebody here: see arrival.c. */
 static bool is_mac_here(const struct trace *t)
 {
 	const uint8_t *mac = t->frame + ETH_SRC;
@@ -205,7 +205,7 @@ static bool is_mac_here(const struct trace *t)
 	return snapshot_find_mac(t->state, t->nic->network->segment, mac) || memcmp(mac, gateway_mac, 6) == 0;
 }
 
-/* From the wire: see worker.c. */
+/* From the wire: see arrival.c. */
 static enum drop check_stranger(struct trace *t)
 {
 	t->parsed.flags |= PACKET_ON_WIRE;

@@ -1,7 +1,7 @@
 /* Anti-spoofing: who may claim which address.
  *
  * A NIC sends with its own addresses only, unless it forwards for others; and is no DHCP server. Its MAC is
- * checked on every packet, before any flow is looked up (worker.c), since it is no part of the key; so is the
+ * checked on every packet, before any flow is looked up (arrival.c), since it is no part of the key; so is the
  * sender of ARP (respond/arp.c) and of neighbour discovery (respond/nd.c).
  */
 #include "switch/layers/layer.h"

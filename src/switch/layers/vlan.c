@@ -14,7 +14,7 @@
  * here has, nor one that the NIC's routes seek elsewhere. The answers have a way then.
  *
  * A NIC whose function is on the wire itself (function.c) is here all the same: its frames that the switch gets are
- * those of a NIC (worker.c), and what is between it and others on the wire is not the switch's.
+ * those of a NIC (arrival.c), and what is between it and others on the wire is not the switch's.
  */
 #include "switch/layers/layer.h"
 
