@@ -60,12 +60,12 @@ static void on_carried(void *data, uint64_t id, const struct offload_stats *more
 	}
 }
 
-/* Of what the eswitch never carried, the switch knows TCP's window as well as of any. */
+/* Of what no NIC ever carried, the switch knows TCP's window as well as of any. */
 static void forget_carried(struct offloader *o, const struct offered *offered)
 {
 	struct flow flow, pair;
 
-	if (offered->carried.packets == 0 && find(o, offered, &flow, &pair))
+	if (offered->carried.packets == 0 && !offered->was_carried && find(o, offered, &flow, &pair))
 		flow_table_set_carried(o->datapath->flows, offered->index, &flow, false);
 }
 
@@ -81,12 +81,6 @@ static void on_left(void *data, uint64_t id, enum offload_state state, const cha
 static const struct offload_listener listener = {.carried = on_carried, .left = on_left};
 
 /* ---- making ---- */
-
-static bool is_established(const struct flow *flow, const struct flow *pair)
-{
-	return (flow->reply ? connection_state(pair, flow) : connection_state(flow, pair)) ==
-	       CONNECTION_ESTABLISHED;
-}
 
 static bool make(const struct offloader *o, const struct flow *flow, const struct flow *pair,
 	struct offload_flow *ret, const char **ret_reason)
@@ -106,8 +100,8 @@ static bool is_same(
 	struct offload_flow made;
 	const char *reason;
 
-	return is_established(flow, pair) && make(o, flow, pair, &made, &reason) &&
-	       memcmp(&made, &offered->flow, sizeof made) == 0;
+	return connection_state_of(flow, pair) == CONNECTION_ESTABLISHED &&
+	       make(o, flow, pair, &made, &reason) && memcmp(&made, &offered->flow, sizeof made) == 0;
 }
 
 /* ---- choosing ---- */
@@ -137,6 +131,7 @@ static void offer(struct offloader *o, uint32_t index, const struct flow *flow, 
 		!make(o, flow, pair, &made, &offered->unable))
 		return;
 	offered->flow = made;
+	offered->was_carried |= state == OFFLOAD_STATE_NONE && flow_is_carried(flow);
 	if (!flow_table_set_carried(o->datapath->flows, index, flow, true))
 		return;
 	state = offload_manager_offer(o->manager, &made, flow->epoch, flow->packets, o->now_ms);
@@ -154,7 +149,8 @@ static void choose(struct offloader *o, uint32_t index)
 {
 	struct flow flow, pair;
 
-	if (!flow_table_copy_both(o->datapath->flows, index, &flow, &pair) || !is_established(&flow, &pair) ||
+	if (!flow_table_copy_both(o->datapath->flows, index, &flow, &pair) ||
+		connection_state_of(&flow, &pair) != CONNECTION_ESTABLISHED ||
 		(!is_wanted(o, offload_choice_nic(&flow)) && !is_wanted(o, offload_choice_nic(&pair))))
 		return;
 	offer(o, index, &flow, &pair);

@@ -16,6 +16,7 @@ struct offered {
 	const char *unable; /* why it cannot be made a flow of an eswitch (a constant); NULL: it was */
 	struct offload_flow flow; /* as it was offered last */
 	struct offload_stats carried;
+	bool was_carried; /* by a NIC before it was offered */
 };
 
 /* How far the eswitch has followed the state in use. */
