@@ -11,9 +11,9 @@
 #include "switch/layers/layer.h"
 #include "switch/meter.h"
 #include "switch/mirror.h"
-#include "switch/offload.h"
 #include "switch/parse.h"
 #include "switch/respond/respond.h"
+#include "switch/segmentation.h"
 #include "switch/vlan.h"
 #include "switch/wire.h"
 
@@ -82,21 +82,21 @@ static void parse_other(const uint8_t *frame, const struct rte_mbuf *packet, con
 	parsed->key.origin = source->origin;
 }
 
-/* Frames of several buffers, and those that leave something to a device. stripped: as of offload_accept. */
+/* Frames of several buffers, and those that leave something to a device. stripped: as of segmentation_accept. */
 static __attribute__((noinline)) void check_large(
 	struct rte_mbuf *packet, struct packet *parsed, uint32_t stripped)
 {
-	enum drop reason = packet->pkt_len > OFFLOAD_FRAME_MAX ? DROP_MALFORMED : DROP_NONE;
+	enum drop reason = packet->pkt_len > SEGMENTATION_FRAME_MAX ? DROP_MALFORMED : DROP_NONE;
 
-	if (reason == DROP_NONE && offload_is_claimed(packet))
-		reason = offload_accept(packet, parsed, stripped);
+	if (reason == DROP_NONE && segmentation_is_claimed(packet))
+		reason = segmentation_accept(packet, parsed, stripped);
 	if (reason != DROP_NONE)
 		refuse(parsed, reason);
 }
 
 static inline bool is_large(const struct rte_mbuf *packet)
 {
-	return packet->nb_segs > 1 || offload_is_claimed(packet);
+	return packet->nb_segs > 1 || segmentation_is_claimed(packet);
 }
 
 static inline void parse_one(

@@ -17,9 +17,9 @@
  * one that does not gets complete packets in one buffer.
  */
 #include "switch/grace.h"
-#include "switch/segmentation.h"
 #include "switch/port.h"
 #include "switch/rss.h"
+#include "switch/segmentation.h"
 #include "switch/vlan.h"
 #include "switch/wire.h"
 

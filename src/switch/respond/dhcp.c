@@ -5,9 +5,9 @@
  */
 #include "switch/checksum.h"
 #include "switch/decide.h"
-#include "switch/offload.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
+#include "switch/segmentation.h"
 #include "switch/wire.h"
 
 #include <errno.h>
@@ -278,8 +278,8 @@ void dhcp_from_nic(
 	bool broadcast = false;
 	int length = 0;
 
-	if (offload_is_open(packet))
-		offload_complete(packet);
+	if (segmentation_is_open(packet))
+		segmentation_complete(packet);
 	enum drop reason =
 		dhcp_answer_frame(nic, parsed, frame, packet->data_len, answer, &length, &broadcast);
 

@@ -7,9 +7,9 @@
  * server is not offered. The server is the same one, by its DUID, wherever a NIC is.
  */
 #include "switch/decide.h"
-#include "switch/offload.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
+#include "switch/segmentation.h"
 #include "switch/wire.h"
 
 #include <errno.h>
@@ -454,8 +454,8 @@ void dhcp6_from_nic(
 	uint8_t *frame = rte_pktmbuf_mtod(packet, uint8_t *), answer[DHCP6_MESSAGE_MAX];
 	int length = 0;
 
-	if (offload_is_open(packet))
-		offload_complete(packet);
+	if (segmentation_is_open(packet))
+		segmentation_complete(packet);
 	enum drop reason = dhcp6_answer_frame(nic, parsed, frame, packet->data_len, answer, &length);
 
 	if (reason != DROP_NONE) {
