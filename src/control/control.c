@@ -15,6 +15,7 @@ static const struct kind_hooks *const hooks[KIND_COUNT] = {
 	[KIND_DEPLOYMENT] = &deployment_hooks,
 	[KIND_PHYSICAL] = &physical_hooks,
 	[KIND_AVAILABILITY_SET] = &availability_set_hooks,
+	[KIND_BALANCER] = &balancer_hooks,
 };
 
 const struct kind_hooks *kind_hooks(enum kind kind)

@@ -54,7 +54,7 @@ struct kind_hooks {
 };
 
 extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
-	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks;
+	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks, balancer_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
@@ -96,6 +96,20 @@ CLEANUP_CLEAR_FUNC(struct availability_mates, availability_mates_clear)
 /* How many of them are in the fault domain of a host, and on it. */
 void availability_count(
 	const struct availability_mates *mates, const char *host, unsigned *ret_domain, unsigned *ret_host);
+
+/* ---- kinds/balancer.c, kinds/balancer_members.c ---- */
+
+/* In a put of a NIC, before its addresses are claimed (old NULL: it is new), or when it goes (nic NULL): it leaves the
+ * load balancers that its configurations named and joins those that they name, with a port of each NAT pool and of each
+ * NAT rule that is for a pool of its. The ports that it has it keeps. FAULT_INVALID_REFERENCE, FAULT_IN_USE,
+ * FAULT_POOL_FULL. */
+bool balancer_join(struct change *change, const struct nic *old, const struct nic *nic, GError **error);
+/* In a put of a load balancer: members go on with what it has now. FAULT_IN_USE: a part that goes is referred to. */
+bool balancer_keep_members(struct put *put, GError **error);
+/* The part of a list that has the name, the first member of them all; NULL when there is none. */
+void *balancer_part(const GPtrArray *parts, const char *name);
+/* Gives it a host to answer for its addresses, once there is one. */
+bool balancer_settle(struct change *change, struct balancer *balancer, GError **error);
 
 /* ---- checks.c: small rules that several kinds share ---- */
 

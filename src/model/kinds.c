@@ -19,11 +19,13 @@ const char *const verb_words[] = {
 const char *const migration_phase_words[] = {"preparing", "moving", "cancelling", NULL};
 const char *const operation_words[] = {"running", "succeeded", "failed", NULL};
 const char *const allocation_words[] = {"dynamic", "static", NULL};
+const char *const distribution_words[] = {"tuple", "source", "source-protocol", NULL};
+const char *const probe_words[] = {"tcp", "http", NULL};
 static const char *const segment_words[] = {"vxlan", "vlan", NULL};
 static const char *const sku_words[] = {"basic", "standard", NULL};
 static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
 	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical",
-	"availabilitySet", NULL};
+	"availabilitySet", "balancer", NULL};
 
 /* Defines NAME_shape from a field list. */
 #define SHAPE(linkage, NAME, type, title, ...)                                                               \
@@ -88,13 +90,17 @@ SHAPE(static, address_spec, struct address_spec, "spec", F_ENUM(address_spec, sk
 	F_ENUM(address_spec, allocation, allocation_words), F_INT(address_spec, idle_timeout_min));
 SHAPE(static, address_status, struct address_status, "status",
 	F_STRUCT(address_status, outcome, outcome_shape), F_STRING(address_status, ip),
-	F_STRING(address_status, nic));
+	F_STRING(address_status, nic), F_STRING(address_status, balancer));
 RESOURCE(address, "public IP address");
 
+SHAPE(PUBLIC, balancer_ref, struct balancer_ref, "part of a load balancer", F_STRING(balancer_ref, balancer),
+	F_STRING(balancer_ref, name));
 SHAPE(PUBLIC, nic_config, struct nic_config, "IP configuration", F_STRING(nic_config, name),
 	F_STRING(nic_config, network), F_STRING(nic_config, subnet),
 	F_ENUM(nic_config, allocation, allocation_words), F_STRING(nic_config, ip),
-	F_STRING(nic_config, address), F_BOOL(nic_config, primary));
+	F_STRING(nic_config, address), F_BOOL(nic_config, primary),
+	F_LIST(nic_config, pools, balancer_ref_shape), F_LIST(nic_config, nat_rules, balancer_ref_shape),
+	F_LIST(nic_config, nat_pools, balancer_ref_shape));
 SHAPE(static, nic_spec, struct nic_spec, "spec", F_BOOL(nic_spec, accelerated),
 	F_BOOL(nic_spec, ip_forwarding), F_STRING(nic_spec, security_group),
 	F_LIST(nic_spec, configs, nic_config_shape));
@@ -110,6 +116,42 @@ SHAPE(static, availability_set_spec, struct availability_set_spec, "spec",
 SHAPE(static, availability_set_status, struct availability_set_status, "status",
 	F_STRUCT(availability_set_status, outcome, outcome_shape));
 RESOURCE(availability_set, "availability set");
+
+SHAPE(PUBLIC, balancer_front, struct balancer_front, "front end", F_STRING(balancer_front, name),
+	F_STRING(balancer_front, address));
+SHAPE(PUBLIC, balancer_pool, struct balancer_pool, "backend pool", F_STRING(balancer_pool, name));
+SHAPE(PUBLIC, balancer_probe, struct balancer_probe, "probe", F_STRING(balancer_probe, name),
+	F_ENUM(balancer_probe, protocol, probe_words), F_INT(balancer_probe, port),
+	F_STRING(balancer_probe, path), F_INT(balancer_probe, interval_s), F_INT(balancer_probe, threshold));
+SHAPE(PUBLIC, balancer_rule, struct balancer_rule, "load-balancing rule", F_STRING(balancer_rule, name),
+	F_STRING(balancer_rule, front), F_STRING(balancer_rule, pool), F_STRING(balancer_rule, probe),
+	F_ENUM(balancer_rule, protocol, protocol_words), F_INT(balancer_rule, front_port),
+	F_INT(balancer_rule, back_port), F_BOOL(balancer_rule, floating),
+	F_ENUM(balancer_rule, distribution, distribution_words), F_BOOL(balancer_rule, no_outbound),
+	F_INT(balancer_rule, idle_timeout_min));
+SHAPE(PUBLIC, balancer_nat, struct balancer_nat, "NAT rule", F_STRING(balancer_nat, name),
+	F_STRING(balancer_nat, front), F_STRING(balancer_nat, pool),
+	F_ENUM(balancer_nat, protocol, protocol_words), F_INT(balancer_nat, first_port),
+	F_INT(balancer_nat, last_port), F_INT(balancer_nat, back_port), F_BOOL(balancer_nat, floating),
+	F_INT(balancer_nat, idle_timeout_min));
+SHAPE(PUBLIC, balancer_member, struct balancer_member, "member", F_STRING(balancer_member, pool),
+	F_STRING(balancer_member, nic), F_STRING(balancer_member, config));
+SHAPE(PUBLIC, balancer_target, struct balancer_target, "target", F_STRING(balancer_target, nat),
+	F_BOOL(balancer_target, of_pool), F_STRING(balancer_target, nic), F_STRING(balancer_target, config),
+	F_INT(balancer_target, port));
+SHAPE(static, balancer_spec, struct balancer_spec, "spec", F_ENUM(balancer_spec, sku, sku_words),
+	F_LIST(balancer_spec, fronts, balancer_front_shape),
+	F_LIST(balancer_spec, pools, balancer_pool_shape),
+	F_LIST(balancer_spec, probes, balancer_probe_shape),
+	F_LIST(balancer_spec, rules, balancer_rule_shape),
+	F_LIST(balancer_spec, nat_rules, balancer_nat_shape),
+	F_LIST(balancer_spec, nat_pools, balancer_nat_shape));
+SHAPE(static, balancer_status, struct balancer_status, "status",
+	F_STRUCT(balancer_status, outcome, outcome_shape), F_STRING(balancer_status, mac),
+	F_STRING(balancer_status, host), F_STRING(balancer_status, network),
+	F_LIST(balancer_status, members, balancer_member_shape),
+	F_LIST(balancer_status, targets, balancer_target_shape));
+RESOURCE(balancer, "load balancer");
 
 SHAPE(PUBLIC, ssh_key, struct ssh_key, "ssh key", F_STRING(ssh_key, path), F_STRING(ssh_key, key));
 SHAPE(PUBLIC, vm_nic_ref, struct vm_nic_ref, "network interface reference", F_STRING(vm_nic_ref, nic),
@@ -186,6 +228,8 @@ static const struct kind_info kinds[KIND_COUNT] = {
 		OUTCOME(physical)},
 	[KIND_AVAILABILITY_SET] = {KIND_AVAILABILITY_SET, "availability-set", "availability set",
 		&availability_set_shape, KIND_GROUP, OUTCOME(availability_set)},
+	[KIND_BALANCER] = {KIND_BALANCER, "balancer", "load balancer", &balancer_shape, KIND_GROUP,
+		OUTCOME(balancer)},
 };
 
 const struct kind_info *kind_info(enum kind kind)

@@ -26,6 +26,7 @@ enum kind {
 	KIND_HOST,
 	KIND_PHYSICAL,
 	KIND_AVAILABILITY_SET,
+	KIND_BALANCER,
 	KIND_COUNT
 };
 
@@ -175,7 +176,14 @@ struct address {
 		struct outcome outcome;
 		char *ip; /* given at creation, whatever the allocation */
 		char *nic; /* uid of the NIC that uses it, or NULL */
+		char *balancer; /* uid of the load balancer that uses it, or NULL */
 	} status;
+};
+
+/* A part of a load balancer: its parts have no identity of their own, and are known by name, without case, inside of it. */
+struct balancer_ref {
+	char *balancer; /* uid */
+	char *name;
 };
 
 struct nic_config {
@@ -186,6 +194,10 @@ struct nic_config {
 	char *ip; /* asked for when static; given when dynamic */
 	char *address; /* uid of a public address, or NULL */
 	bool primary;
+	/* Where load balancers send to it; each of struct balancer_ref. */
+	GPtrArray *pools; /* backend pools that it is in */
+	GPtrArray *nat_rules; /* NAT rules of one target, which it is */
+	GPtrArray *nat_pools; /* NAT pools of which it gets a port */
 };
 
 /* Which path carries a NIC's packets, as `status.path`. */
@@ -210,6 +222,90 @@ struct nic {
 		int path; /* enum nic_path, as reported */
 		int enforcement; /* enum enforcement, as reported */
 		char *reason; /* sentence: why the path is not what spec asks for; NULL when it is */
+	} status;
+};
+
+/* What of a packet decides the member of a pool that gets its connection. */
+enum distribution {
+	DISTRIBUTION_TUPLE, /* addresses, ports and protocol */
+	DISTRIBUTION_SOURCE, /* addresses */
+	DISTRIBUTION_SOURCE_PROTOCOL, /* addresses and protocol */
+};
+enum probe_protocol { PROBE_TCP, PROBE_HTTP };
+
+struct balancer_front {
+	char *name;
+	char *address; /* uid of a public address */
+};
+
+struct balancer_pool {
+	char *name;
+};
+
+/* Asks each member whether it is well. */
+struct balancer_probe {
+	char *name;
+	int protocol; /* enum probe_protocol */
+	int64_t port;
+	char *path; /* PROBE_HTTP: what must be answered with 200 */
+	int64_t interval_s;
+	int64_t threshold; /* probes in a row that must agree before it is believed */
+};
+
+/* Connections to a front end's port, spread over the members of a pool. */
+struct balancer_rule {
+	char *name, *front, *pool;
+	char *probe; /* NULL: every member is well */
+	int protocol; /* enum protocol: TCP or UDP */
+	int64_t front_port, back_port;
+	bool floating; /* members get the packets with the front end's address */
+	int distribution; /* enum distribution */
+	bool no_outbound; /* does not give the pool's members the front end's address for what they begin */
+	int64_t idle_timeout_min; /* 0: the default, 4 */
+};
+
+/* Ports of a front end that lead to one member each: a NAT rule or a NAT pool. */
+struct balancer_nat {
+	char *name, *front;
+	char *pool; /* whose members get a port each; NULL: those that refer to it */
+	int protocol; /* enum protocol: TCP or UDP */
+	int64_t first_port, last_port; /* of the front end */
+	int64_t back_port;
+	bool floating;
+	int64_t idle_timeout_min; /* 0: the default, 4 */
+};
+
+struct balancer_member {
+	char *pool;
+	char *nic, *config; /* uid, name of its IP configuration */
+};
+
+/* Who a port of a NAT rule, or of a NAT pool, leads to. */
+struct balancer_target {
+	char *nat;
+	bool of_pool; /* nat is a NAT pool, not a rule */
+	char *nic, *config;
+	int64_t port;
+};
+
+struct balancer {
+	struct meta meta;
+	struct balancer_spec {
+		int sku; /* enum address_sku; its addresses have the same */
+		GPtrArray *fronts; /* of struct balancer_front */
+		GPtrArray *pools; /* of struct balancer_pool */
+		GPtrArray *probes; /* of struct balancer_probe */
+		GPtrArray *rules; /* of struct balancer_rule */
+		GPtrArray *nat_rules; /* of struct balancer_nat */
+		GPtrArray *nat_pools; /* of struct balancer_nat */
+	} spec;
+	struct balancer_status {
+		struct outcome outcome;
+		char *mac; /* by which members on other hosts send to it */
+		char *host; /* uid of the host that answers for its addresses; NULL: no host was known yet */
+		char *network; /* uid, of all its members; NULL while it has none */
+		GPtrArray *members; /* of struct balancer_member */
+		GPtrArray *targets; /* of struct balancer_target */
 	} status;
 };
 
@@ -397,6 +493,9 @@ static inline void model_free_at_exit(void *at)
 		model_free(object);
 }
 
+extern const struct shape balancer_ref_shape, balancer_front_shape, balancer_pool_shape, balancer_probe_shape,
+	balancer_rule_shape, balancer_nat_shape, balancer_member_shape, balancer_target_shape;
+extern const char *const distribution_words[], *const probe_words[];
 extern const struct shape subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
 	deployment_resource_shape;
 extern const char *const migration_phase_words[],

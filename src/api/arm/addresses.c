@@ -35,6 +35,23 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 	cursor_word(&properties, "publicIPAddressVersion", versions, 0);
 }
 
+/* Id of the load balancer's front end that uses the address. Owned; NULL when none does. */
+static char *front_of(struct arm *arm, const struct address *address)
+{
+	_cleanup_(model_free) struct balancer *balancer =
+		address->status.balancer
+			? control_get(arm->control, KIND_BALANCER, address->status.balancer, NULL)
+			: NULL;
+	g_autofree char *id = balancer ? arm_id_of_object(arm, &balancer->meta) : NULL;
+
+	for (guint i = 0; id && i < list_length(balancer->spec.fronts); i++) {
+		const struct balancer_front *front = balancer->spec.fronts->pdata[i];
+		if (g_strcmp0(front->address, address->meta.uid) == 0)
+			return g_strdup_printf("%s/frontendIPConfigurations/%s", id, front->name);
+	}
+	return NULL;
+}
+
 /* Id of the NIC's configuration that uses the address. Owned; NULL when none does. */
 static char *configuration_of(struct arm *arm, const struct address *address)
 {
@@ -64,7 +81,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_number(properties, "idleTimeoutInMinutes", idle ? idle : IDLE_TIMEOUT_MIN);
 	put_json(properties, "ipTags", json_array());
 	put_text(properties, "ipAddress", address->status.ip);
-	put_id(properties, "ipConfiguration", configuration_of(arm, address));
+	put_id(properties, "ipConfiguration",
+		address->status.balancer ? front_of(arm, address) : configuration_of(arm, address));
 }
 
 const struct arm_type arm_addresses = {

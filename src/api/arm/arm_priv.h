@@ -27,8 +27,8 @@ struct arm_child {
 	const struct shape *shape; /* of an element */
 	size_t element_name; /* offset of its name */
 	GPtrArray **(*list)(void *object);
-	/* One element. */
-	void (*decode)(struct arm *arm, const struct cursor *body, void *element);
+	/* One element of `parent`. */
+	void (*decode)(struct arm *arm, const struct cursor *body, const void *parent, void *element);
 };
 
 /* Something that is only read, behind the resource's id. */
@@ -61,7 +61,7 @@ struct arm_type {
 };
 
 extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms,
-	arm_availability_sets;
+	arm_availability_sets, arm_balancers;
 
 /* ---- types.c ---- */
 extern const struct arm_type *const arm_types[]; /* ends with NULL; without the groups */
@@ -89,6 +89,11 @@ char *arm_reference_at(struct arm *arm, const struct cursor *reference, enum kin
 /* {key: {"id": ...}} of a subnet. */
 bool arm_subnet_reference(
 	struct arm *arm, const struct cursor *at, const char *key, char **ret_network, char **ret_subnet);
+/* An array of {"id"} of parts of load balancers, of that list ("backendAddressPools"): of struct balancer_ref, Owned;
+ * NULL when it is absent. */
+GPtrArray *arm_balancer_refs(struct arm *arm, const struct cursor *at, const char *key, const char *list);
+/* The same as JSON. */
+json_t *arm_encode_balancer_refs(struct arm *arm, const GPtrArray *refs, const char *list);
 
 /* ---- resource.c ---- */
 

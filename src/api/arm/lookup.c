@@ -103,7 +103,8 @@ static void *find_referenced(
 	}
 	if (!ret_id->name || g_ascii_strcasecmp(ret_id->namespace, type->namespace) != 0 ||
 		g_ascii_strcasecmp(ret_id->type, type->name) != 0 || child != (ret_id->child_name != NULL)) {
-		g_autofree char *why = g_strdup_printf("is no %s", child ? "subnet" : kind_info(kind)->title);
+		const char *part = kind == KIND_NETWORK ? "subnet" : "part of a load balancer";
+		g_autofree char *why = g_strdup_printf("is no %s", child ? part : kind_info(kind)->title);
 		fail_reference(reference, text, why);
 		return NULL;
 	}
@@ -150,4 +151,53 @@ bool arm_subnet_reference(
 	g_autofree char *text = arm_id_format(&id);
 	fail_reference(&reference, text, "was not found; create it first");
 	return false;
+}
+
+static bool find_part(
+	struct arm *arm, const struct cursor *reference, const char *list, struct balancer_ref *ret)
+{
+	_cleanup_(arm_id_clear) struct arm_id id = {};
+	_cleanup_(model_free) struct balancer *balancer =
+		find_referenced(arm, reference, KIND_BALANCER, true, &id);
+
+	if (!balancer)
+		return false;
+	if (g_ascii_strcasecmp(id.child, list) != 0) {
+		g_autofree char *text = arm_id_format(&id), *why = g_strdup_printf("is none of %s", list);
+		fail_reference(reference, text, why);
+		return false;
+	}
+	*ret = (struct balancer_ref){g_strdup(balancer->meta.uid), g_strdup(id.child_name)};
+	return true;
+}
+
+GPtrArray *arm_balancer_refs(struct arm *arm, const struct cursor *at, const char *key, const char *list)
+{
+	struct cursor array = cursor_array(at, key);
+
+	if (!cursor_is_set(&array))
+		return NULL;
+	GPtrArray *refs = shape_list_new(&balancer_ref_shape);
+	for (size_t i = 0; i < cursor_length(&array); i++) {
+		struct cursor item = cursor_item(&array, i);
+		struct balancer_ref *ref = shape_new(&balancer_ref_shape);
+		g_ptr_array_add(refs, ref);
+		if (!find_part(arm, &item, list, ref) && cursor_is_good(at))
+			cursor_fail(&item, "id", "it is required");
+	}
+	return refs;
+}
+
+json_t *arm_encode_balancer_refs(struct arm *arm, const GPtrArray *refs, const char *list)
+{
+	json_t *array = json_array();
+
+	for (guint i = 0; i < list_length(refs); i++) {
+		const struct balancer_ref *ref = refs->pdata[i];
+		g_autofree char *balancer = arm_id_of(arm, KIND_BALANCER, ref->balancer);
+		g_autofree char *id = g_strdup_printf("%s/%s/%s", balancer, list, ref->name);
+		if (balancer)
+			json_array_append_new(array, json_pack("{s:s}", "id", id));
+	}
+	return array;
 }

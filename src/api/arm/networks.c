@@ -23,7 +23,7 @@ static const struct refusal refused[] = {
 	{},
 };
 
-static void decode_subnet(struct arm *arm, const struct cursor *body, void *element)
+static void decode_subnet(struct arm *arm, const struct cursor *body, const void *parent, void *element)
 {
 	struct subnet *subnet = element;
 	struct cursor properties = cursor_object(body, "properties");
@@ -60,7 +60,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 		struct cursor item = cursor_item(&subnets, i);
 		struct subnet *subnet = shape_new(&subnet_shape);
 		g_ptr_array_add(network->spec.subnets, subnet);
-		decode_subnet(arm, &item, subnet);
+		decode_subnet(arm, &item, network, subnet);
 		if (!subnet->name)
 			cursor_fail(&item, "name", "it is required");
 	}

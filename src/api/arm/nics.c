@@ -12,13 +12,11 @@ static const char *const owned[] = {"ipConfigurations", "macAddress", "virtualMa
 static const struct refusal refused[] = {
 	{"properties.dnsSettings.dnsServers", "DNS servers of one's own"},
 	{"properties.dnsSettings.internalDnsNameLabel", "internal DNS names"},
-	{"properties.ipConfigurations[].properties.loadBalancerBackendAddressPools", "load balancers"},
-	{"properties.ipConfigurations[].properties.loadBalancerInboundNatRules", "load balancers"},
 	{"properties.ipConfigurations[].properties.applicationGatewayBackendAddressPools",
 		"application gateways"},
 	{"properties.ipConfigurations[].properties.applicationSecurityGroups", "application security groups"},
 	{"properties.ipConfigurations[].properties.virtualNetworkTaps", "virtual network taps"},
-	{"properties.ipConfigurations[].properties.gatewayLoadBalancer", "load balancers"},
+	{"properties.ipConfigurations[].properties.gatewayLoadBalancer", "gateway load balancers"},
 	{"properties.tapConfigurations", "virtual network taps"},
 	{"extendedLocation", "extended locations"},
 	{},
@@ -53,6 +51,10 @@ static struct nic_config *decode_config(struct arm *arm, const struct cursor *it
 		cursor_word(&properties, "privateIPAllocationMethod", allocations, ALLOCATION_DYNAMIC);
 	config->primary = cursor_bool(&properties, "primary", false);
 	config->address = arm_reference(arm, &properties, "publicIPAddress", KIND_ADDRESS);
+	config->pools =
+		arm_balancer_refs(arm, &properties, "loadBalancerBackendAddressPools", "backendAddressPools");
+	config->nat_rules =
+		arm_balancer_refs(arm, &properties, "loadBalancerInboundNatRules", "inboundNatRules");
 	if (cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0)
 		cursor_fail(&properties, "privateIPAddressVersion", "IPv6 is not supported yet; use IPv4");
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->network, &config->subnet))
@@ -153,6 +155,12 @@ static json_t *encode_config(struct arm *arm, const struct nic *nic, const struc
 	put_text(properties, "privateIPAllocationMethod", allocations[config->allocation]);
 	put_id(properties, "publicIPAddress", arm_id_of(arm, KIND_ADDRESS, config->address));
 	put_subnet(arm, properties, config);
+	if (list_length(config->pools))
+		put_json(properties, "loadBalancerBackendAddressPools",
+			arm_encode_balancer_refs(arm, config->pools, "backendAddressPools"));
+	if (list_length(config->nat_rules))
+		put_json(properties, "loadBalancerInboundNatRules",
+			arm_encode_balancer_refs(arm, config->nat_rules, "inboundNatRules"));
 	return json;
 }
 

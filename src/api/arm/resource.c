@@ -142,15 +142,15 @@ static const char *element_name(const struct arm_child *child, const void *eleme
 	return *(char *const *)((const char *)element + child->element_name);
 }
 
-static void *decode_element(
-	struct arm *arm, const struct arm_child *child, const char *name, const json_t *json, GError **error)
+static void *decode_element(struct arm *arm, const struct arm_child *child, const void *parent,
+	const char *name, const json_t *json, GError **error)
 {
 	GError *failure = NULL;
 	struct cursor body = cursor_root(json, &failure);
 	void *element = shape_new(child->shape);
 	char **at = (char **)((char *)element + child->element_name);
 
-	child->decode(arm, &body, element);
+	child->decode(arm, &body, parent, element);
 	g_free(*at);
 	*at = g_strdup(name);
 	if (!failure)
@@ -192,7 +192,7 @@ static bool try_child(struct arm *arm, const struct arm_id *id, const json_t *js
 	if (!child)
 		return false;
 	if (json) {
-		element = decode_element(arm, child, id->child_name, json, error);
+		element = decode_element(arm, child, parent, id->child_name, json, error);
 		if (!element)
 			return false;
 	}

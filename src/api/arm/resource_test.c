@@ -359,9 +359,10 @@ static void test_unsupported(struct fixture *f, const void *data)
 	assert_refused(f, NIC,
 		"{\"location\": \"centralus\", \"properties\": {\"ipConfigurations\": [{\"name\": \"i\", "
 		"\"properties\":"
-		" {\"loadBalancerBackendAddressPools\": [{\"id\": \"x\"}]}}]}}",
-		"NotSupported: properties.ipConfigurations[0].properties.loadBalancerBackendAddressPools: "
-		"load balancers are "
+		" {\"applicationGatewayBackendAddressPools\": [{\"id\": \"x\"}]}}]}}",
+		"NotSupported: "
+		"properties.ipConfigurations[0].properties.applicationGatewayBackendAddressPools: "
+		"application gateways are "
 		"not supported here; leave it out.");
 	assert_refused(f, GROUP "/providers/Microsoft.ClassicCompute/virtualMachines/old",
 		"{\"location\": \"centralus\"}",

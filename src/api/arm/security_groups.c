@@ -65,7 +65,7 @@ static int need_word(const struct cursor *at, const char *key, const char *const
 	return MAX(index, 0);
 }
 
-static void decode_rule(struct arm *arm, const struct cursor *body, void *element)
+static void decode_rule(struct arm *arm, const struct cursor *body, const void *parent, void *element)
 {
 	struct rule *rule = element;
 	struct cursor properties = cursor_object(body, "properties");
@@ -98,7 +98,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 		struct cursor item = cursor_item(&rules, i);
 		struct rule *rule = shape_new(&rule_shape);
 		g_ptr_array_add(group->spec.rules, rule);
-		decode_rule(arm, &item, rule);
+		decode_rule(arm, &item, group, rule);
 		if (!rule->name)
 			cursor_fail(&item, "name", "it is required");
 	}

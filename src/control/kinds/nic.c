@@ -155,6 +155,10 @@ static bool claim_public(struct put *put, const struct nic_config *config, GErro
 		check_reference(put->change, KIND_ADDRESS, config->address, &nic->meta, error);
 	if (!address)
 		return false;
+	if (address->status.balancer)
+		return fault_set(error, FAULT_IN_USE,
+			"public IP address %s is in use by a load balancer; take it off there first",
+			address->meta.name);
 	if (address->status.nic && !g_str_equal(address->status.nic, nic->meta.uid)) {
 		const struct nic *other = change_get(put->change, KIND_NIC, address->status.nic, NULL);
 		return fault_set(error, FAULT_IN_USE,
@@ -256,7 +260,8 @@ static bool nic_prepare(struct put *put, GError **error)
 			"network interface %s cannot move to another virtual network; delete it and create "
 			"it there",
 			nic->meta.name);
-	if (!release_unwanted(put, error) || !claim_configs(put, error) || !stage_group(put, error))
+	if (!balancer_join(put->change, old, nic, error) || !release_unwanted(put, error) ||
+		!claim_configs(put, error) || !stage_group(put, error))
 		return false;
 	if (!nic->status.mac)
 		nic->status.mac = ipam_claim_mac(put->change, nic->meta.uid, error);
@@ -285,6 +290,8 @@ static bool nic_release(struct control *control, struct change *change, void *ob
 	}
 	if (nic->spec.security_group)
 		change_unref(change, nic->spec.security_group, nic->meta.uid);
+	if (!balancer_join(change, nic, NULL, error))
+		return false;
 	change_release(change, POOL_MAC, nic->status.mac);
 	change_release(change, POOL_HOST, nic->status.host_address);
 	return true;
