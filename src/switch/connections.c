@@ -112,7 +112,7 @@ static bool decide_again(const struct snapshot *state, const struct flow *forwar
 	struct decision *ret)
 {
 	const struct flow_key first = peer_first(state, &forward->key, &reply->key);
-	const struct flow_alias alias = flow_alias_of(&reply->key);
+	const struct flow_alias alias = flow_alias_of(&reply->key, &forward->action);
 
 	return decide_as(state, &first, !flow_is_blocked(forward), &alias, ret);
 }

@@ -18,6 +18,7 @@ const struct layer *const layer_table[] = {
 	&layer_vlan,
 	&layer_platform,
 	&layer_nat,
+	&layer_load_balancer,
 	&layer_outside,
 	NULL,
 };
@@ -58,7 +59,8 @@ static ALWAYS_INLINE const struct layer *walk_out(struct walk *walk, const struc
 
 static ALWAYS_INLINE const struct layer *walk_in(struct walk *walk, const struct decide_observer *observer)
 {
-	for (size_t i = LAYER_COUNT; i-- > 0;)
+	/* A load balancer's layer may find that the target is on another switch. */
+	for (size_t i = LAYER_COUNT; i-- > 0 && walk->target;)
 		if (!ask(walk, layer_table[i], POLICY_INBOUND, observer))
 			return layer_table[i];
 	return NULL;
@@ -186,38 +188,63 @@ static void compose_forward(const struct walk *walk, const struct flow_key *firs
 	compose_hop(half, walk);
 	compose_rewrite(&half->action, first, walk->key.src, walk->key.dst);
 	compose_port(&half->action, first->sport, walk->key.sport, FLOW_REWRITE_SPORT);
+	compose_port(&half->action, first->dport, walk->key.dport, FLOW_REWRITE_DPORT);
 	if (walk->target)
 		compose_to_nic(&half->action, walk, walk->target, walk->source);
 	else if (walk->exit == FLOW_TO_TUNNEL)
-		compose_to_tunnel(&half->action, walk, walk->source);
+		compose_to_tunnel(&half->action, walk, walk->front ? walk->front : walk->source);
 	else if (walk->exit == FLOW_TO_PHYSICAL)
 		compose_to_physical(&half->action, walk, walk->source);
 	else
 		compose_to_edge(&half->action, walk->state, walk->exit, walk->next_hop);
 }
 
+/* Whose the answers are where they enter: the receiver's, or who is known by the address that they are for. */
+static uint32_t answered_to(const struct walk *walk)
+{
+	if (walk->target)
+		return walk->target->id;
+	if (walk->front)
+		return walk->front->id;
+	if (!walk->shared)
+		return walk->source->id;
+	struct owner owner = snapshot_find(walk->state, SPACE_PUBLIC, flow_key_source(&walk->key));
+	return owner.kind == OWNER_NIC ? owner.nic->id : FLOW_NIC_SHARED;
+}
+
+/* To the uplink; what comes by the tunnel may come by one VTEP only. */
+static bool compose_to_outside(struct flow_action *action, const struct walk *walk, const uint8_t to[4])
+{
+	uint8_t next_hop[4];
+
+	if (!walk->state->outside.present || !route_outside(walk->state, to, next_hop))
+		return false;
+	compose_to_edge(action, walk->state, FLOW_TO_OUTSIDE, next_hop);
+	if (walk->remote)
+		memcpy(&action->target, walk->remote->vtep, sizeof action->target);
+	return true;
+}
+
 /* What the answers look like where they enter, and what undoes the translation. */
 static bool compose_reply(const struct walk *walk, const struct flow_key *first, struct flow_half *half)
 {
 	half->key = flow_key_reverse(&walk->key);
-	half->key.nic = walk->target ? walk->target->id : walk->shared ? FLOW_NIC_SHARED : walk->source->id;
+	half->key.nic = answered_to(walk);
 	half->key.origin = walk->target ? FLOW_FROM_NIC : walk->exit;
 	compose_hop(half, walk);
 	compose_rewrite(&half->action, &half->key, first->dst, first->src);
 	compose_port(&half->action, walk->key.sport, first->sport, FLOW_REWRITE_DPORT);
+	compose_port(&half->action, walk->key.dport, first->dport, FLOW_REWRITE_SPORT);
 	if (walk->source) {
 		compose_to_nic(&half->action, walk, walk->source, walk->target);
-	} else if (walk->remote) {
+	} else if (first->origin == FLOW_FROM_OUTSIDE) {
+		return compose_to_outside(&half->action, walk, first->src);
+	} else if (first->origin == FLOW_FROM_TUNNEL) {
 		compose_to_tunnel(&half->action, walk, walk->target);
 	} else if (first->origin == FLOW_FROM_PHYSICAL) {
 		compose_to_physical(&half->action, walk, walk->target);
-	} else if (first->origin == FLOW_FROM_HOST) {
-		compose_to_edge(&half->action, walk->state, FLOW_TO_HOST, first->src);
 	} else {
-		uint8_t next_hop[4];
-		if (!walk->state->outside.present || !route_outside(walk->state, first->src, next_hop))
-			return false;
-		compose_to_edge(&half->action, walk->state, FLOW_TO_OUTSIDE, next_hop);
+		compose_to_edge(&half->action, walk->state, FLOW_TO_HOST, first->src);
 	}
 	return true;
 }
@@ -244,6 +271,11 @@ static ALWAYS_INLINE bool decide_with(const struct snapshot *state, const struct
 		ret->layer = refused->name;
 		ret->group = walk.group;
 		ret->rule = walk.rule;
+		return false;
+	}
+	if (first->sport != walk.key.sport && first->dport != walk.key.dport) {
+		ret->drop = DROP_TWO_PORTS;
+		ret->layer = layer_load_balancer.name;
 		return false;
 	}
 	ret->shared = walk.shared;

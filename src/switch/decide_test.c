@@ -97,7 +97,7 @@ static void check(
 static void check_alias(
 	const struct snapshot *snapshot, const struct flow_key *first, const struct decision *decision)
 {
-	const struct flow_alias present = flow_alias_of(&decision->reply.key);
+	const struct flow_alias present = flow_alias_of(&decision->reply.key, &decision->forward.action);
 	struct flow_alias other = {.port = htobe16((uint16_t)(1024 + test_below(64512)))};
 	struct decision again;
 
@@ -111,7 +111,7 @@ static void check_alias(
 		g_assert_cmpmem(decision, sizeof *decision, &again, sizeof again);
 		return;
 	}
-	const struct flow_alias got = flow_alias_of(&again.reply.key);
+	const struct flow_alias got = flow_alias_of(&again.reply.key, &again.forward.action);
 	g_assert_cmpmem(got.address, 4, other.address, 4);
 	g_assert_cmphex(got.port, ==, other.port);
 	const struct flow_key left = rewritten(&again.forward);

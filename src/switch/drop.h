@@ -63,6 +63,9 @@
 	X(UNKNOWN_VLAN, "unknown-vlan", "it came in a VLAN of the physical network that nobody here is on")  \
 	X(IPV6_PHYSICAL, "ipv6-physical", "IPv6 does not pass to or from physical networks")                 \
 	X(ON_WIRE, "on-wire", "it came by the physical network, which itself brings it to whom it is for")   \
+	X(NO_RULE, "no-rule", "to an address of a load balancer, which has no rule for that port")           \
+	X(NO_MEMBER, "no-member", "no member of the load balancer's pool is well")                           \
+	X(TWO_PORTS, "two-ports", "to a load balancer, from a port that source NAT had to change, too")      \
 	/* connections */                                                                                    \
 	X(TCP_NO_SYN, "tcp-no-syn", "a TCP segment of no known connection")                                  \
 	X(TCP_WINDOW, "tcp-window", "a TCP reset outside of its connection's window")                        \

@@ -21,7 +21,8 @@ static inline __attribute__((always_inline)) void execute_account(struct flow *f
 static inline __attribute__((always_inline)) bool execute_is_foreign(
 	const struct packet *parsed, const struct flow_action *action)
 {
-	return parsed->key.origin == FLOW_FROM_TUNNEL && memcmp(parsed->vtep, action->next_hop, 4) != 0;
+	return parsed->key.origin == FLOW_FROM_TUNNEL &&
+	       memcmp(parsed->vtep, flow_action_vtep(action), 4) != 0;
 }
 
 /* The NIC that a packet of the flow concerns: where NICs share the address that it came for, the one that gets it. */

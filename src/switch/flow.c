@@ -70,11 +70,12 @@ static bool has_identifier(const struct flow_key *key)
 	return key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6;
 }
 
-struct flow_alias flow_alias_of(const struct flow_key *reply)
+struct flow_alias flow_alias_of(const struct flow_key *reply, const struct flow_action *forward)
 {
 	struct flow_alias alias = {.port = has_identifier(reply) ? reply->sport : reply->dport};
 
 	memcpy(alias.address, reply->dst, sizeof alias.address);
+	memcpy(alias.member, forward->dmac, sizeof alias.member);
 	return alias;
 }
 

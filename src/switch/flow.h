@@ -87,7 +87,7 @@ struct flow_action {
 	uint8_t exit; /* enum flow_exit */
 	uint8_t flags; /* FLOW_REWRITE_SRC .. */
 	uint16_t mtu; /* largest IP packet that the way ahead carries */
-	uint32_t target;
+	uint32_t target; /* of what comes by the tunnel and leaves by the uplink: as next_hop below */
 	uint8_t dmac[6],
 		smac[6]; /* unless FLOW_BRIDGED. dmac: of FLOW_TO_NIC and FLOW_TO_TUNNEL; else it is the next hop's */
 	uint8_t new_src[4], new_dst[4];
@@ -150,10 +150,18 @@ static inline bool flow_is_blocked(const struct flow *flow)
 struct flow_alias {
 	uint8_t address[4];
 	uint16_t port; /* network order; ICMP: the identifier */
+	uint8_t member
+		[6]; /* MAC of whom it goes to: of a load balancer's members, that one has the connection */
 };
 
-/* By the key of the answers. */
-struct flow_alias flow_alias_of(const struct flow_key *reply);
+/* The only VTEP that a packet of the flow may come from, where it comes by the tunnel. */
+static inline const void *flow_action_vtep(const struct flow_action *action)
+{
+	return action->exit == FLOW_TO_OUTSIDE ? (const void *)&action->target : action->next_hop;
+}
+
+/* By the key of the answers, and what is done with the packets of the side that began it. */
+struct flow_alias flow_alias_of(const struct flow_key *reply, const struct flow_action *forward);
 void flow_alias_set_port(struct flow_key *reply, uint16_t port);
 
 static inline bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)

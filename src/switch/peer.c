@@ -3,18 +3,30 @@
 
 #include "switch/layers/layer.h"
 
-/* Both ends are known to each other by public addresses: a NIC here that has one, or somebody outside. */
-static void by_public(const struct snapshot *state, const struct nic *nic, struct flow_key *key)
+/* The load balancer here whose address that is, or NULL. */
+static const struct nic *find_front(const struct snapshot *state, struct ip_addr addr)
+{
+	struct owner owner = snapshot_find(state, SPACE_PUBLIC, addr);
+
+	return owner.kind == OWNER_NIC && owner.nic->load_balancer ? owner.nic : NULL;
+}
+
+/* Both ends are known to each other by public addresses: a NIC here that has one, or somebody outside. A member of a load
+ * balancer has it from there. */
+static bool by_public(const struct snapshot *state, const struct nic *nic, struct flow_key *key)
 {
 	struct owner owner = snapshot_find(state, SPACE_PUBLIC, flow_key_source(key));
 
 	key->nic = nic->id;
 	key->origin = FLOW_FROM_OUTSIDE;
 	if (owner.kind != OWNER_NIC)
-		return;
+		return true;
+	if (owner.nic->load_balancer)
+		return false; /* only flows know who shares it */
 	key->nic = owner.nic->id;
 	key->origin = FLOW_FROM_NIC;
 	memcpy(key->src, owner.address->ip.bytes, sizeof key->src);
+	return true;
 }
 
 /* Both are in the network: the other one itself, or the appliance that it is behind, is here or elsewhere. */
@@ -23,8 +35,11 @@ static bool by_network(const struct snapshot *state, const struct nic *nic, stru
 	struct ip_addr via = route_via(nic, flow_key_source(key), NULL);
 	struct owner owner = snapshot_find(state, nic->network->space, via);
 
-	if (via.family == IP_NONE)
-		return false;
+	if (via.family == IP_NONE) {
+		key->nic = nic->id;
+		key->origin = FLOW_FROM_TUNNEL;
+		return vxlan_front(state, nic, flow_key_source(key)) != NULL;
+	}
 	/* A NIC that is here is as near as a router on the wire. */
 	if (owner.kind != OWNER_NIC && nic->subnet->gateway_external)
 		owner = snapshot_find(state, nic->network->space, flow_key_source(key));
@@ -43,11 +58,11 @@ bool peer_key(const struct snapshot *state, const struct flow_key *own, const ui
 	if (!nic)
 		return false;
 	*ret = flow_key_reverse(own);
-	if (memcmp(alias, own->src, sizeof own->src) == 0)
-		return by_network(state, nic, ret);
 	memcpy(ret->dst, alias, sizeof ret->dst);
-	by_public(state, nic, ret);
-	return true;
+	const struct nic *front = find_front(state, flow_key_destination(ret));
+	if (!front && memcmp(alias, own->src, sizeof own->src) == 0)
+		return by_network(state, nic, ret);
+	return by_public(state, front ? front : nic, ret);
 }
 
 /* What its NIC is known by to whom it sends that: its own address within the network, its public one beyond. */
@@ -69,7 +84,7 @@ bool peer_answer(const struct snapshot *state, const struct flow_key *key, struc
 	const struct nic *nic = snapshot_nic(state, key->nic);
 	uint8_t alias[16];
 
-	if (!nic)
+	if (!nic || nic->load_balancer)
 		return false;
 	if (key->origin == FLOW_FROM_NIC)
 		return find_alias(nic, key, alias) && peer_key(state, key, alias, ret);

@@ -108,7 +108,7 @@ json_t *report_nics(const struct datapath *datapath)
 
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = snapshot->nics[slot];
-		if (!nic)
+		if (!nic || nic->load_balancer)
 			continue;
 		json_t *attachments = json_array();
 		for (unsigned i = 0; i < nic->n_attachments; i++)

@@ -30,6 +30,8 @@
 #define PHYSICAL_SLOTS   (2 * PHYSICALS_MAX)
 
 struct classifier;
+struct front;
+struct load_balancer;
 struct membership_map;
 struct meter;
 struct neighbour_table;
@@ -171,11 +173,15 @@ struct nic {
 	bool away;
 	bool forwarding; /* it sends for others, and gets what is for others: an appliance */
 	bool bypassed; /* it has or had a function past the host: connections may have begun there, unseen */
+	const struct load_balancer *load_balancer; /* that it stands for, without a guest; NULL: it has one */
+	const struct front *front; /* of a load balancer on another switch, which it is behind; NULL: none */
+	struct ip_addr
+		source_nat; /* of a load balancer here, which it shares; IP_NONE: the network's, if any */
 	const struct network *network;
-	const struct subnet *subnet;
+	const struct subnet *subnet; /* a load balancer's has no prefix */
 	const struct group *group; /* NULL: none */
 	unsigned n_addresses;
-	struct nic_address *addresses;
+	struct nic_address *addresses; /* a load balancer's have no `ip` */
 	unsigned n_attachments;
 	struct attachment attachments[NIC_ATTACHMENTS];
 };

@@ -30,7 +30,7 @@ static enum holder holder_of(const struct flow_table *table, const struct flow_k
 static bool decide_with(const struct snapshot *state, const struct flow_key *first, uint16_t port,
 	const struct decision *present, struct decision *ret)
 {
-	struct flow_alias alias = flow_alias_of(&present->reply.key);
+	struct flow_alias alias = flow_alias_of(&present->reply.key, &present->forward.action);
 
 	alias.port = port;
 	return decide_as(state, first, false, &alias, ret) && ret->shared;
@@ -47,7 +47,7 @@ bool source_nat_choose(struct flow_table *table, const struct snapshot *state, c
 
 	*ret_over = false;
 	for (uint32_t n = 0; n < TRIES; n++) {
-		uint16_t port = flow_alias_of(&reply).port;
+		uint16_t port = flow_alias_of(&reply, &present.forward.action).port;
 		enum holder holder = holder_of(table, &reply);
 		if (holder == HOLDER_NOBODY && decide_with(state, first, port, &present, decision))
 			return true;

@@ -1,7 +1,7 @@
 /* Decoding of the switch's state: see state.h and decode.h.
  *
  * How it works: one table of members for each kind of object, in the order in which they refer to each other:
- * edges and physical networks, groups, networks with their subnets, NICs (state_nic.c). So every reference is
+ * edges and physical networks, groups, networks with their subnets, NICs (state_nic.c), load balancers. So every reference is
  * resolved where it stands, and its fault has a path. What concerns two objects (addresses taken twice, names
  * used twice) is checked as each is added to its index.
  */
@@ -401,6 +401,7 @@ static const struct decode_member state_members[] = {
 	{"groups", decode_groups},
 	{"networks", decode_networks},
 	{"nics", decode_nics},
+	{"balancers", decode_balancers, .optional = true},
 	{},
 };
 
@@ -418,6 +419,7 @@ struct snapshot *state_decode(json_t *json, const struct snapshot *previous, GEr
 	g_autoptr(GHashTable) tables = prefix_tables_new();
 	struct state_index index = {
 		.previous = previous,
+		.state = json,
 		.groups = groups,
 		.networks = networks,
 		.nics = nics,
@@ -434,7 +436,8 @@ struct snapshot *state_decode(json_t *json, const struct snapshot *previous, GEr
 			g_hash_table_add(tables, g_ptr_array_index(previous->tables, i));
 	}
 	decode_init(&d, snapshot, &index);
-	decode_object(&d, json, state_members, snapshot);
+	if (decode_object(&d, json, state_members, snapshot))
+		check_source_nats(&d);
 	if (!decode_done(&d, error))
 		return NULL;
 	return g_steal_pointer(&snapshot);

@@ -182,15 +182,18 @@ static bool decode_hostname(struct decode *d, json_t *value, void *to)
 	return true;
 }
 
-static bool decode_nic_network(struct decode *d, json_t *value, void *to)
+bool decode_network_reference(struct decode *d, json_t *value, void *to)
 {
 	const char *uid = json_string_value(value);
 	const struct network *network = uid ? g_hash_table_lookup(index_of(d)->networks, uid) : NULL;
 
-	if (!network)
-		return decode_fail(d, "must be the uid of a network of this state");
-	((struct nic_words *)to)->nic->network = network;
-	return true;
+	*(const struct network **)to = network;
+	return network || decode_fail(d, "must be the uid of a network of this state");
+}
+
+static bool decode_nic_network(struct decode *d, json_t *value, void *to)
+{
+	return decode_network_reference(d, value, &((struct nic_words *)to)->nic->network);
 }
 
 /* Comes after the network in the table. */
@@ -312,6 +315,16 @@ static bool decode_nic_group(struct decode *d, json_t *value, void *to)
 	return decode_group_reference(d, value, &((struct nic_words *)to)->nic->group);
 }
 
+static bool decode_nic_front(struct decode *d, json_t *value, void *to)
+{
+	return decode_front(d, value, &((struct nic_words *)to)->nic->front);
+}
+
+static bool decode_nic_source_nat(struct decode *d, json_t *value, void *to)
+{
+	return decode_ipv4(d, value, &((struct nic_words *)to)->nic->source_nat);
+}
+
 static const struct decode_member nic_members[] = {
 	{"uid", decode_nic_uid},
 	{"name", decode_nic_name},
@@ -325,6 +338,8 @@ static const struct decode_member nic_members[] = {
 	{"hostname", decode_hostname, .optional = true},
 	{"away", decode_away, .optional = true},
 	{"forwarding", decode_forwarding, .optional = true},
+	{"front", decode_nic_front, .optional = true},
+	{"source_nat", decode_nic_source_nat, .optional = true},
 	{"limits", decode_limits, .optional = true},
 	{"attachments", decode_attachments},
 	{"active", decode_active},
@@ -393,7 +408,7 @@ static bool check_mtu(struct decode *d, const struct nic *nic)
 }
 
 /* The slot that the NIC had, or one that nobody had in the snapshot before, with its next incarnation. */
-static bool take_slot(struct decode *d, struct nic *nic)
+bool take_slot(struct decode *d, struct nic *nic)
 {
 	const struct snapshot *previous = index_of(d)->previous;
 	struct snapshot *snapshot = d->snapshot;
@@ -447,12 +462,13 @@ static bool decode_nic(struct decode *d, json_t *value, void *to)
 }
 
 /* Every address and MAC that the state names, so that the map is made once. */
-static unsigned count_addresses(const struct snapshot *snapshot, json_t *nics)
+static unsigned count_addresses(const struct snapshot *snapshot, json_t *nics, json_t *balancers)
 {
 	size_t n = 0;
 
 	for (unsigned i = 0; i < snapshot->n_networks; i++)
 		n += 2 * snapshot->networks[i].n_subnets + snapshot->networks[i].n_source_nat;
+	n += count_balancer_addresses(balancers);
 	for (size_t i = 0; i < json_array_size(nics); i++)
 		n += 2 + 2 * json_array_size(json_object_get(json_array_get(nics, i), "addresses"));
 	return (unsigned)MIN(n, UINT_MAX / 4);
@@ -489,7 +505,9 @@ bool decode_nics(struct decode *d, json_t *value, void *to)
 {
 	unsigned n;
 
-	snapshot_reserve(d->snapshot, count_addresses(d->snapshot, value));
+	json_t *balancers = json_object_get(index_of(d)->state, "balancers");
+
+	snapshot_reserve(d->snapshot, count_addresses(d->snapshot, value, balancers));
 	add_gateways(d->snapshot);
 	add_shared_addresses(d->snapshot);
 	decode_list(d, value, sizeof(struct nic), NIC_SLOTS, decode_nic, &n);

@@ -92,7 +92,7 @@ static const struct prefix_table *decode_table(
 
 /* ---- mappings ---- */
 
-static bool decode_vtep(struct decode *d, json_t *value, void *to)
+bool decode_vtep(struct decode *d, json_t *value, void *to)
 {
 	struct ip_addr addr;
 
@@ -188,7 +188,7 @@ static const char *holder_of(const struct snapshot *snapshot, struct ip_addr add
 }
 
 /* To be shared by all networks that name it, once each. */
-static bool decode_shared_address(struct decode *d, json_t *value, void *to)
+bool decode_shared_address(struct decode *d, json_t *value, void *to)
 {
 	struct ip_addr addr;
 

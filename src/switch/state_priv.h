@@ -6,6 +6,7 @@
 /* What references are looked up in. */
 struct state_index {
 	const struct snapshot *previous; /* Borrowed */
+	json_t *state; /* Borrowed: all of it */
 	GHashTable *groups; /* uid → struct group */
 	GHashTable *networks; /* uid → struct network */
 	GHashTable *segments; /* numbers of those in use */
@@ -47,6 +48,19 @@ bool decode_mappings(struct decode *d, json_t *value, void *to); /* into the str
 bool decode_routes(struct decode *d, json_t *value, void *to); /* into the struct subnet `to` */
 bool decode_source_nat(
 	struct decode *d, json_t *value, void *to); /* into the struct network `to`; edges are there */
+bool decode_shared_address(struct decode *d, json_t *value, void *to); /* struct ip_addr: a public one */
+bool decode_vtep(struct decode *d, json_t *value, void *to); /* uint8_t[4] */
 
 /* Of state_nic.c: all NICs, into the snapshot; groups, networks and edges are there already. */
 bool decode_nics(struct decode *d, json_t *value, void *to);
+/* Gives the NIC its number. */
+bool take_slot(struct decode *d, struct nic *nic);
+bool decode_network_reference(struct decode *d, json_t *value, void *to); /* const struct network * */
+
+/* Of state_load_balancer.c. */
+bool decode_balancers(
+	struct decode *d, json_t *value, void *to); /* all, into the snapshot; NICs are there already */
+size_t count_balancer_addresses(json_t *balancers);
+bool decode_front(struct decode *d, json_t *value, void *to); /* const struct front * */
+/* The load balancers whose addresses NICs are to share are there. */
+bool check_source_nats(struct decode *d);

@@ -126,6 +126,8 @@ static bool find_sender(struct trace *t, GError **error)
 	if (t->words.kind != PACKET_WORDS_IP)
 		return fault_set(error, FAULT_INVALID,
 			"packet: ARP, neighbour discovery and DHCP are traced on their way out only");
+	if (owner.kind == OWNER_NIC && owner.nic->load_balancer)
+		t->nic = owner.nic; /* whose choice may be another member */
 	if ((owner.kind == OWNER_NIC && owner.nic == t->nic) ||
 		(owner.kind == OWNER_SHARED && network_shares(t->nic->network, to.bytes))) {
 		t->origin = FLOW_FROM_OUTSIDE;
@@ -351,7 +353,7 @@ static void on_asked(void *data, const struct layer *layer, enum policy_directio
 	const struct walk *before, const struct walk *after, bool passed)
 {
 	struct trace *t = data;
-	const struct nic *nic = direction == POLICY_OUTBOUND ? after->source : after->target;
+	const struct nic *nic = direction == POLICY_OUTBOUND ? before->source : before->target;
 	bool changed = !flow_key_equal(&before->key, &after->key);
 	g_autofree char *text = walk_text(layer, nic, before, after, passed);
 
@@ -498,7 +500,7 @@ static bool find_alias(struct trace *t, struct flow_alias *ret)
 	if (!decide(t->state, &t->parsed.key, false, &decision) || !decision.shared)
 		*ret = (struct flow_alias){};
 	else if (source_nat_choose(t->datapath->flows, t->state, &t->parsed.key, &decision, &over))
-		*ret = flow_alias_of(&decision.reply.key);
+		*ret = flow_alias_of(&decision.reply.key, &decision.forward.action);
 	else
 		return drop(t, "connection", DROP_PORTS_USED);
 	return true;
@@ -556,7 +558,7 @@ static void judge_anew(
 	struct trace *t, const struct flow *flow, const struct flow *forward, const struct flow *reply)
 {
 	const struct flow_key first = peer_first(t->state, &forward->key, &reply->key);
-	const struct flow_alias alias = flow_alias_of(&reply->key);
+	const struct flow_alias alias = flow_alias_of(&reply->key, &forward->action);
 	struct decision decision;
 
 	if (!ask_layers(t, &first, !forward->blocked, &alias, &decision)) {
@@ -604,7 +606,7 @@ static void known_flow(struct trace *t, const struct flow *flow, const struct fl
 {
 	const struct flow *forward = flow->reply ? pair : flow, *reply = flow->reply ? flow : pair;
 	enum connection_state state = connection_state(forward, reply);
-	const struct flow_alias alias = flow_alias_of(&reply->key);
+	const struct flow_alias alias = flow_alias_of(&reply->key, &forward->action);
 	const char *word = connection_word(state);
 	struct decision decision;
 

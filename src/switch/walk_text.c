@@ -19,6 +19,18 @@ static void tell_vlan(GString *text, const struct nic *nic, const struct walk *w
 		g_string_append_printf(text, "bridged; for the gateway's MAC, to %s", via);
 }
 
+/* What a load balancer made of it. */
+static void tell_load_balancer(GString *text, const struct walk *after, struct ip_addr next)
+{
+	char hop[IP_TEXT_MAX];
+
+	g_string_append_printf(text, "%sby rule %s, ", text->len ? "; " : "", after->rule);
+	if (after->target)
+		g_string_append_printf(text, "to NIC %s", after->target->name);
+	else
+		g_string_append_printf(text, "to the switch %s", ip_format(next, hop));
+}
+
 static void tell_change(GString *text, const struct layer *layer, const struct nic *nic,
 	const struct walk *before, const struct walk *after, bool passed)
 {
@@ -37,7 +49,9 @@ static void tell_change(GString *text, const struct layer *layer, const struct n
 		g_string_append_printf(text, "%sit becomes %s",
 			!before->shared && after->shared ? "by an address that NICs share, " : "", key);
 	}
-	if (passed && before->exit != after->exit && after->exit == FLOW_TO_PHYSICAL)
+	if (passed && after->front && !before->front)
+		tell_load_balancer(text, after, next);
+	else if (passed && before->exit != after->exit && after->exit == FLOW_TO_PHYSICAL)
 		g_string_append_printf(text, "to %s, which no NIC here has", ip_format(after->via, hop));
 	else if (passed && layer == &layer_vlan && after->via.family != IP_NONE)
 		tell_vlan(text, nic, after);

@@ -76,14 +76,14 @@ static bool check(struct walk *walk, const struct group *group, enum policy_dire
 	return layer_refuse(walk, direction == POLICY_INBOUND ? DROP_DENIED_INBOUND : DROP_DENIED_OUTBOUND);
 }
 
-/* A Standard public address is closed until a group opens it. */
+/* A Standard public address, or load balancer, is closed until a group opens it. */
 static bool check_no_group(struct walk *walk)
 {
 	const struct nic *nic = walk->target;
 	const struct nic_address *address = nic_find_address(nic, flow_key_destination(&walk->key));
 
-	if (nic->group || nic->subnet->group || is_exempt(walk, POLICY_INBOUND) || !address ||
-		!address->standard)
+	if (nic->group || nic->subnet->group || is_exempt(walk, POLICY_INBOUND) ||
+		!(walk->standard || (address && address->standard)))
 		return true;
 	if (ends_in(walk, nic->network)->are[0].tags & POLICY_TAG_VIRTUAL_NETWORK)
 		return true;

@@ -8,6 +8,8 @@
  *     sender ─── spoof → nic group → subnet group → route → vxlan → vlan → platform → nat ─→ outside ─┐
  *     receiver ←─ spoof ← nic group ← subnet group ← route ← vxlan ← vlan ← platform ← nat ← outside ─┘ or an edge
  *
+ * Between nat and outside a load balancer, which has no guest, is left for the member that gets the connection.
+ *
  * So policy sees private addresses on either side: translation comes after the groups on the way out and
  * before them on the way in. A layer may refuse (with a drop reason), change the packet's key (translation)
  * or choose the way (route).
@@ -42,6 +44,8 @@ struct walk {
 	struct flow_key key;
 	const struct nic *source; /* that sent it; NULL: it came from outside or by the host port */
 	const struct nic *target; /* that gets it; NULL: it leaves by `exit` */
+	const struct nic *front; /* the load balancer that led it there; NULL: none here did */
+	bool standard; /* a load balancer, here or not, led it, and lets no connection in without a group */
 
 	struct walk_ends ends;
 
@@ -59,7 +63,7 @@ struct walk {
 	/* Set by the layer that refuses. */
 	enum drop drop;
 	const struct group *group; /* that denied */
-	const char *rule; /* of that group */
+	const char *rule; /* of that group; or of the load balancer */
 };
 
 struct layer {
@@ -70,7 +74,7 @@ struct layer {
 };
 
 extern const struct layer layer_spoof, layer_nic_group, layer_subnet_group, layer_route, layer_platform,
-	layer_vxlan, layer_vlan, layer_nat, layer_outside;
+	layer_vxlan, layer_vlan, layer_nat, layer_load_balancer, layer_outside;
 
 /* The table: NULL at its end. */
 extern const struct layer *const layer_table[];
@@ -93,6 +97,9 @@ struct ip_addr route_via(const struct nic *nic, struct ip_addr destination, bool
 /* Where that is, when it is on another switch; NULL: it is not. */
 const struct mapping *vxlan_remote(
 	const struct snapshot *state, const struct nic *nic, struct ip_addr destination);
+
+/* The load balancer on another switch that may bring the NIC packets from outside of that source; NULL: none may. */
+const struct front *vxlan_front(const struct snapshot *state, const struct nic *nic, struct ip_addr source);
 
 /* Who gets it on the NIC's physical network: its destination, an appliance or a router there, of which the switch knows
  * nothing. IP_NONE: it does not go there. */

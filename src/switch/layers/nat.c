@@ -35,19 +35,33 @@ static const uint8_t *shared_address(const struct network *network, const uint8_
 	return network->source_nat[(uint64_t)hash * network->n_source_nat >> 32].bytes;
 }
 
+/* A member of a load balancer here may have the load balancer's. */
+static bool has_own(const struct nic *nic)
+{
+	return nic->source_nat.family != IP_NONE;
+}
+
+static bool may_share(const struct nic *nic, const uint8_t address[4])
+{
+	return network_shares(nic->network, address) ||
+	       (has_own(nic) && memcmp(nic->source_nat.bytes, address, 4) == 0);
+}
+
 static bool share(struct walk *walk)
 {
-	const struct network *network = walk->source->network;
+	const struct nic *nic = walk->source;
 
-	if (network->n_source_nat == 0)
+	if (nic->network->n_source_nat == 0 && !has_own(nic))
 		return layer_refuse(walk, DROP_NO_PUBLIC_ADDRESS);
 	if (!may_share(&walk->key))
 		return layer_refuse(walk, DROP_NO_PORTS);
-	if (walk->alias && network_shares(network, walk->alias->address)) {
+	if (walk->alias && may_share(nic, walk->alias->address)) {
 		memcpy(walk->key.src, walk->alias->address, 4);
 		walk->key.sport = walk->alias->port;
 	} else {
-		memcpy(walk->key.src, shared_address(network, walk->key.src), 4);
+		memcpy(walk->key.src,
+			has_own(nic) ? nic->source_nat.bytes : shared_address(nic->network, walk->key.src),
+			4);
 	}
 	walk->shared = true;
 	return true;
@@ -68,7 +82,7 @@ static bool outbound(struct walk *walk)
 
 static bool inbound(struct walk *walk)
 {
-	if (!walk->leaves && walk->key.origin != FLOW_FROM_OUTSIDE)
+	if (walk->front || (!walk->leaves && walk->key.origin != FLOW_FROM_OUTSIDE))
 		return true;
 	const struct nic_address *address = nic_find_public(walk->target, flow_key_destination(&walk->key));
 	if (!address)

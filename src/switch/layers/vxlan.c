@@ -10,6 +10,7 @@
  * way back must, too.
  */
 #include "switch/layers/layer.h"
+#include "switch/load_balancer.h"
 
 #include <string.h>
 
@@ -56,6 +57,33 @@ static bool outbound(struct walk *walk)
 	return true;
 }
 
+const struct front *vxlan_front(const struct snapshot *state, const struct nic *nic, struct ip_addr source)
+{
+	const struct front *front = nic->front;
+
+	return front && state->underlay.edge.present && is_reachable(&state->underlay, front->way.vtep) &&
+			       source.family == IP_V4 && outside_may_send(state, nic->network, source)
+		       ? front
+		       : NULL;
+}
+
+/* From outside, by a load balancer on another switch that the NIC is behind: it has chosen and translated. */
+static bool by_front(struct walk *walk, const struct nic *nic)
+{
+	const struct front *front = vxlan_front(walk->state, nic, flow_key_source(&walk->key));
+	struct ip_addr destination = flow_key_destination(&walk->key);
+
+	if (!front)
+		return layer_refuse(walk, DROP_SPOOFED_TUNNEL);
+	if (!nic_find_address(nic, destination) && !front_is_floating(front, destination))
+		return layer_refuse(walk, DROP_NO_FORWARDING);
+	walk->remote = &front->way;
+	walk->standard = front->standard;
+	walk->routed = true;
+	memcpy(walk->next_hop, front->way.vtep, 4);
+	return true;
+}
+
 static bool inbound(struct walk *walk)
 {
 	const struct nic *nic = walk->target;
@@ -64,7 +92,7 @@ static bool inbound(struct walk *walk)
 		return true;
 	walk->remote = vxlan_remote(walk->state, nic, flow_key_source(&walk->key));
 	if (!walk->remote)
-		return layer_refuse(walk, DROP_SPOOFED_TUNNEL);
+		return by_front(walk, nic);
 	if (!nic->forwarding && !nic_find_address(nic, flow_key_destination(&walk->key)))
 		return layer_refuse(walk, DROP_NO_FORWARDING);
 	memcpy(walk->next_hop, walk->remote->vtep, 4);

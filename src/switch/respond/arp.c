@@ -130,7 +130,8 @@ static void tell_all(struct worker *worker, const struct network *network, const
 {
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = worker->snapshot->nics[slot];
-		if (!nic || nic == but || nic->network != network || nic_is_on_wire(nic))
+		if (!nic || nic->load_balancer || nic == but || nic->network != network ||
+			nic_is_on_wire(nic))
 			continue;
 		rte_pktmbuf_refcnt_update(packet, 1); /* ports change nothing in it */
 		output_arrived(worker, nic, parsed, packet);

@@ -11,6 +11,7 @@
 #include "switch/conntrack.h"
 #include "switch/datapath.h"
 #include "switch/layers/layer.h"
+#include "switch/load_balancer.h"
 #include "switch/output.h"
 #include "switch/parse.h"
 #include "switch/respond/respond.h"
@@ -126,6 +127,9 @@ static bool sender_may(const struct worker *worker, const struct packet *parsed,
 	if (parsed->key.origin == FLOW_FROM_TUNNEL) {
 		const struct mapping *remote =
 			vxlan_remote(worker->snapshot, nic, flow_key_source(&parsed->key));
+		const struct front *front =
+			remote ? NULL : vxlan_front(worker->snapshot, nic, flow_key_source(&parsed->key));
+		remote = front ? &front->way : remote;
 		return remote && memcmp(remote->vtep, parsed->vtep, 4) == 0;
 	}
 	if (parsed->key.origin == FLOW_FROM_PHYSICAL)

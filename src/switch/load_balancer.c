@@ -1,0 +1,81 @@
+/* Load balancers: see load_balancer.h. */
+#include "switch/load_balancer.h"
+
+#include "switch/flow.h"
+
+#include <string.h>
+
+int load_rule_compare(const void *a, const void *b)
+{
+	const struct load_rule *one = a, *two = b;
+	int r = memcmp(one->address.bytes, two->address.bytes, 4);
+
+	if (r == 0)
+		r = (one->protocol > two->protocol) - (one->protocol < two->protocol);
+	return r ? r : (one->port > two->port) - (one->port < two->port);
+}
+
+const struct load_rule *load_balancer_find(const struct load_balancer *balancer, const struct flow_key *key)
+{
+	const struct load_rule wanted = {
+		.address = flow_key_destination(key), .protocol = key->protocol, .port = key->dport};
+
+	if (key->family != IP_V4 || balancer->n_rules == 0)
+		return NULL;
+	return bsearch(
+		&wanted, balancer->rules, balancer->n_rules, sizeof *balancer->rules, load_rule_compare);
+}
+
+/* The finaliser of MurmurHash3: each bit of the word changes half of the result's. */
+static uint64_t mix(uint64_t word)
+{
+	word = (word ^ word >> 33) * UINT64_C(0xff51afd7ed558ccd);
+	word = (word ^ word >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return word ^ word >> 33;
+}
+
+static uint32_t word_of(const uint8_t bytes[4])
+{
+	uint32_t word;
+
+	memcpy(&word, bytes, sizeof word);
+	return word;
+}
+
+static uint64_t hash_of(const struct load_rule *rule, const struct flow_key *key)
+{
+	uint64_t hash = mix((uint64_t)word_of(key->src) << 32 | word_of(key->dst));
+
+	switch ((enum load_distribution)rule->distribution) {
+	case LOAD_BY_SOURCE: break;
+	case LOAD_BY_SOURCE_PROTOCOL: hash = mix(hash ^ key->protocol); break;
+	case LOAD_BY_TUPLE:
+		hash = mix(hash ^ ((uint64_t)key->protocol << 32 | (uint64_t)key->sport << 16 | key->dport));
+		break;
+	}
+	return hash;
+}
+
+const struct load_member *load_rule_choose(const struct load_rule *rule, const struct flow_key *key)
+{
+	const struct load_member *best = NULL;
+	uint64_t hash = hash_of(rule, key), highest = 0;
+
+	for (unsigned i = 0; i < rule->n_members; i++) {
+		const struct load_member *member = &rule->members[i];
+		uint64_t rank = mix(hash ^ mix(word_of(member->ip.bytes)));
+		if (member->healthy && (!best || rank > highest)) {
+			best = member;
+			highest = rank;
+		}
+	}
+	return best;
+}
+
+bool front_is_floating(const struct front *front, struct ip_addr address)
+{
+	for (unsigned i = 0; i < front->n_floating; i++)
+		if (ip_equal(front->floating[i], address))
+			return true;
+	return false;
+}

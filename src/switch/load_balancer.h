@@ -1,0 +1,69 @@
+/* Load balancers: which connections they take, and who gets each.
+ *
+ * Theory of operation. A load balancer is a NIC of its network that has no guest: it has a number, a MAC and public
+ * addresses, a quota of connections and counters of drops, like any other, and what comes from outside for its addresses
+ * belongs to it. The switch that has it in its state answers for these addresses. Its layer (layers/load_balancer.c)
+ * chooses a member of the pool for a connection's first packet, translates, and the walk goes on as that member's: its
+ * groups see a private destination, and the client's own address. Every later packet is executed by the unified flow.
+ *
+ * A member on another switch gets the packets by its network's tunnel, and answers by it: that switch knows the load
+ * balancer as the way back for whatever is outside (struct front). So the switch with the front end sees both directions,
+ * which its connection tracking needs, and nobody answers in its name. Direct return would save the answers one host's
+ * work, at the price of flows that know one direction only.
+ *
+ * The choice is rendezvous hashing: each member gets a number by the packet and its own address, and the highest one
+ * wins. So it depends neither on the order of members nor on the switch; when a member goes, only its connections move,
+ * and when one comes, it takes its share from all alike. Addresses and ports are the sender's choice, and so the hash
+ * holds no secret. A connection keeps its member as long as that is one, whatever its probe says.
+ */
+#pragma once
+#include "switch/snapshot.h"
+
+struct flow_key;
+
+/* What of the packet counts. */
+enum load_distribution {
+	LOAD_BY_TUPLE, /* addresses, ports and protocol */
+	LOAD_BY_SOURCE, /* addresses */
+	LOAD_BY_SOURCE_PROTOCOL, /* addresses and protocol */
+};
+
+struct load_member {
+	struct ip_addr ip; /* in the load balancer's network; IPv4 */
+	bool healthy;
+};
+
+/* One port of one of its addresses. */
+struct load_rule {
+	char *name;
+	struct ip_addr address; /* IPv4 */
+	uint16_t port, member_port; /* network order */
+	uint8_t protocol; /* IANA number; TCP or UDP */
+	uint8_t distribution; /* enum load_distribution */
+	bool floating; /* members get packets as they came: for the address itself */
+	unsigned n_members;
+	struct load_member *members;
+};
+
+struct load_balancer {
+	bool standard; /* members without a group get nothing from it */
+	unsigned n_rules;
+	struct load_rule *rules; /* sorted by load_rule_compare */
+};
+
+/* A load balancer on another switch, as a NIC is behind it. */
+struct front {
+	struct mapping way; /* to it; without a prefix */
+	bool standard;
+	unsigned n_floating;
+	struct ip_addr *floating; /* of its addresses, those that come as they are */
+};
+
+/* By address, protocol and port. */
+int load_rule_compare(const void *a, const void *b);
+/* The rule for a packet of that key, or NULL. */
+const struct load_rule *load_balancer_find(const struct load_balancer *balancer, const struct flow_key *key);
+/* The member that gets a connection whose first packet has the key, or NULL: none is healthy. */
+const struct load_member *load_rule_choose(const struct load_rule *rule, const struct flow_key *key);
+/* Whether packets to the address come to the NIC as they are. */
+bool front_is_floating(const struct front *front, struct ip_addr address);
