@@ -157,6 +157,11 @@ static json_t *method_nics(json_t *params, void *data, GError **error)
 	return report_nics(((struct control *)data)->datapath);
 }
 
+static json_t *method_balancers(json_t *params, void *data, GError **error)
+{
+	return report_balancers(((struct control *)data)->datapath);
+}
+
 static json_t *method_edges(json_t *params, void *data, GError **error)
 {
 	return report_edges(((struct control *)data)->datapath);
@@ -240,6 +245,7 @@ static const struct jsonrpc_method methods[] = {
 	{"apply", method_apply},
 	{"state", method_state},
 	{"nic.list", method_nics},
+	{"balancer.list", method_balancers},
 	{"edge.list", method_edges},
 	{"flow.list", method_flow_list},
 	{"flow.count", method_flow_count},

@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+const char *const load_distribution_words[] = {[LOAD_BY_TUPLE] = "tuple",
+	[LOAD_BY_SOURCE] = "source",
+	[LOAD_BY_SOURCE_PROTOCOL] = "source-protocol",
+	NULL};
+
 int load_rule_compare(const void *a, const void *b)
 {
 	const struct load_rule *one = a, *two = b;

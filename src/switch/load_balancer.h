@@ -28,6 +28,9 @@ enum load_distribution {
 	LOAD_BY_SOURCE_PROTOCOL, /* addresses and protocol */
 };
 
+/* "tuple" */
+extern const char *const load_distribution_words[];
+
 struct load_member {
 	struct ip_addr ip; /* in the load balancer's network; IPv4 */
 	bool healthy;

@@ -1,5 +1,6 @@
 /* Load balancers: the choice of a member, and connections through one switch and through two. */
 #include "switch/load_balancer.h"
+#include "switch/report.h"
 
 #include "switch/test_pair.h"
 
@@ -286,6 +287,20 @@ static void test_errors(struct fixture *f, const void *data)
 	g_assert_cmpuint(load16(in.bytes + 42 + 20), ==, 22); /* as c sent it */
 }
 
+static void test_report(struct fixture *f, const void *data)
+{
+	begins(f, 1000);
+	json_auto_t *list = report_balancers(f->datapath), *nics = report_nics(f->datapath);
+	const json_t *lb = json_array_get(list, 0);
+	const json_t *web = json_array_get(json_object_get(lb, "rules"), 0);
+	g_assert_cmpuint(json_array_size(list), ==, 1);
+	g_assert_cmpuint(json_array_size(nics), ==, 3);
+	g_assert_cmpint(json_integer_value(json_object_get(lb, "flows")), ==, 1);
+	g_assert_cmpint(json_integer_value(json_object_get(web, "port")), ==, WEB);
+	g_assert_cmpint(json_integer_value(json_object_get(web, "member_port")), ==, INNER);
+	g_assert_cmpuint(json_array_size(json_object_get(web, "members")), ==, 2);
+}
+
 /* ---- two switches ---- */
 
 static void setup_pair(struct pair *p, const void *data)
@@ -449,6 +464,7 @@ int main(int argc, char **argv)
 	ADD("a NIC here may be the client", test_hairpin);
 	ADD("members leave by its address", test_outbound);
 	ADD("errors about its connections are translated", test_errors);
+	ADD("a load balancer is reported apart from NICs", test_report);
 	ADD_PAIR("members on another switch get and answer connections", test_remote);
 	ADD_PAIR("nobody else speaks for either side", test_remote_spoofed);
 	ADD_PAIR("a member's connections follow it", test_member_comes);

@@ -4,9 +4,11 @@
 
 #include "switch/bypass.h"
 #include "switch/decode.h"
+#include "switch/load_balancer.h"
 #include "switch/lookup.h"
 #include "switch/meter.h"
 #include "switch/offloader.h"
+#include "switch/wire.h"
 
 #include <rte_cycles.h>
 
@@ -124,6 +126,50 @@ json_t *report_nics(const struct datapath *datapath)
 				      encode_drops(datapath, nic)));
 		add_offload(json_array_get(list, json_array_size(list) - 1), offload, slot);
 	}
+	return list;
+}
+
+/* ---- load balancers ---- */
+
+static json_t *encode_rule(const struct load_rule *rule)
+{
+	json_t *members = json_array();
+	char text[IP_TEXT_MAX];
+
+	for (unsigned i = 0; i < rule->n_members; i++)
+		json_array_append_new(
+			members, json_pack("{s:s, s:b}", "ip", ip_format(rule->members[i].ip, text),
+					 "healthy", rule->members[i].healthy));
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:o}", "name", rule->name, "address",
+		ip_format(rule->address, text), "protocol", rule->protocol == PROTO_UDP ? "udp" : "tcp",
+		"port", (int)be16toh(rule->port), "member_port", (int)be16toh(rule->member_port), "floating",
+		rule->floating, "distribution", load_distribution_words[rule->distribution], "members",
+		members);
+}
+
+static json_t *encode_balancer(const struct datapath *datapath, const struct nic *nic)
+{
+	json_t *addresses = json_array(), *rules = json_array();
+	char text[IP_TEXT_MAX];
+
+	for (unsigned i = 0; i < nic->n_addresses; i++)
+		json_array_append_new(addresses, json_string(ip_format(nic->addresses[i].public_ip, text)));
+	for (unsigned i = 0; i < nic->load_balancer->n_rules; i++)
+		json_array_append_new(rules, encode_rule(&nic->load_balancer->rules[i]));
+	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "uid", nic->uid, "name", nic->name, "addresses",
+		addresses, "rules", rules, "flows",
+		(json_int_t)atomic_load(&datapath->nic_connections[nic_slot(nic->id)]), "drops",
+		encode_drops(datapath, nic));
+}
+
+json_t *report_balancers(const struct datapath *datapath)
+{
+	const struct snapshot *snapshot = datapath_snapshot(datapath);
+	json_t *list = json_array();
+
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
+		if (snapshot->nics[slot] && snapshot->nics[slot]->load_balancer)
+			json_array_append_new(list, encode_balancer(datapath, snapshot->nics[slot]));
 	return list;
 }
 

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 json_t *report_nics(const struct datapath *datapath);
+json_t *report_balancers(const struct datapath *datapath);
 json_t *report_edges(const struct datapath *datapath);
 /* {"nic"?}: uid or name; all packets without it. NULL with *error when it is not known. */
 json_t *report_drops(const struct datapath *datapath, json_t *params, GError **error);

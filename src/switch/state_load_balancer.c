@@ -73,12 +73,7 @@ static bool decode_protocol(struct decode *d, json_t *value, void *to)
 
 static bool decode_distribution(struct decode *d, json_t *value, void *to)
 {
-	static const char *const words[] = {[LOAD_BY_TUPLE] = "tuple",
-		[LOAD_BY_SOURCE] = "source",
-		[LOAD_BY_SOURCE_PROTOCOL] = "source-protocol",
-		NULL};
-
-	return decode_one_of(d, value, words, "tuple, source, source-protocol", to);
+	return decode_one_of(d, value, load_distribution_words, "tuple, source, source-protocol", to);
 }
 
 static const struct decode_member rule_members[] = {
