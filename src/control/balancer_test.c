@@ -320,6 +320,139 @@ static void test_one_network(void)
 	g_assert_nonnull(strstr(error->message, "is not in virtual network net"));
 }
 
+/* ---- what hosts are told ---- */
+
+static struct vm *run_vm(struct fixture *f, const char *name, const struct nic *nic)
+{
+	g_autoptr(GError) error = NULL;
+	struct vm *vm = fixture_put(f, fixture_vm(f, name, "Standard_B1s", nic), &error);
+
+	g_assert_no_error(error);
+	return vm;
+}
+
+static struct balancer *put_web(struct fixture *f, struct address **ret_address)
+{
+	g_autoptr(GError) error = NULL;
+	struct balancer *wanted =
+		new_balancer(f, "lb", *ret_address = put_address(f, "ip", ADDRESS_STANDARD));
+	struct balancer_probe *probe = add(&wanted->spec.probes, &balancer_probe_shape, "Alive");
+
+	*probe = (struct balancer_probe){probe->name, PROBE_TCP, 8080, NULL, 5, 2};
+	add_rule(wanted, "web", 80)->probe = g_strdup("alive");
+	add_nat(&wanted->spec.nat_rules, "ssh", "pool", 50000, 50119);
+	struct balancer *balancer = fixture_put(f, wanted, &error);
+	g_assert_no_error(error);
+	return balancer;
+}
+
+static const struct goal_balance *rule_at(const struct goal *goal, guint i)
+{
+	const struct goal_balancer *balancer = goal->balancers->pdata[0];
+
+	g_assert_cmpuint(list_length(balancer->rules), >, i);
+	return balancer->rules->pdata[i];
+}
+
+static struct report_nic *add_report(struct report *report, const char *nic)
+{
+	struct report_nic *entry = shape_new(&report_nic_shape);
+
+	if (!report->nics)
+		report->nics = shape_list_new(&report_nic_shape);
+	g_ptr_array_add(report->nics, entry);
+	entry->uid = g_strdup(nic);
+	return entry;
+}
+
+static void test_goal(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	struct address *ip;
+	_cleanup_(model_free) struct balancer *balancer = put_web(&f, &ip);
+	_cleanup_(model_free) struct address *address = ip;
+	_cleanup_(goal_free) struct goal *before = control_goal(f.control, "host-1", NULL);
+	g_assert_cmpuint(list_length(before->balancers), ==, 0);
+	_cleanup_(model_free) struct nic *nic = put_member(&f, "a", balancer, "pool", NULL, NULL, &error);
+	_cleanup_(model_free) struct vm *vm = run_vm(&f, "a", nic);
+
+	_cleanup_(goal_free) struct goal *goal = control_goal(f.control, "host-1", NULL);
+	g_assert_cmpuint(list_length(goal->balancers), ==, 1);
+	const struct goal_balance *web = rule_at(goal, 0), *ssh = rule_at(goal, 1);
+	g_assert_cmpstr(web->address, ==, address->status.ip);
+	g_assert_cmpint(web->port, ==, 80);
+	g_assert_cmpuint(list_length(web->members), ==, 1);
+	const struct goal_member *member = web->members->pdata[0];
+	g_assert_cmpstr(member->nic, ==, nic->meta.uid);
+	g_assert_false(member->well);
+	g_assert_cmpint(ssh->port, ==, 50000);
+	g_assert_cmpint(ssh->member_port, ==, 22);
+	g_assert_true(((struct goal_member *)ssh->members->pdata[0])->well);
+	const struct goal_nic *of_nic = goal->nics->pdata[0];
+	g_assert_cmpuint(list_length(of_nic->probes), ==, 1);
+	g_assert_cmpstr(((struct goal_probe *)of_nic->probes->pdata[0])->key, ==, web->probe);
+	g_assert_cmpstr(of_nic->source_nat, ==, address->status.ip);
+	g_assert_null(of_nic->front.vtep);
+
+	/* Its host finds it well. */
+	struct report_nic *report = add_report(f.report, nic->meta.uid);
+	report->well = strings_new();
+	g_ptr_array_add(report->well, g_strdup(web->probe));
+	g_assert_true(control_report(f.control, "host-1", f.report, &error));
+	_cleanup_(goal_free) struct goal *well = control_goal(f.control, "host-1", NULL);
+	g_assert_cmpint(well->version, >, goal->version);
+	g_assert_true(((struct goal_member *)rule_at(well, 0)->members->pdata[0])->well);
+
+	/* Off, it is no member, and has to be found well anew. */
+	fixture_act(&f, vm, VERB_DEALLOCATE);
+	_cleanup_(goal_free) struct goal *off = control_goal(f.control, "host-1", NULL);
+	g_assert_cmpuint(list_length(rule_at(off, 0)->members), ==, 0);
+	_cleanup_(model_free) struct nic *now = control_get(f.control, KIND_NIC, nic->meta.uid, NULL);
+	g_assert_cmpuint(list_length(now->status.well), ==, 0);
+}
+
+static void test_two_hosts(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	struct address *ip;
+
+	fixture_add_host(&f);
+	f.report->vtep = g_strdup("172.16.0.1");
+	f.second->vtep = g_strdup("172.16.0.2");
+	fixture_obey(&f);
+	_cleanup_(model_free) struct balancer *balancer = put_web(&f, &ip);
+	_cleanup_(model_free) struct address *address = ip;
+	_cleanup_(model_free) struct host *home =
+		control_get(f.control, KIND_HOST, balancer->status.host, NULL);
+	g_assert_nonnull(home);
+	/* As many as it takes for both hosts to have some. */
+	const char *other_name = g_str_equal(home->meta.name, "host-1") ? "host-2" : "host-1";
+	for (unsigned i = 0; i < 4; i++) {
+		g_autofree char *name = g_strdup_printf("m%u", i);
+		_cleanup_(model_free) struct nic *nic =
+			put_member(&f, name, balancer, "pool", NULL, NULL, &error);
+		model_free(run_vm(&f, name, nic));
+	}
+	_cleanup_(goal_free) struct goal *here = control_goal(f.control, home->meta.name, NULL),
+					 *there = control_goal(f.control, other_name, NULL);
+	g_assert_cmpuint(list_length(here->balancers), ==, 1);
+	g_assert_cmpuint(list_length(rule_at(here, 0)->members), ==, 4);
+	g_assert_cmpuint(list_length(there->balancers), ==, 0);
+	g_assert_cmpuint(
+		list_length(here->networks), ==, 1); /* of the members, whether they are here or not */
+	g_assert_cmpuint(list_length(here->nics) + list_length(there->nics), ==, 4);
+	for (guint i = 0; i < list_length(there->nics); i++) {
+		const struct goal_nic *nic = there->nics->pdata[i];
+		g_assert_cmpstr(nic->front.vtep, ==, home->status.vtep);
+		g_assert_cmpstr(nic->front.mac, ==, balancer->status.mac);
+		g_assert_true(nic->front.standard);
+		g_assert_null(nic->source_nat);
+		g_assert_cmpuint(list_length(nic->probes), ==, 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -329,5 +462,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/balancer/a NAT rule reaches the members that are there", test_nat_rule_comes_later);
 	g_test_add_func("/balancer/NAT rules and NAT pools lead to one NIC a port", test_nat_targets);
 	g_test_add_func("/balancer/all members are in one network", test_one_network);
+	g_test_add_func("/balancer/a host is told of rules, members and what it asks them", test_goal);
+	g_test_add_func("/balancer/one host has the addresses, others the way to it", test_two_hosts);
 	return g_test_run();
 }

@@ -251,6 +251,15 @@ bool outbound_settle(
 /* Adds what the operator must know to the goal's conditions. */
 void outbound_fill(const struct control *control, const struct host *host, struct goal *goal);
 
+/* ---- balancing.c: what hosts are told of load balancers ---- */
+/* Those whose addresses the host has. */
+bool balancing_fill(struct control *control, const struct host *host, struct goal *goal, GError **error);
+/* What a NIC of that host has to do with the load balancer that it is behind, if it is. */
+void balancing_fill_nic(struct control *control, const struct host *host, const struct places *places,
+	const struct nic *nic, struct goal_nic *ret);
+/* Takes the probes that the NIC's host has found answered; whether that is news. */
+bool balancing_note(struct nic *nic, const GPtrArray *reported);
+
 /* ---- scheduler.c ---- */
 
 /* uid of a host that passes all filters; FAULT_ALLOCATION lists, per host, the filter that refused and why.

@@ -9,6 +9,7 @@ struct builder {
 	struct control *control;
 	const struct host *host;
 	struct goal *goal;
+	const struct places *places;
 	struct overlay *overlay;
 	GHashTable *networks, *groups; /* uids that are in the goal already */
 };
@@ -137,6 +138,7 @@ static bool add_nic(struct builder *builder, const struct vm *vm, const struct s
 	for (guint i = 0; i < nic->spec.configs->len; i++)
 		if (!add_address(builder, out, nic->spec.configs->pdata[i], error))
 			return false;
+	balancing_fill_nic(builder->control, builder->host, builder->places, nic, out);
 	return add_network(builder, first->network, error) &&
 	       add_group(builder, nic->spec.security_group, error);
 }
@@ -193,6 +195,19 @@ static bool add_vm(struct builder *builder, const char *uid, GError **error)
 	return true;
 }
 
+/* A load balancer's network may have no NIC here. */
+static bool add_balancers(struct builder *builder, GError **error)
+{
+	if (!balancing_fill(builder->control, builder->host, builder->goal, error))
+		return false;
+	for (guint i = 0; i < builder->goal->balancers->len; i++) {
+		const struct goal_balancer *balancer = builder->goal->balancers->pdata[i];
+		if (!add_network(builder, balancer->network, error))
+			return false;
+	}
+	return true;
+}
+
 struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error)
 {
 	g_autofree char *prefix = key_placements(host->meta.uid), *end = store_prefix_end(prefix);
@@ -202,7 +217,7 @@ struct goal *goal_build(struct control *control, const struct host *host, int64_
 	_cleanup_(goal_free) struct goal *goal = goal_new();
 	g_autoptr(GHashTable) networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	struct builder builder = {control, host, goal, overlay, networks, groups};
+	struct builder builder = {control, host, goal, places, overlay, networks, groups};
 
 	goal->host = g_strdup(host->meta.uid);
 	goal->networks = shape_list_new(&goal_network_shape);
@@ -214,6 +229,8 @@ struct goal *goal_build(struct control *control, const struct host *host, int64_
 	for (guint i = 0; i < range.kvs->len; i++)
 		if (!add_vm(&builder, strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1, error))
 			return NULL;
+	if (!add_balancers(&builder, error))
+		return NULL;
 	goal->conditions = overlay_conditions(overlay);
 	outbound_fill(control, host, goal);
 	segment_fill(host, goal);

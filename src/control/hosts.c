@@ -428,7 +428,8 @@ static bool note_nic(struct change *change, void *data, GError **error)
 	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || vm->spec.power == POWER_DEALLOCATED)
 		return true;
 	g_autofree char *reason = nic_reason(note->control, nic, vm, report->reason);
-	if (nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
+	bool news = balancing_note(nic, report->well);
+	if (!news && nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
 		g_strcmp0(nic->status.reason, reason) == 0)
 		return true;
 	nic->status.path = report->path;

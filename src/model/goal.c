@@ -10,12 +10,29 @@ const char *const migration_role_words[] = {"source", "target", NULL};
 
 SHAPE(goal_address, struct goal_address, "address", F_STRING(goal_address, ip),
 	F_STRING(goal_address, public_ip), F_BOOL(goal_address, standard));
+SHAPE(goal_probe, struct goal_probe, "probe", F_STRING(goal_probe, key),
+	F_ENUM(goal_probe, protocol, probe_words), F_INT(goal_probe, port), F_STRING(goal_probe, path),
+	F_INT(goal_probe, interval_s), F_INT(goal_probe, threshold));
+SHAPE(goal_front, struct goal_front, "front end", F_STRING(goal_front, vtep), F_STRING(goal_front, mac),
+	F_BOOL(goal_front, standard), F_STRINGS(goal_front, floating));
 SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_nic, name),
 	F_STRING(goal_nic, mac), F_STRING(goal_nic, vm), F_STRING(goal_nic, network),
 	F_STRING(goal_nic, subnet), F_STRING(goal_nic, security_group), F_STRING(goal_nic, host_address),
-	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, forwarding),
-	F_BOOL(goal_nic, guest_enforcement), F_INT(goal_nic, bandwidth_mbps),
-	F_LIST(goal_nic, addresses, goal_address_shape));
+	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, forwarding), F_BOOL(goal_nic, guest_enforcement),
+	F_INT(goal_nic, bandwidth_mbps), F_LIST(goal_nic, addresses, goal_address_shape),
+	F_LIST(goal_nic, probes, goal_probe_shape), F_STRUCT(goal_nic, front, goal_front_shape),
+	F_STRING(goal_nic, source_nat));
+SHAPE(goal_member, struct goal_member, "member", F_STRING(goal_member, nic), F_STRING(goal_member, ip),
+	F_BOOL(goal_member, well));
+SHAPE(goal_balance, struct goal_balance, "load-balancing rule", F_STRING(goal_balance, name),
+	F_STRING(goal_balance, address), F_ENUM(goal_balance, protocol, protocol_words),
+	F_INT(goal_balance, port), F_INT(goal_balance, member_port), F_BOOL(goal_balance, floating),
+	F_ENUM(goal_balance, distribution, distribution_words), F_STRING(goal_balance, probe),
+	F_LIST(goal_balance, members, goal_member_shape));
+SHAPE(goal_balancer, struct goal_balancer, "load balancer", F_STRING(goal_balancer, uid),
+	F_STRING(goal_balancer, name), F_STRING(goal_balancer, mac), F_STRING(goal_balancer, network),
+	F_BOOL(goal_balancer, standard), F_STRINGS(goal_balancer, addresses),
+	F_LIST(goal_balancer, rules, goal_balance_shape));
 SHAPE(goal_migration, struct goal_migration, "migration", F_STRING(goal_migration, uid),
 	F_ENUM(goal_migration, role, migration_role_words), F_STRING(goal_migration, peer),
 	F_STRING(goal_migration, address), F_STRING(goal_migration, vtep), F_INT(goal_migration, notice_s),
@@ -39,7 +56,8 @@ SHAPE(goal_group, struct goal_group, "security group", F_STRING(goal_group, uid)
 	F_BOOL(goal_group, keep_established), F_LIST(goal_group, rules, rule_shape));
 SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host), F_STRING(goal, source_nat),
 	F_LIST(goal, networks, goal_network_shape), F_LIST(goal, groups, goal_group_shape),
-	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape), F_STRINGS(goal, conditions));
+	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape),
+	F_LIST(goal, balancers, goal_balancer_shape), F_STRINGS(goal, conditions));
 
 SHAPE(report_migration, struct report_migration, "migration's report", F_STRING(report_migration, uid),
 	F_ENUM(report_migration, state, migration_state_words), F_INT(report_migration, percent),
@@ -50,7 +68,7 @@ SHAPE(report_vm, struct report_vm, "VM's report", F_STRING(report_vm, uid),
 	F_STRUCT(report_vm, migration, report_migration_shape));
 SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
 	F_ENUM(report_nic, path, path_words), F_ENUM(report_nic, enforcement, enforcement_words),
-	F_STRING(report_nic, reason));
+	F_STRING(report_nic, reason), F_STRINGS(report_nic, well));
 SHAPE(report_function, struct report_function, "function's report", F_STRING(report_function, name),
 	F_STRING(report_function, provider), F_STRING(report_function, nic), F_STRING(report_function, vm),
 	F_STRING(report_function, state), F_STRING(report_function, physical), F_STRING(report_function, pf),

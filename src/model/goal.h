@@ -27,6 +27,24 @@ struct goal_address {
 	bool standard; /* the public address is of the Standard kind */
 };
 
+/* A load balancer's question to a NIC: is it well? */
+struct goal_probe {
+	char *key; /* of the load balancer's uid and its own name */
+	int protocol; /* enum probe_protocol */
+	int64_t port;
+	char *path; /* of PROBE_HTTP */
+	int64_t interval_s;
+	int64_t threshold; /* answers in a row, of one kind, that are believed */
+};
+
+/* A load balancer on another host, which a NIC here is behind. */
+struct goal_front {
+	char *vtep; /* of that host's switch; NULL: there is none, and the rest says nothing */
+	char *mac;
+	bool standard;
+	GPtrArray *floating; /* of text: its addresses that come to the NIC as they are */
+};
+
 struct goal_nic {
 	char *uid;
 	char *name;
@@ -42,6 +60,38 @@ struct goal_nic {
 	bool guest_enforcement; /* operator and NIC both let the guest apply the rules where nothing else can */
 	int64_t bandwidth_mbps; /* that it may send; 0: not limited */
 	GPtrArray *addresses; /* of struct goal_address, the primary first */
+	GPtrArray *probes; /* of struct goal_probe */
+	struct goal_front front;
+	char *source_nat; /* of a load balancer on this host, in the place of the goal's; or NULL */
+};
+
+struct goal_member {
+	char *nic; /* uid */
+	char *ip; /* of the load balancer's network */
+	bool well; /* as its host has said, which may be this one */
+};
+
+/* A port of a load balancer, and who gets its connections. */
+struct goal_balance {
+	char *name;
+	char *address; /* public */
+	int protocol; /* enum protocol: TCP or UDP */
+	int64_t port, member_port;
+	bool floating;
+	int distribution; /* enum distribution */
+	char *probe; /* key of a goal_probe; NULL: all are well */
+	GPtrArray *members; /* of struct goal_member */
+};
+
+/* A load balancer whose addresses this host's switch has. */
+struct goal_balancer {
+	char *uid;
+	char *name;
+	char *mac;
+	char *network; /* uid */
+	bool standard;
+	GPtrArray *addresses; /* of text */
+	GPtrArray *rules; /* of struct goal_balance */
 };
 
 /* What a host says of a VM's migration, of which it is the source or the target. */
@@ -128,6 +178,7 @@ struct goal {
 	GPtrArray *groups; /* of struct goal_group */
 	GPtrArray *vms; /* of struct goal_vm */
 	GPtrArray *nics; /* of struct goal_nic: those of VMs that are not deallocated */
+	GPtrArray *balancers; /* of struct goal_balancer */
 	GPtrArray *conditions; /* sentences for the operator: which VMs cannot reach each other, and why */
 };
 
@@ -153,6 +204,7 @@ struct report_nic {
 	int path; /* enum nic_path */
 	int enforcement; /* enum enforcement */
 	char *reason; /* sentence, when the path is not what the goal wants */
+	GPtrArray *well; /* of text: keys of the goal's probes that find it so */
 };
 
 /* One function in use or free, for `sluice vf list`. */
@@ -193,7 +245,8 @@ struct report {
 extern const struct shape goal_shape, report_shape;
 extern const char *const migration_state_words[], *const migration_role_words[];
 extern const struct shape goal_nic_shape, goal_vm_shape, goal_migration_shape, goal_network_shape,
-	goal_subnet_shape, goal_mapping_shape, goal_group_shape, goal_address_shape, report_vm_shape,
+	goal_subnet_shape, goal_mapping_shape, goal_group_shape, goal_address_shape, goal_probe_shape,
+	goal_front_shape, goal_balancer_shape, goal_balance_shape, goal_member_shape, report_vm_shape,
 	report_nic_shape, report_migration_shape, report_function_shape;
 
 struct goal *goal_new(void);

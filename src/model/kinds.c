@@ -107,7 +107,8 @@ SHAPE(static, nic_spec, struct nic_spec, "spec", F_BOOL(nic_spec, accelerated),
 SHAPE(static, nic_status, struct nic_status, "status", F_STRUCT(nic_status, outcome, outcome_shape),
 	F_STRING(nic_status, mac), F_STRING(nic_status, host_address), F_STRING(nic_status, vm),
 	F_BOOL(nic_status, primary), F_ENUM(nic_status, path, path_words),
-	F_ENUM(nic_status, enforcement, enforcement_words), F_STRING(nic_status, reason));
+	F_ENUM(nic_status, enforcement, enforcement_words), F_STRING(nic_status, reason),
+	F_STRINGS(nic_status, well));
 RESOURCE(nic, "network interface");
 
 SHAPE(static, availability_set_spec, struct availability_set_spec, "spec",

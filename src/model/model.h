@@ -222,6 +222,7 @@ struct nic {
 		int path; /* enum nic_path, as reported */
 		int enforcement; /* enum enforcement, as reported */
 		char *reason; /* sentence: why the path is not what spec asks for; NULL when it is */
+		GPtrArray *well; /* of text, sorted: load balancers' probes that it answers, as reported */
 	} status;
 };
 

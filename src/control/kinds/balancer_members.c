@@ -260,8 +260,12 @@ bool balancer_join(struct change *change, const struct nic *old, const struct ni
 	GHashTableIter iter;
 	void *uid;
 
-	add_balancers(uids, old);
 	add_balancers(uids, nic);
+	if (g_hash_table_size(uids) > 1)
+		return fault_set(error, FAULT_UNSUPPORTED,
+			"network interface %s is to be behind %u load balancers; one is possible", meta->name,
+			g_hash_table_size(uids));
+	add_balancers(uids, old);
 	g_hash_table_iter_init(&iter, uids);
 	while (g_hash_table_iter_next(&iter, &uid, NULL)) {
 		struct balancer *balancer = check_reference(change, KIND_BALANCER, uid, meta, error);

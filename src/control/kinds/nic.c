@@ -302,6 +302,7 @@ void nic_clear_path(struct nic *nic)
 	nic->status.path = PATH_NONE;
 	nic->status.enforcement = ENFORCEMENT_NONE;
 	g_clear_pointer(&nic->status.reason, g_free);
+	g_clear_pointer(&nic->status.well, g_ptr_array_unref);
 }
 
 char *nic_reason(struct control *control, const struct nic *nic, const struct vm *vm, const char *reported)
