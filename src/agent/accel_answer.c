@@ -216,6 +216,7 @@ struct report_nic *accel_report(const struct accel *a)
 	report->uid = g_strdup(a->uid);
 	report->enforcement = enforcement_of(a);
 	report->reason = g_strdup(g_hash_table_lookup(a->agent->left_out, a->uid));
+	report->well = probes_well(a->agent->probes, a->uid);
 	if (!report->reason)
 		report->reason = migration_whereabouts(a->agent, goal->vm);
 	if (report->reason || !machine_is_here(a, machine))

@@ -298,6 +298,25 @@ static void complete_times(struct agent_times *times)
 			at[i] = fallback[i];
 }
 
+/* Another member of a pool is well, or not any more. */
+static void on_probe(void *data)
+{
+	struct agent *agent = data;
+
+	agent->state_dirty = true;
+	agent_kick(agent);
+}
+
+static struct probes *new_probes(struct agent *agent)
+{
+	const struct probes_config config = {.netns = agent->config.probe_netns,
+		.source = agent->config.probe_source,
+		.changed = on_probe,
+		.data = agent};
+
+	return config.source ? probes_new(&config) : NULL;
+}
+
 struct agent *agent_new(const struct agent_config *config, GError **error)
 {
 	_cleanup_(agent_free) struct agent *agent = g_new0(struct agent, 1);
@@ -318,6 +337,7 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->jobs = jobs_new(JOBS_MAX);
 	agent->hearing = hearing_new(agent);
 	agent->health = health_new(agent);
+	agent->config.site.probes = agent->probes = new_probes(agent);
 	if (!make_folder(agent->socket_dir, error) || !make_exchange(agent, error) ||
 		!make_folder(agent->vm_dir, error))
 		return NULL;
@@ -437,6 +457,7 @@ void agent_free(struct agent *agent)
 	jobs_drain(agent->jobs);
 	switch_link_free(agent->link);
 	g_clear_pointer(&agent->tunnel, tunnel_free);
+	probes_free(agent->probes);
 	hearing_free(agent->hearing);
 	health_free(agent->health);
 	jobs_free(agent->jobs);

@@ -58,7 +58,10 @@ struct agent_config {
 	const char *run_dir; /* sockets */
 	const char *switch_socket;
 	const char *proc; /* "/proc" */
-	struct switch_site site; /* socket_dir is the agent's to fill */
+	struct switch_site site; /* socket_dir and probes are the agent's to fill */
+	const char *
+		probe_source; /* address, behind the host port, that load balancers ask from; NULL: they do not */
+	const char *probe_netns; /* where that is; NULL: the process's own namespace */
 	struct host_admission admission;
 	struct agent_times times;
 	const struct tunnel_config

@@ -10,6 +10,7 @@
 #include "agent/jobs.h"
 #include "agent/ledger.h"
 #include "agent/migration.h"
+#include "agent/probes.h"
 #include "agent/switch_link.h"
 #include "agent/vm_machine.h"
 
@@ -25,6 +26,7 @@ struct agent {
 	struct switch_link *link; /* Owned */
 	struct hearing *hearing; /* Owned */
 	struct health *health; /* Owned */
+	struct probes *probes; /* Owned; NULL: load balancers ask nobody here */
 	struct tunnel *tunnel; /* Owned; NULL: none */
 	struct goal_client *client; /* Owned; NULL: no controller */
 	struct ledger *ledger; /* Owned */

@@ -214,6 +214,8 @@ static gboolean evaluate(void *data)
 	drain_step(agent);
 	if (agent->refreshed)
 		step_members(agent);
+	if (agent->probes)
+		probes_update(agent->probes, agent->goal);
 	tell_switch(agent);
 	hearing_update(agent->hearing);
 	switch_link_set_eager(agent->link, is_eager(agent));

@@ -121,16 +121,18 @@ static bool set_up_host(const struct namespaces_config *config, struct links *sw
 {
 	struct switch_port *port = &ret->host;
 	_cleanup_(links_close) struct links *far = links_open(config->meta_netns, error);
-	struct ip_addr metadata;
+	struct ip_addr metadata, probe;
 
 	*port = (struct switch_port){.interface = NAMESPACES_HOST_SWITCH, .mac = host_mac};
 	prefix_parse(HOST_PREFIX, &port->prefix);
 	ip_parse(METADATA_ADDRESS, &metadata);
+	ip_parse(NAMESPACES_PROBES, &probe);
 	return far &&
 	       links_add_veth(
 		       switch_links, NAMESPACES_HOST_SWITCH, NAMESPACES_HOST, config->meta_netns, error) &&
 	       prepare_switch_end(switch_links, NAMESPACES_HOST_SWITCH, host_mac, error) &&
 	       prepare_far_end(far, NAMESPACES_HOST, metadata, 32, error) &&
+	       links_add_address(far, NAMESPACES_HOST, probe, 32, error) &&
 	       links_add_route(far, NAMESPACES_HOST, port->prefix, error);
 }
 

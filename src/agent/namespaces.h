@@ -4,7 +4,7 @@
  *       sl-out  <------------------>  sl-gw     the gateway's address; the name is the config's
  *       sl-host <---.
  *       sl-f0...    |              metadata namespace
- *                   '-------------->  sl-meta   169.254.169.254, route to 100.64.0.0/10
+ *                   '-------------->  sl-meta   169.254.169.254, 168.63.129.16, route to 100.64.0.0/10
  *       sl-under  - - - - - - - - - ->  an interface of this host, of which it is a macvlan
  *
  * The switch's namespace is one of its own, or, where it has physical networks, this host's, in which their interfaces
@@ -20,6 +20,7 @@
 #define NAMESPACES_OUTSIDE        "sl-gw" /* unless the config names it */
 #define NAMESPACES_HOST_SWITCH    NAME_HOST_SWITCH
 #define NAMESPACES_HOST           "sl-meta"
+#define NAMESPACES_PROBES         "168.63.129.16" /* address of sl-meta that load balancers ask from */
 #define NAMESPACES_UNDERLAY       NAME_UNDERLAY
 
 enum namespaces_outside { OUTSIDE_NONE, OUTSIDE_HOST, OUTSIDE_NETNS };

@@ -213,6 +213,11 @@ void switch_nics_done(struct switch_nics *nics)
 	g_hash_table_unref(nics->taken);
 }
 
+bool switch_nics_take(struct switch_nics *nics, const char *space, const char *text)
+{
+	return g_hash_table_add(nics->taken, g_strdup_printf("%s %s", space, text));
+}
+
 char *switch_nics_add(
 	struct switch_nics *nics, const struct goal_nic *nic, const struct goal_network **ret_network)
 {

@@ -23,6 +23,9 @@ CLEANUP_CLEAR_FUNC(struct switch_nics, switch_nics_done)
 /* Whether the text (NULL: no) is a MAC address that a NIC can have. */
 bool switch_mac_parse(const char *text, struct mac_addr *ret);
 
+/* Takes a text of a space ("public", "uid") for who is no NIC. False when it is taken. */
+bool switch_nics_take(struct switch_nics *nics, const char *space, const char *text);
+
 /* NULL, with the NIC's network in *ret_network, when the switch takes the NIC beside those before it; else a sentence
  * that says why not, and the NIC takes nothing. Owned by the caller. */
 char *switch_nics_add(

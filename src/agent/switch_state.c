@@ -1,6 +1,7 @@
 /* The switch's state from the goal. */
 #include "agent/switch_state.h"
 
+#include "agent/switch_balancer.h"
 #include "agent/switch_nic.h"
 #include "base/fault.h"
 
@@ -39,6 +40,15 @@ static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
 			return vm;
 	}
 	return NULL;
+}
+
+json_t *switch_state_texts(const GPtrArray *texts)
+{
+	json_t *list = json_array();
+
+	for (guint i = 0; i < list_length(texts); i++)
+		json_array_append_new(list, json_string(at(texts, i)));
+	return list;
 }
 
 /* ---- rules ---- */
@@ -296,10 +306,8 @@ static void set_segment(json_t *json, const struct goal_network *network)
 static json_t *build_network(const struct switch_source *source, const struct goal_network *network,
 	const char *shared, GHashTable *left_out)
 {
-	json_t *prefixes = json_array(), *subnets = json_array();
+	json_t *prefixes = switch_state_texts(network->prefixes), *subnets = json_array();
 
-	for (guint i = 0; i < list_length(network->prefixes); i++)
-		json_array_append_new(prefixes, json_string(at(network->prefixes, i)));
 	for (guint i = 0; i < list_length(network->subnets); i++) {
 		const struct goal_subnet *subnet = network->subnets->pdata[i];
 		json_array_append_new(subnets, json_pack("{s:s, s:s, s:s?, s:[], s:s?}", "uid", subnet->uid,
@@ -465,20 +473,24 @@ static json_t *build_networks(const struct switch_source *source, GHashTable *lo
 	return networks;
 }
 
-static json_t *build_nics(const struct switch_source *source, GHashTable *lost, GHashTable *left_out)
+/* shared: addresses of load balancers. */
+static json_t *build_nics(const struct switch_source *source, struct switch_nics *checked, GHashTable *shared,
+	GHashTable *left_out)
 {
-	_cleanup_(switch_nics_done) struct switch_nics checked;
+	const struct goal *goal = source->goal;
 	json_t *nics = json_array();
 
-	switch_nics_init(&checked, source->goal, source->site, lost);
-	for (guint i = 0; i < list_length(source->goal->nics); i++) {
-		const struct goal_nic *nic = source->goal->nics->pdata[i];
+	for (guint i = 0; i < list_length(goal->nics); i++) {
+		const struct goal_nic *nic = goal->nics->pdata[i];
 		const struct goal_network *network;
-		char *reason = switch_nics_add(&checked, nic, &network);
-		if (reason)
+		char *reason = switch_nics_add(checked, nic, &network);
+		if (reason) {
 			g_hash_table_replace(left_out, g_strdup(nic->uid ? nic->uid : ""), reason);
-		else
-			json_array_append_new(nics, build_nic(source, nic, network));
+			continue;
+		}
+		json_t *json = build_nic(source, nic, network);
+		switch_balancers_add_nic(checked, nic, network, shared, json);
+		json_array_append_new(nics, json);
 	}
 	return nics;
 }
@@ -497,9 +509,15 @@ json_t *switch_state_build(const struct switch_source *source, GHashTable *left_
 		json_array_append_new(groups, group);
 	}
 	json_auto_t *networks = build_networks(source, lost, left_out);
+	g_autoptr(GHashTable) shared = g_hash_table_new(g_str_hash, g_str_equal);
+	_cleanup_(switch_nics_done) struct switch_nics checked;
+	switch_nics_init(&checked, goal, site, lost);
+	json_auto_t *balancers = switch_balancers_build(&checked, left_out, shared);
 	json_t *state = json_pack("{s:o, s:o, s:O, s:O, s:o}", "outside", build_port(site->outside),
 		"host_port", build_port(site->host_port), "networks", networks, "groups", groups, "nics",
-		build_nics(source, lost, left_out));
+		build_nics(source, &checked, shared, left_out));
+	if (json_array_size(balancers))
+		json_object_set(state, "balancers", balancers);
 	if (site->underlay)
 		json_object_set_new(state, "underlay", build_underlay(site->underlay));
 	if (site->n_physicals)

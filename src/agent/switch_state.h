@@ -8,6 +8,8 @@
 #include "base/ip.h"
 #include "model/goal.h"
 
+struct probes;
+
 /* One of the switch's own interfaces. */
 struct switch_port {
 	const char *interface;
@@ -46,6 +48,7 @@ struct switch_site {
 	const struct switch_physical *physicals;
 	size_t n_physicals; /* at most PHYSICALS_MAX */
 	const char *socket_dir; /* of the vhost-user sockets */
+	const struct probes *probes; /* that members of load balancers here are asked; NULL: none */
 };
 
 /* What a state is made of; all Borrowed. */
@@ -75,6 +78,9 @@ const struct switch_physical *switch_site_physical(const struct switch_site *sit
 
 /* Path of a NIC's vhost-user socket. Owned by the caller. */
 char *switch_state_socket(const struct switch_site *site, const char *nic);
+
+/* An array of the texts; NULL is an empty one. New reference. */
+json_t *switch_state_texts(const GPtrArray *texts);
 
 /* A security group as the switch's state has it. New reference; NULL with FAULT_INVALID and the rule at fault. */
 json_t *switch_state_group(const struct goal_group *group, GError **error);

@@ -207,6 +207,8 @@ static bool new_agent(struct program *p, GError **error)
 			.underlay = p->ports.has_underlay ? &p->ports.underlay : NULL,
 			.physicals = p->ports_of_physicals,
 			.n_physicals = p->physicals->len},
+		.probe_source = NAMESPACES_PROBES,
+		.probe_netns = o->netns_meta,
 		.admission = {.start_mib = o->memory_start, .reserve_mib = o->memory_reserve},
 		.controller = o->controller ? &p->controller : NULL,
 		.tunnel = o->controller ? &p->tunnel : NULL,
