@@ -81,6 +81,8 @@ static void scenario_life(struct test_cloud *cloud)
 	_cleanup_(answer_clear) struct answer read = ask(cloud, "GET", LB, NULL, NULL);
 	g_autofree char *text = json_dumps(read.json, JSON_COMPACT);
 	send(cloud, "PUT", LB, text, 200, "inboundNatRules/NatRule\"");
+	send(cloud, "GET", LB "/loadBalancingRules/LBRule", NULL, 200,
+		"\"backendAddressPools\":[{\"id\":\"" LB_ID "/backendAddressPools/myvmssLBBEPool\"}]");
 	send(cloud, "GET", NETWORK "/publicIPAddresses/lbip", NULL, 200,
 		"\"ipConfiguration\":{\"id\":\"" LB_ID "/frontendIPConfigurations/loadBalancerFrontEnd\"}");
 	send(cloud, "PUT", LB "/backendAddressPools/second", "{\"properties\": {}}", 201,

@@ -338,6 +338,8 @@ static json_t *encode_rule(const struct encode *e, const void *part)
 
 	put_part(e, properties, "frontendIPConfiguration", FRONTS, rule->front);
 	put_part(e, properties, "backendAddressPool", POOLS, rule->pool);
+	put_json(properties, "backendAddressPools",
+		json_pack("[O]", json_object_get(properties, "backendAddressPool")));
 	put_part(e, properties, "probe", PROBES, rule->probe);
 	put_text(properties, "protocol", protocols[rule->protocol]);
 	put_number(properties, "frontendPort", rule->front_port);
