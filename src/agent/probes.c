@@ -9,9 +9,9 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#define FIRST_MS    200 /* after a probe is new */
-#define ANSWER_MAX  64 /* bytes of an answer that are read */
-#define STATUS_LINE "HTTP/1.1 200" /* or 1.0 */
+#define FIRST_MS      200 /* after a probe is new */
+#define ANSWER_MAX    64 /* bytes of an answer that are read */
+#define STATUS_LENGTH 13 /* of it, that say which it is: "HTTP/1.1 200 " */
 
 struct probes {
 	struct probes_config config;
@@ -82,13 +82,15 @@ static gboolean wait_for(struct probe *probe, GIOCondition condition, GSocketSou
 	return G_SOURCE_REMOVE;
 }
 
+/* "HTTP/1.1 200 OK", or of another minor version. */
 static bool is_ok(const struct probe *probe)
 {
-	size_t length = strlen(STATUS_LINE), version = strlen("HTTP/1.");
+	static const char version[] = "HTTP/1.", code[] = " 200";
+	const size_t before = sizeof version, end = before + strlen(code);
 
-	return probe->n_answer > length && memcmp(probe->answer, STATUS_LINE, version) == 0 &&
-	       memcmp(probe->answer + version + 1, STATUS_LINE + version + 1, length - version - 1) == 0 &&
-	       !g_ascii_isdigit(probe->answer[length]);
+	return probe->n_answer > end && memcmp(probe->answer, version, strlen(version)) == 0 &&
+	       memcmp(probe->answer + before, code, strlen(code)) == 0 &&
+	       !g_ascii_isdigit(probe->answer[end]);
 }
 
 static gboolean on_readable(GSocket *socket, GIOCondition condition, void *data)
@@ -100,7 +102,7 @@ static gboolean on_readable(GSocket *socket, GIOCondition condition, void *data)
 	if (n <= 0)
 		return on_answer(probe, false);
 	probe->n_answer += (size_t)n;
-	if (probe->n_answer < strlen(STATUS_LINE) + 1)
+	if (probe->n_answer < STATUS_LENGTH)
 		return G_SOURCE_CONTINUE;
 	return on_answer(probe, is_ok(probe));
 }

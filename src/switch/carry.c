@@ -7,6 +7,7 @@
 #include "switch/connections.h"
 #include "switch/decode.h"
 #include "switch/layers/layer.h"
+#include "switch/load_balancer.h"
 #include "switch/lookup.h"
 #include "switch/offloader.h"
 #include "switch/peer.h"
@@ -82,6 +83,16 @@ static bool is_own_alias(const struct nic *nic, const struct flow_key *own, cons
 		       memcmp(address->public_ip.bytes, alias, sizeof address->public_ip.bytes) == 0);
 }
 
+/* A member's, by a load balancer here: from another host it has that by the tunnel, translated already. */
+static bool is_led_here(const struct datapath *datapath, const struct connection_record *record)
+{
+	struct ip_addr alias = {.family = record->own.family};
+
+	memcpy(alias.bytes, record->alias, sizeof alias.bytes);
+	struct owner owner = snapshot_find(datapath_snapshot(datapath), SPACE_PUBLIC, alias);
+	return record->answers && owner.kind == OWNER_NIC && owner.nic->load_balancer;
+}
+
 void carry_export(const struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
 	struct connection_writer *writer, struct carry_left *ret)
 {
@@ -97,7 +108,9 @@ void carry_export(const struct datapath *datapath, const struct nic *nic, uint32
 		if (!(began || is_of(state, &reply, nic)) || connection_expired(&forward, &reply, now_ms))
 			continue;
 		const struct flow *own = began ? &forward : &reply, *other = began ? &reply : &forward;
-		const struct connection_record record = record_of(datapath, own, other, now_ms);
+		struct connection_record record = record_of(datapath, own, other, now_ms);
+		if (is_led_here(datapath, &record))
+			memcpy(record.alias, record.own.src, sizeof record.alias);
 		if (other->key.origin == FLOW_FROM_HOST)
 			ret->host++;
 		else if (!is_own_alias(nic, &own->key, record.alias))
@@ -142,8 +155,14 @@ static void set_vtep(const struct import *import, struct flow_half *half)
 			? NULL
 			: vxlan_remote(import->worker->snapshot, import->nic, flow_key_source(&half->key));
 
-	if (remote)
-		memcpy(half->action.next_hop, remote->vtep, sizeof half->action.next_hop);
+	const struct front *front =
+		half->key.origin != FLOW_FROM_TUNNEL
+			? NULL
+			: vxlan_front(import->worker->snapshot, import->nic, flow_key_source(&half->key));
+
+	if (remote || front)
+		memcpy(half->action.next_hop, remote ? remote->vtep : front->way.vtep,
+			sizeof half->action.next_hop);
 }
 
 /* Whether the state allows it; else *ret is what it takes to remember that it does not. */
@@ -201,6 +220,12 @@ static void join(struct import *import, const struct connection_record *record, 
 										    : decision.drop]++;
 }
 
+/* Its own address, or one that a load balancer elsewhere leaves to it. */
+static bool may_have(const struct nic *nic, struct ip_addr source)
+{
+	return spoof_may_send(nic, source) || (nic->front && front_is_floating(nic->front, source));
+}
+
 /* What is no connection of this NIC's is not remembered either: it might be another's. */
 static void import_one(struct import *import, const struct connection_record *record)
 {
@@ -209,7 +234,7 @@ static void import_one(struct import *import, const struct connection_record *re
 
 	own.nic = import->nic->id;
 	own.origin = FLOW_FROM_NIC;
-	if (!spoof_may_send(import->nic, flow_key_source(&own)))
+	if (!may_have(import->nic, flow_key_source(&own)))
 		import->taken->refused[DROP_SPOOFED_IP]++;
 	else if (!is_own_alias(import->nic, &own, record->alias))
 		import->taken->refused[DROP_NOT_OURS]++;
