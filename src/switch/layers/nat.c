@@ -22,7 +22,7 @@
 #include <string.h>
 
 /* Ports, or an identifier, tell the connections of NICs apart that share an address. */
-static bool may_share(const struct flow_key *key)
+static bool can_share(const struct flow_key *key)
 {
 	return flow_key_has_ports(key) || key->protocol == PROTO_ICMP;
 }
@@ -53,7 +53,7 @@ static bool share(struct walk *walk)
 
 	if (nic->network->n_source_nat == 0 && !has_own(nic))
 		return layer_refuse(walk, DROP_NO_PUBLIC_ADDRESS);
-	if (!may_share(&walk->key))
+	if (!can_share(&walk->key))
 		return layer_refuse(walk, DROP_NO_PORTS);
 	if (walk->alias && may_share(nic, walk->alias->address)) {
 		memcpy(walk->key.src, walk->alias->address, 4);
