@@ -68,6 +68,16 @@
 	X(CONTROL_MIGRATED, "control.migrated", "a VM has its new host, the old one was not told")           \
 	X(CONTROL_STAYED, "control.stayed", "a VM stays where it is, the target was not told")               \
 	X(CONTROL_DISSOLVED, "control.dissolved", "a VM is out of the store, its operation still runs")      \
+	X(CONTROL_INSTANCE_MADE, "control.instance-made",                                                    \
+		"an instance of a scale set is stored, not all are")                                         \
+	X(CONTROL_INSTANCE_UPGRADED, "control.instance-upgraded",                                            \
+		"an instance has its set's new model, not all have")                                         \
+	X(CONTROL_INSTANCE_TOLD, "control.instance-told",                                                    \
+		"an instance of a scale set was told, not all were")                                         \
+	X(CONTROL_BATCH_CHOSEN, "control.batch-chosen", "a batch is to be upgraded, nothing of it is")       \
+	X(CONTROL_BATCH_OVER, "control.batch-over", "a batch was upgraded, the next one is not chosen")      \
+	X(CONTROL_SET_DISSOLVED, "control.set-dissolved",                                                    \
+		"a scale set is out of the store, its operation runs")                                       \
 	X(CONTROL_CHILD_DELETED, "control.child-deleted", "something of a group is deleted, not all")        \
 	X(CONTROL_GROUP_REMOVED, "control.group-removed", "a group is out of the store, its operation runs") \
 	X(CONTROL_FINISHED, "control.finished", "an operation is over, nobody was told")                     \

@@ -181,6 +181,16 @@ void change_put(struct change *change, const void *object)
 	stage(change, key, g_bytes_new_with_free_func(text, strlen(text), free, text));
 }
 
+void change_add(struct change *change, void *object)
+{
+	const struct meta *meta = object;
+
+	change_put(change, object);
+	if (!meta->revision)
+		change_name(change, object);
+	g_hash_table_replace(change->objects, key_object((enum kind)meta->kind, meta->uid), object);
+}
+
 void change_name(struct change *change, const void *object)
 {
 	const struct meta *meta = object;

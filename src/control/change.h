@@ -38,6 +38,9 @@ GPtrArray *change_list(struct change *change, enum kind kind, GError **error);
 void change_put(struct change *change, const void *object);
 /* Takes it out, its name too. */
 void change_delete(struct change *change, const void *object);
+/* Takes a new object, or a new version of one, stages it, and hands it out from then on; the one that was handed out
+ * before is freed. */
+void change_add(struct change *change, void *object);
 /* The name index entry of a new object. */
 void change_name(struct change *change, const void *object);
 

@@ -6,7 +6,7 @@
 
 bool check_name(enum kind kind, const char *name, GError **error)
 {
-	size_t max = kind == KIND_GROUP ? 90 : kind == KIND_VM ? 64 : 80;
+	size_t max = kind == KIND_GROUP ? 90 : kind == KIND_VM || kind == KIND_SCALE_SET ? 64 : 80;
 	const char *extra = kind == KIND_GROUP ? "_-.()" : "_-.";
 	size_t length = name ? strlen(name) : 0;
 
@@ -99,7 +99,8 @@ bool check_not_busy(const void *object, GError **error)
 	if (outcome->state == PROVISIONING_DELETING)
 		return fault_set(error, FAULT_BUSY, "%s %s is being deleted; wait until it is gone", title,
 			meta->name);
-	if (operation_running(outcome) && (meta->kind == KIND_VM || meta->kind == KIND_DEPLOYMENT))
+	if (operation_running(outcome) &&
+		(meta->kind == KIND_VM || meta->kind == KIND_DEPLOYMENT || meta->kind == KIND_SCALE_SET))
 		return fault_set(error, FAULT_BUSY,
 			"another operation on %s %s is under way; wait until it is over", title, meta->name);
 	return meta->kind != KIND_VM || migrate_check_still(object, error);

@@ -15,6 +15,7 @@ static const struct kind_hooks *const hooks[KIND_COUNT] = {
 	[KIND_DEPLOYMENT] = &deployment_hooks,
 	[KIND_PHYSICAL] = &physical_hooks,
 	[KIND_AVAILABILITY_SET] = &availability_set_hooks,
+	[KIND_SCALE_SET] = &scale_set_hooks,
 	[KIND_BALANCER] = &balancer_hooks,
 };
 
@@ -145,6 +146,15 @@ GPtrArray *control_list(struct control *control, enum kind kind, const char *par
 	return g_steal_pointer(&list);
 }
 
+struct group *control_group_of(struct control *control, const struct meta *meta)
+{
+	if (!model_is_inner(meta))
+		return control_get(control, KIND_GROUP, meta->parent, NULL);
+	_cleanup_(model_free) struct meta *outer =
+		control_get(control, (enum kind)meta->parent_kind, meta->parent, NULL);
+	return outer ? control_group_of(control, outer) : NULL;
+}
+
 /* ---- changing ---- */
 
 void control_result_clear(struct control_result *result)
@@ -162,6 +172,8 @@ struct call {
 	enum kind kind;
 	const char *uid; /* control_delete, control_vm_action, control_set_segment */
 	const char *words; /* control_set_segment */
+	const GPtrArray *instances; /* control_scale_set_act */
+	const char *set_operation; /* uid of the one of a scale set that asks; NULL: a client does */
 	enum verb verb;
 	struct control_result *ret;
 };
@@ -239,19 +251,11 @@ static void *next_version(const void *wanted, const void *old)
 
 static bool must_wait(struct call *call, struct change *change, bool *ret, GError **error)
 {
-	*ret = call->kind == KIND_VM || reconciler_has(call->control, call->kind);
+	*ret = call->kind == KIND_VM || call->kind == KIND_SCALE_SET ||
+	       reconciler_has(call->control, call->kind);
 	if (*ret || !kind_hooks(call->kind)->reaches_hosts)
 		return true;
 	return change_any_placed(change, ret, error);
-}
-
-static void set_running(void *object, enum provisioning state)
-{
-	struct outcome *outcome = model_outcome(object);
-
-	outcome->state = (int)state;
-	g_clear_pointer(&outcome->fault, g_free);
-	g_clear_pointer(&outcome->message, g_free);
 }
 
 static struct operation *start_operation(
@@ -285,9 +289,9 @@ static bool put_object(struct change *change, void *data, GError **error)
 	if ((!kind->nowhere && !check_location(&put, error)) || !kind->prepare(&put, error) ||
 		!must_wait(call, change, &wait, error))
 		return false;
-	set_running(object, !wait ? PROVISIONING_SUCCEEDED
-			    : old ? PROVISIONING_UPDATING
-				  : PROVISIONING_CREATING);
+	outcome_begin(object, !wait ? PROVISIONING_SUCCEEDED
+			      : old ? PROVISIONING_UPDATING
+				    : PROVISIONING_CREATING);
 	change_put(change, object);
 	if (!old)
 		change_name(change, object);
@@ -325,6 +329,13 @@ bool control_put(struct control *control, const void *wanted, const struct contr
 	return commit(&call, put_object, error);
 }
 
+/* For the rules of instances, and for their set to know what it has begun. */
+static void note_asker(const struct call *call, struct vm *vm)
+{
+	g_free(vm->status.set_operation);
+	vm->status.set_operation = g_strdup(call->set_operation);
+}
+
 static bool delete_object(struct change *change, void *data, GError **error)
 {
 	struct call *call = data;
@@ -337,10 +348,12 @@ static bool delete_object(struct change *change, void *data, GError **error)
 	if (model_outcome(object)->state == PROVISIONING_DELETING)
 		return fault_set(error, FAULT_BUSY, "%s %s is being deleted already",
 			kind_info(call->kind)->title, model_meta(object)->name);
+	if (call->kind == KIND_VM)
+		note_asker(call, object);
 	if (!kind->release(call->control, change, object, error))
 		return false;
 	if (kind->delete_later) {
-		set_running(object, PROVISIONING_DELETING);
+		outcome_begin(object, PROVISIONING_DELETING);
 		change_put(change, object);
 	} else {
 		change_delete(change, object);
@@ -386,7 +399,8 @@ static bool act_on_vm(struct change *change, void *data, GError **error)
 	struct call *call = data;
 	struct vm *vm = change_get(change, KIND_VM, call->uid, error);
 
-	if (!vm || !check_not_busy(vm, error))
+	if (!vm || !check_not_busy(vm, error) ||
+		(!call->set_operation && !scale_set_check_idle(change, vm, error)))
 		return false;
 	if (call->verb == VERB_START && !check_startable(call->control, vm, error))
 		return false;
@@ -419,8 +433,9 @@ static bool act_on_vm(struct change *change, void *data, GError **error)
 	/* A VM that never had a host has nothing to let go. */
 	if (call->verb == VERB_DEALLOCATE && !vm->status.host)
 		vm->status.power = POWER_STATE_DEALLOCATED;
+	note_asker(call, vm);
 	vm->meta.generation++;
-	set_running(vm, PROVISIONING_UPDATING);
+	outcome_begin(vm, PROVISIONING_UPDATING);
 	change_put(change, vm);
 	set_result(call, false, vm, start_operation(change, call, vm, false, true));
 	return true;
@@ -439,6 +454,60 @@ bool control_vm_action(struct control *control, const char *uid, enum verb verb,
 	};
 
 	return commit(&call, act_on_vm, error);
+}
+
+bool instance_act(struct control *control, const struct operation *operation, const char *vm, enum verb verb,
+	GError **error)
+{
+	_cleanup_(control_result_clear) struct control_result result = {};
+	const struct control_request request = {.principal = operation->spec.principal};
+	struct call call = {
+		.control = control,
+		.request = &request,
+		.kind = KIND_VM,
+		.uid = vm,
+		.set_operation = operation->meta.uid,
+		.verb = verb,
+		.ret = &result,
+	};
+
+	return commit(&call, verb == VERB_DELETE ? delete_object : act_on_vm, error);
+}
+
+static bool act_on_set(struct change *change, void *data, GError **error)
+{
+	struct call *call = data;
+	struct scale_set *set = change_get(change, KIND_SCALE_SET, call->uid, error);
+
+	if (!set || !check_not_busy(set, error) ||
+		!scale_set_begin(call->control, set, call->verb, call->instances, error))
+		return false;
+	outcome_begin(set, PROVISIONING_UPDATING);
+	change_put(change, set);
+	struct operation *operation = start_operation(change, call, set, false, true);
+	operation->spec.instances = strings_new();
+	for (guint i = 0; i < list_length(call->instances); i++)
+		g_ptr_array_add(operation->spec.instances, g_strdup(call->instances->pdata[i]));
+	change_put(change, operation);
+	set_result(call, false, set, operation);
+	return true;
+}
+
+bool control_scale_set_act(struct control *control, const char *uid, enum verb verb,
+	const GPtrArray *instances, const struct control_request *request, struct control_result *ret,
+	GError **error)
+{
+	struct call call = {
+		.control = control,
+		.request = request,
+		.kind = KIND_SCALE_SET,
+		.uid = uid,
+		.verb = verb,
+		.instances = instances,
+		.ret = ret,
+	};
+
+	return commit(&call, act_on_set, error);
 }
 
 static bool move_network(struct change *change, void *data, GError **error)

@@ -85,6 +85,9 @@ void *control_find(
 /* All of a kind under a parent (NULL: all there are), by name. GPtrArray of objects, released with it. */
 GPtrArray *control_list(struct control *control, enum kind kind, const char *parent, GError **error);
 
+/* The resource group that it is in, however deep. Owned by the caller; NULL when there is none (any more). */
+struct group *control_group_of(struct control *control, const struct meta *meta);
+
 /* ---- changing ---- */
 
 /* What came of a change. `object` is as stored after it; `operation` may already be over. */
@@ -175,6 +178,23 @@ bool control_fault_domain(struct control *control, const struct vm *vm, int64_t 
  * Machines stay where they are. FAULT_NOT_FOUND, FAULT_INVALID. */
 bool control_set_fault_domain(
 	struct control *control, const char *host_name, const char *fault_domain, GError **error);
+
+/* ---- scale sets ---- */
+
+/* VERB_START, POWER_OFF, DEALLOCATE, RESTART, UPGRADE (takes the set's model) or REMOVE of instances of a set, by their
+ * uids (NULL or empty: all). FAULT_BUSY while an operation on the set is under way. */
+bool control_scale_set_act(struct control *control, const char *uid, enum verb verb,
+	const GPtrArray *instances, const struct control_request *request, struct control_result *ret,
+	GError **error);
+/* Its VMs, by their numbers; as control_list(). */
+GPtrArray *control_scale_set_instances(struct control *control, const struct scale_set *set, GError **error);
+/* A VM as the set's model says; without a name and interfaces. Owned by the caller. */
+struct vm *control_scale_set_machine(const struct scale_set *set);
+bool control_instance_is_current(const struct scale_set *set, const struct vm *vm);
+/* It is as it was last asked to be. */
+bool control_instance_is_healthy(const struct vm *vm);
+/* Asks for the end of the rolling upgrade, behind its batch. FAULT_NOT_ALLOWED when none is under way. */
+bool control_scale_set_cancel(struct control *control, const char *uid, GError **error);
 
 /* ---- operations ---- */
 

@@ -36,6 +36,7 @@ struct put {
 	const void *old; /* as stored; NULL when it is created. Borrowed */
 	void *object; /* to be stored: spec as wanted, status as it was. Borrowed */
 	const struct group *group; /* its parent; NULL for kinds without one. Borrowed */
+	bool by_set; /* a scale set puts it, as its model says */
 };
 
 struct kind_hooks {
@@ -54,7 +55,7 @@ struct kind_hooks {
 };
 
 extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
-	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks, balancer_hooks;
+	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks, scale_set_hooks, balancer_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
@@ -64,6 +65,14 @@ bool vm_enter_host(
 	struct control *control, struct change *change, const char *host, const char *vm, GError **error);
 bool vm_leave_host(
 	struct control *control, struct change *change, const char *host, const char *vm, GError **error);
+/* kinds/vm.c: rules of what is machine, or makes some. */
+bool machine_check_user(const struct meta *of, const char *user, const GPtrArray *ssh_keys, GError **error);
+/* Spells the size as the catalog does. NULL on failure. */
+const struct size *machine_check_size(struct control *control, const struct meta *of, char **size_name,
+	const GPtrArray *nics, GError **error);
+bool machine_check_image(struct control *control, const struct meta *of, const char *image, GError **error);
+/* kinds/nic.c: in a put of a NIC as it would be: what it needs for that is there. */
+bool nic_check(struct put *put, GError **error);
 /* kinds/nic.c: the NIC has no path: its VM is off or let it go. */
 void nic_clear_path(struct nic *nic);
 /* Why its path is not what its spec asks for, where the host says `reported`, or (NULL) that all is well. Owned. */
@@ -96,6 +105,38 @@ CLEANUP_CLEAR_FUNC(struct availability_mates, availability_mates_clear)
 /* How many of them are in the fault domain of a host, and on it. */
 void availability_count(
 	const struct availability_mates *mates, const char *host, unsigned *ret_domain, unsigned *ret_host);
+
+/* ---- kinds/scale_set.c, scale_set_instance.c ---- */
+
+/* In a put of a VM: an instance stays one, and clients leave it alone while its set works on it. */
+bool scale_set_prepare_instance(struct put *put, GError **error);
+/* FAULT_BUSY while an operation on the VM's scale set, if it has one, is under way. */
+bool scale_set_check_idle(struct change *change, const struct vm *vm, GError **error);
+/* In a put of an instance's NIC: it is a matter of the set's model. */
+bool scale_set_check_nic(struct put *put, const struct vm *vm, GError **error);
+/* All instances are deallocated; else FAULT_NOT_ALLOWED, which names those that are not and begins with `what`. */
+bool scale_set_check_off(
+	struct change *change, const struct scale_set *set, const char *what, GError **error);
+/* A VM that is deleted leaves its scale set, if it has one: whoever deletes an instance wants one less. */
+bool scale_set_let_go(struct change *change, const struct vm *vm, GError **error);
+/* Deletes an instance's NIC, which has no VM any more, and its public addresses. */
+bool scale_set_take_nic(struct control *control, struct change *change, struct nic *nic, GError **error);
+/* Stages what begins an action on instances of the set. */
+bool scale_set_begin(struct control *control, struct scale_set *set, enum verb verb,
+	const GPtrArray *instances, GError **error);
+/* Refers, or no more, to what the model names. */
+void scale_set_stage_refs(struct change *change, const struct scale_set *set, bool wanted);
+
+/* One instance more; *revision is the set's as the caller has counted its instances, and what it is then. Does nothing
+ * when it is another one. */
+bool instance_make(
+	struct control *control, const struct operation *operation, int64_t *revision, GError **error);
+/* It takes the set's model, whatever it has now. */
+bool instance_upgrade(
+	struct control *control, const struct operation *operation, const char *vm, GError **error);
+/* control.c: START, POWER_OFF, DEALLOCATE, RESTART or DELETE of it. */
+bool instance_act(struct control *control, const struct operation *operation, const char *vm, enum verb verb,
+	GError **error);
 
 /* ---- kinds/balancer.c, kinds/balancer_members.c ---- */
 
@@ -167,6 +208,8 @@ void segment_fill(const struct host *host, struct goal *goal);
 bool principals_open(struct control *control, GError **error);
 
 /* ---- operations.c ---- */
+/* An operation on the object has begun. */
+void outcome_begin(void *object, enum provisioning state);
 struct operation *operation_new(enum verb verb, const void *target, const char *principal, bool created);
 /* Stages the end of an operation and its target's outcome. failure NULL: it succeeded. */
 void operation_finish(struct change *change, struct operation *operation, const GError *failure);
@@ -184,6 +227,8 @@ void reconciler_kick(struct control *control);
 /* One step of the operation on a kind: 1 done, 0 waiting, -1 failed with *error. */
 int vm_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error);
 int group_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error);
+/* kinds/scale_set_reconcile.c */
+int scale_set_reconcile(struct control *control, const struct operation *operation, GError **error);
 
 /* ---- hosts.c: goal states and reports ---- */
 struct hosts *hosts_open(struct control *control, GError **error);

@@ -82,7 +82,42 @@ static void migrate(struct fixture *f, const struct vm *vm)
 	}
 }
 
-/* What users and operators do: create, migrate, stop, start, delete all. Every command may be repeated. */
+static void put_set(struct fixture *f, int64_t capacity, const char *size)
+{
+	struct scale_set *set = fixture_scale_set(f, "web", capacity);
+	g_autoptr(GError) error = NULL;
+
+	set->spec.upgrade = UPGRADE_ROLLING;
+	set->spec.rolling = (struct set_rolling_policy){50, 100, 100, 0};
+	g_free(set->spec.model.size);
+	set->spec.model.size = g_strdup(size);
+	model_free(fixture_put(f, set, &error));
+	g_assert_no_error(error);
+}
+
+/* Two instances are made, upgraded one after the other, and stopped; one of them goes. */
+static void scale(struct fixture *f)
+{
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	put_set(f, 2, "Standard_B1s");
+	put_set(f, 2, "Standard_DS2_v2");
+	_cleanup_(model_free) struct scale_set *set =
+		control_find(f->control, KIND_SCALE_SET, f->group, "web", &error);
+	control_scale_set_act(f->control, set->meta.uid, VERB_DEALLOCATE, NULL, &request, &result, &error);
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct operation *over = fixture_finish(f, result.operation, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	put_set(f, 1, "Standard_DS2_v2");
+	g_autoptr(GPtrArray) vms = control_scale_set_instances(f->control, set, &error);
+	g_assert_cmpuint(vms->len, ==, 1);
+	const struct vm *vm = vms->pdata[0];
+	g_assert_cmpstr(vm->spec.size, ==, "Standard_DS2_v2");
+	g_assert_cmpint(vm->status.power, ==, POWER_STATE_DEALLOCATED);
+}
+
+/* What users and operators do: create, migrate, stop, start, scale, delete all. Every command may be repeated. */
 static void run_commands(struct fixture *f)
 {
 	g_autoptr(GError) error = NULL;
@@ -98,6 +133,7 @@ static void run_commands(struct fixture *f)
 	migrate(f, vm);
 	act(f, vm, VERB_DEALLOCATE);
 	act(f, vm, VERB_START);
+	scale(f);
 	_cleanup_(model_free) struct vm *now = control_get(f->control, KIND_VM, vm->meta.uid, &error);
 	g_assert_cmpint(now->status.power, ==, POWER_STATE_RUNNING);
 	g_assert_true(control_delete(f->control, KIND_GROUP, f->group, &request, &result, &error));
@@ -111,7 +147,8 @@ static void check_nothing_left(struct fixture *f)
 	static const char *const prefixes[] = {"/sluice/pool/", "/sluice/ref/", "/sluice/placed/",
 		"/sluice/name/group/", "/sluice/name/nic/", "/sluice/name/vm/", "/sluice/object/group/",
 		"/sluice/object/nic/", "/sluice/object/vm/", "/sluice/object/network/",
-		"/sluice/object/physical/", "/sluice/name/physical/"};
+		"/sluice/object/physical/", "/sluice/name/physical/", "/sluice/object/scale-set/",
+		"/sluice/name/scale-set/"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
 		_cleanup_(store_range_clear) struct store_range left = {};
@@ -196,7 +233,7 @@ static void test_random_kills(void)
 	g_autofree char *path = g_build_filename(dir, "store.db", NULL);
 
 	for (unsigned i = 0; i < RANDOM_KILLS; i++) {
-		int status = live(path, NULL, (gulong)g_test_rand_int_range(1000, 60000));
+		int status = live(path, NULL, (gulong)g_test_rand_int_range(1000, 200000));
 		g_assert_true(was_killed(status) || status == 0);
 	}
 	g_assert_cmpint(live(path, NULL, 0), ==, 0);

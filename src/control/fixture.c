@@ -158,6 +158,41 @@ struct availability_set *fixture_set(const struct fixture *fixture, const char *
 	return set;
 }
 
+static struct set_nic *scale_set_nic(const struct fixture *fixture)
+{
+	struct set_nic *nic = shape_new(&set_nic_shape);
+	struct set_config *config = shape_new(&set_config_shape);
+
+	nic->name = g_strdup("eth0");
+	nic->configs = shape_list_new(&set_config_shape);
+	g_ptr_array_add(nic->configs, config);
+	config->nic.name = g_strdup("ipconfig1");
+	config->nic.network = g_strdup(fixture->network);
+	config->nic.subnet = g_strdup(fixture->subnet);
+	return nic;
+}
+
+struct scale_set *fixture_scale_set(const struct fixture *fixture, const char *name, int64_t capacity)
+{
+	struct scale_set *set = placed(model_new(KIND_SCALE_SET, name, fixture->group));
+	struct set_model *model = &set->spec.model;
+	struct ssh_key *key = shape_new(&ssh_key_shape);
+
+	set->spec.capacity = capacity;
+	set->spec.fault_domains = 1;
+	set->spec.rolling = (struct set_rolling_policy){20, 20, 20, 0};
+	model->size = g_strdup("Standard_DS2_v2");
+	model->image = g_strdup("img");
+	model->name_prefix = g_strdup("web");
+	model->admin_user = g_strdup("azureuser");
+	model->ssh_keys = shape_list_new(&ssh_key_shape);
+	g_ptr_array_add(model->ssh_keys, key);
+	key->key = g_strdup("ssh-rsa AAAA test");
+	model->nics = shape_list_new(&set_nic_shape);
+	g_ptr_array_add(model->nics, scale_set_nic(fixture));
+	return set;
+}
+
 struct rule *fixture_rule(const char *name, int64_t priority)
 {
 	struct rule *rule = shape_new(&rule_shape);
@@ -223,6 +258,10 @@ void fixture_obey_as(struct fixture *fixture, const char *host, struct report *r
 		done->power = (int)reached[vm->power];
 		done->absent = vm->remove;
 		done->restarts = vm->restarts;
+		if (g_strcmp0(vm->name, fixture->failing) == 0) {
+			done->fault = g_strdup("internal");
+			done->message = g_strdup("its disk is broken");
+		}
 		obey_migration(&vm->migration, &done->migration);
 		g_ptr_array_add(report->vms, done);
 	}

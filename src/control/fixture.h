@@ -11,6 +11,7 @@ struct fixture {
 	char *subnet; /* uid */
 	struct report *report; /* what the host says next */
 	struct report *second; /* likewise of "host-2"; NULL: there is none, see fixture_add_host() */
+	const char *failing; /* Borrowed: name of a machine that no host can do anything with; NULL: none */
 	bool no_default_outbound; /* of the control plane that is opened next */
 };
 
@@ -35,6 +36,8 @@ struct nic *fixture_nic(const struct fixture *fixture, const char *name, bool ac
 struct vm *fixture_vm(
 	const struct fixture *fixture, const char *name, const char *size, const struct nic *nic);
 struct availability_set *fixture_set(const struct fixture *fixture, const char *name);
+/* Of Standard_DS2_v2, with one interface "eth0" of one configuration; manual upgrades. */
+struct scale_set *fixture_scale_set(const struct fixture *fixture, const char *name, int64_t capacity);
 struct rule *fixture_rule(const char *name, int64_t priority);
 
 /* A second host, "host-2", which is on physnet1, too; a store that knows it brings it back. Both take machines from each

@@ -146,8 +146,7 @@ static bool add_nic(struct builder *builder, const struct vm *vm, const struct s
 static void fill_vm(
 	struct builder *builder, struct goal_vm *out, const struct vm *vm, const struct size *size)
 {
-	_cleanup_(model_free) struct group *group =
-		control_get(builder->control, KIND_GROUP, vm->meta.parent, NULL);
+	_cleanup_(model_free) struct group *group = control_group_of(builder->control, &vm->meta);
 
 	out->uid = g_strdup(vm->meta.uid);
 	out->name = g_strdup(vm->meta.name);

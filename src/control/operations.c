@@ -23,6 +23,15 @@ bool operation_running(const struct outcome *outcome)
 	       outcome->state == PROVISIONING_DELETING;
 }
 
+void outcome_begin(void *object, enum provisioning state)
+{
+	struct outcome *outcome = model_outcome(object);
+
+	outcome->state = (int)state;
+	g_clear_pointer(&outcome->fault, g_free);
+	g_clear_pointer(&outcome->message, g_free);
+}
+
 static void set_outcome(struct outcome *outcome, const GError *failure)
 {
 	g_clear_pointer(&outcome->fault, g_free);

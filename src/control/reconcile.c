@@ -170,6 +170,8 @@ static int step(struct control *control, struct operation *operation, GError **e
 		return hook->fn(control, operation, hook->data, error);
 	if (operation->spec.target_kind == KIND_VM)
 		return vm_reconcile(control, operation, revision, error);
+	if (operation->spec.target_kind == KIND_SCALE_SET)
+		return scale_set_reconcile(control, operation, error);
 	if (operation->spec.target_kind == KIND_GROUP)
 		return group_reconcile(control, operation, revision, error);
 	return wait_for_hosts(control, operation, error);

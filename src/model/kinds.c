@@ -15,7 +15,9 @@ const char *const power_state_words[] = {
 const char *const path_words[] = {"none", "synthetic", "emulated", "vf", NULL};
 const char *const enforcement_words[] = {"none", "switch", "hardware", "guest", NULL};
 const char *const verb_words[] = {
-	"put", "delete", "start", "powerOff", "deallocate", "restart", "migrate", NULL};
+	"put", "delete", "start", "powerOff", "deallocate", "restart", "migrate", "upgrade", "remove", NULL};
+const char *const upgrade_words[] = {"manual", "automatic", "rolling", NULL};
+const char *const rolling_words[] = {"none", "forward", "completed", "cancelled", "faulted", NULL};
 const char *const migration_phase_words[] = {"preparing", "moving", "cancelling", NULL};
 const char *const operation_words[] = {"running", "succeeded", "failed", NULL};
 const char *const allocation_words[] = {"dynamic", "static", NULL};
@@ -25,7 +27,7 @@ static const char *const segment_words[] = {"vxlan", "vlan", NULL};
 static const char *const sku_words[] = {"basic", "standard", NULL};
 static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
 	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical",
-	"availabilitySet", "balancer", NULL};
+	"availabilitySet", "scaleSet", "balancer", NULL};
 
 /* Defines NAME_shape from a field list. */
 #define SHAPE(linkage, NAME, type, title, ...)                                                               \
@@ -34,8 +36,8 @@ static const char *const kind_words[] = {"none", "subscription", "principal", "g
 #define PUBLIC
 
 SHAPE(static, meta, struct meta, "meta", F_STRING(meta, uid), F_STRING(meta, name), F_STRING(meta, parent),
-	F_STRING(meta, location), F_INT(meta, generation), F_INT(meta, created_us), F_JSON(meta, tags),
-	F_JSON(meta, extra));
+	F_ENUM(meta, parent_kind, kind_words), F_STRING(meta, location), F_INT(meta, generation),
+	F_INT(meta, created_us), F_JSON(meta, tags), F_JSON(meta, extra));
 SHAPE(static, outcome, struct outcome, "outcome", F_ENUM(outcome, state, provisioning_words),
 	F_STRING(outcome, fault), F_STRING(outcome, message));
 
@@ -154,15 +156,46 @@ SHAPE(static, balancer_status, struct balancer_status, "status",
 	F_LIST(balancer_status, targets, balancer_target_shape));
 RESOURCE(balancer, "load balancer");
 
-SHAPE(PUBLIC, ssh_key, struct ssh_key, "ssh key", F_STRING(ssh_key, path), F_STRING(ssh_key, key));
 SHAPE(PUBLIC, vm_nic_ref, struct vm_nic_ref, "network interface reference", F_STRING(vm_nic_ref, nic),
 	F_BOOL(vm_nic_ref, primary));
+SHAPE(PUBLIC, ssh_key, struct ssh_key, "ssh key", F_STRING(ssh_key, path), F_STRING(ssh_key, key));
+SHAPE(static, set_address, struct set_address, "public address of instances", F_STRING(set_address, name),
+	F_ENUM(set_address, sku, sku_words), F_INT(set_address, idle_timeout_min));
+SHAPE(PUBLIC, set_config, struct set_config, "IP configuration of instances",
+	F_STRUCT(set_config, nic, nic_config_shape), F_STRUCT(set_config, address, set_address_shape));
+SHAPE(PUBLIC, set_nic, struct set_nic, "network interface of instances", F_STRING(set_nic, name),
+	F_BOOL(set_nic, primary), F_BOOL(set_nic, accelerated), F_BOOL(set_nic, ip_forwarding),
+	F_STRING(set_nic, security_group), F_LIST(set_nic, configs, set_config_shape));
+SHAPE(PUBLIC, set_model, struct set_model, "model of instances", F_STRING(set_model, size),
+	F_STRING(set_model, image), F_JSON(set_model, image_reference), F_INT(set_model, disk_gib),
+	F_STRING(set_model, name_prefix), F_STRING(set_model, admin_user),
+	F_LIST(set_model, ssh_keys, ssh_key_shape), F_LIST(set_model, nics, set_nic_shape));
+SHAPE(static, set_rolling_policy, struct set_rolling_policy, "policy of rolling upgrades",
+	F_INT(set_rolling_policy, batch_percent), F_INT(set_rolling_policy, unhealthy_percent),
+	F_INT(set_rolling_policy, unhealthy_upgraded_percent), F_INT(set_rolling_policy, pause_s));
+SHAPE(static, set_rolling_status, struct set_rolling_status, "rolling upgrade",
+	F_STRING(set_rolling_status, operation), F_ENUM(set_rolling_status, state, rolling_words),
+	F_BOOL(set_rolling_status, cancel), F_STRINGS(set_rolling_status, batch),
+	F_INT(set_rolling_status, resume_us), F_INT(set_rolling_status, started_us),
+	F_INT(set_rolling_status, finished_us), F_STRING(set_rolling_status, message));
+SHAPE(static, scale_set_spec, struct scale_set_spec, "spec", F_BOOL(scale_set_spec, flexible),
+	F_INT(scale_set_spec, capacity), F_INT(scale_set_spec, fault_domains),
+	F_ENUM(scale_set_spec, upgrade, upgrade_words),
+	F_STRUCT(scale_set_spec, rolling, set_rolling_policy_shape),
+	F_STRUCT(scale_set_spec, model, set_model_shape));
+SHAPE(static, scale_set_status, struct scale_set_status, "status",
+	F_STRUCT(scale_set_status, outcome, outcome_shape), F_INT(scale_set_status, model),
+	F_INT(scale_set_status, instances_made),
+	F_STRUCT(scale_set_status, rolling, set_rolling_status_shape));
+RESOURCE(scale_set, "scale set");
+
 SHAPE(static, vm_spec, struct vm_spec_model, "spec", F_STRING(vm_spec_model, size),
 	F_STRING(vm_spec_model, image), F_STRING(vm_spec_model, computer_name),
 	F_STRING(vm_spec_model, admin_user), F_LIST(vm_spec_model, ssh_keys, ssh_key_shape),
 	F_LIST(vm_spec_model, nics, vm_nic_ref_shape), F_INT(vm_spec_model, disk_gib),
 	F_ENUM(vm_spec_model, power, power_words), F_INT(vm_spec_model, restarts),
-	F_JSON(vm_spec_model, image_reference), F_STRING(vm_spec_model, availability_set));
+	F_JSON(vm_spec_model, image_reference), F_STRING(vm_spec_model, availability_set),
+	F_STRING(vm_spec_model, scale_set), F_INT(vm_spec_model, instance));
 SHAPE(static, vm_migration_status, struct vm_migration_status, "migration",
 	F_STRING(vm_migration_status, uid), F_STRING(vm_migration_status, target),
 	F_ENUM(vm_migration_status, phase, migration_phase_words), F_INT(vm_migration_status, notice_s),
@@ -170,6 +203,7 @@ SHAPE(static, vm_migration_status, struct vm_migration_status, "migration",
 SHAPE(static, vm_status, struct vm_status, "status", F_STRUCT(vm_status, outcome, outcome_shape),
 	F_STRING(vm_status, host), F_ENUM(vm_status, power, power_state_words), F_STRING(vm_status, detail),
 	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us), F_INT(vm_status, update_domain),
+	F_INT(vm_status, model), F_STRING(vm_status, set_operation),
 	F_STRUCT(vm_status, migration, vm_migration_status_shape));
 RESOURCE(vm, "virtual machine");
 
@@ -190,7 +224,7 @@ RESOURCE(deployment, "deployment");
 SHAPE(static, operation_spec, struct operation_spec, "spec", F_ENUM(operation_spec, verb, verb_words),
 	F_ENUM(operation_spec, target_kind, kind_words), F_STRING(operation_spec, target),
 	F_STRING(operation_spec, target_name), F_STRING(operation_spec, principal),
-	F_BOOL(operation_spec, created));
+	F_BOOL(operation_spec, created), F_STRINGS(operation_spec, instances));
 SHAPE(static, operation_status, struct operation_status, "status",
 	F_ENUM(operation_status, state, operation_words), F_STRING(operation_status, fault),
 	F_STRING(operation_status, message), F_JSON(operation_status, details),
@@ -229,6 +263,8 @@ static const struct kind_info kinds[KIND_COUNT] = {
 		OUTCOME(physical)},
 	[KIND_AVAILABILITY_SET] = {KIND_AVAILABILITY_SET, "availability-set", "availability set",
 		&availability_set_shape, KIND_GROUP, OUTCOME(availability_set)},
+	[KIND_SCALE_SET] = {KIND_SCALE_SET, "scale-set", "scale set", &scale_set_shape, KIND_GROUP,
+		OUTCOME(scale_set)},
 	[KIND_BALANCER] = {KIND_BALANCER, "balancer", "load balancer", &balancer_shape, KIND_GROUP,
 		OUTCOME(balancer)},
 };

@@ -26,6 +26,7 @@ enum kind {
 	KIND_HOST,
 	KIND_PHYSICAL,
 	KIND_AVAILABILITY_SET,
+	KIND_SCALE_SET,
 	KIND_BALANCER,
 	KIND_COUNT
 };
@@ -48,6 +49,7 @@ struct meta {
 	char *uid;
 	char *name;
 	char *parent; /* uid of the group; of the subscription for a group; NULL for the rest */
+	int parent_kind; /* enum kind; KIND_NONE: the parent is of the kind's usual one, else inside of what it is */
 	char *location;
 	int64_t generation; /* counts changes of spec, from 1 */
 	int64_t created_us; /* UTC, microseconds since 1970 */
@@ -334,6 +336,92 @@ enum power_state {
 	POWER_STATE_DEALLOCATED,
 };
 
+/* A public address that each instance of a scale set gets with its configuration. */
+struct set_address {
+	char *name; /* NULL: it gets none */
+	int sku; /* enum address_sku */
+	int64_t idle_timeout_min;
+};
+
+struct set_config {
+	struct nic_config nic; /* as each instance's interface gets it; no addresses are in it */
+	struct set_address address;
+};
+
+/* An interface that each instance has. */
+struct set_nic {
+	char *name;
+	bool primary;
+	bool accelerated;
+	bool ip_forwarding;
+	char *security_group; /* uid or NULL */
+	GPtrArray *configs; /* of struct set_config */
+};
+
+/* What instances are made by; what is in it means what it means in a VM. */
+struct set_model {
+	char *size;
+	char *image;
+	json_t *image_reference;
+	int64_t disk_gib;
+	char *name_prefix; /* of computer names */
+	char *admin_user;
+	GPtrArray *ssh_keys; /* of struct ssh_key */
+	GPtrArray *nics; /* of struct set_nic */
+};
+
+/* When instances take a changed model. */
+enum upgrade {
+	UPGRADE_MANUAL, /* when they are told to */
+	UPGRADE_AUTOMATIC, /* at once, all together */
+	UPGRADE_ROLLING, /* batch after batch, as long as enough of them are healthy */
+};
+
+struct set_rolling_policy {
+	int64_t batch_percent; /* of the set that is upgraded together; one instance at least */
+	int64_t unhealthy_percent; /* of the set, more than which stop it */
+	int64_t unhealthy_upgraded_percent; /* likewise of those that were upgraded */
+	int64_t pause_s; /* between batches */
+};
+
+/* Where a rolling upgrade stands. */
+enum rolling {
+	ROLLING_NONE, /* there was none yet */
+	ROLLING_FORWARD,
+	ROLLING_COMPLETED,
+	ROLLING_CANCELLED,
+	ROLLING_FAULTED,
+};
+
+struct set_rolling_status {
+	char *operation; /* uid of the one that it belongs to */
+	int state; /* enum rolling */
+	bool cancel; /* somebody asked for its end */
+	GPtrArray *batch; /* of text: uids of the instances that are upgraded now */
+	int64_t resume_us; /* when the next batch may begin */
+	int64_t started_us, finished_us;
+	char *message; /* sentence: why it stopped */
+};
+
+/* Virtual machines that are made alike, see control/kinds/scale_set.c. */
+struct scale_set {
+	struct meta meta;
+	struct scale_set_spec {
+		bool flexible; /* its instances are machines of the group; else they are inside of the set */
+		int64_t capacity; /* how many instances it shall have */
+		int64_t fault_domains; /* how many it tells apart; 1: as many as there are */
+		int upgrade; /* enum upgrade */
+		struct set_rolling_policy rolling;
+		struct set_model model;
+	} spec;
+	struct scale_set_status {
+		struct outcome outcome;
+		int64_t model; /* counts changes of the model, from 1 */
+		int64_t instances_made; /* counts; the next one gets this number */
+		struct set_rolling_status rolling;
+	} status;
+};
+
 struct ssh_key {
 	char *path; /* as the client named it; the guest decides by user */
 	char *key;
@@ -373,6 +461,8 @@ struct vm {
 		int64_t restarts; /* each increment asks for one restart */
 		json_t *image_reference; /* as the client named the image; the dialect's */
 		char *availability_set; /* uid or NULL; for good */
+		char *scale_set; /* uid of the one that it is an instance of, or NULL; for good */
+		int64_t instance; /* its number in there, from 0 */
 	} spec;
 	struct vm_status {
 		struct outcome outcome;
@@ -382,6 +472,8 @@ struct vm {
 		int64_t restarts_done;
 		int64_t started_us;
 		int64_t update_domain; /* of its availability set, from 0; given at creation */
+		int64_t model; /* of its scale set, that it was last made by */
+		char *set_operation; /* uid of its scale set's operation that began its own last one; NULL: a client did */
 		struct vm_migration_status migration;
 	} status;
 };
@@ -415,7 +507,17 @@ struct deployment {
 	} status;
 };
 
-enum verb { VERB_PUT, VERB_DELETE, VERB_START, VERB_POWER_OFF, VERB_DEALLOCATE, VERB_RESTART, VERB_MIGRATE };
+enum verb {
+	VERB_PUT,
+	VERB_DELETE,
+	VERB_START,
+	VERB_POWER_OFF,
+	VERB_DEALLOCATE,
+	VERB_RESTART,
+	VERB_MIGRATE,
+	VERB_UPGRADE, /* instances of a scale set take its model */
+	VERB_REMOVE, /* instances of a scale set go */
+};
 enum operation_state { OPERATION_RUNNING, OPERATION_SUCCEEDED, OPERATION_FAILED };
 
 /* One mutation on its way. Written in the transaction of the spec that it carries. */
@@ -428,6 +530,7 @@ struct operation {
 		char *target_name;
 		char *principal; /* who asked */
 		bool created; /* the target did not exist before */
+		GPtrArray *instances; /* of text: uids of those of a scale set that it is about; empty: all */
 	} spec;
 	struct operation_status {
 		int state; /* enum operation_state */
@@ -494,11 +597,18 @@ static inline void model_free_at_exit(void *at)
 		model_free(object);
 }
 
+/* Whether it is inside of another resource than a group, and goes with that. */
+static inline bool model_is_inner(const void *object)
+{
+	return ((const struct meta *)object)->parent_kind != KIND_NONE;
+}
+
 extern const struct shape balancer_ref_shape, balancer_front_shape, balancer_pool_shape, balancer_probe_shape,
 	balancer_rule_shape, balancer_nat_shape, balancer_member_shape, balancer_target_shape;
 extern const char *const distribution_words[], *const probe_words[];
 extern const struct shape subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
-	deployment_resource_shape;
+	deployment_resource_shape, set_nic_shape, set_config_shape, set_model_shape;
+extern const char *const upgrade_words[], *const rolling_words[];
 extern const char *const migration_phase_words[],
 	*const direction_words[],
 		*const access_words[],

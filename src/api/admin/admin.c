@@ -5,13 +5,12 @@
 json_t *admin_user(struct control *control, enum kind kind, const char *uid)
 {
 	_cleanup_(model_free) struct meta *meta = uid ? control_get(control, kind, uid, NULL) : NULL;
-	_cleanup_(model_free) struct meta *group =
-		meta ? control_get(control, KIND_GROUP, meta->parent, NULL) : NULL;
+	_cleanup_(model_free) struct group *group = meta ? control_group_of(control, meta) : NULL;
 
 	if (!meta)
 		return json_null();
 	return json_pack("{s:s, s:s, s:s?}", "uid", meta->uid, "name", meta->name, "group",
-		group ? group->name : NULL);
+		group ? group->meta.name : NULL);
 }
 
 json_t *admin_read_body(const struct call *call, GError **error)

@@ -12,6 +12,8 @@
  * Acceleration. A set is one unit of it: on any NIC of any of its VMs it changes only while all of them are
  * deallocated, whether the NIC is changed or exchanged. Who asks reads all VMs in one guarded list, so that a VM that
  * is started or joins meanwhile makes the change look again.
+ *
+ * Instances of a scale set are placed by the same rules.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"
@@ -23,15 +25,23 @@
 #define UPDATE_DOMAINS_MAX 20
 #define DOMAIN_NAME_MAX    64
 #define NAMES_MAX          20
+#define ALL_DOMAINS        G_MAXINT32 /* of a scale set that tells apart as many as there are */
 
 /* ---- who is in it ---- */
+
+/* Uid of what its VMs shall not fail together: its availability set, or the scale set of an instance; NULL: it is in
+ * none. */
+static const char *circle_of(const struct vm *vm)
+{
+	return vm->spec.availability_set ? vm->spec.availability_set : vm->spec.scale_set;
+}
 
 /* Leaves those of the list that are in the VM's set, but not itself. */
 static GPtrArray *keep_others(GPtrArray *vms, const struct vm *vm)
 {
 	for (guint i = vms->len; i-- > 0;) {
 		const struct vm *other = vms->pdata[i];
-		if (g_strcmp0(other->spec.availability_set, vm->spec.availability_set) != 0 ||
+		if (g_strcmp0(circle_of(other), circle_of(vm)) != 0 ||
 			g_str_equal(other->meta.uid, vm->meta.uid))
 			g_ptr_array_remove_index(vms, i);
 	}
@@ -274,20 +284,30 @@ bool control_set_fault_domain(
 	return change_run(control->store, move_host, &move, NULL, error);
 }
 
-static GHashTable *read_domains(struct control *control, const char *set_uid, GError **error)
+/* How many fault domains the VM's set tells apart; 0 on failure. */
+static int64_t read_count(struct control *control, const struct vm *vm, GError **error)
 {
-	_cleanup_(model_free) struct availability_set *set =
-		control_get(control, KIND_AVAILABILITY_SET, set_uid, error);
-	g_autoptr(GPtrArray) hosts = set ? control_list(control, KIND_HOST, NULL, error) : NULL;
+	if (vm->spec.availability_set) {
+		_cleanup_(model_free) struct availability_set *set =
+			control_get(control, KIND_AVAILABILITY_SET, vm->spec.availability_set, error);
+		return set ? set->spec.fault_domains : 0;
+	}
+	_cleanup_(model_free) struct scale_set *set =
+		control_get(control, KIND_SCALE_SET, vm->spec.scale_set, error);
+	return !set ? 0 : set->spec.fault_domains > 1 ? set->spec.fault_domains : ALL_DOMAINS;
+}
 
-	return hosts ? number_domains(hosts, set->spec.fault_domains) : NULL;
+static GHashTable *read_domains(struct control *control, int64_t count, GError **error)
+{
+	g_autoptr(GPtrArray) hosts = count ? control_list(control, KIND_HOST, NULL, error) : NULL;
+
+	return hosts ? number_domains(hosts, count) : NULL;
 }
 
 bool control_fault_domain(struct control *control, const struct vm *vm, int64_t *ret)
 {
-	g_autoptr(GHashTable) domains = vm->spec.availability_set && vm->status.host
-						? read_domains(control, vm->spec.availability_set, NULL)
-						: NULL;
+	int64_t count = circle_of(vm) && vm->status.host ? read_count(control, vm, NULL) : 0;
+	g_autoptr(GHashTable) domains = count != ALL_DOMAINS ? read_domains(control, count, NULL) : NULL;
 
 	if (!domains || !g_hash_table_contains(domains, vm->status.host))
 		return false;
@@ -309,7 +329,7 @@ static bool has_accelerated_nic(struct control *control, const struct vm *vm)
 bool control_is_accelerated(struct control *control, const struct vm *vm)
 {
 	g_autoptr(GPtrArray) vms =
-		vm->spec.availability_set ? control_list(control, KIND_VM, vm->meta.parent, NULL) : NULL;
+		circle_of(vm) ? control_list(control, KIND_VM, vm->meta.parent, NULL) : NULL;
 
 	if (has_accelerated_nic(control, vm))
 		return true;
@@ -334,9 +354,9 @@ GPtrArray *control_set_machines(struct control *control, const struct availabili
 bool availability_find_mates(
 	struct control *control, const struct vm *vm, struct availability_mates *ret, GError **error)
 {
-	if (!vm->spec.availability_set)
+	if (!circle_of(vm))
 		return true;
-	ret->domains = read_domains(control, vm->spec.availability_set, error);
+	ret->domains = read_domains(control, read_count(control, vm, error), error);
 	g_autoptr(GPtrArray) vms =
 		ret->domains ? control_list(control, KIND_VM, vm->meta.parent, error) : NULL;
 	if (!vms)

@@ -1,6 +1,6 @@
 /* Resource groups, and deployments, which live in them.
  *
- * Deleting a group deletes what is in it, users before what they use: VMs, then NICs, then the rest. Each
+ * Deleting a group deletes what is in it, users before what they use: scale sets, VMs, then NICs, then the rest. Each
  * step starts the deletes of one kind and waits for the children to be gone; a crash between steps starts
  * over with what is left.
  */
@@ -8,8 +8,8 @@
 #include "base/fault.h"
 #include "control/control_priv.h"
 
-static const enum kind delete_order[] = {KIND_DEPLOYMENT, KIND_VM, KIND_AVAILABILITY_SET, KIND_NIC,
-	KIND_BALANCER, KIND_ADDRESS, KIND_NETWORK, KIND_SECURITY_GROUP};
+static const enum kind delete_order[] = {KIND_DEPLOYMENT, KIND_SCALE_SET, KIND_VM, KIND_AVAILABILITY_SET,
+	KIND_NIC, KIND_BALANCER, KIND_ADDRESS, KIND_NETWORK, KIND_SECURITY_GROUP};
 
 static bool group_prepare(struct put *put, GError **error)
 {

@@ -88,6 +88,8 @@ static bool check_bound(struct put *put, GError **error)
 	const struct vm *vm = change_get(put->change, KIND_VM, old->status.vm, error);
 	if (!vm)
 		return false;
+	if (vm->spec.scale_set)
+		return scale_set_check_nic(put, vm, error);
 	const struct size *size = control_size(put->control, vm->spec.size);
 	g_autofree char *what = g_strdup_printf(
 		"Accelerated networking of network interface %s cannot be changed", nic->meta.name);
@@ -244,6 +246,19 @@ static bool claim_configs(struct put *put, GError **error)
 			return false;
 	}
 	return true;
+}
+
+bool nic_check(struct put *put, GError **error)
+{
+	const struct nic *nic = put->object;
+	const char *group = nic->spec.security_group;
+
+	if (!check_configs(nic, error))
+		return false;
+	for (guint i = 0; i < nic->spec.configs->len; i++)
+		if (!check_subnet(put, nic->spec.configs->pdata[i], error))
+			return false;
+	return !group || check_reference(put->change, KIND_SECURITY_GROUP, group, &nic->meta, error);
 }
 
 static bool nic_prepare(struct put *put, GError **error)

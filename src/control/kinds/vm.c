@@ -40,54 +40,63 @@ const struct vm_nic_ref *vm_find_nic(const struct vm *vm, const char *nic)
 
 /* ---- put ---- */
 
-static bool check_user(const struct vm *vm, GError **error)
+bool machine_check_user(const struct meta *of, const char *user, const GPtrArray *ssh_keys, GError **error)
 {
 	static const char *const reserved[] = {"root", "admin", "administrator", "daemon", "bin", "sys",
 		"sync", "mail", "nobody", "sshd", NULL};
-	const char *user = vm->spec.admin_user;
+	const char *title = kind_info((enum kind)of->kind)->title;
 
 	if (!user || !*user)
-		return fault_set(
-			error, FAULT_INVALID, "virtual machine %s needs an admin user name", vm->meta.name);
+		return fault_set(error, FAULT_INVALID, "%s %s needs an admin user name", title, of->name);
 	if (strlen(user) > 32 || !g_regex_match_simple("^[a-z_][a-z0-9_-]*$", user, 0, 0))
 		return fault_set(error, FAULT_INVALID,
-			"virtual machine %s: '%s' is no admin user name; use up to 32 lower-case letters, "
-			"digits, '-' and '_', "
-			"starting with a letter",
-			vm->meta.name, user);
+			"%s %s: '%s' is no admin user name; use up to 32 lower-case letters, digits, '-' and "
+			"'_', starting with a letter",
+			title, of->name, user);
 	if (words_find(reserved, user) >= 0)
 		return fault_set(error, FAULT_INVALID,
-			"virtual machine %s: the admin user name '%s' is not allowed; choose another, such "
-			"as azureuser",
-			vm->meta.name, user);
-	if (list_length(vm->spec.ssh_keys) == 0)
+			"%s %s: the admin user name '%s' is not allowed; choose another, such as azureuser",
+			title, of->name, user);
+	if (list_length(ssh_keys) == 0)
 		return fault_set(error, FAULT_INVALID,
-			"virtual machine %s has no ssh key; passwords are not supported, use "
-			"--generate-ssh-keys or "
+			"%s %s has no ssh key; passwords are not supported, use --generate-ssh-keys or "
 			"--ssh-key-values",
-			vm->meta.name);
+			title, of->name);
 	return true;
 }
 
-static bool check_size(struct put *put, const struct size **ret, GError **error)
+const struct size *machine_check_size(struct control *control, const struct meta *of, char **size_name,
+	const GPtrArray *nics, GError **error)
 {
-	struct vm *vm = put->object;
-	const struct size *size = control_size(put->control, vm->spec.size ? vm->spec.size : "");
+	const struct size *size = control_size(control, *size_name ? *size_name : "");
+	const char *title = kind_info((enum kind)of->kind)->title;
 
-	if (!size)
-		return fault_set(error, FAULT_INVALID,
-			"The value '%s' of virtual machine %s is no size of this cloud; 'az vm list-sizes -l "
-			"%s' shows them",
-			vm->spec.size ? vm->spec.size : "", vm->meta.name, vm->meta.location);
-	if (list_length(vm->spec.nics) > (guint)size->max_nics)
-		return fault_set(error, FAULT_INVALID,
-			"virtual machine %s has %u network interfaces; size %s takes %" G_GINT64_FORMAT
-			" at most",
-			vm->meta.name, vm->spec.nics->len, size->name, size->max_nics);
-	g_free(vm->spec.size);
-	vm->spec.size = g_strdup(size->name);
-	*ret = size;
-	return true;
+	if (!size) {
+		fault_set(error, FAULT_INVALID,
+			"The value '%s' of %s %s is no size of this cloud; 'az vm list-sizes -l %s' shows "
+			"them",
+			*size_name ? *size_name : "", title, of->name, of->location);
+		return NULL;
+	}
+	if (list_length(nics) > (guint)size->max_nics) {
+		fault_set(error, FAULT_INVALID,
+			"%s %s has %u network interfaces; size %s takes %" G_GINT64_FORMAT " at most", title,
+			of->name, nics->len, size->name, size->max_nics);
+		return NULL;
+	}
+	g_free(*size_name);
+	*size_name = g_strdup(size->name);
+	return size;
+}
+
+bool machine_check_image(struct control *control, const struct meta *of, const char *image, GError **error)
+{
+	return catalog_image(control, image ? image : "") ||
+	       fault_set(error, FAULT_INVALID_REFERENCE,
+		       "%s %s asks for an image that this cloud does not have; 'sluice image list' shows "
+		       "what "
+		       "is there",
+		       kind_info((enum kind)of->kind)->title, of->name);
 }
 
 static bool bind_nic(
@@ -205,6 +214,11 @@ static bool check_nics(struct put *put, GError **error)
 
 	if (nics_equal(vm, old))
 		return true;
+	if (old->spec.scale_set)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"network interfaces of virtual machine %s are what the model of its scale set says; "
+			"they cannot be attached or detached",
+			vm->meta.name);
 	if (!vm_is_off(old))
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"network interfaces of virtual machine %s cannot be changed while it is not "
@@ -258,16 +272,16 @@ static bool check_update(struct put *put, const struct size *size, GError **erro
 static bool vm_prepare(struct put *put, GError **error)
 {
 	struct vm *vm = put->object;
-	const struct size *size = NULL;
+	const struct size *size;
 
-	if (!check_user(vm, error) || !check_size(put, &size, error) || !choose_primary(vm, error) ||
-		!availability_join(put, error) || (put->old && !check_update(put, size, error)))
+	if (!scale_set_prepare_instance(put, error) ||
+		!machine_check_user(&vm->meta, vm->spec.admin_user, vm->spec.ssh_keys, error))
 		return false;
-	if (!catalog_image(put->control, vm->spec.image ? vm->spec.image : ""))
-		return fault_set(error, FAULT_INVALID_REFERENCE,
-			"virtual machine %s asks for an image that this cloud does not have; 'sluice image "
-			"list' shows what is there",
-			vm->meta.name);
+	size = machine_check_size(put->control, &vm->meta, &vm->spec.size, vm->spec.nics, error);
+	if (!size || !choose_primary(vm, error) || !availability_join(put, error) ||
+		(put->old && !check_update(put, size, error)) ||
+		!machine_check_image(put->control, &vm->meta, vm->spec.image, error))
+		return false;
 	if (!vm->spec.computer_name) {
 		vm->spec.computer_name = g_strdup(vm->meta.name);
 	} else if (strlen(vm->spec.computer_name) > 64) {
@@ -344,7 +358,11 @@ static bool dissolve(struct change *change, void *data, GError **error)
 		g_clear_pointer(&nic->status.vm, g_free);
 		nic_clear_path(nic);
 		change_put(change, nic);
+		if (vm->spec.scale_set && !scale_set_take_nic(step->control, change, nic, error))
+			return false;
 	}
+	if (vm->spec.scale_set)
+		change_unref(change, vm->spec.scale_set, vm->meta.uid);
 	if (vm->spec.availability_set)
 		change_unref(change, vm->spec.availability_set, vm->meta.uid);
 	change_delete(change, vm);
@@ -436,7 +454,7 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 static bool vm_release(struct control *control, struct change *change, void *object, GError **error)
 {
 	/* It may go at any time but while two hosts have it; dissolve() releases what it holds when its host has let go. */
-	return migrate_check_still(object, error);
+	return migrate_check_still(object, error) && scale_set_let_go(change, object, error);
 }
 
 const struct kind_hooks vm_hooks = {

@@ -1,0 +1,165 @@
+/* Rolling upgrades of scale sets: batches, pauses, and what stops them. */
+#include "control/set_fixture.h"
+
+#include <string.h>
+
+/* Runs until the operation is over; how many instances were on their way at once at most. */
+static guint follow(struct fixture *f, const struct operation *operation, struct operation **ret)
+{
+	guint most = 0;
+
+	for (;;) {
+		_cleanup_(model_free) struct operation *now =
+			control_get(f->control, KIND_OPERATION, operation->meta.uid, NULL);
+		if (now->status.state != OPERATION_RUNNING) {
+			*ret = g_steal_pointer(&now);
+			return most;
+		}
+		g_autoptr(GPtrArray) vms = set_instances(f);
+		guint n = 0;
+		for (guint i = 0; i < vms->len; i++)
+			n += ((const struct vm *)vms->pdata[i])->status.outcome.state ==
+			     PROVISIONING_UPDATING;
+		most = MAX(most, n);
+		fixture_obey(f);
+		g_main_context_iteration(NULL, TRUE);
+	}
+}
+
+/* A changed model with a rolling policy; the operation is under way. */
+static void begin_rolling(
+	struct fixture *f, const struct set_rolling_policy *policy, struct control_result *ret)
+{
+	_cleanup_(model_free) struct scale_set *wanted = set_read(f);
+	g_autoptr(GError) error = NULL;
+
+	wanted->spec.upgrade = UPGRADE_ROLLING;
+	wanted->spec.rolling = *policy;
+	g_free(wanted->spec.model.size);
+	wanted->spec.model.size = g_strdup("Standard_DS4_v2");
+	control_put(f->control, wanted, &set_request, ret, &error);
+	g_assert_no_error(error);
+}
+
+static void test_rolling(void)
+{
+	const struct set_rolling_policy policy = {40, 20, 20, 0};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	OPEN(f);
+
+	set_put_capacity(&f, 3);
+	set_do(&f, VERB_DEALLOCATE, 2);
+	begin_rolling(&f, &policy, &result);
+	g_assert_cmpuint(follow(&f, result.operation, &over), ==, 1);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	set_assert_instances(&f, "web_0* web_1* web_2*");
+	set_assert_power(&f, "rrd");
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	g_assert_cmpint(set->status.rolling.state, ==, ROLLING_COMPLETED);
+	g_assert_cmpint(set->status.rolling.finished_us, >=, set->status.rolling.started_us);
+	/* Nothing to do is no upgrade. */
+	model_free(set_put(&f, set_read(&f)));
+	_cleanup_(model_free) struct scale_set *again = set_read(&f);
+	g_assert_cmpint(again->status.rolling.started_us, ==, set->status.rolling.started_us);
+}
+
+static void test_batches_and_pause(void)
+{
+	const struct set_rolling_policy policy = {67, 20, 20, 1};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	OPEN(f);
+
+	set_put_capacity(&f, 3);
+	int64_t from = g_get_monotonic_time();
+	begin_rolling(&f, &policy, &result);
+	g_assert_cmpuint(follow(&f, result.operation, &over), ==, 2);
+	g_assert_cmpint(g_get_monotonic_time() - from, >=, G_USEC_PER_SEC);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	set_assert_instances(&f, "web_0* web_1* web_2*");
+}
+
+static void test_rolling_stops(void)
+{
+	const struct set_rolling_policy policy = {30, 40, 40, 0};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	OPEN(f);
+
+	set_put_capacity(&f, 3);
+	f.failing = "web_0";
+	begin_rolling(&f, &policy, &result);
+	follow(&f, result.operation, &over);
+	g_assert_cmpint(over->status.state, ==, OPERATION_FAILED);
+	set_assert_words(over->status.message,
+		"The rolling upgrade of scale set web has stopped: 1 of 1 upgraded instances are not healthy "
+		"(web_0), its policy allows 40 percent.");
+	set_assert_instances(&f, "web_0* web_1 web_2");
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	g_assert_cmpint(set->status.rolling.state, ==, ROLLING_FAULTED);
+	g_assert_cmpint(set->status.outcome.state, ==, PROVISIONING_FAILED);
+
+	/* Of all instances a third may be unhealthy, so the rest is upgraded when it is asked for again. */
+	_cleanup_(control_result_clear) struct control_result second = {};
+	_cleanup_(model_free) struct operation *done = NULL;
+	begin_rolling(&f, &policy, &second);
+	follow(&f, second.operation, &done);
+	g_assert_cmpint(done->status.state, ==, OPERATION_SUCCEEDED);
+	set_assert_instances(&f, "web_0* web_1* web_2*");
+}
+
+static void test_rolling_does_not_begin(void)
+{
+	const struct set_rolling_policy policy = {30, 20, 100, 0};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	OPEN(f);
+
+	set_put_capacity(&f, 3);
+	f.failing = "web_1";
+	set_assert_act_fails(&f, VERB_RESTART, 1, FAULT_INTERNAL, "web_1: its disk is broken");
+	begin_rolling(&f, &policy, &result);
+	follow(&f, result.operation, &over);
+	set_assert_words(over->status.message, "1 of 3 instances are not healthy (web_1)");
+	set_assert_instances(&f, "web_0 web_1 web_2");
+}
+
+static void test_rolling_cancelled(void)
+{
+	const struct set_rolling_policy policy = {30, 20, 20, 3600};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	g_autoptr(GError) error = NULL;
+	OPEN(f);
+
+	set_put_capacity(&f, 3);
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	g_assert_false(control_scale_set_cancel(f.control, set->meta.uid, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
+	begin_rolling(&f, &policy, &result);
+	for (;;) {
+		_cleanup_(model_free) struct scale_set *now = set_read(&f);
+		if (now->status.rolling.resume_us)
+			break;
+		fixture_obey(&f);
+		g_main_context_iteration(NULL, TRUE);
+	}
+	fixture_restart(&f); /* a pause is remembered */
+	g_assert_true(control_scale_set_cancel(f.control, set->meta.uid, NULL));
+	follow(&f, result.operation, &over);
+	g_assert_cmpstr(over->status.fault, ==, fault_name(FAULT_CANCELLED));
+	set_assert_instances(&f, "web_0* web_1 web_2");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define ADD(name, fn) g_test_add_func("/rolling-upgrade/" name, fn)
+	ADD("it takes batch after batch", test_rolling);
+	ADD("it pauses between batches", test_batches_and_pause);
+	ADD("it stops at unhealthy instances", test_rolling_stops);
+	ADD("it does not begin on unhealthy instances", test_rolling_does_not_begin);
+	ADD("it can be cancelled in its pause, also behind a crash", test_rolling_cancelled);
+	return g_test_run();
+}
