@@ -58,10 +58,12 @@ struct arm_type {
 	const struct arm_child *children;
 	const struct arm_view *views;
 	const struct arm_action *actions;
+	/* A PUT without properties says what it says: clients scale so. */
+	bool keeps;
 };
 
 extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms,
-	arm_availability_sets, arm_balancers;
+	arm_availability_sets, arm_scale_sets, arm_balancers;
 
 /* ---- types.c ---- */
 extern const struct arm_type *const arm_types[]; /* ends with NULL; without the groups */
@@ -70,6 +72,23 @@ const struct arm_type *arm_type_find(const char *namespace, const char *name, GE
 /* ARM_INVALID_TYPE when the type has no such children that can be put. */
 const struct arm_child *arm_child_find(const struct arm_type *type, const char *name, GError **error);
 const struct arm_type *arm_type_of(enum kind kind);
+/* What objects of the kind inside of a scale set are called. */
+const char *arm_inner_type(enum kind kind);
+
+/* ---- vms.c, nics.c: what machines have, and models of scale sets ---- */
+
+/* Storage and OS profile; old may be NULL. */
+void arm_decode_machine(struct arm *arm, const struct cursor *at, const struct vm *old, struct vm *vm);
+void arm_encode_machine(const struct vm *vm, json_t *at);
+/* {"subnet": {"id"}} */
+void arm_put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config);
+
+/* ---- scale_sets.c, scale_set_instances.c ---- */
+extern const struct route arm_scale_set_routes[];
+/* Of an instance: as its set's model would say it. */
+json_t *arm_encode_set_nic(struct arm *arm, const struct set_nic *nic);
+/* How many of a set's instances are in which state. */
+json_t *arm_scale_set_view(struct arm *arm, const void *object);
 
 /* ---- lookup.c: between ids and objects ---- */
 
@@ -116,6 +135,11 @@ bool arm_put_child(struct arm *arm, const struct arm_id *id, const json_t *body,
 	const struct control_request *request, struct arm_put_result *ret, GError **error);
 
 /* ---- handlers.c ---- */
+/* Answers with JSON under an ETag, or 304 when the client has it already. Takes the JSON. */
+void arm_answer_read(struct call *call, const struct meta *meta, json_t *json);
+/* FAULT_UNSUPPORTED when the type has none of that name. */
+const struct arm_action *arm_action_find(
+	const struct call *call, const struct arm_type *type, const char *name, GError **error);
 extern const struct route arm_resource_routes[];
 
 /* ---- operations.c ---- */

@@ -34,7 +34,7 @@ static bool append_type(struct arm *arm, const struct arm_type *type, const char
 		const struct meta *meta = objects->pdata[i];
 		_cleanup_(model_free) struct meta *parent =
 			filter->group ? control_get(arm->control, KIND_GROUP, meta->parent, NULL) : NULL;
-		if (filter_fits(filter, meta, type, parent ? parent->name : NULL))
+		if (!model_is_inner(meta) && filter_fits(filter, meta, type, parent ? parent->name : NULL))
 			json_array_append_new(array, summary(arm, meta));
 	}
 	return objects != NULL;

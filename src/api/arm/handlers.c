@@ -6,8 +6,7 @@
 
 /* ---- GET ---- */
 
-/* Answers with JSON under an ETag, or 304 when the client has it already. Takes the JSON. */
-static void answer_read(struct call *call, const struct meta *meta, json_t *json)
+void arm_answer_read(struct call *call, const struct meta *meta, json_t *json)
 {
 	g_autofree char *etag = arm_etag(meta);
 	const char *have = call_header(call, "If-None-Match");
@@ -34,7 +33,7 @@ static void get_resource(struct call *call, void *data)
 	if (!object)
 		arm_fail(call, error);
 	else
-		answer_read(call, object, arm_encode(arm, object, flags));
+		arm_answer_read(call, object, arm_encode(arm, object, flags));
 }
 
 static void head_resource(struct call *call, void *data)
@@ -96,7 +95,7 @@ static void get_child(struct call *call, void *data)
 	}
 	json_t *json = arm_encode(arm, object, 0), *child = arm_child_of(json, id.child, id.child_name);
 	if (child) {
-		answer_read(call, object, json_incref(child));
+		arm_answer_read(call, object, json_incref(child));
 	} else {
 		fault_set(&error, FAULT_NOT_FOUND,
 			"The Resource '%s/%s/%s/%s/%s' under resource group '%s' was not found.",
@@ -123,7 +122,7 @@ static void answer_list(struct call *call, struct arm *arm, const struct arm_typ
 		return;
 	}
 	for (guint i = 0; i < objects->len; i++)
-		if (filter_fits(&filter, objects->pdata[i], type, NULL))
+		if (!model_is_inner(objects->pdata[i]) && filter_fits(&filter, objects->pdata[i], type, NULL))
 			json_array_append_new(array, arm_encode(arm, objects->pdata[i], flags));
 	call_answer_json(call, 200, put_list(array));
 }
@@ -331,7 +330,7 @@ static void delete_child(struct call *call, void *data)
 			arm_type_of((enum kind)((struct meta *)put.result.object)->kind), &put.result);
 }
 
-static const struct arm_action *find_action(
+const struct arm_action *arm_action_find(
 	const struct call *call, const struct arm_type *type, const char *name, GError **error)
 {
 	const char *hibernate = call_query(call, "hibernate");
@@ -360,7 +359,7 @@ static void post_action(struct call *call, void *data)
 	arm_id_of_call(call, &id);
 	_cleanup_(model_free) struct meta *object = arm_find(arm, &id, &error);
 	const struct arm_type *type = object ? arm_type_of((enum kind)object->kind) : NULL;
-	const struct arm_action *action = type ? find_action(call, type, id.child, &error) : NULL;
+	const struct arm_action *action = type ? arm_action_find(call, type, id.child, &error) : NULL;
 	if (action && control_vm_action(arm->control, object->uid, action->verb, &request, &result, &error))
 		arm_answer_accepted(call, arm, type, &result);
 	else

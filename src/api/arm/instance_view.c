@@ -31,9 +31,18 @@ static json_t *status_new(const char *code, const char *level, const char *text,
 	return status;
 }
 
-static json_t *provisioning_status(const struct vm *vm)
+const char *instance_power_code(const struct vm *vm)
 {
-	const struct outcome *outcome = &vm->status.outcome;
+	return power_states[vm->status.power].code;
+}
+
+const char *instance_provisioning_code(const struct outcome *outcome)
+{
+	return provisioning[outcome->state].code;
+}
+
+json_t *instance_provisioning(const struct outcome *outcome)
+{
 	bool failed = outcome->state == PROVISIONING_FAILED;
 	const char *reason = failed ? arm_error_of_word(outcome->fault).code : NULL;
 	g_autofree char *code = reason ? g_strdup_printf("%s/%s", provisioning[outcome->state].code, reason)
@@ -65,12 +74,12 @@ json_t *instance_view(struct arm *arm, const void *object)
 		put_number(view, "platformFaultDomain", fault_domain);
 	put_text(view, "computerName", vm->spec.computer_name);
 	put_text(view, "hyperVGeneration", "V1");
-	json_array_append_new(statuses, provisioning_status(vm));
+	json_array_append_new(statuses, instance_provisioning(&vm->status.outcome));
 	json_array_append_new(statuses,
 		status_new(power_states[vm->status.power].code, vm->status.detail ? "Warning" : "Info",
 			power_states[vm->status.power].text, vm->status.detail));
-	json_array_append_new(
-		disks, json_pack("{s:s, s:[o]}", "name", disk, "statuses", provisioning_status(vm)));
+	json_array_append_new(disks, json_pack("{s:s, s:[o]}", "name", disk, "statuses",
+					     instance_provisioning(&vm->status.outcome)));
 	put_json(view, "disks", disks);
 	put_json(view, "extensions", json_array());
 	put_json(view, "statuses", statuses);

@@ -50,11 +50,45 @@ void *arm_find(struct arm *arm, const struct arm_id *id, GError **error)
 	return object;
 }
 
+/* Name of the NIC's configuration that has the address. */
+static const char *configuration_of(const struct nic *nic, const char *address)
+{
+	for (guint i = 0; i < list_length(nic->spec.configs); i++) {
+		const struct nic_config *config = nic->spec.configs->pdata[i];
+		if (g_strcmp0(config->address, address) == 0)
+			return config->name;
+	}
+	return "";
+}
+
+/* Of what is inside of an instance of a scale set, or is one: behind the id of what it is in. */
+static char *id_of_inner(struct arm *arm, const struct meta *meta)
+{
+	_cleanup_(model_free) struct meta *outer =
+		control_get(arm->control, (enum kind)meta->parent_kind, meta->parent, NULL);
+	g_autofree char *id = outer ? arm_id_of_object(arm, outer) : NULL;
+
+	if (!id)
+		return NULL;
+	switch ((enum kind)meta->kind) {
+	case KIND_VM:
+		return g_strdup_printf("%s/virtualMachines/%" G_GINT64_FORMAT, id,
+			((const struct vm *)(const void *)meta)->spec.instance);
+	case KIND_NIC: return g_strdup_printf("%s/networkInterfaces/%s", id, meta->name);
+	case KIND_ADDRESS:
+		return g_strdup_printf("%s/ipConfigurations/%s/publicIPAddresses/%s", id,
+			configuration_of((const struct nic *)(const void *)outer, meta->uid), meta->name);
+	default: return NULL;
+	}
+}
+
 char *arm_id_of_object(struct arm *arm, const struct meta *meta)
 {
 	const struct arm_type *type = arm_type_of((enum kind)meta->kind);
 	_cleanup_(model_free) struct group *group = NULL;
 
+	if (model_is_inner(meta))
+		return id_of_inner(arm, meta);
 	if (meta->kind == KIND_GROUP)
 		return g_strdup_printf("/subscriptions/%s/resourceGroups/%s",
 			control_subscription(arm->control), meta->name);

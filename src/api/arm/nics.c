@@ -121,7 +121,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 
 /* ---- to JSON ---- */
 
-static void put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config)
+void arm_put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config)
 {
 	_cleanup_(model_free) struct network *network =
 		control_get(arm->control, KIND_NETWORK, config->network, NULL);
@@ -154,7 +154,7 @@ static json_t *encode_config(struct arm *arm, const struct nic *nic, const struc
 	put_text(properties, "privateIPAddressVersion", versions[ip.family == IP_V6]);
 	put_text(properties, "privateIPAllocationMethod", allocations[config->allocation]);
 	put_id(properties, "publicIPAddress", arm_id_of(arm, KIND_ADDRESS, config->address));
-	put_subnet(arm, properties, config);
+	arm_put_subnet(arm, properties, config);
 	if (list_length(config->pools))
 		put_json(properties, "loadBalancerBackendAddressPools",
 			arm_encode_balancer_refs(arm, config->pools, "backendAddressPools"));

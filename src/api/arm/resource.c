@@ -33,7 +33,7 @@ json_t *arm_encode(struct arm *arm, const void *object, unsigned flags)
 
 	put_text(answer, "id", id);
 	put_text(answer, "name", meta->name);
-	put_text(answer, "type", type_name);
+	put_text(answer, "type", model_is_inner(meta) ? arm_inner_type((enum kind)meta->kind) : type_name);
 	put_text(answer, "location", meta->location);
 	if (meta->tags)
 		json_object_set(answer, "tags", meta->tags);
@@ -94,12 +94,23 @@ static json_t *decode_tags(const struct cursor *body)
 	return copy;
 }
 
+/* What a body without properties does not speak of. */
+static void keep(struct meta *wanted, const struct meta *old, const struct cursor *body)
+{
+	struct cursor tags = cursor_object(body, "tags");
+
+	json_decref(wanted->extra);
+	wanted->extra = json_incref(old->extra);
+	if (!cursor_is_set(&tags))
+		wanted->tags = json_incref(old->tags);
+}
+
 /* A fresh object with what the body wants; NULL with *error. */
 static void *decode(struct arm *arm, const struct arm_type *type, const char *name, const char *parent,
 	const json_t *json, const void *old, GError **error)
 {
 	GError *failure = NULL;
-	struct cursor body = cursor_root(json, &failure);
+	struct cursor body = cursor_root(json, &failure), properties = cursor_object(&body, "properties");
 	_cleanup_(model_free) struct meta *wanted = model_new(type->kind, name, parent);
 
 	wanted->location = cursor_need(&body, "location");
@@ -112,6 +123,8 @@ static void *decode(struct arm *arm, const struct arm_type *type, const char *na
 		return NULL;
 	}
 	wanted->extra = extra_of(json, type->owned);
+	if (type->keeps && old && !cursor_is_set(&properties))
+		keep(wanted, old, &body);
 	if (!arm_location(arm, type, wanted->location, error))
 		return NULL;
 	return g_steal_pointer(&wanted);

@@ -2,7 +2,7 @@
 #include "api/arm/arm_priv.h"
 
 const struct arm_type *const arm_types[] = {&arm_networks, &arm_security_groups, &arm_addresses, &arm_nics,
-	&arm_vms, &arm_availability_sets, &arm_balancers, NULL};
+	&arm_vms, &arm_availability_sets, &arm_scale_sets, &arm_balancers, NULL};
 
 /* What people ask for that is refused for a reason worth saying. */
 static const struct {
@@ -48,6 +48,15 @@ const struct arm_child *arm_child_find(const struct arm_type *type, const char *
 		"The resource type '%s/%s/%s' is not supported, or cannot be changed.", type->namespace,
 		type->name, name);
 	return NULL;
+}
+
+#define INSTANCE "Microsoft.Compute/virtualMachineScaleSets/virtualMachines"
+
+const char *arm_inner_type(enum kind kind)
+{
+	return kind == KIND_VM    ? INSTANCE
+	       : kind == KIND_NIC ? INSTANCE "/networkInterfaces"
+				  : INSTANCE "/networkInterfaces/ipConfigurations/publicIPAddresses";
 }
 
 const struct arm_type *arm_type_of(enum kind kind)

@@ -6,11 +6,10 @@
 
 #define KEY_LENGTH_MAX 16384
 
-static const char *const owned[] = {"availabilitySet", "hardwareProfile", "networkProfile", "vmId",
-	"timeCreated", "instanceView", "etag", NULL};
+static const char *const owned[] = {"availabilitySet", "virtualMachineScaleSet", "hardwareProfile",
+	"networkProfile", "vmId", "timeCreated", "instanceView", "etag", NULL};
 
 static const struct refusal refused[] = {
-	{"properties.virtualMachineScaleSet", "scale sets"},
 	{"properties.proximityPlacementGroup", "proximity placement groups"},
 	{"properties.host", "dedicated hosts"},
 	{"properties.hostGroup", "dedicated hosts"},
@@ -161,6 +160,27 @@ static void decode_os(const struct cursor *properties, const struct vm *old, str
 	decode_keys(&os, old, vm);
 }
 
+void arm_decode_machine(struct arm *arm, const struct cursor *at, const struct vm *old, struct vm *vm)
+{
+	decode_storage(arm, at, old, vm);
+	decode_os(at, old, vm);
+}
+
+/* Instances name their set, and other machines cannot come to one. */
+static void check_scale_set(struct arm *arm, const struct cursor *properties, const struct vm *old)
+{
+	g_autofree char *set = arm_reference(arm, properties, "virtualMachineScaleSet", KIND_SCALE_SET);
+	GError *error = NULL;
+
+	if (!set || (old && g_strcmp0(old->spec.scale_set, set) == 0))
+		return;
+	fault_set(&error, FAULT_UNSUPPORTED,
+		"properties.virtualMachineScaleSet: a machine cannot be put into a scale set; sets make "
+		"theirs "
+		"themselves (az vmss scale).");
+	cursor_take_error(properties, error);
+}
+
 static void decode_nics(struct arm *arm, const struct cursor *properties, const struct vm *old, struct vm *vm)
 {
 	struct cursor network = cursor_object(properties, "networkProfile");
@@ -192,8 +212,8 @@ static void decode(struct arm *arm, const struct cursor *body, const void *objec
 
 	cursor_word(&properties, "priority", priorities, 0);
 	decode_size(arm, &properties, old, vm);
-	decode_storage(arm, &properties, old, vm);
-	decode_os(&properties, old, vm);
+	arm_decode_machine(arm, &properties, old, vm);
+	check_scale_set(arm, &properties, old);
 	decode_nics(arm, &properties, old, vm);
 	vm->spec.availability_set = arm_reference(arm, &properties, "availabilitySet", KIND_AVAILABILITY_SET);
 	vm->spec.power = old ? old->spec.power : POWER_RUNNING;
@@ -205,7 +225,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *objec
 static void encode_storage(const struct vm *vm, json_t *properties)
 {
 	json_t *storage = put_object(properties, "storageProfile"), *disk = put_object(storage, "osDisk");
-	g_autofree char *name = instance_disk_name(vm);
+	g_autofree char *name = vm->meta.name ? instance_disk_name(vm) : NULL;
 
 	if (vm->spec.image_reference)
 		json_object_set(storage, "imageReference", vm->spec.image_reference);
@@ -238,6 +258,12 @@ static void encode_os(const struct vm *vm, json_t *properties)
 	put_flag(os, "allowExtensionOperations", false);
 }
 
+void arm_encode_machine(const struct vm *vm, json_t *at)
+{
+	encode_storage(vm, at);
+	encode_os(vm, at);
+}
+
 static void encode_nics(struct arm *arm, const struct vm *vm, json_t *properties)
 {
 	json_t *nics = json_array();
@@ -257,11 +283,11 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	const struct vm *vm = object;
 
 	put_text(put_object(properties, "hardwareProfile"), "vmSize", vm->spec.size);
-	encode_storage(vm, properties);
-	encode_os(vm, properties);
+	arm_encode_machine(vm, properties);
 	encode_nics(arm, vm, properties);
 	put_id(properties, "availabilitySet",
 		arm_id_of(arm, KIND_AVAILABILITY_SET, vm->spec.availability_set));
+	put_id(properties, "virtualMachineScaleSet", arm_id_of(arm, KIND_SCALE_SET, vm->spec.scale_set));
 	put_text(properties, "vmId", vm->meta.uid);
 	put_time(properties, "timeCreated", vm->meta.created_us);
 	if (flags & ENCODE_INSTANCE_VIEW)
