@@ -288,6 +288,13 @@ static void scenario_flexible(struct test_cloud *cloud)
 		strstr(json_string_value(member(machines, "value.0.properties.virtualMachineScaleSet.id")),
 			"/virtualMachineScaleSets/myvmss"));
 
+	/* An interface's tags are its own, the rest is the model's. */
+	g_autofree char *nic = g_strdup_printf(
+		GROUP "/providers/Microsoft.Network/networkInterfaces/myNic-%s", strchr(name, '_') + 1);
+	assert_sent(cloud, "PATCH", nic, "{\"tags\": {\"a\": \"b\"}}", 200, "\"a\":\"b\"");
+	assert_sent(cloud, "PATCH", nic, "{\"properties\": {\"enableAcceleratedNetworking\": true}}", 409,
+		"it is what the model of scale set myvmss says");
+
 	/* A machine is put back as it was read, and stays what it is. */
 	g_autofree char *path = g_strdup_printf(COMPUTE "/virtualMachines/%s", name);
 	g_autofree char *body = json_dumps(member(machines, "value.0"), JSON_COMPACT);

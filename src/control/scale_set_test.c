@@ -47,6 +47,9 @@ static void test_instances_are_inside(void)
 	g_assert_cmpstr(eth->status.mac, !=, other->status.mac);
 	g_assert_cmpstr(a->ip, !=, b->ip);
 	g_assert_cmpstr(second->spec.computer_name, ==, "web000001");
+	_cleanup_(goal_free) struct goal *goal = control_goal(f.control, "host-1", NULL);
+	const struct goal_vm *told = goal->vms->pdata[0];
+	g_assert_cmpstr(told->group_name, ==, "rg");
 }
 
 static void test_flexible_instances_are_in_the_group(void)
@@ -366,6 +369,9 @@ static void test_what_stands(void)
 	set_first_nic(set)->name = g_strdup("eth1");
 	set_assert_refused(
 		&f, model_copy(set), FAULT_NOT_ALLOWED, "while it has 1 instances. Scale it to 0 first");
+	struct scale_set *disk = set_read(&f);
+	disk->spec.model.disk_gib = 64;
+	set_assert_refused(&f, disk, FAULT_NOT_ALLOWED, "disk size");
 	set_put_capacity(&f, 0);
 	set->spec.capacity = 1;
 	model_free(set_put(&f, set));

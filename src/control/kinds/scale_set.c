@@ -14,7 +14,7 @@
  * started meanwhile makes the change look again.
  *
  * The frame of the model stands as long as there are instances: which interfaces they have, in which subnets, and
- * their image, as it would take other disks to follow it.
+ * their image and disk size, as it would take other disks to follow these.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"
@@ -382,7 +382,8 @@ static bool nic_frames_equal(const struct set_nic *a, const struct set_nic *b)
 
 static bool frames_equal(const struct set_model *a, const struct set_model *b)
 {
-	if (g_strcmp0(a->image, b->image) != 0 || list_length(a->nics) != list_length(b->nics))
+	if (g_strcmp0(a->image, b->image) != 0 || a->disk_gib != b->disk_gib ||
+		list_length(a->nics) != list_length(b->nics))
 		return false;
 	for (guint i = 0; i < a->nics->len; i++)
 		if (!nic_frames_equal(a->nics->pdata[i], b->nics->pdata[i]))
@@ -401,7 +402,8 @@ static bool check_frame(struct put *put, GError **error)
 		return false;
 	return vms->len == 0 ||
 	       fault_set(error, FAULT_NOT_ALLOWED,
-		       "The image of scale set %s, and which network interfaces and IP configurations its "
+		       "The image and the disk size of scale set %s, and which network interfaces and IP "
+		       "configurations its "
 		       "instances have, cannot be changed while it has %u instances. Scale it to 0 first (az "
 		       "vmss "
 		       "scale --new-capacity 0), or make another set.",

@@ -39,8 +39,7 @@ void drive_note(struct drive *drive, const char *name, const GError *failure)
 {
 	enum fault fault = fault_code(failure);
 
-	if (fault == FAULT_BUSY || fault == FAULT_CONFLICT || fault == FAULT_UNAVAILABLE ||
-		fault == FAULT_NOT_FOUND)
+	if (fault == FAULT_BUSY || fault == FAULT_CONFLICT || fault == FAULT_UNAVAILABLE)
 		drive->waiting = true;
 	else
 		fail_instance(drive, name, fault, failure->message);
