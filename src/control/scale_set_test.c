@@ -1,4 +1,5 @@
 /* Scale sets: capacity, the model and who has it, acceleration as a matter of all instances, and actions on them. */
+#include "control/control_priv.h"
 #include "control/keys.h"
 #include "control/set_fixture.h"
 
@@ -251,6 +252,51 @@ static void test_start_refreshes(void)
 	set_assert_power(&f, "drd");
 	set_do(&f, VERB_START, -1);
 	set_assert_power(&f, "rrr");
+}
+
+/* Clients turn one off just now: it is waited for, so that the others can take what all must be off for. */
+static void test_start_waits_for_those_on_their_way(void)
+{
+	OPEN(f);
+	_cleanup_(control_result_clear) struct control_result result = {}, started = {};
+	g_autoptr(GError) error = NULL;
+
+	set_put_capacity(&f, 2);
+	set_do(&f, VERB_DEALLOCATE, -1);
+	set_put_accelerated(&f, true);
+	_cleanup_(model_free) struct vm *vm = set_instance(&f, 1);
+	fixture_act(&f, vm, VERB_START);
+	EDIT(&f);
+	edit->spec.upgrade = UPGRADE_AUTOMATIC;
+	g_assert_true(control_store(f.control, edit, NULL));
+	model_free(edit);
+	control_vm_action(f.control, vm->meta.uid, VERB_DEALLOCATE, &set_request, &result, &error);
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	control_scale_set_act(f.control, set->meta.uid, VERB_START, NULL, &set_request, &started, &error);
+	g_assert_no_error(error);
+	while (g_main_context_iteration(NULL, FALSE)) /* it has looked before the host does anything */
+		;
+	_cleanup_(model_free) struct operation *over = fixture_finish(&f, started.operation, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	set_assert_instances(&f, "web_0* web_1*");
+	set_assert_power(&f, "rr");
+}
+
+/* Another controller was faster: what was counted is not true any more. */
+static void test_nobody_makes_too_many(void)
+{
+	OPEN(f);
+
+	set_put_capacity(&f, 1);
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	_cleanup_(model_free) struct operation *operation = operation_new(VERB_PUT, set, "test", false);
+	int64_t stale = set->meta.revision - 1, now = set->meta.revision;
+	g_assert_true(instance_make(f.control, operation, &stale, NULL));
+	set_assert_instances(&f, "web_0*");
+	g_assert_true(instance_make(f.control, operation, &now, NULL));
+	set_assert_instances(&f, "web_0* web_1*");
+	g_assert_cmpint(now, >, set->meta.revision);
 }
 
 static void test_sizes_and_acceleration(void)
@@ -526,6 +572,8 @@ int main(int argc, char **argv)
 	ADD("an instance does not take acceleration while another one is on",
 		test_acceleration_waits_for_all);
 	ADD("what is started takes the model before", test_start_refreshes);
+	ADD("a start waits for instances that are on their way off", test_start_waits_for_those_on_their_way);
+	ADD("one that was counted by an old list is not made", test_nobody_makes_too_many);
 	ADD("size and acceleration fit", test_sizes_and_acceleration);
 	ADD("interfaces take groups without a restart", test_other_changes_of_interfaces);
 	ADD("what the model names is in use", test_model_is_in_use);

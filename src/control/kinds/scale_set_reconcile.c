@@ -212,39 +212,39 @@ static void act(struct drive *drive)
 	}
 }
 
-/* Before any is started those that are off take the model, as far as they can: what changes only while all are off
- * would have to wait for the next time. */
+/* Those that are off take the model, as far as they can. */
 static void refresh(struct drive *drive)
 {
-	if (drive->set->spec.upgrade == UPGRADE_MANUAL)
-		return;
 	for (guint i = 0; i < drive->instances->len; i++) {
 		const struct vm *vm = drive->instances->pdata[i];
 		g_autoptr(GError) failure = NULL;
-		if (!vm_is_off(vm) || control_instance_is_current(drive->set, vm) ||
-			operation_running(&vm->status.outcome))
-			continue;
-		drive->waiting |= instance_upgrade(drive->control, drive->operation, vm->meta.uid, &failure);
+		if (vm_is_off(vm) && !control_instance_is_current(drive->set, vm))
+			drive->waiting |=
+				instance_upgrade(drive->control, drive->operation, vm->meta.uid, &failure);
 	}
 }
 
-static bool is_upgrading(const struct drive *drive)
+/* One is on its way off, or takes the model while it is. */
+static bool is_settling(const struct drive *drive)
 {
 	for (guint i = 0; i < drive->instances->len; i++) {
 		const struct vm *vm = drive->instances->pdata[i];
-		if (drive_has_touched(drive, vm) && operation_running(&vm->status.outcome) &&
-			vm->spec.power != POWER_RUNNING)
+		if (operation_running(&vm->status.outcome) && vm->spec.power != POWER_RUNNING)
 			return true;
 	}
 	return false;
 }
 
+/* What changes only while all are off is taken by all before the first of them runs, or would have to wait for the next
+ * time. */
 static void start(struct drive *drive)
 {
-	refresh(drive);
-	if (drive->waiting || is_upgrading(drive))
-		drive->waiting = true;
-	else
+	if (drive->set->spec.upgrade != UPGRADE_MANUAL) {
+		drive->waiting = is_settling(drive);
+		if (!drive->waiting)
+			refresh(drive);
+	}
+	if (!drive->waiting)
 		act(drive);
 }
 
