@@ -288,6 +288,23 @@ static void scenario_flexible(struct test_cloud *cloud)
 		strstr(json_string_value(member(machines, "value.0.properties.virtualMachineScaleSet.id")),
 			"/virtualMachineScaleSets/myvmss"));
 
+	/* A complete deployment of the set leaves its machines. */
+	_cleanup_(answer_clear) struct answer complete = ask(cloud, "PUT",
+		GROUP "/providers/Microsoft.Resources/deployments/all",
+		"{\"properties\": {\"mode\": \"Complete\", \"parameters\": {}, \"template\": {\"$schema\": "
+		"\"https://schema.management.azure.com/schemas/2015-01-01/deploymentTemplate.json#\", "
+		"\"contentVersion\": \"1.0.0.0\", \"resources\": [{\"type\": "
+		"\"Microsoft.Compute/virtualMachineScaleSets\", \"name\": \"myvmss\", \"apiVersion\": "
+		"\"2024-11-01\", \"location\": \"centralus\", \"sku\": {\"name\": \"Standard_DS4_v2\", "
+		"\"capacity\": 1}}]}}}",
+		NULL);
+	g_free(finish(cloud, &complete, NULL));
+	_cleanup_(answer_clear) struct answer plain =
+		ask(cloud, "GET", GROUP "/providers/Microsoft.Network/networkInterfaces/myNic", NULL, NULL);
+	g_assert_cmpint(plain.status, ==, 404); /* that has gone */
+	json_auto_t *left = read_json(cloud, COMPUTE "/virtualMachines");
+	g_assert_cmpuint(json_array_size(json_object_get(left, "value")), ==, 1);
+
 	/* An interface's tags are its own, the rest is the model's. */
 	g_autofree char *nic = g_strdup_printf(
 		GROUP "/providers/Microsoft.Network/networkInterfaces/myNic-%s", strchr(name, '_') + 1);
@@ -306,8 +323,8 @@ static void scenario_flexible(struct test_cloud *cloud)
 	assert_summary(cloud, "PowerState/deallocated", 1);
 	assert_sent(cloud, "DELETE", path, NULL, 202, "");
 	assert_read(cloud, SET, json_pack("{s:{s:i}}", "sku", "capacity", 0));
-	json_auto_t *resources = read_json(cloud, GROUP "/resources");
-	g_assert_cmpuint(json_array_size(json_object_get(resources, "value")), ==, 5);
+	json_auto_t *nics = read_json(cloud, GROUP "/providers/Microsoft.Network/networkInterfaces");
+	g_assert_cmpuint(json_array_size(json_object_get(nics, "value")), ==, 0);
 }
 
 static void scenario_refused(struct test_cloud *cloud)

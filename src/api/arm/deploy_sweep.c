@@ -83,7 +83,8 @@ static bool list_removals(struct deploying *deploying, GError **error)
 			const struct meta *meta = objects->pdata[i];
 			g_autofree char *id = arm_id_of_object(arm, meta),
 					*small = id ? g_ascii_strdown(id, -1) : NULL;
-			if (id && !g_hash_table_contains(kept, small))
+			if (id && !g_hash_table_contains(kept, small) &&
+				!control_is_of_instance(arm->control, meta))
 				add_removal(deploying, *type, meta, id);
 		}
 	}

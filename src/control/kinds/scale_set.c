@@ -50,6 +50,20 @@ GPtrArray *control_scale_set_instances(struct control *control, const struct sca
 	return vms;
 }
 
+bool control_is_of_instance(struct control *control, const void *object)
+{
+	enum kind kind = (enum kind)((const struct meta *)object)->kind;
+	const char *user = kind == KIND_NIC       ? ((const struct nic *)object)->status.vm
+			   : kind == KIND_ADDRESS ? ((const struct address *)object)->status.nic
+						  : NULL;
+
+	if (kind == KIND_VM)
+		return ((const struct vm *)object)->spec.scale_set != NULL;
+	_cleanup_(model_free) void *its =
+		user ? control_get(control, kind == KIND_NIC ? KIND_VM : KIND_NIC, user, NULL) : NULL;
+	return its && control_is_of_instance(control, its);
+}
+
 bool control_instance_is_current(const struct scale_set *set, const struct vm *vm)
 {
 	return vm->status.model == set->status.model;
