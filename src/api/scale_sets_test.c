@@ -327,6 +327,70 @@ static void scenario_flexible(struct test_cloud *cloud)
 	g_assert_cmpuint(json_array_size(json_object_get(nics, "value")), ==, 0);
 }
 
+#define NETWORK GROUP "/providers/Microsoft.Network"
+#define LB                                                                                                   \
+	"/subscriptions/%1$s/resourceGroups/myResourceGroup/providers/Microsoft.Network/loadBalancers/"      \
+	"myvmssLB"
+
+/* What the client's own template carries, in the older way (a NAT pool) and the newer (a NAT rule of a pool). */
+static void put_balancer(struct test_cloud *cloud)
+{
+	const char *subscription = control_subscription(cloud->fixture.control);
+	g_autofree char *balancer = g_strdup_printf(
+		"{\"location\": \"centralus\", \"sku\": {\"name\": \"Standard\"}, \"properties\": {"
+		"\"backendAddressPools\": [{\"name\": \"pool\"}], \"frontendIPConfigurations\": [{\"name\": "
+		"\"front\", \"properties\": {\"publicIPAddress\": {\"id\": "
+		"\"/subscriptions/%1$s/resourceGroups/"
+		"myResourceGroup/providers/Microsoft.Network/publicIPAddresses/lbip\"}}}], "
+		"\"inboundNatPools\": "
+		"[{\"name\": \"nat\", \"properties\": {\"frontendIPConfiguration\": {\"id\": \"" LB
+		"/frontendIPConfigurations/front\"}, \"protocol\": \"tcp\", \"frontendPortRangeStart\": "
+		"\"50000\", "
+		"\"frontendPortRangeEnd\": \"50001\", \"backendPort\": 22}}]}}",
+		subscription);
+
+	assert_sent(cloud, "PUT", NETWORK "/publicIPAddresses/lbip",
+		"{\"location\": \"centralus\", \"sku\": {\"name\": \"Standard\"}, \"properties\": "
+		"{\"publicIPAllocationMethod\": \"Static\"}}",
+		201, "");
+	assert_sent(cloud, "PUT", NETWORK "/loadBalancers/myvmssLB", balancer, 201, "");
+}
+
+static void scenario_balanced(struct test_cloud *cloud)
+{
+	const char *subscription = control_subscription(cloud->fixture.control);
+
+	put_base(cloud);
+	put_balancer(cloud);
+	g_autofree char *in =
+		g_strdup_printf(", \"loadBalancerBackendAddressPools\": [{\"id\": \"" LB
+				"/backendAddressPools/pool\"}], \"loadBalancerInboundNatPools\": "
+				"[{\"id\": \"" LB "/inboundNatPools/nat\"}]",
+			subscription);
+	put_set(cloud, 2, in, "");
+	json_auto_t *pool = read_json(cloud, NETWORK "/loadBalancers/myvmssLB/backendAddressPools");
+	g_assert_cmpuint(json_array_size(member(pool, "value.0.properties.backendIPConfigurations")), ==, 2);
+	json_auto_t *set = read_json(cloud, SET);
+	member(set, NICS ".0.properties.ipConfigurations.0.properties.loadBalancerInboundNatPools.0.id");
+	assert_sent(cloud, "DELETE", NETWORK "/loadBalancers/myvmssLB", NULL, 409, "myvmssLB");
+
+	/* The pool has ports for two. */
+	g_autofree char *text = NULL;
+	g_assert_cmpint(send(cloud, "PATCH", SET, "{\"sku\": {\"capacity\": 3}}", &text), ==, 0);
+	g_assert_nonnull(strstr(text, "InsufficientCapacity"));
+	assert_sent(cloud, "PATCH", SET, "{\"sku\": {\"capacity\": 2}}", 200, "");
+
+	/* Instances leave it when the model does. */
+	json_object_del(member(set, NICS ".0.properties.ipConfigurations.0.properties"),
+		"loadBalancerInboundNatPools");
+	json_object_del(member(set, NICS ".0.properties.ipConfigurations.0.properties"),
+		"loadBalancerBackendAddressPools");
+	g_autofree char *without = json_dumps(set, JSON_COMPACT);
+	assert_sent(cloud, "PUT", SET, without, 200, "");
+	assert_sent(cloud, "POST", SET "/manualupgrade", "{\"instanceIds\": [\"*\"]}", 202, "");
+	assert_sent(cloud, "DELETE", NETWORK "/loadBalancers/myvmssLB", NULL, 202, "");
+}
+
 static void scenario_refused(struct test_cloud *cloud)
 {
 	static const struct {
@@ -371,6 +435,7 @@ int main(int argc, char **argv)
 	ADD("acceleration is turned on as the document says", scenario_document);
 	ADD("instances take the model by each upgrade policy", scenario_upgrades);
 	ADD("machines of a flexible set are the group's", scenario_flexible);
+	ADD("instances are in the pools of load balancers, and leave them", scenario_balanced);
 	ADD("what is wrong or not there is refused by name", scenario_refused);
 	return g_test_run();
 }

@@ -73,6 +73,8 @@ const struct size *machine_check_size(struct control *control, const struct meta
 bool machine_check_image(struct control *control, const struct meta *of, const char *image, GError **error);
 /* kinds/nic.c: in a put of a NIC as it would be: what it needs for that is there. */
 bool nic_check(struct put *put, GError **error);
+/* kinds/nic.c: it is in the pools that the other one is in, and has its NAT rules. */
+void nic_config_take_balancers(struct nic_config *config, const struct nic_config *other);
 /* kinds/nic.c: the NIC has no path: its VM is off or let it go. */
 void nic_clear_path(struct nic *nic);
 /* Why its path is not what its spec asks for, where the host says `reported`, or (NULL) that all is well. Owned. */

@@ -49,8 +49,6 @@ static const struct refusal refused[] = {
 	{NICS "dnsSettings.dnsServers", "DNS servers of one's own"},
 	{CONFIGS "applicationGatewayBackendAddressPools", "application gateways"},
 	{CONFIGS "applicationSecurityGroups", "application security groups"},
-	{CONFIGS "loadBalancerBackendAddressPools", "load balancers"},
-	{CONFIGS "loadBalancerInboundNatPools", "load balancers"},
 	{CONFIGS "publicIPAddressConfiguration.properties.dnsSettings", "DNS names of public addresses"},
 	{CONFIGS "publicIPAddressConfiguration.properties.publicIPPrefix", "public IP prefixes"},
 	{"identity", "managed identities"},
@@ -132,6 +130,10 @@ static struct set_config *decode_config(struct arm *arm, const struct cursor *it
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->nic.network, &config->nic.subnet))
 		cursor_fail(&properties, "subnet", "it is required");
 	decode_address(&properties, &config->address);
+	config->nic.pools =
+		arm_balancer_refs(arm, &properties, "loadBalancerBackendAddressPools", "backendAddressPools");
+	config->nic.nat_pools =
+		arm_balancer_refs(arm, &properties, "loadBalancerInboundNatPools", "inboundNatPools");
 	return config;
 }
 
@@ -262,6 +264,12 @@ static json_t *encode_config(struct arm *arm, const struct set_config *config)
 	arm_put_subnet(arm, properties, &config->nic);
 	if (config->address.name)
 		put_json(properties, "publicIPAddressConfiguration", encode_address(&config->address));
+	if (list_length(config->nic.pools))
+		put_json(properties, "loadBalancerBackendAddressPools",
+			arm_encode_balancer_refs(arm, config->nic.pools, "backendAddressPools"));
+	if (list_length(config->nic.nat_pools))
+		put_json(properties, "loadBalancerInboundNatPools",
+			arm_encode_balancer_refs(arm, config->nic.nat_pools, "inboundNatPools"));
 	return json;
 }
 

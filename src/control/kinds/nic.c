@@ -312,6 +312,21 @@ static bool nic_release(struct control *control, struct change *change, void *ob
 	return true;
 }
 
+static void take_refs(GPtrArray **list, const GPtrArray *other)
+{
+	g_clear_pointer(list, g_ptr_array_unref);
+	*list = shape_list_new(&balancer_ref_shape);
+	for (guint i = 0; i < list_length(other); i++)
+		g_ptr_array_add(*list, shape_copy(&balancer_ref_shape, other->pdata[i]));
+}
+
+void nic_config_take_balancers(struct nic_config *config, const struct nic_config *other)
+{
+	take_refs(&config->pools, other->pools);
+	take_refs(&config->nat_rules, other->nat_rules);
+	take_refs(&config->nat_pools, other->nat_pools);
+}
+
 void nic_clear_path(struct nic *nic)
 {
 	nic->status.path = PATH_NONE;

@@ -206,17 +206,32 @@ bool control_scale_set_cancel(struct control *control, const char *uid, GError *
 
 /* ---- references: what the model names cannot be deleted ---- */
 
+static void stage_ref(struct change *change, const struct scale_set *set, const char *target, bool wanted)
+{
+	if (target && wanted)
+		change_ref(change, target, &set->meta);
+	else if (target)
+		change_unref(change, target, set->meta.uid);
+}
+
+static void stage_balancers(
+	struct change *change, const struct scale_set *set, const GPtrArray *refs, bool wanted)
+{
+	for (guint i = 0; i < list_length(refs); i++)
+		stage_ref(change, set, ((const struct balancer_ref *)refs->pdata[i])->balancer, wanted);
+}
+
 void scale_set_stage_refs(struct change *change, const struct scale_set *set, bool wanted)
 {
 	for (guint i = 0; i < list_length(set->spec.model.nics); i++) {
 		const struct set_nic *nic = set->spec.model.nics->pdata[i];
-		const struct set_config *first = nic->configs->pdata[0];
-		const char *const targets[] = {first->nic.network, nic->security_group};
-		for (size_t t = 0; t < G_N_ELEMENTS(targets); t++) {
-			if (targets[t] && wanted)
-				change_ref(change, targets[t], &set->meta);
-			else if (targets[t])
-				change_unref(change, targets[t], set->meta.uid);
+		stage_ref(change, set, nic->security_group, wanted);
+		for (guint c = 0; c < nic->configs->len; c++) {
+			const struct nic_config *config =
+				&((const struct set_config *)nic->configs->pdata[c])->nic;
+			stage_ref(change, set, config->network, wanted);
+			stage_balancers(change, set, config->pools, wanted);
+			stage_balancers(change, set, config->nat_pools, wanted);
 		}
 	}
 }
@@ -273,6 +288,37 @@ static bool check_addresses(const struct scale_set *set, const struct set_nic *n
 	return true;
 }
 
+/* Load balancers that it names are there, with these parts; the rest of their rules is about instances. */
+static bool check_parts(struct put *put, const GPtrArray *refs, size_t list, GError **error)
+{
+	const struct scale_set *set = put->object;
+
+	for (guint i = 0; i < list_length(refs); i++) {
+		const struct balancer_ref *ref = refs->pdata[i];
+		const struct balancer *balancer =
+			check_reference(put->change, KIND_BALANCER, ref->balancer, &set->meta, error);
+		if (!balancer)
+			return false;
+		if (!balancer_part(*(GPtrArray *const *)((const char *)balancer + list), ref->name))
+			return fault_set(error, FAULT_INVALID_REFERENCE,
+				"scale set %s refers to %s of load balancer %s, which does not have it",
+				set->meta.name, ref->name, balancer->meta.name);
+	}
+	return true;
+}
+
+static bool check_balancers(struct put *put, const struct set_nic *nic, GError **error)
+{
+	for (guint i = 0; i < nic->configs->len; i++) {
+		const struct nic_config *config = &((const struct set_config *)nic->configs->pdata[i])->nic;
+		if (!check_parts(put, config->pools, offsetof(struct balancer, spec.pools), error) ||
+			!check_parts(
+				put, config->nat_pools, offsetof(struct balancer, spec.nat_pools), error))
+			return false;
+	}
+	return true;
+}
+
 static bool check_nic(struct put *put, const struct set_nic *nic, const struct size *size, GError **error)
 {
 	const struct scale_set *set = put->object;
@@ -281,7 +327,7 @@ static bool check_nic(struct put *put, const struct set_nic *nic, const struct s
 		return fault_set(error, FAULT_INVALID, "scale set %s has two network interfaces named %s",
 			set->meta.name, nic->name);
 	if (!check_name(KIND_NIC, nic->name, error) || !check_as_nic(put, nic, error) ||
-		!check_addresses(set, nic, error))
+		!check_addresses(set, nic, error) || !check_balancers(put, nic, error))
 		return false;
 	if (nic->accelerated && !size_takes_acceleration(size))
 		return fault_set(error, FAULT_NOT_ALLOWED,
@@ -389,6 +435,9 @@ static bool nic_frames_equal(const struct set_nic *a, const struct set_nic *b)
 	left->ip_forwarding = b->ip_forwarding;
 	g_free(left->security_group);
 	left->security_group = g_strdup(b->security_group);
+	for (guint i = 0; i < MIN(left->configs->len, b->configs->len); i++)
+		nic_config_take_balancers(&((struct set_config *)left->configs->pdata[i])->nic,
+			&((const struct set_config *)b->configs->pdata[i])->nic);
 	bool equal = shape_equal(&set_nic_shape, left, b);
 	shape_free(&set_nic_shape, left);
 	return equal;

@@ -214,6 +214,9 @@ static bool upgrade_nic(
 	nic->spec.ip_forwarding = wanted->ip_forwarding;
 	g_free(nic->spec.security_group);
 	nic->spec.security_group = g_strdup(wanted->security_group);
+	for (guint i = 0; i < MIN(nic->spec.configs->len, wanted->configs->len); i++)
+		nic_config_take_balancers(nic->spec.configs->pdata[i],
+			&((const struct set_config *)wanted->configs->pdata[i])->nic);
 	nic->meta.generation++;
 	put->old = old;
 	put->object = nic;
