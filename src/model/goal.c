@@ -18,10 +18,10 @@ SHAPE(goal_front, struct goal_front, "front end", F_STRING(goal_front, vtep), F_
 SHAPE(goal_nic, struct goal_nic, "NIC", F_STRING(goal_nic, uid), F_STRING(goal_nic, name),
 	F_STRING(goal_nic, mac), F_STRING(goal_nic, vm), F_STRING(goal_nic, network),
 	F_STRING(goal_nic, subnet), F_STRING(goal_nic, security_group), F_STRING(goal_nic, host_address),
-	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, forwarding), F_BOOL(goal_nic, guest_enforcement),
-	F_INT(goal_nic, bandwidth_mbps), F_LIST(goal_nic, addresses, goal_address_shape),
-	F_LIST(goal_nic, probes, goal_probe_shape), F_STRUCT(goal_nic, front, goal_front_shape),
-	F_STRING(goal_nic, source_nat));
+	F_BOOL(goal_nic, accelerated), F_BOOL(goal_nic, primary), F_BOOL(goal_nic, forwarding),
+	F_BOOL(goal_nic, guest_enforcement), F_INT(goal_nic, bandwidth_mbps),
+	F_LIST(goal_nic, addresses, goal_address_shape), F_LIST(goal_nic, probes, goal_probe_shape),
+	F_STRUCT(goal_nic, front, goal_front_shape), F_STRING(goal_nic, source_nat));
 SHAPE(goal_member, struct goal_member, "member", F_STRING(goal_member, nic), F_STRING(goal_member, ip),
 	F_BOOL(goal_member, well));
 SHAPE(goal_balance, struct goal_balance, "load-balancing rule", F_STRING(goal_balance, name),
