@@ -1,7 +1,9 @@
 /* `sluice az-env`: what a user's az needs to talk to this cloud, printed as shell lines or done.
  *
  * az keeps its clouds and logins in $AZURE_CONFIG_DIR (default ~/.azure); the CA comes by
- * $REQUESTS_CA_BUNDLE. Older az packages (Debian 12's 2.45) work only with the profile 2020-09-01-hybrid.
+ * $REQUESTS_CA_BUNDLE. Debian 12's az 2.45 does not fit the libraries that it is packaged with: with the newest
+ * profile its network commands end in a traceback before any request. So `az version` is asked, and such an az
+ * gets the profile that works with it.
  *
  * The password is in no command line, where every user of the machine could read it: az takes "@FILE", and
  * the file is principal.secret in the state folder, for root alone.
@@ -15,6 +17,9 @@
 #include <stdio.h>
 
 #define CLOUD_NAME "sluice"
+
+#define OLD_AZ         45 /* 2.45: it and those before it need OLD_AZ_PROFILE */
+#define OLD_AZ_PROFILE "2020-09-01-hybrid"
 
 /* One command; arguments in order, NULL-terminated. */
 typedef char **command;
@@ -38,6 +43,28 @@ static command words(const char *first, ...)
 	command result = g_strv_builder_end(builder);
 	g_strv_builder_unref(builder);
 	return result;
+}
+
+/* "2.45.0" of that az; NULL: it does not say. Owned by the caller. */
+static char *version_of(const char *az)
+{
+	g_autoptr(GSubprocess) process =
+		g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE, NULL, az,
+			"version", "--output", "json", NULL);
+	g_autofree char *text = NULL;
+
+	if (!process || !g_subprocess_communicate_utf8(process, NULL, NULL, &text, NULL, NULL))
+		return NULL;
+	json_auto_t *json = json_loads(text, 0, NULL);
+	return g_strdup(json_string_value(json_object_get(json, "azure-cli")));
+}
+
+static bool is_old(const char *version)
+{
+	unsigned major, minor;
+
+	return version && sscanf(version, "%u.%u", &major, &minor) == 2 &&
+	       (major < 2 || (major == 2 && minor <= OLD_AZ));
 }
 
 /* Writes the password alone to a file for az; returns "@FILE". Owned by the caller. */
@@ -92,6 +119,14 @@ static void print_commands(const GPtrArray *list, const char *ca)
 	}
 }
 
+/* Why there is a profile that nobody asked for. */
+static void print_profile(const char *before, const char *version, const char *profile)
+{
+	if (version && profile)
+		printf("%sthis az is %s, whose commands work here with the profile %s only\n", before,
+			version, profile);
+}
+
 /* What az says is shown only when it fails: its advice is for other clouds. */
 static bool run_command(GSubprocessLauncher *launcher, command argv, GError **error)
 {
@@ -135,7 +170,9 @@ int cli_az_env(int argc, char **argv)
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
 		{"do", 0, 0, G_OPTION_ARG_NONE, &run, "Run the commands instead of printing them", NULL},
 		{"az", 0, 0, G_OPTION_ARG_FILENAME, &az, "The az to use (az)", "PROGRAM"},
-		{"profile", 0, 0, G_OPTION_ARG_STRING, &profile, "Profile; az 2.45 needs 2020-09-01-hybrid",
+		{"profile", 0, 0, G_OPTION_ARG_STRING, &profile,
+			"Profile (" OLD_AZ_PROFILE
+			" for an az up to 2." G_STRINGIFY(OLD_AZ) ", else az's own)",
 			"NAME"},
 		{NULL},
 	};
@@ -149,13 +186,19 @@ int cli_az_env(int argc, char **argv)
 	g_autofree char *secret = principal ? secret_word(state, principal, &error) : NULL;
 	if (!secret)
 		return cli_fail("az-env", error);
-	g_autoptr(GPtrArray) list = commands(principal, secret, endpoint, az ? az : "az", profile);
+	const char *program = az ? az : "az";
+	g_autofree char *version = profile ? NULL : version_of(program);
+	if (is_old(version))
+		profile = g_strdup(OLD_AZ_PROFILE);
+	g_autoptr(GPtrArray) list = commands(principal, secret, endpoint, program, profile);
 	if (!run) {
 		print_commands(list, ca);
+		print_profile("# ", version, profile);
 		return CLI_OK;
 	}
 	if (!run_commands(list, ca, &error))
 		return cli_fail("az-env", error);
+	print_profile("", version, profile);
 	printf("az is logged in to %s; each shell that runs it needs:\n", endpoint);
 	print_export(ca);
 	return CLI_OK;

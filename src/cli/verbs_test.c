@@ -186,8 +186,9 @@ static void test_client(void)
 	g_rmdir(state);
 }
 
-/* An az that writes down what it is told, knows the cloud already, and fails to log in with the password "bad". */
+/* An az 2.45 that writes down what it is told, knows the cloud already, and fails to log in with the password "bad". */
 static const char fake_az[] = "#!/bin/sh\n"
+			      "[ \"$1\" != version ] || { echo '{\"azure-cli\": \"2.45.0\"}'; exit; }\n"
 			      "echo \"$REQUESTS_CA_BUNDLE $*\" >>\"${0%/*}/told\"\n"
 			      "echo 'misleading advice' >&2\n"
 			      "[ \"$2\" != register ] || exit 1\n"
@@ -218,10 +219,10 @@ static void test_az_env(void)
 	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
 	g_autofree char *words = g_strdup_printf("az-env --do --az %s/az", state);
 	g_autofree char *told_path = g_build_filename(state, "told", NULL), *told = NULL;
-	g_autofree char *last =
-		g_strdup_printf("*az is logged in to https://127.0.0.1:1; each shell that runs it needs:\n"
-				"export REQUESTS_CA_BUNDLE=%s/ca.pem\n*",
-			state);
+	g_autofree char *last = g_strdup_printf("*this az is 2.45.0, *2020-09-01-hybrid only\naz is logged "
+						"in to https://127.0.0.1:1; each shell that runs it needs:\n"
+						"export REQUESTS_CA_BUNDLE=%s/ca.pem\n*",
+		state);
 	g_autofree char *login = g_strdup_printf("%s/ca.pem login --service-principal -u me", state);
 
 	az_env(state, "good", &(struct case_){words, CLI_OK, last});
@@ -230,6 +231,7 @@ static void test_az_env(void)
 	g_assert_nonnull(
 		strstr(told, "cloud update --name sluice --endpoint-resource-manager https://127.0.0.1:1"));
 	g_assert_nonnull(strstr(told, login));
+	g_assert_nonnull(strstr(told, "cloud update --profile 2020-09-01-hybrid\n"));
 	az_env(state, "bad",
 		&(struct case_){
 			words, CLI_FAILED, "*az login --service-principal' failed:*no such secret\n"});
