@@ -39,7 +39,7 @@ CLEANUP_CLEAR_FUNC(struct options, options_clear)
 struct capture {
 	struct jsonrpc_client *client; /* Borrowed */
 	const struct options *options; /* Borrowed */
-	FILE *to; /* Borrowed */
+	FILE *to; /* Owned, but for standard output */
 	json_int_t mirror, written, limited, overrun;
 	int64_t end_us; /* INT64_MAX: when it is told to */
 	int signals; /* Borrowed: readable when SIGINT or SIGTERM came */
@@ -175,12 +175,45 @@ static void tell_end(const struct capture *c)
 	fputc('\n', stderr);
 }
 
-static int run(const char *nic, const struct options *o, FILE *to, int signals)
+static bool is_stdout(const struct options *o)
+{
+	return !o->file || g_str_equal(o->file, "-");
+}
+
+/* What tenants send is for its owner's eyes alone. */
+static FILE *open_capture(const struct options *o, GError **error)
+{
+	if (is_stdout(o))
+		return stdout;
+	int fd = open(o->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	FILE *to = fd < 0 ? NULL : fdopen(fd, "wb");
+	if (!to)
+		fault_set(error, FAULT_INTERNAL, "cannot write %s: %s", o->file, g_strerror(errno));
+	return to;
+}
+
+static bool close_capture(FILE *to, GError **error)
+{
+	return to == stdout || fclose(to) == 0 || fail_write(error);
+}
+
+/* The file is touched only when the switch has taken the mirror: an older capture outlives a mistake. */
+static bool capture(struct capture *c, const json_t *started, GError **error)
+{
+	c->to = open_capture(c->options, error);
+	if (!c->to)
+		return false;
+	bool ok = write_head(c, started, error) && copy_all(c, error);
+	ok = close_capture(c->to, ok ? error : NULL) && ok;
+	tell_end(c);
+	return ok;
+}
+
+static int run(const char *nic, const struct options *o, int signals)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(o->state, &error);
-	struct capture c = {
-		.client = client, .options = o, .to = to, .end_us = INT64_MAX, .signals = signals};
+	struct capture c = {.client = client, .options = o, .end_us = INT64_MAX, .signals = signals};
 	json_auto_t *started =
 		client ? switch_call(client, "mirror.start", start_params(nic, o), &error) : NULL;
 
@@ -189,10 +222,9 @@ static int run(const char *nic, const struct options *o, FILE *to, int signals)
 	c.mirror = number(started, "mirror");
 	if (o->seconds > 0)
 		c.end_us = g_get_monotonic_time() + (int64_t)o->seconds * G_USEC_PER_SEC;
-	bool ok = write_head(&c, started, &error) && copy_all(&c, &error);
+	bool ok = capture(&c, started, &error);
 	/* It ends without this too, but later. */
 	json_decref(switch_call(client, "mirror.stop", json_pack("{s:I}", "mirror", c.mirror), NULL));
-	tell_end(&c);
 	return ok ? CLI_OK : cli_fail("mirror", error);
 }
 
@@ -209,49 +241,19 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* What tenants send is for its owner's eyes alone. */
-static FILE *open_capture(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	return fd < 0 ? NULL : fdopen(fd, "wb");
-}
-
-static int open_and_run(const char *nic, const struct options *o)
-{
-	bool to_stdout = !o->file || g_str_equal(o->file, "-");
-	FILE *to = to_stdout ? stdout : open_capture(o->file);
-
-	if (!to) {
-		fprintf(stderr, "sluice mirror: cannot write %s: %s\n", o->file, g_strerror(errno));
-		return CLI_FAILED;
-	}
-	if (!o->json && isatty(fileno(to))) {
-		fprintf(stderr,
-			"sluice mirror: packets would go to the terminal; give -w FILE, or pipe them: "
-			"sluice mirror NIC | tcpdump -nr -\n");
-		return CLI_USAGE;
-	}
-	int signals = take_signals();
-	int status = run(nic, o, to, signals);
-	close(signals);
-	if (!to_stdout && fclose(to) != 0) {
-		fprintf(stderr, "sluice mirror: cannot write %s: %s\n", o->file, g_strerror(errno));
-		return CLI_FAILED;
-	}
-	return status;
-}
-
 static bool parse_options(int *argc, char ***argv, struct options *o)
 {
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &o->state,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
 		{"flow", 0, 0, G_OPTION_ARG_STRING, &o->flow,
-			"Only this flow, both ways: 'tcp 192.168.1.4:1234 > 10.0.0.5:22'", "FLOW"},
+			"Only this flow, both ways: 'tcp 192.168.1.4:1234 > 10.0.0.5:22'; NIC's end by its "
+			"private or its public address",
+			"FLOW"},
 		{"protocol", 0, 0, G_OPTION_ARG_STRING, &o->protocol,
 			"Only tcp, udp, icmp, esp, ah or a number", "PROTOCOL"},
-		{"address", 0, 0, G_OPTION_ARG_STRING, &o->address, "Only from or to it", "ADDRESS|PREFIX"},
+		{"address", 0, 0, G_OPTION_ARG_STRING, &o->address,
+			"Only from or to it; NIC's own public one means its private", "ADDRESS|PREFIX"},
 		{"port", 0, 0, G_OPTION_ARG_INT, &o->port, "Only from or to this port of TCP or UDP", "PORT"},
 		{"write", 'w', 0, G_OPTION_ARG_FILENAME, &o->file,
 			"Write to a file; - is standard output (-)", "FILE|-"},
@@ -289,5 +291,14 @@ int cli_mirror(int argc, char **argv)
 			"sluice mirror: -c and --seconds take a number from 1; without them ^C ends it\n");
 		return CLI_USAGE;
 	}
-	return open_and_run(argv[1], &o);
+	if (!o.json && is_stdout(&o) && isatty(STDOUT_FILENO)) {
+		fprintf(stderr,
+			"sluice mirror: packets would go to the terminal; give -w FILE, or pipe them: "
+			"sluice mirror NIC | tcpdump -nr -\n");
+		return CLI_USAGE;
+	}
+	int signals = take_signals();
+	int status = run(argv[1], &o, signals);
+	close(signals);
+	return status;
 }

@@ -244,6 +244,22 @@ static void test_az_env(void)
 	g_assert_cmpint(g_rmdir(state), ==, 0);
 }
 
+static void test_capture(void)
+{
+	if (g_test_subprocess())
+		run_case();
+	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL), *text = NULL;
+	g_autofree char *path = g_build_filename(state, "old.pcapng", NULL);
+	g_autofree char *words = g_strdup_printf("mirror nic -w %s", path);
+
+	g_assert_true(g_file_set_contents(path, "kept", -1, NULL));
+	assert_case(&(struct case_){words, CLI_FAILED, "*no cloud runs on *"}, state);
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, "kept");
+	g_assert_cmpint(g_unlink(path), ==, 0);
+	g_assert_cmpint(g_rmdir(state), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -251,6 +267,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/verbs/words that are not taken are refused with a sentence", test_words);
 	g_test_add_func(
 		"/verbs/az-env brings a known cloud up to date and ends with what to export", test_az_env);
+	g_test_add_func("/verbs/a capture is kept when the next one cannot begin", test_capture);
 	g_test_add_func("/verbs/a part that alone is away is asked all the same", test_client);
 	return g_test_run();
 }

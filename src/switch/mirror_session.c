@@ -126,6 +126,40 @@ static bool parse_flow(const char *text, struct flow_key *ret, GError **error)
 	       fault_set(error, FAULT_INVALID, "flow: '%s' is not a packet that a connection has", text);
 }
 
+/* Makes the address the one that the NIC's port has: its public one is translated behind the port, and so is one
+ * that it shares, of which nothing says whose it is. */
+static bool translate(const struct nic *nic, struct ip_addr *addr, GError **error)
+{
+	const struct nic_address *own = nic_find_public(nic, *addr);
+	char text[IP_TEXT_MAX];
+
+	if (own)
+		*addr = own->ip;
+	return addr->family != IP_V4 || !network_shares(nic->network, addr->bytes) ||
+	       fault_set(error, FAULT_INVALID,
+		       "%s is shared by NICs without a public address, outside only; copies are made at the "
+		       "port of %s, where it is the private address: give that",
+		       ip_format(*addr, text), nic->name);
+}
+
+static bool translate_filter(const struct nic *nic, struct flow_filter *filter, GError **error)
+{
+	unsigned whole = filter->prefix.addr.family == IP_V4 ? 32 : 128;
+
+	return filter->prefix.length != whole || translate(nic, &filter->prefix.addr, error);
+}
+
+static bool translate_flow(const struct nic *nic, struct flow_key *flow, GError **error)
+{
+	struct ip_addr src = flow_key_source(flow), dst = flow_key_destination(flow);
+
+	if (!translate(nic, &src, error) || !translate(nic, &dst, error))
+		return false;
+	memcpy(flow->src, src.bytes, sizeof flow->src);
+	memcpy(flow->dst, dst.bytes, sizeof flow->dst);
+	return true;
+}
+
 static bool decode_start(const struct snapshot *snapshot, json_t *params, struct start *ret,
 	const struct nic **ret_nic, GError **error)
 {
@@ -138,6 +172,9 @@ static bool decode_start(const struct snapshot *snapshot, json_t *params, struct
 		return false;
 	ret->config.nic = nic->id;
 	ret->config.has_flow = ret->flow != NULL;
+	if (!translate_filter(nic, &ret->config.filter, error) ||
+		(ret->flow && !translate_flow(nic, &ret->config.flow, error)))
+		return false;
 	*ret_nic = nic;
 	return true;
 }

@@ -123,6 +123,27 @@ static void test_filter(struct fixture *f, const void *data)
 	assert_packet(read, 0, "rx", &mine);
 }
 
+/* The filter is about what flow.list and trace print; the NIC's port has the private address alone. */
+static void assert_public_fits(struct fixture *f, json_t *params)
+{
+	_cleanup_(mirror_session_free) struct mirror_session *session = mirror_session_new(f->datapath);
+	struct test_frame mine = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PEER, 2, 5);
+	json_int_t id = start(f, session, params);
+
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, IP_C, 3, 5));
+	lab_put(f, "a", mine);
+	json_auto_t *read = read_all(session, id);
+	g_assert_cmpuint(packets_of(read), >=, 1);
+	assert_packet(read, packets_of(read) - 1, "rx", &mine);
+}
+
+static void test_public(struct fixture *f, const void *data)
+{
+	assert_public_fits(f, json_pack("{s:s, s:s}", "nic", "a", "address", PUBLIC_A));
+	assert_public_fits(f, json_pack("{s:s, s:s}", "nic", "a", "flow", "udp " PUBLIC_A ":1 > " PEER ":2"));
+	assert_public_fits(f, json_pack("{s:s, s:s}", "nic", "a", "flow", "udp " PEER ":2 > " PUBLIC_A ":1"));
+}
+
 static void test_cut(struct fixture *f, const void *data)
 {
 	_cleanup_(mirror_session_free) struct mirror_session *session = mirror_session_new(f->datapath);
@@ -229,6 +250,20 @@ static void test_refused(struct fixture *f, const void *data)
 	}
 }
 
+static void test_shared(struct fixture *f, const void *data)
+{
+	_cleanup_(mirror_session_free) struct mirror_session *session = mirror_session_new(f->datapath);
+	json_auto_t *params = json_pack("{s:s, s:s}", "nic", "c", "address", "203.0.113.250");
+	json_t *network = json_array_get(json_object_get(f->state, "networks"), 0);
+	g_autoptr(GError) error = NULL;
+
+	json_object_set_new(network, "source_nat", json_pack("{s:[s]}", "addresses", "203.0.113.250"));
+	lab_apply(f);
+	g_assert_null(mirror_session_start(session, params, &error));
+	g_assert_error(error, FAULT, FAULT_INVALID);
+	g_assert_nonnull(strstr(error->message, "give that"));
+}
+
 /* ---- metrics, which count mirrors too ---- */
 
 static json_int_t metric(struct fixture *f, const struct mirror_session *session, const char *name,
@@ -284,6 +319,8 @@ int main(int argc, char **argv)
 	ADD("what is dropped is copied, as it was sent", test_dropped);
 	ADD("a flow is mirrored in both directions and nothing else", test_flow);
 	ADD("protocol, address and port choose together", test_filter);
+	ADD("a public address of the NIC means its private one", test_public);
+	ADD("an address that NICs share outside is refused with what to give", test_shared);
 	ADD("copies are cut to the length that is asked for", test_cut);
 	ADD("no more packets are copied than the rate allows", test_rate);
 	ADD("a slow reader loses copies, counted, and no packet waits for it", test_slow_reader);
