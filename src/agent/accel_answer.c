@@ -7,10 +7,21 @@ static json_int_t ms_between(int64_t from_us, int64_t to_us)
 	return from_us > 0 && to_us >= from_us ? (to_us - from_us + 500) / 1000 : 0;
 }
 
+/* One word for people: what became of the function. */
+static const char *word_of(const struct accel *a, const struct ledger_nic *record)
+{
+	enum accel_state state = accel_state(a);
+
+	if (state == ACCEL_OFF)
+		return record && record->revoked ? "revoked" : "detached";
+	return state == ACCEL_ON ? "attached" : accel_state_words[state];
+}
+
 /* The last change: the window in which copies went to both attachments, and the whole. */
 static json_t *describe_change(const struct accel *a, bool revoking)
 {
 	const struct ledger_nic *record = accel_record(a);
+	const struct goal_nic *goal = accel_goal(a);
 	enum accel_state first = revoking ? ACCEL_UNPLUGGING : ACCEL_PLUGGING;
 	enum accel_state middle = revoking ? ACCEL_DRAINING : ACCEL_COPYING;
 	enum accel_state last = revoking ? ACCEL_DRAINING : ACCEL_ON;
@@ -18,9 +29,9 @@ static json_t *describe_change(const struct accel *a, bool revoking)
 	bool done = a->began_us > 0 && a->confirmed_us[first] >= a->began_us;
 	bool armed = !revoking && a->confirmed_us[ACCEL_ARMING] >= a->began_us;
 
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "nic", a->uid, "state",
-		accel_state_words[accel_state(a)], "changes", (json_int_t)(record ? record->changes : 0),
-		revoking ? "unplug_ms" : "plug_ms",
+	return json_pack("{s:s, s:s?, s:s, s:I, s:I, s:I, s:I}", "nic", a->uid, "nic_name",
+		goal ? goal->name : NULL, "state", word_of(a, record), "changes",
+		(json_int_t)(record ? record->changes : 0), revoking ? "unplug_ms" : "plug_ms",
 		done ? ms_between(a->confirmed_us[first], a->entered_us[middle]) : 0, "copy_ms",
 		done ? ms_between(a->confirmed_us[armed ? ACCEL_ARMING : first], a->confirmed_us[last]) : 0,
 		"total_ms", done ? ms_between(a->began_us, end) : 0);
@@ -226,16 +237,6 @@ struct report_nic *accel_report(const struct accel *a)
 	return report;
 }
 
-/* One word for people: what became of the function. */
-static const char *word_of(const struct accel *a, const struct ledger_nic *record)
-{
-	enum accel_state state = accel_state(a);
-
-	if (state == ACCEL_OFF)
-		return record && record->revoked ? "revoked" : "detached";
-	return state == ACCEL_ON ? "attached" : accel_state_words[state];
-}
-
 struct report_function *accel_report_function(const struct accel *a)
 {
 	const struct ledger_nic *record = accel_record(a);
@@ -257,7 +258,8 @@ json_t *accel_describe(const struct accel *a)
 	const struct goal_nic *goal = accel_goal(a);
 	const struct ledger_nic *record = accel_record(a);
 	const struct nic_provider *provider = a->agent->provider;
-	const struct goal_vm *vm = goal ? agent_goal_vm(a->agent, goal->vm) : NULL;
+	const char *vm_uid = goal ? goal->vm : record ? record->vm : NULL;
+	const struct goal_vm *vm = vm_uid ? agent_goal_vm(a->agent, vm_uid) : NULL;
 	g_autofree char *reason = explain(a);
 
 	if (!record && !(goal && goal->accelerated))

@@ -154,7 +154,8 @@ static void test_revoke(struct world *w, gconstpointer data)
 	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, NULL);
 	g_assert_cmpuint(w->log->len, ==, 4);
 	g_assert_true(nothing_is_claimed(w));
-	g_assert_cmpstr(json_string_value(json_object_get(revoked, "state")), ==, "off");
+	g_assert_cmpstr(json_string_value(json_object_get(revoked, "state")), ==, "revoked");
+	g_assert_cmpstr(json_string_value(json_object_get(revoked, "nic_name")), ==, "nic-4");
 	g_assert_cmpint(number(revoked, "copy_ms"), >, 0);
 	g_assert_cmpint(number(revoked, "total_ms"), >=, number(revoked, "copy_ms"));
 	g_autofree char *reason = reason_of(w);
@@ -176,7 +177,7 @@ static void test_restore(struct world *w, gconstpointer data)
 	g_assert_no_error(error);
 	world_expect(w, BOTH, PLUG, FUNCTION, NULL);
 	g_assert_cmpuint(w->log->len, ==, 3);
-	g_assert_cmpstr(json_string_value(json_object_get(restored, "state")), ==, "on");
+	g_assert_cmpstr(json_string_value(json_object_get(restored, "state")), ==, "attached");
 	g_assert_cmpint(number(restored, "copy_ms"), >, 0);
 	g_assert_cmpint(number(restored, "total_ms"), >=, number(restored, "copy_ms"));
 	g_assert_cmpint(json_integer_value(json_object_get(restored, "changes")), ==, 3);
@@ -330,6 +331,26 @@ static void test_list(struct world *w, gconstpointer data)
 		"Host b has no underlay.");
 }
 
+/* The mark that its function was taken stays; its goal, and its name, do not. */
+static void test_list_deallocated(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, true);
+	g_autoptr(GError) error = NULL;
+
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	json_auto_t *revoked = operate(w, "vf.revoke", WORLD_NIC, &error);
+	g_assert_no_error(error);
+	((struct goal_vm *)goal->vms->pdata[0])->power = POWER_DEALLOCATED;
+	g_ptr_array_set_size(goal->nics, 0);
+	agent_take_goal(w->agent, goal);
+	world_run(200);
+	json_auto_t *list = operate(w, "vf.list", NULL, &error);
+	const json_t *entry = json_array_get(list, 0);
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "nic")), ==, WORLD_NIC);
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "vm")), ==, "myvm");
+}
+
 static void refused(struct world *w, const char *method, const char *nic, enum fault fault)
 {
 	g_autoptr(GError) error = NULL;
@@ -351,6 +372,28 @@ static void test_refusals(struct world *w, gconstpointer data)
 	agent_take_goal(w->agent, plain);
 	world_wait(w, "the NIC lost its function", is_synthetic);
 	refused(w, "vf.revoke", WORLD_NIC, FAULT_NOT_ALLOWED);
+}
+
+/* Of two that have the name one is not accelerated: the operator may mean that one. */
+static void test_ambiguous(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, true);
+	g_autoptr(GError) error = NULL;
+
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	world_add_vm(goal);
+	struct goal_nic *second = goal->nics->pdata[1];
+	g_free(second->name);
+	second->name = g_strdup("nic-4");
+	agent_take_goal(w->agent, goal);
+	world_run(100);
+	g_assert_null(operate(w, "vf.revoke", "nic-4", &error));
+	g_assert_error(error, FAULT, FAULT_INVALID);
+	g_assert_nonnull(strstr(error->message, WORLD_NIC " of VM myvm"));
+	g_assert_nonnull(strstr(error->message, WORLD_NIC_2 " of VM other"));
+	refused(w, "vf.revoke", WORLD_NIC_2, FAULT_NOT_ALLOWED);
+	g_assert_true(is_on(w));
 }
 
 static void test_held(struct world *w, gconstpointer data)
@@ -519,7 +562,9 @@ int main(int argc, char **argv)
 		test_drain_notice);
 	add("/accel/draining says which guest does not let go, and why", test_drain_held);
 	add("/accel/operators see functions and the agent's status", test_list);
+	add("/accel/a NIC whose VM is deallocated is listed with its VM", test_list_deallocated);
 	add("/accel/operators are told what cannot be done", test_refusals);
+	add("/accel/a name that two NICs have is refused with whose they are", test_ambiguous);
 	add("/accel/a guest that does not let go keeps its function until it does", test_held);
 	add("/accel/an idle guest gets copies on both paths until it speaks", test_quiet);
 	add("/accel/a guest that reboots gets copies on both paths until it speaks again", test_reboot);

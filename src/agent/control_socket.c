@@ -202,24 +202,49 @@ static void run_status(struct call *call)
 		NULL);
 }
 
-static bool is_named(const struct accel *accel, const char *name)
+/* Whether the NIC, accelerated or not, is called so, or its function. */
+static bool is_named(const struct agent *agent, const char *uid, const struct accel *accel, const char *name)
 {
+	const struct goal_nic *goal = agent_goal_nic(agent, uid);
 	json_auto_t *entry = accel_describe(accel);
-	static const char *const keys[] = {"nic", "nic_name", "function"};
 
-	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
-		if (g_strcmp0(json_string_value(json_object_get(entry, keys[i])), name) == 0)
-			return true;
-	return false;
+	return (goal && g_str_equal(goal->name, name)) ||
+	       g_strcmp0(json_string_value(json_object_get(entry, "function")), name) == 0;
+}
+
+/* The uids of those, Borrowed. */
+static GPtrArray *find_named(const struct agent *agent, const char *name)
+{
+	GPtrArray *uids = g_ptr_array_new();
+	GHashTableIter iter;
+	void *uid, *accel;
+
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, &uid, &accel))
+		if (is_named(agent, uid, accel, name))
+			g_ptr_array_add(uids, uid);
+	return uids;
+}
+
+/* "UID of VM web, UID of VM db" */
+static char *list_owners(const struct agent *agent, const GPtrArray *uids)
+{
+	GString *text = g_string_new(NULL);
+
+	for (guint i = 0; i < uids->len; i++) {
+		const struct goal_nic *nic = agent_goal_nic(agent, uids->pdata[i]);
+		const struct goal_vm *vm = nic ? agent_goal_vm(agent, nic->vm) : NULL;
+		g_string_append_printf(text, "%s%s of VM %s", i ? ", " : "", (const char *)uids->pdata[i],
+			vm ? vm->name : "unknown");
+	}
+	return g_string_free(text, false);
 }
 
 /* The NIC that the call is about; answers the call and returns NULL when there is none, or several. */
 static struct accel *find_accel(struct call *call)
 {
+	const struct agent *agent = call->socket->agent;
 	const char *name = json_string_value(json_object_get(call->params, "nic"));
-	struct accel *found = NULL;
-	GHashTableIter iter;
-	void *member;
 
 	if (!name)
 		name = json_string_value(json_object_get(call->params, "function"));
@@ -228,25 +253,21 @@ static struct accel *find_accel(struct call *call)
 			call, FAULT_INVALID, "name a NIC: {\"nic\": UID or name}, or {\"function\": name}");
 		return NULL;
 	}
-	found = g_hash_table_lookup(call->socket->agent->accels, name);
-	g_hash_table_iter_init(&iter, call->socket->agent->accels);
-	while (!found && g_hash_table_iter_next(&iter, NULL, &member)) {
-		if (!is_named(member, name))
-			continue;
-		found = member;
-		while (g_hash_table_iter_next(&iter, NULL, &member))
-			if (is_named(member, name)) {
-				finish_fault(call, FAULT_INVALID,
-					"several NICs of this host are called %s; give the uid, as vf.list "
-					"shows it",
-					name);
-				return NULL;
-			}
-	}
-	if (!found)
+	if (g_hash_table_contains(agent->accels, name))
+		return g_hash_table_lookup(agent->accels, name);
+	g_autoptr(GPtrArray) uids = find_named(agent, name);
+	if (uids->len == 1)
+		return g_hash_table_lookup(agent->accels, uids->pdata[0]);
+	g_autofree char *owners = list_owners(agent, uids);
+	if (uids->len)
+		finish_fault(call, FAULT_INVALID, "several NICs of this host are called %s; give a uid: %s",
+			name, owners);
+	else
 		finish_fault(call, FAULT_NOT_FOUND,
-			"this host has no accelerated NIC and no function called %s", name);
-	return found;
+			"no NIC of this host is called %s, and none has a function of that name; one that "
+			"was taken from its NIC is given back by the NIC's name",
+			name);
+	return NULL;
 }
 
 static void on_change(json_t *result, const GError *error, void *data)

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-#define CALL_MS 5000
+#define CALL_MS     5000
+#define NOT_REACHED "not reached" /* the agent's word */
 
 static const struct {
 	const char *title, *socket, *method;
@@ -34,6 +35,21 @@ static json_t *ask_all(const char *state, bool *well)
 		json_object_set_new(all, parts[i].title, answer ? answer : json_null());
 	}
 	return all;
+}
+
+/* What the agent says of the others. The controller is asked by it alone; of the switch, what was just seen is
+ * newer. */
+static bool others_answer(json_t *all)
+{
+	json_t *agent = json_object_get(all, "agent");
+	bool controller =
+		g_strcmp0(json_string_value(json_object_get(agent, "controller")), NOT_REACHED) != 0;
+
+	if (!controller)
+		fprintf(stderr, "sluice status: the controller does not answer this host's agent\n");
+	if (json_is_object(agent) && json_is_null(json_object_get(all, "switch")))
+		json_object_set_new(agent, "switch", json_string(NOT_REACHED));
+	return controller;
 }
 
 static void print_scalars(const char *title, json_t *answer)
@@ -117,6 +133,7 @@ int cli_status(int argc, char **argv)
 		    "Shows what runs on this host; exit status 1 when a part does not answer.", entries))
 		return CLI_USAGE;
 	json_auto_t *all = ask_all(state_option, &well);
+	well &= others_answer(all);
 	if (as_json) {
 		cli_print_json(all);
 	} else {

@@ -260,6 +260,82 @@ static void test_capture(void)
 	g_assert_cmpint(g_rmdir(state), ==, 0);
 }
 
+/* ---- an agent alone: its switch is away, and it does not reach the controller ---- */
+
+struct lone_agent {
+	char *socket;
+	GMainContext *context;
+	GMainLoop *loop;
+	struct jsonrpc_server *server;
+};
+
+static json_t *answer_status(json_t *params, void *data, GError **error)
+{
+	return json_pack("{s:s, s:s}", "controller", "not reached", "switch", "in step");
+}
+
+static const struct jsonrpc_method agent_methods[] = {{"status", answer_status}, {NULL, NULL}};
+
+static void *run_agent(void *data)
+{
+	struct lone_agent *agent = data;
+
+	g_main_context_push_thread_default(agent->context);
+	g_main_loop_run(agent->loop);
+	jsonrpc_server_free(agent->server);
+	g_main_context_pop_thread_default(agent->context);
+	return NULL;
+}
+
+static GThread *start_agent(struct lone_agent *agent, const char *state)
+{
+	g_autofree char *dir = g_build_filename(state, "run", NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpint(g_mkdir(dir, 0755), ==, 0);
+	agent->socket = g_build_filename(state, CLI_AGENT_SOCKET, NULL);
+	agent->context = g_main_context_new();
+	agent->loop = g_main_loop_new(agent->context, false);
+	g_main_context_push_thread_default(agent->context);
+	agent->server = jsonrpc_serve(agent->socket, agent_methods, NULL, &error);
+	g_main_context_pop_thread_default(agent->context);
+	g_assert_no_error(error);
+	return g_thread_new("agent", run_agent, agent);
+}
+
+static gboolean quit(void *loop)
+{
+	g_main_loop_quit(loop);
+	return G_SOURCE_REMOVE;
+}
+
+static void stop_agent(struct lone_agent *agent, GThread *thread, const char *state)
+{
+	g_main_context_invoke(agent->context, quit, agent->loop);
+	g_thread_join(thread);
+	discard(state, CLI_AGENT_SOCKET);
+	g_main_loop_unref(agent->loop);
+	g_main_context_unref(agent->context);
+	g_free(agent->socket);
+}
+
+static void test_status(void)
+{
+	struct lone_agent agent = {};
+
+	if (g_test_subprocess())
+		run_case();
+	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
+	GThread *thread = start_agent(&agent, state);
+	assert_case(
+		&(struct case_){"status", CLI_FAILED, "*the controller does not answer this host's agent\n"},
+		state);
+	g_test_trap_assert_stdout("*switch       not reached\n*");
+	g_test_trap_assert_stdout_unmatched("*in step*");
+	stop_agent(&agent, thread, state);
+	g_assert_cmpint(g_rmdir(state), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -268,6 +344,7 @@ int main(int argc, char **argv)
 	g_test_add_func(
 		"/verbs/az-env brings a known cloud up to date and ends with what to export", test_az_env);
 	g_test_add_func("/verbs/a capture is kept when the next one cannot begin", test_capture);
+	g_test_add_func("/verbs/status fails when a part does not answer, also the controller", test_status);
 	g_test_add_func("/verbs/a part that alone is away is asked all the same", test_client);
 	return g_test_run();
 }

@@ -44,6 +44,14 @@ static char *cell(const json_t *entry, const char *member)
 	return g_strdup(json_is_string(value) ? json_string_value(value) : "-");
 }
 
+/* The NIC's name; its uid when the host has forgotten the name, as of a VM that is deallocated. */
+static char *column_cell(const json_t *entry, const char *member)
+{
+	bool nameless = g_str_equal(member, "nic_name") && !json_is_string(json_object_get(entry, member));
+
+	return cell(entry, nameless ? "nic" : member);
+}
+
 static void print_table(json_t *list)
 {
 	struct libscols_table *table = scols_new_table();
@@ -56,7 +64,7 @@ static void print_table(json_t *list)
 	{
 		struct libscols_line *line = scols_table_new_line(table, NULL);
 		for (size_t c = 0; c < G_N_ELEMENTS(columns); c++) {
-			g_autofree char *text = cell(entry, columns[c].member);
+			g_autofree char *text = column_cell(entry, columns[c].member);
 			scols_line_set_data(line, c, text);
 		}
 	}
@@ -73,8 +81,9 @@ static void print_change(const char *action, json_t *result)
 	printf("%sd:", action);
 	json_object_foreach(result, member, value)
 	{
-		g_autofree char *text = cell(result, member);
-		printf(" %s %s", member, text);
+		g_autofree char *text = column_cell(result, member);
+		if (!g_str_equal(member, "nic"))
+			printf(" %s %s", g_str_equal(member, "nic_name") ? "nic" : member, text);
 	}
 	putchar('\n');
 }
@@ -96,8 +105,10 @@ static int run_action(const char *state, const char *action, const char *name, b
 		cli_print_json(result);
 	else if (name)
 		print_change(action, result);
-	else
+	else if (json_array_size(result))
 		print_table(result);
+	else
+		puts("no NIC of this host is accelerated, and it has no function");
 	return CLI_OK;
 }
 

@@ -322,7 +322,10 @@ const struct policy_state_nic *policy_state_find(
 		found = nic;
 	}
 	if (!found)
-		fault_set(error, FAULT_NOT_FOUND, "the switch of this host has no NIC called %s", name);
+		fault_set(error, FAULT_NOT_FOUND,
+			"the switch of this host has no NIC called %s; it has those of virtual machines that "
+			"are on this host and not deallocated",
+			name);
 	return found;
 }
 

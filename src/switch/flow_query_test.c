@@ -174,6 +174,20 @@ static void test_refused(struct fixture *f, const void *data)
 	}
 }
 
+static void test_ambiguous(struct fixture *f, const void *data)
+{
+	json_auto_t *params = json_pack("{s:s}", "nic", "web");
+	g_autoptr(GError) error = NULL;
+
+	json_object_set_new(lab_nic(f, 0), "name", json_string("web"));
+	json_object_set_new(lab_nic(f, 2), "name", json_string("web"));
+	lab_apply(f);
+	g_assert_null(flow_query_list(f->datapath, params, &error));
+	g_assert_error(error, FAULT, FAULT_INVALID);
+	g_assert_nonnull(strstr(error->message, "a (" IP_A ", " PUBLIC_A ")"));
+	g_assert_nonnull(strstr(error->message, "c (" IP_C ")"));
+}
+
 #define ADD(name, test) g_test_add("/flow query/" name, struct fixture, NULL, lab_setup, test, lab_teardown)
 
 int main(int argc, char **argv)
@@ -185,5 +199,6 @@ int main(int argc, char **argv)
 	ADD("counting adds both directions up, by state", test_count);
 	ADD("a connection is shown by its id until it ends", test_show);
 	ADD("a wrong question is refused and says where", test_refused);
+	ADD("a name that two NICs have is refused with what tells them apart", test_ambiguous);
 	return lab_run();
 }
