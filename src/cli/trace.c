@@ -77,6 +77,10 @@ int cli_trace(int argc, char **argv)
 		    "  'out icmp 192.168.1.4 > 192.168.1.1'   'out arp who-has 192.168.1.1 tell "
 		    "192.168.1.4'\n"
 		    "  'out dhcp'   'out nd who-has fd00::1'   'out rs'   'out dhcp6'\n"
+		    "  'out esp 192.168.1.4 > 10.0.0.5', also ah, or proto N\n"
+		    "  of tcp with flags: syn ack fin rst psh urg, or none; of icmp with echo, echo-reply, "
+		    "or "
+		    "type N code N, and id N\n"
 		    "  with ttl N, length N, df, smac MAC, dmac MAC behind any of them.",
 		    entries))
 		return CLI_USAGE;

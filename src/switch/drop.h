@@ -84,7 +84,7 @@
 	X(ERROR_RATE, "error-rate", "an ICMP error was due and the limit on them reached")                   \
 	/* ports */                                                                                          \
 	X(PORT_DOWN, "port-down", "nobody is connected to the port")                                         \
-	X(PORT_FULL, "port-full", "the receiver does not take packets fast enough")                          \
+	X(PORT_FULL, "port-full", "the receiver does not take packets fast enough, or has not begun to")     \
 	X(NO_BUFFER, "no-buffer", "no packet buffer was free")                                               \
 	X(RATE, "rate", "more than the NIC may receive, or its function on a physical network may send here")
 

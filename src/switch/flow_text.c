@@ -63,7 +63,7 @@ static json_t *encode_exit(const struct snapshot *snapshot, const struct flow_ac
 	const uint8_t *h = action->next_hop;
 
 	if (action->exit == FLOW_TO_NIC)
-		return json_sprintf("deliver %s", target ? target->uid : "nobody");
+		return json_sprintf("deliver %s", target ? target->name : "nobody");
 	if (action->exit == FLOW_TO_TUNNEL || action->exit == FLOW_TO_PHYSICAL) {
 		g_autofree char *segment = flow_segment_format(snapshot, action->target);
 		if (action->flags & FLOW_BRIDGED)

@@ -91,7 +91,7 @@ static bool take_end(struct reader *r, bool ports, struct ip_addr *ret_addr, uin
 	if (!ports)
 		return take_address(r, ret_addr);
 	if (!parse_end(peek(r), ret_addr, ret_port))
-		return fail(r, "an address and a port, as 192.168.1.4:80 or [fd00::4]:80");
+		return fail(r, "an address and a port from 0 to 65535, as 192.168.1.4:80 or [fd00::4]:80");
 	r->next++;
 	return true;
 }
@@ -348,9 +348,15 @@ static bool read_option(struct reader *r)
 		if (!take_number(r, LENGTH_MAX, "the IP packet's length", &number))
 			return false;
 		p->length = (uint32_t)number;
-		return true;
+		return number >= packet_words_least(p) ||
+		       fault_set(r->error, FAULT_INVALID,
+			       "packet: length %u is less than its headers have, %u bytes", p->length,
+			       packet_words_least(p));
 	}
-	return fail(r, "understood here; options are smac, dmac, ttl, length, df");
+	return fail(r, r->packet->protocol == PROTO_TCP
+			       ? "a flag (syn, ack, fin, rst, psh, urg, none; in small letters) or an option "
+				 "(smac, dmac, ttl, length, df)"
+			       : "an option: smac, dmac, ttl, length, df");
 }
 
 static char **split(const char *text)

@@ -64,6 +64,9 @@ static inline bool packet_words_is_for_all(const struct packet_words *words)
 /* FAULT_INVALID says which word is not understood, and what may stand there. */
 bool packet_words_parse(const char *text, struct packet_words *ret, GError **error);
 
+/* The length of its headers, and of the message that it must have: the IP packet is not shorter. */
+uint32_t packet_words_least(const struct packet_words *words);
+
 /* Writes the frame; its MACs are set. Returns its whole length, of which PACKET_WORDS_FRAME bytes at most are
  * written. The checksums of the IPv4 header and of neighbour discovery are right. */
 uint32_t packet_words_build(const struct packet_words *words, uint8_t frame[static PACKET_WORDS_FRAME]);

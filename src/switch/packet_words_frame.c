@@ -194,10 +194,20 @@ static void write_arp(const struct packet_words *p, uint8_t *arp)
 	memcpy(arp + ARP_TARGET_IP, p->dst.bytes, 4);
 }
 
+static uint32_t header_length(const struct packet_words *p)
+{
+	return p->dst.family == IP_V6 ? IPV6_LEN : IPV4_MIN;
+}
+
+uint32_t packet_words_least(const struct packet_words *p)
+{
+	return header_length(p) + transport_length(p);
+}
+
 uint32_t packet_words_build(const struct packet_words *p, uint8_t frame[static PACKET_WORDS_FRAME])
 {
 	bool v6 = p->dst.family == IP_V6;
-	uint32_t header = v6 ? IPV6_LEN : IPV4_MIN, least = header + transport_length(p);
+	uint32_t header = header_length(p), least = packet_words_least(p);
 	uint32_t length = MAX(p->length, least);
 
 	memset(frame, 0, PACKET_WORDS_FRAME);

@@ -575,6 +575,20 @@ static void judge_anew(
 	execute(t, &half->action, &other->key, &other->action);
 }
 
+/* The flow drops it, whatever layers say now; they tell by which rule. */
+static void tell_blocked(struct trace *t, const struct flow *forward, const struct flow *reply)
+{
+	const struct flow_key first = peer_first(t->state, &forward->key, &reply->key);
+	const struct flow_alias alias = flow_alias_of(&reply->key, &forward->action);
+	struct decision decision;
+
+	step(t, "flow", "found", "%s", drop_text(DROP_REVOKED));
+	if (ask_layers(t, &first, false, &alias, &decision))
+		drop(t, "flow", DROP_REVOKED);
+	else
+		tell_refusal(t, &decision, DROP_REVOKED);
+}
+
 static void tell_flow(struct trace *t, const struct flow *flow, const struct flow *forward,
 	const struct flow *reply, const char *state)
 {
@@ -616,14 +630,14 @@ static void known_flow(struct trace *t, const struct flow *flow, const struct fl
 		first_packet(t);
 	} else if (flow->epoch != t->state->epoch) {
 		step(t, "flow", "found",
-			"a %s connection, %s; decided by an earlier state, it is judged anew", word,
+			"a connection that is %s, %s; decided by an earlier state, it is judged anew", word,
 			flow->reply ? "as an answer" : "in its own direction");
 		judge_anew(t, flow, forward, reply);
 	} else if (flow->blocked) {
-		drop(t, "flow", DROP_REVOKED);
+		tell_blocked(t, forward, reply);
 	} else {
 		step(t, "flow", "found",
-			"a %s connection, %s: its flow is executed, which the layers composed", word,
+			"a connection that is %s, %s: its flow is executed, which the layers composed", word,
 			flow->reply ? "as an answer" : "in its own direction");
 		tell_window(t, pair);
 		ask_layers(t, &forward->key, true, &alias, &decision);

@@ -249,7 +249,7 @@ static void test_shared(struct fixture *f, const void *data)
 	/* The switch does the same. */
 	lab_put(f, "c", test_udp(MAC_C, MAC_GATEWAY, IP_C, 1, PEER, 2, 0));
 	json_auto_t *known = trace(f, "c", question);
-	assert_step(known, "flow", 0, "found", "a new connection");
+	assert_step(known, "flow", 0, "found", "a connection that is new");
 	g_assert_cmpstr(action(known, "forward", 1), ==, action(other, "forward", 1));
 	g_autofree char *answer = g_strdup_printf(
 		"in udp " PEER ":2 > 203.0.113.250:%s", action(known, "forward", 1) + strlen("source port "));
@@ -280,7 +280,7 @@ static void test_connection(struct fixture *f, const void *data)
 	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 2, 0));
 	json_auto_t *first = trace(f, "a", there);
 	g_assert_cmpstr(text(first, "verdict"), ==, "forwarded");
-	assert_step(first, "flow", 0, "found", "a new connection");
+	assert_step(first, "flow", 0, "found", "a connection that is new");
 	g_assert_cmpstr(text(json_object_get(first, "flow"), "state"), ==, "new");
 	json_auto_t *answer = trace(f, "b", back);
 	assert_step(answer, "flow", 0, "found", "as an answer");
@@ -336,7 +336,9 @@ static void test_revoked(struct fixture *f, const void *data)
 	assert_dropped(f, "a", packet, "revoked");
 	lab_put(f, "a", test_udp(MAC_A, MAC_B, IP_A, 1, IP_B, 2, 0)); /* the switch says the same */
 	g_assert_cmpuint(lab_drops(f, DROP_REVOKED), ==, 1);
+	json_auto_t *blocked = trace(f, "a", packet);
 	assert_dropped(f, "a", packet, "revoked"); /* and once it is blocked */
+	g_assert_cmpstr(text(json_object_get(blocked, "drop"), "rule"), ==, "no");
 }
 
 static void test_host(struct fixture *f, const void *data)

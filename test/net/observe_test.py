@@ -109,7 +109,7 @@ def test_flows(w):
     expect(shown["forward"]["dport"] == 7000 and shown["reply"]["sport"] == 7000, shown)
     expect(shown["forward"]["offload"] == "none" and shown["expires_s"] > 7000, shown)
     table = w.run("flow", "list")
-    expect("192.168.1.5:7000" in table and "deliver uid-b" in table, table)
+    expect("192.168.1.5:7000" in table and "deliver nic-b" in table, table)
     expect("connection " + rows[0]["id"] in w.run("flow", "show", rows[0]["id"]), "shown in words")
     # Pages: more rows than one holds.
     inside = w.udp("a")

@@ -510,7 +510,7 @@ def test_reports(w):
     flows = w.control.call("flow.list", {"nic": "b", "limit": 1000})["flows"]
     mine = [f for f in flows if f["protocol"] == "icmp" and f["dst"] == "192.168.2.4"]
     expect(mine and mine[0]["direction"] == "outbound" and mine[0]["state"] == "established", flows)
-    expect(mine[0]["packets"] >= 1 and "hop" in mine[0]["actions"] and "deliver c" in mine[0]["actions"], mine[0])
+    expect(mine[0]["packets"] >= 1 and "hop" in mine[0]["actions"] and "deliver nic-c" in mine[0]["actions"], mine[0])
     expect({f["id"] for f in flows if f["nic"] != "b"} <= {f["id"] for f in flows if f["nic"] == "b"}, "only b's")
     page = w.control.call("flow.list", {"limit": 2})
     expect(len(page["flows"]) == 2 and page["next"], "the limit holds")
