@@ -15,7 +15,11 @@ BUILD=${BUILD:-$TOP/build}
 CYCLES=${CYCLES:-2}
 started=$SECONDS
 
-bold() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' faint='' plain=''
+if [ -t 1 ]; then
+	bold=$'\033[1m' faint=$'\033[2m' plain=$'\033[0m'
+fi
+bold() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 note() { printf '  %s\n' "$*"; }
 die() {
 	printf '\ndemo: %s\n' "$*" >&2
@@ -67,7 +71,7 @@ failed=0
 record() {
 	[ "$3" = ok ] || failed=1
 	facts+=("$1|$2|$3")
-	printf '  \033[2m=> %s: %s [%s]\033[0m\n' "$1" "$2" "$3"
+	printf '  %s=> %s: %s [%s]%s\n' "$faint" "$1" "$2" "$3" "$plain"
 }
 # fact NAME EXPECTED-REGEX FOUND
 fact() {

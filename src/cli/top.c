@@ -9,6 +9,7 @@
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define CLEAR_SCREEN "\033[H\033[2J"
 
@@ -248,7 +249,7 @@ static int run(struct jsonrpc_client *client, double interval_s, bool once, bool
 {
 	g_autoptr(GError) error = NULL;
 	struct reading before, now;
-	bool screen = !once && !as_json;
+	bool screen = !once && !as_json && isatty(STDOUT_FILENO);
 
 	if (!read_switch(client, &before, &error))
 		return cli_fail("top", error);
