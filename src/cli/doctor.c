@@ -28,6 +28,10 @@ int cli_doctor(int argc, char **argv)
 			"sluice doctor: it looks at 'host'; inside a virtual machine: sluice-guest doctor\n");
 		return CLI_USAGE;
 	}
+	if (host_file && !g_file_test(host_file, G_FILE_TEST_EXISTS)) {
+		fprintf(stderr, "sluice doctor: --host-file: there is no %s\n", host_file);
+		return CLI_USAGE;
+	}
 	if (host_file)
 		source.host_file = host_file;
 	g_autoptr(GPtrArray) findings = host_examine(&source);

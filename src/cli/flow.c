@@ -11,10 +11,11 @@
 
 #define LIST_LIMIT 1000
 #define PAGE_ROWS  1000
+#define NOT_GIVEN  INT_MIN
 
 struct options {
 	char *state, *nic, *protocol, *address, *connection_state; /* Owned */
-	int port, limit;
+	int port, limit; /* NOT_GIVEN: not given */
 	gboolean json;
 };
 
@@ -34,7 +35,7 @@ static json_t *page_params(const struct options *o, json_int_t cursor)
 	json_t *params = json_pack("{s:s*, s:s*, s:s*, s:s*, s:I}", "nic", o->nic, "protocol", o->protocol,
 		"address", o->address, "state", o->connection_state, "cursor", cursor);
 
-	if (o->port >= 0)
+	if (o->port != NOT_GIVEN)
 		json_object_set_new(params, "port", json_integer(o->port));
 	return params;
 }
@@ -116,8 +117,7 @@ static void print_page(const json_t *rows, bool as_json, bool first)
 	json_t *row;
 
 	if (!as_json) {
-		if (first || json_array_size(rows))
-			print_rows(rows, first);
+		print_rows(rows, first);
 		return;
 	}
 	json_array_foreach(rows, i, row)
@@ -129,12 +129,12 @@ static void print_page(const json_t *rows, bool as_json, bool first)
 
 static int run_list(struct jsonrpc_client *client, const struct options *o)
 {
-	json_int_t cursor = 1, printed = 0;
+	json_int_t cursor = 1, printed = 0, limit = o->limit == NOT_GIVEN ? LIST_LIMIT : o->limit;
 
 	if (o->json)
 		puts("[");
-	while (cursor && (!o->limit || printed + 2 <= o->limit)) {
-		json_int_t room = o->limit ? o->limit - printed : PAGE_ROWS;
+	while (cursor && (!limit || printed + 2 <= limit)) {
+		json_int_t room = limit ? limit - printed : PAGE_ROWS;
 		json_t *params = page_params(o, cursor);
 		g_autoptr(GError) error = NULL;
 		json_object_set_new(params, "limit", json_integer(MIN(room, PAGE_ROWS)));
@@ -146,13 +146,14 @@ static int run_list(struct jsonrpc_client *client, const struct options *o)
 		}
 		const json_t *rows = json_object_get(page, "flows");
 		cursor = number(page, "next");
-		/* A page of nothing is not worth its headings, unless it is all there is. */
-		if (json_array_size(rows) || (!cursor && !printed))
+		if (json_array_size(rows))
 			print_page(rows, o->json, printed == 0);
 		printed += (json_int_t)json_array_size(rows);
 	}
 	if (o->json)
 		puts(printed ? "\n]" : "]");
+	else if (!printed)
+		puts("no connection is like that");
 	if (cursor)
 		fprintf(stderr, "sluice flow list: the first %d rows; --limit 0 prints all of them\n",
 			(int)printed);
@@ -281,26 +282,57 @@ static bool parse_options(int *argc, char ***argv, struct options *o)
 		entries);
 }
 
+/* Its options would be silently ignored otherwise. */
+static bool has_filter(const struct options *o)
+{
+	return o->nic || o->protocol || o->address || o->connection_state || o->port != NOT_GIVEN;
+}
+
+static bool is_state(const char *word)
+{
+	static const char *const words[] = {"new", "established", "closing", "closed", "blocked", NULL};
+
+	return !word || g_strv_contains(words, word);
+}
+
+/* What is wrong with the command line; NULL: nothing. */
+static const char *find_mistake(int argc, char **argv, const struct options *o)
+{
+	bool list = argc == 2 && g_str_equal(argv[1], "list");
+	bool count = argc == 2 && g_str_equal(argv[1], "count");
+	bool show = argc == 3 && g_str_equal(argv[1], "show");
+
+	if (!list && !count && !show)
+		return "'list', 'count' or 'show ID' is needed, and no other word";
+	if (show && has_filter(o))
+		return "show takes an ID, and no option that chooses connections";
+	if (!list && o->limit != NOT_GIVEN)
+		return "--limit is of list alone";
+	if (o->limit != NOT_GIVEN && (o->limit < 0 || o->limit == 1))
+		return "--limit must be 0 or at least 2: a connection is two rows";
+	if (o->port != NOT_GIVEN && (o->port < 0 || o->port > G_MAXUINT16))
+		return "--port must be a number from 0 to 65535";
+	return is_state(o->connection_state)
+		       ? NULL
+		       : "--connection-state must be new, established, closing, closed or blocked";
+}
+
 int cli_flow(int argc, char **argv)
 {
-	_cleanup_(options_clear) struct options o = {.port = -1, .limit = LIST_LIMIT};
+	_cleanup_(options_clear) struct options o = {.port = NOT_GIVEN, .limit = NOT_GIVEN};
 	g_autoptr(GError) error = NULL;
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
-	if (o.limit < 0 || o.limit == 1) {
-		fprintf(stderr, "sluice flow: --limit must be 0 or at least 2: a connection is two rows\n");
+	const char *mistake = find_mistake(argc, argv, &o);
+	if (mistake) {
+		fprintf(stderr, "sluice flow: %s\n", mistake);
 		return CLI_USAGE;
 	}
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(o.state, &error);
 	if (!client)
 		return cli_fail("flow", error);
-	if (argc == 2 && g_str_equal(argv[1], "list"))
+	if (g_str_equal(argv[1], "list"))
 		return run_list(client, &o);
-	if (argc == 2 && g_str_equal(argv[1], "count"))
-		return run_count(client, &o);
-	if (argc == 3 && g_str_equal(argv[1], "show"))
-		return run_show(client, &o, argv[2]);
-	fprintf(stderr, "sluice flow: 'list', 'count' or 'show ID' is needed\n");
-	return CLI_USAGE;
+	return g_str_equal(argv[1], "count") ? run_count(client, &o) : run_show(client, &o, argv[2]);
 }

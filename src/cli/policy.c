@@ -227,6 +227,22 @@ static bool parse_options(int *argc, char ***argv, struct cli_policy_options *op
 		entries);
 }
 
+/* What is wrong with the command line; NULL: nothing. */
+static const char *find_mistake(int argc, char **argv, const struct cli_policy_options *o)
+{
+	bool effective = argc > 1 && g_str_equal(argv[1], "effective");
+	bool has_packet = o->protocol || o->source || o->destination || o->direction || o->source_port >= 0 ||
+			  o->destination_port >= 0;
+
+	if (argc < 2 || (!effective && !g_str_equal(argv[1], "check")))
+		return "'effective NIC' or 'check NIC' is needed";
+	if (argc < 3)
+		return "a NIC is needed, by its uid or name";
+	if (argc > 3)
+		return "it takes one NIC, and options begin with --";
+	return effective && has_packet ? "effective shows all rules; 'check NIC' asks about a packet" : NULL;
+}
+
 int cli_policy(int argc, char **argv)
 {
 	_cleanup_(options_clear) struct cli_policy_options options = {
@@ -234,10 +250,11 @@ int cli_policy(int argc, char **argv)
 
 	if (!parse_options(&argc, &argv, &options))
 		return CLI_USAGE;
-	if (argc == 3 && g_str_equal(argv[1], "effective"))
-		return with_nic(&options, argv[2], cli_policy_effective);
-	if (argc == 3 && g_str_equal(argv[1], "check"))
-		return with_nic(&options, argv[2], cli_policy_check);
-	fprintf(stderr, "sluice policy: 'effective NIC' or 'check NIC' is needed\n");
-	return CLI_USAGE;
+	const char *mistake = find_mistake(argc, argv, &options);
+	if (mistake) {
+		fprintf(stderr, "sluice policy: %s\n", mistake);
+		return CLI_USAGE;
+	}
+	return with_nic(
+		&options, argv[2], g_str_equal(argv[1], "check") ? cli_policy_check : cli_policy_effective);
 }

@@ -183,7 +183,7 @@ static void test_refusals(void)
 {
 	static const struct case_ cases[] = {
 		{"effective three", CLI_FAILED, "*no NIC called three*"},
-		{"effective", CLI_USAGE, "*'effective NIC' or 'check NIC' is needed*"},
+		{"effective", CLI_USAGE, "*a NIC is needed, by its uid or name*"},
 		{"check one --src 9.9.9.9", CLI_USAGE, "*--dport is needed*"},
 		{"check one --src 9.9.9.9 --dport 65536", CLI_USAGE, "*65536 is no port*"},
 		{"check one --src 9.9.9.9 --proto icmp --dport 1", CLI_USAGE,

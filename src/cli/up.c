@@ -140,8 +140,10 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 		return CLI_USAGE;
 	g_autofree char *state = cli_state_dir(o->state);
 	if (!check_options(o, &error) || !account_find(o->switch_user, &cloud->switch_account, &error) ||
-		!(cloud->layout = layout_new(state, &error)))
-		return cli_fail("up", error);
+		!(cloud->layout = layout_new(state, &error))) {
+		cli_fail("up", error);
+		return fault_code(error) == FAULT_INVALID ? CLI_USAGE : CLI_FAILED;
+	}
 	return CLI_OK;
 }
 

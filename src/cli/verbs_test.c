@@ -11,6 +11,7 @@
 
 static const struct cli_verb verbs[] = {
 	{"az-env", "", cli_az_env},
+	{"doctor", "", cli_doctor},
 	{"drops", "", cli_drops},
 	{"flow", "", cli_flow},
 	{"host", "", cli_host},
@@ -106,6 +107,7 @@ static void test_words(void)
 	static const struct case_ cases[] = {
 		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
 		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
+		{"up --workers 99", CLI_USAGE, "sluice up: --workers takes a number from 1 to *"},
 		{"host", CLI_USAGE,
 			"sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "
 			"is "
@@ -117,6 +119,22 @@ static void test_words(void)
 		{"host add other", CLI_FAILED, "*no certificate for other; did 'sluice up' run*"},
 		{"mirror nic -c 0", CLI_USAGE, "*-c and --seconds take a number from 1*"},
 		{"mirror nic --seconds -5", CLI_USAGE, "*-c and --seconds take a number from 1*"},
+		{"flow", CLI_USAGE, "sluice flow: 'list', 'count' or 'show ID' is needed, *"},
+		{"flow count --limit 3", CLI_USAGE, "sluice flow: --limit is of list alone\n"},
+		{"flow show 1-2 --port 3", CLI_USAGE, "*no option that chooses connections\n"},
+		{"flow list --limit 1", CLI_USAGE, "*--limit must be 0 or at least 2*"},
+		{"flow list --port 99999", CLI_USAGE, "*--port must be a number from 0 to 65535\n"},
+		{"flow list --port -1", CLI_USAGE, "*--port must be a number from 0 to 65535\n"},
+		{"flow list --connection-state zombie", CLI_USAGE, "*--connection-state must be new, est*"},
+		{"policy", CLI_USAGE, "*'effective NIC' or 'check NIC' is needed\n"},
+		{"policy frob nic", CLI_USAGE, "*'effective NIC' or 'check NIC' is needed\n"},
+		{"policy effective", CLI_USAGE, "*a NIC is needed, by its uid or name\n"},
+		{"policy effective nic extra", CLI_USAGE, "*it takes one NIC, *"},
+		{"policy effective nic --dport 22", CLI_USAGE, "*'check NIC' asks about a packet\n"},
+		{"vf", CLI_USAGE, "sluice vf: 'list', 'revoke NIC' or 'restore NIC' is needed\n"},
+		{"vf list all", CLI_USAGE, "sluice vf: list takes no argument\n"},
+		{"vf revoke", CLI_USAGE, "sluice vf: one NIC is needed, *"},
+		{"doctor --host-file /nonexistent", CLI_USAGE, "*there is no /nonexistent\n"},
 		{"network", CLI_USAGE,
 			"sluice network: one of list, segment NETWORK, physical list, physical add NAME*"},
 		{"network list all", CLI_USAGE, "*one of list, segment NETWORK,*"},

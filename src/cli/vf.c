@@ -129,10 +129,17 @@ int cli_vf(int argc, char **argv)
 		    "is restored.",
 		    entries))
 		return CLI_USAGE;
-	if (argc == 2 && g_str_equal(argv[1], "list"))
-		return run_action(state_option, "list", NULL, as_json);
-	if (argc == 3 && (g_str_equal(argv[1], "revoke") || g_str_equal(argv[1], "restore")))
-		return run_action(state_option, argv[1], argv[2], as_json);
-	fprintf(stderr, "sluice vf: 'list', 'revoke NIC' or 'restore NIC' is needed\n");
-	return CLI_USAGE;
+	bool list = argc > 1 && g_str_equal(argv[1], "list");
+	const char *mistake = NULL;
+	if (argc < 2 || (!list && !g_str_equal(argv[1], "revoke") && !g_str_equal(argv[1], "restore")))
+		mistake = "'list', 'revoke NIC' or 'restore NIC' is needed";
+	else if (list && argc > 2)
+		mistake = "list takes no argument";
+	else if (!list && argc != 3)
+		mistake = "one NIC is needed, by its uid or name";
+	if (mistake) {
+		fprintf(stderr, "sluice vf: %s\n", mistake);
+		return CLI_USAGE;
+	}
+	return run_action(state_option, argv[1], list ? NULL : argv[2], as_json);
 }

@@ -28,7 +28,10 @@ static int usage(FILE *to)
 	fprintf(to, "sluice VERB [OPTIONS]\n\n");
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
 		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
-	fprintf(to, "\n'sluice VERB --help' tells more.\n");
+	fprintf(to,
+		"\n'sluice VERB --help' tells more.\n"
+		"Exit status: 0 when it was done or answered, whatever the answer; 1 when it failed, or the "
+		"part that\nwas asked refused it; 2 when the command line is wrong.\n");
 	return to == stdout ? CLI_OK : CLI_USAGE;
 }
 

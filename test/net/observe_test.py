@@ -271,6 +271,7 @@ def test_mistakes(w):
             (("drops", "nic-q"), "no NIC with the uid or name nic-q"),
             (("mirror", "nic-q", "-w", w.folder + "/q"), "no NIC with the uid or name nic-q")):
         expect(says in w.run(*words, status=1), words)
+    expect(not os.path.exists(w.folder + "/q"), "no file is made for a mirror that is refused")
     for words in (("flow",), ("flow", "frobnicate"), ("trace", "nic-a"), ("mirror",), ("top", "--interval", "0"),
                   ("drops", "a", "b"), ("flow", "list", "--limit", "1")):
         w.run(*words, status=2)
