@@ -3,7 +3,7 @@
 #   make              builds everything into build/
 #   make demo         runs the tutorial with the real az, from nothing to accelerated virtual machines
 #   make check        what CI runs: lint, warnings as errors, all tests, unit and API tests under ASan and UBSan
-#   make check-all    the same, a machine that moves between two hosts, and with clang and under TSan
+#   make check-all    the same, a machine that moves between two hosts, and with clang, under TSan, and in a Debian 13
 #   make check-clients  the tutorial's commands with both az, controller only
 #   make check-lab    SR-IOV on real kernels: a host with emulated Intel NICs, in QEMU
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
@@ -43,12 +43,12 @@ check: setup-check
 	@$(RUN_TESTS) $(CHECKS)
 
 check-all: setup-check
-	@dist/setup.sh clang
+	@dist/setup.sh clang debian13
 	$(call build,build-check,$(WERROR),gcc)
 	$(call build,build-asan,$(ASAN),gcc)
 	$(call build,build-clang,$(ASAN),clang)
 	$(call build,build-tsan,$(TSAN),clang)
-	@$(RUN_TESTS) $(CHECKS) migration@build-check unit,api@build-clang unit@build-tsan
+	@$(RUN_TESTS) $(CHECKS) migration@build-check unit,api@build-clang unit@build-tsan test/debian13.sh
 
 check-clients: all
 	@dist/setup.sh test clients az245
@@ -87,4 +87,4 @@ install: all
 	meson install -C build
 
 clean:
-	rm -rf build build-check build-asan build-bench build-clang build-fuzz build-tsan
+	rm -rf build build-check build-asan build-bench build-clang build-debian13 build-fuzz build-tsan

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what Sluice needs from the machine's own Debian package sources.
 #
-#   dist/setup.sh WHAT...      WHAT: build  run  lint  clang  test  lab  clients  az245  bench
+#   dist/setup.sh WHAT...      WHAT: build  run  lint  clang  test  lab  clients  az245  bench  debian13
 #
 # build    compilers and libraries
 # run      QEMU 8 or newer, libvirt, what `sluice image build` packs, and the switch's user
@@ -12,12 +12,15 @@
 # clients  the real az: Debian 13's 2.74 (in a folder of its own on Debian 12)
 # az245    Debian 12's own az 2.45, for `make check-clients`
 # bench    Open vSwitch with DPDK, testpmd, and DPDK's driver headers, for `make bench-switch`
+# debian13 a Debian 13 in a folder, for `make check-all` on Debian 12 (test/debian13.sh)
 #
 # Mirrors are never named here: suites that the machine does not list yet
 # (backports, trixie) are taken from the URI that its own sources already use.
 set -euo pipefail
 # Folder that holds trixie's root with az in it (Debian 12 only).
 SLUICE_AZ_ROOT=${SLUICE_AZ_ROOT:-/var/cache/sluice/az-trixie}
+# Folder that holds a Debian 13 to build and test in (Debian 12 only).
+SLUICE_DEBIAN13=${SLUICE_DEBIAN13:-/var/cache/sluice/debian13}
 # Folder of DPDK's driver headers, one folder a version; test/peers/meson.build looks here.
 DRIVER_HEADERS=/var/cache/sluice/dpdk-driver
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
@@ -163,6 +166,26 @@ az_python() {
 
 setup_az245() { [ "$VERSION_ID" = 13 ] || install azure-cli; }
 
+# A root with what builds and tests Sluice, as its own set-up installs it there. Services are not to start in it.
+setup_debian13() {
+	[ "$VERSION_ID" = 12 ] || return 0
+	[ ! -e "$SLUICE_DEBIAN13/.complete" ] || return 0
+	install mmdebstrap debian-archive-keyring ca-certificates
+	local uri new=$SLUICE_DEBIAN13.new log=$SLUICE_DEBIAN13.log
+	uri=$(mirror)
+	say "unpacking a Debian 13 into $SLUICE_DEBIAN13"
+	rm -rf "$new"
+	mkdir -p "$(dirname "$new")"
+	mmdebstrap --mode=root --variant=minbase --include=ca-certificates,debian-archive-keyring,make,python3 trixie "$new" \
+		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri trixie main" >"$log" 2>&1 ||
+		die "unpacking Debian 13 failed; the last lines of $log say why"
+	printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d"
+	chmod 755 "$new/usr/sbin/policy-rc.d"
+	rm -rf "$SLUICE_DEBIAN13"
+	mv "$new" "$SLUICE_DEBIAN13"
+	touch "$SLUICE_DEBIAN13/.complete"
+}
+
 setup_bench() {
 	install openvswitch-switch-dpdk dpdk dpdk-dev libdpdk-dev pkg-config util-linux xz-utils
 	local folder
@@ -205,6 +228,6 @@ source_entries() {
 
 [ $# -gt 0 ] || set -- build run
 for what; do
-	declare -F "setup_$what" >/dev/null || die "unknown part '$what'; parts: build run lint clang test lab clients az245 bench"
+	declare -F "setup_$what" >/dev/null || die "unknown part '$what'; parts: build run lint clang test lab clients az245 bench debian13"
 	"setup_$what"
 done
