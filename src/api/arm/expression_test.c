@@ -451,8 +451,8 @@ static void test_cost(void)
 	static const char *const texts[] = {
 		"[replace(padLeft('', 60000, 'a'), 'a', padLeft('', 60000, 'b'))]",
 		"[length(map(range(0, 10000), lambda('x', range(0, 10000))))]",
-		"[string(reduce(range(0, 40), 'x', lambda('a', 'b', createArray(lambdaVariables('a'), "
-		"lambdaVariables('a')))))]",
+		("[string(reduce(range(0, 40), 'x', lambda('a', 'b', createArray(lambdaVariables('a'), "
+		 "lambdaVariables('a')))))]"),
 		"[reduce(range(0, 500), 'x', lambda('a', 'b', createArray(lambdaVariables('a'))))]",
 	};
 
