@@ -45,6 +45,7 @@
 #define KEEPALIVE_COUNT 4
 #define SLOW_DOWN       30 /* percent that a guest is slowed by at first, when its memory does not come to an end */
 #define SLOW_DOWN_MORE  20
+#define PERCENT_MAX     99
 #define MIGRATE_FLAGS                                                                                        \
 	(VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_NON_SHARED_INC |  \
 		VIR_MIGRATE_NON_SHARED_SYNCHRONOUS_WRITES | VIR_MIGRATE_ABORT_ON_ERROR |                     \
@@ -56,6 +57,11 @@ struct move {
 	const struct vm_migration *migration;
 	guint64 memory; /* bytes that the guest has */
 	GThread *watcher;
+	/* The watcher's, until it has ended. */
+	struct {
+		bool ready, stopped;
+		unsigned percent;
+	} told;
 	GMutex lock; /* guards what follows */
 	bool done, cancelled;
 	bool late; /* the target was not ready in time and was ended */
@@ -204,31 +210,33 @@ static bool progress_of(const struct move *move, unsigned *ret)
 		       (memory ? number(params, n, VIR_DOMAIN_JOB_MEMORY_REMAINING) : move->memory),
 		total = disk + (memory ? memory : move->memory);
 	virTypedParamsFree(params, n);
-	*ret = total > left ? (unsigned)MIN((total - left) * 100 / total, 99) : 0;
+	*ret = total > left ? (unsigned)MIN((total - left) * 100 / total, PERCENT_MAX) : 0;
 	return memory || disk;
 }
 
-/* What the watcher has seen, and told. */
-struct seen {
-	bool ready, stopped;
-	unsigned percent;
-};
-
-static void look(struct move *move, struct seen *seen)
+static void tell_percent(struct move *move, unsigned percent)
 {
-	const struct vm_migration *migration = move->migration;
+	if (percent > move->told.percent && move->migration->progress)
+		move->migration->progress(move->told.percent = percent, move->migration->data);
+}
+
+static void tell_stop(struct move *move)
+{
+	if (!move->told.stopped && move->migration->stopped)
+		move->migration->stopped(move->migration->data);
+	move->told.stopped = true;
+}
+
+static void look(struct move *move)
+{
 	unsigned percent;
 
-	if (!seen->stopped && standing_of(&move->here) == BETWEEN) {
-		seen->stopped = true;
-		if (migration->stopped)
-			migration->stopped(migration->data);
-	}
+	if (!move->told.stopped && standing_of(&move->here) == BETWEEN)
+		tell_stop(move);
 	if (!progress_of(move, &percent))
 		return;
-	seen->ready = true;
-	if (percent > seen->percent && migration->progress)
-		migration->progress(seen->percent = percent, migration->data);
+	move->told.ready = true;
+	tell_percent(move, percent);
 }
 
 /* False: it is done. */
@@ -246,16 +254,15 @@ static void *watch(void *data)
 	struct move *move = data;
 	uint64_t serial = libvirt_link_serial(move->here.link);
 	gint64 now = g_get_monotonic_time(), deadline_us = now + VM_START_DEADLINE_S * G_USEC_PER_SEC;
-	struct seen seen = {};
 	bool late, cancelled;
 
-	while (read_wishes(move, !seen.ready && now > deadline_us, &late, &cancelled)) {
+	while (read_wishes(move, !move->told.ready && now > deadline_us, &late, &cancelled)) {
 		if (cancelled)
 			virDomainAbortJob(
 				move->here.domain); /* again until it takes: the job may not have begun */
-		if (late || (cancelled && !seen.ready))
+		if (late || (cancelled && !move->told.ready))
 			end_machine(&move->there);
-		look(move, &seen);
+		look(move);
 		libvirt_link_wait(move->here.link, &serial, now + WATCH_US);
 		now = g_get_monotonic_time();
 	}
@@ -374,8 +381,11 @@ static bool perform(struct move *move, GError **error)
 		explain(move, &reason);
 	if (!settle(move, &moved, error))
 		return false;
-	if (moved)
+	if (moved) { /* and it may have been too quick for the watcher */
+		tell_stop(move);
+		tell_percent(move, PERCENT_MAX);
 		return true;
+	}
 	if (ok)
 		return undecided(move, error);
 	g_propagate_error(error, g_steal_pointer(&reason));
