@@ -21,7 +21,7 @@ struct harness {
 	GMainLoop *loop;
 	unsigned calls; /* of "count" */
 	struct jsonrpc_server *server; /* Borrowed: the thread's */
-	struct jsonrpc_later *later; /* of "defer" */
+	struct jsonrpc_later *later; /* atomic; of "defer" */
 };
 
 static json_t *echo(json_t *params, void *data, GError **error)
@@ -58,13 +58,17 @@ static json_t *defer(json_t *params, void *data, GError **error)
 	struct harness *h = data;
 
 	g_assert_null(h->later);
-	h->later = jsonrpc_defer(h->server);
+	g_atomic_pointer_set(&h->later, jsonrpc_defer(h->server));
 	return NULL;
 }
 
 static gboolean answer_now(void *data)
 {
-	jsonrpc_answer(g_steal_pointer(&((struct harness *)data)->later), json_integer(7));
+	struct harness *h = data;
+	struct jsonrpc_later *later = h->later;
+
+	g_atomic_pointer_set(&h->later, NULL);
+	jsonrpc_answer(later, json_integer(7));
 	return G_SOURCE_REMOVE;
 }
 
