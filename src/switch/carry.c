@@ -14,27 +14,34 @@
 
 #include <errno.h>
 
-#define READ_ON         64 /* connections that are taken in between two quiescent states */
-#define CLOCKS_APART_MS 10000 /* at most, of two workers */
+#define READ_ON        64 /* connections that are taken in between two quiescent states */
+#define CLOCKS_APART_S 10 /* at most, of two workers */
 
 /* ---- export ---- */
 
-/* Clocks of two workers may differ a little, and what is older than they can tell is as old as they can. */
-static uint32_t since(uint32_t then_ms, uint32_t now_ms)
+/* Clocks of two workers may differ a little. */
+static uint32_t since(uint32_t then, uint32_t now, uint32_t apart)
 {
-	uint32_t elapsed = now_ms - then_ms;
+	uint32_t elapsed = now - then;
 
-	return elapsed > UINT32_MAX - CLOCKS_APART_MS ? 0 : MIN(elapsed, (uint32_t)CONNECTION_AGE_MAX);
+	return elapsed > UINT32_MAX - apart ? 0 : elapsed;
+}
+
+static uint32_t idle_ms(const struct flow *flow, uint32_t age_s, uint64_t now_ms)
+{
+	uint32_t idle = since(flow->seen_ms, (uint32_t)now_ms, CLOCKS_APART_S * 1000);
+
+	return (uint32_t)MIN(MIN(idle, (uint64_t)age_s * 1000 + 999), (uint64_t)CONNECTION_IDLE_MAX);
 }
 
 /* What an eswitch has carried of it counts, too. */
 static struct connection_way way_of(const struct datapath *datapath, const struct flow *flow,
-	const struct flow *pair, uint32_t age_ms, uint32_t now_ms)
+	const struct flow *pair, uint32_t age_s, uint64_t now_ms)
 {
-	const struct offload_stats there = offloader_carried(datapath->offloader, pair);
+	const struct offload_stats there = offloader_carried(datapath->offloader, flow, pair);
 
 	return (struct connection_way){
-		.idle_ms = MIN(since(flow->seen_ms, now_ms), age_ms),
+		.idle_ms = idle_ms(flow, age_s, now_ms),
 		.tcp = flow->tcp,
 		.carried = flow->carried,
 		.packets = flow->packets + there.packets,
@@ -44,16 +51,16 @@ static struct connection_way way_of(const struct datapath *datapath, const struc
 
 /* own: the NIC's direction; other: what comes to it. */
 static struct connection_record record_of(
-	const struct datapath *datapath, const struct flow *own, const struct flow *other, uint32_t now_ms)
+	const struct datapath *datapath, const struct flow *own, const struct flow *other, uint64_t now_ms)
 {
-	uint32_t age_ms = since(own->created_ms, now_ms);
+	uint32_t age_s = since(own->created_s, (uint32_t)(now_ms / 1000), CLOCKS_APART_S);
 	struct connection_record record = {
 		.own = own->key,
 		.answers = own->reply,
 		.blocked = own->blocked,
-		.age_ms = age_ms,
-		.sent = way_of(datapath, own, other, age_ms, now_ms),
-		.received = way_of(datapath, other, own, age_ms, now_ms),
+		.age_s = age_s,
+		.sent = way_of(datapath, own, other, age_s, now_ms),
+		.received = way_of(datapath, other, own, age_s, now_ms),
 	};
 
 	memcpy(record.alias, other->key.dst, sizeof record.alias);
@@ -93,7 +100,7 @@ static bool is_led_here(const struct datapath *datapath, const struct connection
 	return record->answers && owner.kind == OWNER_NIC && owner.nic->load_balancer;
 }
 
-void carry_export(const struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
+void carry_export(const struct datapath *datapath, const struct nic *nic, uint64_t now_ms,
 	struct connection_writer *writer, struct carry_left *ret)
 {
 	const struct snapshot *state = datapath_snapshot(datapath);
@@ -105,7 +112,8 @@ void carry_export(const struct datapath *datapath, const struct nic *nic, uint32
 		if (!flow_table_copy_both(datapath->flows, index, &forward, &reply) || forward.reply)
 			continue;
 		bool began = is_of(state, &forward, nic);
-		if (!(began || is_of(state, &reply, nic)) || connection_expired(&forward, &reply, now_ms))
+		if (!(began || is_of(state, &reply, nic)) ||
+			connection_expired(&forward, &reply, (uint32_t)now_ms))
 			continue;
 		const struct flow *own = began ? &forward : &reply, *other = began ? &reply : &forward;
 		struct connection_record record = record_of(datapath, own, other, now_ms);
@@ -129,11 +137,11 @@ struct import {
 };
 
 static struct flow past_of(const struct connection_record *record, const struct connection_way *way,
-	bool blocked, uint32_t now_ms)
+	bool blocked, const struct worker *now)
 {
 	return (struct flow){
-		.created_ms = now_ms - record->age_ms,
-		.seen_ms = now_ms - way->idle_ms,
+		.created_s = now->now_s - record->age_s,
+		.seen_ms = now->now_ms - way->idle_ms,
 		.tcp = way->tcp,
 		.packets = way->packets,
 		.bytes = way->bytes,
@@ -195,8 +203,8 @@ static void take_in(struct import *import, const struct connection_record *recor
 		return;
 	}
 	bool allowed = judge(import, record, own, other, &decision);
-	const struct flow sent = past_of(record, &record->sent, !allowed, worker->now_ms);
-	const struct flow received = past_of(record, &record->received, !allowed, worker->now_ms);
+	const struct flow sent = past_of(record, &record->sent, !allowed, worker);
+	const struct flow received = past_of(record, &record->received, !allowed, worker);
 	const struct flow past[2] = {record->answers ? received : sent, record->answers ? sent : received};
 	if (!connections_take_in(worker, &decision, past, &error))
 		import->taken->refused[drop_of(error)]++;
@@ -248,7 +256,7 @@ static void import_one(struct import *import, const struct connection_record *re
 		take_in(import, record, &own, &other);
 }
 
-void carry_import(struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
+void carry_import(struct datapath *datapath, const struct nic *nic, uint64_t now_ms,
 	const struct connection_reader *reader, struct carry_taken *ret)
 {
 	struct worker worker = {.datapath = datapath};

@@ -34,9 +34,9 @@ struct carry_taken {
 struct connection_writer;
 struct connection_reader;
 
-void carry_export(const struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
+void carry_export(const struct datapath *datapath, const struct nic *nic, uint64_t now_ms,
 	struct connection_writer *writer, struct carry_left *ret);
-void carry_import(struct datapath *datapath, const struct nic *nic, uint32_t now_ms,
+void carry_import(struct datapath *datapath, const struct nic *nic, uint64_t now_ms,
 	const struct connection_reader *reader, struct carry_taken *ret);
 
 /* The methods (docs/API.md): parameters → result, or NULL with *error. */

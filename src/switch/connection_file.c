@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 
-#define VERSION 2
+#define VERSION 3
 
 enum {
 	MAGIC_SIZE = 8,
@@ -133,7 +133,7 @@ void connection_writer_add(struct connection_writer *writer, const struct connec
 	memcpy(at + AT_SRC, own->src, 16);
 	memcpy(at + AT_DST, own->dst, 16);
 	memcpy(at + AT_ALIAS, record->alias, 16);
-	store32(at + AT_AGE, record->age_ms);
+	store32(at + AT_AGE, record->age_s);
 	encode_way(at + AT_SENT, &record->sent);
 	encode_way(at + AT_RECEIVED, &record->received);
 	g_byte_array_append(writer->bytes, at, sizeof at);
@@ -178,7 +178,7 @@ static void decode_record(const uint8_t *at, struct connection_record *ret)
 		.own = {.family = at[AT_FAMILY], .protocol = at[AT_PROTOCOL]},
 		.answers = at[AT_FLAGS] & FLAG_ANSWERS,
 		.blocked = at[AT_FLAGS] & FLAG_BLOCKED,
-		.age_ms = load32(at + AT_AGE),
+		.age_s = load32(at + AT_AGE),
 	};
 	memcpy(&ret->own.sport, at + AT_SPORT, 2);
 	memcpy(&ret->own.dport, at + AT_DPORT, 2);
@@ -198,7 +198,8 @@ static bool is_address(uint8_t family, const uint8_t bytes[16])
 
 static bool is_way(const struct connection_record *record, const struct connection_way *way)
 {
-	return way->idle_ms <= record->age_ms && (record->own.protocol == PROTO_TCP || way->tcp == 0);
+	return way->idle_ms <= CONNECTION_IDLE_MAX && way->idle_ms / 1000 <= record->age_s &&
+	       (record->own.protocol == PROTO_TCP || way->tcp == 0);
 }
 
 /* Whether there may be something in the places of its ports: ICMP's are its identifier, type and code. */
@@ -217,8 +218,8 @@ static bool is_record(const uint8_t *at)
 	return !(at[AT_FLAGS] & ~FLAGS_ALL) && !at[AT_FLAGS + 1] && is_address(own->family, own->src) &&
 	       is_address(own->family, own->dst) && is_address(own->family, record.alias) &&
 	       (own->family == IP_V4 || memcmp(own->src, record.alias, sizeof record.alias) == 0) &&
-	       (uses_ports(own) || (!own->sport && !own->dport)) && record.age_ms <= CONNECTION_AGE_MAX &&
-	       is_way(&record, &record.sent) && is_way(&record, &record.received);
+	       (uses_ports(own) || (!own->sport && !own->dport)) && is_way(&record, &record.sent) &&
+	       is_way(&record, &record.received);
 }
 
 /* What is wrong with the header, or NULL. */

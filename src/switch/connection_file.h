@@ -7,7 +7,7 @@
  *   header   0 "SLUICECN"   8 version (4)   12 size of a record (4)   16 records (4)   20 zero (4)
  *            24 the NIC's uid, zero to the end (256)
  *   record   0 family   1 protocol   2 flags   3 zero   4 source port (2)   6 destination port (2)
- *            8 source (16)   24 destination (16)   40 alias (16)   56 age in ms (4)
+ *            8 source (16)   24 destination (16)   40 alias (16)   56 age in s (4)
  *            60 two directions, what the NIC sent first: idle ms (4), TCP's word (4), packets (8), bytes (8)
  *
  * The version changes with a place, or a meaning: that of TCP's word (tcp.h), and of ports (struct flow_key).
@@ -19,7 +19,7 @@
 #include <glib.h>
 
 struct connection_way {
-	uint32_t idle_ms; /* since its last packet; at most the connection's age */
+	uint32_t idle_ms; /* since its last packet: at most CONNECTION_IDLE_MAX, and the connection's age */
 	uint32_t tcp; /* as in struct flow; 0 of other protocols */
 	bool carried; /* as in struct flow: a NIC has, or had, its packets, so that TCP's word is old */
 	uint64_t packets, bytes;
@@ -30,11 +30,11 @@ struct connection_record {
 	uint8_t alias[16]; /* the address that the other end has for the NIC, as in struct flow_key */
 	bool answers; /* the other end began the connection */
 	bool blocked; /* policy has revoked it */
-	uint32_t age_ms;
+	uint32_t age_s;
 	struct connection_way sent, received;
 };
 
-#define CONNECTION_AGE_MAX INT32_MAX /* in ms: what clocks that wrap can tell apart */
+#define CONNECTION_IDLE_MAX INT32_MAX /* in ms: what a clock that wraps can tell apart */
 
 /* ---- writing ---- */
 

@@ -22,7 +22,7 @@ static struct connection_record record_of(unsigned i)
 		.own = {.family = i % 2 ? IP_V6 : IP_V4, .protocol = 6, .sport = (uint16_t)i, .dport = 80},
 		.answers = i & 1,
 		.blocked = i & 2,
-		.age_ms = 1000 + i,
+		.age_s = 1000 + i,
 		.sent = {.idle_ms = 10 + i, .tcp = 0xabc00110u + i, .packets = UINT64_MAX - i, .bytes = i},
 		.received = {.idle_ms = 20 + i, .tcp = 0x12300210u + i, .packets = i, .bytes = 1ull << 40},
 	};
@@ -135,7 +135,7 @@ static void test_same(struct fixture *f, const void *data)
 		g_assert_true(flow_key_equal(&got.own, &wanted.own));
 		g_assert_cmpmem(got.alias, 16, wanted.alias, 16);
 		g_assert_true(got.answers == wanted.answers && got.blocked == wanted.blocked);
-		g_assert_cmpuint(got.age_ms, ==, wanted.age_ms);
+		g_assert_cmpuint(got.age_s, ==, wanted.age_s);
 		assert_same_way(&got.sent, &wanted.sent);
 		assert_same_way(&got.received, &wanted.received);
 	}
@@ -217,7 +217,6 @@ static void test_absurd(struct fixture *f, const void *data)
 		{8 + 4, 1}, /* an IPv4 address of five bytes */
 		{24 + 15, 1},
 		{40 + 9, 1},
-		{56, 0x80}, /* as old as clocks cannot tell */
 		{60, 1}, /* silent for longer than it is old */
 		{84, 1},
 	};
@@ -227,6 +226,12 @@ static void test_absurd(struct fixture *f, const void *data)
 		edit(f, HEADER + 4 * RECORD + edits[i].at, &edits[i].byte, 1, true);
 		expect_refused(f, "record 4");
 	}
+	/* It may be 68 years old, and not silent for longer than a clock of 32 bits tells. */
+	write_records(f);
+	edit(f, HEADER + 4 * RECORD + 56, "\200", 1, true);
+	g_assert_null(refusal(f, "nic", N, FAULT_INVALID));
+	edit(f, HEADER + 4 * RECORD + 60, "\200", 1, true);
+	expect_refused(f, "record 4");
 	/* IPv6 is never translated. */
 	write_records(f);
 	edit(f, HEADER + RECORD + 40, "\377", 1, true);

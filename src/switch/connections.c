@@ -54,7 +54,7 @@ struct flow *connections_take_in(
 
 struct flow *connections_put(struct worker *worker, struct decision *decision, int *ret_error)
 {
-	const struct flow fresh = {.created_ms = worker->now_ms, .seen_ms = worker->now_ms};
+	const struct flow fresh = {.created_s = worker->now_s, .seen_ms = worker->now_ms};
 
 	return connections_take_in(worker, decision, (const struct flow[2]){fresh, fresh}, ret_error);
 }

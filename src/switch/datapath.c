@@ -17,12 +17,12 @@
 #include <rte_mbuf.h>
 #include <time.h>
 
-uint32_t datapath_clock_ms(void)
+uint64_t datapath_clock_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static_assert(FLOW_TABLE_ZONES >= SNAPSHOT_WORKERS, "a zone for each worker");

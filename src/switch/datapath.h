@@ -47,8 +47,8 @@ struct datapath {
 	_Atomic bool stop;
 };
 
-/* Milliseconds of a clock that never jumps; wraps. */
-uint32_t datapath_clock_ms(void);
+/* Milliseconds since the machine began; the clock never jumps. What is kept of it in 32 bits wraps. */
+uint64_t datapath_clock_ms(void);
 
 /* An empty data path: its snapshot has nothing in it. memory (taken): of the connections, as many as the limits
  * say; what a process before left in it is adopted, and the first state decides it anew. NULL: connections go

@@ -102,7 +102,7 @@ struct flow {
 	struct flow_key key;
 	uint32_t seq; /* odd while it is being written; another value tells that the entry was reused */
 	uint32_t pair; /* index of the other direction */
-	uint32_t created_ms; /* clock of the workers */
+	uint32_t created_s; /* clock of the workers, in seconds: 136 years */
 	uint32_t hash;
 	uint8_t live; /* in the table; false: free, or waiting until nobody can hold it any more */
 	uint8_t reply; /* the direction of the connection's answers; the pair's is false */
@@ -112,7 +112,7 @@ struct flow {
 	/* Read by every packet; what follows `epoch` is written by it. */
 	struct flow_action action;
 	uint32_t epoch; /* of the state that this was last decided by */
-	uint32_t seen_ms; /* when the last packet came */
+	uint32_t seen_ms; /* when the last packet came; wraps, as no connection is silent for so long */
 	uint32_t tcp; /* what TCP's packets of this way left (tcp.h) */
 	uint64_t packets, bytes;
 } __attribute__((aligned(64)));

@@ -52,7 +52,7 @@ static uint64_t layout_hash(void)
 	const size_t shape[] = {sizeof(struct flow_header), MEMBER(flow_header, high_water),
 		MEMBER(flow_header, epoch), MEMBER(flow_header, secret), MEMBER(flow_header, nics),
 		MEMBER(flow_memory_nic, uid), sizeof(struct flow), MEMBER(flow, key), MEMBER(flow, seq),
-		MEMBER(flow, pair), MEMBER(flow, created_ms), MEMBER(flow, hash), MEMBER(flow, live),
+		MEMBER(flow, pair), MEMBER(flow, created_s), MEMBER(flow, hash), MEMBER(flow, live),
 		MEMBER(flow, reply), MEMBER(flow, blocked), MEMBER(flow, carried), MEMBER(flow, action),
 		MEMBER(flow, epoch), MEMBER(flow, seen_ms), MEMBER(flow, tcp), MEMBER(flow, packets),
 		MEMBER(flow, bytes), MEMBER(flow_key, src), MEMBER(flow_key, dst), MEMBER(flow_key, sport),

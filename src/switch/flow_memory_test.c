@@ -163,7 +163,7 @@ static void test_adopts(struct fixture *f, const void *data)
 	flow = find(f, 501, false);
 	g_assert_true(flow->packets == 77 && flow->tcp == 0x12 && flow->blocked);
 	g_assert_cmpuint(flow->action.target, ==, 501);
-	g_assert_cmpuint(flow->created_ms, ==, 1000);
+	g_assert_cmpuint(flow->created_s, ==, 1);
 	assert_sound(f);
 	end(f);
 	begin(f, CAPACITY); /* and once more, what has been adopted */

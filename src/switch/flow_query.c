@@ -191,14 +191,22 @@ static json_t *encode_next(const struct datapath *datapath, uint32_t cursor)
 
 static int seconds_since(uint32_t then_ms)
 {
-	int32_t elapsed = (int32_t)(datapath_clock_ms() - then_ms); /* a worker's clock may be ahead */
+	int32_t elapsed =
+		(int32_t)((uint32_t)datapath_clock_ms() - then_ms); /* a worker's clock may be ahead */
 
 	return elapsed > 0 ? elapsed / 1000 : 0;
 }
 
+static uint32_t age_of(const struct flow *flow)
+{
+	int32_t age_s = (int32_t)((uint32_t)(datapath_clock_ms() / 1000) - flow->created_s);
+
+	return age_s > 0 ? (uint32_t)age_s : 0;
+}
+
 char *flow_query_id(const struct flow *forward, const struct flow *reply)
 {
-	return g_strdup_printf("%u-%x", reply->pair, forward->created_ms);
+	return g_strdup_printf("%u-%x", reply->pair, forward->seq);
 }
 
 static json_t *encode_direction(
@@ -232,7 +240,7 @@ static void add_connection(json_t *object, const struct flow *forward, const str
 
 	json_object_set_new(object, "id", json_string(id));
 	json_object_set_new(object, "state", json_string(connection_word(connection_state(forward, reply))));
-	json_object_set_new(object, "age_s", json_integer(seconds_since(forward->created_ms)));
+	json_object_set_new(object, "age_s", json_integer(age_of(forward)));
 }
 
 static void append_row(json_t *list, const struct datapath *datapath, const struct flow *flow,
@@ -275,8 +283,8 @@ json_t *flow_query_count(const struct datapath *datapath, json_t *params, GError
 	while (next_connection(datapath, &query.filter, end, &cursor, &forward, &reply)) {
 		connections++;
 		states[connection_state(&forward, &reply)]++;
-		const struct offload_stats there = offloader_carried(datapath->offloader, &reply),
-					   back = offloader_carried(datapath->offloader, &forward);
+		const struct offload_stats there = offloader_carried(datapath->offloader, &forward, &reply),
+					   back = offloader_carried(datapath->offloader, &reply, &forward);
 		packets += (json_int_t)(forward.packets + reply.packets + there.packets + back.packets);
 		bytes += (json_int_t)(forward.bytes + reply.bytes + there.bytes + back.bytes);
 	}
@@ -293,13 +301,13 @@ json_t *flow_query_count(const struct datapath *datapath, json_t *params, GError
 static bool find_id(
 	const struct datapath *datapath, const char *id, struct flow *ret_forward, struct flow *ret_reply)
 {
-	unsigned index, created_ms;
+	unsigned index, seq;
 	int length = 0;
 
-	return sscanf(id, "%u-%x%n", &index, &created_ms, &length) == 2 && id[length] == '\0' && index >= 1 &&
+	return sscanf(id, "%u-%x%n", &index, &seq, &length) == 2 && id[length] == '\0' && index >= 1 &&
 	       index < flow_table_end(datapath->flows) &&
 	       flow_table_copy_both(datapath->flows, index, ret_forward, ret_reply) && !ret_forward->reply &&
-	       ret_forward->created_ms == created_ms;
+	       ret_forward->seq == seq;
 }
 
 static json_t *encode_tcp_flags(uint8_t seen)

@@ -69,6 +69,21 @@ static void test_rows(struct fixture *f, const void *data)
 	g_assert_cmpstr(text(there, "offload"), ==, "none");
 }
 
+/* Past what milliseconds in 32 bits tell. */
+static void test_age(struct fixture *f, const void *data)
+{
+	const json_int_t year = 365 * 86400;
+	uint32_t now_s = (uint32_t)(datapath_clock_ms() / 1000);
+
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1000, IP_C, 2000, 0));
+	flow_table_at(f->datapath->flows, 1)->created_s = now_s - (uint32_t)year;
+	flow_table_at(f->datapath->flows, 2)->created_s = now_s - (uint32_t)year;
+	json_auto_t *rows = flows_of(f, NULL);
+	json_int_t age_s = number(json_array_get(rows, 0), "age_s");
+	g_assert_cmpint(age_s, >=, year);
+	g_assert_cmpint(age_s, <, year + 600);
+}
+
 static void test_filters(struct fixture *f, const void *data)
 {
 	make_flows(f);
@@ -194,6 +209,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	ADD("a connection is two rows with what each direction did", test_rows);
+	ADD("a connection is as old as it is, after a year as after a minute", test_age);
 	ADD("filters choose whole connections, by any address that they have", test_filters);
 	ADD("pages together are all of it, once", test_pages);
 	ADD("counting adds both directions up, by state", test_count);

@@ -282,7 +282,7 @@ static void entry_write(struct flow_table *table, uint32_t index, const struct h
 		.key = hashed->half->key,
 		.seq = seq_begin(flow),
 		.pair = pair,
-		.created_ms = past->created_ms,
+		.created_s = past->created_s,
 		.hash = hashed->hash,
 		.live = true,
 		.reply = reply,
@@ -441,9 +441,10 @@ static struct flow *put_locked(struct flow_table *table, const struct hashed *fo
 }
 
 struct flow *flow_table_put(struct flow_table *table, const struct flow_half *forward,
-	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error)
+	const struct flow_half *reply, uint32_t epoch, uint64_t now_ms, int *ret_error)
 {
-	const struct flow fresh = {.created_ms = now_ms, .seen_ms = now_ms}, past[2] = {fresh, fresh};
+	const struct flow fresh = {.created_s = (uint32_t)(now_ms / 1000), .seen_ms = (uint32_t)now_ms},
+			  past[2] = {fresh, fresh};
 
 	return flow_table_take_in(table, forward, reply, past, epoch, ret_error);
 }

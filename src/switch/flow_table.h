@@ -92,7 +92,7 @@ struct flow_half {
  * -EEXIST when either key is there already (also when both keys are the same), -ENOSPC when the table is
  * full. */
 struct flow *flow_table_put(struct flow_table *table, const struct flow_half *forward,
-	const struct flow_half *reply, uint32_t epoch, uint32_t now_ms, int *ret_error);
+	const struct flow_half *reply, uint32_t epoch, uint64_t now_ms, int *ret_error);
 
 /* The same of a connection that is not new: `past` has the times, counters, what TCP left, and whether it is
  * blocked, of the forward direction and of the reply; all else of them is not looked at. */

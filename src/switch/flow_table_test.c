@@ -220,7 +220,7 @@ static void test_replace(struct fixture *f, const void *data)
 	g_assert_true(flow_table_pair(f->table, find(f, 1, true)) == made);
 	g_assert_cmpuint(made->action.target, ==, 77);
 	g_assert_cmpuint(made->epoch, ==, 8);
-	g_assert_cmpuint(made->created_ms, ==, 1000);
+	g_assert_cmpuint(made->created_s, ==, 1);
 	g_assert_cmpuint(made->packets, ==, 5);
 	g_assert_cmpuint(made->tcp, ==, 3);
 	g_assert_cmpuint(find(f, 1, true)->packets, ==, 6);
@@ -273,8 +273,8 @@ static void test_replace_forward(struct fixture *f, const void *data)
 static void test_take_in(struct fixture *f, const void *data)
 {
 	const struct flow past[2] = {
-		{.created_ms = 5, .seen_ms = 6, .tcp = 7, .packets = 8, .bytes = 9, .blocked = true},
-		{.created_ms = 5, .seen_ms = 16, .tcp = 17, .packets = 18, .bytes = 19, .blocked = true},
+		{.created_s = 5, .seen_ms = 6, .tcp = 7, .packets = 8, .bytes = 9, .blocked = true},
+		{.created_s = 5, .seen_ms = 16, .tcp = 17, .packets = 18, .bytes = 19, .blocked = true},
 	};
 	struct flow_half halves_of[2];
 	int error = 0;
@@ -284,7 +284,7 @@ static void test_take_in(struct fixture *f, const void *data)
 	g_assert_nonnull(made);
 	for (unsigned i = 0; i < 2; i++) {
 		const struct flow *flow = flow_table_find(f->table, &halves_of[i].key);
-		g_assert_cmpuint(flow->created_ms, ==, past[i].created_ms);
+		g_assert_cmpuint(flow->created_s, ==, past[i].created_s);
 		g_assert_cmpuint(flow->seen_ms, ==, past[i].seen_ms);
 		g_assert_cmpuint(flow->tcp, ==, past[i].tcp);
 		g_assert_cmpuint(flow->packets, ==, past[i].packets);

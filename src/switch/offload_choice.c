@@ -33,7 +33,7 @@ static bool find(const struct offloader *o, const struct offered *offered, struc
 	struct flow *ret_pair)
 {
 	return flow_table_copy_both(o->datapath->flows, offered->index, ret_flow, ret_pair) &&
-	       offload_flows_id(ret_pair) == offered->id;
+	       offload_flows_id(ret_flow, ret_pair) == offered->id;
 }
 
 static void on_carried(void *data, uint64_t id, const struct offload_stats *more)
@@ -123,7 +123,7 @@ static struct offered *take(struct offloader *o, uint32_t index, const struct fl
 /* index: of the direction. */
 static void offer(struct offloader *o, uint32_t index, const struct flow *flow, const struct flow *pair)
 {
-	struct offered *offered = take(o, index, flow, offload_flows_id(pair));
+	struct offered *offered = take(o, index, flow, offload_flows_id(flow, pair));
 	enum offload_state state = offload_manager_find(o->manager, offered->id).state;
 	struct offload_flow made;
 

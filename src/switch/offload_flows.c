@@ -246,7 +246,7 @@ bool offload_flows_make(const struct datapath *datapath, const struct flow *flow
 	uint32_t now_ms, struct offload_flow *ret, const char **ret_reason)
 {
 	memset(ret, 0, sizeof *ret); /* also between the members: they are compared as bytes */
-	ret->id = offload_flows_id(pair);
+	ret->id = offload_flows_id(flow, pair);
 	struct making m = {.datapath = datapath,
 		.snapshot = datapath_snapshot(datapath),
 		.flow = flow,

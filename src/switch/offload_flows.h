@@ -8,10 +8,10 @@
 #include "offload/flow.h"
 #include "switch/datapath.h"
 
-/* The id of the direction whose pair that is; another one when the entry is used again. */
-static inline uint64_t offload_flows_id(const struct flow *pair)
+/* The id of a direction; another one when its entry is used again. */
+static inline uint64_t offload_flows_id(const struct flow *flow, const struct flow *pair)
 {
-	return (uint64_t)pair->created_ms << 32 | pair->pair;
+	return (uint64_t)flow->seq << 32 | pair->pair;
 }
 
 /* A direction, and the other, as copies of one moment. False: only the switch can execute it, and *ret_reason says why

@@ -6,9 +6,9 @@ void offloader_flow_clear(struct offloader_flow *flow)
 	g_free(flow->reason);
 }
 
-struct offload_stats offloader_carried(struct offloader *o, const struct flow *pair)
+struct offload_stats offloader_carried(struct offloader *o, const struct flow *flow, const struct flow *pair)
 {
-	uint64_t id = offload_flows_id(pair);
+	uint64_t id = offload_flows_id(flow, pair);
 	struct offload_stats carried = {};
 
 	if (!o || !o->used)
@@ -36,7 +36,7 @@ static const char *why_not(const struct offloader *o, const struct flow *flow, c
 
 struct offloader_flow offloader_look(struct offloader *o, const struct flow *flow, const struct flow *pair)
 {
-	uint64_t id = offload_flows_id(pair);
+	uint64_t id = offload_flows_id(flow, pair);
 	struct offloader_flow ret = {};
 
 	if (!o || !o->used)

@@ -68,7 +68,8 @@ CLEANUP_CLEAR_FUNC(struct offloader_flow, offloader_flow_clear)
 struct offloader_flow offloader_look(
 	struct offloader *offloader, const struct flow *flow, const struct flow *pair);
 /* What the eswitch has carried of it. */
-struct offload_stats offloader_carried(struct offloader *offloader, const struct flow *pair);
+struct offload_stats offloader_carried(
+	struct offloader *offloader, const struct flow *flow, const struct flow *pair);
 
 struct offloader_nic {
 	bool wanted; /* its active attachment is a port of an eswitch */

@@ -137,8 +137,8 @@ static void assert_installed(struct world *w)
 	struct flow flow, pair;
 
 	g_assert_true(flow_query_find(w->lab.datapath, &key, &flow, &pair));
-	g_assert_true(offload_fake_has(w->nic, offload_flows_id(&pair)));
-	g_assert_true(offload_fake_has(w->nic, offload_flows_id(&flow)));
+	g_assert_true(offload_fake_has(w->nic, offload_flows_id(&flow, &pair)));
+	g_assert_true(offload_fake_has(w->nic, offload_flows_id(&pair, &flow)));
 }
 
 static void open_tcp(struct world *w)
@@ -434,7 +434,7 @@ static void test_evicted(struct world *w, const void *data)
 
 	heat(w, 9);
 	g_assert_true(flow_table_copy_both(w->lab.datapath->flows, 1, &flow, &pair));
-	g_assert_true(offload_fake_evict(w->nic, offload_flows_id(&pair), "it made room"));
+	g_assert_true(offload_fake_evict(w->nic, offload_flows_id(&flow, &pair), "it made room"));
 	turn(w);
 	json_auto_t *list = rows(w);
 	g_assert_cmpstr(json_string_value(json_object_get(json_array_get(list, 0), "offload_reason")), ==,

@@ -37,7 +37,7 @@ struct fixture {
 	unsigned workers; /* 0: one; set before lab_start */
 	struct worker *worker; /* the first */
 	GHashTable *ports; /* name → struct port */
-	uint32_t now_ms;
+	uint64_t now_ms;
 };
 
 /* Starts DPDK; runs the tests; returns their status. */

@@ -136,12 +136,13 @@ unsigned worker_turn(struct worker *worker)
 	return received;
 }
 
-void worker_begin(struct worker *worker, uint32_t now_ms)
+void worker_begin(struct worker *worker, uint64_t now_ms)
 {
 	worker->snapshot = atomic_load_explicit(&worker->datapath->snapshot, memory_order_acquire);
 	worker->polling = atomic_load_explicit(&worker->snapshot->polling, memory_order_acquire);
 	worker->mirror = atomic_load_explicit(&worker->datapath->mirror, memory_order_acquire);
-	worker->now_ms = now_ms;
+	worker->now_ms = (uint32_t)now_ms;
+	worker->now_s = (uint32_t)(now_ms / 1000);
 	worker->recent.nic = 0;
 	worker->hop.exit = FLOW_TO_NIC;
 	worker->brought.segment = NO_SEGMENT;

@@ -68,7 +68,7 @@ struct worker {
 	unsigned index;
 	const struct snapshot *snapshot; /* Borrowed; of this turn */
 	const struct polling *polling; /* Borrowed; of this turn */
-	uint32_t now_ms; /* of this turn; wraps */
+	uint32_t now_ms, now_s; /* of this turn; now_ms wraps */
 	struct mirror *mirror; /* Borrowed; of this turn; NULL: nobody looks */
 
 	/* The NIC that was last delivered to, where it has one active attachment and no limit: its port. 0:
@@ -122,7 +122,7 @@ struct worker *worker_new(struct datapath *datapath, unsigned index);
 void worker_free(struct worker *worker);
 
 /* Begins a turn: takes the present snapshot and the time. */
-void worker_begin(struct worker *worker, uint32_t now_ms);
+void worker_begin(struct worker *worker, uint64_t now_ms);
 /* Runs a burst of at most WORKER_BURST packets from one source through all stages; their delivery waits in
  * the outboxes. */
 void worker_burst(struct worker *worker, const struct source *source, struct rte_mbuf **packets, unsigned n);
