@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define MAGIC        0x534c4643u
-#define VERSION      5u /* changes with what layout_hash cannot see: a member's meaning, the hash of keys */
+#define VERSION      6u /* changes with what layout_hash cannot see: a member's meaning, the hash of keys */
 #define PAGE         4096u
 #define SHARED_DIR   "/dev/shm"
 #define BACKING_STEP 4096u /* entries: half a MiB, which takes about as long as a burst of first packets */

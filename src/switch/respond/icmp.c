@@ -185,10 +185,8 @@ static bool may_answer(const struct packet *parsed, const uint8_t *frame)
 
 static bool take_token(struct worker *worker)
 {
-	uint32_t second = worker->now_ms / 1000;
-
-	if (worker->error_second != second) {
-		worker->error_second = second;
+	if (worker->error_second != worker->now_s) {
+		worker->error_second = worker->now_s;
 		worker->error_tokens = ERRORS_PER_SECOND;
 	}
 	if (worker->error_tokens == 0)
