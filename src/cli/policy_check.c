@@ -97,6 +97,29 @@ static bool own_end(const struct policy_state_nic *nic, struct ip_addr other, st
 	return true;
 }
 
+/* What goes to a public address leaves by one, also when both ends are of one network: rules never see such a pair. */
+static bool other_end_check(
+	const struct policy_state_nic *nic, struct ip_addr given, struct ip_addr other, GError **error)
+{
+	const struct policy_space *space = &nic->policy.space;
+	const struct policy_state_address *own = policy_state_find_address(nic, given);
+	char to[IP_TEXT_MAX], from[IP_TEXT_MAX];
+
+	if (!own || ip_equal(own->ip, given))
+		return true;
+	for (size_t i = 0; i < space->n_prefixes; i++)
+		if (prefix_contains(space->prefixes[i], other))
+			return fault_set(error, FAULT_INVALID,
+				"--src: %s is of %s's own network, and what it sends to the public address "
+				"%s comes "
+				"from a public one: say that (the sender's own, or the one that its network "
+				"shares; "
+				"sluice trace at the sender shows it), or --dst %s",
+				ip_format(other, from), nic->name, ip_format(given, to),
+				ip_format(own->ip, (char[IP_TEXT_MAX]){}));
+	return true;
+}
+
 static bool ends_find(
 	const struct policy_state_nic *nic, struct policy_packet *packet, bool *ret_standard, GError **error)
 {
@@ -104,7 +127,8 @@ static bool ends_find(
 	struct ip_addr *own = inbound ? &packet->destination : &packet->source;
 	struct ip_addr *other = inbound ? &packet->source : &packet->destination;
 
-	if (!own_end(nic, *other, own, ret_standard, error))
+	if ((inbound && !other_end_check(nic, *own, *other, error)) ||
+		!own_end(nic, *other, own, ret_standard, error))
 		return false;
 	if (other->family == IP_NONE)
 		ip_parse(own->family == IP_V4 ? SOMEWHERE_V4 : SOMEWHERE_V6, other);

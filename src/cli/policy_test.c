@@ -192,6 +192,8 @@ static void test_refusals(void)
 		{"check one --src 9.9.9 --dport 1", CLI_USAGE, "*--src: '9.9.9' is no IP address*"},
 		{"check one --src fd00::1 --dport 1", CLI_USAGE,
 			"*no such address of the other end's family*"},
+		{"check one --src 192.168.1.5 --dst 203.0.113.10 --dport 22", CLI_USAGE,
+			"*192.168.1.5 is of one's own network*say that*or --dst 192.168.1.4*"},
 		{"check one --src 9.9.9.9 --dst 8.8.8.8 --dport 1", CLI_USAGE,
 			"*neither --src nor --dst is*one*"},
 		{"check one --direction up --dport 1", CLI_USAGE, "*--direction: 'up' is none of*"},

@@ -255,6 +255,7 @@ static ALWAYS_INLINE bool decide_with(const struct snapshot *state, const struct
 {
 	struct walk walk = walk_begin(state, first, existing, alias);
 	const struct layer *refused = NULL;
+	const struct nic *refuser = walk.source;
 
 	*ret = (struct decision){};
 	if (!walk.source && !walk.target) {
@@ -264,10 +265,13 @@ static ALWAYS_INLINE bool decide_with(const struct snapshot *state, const struct
 	}
 	if (walk.source)
 		refused = walk_out(&walk, observer);
-	if (!refused && walk.target)
+	if (!refused && walk.target) {
 		refused = walk_in(&walk, observer);
+		refuser = walk.target; /* a load balancer, or by now its member */
+	}
 	if (refused) {
 		ret->drop = walk.drop;
+		ret->refuser = refuser;
 		ret->layer = refused->name;
 		ret->group = walk.group;
 		ret->rule = walk.rule;

@@ -12,6 +12,7 @@ extern const struct ip_addr gateway_link_local;
 struct decision {
 	enum drop drop; /* DROP_NONE: allowed, and the halves are set */
 	const char *layer; /* that refused */
+	const struct nic *refuser; /* whose layer that was, Borrowed from the state; or NULL */
 	const struct group *group; /* that denied, with its rule; or NULL */
 	const char *rule;
 	bool shared; /* it gets an address that others have too: the reply's key must be free (source_nat.h) */

@@ -38,7 +38,8 @@ static inline __attribute__((cold)) void execute_refuse(struct worker *worker, c
 	struct packet of_nic = *parsed;
 
 	of_nic.key.nic = execute_subject(parsed, action);
-	icmp_refuse(worker, &of_nic, reason, reason == DROP_TOO_BIG ? action->mtu : 0, packet);
+	icmp_refuse(
+		worker, &of_nic, of_nic.key.nic, reason, reason == DROP_TOO_BIG ? action->mtu : 0, packet);
 }
 
 /* To a NIC of this switch. */

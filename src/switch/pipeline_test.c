@@ -475,6 +475,26 @@ static void test_handed_over(struct fixture *f, const void *data)
 	lab_expect(f, "c");
 }
 
+static uint64_t drops_of(struct fixture *f, const char *uid, enum drop reason)
+{
+	const struct snapshot *state = datapath_snapshot(f->datapath);
+
+	for (unsigned i = 0; i < NIC_SLOTS; i++)
+		if (state->nics[i] && g_str_equal(state->nics[i]->uid, uid))
+			return datapath_nic_drops(f->datapath, state->nics[i], reason);
+	g_error("no NIC %s", uid);
+}
+
+/* Between two NICs of the switch: what a receiver's rules deny is found under the receiver. */
+static void test_refuser(struct fixture *f, const void *data)
+{
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, PUBLIC_B, 53, 1));
+	g_assert_cmpuint(lab_drops(f, DROP_DENIED_INBOUND), ==, 1);
+	g_assert_cmpuint(drops_of(f, "b", DROP_DENIED_INBOUND), ==, 1);
+	lab_put(f, "a", test_udp(MAC_A, MAC_GATEWAY, IP_B, 1, PEER, 53, 1));
+	g_assert_cmpuint(drops_of(f, "a", DROP_SPOOFED_IP), ==, 1);
+}
+
 /* Without an uplink what leaves is refused, and said. */
 static void test_no_outside(struct fixture *f, const void *data)
 {
@@ -702,6 +722,7 @@ static void add_tests(void)
 	ADD("a NIC over its quota hurts itself only", test_quota);
 	ADD("a NIC that is removed gets nothing more", test_removed);
 	ADD("a public address that goes to another NIC takes no connection along", test_handed_over);
+	ADD("a drop is found under the NIC whose rules refuse", test_refuser);
 	ADD("without an uplink what leaves is refused and said", test_no_outside);
 	ADD("no frame is larger than its way carries by what is behind the packet", test_trailer);
 	ADD("a public address that has moved asks for no next hop", test_arp_moved);

@@ -207,6 +207,7 @@ static enum drop judge_first(
 	enum drop reason =
 		slow_path_check_first(worker->datapath, worker->snapshot, worker->now_ms, parsed, frame);
 
+	ret->refuser = NULL;
 	if (reason != DROP_NONE)
 		return reason;
 	if (!decide(worker->snapshot, &parsed->key, false, ret))
@@ -235,7 +236,8 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 	else if ((flow = connections_find_moved(worker, &parsed->key)))
 		known_flow(worker, flow, parsed, packet);
 	else
-		icmp_refuse(worker, parsed, reason, 0, packet);
+		icmp_refuse(worker, parsed, decision.refuser ? decision.refuser->id : parsed->key.nic, reason,
+			0, packet);
 }
 
 /* ---- flows that are there ---- */

@@ -302,8 +302,8 @@ static struct ip_addr speaker(const struct nic *nic, const struct packet *parsed
 	return parsed->key.family == IP_V6 ? nic->subnet->gateway6 : nic->subnet->gateway;
 }
 
-void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop reason, uint16_t mtu,
-	struct rte_mbuf *packet)
+void icmp_refuse(struct worker *worker, const struct packet *parsed, uint32_t refuser, enum drop reason,
+	uint16_t mtu, struct rte_mbuf *packet)
 {
 	const struct nic *nic = snapshot_nic(worker->snapshot, parsed->key.nic);
 	const struct notice *notice = notice_of(reason);
@@ -311,7 +311,7 @@ void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop r
 	uint8_t sender[6];
 	uint16_t quoted;
 
-	output_count_drop(worker, parsed->key.nic, reason);
+	output_count_drop(worker, refuser, reason);
 	if (from.family == IP_NONE || !notice ||
 		!may_answer(parsed, rte_pktmbuf_mtod(packet, const uint8_t *)) ||
 		(reason == DROP_TOO_BIG && !(parsed->flags & PACKET_DF))) {

@@ -137,10 +137,10 @@ void icmp_build_probe(struct rte_mbuf *packet, const struct nic *nic, struct ip_
 uint64_t icmp_probe_nonce(const struct nic *nic, const struct packet *parsed, const struct rte_mbuf *packet);
 
 /* Tells the sender why its packet was dropped, where the reason is one that senders are told (RFC 1812,
- * section 5.2.7) and the rate permits; the drop is counted in any case. The packet is as it came in. mtu: for
- * DROP_TOO_BIG. */
-void icmp_refuse(struct worker *worker, const struct packet *parsed, enum drop reason, uint16_t mtu,
-	struct rte_mbuf *packet);
+ * section 5.2.7) and the rate permits; the drop is counted in any case, as that of NIC
+ * `refuser`. The packet is as it came in. mtu: for DROP_TOO_BIG. */
+void icmp_refuse(struct worker *worker, const struct packet *parsed, uint32_t refuser, enum drop reason,
+	uint16_t mtu, struct rte_mbuf *packet);
 
 /* ---- icmp_error.c ---- */
 
