@@ -394,6 +394,12 @@ static struct model_outcome conveyed(struct model *model, struct connection *con
 	return outcome;
 }
 
+/* The NIC whose rules say no: what comes in is for the other one. */
+static unsigned refuser(enum drop reason, unsigned nic, const struct connection *connection)
+{
+	return reason == DROP_DENIED_INBOUND || reason == DROP_NO_GROUP ? connection->ways[0].port : nic;
+}
+
 static struct model_outcome model_open(
 	struct model *model, unsigned nic, unsigned port, const struct test_packet *packet)
 {
@@ -405,7 +411,7 @@ static struct model_outcome model_open(
 	if (!reason)
 		reason = model_judge(model, port, packet, false, model_own_port(packet), connection->ways);
 	if (reason)
-		return dropped(model, nic, port, packet, reason);
+		return dropped(model, refuser(reason, nic, connection), port, packet, reason);
 	connection->tuples[0] = tuple_of(port, packet);
 	connection->tuples[1] = answering(&connection->tuples[0], &connection->ways[0]);
 	bool remembered = remember(model, connection);
