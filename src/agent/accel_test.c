@@ -191,6 +191,15 @@ static size_t n_holding(const json_t *state)
 	return json_array_size(json_object_get(state, "holding"));
 }
 
+static bool is_drained(struct world *w)
+{
+	g_autoptr(GError) error = NULL;
+	json_auto_t *held = operate(w, "host.draining", NULL, &error);
+
+	g_assert_no_error(error);
+	return n_holding(held) == 0;
+}
+
 static void test_drain(struct world *w, gconstpointer data)
 {
 	bring_up(w);
@@ -203,8 +212,7 @@ static void test_drain(struct world *w, gconstpointer data)
 	g_assert_cmpuint(n_holding(began), ==, 1);
 	world_wait(w, "the NIC is synthetic", is_synthetic);
 	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, NULL);
-	json_auto_t *drained = operate(w, "host.draining", NULL, &error);
-	g_assert_cmpuint(n_holding(drained), ==, 0);
+	world_wait(w, "nothing is held", is_drained);
 	control_socket_close(control);
 	world_stop_agent(w);
 	world_start_agent(w, true);
