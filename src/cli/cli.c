@@ -25,6 +25,10 @@ bool cli_options(
 		fprintf(stderr, "sluice %s: it takes no argument '%s'\n", (*argv)[0], (*argv)[1]);
 		return false;
 	}
+	if (g_error_matches(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE)) {
+		fprintf(stderr, "%s: %s\n", name, error->message); /* which names the option and the value */
+		return false;
+	}
 	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
 	fprintf(stderr, "sluice: %s\n\n%s", error->message, help);
 	return false;

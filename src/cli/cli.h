@@ -37,7 +37,8 @@ int cli_vm(int argc, char **argv);
 int cli_status(int argc, char **argv);
 
 /* Parses options into entries; argv keeps what is left. `synopsis`: what follows the verb's name; "": nothing may
- * be left. On a mistake it prints the error and returns false: return CLI_USAGE. */
+ * be left. On a mistake it prints the error, with the help unless it is about an option's value, and returns false:
+ * return CLI_USAGE. */
 bool cli_options(
 	int *argc, char ***argv, const char *synopsis, const char *summary, const GOptionEntry *entries);
 

@@ -17,12 +17,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define NOT_GIVEN    INT_MIN
 #define POLL_MS      50
 #define READ_PACKETS 1024 /* the most that one answer has */
 
 struct options {
 	char *state, *flow, *protocol, *address, *file; /* Owned */
-	int port, count, seconds, snaplen, rate; /* -1: not given */
+	int port, count, seconds, snaplen, rate; /* NOT_GIVEN: not given */
 	gboolean json;
 };
 
@@ -62,7 +63,7 @@ static json_t *start_params(const char *nic, const struct options *o)
 	} numbers[] = {{"port", o->port}, {"snaplen", o->snaplen}, {"rate", o->rate}};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
-		if (numbers[i].value >= 0)
+		if (numbers[i].value != NOT_GIVEN)
 			json_object_set_new(params, numbers[i].member, json_integer(numbers[i].value));
 	return params;
 }
@@ -277,8 +278,11 @@ static bool parse_options(int *argc, char ***argv, struct options *o)
 
 int cli_mirror(int argc, char **argv)
 {
-	_cleanup_(options_clear) struct options o = {
-		.port = -1, .count = -1, .seconds = -1, .snaplen = -1, .rate = -1};
+	_cleanup_(options_clear) struct options o = {.port = NOT_GIVEN,
+		.count = NOT_GIVEN,
+		.seconds = NOT_GIVEN,
+		.snaplen = NOT_GIVEN,
+		.rate = NOT_GIVEN};
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
@@ -286,7 +290,7 @@ int cli_mirror(int argc, char **argv)
 		fprintf(stderr, "sluice mirror: one NIC is needed\n");
 		return CLI_USAGE;
 	}
-	if (o.count == 0 || o.count < -1 || o.seconds == 0 || o.seconds < -1) {
+	if ((o.count != NOT_GIVEN && o.count < 1) || (o.seconds != NOT_GIVEN && o.seconds < 1)) {
 		fprintf(stderr,
 			"sluice mirror: -c and --seconds take a number from 1; without them ^C ends it\n");
 		return CLI_USAGE;

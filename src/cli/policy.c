@@ -231,8 +231,8 @@ static bool parse_options(int *argc, char ***argv, struct cli_policy_options *op
 static const char *find_mistake(int argc, char **argv, const struct cli_policy_options *o)
 {
 	bool effective = argc > 1 && g_str_equal(argv[1], "effective");
-	bool has_packet = o->protocol || o->source || o->destination || o->direction || o->source_port >= 0 ||
-			  o->destination_port >= 0;
+	bool has_packet = o->protocol || o->source || o->destination || o->direction ||
+			  o->source_port != CLI_POLICY_NO_PORT || o->destination_port != CLI_POLICY_NO_PORT;
 
 	if (argc < 2 || (!effective && !g_str_equal(argv[1], "check")))
 		return "'effective NIC' or 'check NIC' is needed";
@@ -246,7 +246,7 @@ static const char *find_mistake(int argc, char **argv, const struct cli_policy_o
 int cli_policy(int argc, char **argv)
 {
 	_cleanup_(options_clear) struct cli_policy_options options = {
-		.source_port = -1, .destination_port = -1};
+		.source_port = CLI_POLICY_NO_PORT, .destination_port = CLI_POLICY_NO_PORT};
 
 	if (!parse_options(&argc, &argv, &options))
 		return CLI_USAGE;

@@ -36,19 +36,21 @@ static bool protocol_parse(const char *text, uint8_t *ret, GError **error)
 	return true;
 }
 
+/* `otherwise`: the port when none is given; CLI_POLICY_NO_PORT: it must be. */
 static bool port_parse(
 	const char *option, int given, int otherwise, uint8_t protocol, uint16_t *ret, GError **error)
 {
 	bool has_ports = protocol == POLICY_TCP || protocol == POLICY_UDP;
+	int port = given == CLI_POLICY_NO_PORT ? otherwise : given;
 
-	if (!has_ports && given >= 0)
+	if (!has_ports && given != CLI_POLICY_NO_PORT)
 		return fault_set(error, FAULT_INVALID, "%s: only tcp and udp have ports", option);
-	if (has_ports && given < 0 && otherwise < 0)
+	if (has_ports && port == CLI_POLICY_NO_PORT)
 		return fault_set(
 			error, FAULT_INVALID, "%s is needed: the port that the packet goes to", option);
-	if (given > UINT16_MAX)
-		return fault_set(error, FAULT_INVALID, "%s: %d is no port", option, given);
-	*ret = (uint16_t)(!has_ports ? 0 : given < 0 ? otherwise : given);
+	if (has_ports && (port < 0 || port > UINT16_MAX))
+		return fault_set(error, FAULT_INVALID, "%s: %d is no port", option, port);
+	*ret = has_ports ? (uint16_t)port : 0;
 	return true;
 }
 
@@ -144,7 +146,7 @@ static bool packet_parse(const struct cli_policy_options *options, const struct 
 	       protocol_parse(options->protocol, &packet->protocol, error) &&
 	       port_parse("--sport", options->source_port, EPHEMERAL, packet->protocol, &packet->source_port,
 		       error) &&
-	       port_parse("--dport", options->destination_port, -1, packet->protocol,
+	       port_parse("--dport", options->destination_port, CLI_POLICY_NO_PORT, packet->protocol,
 		       &packet->destination_port, error) &&
 	       direction_find(options, nic, packet, error) && ends_find(nic, packet, ret_standard, error);
 }

@@ -3,9 +3,13 @@
 #include "base/cleanup.h"
 #include "policy/policy_state.h"
 
+#include <limits.h>
+
+#define CLI_POLICY_NO_PORT INT_MIN
+
 struct cli_policy_options {
 	char *state, *protocol, *source, *destination, *direction; /* Owned */
-	int source_port, destination_port; /* -1: not given */
+	int source_port, destination_port; /* CLI_POLICY_NO_PORT: not given */
 	gboolean as_json;
 };
 
