@@ -29,6 +29,12 @@ static void options_clear(struct options *options)
 }
 CLEANUP_CLEAR_FUNC(struct options, options_clear)
 
+/* Whether an option chooses connections. */
+static bool has_filter(const struct options *o)
+{
+	return o->nic || o->protocol || o->address || o->connection_state || o->port != NOT_GIVEN;
+}
+
 /* The filter, with a page's cursor. */
 static json_t *page_params(const struct options *o, json_int_t cursor)
 {
@@ -153,7 +159,7 @@ static int run_list(struct jsonrpc_client *client, const struct options *o)
 	if (o->json)
 		puts(printed ? "\n]" : "]");
 	else if (!printed)
-		puts("no connection is like that");
+		puts(has_filter(o) ? "no connection is like that" : "there are no connections");
 	if (cursor)
 		fprintf(stderr, "sluice flow list: the first %d rows; --limit 0 prints all of them\n",
 			(int)printed);
@@ -247,7 +253,7 @@ static int run_show(struct jsonrpc_client *client, const struct options *o, cons
 		return CLI_OK;
 	}
 	g_autofree char *age = duration(number(shown, "age_s")), *left = duration(number(shown, "expires_s"));
-	printf("connection %s: %s for %s, ends in %s without packets%s\n", text(shown, "id"),
+	printf("connection %s: %s, %s old, ends in %s without packets%s\n", text(shown, "id"),
 		text(shown, "state"), age, left,
 		json_is_true(json_object_get(shown, "current")) ? "" : "; its next packet is judged anew");
 	print_direction("forward", json_object_get(shown, "forward"));
@@ -280,12 +286,6 @@ static bool parse_options(int *argc, char ***argv, struct options *o)
 		"Lists or counts the connections that the switch knows, all or those that fit every option "
 		"given; shows one by the id that list prints.",
 		entries);
-}
-
-/* Its options would be silently ignored otherwise. */
-static bool has_filter(const struct options *o)
-{
-	return o->nic || o->protocol || o->address || o->connection_state || o->port != NOT_GIVEN;
 }
 
 static bool is_state(const char *word)

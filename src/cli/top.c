@@ -106,6 +106,29 @@ static int by_rate(const void *a, const void *b)
 				json_string_value(json_object_get(y, "name")));
 }
 
+/* A worker's: how much of its time has gone into packets, and how many it took. */
+static json_t *worker_rates_of(const json_t *worker, const struct reading *before, int64_t elapsed_us)
+{
+	const json_t *was = find_same(before->workers, worker, "worker");
+	json_int_t busy = rate_of(number(worker, "busy_us"), number(was, "busy_us"), elapsed_us);
+	json_int_t pps = rate_of(number(worker, "rx_packets"), number(was, "rx_packets"), elapsed_us);
+
+	return json_pack("{s:O, s:o, s:I, s:I, s:I}", "worker", json_object_get(worker, "worker"), "name",
+		json_sprintf("worker %d", (int)number(worker, "worker")), "busy_percent",
+		MIN(busy * 100 / G_USEC_PER_SEC, (json_int_t)100), "rx_pps", pps, "queues",
+		(json_int_t)json_array_size(json_object_get(worker, "polls")));
+}
+
+static json_t *worker_rates(const struct reading *before, const struct reading *now)
+{
+	json_t *list = json_array(), *worker;
+	size_t i;
+
+	json_array_foreach(now->workers, i, worker)
+		json_array_append_new(list, worker_rates_of(worker, before, now->at_us - before->at_us));
+	return list;
+}
+
 static json_t *rates(const struct reading *before, const struct reading *now)
 {
 	g_autoptr(GPtrArray) rows = g_ptr_array_new();
@@ -186,30 +209,27 @@ static void print_table(json_t *list)
 }
 
 /* "worker 0: 63 % busy, 1.20M pps, polls 12 queues" */
-static void print_workers(const struct reading *before, const struct reading *now)
+static void print_workers(const json_t *workers)
 {
-	double elapsed_us = (double)MAX(now->at_us - before->at_us, 1);
 	size_t i;
 	json_t *worker;
 
-	json_array_foreach(now->workers, i, worker)
+	json_array_foreach(workers, i, worker)
 	{
-		const json_t *was = json_array_get(before->workers, i);
-		double busy = (double)(number(worker, "busy_us") - number(was, "busy_us")) / elapsed_us;
-		double pps = (double)(number(worker, "rx_packets") - number(was, "rx_packets")) *
-			     G_USEC_PER_SEC / elapsed_us;
-		g_autofree char *rate = scaled((json_int_t)MAX(pps, 0));
-		printf("worker %zu: %.0f %% busy, %s pps, polls %zu queues\n", i, CLAMP(busy, 0, 1) * 100,
-			rate, json_array_size(json_object_get(worker, "polls")));
+		g_autofree char *pps = scaled(number(worker, "rx_pps"));
+		printf("%s: %d %% busy, %s pps, polls %d queues\n",
+			json_string_value(json_object_get(worker, "name")),
+			(int)number(worker, "busy_percent"), pps, (int)number(worker, "queues"));
 	}
 	putchar('\n');
 }
 
 static void print_refresh(const struct reading *before, const struct reading *now, bool as_json, bool screen)
 {
-	json_auto_t *list = rates(before, now);
+	json_auto_t *list = rates(before, now), *workers = worker_rates(before, now);
 
 	if (as_json) {
+		json_array_extend(list, workers);
 		json_dumpf(list, stdout, 0);
 		putchar('\n');
 	} else {
@@ -217,7 +237,7 @@ static void print_refresh(const struct reading *before, const struct reading *no
 			fputs(CLEAR_SCREEN
 				"rx: sent by the VM, or come by the edge; tx: delivered to it; ^C ends\n\n",
 				stdout);
-		print_workers(before, now);
+		print_workers(workers);
 		print_table(list);
 	}
 	fflush(stdout);
@@ -279,7 +299,8 @@ int cli_top(int argc, char **argv)
 		{"interval", 0, 0, G_OPTION_ARG_DOUBLE, &interval_s, "Seconds between two readings (1)",
 			"SECONDS"},
 		{"once", 0, 0, G_OPTION_ARG_NONE, &once, "Print one table and end", NULL},
-		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON, one line a reading", NULL},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json,
+			"Print JSON, one line a reading: NICs, edges and workers", NULL},
 		{NULL},
 	};
 

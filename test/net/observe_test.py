@@ -110,7 +110,8 @@ def test_flows(w):
     expect(shown["forward"]["offload"] == "none" and shown["expires_s"] > 7000, shown)
     table = w.run("flow", "list")
     expect("192.168.1.5:7000" in table and "deliver nic-b" in table, table)
-    expect("connection " + rows[0]["id"] in w.run("flow", "show", rows[0]["id"]), "shown in words")
+    words = w.run("flow", "show", rows[0]["id"])
+    expect(re.match(f"connection {rows[0]['id']}: [a-z]+, [0-9hms]+ old, ends in ", words), words)
     # Pages: more rows than one holds.
     inside = w.udp("a")
 
@@ -173,6 +174,8 @@ def test_top(w):
     expect(abs(rows["nic-a"]["rx_bps"] / rows["nic-a"]["rx_pps"] - 98 * 8) < 30, rows)  # pps are rounded down
     edges = {name: row["edge"] for name, row in rows.items() if "edge" in row}
     expect(edges == {"outside": "outside"} and "active" not in rows["outside"], rows)
+    expect([row["name"] for row in rows.values() if "busy_percent" in row] == ["worker 0"], rows)
+    expect(rows["worker 0"]["rx_pps"] >= rows["nic-a"]["rx_pps"] and rows["worker 0"]["queues"] >= 2, rows)
     table = w.run("top", "--once", "--interval", "0.1")
     expect("RX PPS" in table and "nic-b" in table and "outside" in table, table)
 
