@@ -93,6 +93,28 @@ static void test_request(void)
 	g_assert_cmpint(answer(others, sizeof others, reply), ==, 0);
 }
 
+/* RFC 2131, table 3: of the client's own words, an acknowledgement repeats its address, and nothing its seconds. */
+static void test_head(void)
+{
+	static const struct {
+		uint32_t ciaddr;
+		uint8_t type;
+		uint32_t repeated;
+	} cases[] = {{0xc0a80104, 5, 0xc0a80104}, {0xc0a80109, 6, 0}};
+	uint8_t message[600], reply[DHCP_MESSAGE_MAX];
+	size_t n = request(message, (uint8_t[]){53, 1, 3, 255}, 4);
+	bool broadcast;
+
+	message[9] = 7;
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		store32(message + 12, cases[i].ciaddr);
+		int length = dhcp_answer(&nic, message, n, reply, &broadcast);
+		g_assert_cmpint(option(reply, length, 53)[2], ==, cases[i].type);
+		g_assert_cmphex(load32(reply + 12), ==, cases[i].repeated);
+		g_assert_cmpuint(load16(reply + 8), ==, 0);
+	}
+}
+
 static void test_others(void)
 {
 	uint8_t reply[DHCP_MESSAGE_MAX];
@@ -169,6 +191,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/dhcp/a discovery is offered the NIC's address and all it should know", test_offer);
 	g_test_add_func(
 		"/dhcp/a request for the right address is acknowledged, another refused", test_request);
+	g_test_add_func("/dhcp/an answer repeats of the request what it should", test_head);
 	g_test_add_func("/dhcp/INFORM is told no address, RELEASE nothing", test_others);
 	g_test_add_func("/dhcp/what is malformed, another's or relayed is refused", test_malformed);
 	g_test_add_func("/dhcp/a wrong checksum is answered as little as what is malformed", test_checksum);

@@ -82,6 +82,7 @@
 	X(ND_UNANSWERED, "nd-unanswered", "neighbour discovery about an address that is nobody else's")      \
 	X(ND_HEARD, "nd-heard", "a neighbour advertisement: the switch knows where everybody is")            \
 	X(ERROR_RATE, "error-rate", "an ICMP error was due and the limit on them reached")                   \
+	X(NO_IPV6, "no-ipv6", "an IPv6 router is asked for, and the NIC has no IPv6 address")                \
 	/* ports */                                                                                          \
 	X(PORT_DOWN, "port-down", "nobody is connected to the port")                                         \
 	X(PORT_FULL, "port-full", "the receiver does not take packets fast enough, or has not begun to")     \

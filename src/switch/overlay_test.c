@@ -1,5 +1,6 @@
 /* What crosses between two switches: NICs' packets, policy, sizes, changes. */
 #include "switch/test_pair.h"
+#include "switch/trace.h"
 
 #include <string.h>
 
@@ -300,6 +301,27 @@ static void test_no_underlay(struct pair *p, const void *data)
 	lab_expect(&p->one, "b");
 }
 
+/* What each layer says is of what the layer does. */
+static void test_traced(struct pair *p, const void *data)
+{
+	json_auto_t *params =
+		json_pack("{s:s, s:s}", "nic", "a", "packet", "out udp " IP_A ":9 > " IP_D ":9");
+	json_auto_t *result = trace_packet(p->one.datapath, params, NULL);
+	json_t *step;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "steps"), i, step)
+	{
+		const char *stage = json_string_value(json_object_get(step, "stage"));
+		const char *text = json_string_value(json_object_get(step, "text"));
+		if (g_str_equal(stage, "vxlan"))
+			g_assert_cmpstr(text, ==, "to the switch " VTEP_2);
+		else if (g_str_equal(stage, "vlan"))
+			g_assert_cmpstr(text, ==, "nothing to object");
+	}
+	g_assert_cmpstr(json_string_value(json_object_get(result, "verdict")), ==, "forwarded");
+}
+
 static void test_outside_is_unaffected(struct pair *p, const void *data)
 {
 	lab_meet_peer(&p->one);
@@ -332,6 +354,7 @@ int main(int argc, char **argv)
 	ADD("ICMP errors cross with their connection, by the right VTEP only", test_icmp_error);
 	ADD("a NIC that moves takes its connections along", test_moved);
 	ADD("without an underlay what crosses is refused and said", test_no_underlay);
+	ADD("trace tells of each layer what it did", test_traced);
 	ADD("translation to the outside is as before", test_outside_is_unaffected);
 	return lab_run();
 }

@@ -151,6 +151,9 @@ static bool read_tcp(struct reader *r)
 		return false;
 	while (peek(r) && (more = tcp_flag_list(peek(r))) != 0) {
 		all |= more;
+		if (all & TCP_NO_FLAGS && all != TCP_NO_FLAGS)
+			return fault_set(r->error, FAULT_INVALID,
+				"packet: 'none' says that it has no flags; leave it or the flags out");
 		r->next++;
 	}
 	r->packet->tcp_flags = (uint8_t)(all ? all & 0xff : TCP_SYN);

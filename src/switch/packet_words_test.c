@@ -121,6 +121,8 @@ static void test_refused(void)
 		{"out tcp 1.2.3.4:1 > 1.2.3.5:2 sin", "'sin' is not a flag (syn, ack,"},
 		{"out tcp 1.2.3.4:1 > 1.2.3.5:2 syn,akc", "'syn,akc' is not a flag (syn, ack,"},
 		{"out tcp 1.2.3.4:1 > 1.2.3.5:2 SYN", "'SYN' is not a flag (syn, ack,"},
+		{"out tcp 1.2.3.4:1 > 1.2.3.5:2 none syn", "'none' says that it has no flags"},
+		{"out tcp 1.2.3.4:1 > 1.2.3.5:2 syn,none", "'none' says that it has no flags"},
 		{"out udp 1.2.3.4:1 > 1.2.3.5:2 syn", "'syn' is not an option: smac"},
 		{"out tcp 1.2.3.4:1 > 1.2.3.5:2 length 39", "length 39 is less than its headers have, 40"},
 		{"out udp 1.2.3.4:1 > 1.2.3.5:2 ttl 256", "'256' is not a time to live"},

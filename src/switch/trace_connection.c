@@ -126,31 +126,13 @@ static void execute(struct trace *t, const struct flow_action *action, const str
 
 /* ---- connections ---- */
 
-/* Always false. */
-static bool ask_dhcp(struct trace *t)
-{
-	uint32_t available = MIN(t->length, (uint32_t)PACKET_WORDS_FRAME);
-	uint8_t answer[MAX(DHCP_MESSAGE_MAX, DHCP6_MESSAGE_MAX)];
-	bool broadcast = false, v6 = t->parsed.key.family == IP_V6;
-	int length = 0;
-	enum drop reason =
-		v6 ? dhcp6_answer_frame(t->nic, &t->parsed, t->frame, available, answer, &length)
-		   : dhcp_answer_frame(t->nic, &t->parsed, t->frame, available, answer, &length, &broadcast);
-
-	if (reason != DROP_NONE)
-		return trace_drop(t, "responders", reason);
-	return trace_answered(t, !length ? "DHCP that needs no answer"
-				 : v6    ? "the switch answers DHCPv6"
-					 : "the switch answers DHCP");
-}
-
 /* True: no responder takes it. */
 static bool ask_responders(struct trace *t)
 {
 	if (t->origin != FLOW_FROM_NIC)
 		return true;
 	if (dhcp_is_request(&t->parsed) || dhcp6_is_request(&t->parsed))
-		return ask_dhcp(t);
+		return trace_ask_dhcp(t);
 	if (!icmp_is_gateway_echo(t->state, t->nic, &t->parsed))
 		return true;
 	if (!reach_may_speak(t->nic, flow_key_source(&t->parsed.key)))

@@ -1,4 +1,4 @@
-/* What the parts of trace share: trace.c, trace_frame.c, trace_connection.c. */
+/* What the parts of trace share: trace.c, trace_frame.c, trace_dhcp.c, trace_connection.c. */
 #pragma once
 #include "switch/drop.h"
 #include "switch/packet_words.h"
@@ -38,6 +38,8 @@ const char *trace_edge_word(unsigned place);
 
 /* Parses the frame and asks who answers frames. True: it is a packet with a key, of which more is to be said. */
 bool trace_check_frame(struct trace *t);
+/* It is a DHCP client's, of either family; always false. */
+bool trace_ask_dhcp(struct trace *t);
 /* No connection has it. */
 void trace_first_packet(struct trace *t);
 /* The connection of it: its flow, and the other direction. */

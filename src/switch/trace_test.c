@@ -264,10 +264,24 @@ static void test_shared(struct fixture *f, const void *data)
 	g_assert_cmpstr(action(anew, "reply", 1), ==, action(other, "forward", 1));
 }
 
+/* NIC a's packet is answered, and that is said of the answer. */
+static void assert_says(struct fixture *f, const char *packet, const char *says)
+{
+	json_auto_t *result = trace(f, "a", packet);
+
+	g_assert_cmpstr(text(result, "verdict"), ==, "answered");
+	assert_step(result, "responders", 0, "answered", says);
+}
+
 static void test_answers(struct fixture *f, const void *data)
 {
-	assert_answered(f, "a", "out dhcp");
-	assert_answered(f, "a", "out dhcp request " IP_A);
+	assert_says(f, "out dhcp", "the switch offers " IP_A " (DHCPOFFER)");
+	assert_says(f, "out dhcp request " IP_A, "the switch confirms " IP_A " (DHCPACK)");
+	assert_says(f, "out dhcp request 192.168.1.9",
+		"the switch refuses 192.168.1.9 (DHCPNAK): the NIC's address is " IP_A);
+	assert_says(f, "out dhcp6", "no address (Advertise with NoAddrsAvail): the NIC has none of IPv6");
+	assert_says(f, "out dhcp6 request " IP6_A, "no address (Reply with NoAddrsAvail)");
+	assert_both_drop(f, "a", "out rs", DROP_NO_IPV6);
 	assert_answered(f, "a", "out icmp " IP_A " > 192.168.1.1");
 	assert_answered(f, "a", "out arp who-has 192.168.1.1 tell " IP_A);
 	assert_answered(f, "a", "out arp who-has " IP_B " tell " IP_A);
@@ -387,9 +401,10 @@ static void test_discovery(struct fixture *f, const void *data)
 	assert_step(neighbour, "responders", 0, "answered", "it is at " MAC_B);
 	json_auto_t *probe = trace(f, "a", "out nd who-has " IP6_B " tell ::");
 	assert_step(probe, "responders", 0, "answered", "not taken twice");
-	json_auto_t *solicit = trace(f, "a", "out dhcp6");
-	assert_step(solicit, "responders", 0, "answered", "DHCPv6");
-	assert_answered(f, "a", "out dhcp6 request " IP6_A);
+	assert_says(f, "out dhcp6", "the switch offers " IP6_A " (Advertise)");
+	assert_says(f, "out dhcp6 request " IP6_A, "the switch gives " IP6_A " (Reply)");
+	assert_says(f, "out dhcp6 request 2001:db8::9",
+		"the switch refuses 2001:db8::9 (Reply with NotOnLink): it is not of the subnet");
 	assert_answered(f, "a", "out icmp " IP6_A " > " GATEWAY_LL);
 	assert_both_drop(f, "a", "out nd who-has fd00:0:0:1::99", DROP_ND_UNANSWERED);
 	assert_both_drop(f, "a", "out nd who-has " IP6_B " tell " IP6_C, DROP_SPOOFED_ND);

@@ -5,6 +5,12 @@
 
 #include <string.h>
 
+/* Whether the walk is of a packet to or from a physical network. */
+static bool is_physical(const struct walk *walk)
+{
+	return walk->exit == FLOW_TO_PHYSICAL || walk->key.origin == FLOW_FROM_PHYSICAL;
+}
+
 /* What goes to the NIC's physical network, or the answers to what came from there. */
 static void tell_vlan(GString *text, const struct nic *nic, const struct walk *walk)
 {
@@ -53,7 +59,7 @@ static void tell_change(GString *text, const struct layer *layer, const struct n
 		tell_load_balancer(text, after, next);
 	else if (passed && before->exit != after->exit && after->exit == FLOW_TO_PHYSICAL)
 		g_string_append_printf(text, "to %s, which no NIC here has", ip_format(after->via, hop));
-	else if (passed && layer == &layer_vlan && after->via.family != IP_NONE)
+	else if (passed && layer == &layer_vlan && is_physical(after) && after->via.family != IP_NONE)
 		tell_vlan(text, nic, after);
 	else if (passed && !before->target && after->target)
 		g_string_append_printf(text, "to NIC %s, %s", after->target->name,

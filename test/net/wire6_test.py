@@ -170,7 +170,7 @@ def test_router(w):
                      ICMPv6NDOptPrefixInfo(prefix=prefix, prefixlen=64, L=1, A=0, validlifetime=0xffffffff,
                                            preferredlifetime=0xffffffff))
     ask = Ether(src=mac_of("a"), dst="33:33:00:00:00:02") / IPv6(src="fe80::a", dst="ff02::2", hlim=255) / ICMPv6ND_RS()
-    w.drops("of IPv4 alone", "a", ask, "nd-unanswered")
+    w.drops("of IPv4 alone", "a", ask, "no-ipv6")
     w.quiet()
 
 

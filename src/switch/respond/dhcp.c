@@ -17,6 +17,7 @@ enum {
 	BOOTP_OP = 0, /* RFC 951 and RFC 2131, figure 1 */
 	BOOTP_HTYPE = 1,
 	BOOTP_HLEN = 2,
+	BOOTP_XID = 4,
 	BOOTP_FLAGS = 10,
 	BOOTP_CIADDR = 12,
 	BOOTP_YIADDR = 16,
@@ -177,6 +178,22 @@ static uint8_t *put_configuration(uint8_t *at, const struct nic *nic)
 	return put_routes(at, subnet->gateway.bytes);
 }
 
+/* What comes back from the request, and what does not: RFC 2131, table 3. */
+static void write_head(
+	uint8_t ret[static DHCP_MESSAGE_MAX], const struct nic *nic, const uint8_t *request, uint8_t type)
+{
+	memset(ret, 0, DHCP_MESSAGE_MAX);
+	ret[BOOTP_OP] = BOOTREPLY;
+	ret[BOOTP_HTYPE] = request[BOOTP_HTYPE];
+	ret[BOOTP_HLEN] = request[BOOTP_HLEN];
+	memcpy(ret + BOOTP_XID, request + BOOTP_XID, 4);
+	memcpy(ret + BOOTP_FLAGS, request + BOOTP_FLAGS, 2);
+	if (type == DHCPACK)
+		memcpy(ret + BOOTP_CIADDR, request + BOOTP_CIADDR, 4);
+	memcpy(ret + BOOTP_CHADDR, nic->mac.bytes, 6);
+	memcpy(ret + BOOTP_COOKIE, cookie, 4);
+}
+
 int dhcp_answer(const struct nic *nic, const uint8_t *request, size_t length,
 	uint8_t ret[static DHCP_MESSAGE_MAX], bool *ret_broadcast)
 {
@@ -191,11 +208,7 @@ int dhcp_answer(const struct nic *nic, const uint8_t *request, size_t length,
 	uint8_t type = answer_type(&parsed, address->ip.bytes, server);
 	if (!type)
 		return 0;
-	memset(ret, 0, DHCP_MESSAGE_MAX);
-	memcpy(ret, request, BOOTP_YIADDR); /* xid, flags, ciaddr and all */
-	ret[BOOTP_OP] = BOOTREPLY;
-	memcpy(ret + BOOTP_CHADDR, nic->mac.bytes, 6);
-	memcpy(ret + BOOTP_COOKIE, cookie, 4);
+	write_head(ret, nic, request, type);
 	if (type != DHCPNAK && parsed.type != DHCPINFORM)
 		memcpy(ret + BOOTP_YIADDR, address->ip.bytes, 4);
 	uint8_t *at = put(ret + BOOTP_OPTIONS, OPTION_TYPE, &type, 1);
@@ -208,6 +221,13 @@ int dhcp_answer(const struct nic *nic, const uint8_t *request, size_t length,
 	*at++ = OPTION_END;
 	*ret_broadcast = type == DHCPNAK || (parsed.broadcast && memcmp(parsed.ciaddr, zero_ip, 4) == 0);
 	return RTE_MAX((int)(at - ret), (int)BOOTP_MIN);
+}
+
+enum dhcp_kind dhcp_answer_kind(const uint8_t *answer)
+{
+	uint8_t type = answer[BOOTP_OPTIONS + 2]; /* its option comes first */
+
+	return type == DHCPOFFER ? DHCP_OFFERS : type == DHCPACK ? DHCP_CONFIRMS : DHCP_REFUSES;
 }
 
 /* ---- packets ---- */

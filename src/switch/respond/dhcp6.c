@@ -422,6 +422,23 @@ int dhcp6_answer(
 
 /* ---- packets ---- */
 
+void dhcp6_answer_look(const uint8_t *answer, size_t length, struct dhcp6_given *ret)
+{
+	const uint8_t *at = answer + HEADER_LEN, *end = answer + length;
+	struct option option;
+	struct ip_addr addr;
+	bool bad;
+
+	*ret = (struct dhcp6_given){.advertises = answer[0] == ADVERTISE};
+	while (next_option(&at, end, &option, &bad)) {
+		const uint8_t *inner = option.value + IA_LEN;
+		while (option.code == OPTION_IA_NA &&
+			next_address(&inner, option.value + option.length, &addr, &bad))
+			if (ret->n++ == 0)
+				ret->first = addr;
+	}
+}
+
 bool dhcp6_is_request(const struct packet *parsed)
 {
 	static const uint8_t all_servers[16] = {0xff, 2, [13] = 1, [15] = 2}; /* ff02::1:2 */

@@ -157,7 +157,7 @@ static enum drop answer_as_router(const struct nic *nic, const struct packet *pa
 	if (wrong)
 		return wrong;
 	if (!nic_first_address(nic, IP_V6))
-		return DROP_ND_UNANSWERED;
+		return DROP_NO_IPV6;
 	*ret = (struct nd_answer){.router = true};
 	return DROP_NONE;
 }

@@ -81,6 +81,9 @@ int dhcp_answer(const struct nic *nic, const uint8_t *request, size_t length,
  * is refused. */
 enum drop dhcp_answer_frame(const struct nic *nic, const struct packet *parsed, const uint8_t *frame,
 	uint32_t available, uint8_t ret[static DHCP_MESSAGE_MAX], int *ret_length, bool *ret_broadcast);
+/* What an answer of either function above is. */
+enum dhcp_kind { DHCP_OFFERS, DHCP_CONFIRMS, DHCP_REFUSES };
+enum dhcp_kind dhcp_answer_kind(const uint8_t *answer);
 
 /* ---- nd.c ---- */
 
@@ -122,6 +125,13 @@ int dhcp6_answer(
  * refused. */
 enum drop dhcp6_answer_frame(const struct nic *nic, const struct packet *parsed, const uint8_t *frame,
 	uint32_t available, uint8_t ret[static DHCP6_MESSAGE_MAX], int *ret_length);
+/* What an answer of either function above gives to its associations. */
+struct dhcp6_given {
+	bool advertises; /* else it is a reply */
+	unsigned n; /* addresses; 0: a status says why */
+	struct ip_addr first;
+};
+void dhcp6_answer_look(const uint8_t *answer, size_t length, struct dhcp6_given *ret);
 
 /* ---- icmp.c ---- */
 
