@@ -15,7 +15,7 @@
 struct mirror_session {
 	struct datapath *datapath; /* Borrowed */
 	struct mirror *mirror; /* Owned; NULL: none */
-	char *nic; /* Owned; the uid */
+	char *nic, *nic_name; /* Owned; the uid is in the log, the name is what its reader knows */
 	uint32_t id; /* of the present mirror, or of the last */
 	int64_t read_us; /* when it was last read */
 	struct mirror_counters past; /* of mirrors that have ended */
@@ -50,6 +50,7 @@ static void end(struct mirror_session *session)
 	datapath_set_mirror(session->datapath, NULL);
 	g_clear_pointer(&session->mirror, mirror_free);
 	g_clear_pointer(&session->nic, g_free);
+	g_clear_pointer(&session->nic_name, g_free);
 }
 
 void mirror_session_free(struct mirror_session *session)
@@ -191,11 +192,12 @@ json_t *mirror_session_start(struct mirror_session *session, json_t *params, GEr
 			"NIC %s is being mirrored, and one mirror runs at a time; it ends when its reader "
 			"stops "
 			"it, or %d s after the reader went away",
-			session->nic, MIRROR_IDLE_S);
+			session->nic_name, MIRROR_IDLE_S);
 		return NULL;
 	}
 	session->mirror = mirror_new(&start.config, session->datapath->limits.workers);
 	session->nic = g_strdup(nic->uid);
+	session->nic_name = g_strdup(nic->name);
 	session->id++;
 	session->read_us = g_get_monotonic_time();
 	datapath_set_mirror(session->datapath, session->mirror);

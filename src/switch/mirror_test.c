@@ -205,10 +205,13 @@ static void test_life(struct fixture *f, const void *data)
 	_cleanup_(mirror_session_free) struct mirror_session *session = mirror_session_new(f->datapath);
 	json_auto_t *params = json_pack("{s:s}", "nic", "a");
 	g_autoptr(GError) busy = NULL, over = NULL;
+	json_object_set_new(lab_nic(f, 0), "name", json_string("web"));
+	lab_apply(f);
 	json_int_t id = start(f, session, json_incref(params));
 
 	g_assert_null(mirror_session_start(session, params, &busy));
 	g_assert_error(busy, FAULT, FAULT_BUSY);
+	g_assert_nonnull(strstr(busy->message, "NIC web is being mirrored"));
 	json_decref(call(session, mirror_session_stop, json_pack("{s:I}", "mirror", id)));
 	json_auto_t *gone = json_pack("{s:I}", "mirror", id);
 	g_assert_null(mirror_session_read(session, gone, &over));
