@@ -290,14 +290,8 @@ struct control *control_new(
 	control->hugepages = config->hugepages;
 	control->state = json_pack("{s:i, s:n, s:n, s:n, s:[], s:[], s:[], s:[]}", "generation", 0, "outside",
 		"host_port", "underlay", "physicals", "groups", "networks", "nics");
-	if (control->state_dir) {
-		if (g_mkdir_with_parents(control->state_dir, 0700) < 0) {
-			fault_set(error, FAULT_INTERNAL, "cannot make the state directory %s: %s",
-				control->state_dir, g_strerror(errno));
-			return NULL;
-		}
+	if (control->state_dir)
 		restore(control);
-	}
 	control->server = jsonrpc_serve(config->socket, methods, control, error);
 	if (!control->server)
 		return NULL;

@@ -9,7 +9,7 @@ struct control;
 
 struct control_config {
 	const char *socket;
-	const char *state_dir; /* NULL: nothing is saved */
+	const char *state_dir; /* it is there; NULL: nothing is saved */
 	bool hugepages;
 };
 

@@ -95,6 +95,30 @@ static bool check_pci(const struct eal_config *config, bool huge, GError **error
 	return true;
 }
 
+/* What names a file must be one; other words are sought by the loader. */
+static bool check_drivers(const struct eal_config *config, GError **error)
+{
+	for (char **driver = config->drivers; driver && *driver; driver++)
+		if (strchr(*driver, '/') && access(*driver, R_OK) < 0)
+			return fault_set(
+				error, FAULT_NOT_FOUND, "--driver %s: %s", *driver, g_strerror(errno));
+	return true;
+}
+
+/* Why DPDK has not started, as far as its error tells; the rest it has printed itself. */
+static bool fail_start(const struct eal_config *config, bool huge, GError **error)
+{
+	bool devices = config->drivers || config->vdevs || config->pci;
+
+	if (rte_errno == ENOMEM || rte_errno == EACCES)
+		return fault_set(error, FAULT_INTERNAL,
+			"DPDK does not start with %u MiB %s huge pages: %s; try another --memory or "
+			"--hugepages",
+			config->memory_mib, huge ? "in" : "without", rte_strerror(rte_errno));
+	return fault_set(error, FAULT_INTERNAL, "DPDK does not start: %s; what it says itself is above%s",
+		rte_strerror(rte_errno), devices ? ", and is mostly about a --driver, --vdev or --pci" : "");
+}
+
 bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **error)
 {
 	bool huge = want_hugepages(config);
@@ -107,7 +131,7 @@ bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **er
 		huge ? "--in-memory" : "--no-huge", huge ? NULL : "--no-shconf", NULL};
 	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
 
-	if (!check_pci(config, huge, error))
+	if (!check_drivers(config, error) || !check_pci(config, huge, error))
 		return false;
 	for (char **argument = fixed; *argument; argument++)
 		g_ptr_array_add(arguments, *argument);
@@ -117,10 +141,7 @@ bool eal_start(const struct eal_config *config, bool *ret_hugepages, GError **er
 	if (!config->pci)
 		g_ptr_array_add(arguments, "--no-pci");
 	if (rte_eal_init((int)arguments->len, (char **)arguments->pdata) < 0)
-		return fault_set(error, FAULT_INTERNAL,
-			"DPDK does not start with %u MiB %s huge pages: %s; try another --memory or "
-			"--hugepages",
-			config->memory_mib, huge ? "in" : "without", rte_strerror(rte_errno));
+		return fail_start(config, huge, error);
 	*ret_hugepages = huge;
 	return true;
 }

@@ -153,6 +153,15 @@ struct place {
 	size_t page;
 };
 
+static bool check_type(const char *path, const struct statfs *fs, GError **error)
+{
+	return fs->f_type == HUGETLBFS_MAGIC || fs->f_type == TMPFS_MAGIC ||
+	       fault_set(error, FAULT_INVALID,
+		       "the connections' memory %s lies on a disk's file system, whose writeback would stall "
+		       "packets; name a file on a tmpfs (" SHARED_DIR ") or on hugetlbfs",
+		       path);
+}
+
 static bool check_place(const char *path, int fd, struct place *ret, GError **error)
 {
 	struct statfs fs;
@@ -162,11 +171,21 @@ static bool check_place(const char *path, int fd, struct place *ret, GError **er
 			error, FAULT_INTERNAL, "cannot tell where %s lies: %s", path, g_strerror(errno));
 	ret->huge = fs.f_type == HUGETLBFS_MAGIC;
 	ret->page = ret->huge ? (size_t)fs.f_bsize : PAGE;
-	return ret->huge || fs.f_type == TMPFS_MAGIC ||
-	       fault_set(error, FAULT_INVALID,
-		       "the connections' memory %s lies on a disk's file system, whose writeback would stall "
-		       "packets; name a file on a tmpfs (" SHARED_DIR ") or on hugetlbfs",
-		       path);
+	return check_type(path, &fs, error);
+}
+
+bool flow_memory_check_place(const char *path, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname(path);
+	struct statfs fs;
+
+	if (g_file_test(path, G_FILE_TEST_IS_DIR))
+		return fault_set(error, FAULT_INVALID,
+			"the connections' memory %s is a folder; name a file in it", path);
+	if (statfs(folder, &fs) < 0)
+		return fault_set(error, FAULT_INVALID, "the connections' memory %s cannot be made: %s: %s",
+			path, folder, g_strerror(errno));
+	return check_type(path, &fs, error);
 }
 
 static bool claim(const char *path, int fd, GError **error)
@@ -281,9 +300,9 @@ struct flow_memory *flow_memory_open(const char *path, uint32_t connections, GEr
 			g_strerror(errno));
 		return NULL;
 	}
+	memory->made = is_new;
 	if (!use_file(memory, error)) {
-		if (is_new)
-			unlink(path);
+		flow_memory_forget_made(memory);
 		return NULL;
 	}
 	return g_steal_pointer(&memory);
@@ -364,4 +383,10 @@ void flow_memory_forget(const struct flow_memory *memory)
 {
 	if (memory->path)
 		unlink(memory->path);
+}
+
+void flow_memory_forget_made(const struct flow_memory *memory)
+{
+	if (memory->made)
+		flow_memory_forget(memory);
 }

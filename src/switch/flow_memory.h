@@ -48,6 +48,7 @@ struct flow_memory {
 	struct flow *entries;
 	uint32_t connections, n_entries; /* what the header says, which is not read again */
 	uint32_t n_backed; /* entries below may be written: their memory is there */
+	bool made; /* its file is this process's making */
 	bool adopted; /* it holds what a process before this one left */
 	char *refused; /* Owned: why what was there is not adopted; NULL: it is, or nothing was there */
 	char *path; /* Owned; NULL: anonymous */
@@ -72,8 +73,13 @@ struct flow_memory *flow_memory_open_for(
 void flow_memory_free(struct flow_memory *memory);
 CLEANUP_FUNC(struct flow_memory *, flow_memory_free)
 
+/* Whether the connections' memory can be at that path, as far as its folder tells: FAULT_INVALID if not. */
+bool flow_memory_check_place(const char *path, GError **error);
+
 /* Removes the file's name, when connections need not outlive this process. */
 void flow_memory_forget(const struct flow_memory *memory);
+/* The same of a file that was not there before, by a process that has not begun to serve. */
+void flow_memory_forget_made(const struct flow_memory *memory);
 
 /* Sees to it that entries below n (at most n_entries) may be written. False when the place is full. */
 bool flow_memory_back(struct flow_memory *memory, uint32_t n);

@@ -411,6 +411,42 @@ static void test_state_dir(struct fixture *f, const void *data)
 	g_rmdir(dir);
 }
 
+static void test_places(struct fixture *f, const void *data)
+{
+	static const struct {
+		const char *path, *says;
+	} cases[] = {
+		{"/proc/flows", "file system"},
+		{"/dev/shm/nonexistent/flows", "/dev/shm/nonexistent: "},
+		{"/dev/shm", "a folder"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_false(flow_memory_check_place(cases[i].path, &error));
+		g_assert_error(error, FAULT, FAULT_INVALID);
+		g_assert_nonnull(strstr(error->message, cases[i].says));
+	}
+	g_assert_true(flow_memory_check_place(f->path, NULL));
+}
+
+/* A start that fails removes its own file, and no other that holds connections. */
+static void test_forget_made(struct fixture *f, const void *data)
+{
+	end(f);
+	for (unsigned known = 0; known < 2; known++) {
+		if (!known)
+			g_unlink(f->path);
+		else
+			flow_memory_free(flow_memory_open(f->path, CAPACITY, NULL));
+		_cleanup_(flow_memory_free) struct flow_memory *memory =
+			flow_memory_open(f->path, CAPACITY, NULL);
+		g_assert_nonnull(memory);
+		flow_memory_forget_made(memory);
+		g_assert_cmpint(access(f->path, F_OK), ==, known ? 0 : -1);
+	}
+}
+
 /* What was never used takes no memory. */
 static void test_sparse(struct fixture *f, const void *data)
 {
@@ -503,6 +539,8 @@ int main(int argc, char **argv)
 	ADD("a file that is not ours alone, or on a disk, is refused", test_place);
 	ADD("what is forgotten is gone with the process", test_forget);
 	ADD("a state directory has a file of its own", test_state_dir);
+	ADD("a place where it cannot be is told before it is opened", test_places);
+	ADD("a start that fails removes the file that it made, and no other", test_forget_made);
 	ADD("memory is taken as it is used", test_sparse);
 	if (g_test_perf())
 		ADD("two million connections", test_two_million);

@@ -9,14 +9,17 @@
 #include "switch/numa.h"
 #include "switch/offloader.h"
 
+#include <errno.h>
 #include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define CONNECTIONS     2000000 /* that the flow table holds, on a machine that has the memory */
 #define CONNECTIONS_MIN 65536
 #define NIC_CONNECTIONS 500000 /* that one NIC may hold */
-#define NUMA_NODE_UNSET (-1)
+#define NOT_GIVEN       INT_MIN
 #define MEMORY_MIB      64
 #define MEMORY_MIB_MIN  32
 
@@ -24,7 +27,7 @@ struct options {
 	char *socket, *state_dir, *flow_memory, *netns, *hugepages; /* Owned */
 	char **drivers, **vdevs, **pci; /* Owned lists */
 	int workers, memory_mib, connections, nic_connections, numa_node;
-	gboolean version;
+	gboolean check, version;
 };
 
 static void options_clear(struct options *options)
@@ -71,10 +74,14 @@ static bool check_options(const struct options *options, struct eal_config *ret,
 	if (options->connections < 1 || options->connections > FLOW_MEMORY_CONNECTIONS_MAX)
 		return fault_set(error, FAULT_INVALID, "--connections: must be from 1 to %d",
 			FLOW_MEMORY_CONNECTIONS_MAX);
-	if (options->numa_node < NUMA_NODE_UNSET)
+	if (options->numa_node != NOT_GIVEN && options->numa_node < 0)
 		return fault_set(error, FAULT_INVALID, "--numa-node: must be 0 or more");
-	if (options->nic_connections < 0)
+	if (options->nic_connections != NOT_GIVEN && options->nic_connections < 1)
 		return fault_set(error, FAULT_INVALID, "--nic-connections: must be at least 1");
+	if (options->flow_memory && !flow_memory_check_place(options->flow_memory, error)) {
+		g_prefix_error(error, "--flow-memory: ");
+		return false;
+	}
 	ret->workers = (unsigned)options->workers;
 	ret->memory_mib = (unsigned)options->memory_mib;
 	ret->drivers = options->drivers;
@@ -124,6 +131,8 @@ static bool parse_options(int *argc, char ***argv, struct options *options, GErr
 			"ADDRESS"},
 		{"driver", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->drivers,
 			"Load a driver of DPDK devices; may be given several times", "FILE"},
+		{"check", 0, 0, G_OPTION_ARG_NONE, &options->check,
+			"Start nothing: only say whether the options are right", NULL},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
 		{},
 	};
@@ -184,8 +193,8 @@ static uint32_t nic_limit(const struct options *options)
 {
 	int quarter = MAX(options->connections / 4, 1);
 
-	return (uint32_t)(options->nic_connections ? options->nic_connections
-						   : MIN(NIC_CONNECTIONS, quarter));
+	return (uint32_t)(options->nic_connections != NOT_GIVEN ? options->nic_connections
+								: MIN(NIC_CONNECTIONS, quarter));
 }
 
 static struct offload_provider *open_tc(void *data, GError **error)
@@ -223,7 +232,8 @@ static bool serve(const struct options *options, const struct eal_config *eal, b
 		log_info(NULL, "ready on %s, %u worker%s, %s huge pages", options->socket, eal->workers,
 			eal->workers == 1 ? "" : "s", hugepages ? "with" : "without");
 		loop_until_signal();
-	}
+	} else
+		flow_memory_forget_made(flow_table_memory(datapath->flows));
 	datapath_stop(datapath);
 	return control != NULL;
 }
@@ -233,12 +243,41 @@ static bool enter_numa_node(const struct options *options, GError **error)
 {
 	int node = options->numa_node;
 
-	if (node == NUMA_NODE_UNSET && options->pci && *options->pci)
+	if (node == NOT_GIVEN && options->pci && *options->pci)
 		node = numa_node_of("", *options->pci);
 	return node < 0 || numa_enter("", (unsigned)node, error);
 }
 
-static bool run(const struct options *options, const struct eal_config *eal, GError **error)
+/* The folder of a path is the operator's to make. */
+static bool check_parent(const char *option, const char *path, GError **error)
+{
+	g_autofree char *parent = g_path_get_dirname(path);
+
+	return g_file_test(parent, G_FILE_TEST_IS_DIR) ||
+	       fault_set(error, FAULT_NOT_FOUND, "%s %s: there is no folder %s; make it first", option, path,
+		       parent);
+}
+
+/* The state directory may be new, and the socket in it. *ret_made: it is, by this. */
+static bool make_state_dir(const struct options *options, bool *ret_made, GError **error)
+{
+	const char *dir = options->state_dir;
+
+	*ret_made = false;
+	if (dir && !check_parent("--state-dir", dir, error))
+		return false;
+	*ret_made = dir && g_mkdir(dir, 0700) == 0;
+	if (dir && !*ret_made && !g_file_test(dir, G_FILE_TEST_IS_DIR))
+		return fault_set(error, FAULT_INTERNAL, "cannot make the state directory %s: %s", dir,
+			g_strerror(errno));
+	if (check_parent("--socket", options->socket, error))
+		return true;
+	if (*ret_made)
+		g_rmdir(dir);
+	return false;
+}
+
+static bool start(const struct options *options, const struct eal_config *eal, GError **error)
 {
 	bool hugepages;
 
@@ -248,6 +287,19 @@ static bool run(const struct options *options, const struct eal_config *eal, GEr
 		return false;
 	bool ok = serve(options, eal, hugepages, error);
 	eal_stop();
+	return ok;
+}
+
+/* A start that fails leaves what it found. */
+static bool run(const struct options *options, const struct eal_config *eal, GError **error)
+{
+	bool made;
+
+	if (!make_state_dir(options, &made, error))
+		return false;
+	bool ok = start(options, eal, error);
+	if (!ok && made)
+		g_rmdir(options->state_dir);
 	return ok;
 }
 
@@ -264,10 +316,10 @@ static int default_connections(void)
 int switch_main(int argc, char **argv)
 {
 	_cleanup_(options_clear) struct options options = {.workers = 1,
-		.numa_node = NUMA_NODE_UNSET,
+		.numa_node = NOT_GIVEN,
 		.memory_mib = MEMORY_MIB,
 		.connections = default_connections(),
-		.nic_connections = 0};
+		.nic_connections = NOT_GIVEN};
 	g_autoptr(GError) error = NULL;
 	struct eal_config eal = {};
 
@@ -284,6 +336,8 @@ int switch_main(int argc, char **argv)
 		fprintf(stderr, "sluice-switch: %s\n", error->message);
 		return 2;
 	}
+	if (options.check)
+		return 0;
 	if (!run(&options, &eal, &error)) {
 		log_error(NULL, "%s", error->message);
 		return 1;

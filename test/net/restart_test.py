@@ -8,6 +8,7 @@ The guests are switch_world.py's.
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -196,6 +197,22 @@ def test_other_memory(w):
     expect("no connections to adopt" in w.since_start(), w.since_start())
 
 
+def test_failed_start(w):
+    """A start that fails says what is wrong, and leaves what it found."""
+    new, socket = w.folder + "/new", w.folder + "/second.sock"
+    for options, words in (
+            (("--socket", w.socket, "--state-dir", new), "another process answers on it"),
+            (("--socket", w.folder + "/no/s.sock", "--state-dir", new), f"there is no folder {w.folder}/no;"),
+            (("--socket", socket, "--state-dir", new + "/x"), f"there is no folder {new};"),
+            (("--socket", socket, "--state-dir", new, "--driver", "/nonexistent.so"), "--driver /nonexistent.so: No such file"),
+            (("--socket", socket, "--state-dir", new, "--vdev", "nosuch0"), "about a --driver, --vdev or --pci")):
+        done = subprocess.run([*w.switch_program, *options], capture_output=True, text=True, timeout=10)
+        expect(done.returncode == 1 and words in done.stderr and "another --memory" not in done.stderr, done.stderr)
+        expect(not os.path.exists(new) and not os.path.exists(socket), options)
+        for made in re.findall("(/dev/shm/[^ ]+) is new", done.stderr):
+            expect(not os.path.exists(made), made)
+
+
 def test_damaged_state(w):
     """A saved state that is damaged is said, not fatal: the switch starts empty and takes an apply. Connections wait
     for it."""
@@ -232,6 +249,7 @@ TESTS = [
     ("after a planned stop it does too", test_planned_stop),
     ("an adopted connection that policy forbids by now is blocked at its first packet", test_policy_after_kill),
     ("connections that cannot be adopted are learnt, with the reason in the log", test_other_memory),
+    ("a start that fails says why, and leaves what it found", test_failed_start),
     ("a damaged saved state is said and survived", test_damaged_state),
     ("SIGTERM ends it cleanly, and two workers do as one", test_stop),
 ]
