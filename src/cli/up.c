@@ -46,7 +46,7 @@ static const struct up_options defaults = {
 
 static bool check_options(struct up_options *options, GError **error)
 {
-	if (!up_check_options(options, error))
+	if (!up_check_options(options, error) || !up_ask_switch(options, error))
 		return false;
 	if (geteuid() != 0)
 		return fault_set(error, FAULT_DENIED,
@@ -194,6 +194,8 @@ static void cloud_clear(struct cloud *cloud)
 	g_clear_pointer(&cloud->layout, layout_free);
 	g_clear_pointer(&cloud->loop, g_main_loop_unref);
 	account_clear(&cloud->switch_account);
+	for (unsigned i = 0; i < UP_SWITCH_OPTIONS; i++)
+		g_free(cloud->options.switch_values[i]);
 	if (cloud->physicals_lock >= 0)
 		close(cloud->physicals_lock);
 	if (cloud->lock >= 0)

@@ -29,12 +29,46 @@ GPtrArray *up_switch_arguments(const struct up_options *options, const char *soc
 	g_ptr_array_add(args, g_strdup_printf("--socket=%s", socket));
 	g_ptr_array_add(args, g_strdup_printf("--state-dir=%s", state_dir));
 	g_ptr_array_add(args, g_strdup_printf("--workers=%d", options->workers));
+	g_assert(args->len == UP_SWITCH_OWN_ARGUMENTS);
 	for (unsigned i = 0; i < UP_SWITCH_OPTIONS; i++)
 		if (options->switch_values[i])
 			g_ptr_array_add(args, g_strdup_printf("--%s=%s",
 						      up_switch_options[i].name + strlen(UP_SWITCH_PREFIX),
 						      options->switch_values[i]));
 	return args;
+}
+
+/* The switch's sentence about an option of its own, which is called something longer here. */
+static bool fail_switch_option(const char *said, GError **error)
+{
+	static const char speaker[] = "sluice-switch: ";
+	const char *sentence = g_str_has_prefix(said, speaker) ? said + strlen(speaker) : said;
+	const char *dashes = strstr(sentence, "--");
+
+	if (!dashes)
+		return fault_set(error, FAULT_INTERNAL, "sluice-switch --check fails: %s", sentence);
+	return fault_set(error, FAULT_INVALID, "%.*s--" UP_SWITCH_PREFIX "%s", (int)(dashes - sentence),
+		sentence, dashes + 2);
+}
+
+bool up_ask_switch(const struct up_options *options, GError **error)
+{
+	g_autoptr(GPtrArray) args = up_switch_arguments(options, "/", "/");
+	g_autofree char *program = NULL, *said = NULL;
+	int status = 0;
+
+	if (args->len == UP_SWITCH_OWN_ARGUMENTS)
+		return true;
+	program = layout_program("sluice-switch", error);
+	if (!program)
+		return false;
+	g_ptr_array_insert(args, 0, g_strdup(program));
+	g_ptr_array_add(args, g_strdup("--check"));
+	g_ptr_array_add(args, NULL);
+	if (!g_spawn_sync(NULL, (char **)args->pdata, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
+		    &said, &status, error))
+		return false;
+	return status == 0 || fail_switch_option(g_strchomp(said), error);
 }
 
 /* Fails with the prefix that the text would be without the bits past its length. */

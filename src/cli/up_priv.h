@@ -11,8 +11,9 @@
 /* Texts are Borrowed from the command line or the defaults. */
 /* Options of sluice-switch that are handed on to it as they are: it knows what they may be. `name` is the option here;
  * there it is without what it begins with. */
-#define UP_SWITCH_PREFIX  "switch-"
-#define UP_SWITCH_OPTIONS 6
+#define UP_SWITCH_PREFIX        "switch-"
+#define UP_SWITCH_OPTIONS       6
+#define UP_SWITCH_OWN_ARGUMENTS 3 /* that the switch has without any of them */
 struct up_switch_option {
 	const char *name, *text, *argument;
 };
@@ -29,7 +30,7 @@ struct up_options {
 	char first_address[IP_TEXT_MAX]; /* what public_gateway then points to */
 	char *images, *sizes;
 	char *switch_user;
-	char *switch_values[UP_SWITCH_OPTIONS]; /* of up_switch_options; NULL: it was not given */
+	char *switch_values[UP_SWITCH_OPTIONS]; /* Owned; of up_switch_options; NULL: it was not given */
 	char *controller; /* URL of another machine's; NULL: there is one here */
 	char *tunnel; /* where the agent takes machines from other hosts; NULL: nowhere */
 	char *underlay, *underlay_address, *underlay_gateway; /* NULL: none */
@@ -67,6 +68,9 @@ void up_remove_namespaces(const struct cloud *cloud);
 char *up_switch_netns(const struct cloud *cloud);
 /* Where images are: the option or the state folder's. Borrowed. */
 const char *up_image_dir(const struct cloud *cloud);
+
+/* Whether the switch takes the options that are for it, which it is asked itself; FAULT_INVALID with its words. */
+bool up_ask_switch(const struct up_options *options, GError **error);
 
 /* Command line of the switch, without its program. Owned by the caller. */
 GPtrArray *up_switch_arguments(const struct up_options *options, const char *socket, const char *state_dir);

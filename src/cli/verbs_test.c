@@ -107,6 +107,13 @@ static void test_words(void)
 	static const struct case_ cases[] = {
 		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
 		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
+		{"up --switch-hugepages maybe", CLI_USAGE,
+			"sluice up: --switch-hugepages maybe: must be one of auto, on, off\n"},
+		{"up --switch-flow-memory /proc/flows", CLI_USAGE,
+			"sluice up: --switch-flow-memory: */proc/flows lies on *tmpfs*\n"},
+		{"up --switch-nic-connections 0", CLI_USAGE,
+			"sluice up: --switch-nic-connections: must be at least 1\n"},
+		{"up --switch-connections many", CLI_USAGE, "sluice up: *many* for --switch-connections\n"},
 		{"up --workers 99", CLI_USAGE, "sluice up: --workers takes a number from 1 to *"},
 		{"host", CLI_USAGE,
 			"sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "
@@ -125,6 +132,9 @@ static void test_words(void)
 		{"flow list --limit 1", CLI_USAGE, "*--limit must be 0 or at least 2*"},
 		{"flow list --port 99999", CLI_USAGE, "*--port must be a number from 0 to 65535\n"},
 		{"flow list --port -1", CLI_USAGE, "*--port must be a number from 0 to 65535\n"},
+		{"flow list --port x", CLI_USAGE, "sluice flow: *x*--port\n"},
+		{"policy check nic --dport 99999999999", CLI_USAGE, "sluice policy: *99999999999*--dport*\n"},
+		{"top --interval", CLI_USAGE, "sluice top: *--interval\n"},
 		{"flow list --connection-state zombie", CLI_USAGE, "*--connection-state must be new, est*"},
 		{"policy", CLI_USAGE, "*'effective NIC' or 'check NIC' is needed\n"},
 		{"policy frob nic", CLI_USAGE, "*'effective NIC' or 'check NIC' is needed\n"},
