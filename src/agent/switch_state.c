@@ -138,15 +138,28 @@ static json_t *build_rule(const struct rule *rule, const struct goal_group *grou
 		"destination", destination);
 }
 
+/* Ports of a protocol without ports: controllers once took such rules, and stores may have them still. The switch takes
+ * none, and one of them must not keep all other rules from it. */
+static bool never_matches(const struct rule *rule, const json_t *built)
+{
+	const json_t *source = json_object_get(built, "source"),
+		     *destination = json_object_get(built, "destination");
+
+	return !rule_may_name_ports(rule) && (json_array_size(json_object_get(source, "ports")) ||
+						     json_array_size(json_object_get(destination, "ports")));
+}
+
 json_t *switch_state_group(const struct goal_group *group, GError **error)
 {
 	json_auto_t *rules = json_array();
 
 	for (guint i = 0; i < list_length(group->rules); i++) {
-		json_t *rule = build_rule(group->rules->pdata[i], group, error);
-		if (!rule)
+		const struct rule *rule = group->rules->pdata[i];
+		json_auto_t *built = build_rule(rule, group, error);
+		if (!built)
 			return NULL;
-		json_array_append_new(rules, rule);
+		if (!never_matches(rule, built))
+			json_array_append(rules, built);
 	}
 	return json_pack("{s:s, s:s, s:b, s:O}", "uid", group->uid, "name", group->name, "revalidate",
 		!group->keep_established, "rules", rules);

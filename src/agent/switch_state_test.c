@@ -173,6 +173,21 @@ static void test_rules(struct fixture *f, gconstpointer data)
 		"[]}}]}]");
 }
 
+/* The switch would refuse the state for it, and has nothing to do without it. */
+static void test_never_matches(struct fixture *f, gconstpointer data)
+{
+	add_rule(f, "{\"name\": \"ping\", \"priority\": 100, \"protocol\": \"icmp\","
+		    " \"source\": {\"addresses\": [\"*\"], \"ports\": [\"*\"]},"
+		    " \"destination\": {\"addresses\": [\"*\"], \"ports\": [\"*\"]}},"
+		    "{\"name\": \"old\", \"priority\": 101, \"protocol\": \"icmp\","
+		    " \"source\": {\"addresses\": [\"*\"], \"ports\": [\"*\"]},"
+		    " \"destination\": {\"addresses\": [\"*\"], \"ports\": [\"80\"]}}");
+	json_auto_t *state = build(f);
+	json_t *rules = json_object_get(json_array_get(json_object_get(state, "groups"), 0), "rules");
+	g_assert_cmpuint(json_array_size(rules), ==, 1);
+	g_assert_cmpstr(json_string_value(json_object_get(json_array_get(rules, 0), "name")), ==, "ping");
+}
+
 static void test_keep_established(struct fixture *f, gconstpointer data)
 {
 	add_rule(f, "");
@@ -676,6 +691,8 @@ int main(int argc, char **argv)
 	add("/switch-state/ports that this host lacks are null", test_no_ports);
 	add("/switch-state/attachments and active path follow the table of states", test_attachments);
 	add("/switch-state/rules keep tags, prefixes and port ranges apart", test_rules);
+	add("/switch-state/a stored rule with ports of a protocol without ports is left out",
+		test_never_matches);
 	add("/switch-state/a group that keeps established connections is not revalidated",
 		test_keep_established);
 	add("/switch-state/a rule that is not understood refuses the whole state", test_refused);

@@ -84,6 +84,12 @@ static void test_rules_refused(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(ports); i++)
 		check_refused(&f, group_with(&f, rule_with_port(ports[i]), NULL), FAULT_INVALID,
 			"destination port");
+	for (int protocol = PROTOCOL_ICMP; protocol <= PROTOCOL_AH; protocol++) {
+		struct rule *portless = rule_with_port("1-2");
+		portless->protocol = protocol;
+		check_refused(&f, group_with(&f, portless, NULL), FAULT_INVALID,
+			"Its destination port range must be '*', not '1-2'");
+	}
 	struct rule *rule = fixture_rule("r", 100);
 	g_ptr_array_add(rule->source.addresses, g_strdup("Intranet"));
 	check_refused(&f, group_with(&f, rule, NULL), FAULT_INVALID, "'Intranet' is no source address");

@@ -152,6 +152,13 @@ struct rule {
 	struct rule_side source, destination;
 };
 
+/* Whether its ports may be others than "*": with a protocol that has none it would match nothing. */
+static inline bool rule_may_name_ports(const struct rule *rule)
+{
+	return rule->protocol == PROTOCOL_ANY || rule->protocol == PROTOCOL_TCP ||
+	       rule->protocol == PROTOCOL_UDP;
+}
+
 struct security_group {
 	struct meta meta;
 	struct security_group_spec {

@@ -116,12 +116,17 @@ static bool address_matches(
 	return false;
 }
 
+bool policy_protocol_has_ports(uint8_t protocol)
+{
+	return protocol == POLICY_TCP || protocol == POLICY_UDP;
+}
+
 /* A side that lists ports matches only protocols that have them. */
 static bool port_matches(const struct policy_side *side, uint8_t protocol, uint16_t port)
 {
 	if (side->n_ports == 0)
 		return true;
-	if (protocol != POLICY_TCP && protocol != POLICY_UDP)
+	if (!policy_protocol_has_ports(protocol))
 		return false;
 	for (size_t i = 0; i < side->n_ports; i++)
 		if (side->ports[i].first <= port && port <= side->ports[i].last)

@@ -40,6 +40,9 @@ enum policy_tag {
 	POLICY_TAG_ANY = 1 << 3, /* "*": any address of either family */
 };
 
+/* TCP and UDP do; with any other protocol a rule that lists ports would match nothing. */
+bool policy_protocol_has_ports(uint8_t protocol);
+
 struct policy_ports {
 	uint16_t first, last; /* inclusive */
 };
@@ -52,7 +55,7 @@ struct policy_side {
 	size_t n_groups;
 	const uint32_t *groups; /* application groups by number; see struct policy_members */
 	size_t n_ports; /* 0: any port, and protocols without ports match */
-	const struct policy_ports *ports; /* TCP and UDP have them */
+	const struct policy_ports *ports; /* with TCP, UDP, and any protocol */
 };
 
 struct policy_rule {

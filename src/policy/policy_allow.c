@@ -58,9 +58,7 @@ static void add_remote(
 static bool check(
 	const struct policy_allow_group *group, const struct policy_allow_rule *rule, GError **error)
 {
-	bool has_ports = rule->protocol == POLICY_TCP || rule->protocol == POLICY_UDP;
-
-	if (rule->has_ports && !has_ports)
+	if (rule->has_ports && !policy_protocol_has_ports(rule->protocol))
 		return fault_set(error, FAULT_INVALID,
 			"rule %s of group %s has ports, which only TCP and UDP have", rule->name,
 			group->name);

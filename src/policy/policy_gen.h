@@ -140,7 +140,6 @@ json_t *policy_gen_state(const struct policy_gen *gen, uint64_t generation);
 	X(PORT_ALL, "ranges 0-65535")                                                                        \
 	X(PORT_LIST, "sides with two ranges or more")                                                        \
 	X(PORT_SOURCE, "sources with ports")                                                                 \
-	X(PORT_NEVER, "ports in rules of protocols without ports")                                           \
 	X(NIC_V4, "NICs of IPv4")                                                                            \
 	X(NIC_V6, "NICs of IPv6")                                                                            \
 	X(NIC_BOTH_GROUPS, "NICs with a group, in a subnet with one")                                        \

@@ -15,15 +15,10 @@ const char *policy_gen_feature_text(enum policy_gen_feature feature)
 /* Counts the feature when it is there. */
 #define COUNT(coverage, NAME, there) ((coverage)->counts[POLICY_GEN_##NAME] += !!(there))
 
-static bool has_ports(uint8_t protocol)
-{
-	return protocol == POLICY_TCP || protocol == POLICY_UDP;
-}
-
 static bool has_word(uint8_t protocol)
 {
 	return protocol == POLICY_ICMP || protocol == POLICY_ESP || protocol == POLICY_AH ||
-	       has_ports(protocol);
+	       policy_protocol_has_ports(protocol);
 }
 
 /* ---- the world ---- */
@@ -48,8 +43,7 @@ static void cover_prefixes(struct policy_gen_coverage *coverage, const struct po
 	COUNT(coverage, SIDE_MIXED, side->n_prefixes && side->tags);
 }
 
-static void cover_side(
-	struct policy_gen_coverage *coverage, const struct policy_rule *rule, const struct policy_side *side)
+static void cover_side(struct policy_gen_coverage *coverage, const struct policy_side *side)
 {
 	COUNT(coverage, SIDE_ANY, side->tags & POLICY_TAG_ANY);
 	COUNT(coverage, SIDE_NETWORK, side->tags & POLICY_TAG_VIRTUAL_NETWORK);
@@ -66,8 +60,6 @@ static void cover_side(
 		COUNT(coverage, PORT_ALL, ports.first == 0 && ports.last == UINT16_MAX);
 	}
 	COUNT(coverage, PORT_LIST, side->n_ports > 1);
-	COUNT(coverage, PORT_NEVER,
-		side->n_ports && rule->protocol != POLICY_ANY && !has_ports(rule->protocol));
 }
 
 static void cover_rule(struct policy_gen_coverage *coverage, const struct policy_rule *rule)
@@ -86,8 +78,8 @@ static void cover_rule(struct policy_gen_coverage *coverage, const struct policy
 	COUNT(coverage, RULE_AH, rule->protocol == POLICY_AH);
 	COUNT(coverage, RULE_NUMBER, rule->protocol != POLICY_ANY && !has_word(rule->protocol));
 	COUNT(coverage, PORT_SOURCE, rule->source.n_ports);
-	cover_side(coverage, rule, &rule->source);
-	cover_side(coverage, rule, &rule->destination);
+	cover_side(coverage, &rule->source);
+	cover_side(coverage, &rule->destination);
 }
 
 static void cover_nic(struct policy_gen_coverage *coverage, const struct policy_gen_world *world,

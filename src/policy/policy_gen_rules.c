@@ -114,8 +114,7 @@ static void random_rule(struct policy_gen *gen, struct policy_rule *rule, bool n
 	bool narrow_source = narrow && gen_once_in(random, 2);
 	add_addresses(gen, &rule->source, narrow_source);
 	add_addresses(gen, &rule->destination, narrow && !narrow_source);
-	bool has_ports = rule->protocol == POLICY_ANY || rule->protocol == POLICY_TCP ||
-			 rule->protocol == POLICY_UDP || gen_once_in(random, 12);
+	bool has_ports = rule->protocol == POLICY_ANY || policy_protocol_has_ports(rule->protocol);
 	if (has_ports && !gen_once_in(random, 3))
 		add_ports(gen, &rule->destination);
 	if (has_ports && gen_once_in(random, 8))

@@ -214,6 +214,17 @@ static bool priority_decode(const json_t *object, struct policy_rule *rule, GErr
 	return true;
 }
 
+/* Else a rule that is to deny would deny nothing. */
+static bool check_ports(
+	const struct policy_rule *rule, const char *member, const struct policy_side *side, GError **error)
+{
+	if (side->n_ports == 0 || rule->protocol == POLICY_ANY || policy_protocol_has_ports(rule->protocol))
+		return true;
+	return fault_set(error, FAULT_INVALID,
+		".%s.ports: only tcp and udp have ports, so that the rule would never match; leave them out",
+		member);
+}
+
 static bool member_side_decode(struct policy_rules *rules, const json_t *rule, const char *member,
 	struct policy_side *side, GError **error)
 {
@@ -239,7 +250,9 @@ static bool rule_decode(
 	       priority_decode(object, rule, error) && protocol_decode(object, rule, error) &&
 	       member_word_decode(object, "action", policy_action_words, &rule->action, error) &&
 	       member_side_decode(rules, object, "source", &rule->source, error) &&
-	       member_side_decode(rules, object, "destination", &rule->destination, error);
+	       member_side_decode(rules, object, "destination", &rule->destination, error) &&
+	       check_ports(rule, "source", &rule->source, error) &&
+	       check_ports(rule, "destination", &rule->destination, error);
 }
 
 /* `taken` holds the rule that has each priority, by direction. */

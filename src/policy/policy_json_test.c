@@ -156,6 +156,16 @@ static void test_faults(void)
 			"rules[0].source.prefixes[0]: must be a prefix"},
 		{"[" RULE("source", "{\"groups\": [-1]}") "]",
 			"rules[0].source.groups[0]: must be a whole number"},
+		{"[" RULE("destination\": {\"any\": true, \"ports\": [[1, 2]]}, \"protocol", "\"icmp\"") "]",
+			"rules[0].destination.ports: only tcp and udp have ports, so that the rule would "
+			"never "
+			"match; leave them out"},
+		{"[" RULE("source\": {\"any\": true, \"ports\": [[0, 65535]]}, \"protocol", "\"ah\"") "]",
+			"rules[0].source.ports: only tcp and udp have ports"},
+		{"[" RULE("source\": {\"any\": true, \"ports\": [[0, 65535]]}, \"protocol", "\"esp\"") "]",
+			"rules[0].source.ports: only tcp and udp have ports"},
+		{"[" RULE("source\": {\"any\": true, \"ports\": [[1, 1]]}, \"protocol", "47") "]",
+			"rules[0].source.ports: only tcp and udp have ports"},
 		{"[" RULE("destination", "{\"any\": true, \"ports\": [22]}") "]",
 			"rules[0].destination.ports[0]: must be a range"},
 		{"[" RULE("destination", "{\"any\": true, \"ports\": [[22, 65536]]}") "]",

@@ -195,6 +195,11 @@ static void test_ports(void)
 		{"in tcp 9.9.9.9 0 192.168.1.4 65535", true, {.source = all, .destination = all}},
 		{"in icmp 9.9.9.9 0 192.168.1.4 0", false, {.source = ANY_SIDE, .destination = all}},
 		{"in esp 9.9.9.9 0 192.168.1.4 0", false, {.source = all, .destination = ANY_SIDE}},
+		/* No decoder makes such rules; one that came all the same is never held against port 0. */
+		{"in icmp 9.9.9.9 0 192.168.1.4 0", false,
+			{.protocol = POLICY_ICMP, .source = ANY_SIDE, .destination = all}},
+		{"in esp 9.9.9.9 0 192.168.1.4 0", false,
+			{.protocol = POLICY_ESP, .source = all, .destination = ANY_SIDE}},
 	};
 
 	assert_matches(cases, G_N_ELEMENTS(cases));

@@ -452,6 +452,8 @@ static const struct bad {
 	{"networks[0].application_groups[0].members[1]", "\"fd00::4/64\"",
 		"networks[0].application_groups[0].members[1]: "},
 	{"groups[0].revalidate", "1", "groups[0].revalidate: "},
+	{"groups[0].rules[0].protocol", "\"icmp\"",
+		"groups[0].rules[0].destination.ports: only tcp and udp have ports"},
 	{"physicals", "{}", "physicals: must be an array"},
 	{"physicals[0].name", "\"\"", "physicals[0].name: "},
 	{"physicals[1].name", "\"physnet1\"", "physicals[1].name: two physical networks have the name"},

@@ -387,6 +387,9 @@ be_wrong() {
 	refuses "a priority that is taken is refused" "[Pp]riority" \
 		az network nsg rule create -g myResourceGroup --nsg-name myNetworkSecurityGroup -n other --priority 100 \
 		--access Deny
+	refuses "ports of a protocol without ports are refused, with what to write" "must be '\*'" \
+		az network nsg rule create -g myResourceGroup --nsg-name myNetworkSecurityGroup -n other --priority 200 \
+		--access Deny --protocol Icmp --destination-port-range 1-2
 }
 
 run_second_vm() {

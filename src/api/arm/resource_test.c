@@ -207,6 +207,24 @@ static void test_loose_types(struct fixture *f, const void *data)
 	fixture_assert_covers(expected, arm_child_of(json, "securityrules", "R"));
 }
 
+/* As az sends it where nobody said which port. */
+static void test_portless(struct fixture *f, const void *data)
+{
+	static const char format[] =
+		"{\"properties\": {\"access\": \"Deny\", \"protocol\": \"Icmp\", \"direction\": \"Inbound\","
+		" \"priority\": 100, \"sourceAddressPrefix\": \"*\", \"sourcePortRange\": \"*\","
+		" \"destinationAddressPrefix\": \"*\", \"destinationPortRange\": \"%s\"}}";
+	g_autofree char *some = g_strdup_printf(format, "80"), *any = g_strdup_printf(format, "*");
+
+	must_put(f, GROUP, "{\"location\": \"centralus\"}");
+	must_put(f, NSG, "{\"location\": \"centralus\"}");
+	g_autofree char *failure = try_put(f, NSG "/securityRules/r", some, NULL);
+	g_assert_nonnull(failure);
+	g_assert_nonnull(strstr(failure, "security rule r would never match: protocol icmp has no ports. Its "
+					 "destination port range must be '*', not '80'"));
+	must_put(f, NSG "/securityRules/r", any);
+}
+
 static void test_echo(struct fixture *f, const void *data)
 {
 	json_auto_t *json = NULL;
@@ -482,6 +500,7 @@ int main(int argc, char **argv)
 	ADD("a resize that leaves the image out keeps it", test_resize);
 	ADD("the instance view tells the power state", test_instance_view);
 	ADD("a bound interface and its address name their users", test_references_back);
+	ADD("a rule of a protocol without ports has '*' for them", test_portless);
 	ADD("numbers as text, text as numbers and nulls are taken", test_loose_types);
 	ADD("members the model does not hold come back, the server's own do not", test_echo);
 	ADD("subnets stay when a network is put without them", test_subnets_stay);

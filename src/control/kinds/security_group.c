@@ -57,6 +57,18 @@ static bool is_port_range(const char *text)
 	return port_number(text, dash, &first) && port_number(dash + 1, end, &last) && first <= last;
 }
 
+/* Else a rule that is to deny would deny nothing. */
+static bool check_portless(const struct rule *rule, const char *side, const GPtrArray *ports, GError **error)
+{
+	for (guint i = 0; !rule_may_name_ports(rule) && i < ports->len; i++)
+		if (!g_str_equal(ports->pdata[i], "*"))
+			return fault_set(error, FAULT_INVALID,
+				"security rule %s would never match: protocol %s has no ports. Its %s port "
+				"range must be '*', not '%s' (some clients send a port unless '*' is given)",
+				rule->name, protocol_words[rule->protocol], side, (char *)ports->pdata[i]);
+	return true;
+}
+
 static bool check_ports(const struct rule *rule, const char *side, const GPtrArray *ports, GError **error)
 {
 	if (list_length(ports) == 0)
@@ -68,7 +80,7 @@ static bool check_ports(const struct rule *rule, const char *side, const GPtrArr
 				"security rule %s: '%s' is no %s port; use a number, a range such as "
 				"1000-2000, or *",
 				rule->name, (char *)ports->pdata[i], side);
-	return true;
+	return check_portless(rule, side, ports, error);
 }
 
 static bool check_rule(const struct security_group *group, guint index, GError **error)
