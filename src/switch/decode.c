@@ -63,10 +63,19 @@ static bool check_known(struct decode *d, json_t *object, const struct decode_me
 	return true;
 }
 
-bool decode_object(struct decode *d, json_t *value, const struct decode_member *members, void *to)
+bool decode_at(struct decode *d, const char *name, json_t *value, decode_value decode, void *to)
 {
 	size_t length = d->path->len;
 
+	g_string_append_printf(d->path, "%s%s", length ? "." : "", name);
+	if (!decode(d, value, to))
+		return false;
+	g_string_truncate(d->path, length);
+	return true;
+}
+
+bool decode_object(struct decode *d, json_t *value, const struct decode_member *members, void *to)
+{
 	if (!json_is_object(value))
 		return decode_fail(d, "must be an object");
 	if (!check_known(d, value, members))
@@ -77,10 +86,8 @@ bool decode_object(struct decode *d, json_t *value, const struct decode_member *
 			return decode_fail_at(d, member->name, "is missing");
 		if (member->optional && (!at || json_is_null(at)))
 			continue;
-		g_string_append_printf(d->path, "%s%s", length ? "." : "", member->name);
-		if (!member->decode(d, at, (char *)to + member->offset))
+		if (!decode_at(d, member->name, at, member->decode, (char *)to + member->offset))
 			return false;
-		g_string_truncate(d->path, length);
 	}
 	return true;
 }

@@ -37,6 +37,8 @@ bool decode_fail(struct decode *d, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The same, at the member `name` of the present path. */
 bool decode_fail_at(struct decode *d, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
+/* The value (NULL: absent) of the member `name` of the present path. */
+bool decode_at(struct decode *d, const char *name, json_t *value, decode_value decode, void *to);
 /* An object, member by member in the table's order; the table ends with a NULL name. */
 bool decode_object(struct decode *d, json_t *value, const struct decode_member *members, void *to);
 /* The parameters of a method, which may be NULL: then an object without members. */

@@ -107,9 +107,13 @@ static bool check_function(struct decode *d, const struct attachment *attachment
 
 static bool decode_attachment(struct decode *d, json_t *value, void *to)
 {
-	const char *kind = json_string_value(json_object_get(value, "kind"));
-	bool function = g_strcmp0(kind, kind_words[ATTACHMENT_FUNCTION]) == 0;
+	struct attachment *attachment = to;
 
+	/* Before all others: it says which those are. */
+	if (json_is_object(value) &&
+		!decode_at(d, "kind", json_object_get(value, "kind"), decode_kind, &attachment->kind))
+		return false;
+	bool function = attachment->kind == ATTACHMENT_FUNCTION;
 	return decode_object(d, value, function ? function_members : synthetic_members, to) &&
 	       (!function || check_function(d, to));
 }
