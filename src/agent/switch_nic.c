@@ -117,6 +117,7 @@ static bool check_group(struct check *check)
 
 static bool check_public(struct check *check, const struct goal_address *address, struct ip_addr ip)
 {
+	const struct switch_port *host = check->nics->site->host_port;
 	struct ip_addr public_ip;
 
 	if (!address->public_ip)
@@ -124,8 +125,11 @@ static bool check_public(struct check *check, const struct goal_address *address
 	if (ip_parse(address->public_ip, &public_ip) < 0 || public_ip.family != IP_V4 || ip.family != IP_V4)
 		return fail(check, "%s cannot be translated to %s; both must be IPv4 addresses.", address->ip,
 			address->public_ip);
+	if (host && prefix_contains(host->prefix, public_ip))
+		return fail(check, "The public address %s is of the host port's prefix.", address->public_ip);
 	if (!want(check, address_in("public", public_ip)))
-		return fail(check, "The public address %s is another's on this host.", address->public_ip);
+		return fail(check, "The public address %s is another's on this host, or a gateway's.",
+			address->public_ip);
 	return true;
 }
 
@@ -137,6 +141,9 @@ static bool check_address(struct check *check, const struct goal_address *addres
 		return fail(check, "%s is no IP address.", address->ip ? address->ip : "(none)");
 	if (!prefix_contains(check->subnet, ip))
 		return fail(check, "Its address %s lies outside its subnet.", address->ip);
+	const char *reserved = prefix_reserved(check->subnet, ip);
+	if (reserved)
+		return fail(check, "Its address %s is the %s address of its subnet.", address->ip, reserved);
 	if (!want(check, address_in(check->network->uid, ip)))
 		return fail(check, "Its address %s is another's in its network.", address->ip);
 	return check_public(check, address, ip);
@@ -186,13 +193,32 @@ static void take_gateways(struct switch_nics *nics)
 	}
 }
 
+static void take_public(struct switch_nics *nics, struct ip_addr addr)
+{
+	if (addr.family != IP_NONE)
+		g_hash_table_add(nics->taken, address_in("public", addr));
+}
+
+/* They are somebody's already. */
+static void take_edges(struct switch_nics *nics)
+{
+	const struct switch_site *site = nics->site;
+
+	if (site->outside)
+		take_public(nics, site->outside->gateway);
+	if (!site->underlay)
+		return;
+	take_public(nics, site->underlay->address);
+	take_public(nics, site->underlay->gateway);
+}
+
 /* No NIC's own: it belongs to all. */
 static void take_shared(struct switch_nics *nics)
 {
 	struct ip_addr shared;
 
 	if (nics->goal->source_nat && ip_parse(nics->goal->source_nat, &shared) == 0)
-		g_hash_table_add(nics->taken, address_in("public", shared));
+		take_public(nics, shared);
 }
 
 void switch_nics_init(
@@ -205,6 +231,7 @@ void switch_nics_init(
 		.taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
 	};
 	take_gateways(nics);
+	take_edges(nics);
 	take_shared(nics);
 }
 

@@ -315,6 +315,21 @@ static void others_public(struct goal_nic *nic, struct goal_address *address)
 	set(&address->public_ip, "203.0.113.4");
 }
 
+static void broadcast_address(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->ip, "192.168.1.255");
+}
+
+static void gateways_public(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->public_ip, "203.0.113.1");
+}
+
+static void host_ports_public(struct goal_nic *nic, struct goal_address *address)
+{
+	set(&address->public_ip, "100.64.0.9");
+}
+
 static void ipv6_public(struct goal_nic *nic, struct goal_address *address)
 {
 	set(&address->public_ip, "fd00::5");
@@ -360,6 +375,9 @@ static void test_left_out(struct fixture *f, gconstpointer data)
 		{others_address, "is another's"},
 		{others_public, "203.0.113.4 is another's"},
 		{ipv6_public, "must be IPv4"},
+		{broadcast_address, "192.168.1.255 is the broadcast address"},
+		{gateways_public, "203.0.113.1 is another's on this host, or a gateway's"},
+		{host_ports_public, "100.64.0.9 is of the host port's prefix"},
 		{many_addresses, "65 addresses"},
 		{host_address_outside, "10.0.0.5"},
 		{others_host_address, "100.64.0.4"},

@@ -140,6 +140,17 @@ struct ip_addr prefix_nth(struct ip_prefix prefix, uint64_t n)
 	return addr;
 }
 
+const char *prefix_reserved(struct ip_prefix prefix, struct ip_addr addr)
+{
+	uint64_t size = prefix_size(prefix);
+
+	if (size <= 2)
+		return NULL;
+	if (ip_equal(addr, prefix.addr))
+		return addr.family == IP_V6 ? "subnet-router anycast" : "network";
+	return addr.family == IP_V4 && ip_equal(addr, prefix_nth(prefix, size - 1)) ? "broadcast" : NULL;
+}
+
 int mac_parse(const char *text, struct mac_addr *ret)
 {
 	struct mac_addr mac;

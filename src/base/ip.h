@@ -50,6 +50,10 @@ bool prefix_covers(struct ip_prefix outer, struct ip_prefix inner);
 struct ip_addr prefix_nth(struct ip_prefix prefix, uint64_t n);
 /* Number of addresses in the prefix, UINT64_MAX when they are more than fit. */
 uint64_t prefix_size(struct ip_prefix prefix);
+/* What no host of that link can have as its own address, in a word or two ("broadcast"); NULL: any other. Of IPv4 they are
+ * the first and the last one, but for prefixes of one or two (RFC 3021); of IPv6 the first one is all its routers' (RFC
+ * 4291, section 2.6.1), with the same exception (RFC 6164). */
+const char *prefix_reserved(struct ip_prefix prefix, struct ip_addr addr);
 bool ip_equal(struct ip_addr a, struct ip_addr b);
 /* 169.254.0.0/16, fe80::/10 */
 bool ip_is_link_local(struct ip_addr addr);

@@ -285,6 +285,28 @@ static void test_link_local(void)
 	g_assert_cmpstr(ip_format(ip_link_local(mac), text), ==, "fe80::1034:56ff:fe78:9abc");
 }
 
+static void test_prefix_reserved(void)
+{
+	static const struct {
+		const char *prefix, *addr, *as;
+	} cases[] = {{"10.0.0.0/24", "10.0.0.0", "network"}, {"10.0.0.0/24", "10.0.0.1", NULL},
+		{"10.0.0.0/24", "10.0.0.254", NULL}, {"10.0.0.0/24", "10.0.0.255", "broadcast"},
+		{"10.0.0.8/30", "10.0.0.11", "broadcast"}, {"0.0.0.0/0", "255.255.255.255", "broadcast"},
+		{"10.0.0.8/31", "10.0.0.8", NULL}, {"10.0.0.8/31", "10.0.0.9", NULL},
+		{"10.0.0.8/32", "10.0.0.8", NULL}, {"fd00::/64", "fd00::", "subnet-router anycast"},
+		{"fd00::/64", "fd00::1", NULL}, {"fd00::/64", "fd00::ffff:ffff:ffff:ffff", NULL},
+		{"fd00::/126", "fd00::", "subnet-router anycast"}, {"fd00::/126", "fd00::3", NULL},
+		{"fd00::/127", "fd00::", NULL}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct ip_prefix prefix;
+		struct ip_addr addr;
+		g_assert_cmpint(prefix_parse(cases[i].prefix, &prefix), ==, 0);
+		g_assert_cmpint(ip_parse(cases[i].addr, &addr), ==, 0);
+		g_assert_cmpstr(prefix_reserved(prefix, addr), ==, cases[i].as);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -297,6 +319,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ip/covering and overlapping prefixes are told apart", test_prefix_relations);
 	g_test_add_func("/ip/the nth address stays inside its prefix", test_prefix_nth);
 	g_test_add_func("/ip/the size of a prefix is exact or the largest number", test_prefix_size);
+	g_test_add_func("/ip/no host has the first or the last address of a prefix", test_prefix_reserved);
 	g_test_add_func("/ip/a MAC address has six pairs and one kind of separator", test_mac);
 	g_test_add_func("/ip/link-local addresses are known, and made of MACs", test_link_local);
 	return g_test_run();

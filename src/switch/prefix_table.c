@@ -164,6 +164,11 @@ void prefix_table_unref(struct prefix_table *table)
 	g_free(table);
 }
 
+const void *prefix_table_row(const struct prefix_table *table, unsigned i)
+{
+	return i < table->rows->len ? prefix_at(table, i) : NULL;
+}
+
 const void *prefix_table_find(const struct prefix_table *table, struct ip_addr addr)
 {
 	uint32_t row = address_map_find(&table->map, addr);

@@ -30,5 +30,7 @@ struct prefix_table *prefix_table_ref(struct prefix_table *table);
 void prefix_table_unref(struct prefix_table *table);
 CLEANUP_FUNC(struct prefix_table *, prefix_table_unref)
 
+/* The row of that number, in the order in which they came; NULL: there are no more. */
+const void *prefix_table_row(const struct prefix_table *table, unsigned i);
 /* The row, or NULL: no prefix holds the address. */
 const void *prefix_table_find(const struct prefix_table *table, struct ip_addr addr);

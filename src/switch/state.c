@@ -255,7 +255,7 @@ static bool decode_network(struct decode *d, json_t *value, void *to)
 	struct network *network = to;
 
 	if (!decode_object(d, value, network_members, network) || !check_segment(d, network) ||
-		!check_subnets(d, network) || !make_memberships(d, network))
+		!check_subnets(d, network) || !check_routes(d, network) || !make_memberships(d, network))
 		return false;
 	if (!g_hash_table_insert(index_of(d)->networks, network->uid, network))
 		return decode_fail_at(d, "uid", "two networks have the uid %s", network->uid);

@@ -119,7 +119,7 @@ static bool decode_rules(struct decode *d, json_t *value, void *to)
 
 static bool decode_public(struct decode *d, json_t *value, void *to)
 {
-	return decode_shared_address(d, value, &((struct nic_address *)to)->public_ip);
+	return decode_public_address(d, value, &((struct nic_address *)to)->public_ip);
 }
 
 static bool decode_publics(struct decode *d, json_t *value, void *to)

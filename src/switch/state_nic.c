@@ -14,7 +14,7 @@ struct nic_words {
 
 static const struct decode_member address_members[] = {
 	{"ip", decode_ip, offsetof(struct nic_address, ip)},
-	{"public", decode_ipv4, offsetof(struct nic_address, public_ip), .optional = true},
+	{"public", decode_public_address, offsetof(struct nic_address, public_ip), .optional = true},
 	{"standard", decode_bool, offsetof(struct nic_address, standard), .optional = true},
 	{},
 };
@@ -352,15 +352,28 @@ static const struct decode_member nic_members[] = {
 
 /* ---- addresses and slots ---- */
 
+static bool check_private(struct decode *d, const struct nic *nic, struct ip_addr ip)
+{
+	char text[IP_TEXT_MAX];
+
+	if (!subnet_contains(nic->subnet, ip))
+		return decode_fail_at(
+			d, "addresses", "%s lies outside the NIC's subnet", ip_format(ip, text));
+	const char *reserved =
+		prefix_reserved(ip.family == IP_V6 ? nic->subnet->prefix6 : nic->subnet->prefix, ip);
+	return !reserved ||
+	       decode_fail_at(d, "addresses", "%s is the %s address of the NIC's subnet; no NIC can have it",
+		       ip_format(ip, text), reserved);
+}
+
 static bool add_address(struct decode *d, struct nic *nic, struct nic_address *address)
 {
 	struct snapshot *snapshot = d->snapshot;
 	struct owner owner = {.kind = OWNER_NIC, .nic = nic, .address = address};
 	char text[IP_TEXT_MAX];
 
-	if (!subnet_contains(nic->subnet, address->ip))
-		return decode_fail_at(
-			d, "addresses", "%s lies outside the NIC's subnet", ip_format(address->ip, text));
+	if (!check_private(d, nic, address->ip))
+		return false;
 	if (nic->away)
 		return true; /* they are where it is */
 	if (!snapshot_add_address(snapshot, nic->network->space, address->ip, owner))

@@ -171,7 +171,42 @@ bool decode_routes(struct decode *d, json_t *value, void *to)
 	return !d->error;
 }
 
-/* ---- source NAT ---- */
+/* Somebody can be there: in a subnet, on whatever host, or where a mapping leads. */
+static bool has_place_for(const struct network *network, struct ip_addr addr)
+{
+	for (unsigned i = 0; i < network->n_subnets; i++)
+		if (subnet_contains(&network->subnets[i], addr))
+			return true;
+	return network->mappings && prefix_table_find(network->mappings, addr);
+}
+
+static bool check_routes_of(struct decode *d, const struct network *network, unsigned subnet)
+{
+	const struct prefix_table *routes = network->subnets[subnet].routes;
+	const struct route *route;
+	char text[IP_TEXT_MAX];
+
+	for (unsigned i = 0; routes && (route = prefix_table_row(routes, i)); i++) {
+		if (route->kind != ROUTE_APPLIANCE || has_place_for(network, route->appliance))
+			continue;
+		g_autofree char *name = g_strdup_printf("subnets[%u].routes[%u].via", subnet, i);
+		return decode_fail_at(d, name,
+			"%s is in no subnet of the network, so that the route would lead nowhere; name an "
+			"appliance in one, or \"none\"",
+			ip_format(route->appliance, text));
+	}
+	return true;
+}
+
+bool check_routes(struct decode *d, const struct network *network)
+{
+	for (unsigned i = 0; i < network->n_subnets; i++)
+		if (!check_routes_of(d, network, i))
+			return false;
+	return true;
+}
+
+/* ---- public addresses, source NAT ---- */
 
 /* Who is at that address already; NULL: nobody. */
 static const char *holder_of(const struct snapshot *snapshot, struct ip_addr addr)
@@ -187,8 +222,8 @@ static const char *holder_of(const struct snapshot *snapshot, struct ip_addr add
 	return NULL;
 }
 
-/* To be shared by all networks that name it, once each. */
-bool decode_shared_address(struct decode *d, json_t *value, void *to)
+/* A NIC's, a load balancer's, or one to be shared by all networks that name it, once each. */
+bool decode_public_address(struct decode *d, json_t *value, void *to)
 {
 	struct ip_addr addr;
 
@@ -209,7 +244,7 @@ static bool decode_shared_addresses(struct decode *d, json_t *value, void *to)
 	char text[IP_TEXT_MAX];
 
 	network->source_nat = decode_list(d, value, sizeof *network->source_nat, SOURCE_NAT_MAX,
-		decode_shared_address, &network->n_source_nat);
+		decode_public_address, &network->n_source_nat);
 	if (d->error)
 		return false;
 	if (network->n_source_nat == 0)

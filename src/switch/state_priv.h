@@ -46,9 +46,12 @@ void link_vlans(struct snapshot *snapshot, const struct snapshot *previous);
 bool decode_underlay(struct decode *d, json_t *value, void *to); /* struct underlay */
 bool decode_mappings(struct decode *d, json_t *value, void *to); /* into the struct network `to` */
 bool decode_routes(struct decode *d, json_t *value, void *to); /* into the struct subnet `to` */
+/* That appliances can be where the subnets' routes lead; subnets and mappings are there. */
+bool check_routes(struct decode *d, const struct network *network);
 bool decode_source_nat(
 	struct decode *d, json_t *value, void *to); /* into the struct network `to`; edges are there */
-bool decode_shared_address(struct decode *d, json_t *value, void *to); /* struct ip_addr: a public one */
+/* struct ip_addr of IPv4; edges are there: it is no gateway, and nobody's at one */
+bool decode_public_address(struct decode *d, json_t *value, void *to);
 bool decode_vtep(struct decode *d, json_t *value, void *to); /* uint8_t[4] */
 
 /* Of state_nic.c: all NICs, into the snapshot; groups, networks and edges are there already. */

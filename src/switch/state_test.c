@@ -119,6 +119,15 @@ static struct snapshot *decode_copy(json_t *state, const struct snapshot *previo
 	return state_decode(copy, previous, error);
 }
 
+static struct snapshot *decode(json_t *state, const struct snapshot *previous)
+{
+	g_autoptr(GError) error = NULL;
+	struct snapshot *snapshot = state_decode(state, previous, &error);
+
+	g_assert_no_error(error);
+	return snapshot;
+}
+
 static void test_good(void)
 {
 	json_auto_t *state = load();
@@ -207,6 +216,8 @@ static void test_overlay(void)
 	g_assert_cmpuint(mapping->vtep[3], ==, 2);
 	const struct route *route = prefix_table_find(network->subnets[0].routes, ip);
 	g_assert_cmpuint(route->kind, ==, ROUTE_APPLIANCE);
+	g_assert_true(prefix_table_row(network->subnets[0].routes, 0) == route);
+	g_assert_null(prefix_table_row(network->subnets[0].routes, 2));
 	g_assert_null(network->subnets[1].routes);
 	/* The next state shares what did not change, and keeps it when the first is gone. */
 	struct snapshot *next = decode_copy(state, snapshot, &error);
@@ -217,6 +228,17 @@ static void test_overlay(void)
 	mapping = prefix_table_find(next->networks[0].mappings, ip);
 	g_assert_cmpuint(mapping->vtep[3], ==, 2);
 	snapshot_free(next);
+}
+
+/* What is past the network's subnets may be on another switch all the same, if a mapping says so. */
+static void test_mapped_appliance(void)
+{
+	json_auto_t *state = load();
+
+	change(state, "networks[0].mappings[0].prefix", "\"192.168.3.0/24\"");
+	change(state, "networks[0].subnets[0].routes[0].via", "\"192.168.3.9\"");
+	change(state, "networks[0].subnets[0].routes[1].via", "\"fd00::9\"");
+	snapshot_free(decode(state, NULL));
 }
 
 /* Networks may share an address with each other. */
@@ -257,15 +279,6 @@ static void test_limits(void)
 	g_assert_cmpuint(a->receive.burst_ms, ==, 1);
 	g_assert_false(limit_is_set(&b->send));
 	g_assert_cmpuint(b->receive.burst_ms, ==, LIMIT_RECEIVE_BURST_MS);
-}
-
-static struct snapshot *decode(json_t *state, const struct snapshot *previous)
-{
-	g_autoptr(GError) error = NULL;
-	struct snapshot *snapshot = state_decode(state, previous, &error);
-
-	g_assert_no_error(error);
-	return snapshot;
 }
 
 static void test_physicals(void)
@@ -381,6 +394,12 @@ static const struct bad {
 	{"networks[0].mappings[1].prefix", "\"192.168.2.0/24\"", "networks[0].mappings: has two elements of"},
 	{"networks[0].subnets[0].routes[0].via", "\"anywhere\"", "networks[0].subnets[0].routes[0].via: "},
 	{"networks[0].subnets[0].routes[0].via", "7", "networks[0].subnets[0].routes[0].via: "},
+	{"networks[0].subnets[0].routes[0].via", "\"192.168.3.9\"",
+		"networks[0].subnets[0].routes[0].via: 192.168.3.9 is in no subnet of the network"},
+	{"networks[0].subnets[0].routes[1].via", "\"203.0.113.77\"",
+		"networks[0].subnets[0].routes[1].via: 203.0.113.77 is in no subnet"},
+	{"networks[0].subnets[0].routes[1].via", "\"fd00:0:0:1::9\"",
+		"networks[0].subnets[0].routes[1].via: fd00:0:0:1::9 is in no subnet"},
 	{"networks[0].subnets[0].routes[0].prefix", "\"10.0.0.0/8\"",
 		"networks[0].subnets[0].routes: has two"},
 	{"networks[0].source_nat", "{\"addresses\": []}",
@@ -527,7 +546,21 @@ static const struct bad {
 	{"nics[0].mtu", "9001", "nics[0].mtu: "},
 	{"nics[0].addresses[0].ip", "\"192.168.2.4\"", "nics[0].addresses: "},
 	{"nics[0].addresses[0].ip", "\"192.168.1.1\"", "nics[0].addresses: "},
+	{"nics[0].addresses[0].ip", "\"192.168.1.0\"",
+		"nics[0].addresses: 192.168.1.0 is the network address of"},
+	{"nics[0].addresses[0].ip", "\"192.168.1.255\"",
+		"nics[0].addresses: 192.168.1.255 is the broadcast address of"},
+	{"nics[0].addresses[0]", "{\"ip\": \"fd00::\"}",
+		"nics[0].addresses: fd00:: is the subnet-router anycast address of"},
 	{"nics[0].addresses[0].public", "\"fd00::1\"", "nics[0].addresses[0].public: "},
+	{"nics[0].addresses[0].public", "\"203.0.113.1\"",
+		"nics[0].addresses[0].public: is the address of the uplink's gateway"},
+	{"nics[0].addresses[0].public", "\"172.16.0.1\"",
+		"nics[0].addresses[0].public: is the address of this switch on the underlay"},
+	{"nics[0].addresses[0].public", "\"100.64.0.1\"",
+		"nics[0].addresses[0].public: is the address of something behind the host port"},
+	{"nics[0].addresses[0].public", "\"224.0.0.5\"",
+		"nics[0].addresses[0].public: must be an address that others can send to"},
 	{"nics[1].addresses[0].public", "\"203.0.113.10\"", "nics[1].addresses: "},
 	{"nics[1].host_address", "\"100.64.0.4\"", "nics[1].host_address: "},
 	{"nics[1].host_address", "\"10.0.0.4\"", "nics[1].host_address: "},
@@ -732,6 +765,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/state/an empty state is a state", test_empty);
 	g_test_add_func("/state/the overlay is decoded, and shared with the state before", test_overlay);
 	g_test_add_func("/state/limits are of one direction each, by bits or packets", test_limits);
+	g_test_add_func("/state/a route leads to a subnet, or where a mapping does", test_mapped_appliance);
 	g_test_add_func("/state/networks share public addresses with each other", test_source_nat);
 	g_test_add_func("/state/networks are found by the VLANs that they are", test_physicals);
 	g_test_add_func("/state/ports of an eswitch say so", test_offload);
