@@ -213,6 +213,29 @@ static bool check_rule(const struct balancer *balancer, guint index, GError **er
 	return true;
 }
 
+/* "POOL.7" is what clients are shown of a NAT pool's ports. */
+static bool is_port_of_pool(const struct balancer_spec *spec, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	g_autofree char *pool = dot ? g_strndup(name, (gsize)(dot - name)) : NULL;
+
+	return pool && balancer_part(spec->nat_pools, pool);
+}
+
+static bool check_nat_rule(const struct balancer *balancer, const struct balancer_nat *nat, GError **error)
+{
+	const struct balancer_spec *spec = &balancer->spec;
+	const struct opening opening = opening_of_nat(nat, "inbound NAT rule");
+
+	if (nat->pool && !balancer_part(spec->pools, nat->pool))
+		return fail(balancer, &opening, FAULT_INVALID_REFERENCE,
+			"it refers to a backend address pool that the load balancer does not have", error);
+	if (is_port_of_pool(spec, nat->name))
+		return fail(balancer, &opening, FAULT_INVALID,
+			"ports of an inbound NAT pool have such names; take another one", error);
+	return true;
+}
+
 static bool check_parts(const struct balancer *balancer, GError **error)
 {
 	const struct balancer_spec *spec = &balancer->spec;
@@ -232,14 +255,9 @@ static bool check_parts(const struct balancer *balancer, GError **error)
 	for (guint i = 0; i < list_length(spec->rules); i++)
 		if (!check_rule(balancer, i, error))
 			return false;
-	for (guint i = 0; i < list_length(spec->nat_rules); i++) {
-		const struct balancer_nat *nat = spec->nat_rules->pdata[i];
-		const struct opening opening = opening_of_nat(nat, "inbound NAT rule");
-		if (nat->pool && !balancer_part(spec->pools, nat->pool))
-			return fail(balancer, &opening, FAULT_INVALID_REFERENCE,
-				"it refers to a backend address pool that the load balancer does not have",
-				error);
-	}
+	for (guint i = 0; i < list_length(spec->nat_rules); i++)
+		if (!check_nat_rule(balancer, spec->nat_rules->pdata[i], error))
+			return false;
 	return true;
 }
 
