@@ -166,6 +166,50 @@ static void test_restart(struct world *w, gconstpointer data)
 	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 3);
 }
 
+static bool reimaged(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return entry_of(report, WORLD_VM)->reimages == 2;
+}
+
+static bool reimaged_and_runs(struct world *w)
+{
+	return reimaged(w) && is_running(w);
+}
+
+static void test_reimage(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false), *same = world_goal(3, false);
+
+	bring_up(w);
+	/* Two that were asked for come to one new disk. */
+	world_vm(goal)->reimages = world_vm(same)->reimages = 2;
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM runs from a new disk", reimaged_and_runs);
+	world_expect(w, "define " WORLD_VM, "start " WORLD_VM, "stop " WORLD_VM, "remove " WORLD_VM,
+		"define " WORLD_VM, "start " WORLD_VM, NULL);
+	agent_take_goal(w->agent, same);
+	world_run(100);
+	g_assert_cmpuint(count(w, "remove " WORLD_VM), ==, 1);
+}
+
+static void test_reimage_deallocated(struct world *w, gconstpointer data)
+{
+	struct goal *off = world_goal(2, false), *wiped = world_goal(3, false);
+
+	bring_up(w);
+	world_vm(off)->power = world_vm(wiped)->power = POWER_DEALLOCATED;
+	world_vm(wiped)->reimages = 2;
+	agent_take_goal(w->agent, off);
+	world_wait(w, "the VM is deallocated", is_deallocated);
+	agent_take_goal(w->agent, wiped);
+	world_wait(w, "its disk is gone", reimaged);
+	g_assert_cmpuint(count(w, "remove " WORLD_VM), ==, 1);
+	g_assert_cmpuint(count(w, "define " WORLD_VM), ==, 1);
+	g_assert_true(is_deallocated(w));
+}
+
 /* A goal with another size of the VM. */
 static struct goal *resized(int64_t version, int64_t restarts)
 {
@@ -619,6 +663,8 @@ int main(int argc, char **argv)
 	add("/agent/a deallocated VM keeps its disk and can be started again", test_deallocate);
 	add("/agent/a stopped VM keeps its port in the switch", test_stop);
 	add("/agent/each step of the restart count restarts once, repeated goals do not", test_restart);
+	add("/agent/a VM that gets a new disk is removed and defined anew, once", test_reimage);
+	add("/agent/one that is off gets it when it is started", test_reimage_deallocated);
 	add("/agent/a VM that is resized is defined anew by its restart, and not before", test_resize);
 	add("/agent/a VM that is resized while deallocated starts with its new size",
 		test_resize_deallocated);

@@ -2,8 +2,8 @@
  *
  * The agent runs in a child process (test_child.h) against the fake switch and the VM
  * manager in the parent, which outlive it as real ones do. One scenario passes all failpoints: a VM is
- * started, accelerated, restarted, its acceleration taken away, deallocated and removed. It is run with functions
- * that the switch reaches by an interface, with functions that pass the host, and with such that have representors.
+ * started, accelerated, restarted, its acceleration taken away, given a new disk, deallocated and removed. It is run with
+ * functions that the switch reaches by an interface, with functions that pass the host, and with such that have representors.
  */
 #include "agent/test_child.h"
 #include "base/failpoint.h"
@@ -25,6 +25,12 @@ struct aim {
 	bool absent;
 };
 
+/* That the goal of that version asks for. */
+static int64_t reimages_of(int64_t version)
+{
+	return version >= 4;
+}
+
 static bool is_reached(struct world *w, const struct aim *aim)
 {
 	struct report *report = child_report(w);
@@ -34,7 +40,9 @@ static bool is_reached(struct world *w, const struct aim *aim)
 		return false;
 	for (guint i = 0; reached && i < list_length(report->vms); i++) {
 		const struct report_vm *vm = report->vms->pdata[i];
-		reached = (vm->power == aim->power && vm->restarts == aim->restarts) || vm->absent;
+		reached = (vm->power == aim->power && vm->restarts == aim->restarts &&
+				  vm->reimages == reimages_of(aim->version)) ||
+			  vm->absent;
 		reached = reached && vm->absent == aim->absent;
 	}
 	for (guint i = 0; reached && i < list_length(report->nics); i++)
@@ -80,6 +88,7 @@ static struct goal *goal_of(
 
 	world_vm(goal)->power = power;
 	world_vm(goal)->restarts = restarts;
+	world_vm(goal)->reimages = reimages_of(version);
 	if (power == POWER_DEALLOCATED)
 		g_ptr_array_set_size(goal->nics, 0);
 	return goal;
@@ -107,6 +116,7 @@ static unsigned run_scenario(struct world *w, struct child *child)
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_RUNNING);
 	child_want(w, goal_of(w, 4, true, POWER_RUNNING, 1));
 	deaths += reach(w, child, &again);
+	g_assert_cmpint(world_find(w, "remove " WORLD_VM, 0), >=, 0);
 	child_want(w, goal_of(w, 5, true, POWER_DEALLOCATED, 1));
 	deaths += reach(w, child, &down);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);

@@ -10,8 +10,8 @@ static const struct shape migration_shape = {
 	"migration of the ledger", sizeof(struct ledger_migration), migration_fields};
 
 static const struct field vm_fields[] = {F_STRING(ledger_vm, uid), F_STRING(ledger_vm, name),
-	F_INT(ledger_vm, restarts), F_BOOL(ledger_vm, halted), F_STRING(ledger_vm, message),
-	F_STRUCT(ledger_vm, migration, migration_shape), F_END};
+	F_INT(ledger_vm, restarts), F_INT(ledger_vm, reimages), F_BOOL(ledger_vm, halted),
+	F_STRING(ledger_vm, message), F_STRUCT(ledger_vm, migration, migration_shape), F_END};
 static const struct shape vm_shape = {"VM of the ledger", sizeof(struct ledger_vm), vm_fields};
 
 static const struct field nic_fields[] = {F_STRING(ledger_nic, uid), F_STRING(ledger_nic, vm),

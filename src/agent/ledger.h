@@ -19,7 +19,7 @@ struct ledger_migration {
 struct ledger_vm {
 	char *uid;
 	char *name;
-	int64_t restarts; /* of the goal's restarts, those that were done */
+	int64_t restarts, reimages; /* of the goal's, those that were done */
 	bool halted; /* it died and stays off until the goal asks for a restart, or for off and on again */
 	char *message; /* sentence: how it died; NULL when it did not */
 	struct ledger_migration migration;

@@ -269,6 +269,27 @@ void probes_update(struct probes *probes, const struct goal *goal)
 	g_hash_table_foreach_remove(probes->all, is_unwanted, wanted);
 }
 
+void probes_restart(struct probes *probes, const char *nic)
+{
+	GHashTableIter iter;
+	struct probe *probe;
+	bool news = false;
+
+	if (!probes)
+		return;
+	g_hash_table_iter_init(&iter, probes->all);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&probe)) {
+		if (!g_str_equal(probe->nic, nic))
+			continue;
+		hang_up(probe);
+		news |= probe->well;
+		probe->well = probe->answered = probe->last = false;
+		probe->streak = 0;
+	}
+	if (news)
+		probes->config.changed(probes->config.data);
+}
+
 bool probes_find(const struct probes *probes, const char *nic, const char *key, bool *ret_well)
 {
 	g_autofree char *id = probes && nic && key ? id_of(nic, key) : NULL;

@@ -29,6 +29,10 @@ CLEANUP_FUNC(struct probes *, probes_free)
 /* Asks what the goal says, and nothing else, from now on. */
 void probes_update(struct probes *probes, const struct goal *goal);
 
+/* The NIC's machine has stopped: it is not well, and its first answer is believed at once again. probes NULL: nobody was
+ * asked. */
+void probes_restart(struct probes *probes, const char *nic);
+
 /* Whether this host asks the NIC, and what it believes. probes NULL: it asks nobody. */
 bool probes_find(const struct probes *probes, const char *nic, const char *key, bool *ret_well);
 /* Keys of the probes that find the NIC well, for the report. Owned by the caller; NULL when there are none. */

@@ -163,6 +163,22 @@ static void test_threshold(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->member.asked, >=, asked + 3);
 }
 
+static void test_restart(struct fixture *f, gconstpointer data)
+{
+	bool well = true;
+
+	add_probe(f, PROBE_TCP)->threshold = 3;
+	probes_update(f->probes, f->goal);
+	wait_until(f, true);
+	probes_restart(f->probes, "another");
+	g_assert_cmpuint(f->changes, ==, 1);
+	probes_restart(f->probes, "n");
+	g_assert_true(probes_find(f->probes, "n", "lb/probe", &well) && !well);
+	g_assert_cmpuint(f->changes, ==, 2);
+	wait_until(f, true); /* by one answer */
+	probes_restart(NULL, "n");
+}
+
 static void test_http(struct fixture *f, gconstpointer data)
 {
 	bool well;
@@ -206,6 +222,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	TEST("a port that takes connections is well, while it does", test_tcp);
 	TEST("it takes several answers to believe something else", test_threshold);
+	TEST("a machine that stopped is not well until it answers again", test_restart);
 	TEST("HTTP must answer with 200", test_http);
 	TEST("who is still on another host is not asked", test_coming);
 	return g_test_run();

@@ -144,10 +144,23 @@ static bool run_remove(struct vm_job *job)
 
 /* ---- the way down ---- */
 
+/* Load balancers find its NICs well when they answer again, not before. */
+static void forget_answers(struct vm_machine *m)
+{
+	const GPtrArray *nics = m->agent->goal ? m->agent->goal->nics : NULL;
+
+	for (guint i = 0; i < list_length(nics); i++) {
+		const struct goal_nic *nic = nics->pdata[i];
+		if (g_strcmp0(nic->vm, m->uid) == 0)
+			probes_restart(m->agent->probes, nic->uid);
+	}
+}
+
 static void stopped(struct vm_machine *m)
 {
 	failpoint(FAILPOINT_AGENT_VM_STOPPED);
 	m->actual = VM_STOPPED;
+	forget_answers(m);
 	m->phase = agent_functions_held(m->agent, m->uid) ? VM_RELEASING : VM_REST;
 	clear_fault(m);
 }
@@ -162,6 +175,21 @@ static void removed(struct vm_machine *m)
 		ledger_drop_vm(m->agent->ledger, m->uid);
 		save(m);
 	}
+}
+
+/* Its disk is gone; the next start makes another. What the machine died of went with it. */
+static void wiped(struct vm_machine *m)
+{
+	struct ledger_vm *entry = vm_machine_record(m);
+
+	failpoint(FAILPOINT_AGENT_VM_WIPED);
+	m->actual = VM_ABSENT;
+	m->phase = VM_REST;
+	clear_fault(m);
+	entry->reimages = vm_machine_goal(m)->reimages;
+	entry->halted = false;
+	g_clear_pointer(&entry->message, g_free);
+	save(m);
 }
 
 /* It is off and is meant to be: what happened before is forgotten. */
@@ -189,6 +217,8 @@ static void step_down(struct vm_machine *m, bool gone)
 		m->phase = VM_RELEASING;
 	else if (gone && (m->actual != VM_ABSENT || vm_machine_record(m)))
 		begin(m, VM_REMOVING, run_remove, removed, NULL, 0);
+	else if (!gone && vm_machine_reimage_is_due(m))
+		begin(m, VM_REMOVING, run_remove, wiped, NULL, 0);
 	else
 		settle_off(m);
 }
@@ -339,7 +369,9 @@ static void step_ports(struct vm_machine *m)
 
 static void step_running(struct vm_machine *m)
 {
-	if (vm_machine_restart_is_due(m))
+	if (vm_machine_reimage_is_due(m)) /* nothing that the guest could still write is kept */
+		begin(m, VM_STOPPING, run_stop, stopped, NULL, 0);
+	else if (vm_machine_restart_is_due(m))
 		begin(m, VM_STOPPING, run_stop, stopped, NULL, m->agent->config.times.stop_grace_s);
 	else if (m->phase == VM_PORTS || m->late)
 		step_ports(m);
@@ -357,6 +389,7 @@ static bool record(struct vm_machine *m)
 		entry = ledger_add_vm(m->agent->ledger, m->uid);
 		entry->name = g_strdup(goal->name);
 		entry->restarts = goal->restarts;
+		entry->reimages = goal->reimages;
 		entry->migration.uid = g_strdup(goal->migration.uid);
 		entry->migration.role = goal->migration.role;
 		if (!save(m))
@@ -382,6 +415,8 @@ static void step_up(struct vm_machine *m)
 		step_confirming(m);
 	else if (agent_functions_held(m->agent, m->uid))
 		m->phase = VM_RELEASING;
+	else if (vm_machine_reimage_is_due(m))
+		begin(m, VM_REMOVING, run_remove, wiped, NULL, 0);
 	else if (!record(m))
 		return;
 	else if (vm_machine_record(m)->halted)
@@ -446,6 +481,7 @@ static void died(struct vm_machine *m, enum vm_state state, const char *detail)
 	g_autofree char *object = label(m);
 
 	m->phase = VM_REST;
+	forget_answers(m);
 	if (!entry || vm_machine_want(m) != WANT_RUNNING)
 		return;
 	if (g_get_monotonic_time() - m->up_since_us > FORGET_DEATHS_US)

@@ -22,7 +22,7 @@ enum vm_phase {
 	VM_STOPPING,
 	/* Off; waits until its NICs' functions are released. */
 	VM_RELEASING,
-	/* Job: disk and definition are being removed. */
+	/* Job: disk and definition are being removed, for good or to be made anew. */
 	VM_REMOVING,
 };
 
@@ -52,3 +52,5 @@ struct ledger_vm *vm_machine_record(const struct vm_machine *m);
 enum want vm_machine_want(const struct vm_machine *m);
 /* The goal's count of restarts is above what was done. */
 bool vm_machine_restart_is_due(const struct vm_machine *m);
+/* Likewise of new disks. */
+bool vm_machine_reimage_is_due(const struct vm_machine *m);

@@ -39,6 +39,14 @@ bool vm_machine_restart_is_due(const struct vm_machine *m)
 	return goal && record && goal->restarts > record->restarts;
 }
 
+bool vm_machine_reimage_is_due(const struct vm_machine *m)
+{
+	const struct goal_vm *goal = vm_machine_goal(m);
+	const struct ledger_vm *record = vm_machine_record(m);
+
+	return goal && record && goal->reimages > record->reimages;
+}
+
 /* ---- questions ---- */
 
 bool vm_machine_is_known(const struct vm_machine *m)
@@ -59,7 +67,8 @@ bool vm_machine_is_busy(const struct vm_machine *m)
 bool vm_machine_is_up(const struct vm_machine *m)
 {
 	return m->known && m->actual == VM_RUNNING && (m->phase == VM_REST || m->phase == VM_PORTS) &&
-	       vm_machine_want(m) == WANT_RUNNING && !vm_machine_restart_is_due(m);
+	       vm_machine_want(m) == WANT_RUNNING && !vm_machine_restart_is_due(m) &&
+	       !vm_machine_reimage_is_due(m);
 }
 
 bool vm_machine_is_absent(const struct vm_machine *m)
@@ -153,8 +162,9 @@ struct report_vm *vm_machine_report(const struct vm_machine *m)
 	report->power = power_of(m, goal);
 	report->absent = goal->remove && m->known && m->phase == VM_REST && m->actual == VM_ABSENT && !entry;
 	report->fault = m->fault ? g_strdup(fault_name(fault_code(m->fault))) : NULL;
-	report->restarts =
-		entry ? entry->restarts : goal->restarts; /* nothing is due before its first start */
+	/* Nothing is due before its first start. */
+	report->restarts = entry ? entry->restarts : goal->restarts;
+	report->reimages = entry ? entry->reimages : goal->reimages;
 	migration_report(m->agent, m->uid, &report->migration);
 	if (m->fault)
 		report->message = g_strdup(m->fault->message);

@@ -61,6 +61,7 @@ static void obey_vms(const struct goal *goal, bool hold, struct report *report)
 		said->absent = vm->remove;
 		said->power = (int)reached[vm->power];
 		said->restarts = vm->restarts;
+		said->reimages = vm->reimages;
 		obey_migration(&vm->migration, hold, &said->migration);
 		g_ptr_array_add(report->vms, said);
 	}

@@ -17,6 +17,7 @@
 	X(AGENT_VM_STARTED, "agent.vm-started", "a VM was started, its ports are not confirmed")             \
 	X(AGENT_VM_STOPPED, "agent.vm-stopped", "a VM was stopped, its functions are held")                  \
 	X(AGENT_VM_RESTARTING, "agent.vm-restarting", "a restart is counted, the VM is off")                 \
+	X(AGENT_VM_WIPED, "agent.vm-wiped", "a VM's disk is gone to be made anew, the ledger does not know") \
 	X(AGENT_VM_REMOVED, "agent.vm-removed", "a VM is gone, the ledger still names it")                   \
 	X(AGENT_SWITCH_GENERATION, "agent.switch-generation", "a generation is on disk, not applied")        \
 	X(AGENT_SWITCH_APPLIED, "agent.switch-applied", "the switch uses a state, nobody was told")          \

@@ -426,6 +426,11 @@ static bool act_on_vm(struct change *change, void *data, GError **error)
 				"virtual machine %s is not running; start it instead", vm->meta.name);
 		vm->spec.restarts++;
 		break;
+	case VERB_REIMAGE:
+		/* One that no host has gets its first disk when it is started. */
+		if (vm->status.host)
+			vm->spec.reimages++;
+		break;
 	default:
 		return fault_set(error, FAULT_UNSUPPORTED, "a virtual machine has no action %s",
 			verb_words[call->verb]);

@@ -19,7 +19,8 @@ static const char sizes_text[] =
 	"{\"name\":\"Standard_Huge\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":4194304,\"max_nics\":8}]";
 static const char aliases_text[] =
 	"{\"UbuntuLTS\":{\"publisher\":\"Canonical\",\"offer\":\"UbuntuServer\",\"sku\":\"18.04-LTS\","
-	"\"version\":\"latest\",\"architecture\":\"x64\",\"image\":\"img\"}}";
+	"\"version\":\"latest\",\"architecture\":\"x64\",\"image\":\"img\"},"
+	"\"Debian\":{\"publisher\":\"debian\",\"offer\":\"debian-12\",\"sku\":\"12\",\"image\":\"newer\"}}";
 
 static char *write_file(const struct fixture *fixture, const char *name, const char *text)
 {
@@ -258,6 +259,7 @@ void fixture_obey_as(struct fixture *fixture, const char *host, struct report *r
 		done->power = (int)reached[vm->power];
 		done->absent = vm->remove;
 		done->restarts = vm->restarts;
+		done->reimages = vm->reimages;
 		if (g_strcmp0(vm->name, fixture->failing) == 0) {
 			done->fault = g_strdup("internal");
 			done->message = g_strdup("its disk is broken");

@@ -163,6 +163,7 @@ static void fill_vm(
 	out->tags = json_incref(vm->meta.tags);
 	out->power = vm->spec.power;
 	out->restarts = vm->spec.restarts;
+	out->reimages = vm->spec.reimages;
 	out->remove = vm->status.outcome.state == PROVISIONING_DELETING;
 	out->ssh_keys = strings_new();
 	for (guint i = 0; i < list_length(vm->spec.ssh_keys); i++)

@@ -42,8 +42,8 @@ SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, n
 	F_STRING(goal_vm, subscription), F_INT(goal_vm, vcpus), F_INT(goal_vm, memory_mib),
 	F_STRING(goal_vm, image), F_INT(goal_vm, disk_gib), F_STRING(goal_vm, computer_name),
 	F_STRING(goal_vm, admin_user), F_STRINGS(goal_vm, ssh_keys), F_JSON(goal_vm, tags),
-	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_BOOL(goal_vm, remove),
-	F_STRUCT(goal_vm, migration, goal_migration_shape));
+	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_INT(goal_vm, reimages),
+	F_BOOL(goal_vm, remove), F_STRUCT(goal_vm, migration, goal_migration_shape));
 SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_STRING(goal_subnet, prefix),
 	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, security_group));
 SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), F_STRING(goal_mapping, vtep),
@@ -64,7 +64,7 @@ SHAPE(report_migration, struct report_migration, "migration's report", F_STRING(
 	F_STRING(report_migration, message));
 SHAPE(report_vm, struct report_vm, "VM's report", F_STRING(report_vm, uid),
 	F_ENUM(report_vm, power, power_state_words), F_BOOL(report_vm, absent), F_STRING(report_vm, fault),
-	F_STRING(report_vm, message), F_INT(report_vm, restarts),
+	F_STRING(report_vm, message), F_INT(report_vm, restarts), F_INT(report_vm, reimages),
 	F_STRUCT(report_vm, migration, report_migration_shape));
 SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
 	F_ENUM(report_nic, path, path_words), F_ENUM(report_nic, enforcement, enforcement_words),

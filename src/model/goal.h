@@ -133,6 +133,7 @@ struct goal_vm {
 	json_t *tags;
 	int power; /* enum power; POWER_DEALLOCATED: keep the disk, hold nothing else */
 	int64_t restarts; /* restart once for each step above what was done */
+	int64_t reimages; /* above what was done: remove the disk, and make it anew */
 	bool remove; /* delete it with its disk, then report it absent */
 	struct goal_migration migration;
 };
@@ -195,7 +196,7 @@ struct report_vm {
 	bool absent; /* removed, disk and all */
 	char *fault; /* word of enum fault when what the goal wants failed; it will be tried again */
 	char *message; /* sentence */
-	int64_t restarts; /* done so far */
+	int64_t restarts, reimages; /* done so far */
 	struct report_migration migration;
 };
 

@@ -14,9 +14,10 @@ const char *const power_state_words[] = {
 	"unknown", "starting", "running", "stopping", "stopped", "deallocating", "deallocated", NULL};
 const char *const path_words[] = {"none", "synthetic", "emulated", "vf", NULL};
 const char *const enforcement_words[] = {"none", "switch", "hardware", "guest", NULL};
-const char *const verb_words[] = {
-	"put", "delete", "start", "powerOff", "deallocate", "restart", "migrate", "upgrade", "remove", NULL};
+const char *const verb_words[] = {"put", "delete", "start", "powerOff", "deallocate", "restart", "migrate",
+	"upgrade", "remove", "reimage", "roll", NULL};
 const char *const upgrade_words[] = {"manual", "automatic", "rolling", NULL};
+const char *const scale_in_words[] = {"default", "newest", "oldest", NULL};
 const char *const rolling_words[] = {"none", "forward", "completed", "cancelled", "faulted", NULL};
 const char *const migration_phase_words[] = {"preparing", "moving", "cancelling", NULL};
 const char *const operation_words[] = {"running", "succeeded", "failed", NULL};
@@ -176,12 +177,15 @@ SHAPE(static, set_rolling_policy, struct set_rolling_policy, "policy of rolling 
 SHAPE(static, set_rolling_status, struct set_rolling_status, "rolling upgrade",
 	F_STRING(set_rolling_status, operation), F_ENUM(set_rolling_status, state, rolling_words),
 	F_BOOL(set_rolling_status, cancel), F_STRINGS(set_rolling_status, batch),
-	F_INT(set_rolling_status, resume_us), F_INT(set_rolling_status, started_us),
-	F_INT(set_rolling_status, finished_us), F_STRING(set_rolling_status, message));
+	F_INT(set_rolling_status, resume_us), F_INT(set_rolling_status, patience_us),
+	F_INT(set_rolling_status, started_us), F_INT(set_rolling_status, finished_us),
+	F_STRING(set_rolling_status, message));
 SHAPE(static, scale_set_spec, struct scale_set_spec, "spec", F_BOOL(scale_set_spec, flexible),
 	F_INT(scale_set_spec, capacity), F_INT(scale_set_spec, fault_domains),
 	F_ENUM(scale_set_spec, upgrade, upgrade_words),
 	F_STRUCT(scale_set_spec, rolling, set_rolling_policy_shape),
+	F_ENUM(scale_set_spec, scale_in, scale_in_words),
+	F_STRUCT(scale_set_spec, health, balancer_ref_shape),
 	F_STRUCT(scale_set_spec, model, set_model_shape));
 SHAPE(static, scale_set_status, struct scale_set_status, "status",
 	F_STRUCT(scale_set_status, outcome, outcome_shape), F_INT(scale_set_status, model),
@@ -194,8 +198,9 @@ SHAPE(static, vm_spec, struct vm_spec_model, "spec", F_STRING(vm_spec_model, siz
 	F_STRING(vm_spec_model, admin_user), F_LIST(vm_spec_model, ssh_keys, ssh_key_shape),
 	F_LIST(vm_spec_model, nics, vm_nic_ref_shape), F_INT(vm_spec_model, disk_gib),
 	F_ENUM(vm_spec_model, power, power_words), F_INT(vm_spec_model, restarts),
-	F_JSON(vm_spec_model, image_reference), F_STRING(vm_spec_model, availability_set),
-	F_STRING(vm_spec_model, scale_set), F_INT(vm_spec_model, instance));
+	F_INT(vm_spec_model, reimages), F_JSON(vm_spec_model, image_reference),
+	F_STRING(vm_spec_model, availability_set), F_STRING(vm_spec_model, scale_set),
+	F_INT(vm_spec_model, instance));
 SHAPE(static, vm_migration_status, struct vm_migration_status, "migration",
 	F_STRING(vm_migration_status, uid), F_STRING(vm_migration_status, target),
 	F_ENUM(vm_migration_status, phase, migration_phase_words), F_INT(vm_migration_status, notice_s),

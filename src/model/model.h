@@ -391,6 +391,13 @@ struct set_rolling_policy {
 	int64_t pause_s; /* between batches */
 };
 
+/* Who goes first when capacity becomes less. */
+enum scale_in {
+	SCALE_IN_DEFAULT, /* the youngest, too */
+	SCALE_IN_NEWEST,
+	SCALE_IN_OLDEST,
+};
+
 /* Where a rolling upgrade stands. */
 enum rolling {
 	ROLLING_NONE, /* there was none yet */
@@ -406,6 +413,7 @@ struct set_rolling_status {
 	bool cancel; /* somebody asked for its end */
 	GPtrArray *batch; /* of text: uids of the instances that are upgraded now */
 	int64_t resume_us; /* when the next batch may begin */
+	int64_t patience_us; /* until when the batch, which has the model, may be found well; 0: it does not have it */
 	int64_t started_us, finished_us;
 	char *message; /* sentence: why it stopped */
 };
@@ -419,6 +427,9 @@ struct scale_set {
 		int64_t fault_domains; /* how many it tells apart; 1: as many as there are */
 		int upgrade; /* enum upgrade */
 		struct set_rolling_policy rolling;
+		int scale_in; /* enum scale_in */
+		struct balancer_ref
+			health; /* probe that finds instances well; of no balancer: there is none */
 		struct set_model model;
 	} spec;
 	struct scale_set_status {
@@ -466,6 +477,7 @@ struct vm {
 		int64_t disk_gib; /* 0: the image's */
 		int power; /* enum power: what the user wants */
 		int64_t restarts; /* each increment asks for one restart */
+		int64_t reimages; /* each increment asks for a new disk, made from the image */
 		json_t *image_reference; /* as the client named the image; the dialect's */
 		char *availability_set; /* uid or NULL; for good */
 		char *scale_set; /* uid of the one that it is an instance of, or NULL; for good */
@@ -524,6 +536,8 @@ enum verb {
 	VERB_MIGRATE,
 	VERB_UPGRADE, /* instances of a scale set take its model */
 	VERB_REMOVE, /* instances of a scale set go */
+	VERB_REIMAGE, /* of a VM: its disk is made anew from its image */
+	VERB_ROLL, /* instances of a scale set take its model, by a rolling upgrade whatever its policy is */
 };
 enum operation_state { OPERATION_RUNNING, OPERATION_SUCCEEDED, OPERATION_FAILED };
 
@@ -615,7 +629,7 @@ extern const struct shape balancer_ref_shape, balancer_front_shape, balancer_poo
 extern const char *const distribution_words[], *const probe_words[];
 extern const struct shape subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
 	deployment_resource_shape, set_nic_shape, set_config_shape, set_model_shape;
-extern const char *const upgrade_words[], *const rolling_words[];
+extern const char *const upgrade_words[], *const scale_in_words[], *const rolling_words[];
 extern const char *const migration_phase_words[],
 	*const direction_words[],
 		*const access_words[],

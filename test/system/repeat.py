@@ -100,6 +100,9 @@ class Tenant:
     def restart(self):
         repeat("restart", lambda: self.group.post("steady", "restart"))
 
+    def reimage(self):
+        repeat("reimage", lambda: self.group.post("steady", "reimage"))
+
     def rule(self, there):
         self.want["rule"] = there
         path = self.group("networkSecurityGroups", "nsg") + "/securityRules/ping"

@@ -310,6 +310,7 @@ static const struct arm_action actions[] = {
 	{"powerOff", VERB_POWER_OFF},
 	{"deallocate", VERB_DEALLOCATE},
 	{"restart", VERB_RESTART},
+	{"reimage", VERB_REIMAGE},
 	{},
 };
 

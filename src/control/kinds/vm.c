@@ -12,6 +12,7 @@
  * | powerOff   | power stopped       | stopped                         |
  * | deallocate | power deallocated   | deallocated                     |
  * | restart    | restarts + 1        | running, restarts done          |
+ * | reimage    | reimages + 1        | the power of before, reimages done |
  * | delete     | deletion mark       | absent; then all is released    |
  * | migrate    | -                   | see control/migrate.c           |
  */
@@ -256,7 +257,8 @@ static bool check_update(struct put *put, const struct size *size, GError **erro
 
 	vm->spec.power = old->spec.power;
 	vm->spec.restarts = old->spec.restarts;
-	if (g_strcmp0(vm->spec.image, old->spec.image) != 0)
+	vm->spec.reimages = old->spec.reimages;
+	if (!put->by_set && g_strcmp0(vm->spec.image, old->spec.image) != 0)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"the image of virtual machine %s cannot be changed; delete it and create it anew",
 			vm->meta.name);
@@ -407,7 +409,8 @@ static bool power_reached(const struct vm *vm, const struct report_vm *report)
 		[POWER_STOPPED] = POWER_STATE_STOPPED,
 		[POWER_DEALLOCATED] = POWER_STATE_DEALLOCATED,
 	};
-	return report->power == (int)wanted[vm->spec.power] && report->restarts >= vm->spec.restarts;
+	return report->power == (int)wanted[vm->spec.power] && report->restarts >= vm->spec.restarts &&
+	       report->reimages >= vm->spec.reimages;
 }
 
 int vm_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error)
@@ -447,7 +450,7 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 	}
 	/* Whoever changes a VM whose guest turned it off does not turn it on. */
 	bool rests = operation->spec.verb == VERB_PUT && report->power == POWER_STATE_STOPPED &&
-		     report->restarts >= vm->spec.restarts;
+		     report->restarts >= vm->spec.restarts && report->reimages >= vm->spec.reimages;
 	return rests || power_reached(vm, report) ? 1 : 0;
 }
 
