@@ -207,7 +207,44 @@ static void scenario_scale(struct test_cloud *cloud)
 	assert_sent(cloud, "POST", SET "/delete", "{}", 400, "instanceIds");
 	assert_sent(
 		cloud, "POST", SET "/restart", "{\"instanceIds\": [\"1\", \"9\"]}", 404, "no instance '9'");
-	assert_sent(cloud, "POST", SET "/reimage", "{}", 400, "'reimage' is not supported");
+	assert_sent(cloud, "POST", SET "/reapply", "{}", 400, "'reapply' is not supported");
+}
+
+static void scenario_scale_in(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	put_set(cloud, 2, "", ", \"scaleInPolicy\": {\"rules\": [\"OldestVM\"], \"forceDeletion\": false}");
+	assert_read(
+		cloud, SET, json_pack("{s:{s:{s:[s]}}}", "properties", "scaleInPolicy", "rules", "OldestVM"));
+	assert_sent(cloud, "PATCH", SET, "{\"sku\": {\"capacity\": 1}}", 200, "OldestVM");
+	assert_read(cloud, SET "/virtualMachines/1", json_pack("{s:s}", "instanceId", "1"));
+	assert_sent(cloud, "PATCH", SET, "{\"properties\": {\"scaleInPolicy\": {\"rules\": [\"Any\"]}}}", 400,
+		"one of Default, NewestVM and OldestVM is needed");
+	assert_sent(cloud, "PATCH", SET, "{\"properties\": {\"scaleInPolicy\": {\"forceDeletion\": true}}}",
+		400, "forced deletions are not supported");
+}
+
+static void scenario_new_disks(struct test_cloud *cloud)
+{
+	static const char disk[] = "properties.virtualMachineProfile.storageProfile.osDisk";
+
+	put_base(cloud);
+	put_set(cloud, 2, "", "");
+	assert_sent(cloud, "POST", SET "/reimage", NULL, 202, "");
+	assert_sent(cloud, "POST", SET "/reimageall", "{\"instanceIds\": [\"1\"]}", 202, "");
+	assert_sent(cloud, "POST", SET "/virtualMachines/0/reimage", NULL, 202, "");
+	assert_sent(cloud, "POST", SET "/reimage", "{\"instanceIds\": [\"7\"]}", 404, "no instance '7'");
+	assert_updated(cloud, disk, "diskSizeGB", json_integer(64), 200, "\"diskSizeGB\":64");
+	assert_read(cloud, SET "/virtualMachines/1",
+		json_pack("{s:{s:b}}", "properties", "latestModelApplied", 0));
+	assert_sent(cloud, "POST", SET "/osRollingUpgrade", NULL, 202, "");
+	assert_read(cloud, SET "/virtualMachines/1",
+		json_pack("{s:{s:b, s:{s:{s:i}}}}", "properties", "latestModelApplied", 1, "storageProfile",
+			"osDisk", "diskSizeGB", 64));
+	assert_read(cloud, SET "/rollingUpgrades/latest",
+		json_pack("{s:{s:{s:s}, s:{s:i}}}", "properties", "runningStatus", "code", "Completed",
+			"progress", "successfulInstanceCount", 2));
+	assert_summary(cloud, "PowerState/running", 2);
 }
 
 /* Each command of the document. */
@@ -374,6 +411,27 @@ static void scenario_balanced(struct test_cloud *cloud)
 	member(set, NICS ".0.properties.ipConfigurations.0.properties.loadBalancerInboundNatPools.0.id");
 	assert_sent(cloud, "DELETE", NETWORK "/loadBalancers/myvmssLB", NULL, 409, "myvmssLB");
 
+	/* Ports of the NAT pool are shown as NAT rules, and are what they are when they are put back. */
+	json_auto_t *balancer = read_json(cloud, NETWORK "/loadBalancers/myvmssLB");
+	g_assert_cmpuint(json_array_size(member(balancer, "properties.inboundNatRules")), ==, 2);
+	g_assert_cmpstr(
+		json_string_value(member(balancer, "properties.inboundNatRules.0.name")), ==, "nat.0");
+	g_assert_cmpint(
+		json_integer_value(member(balancer, "properties.inboundNatRules.0.properties.frontendPort")),
+		==, 50000);
+	g_assert_nonnull(strstr(json_string_value(member(balancer,
+					"properties.inboundNatRules.0.properties.backendIPConfiguration.id")),
+		"/virtualMachineScaleSets/myvmss/virtualMachines/0/networkInterfaces/"));
+	g_autofree char *same = json_dumps(balancer, JSON_COMPACT);
+	assert_sent(cloud, "PUT", NETWORK "/loadBalancers/myvmssLB", same, 200, "nat.1");
+	json_object_del(
+		member(balancer, "properties.inboundNatRules.0.properties"), "backendIPConfiguration");
+	json_object_set_new(member(balancer, "properties.inboundNatRules.0.properties"), "frontendPort",
+		json_integer(60000));
+	g_autofree char *own = json_dumps(balancer, JSON_COMPACT);
+	assert_sent(cloud, "PUT", NETWORK "/loadBalancers/myvmssLB", own, 400,
+		"ports of an inbound NAT pool have such names");
+
 	/* The pool has ports for two. */
 	g_autofree char *text = NULL;
 	g_assert_cmpint(send(cloud, "PATCH", SET, "{\"sku\": {\"capacity\": 3}}", &text), ==, 0);
@@ -389,6 +447,41 @@ static void scenario_balanced(struct test_cloud *cloud)
 	assert_sent(cloud, "PUT", SET, without, 200, "");
 	assert_sent(cloud, "POST", SET "/manualupgrade", "{\"instanceIds\": [\"*\"]}", 202, "");
 	assert_sent(cloud, "DELETE", NETWORK "/loadBalancers/myvmssLB", NULL, 202, "");
+}
+
+static void scenario_health(struct test_cloud *cloud)
+{
+	const char *subscription = control_subscription(cloud->fixture.control);
+
+	put_base(cloud);
+	put_balancer(cloud);
+	g_autofree char *in = g_strdup_printf(", \"loadBalancerBackendAddressPools\": [{\"id\": \"" LB
+					      "/backendAddressPools/pool\"}]",
+				subscription),
+			*probe = g_strdup_printf(LB "/probes/web", subscription);
+	json_auto_t *balancer = read_json(cloud, NETWORK "/loadBalancers/myvmssLB");
+	json_object_set_new(member(balancer, "properties"), "probes",
+		json_pack(
+			"[{s:s, s:{s:s, s:i}}]", "name", "web", "properties", "protocol", "Tcp", "port", 80));
+	json_object_set_new(member(balancer, "properties"), "loadBalancingRules",
+		json_pack("[{s:s, s:{s:O, s:{s:O}, s:{s:s}, s:s, s:i}}]", "name", "web", "properties",
+			"frontendIPConfiguration",
+			member(balancer, "properties.inboundNatPools.0.properties.frontendIPConfiguration"),
+			"backendAddressPool", "id", member(balancer, "properties.backendAddressPools.0.id"),
+			"probe", "id", probe, "protocol", "Tcp", "frontendPort", 80));
+	g_autofree char *text = json_dumps(balancer, JSON_COMPACT);
+	assert_sent(cloud, "PUT", NETWORK "/loadBalancers/myvmssLB", text, 200, "");
+	put_set(cloud, 1, in, "");
+	assert_updated(cloud, "properties.virtualMachineProfile.networkProfile", "healthProbe",
+		json_pack("{s:s}", "id", probe), 200, "/probes/web");
+	/* Nobody has found it well. */
+	assert_read(cloud, SET "/virtualMachines/0/instanceView",
+		json_pack("{s:{s:{s:s}}}", "vmHealth", "status", "code", "HealthState/unhealthy"));
+	assert_sent(cloud, "PATCH", SET, "{\"sku\": {\"capacity\": 1}}", 200, "/probes/web");
+	assert_updated(cloud, "properties.virtualMachineProfile.networkProfile", "healthProbe", json_null(),
+		200, "");
+	json_auto_t *view = read_json(cloud, SET "/virtualMachines/0/instanceView");
+	g_assert_null(json_object_get(view, "vmHealth"));
 }
 
 static void scenario_refused(struct test_cloud *cloud)
@@ -432,6 +525,9 @@ int main(int argc, char **argv)
 	ADD("a set is made, shown and deleted", scenario_made);
 	ADD("instances are shown with what is theirs, told and deleted", scenario_instances);
 	ADD("a set is scaled, and instances are deleted by their numbers", scenario_scale);
+	ADD("who goes first is what its rule says", scenario_scale_in);
+	ADD("instances get new disks, and take another disk size by a rolling upgrade", scenario_new_disks);
+	ADD("a probe says who of its instances is healthy", scenario_health);
 	ADD("acceleration is turned on as the document says", scenario_document);
 	ADD("instances take the model by each upgrade policy", scenario_upgrades);
 	ADD("machines of a flexible set are the group's", scenario_flexible);

@@ -17,11 +17,11 @@ static bool same(const char *a, const char *b)
 	return g_ascii_strcasecmp(a, b) == 0;
 }
 
-static char *probe_key(const struct balancer *balancer, const char *probe)
+static char *probe_key(const char *balancer, const char *probe)
 {
 	g_autofree char *name = g_ascii_strdown(probe, -1);
 
-	return g_strdup_printf("%s/%s", balancer->meta.uid, name);
+	return g_strdup_printf("%s/%s", balancer, name);
 }
 
 /* Of a front end. Owned; NULL when it has none. */
@@ -85,6 +85,13 @@ static bool is_well(const struct nic *nic, const char *probe)
 						      nic->status.well, probe, g_str_equal, NULL));
 }
 
+bool balancing_finds_well(const struct nic *nic, const struct balancer_ref *probe)
+{
+	g_autofree char *key = probe_key(probe->balancer, probe->name);
+
+	return is_well(nic, key);
+}
+
 static void add_member(
 	const struct crowd *crowd, struct goal_balance *rule, const char *uid, const char *name)
 {
@@ -126,7 +133,7 @@ static void fill_rules(const struct crowd *crowd, const struct balancer *balance
 				from->protocol, from->front_port, from->back_port);
 		rule->floating = from->floating;
 		rule->distribution = from->distribution;
-		rule->probe = from->probe ? probe_key(balancer, from->probe) : NULL;
+		rule->probe = from->probe ? probe_key(balancer->meta.uid, from->probe) : NULL;
 		for (guint j = 0; j < list_length(balancer->status.members); j++) {
 			const struct balancer_member *member = balancer->status.members->pdata[j];
 			if (same(member->pool, from->pool))
@@ -195,7 +202,7 @@ bool balancing_fill(struct control *control, const struct host *host, struct goa
 static void add_probe(struct goal_nic *nic, const struct balancer *balancer, const char *name)
 {
 	const struct balancer_probe *from = balancer_part(balancer->spec.probes, name);
-	g_autofree char *key = from ? probe_key(balancer, name) : NULL;
+	g_autofree char *key = from ? probe_key(balancer->meta.uid, name) : NULL;
 
 	if (!nic->probes)
 		nic->probes = shape_list_new(&goal_probe_shape);
@@ -221,7 +228,7 @@ static void add_floating(
 		g_ptr_array_add(ret->floating, address);
 }
 
-static bool has(const GPtrArray *refs, const struct balancer *balancer, const char *name)
+bool balancer_is_among(const GPtrArray *refs, const struct balancer *balancer, const char *name)
 {
 	for (guint i = 0; i < list_length(refs); i++) {
 		const struct balancer_ref *ref = refs->pdata[i];
@@ -236,7 +243,7 @@ static void fill_config(struct control *control, const struct balancer *balancer
 {
 	for (guint i = 0; i < list_length(balancer->spec.rules); i++) {
 		const struct balancer_rule *rule = balancer->spec.rules->pdata[i];
-		if (!has(config->pools, balancer, rule->pool))
+		if (!balancer_is_among(config->pools, balancer, rule->pool))
 			continue;
 		if (rule->probe)
 			add_probe(ret, balancer, rule->probe);
@@ -247,7 +254,7 @@ static void fill_config(struct control *control, const struct balancer *balancer
 	}
 	for (guint i = 0; i < list_length(balancer->spec.nat_rules); i++) {
 		const struct balancer_nat *nat = balancer->spec.nat_rules->pdata[i];
-		if (nat->floating && !here && has(config->nat_rules, balancer, nat->name))
+		if (nat->floating && !here && balancer_is_among(config->nat_rules, balancer, nat->name))
 			add_floating(control, balancer, nat->front, &ret->front);
 	}
 }

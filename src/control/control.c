@@ -173,6 +173,8 @@ struct call {
 	const char *uid; /* control_delete, control_vm_action, control_set_segment */
 	const char *words; /* control_set_segment */
 	const GPtrArray *instances; /* control_scale_set_act */
+	const char *image; /* control_scale_set_roll, as the next */
+	json_t *reference;
 	const char *set_operation; /* uid of the one of a scale set that asks; NULL: a client does */
 	enum verb verb;
 	struct control_result *ret;
@@ -487,6 +489,8 @@ static bool act_on_set(struct change *change, void *data, GError **error)
 	if (!set || !check_not_busy(set, error) ||
 		!scale_set_begin(call->control, set, call->verb, call->instances, error))
 		return false;
+	if (call->verb == VERB_ROLL)
+		scale_set_take_image(set, call->image, call->reference);
 	outcome_begin(set, PROVISIONING_UPDATING);
 	change_put(change, set);
 	struct operation *operation = start_operation(change, call, set, false, true);
@@ -509,6 +513,23 @@ bool control_scale_set_act(struct control *control, const char *uid, enum verb v
 		.uid = uid,
 		.verb = verb,
 		.instances = instances,
+		.ret = ret,
+	};
+
+	return commit(&call, act_on_set, error);
+}
+
+bool control_scale_set_roll(struct control *control, const char *uid, const char *image, json_t *reference,
+	const struct control_request *request, struct control_result *ret, GError **error)
+{
+	struct call call = {
+		.control = control,
+		.request = request,
+		.kind = KIND_SCALE_SET,
+		.uid = uid,
+		.image = image,
+		.reference = reference,
+		.verb = VERB_ROLL,
 		.ret = ret,
 	};
 

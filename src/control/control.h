@@ -116,7 +116,7 @@ bool control_put(struct control *control, const void *wanted, const struct contr
 bool control_delete(struct control *control, enum kind kind, const char *uid,
 	const struct control_request *request, struct control_result *ret, GError **error);
 
-/* VERB_START, VERB_POWER_OFF, VERB_DEALLOCATE, VERB_RESTART of a VM. */
+/* VERB_START, VERB_POWER_OFF, VERB_DEALLOCATE, VERB_RESTART, VERB_REIMAGE of a VM. */
 bool control_vm_action(struct control *control, const char *uid, enum verb verb,
 	const struct control_request *request, struct control_result *ret, GError **error);
 
@@ -181,18 +181,21 @@ bool control_set_fault_domain(
 
 /* ---- scale sets ---- */
 
-/* VERB_START, POWER_OFF, DEALLOCATE, RESTART, UPGRADE (takes the set's model) or REMOVE of instances of a set, by their
- * uids (NULL or empty: all). FAULT_BUSY while an operation on the set is under way. */
+/* VERB_START, POWER_OFF, DEALLOCATE, RESTART, REIMAGE, UPGRADE (takes the set's model) or REMOVE of instances of a set, by
+ * their uids (NULL or empty: all). FAULT_BUSY while an operation on the set is under way. */
 bool control_scale_set_act(struct control *control, const char *uid, enum verb verb,
 	const GPtrArray *instances, const struct control_request *request, struct control_result *ret,
 	GError **error);
+/* Begins a rolling upgrade of all instances that lack the model, which gets this image before. */
+bool control_scale_set_roll(struct control *control, const char *uid, const char *image, json_t *reference,
+	const struct control_request *request, struct control_result *ret, GError **error);
 /* Its VMs, by their numbers; as control_list(). */
 GPtrArray *control_scale_set_instances(struct control *control, const struct scale_set *set, GError **error);
 /* A VM as the set's model says; without a name and interfaces. Owned by the caller. */
 struct vm *control_scale_set_machine(const struct scale_set *set);
 bool control_instance_is_current(const struct scale_set *set, const struct vm *vm);
-/* It is as it was last asked to be. */
-bool control_instance_is_healthy(const struct vm *vm);
+/* It is as it was last asked to be and, while it shall run, found well by the set's probe, if there is one. */
+bool control_instance_is_healthy(struct control *control, const struct scale_set *set, const struct vm *vm);
 /* A VM, NIC or address is an instance, or of one: it comes and goes with that. */
 bool control_is_of_instance(struct control *control, const void *object);
 /* Asks for the end of the rolling upgrade, behind its batch. FAULT_NOT_ALLOWED when none is under way. */

@@ -108,7 +108,7 @@ CLEANUP_CLEAR_FUNC(struct availability_mates, availability_mates_clear)
 void availability_count(
 	const struct availability_mates *mates, const char *host, unsigned *ret_domain, unsigned *ret_host);
 
-/* ---- kinds/scale_set.c, scale_set_instance.c ---- */
+/* ---- kinds/scale_set.c, scale_set_instance.c, scale_set_health.c ---- */
 
 /* In a put of a VM: an instance stays one, and clients leave it alone while its set works on it. */
 bool scale_set_prepare_instance(struct put *put, GError **error);
@@ -126,6 +126,10 @@ bool scale_set_take_nic(struct control *control, struct change *change, struct n
 /* Stages what begins an action on instances of the set. */
 bool scale_set_begin(struct control *control, struct scale_set *set, enum verb verb,
 	const GPtrArray *instances, GError **error);
+/* FAULT_INVALID_REFERENCE: the probe that it names asks no instance. */
+bool scale_set_check_health(struct put *put, GError **error);
+/* Into the model, unless it has that image. */
+void scale_set_take_image(struct scale_set *set, const char *image, json_t *reference);
 /* Refers, or no more, to what the model names. */
 void scale_set_stage_refs(struct change *change, const struct scale_set *set, bool wanted);
 
@@ -299,6 +303,11 @@ bool outbound_settle(
 void outbound_fill(const struct control *control, const struct host *host, struct goal *goal);
 
 /* ---- balancing.c: what hosts are told of load balancers ---- */
+
+/* refs, of struct balancer_ref, name that part of it. */
+bool balancer_is_among(const GPtrArray *refs, const struct balancer *balancer, const char *name);
+/* The probe that it refers to finds the NIC well. */
+bool balancing_finds_well(const struct nic *nic, const struct balancer_ref *probe);
 /* Those whose addresses the host has. */
 bool balancing_fill(struct control *control, const struct host *host, struct goal *goal, GError **error);
 /* What a NIC of that host has to do with the load balancer that it is behind, if it is. */

@@ -152,6 +152,117 @@ static void test_rolling_cancelled(void)
 	set_assert_instances(&f, "web_0* web_1 web_2");
 }
 
+/* ---- health by a probe ---- */
+
+static void test_health_is_asked_for(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct balancer *balancer = set_put_balancer(&f);
+	struct scale_set *wanted = fixture_scale_set(&f, "web", 1);
+
+	wanted->spec.health = (struct balancer_ref){g_strdup(balancer->meta.uid), g_strdup("probe")};
+	set_assert_refused(&f, wanted, FAULT_INVALID_REFERENCE,
+		"probe probe of load balancer lb, which asks no instance: a load-balancing rule must have "
+		"it");
+}
+
+/* Runs until something is so. */
+static void run_until(struct fixture *f, bool (*is_so)(const struct scale_set *set))
+{
+	for (;;) {
+		_cleanup_(model_free) struct scale_set *now = set_read(f);
+		if (is_so(now))
+			return;
+		fixture_obey(f);
+		g_main_context_iteration(NULL, TRUE);
+	}
+}
+
+static bool waits_for_batch(const struct scale_set *set)
+{
+	return set->status.rolling.patience_us != 0;
+}
+
+static bool is_in_second_batch(const struct scale_set *set)
+{
+	const GPtrArray *batch = set->status.rolling.batch;
+
+	return list_length(batch) > 0 && set->status.rolling.resume_us != 0 && waits_for_batch(set);
+}
+
+static void test_health(void)
+{
+	const struct set_rolling_policy policy = {50, 100, 40, 0};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	OPEN(f);
+	_cleanup_(model_free) struct balancer *balancer = set_put_balancer(&f);
+
+	set_put_health(&f, balancer);
+	begin_rolling(&f, &policy, &result);
+	run_until(&f, waits_for_batch);
+	set_assert_instances(&f, "web_0* web_1");
+	fixture_restart(&f);
+	set_say_well(&f, "web_0", balancer);
+	run_until(&f, is_in_second_batch);
+	set_assert_instances(&f, "web_0* web_1*");
+	/* The time of the second one is over. */
+	EDIT(&f);
+	edit->status.rolling.patience_us = 1;
+	g_assert_true(control_store(f.control, edit, NULL));
+	model_free(edit);
+	follow(&f, result.operation, &over);
+	set_assert_words(over->status.message,
+		"1 of 2 upgraded instances are not healthy (web_1), its policy allows 40 percent.");
+}
+
+static void test_health_of_all(void)
+{
+	const struct set_rolling_policy policy = {50, 40, 100, 0};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	OPEN(f);
+	_cleanup_(model_free) struct balancer *balancer = set_put_balancer(&f);
+
+	set_put_health(&f, balancer);
+	set_say_well(&f, "web_1", balancer);
+	begin_rolling(&f, &policy, &result);
+	follow(&f, result.operation, &over);
+	set_assert_words(over->status.message, "1 of 2 instances are not healthy (web_0)");
+	set_assert_instances(&f, "web_0 web_1");
+}
+
+/* ---- the newest image ---- */
+
+static void test_new_image(void)
+{
+	_cleanup_(control_result_clear) struct control_result result = {}, again = {};
+	_cleanup_(model_free) struct operation *over = NULL, *nothing = NULL;
+	g_autoptr(GError) error = NULL;
+	json_auto_t *reference = json_object();
+	OPEN(f);
+
+	set_put_capacity(&f, 2);
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	control_scale_set_roll(f.control, set->meta.uid, "newer", reference, &set_request, &result, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(follow(&f, result.operation, &over), ==, 1);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	set_assert_instances(&f, "web_0* web_1*");
+	_cleanup_(model_free) struct vm *vm = set_instance(&f, 1);
+	g_assert_cmpstr(vm->spec.image, ==, "newer");
+	g_assert_cmpint(vm->spec.reimages, ==, 1);
+	_cleanup_(model_free) struct scale_set *rolled = set_read(&f);
+	g_assert_cmpint(rolled->spec.upgrade, ==, UPGRADE_MANUAL);
+	g_assert_cmpint(rolled->status.rolling.state, ==, ROLLING_COMPLETED);
+	/* Who has it is left alone. */
+	control_scale_set_roll(f.control, set->meta.uid, "newer", reference, &set_request, &again, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(follow(&f, again.operation, &nothing), ==, 0);
+	g_assert_cmpint(nothing->status.state, ==, OPERATION_SUCCEEDED);
+	set_assert_instances(&f, "web_0* web_1*");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -161,5 +272,9 @@ int main(int argc, char **argv)
 	ADD("it stops at unhealthy instances", test_rolling_stops);
 	ADD("it does not begin on unhealthy instances", test_rolling_does_not_begin);
 	ADD("it can be cancelled in its pause, also behind a crash", test_rolling_cancelled);
+	ADD("a probe that asks no instance says nothing of its health", test_health_is_asked_for);
+	ADD("a batch has time to be found well, also behind a crash", test_health);
+	ADD("it does not begin while too many are not found well", test_health_of_all);
+	ADD("a newer image is taken batch after batch, whatever the policy is", test_new_image);
 	return g_test_run();
 }

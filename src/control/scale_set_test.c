@@ -146,6 +146,23 @@ static void test_pool_of_addresses_is_empty(void)
 	g_assert_cmpuint(set_count_keys(&f, "/sluice/object/address/"), ==, vms->len);
 }
 
+static void test_scale_in(void)
+{
+	OPEN(f);
+
+	set_put_capacity(&f, 3);
+	EDIT(&f);
+	edit->spec.scale_in = SCALE_IN_OLDEST;
+	edit->spec.capacity = 2;
+	model_free(set_put(&f, edit));
+	set_assert_instances(&f, "web_1* web_2*");
+	edit = set_read(&f);
+	edit->spec.scale_in = SCALE_IN_NEWEST;
+	edit->spec.capacity = 1;
+	model_free(set_put(&f, edit));
+	set_assert_instances(&f, "web_1*");
+}
+
 /* ---- the model ---- */
 
 static void test_manual_upgrade(void)
@@ -415,15 +432,61 @@ static void test_what_stands(void)
 	set_first_nic(set)->name = g_strdup("eth1");
 	set_assert_refused(
 		&f, model_copy(set), FAULT_NOT_ALLOWED, "while it has 1 instances. Scale it to 0 first");
-	struct scale_set *disk = set_read(&f);
-	disk->spec.model.disk_gib = 64;
-	set_assert_refused(&f, disk, FAULT_NOT_ALLOWED, "disk size");
 	set_put_capacity(&f, 0);
 	set->spec.capacity = 1;
 	model_free(set_put(&f, set));
 	_cleanup_(model_free) struct vm *vm = set_instance(&f, 0);
 	_cleanup_(model_free) struct nic *nic = set_nic_of(&f, vm);
 	g_assert_cmpstr(nic->meta.name, ==, "eth1");
+}
+
+/* ---- new disks ---- */
+
+static void assert_reimages(struct fixture *f, guint index, int64_t expected)
+{
+	_cleanup_(model_free) struct vm *vm = set_instance(f, index);
+
+	g_assert_cmpint(vm->spec.reimages, ==, expected);
+}
+
+static void test_reimage(void)
+{
+	OPEN(f);
+
+	set_put_capacity(&f, 3);
+	set_do(&f, VERB_DEALLOCATE, 2);
+	set_do(&f, VERB_REIMAGE, 1);
+	assert_reimages(&f, 0, 0);
+	assert_reimages(&f, 1, 1);
+	set_do(&f, VERB_REIMAGE, -1);
+	assert_reimages(&f, 0, 1);
+	assert_reimages(&f, 1, 2);
+	assert_reimages(&f, 2, 1);
+	set_assert_power(&f, "rrd");
+	f.failing = "web_0";
+	set_assert_act_fails(&f, VERB_REIMAGE, -1, FAULT_INTERNAL, "web_0: its disk is broken");
+}
+
+static void test_other_image(void)
+{
+	OPEN(f);
+
+	set_put_capacity(&f, 2);
+	EDIT(&f);
+	edit->spec.model.disk_gib = 64;
+	model_free(set_put(&f, edit));
+	set_assert_instances(&f, "web_0 web_1");
+	assert_reimages(&f, 1, 0);
+	set_do(&f, VERB_UPGRADE, 1);
+	set_assert_instances(&f, "web_0 web_1*");
+	assert_reimages(&f, 0, 0);
+	assert_reimages(&f, 1, 1);
+	_cleanup_(model_free) struct vm *vm = set_instance(&f, 1);
+	g_assert_cmpint(vm->spec.disk_gib, ==, 64);
+	/* What needs no other disk makes none. */
+	set_put_size(&f, "Standard_DS4_v2");
+	set_do(&f, VERB_UPGRADE, 1);
+	assert_reimages(&f, 1, 1);
 }
 
 /* ---- actions ---- */
@@ -560,6 +623,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name, fn) g_test_add_func("/scale-set/" name, fn)
 	ADD("there are as many instances as its capacity says, and the youngest go first", test_capacity);
+	ADD("the oldest go first where its rule says so", test_scale_in);
 	ADD("instances and their interfaces are inside of it", test_instances_are_inside);
 	ADD("flexible instances are in the group, and are what the model says",
 		test_flexible_instances_are_in_the_group);
@@ -579,6 +643,8 @@ int main(int argc, char **argv)
 	ADD("what the model names is in use", test_model_is_in_use);
 	ADD("what is wrong in a model is refused by name", test_refused_models);
 	ADD("what instances cannot take stands while there are any", test_what_stands);
+	ADD("instances get new disks where they are told to", test_reimage);
+	ADD("instances take another image or disk size by a new disk", test_other_image);
 	ADD("actions reach those instances that they name", test_actions);
 	ADD("one operation at a time, and clients leave its instances alone", test_busy);
 	ADD("a deleted one leaves nothing", test_deletion);

@@ -168,6 +168,72 @@ void set_put_upgrade(struct fixture *f, enum upgrade upgrade)
 	model_free(set_put(f, edit));
 }
 
+static void *new_part(GPtrArray **list, const struct shape *shape, const char *name)
+{
+	char **part = shape_new(shape);
+
+	*list = shape_list_new(shape);
+	*part = g_strdup(name);
+	g_ptr_array_add(*list, part);
+	return part;
+}
+
+struct balancer *set_put_balancer(struct fixture *f)
+{
+	struct address *address = model_new(KIND_ADDRESS, "lb-ip", f->group);
+	struct balancer *balancer = model_new(KIND_BALANCER, "lb", f->group);
+	struct balancer_front *front = new_part(&balancer->spec.fronts, &balancer_front_shape, "front");
+	struct balancer_probe *probe = new_part(&balancer->spec.probes, &balancer_probe_shape, "probe");
+	struct balancer_rule *rule = new_part(&balancer->spec.rules, &balancer_rule_shape, "rule");
+
+	new_part(&balancer->spec.pools, &balancer_pool_shape, "pool");
+	address->meta.location = g_strdup("centralus");
+	_cleanup_(model_free) struct address *stored = set_put(f, address);
+	balancer->meta.location = g_strdup("centralus");
+	front->address = g_strdup(stored->meta.uid);
+	probe->port = 80;
+	probe->interval_s = 5;
+	probe->threshold = 2;
+	rule->front = g_strdup("front");
+	rule->pool = g_strdup("pool");
+	rule->probe = g_strdup("probe");
+	rule->protocol = PROTOCOL_TCP;
+	rule->front_port = rule->back_port = 80;
+	return set_put(f, balancer);
+}
+
+void set_put_health(struct fixture *f, const struct balancer *balancer)
+{
+	struct scale_set *set = fixture_scale_set(f, "web", 2);
+	struct set_config *config = set_first_nic(set)->configs->pdata[0];
+	struct balancer_ref *pool = shape_new(&balancer_ref_shape);
+
+	config->nic.pools = shape_list_new(&balancer_ref_shape);
+	*pool = (struct balancer_ref){g_strdup(balancer->meta.uid), g_strdup("pool")};
+	g_ptr_array_add(config->nic.pools, pool);
+	set->spec.health = (struct balancer_ref){g_strdup(balancer->meta.uid), g_strdup("Probe")};
+	model_free(set_put(f, set));
+}
+
+void set_say_well(struct fixture *f, const char *instance, const struct balancer *balancer)
+{
+	g_autoptr(GPtrArray) vms = set_instances(f);
+
+	for (guint i = 0; i < vms->len; i++) {
+		const struct vm *vm = vms->pdata[i];
+		if (!g_str_equal(vm->meta.name, instance))
+			continue;
+		_cleanup_(model_free) struct nic *nic = set_nic_of(f, vm);
+		g_clear_pointer(&nic->status.well, g_ptr_array_unref);
+		nic->status.well = strings_new();
+		if (balancer)
+			g_ptr_array_add(nic->status.well, g_strdup_printf("%s/probe", balancer->meta.uid));
+		g_assert_true(control_store(f->control, nic, NULL));
+		return;
+	}
+	g_assert_not_reached();
+}
+
 unsigned set_count_keys(struct fixture *f, const char *prefix)
 {
 	_cleanup_(store_range_clear) struct store_range range = {};

@@ -30,6 +30,12 @@ void set_put_capacity(struct fixture *f, int64_t capacity);
 void set_put_accelerated(struct fixture *f, bool on);
 void set_put_size(struct fixture *f, const char *size);
 void set_put_upgrade(struct fixture *f, enum upgrade upgrade);
+/* A load balancer "lb" with a pool "pool", and a probe "probe" that a rule for it has. Owned. */
+struct balancer *set_put_balancer(struct fixture *f);
+/* The set's first interface is in the pool, and the probe says who is well; stored. */
+void set_put_health(struct fixture *f, const struct balancer *balancer);
+/* What hosts say of the instance's interface from now on: that the probe finds it well, or nothing. */
+void set_say_well(struct fixture *f, const char *instance, const struct balancer *balancer);
 unsigned set_count_keys(struct fixture *f, const char *prefix);
 
 /* Stored now, ready to be changed and put. */

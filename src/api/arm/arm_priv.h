@@ -113,6 +113,11 @@ bool arm_subnet_reference(
 GPtrArray *arm_balancer_refs(struct arm *arm, const struct cursor *at, const char *key, const char *list);
 /* The same as JSON. */
 json_t *arm_encode_balancer_refs(struct arm *arm, const GPtrArray *refs, const char *list);
+/* {"id"} of one of them; *ret stays as it is when it is absent. */
+void arm_balancer_ref(struct arm *arm, const struct cursor *at, const char *key, const char *list,
+	struct balancer_ref *ret);
+/* Owned; NULL when the load balancer is gone. */
+char *arm_id_of_part(struct arm *arm, const struct balancer_ref *ref, const char *list);
 
 /* ---- resource.c ---- */
 

@@ -222,15 +222,29 @@ GPtrArray *arm_balancer_refs(struct arm *arm, const struct cursor *at, const cha
 	return refs;
 }
 
+void arm_balancer_ref(
+	struct arm *arm, const struct cursor *at, const char *key, const char *list, struct balancer_ref *ret)
+{
+	struct cursor reference = cursor_object(at, key);
+
+	if (cursor_is_set(&reference) && !find_part(arm, &reference, list, ret) && cursor_is_good(at))
+		cursor_fail(&reference, "id", "it is required");
+}
+
+char *arm_id_of_part(struct arm *arm, const struct balancer_ref *ref, const char *list)
+{
+	g_autofree char *balancer = arm_id_of(arm, KIND_BALANCER, ref->balancer);
+
+	return balancer ? g_strdup_printf("%s/%s/%s", balancer, list, ref->name) : NULL;
+}
+
 json_t *arm_encode_balancer_refs(struct arm *arm, const GPtrArray *refs, const char *list)
 {
 	json_t *array = json_array();
 
 	for (guint i = 0; i < list_length(refs); i++) {
-		const struct balancer_ref *ref = refs->pdata[i];
-		g_autofree char *balancer = arm_id_of(arm, KIND_BALANCER, ref->balancer);
-		g_autofree char *id = g_strdup_printf("%s/%s/%s", balancer, list, ref->name);
-		if (balancer)
+		g_autofree char *id = arm_id_of_part(arm, refs->pdata[i], list);
+		if (id)
 			json_array_append_new(array, json_pack("{s:s}", "id", id));
 	}
 	return array;

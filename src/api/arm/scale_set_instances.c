@@ -92,6 +92,19 @@ static json_t *encode_nic_configs(struct arm *arm, const struct scale_set *set, 
 	return array;
 }
 
+/* What the set's probe has found, where it has one. */
+static void put_health(struct arm *arm, const struct scale_set *set, const struct vm *vm, json_t *view)
+{
+	bool healthy = control_instance_is_healthy(arm->control, set, vm);
+
+	if (set->spec.health.balancer && vm->spec.power == POWER_RUNNING)
+		put_json(view, "vmHealth",
+			json_pack("{s:{s:s, s:s, s:s}}", "status", "code",
+				healthy ? "HealthState/healthy" : "HealthState/unhealthy", "level", "Info",
+				"displayStatus",
+				healthy ? "The VM is reported healthy" : "The VM is reported unhealthy"));
+}
+
 /* A virtual machine, and what makes it an instance. */
 static json_t *encode_instance(
 	struct arm *arm, const struct scale_set *set, const struct vm *vm, unsigned flags)
@@ -107,6 +120,8 @@ static json_t *encode_instance(
 	put_text(properties, "modelDefinitionApplied", "VirtualMachineScaleSet");
 	put_json(put_object(properties, "networkProfileConfiguration"), "networkInterfaceConfigurations",
 		encode_nic_configs(arm, set, vm));
+	if (flags & ENCODE_INSTANCE_VIEW)
+		put_health(arm, set, vm, put_object(properties, "instanceView"));
 	return json;
 }
 
@@ -187,8 +202,13 @@ static void get_instance_view(struct call *call, void *data)
 	_cleanup_(model_free) struct scale_set *set = NULL;
 	_cleanup_(model_free) struct vm *vm = find_instance(call, data, &set);
 
-	if (vm)
-		call_answer_json(call, 200, instance_view(data, vm));
+	json_t *view;
+
+	if (!vm)
+		return;
+	view = instance_view(data, vm);
+	put_health(data, set, vm, view);
+	call_answer_json(call, 200, view);
 }
 
 /* ---- interfaces and addresses ---- */
@@ -318,21 +338,50 @@ static GPtrArray *read_ids(
 	return json ? decode_ids(arm, set, json, required, error) : NULL;
 }
 
+/* The newest image that the model's reference leads to. */
+static bool roll(struct arm *arm, const struct scale_set *set, const struct control_request *request,
+	struct control_result *ret, GError **error)
+{
+	json_t *reference = set->spec.model.image_reference;
+	const char *publisher = "", *offer = "", *sku = "", *version = "";
+
+	json_unpack(reference, "{s:s, s:s, s:s, s:s}", "publisher", &publisher, "offer", &offer, "sku", &sku,
+		"version", &version);
+	const struct image_entry *image = arm_image_find(arm, publisher, offer, sku, version);
+	if (!image)
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"The platform image '%s:%s:%s:%s' of scale set %s is not available any more; 'az vm "
+			"image "
+			"list' shows the images there are.",
+			publisher, offer, sku, version, set->meta.name);
+	json_auto_t *exact = json_copy(reference);
+	json_object_set_new(exact, "exactVersion", json_string(arm_image_version(image)));
+	return control_scale_set_roll(arm->control, set->meta.uid, image->image, exact, request, ret, error);
+}
+
+static bool act(struct call *call, struct arm *arm, const struct scale_set *set, enum verb verb,
+	struct control_result *ret, GError **error)
+{
+	const struct control_request request = {.principal = call_principal(call)};
+
+	if (verb == VERB_ROLL)
+		return roll(arm, set, &request, ret, error);
+	g_autoptr(GPtrArray) uids = read_ids(call, arm, set, verb, error);
+	return uids && control_scale_set_act(arm->control, set->meta.uid, verb, uids, &request, ret, error);
+}
+
 static void post_action(struct call *call, void *data)
 {
 	struct arm *arm = data;
 	_cleanup_(model_free) struct scale_set *set = find_set(call, arm);
 	_cleanup_(control_result_clear) struct control_result result = {};
-	const struct control_request request = {.principal = call_principal(call)};
 	GError *error = NULL;
 
 	if (!set)
 		return;
 	const struct arm_action *action =
 		arm_action_find(call, &arm_scale_sets, call_param(call, "action"), &error);
-	g_autoptr(GPtrArray) uids = action ? read_ids(call, arm, set, action->verb, &error) : NULL;
-	if (uids && control_scale_set_act(
-			    arm->control, set->meta.uid, action->verb, uids, &request, &result, &error))
+	if (action && act(call, arm, set, action->verb, &result, &error))
 		arm_answer_accepted(call, arm, &arm_scale_sets, &result);
 	else
 		arm_fail(call, error);
@@ -383,7 +432,8 @@ struct progress {
 };
 
 /* What it has come to: of the instances that it was for, and those that are left. */
-static void count_progress(const struct scale_set *set, const GPtrArray *vms, struct progress *ret)
+static void count_progress(
+	struct arm *arm, const struct scale_set *set, const GPtrArray *vms, struct progress *ret)
 {
 	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = vms->pdata[i];
@@ -392,20 +442,20 @@ static void count_progress(const struct scale_set *set, const GPtrArray *vms, st
 			ret->pending++;
 		else if (its && vm->status.outcome.state == PROVISIONING_UPDATING)
 			ret->busy++;
-		else if (its && !control_instance_is_healthy(vm))
+		else if (its && !control_instance_is_healthy(arm->control, set, vm))
 			ret->unhealthy++;
 		else if (its)
 			ret->healthy++;
 	}
 }
 
-static json_t *encode_rolling(const struct scale_set *set, const GPtrArray *vms)
+static json_t *encode_rolling(struct arm *arm, const struct scale_set *set, const GPtrArray *vms)
 {
 	const struct set_rolling_status *rolling = &set->status.rolling;
 	struct progress progress = {};
 	json_t *running, *json;
 
-	count_progress(set, vms, &progress);
+	count_progress(arm, set, vms, &progress);
 	running = json_pack("{s:s}", "code", rolling_codes[rolling->state]);
 	put_time(running, "startTime", rolling->started_us);
 	put_text(running, "lastAction", rolling->cancel ? "Cancel" : "Start");
@@ -431,7 +481,7 @@ static void get_rolling(struct call *call, void *data)
 	if (!vms)
 		return;
 	if (set->status.rolling.state != ROLLING_NONE) {
-		call_answer_json(call, 200, encode_rolling(set, vms));
+		call_answer_json(call, 200, encode_rolling(data, set, vms));
 		return;
 	}
 	fault_set(&error, FAULT_NOT_FOUND, "The scale set %s had no rolling upgrade yet.", set->meta.name);

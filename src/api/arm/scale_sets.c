@@ -5,8 +5,8 @@
 #define FLEXIBLE_FAULT_DOMAINS 1
 #define ROLLING_PERCENT        20
 
-static const char *const owned[] = {
-	"orchestrationMode", "platformFaultDomainCount", "upgradePolicy", "uniqueId", "timeCreated", NULL};
+static const char *const owned[] = {"orchestrationMode", "platformFaultDomainCount", "upgradePolicy",
+	"scaleInPolicy", "uniqueId", "timeCreated", NULL};
 
 #define PROFILE "properties.virtualMachineProfile."
 #define NICS    PROFILE "networkProfile.networkInterfaceConfigurations[].properties."
@@ -19,7 +19,7 @@ static const struct refusal refused[] = {
 	{"properties.hostGroup", "dedicated hosts"},
 	{"properties.priorityMixPolicy", "spot prices"},
 	{"properties.proximityPlacementGroup", "proximity placement groups"},
-	{"properties.scaleInPolicy.rules", "scale-in rules"},
+	{"properties.scaleInPolicy.forceDeletion", "forced deletions"},
 	{"properties.skuProfile", "mixed sizes"},
 	{"properties.spotRestorePolicy.enabled", "spot prices"},
 	{"properties.upgradePolicy.automaticOSUpgradePolicy.enableAutomaticOSUpgrade",
@@ -33,7 +33,6 @@ static const struct refusal refused[] = {
 	{PROFILE "capacityReservation", "capacity reservations"},
 	{PROFILE "extensionProfile.extensions", "extensions of scale sets"},
 	{PROFILE "hardwareProfile.vmSizeProperties", "customized sizes"},
-	{PROFILE "networkProfile.healthProbe", "health probes of scale sets"},
 	{PROFILE "osProfile.customData", "custom data"},
 	{PROFILE "osProfile.secrets", "certificates from a key vault"},
 	{PROFILE "osProfile.windowsConfiguration", "Windows machines"},
@@ -60,6 +59,8 @@ static const struct refusal refused[] = {
 static const char *const modes[] = {"Uniform", "Flexible", NULL};
 static const char *const upgrades[] = {
 	[UPGRADE_MANUAL] = "Manual", [UPGRADE_AUTOMATIC] = "Automatic", [UPGRADE_ROLLING] = "Rolling", NULL};
+static const char *const scale_ins[] = {
+	[SCALE_IN_DEFAULT] = "Default", [SCALE_IN_NEWEST] = "NewestVM", [SCALE_IN_OLDEST] = "OldestVM", NULL};
 static const char *const priorities[] = {"Regular", NULL};
 static const char *const versions[] = {"IPv4", NULL};
 static const char *const skus[] = {[ADDRESS_BASIC] = "Basic", [ADDRESS_STANDARD] = "Standard", NULL};
@@ -104,6 +105,20 @@ static void decode_upgrades(
 	if (its->pause_s < 0)
 		cursor_fail(
 			&rolling, "pauseTimeBetweenBatches", "a duration is needed, such as PT0S or PT5M");
+}
+
+static int decode_scale_in(const struct cursor *properties, const struct scale_set *old)
+{
+	struct cursor policy = cursor_object(properties, "scaleInPolicy"),
+		      rules = cursor_array(&policy, "rules");
+	g_autoptr(GPtrArray) words = cursor_strings(&policy, "rules");
+
+	if (!cursor_is_set(&rules))
+		return old ? old->spec.scale_in : SCALE_IN_DEFAULT;
+	int word = words && words->len == 1 ? words_find(scale_ins, words->pdata[0]) : -1;
+	if (word < 0)
+		cursor_fail(&policy, "rules", "one of Default, NewestVM and OldestVM is needed");
+	return MAX(word, 0);
 }
 
 static void decode_address(const struct cursor *properties, struct set_address *address)
@@ -178,6 +193,18 @@ static void decode_nics(
 		cursor_fail(&network, "networkInterfaceConfigurations", "at least one interface is required");
 }
 
+static void decode_health(
+	struct arm *arm, const struct cursor *profile, const struct scale_set *old, struct scale_set *set)
+{
+	struct cursor network = cursor_object(profile, "networkProfile");
+	const struct balancer_ref *was = old ? &old->spec.health : NULL;
+
+	if (cursor_is_set(&network))
+		arm_balancer_ref(arm, &network, "healthProbe", "probes", &set->spec.health);
+	else if (was)
+		set->spec.health = (struct balancer_ref){g_strdup(was->balancer), g_strdup(was->name)};
+}
+
 /* What a machine's profile has alike goes by way of one. */
 static void decode_machine(
 	struct arm *arm, const struct cursor *profile, const struct scale_set *old, struct set_model *model)
@@ -236,6 +263,8 @@ static void decode(struct arm *arm, const struct cursor *body, const void *objec
 		: mode == 1 ? FLEXIBLE_FAULT_DOMAINS
 			    : FAULT_DOMAINS);
 	decode_upgrades(&properties, old, set);
+	set->spec.scale_in = decode_scale_in(&properties, old);
+	decode_health(arm, &profile, old, set);
 	decode_sku(arm, body, old, set);
 	decode_model(arm, &profile, old, set);
 }
@@ -308,13 +337,15 @@ static void encode_upgrades(const struct scale_set *set, json_t *properties)
 static void encode_model(struct arm *arm, const struct scale_set *set, json_t *profile)
 {
 	_cleanup_(model_free) struct vm *vm = control_scale_set_machine(set);
-	json_t *nics = json_array();
+	json_t *nics = json_array(), *network = put_object(profile, "networkProfile");
 
 	arm_encode_machine(vm, profile);
 	put_text(put_object(profile, "osProfile"), "computerNamePrefix", set->spec.model.name_prefix);
 	for (guint i = 0; i < list_length(set->spec.model.nics); i++)
 		json_array_append_new(nics, arm_encode_set_nic(arm, set->spec.model.nics->pdata[i]));
-	put_json(put_object(profile, "networkProfile"), "networkInterfaceConfigurations", nics);
+	put_json(network, "networkInterfaceConfigurations", nics);
+	if (set->spec.health.balancer)
+		put_id(network, "healthProbe", arm_id_of_part(arm, &set->spec.health, "probes"));
 }
 
 static void encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties)
@@ -330,6 +361,9 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_text(properties, "uniqueId", set->meta.uid);
 	put_time(properties, "timeCreated", set->meta.created_us);
 	encode_upgrades(set, properties);
+	if (set->spec.scale_in != SCALE_IN_DEFAULT)
+		put_json(properties, "scaleInPolicy",
+			json_pack("{s:[s]}", "rules", scale_ins[set->spec.scale_in]));
 	encode_model(arm, set, put_object(properties, "virtualMachineProfile"));
 }
 
@@ -357,6 +391,9 @@ static const struct arm_action actions[] = {
 	{"restart", VERB_RESTART},
 	{"manualupgrade", VERB_UPGRADE},
 	{"delete", VERB_REMOVE},
+	{"reimage", VERB_REIMAGE},
+	{"reimageall", VERB_REIMAGE}, /* there are no other disks */
+	{"osRollingUpgrade", VERB_ROLL},
 	{},
 };
 

@@ -13,8 +13,8 @@
  * changes, and again when an instance takes it. Who asks reads all VMs in one guarded list, so that an instance that is
  * started meanwhile makes the change look again.
  *
- * The frame of the model stands as long as there are instances: which interfaces they have, in which subnets, and
- * their image and disk size, as it would take other disks to follow these.
+ * The frame of the model stands as long as there are instances: which interfaces they have, and in which subnets. An
+ * instance takes another image or disk size by a new disk.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"
@@ -67,12 +67,6 @@ bool control_is_of_instance(struct control *control, const void *object)
 bool control_instance_is_current(const struct scale_set *set, const struct vm *vm)
 {
 	return vm->status.model == set->status.model;
-}
-
-bool control_instance_is_healthy(const struct vm *vm)
-{
-	return vm->status.outcome.state != PROVISIONING_FAILED &&
-	       (vm->spec.power != POWER_RUNNING || vm->status.power == POWER_STATE_RUNNING);
 }
 
 bool scale_set_check_off(struct change *change, const struct scale_set *set, const char *what, GError **error)
@@ -223,6 +217,7 @@ static void stage_balancers(
 
 void scale_set_stage_refs(struct change *change, const struct scale_set *set, bool wanted)
 {
+	stage_ref(change, set, set->spec.health.balancer, wanted);
 	for (guint i = 0; i < list_length(set->spec.model.nics); i++) {
 		const struct set_nic *nic = set->spec.model.nics->pdata[i];
 		stage_ref(change, set, nic->security_group, wanted);
@@ -445,8 +440,7 @@ static bool nic_frames_equal(const struct set_nic *a, const struct set_nic *b)
 
 static bool frames_equal(const struct set_model *a, const struct set_model *b)
 {
-	if (g_strcmp0(a->image, b->image) != 0 || a->disk_gib != b->disk_gib ||
-		list_length(a->nics) != list_length(b->nics))
+	if (list_length(a->nics) != list_length(b->nics))
 		return false;
 	for (guint i = 0; i < a->nics->len; i++)
 		if (!nic_frames_equal(a->nics->pdata[i], b->nics->pdata[i]))
@@ -463,14 +457,13 @@ static bool check_frame(struct put *put, GError **error)
 	g_autoptr(GPtrArray) vms = control_scale_set_instances(put->control, old, error);
 	if (!vms)
 		return false;
-	return vms->len == 0 ||
-	       fault_set(error, FAULT_NOT_ALLOWED,
-		       "The image and the disk size of scale set %s, and which network interfaces and IP "
-		       "configurations its "
-		       "instances have, cannot be changed while it has %u instances. Scale it to 0 first (az "
-		       "vmss "
-		       "scale --new-capacity 0), or make another set.",
-		       set->meta.name, vms->len);
+	return vms->len == 0 || fault_set(error, FAULT_NOT_ALLOWED,
+					"Which network interfaces and IP configurations instances of scale "
+					"set %s have cannot be "
+					"changed while it has %u instances. Scale it to 0 first (az vmss "
+					"scale --new-capacity 0), "
+					"or make another set.",
+					set->meta.name, vms->len);
 }
 
 static bool check_acceleration(struct put *put, GError **error)
@@ -509,12 +502,27 @@ static bool check_update(struct put *put, GError **error)
 	return check_frame(put, error) && check_acceleration(put, error);
 }
 
+void scale_set_take_image(struct scale_set *set, const char *image, json_t *reference)
+{
+	struct set_model *model = &set->spec.model;
+
+	if (g_strcmp0(model->image, image) == 0)
+		return;
+	g_free(model->image);
+	model->image = g_strdup(image);
+	json_decref(model->image_reference);
+	model->image_reference = json_incref(reference);
+	set->status.model++;
+	set->meta.generation++;
+}
+
 static bool scale_set_prepare(struct put *put, GError **error)
 {
 	const struct scale_set *old = put->old;
 	struct scale_set *set = put->object;
 
-	if (!check_numbers(set, error) || !check_model(put, error) || (old && !check_update(put, error)))
+	if (!check_numbers(set, error) || !check_model(put, error) || !scale_set_check_health(put, error) ||
+		(old && !check_update(put, error)))
 		return false;
 	if (!old || !shape_equal(&set_model_shape, &old->spec.model, &set->spec.model))
 		set->status.model++;

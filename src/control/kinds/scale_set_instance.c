@@ -231,8 +231,14 @@ static bool upgrade_machine(struct put *put, const struct task *task, const stru
 {
 	_cleanup_(model_free) struct vm *vm = model_copy(old), *wanted = control_scale_set_machine(set);
 
+	bool disk = g_strcmp0(vm->spec.image, wanted->spec.image) != 0 ||
+		    vm->spec.disk_gib != wanted->spec.disk_gib;
+
 	g_free(vm->spec.size);
 	vm->spec.size = g_steal_pointer(&wanted->spec.size);
+	g_free(vm->spec.image);
+	vm->spec.image = g_steal_pointer(&wanted->spec.image);
+	vm->spec.disk_gib = wanted->spec.disk_gib;
 	json_decref(vm->spec.image_reference);
 	vm->spec.image_reference = g_steal_pointer(&wanted->spec.image_reference);
 	g_clear_pointer(&vm->spec.ssh_keys, g_ptr_array_unref);
@@ -242,6 +248,8 @@ static bool upgrade_machine(struct put *put, const struct task *task, const stru
 	put->object = vm;
 	if (!vm_hooks.prepare(put, error))
 		return false;
+	if (disk && vm->status.host)
+		vm->spec.reimages++;
 	begin(put->change, task, set, vm, PROVISIONING_UPDATING);
 	change_add(put->change, g_steal_pointer(&vm));
 	return true;

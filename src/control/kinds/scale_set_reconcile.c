@@ -10,7 +10,8 @@
  * | put       | that there are as many as capacity says; the model, when the upgrade policy says so  |
  * | upgrade   | the model                                                                            |
  * | start     | with an upgrade policy other than manual the model, all first; then to run           |
- * | powerOff, deallocate, restart | that                                                             |
+ * | powerOff, deallocate, restart, reimage | that                                                    |
+ * | roll      | the model, batch after batch                                                         |
  * | remove    | to go; capacity has become less already                                              |
  * | delete    | to go; then the set goes                                                             |
  *
@@ -136,11 +137,14 @@ static void make_missing(struct drive *drive, int64_t alive)
 	}
 }
 
-/* The youngest go first. */
+/* By their numbers from one end. */
 static void remove_surplus(struct drive *drive, int64_t alive)
 {
-	for (guint i = drive->instances->len; i-- > 0 && alive > drive->set->spec.capacity;) {
-		const struct vm *vm = drive->instances->pdata[i];
+	guint n = drive->instances->len;
+	bool oldest = drive->set->spec.scale_in == SCALE_IN_OLDEST;
+
+	for (guint i = 0; i < n && alive > drive->set->spec.capacity; i++) {
+		const struct vm *vm = drive->instances->pdata[oldest ? i : n - 1 - i];
 		alive -= vm->status.outcome.state != PROVISIONING_DELETING;
 		remove_instance(drive, vm);
 	}
@@ -186,6 +190,7 @@ static bool is_wanted(const struct drive *drive, const struct vm *vm)
 	case VERB_DEALLOCATE:
 		return vm->spec.power != POWER_DEALLOCATED || vm->status.power != POWER_STATE_DEALLOCATED;
 	case VERB_RESTART: return named || vm->spec.power == POWER_RUNNING;
+	case VERB_REIMAGE: return true;
 	default: return false;
 	}
 }
@@ -289,6 +294,7 @@ static int look(struct drive *drive, GError **error)
 	case VERB_PUT: done = put_set(drive, error); break;
 	case VERB_DELETE: return delete_set(drive, error);
 	case VERB_UPGRADE: upgrade_named(drive); break;
+	case VERB_ROLL: done = scale_set_roll(drive, error); break;
 	case VERB_REMOVE: remove_named(drive, false); break;
 	case VERB_START: start(drive); break;
 	default: act(drive); break;

@@ -4,7 +4,8 @@
  *
  * | state     | batch | means                                                                   |
  * |-----------|-------|-------------------------------------------------------------------------|
- * | forward   | uids  | these take the model; instances of it that have it are not asked again  |
+ * | forward   | uids  | these take the model; instances of it that have it are not asked again; |
+ * |           |       | where a probe says who is well, they have PATIENCE_S to be so behind it |
  * | forward   | empty | nothing is under way until the pause is over; then a batch is chosen    |
  * | completed |       | all have the model                                                      |
  * | cancelled |       | somebody asked for its end; what has the model keeps it                 |
@@ -12,14 +13,16 @@
  *
  * It stops when an instance refuses the model; when more of those that it has upgraded are unhealthy than the policy
  * allows; and, at its begin and before each batch, when more of all are. Healthy means to be as asked for
- * (control_instance_is_healthy()): a guest that does not come up again stops it. What is deallocated is healthy.
+ * (control_instance_is_healthy()), and well for the probe of the set: a guest that does not come up again stops it. What
+ * is deallocated is healthy.
  */
 #include "base/failpoint.h"
 #include "control/kinds/scale_set_priv.h"
 
 #include <string.h>
 
-#define NAMES_MAX 5
+#define NAMES_MAX  5
+#define PATIENCE_S 300 /* as in Azure */
 
 static struct set_rolling_status *status_of(const struct drive *drive)
 {
@@ -70,7 +73,7 @@ static char *judge(const struct drive *drive, bool upgraded, int64_t limit_perce
 		if (upgraded && !drive_has_touched(drive, vm))
 			continue;
 		n++;
-		if (control_instance_is_healthy(vm))
+		if (control_instance_is_healthy(drive->control, drive->set, vm))
 			continue;
 		if (unhealthy++ < NAMES_MAX)
 			g_string_append_printf(names, "%s%s", names->len ? ", " : "", vm->meta.name);
@@ -127,11 +130,44 @@ static int finish_batch(struct drive *drive, GError **error)
 	if (why)
 		return end(drive, ROLLING_FAULTED, why, error);
 	g_clear_pointer(&status->batch, g_ptr_array_unref);
+	status->patience_us = 0;
 	status->resume_us = g_get_real_time() + drive->set->spec.rolling.pause_s * G_USEC_PER_SEC;
 	if (!save(drive, error))
 		return -1;
 	failpoint(FAILPOINT_CONTROL_BATCH_OVER);
 	return 0;
+}
+
+/* The batch has the model. Those of it that can be well are, or their time is over. */
+static bool is_settled(const struct drive *drive)
+{
+	const struct set_rolling_status *status = status_of(drive);
+
+	if (g_get_real_time() >= status->patience_us)
+		return true;
+	for (guint i = 0; i < status->batch->len; i++) {
+		const struct vm *vm = find(drive, status->batch->pdata[i]);
+		if (vm && vm->status.outcome.state != PROVISIONING_FAILED &&
+			!control_instance_is_healthy(drive->control, drive->set, vm))
+			return false;
+	}
+	return true;
+}
+
+static int wait_for_batch(struct drive *drive, GError **error)
+{
+	struct set_rolling_status *status = status_of(drive);
+
+	if (!advance_batch(drive))
+		return 0;
+	if (drive->failed || !drive->set->spec.health.balancer)
+		return finish_batch(drive, error);
+	if (!status->patience_us) {
+		status->patience_us = g_get_real_time() + PATIENCE_S * G_USEC_PER_SEC;
+		if (!save(drive, error))
+			return -1;
+	}
+	return is_settled(drive) ? finish_batch(drive, error) : 0;
 }
 
 static int choose_batch(struct drive *drive, GError **error)
@@ -189,7 +225,7 @@ static int step(struct drive *drive, GError **error)
 	struct set_rolling_status *status = status_of(drive);
 
 	if (list_length(status->batch) > 0)
-		return advance_batch(drive) ? finish_batch(drive, error) : 0;
+		return wait_for_batch(drive, error);
 	if (status->cancel)
 		return end(drive, ROLLING_CANCELLED,
 			"The rolling upgrade was cancelled; instances that it has upgraded keep the new "
