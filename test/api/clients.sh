@@ -2,19 +2,21 @@
 # Drives a running cloud with a real az, as its users do, and checks each answer. Prints TAP; every command is shown
 # with what it answered. Works on a controller alone and on a whole `sluice up`; leaves no resource behind.
 #
-#   test/api/clients.sh [--az PROGRAM] [--profile NAME] STATE-FOLDER
+#   test/api/clients.sh [--az PROGRAM] [--profile NAME] [--only "PART..."] STATE-FOLDER
 #
 # STATE-FOLDER holds ca.pem and principal.json, as `sluice up --state` writes them. PROGRAM is dist/az by default.
 # NAME is a profile of az: Debian 12's 2.45 needs 2020-09-01-hybrid, and cannot run `network nic update|show|delete`
-# then (its package is broken): the same is asked by `az resource` instead.
+# then (its package is broken): the same is asked by `az resource` instead. PARTs are functions of this file, which are
+# run behind log_in: for a look at one, or its record (record.py).
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-az=$here/../../dist/az profile=
+az=$here/../../dist/az profile='' only=''
 while [ $# -gt 1 ]; do
 	case $1 in
 	--az) az=$2 ;;
 	--profile) profile=$2 ;;
+	--only) only=$2 ;;
 	*) echo "clients.sh: unknown option $1" >&2; exit 2 ;;
 	esac
 	shift 2
@@ -266,116 +268,6 @@ exchange_nics() {
 	does "a NIC of a VM is shown" '.enableAcceleratedNetworking' az vm nic show "${nics[@]}" --nic myVM2VMNic
 }
 
-vmss=("${group[@]}" --name myvmss)
-first_nic='virtualMachineProfile.networkProfile.networkInterfaceConfigurations[0]'
-
-# write_set FILE: a template of a scale set with two instances in mySubnet.
-write_set() {
-	cat >"$1" <<-'EOF'
-		{ "$schema": "https://schema.management.azure.com/schemas/2015-01-01/deploymentTemplate.json#",
-		  "contentVersion": "1.0.0.0",
-		  "parameters": { "key": { "type": "string" }, "mode": { "type": "string" }, "name": { "type": "string" } },
-		  "resources": [{
-		    "type": "Microsoft.Compute/virtualMachineScaleSets", "apiVersion": "2024-11-01",
-		    "name": "[parameters('name')]", "location": "centralus",
-		    "sku": { "name": "Standard_DS4_v2", "capacity": 2 },
-		    "properties": {
-		      "orchestrationMode": "[parameters('mode')]",
-		      "platformFaultDomainCount": 1,
-		      "upgradePolicy": { "mode": "manual" },
-		      "virtualMachineProfile": {
-		        "osProfile": { "computerNamePrefix": "web", "adminUsername": "azureuser", "linuxConfiguration": {
-		          "disablePasswordAuthentication": true, "ssh": { "publicKeys": [
-		            { "path": "/home/azureuser/.ssh/authorized_keys", "keyData": "[parameters('key')]" }] } } },
-		        "storageProfile": { "imageReference": { "publisher": "Canonical", "offer": "UbuntuServer",
-		          "sku": "18.04-LTS", "version": "latest" }, "osDisk": { "createOption": "FromImage" } },
-		        "networkProfile": { "networkInterfaceConfigurations": [{ "name": "eth0", "properties": {
-		          "primary": true, "ipConfigurations": [{ "name": "ip", "properties": { "subnet": {
-		            "id": "[resourceId('Microsoft.Network/virtualNetworks/subnets', 'myVnet', 'mySubnet')]" } } }],
-		          "networkSecurityGroup": {
-		            "id": "[resourceId('Microsoft.Network/networkSecurityGroups', 'myNetworkSecurityGroup')]" }
-		        } }] } } } }] }
-	EOF
-}
-
-# deploy_set NAME MODE
-deploy_set() {
-	does "a ${2,,} scale set is deployed" '.properties.provisioningState == "Succeeded"' \
-		az deployment group create "${group[@]}" --name "$1" --template-file "$work/set.json" \
-		--parameters "name=$1" "mode=$2" "key=$(cat "$HOME/.ssh/id_rsa.pub")"
-}
-
-# counts PROMISE STATE N: what `az vmss get-instance-view` says of myvmss.
-counts() {
-	does "$1" ".virtualMachine.statusesSummary | any(.code == \"PowerState/$2\" and .count == $3)" \
-		az vmss get-instance-view "${vmss[@]}"
-}
-
-# The document's way to accelerate the instances of a scale set.
-accelerate_scale_set() {
-	write_set "$work/set.json"
-	deploy_set myvmss Uniform
-	does "a scale set is shown" '.sku.capacity == 2 and .upgradePolicy.mode == "Manual"' az vmss show "${vmss[@]}"
-	does "instances are listed" 'map(.instanceId) == ["0", "1"] and all(.latestModelApplied)' \
-		az vmss list-instances "${vmss[@]}"
-	does "machines of a scale set are not among the others" 'all(.[]; .name | startswith("myvmss") | not)' \
-		az vm list "${group[@]}"
-	refuses "acceleration waits for all instances, and names those that are on" "not deallocated: myvmss_0, myvmss_1\\." \
-		az vmss update "${vmss[@]}" --set "$first_nic.enableAcceleratedNetworking=true"
-	does "a scale set is deallocated" "" az vmss deallocate "${vmss[@]}"
-	counts "all of its instances are" deallocated 2
-	does "acceleration is turned on in the model" ".$first_nic.enableAcceleratedNetworking" \
-		az vmss update "${vmss[@]}" --set "$first_nic.enableAcceleratedNetworking=true"
-	does "instances do not have it yet" 'all(.latestModelApplied | not)' az vmss list-instances "${vmss[@]}"
-	does "the upgrade policy is set" '.upgradePolicy.mode == "Automatic"' \
-		az vmss update "${vmss[@]}" --set 'upgradePolicy.mode="automatic"'
-	does "a scale set is started" "" az vmss start "${vmss[@]}"
-	counts "all of its instances run" running 2
-	does "and are accelerated" "all(.latestModelApplied and
-		(.networkProfileConfiguration.networkInterfaceConfigurations[0].enableAcceleratedNetworking))" \
-		az vmss list-instances "${vmss[@]}"
-	refuses "an accelerated model takes no size that does not support it" "does not support" \
-		az vmss update "${vmss[@]}" --set sku.name=Standard_A8_v2
-}
-
-change_scale_set() {
-	does "a scale set is scaled out" '.sku.capacity == 3' az vmss scale "${vmss[@]}" --new-capacity 3
-	counts "there are as many instances" running 3
-	run az vmss update "${vmss[@]}" --set upgradePolicy.mode=Manual
-	does "a model gets another size" '.sku.name == "Standard_DS3_v2"' \
-		az vmss update "${vmss[@]}" --set sku.name=Standard_DS3_v2
-	does "one instance takes it" "" az vmss update-instances "${vmss[@]}" --instance-ids 1
-	does "and no other" 'map(.latestModelApplied) == [false, true, false]' az vmss list-instances "${vmss[@]}"
-	does "a rolling policy has the others take it" '.upgradePolicy.rollingUpgradePolicy.maxBatchInstancePercent == 50' \
-		az vmss update "${vmss[@]}" --set 'upgradePolicy={"mode":"Rolling","rollingUpgradePolicy":{"maxBatchInstancePercent":50,
-			"maxUnhealthyInstancePercent":50,"maxUnhealthyUpgradedInstancePercent":50,"pauseTimeBetweenBatches":"PT0S"}}'
-	does "all have it then" 'all(.latestModelApplied)' az vmss list-instances "${vmss[@]}"
-	does "and the upgrade is completed" '.runningStatus.code == "Completed" and .progress.successfulInstanceCount == 2' \
-		az vmss rolling-upgrade get-latest "${vmss[@]}"
-	does "an instance is restarted" "" az vmss restart "${vmss[@]}" --instance-ids 0
-	does "an instance is stopped" "" az vmss stop "${vmss[@]}" --instance-ids 2
-	counts "it says so" stopped 1
-	does "an instance is deleted" "" az vmss delete-instances "${vmss[@]}" --instance-ids 1
-	does "the others are left" 'map(.instanceId) == ["0", "2"]' az vmss list-instances "${vmss[@]}"
-	does "and the capacity is theirs" '.sku.capacity == 2' az vmss show "${vmss[@]}"
-	refuses "an instance that does not exist is not found" "no instance '7'" \
-		az vmss restart "${vmss[@]}" --instance-ids 7
-	refuses "interfaces do not change under instances" "Scale it to 0 first" az vmss update "${vmss[@]}" --set \
-		"$first_nic.name=eth1"
-	does "a scale set is deleted" "" az vmss delete "${vmss[@]}"
-}
-
-# Newer clients make these where nothing is said.
-keep_flexible_set() {
-	local name
-	deploy_set flex Flexible
-	name=$(run az vm list "${group[@]}" --query "[?starts_with(name, 'flex_')].name | [0]" -o tsv >/dev/null; cat "$work/out")
-	does "an instance is a machine of the group" '.powerState == "VM running" and (.virtualMachineScaleSet.id | endswith("/flex"))' \
-		az vm show -d "${group[@]}" --name "$name"
-	does "and is deleted as one" "" az vm delete "${group[@]}" --name "$name" --yes
-	does "which leaves the set with one" '.sku.capacity == 1' az vmss show "${group[@]}" --name flex
-}
-
 be_wrong() {
 	refuses "a VM that does not exist is not found" "ResourceNotFound" az vm show -g myResourceGroup -n nosuch
 	refuses "a group that does not exist is not found" "ResourceGroupNotFound" az network vnet list -g nosuch
@@ -441,15 +333,33 @@ deploy_templates() {
 	run az group delete --name templates --yes
 }
 
-clean_up() {
+delete_vm() {
 	does "a VM is deleted" "" az vm delete -g myResourceGroup -n myVM --yes
 	does "a NIC is deleted" "" "${nic_delete[@]}"
+}
+
+delete_group() {
 	does "a group is deleted with all that is in it" "" \
 		az group delete --name myResourceGroup --yes
 	says "a deleted group is gone" "false" az group exists --name myResourceGroup
 }
 
+# shellcheck source=scale_sets.sh
+. "$here/scale_sets.sh"
+
+finish() {
+	printf '1..%d\n' "$points"
+	[ "$failures" = 0 ]
+	exit
+}
+
 log_in
+if [ -n "$only" ]; then
+	for part in $only; do
+		"$part"
+	done
+	finish
+fi
 make_network
 run_vm
 look_around
@@ -464,6 +374,11 @@ deploy_templates
 accelerate_scale_set
 change_scale_set
 keep_flexible_set
-clean_up
-printf '1..%d\n' "$points"
-[ "$failures" = 0 ]
+make_scale_set
+use_scale_set
+renew_scale_set
+balance_scale_set
+make_flexible_set
+delete_vm
+delete_group
+finish

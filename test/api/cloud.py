@@ -85,9 +85,11 @@ class PretendedHost:
                 "memory_mib": 1 << 20, "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended",
                 "provider": "emulated", "version": "test", "physicals": ["physnet1"],
                 "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
-                         "restarts": vm.get("restarts", 0)} for vm in goal.get("vms", ())],
+                         "restarts": vm.get("restarts", 0), "reimages": vm.get("reimages", 0)}
+                        for vm in goal.get("vms", ())],
                 "nics": [{"uid": nic["uid"], "path": "emulated" if nic.get("accelerated") else "synthetic",
-                          "enforcement": "switch"} for nic in goal.get("nics", ())]})
+                          "enforcement": "switch", "well": [probe["key"] for probe in nic.get("probes", ())]}
+                         for nic in goal.get("nics", ())]})
 
     def follow(self, connection):
         while True:

@@ -30,7 +30,7 @@ SAME = {"access", "adminUsername", "capacity", "code", "computerName", "directio
         "vmSize"}
 # What a server makes up itself: learned from its answers and put into later requests.
 MADE_UP = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(\.\d+){3}|([0-9A-F]{2}-){5}[0-9A-F]{2}'
-                     r'|W/".*"|\d+\.\d+\.\d{6,}|.*_OsDisk_1_[0-9a-f]+|opaque-.*', re.IGNORECASE)
+                     r'|W/".*"|\d+\.\d+\.\d{6,}|.*_OsDisk_1_[0-9a-f-]+|opaque-.*|[\w-]+[_-][0-9a-f]{8}', re.IGNORECASE)
 OPERATION_LIMIT_S = 30
 RUNNING, ENDED = {"InProgress", "Running", "Accepted"}, {"Succeeded", "Failed", "Canceled"}
 

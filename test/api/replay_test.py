@@ -4,7 +4,9 @@ import email.message
 import json
 import pathlib
 import sys
+import types
 
+import record
 import replay
 import transcript
 
@@ -106,6 +108,42 @@ def power(answer, recorded):
         item["code"] = item["code"].replace("running", "stopped")
 
 
+def recording():
+    """What the recorder makes of a login and of two commands, of which one fails behind its answer."""
+    def exchange(method, path, status, answer=None, body="", **headers):
+        return record.Exchange(method, path, {}, {name.replace("_", "-"): value for name, value in headers.items()}, body,
+                               status, answer)
+    group, poll = "/subscriptions/S/resourceGroups/g", "/subscriptions/S/operations/1"
+    proxy = types.SimpleNamespace(url=URL, exchanges=[
+        exchange("GET", "/adfs/.well-known/openid-configuration", 200, {"issuer": "x"}),
+        exchange("POST", "/adfs/oauth2/token", 401, {"error": "invalid_client"}, Content_Type="x-www-form-urlencoded"),
+        exchange("POST", "/adfs/oauth2/token", 200, {"access_token": "t"}, "client_id=us&client_secret=pw",
+                 Content_Type="x-www-form-urlencoded"),
+        exchange("GET", group, 200, {"name": "g"}, CommandName="vm create", x_ms_client_request_id="1"),
+        exchange("PUT", group + "/x", 201, {"name": "x"}, "{ text: 1 }", CommandName="vm create", ParameterSetName="-g",
+                 x_ms_client_request_id="1"),
+        exchange("GET", poll, 200, {"status": "Failed", "error": {"code": "Broken", "message": "m"}},
+                 CommandName="vm create", x_ms_client_request_id="1"),
+        exchange("DELETE", group, 204, CommandName="group delete", x_ms_client_request_id="2")])
+    return record.recorded(proxy, "az", "pw")["commands"]
+
+
+def check_recording():
+    """Sentences on what the recorder does wrong."""
+    login, create, delete = commands = recording()
+    names = [command["command"] for command in commands]
+    if names != ["az login --service-principal", "az vm create, refused", "az group delete"]:
+        yield f"the commands are {names}"
+    if login["exchanges"][1:] != [{"method": "POST", "path": "/adfs/oauth2/token", "status": 200,
+                                   "body": {"client_id": "us", "client_secret": "secret"}, "answer": {"access_token": "t"}}]:
+        yield f"logging in is {login['exchanges']}"
+    if create["exchanges"][1:] != [{"method": "PUT", "path": "/subscriptions/S/resourceGroups/g/x", "text": "{ text: 1 }",
+                                    "status": 201, "answer": {"name": "x"}, "fails": {"code": "Broken"}}]:
+        yield f"what failed is {create['exchanges']}"
+    if len(delete["exchanges"]) != 1:
+        yield f"the last one is {delete['exchanges']}"
+
+
 def main():
     path = HERE / "transcripts" / "az-2.74.json"
     strays = {
@@ -121,8 +159,10 @@ def main():
         "an error without a sentence is seen": (drop("message"), "a failure must be"),
     }
     number = failed = 0
-    for name, found in [(f"a server that answers as {item.stem} was answered passes", problems(item) or None)
-                        for item in sorted((HERE / "transcripts").glob("*.json"))]:
+    checks = [("requests are recorded by their commands", list(check_recording()) or None)]
+    checks += [(f"a server that answers as {item.stem} was answered passes", problems(item) or None)
+               for item in sorted((HERE / "transcripts").glob("*.json"))]
+    for name, found in checks:
         number, failed = number + 1, failed + bool(found)
         print(f"{'not ok' if found else 'ok'} {number} - {name}", *(f"# {line}" for line in found or ()), sep="\n")
     for name, (stray, expected) in strays.items():
