@@ -15,7 +15,8 @@
 	" \"version\": \"18.04.202611220\", \"architecture\": \"x64\", \"image\": \"small\", "               \
 	"\"accelerated\": true},"                                                                            \
 	" \"Debian12\": {\"publisher\": \"Debian\", \"offer\": \"debian-12\", \"sku\": \"12\","              \
-	" \"version\": \"latest\", \"image\": \"small\"}}"
+	" \"version\": \"latest\", \"image\": \"small\"},"                                                   \
+	" \"Old\": {\"publisher\": \"me\", \"offer\": \"old\", \"sku\": \"1\", \"image\": \"old\"}}"
 
 static void start(struct fixture *f)
 {

@@ -1,4 +1,4 @@
-/* What goes over the wire about availability sets, sizes and resizing. */
+/* What goes over the wire about availability sets, sizes, resizing, and what images support. */
 #include "api/test_cloud.h"
 
 #include <string.h>
@@ -219,6 +219,38 @@ static const char *capability(const json_t *sku, const char *name)
 	return NULL;
 }
 
+static json_t *of_image(struct test_cloud *cloud, const char *publisher, const char *offer)
+{
+	json_t *body = vm_body(cloud, NULL);
+
+	json_object_set_new(json_object_get(json_object_get(body, "properties"), "storageProfile"),
+		"imageReference",
+		json_pack("{s:s, s:s, s:s, s:s}", "publisher", publisher, "offer", offer, "sku", "1",
+			"version", "latest"));
+	return body;
+}
+
+static void scenario_image(struct test_cloud *cloud)
+{
+	static const char versions[] =
+		"S/providers/Microsoft.Compute/locations/centralus/publishers/me/artifacttypes/"
+		"vmimage/offers/old/skus/1/versions/1.0.0";
+
+	put_base(cloud);
+	assert_read(cloud, versions,
+		json_pack("{s:{s:[{s:s, s:s}]}}", "properties", "features", "name",
+			"IsAcceleratedNetworkSupported", "value", "False"));
+	assert_put(cloud, VM, of_image(cloud, "me", "old"), 409, "OperationNotAllowed");
+	assert_put(cloud, VM, of_image(cloud, "me", "old"), 409,
+		"The image of virtual machine myVM does not support accelerated networking, which network "
+		"interface myNic has");
+	assert_put(cloud, VM, of_image(cloud, "me", "none"), 400, "The platform image 'me:none:1:latest'");
+	assert_put(cloud, NIC, accelerated(cloud, false), 200, "");
+	assert_put(cloud, VM, of_image(cloud, "me", "old"), 201, "\"offer\":\"old\"");
+	act(cloud, VM "/deallocate");
+	assert_put(cloud, NIC, accelerated(cloud, true), 409, "The image of virtual machine myVM does not");
+}
+
 static void scenario_skus(struct test_cloud *cloud)
 {
 	static const struct {
@@ -280,6 +312,7 @@ int main(int argc, char **argv)
 	ADD("a machine names its set, and the set its machines", scenario_machine);
 	ADD("a machine is resized to what its interfaces and its host allow", scenario_resize);
 	ADD("an operator says which hosts fail together", scenario_fault_domain);
+	ADD("an accelerated interface is only for machines of images that support it", scenario_image);
 	ADD("SKUs say what each size accepts", scenario_skus);
 	return g_test_run();
 }

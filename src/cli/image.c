@@ -110,7 +110,8 @@ static bool do_list(const struct options *options, const char *dir, const char *
 		struct libscols_line *line = scols_table_new_line(table, NULL);
 		g_autofree char *names = image_alias_names(aliases, image->id, " ");
 		scols_line_set_data(line, 0, image->id);
-		scols_line_set_data(line, 1, image->accelerated ? "yes" : "no");
+		bool accelerated = image->accelerated || image_alias_supports(aliases, image->id);
+		scols_line_set_data(line, 1, accelerated ? "yes" : "no");
 		scols_line_set_data(line, 2, names);
 		scols_line_set_data(line, 3, image->description ? image->description : "");
 	}

@@ -200,6 +200,22 @@ const struct size *control_size(struct control *control, const char *name)
 	return NULL;
 }
 
+bool catalog_supports(struct control *control, const char *image)
+{
+	const GPtrArray *images = control_images(control);
+	bool known = false;
+
+	for (guint i = 0; i < images->len; i++) {
+		const struct image_entry *entry = images->pdata[i];
+		if (!g_str_equal(entry->image, image))
+			continue;
+		if (entry->accelerated)
+			return true;
+		known = true;
+	}
+	return !known;
+}
+
 const struct image_entry *catalog_image(struct control *control, const char *image)
 {
 	const GPtrArray *images = control_images(control);

@@ -45,7 +45,7 @@ struct image_entry {
 	char *publisher, *offer, *sku, *version; /* version: as shown, e.g. "18.04.202611220" */
 	char *architecture;
 	char *image; /* id in the image store */
-	bool accelerated; /* its kernel supports acceleration */
+	bool accelerated; /* its guests support acceleration; without it no accelerated NIC may be in their VMs */
 	char *description; /* what really stands behind it */
 };
 

@@ -26,6 +26,8 @@ struct control {
 struct catalog *catalog_open(const struct control_config *config, GError **error);
 void catalog_close(struct catalog *catalog);
 const struct image_entry *catalog_image(struct control *control, const char *image);
+/* Some alias of the image says that its guests support acceleration, or none is left to say so. */
+bool catalog_supports(struct control *control, const char *image);
 
 /* ---- kinds/: hooks of one kind ---- */
 
@@ -71,6 +73,9 @@ bool machine_check_user(const struct meta *of, const char *user, const GPtrArray
 const struct size *machine_check_size(struct control *control, const struct meta *of, char **size_name,
 	const GPtrArray *nics, GError **error);
 bool machine_check_image(struct control *control, const struct meta *of, const char *image, GError **error);
+/* The image lets it have the accelerated NIC of that name. */
+bool machine_check_support(
+	struct control *control, const struct meta *of, const char *image, const char *nic, GError **error);
 /* kinds/nic.c: in a put of a NIC as it would be: what it needs for that is there. */
 bool nic_check(struct put *put, GError **error);
 /* kinds/nic.c: it is in the pools that the other one is in, and has its NAT rules. */

@@ -17,10 +17,14 @@ static const char sizes_text[] =
 	"\"accelerated_ignored\":true},"
 	"{\"name\":\"Standard_B1s\",\"family\":\"f\",\"vcpus\":1,\"memory_mib\":1024,\"max_nics\":2},"
 	"{\"name\":\"Standard_Huge\",\"family\":\"f\",\"vcpus\":8,\"memory_mib\":4194304,\"max_nics\":8}]";
+/* The image "img" supports acceleration, by one of its aliases; "plain" does not. */
 static const char aliases_text[] =
-	"{\"UbuntuLTS\":{\"publisher\":\"Canonical\",\"offer\":\"UbuntuServer\",\"sku\":\"18.04-LTS\","
-	"\"version\":\"latest\",\"architecture\":\"x64\",\"image\":\"img\"},"
-	"\"Debian\":{\"publisher\":\"debian\",\"offer\":\"debian-12\",\"sku\":\"12\",\"image\":\"newer\"}}";
+	"{\"Bare\":{\"publisher\":\"me\",\"offer\":\"bare\",\"sku\":\"1\",\"image\":\"img\"},"
+	"\"UbuntuLTS\":{\"publisher\":\"Canonical\",\"offer\":\"UbuntuServer\",\"sku\":\"18.04-LTS\","
+	"\"version\":\"latest\",\"architecture\":\"x64\",\"image\":\"img\",\"accelerated\":true},"
+	"\"Debian\":{\"publisher\":\"debian\",\"offer\":\"debian-12\",\"sku\":\"12\",\"image\":\"newer\","
+	"\"accelerated\":true},"
+	"\"Plain\":{\"publisher\":\"me\",\"offer\":\"plain\",\"sku\":\"1\",\"image\":\"plain\"}}";
 
 static char *write_file(const struct fixture *fixture, const char *name, const char *text)
 {

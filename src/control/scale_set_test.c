@@ -346,6 +346,25 @@ static void test_sizes_and_acceleration(void)
 	set_assert_instances(&f, "web_0*");
 }
 
+static void test_images_and_acceleration(void)
+{
+	OPEN(f);
+	struct scale_set *wanted = fixture_scale_set(&f, "web", 1);
+
+	g_free(wanted->spec.model.image);
+	wanted->spec.model.image = g_strdup("plain");
+	struct scale_set *accelerated = model_copy(wanted);
+	set_first_nic(accelerated)->accelerated = true;
+	set_assert_refused(&f, accelerated, FAULT_NOT_ALLOWED,
+		"The image of scale set web does not support accelerated networking, which network interface "
+		"eth0 has");
+	model_free(set_put(&f, wanted));
+	set_do(&f, VERB_DEALLOCATE, -1);
+	EDIT(&f);
+	set_first_nic(edit)->accelerated = true;
+	set_assert_refused(&f, edit, FAULT_NOT_ALLOWED, "The image of scale set web does not support");
+}
+
 static void test_other_changes_of_interfaces(void)
 {
 	OPEN(f);
@@ -639,6 +658,7 @@ int main(int argc, char **argv)
 	ADD("a start waits for instances that are on their way off", test_start_waits_for_those_on_their_way);
 	ADD("one that was counted by an old list is not made", test_nobody_makes_too_many);
 	ADD("size and acceleration fit", test_sizes_and_acceleration);
+	ADD("image and acceleration fit", test_images_and_acceleration);
 	ADD("interfaces take groups without a restart", test_other_changes_of_interfaces);
 	ADD("what the model names is in use", test_model_is_in_use);
 	ADD("what is wrong in a model is refused by name", test_refused_models);

@@ -156,6 +156,53 @@ static void test_acceleration_wants_its_sizes(void)
 	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
 }
 
+static struct vm *of_plain_image(struct fixture *f, const struct nic *nic)
+{
+	struct vm *vm = fixture_vm(f, "vm", "Standard_DS2_v2", nic);
+
+	g_free(vm->spec.image);
+	vm->spec.image = g_strdup("plain");
+	return vm;
+}
+
+/* Takes the object. */
+static void assert_unsupported(struct fixture *f, void *object)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(fixture_put(f, object, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
+	g_assert_true(g_str_has_prefix(error->message,
+		"The image of virtual machine vm does not support accelerated "
+		"networking, which network interface nic has"));
+}
+
+static void test_acceleration_wants_its_images(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", true));
+
+	assert_unsupported(&f, of_plain_image(&f, nic));
+	model_free(put(&f, fixture_nic(&f, "nic", false)));
+	_cleanup_(model_free) struct vm *vm = put(&f, of_plain_image(&f, nic));
+	fixture_act(&f, vm, VERB_DEALLOCATE);
+	assert_unsupported(&f, fixture_nic(&f, "nic", true));
+}
+
+/* Aliases go to newer images; machines stay with theirs, of which then nothing is said. */
+static void test_older_images(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", false);
+	g_autofree char *aliases = g_build_filename(f.dir, "aliases.json", NULL);
+
+	fixture_act(&f, vm, VERB_DEALLOCATE);
+	g_assert_true(g_file_set_contents(aliases, "{}", -1, NULL));
+	model_free(put(&f, fixture_nic(&f, "nic", true)));
+	_cleanup_(model_free) struct vm *large = put(&f, resized(&f, vm, "Standard_DS4_v2"));
+	g_assert_cmpstr(large->spec.size, ==, "Standard_DS4_v2");
+}
+
 /* The host says of its NICs what it was asked for; of the others nothing. */
 static void report_nics(struct fixture *f)
 {
@@ -335,6 +382,8 @@ int main(int argc, char **argv)
 	TEST("a deallocated VM has its new size when it starts", test_deallocated_vm_does_not_start);
 	TEST("a VM whose guest turned it off is resized and stays off", test_guest_that_is_off_stays_off);
 	TEST("an accelerated VM takes only sizes that support it", test_acceleration_wants_its_sizes);
+	TEST("only images that support it are accelerated", test_acceleration_wants_its_images);
+	TEST("a VM of an image that has no alias any more is changed as before", test_older_images);
 	TEST("a NIC says that its size ignores acceleration", test_ignored_acceleration_is_said);
 	TEST("a size that the host cannot hold changes nothing", test_host_without_room);
 	TEST("what a VM has on its host is room for its new size", test_own_room_counts);

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "vm/image_build.h"
+#include "vm/image_support.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -111,11 +112,11 @@ GPtrArray *image_alias_list(const char *image_dir, GError **error)
 }
 
 /* Sets what depends on the image; the names stay. */
-static void describe(json_t *alias, const struct image *image, const char *description)
+static void describe(json_t *alias, const struct image *image, bool accelerated, const char *description)
 {
 	json_object_set_new(alias, "version", json_string(image->version ? image->version : "latest"));
 	json_object_set_new(alias, "image", json_string(image->id));
-	json_object_set_new(alias, "accelerated", json_boolean(image->accelerated));
+	json_object_set_new(alias, "accelerated", json_boolean(accelerated));
 	json_object_set_new(alias, "description", json_string(description ? description : ""));
 }
 
@@ -124,7 +125,7 @@ static void point_at(json_t *alias, const struct image *image, const char *what)
 {
 	g_autofree char *description = g_strdup_printf("Not %s: %s", what, image->description);
 
-	describe(alias, image, description);
+	describe(alias, image, image->accelerated, description);
 }
 
 static const char *what_it_is_not(const char *name)
@@ -222,6 +223,16 @@ static bool check_urn(
 	return true;
 }
 
+/* The image says so itself, or the alias has the name of one that is known to. */
+static bool is_accelerated(const json_t *alias, const struct image *image)
+{
+	const char *urn[URN_PARTS];
+
+	for (size_t i = 0; i < URN_PARTS; i++)
+		urn[i] = json_string_value(json_object_get(alias, urn_members[i]));
+	return image->accelerated || image_support_is_documented(urn[0], urn[1], urn[2]);
+}
+
 bool image_alias_set(
 	const char *image_dir, const char *name, const char *urn, const struct image *image, GError **error)
 {
@@ -251,7 +262,7 @@ bool image_alias_set(
 		for (size_t i = 0; i < URN_PARTS; i++)
 			json_object_set_new(alias, urn_members[i], json_string(parts[i]));
 	}
-	describe(alias, image, image->description);
+	describe(alias, image, is_accelerated(alias, image), image->description);
 	return write_file(path, json, error);
 }
 
@@ -265,6 +276,16 @@ bool image_alias_remove(const char *image_dir, const char *name, GError **error)
 	if (json_object_del(json, name) < 0)
 		return fault_set(error, FAULT_NOT_FOUND, "there is no alias %s in %s", name, path);
 	return write_file(path, json, error);
+}
+
+bool image_alias_supports(const GPtrArray *aliases, const char *image)
+{
+	for (guint i = 0; i < aliases->len; i++) {
+		const struct image_alias *alias = aliases->pdata[i];
+		if (alias->accelerated && g_str_equal(alias->image, image))
+			return true;
+	}
+	return false;
 }
 
 char *image_alias_names(const GPtrArray *aliases, const char *image, const char *separator)

@@ -24,7 +24,7 @@ struct image_alias {
 	char *architecture;
 	char *image; /* id in the image store */
 	char *description; /* what really stands behind it */
-	bool accelerated; /* its guest can use a VF */
+	bool accelerated; /* its guest can use a VF: its image says so, or its URN does (vm/image_support.h) */
 };
 
 void image_alias_free(struct image_alias *alias);
@@ -45,6 +45,9 @@ bool image_alias_set(
 
 /* FAULT_NOT_FOUND when there is no such alias. */
 bool image_alias_remove(const char *image_dir, const char *name, GError **error);
+
+/* One of those in the list (image_alias_list) that stand for the image says that its guest can use a VF. */
+bool image_alias_supports(const GPtrArray *aliases, const char *image);
 
 /* Names of those in the list (image_alias_list) that stand for the image, "Debian12, UbuntuLTS"; "" for none.
  * Owned by the caller. */

@@ -489,6 +489,55 @@ static void test_alias_set(void)
 	g_assert_cmpstr(find(aliases, "Debian12")->image, ==, BUILT_A);
 }
 
+static void test_alias_support(void)
+{
+	static const struct {
+		const char *urn;
+		bool support;
+	} cases[] = {
+		{"Canonical:UbuntuServer:16.04-LTS", true},
+		{"Canonical:UbuntuServer:18.04-LTS", true},
+		{"Canonical:0001-com-ubuntu-server-jammy:22_04-lts-gen2", true},
+		{"canonical:ubuntu-24_04-lts:server", true},
+		{"Canonical:UbuntuServer:14.04.5-LTS", false},
+		{"SUSE:SLES:12-SP3", true},
+		{"SUSE:sles-15-sp4:gen2", true},
+		{"SUSE:SLES:12-SP2", false},
+		{"SUSE:SLES:11-SP4", false},
+		{"RedHat:RHEL:7.4", true},
+		{"RedHat:RHEL:8_8", true},
+		{"RedHat:RHEL:810-gen2", true},
+		{"RedHat:RHEL:96-gen2", true},
+		{"RedHat:RHEL:7.3", false},
+		{"RedHat:RHEL:8_1", false},
+		{"OpenLogic:CentOS:7.4", true},
+		{"OpenLogic:CentOS:6.9", false},
+		{"CoreOS:CoreOS:Stable", true},
+		{"ciq:rocky-8:rocky-8.10", true},
+		{"ciq:rocky-9:rocky-9-2", true},
+		{"ciq:rocky-9:rocky-9-1", false},
+		{"credativ:Debian:9-backports", true},
+		{"credativ:Debian:9", false},
+		{"Debian:debian-12:12-gen2", true},
+		{"Oracle:Oracle-Linux:7.4", true},
+		{"Oracle:Oracle-Linux:ol90-gen2", true},
+		{"Oracle:Oracle-Linux:6.8", false},
+		{"MicrosoftWindowsServer:WindowsServer:2019-Datacenter", false},
+		{"me:ubuntu:16.04", false},
+	};
+	_cleanup_(folder_free) char *store = folder_new();
+	const struct image image = {.id = (char *)"imported", .description = (char *)"a cloud image"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		g_test_message("%s", cases[i].urn);
+		g_assert_true(image_alias_set(store, "It", cases[i].urn, &image, &error));
+		g_autoptr(GPtrArray) aliases = image_alias_list(store, &error);
+		g_assert_cmpint(find(aliases, "It")->accelerated, ==, cases[i].support);
+		g_assert_cmpint(image_alias_supports(aliases, "imported"), ==, cases[i].support);
+	}
+}
+
 static void test_alias_refused(void)
 {
 	static const struct {
@@ -639,6 +688,7 @@ int main(int argc, char **argv)
 		{"/alias/the first build makes the default aliases", test_aliases},
 		{"/alias/a later build moves only what stood for a built image", test_aliases_move},
 		{"/alias/one is set to another image, or made with a URN of its own", test_alias_set},
+		{"/alias/an image that documents list as supported is, by its URN", test_alias_support},
 		{"/alias/bad names, bad URNs and a URN of another alias change nothing", test_alias_refused},
 		{"/alias/one is removed, after which its image can be", test_alias_remove},
 		{"/alias/malformed files are refused with the alias at fault", test_bad_aliases},

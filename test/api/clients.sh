@@ -284,6 +284,25 @@ be_wrong() {
 		--access Deny --protocol Icmp --destination-port-range 1-2
 }
 
+# Where `sluice up` made the images, all support acceleration.
+choose_image() {
+	local old=(az vm create --resource-group myResourceGroup --name old --image me:old:1:latest --size Standard_DS2_v2
+		--admin-username azureuser --generate-ssh-keys)
+	run az vm image show --location centralus --urn me:old:1:latest || return 0
+	run az network nic create --resource-group myResourceGroup --name fast --vnet-name myVnet --subnet mySubnet \
+		--accelerated-networking true
+	refuses "an image that does not support acceleration takes no accelerated NIC" \
+		"image of virtual machine old does not support accelerated networking, which network interface fast has" \
+		"${old[@]}" --nics fast
+	accelerate fast false
+	run "${command[@]}"
+	does "it takes a plain one" '.powerState == "VM running"' "${old[@]}" --nics fast
+	run az vm deallocate --resource-group myResourceGroup --name old
+	accelerate fast true
+	refuses "which stays plain" "image of virtual machine old does not support" "${command[@]}"
+	run az vm delete --resource-group myResourceGroup --name old --yes
+}
+
 run_second_vm() {
 	does "a VM is made with all that it needs" '.powerState == "VM running" and .publicIpAddress != ""' \
 		az vm create --resource-group myResourceGroup --name myVM2 --image UbuntuLTS --size Standard_DS2_v2 \
@@ -365,6 +384,7 @@ run_vm
 look_around
 ask_for_skus
 be_wrong
+choose_image
 run_second_vm
 resize_vm
 exchange_nics

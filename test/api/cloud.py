@@ -24,7 +24,8 @@ import time
 HOST, PROTOCOL = "pretended", "1"
 READY_LIMIT_S, BEAT_S = 30, 5
 ALIASES = {"UbuntuLTS": {"publisher": "Canonical", "offer": "UbuntuServer", "sku": "18.04-LTS", "version": "latest",
-                         "architecture": "x64", "image": "small"}}
+                         "architecture": "x64", "image": "small", "accelerated": True},
+           "Old": {"publisher": "me", "offer": "old", "sku": "1", "version": "latest", "architecture": "x64", "image": "old"}}
 
 
 def free_port():

@@ -19,7 +19,7 @@ VFS = 3
 SIZES = [{"name": "Standard_Lab", "family": "standardLabFamily", "vcpus": 2, "memory_mib": 320, "max_nics": 2, "bandwidth_mbps": 1000,
           "os_disk_mib": 65536, "resource_disk_mib": 1024, "max_data_disks": 4, "accelerated": True}]
 ALIASES = {"LabGuest": {"publisher": "Sluice", "offer": "Lab", "sku": "guest", "version": "latest", "architecture": "x64",
-                        "image": "lab-guest"}}
+                        "image": "lab-guest", "accelerated": True}}
 # Takes connections to the machine's address to the same port of its loopback, which is all that `sluice up` listens on.
 RELAY = """
 import socket, sys, threading

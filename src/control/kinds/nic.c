@@ -102,7 +102,8 @@ static bool check_bound(struct put *put, GError **error)
 			"first, to a size "
 			"that 'az vm list-skus' shows with AcceleratedNetworkingEnabled",
 			vm->spec.size, vm->meta.name);
-	return true;
+	return !nic->spec.accelerated || old->spec.accelerated ||
+	       machine_check_support(put->control, &vm->meta, vm->spec.image, nic->meta.name, error);
 }
 
 /* ---- giving back what is no longer wanted; all of it before anything is claimed, so that two configurations

@@ -334,7 +334,8 @@ static bool check_nic(struct put *put, const struct set_nic *nic, const struct s
 			"list-skus' "
 			"shows with AcceleratedNetworkingEnabled",
 			nic->name, set->meta.name, size->name);
-	return true;
+	return !nic->accelerated ||
+	       machine_check_support(put->control, &set->meta, set->spec.model.image, nic->name, error);
 }
 
 static bool check_nics(struct put *put, const struct size *size, GError **error)

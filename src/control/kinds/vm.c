@@ -100,6 +100,17 @@ bool machine_check_image(struct control *control, const struct meta *of, const c
 		       kind_info((enum kind)of->kind)->title, of->name);
 }
 
+bool machine_check_support(
+	struct control *control, const struct meta *of, const char *image, const char *nic, GError **error)
+{
+	return catalog_supports(control, image) ||
+	       fault_set(error, FAULT_NOT_ALLOWED,
+		       "The image of %s %s does not support accelerated networking, which network interface "
+		       "%s has; take one for which 'az vm image show' says IsAcceleratedNetworkSupported, or "
+		       "turn it off on the interface",
+		       kind_info((enum kind)of->kind)->title, of->name, nic);
+}
+
 static bool bind_nic(
 	struct put *put, const struct vm_nic_ref *ref, bool primary, const struct size *size, GError **error)
 {
@@ -126,6 +137,9 @@ static bool bind_nic(
 			"take a size that 'az vm list-skus' shows with AcceleratedNetworkingEnabled, or turn "
 			"it off on the interface",
 			nic->meta.name, size->name, vm->meta.name);
+	if (nic->spec.accelerated &&
+		!machine_check_support(put->control, &vm->meta, vm->spec.image, nic->meta.name, error))
+		return false;
 	g_free(nic->status.vm);
 	nic->status.vm = g_strdup(vm->meta.uid);
 	nic->status.primary = primary;
@@ -281,8 +295,8 @@ static bool vm_prepare(struct put *put, GError **error)
 		return false;
 	size = machine_check_size(put->control, &vm->meta, &vm->spec.size, vm->spec.nics, error);
 	if (!size || !choose_primary(vm, error) || !availability_join(put, error) ||
-		(put->old && !check_update(put, size, error)) ||
-		!machine_check_image(put->control, &vm->meta, vm->spec.image, error))
+		!(put->old ? check_update(put, size, error)
+			   : machine_check_image(put->control, &vm->meta, vm->spec.image, error)))
 		return false;
 	if (!vm->spec.computer_name) {
 		vm->spec.computer_name = g_strdup(vm->meta.name);
