@@ -1,4 +1,4 @@
-/* The guest's doctor: functions and their drivers, pairs, addresses, links. */
+/* The guest's doctor: kernel, functions and their drivers, pairs, addresses, links. */
 #include "guest/doctor.h"
 
 #include "base/sysfs.h"
@@ -148,6 +148,7 @@ GPtrArray *doctor_examine(const struct accel_source *source)
 	_cleanup_(accel_report_free) struct accel_report *report = accel_inspect(source);
 	GPtrArray *findings = findings_new();
 
+	doctor_check_kernel(source->root, report->kernel, findings);
 	check_functions(source->root, report, findings);
 	for (guint i = 0; i < report->nics->len; i++) {
 		const struct accel_nic *nic = report->nics->pdata[i];

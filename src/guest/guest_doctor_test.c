@@ -226,6 +226,31 @@ static void test_traffic(void)
 		"sluice vf revoke");
 }
 
+static void test_kernels(void)
+{
+	static const struct {
+		const char *release, *kernel;
+		bool old;
+	} cases[] = {
+		{"NAME=\"Ubuntu\"\nID=ubuntu\nVERSION_ID=\"16.04\"", "4.4.0-21-generic", true},
+		{"ID=ubuntu\nVERSION_ID=\"16.04\"", "4.11.0-1009-azure", true},
+		{"ID=ubuntu\nVERSION_ID=\"16.04\"", "4.11.0-1013-azure", false},
+		{"ID=ubuntu\nVERSION_ID=\"16.04\"", "4.15.0-1113-azure", false},
+		{"ID=\"sles\"\nVERSION_ID=\"12.3\"", "4.4.73-5-default", true},
+		{"ID=\"sles\"\nVERSION_ID=\"12.3\"", "4.4.92-6.18-default", false},
+	};
+	_cleanup_(tree_free) struct tree *tree = guest_new();
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		tree_write(tree, cases[i].release, "etc/os-release");
+		tree_write(tree, cases[i].kernel, "proc/sys/kernel/osrelease");
+		g_autoptr(GPtrArray) findings = examine(tree);
+		const struct finding *finding = find(findings, "kernel");
+		g_test_message("%s: %s", cases[i].kernel, finding->text);
+		g_assert_cmpint(finding->level, ==, cases[i].old ? FINDING_PROBLEM : FINDING_OK);
+	}
+}
+
 static void test_empty(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_new();
@@ -246,6 +271,7 @@ int main(int argc, char **argv)
 	TEST("a link that is down, has no carrier or another address is a problem", test_links);
 	TEST("interrupts that never come are a problem", test_interrupts);
 	TEST("a VF that carried nothing yet is noted", test_traffic);
+	TEST("a kernel that is too old for its distribution is a problem", test_kernels);
 	TEST("a guest without a NIC is told so", test_empty);
 	return g_test_run();
 }
