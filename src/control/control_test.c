@@ -209,6 +209,10 @@ static void test_acceleration_only_while_deallocated(void)
 	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
 	g_assert_nonnull(strstr(error->message, "Deallocate it first"));
 	g_clear_error(&error);
+	model_free(action(&f, vm, VERB_POWER_OFF));
+	g_assert_null(fixture_put(&f, fixture_nic(&f, "nic", true), &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED); /* stopped, but it has its place still */
+	g_clear_error(&error);
 	_cleanup_(model_free) struct operation *off = action(&f, vm, VERB_DEALLOCATE);
 	_cleanup_(model_free) struct nic *changed = fixture_put(&f, fixture_nic(&f, "nic", true), &error);
 	g_assert_no_error(error);

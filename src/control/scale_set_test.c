@@ -365,6 +365,20 @@ static void test_images_and_acceleration(void)
 	set_assert_refused(&f, edit, FAULT_NOT_ALLOWED, "The image of scale set web does not support");
 }
 
+/* Aliases go to newer images; a set stays with its own. */
+static void test_older_images(void)
+{
+	OPEN(f);
+	g_autofree char *aliases = g_build_filename(f.dir, "aliases.json", NULL);
+
+	set_put_capacity(&f, 1);
+	g_assert_true(g_file_set_contents(aliases, "{}", -1, NULL));
+	set_assert_refused(&f, fixture_scale_set(&f, "other", 1), FAULT_INVALID_REFERENCE,
+		"asks for an image that this cloud does not have");
+	set_put_capacity(&f, 2);
+	set_assert_instances(&f, "web_0* web_1*");
+}
+
 static void test_other_changes_of_interfaces(void)
 {
 	OPEN(f);
@@ -659,6 +673,7 @@ int main(int argc, char **argv)
 	ADD("one that was counted by an old list is not made", test_nobody_makes_too_many);
 	ADD("size and acceleration fit", test_sizes_and_acceleration);
 	ADD("image and acceleration fit", test_images_and_acceleration);
+	ADD("a set whose image has no alias any more goes on with it", test_older_images);
 	ADD("interfaces take groups without a restart", test_other_changes_of_interfaces);
 	ADD("what the model names is in use", test_model_is_in_use);
 	ADD("what is wrong in a model is refused by name", test_refused_models);

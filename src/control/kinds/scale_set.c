@@ -381,12 +381,14 @@ static bool check_prefix(const struct scale_set *set, GError **error)
 
 static bool check_model(struct put *put, GError **error)
 {
+	const struct scale_set *old = put->old;
 	struct scale_set *set = put->object;
 	struct set_model *model = &set->spec.model;
+	bool same_image = old && g_strcmp0(old->spec.model.image, model->image) == 0;
 	const struct size *size;
 
 	if (!machine_check_user(&set->meta, model->admin_user, model->ssh_keys, error) ||
-		!machine_check_image(put->control, &set->meta, model->image, error) ||
+		(!same_image && !machine_check_image(put->control, &set->meta, model->image, error)) ||
 		!check_prefix(set, error))
 		return false;
 	size = machine_check_size(put->control, &set->meta, &model->size, model->nics, error);

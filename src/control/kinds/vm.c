@@ -285,6 +285,14 @@ static bool check_update(struct put *put, const struct size *size, GError **erro
 	return check_nics(put, error);
 }
 
+/* An instance has the image that its set's model was put with. */
+static bool check_new(struct put *put, GError **error)
+{
+	const struct vm *vm = put->object;
+
+	return vm->spec.scale_set || machine_check_image(put->control, &vm->meta, vm->spec.image, error);
+}
+
 static bool vm_prepare(struct put *put, GError **error)
 {
 	struct vm *vm = put->object;
@@ -295,8 +303,7 @@ static bool vm_prepare(struct put *put, GError **error)
 		return false;
 	size = machine_check_size(put->control, &vm->meta, &vm->spec.size, vm->spec.nics, error);
 	if (!size || !choose_primary(vm, error) || !availability_join(put, error) ||
-		!(put->old ? check_update(put, size, error)
-			   : machine_check_image(put->control, &vm->meta, vm->spec.image, error)))
+		(put->old ? !check_update(put, size, error) : !check_new(put, error)))
 		return false;
 	if (!vm->spec.computer_name) {
 		vm->spec.computer_name = g_strdup(vm->meta.name);
