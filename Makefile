@@ -4,7 +4,7 @@
 #   make demo         runs the tutorial with the real az, from nothing to accelerated virtual machines
 #   make check        what CI runs: lint, warnings as errors, all tests, unit and API tests under ASan and UBSan
 #   make check-all    the same, a machine that moves between two hosts, and with clang, under TSan, and in a Debian 13
-#   make check-clients  the tutorial's commands with both az, controller only
+#   make check-clients  what users do, with both az on a controller, and the tutorial as it stands on a whole cloud
 #   make check-lab    SR-IOV on real kernels: a host with emulated Intel NICs, in QEMU
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
 #   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
@@ -51,7 +51,7 @@ check-all: setup-check
 	@$(RUN_TESTS) $(CHECKS) migration@build-check unit,api@build-clang unit@build-tsan test/debian13.sh
 
 check-clients: all
-	@dist/setup.sh test clients az245
+	@dist/setup.sh run test clients az245
 	@$(RUN_TESTS) clients@build
 
 check-lab: all
