@@ -3,7 +3,7 @@
 
 #include "agent/switch_balancer.h"
 #include "agent/switch_nic.h"
-#include "base/fault.h"
+#include "model/goal_policy.h"
 
 #include <string.h>
 
@@ -11,8 +11,6 @@
 #define BANDWIDTH_MAX_MBPS 1000000 /* what a switch takes for a limit */
 #define VLAN_MAX           4094
 #define MAPPINGS_MAX       100000 /* of one network, what a switch takes */
-
-static const char *const tags[] = {"VirtualNetwork", "Internet", "AzureLoadBalancer", NULL};
 
 char *switch_state_socket(const struct switch_site *site, const char *nic)
 {
@@ -25,11 +23,6 @@ const struct switch_physical *switch_site_physical(const struct switch_site *sit
 		if (g_str_equal(site->physicals[i].name, name))
 			return &site->physicals[i];
 	return NULL;
-}
-
-static const char *at(const GPtrArray *list, guint i)
-{
-	return list->pdata[i];
 }
 
 static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
@@ -47,122 +40,8 @@ json_t *switch_state_texts(const GPtrArray *texts)
 	json_t *list = json_array();
 
 	for (guint i = 0; i < list_length(texts); i++)
-		json_array_append_new(list, json_string(at(texts, i)));
+		json_array_append_new(list, json_string(texts->pdata[i]));
 	return list;
-}
-
-/* ---- rules ---- */
-
-/* "22", "1000-2000" */
-static bool parse_ports(const char *text, unsigned *ret_first, unsigned *ret_last)
-{
-	g_auto(GStrv) ends = g_strsplit(text, "-", 2);
-	guint64 first, last;
-
-	if (!ends[0] || !g_ascii_string_to_unsigned(ends[0], 10, 0, 65535, &first, NULL))
-		return false;
-	last = first;
-	if (ends[1] && !g_ascii_string_to_unsigned(ends[1], 10, first, 65535, &last, NULL))
-		return false;
-	*ret_first = (unsigned)first;
-	*ret_last = (unsigned)last;
-	return true;
-}
-
-/* Empty when any port is meant. NULL when a text is none. */
-static json_t *build_ports(const GPtrArray *texts)
-{
-	json_auto_t *ports = json_array();
-
-	for (guint i = 0; i < list_length(texts); i++) {
-		unsigned first, last;
-		if (g_str_equal(at(texts, i), "*"))
-			return json_array();
-		if (!parse_ports(at(texts, i), &first, &last))
-			return NULL;
-		json_array_append_new(ports, json_pack("[i, i]", (int)first, (int)last));
-	}
-	return json_incref(ports);
-}
-
-/* Puts one address of a side where it belongs. */
-static bool add_address(const char *text, bool *any, json_t *tag_list, json_t *prefixes)
-{
-	struct ip_prefix prefix;
-	int tag = words_find(tags, text);
-
-	if (g_str_equal(text, "*"))
-		*any = true;
-	else if (tag >= 0)
-		json_array_append_new(tag_list, json_string(tags[tag]));
-	else if (prefix_parse(text, &prefix) == 0)
-		json_array_append_new(prefixes, json_string(text));
-	else
-		return false;
-	return true;
-}
-
-/* NULL with *ret_bad set to the text that is not understood. */
-static json_t *build_side(const struct rule_side *side, const char **ret_bad)
-{
-	json_auto_t *tag_list = json_array(), *prefixes = json_array(), *ports = build_ports(side->ports);
-	bool any = false;
-
-	*ret_bad = "its ports";
-	if (!ports)
-		return NULL;
-	for (guint i = 0; i < list_length(side->addresses); i++) {
-		*ret_bad = at(side->addresses, i);
-		if (!add_address(*ret_bad, &any, tag_list, prefixes))
-			return NULL;
-	}
-	return json_pack(
-		"{s:b, s:O, s:O, s:O}", "any", any, "tags", tag_list, "prefixes", prefixes, "ports", ports);
-}
-
-static json_t *build_rule(const struct rule *rule, const struct goal_group *group, GError **error)
-{
-	const char *bad = NULL;
-	json_auto_t *source = build_side(&rule->source, &bad);
-	json_auto_t *destination = source ? build_side(&rule->destination, &bad) : NULL;
-
-	if (!destination) {
-		fault_set(error, FAULT_INVALID,
-			"rule %s of security group %s: '%s' is not understood by this host", rule->name,
-			group->name, bad);
-		return NULL;
-	}
-	return json_pack("{s:s, s:s, s:I, s:s, s:s, s:O, s:O}", "name", rule->name, "direction",
-		direction_words[rule->direction], "priority", (json_int_t)rule->priority, "protocol",
-		protocol_words[rule->protocol], "action", access_words[rule->access], "source", source,
-		"destination", destination);
-}
-
-/* Ports of a protocol without ports: controllers once took such rules, and stores may have them still. The switch takes
- * none, and one of them must not keep all other rules from it. */
-static bool never_matches(const struct rule *rule, const json_t *built)
-{
-	const json_t *source = json_object_get(built, "source"),
-		     *destination = json_object_get(built, "destination");
-
-	return !rule_may_name_ports(rule) && (json_array_size(json_object_get(source, "ports")) ||
-						     json_array_size(json_object_get(destination, "ports")));
-}
-
-json_t *switch_state_group(const struct goal_group *group, GError **error)
-{
-	json_auto_t *rules = json_array();
-
-	for (guint i = 0; i < list_length(group->rules); i++) {
-		const struct rule *rule = group->rules->pdata[i];
-		json_auto_t *built = build_rule(rule, group, error);
-		if (!built)
-			return NULL;
-		if (!never_matches(rule, built))
-			json_array_append(rules, built);
-	}
-	return json_pack("{s:s, s:s, s:b, s:O}", "uid", group->uid, "name", group->name, "revalidate",
-		!group->keep_established, "rules", rules);
 }
 
 /* ---- networks ---- */
@@ -316,6 +195,18 @@ static void set_segment(json_t *json, const struct goal_network *network)
 	json_object_set_new(json, "vlan", vlan);
 }
 
+static json_t *build_routes(const GPtrArray *routes)
+{
+	json_t *list = json_array();
+
+	for (guint i = 0; i < routes->len; i++) {
+		const struct goal_route *route = routes->pdata[i];
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "prefix", route->prefix, "via", route->via));
+	}
+	return list;
+}
+
 static json_t *build_network(const struct switch_source *source, const struct goal_network *network,
 	const char *shared, GHashTable *left_out)
 {
@@ -323,12 +214,17 @@ static json_t *build_network(const struct switch_source *source, const struct go
 
 	for (guint i = 0; i < list_length(network->subnets); i++) {
 		const struct goal_subnet *subnet = network->subnets->pdata[i];
-		json_array_append_new(subnets, json_pack("{s:s, s:s, s:s?, s:[], s:s?}", "uid", subnet->uid,
-						       "prefix", subnet->prefix, "gateway", subnet->gateway,
-						       "dns", "group", subnet->security_group));
+		json_t *out = json_pack("{s:s, s:s, s:s?, s:[], s:s?}", "uid", subnet->uid, "prefix",
+			subnet->prefix, "gateway", subnet->gateway, "dns", "group", subnet->security_group);
+		if (list_length(subnet->routes))
+			json_object_set_new(out, "routes", build_routes(subnet->routes));
+		json_array_append_new(subnets, out);
 	}
 	json_t *json =
 		json_pack("{s:s, s:o, s:o}", "uid", network->uid, "prefixes", prefixes, "subnets", subnets);
+	json_t *application_groups = goal_policy_application_groups(source->goal, network->uid);
+	if (application_groups)
+		json_object_set_new(json, "application_groups", application_groups);
 	set_segment(json, network);
 	if (source->site->underlay && !network->physical)
 		json_object_set_new(json, "mappings", build_mappings(source, network, left_out));
@@ -516,7 +412,7 @@ json_t *switch_state_build(const struct switch_source *source, GHashTable *left_
 	json_auto_t *groups = json_array();
 
 	for (guint i = 0; i < list_length(goal->groups); i++) {
-		json_t *group = switch_state_group(goal->groups->pdata[i], error);
+		json_t *group = goal_policy_group(goal, goal->groups->pdata[i], error);
 		if (!group)
 			return NULL;
 		json_array_append_new(groups, group);

@@ -81,6 +81,3 @@ char *switch_state_socket(const struct switch_site *site, const char *nic);
 
 /* An array of the texts; NULL is an empty one. New reference. */
 json_t *switch_state_texts(const GPtrArray *texts);
-
-/* A security group as the switch's state has it. New reference; NULL with FAULT_INVALID and the rule at fault. */
-json_t *switch_state_group(const struct goal_group *group, GError **error);

@@ -224,6 +224,62 @@ static void test_refused(struct fixture *f, gconstpointer data)
 	}
 }
 
+static void add_application_group(struct goal *goal, const char *text)
+{
+	json_auto_t *json = json_loads(text, 0, NULL);
+	g_autoptr(GError) error = NULL;
+
+	if (!goal->application_groups)
+		goal->application_groups = shape_list_new(&goal_application_group_shape);
+	g_ptr_array_add(goal->application_groups,
+		shape_decode(&goal_application_group_shape, json, SHAPE_STRICT, &error));
+	g_assert_no_error(error);
+}
+
+/* Rules name them by number, each network has its own members. One that is not known would open or close something. */
+static void test_application_groups(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	add_rule(f,
+		"{\"name\": \"named\", \"priority\": 100, \"source\": {\"application_groups\": [\"app-1\", "
+		"\"app-2\"]}, \"destination\": {\"addresses\": [\"*\"]}}");
+	g_assert_null(try_build(f, &error));
+	g_assert_error(error, FAULT, FAULT_INVALID);
+	g_assert_nonnull(strstr(error->message, "'app-1' is not understood"));
+	add_application_group(f->goal,
+		"{\"uid\": \"app-1\", \"number\": 3, \"name\": \"web\", \"network\": \"network-1\", "
+		"\"members\": [\"192.168.1.4\", \"192.168.1.9\"]}");
+	add_application_group(f->goal, "{\"uid\": \"app-2\", \"number\": 5, \"name\": \"empty\"}");
+	json_auto_t *state = build(f);
+	const json_t *group = json_array_get(json_object_get(state, "groups"), 0),
+		     *rule = json_array_get(json_object_get(group, "rules"), 0),
+		     *network = json_array_get(json_object_get(state, "networks"), 0);
+	assert_json(json_object_get(json_object_get(rule, "source"), "groups"), "[3, 5]");
+	g_assert_null(json_object_get(json_object_get(rule, "destination"), "groups"));
+	assert_json(json_object_get(network, "application_groups"),
+		"[{\"number\": 3, \"name\": \"web\", \"members\": [\"192.168.1.4\", \"192.168.1.9\"]}]");
+}
+
+static void test_routes(struct fixture *f, gconstpointer data)
+{
+	const struct goal_network *network = f->goal->networks->pdata[0];
+	struct goal_subnet *subnet = network->subnets->pdata[0];
+	static const char *const rows[][2] = {{"0.0.0.0/0", "192.168.1.9"}, {"10.0.0.0/8", "none"}};
+
+	subnet->routes = shape_list_new(&goal_route_shape);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		struct goal_route *route = shape_new(&goal_route_shape);
+		*route = (struct goal_route){g_strdup(rows[i][0]), g_strdup(rows[i][1])};
+		g_ptr_array_add(subnet->routes, route);
+	}
+	json_auto_t *state = build(f);
+	const json_t *out = json_array_get(json_object_get(state, "networks"), 0);
+	assert_json(json_object_get(json_array_get(json_object_get(out, "subnets"), 0), "routes"),
+		"[{\"prefix\": \"0.0.0.0/0\", \"via\": \"192.168.1.9\"}, "
+		"{\"prefix\": \"10.0.0.0/8\", \"via\": \"none\"}]");
+}
+
 static void test_hostname(struct fixture *f, gconstpointer data)
 {
 	static const char *const none[] = {"", "-vm", "my_vm", "vm.example", "vm 1", "ü"};
@@ -711,6 +767,9 @@ int main(int argc, char **argv)
 	add("/switch-state/rules keep tags, prefixes and port ranges apart", test_rules);
 	add("/switch-state/a stored rule with ports of a protocol without ports is left out",
 		test_never_matches);
+	add("/switch-state/rules name application groups by number, networks their members",
+		test_application_groups);
+	add("/switch-state/routes that users made are the subnet's", test_routes);
 	add("/switch-state/a group that keeps established connections is not revalidated",
 		test_keep_established);
 	add("/switch-state/a rule that is not understood refuses the whole state", test_refused);

@@ -44,8 +44,10 @@ SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, n
 	F_STRING(goal_vm, admin_user), F_STRINGS(goal_vm, ssh_keys), F_JSON(goal_vm, tags),
 	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_INT(goal_vm, reimages),
 	F_BOOL(goal_vm, remove), F_STRUCT(goal_vm, migration, goal_migration_shape));
+SHAPE(goal_route, struct goal_route, "route", F_STRING(goal_route, prefix), F_STRING(goal_route, via));
 SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_STRING(goal_subnet, prefix),
-	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, security_group));
+	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, security_group),
+	F_LIST(goal_subnet, routes, goal_route_shape));
 SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), F_STRING(goal_mapping, vtep),
 	F_STRING(goal_mapping, mac));
 SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid), F_STRING(goal_network, name),
@@ -54,10 +56,15 @@ SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid),
 	F_BOOL(goal_network, no_outbound), F_LIST(goal_network, mappings, goal_mapping_shape));
 SHAPE(goal_group, struct goal_group, "security group", F_STRING(goal_group, uid), F_STRING(goal_group, name),
 	F_BOOL(goal_group, keep_established), F_LIST(goal_group, rules, rule_shape));
+SHAPE(goal_application_group, struct goal_application_group, "application security group",
+	F_STRING(goal_application_group, uid), F_INT(goal_application_group, number),
+	F_STRING(goal_application_group, name), F_STRING(goal_application_group, network),
+	F_STRINGS(goal_application_group, members));
 SHAPE(goal, struct goal, "goal", F_INT(goal, version), F_STRING(goal, host), F_STRING(goal, source_nat),
 	F_LIST(goal, networks, goal_network_shape), F_LIST(goal, groups, goal_group_shape),
-	F_LIST(goal, vms, goal_vm_shape), F_LIST(goal, nics, goal_nic_shape),
-	F_LIST(goal, balancers, goal_balancer_shape), F_STRINGS(goal, conditions));
+	F_LIST(goal, application_groups, goal_application_group_shape), F_LIST(goal, vms, goal_vm_shape),
+	F_LIST(goal, nics, goal_nic_shape), F_LIST(goal, balancers, goal_balancer_shape),
+	F_STRINGS(goal, conditions));
 
 SHAPE(report_migration, struct report_migration, "migration's report", F_STRING(report_migration, uid),
 	F_ENUM(report_migration, state, migration_state_words), F_INT(report_migration, percent),

@@ -138,11 +138,18 @@ struct goal_vm {
 	struct goal_migration migration;
 };
 
+/* Where the packets of a subnet's NICs to a prefix go. */
+struct goal_route {
+	char *prefix; /* one route a prefix */
+	char *via; /* "network", "outside", "none", or the address of an appliance in the network */
+};
+
 struct goal_subnet {
 	char *uid;
 	char *prefix;
 	char *gateway;
 	char *security_group; /* or NULL */
+	GPtrArray *routes; /* of struct goal_route: those that users made */
 };
 
 /* An address of a network that is on another host. */
@@ -171,12 +178,22 @@ struct goal_group {
 	GPtrArray *rules; /* of struct rule; the defaults are implied */
 };
 
+/* An application group that rules of the goal's groups name; with no members where a network has none of it. */
+struct goal_application_group {
+	char *uid;
+	int64_t number; /* by which the switch knows it */
+	char *name;
+	char *network; /* uid, of all its members; NULL: it has none */
+	GPtrArray *members; /* of text: their addresses, on whatever host */
+};
+
 struct goal {
 	int64_t version;
 	char *host; /* uid; another one: the goal is another store's */
 	char *source_nat; /* public address that NICs without one share on this host; NULL: they share none */
 	GPtrArray *networks; /* of struct goal_network */
 	GPtrArray *groups; /* of struct goal_group */
+	GPtrArray *application_groups; /* of struct goal_application_group */
 	GPtrArray *vms; /* of struct goal_vm */
 	GPtrArray *nics; /* of struct goal_nic: those of VMs that are not deallocated */
 	GPtrArray *balancers; /* of struct goal_balancer */
@@ -246,9 +263,10 @@ struct report {
 extern const struct shape goal_shape, report_shape;
 extern const char *const migration_state_words[], *const migration_role_words[];
 extern const struct shape goal_nic_shape, goal_vm_shape, goal_migration_shape, goal_network_shape,
-	goal_subnet_shape, goal_mapping_shape, goal_group_shape, goal_address_shape, goal_probe_shape,
-	goal_front_shape, goal_balancer_shape, goal_balance_shape, goal_member_shape, report_vm_shape,
-	report_nic_shape, report_migration_shape, report_function_shape;
+	goal_subnet_shape, goal_route_shape, goal_mapping_shape, goal_group_shape,
+	goal_application_group_shape, goal_address_shape, goal_probe_shape, goal_front_shape,
+	goal_balancer_shape, goal_balance_shape, goal_member_shape, report_vm_shape, report_nic_shape,
+	report_migration_shape, report_function_shape;
 
 struct goal *goal_new(void);
 void goal_free(struct goal *goal);

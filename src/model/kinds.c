@@ -23,12 +23,13 @@ const char *const migration_phase_words[] = {"preparing", "moving", "cancelling"
 const char *const operation_words[] = {"running", "succeeded", "failed", NULL};
 const char *const allocation_words[] = {"dynamic", "static", NULL};
 const char *const distribution_words[] = {"tuple", "source", "source-protocol", NULL};
+const char *const next_hop_words[] = {"network", "outside", "none", "appliance", NULL};
 const char *const probe_words[] = {"tcp", "http", NULL};
 static const char *const segment_words[] = {"vxlan", "vlan", NULL};
 static const char *const sku_words[] = {"basic", "standard", NULL};
 static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
 	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical",
-	"availabilitySet", "scaleSet", "balancer", NULL};
+	"availabilitySet", "scaleSet", "balancer", "applicationGroup", "routeTable", NULL};
 
 /* Defines NAME_shape from a field list. */
 #define SHAPE(linkage, NAME, type, title, ...)                                                               \
@@ -61,8 +62,8 @@ SHAPE(static, group, struct group, "resource group", F_STRUCT(group, meta, meta_
 	F_STRUCT(group, status, group_status_shape));
 
 SHAPE(PUBLIC, subnet, struct subnet, "subnet", F_STRING(subnet, uid), F_STRING(subnet, name),
-	F_STRING(subnet, prefix), F_STRING(subnet, security_group), F_BOOL(subnet, no_outbound),
-	F_JSON(subnet, extra));
+	F_STRING(subnet, prefix), F_STRING(subnet, security_group), F_STRING(subnet, route_table),
+	F_BOOL(subnet, no_outbound), F_JSON(subnet, extra));
 SHAPE(static, network_spec, struct network_spec, "spec", F_STRINGS(network_spec, prefixes),
 	F_LIST(network_spec, subnets, subnet_shape), F_ENUM(network_spec, segment, segment_words),
 	F_STRING(network_spec, physical));
@@ -78,7 +79,7 @@ SHAPE(static, physical_status, struct physical_status, "status",
 RESOURCE(physical, "physical network");
 
 SHAPE(static, rule_side, struct rule_side, "side of a rule", F_STRINGS(rule_side, addresses),
-	F_STRINGS(rule_side, ports));
+	F_STRINGS(rule_side, ports), F_STRINGS(rule_side, application_groups));
 SHAPE(PUBLIC, rule, struct rule, "security rule", F_STRING(rule, uid), F_STRING(rule, name),
 	F_STRING(rule, description), F_ENUM(rule, direction, direction_words),
 	F_ENUM(rule, access, access_words), F_ENUM(rule, protocol, protocol_words), F_INT(rule, priority),
@@ -88,6 +89,25 @@ SHAPE(static, security_group_spec, struct security_group_spec, "spec",
 SHAPE(static, security_group_status, struct security_group_status, "status",
 	F_STRUCT(security_group_status, outcome, outcome_shape));
 RESOURCE(security_group, "network security group");
+
+SHAPE(PUBLIC, application_member, struct application_member, "member", F_STRING(application_member, nic),
+	F_STRING(application_member, ip));
+SHAPE(static, application_group_status, struct application_group_status, "status",
+	F_STRUCT(application_group_status, outcome, outcome_shape), F_INT(application_group_status, number),
+	F_STRING(application_group_status, network),
+	F_LIST(application_group_status, members, application_member_shape));
+SHAPE(static, application_group, struct application_group, "application security group",
+	F_STRUCT(application_group, meta, meta_shape),
+	F_STRUCT(application_group, status, application_group_status_shape));
+
+SHAPE(PUBLIC, user_route, struct user_route, "route", F_STRING(user_route, uid), F_STRING(user_route, name),
+	F_STRING(user_route, prefix), F_ENUM(user_route, next_hop, next_hop_words),
+	F_STRING(user_route, appliance));
+SHAPE(static, route_table_spec, struct route_table_spec, "spec",
+	F_LIST(route_table_spec, routes, user_route_shape), F_BOOL(route_table_spec, no_propagation));
+SHAPE(static, route_table_status, struct route_table_status, "status",
+	F_STRUCT(route_table_status, outcome, outcome_shape));
+RESOURCE(route_table, "route table");
 
 SHAPE(static, address_spec, struct address_spec, "spec", F_ENUM(address_spec, sku, sku_words),
 	F_ENUM(address_spec, allocation, allocation_words), F_INT(address_spec, idle_timeout_min));
@@ -103,7 +123,7 @@ SHAPE(PUBLIC, nic_config, struct nic_config, "IP configuration", F_STRING(nic_co
 	F_ENUM(nic_config, allocation, allocation_words), F_STRING(nic_config, ip),
 	F_STRING(nic_config, address), F_BOOL(nic_config, primary),
 	F_LIST(nic_config, pools, balancer_ref_shape), F_LIST(nic_config, nat_rules, balancer_ref_shape),
-	F_LIST(nic_config, nat_pools, balancer_ref_shape));
+	F_LIST(nic_config, nat_pools, balancer_ref_shape), F_STRINGS(nic_config, application_groups));
 SHAPE(static, nic_spec, struct nic_spec, "spec", F_BOOL(nic_spec, accelerated),
 	F_BOOL(nic_spec, ip_forwarding), F_STRING(nic_spec, security_group),
 	F_LIST(nic_spec, configs, nic_config_shape));
@@ -272,6 +292,10 @@ static const struct kind_info kinds[KIND_COUNT] = {
 		OUTCOME(scale_set)},
 	[KIND_BALANCER] = {KIND_BALANCER, "balancer", "load balancer", &balancer_shape, KIND_GROUP,
 		OUTCOME(balancer)},
+	[KIND_APPLICATION_GROUP] = {KIND_APPLICATION_GROUP, "application-group", "application security group",
+		&application_group_shape, KIND_GROUP, OUTCOME(application_group)},
+	[KIND_ROUTE_TABLE] = {KIND_ROUTE_TABLE, "route-table", "route table", &route_table_shape, KIND_GROUP,
+		OUTCOME(route_table)},
 };
 
 const struct kind_info *kind_info(enum kind kind)

@@ -28,6 +28,8 @@ enum kind {
 	KIND_AVAILABILITY_SET,
 	KIND_SCALE_SET,
 	KIND_BALANCER,
+	KIND_APPLICATION_GROUP,
+	KIND_ROUTE_TABLE,
 	KIND_COUNT
 };
 
@@ -99,6 +101,7 @@ struct subnet {
 	char *name;
 	char *prefix; /* IPv4 or IPv6, inside one of the network's */
 	char *security_group; /* uid or NULL */
+	char *route_table; /* uid or NULL */
 	bool no_outbound; /* NICs without a public address do not reach the outside */
 	json_t *extra;
 };
@@ -135,10 +138,11 @@ enum access { ACCESS_DENY, ACCESS_ALLOW };
 enum protocol { PROTOCOL_ANY, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOL_ESP, PROTOCOL_AH };
 
 /* One side of a rule, as text that was checked: prefixes "10.0.0.0/8" or addresses, "*", tags "Internet",
- * "VirtualNetwork", "AzureLoadBalancer"; ports "22", "1000-2000", "*". */
+ * "VirtualNetwork", "AzureLoadBalancer"; ports "22", "1000-2000", "*". It has addresses or application groups. */
 struct rule_side {
-	GPtrArray *addresses; /* at least one */
+	GPtrArray *addresses;
 	GPtrArray *ports; /* at least one */
+	GPtrArray *application_groups; /* uids */
 };
 
 struct rule {
@@ -167,6 +171,51 @@ struct security_group {
 					  on) */
 	} spec;
 	struct security_group_status {
+		struct outcome outcome;
+	} status;
+};
+
+/* An address of a NIC that is in an application group. */
+struct application_member {
+	char *nic; /* uid */
+	char *ip;
+};
+
+/* NICs that rules name together, whatever their addresses are. */
+struct application_group {
+	struct meta meta;
+	struct application_group_status {
+		struct outcome outcome;
+		int64_t number; /* by which hosts know it, unique; given at creation */
+		char *network; /* uid, of all its members; NULL while it has none */
+		GPtrArray *members; /* of struct application_member */
+	} status;
+};
+
+/* Where a route leads. */
+enum next_hop {
+	NEXT_HOP_NETWORK, /* to whoever of the network has the address */
+	NEXT_HOP_OUTSIDE,
+	NEXT_HOP_NONE, /* nowhere */
+	NEXT_HOP_APPLIANCE, /* to an address of the network, whoever has that */
+};
+
+struct user_route {
+	char *uid;
+	char *name;
+	char *prefix; /* unique in its table */
+	int next_hop; /* enum next_hop */
+	char *appliance; /* address of NEXT_HOP_APPLIANCE */
+};
+
+/* Routes of the subnets that refer to it, beside those that every subnet has. */
+struct route_table {
+	struct meta meta;
+	struct route_table_spec {
+		GPtrArray *routes; /* of struct user_route */
+		bool no_propagation; /* of routes that gateways learn, of which there are none here: only kept */
+	} spec;
+	struct route_table_status {
 		struct outcome outcome;
 	} status;
 };
@@ -207,6 +256,7 @@ struct nic_config {
 	GPtrArray *pools; /* backend pools that it is in */
 	GPtrArray *nat_rules; /* NAT rules of one target, which it is */
 	GPtrArray *nat_pools; /* NAT pools of which it gets a port */
+	GPtrArray *application_groups; /* uids of those that it is in */
 };
 
 /* Which path carries a NIC's packets, as `status.path`. */
@@ -628,8 +678,10 @@ extern const struct shape balancer_ref_shape, balancer_front_shape, balancer_poo
 	balancer_rule_shape, balancer_nat_shape, balancer_member_shape, balancer_target_shape;
 extern const char *const distribution_words[], *const probe_words[];
 extern const struct shape subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
-	deployment_resource_shape, set_nic_shape, set_config_shape, set_model_shape;
-extern const char *const upgrade_words[], *const scale_in_words[], *const rolling_words[];
+	deployment_resource_shape, application_member_shape, user_route_shape, set_nic_shape,
+	set_config_shape, set_model_shape;
+extern const char *const upgrade_words[], *const scale_in_words[], *const rolling_words[],
+	*const next_hop_words[];
 extern const char *const migration_phase_words[],
 	*const direction_words[],
 		*const access_words[],
