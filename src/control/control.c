@@ -17,6 +17,8 @@ static const struct kind_hooks *const hooks[KIND_COUNT] = {
 	[KIND_AVAILABILITY_SET] = &availability_set_hooks,
 	[KIND_SCALE_SET] = &scale_set_hooks,
 	[KIND_BALANCER] = &balancer_hooks,
+	[KIND_APPLICATION_GROUP] = &application_group_hooks,
+	[KIND_ROUTE_TABLE] = &route_table_hooks,
 };
 
 const struct kind_hooks *kind_hooks(enum kind kind)

@@ -165,6 +165,21 @@ enum guest {
 };
 bool control_guest(struct control *control, const struct nic *nic, enum guest *ret, GError **error);
 
+/* ---- what a NIC is subject to ---- */
+
+/* A goal that has of a host's no more than the NIC, its network and its groups: what policy needs (model/goal_policy.h).
+ * FAULT_NOT_ALLOWED when its virtual machine does not run, so that nothing is in force. Owned by the caller. */
+struct goal *control_nic_policy(struct control *control, const struct nic *nic, GError **error);
+
+/* What is done with the packets of a NIC to a prefix. */
+struct control_route {
+	struct user_route *route; /* Owned; without a uid and a name when it is a default one */
+	bool is_default; /* every subnet has it */
+	bool is_active; /* else one of a user is in its place */
+};
+/* Of struct control_route, defaults first; as control_nic_policy(). */
+GPtrArray *control_nic_routes(struct control *control, const struct nic *nic, GError **error);
+
 /* ---- availability sets ---- */
 
 /* VMs of a set, by name; as control_list(). */

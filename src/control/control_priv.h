@@ -57,11 +57,16 @@ struct kind_hooks {
 };
 
 extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
-	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks, scale_set_hooks, balancer_hooks;
+	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks, scale_set_hooks, balancer_hooks,
+	application_group_hooks, route_table_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
 bool network_has_no_outbound(const struct network *network);
+/* kinds/network.c: the address is in the network's space, whoever has it. */
+bool network_has_address(const struct network *network, struct ip_addr addr);
+/* kinds/network.c: NULL when the network has no such subnet. */
+const struct subnet *network_find_subnet(const struct network *network, const char *uid);
 /* kinds/vm.c: the host holds the VM's place, or does not any more. */
 bool vm_enter_host(
 	struct control *control, struct change *change, const char *host, const char *vm, GError **error);
@@ -78,8 +83,8 @@ bool machine_check_support(
 	struct control *control, const struct meta *of, const char *image, const char *nic, GError **error);
 /* kinds/nic.c: in a put of a NIC as it would be: what it needs for that is there. */
 bool nic_check(struct put *put, GError **error);
-/* kinds/nic.c: it is in the pools that the other one is in, and has its NAT rules. */
-void nic_config_take_balancers(struct nic_config *config, const struct nic_config *other);
+/* kinds/nic.c: it is in the pools and application groups that the other one is in, and has its NAT rules. */
+void nic_config_take_memberships(struct nic_config *config, const struct nic_config *other);
 /* kinds/nic.c: the NIC has no path: its VM is off or let it go. */
 void nic_clear_path(struct nic *nic);
 /* Why its path is not what its spec asks for, where the host says `reported`, or (NULL) that all is well. Owned. */
@@ -163,6 +168,26 @@ void *balancer_part(const GPtrArray *parts, const char *name);
 /* Gives it a host to answer for its addresses, once there is one. */
 bool balancer_settle(struct change *change, struct balancer *balancer, GError **error);
 
+/* ---- kinds/application_group.c ---- */
+
+/* In a put of a NIC, once it has its addresses (old NULL: it is new), or when it goes (nic NULL): its configurations leave
+ * the application groups that they were in and enter those that they name. FAULT_INVALID_REFERENCE: one is not
+ * there, or its members are in another network; FAULT_QUOTA. */
+bool application_groups_join(struct control *control, struct change *change, const struct nic *old,
+	const struct nic *nic, GError **error);
+/* In a put of what is to be a NIC: those that it names are there, and would take it. */
+bool application_groups_check(struct change *change, const struct nic *nic, GError **error);
+/* All application groups of the rule, which exist, have their members in one network; else FAULT_INVALID_REFERENCE. */
+bool application_groups_check_rule(
+	struct change *change, const struct security_group *group, const struct rule *rule, GError **error);
+
+/* ---- kinds/route_table.c ---- */
+
+/* FAULT_INVALID when a virtual appliance of the table is at no address of the network. */
+bool route_table_check_fits(const struct route_table *table, const struct network *network, GError **error);
+/* Of a subnet that uses the table (NULL: none): see control_nic_routes(). */
+GPtrArray *route_table_effective(const struct network *network, const struct route_table *table);
+
 /* ---- checks.c: small rules that several kinds share ---- */
 
 /* Names as ARM has them: letters, digits, '_', '.', '-'; starts with a letter or digit, ends without '.' or
@@ -199,6 +224,8 @@ int64_t ipam_claim_vni(struct change *change, const char *holder, GError **error
  * one when wanted is 0 (FAULT_POOL_FULL). 0 on failure. */
 int64_t ipam_claim_vlan(struct change *change, const struct physical *physical, int64_t wanted,
 	const char *holder, GError **error);
+/* The first free number of application groups; FAULT_QUOTA. 0 on failure. */
+int64_t ipam_claim_group_number(struct change *change, const char *holder, GError **error);
 /* The address that routes: the second one. */
 void ipam_gateway(struct ip_prefix prefix, char text[static IP_TEXT_MAX]);
 
@@ -267,6 +294,8 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 bool hosts_is_silent(struct control *control, const char *host);
 /* The store's revision is the one that is given. */
 struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error);
+/* One with the NIC, its network and its groups, and no more. */
+struct goal *goal_of_nic(struct control *control, const struct nic *nic, GError **error);
 
 /* ---- places.c: which host has which address of which network ---- */
 struct place {

@@ -10,9 +10,39 @@ struct builder {
 	const struct host *host;
 	struct goal *goal;
 	const struct places *places;
-	struct overlay *overlay;
-	GHashTable *networks, *groups; /* uids that are in the goal already */
+	struct overlay *overlay; /* NULL: what is on other hosts is not asked for */
+	GHashTable *networks, *groups; /* uids that are in the goal already; of groups of either kind */
 };
+
+static bool add_application_group(struct builder *builder, const char *uid, GError **error)
+{
+	if (!g_hash_table_add(builder->groups, g_strdup(uid)))
+		return true;
+	_cleanup_(model_free) struct application_group *group =
+		control_get(builder->control, KIND_APPLICATION_GROUP, uid, error);
+	if (!group)
+		return false;
+	struct goal_application_group *out = shape_new(&goal_application_group_shape);
+	out->uid = g_strdup(uid);
+	out->number = group->status.number;
+	out->name = g_strdup(group->meta.name);
+	out->network = g_strdup(group->status.network);
+	out->members = strings_new();
+	for (guint i = 0; i < list_length(group->status.members); i++) {
+		const struct application_member *member = group->status.members->pdata[i];
+		g_ptr_array_add(out->members, g_strdup(member->ip));
+	}
+	g_ptr_array_add(builder->goal->application_groups, out);
+	return true;
+}
+
+static bool add_named(struct builder *builder, const struct rule_side *side, GError **error)
+{
+	for (guint i = 0; i < list_length(side->application_groups); i++)
+		if (!add_application_group(builder, side->application_groups->pdata[i], error))
+			return false;
+	return true;
+}
 
 static bool add_group(struct builder *builder, const char *uid, GError **error)
 {
@@ -28,6 +58,32 @@ static bool add_group(struct builder *builder, const char *uid, GError **error)
 	out->keep_established = group->spec.keep_established;
 	out->rules = g_steal_pointer(&group->spec.rules);
 	g_ptr_array_add(builder->goal->groups, out);
+	for (guint i = 0; i < list_length(out->rules); i++) {
+		const struct rule *rule = out->rules->pdata[i];
+		if (!add_named(builder, &rule->source, error) ||
+			!add_named(builder, &rule->destination, error))
+			return false;
+	}
+	return true;
+}
+
+static bool set_routes(struct builder *builder, const char *table_uid, GPtrArray **ret, GError **error)
+{
+	if (!table_uid)
+		return true;
+	_cleanup_(model_free) struct route_table *table =
+		control_get(builder->control, KIND_ROUTE_TABLE, table_uid, error);
+	if (!table)
+		return false;
+	*ret = shape_list_new(&goal_route_shape);
+	for (guint i = 0; i < list_length(table->spec.routes); i++) {
+		const struct user_route *route = table->spec.routes->pdata[i];
+		struct goal_route *out = shape_new(&goal_route_shape);
+		bool appliance = route->next_hop == NEXT_HOP_APPLIANCE;
+		out->prefix = g_strdup(route->prefix);
+		out->via = g_strdup(appliance ? route->appliance : next_hop_words[route->next_hop]);
+		g_ptr_array_add(*ret, out);
+	}
 	return true;
 }
 
@@ -47,7 +103,8 @@ static bool add_subnet(
 	out->prefix = g_strdup(subnet->prefix);
 	out->gateway = g_strdup(gateway);
 	out->security_group = g_strdup(subnet->security_group);
-	return add_group(builder, subnet->security_group, error);
+	return set_routes(builder, subnet->route_table, &out->routes, error) &&
+	       add_group(builder, subnet->security_group, error);
 }
 
 static bool set_segment(
@@ -83,7 +140,8 @@ static bool add_network(struct builder *builder, const char *uid, GError **error
 	out->no_outbound = network_has_no_outbound(network);
 	if (!set_segment(builder, network, out, error))
 		return false;
-	overlay_map(builder->overlay, out);
+	if (builder->overlay)
+		overlay_map(builder->overlay, out);
 	return true;
 }
 
@@ -108,39 +166,47 @@ static bool add_address(
 	return true;
 }
 
-static bool add_nic(struct builder *builder, const struct vm *vm, const struct size *size,
-	const struct vm_nic_ref *ref, GError **error)
+/* What is the NIC's own, with its network and its groups. *ret is the goal's. */
+static bool add_nic(struct builder *builder, const struct nic *nic, struct goal_nic **ret, GError **error)
 {
-	_cleanup_(model_free) struct nic *nic = control_get(builder->control, KIND_NIC, ref->nic, error);
-
-	if (!nic)
-		return false;
 	const struct nic_config *first = nic->spec.configs->pdata[0];
 	struct goal_nic *out = shape_new(&goal_nic_shape);
-	enum guest guest;
+
 	g_ptr_array_add(builder->goal->nics, out);
 	out->uid = g_strdup(nic->meta.uid);
 	out->name = g_strdup(nic->meta.name);
 	out->mac = g_strdup(nic->status.mac);
-	out->vm = g_strdup(vm->meta.uid);
 	out->network = g_strdup(first->network);
 	out->subnet = g_strdup(first->subnet);
 	out->security_group = g_strdup(nic->spec.security_group);
 	out->host_address = g_strdup(nic->status.host_address);
-	out->accelerated = nic->spec.accelerated && size->accelerated;
-	if (!control_guest(builder->control, nic, &guest, error))
-		return false;
-	out->guest_enforcement = guest == GUEST_ALLOWED;
-	out->primary = ref->primary;
 	out->forwarding = nic->spec.ip_forwarding;
-	out->bandwidth_mbps = size->bandwidth_mbps;
 	out->addresses = shape_list_new(&goal_address_shape);
 	for (guint i = 0; i < nic->spec.configs->len; i++)
 		if (!add_address(builder, out, nic->spec.configs->pdata[i], error))
 			return false;
-	balancing_fill_nic(builder->control, builder->host, builder->places, nic, out);
+	*ret = out;
 	return add_network(builder, first->network, error) &&
 	       add_group(builder, nic->spec.security_group, error);
+}
+
+static bool add_nic_of(struct builder *builder, const struct vm *vm, const struct size *size,
+	const struct vm_nic_ref *ref, GError **error)
+{
+	_cleanup_(model_free) struct nic *nic = control_get(builder->control, KIND_NIC, ref->nic, error);
+	struct goal_nic *out;
+	enum guest guest;
+
+	if (!nic || !add_nic(builder, nic, &out, error) ||
+		!control_guest(builder->control, nic, &guest, error))
+		return false;
+	out->vm = g_strdup(vm->meta.uid);
+	out->accelerated = nic->spec.accelerated && size->accelerated;
+	out->guest_enforcement = guest == GUEST_ALLOWED;
+	out->primary = ref->primary;
+	out->bandwidth_mbps = size->bandwidth_mbps;
+	balancing_fill_nic(builder->control, builder->host, builder->places, nic, out);
+	return true;
 }
 
 static void fill_vm(
@@ -190,7 +256,7 @@ static bool add_vm(struct builder *builder, const char *uid, GError **error)
 	if (out->remove || out->power == POWER_DEALLOCATED)
 		return true;
 	for (guint i = 0; i < list_length(vm->spec.nics); i++)
-		if (!add_nic(builder, vm, size, vm->spec.nics->pdata[i], error))
+		if (!add_nic_of(builder, vm, size, vm->spec.nics->pdata[i], error))
 			return false;
 	return true;
 }
@@ -208,22 +274,41 @@ static bool add_balancers(struct builder *builder, GError **error)
 	return true;
 }
 
+static struct goal *empty_goal(void)
+{
+	struct goal *goal = goal_new();
+
+	goal->networks = shape_list_new(&goal_network_shape);
+	goal->groups = shape_list_new(&goal_group_shape);
+	goal->application_groups = shape_list_new(&goal_application_group_shape);
+	goal->vms = shape_list_new(&goal_vm_shape);
+	goal->nics = shape_list_new(&goal_nic_shape);
+	return goal;
+}
+
+struct goal *goal_of_nic(struct control *control, const struct nic *nic, GError **error)
+{
+	_cleanup_(goal_free) struct goal *goal = empty_goal();
+	g_autoptr(GHashTable) networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct builder builder = {.control = control, .goal = goal, .networks = networks, .groups = groups};
+	struct goal_nic *out;
+
+	return add_nic(&builder, nic, &out, error) ? g_steal_pointer(&goal) : NULL;
+}
+
 struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error)
 {
 	g_autofree char *prefix = key_placements(host->meta.uid), *end = store_prefix_end(prefix);
 	_cleanup_(store_range_clear) struct store_range range = {};
 	const struct places *places = places_at(control, revision, error);
 	_cleanup_(overlay_free) struct overlay *overlay = places ? overlay_new(places, host) : NULL;
-	_cleanup_(goal_free) struct goal *goal = goal_new();
+	_cleanup_(goal_free) struct goal *goal = empty_goal();
 	g_autoptr(GHashTable) networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	struct builder builder = {control, host, goal, places, overlay, networks, groups};
 
 	goal->host = g_strdup(host->meta.uid);
-	goal->networks = shape_list_new(&goal_network_shape);
-	goal->groups = shape_list_new(&goal_group_shape);
-	goal->vms = shape_list_new(&goal_vm_shape);
-	goal->nics = shape_list_new(&goal_nic_shape);
 	if (!overlay || !store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
 		return NULL;
 	for (guint i = 0; i < range.kvs->len; i++)

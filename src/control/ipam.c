@@ -8,6 +8,7 @@
 #define VNI_FIRST       4096
 #define VNI_LAST        0xffffff
 #define RANDOM_TRIES    64
+#define GROUPS_MAX      3000 /* application groups; as in Azure, and fewer than a switch takes for one network */
 
 static bool reserved(struct ip_prefix prefix, struct ip_addr addr)
 {
@@ -158,6 +159,21 @@ int64_t ipam_claim_vni(struct change *change, const char *holder, GError **error
 			return vni;
 	}
 	fault_set(error, FAULT_POOL_FULL, "no free VXLAN network identifier found");
+	return 0;
+}
+
+int64_t ipam_claim_group_number(struct change *change, const char *holder, GError **error)
+{
+	g_autoptr(GHashTable) held = change_pool(change, POOL_APPLICATION_GROUP, error);
+
+	for (int64_t number = 1; held && number <= GROUPS_MAX; number++) {
+		g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, number);
+		if (!g_hash_table_contains(held, text))
+			return change_claim(change, POOL_APPLICATION_GROUP, text, holder, error) ? number : 0;
+	}
+	if (held)
+		fault_set(error, FAULT_QUOTA, "there are %d application security groups, which is the most",
+			GROUPS_MAX);
 	return 0;
 }
 

@@ -25,8 +25,9 @@ char *key_placed(const char *host, const char *vm);
 char *key_placements(const char *host); /* prefix; NULL: of all hosts */
 
 /* Pools that are not a subnet's addresses or a physical network's VLANs (those are named by its uid). */
-#define POOL_MAC    "mac"
-#define POOL_VNI    "vni"
-#define POOL_HOST   "host-address"
-#define POOL_PUBLIC "public"
-#define POOL_VTEP   "vtep" /* held by hosts */
+#define POOL_MAC               "mac"
+#define POOL_VNI               "vni"
+#define POOL_HOST              "host-address"
+#define POOL_PUBLIC            "public"
+#define POOL_VTEP              "vtep" /* held by hosts */
+#define POOL_APPLICATION_GROUP "application-group" /* their numbers */

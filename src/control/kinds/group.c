@@ -9,7 +9,8 @@
 #include "control/control_priv.h"
 
 static const enum kind delete_order[] = {KIND_DEPLOYMENT, KIND_SCALE_SET, KIND_VM, KIND_AVAILABILITY_SET,
-	KIND_NIC, KIND_BALANCER, KIND_ADDRESS, KIND_NETWORK, KIND_SECURITY_GROUP};
+	KIND_NIC, KIND_BALANCER, KIND_ADDRESS, KIND_NETWORK, KIND_ROUTE_TABLE, KIND_SECURITY_GROUP,
+	KIND_APPLICATION_GROUP};
 
 static bool group_prepare(struct put *put, GError **error)
 {

@@ -147,6 +147,27 @@ static bool keep_identities(struct put *put, GError **error)
 	return true;
 }
 
+bool network_has_address(const struct network *network, struct ip_addr addr)
+{
+	for (guint i = 0; i < list_length(network->spec.prefixes); i++) {
+		struct ip_prefix prefix;
+		if (prefix_parse(network->spec.prefixes->pdata[i], &prefix) == 0 &&
+			prefix_contains(prefix, addr))
+			return true;
+	}
+	return false;
+}
+
+const struct subnet *network_find_subnet(const struct network *network, const char *uid)
+{
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (g_str_equal(subnet->uid, uid))
+			return subnet;
+	}
+	return NULL;
+}
+
 bool network_has_no_outbound(const struct network *network)
 {
 	const GPtrArray *subnets = network->spec.subnets;
@@ -170,24 +191,59 @@ static bool check_outbound(const struct network *network, GError **error)
 	return true;
 }
 
-static bool stage_groups(struct put *put, GError **error)
+static void unref_all(struct change *change, const struct network *network)
 {
-	const struct network *old = put->old;
-	struct network *network = put->object;
-
-	for (guint i = 0; old && i < list_length(old->spec.subnets); i++) {
-		const struct subnet *was = old->spec.subnets->pdata[i];
-		if (was->security_group)
-			change_unref(put->change, was->security_group, network->meta.uid);
+	for (guint i = 0; network && i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		if (subnet->security_group)
+			change_unref(change, subnet->security_group, network->meta.uid);
+		if (subnet->route_table)
+			change_unref(change, subnet->route_table, network->meta.uid);
 	}
+}
+
+static bool stage_group(struct put *put, const struct subnet *subnet, GError **error)
+{
+	const struct network *network = put->object;
+	const char *uid = subnet->security_group;
+
+	if (!uid)
+		return true;
+	if (!check_reference(put->change, KIND_SECURITY_GROUP, uid, &network->meta, error))
+		return false;
+	change_ref(put->change, uid, &network->meta);
+	return true;
+}
+
+static bool stage_table(struct put *put, const struct subnet *subnet, GError **error)
+{
+	const struct network *network = put->object;
+	const char *uid = subnet->route_table;
+
+	if (!uid)
+		return true;
+	const struct route_table *table =
+		check_reference(put->change, KIND_ROUTE_TABLE, uid, &network->meta, error);
+	if (!table)
+		return false;
+	if (!g_str_equal(table->meta.location, network->meta.location))
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"virtual network %s is in %s but route table %s is in %s; both must be in one "
+			"location",
+			network->meta.name, network->meta.location, table->meta.name, table->meta.location);
+	change_ref(put->change, uid, &network->meta);
+	return route_table_check_fits(table, network, error);
+}
+
+static bool stage_refs(struct put *put, GError **error)
+{
+	const struct network *network = put->object;
+
+	unref_all(put->change, put->old);
 	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
 		const struct subnet *subnet = network->spec.subnets->pdata[i];
-		if (!subnet->security_group)
-			continue;
-		if (!check_reference(
-			    put->change, KIND_SECURITY_GROUP, subnet->security_group, &network->meta, error))
+		if (!stage_group(put, subnet, error) || !stage_table(put, subnet, error))
 			return false;
-		change_ref(put->change, subnet->security_group, &network->meta);
 	}
 	return true;
 }
@@ -202,7 +258,7 @@ static bool network_prepare(struct put *put, GError **error)
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
 		if (!check_subnet(network, i, space, error))
 			return false;
-	return check_outbound(network, error) && keep_identities(put, error) && stage_groups(put, error) &&
+	return check_outbound(network, error) && keep_identities(put, error) && stage_refs(put, error) &&
 	       segment_prepare(put, error);
 }
 
@@ -212,11 +268,7 @@ static bool network_release(struct control *control, struct change *change, void
 
 	if (!change_unreferenced(change, &network->meta, error))
 		return false;
-	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
-		const struct subnet *subnet = network->spec.subnets->pdata[i];
-		if (subnet->security_group)
-			change_unref(change, subnet->security_group, network->meta.uid);
-	}
+	unref_all(change, network);
 	segment_release(change, network);
 	return true;
 }

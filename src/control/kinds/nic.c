@@ -19,16 +19,6 @@ static struct nic_config *find_config(const struct nic *nic, const char *name)
 	return NULL;
 }
 
-static const struct subnet *subnet_by_uid(const struct network *network, const char *uid)
-{
-	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
-		const struct subnet *subnet = network->spec.subnets->pdata[i];
-		if (g_str_equal(subnet->uid, uid))
-			return subnet;
-	}
-	return NULL;
-}
-
 #define CONFIGS_MAX 64 /* what a switch takes for one NIC */
 
 static bool check_config(const struct nic *nic, guint index, GError **error)
@@ -180,7 +170,7 @@ static const struct subnet *check_subnet(struct put *put, const struct nic_confi
 	const struct nic *nic = put->object;
 	const struct network *network =
 		check_reference(put->change, KIND_NETWORK, config->network, &nic->meta, error);
-	const struct subnet *subnet = network ? subnet_by_uid(network, config->subnet) : NULL;
+	const struct subnet *subnet = network ? network_find_subnet(network, config->subnet) : NULL;
 
 	if (network && !subnet)
 		fault_set(error, FAULT_INVALID_REFERENCE,
@@ -259,7 +249,8 @@ bool nic_check(struct put *put, GError **error)
 	for (guint i = 0; i < nic->spec.configs->len; i++)
 		if (!check_subnet(put, nic->spec.configs->pdata[i], error))
 			return false;
-	return !group || check_reference(put->change, KIND_SECURITY_GROUP, group, &nic->meta, error);
+	return (!group || check_reference(put->change, KIND_SECURITY_GROUP, group, &nic->meta, error)) &&
+	       application_groups_check(put->change, nic, error);
 }
 
 static bool nic_prepare(struct put *put, GError **error)
@@ -277,7 +268,8 @@ static bool nic_prepare(struct put *put, GError **error)
 			"it there",
 			nic->meta.name);
 	if (!balancer_join(put->change, old, nic, error) || !release_unwanted(put, error) ||
-		!claim_configs(put, error) || !stage_group(put, error))
+		!claim_configs(put, error) || !stage_group(put, error) ||
+		!application_groups_join(put->control, put->change, old, nic, error))
 		return false;
 	if (!nic->status.mac)
 		nic->status.mac = ipam_claim_mac(put->change, nic->meta.uid, error);
@@ -306,7 +298,8 @@ static bool nic_release(struct control *control, struct change *change, void *ob
 	}
 	if (nic->spec.security_group)
 		change_unref(change, nic->spec.security_group, nic->meta.uid);
-	if (!balancer_join(change, nic, NULL, error))
+	if (!balancer_join(change, nic, NULL, error) ||
+		!application_groups_join(control, change, nic, NULL, error))
 		return false;
 	change_release(change, POOL_MAC, nic->status.mac);
 	change_release(change, POOL_HOST, nic->status.host_address);
@@ -321,11 +314,15 @@ static void take_refs(GPtrArray **list, const GPtrArray *other)
 		g_ptr_array_add(*list, shape_copy(&balancer_ref_shape, other->pdata[i]));
 }
 
-void nic_config_take_balancers(struct nic_config *config, const struct nic_config *other)
+void nic_config_take_memberships(struct nic_config *config, const struct nic_config *other)
 {
 	take_refs(&config->pools, other->pools);
 	take_refs(&config->nat_rules, other->nat_rules);
 	take_refs(&config->nat_pools, other->nat_pools);
+	g_clear_pointer(&config->application_groups, g_ptr_array_unref);
+	config->application_groups = strings_new();
+	for (guint i = 0; i < list_length(other->application_groups); i++)
+		g_ptr_array_add(config->application_groups, g_strdup(other->application_groups->pdata[i]));
 }
 
 void nic_clear_path(struct nic *nic)

@@ -227,6 +227,8 @@ void scale_set_stage_refs(struct change *change, const struct scale_set *set, bo
 			stage_ref(change, set, config->network, wanted);
 			stage_balancers(change, set, config->pools, wanted);
 			stage_balancers(change, set, config->nat_pools, wanted);
+			for (guint g = 0; g < list_length(config->application_groups); g++)
+				stage_ref(change, set, config->application_groups->pdata[g], wanted);
 		}
 	}
 }
@@ -434,7 +436,7 @@ static bool nic_frames_equal(const struct set_nic *a, const struct set_nic *b)
 	g_free(left->security_group);
 	left->security_group = g_strdup(b->security_group);
 	for (guint i = 0; i < MIN(left->configs->len, b->configs->len); i++)
-		nic_config_take_balancers(&((struct set_config *)left->configs->pdata[i])->nic,
+		nic_config_take_memberships(&((struct set_config *)left->configs->pdata[i])->nic,
 			&((const struct set_config *)b->configs->pdata[i])->nic);
 	bool equal = shape_equal(&set_nic_shape, left, b);
 	shape_free(&set_nic_shape, left);

@@ -215,7 +215,7 @@ static bool upgrade_nic(
 	g_free(nic->spec.security_group);
 	nic->spec.security_group = g_strdup(wanted->security_group);
 	for (guint i = 0; i < MIN(nic->spec.configs->len, wanted->configs->len); i++)
-		nic_config_take_balancers(nic->spec.configs->pdata[i],
+		nic_config_take_memberships(nic->spec.configs->pdata[i],
 			&((const struct set_config *)wanted->configs->pdata[i])->nic);
 	nic->meta.generation++;
 	put->old = old;

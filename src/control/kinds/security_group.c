@@ -8,16 +8,14 @@
 #define PRIORITY_FIRST 100
 #define PRIORITY_LAST  4096
 #define RULES_MAX      1000
+#define NAMED_MAX      100 /* application groups in all rules of a group; as in Azure */
 
 static const char *const tags[] = {"*", "VirtualNetwork", "Internet", "AzureLoadBalancer", NULL};
 
 /* Tags come out in their one spelling, prefixes as they are. */
 static bool check_addresses(const struct rule *rule, const char *side, GPtrArray *addresses, GError **error)
 {
-	if (list_length(addresses) == 0)
-		return fault_set(
-			error, FAULT_INVALID, "security rule %s needs a %s address prefix", rule->name, side);
-	for (guint i = 0; i < addresses->len; i++) {
+	for (guint i = 0; i < list_length(addresses); i++) {
 		char *text = addresses->pdata[i];
 		int tag = words_find(tags, g_ascii_strcasecmp(text, "any") == 0 ? "*" : text);
 		struct ip_prefix prefix;
@@ -83,6 +81,23 @@ static bool check_ports(const struct rule *rule, const char *side, const GPtrArr
 	return check_portless(rule, side, ports, error);
 }
 
+static bool check_side(const struct rule *rule, const char *name, struct rule_side *side, GError **error)
+{
+	guint addresses = list_length(side->addresses), groups = list_length(side->application_groups);
+
+	if (!addresses && !groups)
+		return fault_set(error, FAULT_INVALID,
+			"security rule %s needs a %s address prefix or application security group",
+			rule->name, name);
+	if (addresses && groups)
+		return fault_set(error, FAULT_INVALID,
+			"security rule %s has %s address prefixes and application security groups; a side of "
+			"a rule can have only one of both",
+			rule->name, name);
+	return check_addresses(rule, name, side->addresses, error) &&
+	       check_ports(rule, name, side->ports, error);
+}
+
 static bool check_rule(const struct security_group *group, guint index, GError **error)
 {
 	struct rule *rule = group->spec.rules->pdata[index];
@@ -106,10 +121,8 @@ static bool check_rule(const struct security_group *group, guint index, GError *
 				"%" G_GINT64_FORMAT ".",
 				rule->name, other->name, rule->priority);
 	}
-	return check_addresses(rule, "source", rule->source.addresses, error) &&
-	       check_addresses(rule, "destination", rule->destination.addresses, error) &&
-	       check_ports(rule, "source", rule->source.ports, error) &&
-	       check_ports(rule, "destination", rule->destination.ports, error);
+	return check_side(rule, "source", &rule->source, error) &&
+	       check_side(rule, "destination", &rule->destination, error);
 }
 
 static const struct rule *find_rule(const struct security_group *group, const char *name)
@@ -121,6 +134,80 @@ static const struct rule *find_rule(const struct security_group *group, const ch
 	}
 	return NULL;
 }
+
+/* ---- application groups ---- */
+
+static void add_named(GHashTable *uids, const struct rule_side *side)
+{
+	for (guint i = 0; i < list_length(side->application_groups); i++)
+		g_hash_table_add(uids, side->application_groups->pdata[i]);
+}
+
+/* uids of all that the group's rules name. group NULL: none. */
+static GHashTable *named_by(const struct security_group *group)
+{
+	GHashTable *uids = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (guint i = 0; group && i < list_length(group->spec.rules); i++) {
+		const struct rule *rule = group->spec.rules->pdata[i];
+		add_named(uids, &rule->source);
+		add_named(uids, &rule->destination);
+	}
+	return uids;
+}
+
+static void unref_named(struct change *change, const struct security_group *group)
+{
+	g_autoptr(GHashTable) uids = named_by(group);
+	GHashTableIter iter;
+	void *uid;
+
+	g_hash_table_iter_init(&iter, uids);
+	while (g_hash_table_iter_next(&iter, &uid, NULL))
+		change_unref(change, uid, group->meta.uid);
+}
+
+static bool stage_one(struct put *put, const char *uid, GError **error)
+{
+	const struct meta *meta = put->object;
+	const struct application_group *named =
+		check_reference(put->change, KIND_APPLICATION_GROUP, uid, meta, error);
+
+	if (!named)
+		return false;
+	if (!g_str_equal(named->meta.location, meta->location))
+		return fault_set(error, FAULT_INVALID_REFERENCE,
+			"network security group %s is in %s but application security group %s is in %s; both "
+			"must be in one location",
+			meta->name, meta->location, named->meta.name, named->meta.location);
+	change_ref(put->change, uid, meta);
+	return true;
+}
+
+static bool stage_named(struct put *put, GError **error)
+{
+	const struct security_group *group = put->object;
+	g_autoptr(GHashTable) uids = named_by(group);
+	GHashTableIter iter;
+	void *uid;
+
+	if (g_hash_table_size(uids) > NAMED_MAX)
+		return fault_set(error, FAULT_QUOTA,
+			"rules of network security group %s name %u application security groups, %d is the "
+			"most",
+			group->meta.name, g_hash_table_size(uids), NAMED_MAX);
+	unref_named(put->change, put->old);
+	g_hash_table_iter_init(&iter, uids);
+	while (g_hash_table_iter_next(&iter, &uid, NULL))
+		if (!stage_one(put, uid, error))
+			return false;
+	for (guint i = 0; i < list_length(group->spec.rules); i++)
+		if (!application_groups_check_rule(put->change, group, group->spec.rules->pdata[i], error))
+			return false;
+	return true;
+}
+
+/* ---- hooks ---- */
 
 static bool security_group_prepare(struct put *put, GError **error)
 {
@@ -137,13 +224,18 @@ static bool security_group_prepare(struct put *put, GError **error)
 		g_free(rule->uid);
 		rule->uid = was ? g_strdup(was->uid) : g_uuid_string_random();
 	}
-	return true;
+	return stage_named(put, error);
 }
 
 static bool security_group_release(
 	struct control *control, struct change *change, void *object, GError **error)
 {
-	return change_unreferenced(change, object, error);
+	const struct security_group *group = object;
+
+	if (!change_unreferenced(change, &group->meta, error))
+		return false;
+	unref_named(change, group);
+	return true;
 }
 
 const struct kind_hooks security_group_hooks = {
