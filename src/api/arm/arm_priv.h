@@ -37,6 +37,12 @@ struct arm_view {
 	json_t *(*encode)(struct arm *arm, const void *object);
 };
 
+/* The same, asked for by a POST: what is worked out, and may be refused. */
+struct arm_report {
+	const char *name; /* "effectiveRouteTable" */
+	json_t *(*encode)(struct arm *arm, const void *object, GError **error);
+};
+
 struct arm_action {
 	const char *name; /* "deallocate" */
 	enum verb verb;
@@ -54,16 +60,17 @@ struct arm_type {
 	/* Adds to the answer, which has what all resources have, and to its "properties". */
 	void (*encode)(
 		struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties);
-	/* All three may be NULL and end with a NULL name. */
+	/* All of these may be NULL and end with a NULL name. */
 	const struct arm_child *children;
 	const struct arm_view *views;
+	const struct arm_report *reports;
 	const struct arm_action *actions;
 	/* A PUT without properties says what it says: clients scale so. */
 	bool keeps;
 };
 
 extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms,
-	arm_availability_sets, arm_scale_sets, arm_balancers;
+	arm_availability_sets, arm_scale_sets, arm_balancers, arm_application_groups, arm_route_tables;
 
 /* ---- types.c ---- */
 extern const struct arm_type *const arm_types[]; /* ends with NULL; without the groups */
@@ -82,6 +89,13 @@ void arm_decode_machine(struct arm *arm, const struct cursor *at, const struct v
 void arm_encode_machine(const struct vm *vm, json_t *at);
 /* {"subnet": {"id"}} */
 void arm_put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config);
+
+/* ---- effective.c: of a NIC whose machine runs ---- */
+json_t *arm_effective_groups(struct arm *arm, const void *object, GError **error);
+json_t *arm_effective_routes(struct arm *arm, const void *object, GError **error);
+
+/* ---- route_tables.c ---- */
+extern const char *const arm_next_hops[]; /* of enum next_hop */
 
 /* ---- scale_sets.c, scale_set_instances.c ---- */
 extern const struct route arm_scale_set_routes[];
@@ -105,6 +119,11 @@ char *arm_id_of_object(struct arm *arm, const struct meta *meta);
 char *arm_reference(struct arm *arm, const struct cursor *at, const char *key, enum kind kind);
 /* The same of the place {"id": ...} itself. */
 char *arm_reference_at(struct arm *arm, const struct cursor *reference, enum kind kind);
+/* An array of {"id"} of resources of that kind: their uids, Owned; NULL when it is absent. */
+GPtrArray *arm_references(struct arm *arm, const struct cursor *at, const char *key, enum kind kind);
+/* Puts the same as JSON under the key, unless there are none. */
+void arm_put_references(
+	struct arm *arm, json_t *object, const char *key, enum kind kind, const GPtrArray *uids);
 /* {key: {"id": ...}} of a subnet. */
 bool arm_subnet_reference(
 	struct arm *arm, const struct cursor *at, const char *key, char **ret_network, char **ret_subnet);

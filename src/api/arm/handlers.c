@@ -348,6 +348,27 @@ const struct arm_action *arm_action_find(
 	return NULL;
 }
 
+/* NULL when the type has none of that name. */
+static const struct arm_report *find_report(const struct arm_type *type, const char *name)
+{
+	for (const struct arm_report *report = type->reports; report && report->name; report++)
+		if (g_ascii_strcasecmp(report->name, name) == 0)
+			return report;
+	return NULL;
+}
+
+static void answer_report(
+	struct call *call, struct arm *arm, const struct arm_report *report, const struct meta *object)
+{
+	GError *error = NULL;
+	json_t *json = report->encode(arm, object, &error);
+
+	if (json)
+		call_answer_json(call, 200, json);
+	else
+		arm_fail(call, error);
+}
+
 static void post_action(struct call *call, void *data)
 {
 	struct arm *arm = data;
@@ -359,6 +380,11 @@ static void post_action(struct call *call, void *data)
 	arm_id_of_call(call, &id);
 	_cleanup_(model_free) struct meta *object = arm_find(arm, &id, &error);
 	const struct arm_type *type = object ? arm_type_of((enum kind)object->kind) : NULL;
+	const struct arm_report *report = type ? find_report(type, id.child) : NULL;
+	if (report) {
+		answer_report(call, arm, report, object);
+		return;
+	}
 	const struct arm_action *action = type ? arm_action_find(call, type, id.child, &error) : NULL;
 	if (action && control_vm_action(arm->control, object->uid, action->verb, &request, &result, &error))
 		arm_answer_accepted(call, arm, type, &result);

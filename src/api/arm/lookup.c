@@ -163,6 +163,39 @@ char *arm_reference(struct arm *arm, const struct cursor *at, const char *key, e
 	return arm_reference_at(arm, &reference, kind);
 }
 
+GPtrArray *arm_references(struct arm *arm, const struct cursor *at, const char *key, enum kind kind)
+{
+	struct cursor array = cursor_array(at, key);
+
+	if (!cursor_is_set(&array))
+		return NULL;
+	GPtrArray *uids = strings_new();
+	for (size_t i = 0; i < cursor_length(&array); i++) {
+		struct cursor item = cursor_item(&array, i);
+		char *uid = arm_reference_at(arm, &item, kind);
+		if (uid)
+			g_ptr_array_add(uids, uid);
+		else if (cursor_is_good(at))
+			cursor_fail(&item, "id", "it is required");
+	}
+	return uids;
+}
+
+void arm_put_references(
+	struct arm *arm, json_t *object, const char *key, enum kind kind, const GPtrArray *uids)
+{
+	json_t *array = json_array();
+
+	for (guint i = 0; i < list_length(uids); i++) {
+		g_autofree char *id = arm_id_of(arm, kind, uids->pdata[i]);
+		if (id)
+			json_array_append_new(array, json_pack("{s:s}", "id", id));
+	}
+	if (json_array_size(array))
+		json_object_set(object, key, array);
+	json_decref(array);
+}
+
 bool arm_subnet_reference(
 	struct arm *arm, const struct cursor *at, const char *key, char **ret_network, char **ret_subnet)
 {

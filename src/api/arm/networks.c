@@ -3,11 +3,10 @@
 
 static const char *const owned[] = {"addressSpace", "subnets", "virtualNetworkPeerings", NULL};
 static const char *const owned_subnet[] = {"addressPrefix", "addressPrefixes", "networkSecurityGroup",
-	"defaultOutboundAccess", "delegations", "privateEndpointNetworkPolicies",
+	"routeTable", "defaultOutboundAccess", "delegations", "privateEndpointNetworkPolicies",
 	"privateLinkServiceNetworkPolicies", "ipConfigurations", NULL};
 
 static const struct refusal refused_subnet[] = {
-	{"properties.routeTable", "route tables"},
 	{"properties.natGateway", "NAT gateways"},
 	{"properties.delegations", "delegations"},
 	{"properties.serviceEndpoints", "service endpoints"},
@@ -39,6 +38,7 @@ static void decode_subnet(struct arm *arm, const struct cursor *body, const void
 	if (!subnet->prefix)
 		cursor_fail(&properties, "addressPrefix", "it is required");
 	subnet->security_group = arm_reference(arm, &properties, "networkSecurityGroup", KIND_SECURITY_GROUP);
+	subnet->route_table = arm_reference(arm, &properties, "routeTable", KIND_ROUTE_TABLE);
 	subnet->no_outbound = !cursor_bool(&properties, "defaultOutboundAccess", true);
 	subnet->extra = body->json ? extra_of(body->json, owned_subnet) : NULL;
 }
@@ -84,6 +84,7 @@ static json_t *encode_subnet(struct arm *arm, const struct network *network, con
 	put_text(properties, "addressPrefix", subnet->prefix);
 	put_id(properties, "networkSecurityGroup",
 		arm_id_of(arm, KIND_SECURITY_GROUP, subnet->security_group));
+	put_id(properties, "routeTable", arm_id_of(arm, KIND_ROUTE_TABLE, subnet->route_table));
 	if (subnet->no_outbound)
 		put_json(properties, "defaultOutboundAccess", json_false());
 	json_object_set(properties, "provisioningState", state);

@@ -14,7 +14,6 @@ static const struct refusal refused[] = {
 	{"properties.dnsSettings.internalDnsNameLabel", "internal DNS names"},
 	{"properties.ipConfigurations[].properties.applicationGatewayBackendAddressPools",
 		"application gateways"},
-	{"properties.ipConfigurations[].properties.applicationSecurityGroups", "application security groups"},
 	{"properties.ipConfigurations[].properties.virtualNetworkTaps", "virtual network taps"},
 	{"properties.ipConfigurations[].properties.gatewayLoadBalancer", "gateway load balancers"},
 	{"properties.tapConfigurations", "virtual network taps"},
@@ -55,6 +54,8 @@ static struct nic_config *decode_config(struct arm *arm, const struct cursor *it
 		arm_balancer_refs(arm, &properties, "loadBalancerBackendAddressPools", "backendAddressPools");
 	config->nat_rules =
 		arm_balancer_refs(arm, &properties, "loadBalancerInboundNatRules", "inboundNatRules");
+	config->application_groups =
+		arm_references(arm, &properties, "applicationSecurityGroups", KIND_APPLICATION_GROUP);
 	if (cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0)
 		cursor_fail(&properties, "privateIPAddressVersion", "IPv6 is not supported yet; use IPv4");
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->network, &config->subnet))
@@ -161,6 +162,8 @@ static json_t *encode_config(struct arm *arm, const struct nic *nic, const struc
 	if (list_length(config->nat_rules))
 		put_json(properties, "loadBalancerInboundNatRules",
 			arm_encode_balancer_refs(arm, config->nat_rules, "inboundNatRules"));
+	arm_put_references(arm, properties, "applicationSecurityGroups", KIND_APPLICATION_GROUP,
+		config->application_groups);
 	return json;
 }
 
@@ -230,6 +233,12 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 		put_shown_tag(nic, answer);
 }
 
+static const struct arm_report reports[] = {
+	{"effectiveNetworkSecurityGroups", arm_effective_groups},
+	{"effectiveRouteTable", arm_effective_routes},
+	{},
+};
+
 const struct arm_type arm_nics = {
 	.namespace = "Microsoft.Network",
 	.name = "networkInterfaces",
@@ -238,4 +247,5 @@ const struct arm_type arm_nics = {
 	.refused = refused,
 	.decode = decode,
 	.encode = encode,
+	.reports = reports,
 };

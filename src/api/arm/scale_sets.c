@@ -47,7 +47,6 @@ static const struct refusal refused[] = {
 	{PROFILE "userData", "user data"},
 	{NICS "dnsSettings.dnsServers", "DNS servers of one's own"},
 	{CONFIGS "applicationGatewayBackendAddressPools", "application gateways"},
-	{CONFIGS "applicationSecurityGroups", "application security groups"},
 	{CONFIGS "publicIPAddressConfiguration.properties.dnsSettings", "DNS names of public addresses"},
 	{CONFIGS "publicIPAddressConfiguration.properties.publicIPPrefix", "public IP prefixes"},
 	{"identity", "managed identities"},
@@ -149,6 +148,8 @@ static struct set_config *decode_config(struct arm *arm, const struct cursor *it
 		arm_balancer_refs(arm, &properties, "loadBalancerBackendAddressPools", "backendAddressPools");
 	config->nic.nat_pools =
 		arm_balancer_refs(arm, &properties, "loadBalancerInboundNatPools", "inboundNatPools");
+	config->nic.application_groups =
+		arm_references(arm, &properties, "applicationSecurityGroups", KIND_APPLICATION_GROUP);
 	return config;
 }
 
@@ -299,6 +300,8 @@ static json_t *encode_config(struct arm *arm, const struct set_config *config)
 	if (list_length(config->nic.nat_pools))
 		put_json(properties, "loadBalancerInboundNatPools",
 			arm_encode_balancer_refs(arm, config->nic.nat_pools, "inboundNatPools"));
+	arm_put_references(arm, properties, "applicationSecurityGroups", KIND_APPLICATION_GROUP,
+		config->nic.application_groups);
 	return json;
 }
 

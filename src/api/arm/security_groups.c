@@ -5,12 +5,6 @@
 static const char *const owned[] = {"securityRules", "defaultSecurityRules", "flushConnection",
 	"flowRevalidation", "networkInterfaces", "subnets", NULL};
 
-static const struct refusal refused_rule[] = {
-	{"properties.sourceApplicationSecurityGroups", "application security groups"},
-	{"properties.destinationApplicationSecurityGroups", "application security groups"},
-	{},
-};
-
 static const char *const protocols[] = {[PROTOCOL_ANY] = "*",
 	[PROTOCOL_TCP] = "Tcp",
 	[PROTOCOL_UDP] = "Udp",
@@ -24,36 +18,40 @@ static const char *const directions[] = {
 
 /* The names under which a side of a rule has its addresses and ports: one, or several. */
 struct side_words {
-	const char *address, *addresses, *port, *ports;
+	const char *address, *addresses, *application_groups, *port, *ports;
 };
-static const struct side_words source_words = {
-	"sourceAddressPrefix", "sourceAddressPrefixes", "sourcePortRange", "sourcePortRanges"};
+static const struct side_words source_words = {"sourceAddressPrefix", "sourceAddressPrefixes",
+	"sourceApplicationSecurityGroups", "sourcePortRange", "sourcePortRanges"};
 static const struct side_words destination_words = {"destinationAddressPrefix", "destinationAddressPrefixes",
-	"destinationPortRange", "destinationPortRanges"};
+	"destinationApplicationSecurityGroups", "destinationPortRange", "destinationPortRanges"};
 
 /* ---- from JSON ---- */
 
-/* What stands under either name; both is a mistake, unless the list is empty. */
-static GPtrArray *decode_either(const struct cursor *at, const char *one, const char *several)
+/* What stands under either name; both is a mistake, unless one is empty. */
+static GPtrArray *decode_either(const struct cursor *at, const char *one, const char *several, bool required)
 {
 	GPtrArray *list = cursor_strings(at, several);
-	char *single = cursor_dup(at, one);
+	g_autofree char *single = cursor_dup(at, one);
+	bool is_single = single && *single;
 
 	if (!list)
 		list = strings_new();
-	if (single && list->len)
+	if (is_single && list->len)
 		cursor_fail(at, one, "only one of it and %s may be there", several);
-	if (!single && !list->len)
+	if (required && !is_single && !list->len)
 		cursor_fail(at, one, "it is required, or %s", several);
-	if (single)
-		g_ptr_array_add(list, single);
+	if (is_single)
+		g_ptr_array_add(list, g_steal_pointer(&single));
 	return list;
 }
 
-static void decode_side(const struct cursor *at, const struct side_words *words, struct rule_side *side)
+static void decode_side(
+	struct arm *arm, const struct cursor *at, const struct side_words *words, struct rule_side *side)
 {
-	side->addresses = decode_either(at, words->address, words->addresses);
-	side->ports = decode_either(at, words->port, words->ports);
+	side->application_groups = arm_references(arm, at, words->application_groups, KIND_APPLICATION_GROUP);
+	side->addresses = decode_either(
+		at, words->address, words->addresses, list_length(side->application_groups) == 0);
+	side->ports = decode_either(at, words->port, words->ports, true);
 }
 
 static int need_word(const struct cursor *at, const char *key, const char *const *words)
@@ -70,7 +68,6 @@ static void decode_rule(struct arm *arm, const struct cursor *body, const void *
 	struct rule *rule = element;
 	struct cursor properties = cursor_object(body, "properties");
 
-	extra_refuse(body, refused_rule);
 	rule->name = cursor_dup(body, "name");
 	rule->description = cursor_dup(&properties, "description");
 	rule->direction = need_word(&properties, "direction", directions);
@@ -79,8 +76,8 @@ static void decode_rule(struct arm *arm, const struct cursor *body, const void *
 	rule->priority = cursor_int(&properties, "priority", -1);
 	if (rule->priority < 0)
 		cursor_fail(&properties, "priority", "it is required");
-	decode_side(&properties, &source_words, &rule->source);
-	decode_side(&properties, &destination_words, &rule->destination);
+	decode_side(arm, &properties, &source_words, &rule->source);
+	decode_side(arm, &properties, &destination_words, &rule->destination);
 }
 
 /* ARM's flushConnection asks that a change of rules meets existing connections too. It is on here unless it
@@ -113,14 +110,17 @@ static void encode_either(json_t *properties, const GPtrArray *list, const char 
 	put_json(properties, several, list_length(list) == 1 ? json_array() : put_strings(list));
 }
 
-static void encode_side(json_t *properties, const struct rule_side *side, const struct side_words *words)
+static void encode_side(
+	struct arm *arm, json_t *properties, const struct rule_side *side, const struct side_words *words)
 {
+	arm_put_references(
+		arm, properties, words->application_groups, KIND_APPLICATION_GROUP, side->application_groups);
 	encode_either(properties, side->addresses, words->address, words->addresses);
 	encode_either(properties, side->ports, words->port, words->ports);
 }
 
-static json_t *encode_rule(const struct security_group *group, const struct rule *rule, const char *group_id,
-	const char *list, json_t *state)
+static json_t *encode_rule(struct arm *arm, const struct security_group *group, const struct rule *rule,
+	const char *group_id, const char *list, json_t *state)
 {
 	json_t *json = json_object(), *properties = put_object(json, "properties");
 	g_autofree char *id = g_strdup_printf("%s/%s/%s", group_id, list, rule->name);
@@ -137,8 +137,8 @@ static json_t *encode_rule(const struct security_group *group, const struct rule
 	put_text(properties, "access", accesses[rule->access]);
 	put_text(properties, "direction", directions[rule->direction]);
 	put_number(properties, "priority", rule->priority);
-	encode_side(properties, &rule->source, &source_words);
-	encode_side(properties, &rule->destination, &destination_words);
+	encode_side(arm, properties, &rule->source, &source_words);
+	encode_side(arm, properties, &rule->destination, &destination_words);
 	return json;
 }
 
@@ -169,8 +169,8 @@ static const char *default_address(const struct policy_side *side)
 	return side->tags == POLICY_TAG_ANY ? "*" : policy_word_text(policy_tag_words, side->tags);
 }
 
-static json_t *encode_default(const struct security_group *group, const struct policy_rule *from,
-	const char *group_id, json_t *state)
+static json_t *encode_default(struct arm *arm, const struct security_group *group,
+	const struct policy_rule *from, const char *group_id, json_t *state)
 {
 	void *source[] = {(char *)default_address(&from->source)},
 	     *destination[] = {(char *)default_address(&from->destination)}, *any[] = {(char *)"*"};
@@ -182,11 +182,11 @@ static json_t *encode_default(const struct security_group *group, const struct p
 		.access = from->action == POLICY_ALLOW ? ACCESS_ALLOW : ACCESS_DENY,
 		.protocol = PROTOCOL_ANY,
 		.priority = from->priority,
-		.source = {&sources, &ports},
-		.destination = {&destinations, &ports},
+		.source = {.addresses = &sources, .ports = &ports},
+		.destination = {.addresses = &destinations, .ports = &ports},
 	};
 
-	return encode_rule(group, &rule, group_id, "defaultSecurityRules", state);
+	return encode_rule(arm, group, &rule, group_id, "defaultSecurityRules", state);
 }
 
 static void encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties)
@@ -199,10 +199,10 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	const struct policy_rule *defaults = policy_default_rules(&n_defaults);
 
 	for (guint i = 0; i < list_length(group->spec.rules); i++)
-		json_array_append_new(
-			rules, encode_rule(group, group->spec.rules->pdata[i], id, "securityRules", state));
+		json_array_append_new(rules,
+			encode_rule(arm, group, group->spec.rules->pdata[i], id, "securityRules", state));
 	for (size_t i = 0; i < n_defaults; i++)
-		json_array_append_new(default_rules, encode_default(group, &defaults[i], id, state));
+		json_array_append_new(default_rules, encode_default(arm, group, &defaults[i], id, state));
 	put_text(properties, "resourceGuid", group->meta.uid);
 	put_flag(properties, "flushConnection", !group->spec.keep_established);
 	put_json(properties, "securityRules", rules);
