@@ -25,6 +25,8 @@ void call_free(struct call *call)
 	g_clear_pointer(&call->query, g_hash_table_unref);
 	g_free(call->principal);
 	g_free(call->peer);
+	g_free(call->code);
+	g_free(call->operation);
 	g_free(call);
 }
 
@@ -57,6 +59,29 @@ const char *call_query(const struct call *call, const char *name)
 	return NULL;
 }
 
+static bool is_named(const char *pair, const char *name)
+{
+	g_autofree char *key = g_strndup(pair, strcspn(pair, "=")), *plain = g_uri_unescape_string(key, NULL);
+
+	return plain && g_ascii_strcasecmp(plain, name) == 0;
+}
+
+char *call_url_with(const struct call *call, const char *name, const char *value)
+{
+	GUri *uri = soup_server_message_get_uri(call->message);
+	const char *old = g_uri_get_query(uri);
+	g_auto(GStrv) pairs = g_strsplit(old ? old : "", "&", -1);
+	g_autofree char *escaped = g_uri_escape_string(name, NULL, FALSE);
+	g_autoptr(GString) query = g_string_new(NULL);
+
+	for (char **pair = pairs; *pair; pair++)
+		if (**pair && !is_named(*pair, name))
+			g_string_append_printf(query, "%s&", *pair);
+	g_string_append_printf(query, "%s=%s", escaped, value);
+	return g_uri_join((GUriFlags)SOUP_HTTP_URI_FLAGS, g_uri_get_scheme(uri), NULL, g_uri_get_host(uri),
+		g_uri_get_port(uri), g_uri_get_path(uri), query->str, NULL);
+}
+
 const char *call_header(const struct call *call, const char *name)
 {
 	return soup_message_headers_get_one(soup_server_message_get_request_headers(call->message), name);
@@ -80,6 +105,43 @@ const char *call_peer(const struct call *call)
 	return call->peer;
 }
 
+const char *call_remote(const struct call *call)
+{
+	return soup_server_message_get_remote_host(call->message);
+}
+
+bool call_is_open(const struct call *call)
+{
+	return call->open;
+}
+
+void call_set_code(struct call *call, const char *code)
+{
+	g_free(call->code);
+	call->code = g_strdup(code);
+}
+
+void call_set_operation(struct call *call, const char *uid)
+{
+	g_free(call->operation);
+	call->operation = g_strdup(uid);
+}
+
+const char *call_code(const struct call *call)
+{
+	return call->code;
+}
+
+const char *call_operation(const struct call *call)
+{
+	return call->operation;
+}
+
+const char *call_answer_header(const struct call *call, const char *name)
+{
+	return soup_message_headers_get_one(soup_server_message_get_response_headers(call->message), name);
+}
+
 void call_set_header(struct call *call, const char *name, const char *value)
 {
 	soup_message_headers_replace(soup_server_message_get_response_headers(call->message), name, value);
@@ -91,6 +153,8 @@ static void answer(struct call *call, unsigned status, const char *type, char *b
 	bool held = call->gone != NULL;
 
 	call->gone = NULL;
+	if (call->dialect->answered)
+		call->dialect->answered(call, status, call->dialect_data);
 	soup_server_message_set_status(call->message, status, NULL);
 	/* g_free, with which libsoup releases the body, is free(). */
 	if (body)

@@ -13,6 +13,8 @@ struct call {
 	GHashTable *query; /* Ref; may be NULL */
 	char *principal; /* Owned */
 	char *peer; /* Owned */
+	char *code, *operation; /* Owned; for the record */
+	bool open; /* its route is */
 	int64_t started_us;
 	void (*gone)(void *data); /* set while the call is held */
 	void *gone_data;

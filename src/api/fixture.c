@@ -18,12 +18,15 @@
 	" \"version\": \"latest\", \"image\": \"small\"},"                                                   \
 	" \"Old\": {\"publisher\": \"me\", \"offer\": \"old\", \"sku\": \"1\", \"image\": \"old\"}}"
 
+#define AUDIT_FILE_BYTES 65536
+
 static void start(struct fixture *f)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *db = g_build_filename(f->dir, "store.db", NULL),
 			*aliases = g_build_filename(f->dir, "aliases.json", NULL),
-			*key = g_build_filename(f->dir, "token.key", NULL);
+			*key = g_build_filename(f->dir, "token.key", NULL),
+			*log = g_build_filename(f->dir, "audit", NULL);
 	g_autoptr(GPtrArray) locations = strings_new();
 
 	g_ptr_array_add(locations, g_strdup("centralus"));
@@ -44,7 +47,10 @@ static void start(struct fixture *f)
 	g_assert_no_error(error);
 	f->auth = auth_open(key, &error);
 	g_assert_no_error(error);
-	const struct arm_config arm = {.control = f->control, .auth = f->auth};
+	const struct audit_config audit = {.dir = log, .file_bytes = AUDIT_FILE_BYTES, .files = 3};
+	f->audit = audit_open(&audit, &error);
+	g_assert_no_error(error);
+	const struct arm_config arm = {.control = f->control, .auth = f->auth, .audit = f->audit};
 	f->arm = arm_new(&arm);
 }
 
@@ -53,6 +59,7 @@ static void stop(struct fixture *f)
 	g_clear_pointer(&f->agents, server_free);
 	g_clear_pointer(&f->clients, server_free);
 	g_clear_pointer(&f->arm, arm_free);
+	g_clear_pointer(&f->audit, audit_close);
 	g_clear_pointer(&f->auth, auth_close);
 	g_clear_pointer(&f->control, control_close);
 	g_clear_pointer(&f->store, store_close);
@@ -85,17 +92,25 @@ void fixture_restart(struct fixture *f)
 		fixture_serve(f);
 }
 
-void fixture_close(struct fixture *f)
+static void remove_folder(const char *path)
 {
-	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	const char *name;
 
-	stop(f);
 	while ((name = g_dir_read_name(dir))) {
-		g_autofree char *path = g_build_filename(f->dir, name, NULL);
-		g_unlink(path);
+		g_autofree char *file = g_build_filename(path, name, NULL);
+		g_unlink(file);
 	}
-	g_rmdir(f->dir);
+	g_rmdir(path);
+}
+
+void fixture_close(struct fixture *f)
+{
+	g_autofree char *log = g_build_filename(f->dir, "audit", NULL);
+
+	stop(f);
+	remove_folder(log);
+	remove_folder(f->dir);
 	g_free(f->dir);
 	g_free(f->secret);
 }
@@ -133,6 +148,7 @@ void fixture_serve(struct fixture *f)
 		g_error("certificates: %s", error->message);
 	f->clients = listen_on(f, &arm_dialect, f->arm, false);
 	admin_serve(f->control, f->clients);
+	admin_serve_audit(f->audit, f->clients);
 	arm_serve(f->arm, f->clients);
 	f->agents = listen_on(f, &agent_dialect, f->control, true);
 	agent_serve(f->control, f->agents);

@@ -10,6 +10,7 @@ struct fixture {
 	struct store *store;
 	struct control *control;
 	struct auth *auth;
+	struct audit *audit; /* in the folder "audit" */
 	struct arm *arm;
 	struct server *clients, *agents; /* NULL before fixture_serve() */
 	char *secret; /* of "tester" */

@@ -74,7 +74,8 @@ static void dispatch(struct server *server, struct call *call)
 			call_path(call), allowed->str);
 		return;
 	}
-	if (!(route && (route->flags & ROUTE_OPEN))) {
+	call->open = route && (route->flags & ROUTE_OPEN);
+	if (!call->open) {
 		call->principal = server->dialect->authenticate(call, server->dialect_data, &error);
 		if (!call->principal) {
 			call_fail(call, error);

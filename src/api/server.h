@@ -38,6 +38,8 @@ struct server_dialect {
 	char *(*authenticate)(struct call *call, void *data, GError **error);
 	/* Answers with a failure. status 0: what the error's code stands for. */
 	void (*fail)(struct call *call, unsigned status, const GError *error, void *data);
+	/* Last thing of every call that is answered, before the answer goes out. May be NULL. */
+	void (*answered)(struct call *call, unsigned status, void *data);
 };
 
 struct server_config {

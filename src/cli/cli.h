@@ -20,6 +20,7 @@ struct cli_verb {
 };
 
 int cli_up(int argc, char **argv);
+int cli_audit(int argc, char **argv);
 int cli_az_env(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_drops(int argc, char **argv);
@@ -30,6 +31,7 @@ int cli_metrics(int argc, char **argv);
 int cli_mirror(int argc, char **argv);
 int cli_network(int argc, char **argv);
 int cli_policy(int argc, char **argv);
+int cli_quota(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_vf(int argc, char **argv);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ANSWER_S 60
+#define ROOT     "/sluice/v1"
 
 struct controller {
 	char *endpoint;
@@ -171,7 +172,7 @@ void controller_close(struct controller *controller)
 bool controller_call(struct controller *controller, const char *method, const char *path, json_t *body,
 	json_t **ret, GError **error)
 {
-	g_autofree char *below = g_strconcat("/sluice/v1", path, NULL),
+	g_autofree char *below = g_strconcat(ROOT, path, NULL),
 			*bearer = g_strconcat("Bearer ", controller->token, NULL);
 	SoupMessage *message = message_new(controller, method, below);
 	json_auto_t *own = body;
@@ -183,4 +184,34 @@ bool controller_call(struct controller *controller, const char *method, const ch
 		free(text);
 	}
 	return exchange(controller, message, ret, error);
+}
+
+/* What follows ROOT in the link to the next page: no link leads away from the controller that was logged in to.
+ * Borrowed; NULL: this page is the last. */
+static const char *next_of(const json_t *page)
+{
+	const char *link = json_string_value(json_object_get(page, "nextLink")),
+		   *root = link ? strstr(link, ROOT "/") : NULL;
+
+	return root ? root + strlen(ROOT) : NULL;
+}
+
+bool controller_list(struct controller *controller, const char *path, const char *word, size_t enough,
+	json_t **ret, GError **error)
+{
+	json_auto_t *all = json_array();
+	g_autofree char *at = g_strdup(path);
+
+	while (at && (!enough || json_array_size(all) < enough)) {
+		json_auto_t *page = NULL;
+		if (!controller_call(controller, "GET", at, NULL, &page, error))
+			return false;
+		json_array_extend(all, json_object_get(page, word));
+		g_free(at);
+		at = g_strdup(next_of(page));
+	}
+	while (enough && json_array_size(all) > enough)
+		json_array_remove(all, json_array_size(all) - 1);
+	*ret = json_pack("{s:O}", word, all);
+	return true;
 }

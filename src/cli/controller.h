@@ -24,3 +24,8 @@ CLEANUP_FUNC(struct controller *, controller_close)
  * FAULT_UNAVAILABLE names the URL when something answers that is no controller. */
 bool controller_call(struct controller *controller, const char *method, const char *path, json_t *body,
 	json_t **ret, GError **error);
+
+/* A list of that word, page after page of it until there are `enough` (0: all), as {WORD: [...]}; else as
+ * controller_call(). */
+bool controller_list(struct controller *controller, const char *path, const char *word, size_t enough,
+	json_t **ret, GError **error);

@@ -43,7 +43,7 @@ static char **row_of(const json_t *network)
 	row[0] = network_title(network);
 	row[1] = g_strdup(json_string_value(json_object_get(network, "segment")));
 	row[2] = number(json_object_get(network, "vni"));
-	row[3] = g_strdup_printf("%zu", json_array_size(json_object_get(network, "nics")));
+	row[3] = number(json_object_get(network, "nicCount"));
 	row[4] = g_strdup(json_string_value(json_object_get(network, "uid")));
 	return row;
 }
@@ -57,7 +57,7 @@ static bool do_list(struct controller *controller, const struct network_options 
 	json_t *network;
 	size_t i;
 
-	if (!controller_call(controller, "GET", "/networks", NULL, &answer, error))
+	if (!controller_list(controller, "/networks", "networks", 0, &answer, error))
 		return false;
 	if (options->as_json) {
 		cli_print_json(answer);

@@ -79,7 +79,7 @@ bool network_physical_list(struct controller *controller, const struct network_o
 {
 	json_auto_t *answer = NULL;
 
-	if (!controller_call(controller, "GET", "/physical-networks", NULL, &answer, error))
+	if (!controller_list(controller, "/physical-networks", "physicalNetworks", 0, &answer, error))
 		return false;
 	if (options->as_json)
 		cli_print_json(answer);

@@ -62,7 +62,7 @@ static bool do_list(struct controller *controller, const struct vm_options *o, G
 {
 	json_auto_t *answer = NULL;
 
-	if (!controller_call(controller, "GET", "/virtual-machines", NULL, &answer, error))
+	if (!controller_list(controller, "/virtual-machines", "virtualMachines", 0, &answer, error))
 		return false;
 	const json_t *vms = json_object_get(answer, "virtualMachines");
 	if (o->as_json)
@@ -92,7 +92,7 @@ static json_t *find_vm(struct controller *controller, const char *name, GError *
 	guint n = 0;
 	size_t i;
 
-	if (!controller_call(controller, "GET", "/virtual-machines", NULL, &answer, error))
+	if (!controller_list(controller, "/virtual-machines", "virtualMachines", 0, &answer, error))
 		return NULL;
 	json_array_foreach(json_object_get(answer, "virtualMachines"), i, vm)
 	{

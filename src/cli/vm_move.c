@@ -162,7 +162,7 @@ bool vm_move_all(struct controller *controller, const char *host, const struct v
 	json_t *vm;
 	size_t i;
 
-	if (!controller_call(controller, "GET", path, NULL, &answer, error))
+	if (!controller_list(controller, path, "virtualMachines", 0, &answer, error))
 		return false;
 	json_array_foreach(json_object_get(answer, "virtualMachines"), i, vm)
 	{

@@ -13,6 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The audit log keeps a few hundred thousand requests. */
+#define AUDIT_FILE_BYTES (16 * 1024 * 1024)
+#define AUDIT_FILES      8
+
 /* Set from the command line; texts Owned. */
 struct options {
 	char *state;
@@ -35,6 +39,7 @@ struct program {
 	struct store *store;
 	struct control *control;
 	struct auth *auth;
+	struct audit *audit;
 	struct arm *arm;
 	struct server *clients, *agents;
 };
@@ -179,9 +184,19 @@ static bool open_auth(struct program *p, GError **error)
 	return p->auth && make_principal(p, error);
 }
 
+static bool open_audit(struct program *p, GError **error)
+{
+	g_autofree char *dir = g_build_filename(p->options.state, "audit", NULL);
+	const struct audit_config config = {.dir = dir, .file_bytes = AUDIT_FILE_BYTES, .files = AUDIT_FILES};
+
+	p->audit = audit_open(&config, error);
+	return p->audit != NULL;
+}
+
 static bool listen_for_clients(struct program *p, GError **error)
 {
-	const struct arm_config arm = {.control = p->control, .auth = p->auth, .url = p->options.advertise};
+	const struct arm_config arm = {
+		.control = p->control, .auth = p->auth, .url = p->options.advertise, .audit = p->audit};
 
 	p->arm = arm_new(&arm);
 	const struct server_config config = {
@@ -195,6 +210,7 @@ static bool listen_for_clients(struct program *p, GError **error)
 	if (!p->clients)
 		return false;
 	admin_serve(p->control, p->clients);
+	admin_serve_audit(p->audit, p->clients);
 	arm_serve(p->arm, p->clients);
 	log_info(NULL, "clients: %s", server_url(p->clients));
 	return true;
@@ -227,6 +243,7 @@ static void stop(struct program *p)
 	g_clear_pointer(&p->agents, server_free);
 	g_clear_pointer(&p->clients, server_free);
 	g_clear_pointer(&p->arm, arm_free);
+	g_clear_pointer(&p->audit, audit_close);
 	g_clear_pointer(&p->auth, auth_close);
 	g_clear_pointer(&p->control, control_close);
 	g_clear_pointer(&p->store, store_close);
@@ -254,7 +271,7 @@ static int run(struct program *p)
 	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
 	g_autoptr(GError) error = NULL;
 	bool started = open_store(p, &error) && open_control(p, &error) && open_auth(p, &error) &&
-		       listen_for_clients(p, &error) && listen_for_agents(p, &error);
+		       open_audit(p, &error) && listen_for_clients(p, &error) && listen_for_agents(p, &error);
 
 	if (started) {
 		g_unix_signal_add(SIGTERM, on_signal, loop);

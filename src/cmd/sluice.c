@@ -20,6 +20,8 @@ static const struct cli_verb verbs[] = {
 	{"mirror", "copy the packets of a NIC or a flow to a pcapng file", cli_mirror},
 	{"metrics", "the switch's counters as Prometheus text", cli_metrics},
 	{"drops", "why the switch dropped packets", cli_drops},
+	{"quota", "what the subscription has, and may have", cli_quota},
+	{"audit", "who asked for which change, and what came of it", cli_audit},
 	{"status", "what runs, and whether it is well", cli_status},
 };
 

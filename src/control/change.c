@@ -2,6 +2,7 @@
 #include "control/change.h"
 
 #include "base/fault.h"
+#include "control/quota.h"
 
 #include <string.h>
 
@@ -19,11 +20,17 @@ struct guard {
 	int64_t before; /* > 0: everything in the range must be older than this revision */
 };
 
+/* What an object counts for. */
+struct counting {
+	struct quota_counts was, is;
+};
+
 struct change {
 	struct store *store; /* Borrowed */
 	GHashTable *guards; /* key → struct guard, Owned */
 	GHashTable *writes; /* key → struct write, Owned */
 	GHashTable *objects; /* key → object handed out, Owned */
+	GHashTable *countings; /* key → struct counting, Owned: of objects that were handed out or staged */
 };
 
 static void guard_free(void *data)
@@ -51,6 +58,7 @@ static struct change *change_new(struct store *store)
 	change->guards = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, guard_free);
 	change->writes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, write_free);
 	change->objects = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, model_free);
+	change->countings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	return change;
 }
 
@@ -59,6 +67,7 @@ static void change_free(struct change *change)
 	g_hash_table_unref(change->guards);
 	g_hash_table_unref(change->writes);
 	g_hash_table_unref(change->objects);
+	g_hash_table_unref(change->countings);
 	g_free(change);
 }
 CLEANUP_FUNC(struct change *, change_free)
@@ -88,6 +97,29 @@ static void stage(struct change *change, char *key, GBytes *value)
 
 	write->value = value;
 	g_hash_table_replace(change->writes, key, write);
+}
+
+/* Of the object as it is stored. */
+static void count_was(struct change *change, const char *key, const void *object)
+{
+	struct counting *counting = g_new(struct counting, 1);
+
+	counting->was = counting->is = quota_of(object);
+	g_hash_table_insert(change->countings, g_strdup(key), counting);
+}
+
+/* It will count for that. One that is new, or was not handed out, counted for nothing, or the same, before. */
+static void count_is(struct change *change, const char *key, const void *object, bool deleted)
+{
+	struct counting *counting = g_hash_table_lookup(change->countings, key);
+
+	if (!counting) {
+		count_was(change, key, object);
+		counting = g_hash_table_lookup(change->countings, key);
+		if (!((const struct meta *)object)->revision)
+			counting->was = (struct quota_counts){};
+	}
+	counting->is = deleted ? (struct quota_counts){} : quota_of(object);
 }
 
 static GBytes *text_bytes(const char *text)
@@ -128,8 +160,10 @@ void *change_get(struct change *change, enum kind kind, const char *uid, GError 
 		return NULL;
 	}
 	object = decode_kv(kind, kv, error);
-	if (object)
+	if (object) {
+		count_was(change, key, object);
 		g_hash_table_insert(change->objects, g_steal_pointer(&key), object);
+	}
 	return object;
 }
 
@@ -149,6 +183,17 @@ bool change_find(struct change *change, enum kind kind, const char *parent, cons
 	g_autofree char *uid = g_strndup(text, length);
 	*ret = change_get(change, kind, uid, error);
 	return *ret != NULL;
+}
+
+struct subscription *change_subscription(struct change *change, GError **error)
+{
+	void *subscription;
+
+	if (!change_find(change, KIND_SUBSCRIPTION, NULL, "default", &subscription, error))
+		return NULL;
+	if (!subscription)
+		fault_set(error, FAULT_INTERNAL, "the store has no subscription");
+	return subscription;
 }
 
 GPtrArray *change_list(struct change *change, enum kind kind, GError **error)
@@ -178,6 +223,7 @@ void change_put(struct change *change, const void *object)
 	char *key = key_object((enum kind)meta->kind, meta->uid), *text = model_encode(object);
 
 	add_guard(change, key, NULL, meta->revision);
+	count_is(change, key, object, false);
 	stage(change, key, g_bytes_new_with_free_func(text, strlen(text), free, text));
 }
 
@@ -206,6 +252,7 @@ void change_delete(struct change *change, const void *object)
 	char *key = key_object((enum kind)meta->kind, meta->uid);
 
 	add_guard(change, key, NULL, meta->revision);
+	count_is(change, key, object, true);
 	stage(change, key, NULL);
 	if (meta->name)
 		stage(change, key_name((enum kind)meta->kind, meta->parent, meta->name), NULL);
@@ -447,8 +494,31 @@ static GArray *ops_of(struct change *change)
 	return ops;
 }
 
+/* Stages what the change adds to what the subscription has. */
+static bool count(struct change *change, GError **error)
+{
+	struct quota_counts difference = {};
+	GHashTableIter iter;
+	void *value;
+
+	g_hash_table_iter_init(&iter, change->countings);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct counting *counting = value;
+		quota_add_difference(&difference, &counting->was, &counting->is);
+	}
+	if (quota_is_zero(&difference))
+		return true;
+	struct subscription *subscription = change_subscription(change, error);
+	if (!subscription || !quota_take(subscription, &difference, error))
+		return false;
+	change_put(change, subscription);
+	return true;
+}
+
 static bool change_commit(struct change *change, int64_t *ret_revision, GError **error)
 {
+	if (!count(change, error))
+		return false;
 	g_autoptr(GArray) compares = compares_of(change), ops = ops_of(change);
 	_cleanup_(store_result_clear) struct store_result result = {};
 	const struct store_txn txn = {

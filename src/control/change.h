@@ -4,7 +4,7 @@
  * was read (or the absence). Writes are staged, the last one of a key wins. change_commit() does all in one
  * store transaction; when a guard fails, somebody else was faster: FAULT_CONFLICT, and the caller runs its
  * function again on fresh reads (change_run does). Thus checks such as "not in use" or "still free" cannot
- * race.
+ * race. What the subscription has is counted there, too, and held to its quotas (FAULT_QUOTA): see quota.h.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -28,6 +28,9 @@ void *change_get(struct change *change, enum kind kind, const char *uid, GError 
 /* *ret is NULL when there is none (which is guarded, too). parent NULL: kinds without one. */
 bool change_find(struct change *change, enum kind kind, const char *parent, const char *name, void **ret,
 	GError **error);
+
+/* The one that everything is in. */
+struct subscription *change_subscription(struct change *change, GError **error);
 
 /* All of a kind as they are stored, whatever is staged; GPtrArray of objects, released with it. Guarded against any
  * that is put meanwhile, not against deletions. */

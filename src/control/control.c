@@ -2,6 +2,7 @@
 #include "base/failpoint.h"
 #include "base/fault.h"
 #include "control/control_priv.h"
+#include "control/quota.h"
 
 #include <string.h>
 
@@ -54,7 +55,7 @@ struct control *control_open(const struct control_config *config, GError **error
 	control->hosts = hosts_open(control, error);
 	if (control->hosts && read_pool(control, config, error) &&
 		(control->catalog = catalog_open(config, error)) && principals_open(control, error) &&
-		reconciler_open(control, error))
+		quota_open(control, error) && reconciler_open(control, error))
 		return control;
 	control_close(control);
 	return NULL;

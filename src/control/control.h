@@ -85,6 +85,26 @@ void *control_find(
 /* All of a kind under a parent (NULL: all there are), by name. GPtrArray of objects, released with it. */
 GPtrArray *control_list(struct control *control, enum kind kind, const char *parent, GError **error);
 
+/* A part of a list, and where it goes on. */
+struct control_page {
+	GPtrArray *objects; /* Owned; as of control_list() */
+	char *next; /* Owned: the next part's `after`; NULL: the list is at its end */
+};
+void control_page_clear(struct control_page *page);
+CLEANUP_CLEAR_FUNC(struct control_page, control_page_clear)
+/* `limit` of a kind at most, under a parent by name, or (parent NULL) of all by uid, behind `after` (NULL: from the
+ * start). What is there all the while is in one part of the list, whatever comes and goes between two. Reads no more
+ * than it returns. */
+bool control_list_page(struct control *control, enum kind kind, const char *parent, const char *after,
+	guint limit, struct control_page *ret, GError **error);
+
+/* Objects of a kind that refer to the one of that uid (NICs to their network): `limit` of them at most (0: all), by uid;
+ * as control_list(). */
+GPtrArray *control_users(
+	struct control *control, enum kind kind, const char *uid, guint limit, GError **error);
+/* How many those are; 0 when they cannot be read. */
+guint control_count_users(struct control *control, enum kind kind, const char *uid);
+
 /* The resource group that it is in, however deep. Owned by the caller; NULL when there is none (any more). */
 struct group *control_group_of(struct control *control, const struct meta *meta);
 
@@ -180,6 +200,38 @@ struct control_route {
 /* Of struct control_route, defaults first; as control_nic_policy(). */
 GPtrArray *control_nic_routes(struct control *control, const struct nic *nic, GError **error);
 
+/* ---- quotas: how much the subscription may have ---- */
+
+enum quota_item {
+	QUOTA_CORES, /* vCPUs of machines, running or not */
+	QUOTA_MACHINES,
+	QUOTA_AVAILABILITY_SETS,
+	QUOTA_SCALE_SETS,
+	QUOTA_FUNCTIONS, /* accelerated NICs: each may have a virtual function */
+	QUOTA_INTERFACES,
+	QUOTA_ADDRESSES,
+	QUOTA_NETWORKS,
+	QUOTA_SECURITY_GROUPS,
+	QUOTA_BALANCERS,
+	QUOTA_COUNT
+};
+
+#define CONTROL_UNLIMITED (-1)
+
+struct control_quota {
+	const char *name; /* "public-addresses" */
+	const char *title; /* "Public IP Addresses" */
+	int64_t limit; /* CONTROL_UNLIMITED: none */
+	int64_t used;
+};
+
+/* The item of that name; -1: there is none. */
+int control_quota_find(const char *name);
+bool control_quotas(struct control *control, struct control_quota ret[QUOTA_COUNT], GError **error);
+/* Takes the limits alone. What is there already stays, also where it is more. */
+bool control_set_quotas(
+	struct control *control, const struct control_quota limits[QUOTA_COUNT], GError **error);
+
 /* ---- availability sets ---- */
 
 /* VMs of a set, by name; as control_list(). */
@@ -224,6 +276,11 @@ typedef void (*control_wait_fn)(const struct operation *operation, void *data);
 guint control_wait(struct control *control, const char *operation_uid, unsigned timeout_ms,
 	control_wait_fn done, void *data);
 void control_wait_cancel(struct control *control, guint id);
+
+/* Told of each operation that ran and ended, from the main loop: once, or not at all when this process ends before. fn
+ * NULL: nobody is. */
+typedef void (*control_end_fn)(const struct operation *operation, void *data);
+void control_set_listener(struct control *control, control_end_fn fn, void *data);
 
 /* Dialects that have operations of their own (deployments) run them here: the hook is called for each running
  * operation on an object of the kind, again and again until it ends, as reconcilers are: 1 done, 0 waiting

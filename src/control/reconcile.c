@@ -44,6 +44,8 @@ struct reconciler {
 	guint pass, tick, prune, compact; /* sources */
 	int64_t compact_to; /* revision of the last look; 0: none yet */
 	uint64_t watch;
+	control_end_fn ended; /* NULL: nobody is told */
+	void *ended_data;
 	struct hook hooks[KIND_COUNT];
 };
 
@@ -182,13 +184,10 @@ static void run_step(struct control *control, const char *uid)
 	g_autoptr(GError) failure = NULL, lost = NULL;
 	_cleanup_(model_free) struct operation *operation = control_get(control, KIND_OPERATION, uid, &lost);
 
-	if (operation ? operation->status.state != OPERATION_RUNNING
-		      : g_error_matches(lost, FAULT, FAULT_NOT_FOUND)) {
-		g_hash_table_remove(control->reconciler->running, uid);
+	/* Of one that is over, or gone, the watch is about to tell; a store that cannot be read just now is tried again by
+	 * the next pass. */
+	if (!operation || operation->status.state != OPERATION_RUNNING)
 		return;
-	}
-	if (!operation)
-		return; /* the store cannot be read just now: the next pass tries again */
 	int done = step(control, operation, &failure);
 	/* Losing a race or a store that is away for a moment ends no operation: the next pass tries again. */
 	if (done == 0 || g_error_matches(failure, FAULT, FAULT_CONFLICT) ||
@@ -247,7 +246,9 @@ static void follow_operation(struct reconciler *reconciler, const struct store_e
 		g_hash_table_add(reconciler->running, g_strdup(uid));
 		return;
 	}
-	g_hash_table_remove(reconciler->running, uid);
+	bool ran = g_hash_table_remove(reconciler->running, uid);
+	if (ran && operation && reconciler->ended)
+		reconciler->ended(operation, reconciler->ended_data);
 	answer_all(reconciler, uid);
 }
 
@@ -386,6 +387,12 @@ void reconciler_close(struct reconciler *reconciler)
 	g_list_free_full(reconciler->waiters, (GDestroyNotify)waiter_free);
 	g_hash_table_unref(reconciler->running);
 	g_free(reconciler);
+}
+
+void control_set_listener(struct control *control, control_end_fn fn, void *data)
+{
+	control->reconciler->ended = fn;
+	control->reconciler->ended_data = data;
 }
 
 void control_set_reconciler(struct control *control, enum kind kind, control_reconcile_fn fn, void *data)

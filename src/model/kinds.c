@@ -48,9 +48,12 @@ SHAPE(static, outcome, struct outcome, "outcome", F_ENUM(outcome, state, provisi
 	SHAPE(static, NAME, struct NAME, title, F_STRUCT(NAME, meta, meta_shape),                            \
 		F_STRUCT(NAME, spec, NAME##_spec_shape), F_STRUCT(NAME, status, NAME##_status_shape))
 
-SHAPE(static, subscription_spec, struct subscription_spec, "spec", F_STRING(subscription_spec, tenant));
-SHAPE(static, subscription, struct subscription, "subscription", F_STRUCT(subscription, meta, meta_shape),
-	F_STRUCT(subscription, spec, subscription_spec_shape));
+SHAPE(PUBLIC, quota_line, struct quota_line, "quota", F_STRING(quota_line, name), F_INT(quota_line, n));
+SHAPE(static, subscription_spec, struct subscription_spec, "spec", F_STRING(subscription_spec, tenant),
+	F_LIST(subscription_spec, limits, quota_line_shape));
+SHAPE(static, subscription_status, struct subscription_status, "status", F_BOOL(subscription_status, counted),
+	F_LIST(subscription_status, used, quota_line_shape));
+RESOURCE(subscription, "subscription");
 
 SHAPE(static, principal_spec, struct principal_spec, "spec", F_STRING(principal_spec, secret_hash),
 	F_STRING(principal_spec, tenant), F_BOOL(principal_spec, user));
@@ -227,8 +230,8 @@ SHAPE(static, vm_migration_status, struct vm_migration_status, "migration",
 	F_STRING(vm_migration_status, message));
 SHAPE(static, vm_status, struct vm_status, "status", F_STRUCT(vm_status, outcome, outcome_shape),
 	F_STRING(vm_status, host), F_ENUM(vm_status, power, power_state_words), F_STRING(vm_status, detail),
-	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us), F_INT(vm_status, update_domain),
-	F_INT(vm_status, model), F_STRING(vm_status, set_operation),
+	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us), F_INT(vm_status, vcpus),
+	F_INT(vm_status, update_domain), F_INT(vm_status, model), F_STRING(vm_status, set_operation),
 	F_STRUCT(vm_status, migration, vm_migration_status_shape));
 RESOURCE(vm, "virtual machine");
 

@@ -66,11 +66,22 @@ struct outcome {
 	char *message; /* sentence, when failed */
 };
 
+/* How many of something. */
+struct quota_line {
+	char *name; /* as in control/quota.c */
+	int64_t n;
+};
+
 struct subscription {
 	struct meta meta;
 	struct subscription_spec {
 		char *tenant; /* uuid */
+		GPtrArray *limits; /* of struct quota_line: how many there may be; none: any number */
 	} spec;
+	struct subscription_status {
+		bool counted; /* what is there is in `used` */
+		GPtrArray *used; /* of struct quota_line */
+	} status;
 };
 
 /* Who may log in: a service principal, or a user when `user` is set. */
@@ -540,6 +551,7 @@ struct vm {
 		char *detail; /* sentence when the machine died */
 		int64_t restarts_done;
 		int64_t started_us;
+		int64_t vcpus; /* that it counts for, by its size */
 		int64_t update_domain; /* of its availability set, from 0; given at creation */
 		int64_t model; /* of its scale set, that it was last made by */
 		char *set_operation; /* uid of its scale set's operation that began its own last one; NULL: a client did */
@@ -677,7 +689,7 @@ static inline bool model_is_inner(const void *object)
 extern const struct shape balancer_ref_shape, balancer_front_shape, balancer_pool_shape, balancer_probe_shape,
 	balancer_rule_shape, balancer_nat_shape, balancer_member_shape, balancer_target_shape;
 extern const char *const distribution_words[], *const probe_words[];
-extern const struct shape subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
+extern const struct shape quota_line_shape, subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
 	deployment_resource_shape, application_member_shape, user_route_shape, set_nic_shape,
 	set_config_shape, set_model_shape;
 extern const char *const upgrade_words[], *const scale_in_words[], *const rolling_words[],

@@ -138,6 +138,21 @@ static void test_limit(struct fixture *f, const void *engine)
 	assert_list(f->store, "a", NULL, 0, 1, "a=1@2.2.1");
 }
 
+/* Who goes on behind the last key of a list that was cut sees each key that stays once. */
+static void test_pages(struct fixture *f, const void *engine)
+{
+	static const char *const keys[] = {"p/a", "p/b", "p/c", "p/d", "q"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+		put(f->store, keys[i], "");
+	assert_list(f->store, "p/", "p0", 0, 2, "p/a=@2.2.1 p/b=@3.3.1 more");
+	delete (f->store, "p/b");
+	put(f->store, "p/aa", "");
+	put(f->store, "p/b.1", "");
+	assert_list(f->store, "p/b\x01", "p0", 0, 2, "p/b.1=@9.9.1 p/c=@4.4.1 more");
+	assert_list(f->store, "p/c\x01", "p0", 0, 2, "p/d=@5.5.1");
+}
+
 /* ---- compares ---- */
 
 static bool holds(struct store *store, const struct store_compare *compares, size_t n)
@@ -490,6 +505,7 @@ int main(int argc, char **argv)
 	fixture_add("ranges are in the order of bytes", false, test_order_is_of_bytes);
 	fixture_add("an old revision is listed as it was", false, test_old_revisions);
 	fixture_add("a limit cuts a list and says so", false, test_limit);
+	fixture_add("a list goes on behind any key, whatever came and went", false, test_pages);
 	fixture_add("numbers compare by every relation, a missing key as 0", false, test_compare_numbers);
 	fixture_add("values compare by bytes, a missing key never", false, test_compare_values);
 	fixture_add("a compare of a range holds for all its keys", false, test_compare_ranges);

@@ -54,47 +54,76 @@ void *admin_find(const struct call *call, struct control *control, enum kind kin
 	return object;
 }
 
-static void append_functions(struct control *control, const struct meta *host, json_t *array)
-{
-	const struct report *report = control_last_report(control, host->name);
+/* ---- lists ---- */
 
-	for (guint i = 0; report && i < list_length(report->functions); i++) {
-		const struct report_function *function = report->functions->pdata[i];
-		json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:o}", "host", host->name, "name",
-			function->name, "provider", function->provider, "state", function->state, "nic",
-			admin_user(control, KIND_NIC, function->nic), "vm",
-			admin_user(control, KIND_VM, function->vm));
-		if (function->pf)
-			json_object_update_new(
-				json, json_pack("{s:s?, s:s, s:I, s:s?, s:I}", "physical", function->physical,
-					      "pf", function->pf, "index", (json_int_t)function->index, "mac",
-					      function->mac, "vlan", (json_int_t)function->vlan));
-		json_array_append_new(array, json);
-	}
+struct listing {
+	struct control *control; /* Borrowed */
+	admin_encode_fn encode;
+	json_t *array;
+	GError *failure; /* Owned; the first */
+};
+
+/* What it is encoded to may be an array, of several elements of the list. */
+static bool take(const void *object, void *data)
+{
+	struct listing *listing = data;
+	json_auto_t *json =
+		listing->failure ? NULL : listing->encode(listing->control, object, &listing->failure);
+
+	return json_is_array(json) ? json_array_extend(listing->array, json) == 0 && json_array_size(json)
+				   : json && json_array_append(listing->array, json) == 0;
 }
 
-/* All hosts; NULL after it has answered. */
-static GPtrArray *list_of_hosts(struct call *call, struct control *control)
+void admin_list(
+	struct call *call, struct control *control, enum kind kind, const char *word, admin_encode_fn encode)
 {
+	_cleanup_(page_clear) struct page page = {};
+	json_auto_t *array = json_array();
+	struct listing listing = {.control = control, .encode = encode, .array = array};
 	g_autoptr(GError) error = NULL;
-	GPtrArray *hosts = control_list(control, KIND_HOST, NULL, &error);
+	bool good = page_of_call(call, &page, &error) &&
+		    page_walk(&page, control, kind, NULL, take, &listing, &error);
 
-	if (!hosts)
-		call_fail(call, error);
-	return hosts;
+	if (listing.failure)
+		g_propagate_error(&error, listing.failure);
+	admin_answer(
+		call, 200, good && !error ? page_encode(&page, call, word, json_incref(array)) : NULL, error);
+}
+
+/* ---- functions and hosts ---- */
+
+static json_t *encode_function(
+	struct control *control, const char *host, const struct report_function *function)
+{
+	json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:o}", "host", host, "name", function->name,
+		"provider", function->provider, "state", function->state, "nic",
+		admin_user(control, KIND_NIC, function->nic), "vm",
+		admin_user(control, KIND_VM, function->vm));
+
+	if (function->pf)
+		json_object_update_new(
+			json, json_pack("{s:s?, s:s, s:I, s:s?, s:I}", "physical", function->physical, "pf",
+				      function->pf, "index", (json_int_t)function->index, "mac",
+				      function->mac, "vlan", (json_int_t)function->vlan));
+	return json;
+}
+
+/* All of one host: a page has whole hosts. */
+static json_t *encode_functions(struct control *control, const void *object, GError **error)
+{
+	const struct meta *host = object;
+	const struct report *report = control_last_report(control, host->name);
+	json_t *array = json_array();
+
+	for (guint i = 0; report && i < list_length(report->functions); i++)
+		json_array_append_new(
+			array, encode_function(control, host->name, report->functions->pdata[i]));
+	return array;
 }
 
 static void list_functions(struct call *call, void *data)
 {
-	g_autoptr(GPtrArray) hosts = list_of_hosts(call, data);
-	json_t *array;
-
-	if (!hosts)
-		return;
-	array = json_array();
-	for (guint i = 0; i < hosts->len; i++)
-		append_functions(data, hosts->pdata[i], array);
-	call_answer_json(call, 200, json_pack("{s:o}", "functions", array));
+	admin_list(call, data, KIND_HOST, "functions", encode_functions);
 }
 
 static json_t *encode_names(const GPtrArray *names)
@@ -135,17 +164,14 @@ static json_t *encode_host(struct control *control, const struct host *host)
 	return json;
 }
 
+static json_t *encode_listed(struct control *control, const void *object, GError **error)
+{
+	return encode_host(control, object);
+}
+
 static void list_hosts(struct call *call, void *data)
 {
-	g_autoptr(GPtrArray) hosts = list_of_hosts(call, data);
-	json_t *array;
-
-	if (!hosts)
-		return;
-	array = json_array();
-	for (guint i = 0; i < hosts->len; i++)
-		json_array_append_new(array, encode_host(data, hosts->pdata[i]));
-	call_answer_json(call, 200, json_pack("{s:o}", "hosts", array));
+	admin_list(call, data, KIND_HOST, "hosts", encode_listed);
 }
 
 /* {"faultDomain": NAME or null} */
@@ -183,5 +209,6 @@ void admin_serve(struct control *control, struct server *server)
 {
 	server_add_routes(server, routes, control);
 	server_add_routes(server, admin_network_routes, control);
+	server_add_routes(server, admin_quota_routes, control);
 	server_add_routes(server, admin_vm_routes, control);
 }

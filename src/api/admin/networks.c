@@ -2,72 +2,53 @@
 #include "api/admin/admin_priv.h"
 #include "base/fault.h"
 
+#define NICS_MAX 100 /* whose names are shown with a network */
+
 /* ---- physical networks ---- */
 
-/* What they are shown with. */
-struct around {
-	struct control *control; /* Borrowed */
-	GPtrArray *networks, *hosts; /* Owned */
-};
-
-static bool around_read(struct control *control, struct around *ret, GError **error)
+static json_t *encode_users(struct control *control, const struct physical *physical, GError **error)
 {
-	*ret = (struct around){.control = control};
-	ret->networks = control_list(control, KIND_NETWORK, NULL, error);
-	ret->hosts = ret->networks ? control_list(control, KIND_HOST, NULL, error) : NULL;
-	return ret->hosts != NULL;
-}
+	g_autoptr(GPtrArray) users = control_users(control, KIND_NETWORK, physical->meta.uid, 0, error);
+	json_t *array = users ? json_array() : NULL;
 
-static void around_clear(struct around *around)
-{
-	g_clear_pointer(&around->networks, g_ptr_array_unref);
-	g_clear_pointer(&around->hosts, g_ptr_array_unref);
-}
-CLEANUP_CLEAR_FUNC(struct around, around_clear)
-
-static json_t *encode_users(const struct around *around, const struct physical *physical)
-{
-	json_t *array = json_array();
-
-	for (guint i = 0; i < around->networks->len; i++) {
-		const struct network *network = around->networks->pdata[i];
-		if (g_strcmp0(network->spec.physical, physical->meta.uid) != 0)
-			continue;
-		json_t *user = admin_user(around->control, KIND_NETWORK, network->meta.uid);
+	for (guint i = 0; users && i < users->len; i++) {
+		const struct network *network = users->pdata[i];
+		json_t *user = admin_user(control, KIND_NETWORK, network->meta.uid);
 		json_object_set_new(user, "vlan", json_integer(network->status.vlan));
 		json_array_append_new(array, user);
 	}
 	return array;
 }
 
-static json_t *encode_physical(const struct around *around, const struct physical *physical)
+static json_t *encode_hosts(struct control *control, const struct physical *physical, GError **error)
 {
-	json_t *hosts = json_array();
+	g_autoptr(GPtrArray) hosts = control_list(control, KIND_HOST, NULL, error);
+	json_t *array = hosts ? json_array() : NULL;
 
-	for (guint i = 0; i < around->hosts->len; i++) {
-		const struct host *host = around->hosts->pdata[i];
+	for (guint i = 0; hosts && i < hosts->len; i++) {
+		const struct host *host = hosts->pdata[i];
 		if (control_host_is_on(host, physical->meta.name))
-			json_array_append_new(hosts, json_string(host->meta.name));
+			json_array_append_new(array, json_string(host->meta.name));
 	}
-	return json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", physical->meta.name, "vlans",
-		physical->spec.vlans, "guestEnforcement", (int)physical->spec.guest_enforcement, "networks",
-		encode_users(around, physical), "hosts", hosts);
+	return array;
+}
+
+/* NULL with *error. */
+static json_t *encode_physical(struct control *control, const void *object, GError **error)
+{
+	const struct physical *physical = object;
+	json_auto_t *networks = encode_users(control, physical, error),
+		    *hosts = networks ? encode_hosts(control, physical, error) : NULL;
+
+	return hosts ? json_pack("{s:s, s:s, s:b, s:O, s:O}", "name", physical->meta.name, "vlans",
+			       physical->spec.vlans, "guestEnforcement",
+			       (int)physical->spec.guest_enforcement, "networks", networks, "hosts", hosts)
+		     : NULL;
 }
 
 static void list_physicals(struct call *call, void *data)
 {
-	_cleanup_(around_clear) struct around around = {};
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) list = control_list(data, KIND_PHYSICAL, NULL, &error);
-
-	if (!list || !around_read(data, &around, &error)) {
-		call_fail(call, error);
-		return;
-	}
-	json_t *array = json_array();
-	for (guint i = 0; i < list->len; i++)
-		json_array_append_new(array, encode_physical(&around, list->pdata[i]));
-	call_answer_json(call, 200, json_pack("{s:o}", "physicalNetworks", array));
+	admin_list(call, data, KIND_PHYSICAL, "physicalNetworks", encode_physical);
 }
 
 /* old: what is there, NULL: nothing. What the body leaves out stays: a permission is only withdrawn by who says so. */
@@ -98,11 +79,11 @@ static struct physical *decode_physical(const struct call *call, const struct ph
 static json_t *encode_put(
 	struct control *control, const struct physical *old, const struct physical *now, GError **error)
 {
-	_cleanup_(around_clear) struct around around = {};
+	json_t *json = encode_physical(control, now, error), *was;
 
-	if (!around_read(control, &around, error))
+	if (!json)
 		return NULL;
-	json_t *json = encode_physical(&around, now), *was = json_object();
+	was = json_object();
 	if (old && !g_str_equal(old->spec.vlans, now->spec.vlans))
 		json_object_set_new(was, "vlans", json_string(old->spec.vlans));
 	if (old && old->spec.guest_enforcement != now->spec.guest_enforcement)
@@ -149,39 +130,40 @@ static void delete_physical(struct call *call, void *data)
 
 /* ---- virtual networks ---- */
 
-/* NULL with *error. */
-static json_t *encode_network(
-	struct control *control, const struct network *network, const GPtrArray *nics, GError **error)
+/* Names of the first that are in it. */
+static json_t *encode_nics(struct control *control, const struct network *network, GError **error)
 {
+	g_autoptr(GPtrArray) nics = control_users(control, KIND_NIC, network->meta.uid, NICS_MAX, error);
+	json_t *array = nics ? json_array() : NULL;
+
+	for (guint i = 0; nics && i < nics->len; i++)
+		json_array_append_new(array, json_string(((const struct meta *)nics->pdata[i])->name));
+	return array;
+}
+
+/* NULL with *error. */
+static json_t *encode_network(struct control *control, const void *object, GError **error)
+{
+	const struct network *network = object;
 	g_autofree char *segment = control_segment(control, network, error);
 	bool vlan = network->spec.segment == SEGMENT_VLAN;
+	json_t *nics = segment ? encode_nics(control, network, error) : NULL, *json;
 
-	if (!segment)
+	if (!nics)
 		return NULL;
-	json_t *json = admin_user(control, KIND_NETWORK, network->meta.uid), *array = json_array();
-	for (guint i = 0; i < nics->len; i++) {
-		const struct nic *nic = nics->pdata[i];
-		const struct nic_config *first = nic->spec.configs->pdata[0];
-		if (g_str_equal(first->network, network->meta.uid))
-			json_array_append_new(array, json_string(nic->meta.name));
-	}
+	json = admin_user(control, KIND_NETWORK, network->meta.uid);
 	json_object_set_new(json, "segment", json_string(segment));
 	json_object_set_new(
 		json, vlan ? "vlan" : "vni", json_integer(vlan ? network->status.vlan : network->status.vni));
-	json_object_set_new(json, "nics", array);
+	json_object_set_new(json, "nics", nics);
+	json_object_set_new(
+		json, "nicCount", json_integer(control_count_users(control, KIND_NIC, network->meta.uid)));
 	return json;
 }
 
 static void list_networks(struct call *call, void *data)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) networks = control_list(data, KIND_NETWORK, NULL, &error);
-	g_autoptr(GPtrArray) nics = networks ? control_list(data, KIND_NIC, NULL, &error) : NULL;
-	json_auto_t *array = json_array();
-
-	for (guint i = 0; nics && !error && i < networks->len; i++)
-		json_array_append_new(array, encode_network(data, networks->pdata[i], nics, &error));
-	admin_answer(call, 200, error ? NULL : json_pack("{s:O}", "networks", array), error);
+	admin_list(call, data, KIND_NETWORK, "networks", encode_network);
 }
 
 static json_t *set_segment(const struct call *call, struct control *control, GError **error)
@@ -202,8 +184,7 @@ static json_t *set_segment(const struct call *call, struct control *control, GEr
 	}
 	if (!control_set_segment(control, network->meta.uid, words, &request, &result, error))
 		return NULL;
-	g_autoptr(GPtrArray) nics = control_list(control, KIND_NIC, NULL, error);
-	return nics ? encode_network(control, result.object, nics, error) : NULL;
+	return encode_network(control, result.object, error);
 }
 
 static void put_segment(struct call *call, void *data)

@@ -37,20 +37,49 @@ static json_t *encode_vm(struct control *control, const struct vm *vm)
 	return json;
 }
 
+struct listing {
+	struct control *control; /* Borrowed */
+	char *host; /* uid: of those that are there; NULL: all */
+	json_t *array;
+};
+
+static bool take(const void *object, void *data)
+{
+	struct listing *listing = data;
+	const struct vm *vm = object;
+
+	return (!listing->host || g_strcmp0(vm->status.host, listing->host) == 0) &&
+	       json_array_append_new(listing->array, encode_vm(listing->control, vm)) == 0;
+}
+
+/* Nobody is on a host that does not exist. */
+static bool find_host(struct control *control, const char *name, char **ret, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	_cleanup_(model_free) struct host *host = control_find(control, KIND_HOST, NULL, name, &failure);
+
+	*ret = g_strdup(host ? host->meta.uid : "");
+	if (!failure)
+		return true;
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return false;
+}
+
 static void list_vms(struct call *call, void *data)
 {
 	const char *wanted = call_query(call, "host");
+	_cleanup_(page_clear) struct page page = {};
+	g_autofree char *host = NULL;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) vms = control_list(data, KIND_VM, NULL, &error);
 	json_auto_t *array = json_array();
+	struct listing listing = {.control = data, .array = array};
+	bool good = !wanted || find_host(data, wanted, &host, &error);
 
-	for (guint i = 0; vms && i < vms->len; i++) {
-		const struct vm *vm = vms->pdata[i];
-		g_autofree char *host = host_name(data, vm->status.host);
-		if (!wanted || g_strcmp0(host, wanted) == 0)
-			json_array_append_new(array, encode_vm(data, vm));
-	}
-	admin_answer(call, 200, vms ? json_pack("{s:O}", "virtualMachines", array) : NULL, error);
+	listing.host = host;
+	good = good && page_of_call(call, &page, &error) &&
+	       page_walk(&page, data, KIND_VM, NULL, take, &listing, &error);
+	admin_answer(call, 200, good ? page_encode(&page, call, "virtualMachines", json_incref(array)) : NULL,
+		error);
 }
 
 /* ---- operations ---- */

@@ -11,16 +11,19 @@ struct arm *arm_new(const struct arm_config *config)
 
 	arm->control = config->control;
 	arm->auth = config->auth;
+	arm->audit = config->audit;
 	arm->url = g_strdup(config->url);
 	if (arm->url && g_str_has_suffix(arm->url, "/"))
 		arm->url[strlen(arm->url) - 1] = '\0';
 	control_set_reconciler(arm->control, KIND_DEPLOYMENT, arm_deploy, arm);
+	control_set_listener(arm->control, arm_record_end, arm);
 	return arm;
 }
 
 void arm_free(struct arm *arm)
 {
 	control_set_reconciler(arm->control, KIND_DEPLOYMENT, NULL, NULL);
+	control_set_listener(arm->control, NULL, NULL);
 	g_free(arm->url);
 	g_free(arm);
 }
@@ -29,8 +32,8 @@ void arm_free(struct arm *arm)
 void arm_serve(struct arm *arm, struct server *server)
 {
 	const struct route *const tables[] = {arm_login_routes, arm_cloud_routes, arm_image_routes,
-		arm_size_routes, arm_operation_routes, arm_deployment_routes, arm_inventory_routes,
-		arm_scale_set_routes, arm_resource_routes};
+		arm_size_routes, arm_usage_routes, arm_operation_routes, arm_deployment_routes,
+		arm_inventory_routes, arm_scale_set_routes, arm_resource_routes};
 
 	if (!arm->url)
 		arm->url = g_strdup(server_url(server));
@@ -90,11 +93,17 @@ static void fail(struct call *call, unsigned status, const GError *error, void *
 	}
 	if (status == 404 || status == 409)
 		call_set_header(call, "x-ms-failure-cause", "gateway");
+	call_set_code(call, its.code);
 	call_answer_json(
 		call, status, json_pack("{s:o}", "error", arm_error_json(its.code, error->message, NULL)));
 }
 
-const struct server_dialect arm_dialect = {.begin = begin, .authenticate = authenticate, .fail = fail};
+const struct server_dialect arm_dialect = {
+	.begin = begin,
+	.authenticate = authenticate,
+	.fail = fail,
+	.answered = arm_record_answer,
+};
 
 /* ---- for handlers ---- */
 

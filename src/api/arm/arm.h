@@ -10,6 +10,7 @@
  * The shape of what is sent is checked here; the rules of the domain are the control plane's.
  */
 #pragma once
+#include "api/audit.h"
 #include "api/auth.h"
 #include "api/server.h"
 #include "control/control.h"
@@ -20,6 +21,7 @@ struct arm_config {
 	struct control *control; /* Borrowed */
 	const struct auth *auth; /* Borrowed */
 	const char *url; /* that clients reach the server by; NULL: the server's own */
+	struct audit *audit; /* Borrowed; NULL: none is kept */
 };
 
 struct arm *arm_new(const struct arm_config *config);

@@ -6,12 +6,23 @@
 #include "api/arm/extra.h"
 #include "api/arm/id.h"
 #include "api/arm/put.h"
+#include "api/page.h"
 
 struct arm {
 	struct control *control; /* Borrowed */
 	const struct auth *auth; /* Borrowed */
 	char *url; /* without a '/' at its end */
+	struct audit *audit; /* Borrowed; NULL: none is kept */
 };
+
+/* ---- record.c: the audit log's view of the dialect ---- */
+/* Of an answer; reading is no change. */
+void arm_record_answer(struct call *call, unsigned status, void *arm);
+/* Of an operation that ended. */
+void arm_record_end(const struct operation *operation, void *arm);
+/* Of what a deployment does: an operation that it began on the resource, or why none. */
+void arm_record_part(struct arm *arm, const struct operation *deployment, const char *verb, const char *id,
+	const char *operation, const char *code);
 
 /* ---- resource types: one file for each noun ---- */
 
@@ -161,6 +172,10 @@ bool arm_put_child(struct arm *arm, const struct arm_id *id, const json_t *body,
 /* ---- handlers.c ---- */
 /* Answers with JSON under an ETag, or 304 when the client has it already. Takes the JSON. */
 void arm_answer_read(struct call *call, const struct meta *meta, json_t *json);
+/* What "$expand" asks for, of enum encode_flags. */
+unsigned arm_expand_of(const struct call *call);
+/* {"value", "nextLink"?}. Takes the array. */
+void arm_answer_page(struct call *call, const struct page *page, json_t *array);
 /* FAULT_UNSUPPORTED when the type has none of that name. */
 const struct arm_action *arm_action_find(
 	const struct call *call, const struct arm_type *type, const char *name, GError **error);
@@ -186,7 +201,7 @@ extern const struct route arm_operation_routes[];
 extern const struct route arm_deployment_routes[];
 int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error);
 
-/* ---- cloud.c, login.c, groups.c, images.c, sizes.c ---- */
+/* ---- cloud.c, login.c, groups.c, images.c, sizes.c, usages.c ---- */
 
 /* The cloud's endpoints, the subscription, and a resource provider with its types (NULL when no type is of the
  * namespace), as clients read them. New references. */
@@ -194,7 +209,7 @@ json_t *arm_environment(const struct arm *arm);
 json_t *arm_subscription(struct arm *arm);
 json_t *arm_provider(struct arm *arm, const char *namespace);
 extern const struct route arm_cloud_routes[], arm_login_routes[], arm_inventory_routes[], arm_image_routes[],
-	arm_size_routes[];
+	arm_size_routes[], arm_usage_routes[];
 /* Those that the VM may be resized to by the rules, whether its host has room now or not; NULL: all. */
 json_t *arm_size_list(struct arm *arm, const struct vm *vm);
 /* What a client names as {"publisher","offer","sku","version"}; NULL when there is none. Borrowed. */

@@ -84,9 +84,17 @@ static void set_failed(struct deploying *deploying, struct deployment_resource *
 	deploying->changed = true;
 }
 
+static void put_on_record(const struct deploying *deploying, const struct deployment_resource *record,
+	const char *operation, const char *code)
+{
+	arm_record_part(deploying->arm, deploying->operation, record->removed ? "DELETE" : "PUT",
+		record->id ? record->id : record->name, operation, code);
+}
+
 void deploying_set_failed(
 	struct deploying *deploying, struct deployment_resource *record, const GError *failure)
 {
+	put_on_record(deploying, record, NULL, arm_error_of(failure).code);
 	set_failed(deploying, record, arm_error_of(failure).code, failure->message);
 }
 
@@ -113,6 +121,7 @@ void deploying_begun(
 	g_free(record->operation);
 	record->operation = g_strdup(operation->meta.uid);
 	deploying->changed = true;
+	put_on_record(deploying, record, operation->meta.uid, NULL);
 	settle(deploying, record, operation);
 }
 

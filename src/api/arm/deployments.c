@@ -4,6 +4,7 @@
  * a traceback), so what can be stored is accepted, and a template that is wrong fails the operation.
  */
 #include "api/arm/deploy.h"
+#include "api/arm/filter.h"
 #include "base/relaxed_json.h"
 
 #define TYPE            DEPLOY_TYPE
@@ -189,24 +190,44 @@ static void head_deployment(struct call *call, void *data)
 		call_answer(call, 204);
 }
 
+struct listing {
+	struct arm *arm; /* Borrowed */
+	const struct group *group; /* Borrowed */
+	struct filter filter;
+	json_t *array;
+};
+
+static bool take(const void *object, void *data)
+{
+	struct listing *listing = data;
+	json_t *json = deploy_encode(listing->arm, listing->group, object, NULL);
+	const char *state =
+		json_string_value(json_object_get(json_object_get(json, "properties"), "provisioningState"));
+
+	if (!listing->filter.state || g_ascii_strcasecmp(listing->filter.state, state) == 0)
+		return json_array_append_new(listing->array, json) == 0;
+	json_decref(json);
+	return false;
+}
+
 static void list_deployments(struct call *call, void *data)
 {
 	struct arm *arm = data;
 	_cleanup_(model_free) struct group *group = NULL;
+	_cleanup_(page_clear) struct page page = {};
 	GError *error = NULL;
-	json_t *array;
 
 	if (!find(call, arm, &group, NULL))
 		return;
-	g_autoptr(GPtrArray) list = control_list(arm->control, KIND_DEPLOYMENT, group->meta.uid, &error);
-	if (!list) {
+	struct listing listing = {.arm = arm, .group = group, .array = json_array()};
+	if (filter_parse(call_query(call, "$filter"), &listing.filter, &error) &&
+		page_of_call(call, &page, &error) &&
+		page_walk(&page, arm->control, KIND_DEPLOYMENT, group->meta.uid, take, &listing, &error))
+		arm_answer_page(call, &page, json_incref(listing.array));
+	else
 		arm_fail(call, error);
-		return;
-	}
-	array = json_array();
-	for (guint i = 0; i < list->len; i++)
-		json_array_append_new(array, deploy_encode(arm, group, list->pdata[i], NULL));
-	call_answer_json(call, 200, put_list(array));
+	json_decref(listing.array);
+	filter_clear(&listing.filter);
 }
 
 /* Forgets the deployment; what it deployed stays. Clients take 202 and 204 for an answer, and no other. */
@@ -357,16 +378,22 @@ static void list_operations(struct call *call, void *data)
 {
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
+	_cleanup_(page_clear) struct page page = {};
+	GError *error = NULL;
 	json_t *array;
 
 	if (!find(call, data, &group, &deployment))
 		return;
+	if (!page_of_call(call, &page, &error)) {
+		arm_fail(call, error);
+		return;
+	}
 	g_autofree char *id = id_of(data, group, deployment->meta.name);
 	array = json_array();
 	for (guint i = 0; i < list_length(deployment->status.resources); i++)
 		if (is_operation(deployment, i))
 			json_array_append_new(array, encode_operation(deployment, id, i));
-	call_answer_json(call, 200, put_list(array));
+	arm_answer_page(call, &page, page_cut(&page, array, page_key_id));
 }
 
 static void get_operation(struct call *call, void *data)

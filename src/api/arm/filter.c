@@ -13,6 +13,7 @@ static const struct {
 	{"location", offsetof(struct filter, location)},
 	{"tagName", offsetof(struct filter, tag_name)},
 	{"tagValue", offsetof(struct filter, tag_value)},
+	{"provisioningState", offsetof(struct filter, state)},
 };
 
 void filter_clear(struct filter *filter)

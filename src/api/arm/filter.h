@@ -4,6 +4,7 @@
 
 struct filter {
 	char *resource_type, *name, *group, *location, *tag_name, *tag_value; /* NULL: any */
+	char *state; /* "Failed": for lists whose elements are asked for theirs; NULL: any */
 };
 void filter_clear(struct filter *filter);
 CLEANUP_CLEAR_FUNC(struct filter, filter_clear)

@@ -2,6 +2,8 @@
 #include "api/arm/arm_priv.h"
 #include "api/arm/filter.h"
 
+#include <string.h>
+
 const struct arm_type arm_groups = {
 	.namespace = "Microsoft.Resources",
 	.name = "resourceGroups",
@@ -24,37 +26,80 @@ static json_t *summary(struct arm *arm, const struct meta *meta)
 	return brief;
 }
 
-/* Resources of one type, in one group or (NULL) in all. */
-static bool append_type(struct arm *arm, const struct arm_type *type, const char *group,
-	const struct filter *filter, json_t *array, GError **error)
-{
-	g_autoptr(GPtrArray) objects = control_list(arm->control, type->kind, group, error);
+/* A list of all types, one after another. */
+struct inventory {
+	struct arm *arm; /* Borrowed */
+	const struct arm_type *type; /* that is looked at */
+	struct filter filter;
+	json_t *array;
+};
 
-	for (guint i = 0; objects && i < objects->len; i++) {
-		const struct meta *meta = objects->pdata[i];
-		_cleanup_(model_free) struct meta *parent =
-			filter->group ? control_get(arm->control, KIND_GROUP, meta->parent, NULL) : NULL;
-		if (!model_is_inner(meta) && filter_fits(filter, meta, type, parent ? parent->name : NULL))
-			json_array_append_new(array, summary(arm, meta));
-	}
-	return objects != NULL;
+static bool take(const void *object, void *data)
+{
+	struct inventory *inventory = data;
+	const struct meta *meta = object;
+
+	if (model_is_inner(meta))
+		return false;
+	_cleanup_(model_free) struct meta *parent =
+		inventory->filter.group ? control_get(inventory->arm->control, KIND_GROUP, meta->parent, NULL)
+					: NULL;
+	return filter_fits(&inventory->filter, meta, inventory->type, parent ? parent->name : NULL) &&
+	       json_array_append_new(inventory->array, summary(inventory->arm, meta)) == 0;
 }
 
+/* A page of all types says behind which type's which element it ends: "TYPE:POSITION". The type where it goes on, whose
+ * position alone is left in page->after. */
+static const struct arm_type *const *begin_at(struct page *page)
+{
+	const char *colon = page->after ? strchr(page->after, ':') : NULL;
+	const struct arm_type *const *type = arm_types;
+
+	if (!colon)
+		return type;
+	while (*type && (strlen((*type)->name) != (size_t)(colon - page->after) ||
+				!g_str_has_prefix(page->after, (*type)->name)))
+		type++;
+	char *position = colon[1] ? g_strdup(colon + 1) : NULL;
+	g_free(page->after);
+	page->after = position;
+	return type;
+}
+
+static bool fill(struct inventory *inventory, struct page *page, const char *group, GError **error)
+{
+	for (const struct arm_type *const *type = begin_at(page); *type; type++) {
+		inventory->type = *type;
+		if (page_is_full(page)) {
+			page->next = g_strdup_printf("%s:", (*type)->name);
+			return true;
+		}
+		if (!page_walk(page, inventory->arm->control, (*type)->kind, group, take, inventory, error))
+			return false;
+		if (page->next) {
+			g_autofree char *position = g_steal_pointer(&page->next);
+			page->next = g_strdup_printf("%s:%s", (*type)->name, position);
+			return true;
+		}
+		g_clear_pointer(&page->after, g_free);
+	}
+	return true;
+}
+
+/* In one group or (NULL) in all. */
 static void answer_inventory(struct call *call, struct arm *arm, const char *group)
 {
-	_cleanup_(filter_clear) struct filter filter = {};
-	json_t *array = json_array();
+	_cleanup_(page_clear) struct page page = {};
+	struct inventory inventory = {.arm = arm, .array = json_array()};
 	GError *error = NULL;
-	bool good = filter_parse(call_query(call, "$filter"), &filter, &error);
 
-	for (const struct arm_type *const *type = arm_types; good && *type; type++)
-		good = append_type(arm, *type, group, &filter, array, &error);
-	if (good) {
-		call_answer_json(call, 200, put_list(array));
-		return;
-	}
-	json_decref(array);
-	arm_fail(call, error);
+	if (filter_parse(call_query(call, "$filter"), &inventory.filter, &error) &&
+		page_of_call(call, &page, &error) && fill(&inventory, &page, group, &error))
+		arm_answer_page(call, &page, json_incref(inventory.array));
+	else
+		arm_fail(call, error);
+	json_decref(inventory.array);
+	filter_clear(&inventory.filter);
 }
 
 static void list_all(struct call *call, void *data)

@@ -6,6 +6,18 @@
 
 /* ---- GET ---- */
 
+unsigned arm_expand_of(const struct call *call)
+{
+	const char *expand = call_query(call, "$expand");
+
+	return expand && g_ascii_strcasecmp(expand, "instanceView") == 0 ? ENCODE_INSTANCE_VIEW : 0;
+}
+
+void arm_answer_page(struct call *call, const struct page *page, json_t *array)
+{
+	call_answer_json(call, 200, page_encode(page, call, "value", array));
+}
+
 void arm_answer_read(struct call *call, const struct meta *meta, json_t *json)
 {
 	g_autofree char *etag = arm_etag(meta);
@@ -25,15 +37,13 @@ static void get_resource(struct call *call, void *data)
 	struct arm *arm = data;
 	_cleanup_(arm_id_clear) struct arm_id id = {};
 	GError *error = NULL;
-	const char *expand = call_query(call, "$expand");
-	unsigned flags = expand && g_ascii_strcasecmp(expand, "instanceView") == 0 ? ENCODE_INSTANCE_VIEW : 0;
 
 	arm_id_of_call(call, &id);
 	_cleanup_(model_free) void *object = arm_find(arm, &id, &error);
 	if (!object)
 		arm_fail(call, error);
 	else
-		arm_answer_read(call, object, arm_encode(arm, object, flags));
+		arm_answer_read(call, object, arm_encode(arm, object, arm_expand_of(call)));
 }
 
 static void head_resource(struct call *call, void *data)
@@ -54,11 +64,13 @@ static void get_inner(struct call *call, void *data)
 {
 	struct arm *arm = data;
 	_cleanup_(arm_id_clear) struct arm_id id = {};
+	_cleanup_(page_clear) struct page page = {};
 	GError *error = NULL;
 	json_t *list;
 
 	arm_id_of_call(call, &id);
-	_cleanup_(model_free) struct meta *object = arm_find(arm, &id, &error);
+	_cleanup_(model_free) struct meta *object =
+		page_of_call(call, &page, &error) ? arm_find(arm, &id, &error) : NULL;
 	if (!object) {
 		arm_fail(call, error);
 		return;
@@ -72,7 +84,7 @@ static void get_inner(struct call *call, void *data)
 	json_t *json = arm_encode(arm, object, 0);
 	list = arm_child_of(json, id.child, NULL);
 	if (list) {
-		call_answer_json(call, 200, put_list(json_incref(list)));
+		arm_answer_page(call, &page, page_cut(&page, json_incref(list), page_key_name));
 	} else {
 		arm_fault_set(&error, ARM_INVALID_TYPE, "The resource type '%s/%s/%s' is not supported.",
 			type->namespace, type->name, id.child);
@@ -105,26 +117,38 @@ static void get_child(struct call *call, void *data)
 	json_decref(json);
 }
 
+/* A list that is on its way. */
+struct listing {
+	struct arm *arm; /* Borrowed */
+	const struct arm_type *type;
+	struct filter filter;
+	unsigned flags; /* enum encode_flags */
+	json_t *array;
+};
+
+static bool take(const void *object, void *data)
+{
+	struct listing *listing = data;
+
+	return !model_is_inner(object) && filter_fits(&listing->filter, object, listing->type, NULL) &&
+	       json_array_append_new(listing->array, arm_encode(listing->arm, object, listing->flags)) == 0;
+}
+
 static void answer_list(struct call *call, struct arm *arm, const struct arm_type *type, const char *parent)
 {
+	_cleanup_(page_clear) struct page page = {};
+	struct listing listing = {
+		.arm = arm, .type = type, .flags = arm_expand_of(call), .array = json_array()};
 	GError *error = NULL;
-	const char *expand = call_query(call, "$expand");
-	unsigned flags = expand && g_ascii_strcasecmp(expand, "instanceView") == 0 ? ENCODE_INSTANCE_VIEW : 0;
-	_cleanup_(filter_clear) struct filter filter = {};
-	json_t *array = json_array();
 
-	g_autoptr(GPtrArray) objects = filter_parse(call_query(call, "$filter"), &filter, &error)
-					       ? control_list(arm->control, type->kind, parent, &error)
-					       : NULL;
-	if (!objects) {
-		json_decref(array);
+	if (filter_parse(call_query(call, "$filter"), &listing.filter, &error) &&
+		page_of_call(call, &page, &error) &&
+		page_walk(&page, arm->control, type->kind, parent, take, &listing, &error))
+		arm_answer_page(call, &page, json_incref(listing.array));
+	else
 		arm_fail(call, error);
-		return;
-	}
-	for (guint i = 0; i < objects->len; i++)
-		if (!model_is_inner(objects->pdata[i]) && filter_fits(&filter, objects->pdata[i], type, NULL))
-			json_array_append_new(array, arm_encode(arm, objects->pdata[i], flags));
-	call_answer_json(call, 200, put_list(array));
+	json_decref(listing.array);
+	filter_clear(&listing.filter);
 }
 
 static void list_in_group(struct call *call, void *data)

@@ -41,6 +41,7 @@ json_t *arm_operation_error(const struct operation *operation)
 
 static void answer_failed(struct call *call, const struct operation *operation)
 {
+	call_set_code(call, arm_error_of_word(operation->status.fault).code);
 	call_answer_json(call, arm_error_of_word(operation->status.fault).status,
 		json_pack("{s:o}", "error", arm_operation_error(operation)));
 }
@@ -50,6 +51,7 @@ void arm_answer_put(struct call *call, struct arm *arm, const struct arm_type *t
 {
 	const struct operation *operation = result->operation;
 
+	call_set_operation(call, operation->meta.uid);
 	if (operation->status.state == OPERATION_FAILED) {
 		json_decref(body);
 		answer_failed(call, operation);
@@ -67,6 +69,7 @@ void arm_answer_accepted(
 {
 	const struct operation *operation = result->operation;
 
+	call_set_operation(call, operation->meta.uid);
 	if (operation->status.state == OPERATION_FAILED) {
 		answer_failed(call, operation);
 	} else if (operation->status.state == OPERATION_RUNNING) {

@@ -154,11 +154,21 @@ json_t *arm_scale_set_view(struct arm *arm, const void *object)
 
 /* ---- reading ---- */
 
-static unsigned flags_of(const struct call *call)
+/* Leaves those of the page, which says behind which number it begins. */
+static void cut(struct page *page, GPtrArray *vms)
 {
-	const char *expand = call_query(call, "$expand");
+	int64_t after = page->after ? g_ascii_strtoll(page->after, NULL, 10) : -1;
+	guint first = 0;
 
-	return expand && g_ascii_strcasecmp(expand, "instanceView") == 0 ? ENCODE_INSTANCE_VIEW : 0;
+	while (first < vms->len && ((const struct vm *)vms->pdata[first])->spec.instance <= after)
+		first++;
+	if (first)
+		g_ptr_array_remove_range(vms, 0, first);
+	if (vms->len <= page->limit)
+		return;
+	g_ptr_array_set_size(vms, (gint)page->limit);
+	const struct vm *last = vms->pdata[vms->len - 1];
+	page->next = g_strdup_printf("%" G_GINT64_FORMAT, last->spec.instance);
 }
 
 /* The set's instances; NULL after it has answered. */
@@ -174,18 +184,37 @@ static GPtrArray *list_of(struct call *call, struct arm *arm, struct scale_set *
 	return vms;
 }
 
+/* Those of one page. */
+static GPtrArray *page_of(
+	struct call *call, struct arm *arm, struct scale_set **ret_set, struct page *ret_page)
+{
+	GError *error = NULL;
+	GPtrArray *vms;
+
+	*ret_set = NULL;
+	if (!page_of_call(call, ret_page, &error)) {
+		arm_fail(call, error);
+		return NULL;
+	}
+	vms = list_of(call, arm, ret_set);
+	if (vms)
+		cut(ret_page, vms);
+	return vms;
+}
+
 static void list_instances(struct call *call, void *data)
 {
 	_cleanup_(model_free) struct scale_set *set = NULL;
-	g_autoptr(GPtrArray) vms = list_of(call, data, &set);
+	_cleanup_(page_clear) struct page page = {};
+	g_autoptr(GPtrArray) vms = page_of(call, data, &set, &page);
 	json_t *array;
 
 	if (!vms)
 		return;
 	array = json_array();
 	for (guint i = 0; i < vms->len; i++)
-		json_array_append_new(array, encode_instance(data, set, vms->pdata[i], flags_of(call)));
-	call_answer_json(call, 200, put_list(array));
+		json_array_append_new(array, encode_instance(data, set, vms->pdata[i], arm_expand_of(call)));
+	arm_answer_page(call, &page, array);
 }
 
 static void get_instance(struct call *call, void *data)
@@ -194,7 +223,7 @@ static void get_instance(struct call *call, void *data)
 	_cleanup_(model_free) struct vm *vm = find_instance(call, data, &set);
 
 	if (vm)
-		arm_answer_read(call, &vm->meta, encode_instance(data, set, vm, flags_of(call)));
+		arm_answer_read(call, &vm->meta, encode_instance(data, set, vm, arm_expand_of(call)));
 }
 
 static void get_instance_view(struct call *call, void *data)
@@ -244,7 +273,8 @@ static void list_parts(struct call *call, struct arm *arm,
 	void (*append)(struct arm *arm, const struct vm *vm, json_t *array))
 {
 	_cleanup_(model_free) struct scale_set *set = NULL;
-	g_autoptr(GPtrArray) vms = list_of(call, arm, &set);
+	_cleanup_(page_clear) struct page page = {};
+	g_autoptr(GPtrArray) vms = page_of(call, arm, &set, &page);
 	json_t *array;
 
 	if (!vms)
@@ -252,7 +282,7 @@ static void list_parts(struct call *call, struct arm *arm,
 	array = json_array();
 	for (guint i = 0; i < vms->len; i++)
 		append(arm, vms->pdata[i], array);
-	call_answer_json(call, 200, put_list(array));
+	arm_answer_page(call, &page, array);
 }
 
 static void list_nics(struct call *call, void *data)

@@ -305,6 +305,7 @@ static bool vm_prepare(struct put *put, GError **error)
 	if (!size || !choose_primary(vm, error) || !availability_join(put, error) ||
 		(put->old ? !check_update(put, size, error) : !check_new(put, error)))
 		return false;
+	vm->status.vcpus = size->vcpus;
 	if (!vm->spec.computer_name) {
 		vm->spec.computer_name = g_strdup(vm->meta.name);
 	} else if (strlen(vm->spec.computer_name) > 64) {
