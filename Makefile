@@ -7,11 +7,12 @@
 #   make check-clients  what users do, with both az on a controller, and the tutorial as it stands on a whole cloud
 #   make check-lab    SR-IOV on real kernels: a host with emulated Intel NICs, in QEMU
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
+#   make bench-api    measures the API with 1,000 machines and 200 clients, beside its libraries alone: docs/PERFORMANCE.md
 #   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
 #   make fuzz         lets every fuzz target look for FUZZ_SECONDS (60 each) for what breaks it
 #   make lint | format | install | clean | help
 MESON_FLAGS ?=
-BENCH ?= # options of test/peers/bench.py
+BENCH ?= # options of test/peers/bench.py, or test/load/load
 WERROR = -Dwerror=true
 ASAN = $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false
 TSAN = $(WERROR) -Db_sanitize=thread -Db_lundef=false
@@ -26,7 +27,7 @@ define build
 	@ninja -C $(1) --quiet $(or $(4),all meson-test-prereq)
 endef
 
-.PHONY: help all check check-all check-clients check-lab bench-switch soak fuzz demo lint format install clean setup-check
+.PHONY: help all check check-all check-clients check-lab bench-switch bench-api soak fuzz demo lint format install clean setup-check
 all:
 	@dist/setup.sh build
 	$(call build,build)
@@ -62,6 +63,12 @@ bench-switch:
 	@dist/setup.sh build bench
 	$(call build,build-bench)
 	@test/peers/bench.py --build build-bench $(BENCH)
+
+bench-api:
+	@dist/setup.sh build
+	$(call build,build-bench)
+	@test/api/cloud.py --controller build-bench/src/cmd/sluice-controller --sizes dist/catalog/sizes.json --hosts 4 \
+		build-bench/test/load/load --bench --clients 200 --machines 1000 $(BENCH)
 
 soak: setup-check
 	$(call build,build,)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs a command against a controller of its own, with one pretended host that does at once what its goal says.
+"""Runs a command against a controller of its own, with a pretended host (or several) that does at once what its goal says.
 
-    test/api/cloud.py --controller PROGRAM --sizes FILE COMMAND...
+    test/api/cloud.py --controller PROGRAM --sizes FILE [--hosts N] COMMAND...
 
 COMMAND gets a last argument: a folder with ca.pem, endpoint and principal.json, as `sluice up` has it. The controller's log
 is shown when the command fails. Exit status: the command's.
@@ -38,12 +38,16 @@ def openssl(*arguments):
     subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def make_certificates(folder):
-    """A CA, and certificates of the controller and the host signed by it."""
+def names_of_hosts(n):
+    return [HOST, *(f"{HOST}-{i}" for i in range(2, n + 1))]
+
+
+def make_certificates(folder, hosts):
+    """A CA, and certificates of the controller and the hosts signed by it."""
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     openssl("req", "-x509", *new_key, "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem", "-days", "2",
             "-subj", "/CN=test CA", "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
-    for name, common_name in (("controller", "sluice-controller"), ("host", HOST)):
+    for name, common_name in (("controller", "sluice-controller"), *((host, host) for host in hosts)):
         openssl("req", "-x509", *new_key, "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key", "-days", "2",
                 "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", "-subj", f"/CN={common_name}",
                 "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth,clientAuth",
@@ -53,10 +57,10 @@ def make_certificates(folder):
 class PretendedHost:
     """Follows the goal of one host over its own TLS certificate, and reports it as done; repeats that as a sign of life."""
 
-    def __init__(self, folder, port):
-        self.port = port
+    def __init__(self, folder, name, port):
+        self.name, self.port = name, port
         self.context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
-        self.context.load_cert_chain(f"{folder}/host.pem", f"{folder}/host.key")
+        self.context.load_cert_chain(f"{folder}/{name}.pem", f"{folder}/{name}.key")
         self.goal, self.lock = {"version": 0, "host": None}, threading.Lock()  # none yet
         self.error, self.known = None, threading.Event()
         for work in (self.follow, self.beat):
@@ -82,7 +86,7 @@ class PretendedHost:
         with self.lock:
             self.goal = goal = goal or self.goal
             self.call(connection, "PUT", "/agent/v1/report", {
-                "host": HOST, "goal_host": goal["host"], "received": goal["version"], "applied": goal["version"], "vcpus": 64,
+                "host": self.name, "goal_host": goal["host"], "received": goal["version"], "applied": goal["version"], "vcpus": 64,
                 "memory_mib": 1 << 20, "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended",
                 "provider": "emulated", "version": "test", "physicals": ["physnet1"],
                 "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
@@ -142,18 +146,21 @@ def add_endpoint(folder, endpoint):
 
 def run(options, folder):
     (folder / "controller").mkdir()
-    make_certificates(folder)
+    names = names_of_hosts(options.hosts)
+    make_certificates(folder, names)
     with open(folder / "controller.log", "wb") as log:
         process, endpoint, host_port = start_controller(options, folder, log)
     try:
         wait_until_ready(process, folder, host_port)
         add_endpoint(folder, endpoint)
-        host = PretendedHost(folder, host_port)
-        host.known.wait(READY_LIMIT_S)
+        hosts = [PretendedHost(folder, name, host_port) for name in names]
+        for host in hosts:
+            host.known.wait(READY_LIMIT_S)
         status = subprocess.run([*options.command, folder], stdin=subprocess.DEVNULL).returncode
-        if host.error:
-            status = status or 1
-            print(f"# the pretended host gave up: {host.error}")
+        for host in hosts:
+            if host.error:
+                status = status or 1
+                print(f"# the pretended host gave up: {host.error}")
     except RuntimeError as error:
         print(f"Bail out! {error}")
         status = 1
@@ -173,6 +180,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--controller", required=True)
     parser.add_argument("--sizes", required=True)
+    parser.add_argument("--hosts", type=int, default=1, help="how many hosts are pretended")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
