@@ -58,8 +58,10 @@ static json_t *build_family(const struct goal *goal, const struct goal_nic *nic,
 		struct ip_addr ip;
 		if (ip_parse(address->ip, &ip) < 0 || ip.family != family)
 			continue;
-		json_array_append_new(addresses, json_pack("{s:s, s:o}", "privateIpAddress", address->ip,
-							 "publicIpAddress", text(address->public_ip)));
+		json_t *json = json_pack("{s:s}", "privateIpAddress", address->ip);
+		if (family == IP_V4)
+			json_object_set_new(json, "publicIpAddress", text(address->public_ip));
+		json_array_append_new(addresses, json);
 	}
 	if (family == IP_V6)
 		return json_pack("{s:o}", "ipAddress", addresses);

@@ -157,6 +157,18 @@ static void test_primary_first(struct guests *f, gconstpointer data)
 	assert_text(f, "127.0.0.4", "/network/interface/1/macAddress", "000D3A000004");
 }
 
+static void test_ipv6(struct guests *f, gconstpointer data)
+{
+	struct goal_address *address = shape_new(&goal_address_shape);
+
+	address->ip = g_strdup("fd00:8:0:1::4");
+	g_ptr_array_add(world_nic(f->goal)->addresses, address);
+	assert_text(
+		f, "127.0.0.4", "/network/interface/0/ipv6/ipAddress/0/privateIpAddress", "fd00:8:0:1::4");
+	assert_text(f, "127.0.0.4", "/network/interface/0/ipv6/ipAddress/0", "privateIpAddress");
+	assert_text(f, "127.0.0.4", "/network/interface/0/ipv4/ipAddress", "0/");
+}
+
 static void add(const char *name, void (*fn)(struct guests *, gconstpointer))
 {
 	g_test_add(name, struct guests, NULL, setup, fn, teardown);
@@ -171,5 +183,6 @@ int main(int argc, char **argv)
 	add("/metadata/header, version and method are demanded, forwarded requests refused", test_rules);
 	add("/metadata/a body that is too large is refused", test_large);
 	add("/metadata/the primary NIC comes first", test_primary_first);
+	add("/metadata/addresses of IPv6 stand apart from those of IPv4", test_ipv6);
 	return g_test_run();
 }

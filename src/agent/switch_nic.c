@@ -12,7 +12,7 @@ struct check {
 	struct switch_nics *nics;
 	const struct goal_nic *nic;
 	const struct goal_network *network;
-	struct ip_prefix subnet;
+	struct ip_prefix subnet, subnet6; /* subnet6.addr.family is IP_NONE where there is none */
 	GPtrArray *wanted; /* Owned, of text */
 	char *reason; /* Owned; the sentence, when it fails */
 };
@@ -97,7 +97,8 @@ static bool check_place(struct check *check)
 
 	if (lost)
 		return fail(check, "%s", lost);
-	if (!subnet || !subnet->prefix || prefix_parse(subnet->prefix, &check->subnet) < 0)
+	if (!subnet || !subnet->prefix || prefix_parse(subnet->prefix, &check->subnet) < 0 ||
+		(subnet->prefix6 && prefix_parse(subnet->prefix6, &check->subnet6) < 0))
 		return fail(check, "This host was told of no subnet %s in a network %s.",
 			nic->subnet ? nic->subnet : "(none)", nic->network ? nic->network : "(none)");
 	check->network = network;
@@ -139,7 +140,7 @@ static bool check_address(struct check *check, const struct goal_address *addres
 
 	if (!address->ip || ip_parse(address->ip, &ip) < 0)
 		return fail(check, "%s is no IP address.", address->ip ? address->ip : "(none)");
-	if (!prefix_contains(check->subnet, ip))
+	if (!prefix_contains(ip.family == IP_V6 ? check->subnet6 : check->subnet, ip))
 		return fail(check, "Its address %s lies outside its subnet.", address->ip);
 	const char *reserved = prefix_reserved(check->subnet, ip);
 	if (reserved)
@@ -188,6 +189,8 @@ static void take_gateways(struct switch_nics *nics)
 			const struct goal_subnet *subnet = network->subnets->pdata[j];
 			struct ip_addr gateway;
 			if (subnet->gateway && ip_parse(subnet->gateway, &gateway) == 0)
+				g_hash_table_add(nics->taken, address_in(network->uid, gateway));
+			if (subnet->gateway6 && ip_parse(subnet->gateway6, &gateway) == 0)
 				g_hash_table_add(nics->taken, address_in(network->uid, gateway));
 		}
 	}

@@ -207,19 +207,27 @@ static json_t *build_routes(const GPtrArray *routes)
 	return list;
 }
 
+static json_t *build_subnet(const struct goal_subnet *subnet)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s?, s:[], s:s?}", "uid", subnet->uid, "prefix", subnet->prefix,
+		"gateway", subnet->gateway, "dns", "group", subnet->security_group);
+
+	if (subnet->prefix6) {
+		json_object_set_new(json, "prefix6", json_string(subnet->prefix6));
+		json_object_set_new(json, "gateway6", json_string(subnet->gateway6));
+	}
+	if (list_length(subnet->routes))
+		json_object_set_new(json, "routes", build_routes(subnet->routes));
+	return json;
+}
+
 static json_t *build_network(const struct switch_source *source, const struct goal_network *network,
 	const char *shared, GHashTable *left_out)
 {
 	json_t *prefixes = switch_state_texts(network->prefixes), *subnets = json_array();
 
-	for (guint i = 0; i < list_length(network->subnets); i++) {
-		const struct goal_subnet *subnet = network->subnets->pdata[i];
-		json_t *out = json_pack("{s:s, s:s, s:s?, s:[], s:s?}", "uid", subnet->uid, "prefix",
-			subnet->prefix, "gateway", subnet->gateway, "dns", "group", subnet->security_group);
-		if (list_length(subnet->routes))
-			json_object_set_new(out, "routes", build_routes(subnet->routes));
-		json_array_append_new(subnets, out);
-	}
+	for (guint i = 0; i < list_length(network->subnets); i++)
+		json_array_append_new(subnets, build_subnet(network->subnets->pdata[i]));
 	json_t *json =
 		json_pack("{s:s, s:o, s:o}", "uid", network->uid, "prefixes", prefixes, "subnets", subnets);
 	json_t *application_groups = goal_policy_application_groups(source->goal, network->uid);

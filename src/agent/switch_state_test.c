@@ -293,6 +293,44 @@ static void test_hostname(struct fixture *f, gconstpointer data)
 	}
 }
 
+/* The world's subnet and NIC with IPv6 beside IPv4. */
+static void add_ipv6(struct goal *goal)
+{
+	struct goal_network *network = goal->networks->pdata[0];
+	struct goal_subnet *subnet = network->subnets->pdata[0];
+	struct goal_address *address = shape_new(&goal_address_shape);
+
+	g_ptr_array_add(network->prefixes, g_strdup("fd00:8::/48"));
+	subnet->prefix6 = g_strdup("fd00:8:0:1::/64");
+	subnet->gateway6 = g_strdup("fd00:8:0:1::1");
+	address->ip = g_strdup("fd00:8:0:1::4");
+	g_ptr_array_add(world_nic(goal)->addresses, address);
+}
+
+static void test_dual_stack(struct fixture *f, gconstpointer data)
+{
+	add_ipv6(f->goal);
+	json_auto_t *state = build(f);
+	const json_t *network = json_array_get(json_object_get(state, "networks"), 0),
+		     *nic = json_array_get(json_object_get(state, "nics"), 0);
+
+	g_assert_cmpuint(g_hash_table_size(f->left_out), ==, 0);
+	assert_json(json_object_get(network, "prefixes"), "[\"192.168.0.0/16\", \"fd00:8::/48\"]");
+	assert_json(json_object_get(network, "subnets"),
+		"[{\"uid\": \"subnet-1\", \"prefix\": \"192.168.1.0/24\", \"gateway\": \"192.168.1.1\","
+		" \"prefix6\": \"fd00:8:0:1::/64\", \"gateway6\": \"fd00:8:0:1::1\", \"dns\": [],"
+		" \"group\": null}]");
+	assert_json(json_object_get(nic, "addresses"),
+		"[{\"ip\": \"192.168.1.4\", \"public\": \"203.0.113.4\", \"standard\": true},"
+		" {\"ip\": \"fd00:8:0:1::4\", \"public\": null, \"standard\": false}]");
+	/* The switch has that one itself. */
+	struct goal_address *six = world_nic(f->goal)->addresses->pdata[1];
+	g_free(six->ip);
+	six->ip = g_strdup("fd00:8:0:1::1");
+	json_auto_t *without = build(f);
+	g_assert_nonnull(strstr(g_hash_table_lookup(f->left_out, WORLD_NIC), "is another's"));
+}
+
 /* ---- NICs that the switch would refuse ---- */
 
 static void set(char **text, const char *value)
@@ -788,6 +826,7 @@ int main(int argc, char **argv)
 	add("/switch-state/a function with a representor is reached by it, on any segment", test_representor);
 	add("/switch-state/what a NIC sends is limited by its VM's size, what it gets is not",
 		test_bandwidth);
+	add("/switch-state/subnets and NICs have IPv6 beside IPv4", test_dual_stack);
 	add("/switch-state/a NIC that forwards for others may, and no other", test_forwarding);
 	add("/switch-state/the address that NICs share is in each network that has not opted out",
 		test_shared);

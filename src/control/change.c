@@ -399,17 +399,16 @@ char *change_holder(struct change *change, const char *pool, const char *value)
 	return g_strndup(text, length);
 }
 
-bool change_pool_empty(struct change *change, const char *pool, bool *ret, GError **error)
+GHashTable *change_pool_guarded(struct change *change, const char *pool, GError **error)
 {
 	g_autofree char *prefix = key_pools(pool), *end = store_prefix_end(prefix);
 	_cleanup_(store_range_clear) struct store_range range = {};
+	int64_t revision;
 
-	if (!store_list(change->store, prefix, end, 0, 1, &range, NULL, error))
-		return false;
-	*ret = range.kvs->len == 0;
-	if (*ret)
-		add_guard(change, prefix, end, 0);
-	return true;
+	if (!store_list(change->store, prefix, end, 0, 0, &range, &revision, error))
+		return NULL;
+	guard_unchanged(change, prefix, end, revision);
+	return last_parts(range.kvs);
 }
 
 /* ---- placement ---- */

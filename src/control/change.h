@@ -63,8 +63,8 @@ void change_release(struct change *change, const char *pool, const char *value);
 GHashTable *change_pool(struct change *change, const char *pool, GError **error);
 /* uid of who holds the value; NULL: nobody, or it cannot be read. Not guarded: for messages. Owned by the caller. */
 char *change_holder(struct change *change, const char *pool, const char *value);
-/* True when nobody holds anything of the pool; guarded. */
-bool change_pool_empty(struct change *change, const char *pool, bool *ret, GError **error);
+/* The same as it is stored, guarded against any that is claimed meanwhile. */
+GHashTable *change_pool_guarded(struct change *change, const char *pool, GError **error);
 
 void change_place(struct change *change, const char *host, const char *vm);
 void change_unplace(struct change *change, const char *host, const char *vm);

@@ -207,11 +207,11 @@ void *check_reference(
 
 /* ---- ipam.c ---- */
 
-/* Claims `wanted` of the subnet (FAULT_INVALID out of range or reserved, FAULT_EXISTS taken), or the first
- * free address when wanted is NULL (FAULT_POOL_FULL). Returns the address's text. As in Azure, the first four
- * and the last address of a subnet are reserved. */
-char *ipam_claim(struct change *change, const struct subnet *subnet, const char *wanted, const char *holder,
-	GError **error);
+/* Claims `wanted` of the subnet (FAULT_INVALID out of range or reserved, FAULT_EXISTS taken), or the first free
+ * address when wanted is NULL (FAULT_POOL_FULL); ipv6: of its prefix6, which it has. Returns the address's text. As in
+ * Azure, the first four addresses of a prefix and the last one of IPv4 are reserved. */
+char *ipam_claim(struct change *change, const struct subnet *subnet, bool ipv6, const char *wanted,
+	const char *holder, GError **error);
 /* First free public address. */
 char *ipam_claim_public(struct control *control, struct change *change, const char *holder, GError **error);
 /* Last free public address: those that users are given begin at the other end. */

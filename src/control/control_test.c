@@ -41,7 +41,6 @@ static void test_networks_refused(void)
 		FAULT_INVALID, "twice");
 	check_refused(&f, fixture_network(&f, "n", "10.0.0.0/16", "a", "10.0.0.0/30", NULL), FAULT_INVALID,
 		"too small");
-	check_refused(&f, fixture_network(&f, "n", "fd00::/48", NULL), FAULT_UNSUPPORTED, "IPv6");
 	check_refused(&f, fixture_network(&f, "bad/name", "10.0.0.0/16", NULL), FAULT_INVALID, "no name");
 	struct network *nowhere = fixture_network(&f, "n", "10.0.0.0/16", NULL);
 	g_free(nowhere->meta.location);

@@ -87,21 +87,32 @@ static bool set_routes(struct builder *builder, const char *table_uid, GPtrArray
 	return true;
 }
 
+static bool set_range(
+	const struct subnet *subnet, const char *range, char **ret_prefix, char **ret_gateway, GError **error)
+{
+	struct ip_prefix prefix;
+	char gateway[IP_TEXT_MAX];
+
+	if (prefix_parse(range, &prefix) < 0)
+		return fault_set(
+			error, FAULT_INTERNAL, "subnet %s has a prefix that cannot be read", subnet->name);
+	ipam_gateway(prefix, gateway);
+	*ret_prefix = g_strdup(range);
+	*ret_gateway = g_strdup(gateway);
+	return true;
+}
+
 static bool add_subnet(
 	struct builder *builder, struct goal_network *network, const struct subnet *subnet, GError **error)
 {
 	struct goal_subnet *out = shape_new(&goal_subnet_shape);
-	struct ip_prefix prefix;
-	char gateway[IP_TEXT_MAX];
 
 	g_ptr_array_add(network->subnets, out);
-	if (prefix_parse(subnet->prefix, &prefix) < 0)
-		return fault_set(
-			error, FAULT_INTERNAL, "subnet %s has a prefix that cannot be read", subnet->name);
-	ipam_gateway(prefix, gateway);
+	if (!set_range(subnet, subnet->prefix, &out->prefix, &out->gateway, error) ||
+		(subnet->prefix6 &&
+			!set_range(subnet, subnet->prefix6, &out->prefix6, &out->gateway6, error)))
+		return false;
 	out->uid = g_strdup(subnet->uid);
-	out->prefix = g_strdup(subnet->prefix);
-	out->gateway = g_strdup(gateway);
 	out->security_group = g_strdup(subnet->security_group);
 	return set_routes(builder, subnet->route_table, &out->routes, error) &&
 	       add_group(builder, subnet->security_group, error);

@@ -27,18 +27,18 @@ static char *claim_wanted(struct change *change, const struct subnet *subnet, st
 	const char *wanted, const char *holder, GError **error)
 {
 	struct ip_addr addr;
-	char text[IP_TEXT_MAX];
+	char text[IP_TEXT_MAX], range[PREFIX_TEXT_MAX];
 
 	if (ip_parse(wanted, &addr) < 0 || !prefix_contains(prefix, addr)) {
 		fault_set(error, FAULT_INVALID,
 			"Private static IP address %s does not belong to the range of subnet prefix %s.",
-			wanted, subnet->prefix);
+			wanted, prefix_format(prefix, range));
 		return NULL;
 	}
 	if (reserved(prefix, addr)) {
 		fault_set(error, FAULT_INVALID,
 			"Private static IP address %s falls within reserved IP range of subnet prefix %s.",
-			wanted, subnet->prefix);
+			wanted, prefix_format(prefix, range));
 		return NULL;
 	}
 	ip_format(addr, text);
@@ -73,14 +73,15 @@ static char *claim_first(struct change *change, const char *pool, struct ip_pref
 	return NULL;
 }
 
-char *ipam_claim(struct change *change, const struct subnet *subnet, const char *wanted, const char *holder,
-	GError **error)
+char *ipam_claim(struct change *change, const struct subnet *subnet, bool ipv6, const char *wanted,
+	const char *holder, GError **error)
 {
+	const char *range = ipv6 ? subnet->prefix6 : subnet->prefix;
 	struct ip_prefix prefix;
 
-	if (prefix_parse(subnet->prefix, &prefix) < 0) {
+	if (!range || prefix_parse(range, &prefix) < 0) {
 		fault_set(error, FAULT_INTERNAL, "subnet %s has a prefix that cannot be read: %s",
-			subnet->name, subnet->prefix);
+			subnet->name, range ? range : "none");
 		return NULL;
 	}
 	if (wanted)

@@ -21,6 +21,8 @@
 #include "control/control_priv.h"
 #include "model/vlan_set.h"
 
+#include <string.h>
+
 #define TAG_SEGMENT     "sluice-segment"
 #define TAG_ENFORCEMENT "sluice-enforcement"
 #define NAMES_MAX       3
@@ -168,6 +170,21 @@ static bool settle(struct change *change, struct network *network, const char *w
 	return claim(change, network, physical, wish.vlan, error);
 }
 
+/* The switch carries IPv4 alone to and from physical networks. */
+static bool check_versions(const struct network *network, GError **error)
+{
+	for (guint i = 0; network->spec.physical && i < list_length(network->spec.prefixes); i++) {
+		const char *prefix = network->spec.prefixes->pdata[i];
+		if (strchr(prefix, ':'))
+			return fault_set(error, FAULT_UNSUPPORTED,
+				"virtual network %s has the IPv6 prefix %s, but in a VLAN of a physical "
+				"network only IPv4 is carried; leave the prefix out, or keep the network in "
+				"a VXLAN",
+				network->meta.name, prefix);
+	}
+	return true;
+}
+
 bool segment_prepare(struct put *put, GError **error)
 {
 	const struct network *old = put->old;
@@ -178,9 +195,9 @@ bool segment_prepare(struct put *put, GError **error)
 	g_free(network->spec.physical);
 	network->spec.physical = old ? g_strdup(old->spec.physical) : NULL;
 	network->spec.segment = old ? old->spec.segment : SEGMENT_VXLAN;
-	if (old && !tag)
-		return true;
-	return settle(put->change, network, tag ? tag : "vxlan", &physical, error);
+	if ((!old || tag) && !settle(put->change, network, tag ? tag : "vxlan", &physical, error))
+		return false;
+	return check_versions(network, error);
 }
 
 static char *format(const struct network *network, const struct physical *physical)
@@ -207,7 +224,7 @@ bool segment_move(struct change *change, struct network *network, const char *wo
 	const char *tag = tag_value(&network->meta, TAG_SEGMENT);
 	struct physical *physical;
 
-	if (!settle(change, network, words, &physical, error))
+	if (!settle(change, network, words, &physical, error) || !check_versions(network, error))
 		return false;
 	g_autofree char *now = format(network, physical);
 	if (tag && !g_str_equal(tag, words))

@@ -46,8 +46,8 @@ SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, n
 	F_BOOL(goal_vm, remove), F_STRUCT(goal_vm, migration, goal_migration_shape));
 SHAPE(goal_route, struct goal_route, "route", F_STRING(goal_route, prefix), F_STRING(goal_route, via));
 SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_STRING(goal_subnet, prefix),
-	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, security_group),
-	F_LIST(goal_subnet, routes, goal_route_shape));
+	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, prefix6), F_STRING(goal_subnet, gateway6),
+	F_STRING(goal_subnet, security_group), F_LIST(goal_subnet, routes, goal_route_shape));
 SHAPE(goal_mapping, struct goal_mapping, "mapping", F_STRING(goal_mapping, ip), F_STRING(goal_mapping, vtep),
 	F_STRING(goal_mapping, mac));
 SHAPE(goal_network, struct goal_network, "network", F_STRING(goal_network, uid), F_STRING(goal_network, name),

@@ -146,8 +146,8 @@ struct goal_route {
 
 struct goal_subnet {
 	char *uid;
-	char *prefix;
-	char *gateway;
+	char *prefix, *gateway; /* IPv4 */
+	char *prefix6, *gateway6; /* IPv6; NULL: it has none */
 	char *security_group; /* or NULL */
 	GPtrArray *routes; /* of struct goal_route: those that users made */
 };

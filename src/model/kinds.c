@@ -65,7 +65,8 @@ SHAPE(static, group, struct group, "resource group", F_STRUCT(group, meta, meta_
 	F_STRUCT(group, status, group_status_shape));
 
 SHAPE(PUBLIC, subnet, struct subnet, "subnet", F_STRING(subnet, uid), F_STRING(subnet, name),
-	F_STRING(subnet, prefix), F_STRING(subnet, security_group), F_STRING(subnet, route_table),
+	F_STRING(subnet, prefix), F_STRING(subnet, prefix6), F_STRING(subnet, security_group),
+	F_STRING(subnet, route_table),
 	F_BOOL(subnet, no_outbound), F_JSON(subnet, extra));
 SHAPE(static, network_spec, struct network_spec, "spec", F_STRINGS(network_spec, prefixes),
 	F_LIST(network_spec, subnets, subnet_shape), F_ENUM(network_spec, segment, segment_words),
@@ -123,7 +124,7 @@ SHAPE(PUBLIC, balancer_ref, struct balancer_ref, "part of a load balancer", F_ST
 	F_STRING(balancer_ref, name));
 SHAPE(PUBLIC, nic_config, struct nic_config, "IP configuration", F_STRING(nic_config, name),
 	F_STRING(nic_config, network), F_STRING(nic_config, subnet),
-	F_ENUM(nic_config, allocation, allocation_words), F_STRING(nic_config, ip),
+	F_ENUM(nic_config, allocation, allocation_words), F_STRING(nic_config, ip), F_BOOL(nic_config, ipv6),
 	F_STRING(nic_config, address), F_BOOL(nic_config, primary),
 	F_LIST(nic_config, pools, balancer_ref_shape), F_LIST(nic_config, nat_rules, balancer_ref_shape),
 	F_LIST(nic_config, nat_pools, balancer_ref_shape), F_STRINGS(nic_config, application_groups));

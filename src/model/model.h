@@ -110,7 +110,8 @@ enum segment {
 struct subnet {
 	char *uid;
 	char *name;
-	char *prefix; /* IPv4 or IPv6, inside one of the network's */
+	char *prefix; /* IPv4, inside one of the network's */
+	char *prefix6; /* IPv6, likewise; NULL: it has none */
 	char *security_group; /* uid or NULL */
 	char *route_table; /* uid or NULL */
 	bool no_outbound; /* NICs without a public address do not reach the outside */
@@ -261,6 +262,7 @@ struct nic_config {
 	char *subnet; /* uid */
 	int allocation; /* enum allocation */
 	char *ip; /* asked for when static; given when dynamic */
+	bool ipv6; /* its address is of the subnet's prefix6 */
 	char *address; /* uid of a public address, or NULL */
 	bool primary;
 	/* Where load balancers send to it; each of struct balancer_ref. */

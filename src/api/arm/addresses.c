@@ -17,9 +17,17 @@ static const struct refusal refused[] = {
 static const char *const skus[] = {[ADDRESS_BASIC] = "Basic", [ADDRESS_STANDARD] = "Standard", NULL};
 static const char *const allocations[] = {
 	[ALLOCATION_DYNAMIC] = "Dynamic", [ALLOCATION_STATIC] = "Static", NULL};
-static const char *const versions[] = {"IPv4", NULL};
+static const char *const versions[] = {"IPv4", "IPv6", NULL};
 
 #define IDLE_TIMEOUT_MIN 4
+
+void arm_check_public_version(const struct cursor *properties)
+{
+	if (cursor_word(properties, "publicIPAddressVersion", versions, 0) != 0)
+		cursor_fail(properties, "publicIPAddressVersion",
+			"public addresses are of IPv4 here, as IPv6 does not leave virtual networks; use "
+			"IPv4");
+}
 
 static void decode(struct arm *arm, const struct cursor *body, const void *old, void *wanted)
 {
@@ -32,7 +40,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 	address->spec.allocation = cursor_word(&properties, "publicIPAllocationMethod", allocations,
 		address->spec.sku == ADDRESS_STANDARD ? ALLOCATION_STATIC : ALLOCATION_DYNAMIC);
 	address->spec.idle_timeout_min = cursor_int(&properties, "idleTimeoutInMinutes", 0);
-	cursor_word(&properties, "publicIPAddressVersion", versions, 0);
+	arm_check_public_version(&properties);
 }
 
 /* Id of the load balancer's front end that uses the address. Owned; NULL when none does. */

@@ -93,11 +93,13 @@ const struct arm_type *arm_type_of(enum kind kind);
 /* What objects of the kind inside of a scale set are called. */
 const char *arm_inner_type(enum kind kind);
 
-/* ---- vms.c, nics.c: what machines have, and models of scale sets ---- */
+/* ---- vms.c, nics.c, addresses.c: what machines have, and models of scale sets ---- */
 
 /* Storage and OS profile; old may be NULL. */
 void arm_decode_machine(struct arm *arm, const struct cursor *at, const struct vm *old, struct vm *vm);
 void arm_encode_machine(const struct vm *vm, json_t *at);
+/* Mistakes in the version of a public address go to the cursor. */
+void arm_check_public_version(const struct cursor *properties);
 /* {"subnet": {"id"}} */
 void arm_put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config);
 

@@ -1,6 +1,8 @@
 /* Virtual networks and their subnets. */
 #include "api/arm/arm_priv.h"
 
+#include <string.h>
+
 static const char *const owned[] = {"addressSpace", "subnets", "virtualNetworkPeerings", NULL};
 static const char *const owned_subnet[] = {"addressPrefix", "addressPrefixes", "networkSecurityGroup",
 	"routeTable", "defaultOutboundAccess", "delegations", "privateEndpointNetworkPolicies",
@@ -22,21 +24,37 @@ static const struct refusal refused[] = {
 	{},
 };
 
+static void decode_prefixes(const struct cursor *properties, struct subnet *subnet)
+{
+	g_autoptr(GPtrArray) prefixes = cursor_strings(properties, "addressPrefixes");
+
+	for (guint i = 0; i < list_length(prefixes); i++) {
+		const char *prefix = prefixes->pdata[i];
+		char **to = strchr(prefix, ':') ? &subnet->prefix6 : &subnet->prefix;
+		if (*to)
+			cursor_fail(properties, "addressPrefixes",
+				"a subnet has one prefix of IPv4 here, and one of IPv6 beside it if need be");
+		else
+			*to = g_strdup(prefix);
+	}
+	if (list_length(prefixes) == 0)
+		subnet->prefix = cursor_dup(properties, "addressPrefix");
+	if (!subnet->prefix)
+		cursor_fail(properties, "addressPrefix", "%s",
+			subnet->prefix6
+				? "one of IPv4 is needed beside that of IPv6: network interfaces have "
+				  "their primary addresses of it"
+				: "it is required");
+}
+
 static void decode_subnet(struct arm *arm, const struct cursor *body, const void *parent, void *element)
 {
 	struct subnet *subnet = element;
 	struct cursor properties = cursor_object(body, "properties");
-	g_autoptr(GPtrArray) prefixes = cursor_strings(&properties, "addressPrefixes");
 
 	extra_refuse(body, refused_subnet);
 	subnet->name = cursor_dup(body, "name");
-	subnet->prefix = cursor_dup(&properties, "addressPrefix");
-	if (list_length(prefixes) > 1)
-		cursor_fail(&properties, "addressPrefixes", "a subnet has one prefix here");
-	if (!subnet->prefix && list_length(prefixes) == 1)
-		subnet->prefix = g_strdup(prefixes->pdata[0]);
-	if (!subnet->prefix)
-		cursor_fail(&properties, "addressPrefix", "it is required");
+	decode_prefixes(&properties, subnet);
 	subnet->security_group = arm_reference(arm, &properties, "networkSecurityGroup", KIND_SECURITY_GROUP);
 	subnet->route_table = arm_reference(arm, &properties, "routeTable", KIND_ROUTE_TABLE);
 	subnet->no_outbound = !cursor_bool(&properties, "defaultOutboundAccess", true);
@@ -81,7 +99,10 @@ static json_t *encode_subnet(struct arm *arm, const struct network *network, con
 	put_text(json, "etag", etag);
 	put_text(json, "type", "Microsoft.Network/virtualNetworks/subnets");
 	properties = put_object(json, "properties");
-	put_text(properties, "addressPrefix", subnet->prefix);
+	if (subnet->prefix6)
+		put_json(properties, "addressPrefixes", json_pack("[s, s]", subnet->prefix, subnet->prefix6));
+	else
+		put_text(properties, "addressPrefix", subnet->prefix);
 	put_id(properties, "networkSecurityGroup",
 		arm_id_of(arm, KIND_SECURITY_GROUP, subnet->security_group));
 	put_id(properties, "routeTable", arm_id_of(arm, KIND_ROUTE_TABLE, subnet->route_table));

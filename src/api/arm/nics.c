@@ -1,6 +1,5 @@
 /* Network interfaces. */
 #include "api/arm/arm_priv.h"
-#include "base/ip.h"
 
 /* Shown, never stored: `az network nic show` prints tags, and no member that ARM does not have. */
 #define TAG_ACCELERATION "sluice-acceleration"
@@ -56,8 +55,7 @@ static struct nic_config *decode_config(struct arm *arm, const struct cursor *it
 		arm_balancer_refs(arm, &properties, "loadBalancerInboundNatRules", "inboundNatRules");
 	config->application_groups =
 		arm_references(arm, &properties, "applicationSecurityGroups", KIND_APPLICATION_GROUP);
-	if (cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0)
-		cursor_fail(&properties, "privateIPAddressVersion", "IPv6 is not supported yet; use IPv4");
+	config->ipv6 = cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0;
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->network, &config->subnet))
 		cursor_fail(&properties, "subnet", "it is required");
 	config->ip = cursor_dup(&properties, "privateIPAddress");
@@ -68,12 +66,12 @@ static struct nic_config *decode_config(struct arm *arm, const struct cursor *it
 	}
 	was = find_config(old, config->name);
 	g_clear_pointer(&config->ip, g_free);
-	if (was && g_strcmp0(was->subnet, config->subnet) == 0)
+	if (was && was->ipv6 == config->ipv6 && g_strcmp0(was->subnet, config->subnet) == 0)
 		config->ip = g_strdup(was->ip);
 	return config;
 }
 
-/* The primary one comes first, as the model wants it; without a flag it is the one that is first already. */
+/* The primary one comes first, as the model wants it; where none is, the control plane chooses. */
 static void order_configs(const struct cursor *configs, GPtrArray *list)
 {
 	guint first = 0, n = 0;
@@ -85,11 +83,8 @@ static void order_configs(const struct cursor *configs, GPtrArray *list)
 		}
 	if (n > 1)
 		cursor_fail(configs, NULL, "only one can be primary");
-	if (list->len == 0)
-		return;
-	struct nic_config *primary = g_ptr_array_steal_index(list, first);
-	primary->primary = true;
-	g_ptr_array_insert(list, 0, primary);
+	if (n == 1)
+		g_ptr_array_insert(list, 0, g_ptr_array_steal_index(list, first));
 }
 
 /* Clients send back the tags that they were shown. */
@@ -141,10 +136,7 @@ static json_t *encode_config(struct arm *arm, const struct nic *nic, const struc
 	json_t *json = json_object(), *properties = put_object(json, "properties");
 	g_autofree char *id = g_strdup_printf("%s/ipConfigurations/%s", nic_id, config->name);
 	g_autofree char *etag = arm_etag(&nic->meta);
-	struct ip_addr ip = {};
 
-	if (config->ip)
-		ip_parse(config->ip, &ip);
 	put_text(json, "id", id);
 	put_text(json, "name", config->name);
 	put_text(json, "type", "Microsoft.Network/networkInterfaces/ipConfigurations");
@@ -152,7 +144,7 @@ static json_t *encode_config(struct arm *arm, const struct nic *nic, const struc
 	json_object_set(properties, "provisioningState", state);
 	put_flag(properties, "primary", config->primary);
 	put_text(properties, "privateIPAddress", config->ip);
-	put_text(properties, "privateIPAddressVersion", versions[ip.family == IP_V6]);
+	put_text(properties, "privateIPAddressVersion", versions[config->ipv6]);
 	put_text(properties, "privateIPAllocationMethod", allocations[config->allocation]);
 	put_id(properties, "publicIPAddress", arm_id_of(arm, KIND_ADDRESS, config->address));
 	arm_put_subnet(arm, properties, config);

@@ -61,7 +61,7 @@ static const char *const upgrades[] = {
 static const char *const scale_ins[] = {
 	[SCALE_IN_DEFAULT] = "Default", [SCALE_IN_NEWEST] = "NewestVM", [SCALE_IN_OLDEST] = "OldestVM", NULL};
 static const char *const priorities[] = {"Regular", NULL};
-static const char *const versions[] = {"IPv4", NULL};
+static const char *const versions[] = {"IPv4", "IPv6", NULL};
 static const char *const skus[] = {[ADDRESS_BASIC] = "Basic", [ADDRESS_STANDARD] = "Standard", NULL};
 
 /* ---- from JSON ---- */
@@ -130,7 +130,7 @@ static void decode_address(const struct cursor *properties, struct set_address *
 	address->name = cursor_need(&at, "name");
 	address->sku = cursor_word(&sku, "name", skus, ADDRESS_BASIC);
 	address->idle_timeout_min = cursor_int(&its, "idleTimeoutInMinutes", 0);
-	cursor_word(&its, "publicIPAddressVersion", versions, 0);
+	arm_check_public_version(&its);
 }
 
 static struct set_config *decode_config(struct arm *arm, const struct cursor *item)
@@ -140,7 +140,7 @@ static struct set_config *decode_config(struct arm *arm, const struct cursor *it
 
 	config->nic.name = cursor_need(item, "name");
 	config->nic.primary = cursor_bool(&properties, "primary", false);
-	cursor_word(&properties, "privateIPAddressVersion", versions, 0);
+	config->nic.ipv6 = cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0;
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->nic.network, &config->nic.subnet))
 		cursor_fail(&properties, "subnet", "it is required");
 	decode_address(&properties, &config->address);
@@ -290,7 +290,7 @@ static json_t *encode_config(struct arm *arm, const struct set_config *config)
 
 	put_text(json, "name", config->nic.name);
 	put_flag(properties, "primary", config->nic.primary);
-	put_text(properties, "privateIPAddressVersion", versions[0]);
+	put_text(properties, "privateIPAddressVersion", versions[config->nic.ipv6]);
 	arm_put_subnet(arm, properties, &config->nic);
 	if (config->address.name)
 		put_json(properties, "publicIPAddressConfiguration", encode_address(&config->address));

@@ -36,12 +36,20 @@ static bool parse_prefix(
 
 #define PREFIXES_MAX 64 /* what a switch takes for one network */
 
-static bool check_family(const char *name, struct ip_prefix prefix, GError **error)
+/* What an address of IPv6 may be of: private ones, and those that the Internet routes. */
+static bool check_unicast(const char *name, struct ip_prefix prefix, GError **error)
 {
-	return prefix.addr.family == IP_V4 || fault_set(error, FAULT_UNSUPPORTED,
-						      "virtual network %s: IPv6 ranges are not supported "
-						      "yet; use IPv4 ranges such as 10.0.0.0/16",
-						      name);
+	static const char *const spaces[] = {"fc00::/7", "2000::/3"};
+	struct ip_prefix space;
+	char text[PREFIX_TEXT_MAX];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(spaces); i++)
+		if (prefix_parse(spaces[i], &space) == 0 && prefix_covers(space, prefix))
+			return true;
+	return fault_set(error, FAULT_INVALID,
+		"virtual network %s: %s are no addresses for machines; take a range of fc00::/7, such as "
+		"fd00:1234:5678::/48, or one of 2000::/3",
+		name, prefix_format(prefix, text));
 }
 
 static bool check_prefixes(const struct network *network, GArray *ret, GError **error)
@@ -58,7 +66,7 @@ static bool check_prefixes(const struct network *network, GArray *ret, GError **
 		if (!parse_prefix("virtual network", network->meta.name, network->spec.prefixes->pdata[i],
 			    &prefix, error))
 			return false;
-		if (!check_family(network->meta.name, prefix, error))
+		if (prefix.addr.family == IP_V6 && !check_unicast(network->meta.name, prefix, error))
 			return false;
 		for (guint j = 0; j < ret->len; j++)
 			if (prefix_overlaps(prefix, g_array_index(ret, struct ip_prefix, j)))
@@ -79,50 +87,95 @@ static bool covered(const GArray *space, struct ip_prefix prefix)
 	return false;
 }
 
-/* The subnet's own prefix, its name and how it stands to the subnets before it. */
-static bool check_subnet(const struct network *network, guint index, const GArray *space, GError **error)
+/* One of the subnet's prefixes by itself. */
+static bool check_range(const struct network *network, const struct subnet *subnet, const char *text,
+	enum ip_family family, const GArray *space, GError **error)
 {
-	const struct subnet *subnet = network->spec.subnets->pdata[index];
-	struct ip_prefix prefix, other;
+	struct ip_prefix prefix;
 
-	if (!check_name(KIND_NETWORK, subnet->name, error)) {
-		g_prefix_error(error, "subnet of %s: ", network->meta.name);
+	if (!parse_prefix("subnet", subnet->name, text, &prefix, error))
 		return false;
-	}
-	if (!parse_prefix("subnet", subnet->name, subnet->prefix, &prefix, error))
-		return false;
+	if (prefix.addr.family != family)
+		return fault_set(error, FAULT_INVALID,
+			"subnet %s needs an IPv4 prefix, of which its network interfaces have their primary "
+			"addresses; one IPv6 prefix may stand beside it",
+			subnet->name);
 	if (!covered(space, prefix))
 		return fault_set(error, FAULT_INVALID,
 			"Subnet '%s' is not valid because its IP address range is outside the IP "
 			"address range of virtual network '%s'.",
 			subnet->name, network->meta.name);
-	if (prefix.addr.family == IP_V4 && prefix.length > 29)
+	if (family == IP_V4 && prefix.length > 29)
 		return fault_set(error, FAULT_INVALID,
-			"subnet %s: %s is too small, /29 is the smallest subnet", subnet->name,
-			subnet->prefix);
+			"subnet %s: %s is too small, /29 is the smallest subnet", subnet->name, text);
+	return family == IP_V4 || prefix.length == 64 ||
+	       fault_set(error, FAULT_INVALID,
+		       "subnet %s: %s has not the size of an IPv6 subnet, which is /64", subnet->name, text);
+}
+
+/* Either may be NULL. */
+static bool ranges_overlap(const char *a, const char *b)
+{
+	struct ip_prefix one, other;
+
+	return a && b && prefix_parse(a, &one) == 0 && prefix_parse(b, &other) == 0 &&
+	       prefix_overlaps(one, other);
+}
+
+/* The subnet's own prefixes, its name and how it stands to the subnets before it. */
+static bool check_subnet(const struct network *network, guint index, const GArray *space, GError **error)
+{
+	const struct subnet *subnet = network->spec.subnets->pdata[index];
+
+	if (!check_name(KIND_NETWORK, subnet->name, error)) {
+		g_prefix_error(error, "subnet of %s: ", network->meta.name);
+		return false;
+	}
+	if (!check_range(network, subnet, subnet->prefix, IP_V4, space, error) ||
+		(subnet->prefix6 && !check_range(network, subnet, subnet->prefix6, IP_V6, space, error)))
+		return false;
 	for (guint i = 0; i < index; i++) {
 		const struct subnet *before = network->spec.subnets->pdata[i];
 		if (g_ascii_strcasecmp(before->name, subnet->name) == 0)
 			return fault_set(error, FAULT_INVALID, "virtual network %s names subnet %s twice",
 				network->meta.name, subnet->name);
-		if (prefix_parse(before->prefix, &other) == 0 && prefix_overlaps(prefix, other))
+		bool six = ranges_overlap(before->prefix6, subnet->prefix6);
+		if (six || ranges_overlap(before->prefix, subnet->prefix))
 			return fault_set(error, FAULT_OVERLAP, "subnet %s (%s) overlaps with subnet %s (%s)",
-				subnet->name, subnet->prefix, before->name, before->prefix);
+				subnet->name, six ? subnet->prefix6 : subnet->prefix, before->name,
+				six ? before->prefix6 : before->prefix);
 	}
 	return true;
 }
 
-/* A subnet that goes, or moves to another range, must be empty. */
-static bool check_empty(struct put *put, const struct subnet *subnet, const char *what, GError **error)
+/* A prefix that goes, or becomes another one, must be nobody's; NULL is. */
+static bool check_empty(
+	struct put *put, const struct subnet *subnet, const char *range, const char *what, GError **error)
 {
-	bool empty;
+	g_autoptr(GHashTable) held = range ? change_pool_guarded(put->change, subnet->uid, error) : NULL;
+	struct ip_prefix prefix;
+	struct ip_addr addr;
+	GHashTableIter iter;
+	void *key;
 
-	if (!change_pool_empty(put->change, subnet->uid, &empty, error))
+	if (!range)
+		return true;
+	if (!held)
 		return false;
-	return empty ||
-	       fault_set(error, FAULT_IN_USE,
-		       "Subnet %s is in use by network interfaces and cannot be %s; delete those first",
-		       subnet->name, what);
+	g_hash_table_iter_init(&iter, held);
+	while (prefix_parse(range, &prefix) == 0 && g_hash_table_iter_next(&iter, &key, NULL))
+		if (ip_parse(key, &addr) == 0 && prefix_contains(prefix, addr))
+			return fault_set(error, FAULT_IN_USE,
+				"Subnet %s is in use by network interfaces with addresses of %s and cannot "
+				"be %s; delete those first",
+				subnet->name, range, what);
+	return true;
+}
+
+static bool check_moved(
+	struct put *put, const struct subnet *was, const char *range, const char *wanted, GError **error)
+{
+	return g_strcmp0(range, wanted) == 0 || check_empty(put, was, range, "moved", error);
 }
 
 static bool keep_identities(struct put *put, GError **error)
@@ -135,13 +188,15 @@ static bool keep_identities(struct put *put, GError **error)
 			      *was = find_subnet(old, subnet->name);
 		g_free(subnet->uid);
 		subnet->uid = was ? g_strdup(was->uid) : g_uuid_string_random();
-		if (was && !g_str_equal(was->prefix, subnet->prefix) &&
-			!check_empty(put, was, "moved", error))
+		if (was && (!check_moved(put, was, was->prefix, subnet->prefix, error) ||
+				   !check_moved(put, was, was->prefix6, subnet->prefix6, error)))
 			return false;
 	}
 	for (guint i = 0; old && i < list_length(old->spec.subnets); i++) {
 		const struct subnet *was = old->spec.subnets->pdata[i];
-		if (!find_subnet(network, was->name) && !check_empty(put, was, "deleted", error))
+		if (!find_subnet(network, was->name) &&
+			(!check_empty(put, was, was->prefix, "deleted", error) ||
+				!check_empty(put, was, was->prefix6, "deleted", error)))
 			return false;
 	}
 	return true;

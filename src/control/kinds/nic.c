@@ -2,7 +2,8 @@
  *
  * A NIC holds one private address for each of its IP configurations, perhaps a public address each, a MAC and
  * a host-port address; all are claimed in the transaction of the put that names them. It belongs to the
- * virtual network of its first configuration for good.
+ * virtual network of its first configuration for good. The primary configuration is of IPv4; others may be of
+ * IPv6, and have no public address and no load balancer then, as both are of IPv4 here.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"
@@ -45,8 +46,46 @@ static bool check_config(const struct nic *nic, guint index, GError **error)
 	return true;
 }
 
+static bool check_ipv6(const struct nic *nic, const struct nic_config *config, GError **error)
+{
+	const char *what = NULL;
+
+	if (config->primary)
+		return fault_set(error, FAULT_INVALID,
+			"network interface %s: IP configuration %s is of IPv6 and cannot be the primary one; "
+			"add it beside a primary one of IPv4",
+			nic->meta.name, config->name);
+	if (config->address)
+		what = "public address";
+	else if (list_length(config->pools) || list_length(config->nat_rules) ||
+		 list_length(config->nat_pools))
+		what = "load balancer";
+	return !what ||
+	       fault_set(error, FAULT_UNSUPPORTED,
+		       "network interface %s: IP configuration %s is of IPv6 and cannot have a %s, which "
+		       "are of IPv4 here; name it in one of IPv4",
+		       nic->meta.name, config->name, what);
+}
+
+/* Where no configuration is said to be the primary one, the first is: but not in the place of another one, which is
+ * what a client does that takes the primary one away. */
+static bool choose_primary(const struct nic *nic, const struct nic *old, GError **error)
+{
+	for (guint i = 0; old && i < list_length(old->spec.configs); i++) {
+		const struct nic_config *was = old->spec.configs->pdata[i];
+		if (was->primary && !find_config(nic, was->name))
+			return fault_set(error, FAULT_NOT_ALLOWED,
+				"network interface %s: its primary IP configuration %s cannot be taken away; "
+				"make another one primary first (az network nic ip-config update "
+				"--make-primary)",
+				nic->meta.name, was->name);
+	}
+	((struct nic_config *)nic->spec.configs->pdata[0])->primary = true;
+	return true;
+}
+
 /* One primary configuration, names and public addresses unique, all in one subnet. */
-static bool check_configs(const struct nic *nic, GError **error)
+static bool check_configs(const struct nic *nic, const struct nic *old, GError **error)
 {
 	guint primaries = 0, n = list_length(nic->spec.configs);
 
@@ -59,12 +98,18 @@ static bool check_configs(const struct nic *nic, GError **error)
 			return false;
 		primaries += ((struct nic_config *)nic->spec.configs->pdata[i])->primary;
 	}
-	if (primaries == 0)
-		((struct nic_config *)nic->spec.configs->pdata[0])->primary = true;
-	return primaries <= 1 ||
-	       fault_set(error, FAULT_INVALID,
-		       "network interface %s has %u primary IP configurations, one is needed", nic->meta.name,
-		       primaries);
+	if (primaries > 1)
+		return fault_set(error, FAULT_INVALID,
+			"network interface %s has %u primary IP configurations, one is needed",
+			nic->meta.name, primaries);
+	if (primaries == 0 && !choose_primary(nic, old, error))
+		return false;
+	for (guint i = 0; i < n; i++) {
+		const struct nic_config *config = nic->spec.configs->pdata[i];
+		if (config->ipv6 && !check_ipv6(nic, config, error))
+			return false;
+	}
+	return true;
 }
 
 /* What a VM that is on does not allow. */
@@ -115,7 +160,7 @@ static bool release_public(
 /* The configuration keeps the private address that it has: nothing else is asked for. */
 static bool keeps_private(const struct nic_config *config, const struct nic_config *was)
 {
-	return g_str_equal(was->subnet, config->subnet) &&
+	return was->ipv6 == config->ipv6 && g_str_equal(was->subnet, config->subnet) &&
 	       (!config->ip || g_strcmp0(config->ip, was->ip) == 0);
 }
 
@@ -165,6 +210,18 @@ static bool claim_public(struct put *put, const struct nic_config *config, GErro
 	return true;
 }
 
+/* It has addresses of the configuration's version. */
+static bool check_version(
+	const struct nic *nic, const struct nic_config *config, const struct subnet *subnet, GError **error)
+{
+	return !config->ipv6 || subnet->prefix6 ||
+	       fault_set(error, FAULT_INVALID,
+		       "network interface %s: IP configuration %s is of IPv6, and subnet %s has no IPv6 "
+		       "prefix; "
+		       "give it one beside %s (az network vnet subnet update --address-prefixes)",
+		       nic->meta.name, config->name, subnet->name, subnet->prefix);
+}
+
 static const struct subnet *check_subnet(struct put *put, const struct nic_config *config, GError **error)
 {
 	const struct nic *nic = put->object;
@@ -183,7 +240,7 @@ static const struct subnet *check_subnet(struct put *put, const struct nic_confi
 			nic->meta.name, nic->meta.location, network->meta.name, network->meta.location);
 		return NULL;
 	}
-	return subnet;
+	return subnet && check_version(nic, config, subnet, error) ? subnet : NULL;
 }
 
 static bool claim_private(
@@ -200,9 +257,10 @@ static bool claim_private(
 		return true;
 	}
 	/* A dynamic address that is given back as it was read is no wish, once the subnet changed. */
-	bool moved = was && !g_str_equal(was->subnet, config->subnet);
+	bool moved = was && (was->ipv6 != config->ipv6 || !g_str_equal(was->subnet, config->subnet));
 	bool wish = config->ip && (config->allocation == ALLOCATION_STATIC || !moved);
-	char *ip = ipam_claim(put->change, subnet, wish ? config->ip : NULL, nic->meta.uid, error);
+	char *ip =
+		ipam_claim(put->change, subnet, config->ipv6, wish ? config->ip : NULL, nic->meta.uid, error);
 	if (!ip)
 		return false;
 	g_free(config->ip);
@@ -244,7 +302,7 @@ bool nic_check(struct put *put, GError **error)
 	const struct nic *nic = put->object;
 	const char *group = nic->spec.security_group;
 
-	if (!check_configs(nic, error))
+	if (!check_configs(nic, NULL, error))
 		return false;
 	for (guint i = 0; i < nic->spec.configs->len; i++)
 		if (!check_subnet(put, nic->spec.configs->pdata[i], error))
@@ -258,7 +316,7 @@ static bool nic_prepare(struct put *put, GError **error)
 	const struct nic *old = put->old;
 	struct nic *nic = put->object;
 
-	if (!check_configs(nic, error) || !segment_check_nic(nic, error) || !check_bound(put, error))
+	if (!check_configs(nic, old, error) || !segment_check_nic(nic, error) || !check_bound(put, error))
 		return false;
 	if (old && list_length(old->spec.configs) &&
 		!g_str_equal(((struct nic_config *)old->spec.configs->pdata[0])->network,

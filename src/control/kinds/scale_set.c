@@ -267,6 +267,11 @@ static bool check_addresses(const struct scale_set *set, const struct set_nic *n
 	for (guint i = 0; i < nic->configs->len; i++) {
 		const struct set_address *address =
 			&((const struct set_config *)nic->configs->pdata[i])->address;
+		if (address->name && ((const struct set_config *)nic->configs->pdata[i])->nic.ipv6)
+			return fault_set(error, FAULT_UNSUPPORTED,
+				"scale set %s: public address %s is for a configuration of IPv6, and public "
+				"addresses are of IPv4 here; name it in one of IPv4",
+				set->meta.name, address->name);
 		for (guint j = 0; address->name && j < i; j++) {
 			const struct set_config *before = nic->configs->pdata[j];
 			if (before->address.name &&
