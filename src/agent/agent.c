@@ -394,11 +394,17 @@ static bool open_tunnel(struct agent *agent, GError **error)
 	return agent->tunnel != NULL;
 }
 
+static void on_console(const char *vm, void *data)
+{
+	agent_fetch_console(data, vm);
+}
+
 static bool start_client(struct agent *agent, GError **error)
 {
 	agent->controller = *agent->config.controller;
 	agent->controller.goal = on_goal;
 	agent->controller.report = on_report;
+	agent->controller.console = on_console;
 	agent->controller.data = agent;
 	agent->controller.report_ms = agent->config.times.report_ms;
 	agent->controller.retry_max_ms = agent->config.times.retry_max_ms;

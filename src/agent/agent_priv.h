@@ -58,6 +58,8 @@ void agent_add_members(struct agent *agent);
 void agent_kick(struct agent *agent);
 /* Evaluates at a monotonic time, or before. */
 void agent_wake_at(struct agent *agent, int64_t at_us);
+/* Brings the end of a VM's console log to the controller, soon. */
+void agent_fetch_console(struct agent *agent, const char *vm);
 /* Looks at all VMs now, or again after the look that is under way. */
 void agent_refresh(struct agent *agent);
 

@@ -13,6 +13,7 @@
 #define TOUCH_DELAY_MS 50
 #define GOAL_PATH      "/agent/v1/goal"
 #define REPORT_PATH    "/agent/v1/report"
+#define CONSOLE_PATH   "/agent/v1/console/"
 
 struct goal_client {
 	struct goal_client_config config; /* callbacks and times; its texts are not used after creation */
@@ -134,6 +135,18 @@ static void take_goal(struct goal_client *client, GBytes *body, GError **error)
 	client->config.goal(g_steal_pointer(&goal), client->config.data);
 }
 
+/* After the goal that came with them, which may be the first to have those VMs. */
+static void take_wishes(struct request *request)
+{
+	struct goal_client *client = request->client;
+	SoupMessageHeaders *headers = soup_message_get_response_headers(request->message);
+	const char *wanted = soup_message_headers_get_one(headers, "Sluice-Consoles");
+	g_auto(GStrv) vms = g_strsplit(wanted ? wanted : "", ",", -1);
+
+	for (char **vm = vms; client->config.console && *vm; vm++)
+		client->config.console(*vm, client->config.data);
+}
+
 static void on_goal(GObject *source, GAsyncResult *result, void *data)
 {
 	_cleanup_(request_free) struct request *request = data;
@@ -143,8 +156,11 @@ static void on_goal(GObject *source, GAsyncResult *result, void *data)
 
 	if (g_cancellable_is_cancelled(request->cancellable))
 		return;
-	if (body && check_answer(request, &error) && soup_message_get_status(request->message) == 200)
-		take_goal(client, body, &error);
+	if (body && check_answer(request, &error)) {
+		if (soup_message_get_status(request->message) == 200)
+			take_goal(client, body, &error);
+		take_wishes(request);
+	}
 	note(client, error);
 	client->poll_failures = error ? client->poll_failures + 1 : 0;
 	client->poll_timer = g_timeout_add(
@@ -218,6 +234,33 @@ void goal_client_touch(struct goal_client *client)
 	client->touched = true;
 	if (!client->reporting && client->report_failures == 0)
 		schedule_report(client, TOUCH_DELAY_MS);
+}
+
+/* ---- console logs ---- */
+
+static void on_brought(GObject *source, GAsyncResult *result, void *data)
+{
+	_cleanup_(request_free) struct request *request = data;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GBytes) body = soup_session_send_and_read_finish(SOUP_SESSION(source), result, &error);
+
+	if (g_cancellable_is_cancelled(request->cancellable))
+		return;
+	if (body)
+		check_answer(request, &error);
+	if (error)
+		log_debug("controller", "a console log was not taken: %s", error->message);
+}
+
+void goal_client_bring_console(struct goal_client *client, const char *vm, GBytes *log)
+{
+	g_autofree char *name = g_uri_escape_string(vm, NULL, false);
+	g_autofree char *path = g_strconcat(CONSOLE_PATH, name, NULL);
+	struct request *request = request_new(client, "PUT", path);
+
+	soup_message_set_request_body_from_bytes(request->message, "application/octet-stream", log);
+	soup_session_send_and_read_async(client->session, request->message, G_PRIORITY_DEFAULT,
+		client->cancellable, on_brought, request);
 }
 
 bool goal_client_is_connected(const struct goal_client *client)

@@ -3,7 +3,8 @@
  * How it works. Two loops in the main context, over TLS with the host's certificate: a long poll for a goal
  * newer than the newest one had, or of another store (see model/goal.h), and a PUT of the report whenever there
  * is a new one, at least every report_ms. Each loop backs off by itself when the controller does not answer, up
- * to retry_max_ms. Nothing here waits for the controller: the agent works from the goal it has.
+ * to retry_max_ms. Answers to the poll may name VMs (header Sluice-Consoles) whose console logs the controller
+ * wants: each is brought by a PUT of its own. Nothing here waits for the controller: the agent works from the goal it has.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -18,6 +19,8 @@ struct goal_client_config {
 	unsigned retry_max_ms;
 	void (*goal)(struct goal *goal, void *data); /* Owned by the callee */
 	struct report *(*report)(void *data); /* Owned by the caller */
+	/* The controller wants the console log of a VM, which goal_client_bring_console() brings; NULL: it gets none. */
+	void (*console)(const char *vm, void *data);
 	void *data;
 };
 
@@ -30,6 +33,9 @@ CLEANUP_FUNC(struct goal_client *, goal_client_free)
 
 /* The report has changed: sends it soon (several calls, one PUT). */
 void goal_client_touch(struct goal_client *client);
+
+/* Sends a console log. It is not tried again: whoever waits for it asks again. */
+void goal_client_bring_console(struct goal_client *client, const char *vm, GBytes *log);
 
 /* Whether the last exchange with the controller went well; false before the first. */
 bool goal_client_is_connected(const struct goal_client *client);

@@ -37,6 +37,9 @@ struct fixture {
 	char *peer; /* CN of the client's certificate, as last seen */
 	char *after, *host; /* as last asked for; host: NULL when it was left out */
 	int64_t reported; /* version in the last report */
+	const char *wanted; /* VMs whose console logs the next answer asks for */
+	gint brought; /* logs; the fourth is refused */
+	char *log; /* "PATH: TEXT" of the last one */
 	/* the agent's side */
 	int64_t version; /* of the last goal taken */
 	gint goals;
@@ -128,6 +131,10 @@ static void on_goal_request(
 	g_clear_pointer(&f->peer, g_free);
 	if (peer)
 		g_object_get(peer, "subject-name", &f->peer, NULL);
+	if (f->wanted)
+		soup_message_headers_append(
+			soup_server_message_get_response_headers(message), "Sluice-Consoles", f->wanted);
+	f->wanted = NULL;
 	if (f->refuse) {
 		answer(f, message, f->refuse, NULL);
 	} else if (f->offer && (f->offer->version != atoi(f->after) || !is_ours(f))) {
@@ -157,6 +164,20 @@ static void on_report_request(
 	answer(f, message, f->refuse ? f->refuse : 204, NULL);
 }
 
+static void on_console_request(
+	SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, void *data)
+{
+	struct fixture *f = data;
+	SoupMessageBody *body = soup_server_message_get_request_body(message);
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&f->lock);
+
+	g_assert_true(soup_server_message_get_method(message) == SOUP_METHOD_PUT);
+	g_free(f->log);
+	f->log = g_strdup_printf("%s: %.*s", path, (int)body->length, body->data);
+	g_atomic_int_inc(&f->brought);
+	answer(f, message, f->brought < 4 ? 204 : 404, NULL);
+}
+
 static gboolean accept_any(
 	SoupServerMessage *message, GTlsCertificate *certificate, GTlsCertificateFlags errors, void *data)
 {
@@ -180,6 +201,7 @@ static SoupServer *listen_on(struct fixture *f)
 	g_signal_connect(server, "request-started", G_CALLBACK(on_started), NULL);
 	soup_server_add_handler(server, "/agent/v1/goal", on_goal_request, f, NULL);
 	soup_server_add_handler(server, "/agent/v1/report", on_report_request, f, NULL);
+	soup_server_add_handler(server, "/agent/v1/console", on_console_request, f, NULL);
 	soup_server_listen_local(
 		server, f->port, SOUP_SERVER_LISTEN_HTTPS | SOUP_SERVER_LISTEN_IPV4_ONLY, &error);
 	g_assert_no_error(error);
@@ -254,6 +276,15 @@ static struct report *on_report(void *data)
 	return report;
 }
 
+static void on_console(const char *vm, void *data)
+{
+	struct fixture *f = data;
+	g_autofree char *text = g_strdup_printf("log of %s", vm);
+	g_autoptr(GBytes) log = g_bytes_new(text, strlen(text));
+
+	goal_client_bring_console(f->client, vm, log);
+}
+
 static void start_client(struct fixture *f, int64_t after)
 {
 	_cleanup_(goal_free) struct goal *goal = after < 0 ? NULL : world_goal(after, false);
@@ -268,6 +299,7 @@ static void start_client(struct fixture *f, int64_t after)
 		.retry_max_ms = 50,
 		.goal = on_goal,
 		.report = on_report,
+		.console = on_console,
 		.data = f};
 	f->client = goal_client_new(&f->config, goal, &error);
 	g_assert_no_error(error);
@@ -311,6 +343,7 @@ static void teardown(struct fixture *f, gconstpointer data)
 	g_free(f->peer);
 	g_free(f->after);
 	g_free(f->host);
+	g_free(f->log);
 }
 
 /* The controller saw the host's certificate, and is asked for goals after this version. */
@@ -411,6 +444,30 @@ static void test_reports(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(f->reported, ==, 5);
 }
 
+static void want(struct fixture *f, const char *vms)
+{
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&f->lock);
+
+	f->wanted = vms;
+}
+
+static void test_consoles(struct fixture *f, gconstpointer data)
+{
+	want(f, "vm-1,vm-2");
+	start_client(f, -1);
+	wait_for(&f->brought, 2);
+	want(f, "vm 3");
+	wait_for(&f->brought, 3);
+	g_assert_cmpint(f->brought, ==, 3);
+	g_assert_cmpstr(f->log, ==, "/agent/v1/console/vm 3: log of vm 3");
+	/* One that is refused is not tried again, and no outage. */
+	want(f, "vm-1");
+	wait_for(&f->brought, 4);
+	wait_for(&f->polls, f->polls + 3);
+	g_assert_cmpint(f->brought, ==, 4);
+	g_assert_true(goal_client_is_connected(f->client));
+}
+
 static void test_outage(struct fixture *f, gconstpointer data)
 {
 	stop_controller(f);
@@ -503,6 +560,7 @@ int main(int argc, char **argv)
 	add("/goal-client/a goal that is there already is not asked for again", test_stored);
 	add("/goal-client/a store that is another one, or was set back, is followed", test_other_store);
 	add("/goal-client/many changes make one report", test_reports);
+	add("/goal-client/console logs are brought as answers ask for them", test_consoles);
 	add("/goal-client/a controller that is away is asked until it is back", test_outage);
 	add("/goal-client/a controller that refuses is asked again", test_refused);
 	add("/goal-client/another protocol is not spoken", test_protocol);

@@ -1,21 +1,30 @@
 /* Looks at all VMs: what the VM manager says of each, told to its machine. */
 #include "agent/agent_priv.h"
 #include "base/log.h"
+#include "vm/files.h"
 
 struct look {
 	struct agent *agent; /* main thread only */
 	struct vm_manager *manager;
+	const char *vm_dir; /* Borrowed; it does not change */
 	uint64_t number;
 	GHashTable *epochs; /* Owned: uid → epoch when the look began, of machines that were not busy */
 	GPtrArray *infos; /* Owned; NULL with error */
 	GError *error;
 };
 
+/* What guests write to their consoles is kept within bounds on the way. */
 static void look(void *data)
 {
 	struct look *job = data;
 
 	job->infos = job->manager->ops->list(job->manager, &job->error);
+	for (guint i = 0; job->infos && i < job->infos->len; i++) {
+		const struct vm_info *info = job->infos->pdata[i];
+		g_autofree char *directory = g_build_filename(job->vm_dir, info->uid, NULL);
+		if (info->state == VM_RUNNING)
+			vm_files_trim(directory);
+	}
 }
 
 static const struct vm_info *find_info(const GPtrArray *infos, const char *uid)
@@ -95,6 +104,7 @@ void agent_refresh(struct agent *agent)
 	struct look *job = g_new0(struct look, 1);
 	job->agent = agent;
 	job->manager = agent->manager;
+	job->vm_dir = agent->vm_dir;
 	job->number = ++agent->looks_begun;
 	job->epochs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_hash_table_iter_init(&iter, agent->machines);

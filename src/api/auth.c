@@ -16,7 +16,8 @@ struct auth {
 	unsigned char key[KEY_SIZE];
 };
 
-static const char *const uses[] = {[AUTH_ACCESS] = "access", [AUTH_REFRESH] = "refresh", [AUTH_ID] = "id"};
+static const char *const uses[] = {
+	[AUTH_ACCESS] = "access", [AUTH_REFRESH] = "refresh", [AUTH_ID] = "id", [AUTH_CONSOLE] = "console"};
 
 static void jwt_free_at_exit(jwt_t **at)
 {

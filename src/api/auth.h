@@ -17,6 +17,7 @@ enum auth_use {
 	AUTH_ACCESS, /* goes with every request */
 	AUTH_REFRESH, /* gets a new access token without the secret */
 	AUTH_ID, /* tells the client its own name; proves nothing to us */
+	AUTH_CONSOLE, /* reads the console log of one machine; the principal is that machine's uid */
 };
 
 struct auth_claims {

@@ -176,6 +176,14 @@ void call_answer_json(struct call *call, unsigned status, json_t *json)
 	answer(call, status, "application/json; charset=utf-8", text);
 }
 
+void call_answer_bytes(struct call *call, unsigned status, const char *type, GBytes *bytes)
+{
+	soup_message_headers_set_content_type(
+		soup_server_message_get_response_headers(call->message), type, NULL);
+	soup_message_body_append_bytes(soup_server_message_get_response_body(call->message), bytes);
+	answer(call, status, NULL, NULL);
+}
+
 void call_fail(struct call *call, const GError *error)
 {
 	call->dialect->fail(call, 0, error, call->dialect_data);

@@ -38,6 +38,8 @@ void call_set_header(struct call *call, const char *name, const char *value);
 void call_answer(struct call *call, unsigned status);
 /* Takes the reference. */
 void call_answer_json(struct call *call, unsigned status, json_t *json);
+/* A body of another type, such as "text/plain; charset=utf-8". */
+void call_answer_bytes(struct call *call, unsigned status, const char *type, GBytes *bytes);
 /* With the status and body that the listener's dialect gives to this failure. */
 void call_fail(struct call *call, const GError *error);
 /* For the record of the call, before it is answered: the failure's word in the answer, and the operation that it began.

@@ -150,7 +150,23 @@ static unsigned host_send(struct test_cloud *cloud, SoupSession *session, GTlsCe
 	g_autoptr(GBytes) answer = soup_session_send_and_read(session, message, NULL, NULL);
 	if (ret && answer)
 		*ret = json_loadb(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer), 0, NULL);
+	g_free(cloud->wanted);
+	cloud->wanted = g_strdup(
+		soup_message_headers_get_one(soup_message_get_response_headers(message), "Sluice-Consoles"));
 	return answer ? soup_message_get_status(message) : 0;
+}
+
+/* Each machine has written two lines. */
+static void bring_consoles(struct test_cloud *cloud, SoupSession *session, GTlsCertificate *certificate)
+{
+	g_auto(GStrv) uids = g_strsplit(cloud->wanted ? cloud->wanted : "", ",", -1);
+
+	for (char **uid = uids; *uid; uid++) {
+		g_autofree char *path = g_strconcat("/agent/v1/console/", *uid, NULL);
+		g_assert_cmpint(host_send(cloud, session, certificate, "PUT", path,
+					"[    0.000000] Linux\nlogin: ", NULL),
+			==, 204);
+	}
 }
 
 static bool wait_for_leave(struct test_cloud *cloud)
@@ -191,6 +207,7 @@ static void *run_host(void *data)
 			_cleanup_(report_free) struct report *report = obey_goal(cloud, HOST, goal);
 			json_auto_t *encoded = shape_encode(&report_shape, report);
 			g_autofree char *text = json_dumps(encoded, JSON_COMPACT);
+			bring_consoles(cloud, session, certificate);
 			host_send(cloud, session, certificate, "PUT", "/agent/v1/report", text, NULL);
 		}
 		g_usleep(10 * 1000);
@@ -287,6 +304,7 @@ static void run_cloud(void (*scenario)(struct test_cloud *cloud), bool pair)
 	g_free(cloud.clients_url);
 	g_free(cloud.agents_url);
 	g_free(cloud.token);
+	g_free(cloud.wanted);
 	g_mutex_clear(&cloud.lock);
 	g_cond_clear(&cloud.changed);
 }

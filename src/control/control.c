@@ -52,6 +52,7 @@ struct control *control_open(const struct control_config *config, GError **error
 	control->default_outbound = !config->no_default_outbound;
 	control->cpu_ratio = config->cpu_allocation_ratio;
 	control->ram_ratio = config->ram_allocation_ratio;
+	control->consoles = consoles_open();
 	control->hosts = hosts_open(control, error);
 	if (control->hosts && read_pool(control, config, error) &&
 		(control->catalog = catalog_open(config, error)) && principals_open(control, error) &&
@@ -67,6 +68,7 @@ void control_close(struct control *control)
 		return;
 	reconciler_close(control->reconciler);
 	hosts_close(control->hosts);
+	consoles_close(control->consoles);
 	places_free(control->places);
 	catalog_close(control->catalog);
 	g_free(control->subscription);

@@ -296,7 +296,8 @@ bool control_store(struct control *control, void *object, GError **error);
 
 /* Goal state of a host by its name; creates the host's record at its first call. Owned by the caller. */
 struct goal *control_goal(struct control *control, const char *host_name, GError **error);
-/* Calls back once when the host's goal is newer than `after`, or after timeout_ms with NULL. */
+/* Calls back once when the host's goal is newer than `after`, or with NULL after timeout_ms or when a console is wanted
+ * of it. */
 typedef void (*control_goal_fn)(const struct goal *goal, void *data);
 guint control_goal_wait(struct control *control, const char *host_name, int64_t after, unsigned timeout_ms,
 	control_goal_fn fn, void *data);
@@ -305,6 +306,21 @@ bool control_report(
 	struct control *control, const char *host_name, const struct report *report, GError **error);
 /* The functions that a host reported last, for `sluice vf list`. Borrowed; NULL when it never did. */
 const struct report *control_last_report(struct control *control, const char *host_name);
+
+/* ---- consoles of machines, whose logs their hosts have ---- */
+
+/* Calls back once with the end of what the VM has written to its console, or with NULL and why there is nothing after
+ * timeout_ms at most. Returns an id for control_console_cancel; 0 with FAULT_NOT_FOUND (it never had a host) or
+ * FAULT_UNAVAILABLE (its host is silent), and no call back. */
+typedef void (*control_console_fn)(GBytes *log, const GError *error, void *data);
+guint control_console(struct control *control, const struct vm *vm, unsigned timeout_ms,
+	control_console_fn fn, void *data, GError **error);
+void control_console_cancel(struct control *control, guint id);
+/* uids of the machines whose logs are wanted of the host, separated by commas; NULL: none. Owned. Each is named once. */
+char *control_consoles_wanted(struct control *control, const char *host_name);
+/* The host brings one. FAULT_NOT_FOUND when nobody waits for it. */
+bool control_console_bring(
+	struct control *control, const char *host_name, const char *vm, GBytes *log, GError **error);
 
 /* ---- principals ---- */
 

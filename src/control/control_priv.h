@@ -7,12 +7,14 @@
 struct catalog;
 struct reconciler;
 struct hosts;
+struct consoles;
 
 struct control {
 	struct store *store; /* Borrowed */
 	struct catalog *catalog;
 	struct reconciler *reconciler;
 	struct hosts *hosts;
+	struct consoles *consoles;
 	struct places *places; /* Owned; NULL: not asked for yet */
 	struct ip_prefix public_prefix;
 	struct ip_addr public_gateway;
@@ -282,6 +284,12 @@ bool hosts_awaited(struct control *control);
  */
 const struct report_vm *hosts_vm_report(
 	struct control *control, const char *host, const char *vm, int64_t revision);
+/* ---- consoles.c ---- */
+struct consoles *consoles_open(void);
+void consoles_close(struct consoles *consoles);
+/* There is a wish that the host has not been told of. */
+bool consoles_has_news(const struct control *control, const char *host_name);
+
 /* Live figures for the scheduler. */
 struct host_live {
 	bool alive;

@@ -229,6 +229,8 @@ static gboolean refresh_waited(void *data)
 			log_error(waiter->host_name, "its goal cannot be computed: %s", failure->message);
 		else if (live->goal->version > waiter->after)
 			answer(control, waiter, live->goal);
+		else if (consoles_has_news(control, waiter->host_name))
+			answer(control, waiter, NULL);
 	}
 	return G_SOURCE_REMOVE;
 }

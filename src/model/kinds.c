@@ -224,7 +224,7 @@ SHAPE(static, vm_spec, struct vm_spec_model, "spec", F_STRING(vm_spec_model, siz
 	F_ENUM(vm_spec_model, power, power_words), F_INT(vm_spec_model, restarts),
 	F_INT(vm_spec_model, reimages), F_JSON(vm_spec_model, image_reference),
 	F_STRING(vm_spec_model, availability_set), F_STRING(vm_spec_model, scale_set),
-	F_INT(vm_spec_model, instance));
+	F_INT(vm_spec_model, instance), F_BOOL(vm_spec_model, boot_diagnostics));
 SHAPE(static, vm_migration_status, struct vm_migration_status, "migration",
 	F_STRING(vm_migration_status, uid), F_STRING(vm_migration_status, target),
 	F_ENUM(vm_migration_status, phase, migration_phase_words), F_INT(vm_migration_status, notice_s),

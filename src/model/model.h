@@ -545,6 +545,7 @@ struct vm {
 		char *availability_set; /* uid or NULL; for good */
 		char *scale_set; /* uid of the one that it is an instance of, or NULL; for good */
 		int64_t instance; /* its number in there, from 0 */
+		bool boot_diagnostics; /* its users may read its console log */
 	} spec;
 	struct vm_status {
 		struct outcome outcome;

@@ -4,9 +4,12 @@
 #include "base/fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #define DIRECTORY_MODE 0711 /* the switch, a user of its own, reaches the sockets in it but lists nothing */
 #define GIB            ((guint64)1 << 30)
@@ -69,6 +72,63 @@ void vm_files_rotate(const char *directory)
 
 	if (g_stat(log, &st) == 0 && st.st_size > VM_CONSOLE_LOG_MAX)
 		(void)g_rename(log, old);
+}
+
+static bool read_end(GByteArray *to, int fd, size_t max)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	size_t begin = to->len, wanted = MIN((size_t)st.st_size, max);
+	g_byte_array_set_size(to, (guint)(begin + wanted));
+	ssize_t n = pread(fd, to->data + begin, wanted, st.st_size - (off_t)wanted);
+	g_byte_array_set_size(to, (guint)(begin + (size_t)MAX(n, 0)));
+	return (size_t)st.st_size > max;
+}
+
+/* Adds the last `max` bytes of a file; nothing when there is none. Whether it held more. */
+static bool add_end(GByteArray *to, const char *path, size_t max)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return false;
+	bool more = read_end(to, fd, max);
+	close(fd);
+	return more;
+}
+
+/* Its blocks are counted: a writer that does not append leaves a hole behind a file that was cut. */
+void vm_files_trim(const char *directory)
+{
+	g_autofree char *log = g_build_filename(directory, VM_CONSOLE_LOG, NULL);
+	g_autofree char *old = g_strconcat(log, ".1", NULL);
+	g_autoptr(GByteArray) end = g_byte_array_new();
+	GStatBuf st;
+
+	if (g_lstat(log, &st) < 0 || (guint64)st.st_blocks * 512 <= VM_CONSOLE_LOG_MAX)
+		return;
+	add_end(end, log, VM_CONSOLE_LOG_MAX);
+	if (g_file_set_contents(old, (const char *)end->data, end->len, NULL))
+		(void)!truncate(log, 0);
+}
+
+GBytes *vm_files_console(const char *directory, size_t max)
+{
+	g_autofree char *log = g_build_filename(directory, VM_CONSOLE_LOG, NULL);
+	g_autofree char *old = g_strconcat(log, ".1", NULL);
+	g_autoptr(GByteArray) now = g_byte_array_new();
+	GByteArray *all = g_byte_array_new();
+	bool cut = add_end(now, log, max);
+
+	if (!cut)
+		cut = add_end(all, old, max - now->len);
+	g_byte_array_append(all, now->data, now->len);
+	const char *line = cut && all->len ? memchr(all->data, '\n', all->len) : NULL;
+	if (line)
+		g_byte_array_remove_range(all, 0, (guint)((const guint8 *)line - all->data) + 1);
+	return g_byte_array_free_to_bytes(all);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)

@@ -14,6 +14,14 @@ bool vm_files_prepare(const struct vm_spec *spec, const struct image *image, GEr
 #define VM_CONSOLE_LOG_MAX (8 * 1024 * 1024)
 void vm_files_rotate(const char *directory);
 
+/* The same while the machine runs, and writes to the file: its end becomes console.log.1, and it begins anew. What is
+ * written in that moment may be lost. */
+void vm_files_trim(const char *directory);
+
+/* The last `max` bytes that the guest has written, from the begin of a line if there were more; empty when there is
+ * nothing. */
+GBytes *vm_files_console(const char *directory, size_t max);
+
 /* Deletes the directory with all that is in it; symbolic links are not followed, and one that is not there is
  * success. */
 bool vm_files_remove(const char *directory, GError **error);

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -149,6 +150,57 @@ static void only_a_big_console_log_is_rotated(struct folder *folder, const void 
 	g_assert_true(g_file_test(old, G_FILE_TEST_EXISTS));
 }
 
+static void assert_console(const struct folder *folder, size_t max, const char *text)
+{
+	g_autoptr(GBytes) log = vm_files_console(folder->directory, max);
+	size_t length;
+	const char *bytes = g_bytes_get_data(log, &length);
+	g_autofree char *got = g_strndup(length ? bytes : "", length);
+
+	g_assert_cmpstr(got, ==, text);
+}
+
+static void the_end_of_a_console_log_begins_at_a_line(struct folder *folder, const void *data)
+{
+	g_autofree char *log = g_build_filename(folder->directory, VM_CONSOLE_LOG, NULL);
+	g_autofree char *old = g_strconcat(log, ".1", NULL);
+
+	assert_console(folder, 100, "");
+	g_assert_cmpint(g_mkdir_with_parents(folder->directory, 0700), ==, 0);
+	assert_console(folder, 100, "");
+	g_assert_true(g_file_set_contents(log, "third\nfourth\n", -1, NULL));
+	assert_console(folder, 100, "third\nfourth\n");
+	assert_console(folder, 10, "fourth\n");
+	assert_console(folder, 13, "third\nfourth\n");
+	assert_console(folder, 3, "");
+	g_assert_true(g_file_set_contents(old, "first\nsecond\n", -1, NULL));
+	assert_console(folder, 100, "first\nsecond\nthird\nfourth\n");
+	assert_console(folder, 23, "second\nthird\nfourth\n");
+	g_assert_cmpint(g_unlink(log), ==, 0);
+	g_assert_cmpint(symlink(old, log), ==, 0);
+	assert_console(folder, 8, "second\n");
+}
+
+static void a_console_log_is_bounded_while_it_is_written(struct folder *folder, const void *data)
+{
+	g_autofree char *log = g_build_filename(folder->directory, VM_CONSOLE_LOG, NULL);
+	g_autofree char *big = g_strnfill(VM_CONSOLE_LOG_MAX, 'x');
+
+	g_assert_cmpint(g_mkdir_with_parents(folder->directory, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(log, big, -1, NULL));
+	int writer = open(log, O_WRONLY | O_APPEND);
+	g_assert_cmpint(writer, >=, 0);
+	vm_files_trim(folder->directory);
+	g_assert_cmpint(lseek(writer, 0, SEEK_END), ==, VM_CONSOLE_LOG_MAX);
+	for (int i = 0; i < 2; i++) {
+		g_assert_cmpint(write(writer, "\nlast\n", 6), ==, 6);
+		vm_files_trim(folder->directory);
+	}
+	assert_console(folder, 20, "last\n\nlast\n");
+	g_assert_cmpint(lseek(writer, 0, SEEK_END), ==, 6);
+	g_assert_cmpint(close(writer), ==, 0);
+}
+
 #define ADD(name, fn) g_test_add("/vm/files/" name, struct folder, NULL, set_up, fn, tear_down)
 
 int main(int argc, char **argv)
@@ -171,5 +223,7 @@ int main(int argc, char **argv)
 	ADD("removing deletes links but not what they point at",
 		removing_deletes_links_but_not_what_they_point_at);
 	ADD("only a big console log is rotated", only_a_big_console_log_is_rotated);
+	ADD("the end of a console log begins at a line", the_end_of_a_console_log_begins_at_a_line);
+	ADD("a console log is bounded while it is written", a_console_log_is_bounded_while_it_is_written);
 	return g_test_run();
 }

@@ -8,6 +8,7 @@
 
 #define HOLD_MS         25000
 #define PROTOCOL_HEADER "Sluice-Protocol"
+#define CONSOLES_HEADER "Sluice-Consoles"
 
 static void begin(struct call *call, void *data)
 {
@@ -75,10 +76,20 @@ struct waiting {
 	guint id;
 };
 
+/* Names the machines whose console logs the host is to bring. */
+static void name_consoles(struct call *call, struct control *control)
+{
+	g_autofree char *wanted = control_consoles_wanted(control, call_principal(call));
+
+	if (wanted)
+		call_set_header(call, CONSOLES_HEADER, wanted);
+}
+
 static void on_goal(const struct goal *goal, void *data)
 {
 	g_autofree struct waiting *waiting = data;
 
+	name_consoles(waiting->call, waiting->control);
 	if (goal)
 		call_answer_json(waiting->call, 200, shape_encode(&goal_shape, goal));
 	else
@@ -114,6 +125,7 @@ static void get_goal(struct call *call, void *data)
 	if (after > goal->version || (host && g_strcmp0(host, goal->host) != 0))
 		after = -1; /* a version of another store, or from before this one was set back */
 	if (goal->version > after) {
+		name_consoles(call, control);
 		call_answer_json(call, 200, shape_encode(&goal_shape, goal));
 		return;
 	}
@@ -163,9 +175,27 @@ static void put_report(struct call *call, void *data)
 		call_fail(call, error);
 }
 
+/* ---- PUT /agent/v1/console/MACHINE ---- */
+
+static void put_console(struct call *call, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	size_t length;
+
+	if (!check_protocol(call))
+		return;
+	const char *text = call_body(call, &length);
+	g_autoptr(GBytes) log = g_bytes_new(text, length);
+	if (control_console_bring(data, call_principal(call), call_param(call, "vm"), log, &error))
+		call_answer(call, 204);
+	else
+		call_fail(call, error);
+}
+
 static const struct route routes[] = {
 	{"GET", "/agent/v1/goal", get_goal},
 	{"PUT", "/agent/v1/report", put_report},
+	{"PUT", "/agent/v1/console/{vm}", put_console},
 	{},
 };
 

@@ -117,6 +117,9 @@ json_t *arm_encode_set_nic(struct arm *arm, const struct set_nic *nic);
 /* How many of a set's instances are in which state. */
 json_t *arm_scale_set_view(struct arm *arm, const void *object);
 
+/* ---- consoles.c ---- */
+extern const struct route arm_console_routes[];
+
 /* ---- lookup.c: between ids and objects ---- */
 
 /* ARM_SUBSCRIPTION_NOT_FOUND unless it is the one. */

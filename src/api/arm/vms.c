@@ -7,7 +7,7 @@
 #define KEY_LENGTH_MAX 16384
 
 static const char *const owned[] = {"availabilitySet", "virtualMachineScaleSet", "hardwareProfile",
-	"networkProfile", "vmId", "timeCreated", "instanceView", "etag", NULL};
+	"networkProfile", "diagnosticsProfile", "vmId", "timeCreated", "instanceView", "etag", NULL};
 
 static const struct refusal refused[] = {
 	{"properties.proximityPlacementGroup", "proximity placement groups"},
@@ -17,6 +17,7 @@ static const struct refusal refused[] = {
 	{"properties.billingProfile", "spot prices"},
 	{"properties.applicationProfile", "gallery applications"},
 	{"properties.userData", "user data"},
+	{"properties.diagnosticsProfile.bootDiagnostics.storageUri", "storage accounts of one's own"},
 	{"properties.hardwareProfile.vmSizeProperties", "customized sizes"},
 	{"properties.networkProfile.networkInterfaceConfigurations",
 		"interfaces that are made with the machine"},
@@ -202,6 +203,14 @@ static void decode_nics(struct arm *arm, const struct cursor *properties, const 
 		cursor_fail(&network, "networkInterfaces", "at least one interface is required");
 }
 
+static bool decode_diagnostics(const struct cursor *properties, const struct vm *old)
+{
+	struct cursor profile = cursor_object(properties, "diagnosticsProfile"),
+		      boot = cursor_object(&profile, "bootDiagnostics");
+
+	return cursor_bool(&boot, "enabled", old && old->spec.boot_diagnostics);
+}
+
 /* A put replaces, but clients leave out what they may not read or change: the image, keys, and the power
  * state. */
 static void decode(struct arm *arm, const struct cursor *body, const void *object, void *wanted)
@@ -216,6 +225,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *objec
 	check_scale_set(arm, &properties, old);
 	decode_nics(arm, &properties, old, vm);
 	vm->spec.availability_set = arm_reference(arm, &properties, "availabilitySet", KIND_AVAILABILITY_SET);
+	vm->spec.boot_diagnostics = decode_diagnostics(&properties, old);
 	vm->spec.power = old ? old->spec.power : POWER_RUNNING;
 	vm->spec.restarts = old ? old->spec.restarts : 0;
 }
@@ -288,6 +298,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_id(properties, "availabilitySet",
 		arm_id_of(arm, KIND_AVAILABILITY_SET, vm->spec.availability_set));
 	put_id(properties, "virtualMachineScaleSet", arm_id_of(arm, KIND_SCALE_SET, vm->spec.scale_set));
+	put_flag(put_object(put_object(properties, "diagnosticsProfile"), "bootDiagnostics"), "enabled",
+		vm->spec.boot_diagnostics);
 	put_text(properties, "vmId", vm->meta.uid);
 	put_time(properties, "timeCreated", vm->meta.created_us);
 	if (flags & ENCODE_INSTANCE_VIEW)
