@@ -117,8 +117,8 @@ json_t *arm_encode_set_nic(struct arm *arm, const struct set_nic *nic);
 /* How many of a set's instances are in which state. */
 json_t *arm_scale_set_view(struct arm *arm, const void *object);
 
-/* ---- consoles.c ---- */
-extern const struct route arm_console_routes[];
+/* ---- consoles.c, tags.c ---- */
+extern const struct route arm_console_routes[], arm_tag_routes[];
 
 /* ---- lookup.c: between ids and objects ---- */
 
@@ -175,6 +175,10 @@ bool arm_put_child(struct arm *arm, const struct arm_id *id, const json_t *body,
 	const struct control_request *request, struct arm_put_result *ret, GError **error);
 
 /* ---- handlers.c ---- */
+/* What the resource is now, with the patch on it (RFC 7396, but tags are replaced as a whole), put back.
+ * FAULT_PRECONDITION: it changed meanwhile. */
+bool arm_patch(struct arm *arm, const struct arm_id *id, const json_t *patch,
+	const struct control_request *request, struct arm_put_result *ret, GError **error);
 /* Answers with JSON under an ETag, or 304 when the client has it already. Takes the JSON. */
 void arm_answer_read(struct call *call, const struct meta *meta, json_t *json);
 /* What "$expand" asks for, of enum encode_flags. */

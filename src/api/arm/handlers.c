@@ -262,8 +262,7 @@ static void merge(json_t *into, const json_t *patch)
 	}
 }
 
-/* What the resource is now, with the patch on it, put back unless it changed meanwhile. */
-static bool patch_once(struct arm *arm, const struct arm_id *id, const json_t *patch,
+bool arm_patch(struct arm *arm, const struct arm_id *id, const json_t *patch,
 	const struct control_request *request, struct arm_put_result *ret, GError **error)
 {
 	_cleanup_(model_free) struct meta *object = arm_find(arm, id, error);
@@ -299,7 +298,7 @@ static void patch_handler(struct call *call, void *data)
 	}
 	for (unsigned attempt = 1; !done; attempt++) {
 		g_clear_error(&error);
-		done = patch_once(arm, &id, body, &request, &put, &error);
+		done = arm_patch(arm, &id, body, &request, &put, &error);
 		if (!done && (!g_error_matches(error, FAULT, FAULT_PRECONDITION) || request.if_revision ||
 				     attempt == PATCH_ATTEMPTS))
 			break;
