@@ -126,6 +126,7 @@ static struct process *start_agent(const struct cloud *cloud, GError **error)
 	add_tls(cloud, args, "host");
 	add(args, "--libvirt-uri", vm_daemon_uri(cloud->daemon));
 	add(args, "--qemu-dir", vm_daemon_qemu_dir(cloud->daemon));
+	add(args, "--libvirt-pid-file", vm_daemon_pid_file(cloud->daemon));
 	add(args, "--image-dir", up_image_dir(cloud));
 	add(args, "--vm", "libvirt");
 	add(args, "--provider", "auto");

@@ -19,7 +19,8 @@
 struct options {
 	char *host_name, *state, *run, *controller, *certificate, *key, *ca;
 	char *tunnel;
-	char *vm, *libvirt_uri, *qemu_dir, *image_dir, *emulator, *switch_socket, *provider, *host_file;
+	char *vm, *libvirt_uri, *libvirt_pid_file, *qemu_dir, *image_dir, *emulator, *switch_socket,
+		*provider, *host_file;
 	char *netns_switch, *netns_meta, *outside, *outside_interface, *outside_address;
 	char *underlay, *underlay_address, *underlay_gateway;
 	int underlay_mtu, memory_start, memory_reserve;
@@ -85,6 +86,11 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 		{"ca", 0, 0, G_OPTION_ARG_FILENAME, &o->ca, "who signs the controller's certificate", "FILE"},
 		{"vm", 0, 0, G_OPTION_ARG_STRING, &o->vm, "VM manager", "libvirt|fake"},
 		{"libvirt-uri", 0, 0, G_OPTION_ARG_STRING, &o->libvirt_uri, "libvirt daemon", "URI"},
+		{"libvirt-pid-file", 0, 0, G_OPTION_ARG_FILENAME, &o->libvirt_pid_file,
+			"its process, if it is nobody else's and is started again when it ends: the agent "
+			"may "
+			"then end it",
+			"FILE"},
 		{"qemu-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->qemu_dir,
 			"what that daemon has as /var/lib/libvirt/qemu (the same)", "DIR"},
 		{"tunnel", 0, 0, G_OPTION_ARG_STRING, &o->tunnel,
@@ -232,7 +238,8 @@ static bool open_manager(struct program *p, GError **error)
 	const struct vm_libvirt_config config = {.uri = o->libvirt_uri,
 		.image_dir = o->image_dir,
 		.emulator = o->emulator,
-		.qemu_dir = o->qemu_dir};
+		.qemu_dir = o->qemu_dir,
+		.pid_file = o->libvirt_pid_file};
 
 	if (g_str_equal(o->vm, "fake"))
 		p->manager = vm_fake_open(agent_vm_event, p->agent);
@@ -358,10 +365,10 @@ static void stop(struct program *p)
 static void options_clear(struct options *o)
 {
 	char **texts[] = {&o->host_name, &o->state, &o->run, &o->controller, &o->certificate, &o->key, &o->ca,
-		&o->tunnel, &o->vm, &o->libvirt_uri, &o->qemu_dir, &o->image_dir, &o->emulator,
-		&o->switch_socket, &o->provider, &o->host_file, &o->netns_switch, &o->netns_meta, &o->outside,
-		&o->outside_interface, &o->outside_address, &o->underlay, &o->underlay_address,
-		&o->underlay_gateway};
+		&o->tunnel, &o->vm, &o->libvirt_uri, &o->libvirt_pid_file, &o->qemu_dir, &o->image_dir,
+		&o->emulator, &o->switch_socket, &o->provider, &o->host_file, &o->netns_switch,
+		&o->netns_meta, &o->outside, &o->outside_interface, &o->outside_address, &o->underlay,
+		&o->underlay_address, &o->underlay_gateway};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_clear_pointer(texts[i], g_free);

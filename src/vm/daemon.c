@@ -57,7 +57,7 @@ static const struct {
 
 /* Strings Owned. Ready for the child: nothing in it changes after vm_daemon_new. */
 struct vm_daemon {
-	char *state_dir, *netns, *socket, *uri, *log_dir, *qemu_dir;
+	char *state_dir, *netns, *socket, *uri, *log_dir, *qemu_dir, *pid_file;
 	char *program;
 	char **argv, **env;
 	struct {
@@ -102,6 +102,7 @@ void vm_daemon_free(struct vm_daemon *daemon)
 	g_strfreev(daemon->env);
 	g_free(daemon->program);
 	g_free(daemon->qemu_dir);
+	g_free(daemon->pid_file);
 	g_free(daemon->log_dir);
 	g_free(daemon->uri);
 	g_free(daemon->socket);
@@ -123,6 +124,11 @@ const char *vm_daemon_log_dir(const struct vm_daemon *daemon)
 const char *vm_daemon_qemu_dir(const struct vm_daemon *daemon)
 {
 	return daemon->qemu_dir;
+}
+
+const char *vm_daemon_pid_file(const struct vm_daemon *daemon)
+{
+	return daemon->pid_file;
 }
 
 static bool write_file(const struct vm_daemon *daemon, const char *name, const char *text, GError **error)
@@ -253,6 +259,7 @@ struct vm_daemon *vm_daemon_new(const struct vm_daemon_config *config, GError **
 	daemon->socket = g_build_filename(config->state_dir, "run/libvirt-sock", NULL);
 	daemon->log_dir = g_build_filename(config->state_dir, "log/qemu", NULL);
 	daemon->qemu_dir = g_build_filename(config->state_dir, "lib/qemu", NULL);
+	daemon->pid_file = g_build_filename(config->state_dir, "run/libvirtd.pid", NULL);
 	if (!g_path_is_absolute(config->state_dir) || strlen(daemon->socket) > VM_SOCKET_PATH_MAX) {
 		fault_set(error, FAULT_INVALID,
 			"the state folder %s must be an absolute path, short enough for the socket %s (%d "

@@ -35,6 +35,7 @@ CLEANUP_FUNC(struct vm_daemon *, vm_daemon_free)
 const char *vm_daemon_uri(const struct vm_daemon *daemon);
 const char *vm_daemon_log_dir(const struct vm_daemon *daemon);
 const char *vm_daemon_qemu_dir(const struct vm_daemon *daemon);
+const char *vm_daemon_pid_file(const struct vm_daemon *daemon);
 
 /* Whether it listens: a connection to its socket is accepted. */
 bool vm_daemon_is_up(const struct vm_daemon *daemon);

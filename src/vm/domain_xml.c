@@ -242,17 +242,30 @@ static void add_tap(GString *xml, const struct vm_primary *primary)
 		primary->tap);
 }
 
-/* Teamed: QEMU shows it to a guest only once that drives the standby, and takes it away before it migrates. */
-static void add_function(GString *xml, const struct vm_primary *primary)
+/* As libvirt writes it, too. Owned by the caller. */
+static char *format_address(const char *text)
 {
 	struct vm_pci pci = {};
 
-	vm_pci_parse(primary->pci, &pci);
-	add(xml,
-		"  <source>\n"
-		"    <address type='pci' domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>\n"
-		"  </source>\n",
+	vm_pci_parse(text, &pci);
+	return g_strdup_printf(
+		"<address type='pci' domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>",
 		pci.domain, pci.bus, pci.slot, pci.function);
+}
+
+bool domain_xml_has_function(const char *xml, const char *pci)
+{
+	g_autofree char *address = format_address(pci);
+
+	return strstr(xml, address);
+}
+
+/* Teamed: QEMU shows it to a guest only once that drives the standby, and takes it away before it migrates. */
+static void add_function(GString *xml, const struct vm_primary *primary)
+{
+	g_autofree char *address = format_address(primary->pci);
+
+	g_string_append_printf(xml, "  <source>\n    %s\n  </source>\n", address);
 	if (primary->vlan)
 		add(xml, "  <vlan>\n    <tag id='%u'/>\n  </vlan>\n", primary->vlan);
 	add(xml,

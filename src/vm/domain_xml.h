@@ -38,6 +38,10 @@ bool domain_xml_has_alias(const char *xml, const char *alias);
 /* The VM's directory from our metadata element; NULL when the text is not that element. */
 char *domain_xml_directory(const char *metadata);
 
+/* Whether the domain has the host's PCI device of this address ("0000:01:10.0"), or one of the guest's own has it: both are
+ * written alike. */
+bool domain_xml_has_function(const char *xml, const char *pci);
+
 /* Whether a primary is plugged into the domain. */
 bool domain_xml_has_primary(const char *xml);
 

@@ -92,6 +92,16 @@ static void a_function_as_a_primary_is_as_the_golden_documents(void)
 	compare("primary-function.xml", plain);
 }
 
+static void a_function_of_the_host_is_found(void)
+{
+	const struct vm_primary primary = {
+		.nic_uid = "nic-a", .mac = {{0, 0x0d, 0x3a, 0, 0, 4}}, .pci = "0000:3b:10.1"};
+	g_autofree char *xml = domain_xml_format_primary(&primary);
+
+	g_assert_true(domain_xml_has_function(xml, "0000:3b:10.1"));
+	g_assert_false(domain_xml_has_function(xml, "0000:3b:10.0"));
+}
+
 /* Empties the text in data when the document has just that text. */
 static void see_text(GMarkupParseContext *context, const char *text, gsize length, void *data, GError **error)
 {
@@ -251,6 +261,7 @@ int main(int argc, char **argv)
 		"/vm/domain xml/a primary is as the golden document", a_primary_is_as_the_golden_document);
 	g_test_add_func("/vm/domain xml/a function as a primary is as the golden documents",
 		a_function_as_a_primary_is_as_the_golden_documents);
+	g_test_add_func("/vm/domain xml/a function of the host is found", a_function_of_the_host_is_found);
 	g_test_add_func(
 		"/vm/domain xml/text cannot break out of its place", text_cannot_break_out_of_its_place);
 	g_test_add_func("/vm/domain xml/a domain name holds only what files can and part of the uid",

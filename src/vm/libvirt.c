@@ -308,8 +308,14 @@ static bool libvirt_plug(
 	g_autofree char *xml = domain_xml_format_primary(primary);
 	g_autofree char *verb = primary->pci ? g_strdup_printf("plug the function %s into", primary->pci)
 					     : g_strdup_printf("plug the primary on %s into", primary->tap);
-	return virDomainAttachDeviceFlags(call.domain, xml, VIR_DOMAIN_AFFECT_LIVE) == 0 ||
-	       libvirt_call_fail(&call, verb, FAULT_UNAVAILABLE, error);
+	if (virDomainAttachDeviceFlags(call.domain, xml, VIR_DOMAIN_AFFECT_LIVE) == 0)
+		return true;
+	g_autofree char *message = g_strdup(virGetLastErrorMessage());
+	g_autoptr(GError) failure = NULL;
+	libvirt_call_fail(&call, verb, FAULT_UNAVAILABLE, &failure);
+	if (!primary->pci || !libvirt_stale_fail(manager, &call, primary->pci, message, error))
+		g_propagate_error(error, g_steal_pointer(&failure));
+	return false;
 }
 
 /* Asks the guest for the device; whether it is gone already does not matter here. */
@@ -384,6 +390,7 @@ static void libvirt_close(struct vm_manager *manager)
 	g_free(libvirt->emulator);
 	g_free(libvirt->log_dir);
 	g_free(libvirt->qemu_dir);
+	g_free(libvirt->pid_file);
 	g_free(libvirt);
 }
 
@@ -417,6 +424,7 @@ struct vm_manager *vm_libvirt_open(
 	libvirt->emulator = g_strdup(config->emulator);
 	libvirt->log_dir = g_strdup(config->log_dir);
 	libvirt->qemu_dir = g_strdup(config->qemu_dir);
+	libvirt->pid_file = g_strdup(config->pid_file);
 	g_mutex_init(&libvirt->lock);
 	libvirt->moves = g_hash_table_new(g_str_hash, g_str_equal);
 	libvirt->link = libvirt_link_open(config->uri, config->log_dir, libvirt->base.events, error);

@@ -42,7 +42,7 @@ bool libvirt_link_refused(struct libvirt_link *link, const char *alias);
 /* Strings Owned. Nothing but `moves` changes after it is opened. */
 struct libvirt_manager {
 	struct vm_manager base;
-	char *uri, *image_dir, *emulator, *log_dir, *qemu_dir;
+	char *uri, *image_dir, *emulator, *log_dir, *qemu_dir, *pid_file;
 	struct kvm_probe probe;
 	struct libvirt_link *link; /* Owned */
 	GMutex lock; /* guards moves */
@@ -83,6 +83,11 @@ bool libvirt_migration_paths(struct vm_manager *manager, const char *migration, 
 bool libvirt_migrate(
 	struct vm_manager *manager, const char *uid, const struct vm_migration *migration, GError **error);
 bool libvirt_migrate_cancel(struct vm_manager *manager, const char *uid, GError **error);
+
+/* libvirt_stale.c: false, and nothing is set, when libvirt's message is not that a machine has the function, or that machine
+ * has it. */
+bool libvirt_stale_fail(struct vm_manager *manager, const struct libvirt_call *call, const char *pci,
+	const char *message, GError **error);
 
 /* What goes with a definition when a VM is undefined. */
 #define LIBVIRT_UNDEFINE_FLAGS                                                                               \

@@ -238,6 +238,9 @@ struct vm_libvirt_config {
 		qemu_dir; /* what the daemon and its QEMUs have as /var/lib/libvirt/qemu, as this process sees
 			       * it; sockets of migrations go there, since their paths must be the same text on
 			       * all hosts. NULL: VMs do not migrate */
+	const char *
+		pid_file; /* of a private daemon, which may be told to end, since it is started again; NULL: the
+			       * daemon is the host's */
 };
 
 /* Waits some seconds for a daemon that does not answer: it may be on its way. FAULT_UNAVAILABLE when it still
