@@ -65,8 +65,7 @@ write_manifest() { # FILE
 		  "format": "qcow2",
 		  "kernel": "vmlinux",
 		  "initrd": "initrd.cpio",
-		  "cmdline": "console=ttyS0 quiet",
-		  "cmdline_tcg": "nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on cryptomgr.notests clearcpuid=erms,fsrm lsm= audit=0 rodata=off maxcpus=1",
+		  "cmdline": "console=ttyS0 quiet nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on cryptomgr.notests clearcpuid=erms,fsrm lsm= audit=0 rodata=off maxcpus=1",
 		  "os": "linux",
 		  "accelerated": true
 		}

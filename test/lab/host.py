@@ -21,13 +21,6 @@ from tap import note, wait_for  # noqa: E402
 STATE, PF, VLAN, VM = "/run/cloud", "0000:01:00.0", 100, "11111111-1111-4111-8111-111111111111"
 FAILPOINT = "/run/failpoint"
 PCI = "/sys/bus/pci"
-# Virtual machines here are emulated in an emulation. Where the machine below is busy, a timer's tick can take them longer than the time
-# until the next one, and nothing else is done. So their clock counts instructions: 64 ns each, and real time while they are idle.
-QEMU = "/usr/bin/qemu-system-x86_64"
-BY_INSTRUCTIONS = f"""#!/bin/bash
-case " $* " in *' -name guest='*) set -- "$@" -icount shift=6,sleep=on ;; esac
-exec -a {QEMU} {QEMU}.real "$@"
-"""
 # Sends numbered lines to the guest's echo service and notes each that comes back, as long as none is missing.
 COUNT = ("import socket,time\nc=socket.create_connection((\"TO\",7),20)\nc.settimeout(100)\nlines=c.makefile()\nn=0\nwhile True:\n"
          " c.sendall(b\"%d\\n\" % n)\n assert int(lines.readline())==n\n n+=1\n print(n, flush=True)\n time.sleep(0.2)")
@@ -58,9 +51,8 @@ class Host:
 
     def set_up(self):
         """Drivers, VFs by `sluice host setup`, the wire's other end."""
-        self.run("hostname lab && modprobe -a igb igbvf vfio-pci 8021q && mkdir -p /etc/sluice && "
+        self.run("hostname lab && modprobe -a igb igbvf vfio-pci 8021q kvm_amd && mkdir -p /etc/sluice && "
                  f"printf '[physical physnet1]\\ndevices = {PF}\\nvfs = {self.vfs}\\n' >/etc/sluice/host.conf && {self.sluice} host setup --apply")
-        self.run(f"cp {QEMU} {QEMU}.real && rm {QEMU} && cat >{QEMU} <<'END' && chmod +x {QEMU}\n{BY_INSTRUCTIONS}END")
         addresses = "".join(f"ip -n out addr add 10.9.{number}.200/24 dev wire && " for number in range(self.vfs))
         self.run(f"ip netns add out && ip link set eth1 netns out && ip -n out link add wire link eth1 type vlan id {VLAN} && "
                  f"ip -n out link set eth1 up && {addresses} ip -n out link set wire up")
@@ -104,6 +96,11 @@ class Host:
             setattr(self, name, value)
         self.write_goal()
         self.run(f"kill -KILL {self.agent()}")
+
+    def wait_old(self):
+        """What supervises the agent starts it at once when it has lived for 10 s, and pauses ever longer when it has not."""
+        wait_for("the agent has lived for long", 60, lambda: int(self.machine.try_run(
+            "ps -o etimes= -p $(pidof sluice-agent)")[1].strip() or 0) > 10)
 
     def dies_at(self, point, command=None):
         """The command's agent, or the one that carries a change on, dies there."""

@@ -99,7 +99,7 @@ class Lab:
 
     def set_up(self):
         """VFs by `sluice host setup`, the wire's other end, a port for az."""
-        self.run("hostname lab && modprobe -a igb igbvf vfio-pci 8021q virtio_net && mkdir -p /etc/sluice && "
+        self.run("hostname lab && modprobe -a igb igbvf vfio-pci 8021q virtio_net kvm_amd && mkdir -p /etc/sluice && "
                  f"printf '[physical physnet1]\\ndevices = {PF}\\nvfs = {VFS}\\n' >/etc/sluice/host.conf")
         note(self.run(f"{self.sluice} host setup --apply"))
         self.run("ip netns add out && ip addr add 10.0.2.15/24 dev eth2 && ip link set eth2 up")

@@ -48,7 +48,9 @@ class Test:
 
     def dies(self, points, command, state):
         """The agent dies at each of the points, and the last one brings the function to the state."""
-        host, began = self.host, time.monotonic()
+        host = self.host
+        host.wait_old()
+        began = time.monotonic()
         self.pings.mark(command)
         host.dies_at(points[0], command)
         for point in points[1:]:

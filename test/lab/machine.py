@@ -2,7 +2,8 @@
 
 Machine() starts one; run(command) runs a command in it by a shell on a serial port; close() ends it. It sees all of this
 machine's files read-only under a layer in memory, so the programs under test run as they were built, and nothing that they do
-lasts. Two emulated Intel igb NICs (82576, 7 VFs each) on one wire, behind PCIe root ports, and an Intel IOMMU.
+lasts. Two emulated Intel igb NICs (82576, 7 VFs each) on one wire, behind PCIe root ports, and an Intel IOMMU. Its processors are
+emulated with AMD's virtualization: with the module kvm_amd, machines within it run by KVM, as fast as itself.
 """
 import ctypes
 import json
