@@ -56,7 +56,7 @@ check-clients: all
 	@$(RUN_TESTS) clients@build
 
 check-lab: all
-	@dist/setup.sh lab
+	@dist/setup.sh lab clients
 	@$(RUN_TESTS) lab@build
 
 bench-switch:
