@@ -130,7 +130,7 @@ class Test:
 
     def starts_again(self):
         self.starts += 1
-        self.host.wait_guest(self.starts)
+        self.host.wait_guest(self.starts, 600)
         self.basic()
 
     def stop_start(self):
