@@ -493,7 +493,8 @@ static void scenario_refused(struct test_cloud *cloud)
 		{"", ", \"platformFaultDomainCount\": 6", "1 to 5"},
 		{"", ", \"automaticRepairsPolicy\": {\"enabled\": true}",
 			"automatic repairs are not supported"},
-		{", \"applicationSecurityGroups\": [{\"id\": \"x\"}]", "", "applicationSecurityGroups[0].id: 'x' is no resource id"},
+		{", \"applicationSecurityGroups\": [{\"id\": \"x\"}]", "",
+			"applicationSecurityGroups[0].id: 'x' is no resource id"},
 		{", \"publicIPAddressConfiguration\": {\"name\": \"p\", \"properties\": "
 		 "{\"idleTimeoutInMinutes\": 31}}",
 			"", "idle timeout of 4 to 30"},

@@ -66,8 +66,7 @@ SHAPE(static, group, struct group, "resource group", F_STRUCT(group, meta, meta_
 
 SHAPE(PUBLIC, subnet, struct subnet, "subnet", F_STRING(subnet, uid), F_STRING(subnet, name),
 	F_STRING(subnet, prefix), F_STRING(subnet, prefix6), F_STRING(subnet, security_group),
-	F_STRING(subnet, route_table),
-	F_BOOL(subnet, no_outbound), F_JSON(subnet, extra));
+	F_STRING(subnet, route_table), F_BOOL(subnet, no_outbound), F_JSON(subnet, extra));
 SHAPE(static, network_spec, struct network_spec, "spec", F_STRINGS(network_spec, prefixes),
 	F_LIST(network_spec, subnets, subnet_shape), F_ENUM(network_spec, segment, segment_words),
 	F_STRING(network_spec, physical));

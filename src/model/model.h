@@ -692,11 +692,11 @@ static inline bool model_is_inner(const void *object)
 extern const struct shape balancer_ref_shape, balancer_front_shape, balancer_pool_shape, balancer_probe_shape,
 	balancer_rule_shape, balancer_nat_shape, balancer_member_shape, balancer_target_shape;
 extern const char *const distribution_words[], *const probe_words[];
-extern const struct shape quota_line_shape, subnet_shape, rule_shape, nic_config_shape, ssh_key_shape, vm_nic_ref_shape,
-	deployment_resource_shape, application_member_shape, user_route_shape, set_nic_shape,
-	set_config_shape, set_model_shape;
+extern const struct shape quota_line_shape, subnet_shape, rule_shape, nic_config_shape, ssh_key_shape,
+	vm_nic_ref_shape, deployment_resource_shape, application_member_shape, user_route_shape,
+	set_nic_shape, set_config_shape, set_model_shape;
 extern const char *const upgrade_words[], *const scale_in_words[], *const rolling_words[],
-	*const next_hop_words[];
+									   *const next_hop_words[];
 extern const char *const migration_phase_words[],
 	*const direction_words[],
 		*const access_words[],

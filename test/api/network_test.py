@@ -100,7 +100,7 @@ class Test:
         (other / "principal.json").write_text(json.dumps({**principal, "password": "guess"}))
         stranger = Shell(self.shell.command[0], str(other))
         stranger.refused("its secret is wrong", "list")
-        (other / "ca.pem").write_text((folder / "host.pem").read_text())
+        (other / "ca.pem").write_text((folder / "pretended.pem").read_text())
         stranger.refused("does not answer", "list")
         (other / "endpoint").write_text("https://127.0.0.1:1\n")
         stranger.refused("does not answer", "list")
