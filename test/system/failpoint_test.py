@@ -98,8 +98,10 @@ def main():
     sluice = pathlib.Path(sys.argv[1])
     agent = sluice.resolve().parent / "sluice-agent"
     # Those of functions and of the setup are passed by tests of their own, where there are SR-IOV NICs: in the lab. Those of a migration
-    # are passed where there are two hosts: src/agent/migration_crash_test.c, src/control/crash_test.c.
-    elsewhere = ("setup.", "sriov.", "agent.vf-", "migration.", "control.migrat", "control.stayed")
+    # are passed where there are two hosts, those of scale sets where machines are pretended: src/agent/migration_crash_test.c,
+    # src/control/crash_test.c.
+    elsewhere = ("setup.", "sriov.", "agent.vf-", "migration.", "control.migrat", "control.stayed", "control.instance-", "control.batch-",
+                 "control.set-")
     listed = [name for name in (line.split()[0] for line in cloud.run(agent, "--list-failpoints").stdout.splitlines())
               if not name.startswith(elsewhere)]
     names = sys.argv[2:] or listed
