@@ -140,9 +140,10 @@ static bool check_address(struct check *check, const struct goal_address *addres
 
 	if (!address->ip || ip_parse(address->ip, &ip) < 0)
 		return fail(check, "%s is no IP address.", address->ip ? address->ip : "(none)");
-	if (!prefix_contains(ip.family == IP_V6 ? check->subnet6 : check->subnet, ip))
+	struct ip_prefix prefix = ip.family == IP_V6 ? check->subnet6 : check->subnet;
+	if (!prefix_contains(prefix, ip))
 		return fail(check, "Its address %s lies outside its subnet.", address->ip);
-	const char *reserved = prefix_reserved(check->subnet, ip);
+	const char *reserved = prefix_reserved(prefix, ip);
 	if (reserved)
 		return fail(check, "Its address %s is the %s address of its subnet.", address->ip, reserved);
 	if (!want(check, address_in(check->network->uid, ip)))

@@ -252,12 +252,20 @@ static void test_dual_stack(struct fixture *f, gconstpointer data)
 	assert_json(json_object_get(nic, "addresses"),
 		"[{\"ip\": \"192.168.1.4\", \"public\": \"203.0.113.4\", \"standard\": true},"
 		" {\"ip\": \"fd00:8:0:1::4\", \"public\": null, \"standard\": false}]");
-	/* The switch has that one itself. */
+	static const struct {
+		const char *ip, *words;
+	} wrong[] = {
+		{"fd00:8:0:1::1", "is another's"}, /* the gateway */
+		{"fd00:8:0:1::", "subnet-router anycast"},
+		{"fd00:8:0:2::4", "outside its subnet"},
+	};
 	struct goal_address *six = world_nic(f->goal)->addresses->pdata[1];
-	g_free(six->ip);
-	six->ip = g_strdup("fd00:8:0:1::1");
-	json_auto_t *without = build(f);
-	g_assert_nonnull(strstr(g_hash_table_lookup(f->left_out, WORLD_NIC), "is another's"));
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		g_free(six->ip);
+		six->ip = g_strdup(wrong[i].ip);
+		json_auto_t *without = build(f);
+		g_assert_nonnull(strstr(g_hash_table_lookup(f->left_out, WORLD_NIC), wrong[i].words));
+	}
 }
 
 /* ---- NICs that the switch would refuse ---- */
