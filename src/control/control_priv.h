@@ -65,7 +65,7 @@ const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
 bool network_has_no_outbound(const struct network *network);
-/* kinds/network.c: the address is in the network's space, whoever has it. */
+/* kinds/network.c: the address is in a subnet of the network, whoever has it. */
 bool network_has_address(const struct network *network, struct ip_addr addr);
 /* kinds/network.c: NULL when the network has no such subnet. */
 const struct subnet *network_find_subnet(const struct network *network, const char *uid);
@@ -185,7 +185,7 @@ bool application_groups_check_rule(
 
 /* ---- kinds/route_table.c ---- */
 
-/* FAULT_INVALID when a virtual appliance of the table is at no address of the network. */
+/* FAULT_INVALID when a virtual appliance of the table is in no subnet of the network. */
 bool route_table_check_fits(const struct route_table *table, const struct network *network, GError **error);
 /* Of a subnet that uses the table (NULL: none): see control_nic_routes(). */
 GPtrArray *route_table_effective(const struct network *network, const struct route_table *table);

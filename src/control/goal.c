@@ -67,21 +67,33 @@ static bool add_group(struct builder *builder, const char *uid, GError **error)
 	return true;
 }
 
-static bool set_routes(struct builder *builder, const char *table_uid, GPtrArray **ret, GError **error)
+/* A switch takes no state with an appliance that is in no subnet. */
+static const char *via_of(const struct user_route *route, const struct network *network)
 {
-	if (!table_uid)
+	struct ip_addr appliance;
+
+	if (route->next_hop != NEXT_HOP_APPLIANCE)
+		return next_hop_words[route->next_hop];
+	return ip_parse(route->appliance, &appliance) == 0 && network_has_address(network, appliance)
+		       ? route->appliance
+		       : next_hop_words[NEXT_HOP_NONE];
+}
+
+static bool set_routes(struct builder *builder, const struct network *network, const struct subnet *subnet,
+	GPtrArray **ret, GError **error)
+{
+	if (!subnet->route_table)
 		return true;
 	_cleanup_(model_free) struct route_table *table =
-		control_get(builder->control, KIND_ROUTE_TABLE, table_uid, error);
+		control_get(builder->control, KIND_ROUTE_TABLE, subnet->route_table, error);
 	if (!table)
 		return false;
 	*ret = shape_list_new(&goal_route_shape);
 	for (guint i = 0; i < list_length(table->spec.routes); i++) {
 		const struct user_route *route = table->spec.routes->pdata[i];
 		struct goal_route *out = shape_new(&goal_route_shape);
-		bool appliance = route->next_hop == NEXT_HOP_APPLIANCE;
 		out->prefix = g_strdup(route->prefix);
-		out->via = g_strdup(appliance ? route->appliance : next_hop_words[route->next_hop]);
+		out->via = g_strdup(via_of(route, network));
 		g_ptr_array_add(*ret, out);
 	}
 	return true;
@@ -102,19 +114,19 @@ static bool set_range(
 	return true;
 }
 
-static bool add_subnet(
-	struct builder *builder, struct goal_network *network, const struct subnet *subnet, GError **error)
+static bool add_subnet(struct builder *builder, const struct network *network, struct goal_network *ret,
+	const struct subnet *subnet, GError **error)
 {
 	struct goal_subnet *out = shape_new(&goal_subnet_shape);
 
-	g_ptr_array_add(network->subnets, out);
+	g_ptr_array_add(ret->subnets, out);
 	if (!set_range(subnet, subnet->prefix, &out->prefix, &out->gateway, error) ||
 		(subnet->prefix6 &&
 			!set_range(subnet, subnet->prefix6, &out->prefix6, &out->gateway6, error)))
 		return false;
 	out->uid = g_strdup(subnet->uid);
 	out->security_group = g_strdup(subnet->security_group);
-	return set_routes(builder, subnet->route_table, &out->routes, error) &&
+	return set_routes(builder, network, subnet, &out->routes, error) &&
 	       add_group(builder, subnet->security_group, error);
 }
 
@@ -146,7 +158,7 @@ static bool add_network(struct builder *builder, const char *uid, GError **error
 	out->prefixes = g_steal_pointer(&network->spec.prefixes);
 	out->subnets = shape_list_new(&goal_subnet_shape);
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
-		if (!add_subnet(builder, out, network->spec.subnets->pdata[i], error))
+		if (!add_subnet(builder, network, out, network->spec.subnets->pdata[i], error))
 			return false;
 	out->no_outbound = network_has_no_outbound(network);
 	if (!set_segment(builder, network, out, error))

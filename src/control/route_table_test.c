@@ -95,12 +95,12 @@ static void test_subnet(void)
 	g_autoptr(GError) error = NULL;
 	struct route_table *wanted = new_table(&f, "table");
 
-	add_route(wanted, "all", "0.0.0.0/0", NEXT_HOP_APPLIANCE, "172.16.0.9");
+	add_route(wanted, "all", "0.0.0.0/0", NEXT_HOP_APPLIANCE, "10.0.2.9");
 	_cleanup_(model_free) struct route_table *table = fixture_put(&f, wanted, &error);
 	g_assert_no_error(error);
 	/* An appliance is in the networks that use the table, whichever changes. */
 	g_assert_null(use_table(&f, table, &error));
-	assert_refused(&error, FAULT_INVALID, "172.16.0.9 is not in the address space");
+	assert_refused(&error, FAULT_INVALID, "10.0.2.9 is in no subnet");
 	struct route_table *good = new_table(&f, "table");
 	add_route(good, "all", "0.0.0.0/0", NEXT_HOP_APPLIANCE, "10.0.1.9");
 	_cleanup_(model_free) struct route_table *fits = fixture_put(&f, good, &error);

@@ -204,10 +204,11 @@ static bool keep_identities(struct put *put, GError **error)
 
 bool network_has_address(const struct network *network, struct ip_addr addr)
 {
-	for (guint i = 0; i < list_length(network->spec.prefixes); i++) {
+	for (guint i = 0; i < list_length(network->spec.subnets); i++) {
+		const struct subnet *subnet = network->spec.subnets->pdata[i];
+		const char *range = addr.family == IP_V6 ? subnet->prefix6 : subnet->prefix;
 		struct ip_prefix prefix;
-		if (prefix_parse(network->spec.prefixes->pdata[i], &prefix) == 0 &&
-			prefix_contains(prefix, addr))
+		if (range && prefix_parse(range, &prefix) == 0 && prefix_contains(prefix, addr))
 			return true;
 	}
 	return false;

@@ -81,8 +81,8 @@ bool route_table_check_fits(const struct route_table *table, const struct networ
 		if (route->next_hop == NEXT_HOP_APPLIANCE && ip_parse(route->appliance, &appliance) == 0 &&
 			!network_has_address(network, appliance))
 			return fault_set(error, FAULT_INVALID,
-				"route %s of route table %s: the virtual appliance %s is not in the address "
-				"space of virtual network %s, which uses the table",
+				"route %s of route table %s: the virtual appliance %s is in no subnet of "
+				"virtual network %s, which uses the table",
 				route->name, table->meta.name, route->appliance, network->meta.name);
 	}
 	return true;
@@ -144,7 +144,7 @@ GPtrArray *route_table_effective(const struct network *network, const struct rou
 
 /* ---- hooks ---- */
 
-/* Not guarded against networks that come to use it meanwhile: a route to an address that is nowhere drops. */
+/* Not guarded against networks that come to use it meanwhile: hosts are told that such a route leads nowhere. */
 static bool check_users(struct put *put, GError **error)
 {
 	const struct route_table *table = put->object;
