@@ -123,10 +123,10 @@ static json_t *encode_rules(const struct policy_nic *policy, enum policy_place a
 	return list;
 }
 
-/* Where it stands. Clients want both members. */
+/* Where it stands. */
 static json_t *encode_association(struct arm *arm, const struct nic *nic, enum policy_place at)
 {
-	json_t *json = json_pack("{s:n, s:n}", "subnet", "networkInterface");
+	json_t *json = json_object();
 
 	if (at == POLICY_AT_SUBNET)
 		arm_put_subnet(arm, json, nic->spec.configs->pdata[0]);
