@@ -63,7 +63,7 @@ static void scenario_subnets(struct test_cloud *cloud)
 		"one prefix of IPv4");
 	assert_put(cloud, VNET "/subnets/three",
 		"{\"properties\": {\"addressPrefixes\": [\"fd00:8:0:3::/64\"]}}", 400,
-		"one of IPv4 is needed");
+		"needs an IPv4 prefix");
 	assert_put(cloud, VNET "/subnets/three", "{\"properties\": {}}", 400, "it is required");
 }
 

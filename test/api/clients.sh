@@ -363,6 +363,8 @@ delete_group() {
 	says "a deleted group is gone" "false" az group exists --name myResourceGroup
 }
 
+# shellcheck source=interfaces.sh
+. "$here/interfaces.sh"
 # shellcheck source=network_policy.sh
 . "$here/network_policy.sh"
 # shellcheck source=scale_sets.sh
@@ -390,6 +392,11 @@ choose_image
 run_second_vm
 resize_vm
 exchange_nics
+make_plain_vm
+give_addresses
+give_ipv6
+read_console
+tag_things
 keep_set
 accelerate_set
 deploy_templates

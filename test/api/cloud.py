@@ -79,6 +79,8 @@ class PretendedHost:
         text = response.read()
         if response.status not in (200, 204):
             raise RuntimeError(f"{method} {path} answers the host {response.status} {text!r}")
+        for machine in filter(None, response.getheader("Sluice-Consoles", "").split(",")):
+            self.call(connection, "PUT", f"/agent/v1/console/{machine}", f"console of {machine}")
         return json.loads(text) if text else None
 
     def report(self, connection, goal):

@@ -39,12 +39,11 @@ static void decode_prefixes(const struct cursor *properties, struct subnet *subn
 	}
 	if (list_length(prefixes) == 0)
 		subnet->prefix = cursor_dup(properties, "addressPrefix");
+	/* One of IPv6 alone goes on as it is: the control plane refuses it. */
 	if (!subnet->prefix)
-		cursor_fail(properties, "addressPrefix", "%s",
-			subnet->prefix6
-				? "one of IPv4 is needed beside that of IPv6: network interfaces have "
-				  "their primary addresses of it"
-				: "it is required");
+		subnet->prefix = g_steal_pointer(&subnet->prefix6);
+	if (!subnet->prefix)
+		cursor_fail(properties, "addressPrefix", "it is required");
 }
 
 static void decode_subnet(struct arm *arm, const struct cursor *body, const void *parent, void *element)
