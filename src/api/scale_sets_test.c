@@ -422,10 +422,11 @@ static void scenario_balanced(struct test_cloud *cloud)
 	g_assert_nonnull(strstr(json_string_value(member(balancer,
 					"properties.inboundNatRules.0.properties.backendIPConfiguration.id")),
 		"/virtualMachineScaleSets/myvmss/virtualMachines/0/networkInterfaces/"));
-	g_autofree char *same = json_dumps(balancer, JSON_COMPACT);
-	assert_sent(cloud, "PUT", NETWORK "/loadBalancers/myvmssLB", same, 200, "nat.1");
+	/* Some clients drop what they take for the server's alone. */
 	json_object_del(
 		member(balancer, "properties.inboundNatRules.0.properties"), "backendIPConfiguration");
+	g_autofree char *same = json_dumps(balancer, JSON_COMPACT);
+	assert_sent(cloud, "PUT", NETWORK "/loadBalancers/myvmssLB", same, 200, "nat.1");
 	json_object_set_new(member(balancer, "properties.inboundNatRules.0.properties"), "frontendPort",
 		json_integer(60000));
 	g_autofree char *own = json_dumps(balancer, JSON_COMPACT);

@@ -187,20 +187,21 @@ static void decode_nat_pool(struct arm *arm, const struct cursor *body, const vo
 	decode_nat(body, parent, element);
 }
 
-/* What a client has read of a NAT pool's port, "POOL.PLACE" among the NAT rules, and gives back with the rest. */
+/* What a client has read of a NAT pool's port among the NAT rules, and gives back with the rest: "POOL.PLACE", for the port
+ * in that place. Some clients drop who it leads to. */
 static bool is_shown_port(const struct cursor *balancer, const struct cursor *item)
 {
 	struct cursor properties = cursor_object(item, "properties"),
-		      target = cursor_object(&properties, "backendIPConfiguration"),
 		      pools = cursor_array(balancer, NAT_POOLS);
-	const char *name = cursor_is_set(&target) ? cursor_string(item, "name") : NULL,
-		   *dot = name ? strrchr(name, '.') : NULL;
+	const char *name = cursor_string(item, "name");
+	int64_t port = cursor_int(&properties, "frontendPort", 0);
 
-	for (size_t i = 0; dot && i < cursor_length(&pools); i++) {
-		struct cursor pool = cursor_item(&pools, i);
-		const char *its = cursor_string(&pool, "name");
-		size_t length = its ? strlen(its) : 0;
-		if (length == (size_t)(dot - name) && g_ascii_strncasecmp(its, name, length) == 0)
+	for (size_t i = 0; name && i < cursor_length(&pools); i++) {
+		struct cursor pool = cursor_item(&pools, i), its = cursor_object(&pool, "properties");
+		const char *pool_name = cursor_string(&pool, "name");
+		int64_t first = cursor_int(&its, "frontendPortRangeStart", 0);
+		g_autofree char *shown = pool_name ? balancer_port_name(pool_name, port - first) : NULL;
+		if (shown && g_ascii_strcasecmp(shown, name) == 0)
 			return true;
 	}
 	return false;

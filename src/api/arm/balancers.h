@@ -12,4 +12,10 @@
 extern const char *const balancer_skus[],
 	*const balancer_protocols[], *const balancer_probe_protocols[], *const balancer_distributions[];
 
+/* What the port in that place of a NAT pool is shown as. Owned. */
+static inline char *balancer_port_name(const char *pool, int64_t place)
+{
+	return g_strdup_printf("%s.%" G_GINT64_FORMAT, pool, place);
+}
+
 void balancer_encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties);

@@ -238,8 +238,7 @@ static json_t *encode_port(const struct encode *e, const struct balancer_target 
 
 	if (!id)
 		return NULL;
-	g_autofree char *name =
-		g_strdup_printf("%s.%" G_GINT64_FORMAT, pool->name, target->port - pool->first_port);
+	g_autofree char *name = balancer_port_name(pool->name, target->port - pool->first_port);
 	rule = *pool;
 	rule.name = name;
 	json = encode_nat(e, &rule, NAT_RULES, &properties);
