@@ -180,13 +180,16 @@ static void removed(struct vm_machine *m)
 /* Its disk is gone; the next start makes another. What the machine died of went with it. */
 static void wiped(struct vm_machine *m)
 {
+	const struct goal_vm *goal = vm_machine_goal(m); /* NULL: it came meanwhile, without the VM */
 	struct ledger_vm *entry = vm_machine_record(m);
 
 	failpoint(FAILPOINT_AGENT_VM_WIPED);
 	m->actual = VM_ABSENT;
 	m->phase = VM_REST;
 	clear_fault(m);
-	entry->reimages = vm_machine_goal(m)->reimages;
+	if (!goal || !entry)
+		return;
+	entry->reimages = goal->reimages;
 	entry->halted = false;
 	g_clear_pointer(&entry->message, g_free);
 	save(m);
