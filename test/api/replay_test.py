@@ -52,9 +52,7 @@ class Echo:
                          (("Azure-AsyncOperation", "operations"), ("Location", "operationResults"))]
             return self.answer(201 if method == "PUT" else 202, known if method == "PUT" else None,
                                operation + [("Retry-After", "1")])
-        if isinstance(known, dict) and "provisioningState" in known.get("properties", {}):
-            known["properties"]["provisioningState"] = "Succeeded"
-        return self.answer(self.recorded["status"], known)
+        return self.answer(self.recorded["status"], replay.by_now(known))
 
 
 def problems(path, stray=lambda answer, recorded: None):
