@@ -81,6 +81,25 @@ static void answer_tags(struct call *call, struct arm *arm, const struct meta *o
 	call_answer_json(call, 200, json);
 }
 
+static void get_tags(struct call *call, void *data)
+{
+	struct arm *arm = data;
+	_cleanup_(arm_id_clear) struct arm_id id = {};
+	GError *error = NULL;
+
+	arm_id_of_call(call, &id);
+	_cleanup_(model_free) struct meta *object = arm_find(arm, &id, &error);
+	if (object)
+		answer_tags(call, arm, object);
+	else
+		arm_fail(call, error);
+}
+
+static void answer_changed(struct call *call, struct arm *arm, const struct operation *operation)
+{
+	get_tags(call, arm);
+}
+
 static bool change_once(struct call *call, struct arm *arm, const struct arm_id *id,
 	const struct tags_wish *wish, struct arm_put_result *ret, GError **error)
 {
@@ -94,7 +113,8 @@ static bool change_once(struct call *call, struct arm *arm, const struct arm_id 
 	return arm_patch(arm, id, patch, &request, ret, error);
 }
 
-/* Answers once it is stored: hosts that are told of it are not waited for. */
+/* Answers when hosts have it, too, or seem to take their time: until then the resource takes no other change, and clients
+ * send the next one at once. */
 static void change(struct call *call, struct arm *arm, const struct tags_wish *wish)
 {
 	_cleanup_(arm_id_clear) struct arm_id id = {};
@@ -110,21 +130,7 @@ static void change(struct call *call, struct arm *arm, const struct tags_wish *w
 			break;
 	}
 	if (done)
-		answer_tags(call, arm, put.result.object);
-	else
-		arm_fail(call, error);
-}
-
-static void get_tags(struct call *call, void *data)
-{
-	struct arm *arm = data;
-	_cleanup_(arm_id_clear) struct arm_id id = {};
-	GError *error = NULL;
-
-	arm_id_of_call(call, &id);
-	_cleanup_(model_free) struct meta *object = arm_find(arm, &id, &error);
-	if (object)
-		answer_tags(call, arm, object);
+		arm_wait(call, arm, put.result.operation->meta.uid, answer_changed);
 	else
 		arm_fail(call, error);
 }
