@@ -245,7 +245,7 @@ class Replay:
             raise Problem(f"answers {answer.status}: {body}")
         if "Azure-AsyncOperation" in answer.headers:
             body = self.finish(method, target, answer)
-        elif answer.status == 202 or (method == "PUT" and body["properties"].get("provisioningState") != "Succeeded"):
+        elif answer.status == 202 or (method == "PUT" and body["properties"].get("provisioningState", "Succeeded") != "Succeeded"):
             raise Problem(f"answers {answer.status} {body} and names no operation to wait for")
         if "answer" in recorded:
             self.check_answer(recorded["answer"], body)

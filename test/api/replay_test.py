@@ -46,7 +46,8 @@ class Echo:
                                else {"status": "Succeeded"})
         if "/operationResults/" in target:
             return self.answer(204, None)
-        asks = method == "POST" and self.recorded["status"] == 200 and known is not None  # and changes nothing
+        # It changes nothing, or is answered with what came of it.
+        asks = method != "PUT" and self.recorded["status"] == 200 and known is not None
         if self.recorded["status"] < 400 and method != "GET" and not form and not asks:
             operation = [(name, f"{URL}/{path}/1") for name, path in
                          (("Azure-AsyncOperation", "operations"), ("Location", "operationResults"))]
