@@ -150,8 +150,8 @@ class World(Lab):
         expect(got == want, f"{what}: {receiver} must get\n{Ether(want)!r}\n{want.hex()}\nand got\n{Ether(got)!r}\n{got.hex()}")
 
     def drops(self, what, sender, frame, reason, counted_for=None):
-        """The frame is counted for the reason, once, and for no other."""
-        whose = sender if sender in GUESTS else counted_for
+        """The frame is counted for the reason, once, and for no other: of the sender, or of whose rules refuse it."""
+        whose = counted_for or (sender if sender in GUESTS else None)
         before = self.control.drops(whose)
         self.send(sender, frame)
         grown = lambda: {r: n - before.get(r, 0) for r, n in self.control.drops(whose).items() if n > before.get(r, 0)}
@@ -228,7 +228,7 @@ def test_groups(w):
         if passes:
             w.passes(f"port {port}", "b", frame, "a", frame)
         else:
-            w.drops(f"port {port}", "b", frame, "denied-inbound")
+            w.drops(f"port {port}", "b", frame, "denied-inbound", "a")
 
     for port, passes in ((999, False), (1000, True), (1500, True), (2000, True), (2001, False)):
         try_port(port, passes)
@@ -237,9 +237,9 @@ def test_groups(w):
         if passes:
             w.passes(f"protocol {protocol}", "b", frame, "a", frame)
         else:
-            w.drops(f"protocol {protocol}", "b", frame, "denied-inbound")
+            w.drops(f"protocol {protocol}", "b", frame, "denied-inbound", "a")
     w.drops("telnet", "a", eth("a", "b") / ip("a", "b") / TCP(dport=23), "denied-outbound")
-    w.drops("ping", "b", eth("b", "a") / ip("b", "a") / ICMP(id=1), "denied-inbound")
+    w.drops("ping", "b", eth("b", "a") / ip("b", "a") / ICMP(id=1), "denied-inbound", "a")
     w.quiet()
 
 
@@ -247,18 +247,18 @@ def test_application_group(w):
     """b is a member of the group that the rule names, c is not."""
     frame = eth("b", "a") / ip("b", "a") / UDP(sport=5, dport=53) / Raw(b"q")
     w.passes("a member", "b", frame, "a", frame)
-    w.drops("a member, another port", "b", eth("b", "a") / ip("b", "a") / UDP(sport=5, dport=54), "denied-inbound")
-    w.drops("no member", "c", eth("c", GATEWAY_MAC) / ip("c", "a") / UDP(sport=5, dport=53), "denied-inbound")
+    w.drops("a member, another port", "b", eth("b", "a") / ip("b", "a") / UDP(sport=5, dport=54), "denied-inbound", "a")
+    w.drops("no member", "c", eth("c", GATEWAY_MAC) / ip("c", "a") / UDP(sport=5, dport=53), "denied-inbound", "a")
     w.quiet()
 
 
 def test_stateful(w):
     ask = eth("a", "b") / ip("a", "b") / UDP(sport=700, dport=800) / Raw(b"q")
     answer = eth("b", "a") / ip("b", "a") / UDP(sport=800, dport=700) / Raw(b"r")
-    w.drops("before it was asked", "b", answer, "denied-inbound")
+    w.drops("before it was asked", "b", answer, "denied-inbound", "a")
     w.passes("the question", "a", ask, "b", ask)
     w.passes("the answer", "b", answer, "a", answer)
-    w.drops("another's answer", "b", eth("b", "a") / ip("b", "a") / UDP(sport=801, dport=700), "denied-inbound")
+    w.drops("another's answer", "b", eth("b", "a") / ip("b", "a") / UDP(sport=801, dport=700), "denied-inbound", "a")
     w.drops("TCP in the middle", "b", eth("b", "a") / ip("b", "a") / TCP(dport=1000, sport=9, flags="A"), "tcp-no-syn")
     w.drops("an echo's answer", "a", eth("a", "b") / ip("a", "b") / ICMP(type=0, id=9), "icmp-no-flow")
     ask = eth("a", "b") / ip("a", "b") / ICMP(type=8, id=10, seq=1) / Raw(b"echo")
@@ -640,7 +640,7 @@ def test_evil_fragments(w):
             "fragment-tiny")
     closed = ip("b", "a", proto=17, id=1102)
     w.drops("a first one that policy denies", "b", eth("b", "a") / part(closed, 0, struct.pack("!HHHH", 1, 2, 100, 0), True),
-            "denied-inbound")
+            "denied-inbound", "a")
     w.drops("and what follows it", "b", eth("b", "a") / part(closed, 8, b"x" * 16, False), "fragment")
     echo = part(ip("b", "192.168.1.1", proto=1, id=1103), 0, bytes(ICMP(id=7) / Raw(b"x" * 16)), True)
     w.drops("a gateway's echo in parts", "b", eth("b", GATEWAY_MAC) / echo, "no-destination")
