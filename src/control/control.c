@@ -49,6 +49,7 @@ struct control *control_open(const struct control_config *config, GError **error
 	struct control *control = g_new0(struct control, 1);
 
 	control->store = config->store;
+	control->cache = cache_new();
 	control->default_outbound = !config->no_default_outbound;
 	control->cpu_ratio = config->cpu_allocation_ratio;
 	control->ram_ratio = config->ram_allocation_ratio;
@@ -71,20 +72,13 @@ void control_close(struct control *control)
 	consoles_close(control->consoles);
 	places_free(control->places);
 	catalog_close(control->catalog);
+	cache_free(control->cache);
 	g_free(control->subscription);
 	g_free(control->tenant);
 	g_free(control);
 }
 
 /* ---- reading ---- */
-
-static void *decode_kv(enum kind kind, const struct store_kv *kv, GError **error)
-{
-	gsize length;
-	const char *text = g_bytes_get_data(kv->value, &length);
-
-	return model_decode(kind, text, length, kv->mod_revision, error);
-}
 
 void *control_get(struct control *control, enum kind kind, const char *uid, GError **error)
 {
@@ -94,7 +88,7 @@ void *control_get(struct control *control, enum kind kind, const char *uid, GErr
 	if (!store_get(control->store, key, &kv, error))
 		return NULL;
 	if (kv)
-		return decode_kv(kind, kv, error);
+		return cache_decode(control->cache, kind, kv, error);
 	fault_set(error, FAULT_NOT_FOUND, "there is no %s with id %s", kind_info(kind)->title, uid);
 	return NULL;
 }
@@ -122,7 +116,7 @@ static GPtrArray *list_all(struct control *control, enum kind kind, GError **err
 	if (!store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
 		return NULL;
 	for (guint i = 0; i < range.kvs->len; i++) {
-		void *object = decode_kv(kind, range.kvs->pdata[i], error);
+		void *object = cache_decode(control->cache, kind, range.kvs->pdata[i], error);
 		if (!object)
 			return NULL;
 		g_ptr_array_add(list, object);

@@ -1,6 +1,7 @@
 /* What the parts of the control plane share. */
 #pragma once
 #include "base/ip.h"
+#include "control/cache.h"
 #include "control/change.h"
 #include "control/control.h"
 
@@ -11,6 +12,7 @@ struct consoles;
 
 struct control {
 	struct store *store; /* Borrowed */
+	struct cache *cache;
 	struct catalog *catalog;
 	struct reconciler *reconciler;
 	struct hosts *hosts;

@@ -395,30 +395,59 @@ static void clear_paths(struct change *change, const struct vm *vm)
 	}
 }
 
+/* Takes what the host says of the VM; whether that is news. */
+static bool take_vm(struct vm *vm, const struct note *note)
+{
+	const struct report_vm *report = note->entry;
+
+	if (g_strcmp0(vm->status.host, note->host) != 0 || report->absent)
+		return false;
+	if (vm->status.power == report->power && vm->status.restarts_done == report->restarts &&
+		g_strcmp0(vm->status.detail, report->message) == 0)
+		return false;
+	if (report->power == POWER_STATE_RUNNING && vm->status.power != POWER_STATE_RUNNING)
+		vm->status.started_us = g_get_real_time();
+	vm->status.power = report->power;
+	vm->status.restarts_done = report->restarts;
+	g_free(vm->status.detail);
+	vm->status.detail = g_strdup(report->message);
+	return true;
+}
+
 static bool note_vm(struct change *change, void *data, GError **error)
 {
 	const struct note *note = data;
 	const struct report_vm *report = note->entry;
 	struct vm *vm = change_get(change, KIND_VM, report->uid, NULL);
+	int before = vm ? vm->status.power : 0;
 
-	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || report->absent)
+	if (!vm || !take_vm(vm, note))
 		return true;
-	if (vm->status.power == report->power && vm->status.restarts_done == report->restarts &&
-		g_strcmp0(vm->status.detail, report->message) == 0)
-		return true;
-	if (report->power == POWER_STATE_RUNNING && vm->status.power != POWER_STATE_RUNNING)
-		vm->status.started_us = g_get_real_time();
-	if (report->power == POWER_STATE_DEALLOCATED && vm->status.power != POWER_STATE_DEALLOCATED)
+	if (report->power == POWER_STATE_DEALLOCATED && before != POWER_STATE_DEALLOCATED)
 		clear_paths(change, vm);
-	vm->status.power = report->power;
-	vm->status.restarts_done = report->restarts;
-	g_free(vm->status.detail);
-	vm->status.detail = g_strdup(report->message);
 	change_put(change, vm);
 	return true;
 }
 
 /* A host speaks for the NICs of its own VMs only. */
+static bool take_nic(struct nic *nic, const struct vm *vm, const struct note *note)
+{
+	const struct report_nic *report = note->entry;
+
+	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || vm->spec.power == POWER_DEALLOCATED)
+		return false;
+	g_autofree char *reason = nic_reason(note->control, nic, vm, report->reason);
+	bool news = balancing_note(nic, report->well);
+	if (!news && nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
+		g_strcmp0(nic->status.reason, reason) == 0)
+		return false;
+	nic->status.path = report->path;
+	nic->status.enforcement = report->enforcement;
+	g_free(nic->status.reason);
+	nic->status.reason = g_steal_pointer(&reason);
+	return true;
+}
+
 static bool note_nic(struct change *change, void *data, GError **error)
 {
 	const struct note *note = data;
@@ -427,19 +456,28 @@ static bool note_nic(struct change *change, void *data, GError **error)
 	const struct vm *vm =
 		nic && nic->status.vm ? change_get(change, KIND_VM, nic->status.vm, NULL) : NULL;
 
-	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || vm->spec.power == POWER_DEALLOCATED)
-		return true;
-	g_autofree char *reason = nic_reason(note->control, nic, vm, report->reason);
-	bool news = balancing_note(nic, report->well);
-	if (!news && nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
-		g_strcmp0(nic->status.reason, reason) == 0)
-		return true;
-	nic->status.path = report->path;
-	nic->status.enforcement = report->enforcement;
-	g_free(nic->status.reason);
-	nic->status.reason = g_steal_pointer(&reason);
-	change_put(change, nic);
+	if (nic && take_nic(nic, vm, note))
+		change_put(change, nic);
 	return true;
+}
+
+/* Most of what a host says it has said before; a transaction is for the rest. */
+static bool is_news_of_vm(struct control *control, const struct note *note)
+{
+	const struct report_vm *report = note->entry;
+	_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, report->uid, NULL);
+
+	return vm && take_vm(vm, note);
+}
+
+static bool is_news_of_nic(struct control *control, const struct note *note)
+{
+	const struct report_nic *report = note->entry;
+	_cleanup_(model_free) struct nic *nic = control_get(control, KIND_NIC, report->uid, NULL);
+	_cleanup_(model_free) struct vm *vm =
+		nic && nic->status.vm ? control_get(control, KIND_VM, nic->status.vm, NULL) : NULL;
+
+	return nic && take_nic(nic, vm, note);
 }
 
 static void note_physicals(struct host *host, const GPtrArray *names)
@@ -505,12 +543,14 @@ bool control_report(
 		return false;
 	for (guint i = 0; i < list_length(report->vms); i++) {
 		note.entry = report->vms->pdata[i];
-		if (!change_run(control->store, note_vm, &note, NULL, error))
+		if (is_news_of_vm(control, &note) &&
+			!change_run(control->store, note_vm, &note, NULL, error))
 			return false;
 	}
 	for (guint i = 0; i < list_length(report->nics); i++) {
 		note.entry = report->nics->pdata[i];
-		if (!change_run(control->store, note_nic, &note, NULL, error))
+		if (is_news_of_nic(control, &note) &&
+			!change_run(control->store, note_nic, &note, NULL, error))
 			return false;
 	}
 	failpoint(FAILPOINT_CONTROL_REPORTED);

@@ -25,7 +25,7 @@ static bool read_object(struct control *control, enum kind kind, const struct st
 	g_autoptr(GError) failure = NULL;
 
 	if (!by_name) {
-		*ret = model_decode(kind, text, length, kv->mod_revision, error);
+		*ret = cache_decode(control->cache, kind, kv, error);
 		return *ret != NULL;
 	}
 	g_autofree char *uid = g_strndup(text, length);

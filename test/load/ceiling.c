@@ -83,7 +83,7 @@ static void on_started(SoupServer *server, SoupServerMessage *message, void *dat
 	g_socket_set_option(soup_server_message_get_socket(message), IPPROTO_TCP, TCP_NODELAY, 1, NULL);
 }
 
-void ceiling_serve(const char *folder, int tell)
+void ceiling_serve(const char *folder)
 {
 	g_autofree char *cert = g_build_filename(folder, "controller.pem", NULL),
 			*key = g_build_filename(folder, "controller.key", NULL);
@@ -101,14 +101,14 @@ void ceiling_serve(const char *folder, int tell)
 		"listening");
 	GSList *uris = soup_server_get_uris(server);
 	int port = g_uri_get_port(uris->data);
-	must(write(tell, &port, sizeof port) == sizeof port, "telling the port");
+	must(write(STDOUT_FILENO, &port, sizeof port) == sizeof port, "telling the port");
 	g_main_loop_run(loop);
 }
 
 struct ceiling *ceiling_start(const char *folder)
 {
 	struct ceiling *ceiling = g_new0(struct ceiling, 1);
-	char program[4096], fd[16];
+	char program[4096];
 	int pipes[2], port = 0;
 
 	/* A program with threads may not go on in a child: it begins anew. */
@@ -116,10 +116,10 @@ struct ceiling *ceiling_start(const char *folder)
 	ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
 	must(n > 0, "finding itself");
 	program[n] = '\0';
-	snprintf(fd, sizeof fd, "%d", pipes[1]);
 	ceiling->pid = fork();
 	if (ceiling->pid == 0) {
-		execl(program, program, "--ceiling", folder, fd, (char *)NULL);
+		dup2(pipes[1], STDOUT_FILENO);
+		execl(program, program, "--ceiling", folder, (char *)NULL);
 		_exit(127);
 	}
 	close(pipes[1]);

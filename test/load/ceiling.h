@@ -5,10 +5,10 @@
 
 struct ceiling;
 
-/* Runs this program anew as "--ceiling FOLDER FD". folder: has controller.pem and its key; its file lies there, too. Ends
+/* Runs this program anew as "--ceiling FOLDER". folder: has controller.pem and its key; its file lies there, too. Ends
  * the program when it cannot start. */
 struct ceiling *ceiling_start(const char *folder);
-/* What that does, for ever: serves, and writes its port to the descriptor. */
-void ceiling_serve(const char *folder, int tell);
+/* What that does, for ever: serves, and writes its port to standard output, as an int. */
+void ceiling_serve(const char *folder);
 const char *ceiling_endpoint(const struct ceiling *ceiling);
 void ceiling_stop(struct ceiling *ceiling);

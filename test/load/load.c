@@ -467,8 +467,8 @@ int main(int argc, char **argv)
 	g_autoptr(GOptionContext) context = g_option_context_new("FOLDER");
 	g_autoptr(GError) error = NULL;
 
-	if (argc == 4 && g_str_equal(argv[1], "--ceiling"))
-		ceiling_serve(argv[2], (int)g_ascii_strtoll(argv[3], NULL, 10));
+	if (argc == 3 && g_str_equal(argv[1], "--ceiling"))
+		ceiling_serve(argv[2]);
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2 || options.clients < 1)
 		return 2;
