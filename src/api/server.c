@@ -7,9 +7,11 @@
 #include "base/log.h"
 #include "base/peer.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CALL_KEY "sluice-call"
 #define PEER_KEY "sluice-peer"
@@ -252,6 +254,16 @@ static bool find_url(struct server *server, GError **error)
 	return true;
 }
 
+/* GLib leaves room for 10 connections that wait to be accepted: clients that come all at once would be turned away. */
+static void lengthen_queue(struct server *server)
+{
+	g_autoptr(GSList) listeners = soup_server_get_listeners(server->soup);
+
+	for (GSList *item = listeners; item; item = item->next)
+		if (listen(g_socket_get_fd(item->data), SOMAXCONN) < 0)
+			log_warn(NULL, "the queue of connections stays short: %s", g_strerror(errno));
+}
+
 static bool start(struct server *server, const struct server_config *config, GError **error)
 {
 	g_autoptr(GSocketAddress) address = parse_address(config->listen, error);
@@ -262,6 +274,7 @@ static bool start(struct server *server, const struct server_config *config, GEr
 		g_prefix_error(error, "listening on %s: ", config->listen);
 		return false;
 	}
+	lengthen_queue(server);
 	return find_url(server, error);
 }
 
