@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +100,8 @@ void ceiling_serve(const char *folder)
 	must(soup_server_listen_local(
 		     server, 0, SOUP_SERVER_LISTEN_HTTPS | SOUP_SERVER_LISTEN_IPV4_ONLY, NULL),
 		"listening");
+	g_autoptr(GSList) listeners = soup_server_get_listeners(server);
+	must(listen(g_socket_get_fd(listeners->data), SOMAXCONN) == 0, "listening");
 	GSList *uris = soup_server_get_uris(server);
 	int port = g_uri_get_port(uris->data);
 	must(write(STDOUT_FILENO, &port, sizeof port) == sizeof port, "telling the port");
