@@ -543,8 +543,7 @@ bool control_report(
 		return false;
 	for (guint i = 0; i < list_length(report->vms); i++) {
 		note.entry = report->vms->pdata[i];
-		if (is_news_of_vm(control, &note) &&
-			!change_run(control->store, note_vm, &note, NULL, error))
+		if (is_news_of_vm(control, &note) && !change_run(control->store, note_vm, &note, NULL, error))
 			return false;
 	}
 	for (guint i = 0; i < list_length(report->nics); i++) {

@@ -17,6 +17,8 @@ static const struct {
 	[QUOTA_NETWORKS] = {"virtual-networks", "Virtual Networks"},
 	[QUOTA_SECURITY_GROUPS] = {"security-groups", "Network Security Groups"},
 	[QUOTA_BALANCERS] = {"load-balancers", "Load Balancers"},
+	[QUOTA_APPLICATION_GROUPS] = {"application-security-groups", "Application Security Groups"},
+	[QUOTA_ROUTE_TABLES] = {"route-tables", "Route Tables"},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(items) == QUOTA_COUNT);
 
@@ -30,6 +32,8 @@ static const enum quota_item item_of_kind[KIND_COUNT] = {
 	[KIND_NETWORK] = QUOTA_NETWORKS,
 	[KIND_SECURITY_GROUP] = QUOTA_SECURITY_GROUPS,
 	[KIND_BALANCER] = QUOTA_BALANCERS,
+	[KIND_APPLICATION_GROUP] = QUOTA_APPLICATION_GROUPS,
+	[KIND_ROUTE_TABLE] = QUOTA_ROUTE_TABLES,
 };
 
 /* ---- counting ---- */
@@ -118,7 +122,7 @@ bool quota_take(struct subscription *subscription, const struct quota_counts *di
 	return true;
 }
 
-/* ---- a store that was never counted ---- */
+/* ---- counting all ---- */
 
 /* Machines of older versions do not carry their processors yet. */
 static bool note_vcpus(struct change *change, void *data, GError **error)
@@ -158,26 +162,33 @@ static bool set_counts(struct change *change, void *data, GError **error)
 
 	if (!subscription)
 		return false;
-	subscription->status.counted = true;
 	for (int i = 0; i < QUOTA_COUNT; i++)
-		if (counts->of[i])
-			need(&subscription->status.used, (enum quota_item)i)->n = counts->of[i];
+		need(&subscription->status.used, (enum quota_item)i)->n = counts->of[i];
 	change_put(change, subscription);
+	return true;
+}
+
+static bool is_counted(const struct subscription *subscription, const struct quota_counts *counts)
+{
+	for (int i = 0; i < QUOTA_COUNT; i++) {
+		const struct quota_line *used = find(subscription->status.used, (enum quota_item)i);
+		if ((used ? used->n : 0) != counts->of[i])
+			return false;
+	}
 	return true;
 }
 
 bool quota_open(struct control *control, GError **error)
 {
-	_cleanup_(model_free) struct subscription *subscription =
-		control_get(control, KIND_SUBSCRIPTION, control->subscription, error);
 	struct quota_counts counts = {};
 
-	if (!subscription || subscription->status.counted)
-		return subscription != NULL;
 	for (int kind = KIND_NONE + 1; kind < KIND_COUNT; kind++)
 		if (item_of_kind[kind] && !count_kind(control, (enum kind)kind, &counts, error))
 			return false;
-	return change_run(control->store, set_counts, &counts, NULL, error);
+	_cleanup_(model_free) struct subscription *subscription =
+		control_get(control, KIND_SUBSCRIPTION, control->subscription, error);
+	return subscription && (is_counted(subscription, &counts) ||
+				       change_run(control->store, set_counts, &counts, NULL, error));
 }
 
 /* ---- for dialects ---- */

@@ -23,5 +23,5 @@ void quota_add_difference(
 bool quota_is_zero(const struct quota_counts *counts);
 /* Takes the difference into the subscription, which the caller stores. FAULT_QUOTA names limit, use and request. */
 bool quota_take(struct subscription *subscription, const struct quota_counts *difference, GError **error);
-/* Counts what is there, in a store that was never counted. */
+/* Counts what is there: an older version may have counted less. */
 bool quota_open(struct control *control, GError **error);

@@ -200,7 +200,6 @@ static bool forget(struct change *change, void *data, GError **error)
 	struct subscription *subscription = change_subscription(change, error);
 	struct vm *vm = change_get(change, KIND_VM, data, error);
 
-	subscription->status.counted = false;
 	g_clear_pointer(&subscription->status.used, g_ptr_array_unref);
 	change_put(change, subscription);
 	g_assert_nonnull(vm);
@@ -295,7 +294,7 @@ int main(int argc, char **argv)
 		"/quota/a limit below what is used takes nothing, and less is never refused", test_lowered);
 	g_test_add_func("/quota/a scale set gets as many instances as may be, and fails with the sentence",
 		test_instances_are_refused);
-	g_test_add_func("/quota/a store that was never counted is counted when it is opened", test_old_store);
+	g_test_add_func("/quota/a store of an older version is counted when it is opened", test_old_store);
 	g_test_add_func("/list/what stays is in one part, whatever comes and goes between two", test_parts);
 	return g_test_run();
 }

@@ -51,7 +51,7 @@ SHAPE(static, outcome, struct outcome, "outcome", F_ENUM(outcome, state, provisi
 SHAPE(PUBLIC, quota_line, struct quota_line, "quota", F_STRING(quota_line, name), F_INT(quota_line, n));
 SHAPE(static, subscription_spec, struct subscription_spec, "spec", F_STRING(subscription_spec, tenant),
 	F_LIST(subscription_spec, limits, quota_line_shape));
-SHAPE(static, subscription_status, struct subscription_status, "status", F_BOOL(subscription_status, counted),
+SHAPE(static, subscription_status, struct subscription_status, "status",
 	F_LIST(subscription_status, used, quota_line_shape));
 RESOURCE(subscription, "subscription");
 

@@ -79,7 +79,6 @@ struct subscription {
 		GPtrArray *limits; /* of struct quota_line: how many there may be; none: any number */
 	} spec;
 	struct subscription_status {
-		bool counted; /* what is there is in `used` */
 		GPtrArray *used; /* of struct quota_line */
 	} status;
 };

@@ -20,6 +20,8 @@ static const struct {
 	[QUOTA_NETWORKS] = {NETWORK, "VirtualNetworks", "Virtual Networks"},
 	[QUOTA_SECURITY_GROUPS] = {NETWORK, "NetworkSecurityGroups", "Network Security Groups"},
 	[QUOTA_BALANCERS] = {NETWORK, "LoadBalancers", "Load Balancers"},
+	[QUOTA_APPLICATION_GROUPS] = {NETWORK, "ApplicationSecurityGroups", "Application Security Groups"},
+	[QUOTA_ROUTE_TABLES] = {NETWORK, "RouteTables", "Route Tables"},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(usages) == QUOTA_COUNT);
 
