@@ -32,12 +32,7 @@ const struct agent_times agent_times_default = {
 
 const struct goal_vm *agent_goal_vm(const struct agent *agent, const char *uid)
 {
-	for (guint i = 0; agent->goal && i < list_length(agent->goal->vms); i++) {
-		const struct goal_vm *vm = agent->goal->vms->pdata[i];
-		if (g_strcmp0(vm->uid, uid) == 0)
-			return vm;
-	}
-	return NULL;
+	return agent->goal ? goal_find_vm(agent->goal, uid) : NULL;
 }
 
 const struct goal_nic *agent_goal_nic(const struct agent *agent, const char *uid)

@@ -15,16 +15,6 @@ const struct goal_nic *metadata_find_nic(const struct goal *goal, const char *ho
 	return NULL;
 }
 
-static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
-{
-	for (guint i = 0; i < list_length(goal->vms); i++) {
-		const struct goal_vm *vm = goal->vms->pdata[i];
-		if (g_strcmp0(vm->uid, uid) == 0)
-			return vm;
-	}
-	return NULL;
-}
-
 static json_t *text(const char *value)
 {
 	return json_string(value ? value : "");
@@ -146,7 +136,7 @@ static json_t *build_compute(const struct goal_vm *vm)
 
 json_t *metadata_document(const struct goal *goal, const struct goal_nic *nic)
 {
-	const struct goal_vm *vm = find_vm(goal, nic->vm);
+	const struct goal_vm *vm = goal_find_vm(goal, nic->vm);
 
 	return vm ? json_pack("{s:o, s:o}", "compute", build_compute(vm), "network",
 			    build_interfaces(goal, vm->uid))

@@ -31,23 +31,13 @@ static void acknowledge(struct metadata *metadata, SoupServerMessage *message, c
 		metadata_refuse(message, fault_code(error) == FAULT_INTERNAL ? 500 : 400, error->message);
 }
 
-static const struct goal_vm *find_vm(const struct metadata *metadata, const struct goal_nic *nic)
-{
-	const struct goal *goal = metadata->config.goal(metadata->config.data);
-
-	for (guint i = 0; nic && i < list_length(goal->vms); i++) {
-		const struct goal_vm *vm = goal->vms->pdata[i];
-		if (g_strcmp0(vm->uid, nic->vm) == 0)
-			return vm;
-	}
-	return NULL;
-}
-
 METADATA_HANDLER(metadata_on_events)
 {
 	static const char *const methods[] = {"GET", "POST", NULL};
 	struct metadata *metadata = data;
-	const struct goal_vm *vm = find_vm(metadata, metadata_asker(metadata, message));
+	const struct goal_nic *nic = metadata_asker(metadata, message);
+	const struct goal_vm *vm =
+		nic ? goal_find_vm(metadata->config.goal(metadata->config.data), nic->vm) : NULL;
 
 	if (!metadata_check_request(message, methods) || !check_version(message, query))
 		return;

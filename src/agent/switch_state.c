@@ -25,16 +25,6 @@ const struct switch_physical *switch_site_physical(const struct switch_site *sit
 	return NULL;
 }
 
-static const struct goal_vm *find_vm(const struct goal *goal, const char *uid)
-{
-	for (guint i = 0; i < list_length(goal->vms); i++) {
-		const struct goal_vm *vm = goal->vms->pdata[i];
-		if (g_strcmp0(vm->uid, uid) == 0)
-			return vm;
-	}
-	return NULL;
-}
-
 json_t *switch_state_texts(const GPtrArray *texts)
 {
 	json_t *list = json_array();
@@ -109,7 +99,7 @@ static void add_gone(struct mappings *m, const struct switch_source *source, con
 {
 	if (g_strcmp0(nic->network, m->network->uid) != 0 || !is_elsewhere(source, nic->vm))
 		return;
-	const struct goal_migration *migration = &find_vm(source->goal, nic->vm)->migration;
+	const struct goal_migration *migration = &goal_find_vm(source->goal, nic->vm)->migration;
 	for (guint i = 0; migration->role == MIGRATION_SOURCE && i < list_length(nic->addresses); i++) {
 		const struct goal_address *address = nic->addresses->pdata[i];
 		add_mapping(m, &(struct goal_mapping){address->ip, migration->vtep, nic->mac});
@@ -313,7 +303,7 @@ static json_t *build_nic(
 {
 	const struct switch_site *site = source->site;
 	const struct ledger_nic *record = ledger_find_nic(source->ledger, nic->uid);
-	const struct goal_vm *vm = find_vm(source->goal, nic->vm);
+	const struct goal_vm *vm = goal_find_vm(source->goal, nic->vm);
 
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:o, s:s?, s:s?, s:o, s:s}", "uid",
 		nic->uid, "name", nic->name, "mac", nic->mac, "network", nic->network, "subnet", nic->subnet,

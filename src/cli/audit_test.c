@@ -1,5 +1,6 @@
 /* What `sluice audit` asks for, and what it makes of pages. */
 #include "cli/cli.h"
+#include "cli/test_case.h"
 #include "cli/test_controller.h"
 
 #include <stdio.h>
@@ -29,46 +30,28 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 			message, 200, "{\"records\": [" RECORD("1", ", \"code\": \"Bad\"") "]}");
 }
 
-static const struct {
-	const char *words, *output, *errors; /* patterns */
-} cases[] = {
-	{"audit", "TIME*\nT1*Bad*\nT2*\nT3*\n2 records are missing in between\n", "status 0\n"},
-	{"audit --last 2", "TIME*\nT2*\nT3*\n2 records*", "status 0\n"},
-	{"audit --json --last 1", "*\"seq\": 3*", "status 0\n"},
-	{"audit --who no_body", "nothing of the kind is in the audit log\n", "status 0\n"},
-	{"audit --last 0", "", "sluice audit: --last takes a number from 1 on\nstatus 2\n"},
-	{"audit all", "", "*status 2\n"},
+static const struct test_case cases[] = {
+	{"audit", CLI_OK, "TIME*\nT1*Bad*\nT2*\nT3*\n2 records are missing in between\n", ""},
+	{"audit --last 2", CLI_OK, "TIME*\nT2*\nT3*\n2 records*", ""},
+	{"audit --json --last 1", CLI_OK, "*\"seq\": 3*", ""},
+	{"audit --who 'no body'", CLI_OK, "nothing of the kind is in the audit log\n", ""},
+	{"audit --last 0", CLI_USAGE, "sluice audit: --last takes a number from 1 on\n"},
+	{"audit all", CLI_USAGE, "*"},
 };
 
-static int run_case(const char *line)
+static int run_case(const char *words)
 {
-	g_auto(GStrv) argv = g_strsplit(line, " ", -1);
-	g_autofree char **borrowed = g_memdup2(argv, sizeof *argv * (g_strv_length(argv) + 1));
-
-	for (char **word = argv; *word; word++)
-		g_strdelimit(*word, "_", ' ');
-	int status = cli_audit((int)g_strv_length(argv), borrowed);
-	fflush(stdout);
-	fprintf(stderr, "status %d\n", status);
-	return status;
+	return test_case_call(cli_audit, words);
 }
 
 static void test_verb(void)
 {
 	_cleanup_(test_controller_close) struct test_controller controller;
 
-	if (g_test_subprocess())
-		exit(run_case(g_getenv("AUDIT_CASE")));
+	test_cases_answer(run_case);
 	test_controller_open(&controller, answer, NULL);
 	g_setenv("SLUICE_STATE", controller.state, true);
-	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_setenv("AUDIT_CASE", cases[i].words, true);
-		g_test_message("%s", cases[i].words);
-		g_test_trap_subprocess(NULL, 0, 0);
-		g_test_trap_assert_stderr(cases[i].errors);
-		if (*cases[i].output)
-			g_test_trap_assert_stdout(cases[i].output);
-	}
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* `sluice policy` against a switch that has nothing but a state. */
 #include "base/jsonrpc.h"
 #include "cli/cli.h"
+#include "cli/test_case.h"
 
 #include <glib/gstdio.h>
 
@@ -64,8 +65,6 @@ static int run(const char *words)
 {
 	struct service service = {.context = g_main_context_new()};
 	g_autofree char *line = NULL;
-	g_auto(GStrv) argv = NULL;
-	int argc;
 
 	service.loop = g_main_loop_new(service.context, false);
 	service.dir = g_dir_make_tmp("sluice-policy-XXXXXX", NULL);
@@ -79,10 +78,7 @@ static int run(const char *words)
 	GThread *thread = g_thread_new("switch", serve, &service);
 
 	line = g_strdup_printf("policy --state %s %s", service.dir, words);
-	g_assert_true(g_shell_parse_argv(line, &argc, &argv, NULL));
-	g_autofree char **borrowed =
-		g_memdup2(argv, sizeof *argv * ((size_t)argc + 1)); /* options take from it */
-	int status = cli_policy(argc, borrowed);
+	int status = test_case_call(cli_policy, line);
 
 	g_main_context_invoke(service.context, quit, service.loop);
 	g_thread_join(thread);
@@ -96,36 +92,9 @@ static int run(const char *words)
 	return status;
 }
 
-struct case_ {
-	const char *words;
-	int status;
-	const char *output; /* pattern: standard output when the status is 0, else the errors */
-};
-
-static void assert_cases(const struct case_ *cases, size_t n)
-{
-	/* The subprocess is the same test again; it is told by the environment which case it is. */
-	if (g_test_subprocess()) {
-		fflush(stdout);
-		exit(run(g_getenv("POLICY_CASE")));
-	}
-	for (size_t i = 0; i < n; i++) {
-		g_setenv("POLICY_CASE", cases[i].words, true);
-		g_test_trap_subprocess(NULL, 0, 0);
-		g_test_message("%s", cases[i].words);
-		if (cases[i].status == CLI_OK) {
-			g_test_trap_assert_passed();
-			g_test_trap_assert_stdout(cases[i].output);
-		} else {
-			g_test_trap_assert_failed();
-			g_test_trap_assert_stderr(cases[i].output);
-		}
-	}
-}
-
 static void test_check(void)
 {
-	static const struct case_ cases[] = {
+	static const struct test_case cases[] = {
 		{"check one --src 9.9.9.9 --dport 22", CLI_OK,
 			"*allow: inbound tcp from 9.9.9.9:49152 to 192.168.1.4:22\n"
 			"  NIC group web: allow by rule ssh, priority 100\n*"},
@@ -149,23 +118,25 @@ static void test_check(void)
 		{"check two --dst 169.254.169.254 --dport 80", CLI_OK, "*allow: *platform address*"},
 	};
 
-	assert_cases(cases, G_N_ELEMENTS(cases));
+	test_cases_answer(run);
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
 }
 
 static void test_check_json(void)
 {
-	static const struct case_ cases[] = {
+	static const struct test_case cases[] = {
 		{"check two --dst 8.8.8.8 --proto udp --dport 53 --json", CLI_OK,
 			"*\"verdict\": \"deny\"*\"rule\": \"AllowInternetOutBound\"*\"rule\": \"nobody\"*"
 			"\"nic\": \"u2\"*\"sport\": 49152*"},
 	};
 
-	assert_cases(cases, G_N_ELEMENTS(cases));
+	test_cases_answer(run);
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
 }
 
 static void test_effective(void)
 {
-	static const struct case_ cases[] = {
+	static const struct test_case cases[] = {
 		{"effective one", CLI_OK,
 			"*inbound\n*AT*GROUP*PRIORITY*RULE*ACTION*\n"
 			"nic*web*100*ssh*allow*tcp*Internet, jump*22, 8000-8080*\n*132*\n*outbound\n*"
@@ -176,12 +147,13 @@ static void test_effective(void)
 			"*\"inbound\"*\"resolved\"*\"0.0.0.0/1\"*\"nic_name\": \"one\"*"},
 	};
 
-	assert_cases(cases, G_N_ELEMENTS(cases));
+	test_cases_answer(run);
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
 }
 
 static void test_refusals(void)
 {
-	static const struct case_ cases[] = {
+	static const struct test_case cases[] = {
 		{"effective three", CLI_FAILED, "*no NIC called three*"},
 		{"effective", CLI_USAGE, "*a NIC is needed, by its uid or name*"},
 		{"check one --src 9.9.9.9", CLI_USAGE, "*--dport is needed*"},
@@ -204,7 +176,8 @@ static void test_refusals(void)
 		{"check one --direction up --dport 1", CLI_USAGE, "*--direction: 'up' is none of*"},
 	};
 
-	assert_cases(cases, G_N_ELEMENTS(cases));
+	test_cases_answer(run);
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
 }
 
 int main(int argc, char **argv)

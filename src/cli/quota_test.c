@@ -1,5 +1,6 @@
 /* What `sluice quota` makes of its words and of a controller's answers. */
 #include "cli/cli.h"
+#include "cli/test_case.h"
 #include "cli/test_controller.h"
 
 #include <stdio.h>
@@ -22,46 +23,30 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 		test_controller_reply(message, 200, quotas);
 }
 
-static const struct {
-	const char *words, *output, *errors; /* patterns */
-} cases[] = {
-	{"quota", "QUOTA*USED*LIMIT\ncores*8*10\nvirtual-machines*1*unlimited\n", "status 0\n"},
-	{"quota list --json", "*\"limit\": 10*", "status 0\n"},
-	{"quota set cores=12 virtual-machines=unlimited", "*cores*10*", "status 0\n"},
-	{"quota set bananas=1", "", "sluice quota: there is no such quota\nstatus 1\n"},
-	{"quota set cores", "", "sluice quota: 'cores': what is needed looks like*status 1\n"},
-	{"quota set cores=-1", "", "sluice quota: 'cores=-1': what is needed*status 1\n"},
-	{"quota set", "", "sluice quota: 'list' or 'set NAME=LIMIT' is needed\nstatus 2\n"},
-	{"quota raise cores=1", "", "*is needed\nstatus 2\n"},
+static const struct test_case cases[] = {
+	{"quota", CLI_OK, "QUOTA*USED*LIMIT\ncores*8*10\nvirtual-machines*1*unlimited\n", ""},
+	{"quota list --json", CLI_OK, "*\"limit\": 10*", ""},
+	{"quota set cores=12 virtual-machines=unlimited", CLI_OK, "*cores*10*", ""},
+	{"quota set bananas=1", CLI_FAILED, "sluice quota: there is no such quota\n"},
+	{"quota set cores", CLI_FAILED, "sluice quota: 'cores': what is needed looks like*"},
+	{"quota set cores=-1", CLI_FAILED, "sluice quota: 'cores=-1': what is needed*"},
+	{"quota set", CLI_USAGE, "sluice quota: 'list' or 'set NAME=LIMIT' is needed\n"},
+	{"quota raise cores=1", CLI_USAGE, "*is needed\n"},
 };
 
-static int run_case(const char *line)
+static int run_case(const char *words)
 {
-	g_auto(GStrv) argv = g_strsplit(line, " ", -1);
-	g_autofree char **borrowed = g_memdup2(argv, sizeof *argv * (g_strv_length(argv) + 1));
-	int status = cli_quota((int)g_strv_length(argv), borrowed);
-
-	fflush(stdout);
-	fprintf(stderr, "status %d\n", status);
-	return status;
+	return test_case_call(cli_quota, words);
 }
 
 static void test_verbs(void)
 {
 	_cleanup_(test_controller_close) struct test_controller controller;
 
-	if (g_test_subprocess())
-		exit(run_case(g_getenv("QUOTA_CASE")));
+	test_cases_answer(run_case);
 	test_controller_open(&controller, answer, NULL);
 	g_setenv("SLUICE_STATE", controller.state, true);
-	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_setenv("QUOTA_CASE", cases[i].words, true);
-		g_test_message("%s", cases[i].words);
-		g_test_trap_subprocess(NULL, 0, 0);
-		g_test_trap_assert_stderr(cases[i].errors);
-		if (*cases[i].output)
-			g_test_trap_assert_stdout(cases[i].output);
-	}
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
 }
 
 int main(int argc, char **argv)

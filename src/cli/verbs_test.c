@@ -1,6 +1,7 @@
 /* What verbs say where there is no cloud, and of words that they do not take. */
 #include "base/fault.h"
 #include "cli/cli.h"
+#include "cli/test_case.h"
 
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -28,55 +29,26 @@ static const struct cli_verb verbs[] = {
 	{"vm", "", cli_vm},
 };
 
-static int run(const char *line)
+static int run(const char *words)
 {
-	g_auto(GStrv) argv = NULL;
-	int argc;
-
-	g_assert_true(g_shell_parse_argv(line, &argc, &argv, NULL));
-	g_autofree char **borrowed =
-		g_memdup2(argv, sizeof *argv * ((size_t)argc + 1)); /* options take from it */
-	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-		if (g_str_equal(verbs[i].name, argv[0]))
-			return verbs[i].run(argc, borrowed);
-	g_error("no verb %s", argv[0]);
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		size_t length = strlen(verbs[i].name);
+		if (g_str_has_prefix(words, verbs[i].name) && (!words[length] || words[length] == ' '))
+			return test_case_call(verbs[i].run, words);
+	}
+	g_error("no verb in '%s'", words);
 }
 
-struct case_ {
-	const char *words;
-	int status;
-	const char *output; /* pattern: standard output when the status is 0, else the errors */
-};
-
-/* In the subprocess, which is the same test again and is told by the environment which case it is. */
-static void run_case(void)
+static void assert_case(const struct test_case *expected, const char *state)
 {
-	int status = run(g_getenv("VERBS_CASE"));
-
-	fflush(stdout);
-	fprintf(stderr, "status %d\n", status);
-	exit(status);
-}
-
-static void assert_case(const struct case_ *expected, const char *state)
-{
-	g_autofree char *ok = g_strdup_printf("*status %d\n", CLI_OK);
-	g_autofree char *failed = g_strdup_printf("%sstatus %d\n", expected->output, expected->status);
-
 	g_setenv("SLUICE_STATE", state, true);
-	g_setenv("VERBS_CASE", expected->words, true);
-	g_test_message("%s", expected->words);
-	g_test_trap_subprocess(NULL, 0, 0);
-	g_test_trap_assert_stderr(expected->status == CLI_OK ? ok : failed);
-	if (expected->status == CLI_OK)
-		g_test_trap_assert_stdout(expected->output);
+	test_cases_assert(expected, 1);
 }
 
 /* Each with an empty state folder. */
-static void assert_cases(const struct case_ *cases, size_t n)
+static void assert_cases(const struct test_case *cases, size_t n)
 {
-	if (g_test_subprocess())
-		run_case();
+	test_cases_answer(run);
 	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
 	for (size_t i = 0; i < n; i++)
 		assert_case(&cases[i], state);
@@ -87,7 +59,7 @@ static void test_no_cloud(void)
 {
 	static const char said[] = "*no cloud runs on */sluice-verbs-*; start one with 'sluice up', or name "
 				   "another by --state or $SLUICE_STATE\n";
-	static const struct case_ cases[] = {
+	static const struct test_case cases[] = {
 		{"status", CLI_FAILED, said},
 		{"vf list", CLI_FAILED, said},
 		{"drops", CLI_FAILED, said},
@@ -104,7 +76,7 @@ static void test_no_cloud(void)
 
 static void test_words(void)
 {
-	static const struct case_ cases[] = {
+	static const struct test_case cases[] = {
 		{"status web", CLI_USAGE, "sluice status: it takes no argument 'web'\n"},
 		{"up now", CLI_USAGE, "sluice up: it takes no argument 'now'\n"},
 		{"up --switch-hugepages maybe", CLI_USAGE,
@@ -223,7 +195,7 @@ static const char fake_az[] = "#!/bin/sh\n"
 			      "[ \"$1\" != login ] || ! grep -q bad \"${0%/*}/principal.secret\" || { echo "
 			      "'no such secret' >&2; exit 1; }\n";
 
-static void az_env(const char *state, const char *password, const struct case_ *expected)
+static void az_env(const char *state, const char *password, const struct test_case *expected)
 {
 	static const struct {
 		const char *name, *text;
@@ -242,8 +214,7 @@ static void az_env(const char *state, const char *password, const struct case_ *
 
 static void test_az_env(void)
 {
-	if (g_test_subprocess())
-		run_case();
+	test_cases_answer(run);
 	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
 	g_autofree char *words = g_strdup_printf("az-env --do --az %s/az", state);
 	g_autofree char *told_path = g_build_filename(state, "told", NULL), *told = NULL;
@@ -253,7 +224,7 @@ static void test_az_env(void)
 		state);
 	g_autofree char *login = g_strdup_printf("%s/ca.pem login --service-principal -u me", state);
 
-	az_env(state, "good", &(struct case_){words, CLI_OK, last});
+	az_env(state, "good", &(struct test_case){words, CLI_OK, last});
 	g_test_trap_assert_stderr_unmatched("*misleading*");
 	g_assert_true(g_file_get_contents(told_path, &told, NULL, NULL));
 	g_assert_nonnull(
@@ -261,7 +232,7 @@ static void test_az_env(void)
 	g_assert_nonnull(strstr(told, login));
 	g_assert_nonnull(strstr(told, "cloud update --profile 2020-09-01-hybrid\n"));
 	az_env(state, "bad",
-		&(struct case_){
+		&(struct test_case){
 			words, CLI_FAILED, "*az login --service-principal' failed:*no such secret\n"});
 	for (const char *const *name = (const char *const[]){"endpoint", "az", "principal.json",
 		     "principal.secret", "told", NULL};
@@ -274,14 +245,13 @@ static void test_az_env(void)
 
 static void test_capture(void)
 {
-	if (g_test_subprocess())
-		run_case();
+	test_cases_answer(run);
 	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL), *text = NULL;
 	g_autofree char *path = g_build_filename(state, "old.pcapng", NULL);
 	g_autofree char *words = g_strdup_printf("mirror nic -w %s", path);
 
 	g_assert_true(g_file_set_contents(path, "kept", -1, NULL));
-	assert_case(&(struct case_){words, CLI_FAILED, "*no cloud runs on *"}, state);
+	assert_case(&(struct test_case){words, CLI_FAILED, "*no cloud runs on *"}, state);
 	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
 	g_assert_cmpstr(text, ==, "kept");
 	g_assert_cmpint(g_unlink(path), ==, 0);
@@ -351,12 +321,11 @@ static void test_status(void)
 {
 	struct lone_agent agent = {};
 
-	if (g_test_subprocess())
-		run_case();
+	test_cases_answer(run);
 	g_autofree char *state = g_dir_make_tmp("sluice-verbs-XXXXXX", NULL);
 	GThread *thread = start_agent(&agent, state);
-	assert_case(
-		&(struct case_){"status", CLI_FAILED, "*the controller does not answer this host's agent\n"},
+	assert_case(&(struct test_case){"status", CLI_FAILED,
+			    "*the controller does not answer this host's agent\n"},
 		state);
 	g_test_trap_assert_stdout("*switch       not reached\n*");
 	g_test_trap_assert_stdout_unmatched("*in step*");

@@ -1,5 +1,6 @@
 /* What `sluice vm` makes of a controller's answers. */
 #include "cli/cli.h"
+#include "cli/test_case.h"
 #include "cli/test_controller.h"
 
 #include <signal.h>
@@ -56,37 +57,30 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 /* ---- tests ---- */
 
 /* In the subprocess; "^C " in front: as if that was pressed at once. */
-static int run_case(const char *line)
+static int run_case(const char *words)
 {
-	bool interrupted = g_str_has_prefix(line, "^C ");
-	g_auto(GStrv) argv = g_strsplit(interrupted ? line + 3 : line, " ", -1);
-	g_autofree char **borrowed = g_memdup2(argv, sizeof *argv * (g_strv_length(argv) + 1));
+	bool interrupted = g_str_has_prefix(words, "^C ");
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	if (interrupted && sigprocmask(SIG_BLOCK, &set, NULL) == 0)
 		raise(SIGINT);
-	int status = cli_vm((int)g_strv_length(argv), borrowed);
-	fflush(stdout);
-	fprintf(stderr, "status %d\n", status);
-	return status;
+	return test_case_call(cli_vm, interrupted ? words + 3 : words);
 }
 
-static const struct {
-	const char *words, *output, *errors; /* patterns */
-} cases[] = {
-	{"vm list", "*rg/web*a*running*rg/twin*", "status 0\n"},
-	{"vm migrate web", "rg/web: preparing: waits\nrg/web: moving, 42 %: waits\nrg/web runs on host b\n",
-		"status 0\n"},
-	{"vm migrate RG/WEB --json", "*\"state\": \"succeeded\"*", "status 0\n"},
-	{"vm migrate u1 --to full", "", "sluice vm: no room\nstatus 1\n"},
-	{"vm migrate none", "", "sluice vm: there is no virtual machine none;*status 1\n"},
-	{"vm migrate twin", "", "*2 virtual machines are called twin; say GROUP/twin\nstatus 1\n"},
-	{"vm migrate web --cancel", "web: cancelling;*", "status 0\n"},
-	{"vm migrate --from a", "*rg/web runs on host b\n", "rg/db stays: it is stopped*status 1\n"},
-	{"^C vm migrate web", "rg/web: preparing*",
-		"rg/web: its migration goes on;*'sluice vm migrate rg/web --cancel' ends it\nstatus 0\n"},
+static const struct test_case cases[] = {
+	{"vm list", CLI_OK, "*rg/web*a*running*rg/twin*", ""},
+	{"vm migrate web", CLI_OK,
+		"rg/web: preparing: waits\nrg/web: moving, 42 %: waits\nrg/web runs on host b\n", ""},
+	{"vm migrate RG/WEB --json", CLI_OK, "*\"state\": \"succeeded\"*", ""},
+	{"vm migrate u1 --to full", CLI_FAILED, "sluice vm: no room\n"},
+	{"vm migrate none", CLI_FAILED, "sluice vm: there is no virtual machine none;*"},
+	{"vm migrate twin", CLI_FAILED, "*2 virtual machines are called twin; say GROUP/twin\n"},
+	{"vm migrate web --cancel", CLI_OK, "web: cancelling;*", ""},
+	{"vm migrate --from a", CLI_FAILED, "rg/db stays: it is stopped*", "*rg/web runs on host b\n"},
+	{"^C vm migrate web", CLI_OK, "rg/web: preparing*",
+		"rg/web: its migration goes on;*'sluice vm migrate rg/web --cancel' ends it\n"},
 };
 
 static void test_verbs(void)
@@ -94,18 +88,10 @@ static void test_verbs(void)
 	_cleanup_(test_controller_close) struct test_controller controller;
 	unsigned looks = 0;
 
-	if (g_test_subprocess())
-		exit(run_case(g_getenv("VM_CASE")));
+	test_cases_answer(run_case);
 	test_controller_open(&controller, answer, &looks);
 	g_setenv("SLUICE_STATE", controller.state, true);
-	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_setenv("VM_CASE", cases[i].words, true);
-		g_test_message("%s", cases[i].words);
-		g_test_trap_subprocess(NULL, 0, 0);
-		g_test_trap_assert_stderr(cases[i].errors);
-		if (*cases[i].output)
-			g_test_trap_assert_stdout(cases[i].output);
-	}
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
 }
 
 int main(int argc, char **argv)

@@ -11,16 +11,6 @@ static const struct control_request request = {.principal = "test"};
 /* ---- what tests do ---- */
 
 /* Takes the object. */
-static void *put(struct fixture *f, void *object)
-{
-	g_autoptr(GError) error = NULL;
-	void *stored = fixture_put(f, object, &error);
-
-	g_assert_no_error(error);
-	return stored;
-}
-
-/* Takes the object. */
 static void assert_refused(struct fixture *f, void *object, enum fault fault, const char *words)
 {
 	g_autoptr(GError) error = NULL;
@@ -35,7 +25,7 @@ static void assert_refused(struct fixture *f, void *object, enum fault fault, co
 static struct vm *new_vm(struct fixture *f, const char *name, const char *set, bool accelerated)
 {
 	g_autofree char *nic_name = g_strconcat(name, "-nic", NULL);
-	_cleanup_(model_free) struct nic *nic = put(f, fixture_nic(f, nic_name, accelerated));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(f, fixture_nic(f, nic_name, accelerated));
 	struct vm *vm = fixture_vm(f, name, "Standard_DS2_v2", nic);
 
 	vm->spec.availability_set = g_strdup(set);
@@ -52,10 +42,10 @@ struct world {
 static void world_open(struct world *w)
 {
 	fixture_open(&w->f);
-	w->set = put(&w->f, fixture_set(&w->f, "web"));
-	w->a = put(&w->f, new_vm(&w->f, "a", w->set->meta.uid, false));
-	w->b = put(&w->f, new_vm(&w->f, "b", w->set->meta.uid, false));
-	w->other = put(&w->f, new_vm(&w->f, "other", NULL, false));
+	w->set = fixture_must_put(&w->f, fixture_set(&w->f, "web"));
+	w->a = fixture_must_put(&w->f, new_vm(&w->f, "a", w->set->meta.uid, false));
+	w->b = fixture_must_put(&w->f, new_vm(&w->f, "b", w->set->meta.uid, false));
+	w->other = fixture_must_put(&w->f, new_vm(&w->f, "other", NULL, false));
 }
 
 static void world_close(struct world *w)
@@ -68,7 +58,7 @@ static void world_close(struct world *w)
 }
 CLEANUP_CLEAR_FUNC(struct world, world_close)
 
-#define OPEN(name)                                                                                           \
+#define OPEN_WORLD(name)                                                                                     \
 	_cleanup_(world_close) struct world name = {};                                                       \
 	world_open(&name)
 
@@ -76,7 +66,7 @@ CLEANUP_CLEAR_FUNC(struct world, world_close)
 
 static void test_all_must_be_deallocated(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 
 	assert_refused(&w.f, fixture_nic(&w.f, "a-nic", true), FAULT_NOT_ALLOWED,
 		"while virtual machines of availability set web are not deallocated: a, b. Deallocate all");
@@ -85,24 +75,26 @@ static void test_all_must_be_deallocated(void)
 	fixture_act(&w.f, w.b, VERB_POWER_OFF);
 	assert_refused(&w.f, fixture_nic(&w.f, "a-nic", true), FAULT_NOT_ALLOWED, "not deallocated: b.");
 	fixture_act(&w.f, w.b, VERB_DEALLOCATE);
-	_cleanup_(model_free) struct nic *on = put(&w.f, fixture_nic(&w.f, "a-nic", true));
+	_cleanup_(model_free) struct nic *on = fixture_must_put(&w.f, fixture_nic(&w.f, "a-nic", true));
 	g_assert_true(on->spec.accelerated);
 	fixture_act(&w.f, w.b, VERB_START);
 	assert_refused(&w.f, fixture_nic(&w.f, "a-nic", false), FAULT_NOT_ALLOWED, "not deallocated: b.");
 	/* What is no change of acceleration is nobody's matter. */
-	model_free(put(&w.f, fixture_nic(&w.f, "a-nic", true)));
+	model_free(fixture_must_put(&w.f, fixture_nic(&w.f, "a-nic", true)));
 }
 
 static void test_others_do_not_count(void)
 {
-	OPEN(w);
-	_cleanup_(model_free) struct availability_set *second = put(&w.f, fixture_set(&w.f, "second"));
-	_cleanup_(model_free) struct vm *elsewhere = put(&w.f, new_vm(&w.f, "c", second->meta.uid, true));
+	OPEN_WORLD(w);
+	_cleanup_(model_free) struct availability_set *second =
+		fixture_must_put(&w.f, fixture_set(&w.f, "second"));
+	_cleanup_(model_free) struct vm *elsewhere =
+		fixture_must_put(&w.f, new_vm(&w.f, "c", second->meta.uid, true));
 
 	fixture_act(&w.f, w.other, VERB_DEALLOCATE);
-	model_free(put(&w.f, fixture_nic(&w.f, "other-nic", true)));
+	model_free(fixture_must_put(&w.f, fixture_nic(&w.f, "other-nic", true)));
 	fixture_act(&w.f, elsewhere, VERB_DEALLOCATE);
-	model_free(put(&w.f, fixture_nic(&w.f, "c-nic", false)));
+	model_free(fixture_must_put(&w.f, fixture_nic(&w.f, "c-nic", false)));
 }
 
 /* As `vm`, with one more NIC (NULL: none) and without its first one when that is to leave. */
@@ -122,9 +114,9 @@ static struct vm *exchanged(struct fixture *f, const struct vm *vm, const struct
 
 static void test_no_way_round_by_exchange(void)
 {
-	OPEN(w);
-	_cleanup_(model_free) struct nic *fast = put(&w.f, fixture_nic(&w.f, "fast", true)),
-					 *slow = put(&w.f, fixture_nic(&w.f, "slow", false));
+	OPEN_WORLD(w);
+	_cleanup_(model_free) struct nic *fast = fixture_must_put(&w.f, fixture_nic(&w.f, "fast", true)),
+					 *slow = fixture_must_put(&w.f, fixture_nic(&w.f, "slow", false));
 
 	fixture_act(&w.f, w.a, VERB_DEALLOCATE);
 	assert_refused(&w.f, exchanged(&w.f, w.a, fast, false), FAULT_NOT_ALLOWED,
@@ -132,12 +124,12 @@ static void test_no_way_round_by_exchange(void)
 		"a "
 		"while virtual machines of availability set web are not deallocated: b.");
 	assert_refused(&w.f, exchanged(&w.f, w.a, fast, true), FAULT_NOT_ALLOWED, "not deallocated: b.");
-	model_free(put(&w.f, exchanged(&w.f, w.a, slow, false)));
+	model_free(fixture_must_put(&w.f, exchanged(&w.f, w.a, slow, false)));
 	fixture_act(&w.f, w.b, VERB_DEALLOCATE);
-	model_free(put(&w.f, exchanged(&w.f, w.b, fast, true)));
+	model_free(fixture_must_put(&w.f, exchanged(&w.f, w.b, fast, true)));
 	fixture_act(&w.f, w.a, VERB_START);
 	assert_refused(&w.f, exchanged(&w.f, w.b, NULL, true), FAULT_INVALID, "at least one");
-	_cleanup_(model_free) struct nic *plain = put(&w.f, fixture_nic(&w.f, "plain", false));
+	_cleanup_(model_free) struct nic *plain = fixture_must_put(&w.f, fixture_nic(&w.f, "plain", false));
 	assert_refused(&w.f, exchanged(&w.f, w.b, plain, true), FAULT_NOT_ALLOWED, "not deallocated: a.");
 }
 
@@ -163,7 +155,7 @@ static void intrude(const char *key, void *data)
 
 static void test_nobody_slips_in(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 	struct store_spy spy;
 	struct intruder intruder = {.w = &w, .key = key_placements(NULL)};
 
@@ -187,21 +179,21 @@ static struct vm *resized(struct fixture *f, const struct vm *vm, const char *si
 
 static void test_resize_wants_a_plain_set(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 
 	fixture_act(&w.f, w.a, VERB_DEALLOCATE);
 	fixture_act(&w.f, w.b, VERB_DEALLOCATE);
-	model_free(put(&w.f, fixture_nic(&w.f, "a-nic", true)));
-	model_free(put(&w.f, fixture_nic(&w.f, "b-nic", true)));
+	model_free(fixture_must_put(&w.f, fixture_nic(&w.f, "a-nic", true)));
+	model_free(fixture_must_put(&w.f, fixture_nic(&w.f, "b-nic", true)));
 	assert_refused(&w.f, resized(&w.f, w.b, "Standard_B1s"), FAULT_NOT_ALLOWED,
 		"Standard_B1s does not support accelerated networking, which network interfaces of "
 		"availability set web have: ");
-	model_free(put(&w.f, fixture_nic(&w.f, "b-nic", false)));
+	model_free(fixture_must_put(&w.f, fixture_nic(&w.f, "b-nic", false)));
 	assert_refused(&w.f, resized(&w.f, w.b, "Standard_B1s"), FAULT_NOT_ALLOWED, "web have: a-nic of a.");
-	model_free(put(&w.f, resized(&w.f, w.b, "Standard_DS4_v2")));
-	model_free(put(&w.f, resized(&w.f, w.other, "Standard_B1s")));
-	model_free(put(&w.f, fixture_nic(&w.f, "a-nic", false)));
-	_cleanup_(model_free) struct vm *small = put(&w.f, resized(&w.f, w.b, "Standard_B1s"));
+	model_free(fixture_must_put(&w.f, resized(&w.f, w.b, "Standard_DS4_v2")));
+	model_free(fixture_must_put(&w.f, resized(&w.f, w.other, "Standard_B1s")));
+	model_free(fixture_must_put(&w.f, fixture_nic(&w.f, "a-nic", false)));
+	_cleanup_(model_free) struct vm *small = fixture_must_put(&w.f, resized(&w.f, w.b, "Standard_B1s"));
 	g_assert_cmpstr(small->spec.size, ==, "Standard_B1s");
 }
 
@@ -209,8 +201,9 @@ static void test_resize_wants_a_plain_set(void)
 
 static void test_for_good(void)
 {
-	OPEN(w);
-	_cleanup_(model_free) struct availability_set *second = put(&w.f, fixture_set(&w.f, "second"));
+	OPEN_WORLD(w);
+	_cleanup_(model_free) struct availability_set *second =
+		fixture_must_put(&w.f, fixture_set(&w.f, "second"));
 	const char *const sets[] = {NULL, second->meta.uid};
 
 	fixture_act(&w.f, w.a, VERB_DEALLOCATE);
@@ -227,9 +220,9 @@ static void test_for_good(void)
 
 static void test_accelerated_vm_may_join(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 
-	model_free(put(&w.f, new_vm(&w.f, "c", w.set->meta.uid, true)));
+	model_free(fixture_must_put(&w.f, new_vm(&w.f, "c", w.set->meta.uid, true)));
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) vms = control_set_machines(w.f.control, w.set, &error);
 	const char *names[] = {"a", "b", "c"};
@@ -251,7 +244,7 @@ static bool remove_object(struct fixture *f, const void *object, GError **error)
 
 static void test_delete(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 	g_autoptr(GError) error = NULL;
 
 	g_assert_false(remove_object(&w.f, w.set, &error));
@@ -268,7 +261,7 @@ static void test_delete(void)
 
 static void test_group_delete(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 	g_autoptr(GError) error = NULL;
 	_cleanup_(model_free) struct group *group = control_get(w.f.control, KIND_GROUP, w.f.group, NULL);
 	static const char *const prefixes[] = {"/sluice/ref/", "/sluice/object/availability-set/"};
@@ -285,7 +278,7 @@ static void test_group_delete(void)
 
 static void test_numbers(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 	static const struct {
 		int64_t fault, update;
 		const char *words;
@@ -308,10 +301,10 @@ static void test_numbers(void)
 
 static void test_misfits(void)
 {
-	OPEN(w);
+	OPEN_WORLD(w);
 	struct group *wanted = model_new(KIND_GROUP, "rg2", control_subscription(w.f.control));
 	wanted->meta.location = g_strdup("centralus");
-	_cleanup_(model_free) struct group *group = put(&w.f, wanted);
+	_cleanup_(model_free) struct group *group = fixture_must_put(&w.f, wanted);
 	struct availability_set *classic = fixture_set(&w.f, "classic"), *far = fixture_set(&w.f, "far"),
 				*foreign = fixture_set(&w.f, "foreign");
 
@@ -320,16 +313,17 @@ static void test_misfits(void)
 	far->meta.location = g_strdup("westus");
 	g_free(foreign->meta.parent);
 	foreign->meta.parent = g_strdup(group->meta.uid);
-	_cleanup_(model_free) struct availability_set *first = put(&w.f, classic), *second = put(&w.f, far),
-						      *third = put(&w.f, foreign);
+	_cleanup_(model_free) struct availability_set *first = fixture_must_put(&w.f, classic),
+						      *second = fixture_must_put(&w.f, far),
+						      *third = fixture_must_put(&w.f, foreign);
 	assert_refused(&w.f, new_vm(&w.f, "x", first->meta.uid, false), FAULT_NOT_ALLOWED,
 		"az vm availability-set convert");
 	assert_refused(&w.f, new_vm(&w.f, "y", second->meta.uid, false), FAULT_INVALID_REFERENCE,
 		"far is in westus");
 	assert_refused(&w.f, new_vm(&w.f, "z", third->meta.uid, false), FAULT_INVALID_REFERENCE,
 		"one resource group");
-	model_free(put(&w.f, fixture_set(&w.f, "classic")));
-	model_free(put(&w.f, new_vm(&w.f, "x", first->meta.uid, false)));
+	model_free(fixture_must_put(&w.f, fixture_set(&w.f, "classic")));
+	model_free(fixture_must_put(&w.f, new_vm(&w.f, "x", first->meta.uid, false)));
 }
 
 /* ---- where they are ---- */
@@ -379,7 +373,7 @@ static char *place(struct fixture *f, GPtrArray *reports, const char *name, cons
 static void assert_places(
 	struct fixture *f, GPtrArray *reports, struct availability_set *set, const char *const *expected)
 {
-	_cleanup_(model_free) struct availability_set *stored = put(f, set);
+	_cleanup_(model_free) struct availability_set *stored = fixture_must_put(f, set);
 
 	for (guint i = 0; expected[i]; i++) {
 		g_autofree char *name = g_strdup_printf("%s-%u", stored->meta.name, i);

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
 /* What a caller was told. */
 struct told {
 	unsigned times;

@@ -6,10 +6,6 @@
 
 static const struct control_request request = {.principal = "test"};
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
 static void check_refused(struct fixture *f, void *object, enum fault fault, const char *words)
 {
 	g_autoptr(GError) error = NULL;

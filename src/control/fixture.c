@@ -86,6 +86,15 @@ void *fixture_put(struct fixture *fixture, void *object, GError **error)
 	return control_get(fixture->control, (enum kind)wanted->kind, model_meta(result.object)->uid, error);
 }
 
+void *fixture_must_put(struct fixture *f, void *object)
+{
+	g_autoptr(GError) error = NULL;
+	void *stored = fixture_put(f, object, &error);
+
+	g_assert_no_error(error);
+	return stored;
+}
+
 static void *placed(struct meta *meta)
 {
 	meta->location = g_strdup("centralus");

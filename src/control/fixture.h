@@ -21,12 +21,18 @@ void fixture_open(struct fixture *fixture);
 void fixture_open_at(struct fixture *fixture, const char *path);
 void fixture_close(struct fixture *fixture);
 CLEANUP_CLEAR_FUNC(struct fixture, fixture_close)
+/* Declares one that is open, and closed at the end of the block. */
+#define OPEN(f)                                                                                              \
+	_cleanup_(fixture_close) struct fixture f = {};                                                      \
+	fixture_open(&f)
 
 /* Closes and opens the control plane on the same store, as a crash and restart would. */
 void fixture_restart(struct fixture *fixture);
 
 /* Puts; on success returns the stored object (Owned), on failure NULL with *error. */
 void *fixture_put(struct fixture *fixture, void *object, GError **error);
+/* Likewise, and it must succeed. Takes the object. */
+void *fixture_must_put(struct fixture *fixture, void *object);
 
 /* Objects ready to be put. */
 struct network *fixture_network(const struct fixture *fixture, const char *name, const char *prefix,

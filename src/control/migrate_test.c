@@ -36,7 +36,7 @@ static void pair_close(struct pair *p)
 }
 CLEANUP_CLEAR_FUNC(struct pair, pair_close)
 
-#define OPEN(name)                                                                                           \
+#define OPEN_PAIR(name)                                                                                      \
 	_cleanup_(pair_close) struct pair name = {};                                                         \
 	pair_open(&name)
 
@@ -177,7 +177,7 @@ static char *vtep_at(struct pair *p, const char *host)
 
 static void test_way(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	begin(&p);
 	_cleanup_(goal_free) struct goal *source = goal_of(&p, "host-1"), *target = goal_of(&p, "host-2");
 	g_assert_cmpint(told(source)->role, ==, MIGRATION_SOURCE);
@@ -214,7 +214,7 @@ static void test_way(void)
 
 static void test_restarts(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	begin(&p);
 	fixture_restart(&p.f);
 	say(&p, "host-1", MIGRATION_WAITING, NULL, NULL);
@@ -244,7 +244,7 @@ static void assert_progress(struct pair *p, const char *phase, const char *messa
 
 static void test_progress(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	prepare(&p);
 	say(&p, "host-2", MIGRATION_WAITING, NULL, "waits for the switch");
 	assert_progress(&p, "preparing", "waits for the switch");
@@ -260,7 +260,7 @@ static void test_progress(void)
 
 static void test_target_cannot(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	prepare(&p);
 	say(&p, "host-2", MIGRATION_WAITING, "not-found", "there is no image img on this host");
 	assert_over(&p, "unavailable",
@@ -272,7 +272,7 @@ static void test_target_cannot(void)
 
 static void test_source_cannot(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	go(&p);
 	say(&p, "host-1", MIGRATION_FAILED, NULL, "its guest does not let its functions go");
 	assert_over(&p, "unavailable", "as before: its guest does not let its functions go");
@@ -281,7 +281,7 @@ static void test_source_cannot(void)
 
 static void test_cancel_early(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	prepare(&p);
 	cancel(&p);
 	run();
@@ -291,7 +291,7 @@ static void test_cancel_early(void)
 
 static void test_cancel(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	go(&p);
 	cancel(&p);
 	cancel(&p);
@@ -307,7 +307,7 @@ static void test_cancel(void)
 
 static void test_cancel_too_late(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	go(&p);
 	cancel(&p);
 	say(&p, "host-1", MIGRATION_MOVED, NULL, NULL);
@@ -318,7 +318,7 @@ static void test_cancel_too_late(void)
 /* What a host says of an earlier migration, or of an older goal, is nothing. */
 static void test_old_words(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	go(&p);
 	say(&p, "host-1", MIGRATION_FAILED, NULL, "first");
 	begin(&p);
@@ -347,7 +347,7 @@ static void assert_refused(struct pair *p, const char *host, enum fault fault, c
 
 static void test_refused(void)
 {
-	OPEN(p);
+	OPEN_PAIR(p);
 	assert_refused(
 		&p, "host-9", FAULT_INVALID_REFERENCE, "virtual machine vm cannot be migrated to host-9");
 	assert_refused(&p, "host-1", FAULT_NOT_ALLOWED, "virtual machine vm is on host host-1 already");
@@ -382,7 +382,7 @@ static void test_alone(void)
 static void test_only_running(void)
 {
 	_cleanup_(control_result_clear) struct control_result result = {};
-	OPEN(p);
+	OPEN_PAIR(p);
 
 	control_vm_action(p.f.control, p.vm->meta.uid, VERB_POWER_OFF, &request, &result, NULL);
 	assert_refused(&p, NULL, FAULT_BUSY, "another operation on virtual machine vm is under way");
@@ -404,7 +404,7 @@ static void test_nothing_else(void)
 	_cleanup_(control_result_clear) struct control_result result = {};
 	g_autoptr(GError) error = NULL;
 
-	OPEN(p);
+	OPEN_PAIR(p);
 	begin(&p);
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
 		control_vm_action(p.f.control, p.vm->meta.uid, verbs[i], &request, &result, &error);

@@ -4,20 +4,6 @@
 
 #include <string.h>
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
-/* Takes the object. */
-static void *put(struct fixture *f, void *object)
-{
-	g_autoptr(GError) error = NULL;
-	void *stored = fixture_put(f, object, &error);
-
-	g_assert_no_error(error);
-	return stored;
-}
-
 static void assert_refused(struct fixture *f, void *object, int code, const char *words)
 {
 	g_autoptr(GError) error = NULL;
@@ -91,7 +77,7 @@ static struct address *put_address(struct fixture *f, const char *name)
 	struct address *wanted = model_new(KIND_ADDRESS, name, f->group);
 
 	wanted->meta.location = g_strdup("centralus");
-	return put(f, wanted);
+	return fixture_must_put(f, wanted);
 }
 
 static const struct goal_nic *find_nic(const struct goal *goal, const struct nic *nic)
@@ -150,28 +136,29 @@ static void test_prefixes(void)
 	set(&same->prefix, "10.8.2.0/24");
 	g_ptr_array_add(two->spec.subnets, same);
 	assert_refused(&f, two, FAULT_OVERLAP, "other (fd00:8:0:1::/64) overlaps");
-	_cleanup_(model_free) struct network *good = put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
+	_cleanup_(model_free) struct network *good =
+		fixture_must_put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
 	g_assert_nonnull(good);
 }
 
 static void test_prefix6_comes_and_goes(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct network *net = put(&f, dual(&f, "10.8.1.0/24", NULL));
+	_cleanup_(model_free) struct network *net = fixture_must_put(&f, dual(&f, "10.8.1.0/24", NULL));
 	assert_refused(&f, dual_nic(&f, "nic", net, NULL), FAULT_INVALID, "subnet sub has no IPv6 prefix");
-	_cleanup_(model_free) struct nic *nic = put(&f, nic_in(&f, "nic", net));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, nic_in(&f, "nic", net));
 
 	/* NICs of IPv4 are not in its way, but in that of theirs. */
-	model_free(put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64")));
-	model_free(put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:2::/64")));
+	model_free(fixture_must_put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64")));
+	model_free(fixture_must_put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:2::/64")));
 	assert_refused(&f, dual(&f, "10.8.2.0/24", "fd00:8:0:2::/64"), FAULT_IN_USE,
 		"addresses of 10.8.1.0/24 and cannot be moved");
-	_cleanup_(model_free) struct nic *both = put(&f, dual_nic(&f, "nic", net, NULL));
+	_cleanup_(model_free) struct nic *both = fixture_must_put(&f, dual_nic(&f, "nic", net, NULL));
 	g_assert_cmpstr(config_of(both, 1)->ip, ==, "fd00:8:0:2::4");
 	assert_refused(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"), FAULT_IN_USE, "cannot be moved");
 	assert_refused(&f, dual(&f, "10.8.1.0/24", NULL), FAULT_IN_USE, "addresses of fd00:8:0:2::/64");
-	model_free(put(&f, nic_in(&f, "nic", net)));
-	model_free(put(&f, dual(&f, "10.8.1.0/24", NULL)));
+	model_free(fixture_must_put(&f, nic_in(&f, "nic", net)));
+	model_free(fixture_must_put(&f, dual(&f, "10.8.1.0/24", NULL)));
 }
 
 static void test_no_ipv6_on_the_wire(void)
@@ -180,15 +167,17 @@ static void test_no_ipv6_on_the_wire(void)
 	static const struct control_request request = {.principal = "test"};
 	_cleanup_(control_result_clear) struct control_result result = {};
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct physical *wire = put(&f, fixture_physical("physnet1", "100-199"));
-	_cleanup_(model_free) struct network *net = put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
+	_cleanup_(model_free) struct physical *wire =
+		fixture_must_put(&f, fixture_physical("physnet1", "100-199"));
+	_cleanup_(model_free) struct network *net =
+		fixture_must_put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
 
 	g_assert_false(
 		control_set_segment(f.control, net->meta.uid, "vlan:physnet1", &request, &result, &error));
 	g_assert_error(error, FAULT, FAULT_UNSUPPORTED);
 	g_assert_nonnull(strstr(error->message, "fd00:8::/48"));
 	g_clear_error(&error);
-	model_free(put(&f, fixture_network(&f, "dual", "10.8.0.0/16", NULL)));
+	model_free(fixture_must_put(&f, fixture_network(&f, "dual", "10.8.0.0/16", NULL)));
 	g_assert_true(
 		control_set_segment(f.control, net->meta.uid, "vlan:physnet1", &request, &result, &error));
 	g_assert_no_error(error);
@@ -201,9 +190,11 @@ static void test_no_ipv6_on_the_wire(void)
 static void test_dual_stack(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct network *net = put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
-	_cleanup_(model_free) struct nic *nic = put(&f, dual_nic(&f, "nic", net, NULL)),
-					 *other = put(&f, dual_nic(&f, "other", net, "fd00:8:0:1:0::77"));
+	_cleanup_(model_free) struct network *net =
+		fixture_must_put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, dual_nic(&f, "nic", net, NULL)),
+					 *other = fixture_must_put(
+						 &f, dual_nic(&f, "other", net, "fd00:8:0:1:0::77"));
 
 	g_assert_cmpstr(config_of(other, 1)->ip, ==, "fd00:8:0:1::77");
 	assert_refused(&f, dual_nic(&f, "third", net, "fd00:8:0:1::77"), FAULT_EXISTS, "taken already");
@@ -211,7 +202,8 @@ static void test_dual_stack(void)
 	assert_refused(&f, dual_nic(&f, "third", net, "fd00:8:0:2::9"), FAULT_INVALID, "does not belong");
 	assert_refused(&f, dual_nic(&f, "third", net, "10.8.1.9"), FAULT_INVALID,
 		"does not belong to the range of subnet prefix fd00:8:0:1::/64");
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
 	g_assert_nonnull(vm);
 	assert_addresses(&f, nic, "10.8.1.4, fd00:8:0:1::4");
 	_cleanup_(goal_free) struct goal *goal = control_goal(f.control, "host-1", NULL);
@@ -226,7 +218,8 @@ static void test_dual_stack(void)
 static void test_ipv6_refused(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct network *net = put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
+	_cleanup_(model_free) struct network *net =
+		fixture_must_put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
 	_cleanup_(model_free) struct address *address = put_address(&f, "pip");
 
 	struct nic *alone = nic_in(&f, "nic", net);
@@ -254,8 +247,9 @@ static void test_secondary(void)
 	struct nic_config *third = add_config(wanted, "third", false);
 	third->allocation = ALLOCATION_STATIC;
 	set(&third->ip, "10.0.1.99");
-	_cleanup_(model_free) struct nic *nic = put(&f, wanted);
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, wanted);
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
 
 	g_assert_nonnull(vm);
 	assert_addresses(&f, nic, "10.0.1.4=203.0.113.2, 10.0.1.5=203.0.113.3, 10.0.1.99");
@@ -264,13 +258,13 @@ static void test_secondary(void)
 	config_of(other, 0)->primary = false;
 	config_of(other, 2)->primary = true;
 	g_ptr_array_remove_index(other->spec.configs, 1);
-	_cleanup_(model_free) struct nic *now = put(&f, other);
+	_cleanup_(model_free) struct nic *now = fixture_must_put(&f, other);
 	assert_addresses(&f, nic, "10.0.1.99, 10.0.1.4=203.0.113.2");
 	_cleanup_(model_free) struct address *free_again =
 		control_get(f.control, KIND_ADDRESS, two->meta.uid, NULL);
 	g_assert_null(free_again->status.nic);
 	struct nic *third_nic = fixture_nic(&f, "taker", false);
-	_cleanup_(model_free) struct nic *taker = put(&f, third_nic);
+	_cleanup_(model_free) struct nic *taker = fixture_must_put(&f, third_nic);
 	g_assert_cmpstr(config_of(taker, 0)->ip, ==, "10.0.1.5");
 	g_assert_nonnull(now);
 }
@@ -280,7 +274,7 @@ static void test_primary_stays(void)
 	OPEN(f);
 	struct nic *wanted = fixture_nic(&f, "nic", false);
 	add_config(wanted, "second", false);
-	_cleanup_(model_free) struct nic *nic = put(&f, wanted);
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, wanted);
 
 	g_assert_true(config_of(nic, 0)->primary);
 	struct nic *without = model_copy(nic), *two = model_copy(nic), *unsaid = model_copy(nic);
@@ -289,35 +283,36 @@ static void test_primary_stays(void)
 	config_of(two, 1)->primary = true;
 	assert_refused(&f, two, FAULT_INVALID, "2 primary IP configurations");
 	config_of(unsaid, 0)->primary = false;
-	_cleanup_(model_free) struct nic *same = put(&f, unsaid);
+	_cleanup_(model_free) struct nic *same = fixture_must_put(&f, unsaid);
 	g_assert_true(config_of(same, 0)->primary);
 	struct nic *moved = model_copy(same);
 	config_of(moved, 1)->primary = true;
 	g_ptr_array_remove_index(moved->spec.configs, 0);
-	_cleanup_(model_free) struct nic *left = put(&f, moved);
+	_cleanup_(model_free) struct nic *left = fixture_must_put(&f, moved);
 	g_assert_cmpstr(config_of(left, 0)->name, ==, "second");
 }
 
 static void test_allocation_changes(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
 	struct nic *fixed = model_copy(nic);
 
 	config_of(fixed, 0)->allocation = ALLOCATION_STATIC;
 	set(&config_of(fixed, 0)->ip, "10.0.1.50");
-	_cleanup_(model_free) struct nic *after = put(&f, fixed);
+	_cleanup_(model_free) struct nic *after = fixture_must_put(&f, fixed);
 	g_assert_cmpstr(config_of(after, 0)->ip, ==, "10.0.1.50");
 	struct nic *loose = model_copy(after);
 	config_of(loose, 0)->allocation = ALLOCATION_DYNAMIC;
-	_cleanup_(model_free) struct nic *last = put(&f, loose);
+	_cleanup_(model_free) struct nic *last = fixture_must_put(&f, loose);
 	g_assert_cmpstr(config_of(last, 0)->ip, ==, "10.0.1.50");
 }
 
 static void test_instances(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct network *net = put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
+	_cleanup_(model_free) struct network *net =
+		fixture_must_put(&f, dual(&f, "10.8.1.0/24", "fd00:8:0:1::/64"));
 	struct scale_set *wanted = fixture_scale_set(&f, "web", 1);
 	struct set_nic *model = wanted->spec.model.nics->pdata[0];
 	struct set_config *four = model->configs->pdata[0], *six = shape_copy(&set_config_shape, four);
@@ -336,7 +331,7 @@ static void test_instances(void)
 			->address.name,
 		"pip");
 	assert_refused(&f, public, FAULT_UNSUPPORTED, "pip is for a configuration of IPv6");
-	_cleanup_(model_free) struct scale_set *set_now = put(&f, wanted);
+	_cleanup_(model_free) struct scale_set *set_now = fixture_must_put(&f, wanted);
 	g_autoptr(GPtrArray) instances = control_scale_set_instances(f.control, set_now, NULL);
 	const struct vm_nic_ref *ref = ((struct vm *)instances->pdata[0])->spec.nics->pdata[0];
 	_cleanup_(model_free) struct nic *nic = control_get(f.control, KIND_NIC, ref->nic, NULL);

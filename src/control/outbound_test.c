@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
 static struct vm *run_vm(struct fixture *f, const char *name)
 {
 	g_autoptr(GError) error = NULL;

@@ -85,7 +85,7 @@ static void pair_close(struct pair *p)
 }
 CLEANUP_CLEAR_FUNC(struct pair, pair_close)
 
-#define OPEN(name, first, second)                                                                            \
+#define OPEN_PAIR(name, first, second)                                                                       \
 	_cleanup_(pair_close) struct pair name = {};                                                         \
 	pair_open(&name, first, second)
 
@@ -135,7 +135,7 @@ static void act(struct pair *p, const struct vm *vm, enum verb verb)
 
 static void test_mapped(void)
 {
-	OPEN(p, "172.16.0.1", "172.16.0.2");
+	OPEN_PAIR(p, "172.16.0.1", "172.16.0.2");
 	int64_t before = assert_mapped(&p, "host-1", "10.0.1.5 by 172.16.0.2");
 
 	assert_mapped(&p, "host-2", "10.0.1.4 by 172.16.0.1");
@@ -150,7 +150,7 @@ static void test_mapped(void)
 
 static void test_moved(void)
 {
-	OPEN(p, "172.16.0.1", "172.16.0.2");
+	OPEN_PAIR(p, "172.16.0.1", "172.16.0.2");
 	int64_t before = assert_mapped(&p, "host-1", "10.0.1.5 by 172.16.0.2");
 
 	g_assert_cmpint(assert_mapped(&p, "host-1", "10.0.1.5 by 172.16.0.2"), ==, before);
@@ -161,7 +161,7 @@ static void test_moved(void)
 
 static void test_restart(void)
 {
-	OPEN(p, "172.16.0.1", "172.16.0.2");
+	OPEN_PAIR(p, "172.16.0.1", "172.16.0.2");
 	int64_t before = assert_mapped(&p, "host-1", "10.0.1.5 by 172.16.0.2");
 
 	fixture_restart(&p.f); /* host-1 reports in there, host-2 does not */
@@ -172,7 +172,7 @@ static void test_restart(void)
 
 static void test_no_underlay(void)
 {
-	OPEN(p, "172.16.0.1", NULL);
+	OPEN_PAIR(p, "172.16.0.1", NULL);
 
 	assert_mapped(&p, "host-1", "");
 	assert_mapped(&p, "host-2", "");
@@ -197,7 +197,7 @@ static void test_one_host(void)
 
 static void test_same_vtep(void)
 {
-	OPEN(p, "172.16.0.1", "172.16.0.1");
+	OPEN_PAIR(p, "172.16.0.1", "172.16.0.1");
 
 	assert_mapped(&p, "host-2", "");
 	assert_condition(&p, "host-2", "for the address 172.16.0.1 is another host's");
@@ -213,7 +213,7 @@ static void test_bad_vtep(void)
 {
 	static const char *const bad[] = {
 		"", "x", "fd00::1", "0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "172.16.0.0/24"};
-	OPEN(p, "172.16.0.1", "172.16.0.2");
+	OPEN_PAIR(p, "172.16.0.1", "172.16.0.2");
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autoptr(GError) error = NULL;

@@ -5,20 +5,7 @@
 
 #include <string.h>
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
 static const struct control_request request = {.principal = "test"};
-
-static void *put(struct fixture *f, void *object)
-{
-	g_autoptr(GError) error = NULL;
-	void *stored = fixture_put(f, object, &error);
-
-	g_assert_no_error(error);
-	return stored;
-}
 
 static void *placed(enum kind kind, const struct fixture *f, const char *name)
 {
@@ -76,9 +63,10 @@ static void delete (struct fixture *f, enum kind kind, const char *uid)
 static void test_counts(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *plain = put(&f, fixture_nic(&f, "plain", false));
-	_cleanup_(model_free) struct nic *fast = put(&f, fixture_nic(&f, "fast", true));
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", fast));
+	_cleanup_(model_free) struct nic *plain = fixture_must_put(&f, fixture_nic(&f, "plain", false));
+	_cleanup_(model_free) struct nic *fast = fixture_must_put(&f, fixture_nic(&f, "fast", true));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", fast));
 
 	g_assert_cmpint(used(&f, QUOTA_NETWORKS), ==, 1);
 	g_assert_cmpint(used(&f, QUOTA_INTERFACES), ==, 2);
@@ -100,7 +88,7 @@ static void test_counts(void)
 static void test_instances_count(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct scale_set *set = put(&f, fixture_scale_set(&f, "set", 2));
+	_cleanup_(model_free) struct scale_set *set = fixture_must_put(&f, fixture_scale_set(&f, "set", 2));
 
 	g_assert_cmpint(used(&f, QUOTA_SCALE_SETS), ==, 1);
 	g_assert_cmpint(used(&f, QUOTA_MACHINES), ==, 2);
@@ -116,7 +104,7 @@ static void test_instances_count(void)
 static void test_refusal(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
 
 	limit(&f, QUOTA_CORES, 7);
 	assert_refused(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic),
@@ -127,7 +115,8 @@ static void test_refusal(void)
 	g_autoptr(GPtrArray) vms = control_list(f.control, KIND_VM, NULL, NULL);
 	g_assert_cmpint(vms->len, ==, 0);
 	limit(&f, QUOTA_CORES, 8);
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic));
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 8);
 }
 
@@ -140,7 +129,7 @@ static void test_each_limit(void)
 	limit(&f, QUOTA_ADDRESSES, 0);
 	limit(&f, QUOTA_SECURITY_GROUPS, 0);
 	assert_refused(&f, fixture_nic(&f, "fast", true), "Accelerated Network Interfaces quota");
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "plain", false));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "plain", false));
 	assert_refused(&f, fixture_nic(&f, "second", false), "sluice quota set network-interfaces=2");
 	assert_refused(&f, placed(KIND_ADDRESS, &f, "ip"), "Public IP Addresses quota");
 	assert_refused(&f, placed(KIND_SECURITY_GROUP, &f, "nsg"), "Network Security Groups quota");
@@ -151,7 +140,7 @@ static void test_each_limit(void)
 	limit(&f, QUOTA_FUNCTIONS, CONTROL_UNLIMITED);
 	faster = model_copy(nic);
 	faster->spec.accelerated = true;
-	_cleanup_(model_free) struct nic *now = put(&f, g_steal_pointer(&faster));
+	_cleanup_(model_free) struct nic *now = fixture_must_put(&f, g_steal_pointer(&faster));
 	g_assert_cmpint(used(&f, QUOTA_FUNCTIONS), ==, 1);
 }
 
@@ -159,16 +148,17 @@ static void test_each_limit(void)
 static void test_lowered(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", false));
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic));
 	struct vm *smaller, *larger;
 
 	limit(&f, QUOTA_CORES, 1);
-	_cleanup_(model_free) struct vm *same = put(&f, model_copy(vm));
+	_cleanup_(model_free) struct vm *same = fixture_must_put(&f, model_copy(vm));
 	smaller = model_copy(vm);
 	g_free(smaller->spec.size);
 	smaller->spec.size = g_strdup("Standard_DS2_v2");
-	_cleanup_(model_free) struct vm *now = put(&f, smaller);
+	_cleanup_(model_free) struct vm *now = fixture_must_put(&f, smaller);
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 2);
 	larger = model_copy(now);
 	g_free(larger->spec.size);
@@ -209,8 +199,9 @@ static bool forget(struct change *change, void *data, GError **error)
 static void test_old_store(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", true));
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", true));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
 	g_autoptr(GError) error = NULL;
 	char *text, *at;
 
@@ -261,14 +252,14 @@ static void test_parts(void)
 	g_autofree char *first = NULL, *second = NULL, *third = NULL, *all = NULL;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		model_free(put(&f, placed(KIND_SECURITY_GROUP, &f, names[i])));
+		model_free(fixture_must_put(&f, placed(KIND_SECURITY_GROUP, &f, names[i])));
 	assert_part(&f, NULL, 2, &first, "a B ");
 	/* The part's last one goes, one comes before it, and one behind. */
 	_cleanup_(model_free) struct meta *b =
 		control_find(f.control, KIND_SECURITY_GROUP, f.group, "b", NULL);
 	delete (&f, KIND_SECURITY_GROUP, b->uid);
-	model_free(put(&f, placed(KIND_SECURITY_GROUP, &f, "aa")));
-	model_free(put(&f, placed(KIND_SECURITY_GROUP, &f, "c.1")));
+	model_free(fixture_must_put(&f, placed(KIND_SECURITY_GROUP, &f, "aa")));
+	model_free(fixture_must_put(&f, placed(KIND_SECURITY_GROUP, &f, "c.1")));
 	assert_part(&f, first, 2, &second, "c c.1 ");
 	assert_part(&f, second, 2, &third, "d e ");
 	g_assert_null(third);

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
 static void add_route(struct route_table *table, const char *name, const char *prefix, enum next_hop next_hop,
 	const char *appliance)
 {

@@ -8,25 +8,11 @@
 
 static const struct control_request request = {.principal = "test"};
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
 /* ---- what tests do ---- */
-
-/* Takes the object. */
-static void *put(struct fixture *f, void *object)
-{
-	g_autoptr(GError) error = NULL;
-	void *stored = fixture_put(f, object, &error);
-
-	g_assert_no_error(error);
-	return stored;
-}
 
 static void put_physical(struct fixture *f, const char *name, const char *vlans)
 {
-	model_free(put(f, fixture_physical(name, vlans)));
+	model_free(fixture_must_put(f, fixture_physical(name, vlans)));
 }
 
 static struct network *network_with(const struct fixture *f, const char *name, const char *tag)
@@ -155,8 +141,10 @@ static void test_ids_once(void)
 	OPEN(f);
 
 	put_physical(&f, "physnet1", "100-101");
-	_cleanup_(model_free) struct network *a = put(&f, network_with(&f, "a", "vlan:physnet1")),
-					     *b = put(&f, network_with(&f, "b", "vlan:physnet1:101"));
+	_cleanup_(model_free) struct network *a = fixture_must_put(
+						     &f, network_with(&f, "a", "vlan:physnet1")),
+					     *b = fixture_must_put(
+						     &f, network_with(&f, "b", "vlan:physnet1:101"));
 	assert_segment(&f, a->meta.uid, "vlan:physnet1:100");
 	assert_stays(&f, f.network, "vlan:physnet1:101", FAULT_EXISTS,
 		"VLAN 101 of physical network physnet1 is virtual network b's");
@@ -198,13 +186,14 @@ static void test_not_while_on(void)
 	OPEN(f);
 
 	put_physical(&f, "physnet1", "100-199");
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", false));
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "web-1", "Standard_B1s", nic));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "web-1", "Standard_B1s", nic));
 	assert_stays(&f, f.network, "vlan:physnet1", FAULT_NOT_ALLOWED, "not deallocated: web-1. Deallocate");
 	assert_moved(&f, f.network, "vxlan"); /* where it is */
 	act(&f, vm, VERB_POWER_OFF);
 	assert_stays(&f, f.network, "vlan:physnet1", FAULT_NOT_ALLOWED, "web-1");
-	_cleanup_(model_free) struct network *other = put(&f, network_with(&f, "other", NULL));
+	_cleanup_(model_free) struct network *other = fixture_must_put(&f, network_with(&f, "other", NULL));
 	assert_moved(&f, other->meta.uid, "vlan:physnet1");
 	act(&f, vm, VERB_DEALLOCATE);
 	assert_moved(&f, f.network, "vlan:physnet1:150");
@@ -217,7 +206,7 @@ static void test_unplaced(void)
 	_cleanup_(control_result_clear) struct control_result result = {};
 
 	put_physical(&f, "physnet1", "100-199");
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
 	_cleanup_(model_free) struct vm *vm = fixture_vm(&f, "vm", "Standard_Huge", nic);
 	g_assert_true(control_put(f.control, vm, &request, &result, NULL));
 	assert_stays(&f, f.network, "vlan:physnet1", FAULT_NOT_ALLOWED, "vm");
@@ -233,14 +222,15 @@ static void test_tag(void)
 	OPEN(f);
 
 	put_physical(&f, "physnet1", "100-199");
-	_cleanup_(model_free) struct network *net = put(&f, network_with(&f, "n", "vlan:physnet1:150"));
+	_cleanup_(model_free) struct network *net =
+		fixture_must_put(&f, network_with(&f, "n", "vlan:physnet1:150"));
 	assert_segment(&f, net->meta.uid, "vlan:physnet1:150");
-	model_free(put(&f, network_with(&f, "n", NULL)));
+	model_free(fixture_must_put(&f, network_with(&f, "n", NULL)));
 	assert_segment(&f, net->meta.uid, "vlan:physnet1:150");
-	model_free(put(&f, network_with(&f, "n", "vxlan")));
+	model_free(fixture_must_put(&f, network_with(&f, "n", "vxlan")));
 	assert_segment(&f, net->meta.uid, "vxlan");
 	assert_moved(&f, net->meta.uid, "vlan:physnet1:160");
-	model_free(put(&f, network_with(&f, "n", "vlan:physnet1:160")));
+	model_free(fixture_must_put(&f, network_with(&f, "n", "vlan:physnet1:160")));
 	assert_segment(&f, net->meta.uid, "vlan:physnet1:160");
 	assert_put_refused(&f, network_with(&f, "n", "vlan:physnet1:200"), FAULT_INVALID, "is none of");
 	assert_put_refused(&f, network_with(&f, "m", "vlan:none"), FAULT_INVALID_REFERENCE,
@@ -260,13 +250,14 @@ static void test_tag_is_true(void)
 	OPEN(f);
 
 	put_physical(&f, "physnet1", "100-199");
-	_cleanup_(model_free) struct network *net = put(&f, network_with(&f, "n", "vlan:physnet1"));
+	_cleanup_(model_free) struct network *net =
+		fixture_must_put(&f, network_with(&f, "n", "vlan:physnet1"));
 	assert_tag(&f, net->meta.uid, "vlan:physnet1");
 	assert_moved(&f, net->meta.uid, "vxlan");
 	assert_tag(&f, net->meta.uid, "vxlan");
 	assert_moved(&f, net->meta.uid, "vlan:physnet1");
 	assert_tag(&f, net->meta.uid, "vlan:physnet1:100");
-	model_free(put(&f, network_with(&f, "n", "vlan:physnet1")));
+	model_free(fixture_must_put(&f, network_with(&f, "n", "vlan:physnet1")));
 	assert_segment(&f, net->meta.uid, "vlan:physnet1:100");
 	assert_moved(&f, f.network, "vlan:physnet1");
 	assert_tag(&f, f.network, NULL);
@@ -280,7 +271,7 @@ static void test_physical_in_use(void)
 	g_autoptr(GError) error = NULL;
 	_cleanup_(control_result_clear) struct control_result result = {};
 	_cleanup_(model_free) struct physical *physical =
-		put(&f, fixture_physical("physnet1", "199,100-150"));
+		fixture_must_put(&f, fixture_physical("physnet1", "199,100-150"));
 
 	g_assert_cmpstr(physical->spec.vlans, ==, "100-150,199");
 	assert_moved(&f, f.network, "vlan:physnet1:120");
@@ -310,7 +301,7 @@ static bool look_and_write(struct change *change, void *data, GError **error)
 
 	g_assert_cmpuint(networks->len, ==, 1 + race->attempts);
 	if (race->attempts++ == 0)
-		model_free(put(race->f, network_with(race->f, "late", NULL)));
+		model_free(fixture_must_put(race->f, network_with(race->f, "late", NULL)));
 	change_claim(change, "test", "1", "me", error);
 	return true;
 }
@@ -338,8 +329,9 @@ static void intrude(const char *key, void *data)
 	if (intruder->came || !g_str_equal(key, intruder->key))
 		return;
 	intruder->came = true;
-	_cleanup_(model_free) struct nic *nic = put(intruder->f, fixture_nic(intruder->f, "late", false));
-	model_free(put(intruder->f, fixture_vm(intruder->f, "late", "Standard_B1s", nic)));
+	_cleanup_(model_free) struct nic *nic =
+		fixture_must_put(intruder->f, fixture_nic(intruder->f, "late", false));
+	model_free(fixture_must_put(intruder->f, fixture_vm(intruder->f, "late", "Standard_B1s", nic)));
 }
 
 /* Takes the key. */
@@ -383,8 +375,8 @@ static void test_goal(void)
 
 	put_physical(&f, "physnet1", "100-199");
 	assert_moved(&f, f.network, "vlan:physnet1:150");
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", true));
-	model_free(put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic)));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", true));
+	model_free(fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic)));
 	_cleanup_(goal_free) struct goal *goal = goal_of(&f, "host-1");
 	const struct goal_network *network = goal->networks->pdata[0];
 	g_assert_cmpstr(network->physical, ==, "physnet1");
@@ -405,13 +397,13 @@ static void set_guest(struct fixture *f, bool allowed)
 	struct physical *physical = fixture_physical("physnet1", "100-199");
 
 	physical->spec.guest_enforcement = allowed;
-	model_free(put(f, physical));
+	model_free(fixture_must_put(f, physical));
 }
 
 static void assert_guest(struct fixture *f, const char *tag, enum guest wanted)
 {
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct nic *nic = put(f, nic_with(f, "nic", tag));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(f, nic_with(f, "nic", tag));
 	_cleanup_(goal_free) struct goal *goal = goal_of(f, "host-1");
 	enum guest guest;
 
@@ -428,8 +420,9 @@ static void test_guest(void)
 	set_guest(&f, true);
 	assert_put_refused(
 		&f, nic_with(&f, "nic", "hardware"), FAULT_INVALID, "only 'guest' can be asked for");
-	_cleanup_(model_free) struct nic *nic = put(&f, nic_with(&f, "nic", NULL));
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, nic_with(&f, "nic", NULL));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic));
 	assert_guest(&f, "guest", GUEST_NOT_ALLOWED); /* in a VXLAN */
 	act(&f, vm, VERB_DEALLOCATE);
 	assert_moved(&f, f.network, "vlan:physnet1");
@@ -519,8 +512,10 @@ static void test_placed_where_the_wire_is(void)
 
 	put_physical(&f, "physnet1", "100-199");
 	put_physical(&f, "physnet4", "100-199");
-	_cleanup_(model_free) struct network *vlan = put(&f, network_with(&f, "v", "vlan:physnet1")),
-					     *none = put(&f, network_with(&f, "w", "vlan:physnet4"));
+	_cleanup_(model_free) struct network *vlan = fixture_must_put(
+						     &f, network_with(&f, "v", "vlan:physnet1")),
+					     *none = fixture_must_put(
+						     &f, network_with(&f, "w", "vlan:physnet4"));
 	struct fixture in_vlan = inside(&f, vlan), in_none = inside(&f, none);
 	g_autofree char *anywhere = place(&f, second, "a", false),
 			*there = place(&in_vlan, second, "b", false),
@@ -632,9 +627,11 @@ static void test_names_without_case(void)
 	OPEN(f);
 	_cleanup_(report_free) struct report *second = second_host(&f, "PHYSNET2", NULL);
 
-	_cleanup_(model_free) struct physical *physical = put(&f, fixture_physical("PhysNet2", "100-199"));
+	_cleanup_(model_free) struct physical *physical =
+		fixture_must_put(&f, fixture_physical("PhysNet2", "100-199"));
 	g_assert_cmpstr(physical->meta.name, ==, "physnet2");
-	_cleanup_(model_free) struct physical *again = put(&f, fixture_physical("PHYSNET2", "100"));
+	_cleanup_(model_free) struct physical *again =
+		fixture_must_put(&f, fixture_physical("PHYSNET2", "100"));
 	g_assert_cmpstr(again->meta.uid, ==, physical->meta.uid);
 	assert_moved(&f, f.network, "vlan:physNET2");
 	assert_segment(&f, f.network, "vlan:physnet2:100");
@@ -693,7 +690,8 @@ static void test_no_underlay_needed(void)
 	_cleanup_(report_free) struct report *second = second_host(&f, "physnet1", NULL);
 
 	put_physical(&f, "physnet1", "100-199");
-	_cleanup_(model_free) struct network *vlan = put(&f, network_with(&f, "v", "vlan:physnet1"));
+	_cleanup_(model_free) struct network *vlan =
+		fixture_must_put(&f, network_with(&f, "v", "vlan:physnet1"));
 	struct fixture in_vlan = inside(&f, vlan);
 	g_autofree char *first = place(&in_vlan, second, "a", false);
 	g_assert_cmpstr(first, ==, "host-2");

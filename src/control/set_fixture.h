@@ -40,6 +40,3 @@ unsigned set_count_keys(struct fixture *f, const char *prefix);
 
 /* Stored now, ready to be changed and put. */
 #define EDIT(f) struct scale_set *edit = set_read(f)
-#define OPEN(f)                                                                                              \
-	_cleanup_(fixture_close) struct fixture f = {};                                                      \
-	fixture_open(&f)

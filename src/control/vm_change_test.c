@@ -6,21 +6,7 @@
 
 static const struct control_request request = {.principal = "test"};
 
-#define OPEN(name)                                                                                           \
-	_cleanup_(fixture_close) struct fixture name = {};                                                   \
-	fixture_open(&name)
-
 /* ---- what tests do ---- */
-
-/* Takes the object. */
-static void *put(struct fixture *f, void *object)
-{
-	g_autoptr(GError) error = NULL;
-	void *stored = fixture_put(f, object, &error);
-
-	g_assert_no_error(error);
-	return stored;
-}
 
 static struct vm *read_vm(struct fixture *f, const struct vm *vm)
 {
@@ -47,9 +33,9 @@ static void assert_refused(struct fixture *f, struct vm *wanted, enum fault faul
 
 static struct vm *new_vm(struct fixture *f, const char *size, bool accelerated)
 {
-	_cleanup_(model_free) struct nic *nic = put(f, fixture_nic(f, "nic", accelerated));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(f, fixture_nic(f, "nic", accelerated));
 
-	return put(f, fixture_vm(f, "vm", size, nic));
+	return fixture_must_put(f, fixture_vm(f, "vm", size, nic));
 }
 
 static struct vm *resized(struct fixture *f, const struct vm *vm, const char *size)
@@ -87,13 +73,13 @@ static void test_running_vm_restarts(void)
 	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS4_v2", true);
 
 	assert_told(&f, 8, 28672, 6000, 0);
-	_cleanup_(model_free) struct vm *small = put(&f, resized(&f, vm, "standard_ds2_V2"));
+	_cleanup_(model_free) struct vm *small = fixture_must_put(&f, resized(&f, vm, "standard_ds2_V2"));
 	g_assert_cmpstr(small->spec.size, ==, "Standard_DS2_v2");
 	g_assert_cmpstr(small->status.host, ==, vm->status.host);
 	g_assert_cmpint(small->status.power, ==, POWER_STATE_RUNNING);
 	assert_told(&f, 2, 7168, 1500, 1);
 	/* The same size in other letters is no change. */
-	model_free(put(&f, resized(&f, vm, "STANDARD_DS2_v2")));
+	model_free(fixture_must_put(&f, resized(&f, vm, "STANDARD_DS2_v2")));
 	assert_told(&f, 2, 7168, 1500, 1);
 }
 
@@ -103,7 +89,7 @@ static void test_deallocated_vm_does_not_start(void)
 	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", true);
 
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	_cleanup_(model_free) struct vm *big = put(&f, resized(&f, vm, "Standard_DS4_v2"));
+	_cleanup_(model_free) struct vm *big = fixture_must_put(&f, resized(&f, vm, "Standard_DS4_v2"));
 	g_assert_cmpint(big->status.power, ==, POWER_STATE_DEALLOCATED);
 	assert_told(&f, 8, 28672, 6000, 0);
 	fixture_act(&f, vm, VERB_START);
@@ -148,8 +134,8 @@ static void test_acceleration_wants_its_sizes(void)
 		"support");
 	assert_refused(&f, resized(&f, vm, "Standard_X9"), FAULT_INVALID, "no size of this cloud");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	model_free(put(&f, fixture_nic(&f, "nic", false)));
-	_cleanup_(model_free) struct vm *small = put(&f, resized(&f, vm, "Standard_B1s"));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", false)));
+	_cleanup_(model_free) struct vm *small = fixture_must_put(&f, resized(&f, vm, "Standard_B1s"));
 	g_assert_cmpstr(small->spec.size, ==, "Standard_B1s");
 	g_autoptr(GError) error = NULL;
 	g_assert_null(fixture_put(&f, fixture_nic(&f, "nic", true), &error));
@@ -180,11 +166,11 @@ static void assert_unsupported(struct fixture *f, void *object)
 static void test_acceleration_wants_its_images(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", true));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", true));
 
 	assert_unsupported(&f, of_plain_image(&f, nic));
-	model_free(put(&f, fixture_nic(&f, "nic", false)));
-	_cleanup_(model_free) struct vm *vm = put(&f, of_plain_image(&f, nic));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", false)));
+	_cleanup_(model_free) struct vm *vm = fixture_must_put(&f, of_plain_image(&f, nic));
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	assert_unsupported(&f, fixture_nic(&f, "nic", true));
 }
@@ -198,8 +184,8 @@ static void test_older_images(void)
 
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	g_assert_true(g_file_set_contents(aliases, "{}", -1, NULL));
-	model_free(put(&f, fixture_nic(&f, "nic", true)));
-	_cleanup_(model_free) struct vm *large = put(&f, resized(&f, vm, "Standard_DS4_v2"));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", true)));
+	_cleanup_(model_free) struct vm *large = fixture_must_put(&f, resized(&f, vm, "Standard_DS4_v2"));
 	g_assert_cmpstr(large->spec.size, ==, "Standard_DS4_v2");
 }
 
@@ -234,7 +220,7 @@ static void test_ignored_acceleration_is_said(void)
 	_cleanup_(model_free) struct nic *fast = control_get(f.control, KIND_NIC, nic_uid, &error);
 	g_assert_cmpint(fast->status.path, ==, PATH_EMULATED);
 	g_assert_null(fast->status.reason);
-	model_free(put(&f, resized(&f, vm, "Standard_NC6")));
+	model_free(fixture_must_put(&f, resized(&f, vm, "Standard_NC6")));
 	report_nics(&f);
 	_cleanup_(model_free) struct nic *slow = control_get(f.control, KIND_NIC, nic_uid, &error);
 	g_assert_true(slow->spec.accelerated);
@@ -252,7 +238,7 @@ static void test_host_without_room(void)
 
 	assert_refused(&f, resized(&f, vm, "Standard_Huge"), FAULT_NOT_ALLOWED, "does not support");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	model_free(put(&f, fixture_nic(&f, "nic", false)));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", false)));
 	assert_refused(&f, resized(&f, vm, "Standard_Huge"), FAULT_ALLOCATION, words);
 	fixture_act(&f, vm, VERB_START);
 	assert_refused(&f, resized(&f, vm, "Standard_Huge"), FAULT_ALLOCATION, words);
@@ -267,12 +253,13 @@ static void test_own_room_counts(void)
 
 	f.report->available_mib = 100;
 	fixture_obey(&f);
-	model_free(put(&f, resized(&f, vm, "Standard_D5_v2")));
+	model_free(fixture_must_put(&f, resized(&f, vm, "Standard_D5_v2")));
 	assert_told(&f, 30, 57344, 12000, 1);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic-2", false));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic-2", false));
 	f.report->available_mib = 20 * 1024;
 	fixture_obey(&f);
-	_cleanup_(model_free) struct vm *second = put(&f, fixture_vm(&f, "vm-2", "Standard_DS2_v2", nic));
+	_cleanup_(model_free) struct vm *second =
+		fixture_must_put(&f, fixture_vm(&f, "vm-2", "Standard_DS2_v2", nic));
 	assert_refused(&f, resized(&f, second, "Standard_DS4_v2"), FAULT_ALLOCATION,
 		"CoreFilter: 8 vCPUs are needed, 30 of 32");
 }
@@ -282,14 +269,15 @@ static void test_unplaced_vm_is_placed(void)
 {
 	OPEN(f);
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
 	_cleanup_(model_free) struct vm *huge = fixture_vm(&f, "vm", "Standard_Huge", nic);
 	_cleanup_(control_result_clear) struct control_result result = {};
 
 	g_assert_true(control_put(f.control, huge, &request, &result, &error));
 	_cleanup_(model_free) struct operation *over = fixture_finish(&f, result.operation, true);
 	g_assert_cmpstr(over->status.fault, ==, "allocation");
-	_cleanup_(model_free) struct vm *small = put(&f, resized(&f, result.object, "Standard_B1s"));
+	_cleanup_(model_free) struct vm *small =
+		fixture_must_put(&f, resized(&f, result.object, "Standard_B1s"));
 	g_assert_cmpint(small->status.power, ==, POWER_STATE_RUNNING);
 	assert_told(&f, 1, 1024, 0, 0);
 }
@@ -329,32 +317,33 @@ static void assert_nics(struct fixture *f, const char *expected)
 static void test_several_nics(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *a = put(&f, fixture_nic(&f, "a", true)),
-					 *b = put(&f, fixture_nic(&f, "b", false)),
-					 *c = put(&f, fixture_nic(&f, "c", true));
+	_cleanup_(model_free) struct nic *a = fixture_must_put(&f, fixture_nic(&f, "a", true)),
+					 *b = fixture_must_put(&f, fixture_nic(&f, "b", false)),
+					 *c = fixture_must_put(&f, fixture_nic(&f, "c", true));
 	struct nic *const three[] = {c, b, a, NULL}, *const two[] = {c, a, NULL}, *const one[] = {b, NULL},
 			  *const twice[] = {a, a, NULL};
-	_cleanup_(model_free) struct vm *vm = put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", a));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", a));
 
 	assert_nics(&f, "A*");
 	assert_refused(&f, with_nics(&f, vm, three, 1), FAULT_NOT_ALLOWED, "deallocate it first");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	assert_refused(&f, with_nics(&f, vm, twice, 0), FAULT_INVALID, "twice");
-	model_free(put(&f, with_nics(&f, vm, three, 1)));
+	model_free(fixture_must_put(&f, with_nics(&f, vm, three, 1)));
 	fixture_act(&f, vm, VERB_START);
 	assert_nics(&f, "C, b*, A");
 	assert_refused(&f, with_nics(&f, vm, three, 0), FAULT_NOT_ALLOWED, "deallocate it first");
 	assert_refused(&f, resized(&f, vm, "Standard_DS2_v2"), FAULT_INVALID,
 		"has 3 network interfaces; size Standard_DS2_v2 takes 2 at most");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	model_free(put(&f, with_nics(&f, vm, two, 1)));
-	model_free(put(&f, resized(&f, vm, "Standard_DS2_v2")));
+	model_free(fixture_must_put(&f, with_nics(&f, vm, two, 1)));
+	model_free(fixture_must_put(&f, resized(&f, vm, "Standard_DS2_v2")));
 	fixture_act(&f, vm, VERB_START);
 	assert_nics(&f, "C, A*");
 	_cleanup_(model_free) struct nic *gone = control_get(f.control, KIND_NIC, b->meta.uid, NULL);
 	g_assert_null(gone->status.vm);
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	model_free(put(&f, with_nics(&f, vm, one, 0)));
+	model_free(fixture_must_put(&f, with_nics(&f, vm, one, 0)));
 	fixture_act(&f, vm, VERB_START);
 	assert_nics(&f, "b*");
 }
@@ -362,11 +351,13 @@ static void test_several_nics(void)
 static void test_nic_has_one_vm(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct nic *a = put(&f, fixture_nic(&f, "a", false)),
-					 *b = put(&f, fixture_nic(&f, "b", false));
+	_cleanup_(model_free) struct nic *a = fixture_must_put(&f, fixture_nic(&f, "a", false)),
+					 *b = fixture_must_put(&f, fixture_nic(&f, "b", false));
 	struct nic *const both[] = {a, b, NULL};
-	_cleanup_(model_free) struct vm *first = put(&f, fixture_vm(&f, "first", "Standard_DS2_v2", a)),
-					*second = put(&f, fixture_vm(&f, "second", "Standard_DS2_v2", b));
+	_cleanup_(model_free) struct vm *first = fixture_must_put(
+						&f, fixture_vm(&f, "first", "Standard_DS2_v2", a)),
+					*second = fixture_must_put(
+						&f, fixture_vm(&f, "second", "Standard_DS2_v2", b));
 
 	g_assert_nonnull(second);
 	fixture_act(&f, first, VERB_DEALLOCATE);

@@ -123,6 +123,16 @@ const struct goal_subnet *goal_find_subnet(const struct goal_network *network, c
 	return NULL;
 }
 
+const struct goal_vm *goal_find_vm(const struct goal *goal, const char *uid)
+{
+	for (guint i = 0; uid && i < list_length(goal->vms); i++) {
+		const struct goal_vm *vm = goal->vms->pdata[i];
+		if (g_strcmp0(vm->uid, uid) == 0)
+			return vm;
+	}
+	return NULL;
+}
+
 struct report *report_new(void)
 {
 	return shape_new(&report_shape);
