@@ -131,7 +131,7 @@ class Arm:
 
 
 NETWORK, COMPUTE = "Microsoft.Network", "Microsoft.Compute"
-KINDS = (f"{NETWORK}/virtualNetworks", f"{NETWORK}/networkSecurityGroups", f"{NETWORK}/publicIPAddresses",
+KINDS = (f"{NETWORK}/loadBalancers", f"{NETWORK}/virtualNetworks", f"{NETWORK}/networkSecurityGroups", f"{NETWORK}/publicIPAddresses",
          f"{NETWORK}/networkInterfaces", f"{COMPUTE}/virtualMachines")
 
 
@@ -180,6 +180,23 @@ class Group:
         if security_group:
             properties["networkSecurityGroup"] = {"id": self("networkSecurityGroups", security_group)}
         return self.put("networkInterfaces", name, properties)
+
+    def balancer(self, name, address, pool, rules, nat_rules):
+        """rules: (name, port, its members' port, also the probe's); nat_rules: (name, port, the port of the one NIC that has it)."""
+        path = self("loadBalancers", name)
+        front = {"id": f"{path}/frontendIPConfigurations/front"}
+        return self.put("loadBalancers", name, {
+            "frontendIPConfigurations": [
+                {"name": "front", "properties": {"publicIPAddress": {"id": self("publicIPAddresses", address)}}}],
+            "backendAddressPools": [{"name": pool}],
+            "probes": [{"name": rule, "properties": {"protocol": "Tcp", "port": inner, "intervalInSeconds": 5}} for rule, _, inner in rules],
+            "loadBalancingRules": [{"name": rule, "properties": {
+                "protocol": "Tcp", "frontendPort": port, "backendPort": inner, "frontendIPConfiguration": front,
+                "backendAddressPool": {"id": f"{path}/backendAddressPools/{pool}"},
+                "probe": {"id": f"{path}/probes/{rule}"}}} for rule, port, inner in rules],
+            "inboundNatRules": [{"name": rule, "properties": {
+                "protocol": "Tcp", "frontendPort": port, "backendPort": inner, "frontendIPConfiguration": front}}
+                for rule, port, inner in nat_rules]}, sku={"name": "Standard"})
 
     def vm(self, name, nic, key, size="Standard_DS2_v2", image=("Canonical", "UbuntuServer", "18.04-LTS", "latest")):
         return self.put("virtualMachines", name, self.vm_properties(name, [nic], key, size, image))

@@ -229,26 +229,26 @@ class Cloud:
 
     # ---- from outside ----
 
-    def ssh_command(self, address, *words):
-        return ["ip", "netns", "exec", self.outside, "ssh", "-F", "none", "-i", str(self.folder / "key"),
+    def ssh_command(self, address, *words, port=22):
+        return ["ip", "netns", "exec", self.outside, "ssh", "-F", "none", "-p", str(port), "-i", str(self.folder / "key"),
                 "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR", "-o", "StrictHostKeyChecking=no",
                 "-o", "UserKnownHostsFile=/dev/null", "-o", "ServerAliveInterval=0", f"azureuser@{address}", *words]
 
-    def ssh(self, address, command, seconds=30):
+    def ssh(self, address, command, seconds=30, port=22):
         """The output; RuntimeError when it fails."""
         try:
-            result = run(*self.ssh_command(address, command), check=False, timeout=seconds)
+            result = run(*self.ssh_command(address, command, port=port), check=False, timeout=seconds)
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"ssh {address}: no end within {seconds} s") from error
         if result.returncode != 0:
             raise RuntimeError(f"ssh {address} '{command}' ({result.returncode}): {result.stderr}{result.stdout}")
         return result.stdout
 
-    def wait_ssh(self, address, seconds=60):
+    def wait_ssh(self, address, seconds=60, port=22):
         """Until a login works; the seconds that took."""
         def works():
             with contextlib.suppress(RuntimeError):
-                return self.ssh(address, "true", 10) == ""
+                return self.ssh(address, "true", 10, port) == ""
             return False
         start = time.monotonic()
         tap.wait_for(f"ssh to {address}", seconds, works)

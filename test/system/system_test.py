@@ -64,6 +64,23 @@ class Test:
         tap.note(f"ssh after {self.cloud.wait_ssh(self.address):.1f} s more")
         assert self.cloud.ssh(self.address, "hostname").strip() == "vm"
 
+    def is_balanced(self):
+        """By a rule, once the probe has found the guest's port, and by a NAT rule."""
+        group = self.group
+        front = group.address("front")
+        group.balancer("lb", "front", "pool", [("ssh", 2222, 22)], [("nat", 50000, 22)])
+        lb = group("loadBalancers", "lb")
+        group.nic("nic", "net", "ip", "nsg", loadBalancerBackendAddressPools=[{"id": f"{lb}/backendAddressPools/pool"}],
+                  loadBalancerInboundNatRules=[{"id": f"{lb}/inboundNatRules/nat"}])
+        for port in (50000, 2222):
+            self.cloud.wait_ssh(front, 60, port)
+            assert self.cloud.ssh(front, "hostname", port=port).strip() == "vm"
+        try:
+            self.cloud.ssh(front, "hostname", 10)
+        except RuntimeError:
+            return
+        raise AssertionError("port 22 of the load balancer, for which there is no rule, answers")
+
     def function(self):
         """The row of `sluice vf list` about our NIC, when it is the only one."""
         listed = self.cloud.agent("vf.list")
@@ -186,7 +203,7 @@ class Test:
         self.wait_active("function")
         self.wait_reported("emulated")
         self.resources = self.cloud.arm.resources()
-        assert len(self.resources) == 6, self.resources.keys()
+        assert len(self.resources) == 8, self.resources.keys()
         start = time.monotonic()
         status = self.cloud.stop()
         tap.note(f"stopped within {time.monotonic() - start:.1f} s")
@@ -221,6 +238,7 @@ STEPS = [
     ("the switch runs as its own user with two capabilities", "switch_is_confined"),
     ("a virtual machine is made by plain requests", "makes_vm"),
     ("it answers ping and ssh from outside", "is_reached"),
+    ("a load balancer brings connections to it, by a probed rule and by a NAT rule", "is_balanced"),
     ("a function is taken and given back, and no byte of a connection is lost", "takes_and_gives"),
     ("while controller and agent are killed again and again, no ping is lost", "survives_control"),
     ("they take commands again", "takes_commands"),
