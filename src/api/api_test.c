@@ -319,7 +319,9 @@ static void scenario_catalog(struct test_cloud *cloud)
 	_cleanup_(answer_clear) struct answer mars =
 		ask(cloud, "GET", "S/providers/Microsoft.Compute/locations/mars/vmSizes", NULL, NULL);
 	_cleanup_(answer_clear) struct answer skus = ask(cloud, "GET",
-		"S/providers/Microsoft.Compute/skus?$filter=location%20eq%20'westus'", NULL, NULL);
+		"S/providers/Microsoft.Compute/skus?$filter=location%20eq%20'West%20US'", NULL, NULL);
+	_cleanup_(answer_clear) struct answer on_mars = ask(cloud, "GET",
+		"S/providers/Microsoft.Compute/skus?$filter=location%20eq%20'mars'", NULL, NULL);
 	_cleanup_(answer_clear) struct answer provider =
 		ask(cloud, "GET", "S/providers/microsoft.network", NULL, NULL);
 	json_auto_t *version = json_pack("[{s:s}]", "name", "18.04.202611220");
@@ -330,6 +332,7 @@ static void scenario_catalog(struct test_cloud *cloud)
 	g_assert_cmpint(json_array_size(json_object_get(sizes.json, "value")), ==,
 		json_array_size(json_object_get(skus.json, "value")));
 	g_assert_cmpstr(answer_code(&mars), ==, "LocationNotAvailableForResourceType");
+	g_assert_cmpstr(answer_code(&on_mars), ==, "LocationNotAvailableForResourceType");
 	g_assert_cmpstr(answer_text(&provider, "namespace"), ==, "Microsoft.Network");
 }
 

@@ -68,6 +68,18 @@ bool filter_parse(const char *text, struct filter *ret, GError **error)
 		       text);
 }
 
+bool filter_of_call(struct arm *arm, const struct call *call, struct filter *ret, GError **error)
+{
+	if (!filter_parse(call_query(call, "$filter"), ret, error))
+		return false;
+	if (!ret->location)
+		return true;
+	const char *location = arm_location(arm, NULL, ret->location, error);
+	g_free(ret->location);
+	ret->location = g_strdup(location);
+	return location;
+}
+
 static bool fits(const char *wanted, const char *value)
 {
 	return !wanted || (value && g_ascii_strcasecmp(wanted, value) == 0);

@@ -12,6 +12,8 @@ CLEANUP_CLEAR_FUNC(struct filter, filter_clear)
 /* ARM_INVALID_FILTER for what is not understood: an answer that ignored it would be wrong. NULL and "" fit
  * all. */
 bool filter_parse(const char *text, struct filter *ret, GError **error);
+/* The query's, with its location in the canonical spelling; FAULT_BAD_LOCATION for one that is none. */
+bool filter_of_call(struct arm *arm, const struct call *call, struct filter *ret, GError **error);
 /* group: name of the object's group; NULL when the filter's does not matter. */
 bool filter_fits(
 	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group);

@@ -93,8 +93,8 @@ static void answer_inventory(struct call *call, struct arm *arm, const char *gro
 	struct inventory inventory = {.arm = arm, .array = json_array()};
 	GError *error = NULL;
 
-	if (filter_parse(call_query(call, "$filter"), &inventory.filter, &error) &&
-		page_of_call(call, &page, &error) && fill(&inventory, &page, group, &error))
+	if (filter_of_call(arm, call, &inventory.filter, &error) && page_of_call(call, &page, &error) &&
+		fill(&inventory, &page, group, &error))
 		arm_answer_page(call, &page, json_incref(inventory.array));
 	else
 		arm_fail(call, error);

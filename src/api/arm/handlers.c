@@ -141,8 +141,7 @@ static void answer_list(struct call *call, struct arm *arm, const struct arm_typ
 		.arm = arm, .type = type, .flags = arm_expand_of(call), .array = json_array()};
 	GError *error = NULL;
 
-	if (filter_parse(call_query(call, "$filter"), &listing.filter, &error) &&
-		page_of_call(call, &page, &error) &&
+	if (filter_of_call(arm, call, &listing.filter, &error) && page_of_call(call, &page, &error) &&
 		page_walk(&page, arm->control, type->kind, parent, take, &listing, &error))
 		arm_answer_page(call, &page, json_incref(listing.array));
 	else
