@@ -158,6 +158,7 @@ GPtrArray *doctor_examine(const struct accel_source *source)
 			check_plain(source->root, nic, findings);
 		else
 			check_incomplete(nic, findings);
+		doctor_check_manager(source->root, nic, findings);
 	}
 	check_strangers(report, findings);
 	if (!report->nics->len)

@@ -8,5 +8,8 @@ void doctor_check_driver(const char *root, const struct function *function, GPtr
 /* doctor_kernel.c: whether the kernel (as `uname -r`) is old for its distribution. */
 void doctor_check_kernel(const char *root, const char *kernel, GPtrArray *findings);
 
+/* doctor_manager.c: who configures the NIC, and that nobody configures its lower interfaces. */
+void doctor_check_manager(const char *root, const struct accel_nic *nic, GPtrArray *findings);
+
 /* doctor_traffic.c: queues, interrupts and counters of a NIC's VF that is up. */
 void doctor_check_traffic(const char *root, const struct accel_nic *nic, GPtrArray *findings);

@@ -120,6 +120,36 @@ static void test_well(void)
 		find(findings, "traffic")->text, ==, "900 packets through eth0npri, 100 the synthetic way");
 }
 
+static void test_managers(void)
+{
+	_cleanup_(tree_free) struct tree *tree = guest_new();
+
+	tree_write(tree, "2", NET "eth0/ifindex");
+	tree_write(tree, "3", NET "eth0nsby/ifindex");
+	tree_write(tree, "4", NET "eth0npri/ifindex");
+	for (const char *const *index = (const char *const[]){"2", "3", "4", NULL}; *index; index++)
+		tree_write(tree,
+			g_str_equal(*index, "2") ? "# private\nADMIN_STATE=configured"
+						 : "ADMIN_STATE=unmanaged",
+			"run/systemd/netif/links/%s", *index);
+	expect(tree, FINDING_OK, "manager", "eth0", "systemd-networkd configures it", NULL);
+	tree_write(tree, "[device]\nmanaged=true\n", "run/NetworkManager/devices/2");
+	expect(tree, FINDING_PROBLEM, "manager", "eth0", "systemd-networkd and NetworkManager configure it",
+		"one of them");
+	tree_remove(tree, "run/NetworkManager/devices/2");
+	tree_remove(tree, "run/systemd/netif/links/2");
+	tree_write(tree, "ADMIN_STATE=configuring", "run/systemd/netif/links/4");
+	expect(tree, FINDING_PROBLEM, "manager", "eth0npri",
+		"systemd-networkd configures it, which is for eth0",
+		"Name=eth0npri and [Link] Unmanaged=yes");
+	tree_remove(tree, "run/systemd/netif/links/4");
+	tree_write(tree, "[device]\nmanaged=true\n", "run/NetworkManager/devices/3");
+	expect(tree, FINDING_PROBLEM, "manager", "eth0nsby", "NetworkManager", "interface-name:eth0nsby");
+	tree_remove(tree, "run/NetworkManager/devices/3");
+	tree_write(tree, "lo=lo\neth0nsby=eth0nsby\n", "run/network/ifstate");
+	expect(tree, FINDING_PROBLEM, "manager", "eth0nsby", "ifupdown", "ifdown --force eth0nsby");
+}
+
 static void test_drivers(void)
 {
 	_cleanup_(tree_free) struct tree *tree = guest_new();
@@ -264,6 +294,7 @@ int main(int argc, char **argv)
 #define TEST(name, function) g_test_add_func("/guest doctor/" name, function)
 	TEST("nothing is found in a guest in which all is well", test_well);
 	TEST("a driver that is missing is told from one that is not loaded", test_drivers);
+	TEST("an interface below a pair that somebody configures is a problem, with who does", test_managers);
 	TEST("a function that is in no table is looked up by its modalias", test_unknown_function);
 	TEST("a VF that is not paired is a problem, by its address or in spite of it", test_pairs);
 	TEST("a VF that the host took back is no problem", test_away);
