@@ -87,6 +87,8 @@ static void scenario_application_groups(struct test_cloud *cloud)
 	put_rule(cloud, "lost", 201,
 		"\"sourceApplicationSecurityGroups\": [{\"id\": \"" IDS "applicationSecurityGroups/no\"}]",
 		400, "applicationSecurityGroups/no");
+	send(cloud, "GET", NSG, NULL, 200,
+		"\"networkInterfaces\":[{\"id\":\"" IDS "networkInterfaces/myNic\"}]");
 	put_into(cloud, "[{\"id\": \"" WEB_ID "\"}]", 200,
 		"\"applicationSecurityGroups\":[{\"id\":\"" WEB_ID "\"}]");
 	put_into(cloud, "[{\"id\": \"" IDS "routeTables/web\"}]", 400, "is no application security group");
@@ -141,6 +143,8 @@ static void scenario_routes(struct test_cloud *cloud)
 	put_route(cloud, "odd", "10.3.0.0/16", "VirtualAppliance", NULL, 400, "does not say which");
 	put_route(cloud, "again", "10.0.0.0/8", "None", NULL, 409, "conflicts with route dark");
 	put_table(cloud, TABLE_REF, 200, "\"routeTable\":{\"id\":\"" IDS "routeTables/myTable\"}");
+	send(cloud, "GET", TABLE, NULL, 200,
+		"\"subnets\":[{\"id\":\"" IDS "virtualNetworks/myVnet/subnets/mySubnet\"}]");
 	send(cloud, "DELETE", TABLE, NULL, 409, "virtual network myVnet");
 	put_route(cloud, "all", "0.0.0.0/0", "VirtualAppliance", "10.9.9.9", 400, "which uses the table");
 	send(cloud, "DELETE", TABLE "/routes/near", NULL, 200, NULL);

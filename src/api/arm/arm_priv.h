@@ -140,6 +140,10 @@ GPtrArray *arm_references(struct arm *arm, const struct cursor *at, const char *
 /* Puts the same as JSON under the key, unless there are none. */
 void arm_put_references(
 	struct arm *arm, json_t *object, const char *key, enum kind kind, const GPtrArray *uids);
+/* Who uses a resource, as ARM answers it: puts "networkInterfaces", and "subnets" whose member at `of_subnet` (offsetof(struct
+ * subnet, …), a uid) names it; nothing where nobody does. */
+void arm_put_interfaces(struct arm *arm, json_t *object, const char *uid);
+void arm_put_subnets(struct arm *arm, json_t *object, const char *uid, size_t of_subnet);
 /* {key: {"id": ...}} of a subnet. */
 bool arm_subnet_reference(
 	struct arm *arm, const struct cursor *at, const char *key, char **ret_network, char **ret_subnet);

@@ -196,6 +196,46 @@ void arm_put_references(
 	json_decref(array);
 }
 
+/* Takes the list. */
+static void put_list_unless_empty(json_t *object, const char *key, json_t *list)
+{
+	if (json_array_size(list))
+		put_json(object, key, list);
+	else
+		json_decref(list);
+}
+
+void arm_put_interfaces(struct arm *arm, json_t *object, const char *uid)
+{
+	g_autoptr(GPtrArray) nics = control_users(arm->control, KIND_NIC, uid, 0, NULL);
+	json_t *list = json_array();
+
+	for (guint i = 0; i < list_length(nics); i++) {
+		g_autofree char *id = arm_id_of_object(arm, nics->pdata[i]);
+		if (id)
+			json_array_append_new(list, json_pack("{s:s}", "id", id));
+	}
+	put_list_unless_empty(object, "networkInterfaces", list);
+}
+
+void arm_put_subnets(struct arm *arm, json_t *object, const char *uid, size_t of_subnet)
+{
+	g_autoptr(GPtrArray) networks = control_users(arm->control, KIND_NETWORK, uid, 0, NULL);
+	json_t *list = json_array();
+
+	for (guint n = 0; n < list_length(networks); n++) {
+		const struct network *network = networks->pdata[n];
+		g_autofree char *id = arm_id_of_object(arm, &network->meta);
+		for (guint i = 0; id && i < list_length(network->spec.subnets); i++) {
+			const struct subnet *subnet = network->spec.subnets->pdata[i];
+			if (g_strcmp0(G_STRUCT_MEMBER(char *, subnet, of_subnet), uid) == 0)
+				json_array_append_new(
+					list, json_pack("{s:s++}", "id", id, "/subnets/", subnet->name));
+		}
+	}
+	put_list_unless_empty(object, "subnets", list);
+}
+
 bool arm_subnet_reference(
 	struct arm *arm, const struct cursor *at, const char *key, char **ret_network, char **ret_subnet)
 {

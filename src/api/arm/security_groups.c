@@ -207,6 +207,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_flag(properties, "flushConnection", !group->spec.keep_established);
 	put_json(properties, "securityRules", rules);
 	put_json(properties, "defaultSecurityRules", default_rules);
+	arm_put_interfaces(arm, properties, group->meta.uid);
+	arm_put_subnets(arm, properties, group->meta.uid, offsetof(struct subnet, security_group));
 }
 
 static GPtrArray **list_rules(void *object)
