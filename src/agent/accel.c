@@ -53,6 +53,7 @@ static const enum failpoint points[] = {
 	[ACCEL_COPYING] = FAILPOINT_AGENT_ACCEL_COPYING,
 	[ACCEL_ON] = FAILPOINT_AGENT_ACCEL_ON,
 	[ACCEL_UNPLUGGING] = FAILPOINT_AGENT_ACCEL_UNPLUGGING,
+	[ACCEL_CUT] = FAILPOINT_AGENT_VF_CUTTING,
 	[ACCEL_DRAINING] = FAILPOINT_AGENT_ACCEL_DRAINING,
 	[ACCEL_RELEASING] = FAILPOINT_AGENT_ACCEL_RELEASING,
 };
@@ -87,7 +88,7 @@ static void enter(struct accel *a, enum accel_state state)
 	health_touch(a->agent->health);
 	switch_link_hurry(a->agent->link);
 	a->number = 0;
-	a->left = false;
+	a->left = a->cut = false;
 	a->retry_at_us = 0;
 	a->entered_us[state] = g_get_monotonic_time();
 	a->confirmed_us[state] = 0;
@@ -242,6 +243,11 @@ static bool run_arm(struct accel_job *job)
 	return job->provider->ops->arm(job->provider, job->nic, &job->error);
 }
 
+static bool run_cut(struct accel_job *job)
+{
+	return job->provider->ops->cut(job->provider, job->nic, &job->error);
+}
+
 static bool run_left(struct accel_job *job)
 {
 	return job->provider->ops->left(job->provider, job->nic, &job->error);
@@ -330,12 +336,24 @@ static void plugged(struct accel *a, struct accel_job *job, GError *error)
 static void unplugged(struct accel *a, struct accel_job *job, GError *error)
 {
 	if (error) {
-		accel_answer(a, true, error);
+		if (!accel_is_forced(a))
+			accel_answer(a, true, error);
 		fail(a, error);
 		return;
 	}
 	failpoint(FAILPOINT_AGENT_ACCEL_UNPLUGGED);
 	enter(a, ACCEL_DRAINING);
+}
+
+static void cut_off(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		fail(a, error);
+		return;
+	}
+	failpoint(FAILPOINT_AGENT_VF_CUT);
+	log_warn(a->uid, "its guest does not let go of function %s, which is cut off", job->function);
+	a->cut = true;
 }
 
 static void has_left(struct accel *a, struct accel_job *job, GError *error)
@@ -543,6 +561,32 @@ static void step_unplugging(struct accel *a)
 		begin(a, run_unplug, unplugged, accel_machine(a));
 }
 
+/* Whether the guest has had its time to let go, and must not go on with the function. */
+static bool must_cut(struct accel *a)
+{
+	int64_t limit = (int64_t)a->agent->config.times.unplug_ms * 1000;
+
+	if (!a->agent->provider || !accel_is_forced(a))
+		return false;
+	if (a->entered_us[ACCEL_UNPLUGGING] == 0) /* by an earlier process */
+		a->entered_us[ACCEL_UNPLUGGING] = g_get_monotonic_time();
+	int64_t until = a->entered_us[ACCEL_UNPLUGGING] + limit;
+	if (g_get_monotonic_time() >= until)
+		return true;
+	agent_wake_at(a->agent, until);
+	return false;
+}
+
+static void step_cut(struct accel *a)
+{
+	if (accel_machine_is_off(a))
+		enter(a, ACCEL_DRAINING);
+	else if (!a->cut)
+		begin(a, run_cut, cut_off, NULL);
+	else
+		begin(a, run_unplug, unplugged, accel_machine(a));
+}
+
 /* The guest gave the device away by itself, or it only seemed so. */
 static void looked(struct accel *a, struct accel_job *job, GError *error)
 {
@@ -560,7 +604,7 @@ void accel_gone(struct accel *a)
 
 	if (a->busy || a->agent->stopping)
 		return;
-	if (state == ACCEL_UNPLUGGING)
+	if (state == ACCEL_UNPLUGGING || (state == ACCEL_CUT && a->cut))
 		a->retry_at_us = 0;
 	else if (state == ACCEL_COPYING || state == ACCEL_ON)
 		begin(a, run_plugged, looked, accel_machine(a));
@@ -608,6 +652,7 @@ static void step_state(struct accel *a, enum accel_state state)
 	case ACCEL_COPYING: step_copying(a); break;
 	case ACCEL_ON: step_on(a); break;
 	case ACCEL_UNPLUGGING: step_unplugging(a); break;
+	case ACCEL_CUT: step_cut(a); break;
 	case ACCEL_DRAINING: step_draining(a); break;
 	case ACCEL_RELEASING: step_releasing(a); break;
 	case ACCEL_STATE_COUNT: break;
@@ -637,7 +682,7 @@ static void settle(struct accel *a)
 	enum accel_state state = accel_state(a);
 	bool on = state == ACCEL_ON && a->confirmed_us[ACCEL_ON] != 0;
 
-	if (state == ACCEL_OFF)
+	if (state == ACCEL_OFF || (state == ACCEL_CUT && a->cut))
 		accel_answer(a, true, NULL);
 	if (on)
 		accel_answer(a, false, NULL);
@@ -656,7 +701,13 @@ void accel_step(struct accel *a)
 		return;
 	if (accel_machine_is_off(a))
 		guest_policy_forget(a->agent, a->uid);
+	/* It waits neither for the switch nor for the next try. */
+	if (state == ACCEL_UNPLUGGING && !accel_machine_is_off(a) && must_cut(a)) {
+		enter(a, ACCEL_CUT);
+		return;
+	}
 	if (g_get_monotonic_time() < a->retry_at_us) {
+		settle(a);
 		agent_wake_at(a->agent, a->retry_at_us);
 		return;
 	}

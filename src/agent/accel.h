@@ -15,6 +15,9 @@
  *
  * A path that changes more than AGENT_CHANGES_MAX times in a minute is damped: attaching waits, twice as long
  * each time, a minute at most. Taking back never waits.
+ *
+ * A guest that does not let go within unplug_ms has its function cut off when rules are at stake or an operator forces
+ * it (accel_state.h); else it is asked again and again.
  */
 #pragma once
 #include "agent/accel_state.h"
@@ -47,9 +50,6 @@ bool accel_is_eager(const struct accel *accel);
 /* Neither goal nor ledger name the NIC any more: it may be freed. */
 bool accel_is_over(const struct accel *accel);
 
-/* A function that passes the host is in the guest, or may be, and the goal does not allow that: the NIC's policy does
- * not hold. */
-bool accel_is_exposed(const struct accel *accel);
 /* The host must hear the NIC's MAC on its physical network: no function has it. */
 bool accel_is_heard(const struct accel *accel);
 
@@ -59,8 +59,9 @@ bool accel_holds(const struct accel *accel);
 /* Called once: {"nic", "state", "changes", "unplug_ms" or "plug_ms", "copy_ms", "total_ms"} (new reference),
  * or NULL with error. copy_ms: how long deliveries were copied to both attachments. */
 typedef void (*accel_done_fn)(json_t *result, const GError *error, void *data);
-/* Marks the NIC as revoked, or restored, and calls back when that is done or cannot be now. */
-void accel_revoke(struct accel *accel, accel_done_fn done, void *data);
+/* Marks the NIC as revoked, or restored, and calls back when that is done or cannot be now. force: a guest that does not let
+ * go in time has its function cut off, and that is as good as done (state "cut"). */
+void accel_revoke(struct accel *accel, bool force, accel_done_fn done, void *data);
 void accel_restore(struct accel *accel, accel_done_fn done, void *data);
 
 /* Tells those who wait that the agent stops. */
@@ -68,6 +69,8 @@ void accel_dismiss(struct accel *accel);
 
 /* Its entry in the report. Owned by the caller; NULL when the goal does not name it. */
 struct report_nic *accel_report(const struct accel *accel);
+/* Its entry among the exposed in the report. Owned by the caller; NULL when it is not exposed. */
+struct report_exposure *accel_report_exposure(const struct accel *accel);
 /* Its function's entry in the report. Owned by the caller; NULL when it has none. */
 struct report_function *accel_report_function(const struct accel *accel);
 /* Its entry in vf.list; new reference, NULL when the NIC is not accelerated and holds nothing. */

@@ -25,7 +25,8 @@ static json_t *describe_change(const struct accel *a, bool revoking)
 	enum accel_state first = revoking ? ACCEL_UNPLUGGING : ACCEL_PLUGGING;
 	enum accel_state middle = revoking ? ACCEL_DRAINING : ACCEL_COPYING;
 	enum accel_state last = revoking ? ACCEL_DRAINING : ACCEL_ON;
-	int64_t end = revoking ? a->entered_us[ACCEL_OFF] : a->confirmed_us[ACCEL_ON];
+	int64_t end = revoking ? MAX(a->entered_us[ACCEL_OFF], a->entered_us[ACCEL_CUT])
+			       : a->confirmed_us[ACCEL_ON];
 	bool done = a->began_us > 0 && a->confirmed_us[first] >= a->began_us;
 	bool armed = !revoking && a->confirmed_us[ACCEL_ARMING] >= a->began_us;
 
@@ -61,7 +62,7 @@ static void wait_for(struct accel *a, bool revoking, accel_done_fn done, void *d
 }
 
 /* Writes the mark to the ledger. */
-static bool mark(struct accel *a, bool revoked, GError **error)
+static bool mark(struct accel *a, bool revoked, bool force, GError **error)
 {
 	const struct goal_nic *goal = accel_goal(a);
 	struct ledger_nic *record = accel_record(a);
@@ -76,15 +77,16 @@ static bool mark(struct accel *a, bool revoked, GError **error)
 	if (!record->vm)
 		record->vm = g_strdup(goal->vm);
 	record->revoked = revoked;
+	record->forced = force;
 	return agent_save(a->agent, error);
 }
 
-void accel_revoke(struct accel *a, accel_done_fn done, void *data)
+void accel_revoke(struct accel *a, bool force, accel_done_fn done, void *data)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GError) overtaken = NULL;
 
-	if (!mark(a, true, &error)) {
+	if (!mark(a, true, force, &error)) {
 		done(NULL, error, data);
 		return;
 	}
@@ -100,7 +102,7 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 	g_autoptr(GError) overtaken = NULL;
 	const char *reason = NULL;
 
-	if (!mark(a, false, &error)) {
+	if (!mark(a, false, false, &error)) {
 		done(NULL, error, data);
 		return;
 	}
@@ -109,6 +111,12 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 	if (!accel_is_entitled(a, &reason))
 		fault_set(&error, FAULT_NOT_ALLOWED, "NIC %s gets no function: %s", accel_goal(a)->name,
 			reason);
+	else if (accel_state(a) == ACCEL_CUT)
+		fault_set(&error, FAULT_UNAVAILABLE,
+			"the guest of NIC %s still has function %s, which was cut off; when it lets go, or "
+			"its VM is "
+			"restarted, the NIC gets one again",
+			accel_goal(a)->name, accel_record(a)->function);
 	else if (!machine || !vm_machine_is_up(machine))
 		fault_set(&error, FAULT_NOT_ALLOWED,
 			"the VM of NIC %s does not run; its function is restored when it does",
@@ -140,7 +148,7 @@ bool accel_is_eager(const struct accel *a)
 		return true;
 	if (state == ACCEL_COPYING)
 		return copying < (int64_t)a->agent->config.times.first_frame_ms * 1000;
-	return state != ACCEL_OFF && state != ACCEL_ON;
+	return state != ACCEL_OFF && state != ACCEL_ON && state != ACCEL_CUT;
 }
 
 bool accel_is_over(const struct accel *a)
@@ -165,7 +173,11 @@ static char *explain(const struct accel *a)
 
 	if (accel_state(a) == ACCEL_ON)
 		return explain_switch(a);
-	if (a->fault && accel_state(a) == ACCEL_UNPLUGGING)
+	if (accel_state(a) == ACCEL_CUT && a->cut)
+		return g_strdup_printf("Its guest does not let go of function %s, which is cut off: nothing "
+				       "passes it, and the guest goes on being asked for it.",
+			accel_record(a)->function);
+	if (a->fault && (accel_state(a) == ACCEL_UNPLUGGING || accel_state(a) == ACCEL_CUT))
 		return g_strdup(a->fault->message);
 	if (!accel_is_entitled(a, &reason))
 		return g_strdup(reason);
@@ -190,6 +202,8 @@ static enum enforcement enforcement_of(const struct accel *a)
 	enum nic_enforcer enforcer;
 	const char *reason;
 
+	if (a->cut)
+		return ENFORCEMENT_CUT;
 	if (record && record->representor)
 		return accel_state(a) == ACCEL_ON && accel_is_offloaded(a) ? ENFORCEMENT_HARDWARE
 									   : ENFORCEMENT_SWITCH;
@@ -234,6 +248,34 @@ struct report_nic *accel_report(const struct accel *a)
 		return report;
 	report->path = path_of(a);
 	report->reason = explain(a);
+	return report;
+}
+
+/* Owned by the caller. */
+static char *explain_exposure(const struct accel *a)
+{
+	const struct ledger_nic *record = accel_record(a);
+	const struct goal_nic *goal = accel_goal(a);
+
+	if (accel_state(a) == ACCEL_CUT && a->fault)
+		return g_strdup_printf("its guest does not let go of function %s, which cannot be cut off "
+				       "either (%s); stop the virtual machine",
+			record->function, a->fault->message);
+	if (accel_state(a) == ACCEL_UNPLUGGING)
+		return g_strdup_printf("its guest does not let go of function %s; 'sluice vf revoke --force "
+				       "%s' on its host cuts it off",
+			record->function, goal ? goal->name : a->uid);
+	return g_strdup_printf("its guest has function %s still, by other rules", record->function);
+}
+
+struct report_exposure *accel_report_exposure(const struct accel *a)
+{
+	if (!accel_is_exposed(a))
+		return NULL;
+	struct report_exposure *report = shape_new(&report_exposure_shape);
+	report->nic = g_strdup(a->uid);
+	report->vm = g_strdup(accel_record(a)->vm);
+	report->reason = explain_exposure(a);
 	return report;
 }
 

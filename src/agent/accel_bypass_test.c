@@ -14,6 +14,7 @@
 #define UNPLUG    "unplug " WORLD_NIC
 #define CLAIM     "claim " WORLD_VF
 #define ARM       "arm " WORLD_VF
+#define CUT       "cut " WORLD_VF
 #define LEFT      "left " WORLD_VF
 #define RELEASE   "release " WORLD_VF
 
@@ -76,6 +77,19 @@ static int64_t applied(struct world *w)
 	_cleanup_(report_free) struct report *report = agent_report(w->agent);
 
 	return report->applied;
+}
+
+/* Why the NIC's policy is not in force; NULL: it is. Owned by the caller. */
+static char *exposure(struct world *w, const char *nic)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	for (guint i = 0; i < report->exposed->len; i++) {
+		const struct report_exposure *exposed = report->exposed->pdata[i];
+		if (g_str_equal(exposed->nic, nic))
+			return g_strdup(exposed->reason);
+	}
+	return NULL;
 }
 
 static bool nothing_is_claimed(struct world *w)
@@ -345,11 +359,6 @@ static struct goal *guarded_goal(int64_t version, const char *protocol)
 	return goal;
 }
 
-static bool has_applied_2(struct world *w)
-{
-	return applied(w) == 2;
-}
-
 /* Without its guest's word the NIC gets no function, keeps the one that it has while a change is followed, and loses it by a
  * refusal or a reboot. */
 static void test_guest(struct world *w, gconstpointer data)
@@ -366,10 +375,12 @@ static void test_guest(struct world *w, gconstpointer data)
 	world_run(200);
 	g_assert_true(is_on(w));
 	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_NONE);
-	g_assert_cmpint(applied(w), ==, 1);
+	g_autofree char *exposed = exposure(w, WORLD_NIC);
+	g_assert_nonnull(strstr(exposed, "by other rules"));
 	guest_reports(w, true);
-	world_wait(w, "the change is in force", has_applied_2);
 	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_GUEST);
+	g_autofree char *none = exposure(w, WORLD_NIC);
+	g_assert_null(none);
 	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
 	w->reboot = true;
 	world_wait(w, "the VF is taken from a guest that starts anew", is_back);
@@ -398,46 +409,175 @@ static bool is_applied(struct world *w)
 
 static bool is_exposed(struct world *w)
 {
-	return enforcement(w) == ENFORCEMENT_NONE && world_find(w, UNPLUG, 0) >= 0;
+	g_autofree char *reason = exposure(w, WORLD_NIC);
+
+	return reason && enforcement(w) == ENFORCEMENT_NONE && world_find(w, UNPLUG, 0) >= 0;
 }
 
-static void test_rule_added(struct world *w, gconstpointer data)
+static bool is_cut(struct world *w)
 {
-	struct goal *goal = world_goal_physical(2, true);
+	g_autofree char *reason = exposure(w, WORLD_NIC), *file = read_file(w, WORLD_VF);
+
+	return !reason && enforcement(w) == ENFORCEMENT_CUT && g_str_has_prefix(file, "cut ");
+}
+
+static struct goal *denying_goal(int64_t version)
+{
+	struct goal *goal = world_goal_physical(version, true);
 
 	world_add_rules(goal, RULE("deny", "tcp"));
+	return goal;
+}
+
+/* A guest that holds on has long to let go. */
+static void test_rule_added(struct world *w, gconstpointer data)
+{
+	w->config.times.unplug_ms = 60000;
 	bring_up(w);
-	g_assert_cmpint(applied(w), ==, 1);
 	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, goal);
+	agent_take_goal(w->agent, denying_goal(2));
 	world_wait(w, "nobody enforces the rule yet", is_exposed);
+	g_autofree char *reason = exposure(w, WORLD_NIC);
+	g_assert_nonnull(
+		strstr(reason, "does not let go of function " WORLD_VF "; 'sluice vf revoke --force nic-4'"));
 	world_run(200);
-	g_assert_cmpint(applied(w), ==, 1);
+	g_assert_true(is_exposed(w));
 	g_assert_true(json_array_size(json_object_get(w->state, "groups")) == 1);
 	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "the rule is reported as applied", is_applied);
-	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
+	world_wait(w, "the function has left", is_back);
+	g_autofree char *none = exposure(w, WORLD_NIC);
+	g_assert_null(none);
 	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_SWITCH);
 	g_assert_true(reason_has(w, WORLD_NIC, "security groups"));
 }
 
-/* A process that starts with such a goal on disk does not say so either. */
+/* A process that starts with such a goal on disk says so too. */
 static void test_rule_added_over_restart(struct world *w, gconstpointer data)
 {
-	struct goal *goal = world_goal_physical(2, true);
+	w->config.times.unplug_ms = 60000;
+	bring_up(w);
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, denying_goal(2));
+	world_wait(w, "nobody enforces the rule yet", is_exposed);
+	world_stop_agent(w);
+	world_forget(w);
+	world_start_agent(w, true);
+	world_wait(w, "it is exposed still", is_exposed);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "its function is released", is_back);
+}
+
+static struct goal *two_nics(int64_t version, bool first, bool second);
+
+/* Another machine's NIC, which no function has, gets a rule of its own. */
+static void test_others_go_on(struct world *w, gconstpointer data)
+{
+	struct goal *goal = two_nics(2, true, false);
 
 	world_add_rules(goal, RULE("deny", "tcp"));
+	w->config.times.unplug_ms = 60000;
 	bring_up(w);
 	vm_fake_hold_primaries(w->machines, true);
 	agent_take_goal(w->agent, goal);
-	world_wait(w, "nobody enforces the rule yet", is_exposed);
-	world_stop_agent(w);
-	world_start_agent(w, true);
-	world_run(300);
-	g_assert_cmpint(applied(w), ==, 0);
+	world_wait(w, "the host has applied it all", is_applied);
+	world_wait(w, "its NIC does not follow", is_exposed);
+	g_autofree char *other = exposure(w, WORLD_NIC_2);
+	g_assert_null(other);
 	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "the rule is reported as applied", is_applied);
+}
+
+/* ---- guests that hold on ---- */
+
+/* The guest of the NIC does not let its function go, which carries what is denied now. */
+static void hold_on(struct world *w)
+{
+	bring_up(w);
+	world_forget(w);
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, denying_goal(2));
+}
+
+static bool is_asked_again(struct world *w)
+{
+	int cut = world_find(w, CUT, 0);
+
+	return cut >= 0 && world_find(w, UNPLUG, cut) > cut;
+}
+
+static void test_cut(struct world *w, gconstpointer data)
+{
+	hold_on(w);
+	world_wait(w, "its function is cut off", is_cut);
+	world_expect(w, BOTH, UNPLUG, CUT, NULL);
+	world_expect(w, BOTH, SYNTHETIC, NULL);
+	g_assert_true(reason_has(w, WORLD_NIC, "does not let go of function " WORLD_VF ", which is cut off"));
+	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
+	world_wait(w, "the host hears its MAC", hears_both);
+	world_wait(w, "the guest is asked again", is_asked_again);
+	g_assert_cmpint(world_find(w, LEFT, 0), <, 0);
+	/* It is no way back that the rules allow it again. */
+	agent_take_goal(w->agent, world_goal_physical(3, true));
+	world_run(200);
+	g_assert_true(is_cut(w));
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "the guest lets go, and gets another", is_on);
+	world_expect(w, CUT, UNPLUG, LEFT, RELEASE, CLAIM, ARM, PLUG, NULL);
+}
+
+static void test_cut_over_restart(struct world *w, gconstpointer data)
+{
+	hold_on(w);
+	world_wait(w, "its function is cut off", is_cut);
+	world_stop_agent(w);
+	world_forget(w);
+	world_start_agent(w, true);
+	world_wait(w, "it is cut off again", is_asked_again);
+	g_assert_true(is_cut(w));
+	vm_fake_hold_primaries(w->machines, false);
 	world_wait(w, "its function is released", is_back);
+}
+
+static void test_cut_without_switch(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	vm_fake_hold_primaries(w->machines, true);
+	world_stop_switch(w);
+	agent_take_goal(w->agent, denying_goal(2));
+	world_wait(w, "its function is cut off", is_cut);
+	world_start_switch(w);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "its function is released", is_back);
+}
+
+static bool cannot_be_cut(struct world *w)
+{
+	g_autofree char *reason = exposure(w, WORLD_NIC);
+
+	return reason && strstr(reason, "cannot be cut off either (the test says fail-cut)");
+}
+
+static void test_cut_fails(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	touch(w, "fail-cut");
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, denying_goal(2));
+	world_wait(w, "it says that it is exposed", cannot_be_cut);
+	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_NONE);
+	untouch(w, "fail-cut");
+	world_wait(w, "its function is cut off", is_cut);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "its function is released", is_back);
+}
+
+static void test_cut_and_off(struct world *w, gconstpointer data)
+{
+	hold_on(w);
+	world_wait(w, "its function is cut off", is_cut);
+	vm_fake_crash(w->machines, WORLD_VM);
+	world_wait(w, "its machine's end releases it", is_back);
+	world_expect(w, CUT, LEFT, RELEASE, "start " WORLD_VM, NULL);
+	vm_fake_hold_primaries(w->machines, false);
 }
 
 static void test_revoked_is_no_exposure(struct world *w, gconstpointer data)
@@ -446,7 +586,11 @@ static void test_revoked_is_no_exposure(struct world *w, gconstpointer data)
 	vm_fake_hold_primaries(w->machines, true);
 	agent_take_goal(w->agent, world_goal_physical(2, false));
 	world_wait(w, "the goal is applied though the guest holds the function", is_applied);
+	world_run(300);
+	g_autofree char *reason = exposure(w, WORLD_NIC);
+	g_assert_null(reason);
 	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_HARDWARE);
+	g_assert_cmpint(world_find(w, CUT, 0), <, 0);
 	vm_fake_hold_primaries(w->machines, false);
 }
 
@@ -465,8 +609,7 @@ static void test_moved(struct world *w, gconstpointer data)
 	world_forget(w);
 	vm_fake_hold_primaries(w->machines, true);
 	agent_take_goal(w->agent, goal);
-	world_run(200);
-	g_assert_cmpint(applied(w), ==, 1);
+	world_wait(w, "the function of the other VLAN is cut off", is_cut);
 	vm_fake_hold_primaries(w->machines, false);
 	world_wait(w, "the NIC is on a function of the other VLAN", is_on_vlan_200);
 	world_expect(w, UNPLUG, LEFT, RELEASE, CLAIM, ARM, "plug " WORLD_NIC " " WORLD_VF " vlan 200", NULL);
@@ -658,9 +801,16 @@ int main(int argc, char **argv)
 		test_guest);
 	add("/accel_bypass/a NIC that may have none stays synthetic and says why", test_refused);
 	add("/accel_bypass/a NIC whose groups allow everything gets one", test_open_group);
-	add("/accel_bypass/a rule is not reported as applied before the function has left", test_rule_added);
-	add("/accel_bypass/nor by an agent that starts anew", test_rule_added_over_restart);
-	add("/accel_bypass/a function that is not wanted but allowed holds nothing up",
+	add("/accel_bypass/a NIC is exposed by a rule until its function has left", test_rule_added);
+	add("/accel_bypass/also to an agent that starts anew", test_rule_added_over_restart);
+	add("/accel_bypass/a NIC that is exposed holds up no other", test_others_go_on);
+	add("/accel_bypass/a guest that holds on to what is denied has it cut off, and is asked on",
+		test_cut);
+	add("/accel_bypass/what was cut off is so for an agent that starts anew", test_cut_over_restart);
+	add("/accel_bypass/it is cut off without the switch, too", test_cut_without_switch);
+	add("/accel_bypass/what cannot be cut off is exposed, and says so", test_cut_fails);
+	add("/accel_bypass/the end of its machine ends a cut as well", test_cut_and_off);
+	add("/accel_bypass/a function that is not wanted but allowed exposes nothing, and is not cut off",
 		test_revoked_is_no_exposure);
 	add("/accel_bypass/a network that moves to another VLAN takes its functions along", test_moved);
 	add("/accel_bypass/a NIC that found none free gets the next that is freed", test_full);

@@ -10,6 +10,7 @@ struct accel {
 	enum nic_policy policy; /* of the goal that is there */
 	bool busy; /* a job is running */
 	bool left; /* DRAINING only: the provider knows that the function has left the guest */
+	bool cut; /* CUT only: the provider has cut the function off */
 	uint64_t number; /* of the switch's state with this state's attachments; 0: not built yet */
 	/* Of the last visit to each state: when it was entered, when the switch confirmed it. Monotonic. */
 	int64_t entered_us[ACCEL_STATE_COUNT], confirmed_us[ACCEL_STATE_COUNT];
@@ -59,6 +60,11 @@ bool accel_provider_bypasses(const struct accel *a);
 /* Whether the NIC may have a function as far as goal, provider and operator say; else *ret_reason is a
  * sentence (a constant), or NULL when the goal does not want it. */
 bool accel_is_entitled(const struct accel *a, const char **ret_reason);
+/* A function that passes the host is in the guest, or may be, and the goal does not allow that: the NIC's policy does
+ * not hold. Not so of one that is cut off. */
+bool accel_is_exposed(const struct accel *a);
+/* Whether a guest that does not let the function go has it cut off. */
+bool accel_is_forced(const struct accel *a);
 /* Whether it may keep, or get, a function of the machine that it is on. */
 bool accel_is_wanted(const struct accel *a);
 /* The guest's virtio driver has set the rings up. */

@@ -11,12 +11,13 @@ static const struct accel_row rows[] = {
 	[ACCEL_COPYING] = {true, "both", true, false},
 	[ACCEL_ON] = {true, "function", true, false},
 	[ACCEL_UNPLUGGING] = {true, "both", true, false},
+	[ACCEL_CUT] = {false, "synthetic", true, true},
 	[ACCEL_DRAINING] = {true, "synthetic", false, true},
 	[ACCEL_RELEASING] = {false, "synthetic", false, true},
 };
 
 const char *const accel_state_words[] = {"off", "claiming", "arming", "plugging", "copying", "on",
-	"unplugging", "draining", "releasing", NULL};
+	"unplugging", "cut", "draining", "releasing", NULL};
 
 _Static_assert(sizeof rows / sizeof rows[0] == ACCEL_STATE_COUNT, "a row for each state");
 _Static_assert(

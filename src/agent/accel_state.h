@@ -4,11 +4,19 @@
  * anything is done in it, and the switch has confirmed a row's attachments before the row's own step runs.
  *
  *     OFF → CLAIMING → ARMING → PLUGGING → COPYING → ON → UNPLUGGING → DRAINING → RELEASING → OFF
+ *                                                             ↓           ↑
+ *                                                            CUT ─────────┘
  *
  * Early exits, whichever comes first: a claim that fails or is no longer wanted goes CLAIMING → RELEASING; arming
  * that fails or is no longer wanted goes ARMING → DRAINING; a plug that fails or is no longer wanted goes PLUGGING
  * or COPYING → UNPLUGGING; where the machine itself is off, its device is gone with it, and any state that has
  * one goes to DRAINING. Functions that are no bypass have nothing to arm and go CLAIMING → PLUGGING.
+ *
+ * A guest may not answer: it boots, hangs, has no driver for hot-plugging, or does not want to. Where its function
+ * carries what the rules forbid, or an operator forces it, the function is cut off when the guest has had its time
+ * (CUT): nothing passes it any more, and the synthetic path is all that the NIC has. A guest that has the function
+ * registered as primary drops what comes there until it lets go, which it goes on being asked for: rules come before
+ * its connections. It is never made whole again in that guest.
  *
  * Why this order. A guest drops what arrives on the standby while a primary is registered, and registers and
  * forgets it at moments of its own choice; so what passes the switch goes to both from before the plug until the
@@ -50,6 +58,10 @@ enum accel_state {
 	/* The guest was asked to let the device go; copies to both, since it moves at a moment of its own
 	 * choice. Releasing the function is forbidden. Left at DEVICE_DELETED. */
 	ACCEL_UNPLUGGING,
+	/* The guest did not let the device go in time: the provider cuts it off, whatever the switch is at, and the guest goes on
+	 * being asked for it. The switch knows nothing of the function any more. Releasing it is forbidden, and so is going
+	 * back to it. Left at DEVICE_DELETED. */
+	ACCEL_CUT,
 	/* The device is gone. The provider is told so at once; delivery is to the synthetic path, frames still
 	 * in the function are accepted. Left when the provider has answered and the switch has confirmed. */
 	ACCEL_DRAINING,

@@ -74,6 +74,7 @@ static void bring_up(struct world *w)
 
 struct request {
 	char *path, *method, *nic;
+	bool force;
 	json_t *result;
 	GError *error;
 	gint done;
@@ -84,17 +85,17 @@ static void *ask(void *data)
 	struct request *request = data;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(request->path);
 
-	request->result = jsonrpc_call(client, request->method,
-		request->nic ? json_pack("{s:s}", "nic", request->nic) : NULL, 10000, &request->error);
+	json_t *params = json_pack("{s:s*, s:b}", "nic", request->nic, "force", request->force);
+	request->result = jsonrpc_call(client, request->method, params, 10000, &request->error);
 	g_atomic_int_set(&request->done, 1);
 	return NULL;
 }
 
 /* Asks the agent's control socket while the main loop runs. */
-static json_t *operate(struct world *w, const char *method, const char *nic, GError **error)
+static json_t *operate_by(struct world *w, const char *method, const char *nic, bool force, GError **error)
 {
 	struct request request = {
-		g_build_filename(w->folder, "agent.sock", NULL), (char *)method, (char *)nic};
+		g_build_filename(w->folder, "agent.sock", NULL), (char *)method, (char *)nic, force};
 	GThread *thread = g_thread_new("operator", ask, &request);
 
 	while (!g_atomic_int_get(&request.done))
@@ -104,6 +105,11 @@ static json_t *operate(struct world *w, const char *method, const char *nic, GEr
 	if (request.error)
 		g_propagate_error(error, request.error);
 	return request.result;
+}
+
+static json_t *operate(struct world *w, const char *method, const char *nic, GError **error)
+{
+	return operate_by(w, method, nic, false, error);
 }
 
 static struct control_socket *open_control(struct world *w)
@@ -273,7 +279,7 @@ static void test_drain_notice(struct world *w, gconstpointer data)
 	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(drain_begin(w->agent, 600, &error));
+	g_assert_true(drain_begin(w->agent, 600, false, &error));
 	world_run(300);
 	g_assert_true(is_on(w));
 	json_auto_t *event = event_of(w);
@@ -416,6 +422,64 @@ static void test_held(struct world *w, gconstpointer data)
 	vm_fake_hold_primaries(w->machines, false);
 	world_wait(w, "it is taken back once the guest lets go", nothing_is_claimed);
 	world_expect(w, BOTH, UNPLUG, DRAINING, SYNTHETIC, NULL);
+}
+
+static bool is_cut(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_autofree char *path = g_build_filename(w->folder, "sl-f0", NULL), *text = NULL;
+
+	return entry_of(report)->enforcement == ENFORCEMENT_CUT &&
+	       g_file_get_contents(path, &text, NULL, NULL) && g_str_equal(text, "cut");
+}
+
+static void test_forced(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	vm_fake_hold_primaries(w->machines, true);
+	refused(w, "vf.revoke", WORLD_NIC, FAULT_UNAVAILABLE);
+	g_assert_false(is_cut(w));
+	world_forget(w);
+	json_auto_t *revoked = operate_by(w, "vf.revoke", WORLD_NIC, true, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(json_string_value(json_object_get(revoked, "state")), ==, "cut");
+	g_assert_cmpint(number(revoked, "total_ms"), >, 0);
+	g_assert_true(is_cut(w));
+	world_expect(w, SYNTHETIC, NULL);
+	refused(w, "vf.restore", WORLD_NIC, FAULT_UNAVAILABLE);
+	json_auto_t *again = operate_by(w, "vf.revoke", WORLD_NIC, true, &error);
+	g_assert_cmpstr(json_string_value(json_object_get(again, "state")), ==, "cut");
+	control_socket_close(control);
+	world_stop_agent(w);
+	world_start_agent(w, true);
+	world_wait(w, "it is cut off for the next agent, too", is_cut);
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "it is taken back once the guest lets go", nothing_is_claimed);
+	g_autofree char *reason = reason_of(w);
+	g_assert_nonnull(strstr(reason, "revoked"));
+}
+
+static void test_drain_forced(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	vm_fake_hold_primaries(w->machines, true);
+	json_auto_t *began = operate_by(w, "host.drain", NULL, true, &error);
+	g_assert_no_error(error);
+	world_wait(w, "its function is cut off", is_cut);
+	json_auto_t *state = operate(w, "host.draining", NULL, &error);
+	const json_t *entry = json_array_get(json_object_get(state, "holding"), 0);
+	g_assert_cmpuint(n_holding(state), ==, 1);
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "state")), ==, "cut");
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "the guest lets go", is_synthetic);
+	json_auto_t *undrained = operate(w, "host.undrain", NULL, &error);
+	world_wait(w, "the NIC has a function again", is_on);
 }
 
 /* ---- what else happens ---- */
@@ -574,6 +638,8 @@ int main(int argc, char **argv)
 	add("/accel/operators are told what cannot be done", test_refusals);
 	add("/accel/a name that two NICs have is refused with whose they are", test_ambiguous);
 	add("/accel/a guest that does not let go keeps its function until it does", test_held);
+	add("/accel/by force it is cut off, which sticks until the guest lets go", test_forced);
+	add("/accel/a forced drain cuts off what guests do not let go of", test_drain_forced);
 	add("/accel/an idle guest gets copies on both paths until it speaks", test_quiet);
 	add("/accel/a guest that reboots gets copies on both paths until it speaks again", test_reboot);
 	add("/accel/deallocating releases the function after the machine is off", test_deallocate);

@@ -197,6 +197,13 @@ bool accel_is_wanted(const struct accel *a)
 	return accel_state(a) == ACCEL_OFF || is_claimed_for(a, accel_goal(a));
 }
 
+bool accel_is_forced(const struct accel *a)
+{
+	const struct ledger *ledger = a->agent->ledger;
+
+	return accel_record(a)->forced || (ledger->drained && ledger->drain_forced) || accel_is_exposed(a);
+}
+
 bool accel_is_exposed(const struct accel *a)
 {
 	const struct ledger_nic *record = accel_record(a);
@@ -205,7 +212,8 @@ bool accel_is_exposed(const struct accel *a)
 	const char *reason;
 
 	/* What passes a representor, or the eswitch in its place, does so as the switch decides. */
-	if (!record || !record->physical || record->representor || !accel_row(accel_state(a))->in_guest)
+	if (!record || !record->physical || record->representor || !accel_row(accel_state(a))->in_guest ||
+		a->cut)
 		return false;
 	if (!goal || !is_claimed_for(a, goal) || !accel_is_permitted(a, &enforcer, &reason))
 		return true;

@@ -280,7 +280,7 @@ static void run_revoke(struct call *call)
 	struct accel *accel = find_accel(call);
 
 	if (accel)
-		accel_revoke(accel, on_change, call);
+		accel_revoke(accel, json_is_true(json_object_get(call->params, "force")), on_change, call);
 }
 
 static void run_restore(struct call *call)
@@ -318,14 +318,16 @@ static void finish_draining(struct call *call)
 static void run_drain(struct call *call)
 {
 	json_int_t notice_s = 0;
+	int force = false;
 	g_autoptr(GError) error = NULL;
 
-	if (call->params && json_unpack(call->params, "{s?:I}", "notice_s", &notice_s) < 0)
+	if (call->params &&
+		json_unpack(call->params, "{s?:I, s?:b}", "notice_s", &notice_s, "force", &force) < 0)
 		notice_s = -1;
 	if (notice_s < 0 || notice_s > DRAIN_NOTICE_MAX_S)
 		finish_fault(call, FAULT_INVALID, "notice_s must be a number of seconds, %d at most",
 			DRAIN_NOTICE_MAX_S);
-	else if (drain_begin(call->socket->agent, (unsigned)notice_s, &error))
+	else if (drain_begin(call->socket->agent, (unsigned)notice_s, force, &error))
 		finish_draining(call);
 	else
 		finish(call, NULL, error);

@@ -23,6 +23,7 @@ struct aim {
 	int path; /* enum nic_path */
 	int64_t restarts;
 	bool absent;
+	bool cut; /* its function is in the guest still, and cut off */
 };
 
 /* That the goal of that version asks for. */
@@ -45,8 +46,10 @@ static bool is_reached(struct world *w, const struct aim *aim)
 			  vm->absent;
 		reached = reached && vm->absent == aim->absent;
 	}
-	for (guint i = 0; reached && i < list_length(report->nics); i++)
-		reached = ((const struct report_nic *)report->nics->pdata[i])->path == aim->path;
+	for (guint i = 0; reached && i < list_length(report->nics); i++) {
+		const struct report_nic *nic = report->nics->pdata[i];
+		reached = nic->path == aim->path && (!aim->cut || nic->enforcement == ENFORCEMENT_CUT);
+	}
 	report_free(report);
 	return reached;
 }
@@ -208,6 +211,36 @@ static void test_failpoint_bypass(gconstpointer data)
 	run_with_failpoint("bypass", data, 1);
 }
 
+/* A guest holds on to what a rule forbids, until it does not. */
+static void test_failpoint_cut(gconstpointer failpoint)
+{
+	const struct aim up = {1, POWER_STATE_RUNNING, PATH_VF, 0, false, false};
+	const struct aim cut = {2, POWER_STATE_RUNNING, PATH_SYNTHETIC, 0, false, true};
+	const struct aim again = {3, POWER_STATE_RUNNING, PATH_VF, 0, false, false};
+	struct world w;
+	struct child child;
+	unsigned deaths = 0;
+
+	init(&w, "bypass");
+	struct goal *denying = goal_of(&w, 2, true, POWER_RUNNING, 0);
+	world_add_rules(denying,
+		"{\"name\": \"r\", \"priority\": 100, \"access\": \"deny\", \"protocol\": \"any\", "
+		"\"source\": {\"addresses\": [\"*\"], \"ports\": [\"*\"]}, "
+		"\"destination\": {\"addresses\": [\"*\"], \"ports\": [\"*\"]}}");
+	child_start(&w, &child, failpoint);
+	child_want(&w, goal_of(&w, 1, true, POWER_RUNNING, 0));
+	deaths += reach(&w, &child, &up);
+	vm_fake_hold_primaries(w.machines, true);
+	child_want(&w, denying);
+	deaths += reach(&w, &child, &cut);
+	vm_fake_hold_primaries(w.machines, false);
+	child_want(&w, goal_of(&w, 3, true, POWER_RUNNING, 0));
+	deaths += reach(&w, &child, &again);
+	g_assert_cmpuint(deaths, ==, 1);
+	child_stop(&child);
+	world_done(&w);
+}
+
 static void test_failpoint_switchdev(gconstpointer data)
 {
 	run_with_failpoint("switchdev", data, 1);
@@ -257,6 +290,10 @@ static void add_failpoint(unsigned i)
 	g_autofree char *past = g_strdup_printf("%s, past the host", path);
 	g_autofree char *represented = g_strdup_printf("%s, with a representor", path);
 
+	if (g_str_has_prefix(name, "agent.vf-cut")) {
+		g_test_add_data_func(path, name, test_failpoint_cut);
+		return;
+	}
 	if (!of_vfs)
 		g_test_add_data_func(path, name, test_failpoint);
 	if (!g_str_has_prefix(name, "agent.accel-") && !of_vfs)

@@ -11,17 +11,19 @@ static int64_t now_s(void)
 	return g_get_real_time() / G_USEC_PER_SEC;
 }
 
-bool drain_begin(struct agent *agent, unsigned notice_s, GError **error)
+bool drain_begin(struct agent *agent, unsigned notice_s, bool force, GError **error)
 {
 	struct ledger *ledger = agent->ledger;
-	bool was = ledger->drained;
+	bool was = ledger->drained, was_forced = ledger->drain_forced;
 	int64_t before = ledger->drain_due_s, due = now_s() + notice_s;
 
 	ledger->drained = true;
+	ledger->drain_forced = force || (was && was_forced);
 	ledger->drain_due_s = was ? MIN(before, due) : due;
 	if (agent_save(agent, error))
 		return true;
 	ledger->drained = was;
+	ledger->drain_forced = was_forced;
 	ledger->drain_due_s = before;
 	return false;
 }

@@ -14,8 +14,9 @@
 struct agent;
 
 /* Functions go after so long at the latest. A host that is drained already keeps the earlier time. FAULT_INTERNAL when the
- * mark cannot be kept; then nothing has changed. */
-bool drain_begin(struct agent *agent, unsigned notice_s, GError **error);
+ * mark cannot be kept; then nothing has changed. force: guests that do not let go in time have theirs cut off; so it stays until
+ * the host is undrained. */
+bool drain_begin(struct agent *agent, unsigned notice_s, bool force, GError **error);
 bool drain_end(struct agent *agent, GError **error);
 
 /* Whether the VM's functions must go now; false while the host is not drained. */

@@ -107,20 +107,6 @@ static void note_left_out(struct agent *agent, GHashTable *left_out)
 	agent->left_out = g_hash_table_ref(left_out);
 }
 
-/* Some guest passes the host by a function that the goal does not allow it any more: what the switch has confirmed
- * does not hold for it yet. */
-static bool is_exposed(const struct agent *agent)
-{
-	GHashTableIter iter;
-	void *accel;
-
-	g_hash_table_iter_init(&iter, agent->accels);
-	while (g_hash_table_iter_next(&iter, NULL, &accel))
-		if (accel_is_exposed(accel))
-			return true;
-	return false;
-}
-
 /* uids of the goal's VMs whose machines are on other hosts. */
 static GHashTable *find_elsewhere(const struct agent *agent)
 {
@@ -165,7 +151,7 @@ static void tell_switch(struct agent *agent)
 	}
 	if (tell_number(agent, agent->goal_number))
 		agent_kick(agent);
-	if (switch_link_confirmed(agent->link) >= agent->goal_number && !is_exposed(agent))
+	if (switch_link_confirmed(agent->link) >= agent->goal_number)
 		agent->applied = agent->goal->version;
 }
 

@@ -35,6 +35,7 @@ struct ledger_nic {
 	char *function; /* interface name, or PCI address of a bypass function; NULL until it is claimed */
 	char *representor; /* interface by which the switch reaches the function, a bypass one; NULL: it has none */
 	bool revoked; /* by the operator, until restored */
+	bool forced; /* the same, also from a guest that does not let go */
 	int64_t changes; /* functions given and taken, ever */
 };
 
@@ -42,6 +43,7 @@ struct ledger {
 	char *path; /* not stored */
 	int64_t generation; /* newest that was offered to the switch */
 	bool drained; /* by the operator, until undrained: no NIC of this host has a function */
+	bool drain_forced; /* while drained: nor one whose guest does not let go */
 	int64_t drain_due_s; /* Unix time by which those that had one when it was drained lose it */
 	GPtrArray *vms; /* Owned, of struct ledger_vm */
 	GPtrArray *nics; /* Owned, of struct ledger_nic */

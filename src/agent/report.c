@@ -99,6 +99,7 @@ struct report *agent_report(struct agent *agent)
 	report->applied = agent->applied;
 	report->vms = shape_list_new(&report_vm_shape);
 	report->nics = shape_list_new(&report_nic_shape);
+	report->exposed = shape_list_new(&report_exposure_shape);
 	report->functions = shape_list_new(&report_function_shape);
 	g_hash_table_iter_init(&iter, agent->machines);
 	while (g_hash_table_iter_next(&iter, NULL, &member))
@@ -106,6 +107,7 @@ struct report *agent_report(struct agent *agent)
 	g_hash_table_iter_init(&iter, agent->accels);
 	while (g_hash_table_iter_next(&iter, NULL, &member)) {
 		add(report->nics, accel_report(member));
+		add(report->exposed, accel_report_exposure(member));
 		add(report->functions, accel_report_function(member));
 	}
 	add_devices(agent, report);

@@ -32,6 +32,8 @@
 	X(AGENT_ACCEL_ON, "agent.accel-on", "the function is about to be the active path")                   \
 	X(AGENT_ACCEL_UNPLUGGING, "agent.accel-unplugging", "a function is about to be unplugged")           \
 	X(AGENT_ACCEL_UNPLUGGED, "agent.accel-unplugged", "the guest let go, the ledger does not know")      \
+	X(AGENT_VF_CUTTING, "agent.vf-cutting", "a function is about to be cut off")                         \
+	X(AGENT_VF_CUT, "agent.vf-cut", "a function is cut off, nobody was told")                            \
 	X(AGENT_ACCEL_DRAINING, "agent.accel-draining", "the synthetic path is about to be the active one")  \
 	X(AGENT_VF_LEFT, "agent.vf-left", "a function's MAC is cleared, the ledger does not know")           \
 	X(AGENT_ACCEL_RELEASING, "agent.accel-releasing", "a function is about to be released")              \
@@ -53,6 +55,8 @@
 	X(SRIOV_SET_UP, "sriov.set-up", "a claimed VF is set up, nobody was told")                           \
 	X(SRIOV_ARMING, "sriov.arming", "a VF is about to be armed, its PF still hears its MAC")             \
 	X(SRIOV_ARMED, "sriov.armed", "a VF is armed, nobody was told")                                      \
+	X(SRIOV_CUTTING, "sriov.cutting", "a VF is about to be cut off from the wire")                       \
+	X(SRIOV_CUT, "sriov.cut", "a VF is cut off, its PF does not hear the NIC's MAC")                     \
 	X(SRIOV_LEFT, "sriov.left", "a VF left its guest, it still has MAC and VLAN")                        \
 	X(SRIOV_CLEARED, "sriov.cleared", "a VF's MAC and VLAN are cleared, its PF does not hear the MAC")   \
 	X(SRIOV_RESETTING, "sriov.resetting", "a VF is about to be reset")                                   \

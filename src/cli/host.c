@@ -121,7 +121,7 @@ static int show(bool as_json)
 int cli_host(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
-	gboolean as_json = FALSE, migrate = FALSE;
+	gboolean as_json = FALSE, force = FALSE, migrate = FALSE;
 	int timeout_s = DRAIN_S, notice_s = 0;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
@@ -132,6 +132,8 @@ int cli_host(int argc, char **argv)
 			"SECONDS"},
 		{"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
 			"How long to wait for guests to let their functions go (120)", "SECONDS"},
+		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Cut functions off that guests do not let go of",
+			NULL},
 		{"migrate", 0, 0, G_OPTION_ARG_NONE, &migrate,
 			"Then move all virtual machines that run here to other hosts", NULL},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
@@ -165,8 +167,9 @@ int cli_host(int argc, char **argv)
 		fprintf(stderr, "sluice host: --notice and --timeout take a number of seconds, 0 or more\n");
 		return CLI_USAGE;
 	}
+	const struct drain_plan plan = {(unsigned)notice_s, (unsigned)timeout_s, force, migrate};
 	if (argc == 2 && g_str_equal(argv[1], "drain"))
-		return host_drain(state_option, (unsigned)notice_s, (unsigned)timeout_s, migrate, as_json);
+		return host_drain(state_option, &plan, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);
 	fprintf(stderr, "sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "

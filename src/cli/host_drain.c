@@ -33,14 +33,28 @@ static void print_progress(const json_t *before, const json_t *now)
 	fflush(stdout);
 }
 
-/* Looks until no NIC has a function, or the time is over. New reference; NULL with error. */
-static json_t *wait_until_empty(
-	struct jsonrpc_client *client, json_t *state, unsigned timeout_s, bool quiet, GError **error)
+static bool is_cut(const json_t *entry)
 {
-	int64_t end = g_get_monotonic_time() + (int64_t)timeout_s * G_USEC_PER_SEC;
+	return g_str_equal(text_of(entry, "state"), "cut");
+}
 
-	while (state && json_array_size(json_object_get(state, "holding")) > 0 &&
-		g_get_monotonic_time() < end) {
+/* What is still waited for: functions that NICs have, but for those that a forced drain has cut off. */
+static size_t count_held(const json_t *state, bool force)
+{
+	json_t *entry;
+	size_t i, n = 0;
+
+	json_array_foreach(json_object_get(state, "holding"), i, entry) n += !(force && is_cut(entry));
+	return n;
+}
+
+/* Looks until no NIC has a function, or the time is over. New reference; NULL with error. */
+static json_t *wait_until_empty(struct jsonrpc_client *client, json_t *state, const struct drain_plan *plan,
+	bool quiet, GError **error)
+{
+	int64_t end = g_get_monotonic_time() + (int64_t)(plan->notice_s + plan->timeout_s) * G_USEC_PER_SEC;
+
+	while (state && count_held(state, plan->force) > 0 && g_get_monotonic_time() < end) {
 		g_usleep(LOOK_US);
 		json_t *next = jsonrpc_call(client, "host.draining", NULL, CALL_MS, error);
 		if (next && !quiet)
@@ -51,12 +65,32 @@ static json_t *wait_until_empty(
 	return state;
 }
 
-/* Whether all is off; else says what is not. */
-static bool print_end(const json_t *state, unsigned timeout_s)
+/* Each NIC that still has a function. */
+static void print_holding(const json_t *holding, unsigned timeout_s)
 {
-	const json_t *holding = json_object_get(state, "holding");
 	json_t *entry;
 	size_t i;
+
+	json_array_foreach(holding, i, entry)
+	{
+		if (is_cut(entry))
+			fprintf(stderr,
+				"sluice host: the guest of VM %s does not let go of %s (NIC %s): it is cut "
+				"off; stop the "
+				"VM before the driver of %s is reloaded\n",
+				text_of(entry, "vm"), text_of(entry, "function"), text_of(entry, "nic_name"),
+				text_of(entry, "pf"));
+		else
+			fprintf(stderr, "sluice host: NIC %s of VM %s still has %s after %u s: %s\n",
+				text_of(entry, "nic_name"), text_of(entry, "vm"), text_of(entry, "function"),
+				timeout_s, text_of(entry, "reason"));
+	}
+}
+
+/* Whether all is off; else says what is not. */
+static bool print_end(const json_t *state, const struct drain_plan *plan)
+{
+	const json_t *holding = json_object_get(state, "holding");
 
 	if (!json_is_true(json_object_get(state, "drained"))) {
 		fprintf(stderr, "sluice host: somebody undrained it meanwhile\n");
@@ -68,11 +102,9 @@ static bool print_end(const json_t *state, unsigned timeout_s)
 			text_of(state, "host"));
 		return true;
 	}
-	json_array_foreach(holding, i, entry) fprintf(stderr,
-		"sluice host: NIC %s of VM %s still has %s after %u s: %s\n", text_of(entry, "nic_name"),
-		text_of(entry, "vm"), text_of(entry, "function"), timeout_s, text_of(entry, "reason"));
+	print_holding(holding, plan->notice_s + plan->timeout_s);
 	fprintf(stderr, "sluice host: the agent goes on trying; the host stays drained\n");
-	return false;
+	return count_held(state, plan->force) == 0;
 }
 
 /* Guests have had their notice. */
@@ -96,27 +128,28 @@ static int move_vms(const char *state_option, const char *host, bool as_json)
 	return gone ? CLI_OK : CLI_FAILED;
 }
 
-int host_drain(const char *state_option, unsigned notice_s, unsigned timeout_s, bool migrate, bool as_json)
+int host_drain(const char *state_option, const struct drain_plan *plan, bool as_json)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
 		cli_client(state_option, CLI_AGENT_SOCKET, &error);
 
 	json_t *began = client ? jsonrpc_call(client, "host.drain",
-					 json_pack("{s:i}", "notice_s", (int)notice_s), CALL_MS, &error)
+					 json_pack("{s:i, s:b}", "notice_s", (int)plan->notice_s, "force",
+						 plan->force),
+					 CALL_MS, &error)
 			       : NULL;
-	json_auto_t *state =
-		began ? wait_until_empty(client, began, notice_s + timeout_s, as_json, &error) : NULL;
+	json_auto_t *state = began ? wait_until_empty(client, began, plan, as_json, &error) : NULL;
 	if (!state)
 		return cli_fail("host", error);
-	bool empty = json_array_size(json_object_get(state, "holding")) == 0;
+	bool empty = count_held(state, plan->force) == 0;
 	if (as_json)
 		cli_print_json(state);
 	else
-		empty = print_end(state, notice_s + timeout_s);
-	return !empty    ? CLI_FAILED
-	       : migrate ? move_vms(state_option, text_of(state, "host"), as_json)
-			 : CLI_OK;
+		empty = print_end(state, plan);
+	return !empty          ? CLI_FAILED
+	       : plan->migrate ? move_vms(state_option, text_of(state, "host"), as_json)
+			       : CLI_OK;
 }
 
 int host_undrain(const char *state_option, bool as_json)

@@ -88,7 +88,7 @@ static void print_change(const char *action, json_t *result)
 	putchar('\n');
 }
 
-static int run_action(const char *state, const char *action, const char *name, bool as_json)
+static int run_action(const char *state, const char *action, const char *name, bool force, bool as_json)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
@@ -96,8 +96,10 @@ static int run_action(const char *state, const char *action, const char *name, b
 	g_autofree char *method = g_strdup_printf("vf.%s", action);
 	if (!client)
 		return cli_fail("vf", error);
-	json_auto_t *result =
-		jsonrpc_call(client, method, name ? json_pack("{s:s}", "nic", name) : NULL, CALL_MS, &error);
+	json_t *params = name ? json_pack("{s:s}", "nic", name) : NULL;
+	if (force)
+		json_object_set_new(params, "force", json_true());
+	json_auto_t *result = jsonrpc_call(client, method, params, CALL_MS, &error);
 
 	if (!result)
 		return cli_fail("vf", error);
@@ -115,15 +117,17 @@ static int run_action(const char *state, const char *action, const char *name, b
 int cli_vf(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
-	gboolean as_json = FALSE;
+	gboolean force = FALSE, as_json = FALSE;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
+		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
+			"revoke: cut the function off when the guest does not let go of it", NULL},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
 		{NULL},
 	};
 
-	if (!cli_options(&argc, &argv, "list | revoke NIC | restore NIC",
+	if (!cli_options(&argc, &argv, "list | revoke [--force] NIC | restore NIC",
 		    "Lists functions; takes one from its NIC (uid or name), whose traffic then goes the "
 		    "synthetic way until it "
 		    "is restored.",
@@ -137,9 +141,11 @@ int cli_vf(int argc, char **argv)
 		mistake = "list takes no argument";
 	else if (!list && argc != 3)
 		mistake = "one NIC is needed, by its uid or name";
+	else if (force && !g_str_equal(argv[1], "revoke"))
+		mistake = "--force is for 'revoke NIC'";
 	if (mistake) {
 		fprintf(stderr, "sluice vf: %s\n", mistake);
 		return CLI_USAGE;
 	}
-	return run_action(state_option, argv[1], list ? NULL : argv[2], as_json);
+	return run_action(state_option, argv[1], list ? NULL : argv[2], force, as_json);
 }

@@ -277,15 +277,21 @@ struct hosts *hosts_open(struct control *control, GError **error);
 void hosts_close(struct hosts *hosts);
 /* The store changed: goals may have. */
 void hosts_touch(struct control *control);
-/* All hosts that have VMs have applied everything up to the revision; else *ret_behind says which one has not, and why
- * (Owned by the caller). A host whose agent is silent has not: its packets flow on under the old policy. */
-bool hosts_applied(struct control *control, int64_t revision, char **ret_behind);
+/* All hosts that have VMs have applied everything up to the operation's revision, and it to all NICs that it is about; else
+ * *ret_behind says which has not, and why (Owned by the caller). A host whose agent is silent has not: its packets flow on
+ * under the old policy. */
+bool hosts_applied(struct control *control, const struct operation *operation, char **ret_behind);
 /* Some host may still report for the first time since the controller's start: no placement has failed yet. */
 bool hosts_awaited(struct control *control);
 /* What the host last said of a VM, if it said it about a goal that holds the revision; NULL else. Borrowed.
  */
 const struct report_vm *hosts_vm_report(
 	struct control *control, const char *host, const char *vm, int64_t revision);
+/* ---- exposure.c ---- */
+/* Why the operation is not in force on that host although it has applied it; NULL: it is. Owned by the caller. */
+char *exposure_behind(
+	struct control *control, const struct report *report, const struct operation *operation);
+
 /* ---- consoles.c ---- */
 struct consoles *consoles_open(void);
 void consoles_close(struct consoles *consoles);

@@ -301,28 +301,29 @@ static bool has_placements(struct control *control, const struct live *live)
 	return !store_list(control->store, prefix, end, 0, 1, &range, NULL, NULL) || range.kvs->len > 0;
 }
 
-/* NULL when the host has applied everything up to the revision; else why not. Owned by the caller. */
-static char *behind(struct control *control, struct live *live, int64_t revision)
+/* NULL when the host has applied the operation; else why not. Owned by the caller. */
+static char *behind(struct control *control, struct live *live, const struct operation *operation)
 {
 	if (!has_placements(control, live))
 		return NULL;
 	if (!is_alive(live))
 		return g_strdup_printf("the agent of host %s does not report", live->name);
-	if (!refresh(control, live, NULL) || live->checked < revision)
+	/* One that runs was written once, so its revision is that of the change it belongs to. */
+	if (!refresh(control, live, NULL) || live->checked < operation->meta.revision)
 		return g_strdup_printf("the goal of host %s cannot be computed", live->name);
 	if (!follows_us(live) || live->report->applied < live->goal->version)
 		return g_strdup_printf("host %s has not applied it yet", live->name);
-	return NULL;
+	return exposure_behind(control, live->report, operation);
 }
 
-bool hosts_applied(struct control *control, int64_t revision, char **ret_behind)
+bool hosts_applied(struct control *control, const struct operation *operation, char **ret_behind)
 {
 	GHashTableIter iter;
 	void *value;
 
 	g_hash_table_iter_init(&iter, control->hosts->by_name);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		*ret_behind = behind(control, value, revision);
+		*ret_behind = behind(control, value, operation);
 		if (*ret_behind)
 			return false;
 	}
@@ -528,6 +529,11 @@ static bool check_report(const struct report *report, GError **error)
 	for (guint i = 0; i < list_length(report->nics); i++)
 		if (!((const struct report_nic *)report->nics->pdata[i])->uid)
 			return fault_set(error, FAULT_INVALID, "nics[%u].uid is missing in the report", i);
+	for (guint i = 0; i < list_length(report->exposed); i++) {
+		const struct report_exposure *exposed = report->exposed->pdata[i];
+		if (!exposed->nic || !exposed->vm || !exposed->reason)
+			return fault_set(error, FAULT_INVALID, "exposed[%u] is not whole in the report", i);
+	}
 	return overlay_check_vtep(report->vtep, error);
 }
 

@@ -152,7 +152,7 @@ static int wait_for_hosts(struct control *control, const struct operation *opera
 {
 	g_autofree char *behind = NULL;
 
-	if (hosts_applied(control, operation->meta.revision, &behind))
+	if (hosts_applied(control, operation, &behind))
 		return 1;
 	if (g_get_real_time() - operation->meta.created_us < HOSTS_US)
 		return 0;

@@ -76,6 +76,8 @@ SHAPE(report_vm, struct report_vm, "VM's report", F_STRING(report_vm, uid),
 SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
 	F_ENUM(report_nic, path, path_words), F_ENUM(report_nic, enforcement, enforcement_words),
 	F_STRING(report_nic, reason), F_STRINGS(report_nic, well));
+SHAPE(report_exposure, struct report_exposure, "exposed NIC's report", F_STRING(report_exposure, nic),
+	F_STRING(report_exposure, vm), F_STRING(report_exposure, reason));
 SHAPE(report_function, struct report_function, "function's report", F_STRING(report_function, name),
 	F_STRING(report_function, provider), F_STRING(report_function, nic), F_STRING(report_function, vm),
 	F_STRING(report_function, state), F_STRING(report_function, physical), F_STRING(report_function, pf),
@@ -86,7 +88,7 @@ SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, 
 	F_STRING(report, provider), F_BOOL(report, drained), F_STRING(report, version),
 	F_STRING(report, vtep), F_STRING(report, tunnel), F_STRINGS(report, physicals),
 	F_LIST(report, vms, report_vm_shape), F_LIST(report, nics, report_nic_shape),
-	F_LIST(report, functions, report_function_shape));
+	F_LIST(report, exposed, report_exposure_shape), F_LIST(report, functions, report_function_shape));
 
 struct goal *goal_new(void)
 {

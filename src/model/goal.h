@@ -7,7 +7,7 @@
  *     PUT /agent/v1/report                        204
  * over TLS with the host's certificate (its CN is the host's name); a host sees only its own goal. A report
  * is whole too. The controller takes `applied` = V to mean: everything in every goal up to V is in force on
- * this host, but for the objects whose entries in the report say otherwise.
+ * this host, but for the objects whose entries in the report say otherwise, and the NICs that `exposed` names.
  *
  * A store may be lost, or an older copy of it be put in its place. Versions of two stores say nothing about
  * each other; the uid that each has for the host, drawn at random, tells them apart. The agent names it with
@@ -225,6 +225,14 @@ struct report_nic {
 	GPtrArray *well; /* of text: keys of the goal's probes that find it so */
 };
 
+/* A NIC that passes its host by a function that the goal does not allow it: its policy is not in force. The goal may be without
+ * it. */
+struct report_exposure {
+	char *nic; /* uid */
+	char *vm; /* uid of the one that has the function */
+	char *reason; /* what is waited for, and what to do, as the end of a sentence */
+};
+
 /* One function in use or free, for `sluice vf list`. */
 struct report_function {
 	char *name; /* "sl-f0", or a PCI address */
@@ -257,6 +265,7 @@ struct report {
 	GPtrArray *physicals; /* of text: names of the physical networks that it is on */
 	GPtrArray *vms; /* of struct report_vm */
 	GPtrArray *nics; /* of struct report_nic */
+	GPtrArray *exposed; /* of struct report_exposure */
 	GPtrArray *functions; /* of struct report_function */
 };
 
@@ -266,7 +275,7 @@ extern const struct shape goal_nic_shape, goal_vm_shape, goal_migration_shape, g
 	goal_subnet_shape, goal_route_shape, goal_mapping_shape, goal_group_shape,
 	goal_application_group_shape, goal_address_shape, goal_probe_shape, goal_front_shape,
 	goal_balancer_shape, goal_balance_shape, goal_member_shape, report_vm_shape, report_nic_shape,
-	report_migration_shape, report_function_shape;
+	report_migration_shape, report_exposure_shape, report_function_shape;
 
 struct goal *goal_new(void);
 void goal_free(struct goal *goal);

@@ -13,7 +13,7 @@ const char *const power_words[] = {"running", "stopped", "deallocated", NULL};
 const char *const power_state_words[] = {
 	"unknown", "starting", "running", "stopping", "stopped", "deallocating", "deallocated", NULL};
 const char *const path_words[] = {"none", "synthetic", "emulated", "vf", NULL};
-const char *const enforcement_words[] = {"none", "switch", "hardware", "guest", NULL};
+const char *const enforcement_words[] = {"none", "switch", "hardware", "guest", "cut", NULL};
 const char *const verb_words[] = {"put", "delete", "start", "powerOff", "deallocate", "restart", "migrate",
 	"upgrade", "remove", "reimage", "roll", NULL};
 const char *const upgrade_words[] = {"manual", "automatic", "rolling", NULL};

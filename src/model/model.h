@@ -274,7 +274,13 @@ struct nic_config {
 /* Which path carries a NIC's packets, as `status.path`. */
 enum nic_path { PATH_NONE, PATH_SYNTHETIC, PATH_EMULATED, PATH_VF };
 /* Where its policy is enforced. */
-enum enforcement { ENFORCEMENT_NONE, ENFORCEMENT_SWITCH, ENFORCEMENT_HARDWARE, ENFORCEMENT_GUEST };
+enum enforcement {
+	ENFORCEMENT_NONE,
+	ENFORCEMENT_SWITCH,
+	ENFORCEMENT_HARDWARE,
+	ENFORCEMENT_GUEST,
+	ENFORCEMENT_CUT, /* the switch; and its guest has a function still, which nothing passes */
+};
 
 struct nic {
 	struct meta meta;

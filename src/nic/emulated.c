@@ -25,12 +25,19 @@ static bool remove_tap(void *data, const char *name, GError **error)
 	return links_remove(data, name, error);
 }
 
+/* The guest's device loses its link, and nothing comes from it. */
+static bool cut_tap(void *data, const char *name, GError **error)
+{
+	return !links_exists(data, name) || links_set_down(data, name, error);
+}
+
 static void close_taps(void *data)
 {
 	links_close(data);
 }
 
-static const struct function_maker tap_maker = {.make = make_tap, .remove = remove_tap, .free = close_taps};
+static const struct function_maker tap_maker = {
+	.make = make_tap, .remove = remove_tap, .cut = cut_tap, .free = close_taps};
 
 struct nic_provider *nic_emulated_open(const char *ledger, const char *netns, GError **error)
 {

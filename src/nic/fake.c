@@ -26,7 +26,15 @@ static bool remove_file(void *data, const char *name, GError **error)
 	       fault_set(error, FAULT_INTERNAL, "cannot remove %s: %s", path, g_strerror(errno));
 }
 
-static const struct function_maker file_maker = {.make = make_file, .remove = remove_file, .free = g_free};
+static bool cut_file(void *data, const char *name, GError **error)
+{
+	g_autofree char *path = g_build_filename(data, name, NULL);
+
+	return g_file_set_contents(path, "cut", -1, error);
+}
+
+static const struct function_maker file_maker = {
+	.make = make_file, .remove = remove_file, .cut = cut_file, .free = g_free};
 
 struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **error)
 {
@@ -162,6 +170,12 @@ static bool arm_bypass(void *data, const char *name, GError **error)
 	return advance(fake, name, "armed", error);
 }
 
+static bool cut_bypass(void *data, const char *name, GError **error)
+{
+	note(data, "cut", name);
+	return may(data, "fail-cut", error) && advance(data, name, "cut", error);
+}
+
 static bool leave_bypass(void *data, const char *name, GError **error)
 {
 	note(data, "left", name);
@@ -174,8 +188,8 @@ static bool remove_bypass(void *data, const char *name, GError **error)
 	g_autofree char *text = read_text(fake, name);
 
 	note(fake, "release", name);
-	if (g_str_has_prefix(text, "armed"))
-		return fault_set(error, FAULT_INTERNAL, "function %s has a MAC still", name);
+	if (g_str_has_prefix(text, "armed") || g_str_has_prefix(text, "cut"))
+		return fault_set(error, FAULT_INTERNAL, "function %s has a guest still", name);
 	return remove_file(fake->folder, name, error);
 }
 
@@ -189,7 +203,10 @@ static void survey_bypass(void *data, unsigned n, struct nic_device *device)
 	device->pf = g_strdup("0000:3b:00.0");
 	device->pf_netdev = g_strdup("ens3");
 	device->index = n;
-	device->use = armed ? NIC_USE_ARMED : device->nic ? NIC_USE_CLAIMED : NIC_USE_FREE;
+	device->use = armed                             ? NIC_USE_ARMED
+		      : g_strcmp0(words[0], "cut") == 0 ? NIC_USE_CUT
+		      : device->nic                     ? NIC_USE_CLAIMED
+							: NIC_USE_FREE;
 	device->attributes.known = VF_MAC | VF_VLAN;
 	if (armed) {
 		mac_parse(words[3], &device->attributes.mac);
@@ -236,8 +253,8 @@ static void free_bypass(void *data)
 
 #define BYPASS_MAKER                                                                                         \
 	.name = bypass_name, .make = make_bypass, .remove = remove_bypass, .free = free_bypass,              \
-	.arm = arm_bypass, .left = leave_bypass, .survey = survey_bypass, .check = check_bypass,             \
-	.hear = hear_bypass
+	.arm = arm_bypass, .cut = cut_bypass, .left = leave_bypass, .survey = survey_bypass,                 \
+	.check = check_bypass, .hear = hear_bypass
 
 static const struct function_maker bypass_maker = {BYPASS_MAKER};
 static const struct function_maker switchdev_maker = {BYPASS_MAKER, .representor = representor_name};

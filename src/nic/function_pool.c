@@ -41,8 +41,8 @@ static bool save(struct function_pool *pool, GError **error)
 
 	for (unsigned i = 0; i < pool->functions->len; i++) {
 		const struct nic_function *function = pool->functions->pdata[i];
-		json_array_append_new(
-			list, json_pack("{s:s, s:s}", "name", function->name, "nic", function->nic));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "name", function->name, "nic",
+						    function->nic, "cut", function->cut));
 	}
 	json_auto_t *root = json_pack("{s:o}", "functions", list);
 	char *text = json_dumps(root, JSON_INDENT(1));
@@ -71,8 +71,11 @@ static bool load(struct function_pool *pool, GError **error)
 	{
 		const char *name = json_string_value(json_object_get(entry, "name"));
 		const char *nic = json_string_value(json_object_get(entry, "nic"));
-		if (name && nic)
-			g_ptr_array_add(pool->functions, function_new(name, nic));
+		if (!name || !nic)
+			continue;
+		struct nic_function *function = function_new(name, nic);
+		function->cut = json_is_true(json_object_get(entry, "cut"));
+		g_ptr_array_add(pool->functions, function);
 	}
 	return true;
 }
@@ -146,6 +149,10 @@ static bool pool_claim(
 
 	if (!function)
 		function = record(pool, request->nic, error);
+	if (function && function->cut)
+		return fault_set(error, FAULT_IN_USE,
+			"NIC %s has function %s, which was cut off; release it first", request->nic,
+			function->name);
 	if (!function || !pool->maker->make(pool->data, function->name, request, error))
 		return false;
 	*ret_name = g_strdup(function->name);
@@ -178,6 +185,7 @@ static GPtrArray *pool_list(struct nic_provider *provider)
 		struct nic_function *copy = function_new(function->name, function->nic);
 		copy->representor =
 			pool->maker->representor ? pool->maker->representor(function->name) : NULL;
+		copy->cut = function->cut;
 		g_ptr_array_add(list, copy);
 	}
 	return list;
@@ -199,6 +207,19 @@ static bool pool_arm(struct nic_provider *provider, const char *nic, GError **er
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
 
 	return change(provider, nic, pool->maker->arm, error);
+}
+
+static bool pool_cut(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+	struct nic_function *function = find_nic(pool, nic);
+
+	if (!function)
+		return fault_set(
+			error, FAULT_NOT_FOUND, "NIC %s has no function here that could be cut off", nic);
+	function->cut = true;
+	return save(pool, error) && pool->maker->cut(pool->data, function->name, error);
 }
 
 static bool pool_left(struct nic_provider *provider, const char *nic, GError **error)
@@ -256,6 +277,7 @@ static void pool_close(struct nic_provider *provider)
 
 static const struct nic_provider_ops pool_ops = {
 	.claim = pool_claim,
+	.cut = pool_cut,
 	.release = pool_release,
 	.list = pool_list,
 	.close = pool_close,
@@ -264,6 +286,7 @@ static const struct nic_provider_ops pool_ops = {
 static const struct nic_provider_ops bypass_ops = {
 	.claim = pool_claim,
 	.arm = pool_arm,
+	.cut = pool_cut,
 	.left = pool_left,
 	.release = pool_release,
 	.list = pool_list,

@@ -36,6 +36,7 @@ const char *nic_use_word(enum nic_use use)
 		[NIC_USE_FREE] = "free",
 		[NIC_USE_CLAIMED] = "claimed",
 		[NIC_USE_ARMED] = "armed",
+		[NIC_USE_CUT] = "cut",
 		[NIC_USE_RELEASING] = "releasing",
 		[NIC_USE_QUARANTINED] = "quarantined",
 		[NIC_USE_LOST] = "lost",

@@ -54,6 +54,7 @@ struct nic_function {
 	char *name; /* unique on the host: interface name, or PCI address of a bypass function ("0000:3b:10.0") */
 	char *nic; /* uid */
 	char *representor; /* interface of the host; NULL: it has none, or not now */
+	bool cut; /* nothing passes it until it is released */
 };
 void nic_function_free(struct nic_function *function);
 
@@ -69,6 +70,7 @@ enum nic_use {
 	NIC_USE_FREE,
 	NIC_USE_CLAIMED, /* a NIC, and no guest yet, or no more */
 	NIC_USE_ARMED, /* a NIC, and its guest may */
+	NIC_USE_CUT, /* a NIC whose guest may have it still; nothing passes it */
 	NIC_USE_RELEASING, /* nobody any more, but it is not yet as it was found */
 	NIC_USE_QUARANTINED, /* the same, and trying failed */
 	NIC_USE_LOST, /* a NIC, but its PF has no such function now */
@@ -98,7 +100,7 @@ struct nic_provider;
 
 /* Life of a function, in this order; each call is idempotent, and every one may be repeated after a crash:
  *
- *     claim → arm → (the VM manager plugs it) … (it leaves the guest) → left → release
+ *     claim → arm → (the VM manager plugs it) … [cut] … (it leaves the guest) → left → release
  */
 struct nic_provider_ops {
 	/* Gives the NIC a function, ready to be plugged and, where it is no bypass, to be opened by the switch;
@@ -109,6 +111,11 @@ struct nic_provider_ops {
 	/* The claimed function is about to be plugged: the NIC's MAC becomes its own, nobody else's filter
 	 * has it. NULL: there is nothing to do. */
 	bool (*arm)(struct nic_provider *provider, const char *nic, GError **error);
+	/* The guest holds on to the function, and must not use it any more: nothing passes it from now on, whatever the guest
+	 * does, and the host hears the NIC's MAC again. It stays so until the function is released; it cannot be claimed
+	 * before. That it is to be so is on disk before it is done, and check() sees to it that it stays so.
+	 * FAULT_NOT_FOUND when the NIC has none. */
+	bool (*cut)(struct nic_provider *provider, const char *nic, GError **error);
 	/* The function has left the guest: its MAC and VLAN are cleared, and the host hears the NIC's MAC again.
 	 * NULL: there is nothing to do. */
 	bool (*left)(struct nic_provider *provider, const char *nic, GError **error);
@@ -166,10 +173,10 @@ struct nic_provider *nic_switchdev_open(const char *root, const char *ledger,
  * as taps do. At most `limit` functions. */
 struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **error);
 
-/* The same with bypass functions. What a function's file says tells how far it is: "claimed", "armed" or "left", then
+/* The same with bypass functions. What a function's file says tells how far it is: "claimed", "armed", "cut" or "left", then
  * physical network, VLAN, MAC and rate; the file `heard` has what the host hears. It refuses what would break a
  * real one: to arm a function whose MAC another one or the host's filters have, and to release one that is still
- * armed. A file fail-arm, fail-left or fail-hear in the folder makes that call fail; the lines of a file `drift`
+ * armed or cut off. A file fail-arm, fail-cut, fail-left or fail-hear in the folder makes that call fail; the lines of a file `drift`
  * are what check() finds, once. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
 typedef void (*nic_fake_note)(const char *text, void *data);
 struct nic_provider *nic_fake_open_bypass(

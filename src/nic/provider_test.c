@@ -144,6 +144,21 @@ static void device_lose(struct fixture *f, const char *name)
 
 #endif
 
+/* Whether packets could pass the device of a claimed function. */
+static bool device_passes(struct fixture *f, const char *name)
+{
+#if defined PROVIDER_EMULATED
+	g_autofree char *command =
+		g_strdup_printf("ip -n %s link show dev %s up | grep -q %s", NETNS, name, name);
+	return system(command) == 0;
+#elif defined PROVIDER_FAKE
+	g_autofree char *path = g_build_filename(f->folder, name, NULL), *text = NULL;
+	return g_file_get_contents(path, &text, NULL, NULL) && !g_str_equal(text, "cut");
+#else
+	return device_exists(f, name);
+#endif
+}
+
 /* The last letter of the uid makes the MAC. */
 static struct nic_request request_of(const char *nic)
 {
@@ -272,6 +287,44 @@ static void test_remake(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(n_claimed(f), ==, 0);
 }
 
+static bool is_cut(struct fixture *f)
+{
+	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
+
+	g_assert_cmpuint(list->len, ==, 1);
+	return ((struct nic_function *)list->pdata[0])->cut;
+}
+
+/* Whoever looks after it, and however the process ends. */
+static void test_cut(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *a = claim(f, "nic-a");
+	const struct nic_provider_ops *ops = f->provider->ops;
+	const struct nic_request request = request_of("nic-a");
+	g_autoptr(GError) error = NULL, claimed = NULL, unknown = NULL;
+	g_autofree char *none = NULL;
+
+	g_assert_true(!ops->arm || ops->arm(f->provider, "nic-a", &error));
+	g_assert_true(device_passes(f, a) && !is_cut(f));
+	for (unsigned i = 0; i < 2; i++) {
+		g_assert_true(ops->cut(f->provider, "nic-a", &error));
+		g_assert_no_error(error);
+		g_assert_true(!device_passes(f, a) && is_cut(f));
+		open_again(f);
+	}
+	if (ops->check)
+		g_ptr_array_unref(ops->check(f->provider));
+	g_assert_false(ops->claim(f->provider, &request, &none, &claimed));
+	g_assert_error(claimed, FAULT, FAULT_IN_USE);
+	g_assert_true(!device_passes(f, a) && is_cut(f));
+	g_assert_true(!ops->left || ops->left(f->provider, "nic-a", &error));
+	release(f, "nic-a");
+	g_assert_false(ops->cut(f->provider, "nic-a", &unknown));
+	g_assert_error(unknown, FAULT, FAULT_NOT_FOUND);
+	g_autofree char *again = claim(f, "nic-a");
+	g_assert_true(device_passes(f, again) && !is_cut(f));
+}
+
 /* Runs one call in a child that dies at the failpoint. */
 static void die_in_call(struct fixture *f, const char *point, bool releasing)
 {
@@ -392,6 +445,7 @@ int main(int argc, char **argv)
 	add("/provider/a claim makes a device, and repeats with the same one", test_claim);
 	add("/provider/a release removes the device and frees its name; repeated it is fine", test_release);
 	add("/provider/claims outlive the process", test_survives);
+	add("/provider/what was cut off lets nothing pass until it is released", test_cut);
 	add("/provider/a device that vanished is made again, or released without it", test_remake);
 	add("/provider/a crash at any point leaks no device", test_crash);
 	return g_test_run();

@@ -8,10 +8,12 @@
  *
  * Between arm and left, libvirt owns driver, MAC and VLAN of a VF. All else that its PF holds is ours: trust, spoofchk,
  * rate, link; and MAC and VLAN as soon as the guest has let go, since what the PF has for a VF that is gone swallows the
- * NIC's frames. A claimed VF has no driver: this host's own could be configured by others, and chooses a MAC.
+ * NIC's frames. A VF that is cut off has a MAC and a VLAN that nobody has: drivers put what the PF is told into the NIC's
+ * filters at once, or reset the VF first, and refuse the guest another one. A claimed VF has no driver: this host's own could be configured by others, and chooses a MAC.
  *
  * Rejected: to keep PFs' names, which change when devices are enumerated anew; to find VFs by their addresses alone,
- * which say nothing of the PF that holds their attributes.
+ * which say nothing of the PF that holds their attributes; to cut a VF off by its link state, which igb has not, and which
+ * other drivers only tell the guest of; to unbind it from vfio-pci, which waits for the guest.
  */
 #include "base/fault.h"
 #include "nic/sriov_priv.h"
@@ -143,8 +145,8 @@ static GPtrArray *sriov_list(struct nic_provider *provider)
 		const struct nic_pf *pf = inventory ? sriov_find_pf(inventory, claim->pf) : NULL;
 		const struct nic_vf *vf = find_vf(pf, claim->index);
 		struct nic_function *function = g_new0(struct nic_function, 1);
-		*function = (struct nic_function){
-			g_strdup(claim->vf), g_strdup(claim->nic), g_strdup(vf ? vf->representor : NULL)};
+		*function = (struct nic_function){g_strdup(claim->vf), g_strdup(claim->nic),
+			g_strdup(vf ? vf->representor : NULL), claim->step == SRIOV_CUT};
 		g_ptr_array_add(list, function);
 	}
 	return list;
@@ -166,6 +168,7 @@ static void sriov_close(struct nic_provider *provider)
 static const struct nic_provider_ops sriov_ops = {
 	.claim = sriov_claim,
 	.arm = sriov_arm,
+	.cut = sriov_cut,
 	.left = sriov_left,
 	.release = sriov_release,
 	.list = sriov_list,

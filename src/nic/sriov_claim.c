@@ -137,7 +137,12 @@ bool sriov_claim(
 	if (!claim)
 		return false;
 	g_autofree char *name = g_strdup(claim->vf);
-	if (sriov_next(claim->step, SRIOV_CALL_CLAIM) == SRIOV_CLAIMED && !set_up(sriov, claim, error))
+	int next = sriov_next(claim->step, SRIOV_CALL_CLAIM);
+	if (next == SRIOV_REFUSED)
+		return fault_set(error, FAULT_IN_USE,
+			"NIC %s has VF %u of %s, which was cut off; release it first", claim->nic,
+			claim->index, claim->pf);
+	if (next == SRIOV_CLAIMED && !set_up(sriov, claim, error))
 		return false;
 	*ret_name = g_steal_pointer(&name);
 	return true;
@@ -170,6 +175,29 @@ bool sriov_arm(struct nic_provider *provider, const char *nic, GError **error)
 	if (!sriov_hear_less(sriov, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_ARMED);
+	return true;
+}
+
+/* ---- cut ---- */
+
+bool sriov_cut(struct nic_provider *provider, const char *nic, GError **error)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, nic);
+	int next = sriov_next(claim ? claim->step : SRIOV_FREE, SRIOV_CALL_CUT);
+
+	if (next == SRIOV_REFUSED)
+		return fault_set(error, FAULT_NOT_FOUND, "NIC %s has no VF here that could be cut off", nic);
+	if (next != SRIOV_CUT)
+		return true;
+	if (!enter(sriov, claim, SRIOV_CUT, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_CUTTING);
+	if (!sriov_vf_cut(sriov, claim, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_CUT);
+	sriov_hear_anew(sriov);
 	return true;
 }
 

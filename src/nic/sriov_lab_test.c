@@ -27,7 +27,10 @@ static const char *pf, *wire;
 static struct links *links;
 static char *pf_address;
 
+#define DEAD_VLAN 4095 /* of VFs that are cut off */
+
 static const struct mac_addr mac_a = {{0x00, 0x0d, 0x3a, 0, 0, 0x0a}}, none;
+static const struct mac_addr dead = {{0x02, 'c', 'u', 't', 0, 0}}; /* likewise, of VF 0 */
 static const struct nic_request request_a = {.nic = "a",
 	.physical = PHYSICAL,
 	.mac = {{0x00, 0x0d, 0x3a, 0, 0, 0x0a}},
@@ -520,6 +523,100 @@ static void test_vlan_heard(struct fixture *f, gconstpointer data)
 	expect_unchanged(f);
 }
 
+/* ---- a guest that holds on ---- */
+
+/* VLAN of a broadcast that the other end sends untagged, as it comes from the wire; -1: none comes. */
+static int vlan_of_broadcast(int fd, int sender)
+{
+	uint8_t frame[64] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x0d, 0x3a, 0, 0, 0x0a, 0x88, 0xb5, 42};
+	uint8_t got[2048], control[256];
+	struct iovec vector = {got, sizeof got};
+
+	g_assert_cmpint(send(sender, frame, sizeof frame, 0), ==, sizeof frame);
+	int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
+	while (g_get_monotonic_time() < deadline) {
+		struct msghdr message = {.msg_iov = &vector,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof control};
+		ssize_t n = recvmsg(fd, &message, 0);
+		const struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+		if (n < 15 || memcmp(got, frame, 15) != 0 || !header)
+			continue;
+		struct tpacket_auxdata data;
+		memcpy(&data, CMSG_DATA(header), sizeof data);
+		return data.tp_status & TP_STATUS_VLAN_VALID ? data.tp_vlan_tci & 0xfff : 0;
+	}
+	return -1;
+}
+
+/* A socket on the interface that the host's own driver makes of the VF, in the guest's place. */
+static int open_guest(const char *address, char **ret_netdev)
+{
+	g_autofree char *folder = g_strdup_printf("/sys/bus/pci/devices/%s/net", address);
+	g_autoptr(GError) error = NULL;
+
+	pci_driver_bind("", address, "igbvf", &error);
+	g_assert_no_error(error);
+	g_autoptr(GDir) netdevs = g_dir_open(folder, 0, &error);
+	g_assert_no_error(error);
+	*ret_netdev = g_strdup(g_dir_read_name(netdevs));
+	shell("ip link set dev %s up", *ret_netdev);
+	shell("i=0; until grep -q 1 /sys/class/net/%s/carrier; do i=$((i + 1)); [ $i -lt %d ]; sleep 0.1; "
+	      "done",
+		*ret_netdev, CARRIER_S * 10);
+	return listen_on(*ret_netdev);
+}
+
+/* What leaves the VF by the wire is on the VLAN, which is -1 where nothing does; what is on the NIC's VLAN comes to it, or not. */
+static void expect_traffic(int outside, int guest, bool passes)
+{
+	int vlan = vlan_of_broadcast(outside, guest);
+
+	g_test_message("what the guest sends is on VLAN %d", vlan);
+	g_assert_true(passes ? vlan == VLAN : vlan == -1 || vlan == DEAD_VLAN);
+	g_assert_cmpint(broadcast_arrives(guest, outside), ==, passes);
+}
+
+/* The guest resets its VF and asks for its MAC again, and nothing comes of it. */
+static void test_cut(struct fixture *f, gconstpointer data)
+{
+	const int yes = 1;
+	g_autofree char *name = claim(f->provider, &request_a), *netdev = NULL;
+	g_autoptr(GError) error = NULL;
+
+	CALL(f->provider, arm, "a");
+	write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = VLAN}, VF_MAC | VF_VLAN);
+	int outside = listen_on(wire), guest = open_guest(name, &netdev);
+	g_assert_cmpint(setsockopt(outside, SOL_PACKET, PACKET_AUXDATA, &yes, sizeof yes), ==, 0);
+	expect_traffic(outside, guest, true);
+	CALL(f->provider, cut, "a");
+	expect_traffic(outside, guest, false);
+	expect_attributes(0, dead, DEAD_VLAN, true, false, 100);
+	g_assert_true(hears(mac_a));
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_CUT);
+	shell("ip link set dev %s down; ! ip link set dev %s address 00:0d:3a:00:00:0a; ip link set dev %s "
+	      "up; sleep 3",
+		netdev, netdev, netdev);
+	expect_traffic(outside, guest, false);
+	expect_check(f, "");
+	write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = VLAN}, VF_MAC | VF_VLAN);
+	g_autofree char *says = g_strdup_printf(
+		"VF 0 of %s (NIC a): its mac was 00:0d:3a:00:00:0a; it is 02:63:75:74:00:00 again\n"
+		"VF 0 of %s (NIC a): its vlan was 100; it is 4095 again",
+		pf, pf);
+	expect_check(f, says);
+	expect_traffic(outside, guest, false);
+	close(guest);
+	close(outside);
+	unplug(0);
+	CALL(f->provider, left, "a");
+	expect_attributes(0, none, 0, true, false, 100);
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
 static void test_pf_down(struct fixture *f, gconstpointer data)
 {
 	shell("ip link set dev %s down", pf);
@@ -601,6 +698,7 @@ static void live(struct nic_provider *provider)
 	g_autofree char *name = claim(provider, &request_a);
 	CALL(provider, arm, "a");
 	plug(0, mac_a);
+	CALL(provider, cut, "a");
 	unplug(0);
 	CALL(provider, left, "a");
 	CALL(provider, release, "a");
@@ -685,6 +783,7 @@ int main(int argc, char **argv)
 	add("the PF hears what it is told, and removes only what it added", test_heard, NULL);
 	add("a PF whose filters are full says so", test_heard_full, NULL);
 	add("a VLAN that a VF has is heard by a port on the PF too", test_vlan_heard, NULL);
+	add("nothing passes a VF that is cut off, whatever its guest does", test_cut, NULL);
 	add("a PF that is down is brought up", test_pf_down, NULL);
 	add("VFs that vanish stay claimed, and are set up when they are back", test_lost, NULL);
 	add("one that cannot be restored is given to nobody until it can be", test_quarantine, NULL);

@@ -6,17 +6,19 @@
 #include <jansson.h>
 #include <string.h>
 
-static const char *const step_words[SRIOV_STEPS] = {"free", "claimed", "armed", "left", "resetting"};
+static const char *const step_words[SRIOV_STEPS] = {"free", "claimed", "armed", "cut", "left", "resetting"};
 
 int sriov_next(enum sriov_step step, enum sriov_call call)
 {
 	static const int next[SRIOV_STEPS][SRIOV_CALLS] = {
-		/* claim, arm, left, release */
-		[SRIOV_FREE] = {SRIOV_CLAIMED, SRIOV_REFUSED, SRIOV_FREE, SRIOV_FREE},
-		[SRIOV_CLAIMED] = {SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_LEFT, SRIOV_RESETTING},
-		[SRIOV_ARMED] = {SRIOV_ARMED, SRIOV_ARMED, SRIOV_LEFT, SRIOV_RESETTING},
-		[SRIOV_LEFT] = {SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_LEFT, SRIOV_RESETTING},
-		[SRIOV_RESETTING] = {SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_RESETTING, SRIOV_RESETTING},
+		/* claim, arm, cut, left, release */
+		[SRIOV_FREE] = {SRIOV_CLAIMED, SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_FREE, SRIOV_FREE},
+		[SRIOV_CLAIMED] = {SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_CUT, SRIOV_LEFT, SRIOV_RESETTING},
+		[SRIOV_ARMED] = {SRIOV_ARMED, SRIOV_ARMED, SRIOV_CUT, SRIOV_LEFT, SRIOV_RESETTING},
+		[SRIOV_CUT] = {SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_CUT, SRIOV_LEFT, SRIOV_RESETTING},
+		[SRIOV_LEFT] = {SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_LEFT, SRIOV_LEFT, SRIOV_RESETTING},
+		[SRIOV_RESETTING] = {SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_RESETTING, SRIOV_RESETTING,
+			SRIOV_RESETTING},
 	};
 
 	return next[step][call];

@@ -5,13 +5,15 @@
  *
  * The life of a VF, by the provider's calls; "–": refused, as it is not that VF's turn:
  *
- *     step        what it means                                             claim     arm     left       release
- *     FREE        not in the ledger; it is as it was found                  CLAIMED   –       FREE       FREE
- *     CLAIMED     a NIC's; set up without MAC; the PF hears the NIC's MAC   CLAIMED   ARMED   LEFT       RESETTING
- *     ARMED       libvirt may give it driver, MAC and VLAN; a guest may     ARMED     ARMED   LEFT       RESETTING
+ *     step        what it means                                             claim     arm     cut        left       release
+ *     FREE        not in the ledger; it is as it was found                  CLAIMED   –       –          FREE       FREE
+ *     CLAIMED     a NIC's; set up without MAC; the PF hears the NIC's MAC   CLAIMED   ARMED   CUT        LEFT       RESETTING
+ *     ARMED       libvirt may give it driver, MAC and VLAN; a guest may     ARMED     ARMED   CUT        LEFT       RESETTING
  *                 have it; the PF does not hear the NIC's MAC
- *     LEFT        out of the guest: MAC and VLAN are cleared, the PF hears  CLAIMED   ARMED   LEFT       RESETTING
- *     RESETTING   being reset and restored; FREE when all is read back as   –         –       RESETTING  RESETTING
+ *     CUT         its guest held on to it: it has a dead MAC and VLAN, and  –         –       CUT        LEFT       RESETTING
+ *                 no link where the driver can; the PF hears the NIC's MAC
+ *     LEFT        out of the guest: MAC and VLAN are cleared, the PF hears  CLAIMED   ARMED   LEFT       LEFT       RESETTING
+ *     RESETTING   being reset and restored; FREE when all is read back as   –         –       RESETTING  RESETTING  RESETTING
  *                 it was found. With a reason: quarantined
  *
  * Originals are read before a VF is first touched, and never again until it is free.
@@ -22,10 +24,10 @@
 
 #include <glib.h>
 
-enum sriov_step { SRIOV_FREE, SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_LEFT, SRIOV_RESETTING };
-enum sriov_call { SRIOV_CALL_CLAIM, SRIOV_CALL_ARM, SRIOV_CALL_LEFT, SRIOV_CALL_RELEASE };
-#define SRIOV_STEPS   5
-#define SRIOV_CALLS   4
+enum sriov_step { SRIOV_FREE, SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_CUT, SRIOV_LEFT, SRIOV_RESETTING };
+enum sriov_call { SRIOV_CALL_CLAIM, SRIOV_CALL_ARM, SRIOV_CALL_CUT, SRIOV_CALL_LEFT, SRIOV_CALL_RELEASE };
+#define SRIOV_STEPS   6
+#define SRIOV_CALLS   5
 #define SRIOV_REFUSED (-1)
 
 /* The table above: the step that the call leads to, or SRIOV_REFUSED. */

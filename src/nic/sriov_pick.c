@@ -228,6 +228,7 @@ static enum nic_use use_of(const struct sriov_claim *claim)
 {
 	switch (claim->step) {
 	case SRIOV_ARMED: return NIC_USE_ARMED;
+	case SRIOV_CUT: return NIC_USE_CUT;
 	case SRIOV_RESETTING: return claim->reason ? NIC_USE_QUARANTINED : NIC_USE_RELEASING;
 	default: return NIC_USE_CLAIMED;
 	}

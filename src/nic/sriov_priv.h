@@ -70,6 +70,9 @@ GPtrArray *sriov_survey(struct nic_provider *provider);
 
 /* Sets a claimed VF up: PF up, no driver, no MAC, its VLAN, limits. */
 bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
+/* A MAC and a VLAN that nobody has, and no link where the driver can: nothing passes it. Only what differs is written, since
+ * drivers reset the VF for it. One that is not there is fine. FAULT_UNSUPPORTED when the driver does not keep it. */
+bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
 /* No MAC, no VLAN. One that is not there is fine. */
 bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
 /* Resets it, gives it back what it had, and sees that it has. One that is not there is fine: a VF that is made again is a
@@ -118,6 +121,7 @@ bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, si
 bool sriov_claim(
 	struct nic_provider *provider, const struct nic_request *request, char **ret_name, GError **error);
 bool sriov_arm(struct nic_provider *provider, const char *nic, GError **error);
+bool sriov_cut(struct nic_provider *provider, const char *nic, GError **error);
 bool sriov_left(struct nic_provider *provider, const char *nic, GError **error);
 bool sriov_release(struct nic_provider *provider, const char *nic, GError **error);
 

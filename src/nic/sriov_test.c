@@ -398,6 +398,9 @@ static void test_steps(void)
 	g_assert_cmpint(sriov_next(SRIOV_FREE, SRIOV_CALL_ARM), ==, SRIOV_REFUSED);
 	g_assert_cmpint(sriov_next(SRIOV_RESETTING, SRIOV_CALL_CLAIM), ==, SRIOV_REFUSED);
 	g_assert_cmpint(sriov_next(SRIOV_RESETTING, SRIOV_CALL_ARM), ==, SRIOV_REFUSED);
+	g_assert_cmpint(sriov_next(SRIOV_CUT, SRIOV_CALL_CLAIM), ==, SRIOV_REFUSED);
+	g_assert_cmpint(sriov_next(SRIOV_CUT, SRIOV_CALL_ARM), ==, SRIOV_REFUSED);
+	g_assert_cmpint(sriov_next(SRIOV_FREE, SRIOV_CALL_CUT), ==, SRIOV_REFUSED);
 	g_assert_cmpint(sriov_next(SRIOV_ARMED, SRIOV_CALL_CLAIM), ==, SRIOV_ARMED);
 	/* A call that is repeated stays where it has led. */
 	for (int step = 0; step < SRIOV_STEPS; step++)

@@ -12,9 +12,24 @@
 #define CARRIER_WAIT_MS 3000
 #define POLL_US         (20 * 1000)
 
+/* IEEE 802.1Q has it reserved: no network is there, and no bridge passes it on. */
+#define DEAD_VLAN 4095
+
+/* Of a VF that is cut off: known to nobody, and another one for each. */
+static struct mac_addr dead_mac(unsigned index)
+{
+	return (struct mac_addr){{0x02, 'c', 'u', 't', (uint8_t)(index >> 8), (uint8_t)index}};
+}
+
 /* What the VF has to have in its present step. */
 static struct vf_attributes attributes_wanted(const struct sriov_claim *claim, bool in_guest)
 {
+	if (claim->step == SRIOV_CUT)
+		return (struct vf_attributes){.mac = dead_mac(claim->index),
+			.vlan = DEAD_VLAN,
+			.spoofchk = true,
+			.max_rate = claim->rate_mbps,
+			.link = VF_LINK_DISABLE};
 	bool vlan = claim->step == SRIOV_CLAIMED || claim->step == SRIOV_ARMED;
 
 	return (struct vf_attributes){
@@ -107,12 +122,40 @@ bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GErro
 	return set_attributes(sriov, place.pf, claim, error) && switchdev_raise(sriov, claim, &place, error);
 }
 
+bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+	const struct vf_attributes want = attributes_wanted(claim, true);
+	const unsigned protection = sriov->kind->protection;
+	g_autoptr(GError) cause = NULL;
+	struct vf_attributes is;
+
+	if (!place.vf)
+		return true;
+	if (!switchdev_lower(sriov, &place, error) ||
+		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, NULL, error))
+		return false;
+	unsigned which = vf_compare(&is, &want, protection | VF_LINK);
+	if (vf_write(sriov->links, place.pf->netdev, claim->index, &want, which, &cause) & protection) {
+		g_propagate_error(error, g_steal_pointer(&cause));
+		return false;
+	}
+	return check_protection(sriov, place.pf, claim, &want, error);
+}
+
 bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
 {
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+	const struct vf_attributes none = {};
+	struct vf_attributes is;
 
-	return !place.vf || vf_write(sriov->links, place.pf->netdev, claim->index, &(struct vf_attributes){},
-				    sriov->kind->needed & (VF_MAC | VF_VLAN), error) == 0;
+	if (!place.vf)
+		return true;
+	if (!vf_read(sriov->links, place.pf->netdev, claim->index, &is, NULL, error))
+		return false;
+	/* It has no link when it was cut off. */
+	unsigned which = (sriov->kind->needed & (VF_MAC | VF_VLAN)) | vf_compare(&is, &none, VF_LINK);
+	return vf_write(sriov->links, place.pf->netdev, claim->index, &none, which, error) == 0;
 }
 
 /* ---- restoring ---- */
@@ -205,7 +248,8 @@ static void repair(struct sriov *sriov, const struct nic_pf *pf, const struct sr
 	if (vf_write(sriov->links, pf->netdev, claim->index, want, attribute, &error) == 0)
 		g_ptr_array_add(sentences,
 			g_strdup_printf("%s: its %s was %s; it is %s again", label, word, value, set));
-	else
+	/* One that is cut off is so by its MAC and VLAN where the driver sets no link. */
+	else if (claim->step != SRIOV_CUT || attribute != VF_LINK)
 		g_ptr_array_add(sentences, g_strdup_printf("%s: its %s is %s, and %s cannot be set: %s",
 						   label, word, value, set, error->message));
 }
@@ -254,6 +298,8 @@ void sriov_vf_check(
 	struct vf_attributes want = attributes_wanted(claim, in_guest);
 	/* MAC and VLAN of one that is armed and not yet, or no more, in its guest are libvirt's. */
 	unsigned which = sriov->kind->protection | sriov->kind->limits;
+	if (claim->step == SRIOV_CUT)
+		which |= VF_LINK;
 	if (claim->step == SRIOV_ARMED && !in_guest)
 		which &= ~(unsigned)(VF_MAC | VF_VLAN);
 	sriov_check_up(sriov, place.pf->netdev, sentences);

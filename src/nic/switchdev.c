@@ -5,7 +5,7 @@
  * gets. So the switch, whose port the representor is, decides over everything that the hardware does not, and the PF holds
  * nothing for a VF but its MAC: drivers in this mode refuse VLAN, spoofchk and trust, and no filter is needed for anything to
  * be heard. A VF has carrier while its representor is up: it is set up at the claim, and down at the release. One that was up
- * before is somebody else's, and its VF is given to nobody. The host itself must not answer what a guest sends, so ARP and
+ * before is somebody else's, and its VF is given to nobody. One whose VF is cut off is down. The host itself must not answer what a guest sends, so ARP and
  * IPv6 are turned off there, and stay so.
  *
  * A VF is found by its number among devlink's ports of the PF (inventory.h), each time anew: representors are renamed by udev
@@ -70,6 +70,21 @@ bool switchdev_lower(struct sriov *sriov, const struct sriov_place *place, GErro
 	       links_set_down(sriov->links, place->vf->representor, error);
 }
 
+static void check_down(struct sriov *sriov, const struct sriov_place *place, GPtrArray *sentences)
+{
+	const char *representor = place->vf->representor;
+	g_autoptr(GError) error = NULL;
+
+	if (!sriov_is_up(sriov, representor))
+		return;
+	if (switchdev_lower(sriov, place, &error))
+		g_ptr_array_add(
+			sentences, g_strdup_printf("%s was up, though its VF is cut off; it is down again",
+					   representor));
+	else
+		g_ptr_array_add(sentences, g_strdup(error->message));
+}
+
 void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
 	GPtrArray *sentences)
 {
@@ -77,7 +92,9 @@ void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const
 
 	if (lack)
 		g_ptr_array_add(sentences, g_strdup_printf("%s %s", label, lack));
-	else if (sriov->devlink)
+	else if (sriov->devlink && claim->step == SRIOV_CUT)
+		check_down(sriov, place, sentences);
+	else if (sriov->devlink && claim->step != SRIOV_LEFT)
 		sriov_check_up(sriov, place->vf->representor, sentences);
 }
 

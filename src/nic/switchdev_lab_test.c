@@ -146,6 +146,26 @@ static void test_drift(struct fixture *f, gconstpointer data)
 	expect_check(f, "");
 }
 
+static void test_cut(struct fixture *f, gconstpointer data)
+{
+	const struct mac_addr dead = {{0x02, 'c', 'u', 't', 0, 0}};
+	g_autoptr(GError) error = NULL;
+
+	claim(f, "physnet1");
+	g_assert_true(f->provider->ops->arm(f->provider, "a", &error));
+	g_assert_true(f->provider->ops->cut(f->provider, "a", &error));
+	g_assert_no_error(error);
+	g_assert_false(test_switchdev_is_up(0));
+	expect_mac(f, dead);
+	expect_check(f, "");
+	g_assert_true(links_set_up(f->links, "rep0", NULL));
+	expect_check(f, "rep0 was up, though its VF is cut off; it is down again");
+	g_assert_false(test_switchdev_is_up(0));
+	g_assert_true(f->provider->ops->left(f->provider, "a", &error));
+	expect_mac(f, none);
+	expect_check(f, "");
+}
+
 static void test_legacy(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *gone = g_strdup_printf(
@@ -182,6 +202,7 @@ int main(int argc, char **argv)
 	add("a VF whose representor is up already is left to whoever has it", test_used);
 	add("of a VF only the MAC is held, also on no physical network", test_attributes);
 	add("a representor that somebody sets down is set up, and told", test_drift);
+	add("of a VF that is cut off the representor is down, and stays so", test_cut);
 	add("a PF that is in legacy mode is told of, and what is claimed there stays so", test_legacy);
 	return g_test_run();
 }
