@@ -4,7 +4,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 
-#define MINUTE_US (60 * G_USEC_PER_SEC)
+#define MINUTE_US  (60 * G_USEC_PER_SEC)
+#define LEFT_TRIES 3 /* to tell that a function has left, before it is asked whether it comes back at all */
 
 struct accel_job {
 	struct accel *accel; /* main thread only */
@@ -17,6 +18,7 @@ struct accel_job {
 	uint16_t vlan;
 	uint32_t rate_mbps;
 	unsigned timeout_ms;
+	unsigned tries; /* that have failed before */
 	bool plugged; /* what plugged answered */
 	bool (*run)(struct accel_job *job);
 	void (*then)(struct accel *a, struct accel_job *job, GError *error);
@@ -194,6 +196,7 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 		.vlan = (uint16_t)record->vlan,
 		.rate_mbps = (uint32_t)(goal ? CLAMP(goal->bandwidth_mbps, 0, UINT32_MAX) : 0),
 		.timeout_ms = a->agent->config.times.unplug_ms,
+		.tries = a->failures,
 		.run = run,
 		.then = then,
 		.held = held};
@@ -210,7 +213,7 @@ static bool find_representor(struct accel_job *job)
 	g_clear_pointer(&job->representor, g_free);
 	for (guint i = 0; i < list->len; i++) {
 		struct nic_function *function = list->pdata[i];
-		if (g_str_equal(function->nic, job->nic))
+		if (g_str_equal(function->name, job->function))
 			job->representor = g_steal_pointer(&function->representor);
 	}
 	return job->representor ||
@@ -248,9 +251,29 @@ static bool run_cut(struct accel_job *job)
 	return job->provider->ops->cut(job->provider, job->nic, &job->error);
 }
 
+/* Whether the VM manager will not give back what has left the guest: it died at that, and knows nothing of it any more. */
+static bool is_abandoned(const struct accel_job *job)
+{
+	g_autoptr(GError) error = NULL;
+	bool plugged;
+
+	if (job->tries < LEFT_TRIES || !g_error_matches(job->error, FAULT, FAULT_TIMEOUT))
+		return false;
+	return job->manager->ops->plugged(job->manager, job->vm, job->nic, &plugged, &error)
+		       ? !plugged
+		       : g_error_matches(error, FAULT, FAULT_NOT_FOUND);
+}
+
 static bool run_left(struct accel_job *job)
 {
-	return job->provider->ops->left(job->provider, job->nic, &job->error);
+	if (job->provider->ops->left(job->provider, job->nic, &job->error))
+		return true;
+	if (!is_abandoned(job))
+		return false;
+	log_warn(job->nic, "%s; the VM manager knows nothing of it, so it is taken back without that",
+		job->error->message);
+	g_clear_error(&job->error);
+	return true;
 }
 
 /* On a representor the switch does the tagging. */

@@ -1,170 +1,33 @@
 /* Acceleration by functions that pass the host: the order of their steps, who hears which MAC, who may have one. */
 #include "agent/agent_priv.h"
-#include "agent/test_world.h"
+#include "agent/test_bypass.h"
 #include "base/fault.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
-
-#define SYNTHETIC "switch " WORLD_NIC " synthetic"
-#define BOTH      "switch " WORLD_NIC " both +physical"
-#define FUNCTION  "switch " WORLD_NIC " function +physical"
-#define BESIDE    "switch " WORLD_NIC " synthetic +physical"
-#define PLUG      "plug " WORLD_NIC " " WORLD_VF " vlan 100"
-#define UNPLUG    "unplug " WORLD_NIC
-#define CLAIM     "claim " WORLD_VF
-#define ARM       "arm " WORLD_VF
-#define CUT       "cut " WORLD_VF
-#define LEFT      "left " WORLD_VF
-#define RELEASE   "release " WORLD_VF
-
-#define PLACE   "physnet1 100 00:0d:3a:00:00:04"
-#define GATEWAY "physnet1 100 12:34:56:78:9a:bc\n"
-
-#define SIDE_ANY "{\"addresses\": [\"*\"], \"ports\": [\"*\"]}"
-#define RULE(access, protocol)                                                                               \
-	"{\"name\": \"r\", \"priority\": 100, \"access\": \"" access "\", \"protocol\": \"" protocol         \
-	"\", \"source\": " SIDE_ANY ", \"destination\": " SIDE_ANY "}"
-
-static void setup(struct world *w, gconstpointer data)
-{
-	world_init(w);
-	w->bypass = true;
-}
-
-static void teardown(struct world *w, gconstpointer data)
-{
-	world_done(w);
-}
-
-/* ---- looking ---- */
-
-static const struct report_nic *entry_of(const struct report *report, const char *nic)
-{
-	for (guint i = 0; i < report->nics->len; i++) {
-		const struct report_nic *entry = report->nics->pdata[i];
-		if (g_str_equal(entry->uid, nic))
-			return entry;
-	}
-	return NULL;
-}
-
-static enum nic_path path_of(struct world *w, const char *nic)
-{
-	_cleanup_(report_free) struct report *report = agent_report(w->agent);
-	const struct report_nic *entry = entry_of(report, nic);
-
-	return entry ? (enum nic_path)entry->path : PATH_NONE;
-}
-
-static enum enforcement enforcement(struct world *w)
-{
-	_cleanup_(report_free) struct report *report = agent_report(w->agent);
-
-	return (enum enforcement)entry_of(report, WORLD_NIC)->enforcement;
-}
-
-static bool reason_has(struct world *w, const char *nic, const char *text)
-{
-	_cleanup_(report_free) struct report *report = agent_report(w->agent);
-	const struct report_nic *entry = entry_of(report, nic);
-
-	return entry && entry->reason && strstr(entry->reason, text);
-}
-
-static int64_t applied(struct world *w)
-{
-	_cleanup_(report_free) struct report *report = agent_report(w->agent);
-
-	return report->applied;
-}
-
-/* Why the NIC's policy is not in force; NULL: it is. Owned by the caller. */
-static char *exposure(struct world *w, const char *nic)
-{
-	_cleanup_(report_free) struct report *report = agent_report(w->agent);
-
-	for (guint i = 0; i < report->exposed->len; i++) {
-		const struct report_exposure *exposed = report->exposed->pdata[i];
-		if (g_str_equal(exposed->nic, nic))
-			return g_strdup(exposed->reason);
-	}
-	return NULL;
-}
-
-static bool nothing_is_claimed(struct world *w)
-{
-	g_autoptr(GPtrArray) list = w->provider->ops->list(w->provider);
-
-	return list->len == 0;
-}
-
-static bool is_on(struct world *w)
-{
-	return path_of(w, WORLD_NIC) == PATH_VF && world_find(w, FUNCTION, 0) >= 0;
-}
-
-static bool is_back(struct world *w)
-{
-	return path_of(w, WORLD_NIC) == PATH_SYNTHETIC && nothing_is_claimed(w);
-}
-
-static char *read_file(struct world *w, const char *name)
-{
-	g_autofree char *path = g_build_filename(w->folder, name, NULL);
-	char *text = NULL;
-
-	g_file_get_contents(path, &text, NULL, NULL);
-	return text;
-}
-
-static void touch(struct world *w, const char *name)
-{
-	g_autofree char *path = g_build_filename(w->folder, name, NULL);
-
-	g_assert_true(g_file_set_contents(path, "", 0, NULL));
-}
-
-static void untouch(struct world *w, const char *name)
-{
-	g_autofree char *path = g_build_filename(w->folder, name, NULL);
-
-	g_assert_cmpint(g_unlink(path), ==, 0);
-}
-
-static void bring_up(struct world *w)
-{
-	struct goal *goal = world_goal_physical(1, true);
-
-	world_nic(goal)->bandwidth_mbps = 500;
-	world_start_agent(w, true);
-	agent_take_goal(w->agent, goal);
-	world_wait(w, "the NIC is on its function", is_on);
-}
 
 /* ---- the order ---- */
 
 static void test_attach(struct world *w, gconstpointer data)
 {
-	bring_up(w);
+	bypass_bring_up(w);
 	world_expect(w, SYNTHETIC, "start " WORLD_VM, CLAIM, BESIDE, ARM, BOTH, PLUG, FUNCTION, NULL);
-	g_autofree char *file = read_file(w, WORLD_VF);
+	g_autofree char *file = bypass_read_file(w, WORLD_VF);
 	g_assert_cmpstr(file, ==, "armed " PLACE " 500\n");
 	_cleanup_(report_free) struct report *report = agent_report(w->agent);
-	g_assert_cmpint(entry_of(report, WORLD_NIC)->enforcement, ==, ENFORCEMENT_HARDWARE);
-	g_assert_null(entry_of(report, WORLD_NIC)->reason);
+	g_assert_cmpint(bypass_entry_of(report, WORLD_NIC)->enforcement, ==, ENFORCEMENT_HARDWARE);
+	g_assert_null(bypass_entry_of(report, WORLD_NIC)->reason);
 }
 
 static void test_take_back(struct world *w, gconstpointer data)
 {
-	bring_up(w);
+	bypass_bring_up(w);
 	world_forget(w);
 	agent_take_goal(w->agent, world_goal_physical(2, false));
-	world_wait(w, "the function is taken back", is_back);
+	world_wait(w, "the function is taken back", bypass_is_back);
 	world_expect(w, BOTH, UNPLUG, BESIDE, SYNTHETIC, RELEASE, NULL);
 	world_expect(w, UNPLUG, LEFT, RELEASE, NULL);
 	g_assert_cmpint(world_find(w, ARM, 0), <, 0);
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_SWITCH);
+	g_assert_cmpint(bypass_enforcement(w), ==, ENFORCEMENT_SWITCH);
 }
 
 static bool has_left(struct world *w)
@@ -177,7 +40,7 @@ static void test_left_at_once(struct world *w, gconstpointer data)
 {
 	const struct vm_primary primary = {.nic_uid = WORLD_NIC, .pci = WORLD_VF};
 
-	bring_up(w);
+	bypass_bring_up(w);
 	world_stop_switch(w);
 	world_forget(w);
 	g_assert_true(w->machines->ops->unplug(w->machines, WORLD_VM, &primary, 0, NULL));
@@ -185,28 +48,28 @@ static void test_left_at_once(struct world *w, gconstpointer data)
 	world_run(50);
 	g_assert_cmpint(world_find(w, RELEASE, 0), <, 0);
 	world_start_switch(w);
-	world_wait(w, "it is attached again", is_on);
+	world_wait(w, "it is attached again", bypass_is_on);
 	world_expect(w, LEFT, RELEASE, CLAIM, ARM, PLUG, NULL);
 }
 
 static void test_crash(struct world *w, gconstpointer data)
 {
-	bring_up(w);
+	bypass_bring_up(w);
 	world_forget(w);
 	vm_fake_crash(w->machines, WORLD_VM);
-	world_wait(w, "it runs and is accelerated again", is_on);
+	world_wait(w, "it runs and is accelerated again", bypass_is_on);
 	world_expect(w, LEFT, RELEASE, "start " WORLD_VM, CLAIM, BESIDE, ARM, BOTH, PLUG, FUNCTION, NULL);
 	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
 }
 
 static void test_not_armed_twice(struct world *w, gconstpointer data)
 {
-	bring_up(w);
+	bypass_bring_up(w);
 	world_stop_agent(w);
 	world_forget(w);
 	world_start_agent(w, true);
 	world_run(300);
-	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_VF);
+	g_assert_cmpint(bypass_path_of(w, WORLD_NIC), ==, PATH_VF);
 	g_assert_cmpint(world_find(w, ARM, 0), <, 0);
 	g_assert_cmpint(world_find(w, PLUG, 0), <, 0);
 }
@@ -223,84 +86,72 @@ static void test_strays(struct world *w, gconstpointer data)
 	nic_provider_close(provider);
 	world_start_agent(w, true);
 	world_expect(w, LEFT, RELEASE, NULL);
-	g_assert_true(nothing_is_claimed(w));
+	g_assert_true(bypass_nothing_is_claimed(w));
 }
 
 /* ---- what the host hears ---- */
-
-static bool heard_is(struct world *w, const char *wanted)
-{
-	g_autofree char *heard = read_file(w, "heard");
-
-	return g_strcmp0(heard, wanted) == 0;
-}
-
-static bool hears_both(struct world *w)
-{
-	return heard_is(w, GATEWAY PLACE "\n");
-}
 
 static void test_heard(struct world *w, gconstpointer data)
 {
 	world_start_agent(w, true);
 	agent_take_goal(w->agent, world_goal_physical(1, false));
-	world_wait(w, "the gateway and the NIC are heard", hears_both);
+	world_wait(w, "the gateway and the NIC are heard", bypass_hears_both);
 	agent_take_goal(w->agent, world_goal_physical(2, true));
-	world_wait(w, "the NIC is on its function", is_on);
-	g_assert_true(heard_is(w, GATEWAY));
+	world_wait(w, "the NIC is on its function", bypass_is_on);
+	g_assert_true(bypass_heard_is(w, GATEWAY));
 	agent_take_goal(w->agent, world_goal_physical(3, false));
-	world_wait(w, "the NIC is heard again", hears_both);
+	world_wait(w, "the NIC is heard again", bypass_hears_both);
 }
 
 static bool waits_for_filters(struct world *w)
 {
-	return reason_has(w, WORLD_NIC, "fail-hear");
+	return bypass_reason_has(w, WORLD_NIC, "fail-hear");
 }
 
 static void test_deaf(struct world *w, gconstpointer data)
 {
 	world_start_agent(w, true);
 	agent_take_goal(w->agent, world_goal_physical(1, false));
-	world_wait(w, "the NIC is heard", hears_both);
-	touch(w, "fail-hear");
+	world_wait(w, "the NIC is heard", bypass_hears_both);
+	bypass_touch(w, "fail-hear");
 	agent_take_goal(w->agent, world_goal_physical(2, true));
 	world_wait(w, "it says why it waits", waits_for_filters);
 	world_run(200);
 	g_assert_cmpint(world_find(w, ARM, 0), <, 0);
-	untouch(w, "fail-hear");
-	world_wait(w, "the NIC is on its function", is_on);
+	bypass_untouch(w, "fail-hear");
+	world_wait(w, "the NIC is on its function", bypass_is_on);
 }
 
 /* ---- what fails ---- */
 
 static bool cannot_arm(struct world *w)
 {
-	return reason_has(w, WORLD_NIC, "fail-arm") && world_find(w, RELEASE, 0) >= 0;
+	return bypass_reason_has(w, WORLD_NIC, "fail-arm") && world_find(w, RELEASE, 0) >= 0;
 }
 
 static void test_arm_fails(struct world *w, gconstpointer data)
 {
-	touch(w, "fail-arm");
+	bypass_touch(w, "fail-arm");
 	world_start_agent(w, true);
 	agent_take_goal(w->agent, world_goal_physical(1, true));
 	world_wait(w, "it is given back", cannot_arm);
 	world_expect(w, CLAIM, ARM, LEFT, RELEASE, NULL);
 	g_assert_cmpint(world_find(w, PLUG, 0), <, 0);
-	untouch(w, "fail-arm");
-	world_wait(w, "the NIC is on its function", is_on);
+	bypass_untouch(w, "fail-arm");
+	world_wait(w, "the NIC is on its function", bypass_is_on);
 }
 
 static void test_left_fails(struct world *w, gconstpointer data)
 {
-	bring_up(w);
-	touch(w, "fail-left");
+	bypass_bring_up(w);
+	bypass_touch(w, "fail-left");
 	world_forget(w);
 	agent_take_goal(w->agent, world_goal_physical(2, false));
 	world_wait(w, "it is tried", has_left);
 	world_run(200);
 	g_assert_cmpint(world_find(w, RELEASE, 0), <, 0);
-	untouch(w, "fail-left");
-	world_wait(w, "it is released", nothing_is_claimed);
+	bypass_untouch(w, "fail-left");
+	world_wait(w, "it is released", bypass_nothing_is_claimed);
 }
 
 /* ---- who may have one ---- */
@@ -310,9 +161,9 @@ static void stays_synthetic(struct world *w, struct goal *goal, const char *reas
 	agent_take_goal(w->agent, goal);
 	world_run(200);
 	g_assert_cmpint(world_find(w, CLAIM, 0), <, 0);
-	if (!reason_has(w, WORLD_NIC, reason)) {
+	if (!bypass_reason_has(w, WORLD_NIC, reason)) {
 		_cleanup_(report_free) struct report *report = agent_report(w->agent);
-		g_error("'%s' is not the reason: %s", reason, entry_of(report, WORLD_NIC)->reason);
+		g_error("'%s' is not the reason: %s", reason, bypass_entry_of(report, WORLD_NIC)->reason);
 	}
 }
 
@@ -365,30 +216,30 @@ static void test_guest(struct world *w, gconstpointer data)
 {
 	world_start_agent(w, true);
 	agent_take_goal(w->agent, guarded_goal(1, "tcp"));
-	world_wait(w, "the NIC is there", is_back);
+	world_wait(w, "the NIC is there", bypass_is_back);
 	world_run(200);
-	g_assert_true(is_back(w));
+	g_assert_true(bypass_is_back(w));
 	guest_reports(w, true);
-	world_wait(w, "the VF is active", is_on);
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_GUEST);
+	world_wait(w, "the VF is active", bypass_is_on);
+	g_assert_cmpint(bypass_enforcement(w), ==, ENFORCEMENT_GUEST);
 	agent_take_goal(w->agent, guarded_goal(2, "udp"));
 	world_run(200);
-	g_assert_true(is_on(w));
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_NONE);
-	g_autofree char *exposed = exposure(w, WORLD_NIC);
+	g_assert_true(bypass_is_on(w));
+	g_assert_cmpint(bypass_enforcement(w), ==, ENFORCEMENT_NONE);
+	g_autofree char *exposed = bypass_exposure(w, WORLD_NIC);
 	g_assert_nonnull(strstr(exposed, "by other rules"));
 	guest_reports(w, true);
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_GUEST);
-	g_autofree char *none = exposure(w, WORLD_NIC);
+	g_assert_cmpint(bypass_enforcement(w), ==, ENFORCEMENT_GUEST);
+	g_autofree char *none = bypass_exposure(w, WORLD_NIC);
 	g_assert_null(none);
 	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
 	w->reboot = true;
-	world_wait(w, "the VF is taken from a guest that starts anew", is_back);
+	world_wait(w, "the VF is taken from a guest that starts anew", bypass_is_back);
 	w->reboot = false;
 	world_run(200);
-	g_assert_true(is_back(w));
+	g_assert_true(bypass_is_back(w));
 	guest_reports(w, false);
-	g_assert_true(reason_has(w, WORLD_NIC, "there is no nft"));
+	g_assert_true(bypass_reason_has(w, WORLD_NIC, "there is no nft"));
 }
 
 static void test_open_group(struct world *w, gconstpointer data)
@@ -398,265 +249,38 @@ static void test_open_group(struct world *w, gconstpointer data)
 	world_add_rules(goal, RULE("allow", "any"));
 	world_start_agent(w, true);
 	agent_take_goal(w->agent, goal);
-	world_wait(w, "the NIC is on its function", is_on);
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_HARDWARE);
-}
-
-static bool is_applied(struct world *w)
-{
-	return applied(w) == 2;
-}
-
-static bool is_exposed(struct world *w)
-{
-	g_autofree char *reason = exposure(w, WORLD_NIC);
-
-	return reason && enforcement(w) == ENFORCEMENT_NONE && world_find(w, UNPLUG, 0) >= 0;
-}
-
-static bool is_cut(struct world *w)
-{
-	g_autofree char *reason = exposure(w, WORLD_NIC), *file = read_file(w, WORLD_VF);
-
-	return !reason && enforcement(w) == ENFORCEMENT_CUT && g_str_has_prefix(file, "cut ");
-}
-
-static struct goal *denying_goal(int64_t version)
-{
-	struct goal *goal = world_goal_physical(version, true);
-
-	world_add_rules(goal, RULE("deny", "tcp"));
-	return goal;
-}
-
-/* A guest that holds on has long to let go. */
-static void test_rule_added(struct world *w, gconstpointer data)
-{
-	w->config.times.unplug_ms = 60000;
-	bring_up(w);
-	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, denying_goal(2));
-	world_wait(w, "nobody enforces the rule yet", is_exposed);
-	g_autofree char *reason = exposure(w, WORLD_NIC);
-	g_assert_nonnull(
-		strstr(reason, "does not let go of function " WORLD_VF "; 'sluice vf revoke --force nic-4'"));
-	world_run(200);
-	g_assert_true(is_exposed(w));
-	g_assert_true(json_array_size(json_object_get(w->state, "groups")) == 1);
-	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "the function has left", is_back);
-	g_autofree char *none = exposure(w, WORLD_NIC);
-	g_assert_null(none);
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_SWITCH);
-	g_assert_true(reason_has(w, WORLD_NIC, "security groups"));
-}
-
-/* A process that starts with such a goal on disk says so too. */
-static void test_rule_added_over_restart(struct world *w, gconstpointer data)
-{
-	w->config.times.unplug_ms = 60000;
-	bring_up(w);
-	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, denying_goal(2));
-	world_wait(w, "nobody enforces the rule yet", is_exposed);
-	world_stop_agent(w);
-	world_forget(w);
-	world_start_agent(w, true);
-	world_wait(w, "it is exposed still", is_exposed);
-	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "its function is released", is_back);
-}
-
-static struct goal *two_nics(int64_t version, bool first, bool second);
-
-/* Another machine's NIC, which no function has, gets a rule of its own. */
-static void test_others_go_on(struct world *w, gconstpointer data)
-{
-	struct goal *goal = two_nics(2, true, false);
-
-	world_add_rules(goal, RULE("deny", "tcp"));
-	w->config.times.unplug_ms = 60000;
-	bring_up(w);
-	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, goal);
-	world_wait(w, "the host has applied it all", is_applied);
-	world_wait(w, "its NIC does not follow", is_exposed);
-	g_autofree char *other = exposure(w, WORLD_NIC_2);
-	g_assert_null(other);
-	vm_fake_hold_primaries(w->machines, false);
-}
-
-/* ---- guests that hold on ---- */
-
-/* The guest of the NIC does not let its function go, which carries what is denied now. */
-static void hold_on(struct world *w)
-{
-	bring_up(w);
-	world_forget(w);
-	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, denying_goal(2));
-}
-
-static bool is_asked_again(struct world *w)
-{
-	int cut = world_find(w, CUT, 0);
-
-	return cut >= 0 && world_find(w, UNPLUG, cut) > cut;
-}
-
-static void test_cut(struct world *w, gconstpointer data)
-{
-	hold_on(w);
-	world_wait(w, "its function is cut off", is_cut);
-	world_expect(w, BOTH, UNPLUG, CUT, NULL);
-	world_expect(w, BOTH, SYNTHETIC, NULL);
-	g_assert_true(reason_has(w, WORLD_NIC, "does not let go of function " WORLD_VF ", which is cut off"));
-	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
-	world_wait(w, "the host hears its MAC", hears_both);
-	world_wait(w, "the guest is asked again", is_asked_again);
-	g_assert_cmpint(world_find(w, LEFT, 0), <, 0);
-	/* It is no way back that the rules allow it again. */
-	agent_take_goal(w->agent, world_goal_physical(3, true));
-	world_run(200);
-	g_assert_true(is_cut(w));
-	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "the guest lets go, and gets another", is_on);
-	world_expect(w, CUT, UNPLUG, LEFT, RELEASE, CLAIM, ARM, PLUG, NULL);
-}
-
-static void test_cut_over_restart(struct world *w, gconstpointer data)
-{
-	hold_on(w);
-	world_wait(w, "its function is cut off", is_cut);
-	world_stop_agent(w);
-	world_forget(w);
-	world_start_agent(w, true);
-	world_wait(w, "it is cut off again", is_asked_again);
-	g_assert_true(is_cut(w));
-	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "its function is released", is_back);
-}
-
-static void test_cut_without_switch(struct world *w, gconstpointer data)
-{
-	bring_up(w);
-	vm_fake_hold_primaries(w->machines, true);
-	world_stop_switch(w);
-	agent_take_goal(w->agent, denying_goal(2));
-	world_wait(w, "its function is cut off", is_cut);
-	world_start_switch(w);
-	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "its function is released", is_back);
-}
-
-static bool cannot_be_cut(struct world *w)
-{
-	g_autofree char *reason = exposure(w, WORLD_NIC);
-
-	return reason && strstr(reason, "cannot be cut off either (the test says fail-cut)");
-}
-
-static void test_cut_fails(struct world *w, gconstpointer data)
-{
-	bring_up(w);
-	touch(w, "fail-cut");
-	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, denying_goal(2));
-	world_wait(w, "it says that it is exposed", cannot_be_cut);
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_NONE);
-	untouch(w, "fail-cut");
-	world_wait(w, "its function is cut off", is_cut);
-	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "its function is released", is_back);
-}
-
-static void test_cut_and_off(struct world *w, gconstpointer data)
-{
-	hold_on(w);
-	world_wait(w, "its function is cut off", is_cut);
-	vm_fake_crash(w->machines, WORLD_VM);
-	world_wait(w, "its machine's end releases it", is_back);
-	world_expect(w, CUT, LEFT, RELEASE, "start " WORLD_VM, NULL);
-	vm_fake_hold_primaries(w->machines, false);
-}
-
-static void test_revoked_is_no_exposure(struct world *w, gconstpointer data)
-{
-	bring_up(w);
-	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, world_goal_physical(2, false));
-	world_wait(w, "the goal is applied though the guest holds the function", is_applied);
-	world_run(300);
-	g_autofree char *reason = exposure(w, WORLD_NIC);
-	g_assert_null(reason);
-	g_assert_cmpint(enforcement(w), ==, ENFORCEMENT_HARDWARE);
-	g_assert_cmpint(world_find(w, CUT, 0), <, 0);
-	vm_fake_hold_primaries(w->machines, false);
-}
-
-static bool is_on_vlan_200(struct world *w)
-{
-	return applied(w) == 2 && path_of(w, WORLD_NIC) == PATH_VF;
-}
-
-static void test_moved(struct world *w, gconstpointer data)
-{
-	struct goal *goal = world_goal_physical(2, true);
-	struct goal_network *network = goal->networks->pdata[0];
-
-	network->vlan = 200;
-	bring_up(w);
-	world_forget(w);
-	vm_fake_hold_primaries(w->machines, true);
-	agent_take_goal(w->agent, goal);
-	world_wait(w, "the function of the other VLAN is cut off", is_cut);
-	vm_fake_hold_primaries(w->machines, false);
-	world_wait(w, "the NIC is on a function of the other VLAN", is_on_vlan_200);
-	world_expect(w, UNPLUG, LEFT, RELEASE, CLAIM, ARM, "plug " WORLD_NIC " " WORLD_VF " vlan 200", NULL);
-	/* While its function was in the old VLAN, the switch had none. */
-	world_expect(w, SYNTHETIC, UNPLUG, NULL);
+	world_wait(w, "the NIC is on its function", bypass_is_on);
+	g_assert_cmpint(bypass_enforcement(w), ==, ENFORCEMENT_HARDWARE);
 }
 
 /* ---- scarcity ---- */
 
-static struct goal *two_nics(int64_t version, bool first, bool second)
-{
-	struct goal *goal = world_goal_physical(version, first);
-
-	world_add_vm(goal);
-	struct goal_nic *nic = goal->nics->pdata[1];
-	struct goal_address *address = nic->addresses->pdata[0];
-	nic->accelerated = second;
-	g_clear_pointer(&address->public_ip, g_free);
-	return goal;
-}
-
 static bool one_waits(struct world *w)
 {
-	return path_of(w, WORLD_NIC) == PATH_VF && reason_has(w, WORLD_NIC_2, "in use");
+	return bypass_path_of(w, WORLD_NIC) == PATH_VF && bypass_reason_has(w, WORLD_NIC_2, "in use");
 }
 
 static bool second_is_on(struct world *w)
 {
-	return path_of(w, WORLD_NIC_2) == PATH_VF;
+	return bypass_path_of(w, WORLD_NIC_2) == PATH_VF;
 }
 
 static void test_full(struct world *w, gconstpointer data)
 {
 	w->vfs = 1;
 	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
-	bring_up(w);
-	agent_take_goal(w->agent, two_nics(2, true, true));
+	bypass_bring_up(w);
+	agent_take_goal(w->agent, bypass_two_nics(2, true, true));
 	world_wait(w, "the second NIC finds no function free", one_waits);
-	g_assert_cmpint(path_of(w, WORLD_NIC_2), ==, PATH_SYNTHETIC);
-	agent_take_goal(w->agent, two_nics(3, false, true));
+	g_assert_cmpint(bypass_path_of(w, WORLD_NIC_2), ==, PATH_SYNTHETIC);
+	agent_take_goal(w->agent, bypass_two_nics(3, false, true));
 	world_wait(w, "it gets the one that was freed", second_is_on);
-	g_assert_cmpint(path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
+	g_assert_cmpint(bypass_path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
 }
 
 static bool is_driverless(struct world *w)
 {
-	return is_back(w) && reason_has(w, WORLD_NIC, "no driver");
+	return bypass_is_back(w) && bypass_reason_has(w, WORLD_NIC, "no driver");
 }
 
 static void test_no_driver(struct world *w, gconstpointer data)
@@ -675,14 +299,14 @@ static void test_no_driver(struct world *w, gconstpointer data)
 	w->has_no_driver = false;
 	world_vm(restarted)->restarts = 1;
 	agent_take_goal(w->agent, restarted);
-	world_wait(w, "with its next start it gets one", is_on);
+	world_wait(w, "with its next start it gets one", bypass_is_on);
 }
 
 static void test_set_down(struct world *w, gconstpointer data)
 {
 	world_start_agent(w, true);
 	agent_take_goal(w->agent, world_goal_physical(1, true));
-	world_wait(w, "the function is on", is_on);
+	world_wait(w, "the function is on", bypass_is_on);
 	world_forget(w);
 	w->has_no_driver = true;
 	world_wait(w, "its function is taken back", is_driverless);
@@ -694,7 +318,7 @@ static void test_chatter(struct world *w, gconstpointer data)
 	w->chatters = true;
 	world_start_agent(w, true);
 	agent_take_goal(w->agent, world_goal_physical(1, true));
-	world_wait(w, "the function is on", is_on);
+	world_wait(w, "the function is on", bypass_is_on);
 	world_forget(w);
 	world_run(1500);
 	world_expect(w, BOTH, FUNCTION, NULL);
@@ -709,9 +333,9 @@ static void test_idle(struct world *w, gconstpointer data)
 	world_run(1000);
 	world_expect(w, PLUG, NULL);
 	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
-	g_assert_true(reason_has(w, WORLD_NIC, "sent nothing"));
+	g_assert_true(bypass_reason_has(w, WORLD_NIC, "sent nothing"));
 	w->guest_is_quiet = false;
-	world_wait(w, "its first frame makes the function active", is_on);
+	world_wait(w, "its first frame makes the function active", bypass_is_on);
 }
 
 /* ---- what is told of functions ---- */
@@ -736,7 +360,7 @@ static bool all_are_told(struct world *w)
 
 static void test_functions(struct world *w, gconstpointer data)
 {
-	bring_up(w);
+	bypass_bring_up(w);
 	world_wait(w, "the VF in use and the free one are in the report", all_are_told);
 	_cleanup_(report_free) struct report *report = agent_report(w->agent);
 	g_assert_cmpstr(report->physicals->pdata[0], ==, "physnet1");
@@ -764,7 +388,7 @@ static void test_drift(struct world *w, gconstpointer data)
 	g_autofree char *path = g_build_filename(w->folder, "drift", NULL);
 	const char *sentence = "VF 0 of ens3 (NIC " WORLD_NIC "): its vlan was 7; it is 100 again";
 
-	bring_up(w);
+	bypass_bring_up(w);
 	g_assert_true(g_file_set_contents(path, sentence, -1, NULL));
 	world_wait(w, "the repair is counted", is_repaired);
 	g_assert_cmpstr(health_finding(w->agent->health, NULL), ==, sentence);
@@ -777,7 +401,7 @@ static void test_drift(struct world *w, gconstpointer data)
 
 static void add(const char *name, void (*fn)(struct world *, gconstpointer))
 {
-	g_test_add(name, struct world, NULL, setup, fn, teardown);
+	g_test_add(name, struct world, NULL, bypass_setup, fn, bypass_teardown);
 }
 
 int main(int argc, char **argv)
@@ -801,18 +425,6 @@ int main(int argc, char **argv)
 		test_guest);
 	add("/accel_bypass/a NIC that may have none stays synthetic and says why", test_refused);
 	add("/accel_bypass/a NIC whose groups allow everything gets one", test_open_group);
-	add("/accel_bypass/a NIC is exposed by a rule until its function has left", test_rule_added);
-	add("/accel_bypass/also to an agent that starts anew", test_rule_added_over_restart);
-	add("/accel_bypass/a NIC that is exposed holds up no other", test_others_go_on);
-	add("/accel_bypass/a guest that holds on to what is denied has it cut off, and is asked on",
-		test_cut);
-	add("/accel_bypass/what was cut off is so for an agent that starts anew", test_cut_over_restart);
-	add("/accel_bypass/it is cut off without the switch, too", test_cut_without_switch);
-	add("/accel_bypass/what cannot be cut off is exposed, and says so", test_cut_fails);
-	add("/accel_bypass/the end of its machine ends a cut as well", test_cut_and_off);
-	add("/accel_bypass/a function that is not wanted but allowed exposes nothing, and is not cut off",
-		test_revoked_is_no_exposure);
-	add("/accel_bypass/a network that moves to another VLAN takes its functions along", test_moved);
 	add("/accel_bypass/a NIC that found none free gets the next that is freed", test_full);
 	add("/accel_bypass/a guest without a driver loses its function until it starts anew", test_no_driver);
 	add("/accel_bypass/a guest that sets its function down loses it, and not its packets", test_set_down);

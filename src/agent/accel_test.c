@@ -427,9 +427,10 @@ static void test_held(struct world *w, gconstpointer data)
 static bool is_cut(struct world *w)
 {
 	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_nic *entry = entry_of(report);
 	g_autofree char *path = g_build_filename(w->folder, "sl-f0", NULL), *text = NULL;
 
-	return entry_of(report)->enforcement == ENFORCEMENT_CUT &&
+	return entry && entry->enforcement == ENFORCEMENT_CUT &&
 	       g_file_get_contents(path, &text, NULL, NULL) && g_str_equal(text, "cut");
 }
 
@@ -446,7 +447,6 @@ static void test_forced(struct world *w, gconstpointer data)
 	json_auto_t *revoked = operate_by(w, "vf.revoke", WORLD_NIC, true, &error);
 	g_assert_no_error(error);
 	g_assert_cmpstr(json_string_value(json_object_get(revoked, "state")), ==, "cut");
-	g_assert_cmpint(number(revoked, "total_ms"), >, 0);
 	g_assert_true(is_cut(w));
 	world_expect(w, SYNTHETIC, NULL);
 	refused(w, "vf.restore", WORLD_NIC, FAULT_UNAVAILABLE);

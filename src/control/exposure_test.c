@@ -8,7 +8,7 @@
 #define SIZE "Standard_DS4_v2"
 
 /* VMs a and b with a NIC each, in groups of their own; the host says that of a's the guest holds on. */
-struct place {
+struct cloud {
 	struct fixture f;
 	struct security_group *groups[2]; /* Owned, as all here */
 	struct nic *nics[2];
@@ -27,7 +27,7 @@ static struct security_group *group_of(const struct fixture *f, const char *name
 	return group;
 }
 
-static void say_exposed(struct place *p)
+static void say_exposed(struct cloud *p)
 {
 	struct report_exposure *exposed = shape_new(&report_exposure_shape);
 
@@ -38,7 +38,7 @@ static void say_exposed(struct place *p)
 	g_ptr_array_add(p->f.report->exposed, exposed);
 }
 
-static void place_open(struct place *p)
+static void cloud_open(struct cloud *p)
 {
 	static const char *const groups[] = {"group-a", "group-b"}, *const nics[] = {"nic-a", "nic-b"},
 				 *const vms[] = {"a", "b"};
@@ -58,7 +58,7 @@ static void place_open(struct place *p)
 	say_exposed(p);
 }
 
-static void place_close(struct place *p)
+static void cloud_close(struct cloud *p)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		model_free(p->groups[i]);
@@ -67,10 +67,10 @@ static void place_close(struct place *p)
 	}
 	fixture_close(&p->f);
 }
-CLEANUP_CLEAR_FUNC(struct place, place_close)
+CLEANUP_CLEAR_FUNC(struct cloud, cloud_close)
 
 /* Takes the object. Owned by the caller. */
-static struct operation *put(struct place *p, void *object)
+static struct operation *put(struct cloud *p, void *object)
 {
 	_cleanup_(model_free) void *wanted = object;
 	_cleanup_(control_result_clear) struct control_result result = {};
@@ -82,7 +82,7 @@ static struct operation *put(struct place *p, void *object)
 }
 
 /* What the operation waits for when the host has done all that it was told; NULL: nothing. Owned by the caller. */
-static char *behind(struct place *p, const struct operation *operation)
+static char *behind(struct cloud *p, const struct operation *operation)
 {
 	char *text = NULL;
 
@@ -91,7 +91,7 @@ static char *behind(struct place *p, const struct operation *operation)
 	return text;
 }
 
-static void expect(struct place *p, void *object, bool waits)
+static void expect(struct cloud *p, void *object, bool waits)
 {
 	_cleanup_(model_free) struct operation *operation = put(p, object);
 	g_autofree char *text = behind(p, operation);
@@ -106,9 +106,9 @@ static void expect(struct place *p, void *object, bool waits)
 
 static void test_others(void)
 {
-	_cleanup_(place_close) struct place p = {};
+	_cleanup_(cloud_close) struct cloud p = {};
 
-	place_open(&p);
+	cloud_open(&p);
 	_cleanup_(model_free) struct operation *operation = put(&p, group_of(&p.f, "group-b", 200));
 	_cleanup_(model_free) struct operation *over = fixture_finish(&p.f, operation, true);
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
@@ -116,9 +116,9 @@ static void test_others(void)
 
 static void test_own(void)
 {
-	_cleanup_(place_close) struct place p = {};
+	_cleanup_(cloud_close) struct cloud p = {};
 
-	place_open(&p);
+	cloud_open(&p);
 	_cleanup_(model_free) struct operation *operation = put(&p, group_of(&p.f, "group-a", 200));
 	for (unsigned i = 0; i < 20; i++) {
 		fixture_obey(&p.f);
@@ -137,7 +137,7 @@ static void test_own(void)
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 }
 
-static struct application_group *application_group(const struct place *p, const char *name)
+static struct application_group *application_group(const struct cloud *p, const char *name)
 {
 	struct application_group *group = model_new(KIND_APPLICATION_GROUP, name, p->f.group);
 
@@ -147,10 +147,10 @@ static struct application_group *application_group(const struct place *p, const 
 
 static void test_parts(void)
 {
-	_cleanup_(place_close) struct place p = {};
+	_cleanup_(cloud_close) struct cloud p = {};
 	g_autoptr(GError) error = NULL;
 
-	place_open(&p);
+	cloud_open(&p);
 	expect(&p, model_copy(p.nics[0]), true);
 	expect(&p, model_copy(p.nics[1]), false);
 	struct network *network = control_get(p.f.control, KIND_NETWORK, p.f.network, &error);
@@ -175,10 +175,10 @@ static void test_parts(void)
 
 static void test_whole(void)
 {
-	_cleanup_(place_close) struct place p = {};
+	_cleanup_(cloud_close) struct cloud p = {};
 	g_autoptr(GError) error = NULL;
 
-	place_open(&p);
+	cloud_open(&p);
 	g_clear_pointer(&((struct report_exposure *)p.f.report->exposed->pdata[0])->reason, g_free);
 	g_assert_false(control_report(p.f.control, "host-1", p.f.report, &error));
 	g_assert_error(error, FAULT, FAULT_INVALID);

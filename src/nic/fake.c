@@ -178,8 +178,14 @@ static bool cut_bypass(void *data, const char *name, GError **error)
 
 static bool leave_bypass(void *data, const char *name, GError **error)
 {
-	note(data, "left", name);
-	return may(data, "fail-left", error) && advance(data, name, "left", error);
+	const struct fake_bypass *fake = data;
+	g_autofree char *stuck = g_build_filename(fake->folder, "stuck", NULL);
+
+	note(fake, "left", name);
+	if (!may(fake, "fail-left", error) || !advance(fake, name, "left", error))
+		return false;
+	return !g_file_test(stuck, G_FILE_TEST_EXISTS) ||
+	       fault_set(error, FAULT_TIMEOUT, "nobody gives function %s back", name);
 }
 
 static bool remove_bypass(void *data, const char *name, GError **error)
@@ -189,8 +195,8 @@ static bool remove_bypass(void *data, const char *name, GError **error)
 
 	note(fake, "release", name);
 	if (g_str_has_prefix(text, "armed") || g_str_has_prefix(text, "cut"))
-		return fault_set(error, FAULT_INTERNAL, "function %s has a guest still", name);
-	return remove_file(fake->folder, name, error);
+		return fault_set(error, FAULT_IN_USE, "function %s has a guest still", name);
+	return may(fake, "fail-release", error) && remove_file(fake->folder, name, error);
 }
 
 static void survey_bypass(void *data, unsigned n, struct nic_device *device)

@@ -3,6 +3,7 @@
 
 #include "base/failpoint.h"
 #include "base/fault.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -41,8 +42,9 @@ static bool save(struct function_pool *pool, GError **error)
 
 	for (unsigned i = 0; i < pool->functions->len; i++) {
 		const struct nic_function *function = pool->functions->pdata[i];
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "name", function->name, "nic",
-						    function->nic, "cut", function->cut));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:b, s:b}", "name", function->name, "nic", function->nic,
+				      "cut", function->cut, "quarantined", function->quarantined));
 	}
 	json_auto_t *root = json_pack("{s:o}", "functions", list);
 	char *text = json_dumps(root, JSON_INDENT(1));
@@ -75,6 +77,7 @@ static bool load(struct function_pool *pool, GError **error)
 			continue;
 		struct nic_function *function = function_new(name, nic);
 		function->cut = json_is_true(json_object_get(entry, "cut"));
+		function->quarantined = json_is_true(json_object_get(entry, "quarantined"));
 		g_ptr_array_add(pool->functions, function);
 	}
 	return true;
@@ -82,11 +85,12 @@ static bool load(struct function_pool *pool, GError **error)
 
 /* ---- finding ---- */
 
+/* Of those that are not in quarantine. */
 static struct nic_function *find_nic(const struct function_pool *pool, const char *nic)
 {
 	for (unsigned i = 0; i < pool->functions->len; i++) {
 		struct nic_function *function = pool->functions->pdata[i];
-		if (g_str_equal(function->nic, nic))
+		if (g_str_equal(function->nic, nic) && !function->quarantined)
 			return function;
 	}
 	return NULL;
@@ -140,6 +144,21 @@ static struct nic_function *record(struct function_pool *pool, const char *nic, 
 	return NULL;
 }
 
+/* Tries again to remove what could not be. */
+static bool sweep(struct function_pool *pool, GError **error)
+{
+	bool changed = false;
+
+	for (unsigned i = pool->functions->len; i-- > 0;) {
+		const struct nic_function *function = pool->functions->pdata[i];
+		if (!function->quarantined || !pool->maker->remove(pool->data, function->name, NULL))
+			continue;
+		g_ptr_array_remove_index(pool->functions, i);
+		changed = true;
+	}
+	return !changed || save(pool, error);
+}
+
 static bool pool_claim(
 	struct nic_provider *provider, const struct nic_request *request, char **ret_name, GError **error)
 {
@@ -147,6 +166,8 @@ static bool pool_claim(
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
 	struct nic_function *function = find_nic(pool, request->nic);
 
+	if (!sweep(pool, error))
+		return false;
 	if (!function)
 		function = record(pool, request->nic, error);
 	if (function && function->cut)
@@ -164,13 +185,23 @@ static bool pool_release(struct nic_provider *provider, const char *nic, GError 
 	struct function_pool *pool = (struct function_pool *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
 	struct nic_function *function = find_nic(pool, nic);
+	g_autoptr(GError) cause = NULL;
 
+	if (!sweep(pool, error))
+		return false;
 	if (!function)
 		return true;
-	if (!pool->maker->remove(pool->data, function->name, error))
+	if (pool->maker->remove(pool->data, function->name, &cause)) {
+		failpoint(FAILPOINT_NIC_FUNCTION_REMOVED);
+		g_ptr_array_remove(pool->functions, function);
+		return save(pool, error);
+	}
+	if (g_error_matches(cause, FAULT, FAULT_IN_USE)) {
+		g_propagate_error(error, g_steal_pointer(&cause));
 		return false;
-	failpoint(FAILPOINT_NIC_FUNCTION_REMOVED);
-	g_ptr_array_remove(pool->functions, function);
+	}
+	log_warn(function->name, "it is given to nobody: %s", cause->message);
+	function->quarantined = true;
 	return save(pool, error);
 }
 
@@ -242,6 +273,8 @@ static GPtrArray *pool_survey(struct nic_provider *provider)
 		const struct nic_function *function = find_name(pool, device->name);
 		device->nic = g_strdup(function ? function->nic : NULL);
 		pool->maker->survey(pool->data, i, device);
+		if (function && function->quarantined)
+			device->use = NIC_USE_QUARANTINED;
 		g_ptr_array_add(survey, device);
 	}
 	return survey;
@@ -252,7 +285,12 @@ static GPtrArray *pool_check(struct nic_provider *provider)
 	struct function_pool *pool = (struct function_pool *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
 
-	return pool->maker->check(pool->data);
+	g_autoptr(GError) error = NULL;
+
+	GPtrArray *sentences = pool->maker->check(pool->data);
+	if (!sweep(pool, &error))
+		g_ptr_array_add(sentences, g_strdup(error->message));
+	return sentences;
 }
 
 static bool pool_hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error)

@@ -1,6 +1,6 @@
 /* Functions that are made on demand: the ledger behind the emulated and the fake provider.
  *
- * How it works. The ledger is one JSON file, replaced whole: {"functions": [{"name": "sl-f0", "nic": UID, "cut": bool}]}.
+ * How it works. The ledger is one JSON file, replaced whole: {"functions": [{"name": "sl-f0", "nic": UID, "cut": bool, "quarantined": bool}]}.
  * A claim writes the entry, then makes the device; a release removes the device, then the entry. So every
  * device that exists is in the ledger, and after a crash between the two the same call, repeated, ends right.
  * The lowest free number is taken, which keeps names short and stable.
@@ -13,6 +13,7 @@ struct function_maker {
 	/* Of the n-th function. Owned by the caller. NULL: they are called "sl-f0" and so on. */
 	char *(*name)(unsigned n);
 	bool (*make)(void *data, const char *name, const struct nic_request *request, GError **error);
+	/* FAULT_IN_USE: a guest may have it; any other: it is put in quarantine, and tried again. */
 	bool (*remove)(void *data, const char *name, GError **error);
 	/* Nothing passes the function any more; it is claimed. */
 	bool (*cut)(void *data, const char *name, GError **error);

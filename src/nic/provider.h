@@ -55,6 +55,7 @@ struct nic_function {
 	char *nic; /* uid */
 	char *representor; /* interface of the host; NULL: it has none, or not now */
 	bool cut; /* nothing passes it until it is released */
+	bool quarantined; /* its NIC is without it, and nobody gets it: it is not yet as it was found */
 };
 void nic_function_free(struct nic_function *function);
 
@@ -117,10 +118,12 @@ struct nic_provider_ops {
 	 * FAULT_NOT_FOUND when the NIC has none. */
 	bool (*cut)(struct nic_provider *provider, const char *nic, GError **error);
 	/* The function has left the guest: its MAC and VLAN are cleared, and the host hears the NIC's MAC again.
+	 * FAULT_TIMEOUT: that is so, but the VM manager has not given its driver back; where nobody will, release sees to it.
 	 * NULL: there is nothing to do. */
 	bool (*left)(struct nic_provider *provider, const char *nic, GError **error);
-	/* Takes the NIC's function back; a NIC without one is fine. It is as it was found, and can be claimed
-	 * by others, only when this has succeeded. */
+	/* Takes the NIC's function back; a NIC without one is fine. What cannot be made as it was found is not the NIC's any more
+	 * either, which may claim another: it is in quarantine, given to nobody, and tried again by check() and by each claim and
+	 * release. Fails, FAULT_IN_USE, when a guest may have it that it was not told to have left. */
 	bool (*release)(struct nic_provider *provider, const char *nic, GError **error);
 	/* Those that are claimed: GPtrArray of struct nic_function, Owned by the caller. */
 	GPtrArray *(*list)(struct nic_provider *provider);
@@ -176,7 +179,7 @@ struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **
 /* The same with bypass functions. What a function's file says tells how far it is: "claimed", "armed", "cut" or "left", then
  * physical network, VLAN, MAC and rate; the file `heard` has what the host hears. It refuses what would break a
  * real one: to arm a function whose MAC another one or the host's filters have, and to release one that is still
- * armed or cut off. A file fail-arm, fail-cut, fail-left or fail-hear in the folder makes that call fail; the lines of a file `drift`
+ * armed or cut off. A file fail-arm, fail-cut, fail-left, fail-release or fail-hear in the folder makes that call fail, a file stuck makes left fail by FAULT_TIMEOUT; the lines of a file `drift`
  * are what check() finds, once. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
 typedef void (*nic_fake_note)(const char *text, void *data);
 struct nic_provider *nic_fake_open_bypass(

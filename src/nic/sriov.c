@@ -146,7 +146,8 @@ static GPtrArray *sriov_list(struct nic_provider *provider)
 		const struct nic_vf *vf = find_vf(pf, claim->index);
 		struct nic_function *function = g_new0(struct nic_function, 1);
 		*function = (struct nic_function){g_strdup(claim->vf), g_strdup(claim->nic),
-			g_strdup(vf ? vf->representor : NULL), claim->step == SRIOV_CUT};
+			g_strdup(vf ? vf->representor : NULL), claim->step == SRIOV_CUT,
+			claim->step == SRIOV_RESETTING};
 		g_ptr_array_add(list, function);
 	}
 	return list;

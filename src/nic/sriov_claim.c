@@ -10,6 +10,41 @@
 #define RESTORE_WAIT_MS 5000 /* libvirt takes some 100 ms to give a driver back */
 #define POLL_US         (20 * 1000)
 
+/* ---- the end of a release ---- */
+
+bool sriov_finish_release(struct sriov *sriov, struct sriov_claim *claim, GError **error)
+{
+	g_autoptr(GError) cause = NULL;
+
+	if (!sriov_vf_restore(sriov, claim, &cause)) {
+		g_free(claim->reason);
+		claim->reason = g_strdup(cause->message);
+		sriov_ledger_save(sriov->ledger, NULL); /* the reason is told again by each check */
+		return fault_set(error, fault_code(cause),
+			"VF %u of %s cannot be given back as it was found, and is given to nobody: %s",
+			claim->index, claim->pf, cause->message);
+	}
+	failpoint(FAILPOINT_SRIOV_RESTORED);
+	g_ptr_array_remove(sriov->ledger->claims, claim);
+	if (!sriov_ledger_save(sriov->ledger, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_RELEASED);
+	sriov_hear_anew(sriov);
+	return true;
+}
+
+/* Goes on with what the NIC has no more; what fails is told, and tried again by each check. */
+static void finish_releases(struct sriov *sriov, const char *nic)
+{
+	for (guint i = sriov->ledger->claims->len; i-- > 0;) {
+		struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		g_autoptr(GError) error = NULL;
+		if (claim->step == SRIOV_RESETTING && g_str_equal(claim->nic, nic) &&
+			!sriov_finish_release(sriov, claim, &error))
+			log_warn("sriov", "%s", error->message);
+	}
+}
+
 /* ---- claim ---- */
 
 static struct sriov_claim *claim_new(const struct sriov *sriov, const struct nic_request *request,
@@ -83,13 +118,9 @@ static bool set_rate(struct sriov *sriov, struct sriov_claim *claim, uint32_t ra
 /* The claim that the NIC has, when it is for the same request, or a new one. */
 static struct sriov_claim *claim_of(struct sriov *sriov, const struct nic_request *request, GError **error)
 {
+	finish_releases(sriov, request->nic);
 	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, request->nic);
 
-	if (claim && claim->step == SRIOV_RESETTING) {
-		if (!sriov_finish_release(sriov, claim, error))
-			return NULL;
-		claim = NULL;
-	}
 	if (!claim)
 		return record(sriov, request, error);
 	if (is_for(claim, request))
@@ -105,7 +136,9 @@ static void roll_back(struct sriov *sriov, struct sriov_claim *claim)
 	g_autofree char *nic = g_strdup(claim->nic);
 	g_autoptr(GError) error = NULL;
 
-	if (!enter(sriov, claim, SRIOV_RESETTING, &error) || !sriov_finish_release(sriov, claim, &error))
+	if (enter(sriov, claim, SRIOV_RESETTING, &error))
+		finish_releases(sriov, nic);
+	else
 		log_warn(nic, "%s", error->message);
 }
 
@@ -274,25 +307,14 @@ bool sriov_left(struct nic_provider *provider, const char *nic, GError **error)
 
 /* ---- release ---- */
 
-bool sriov_finish_release(struct sriov *sriov, struct sriov_claim *claim, GError **error)
+/* A guest may have one that it was not seen to leave. */
+static bool begin_release(struct sriov *sriov, struct sriov_claim *claim, GError **error)
 {
-	g_autoptr(GError) cause = NULL;
+	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+	bool may_be_held = claim->step == SRIOV_ARMED || claim->step == SRIOV_CUT;
 
-	if (!sriov_vf_restore(sriov, claim, &cause)) {
-		g_free(claim->reason);
-		claim->reason = g_strdup(cause->message);
-		sriov_ledger_save(sriov->ledger, NULL); /* the reason is told again by each check */
-		return fault_set(error, fault_code(cause),
-			"VF %u of %s cannot be given back as it was found, and is given to nobody: %s",
-			claim->index, claim->pf, cause->message);
-	}
-	failpoint(FAILPOINT_SRIOV_RESTORED);
-	g_ptr_array_remove(sriov->ledger->claims, claim);
-	if (!sriov_ledger_save(sriov->ledger, error))
-		return false;
-	failpoint(FAILPOINT_SRIOV_RELEASED);
-	sriov_hear_anew(sriov);
-	return true;
+	return (!may_be_held || sriov_vf_check_unused(sriov, claim, &place, error)) &&
+	       enter(sriov, claim, (enum sriov_step)sriov_next(claim->step, SRIOV_CALL_RELEASE), error);
 }
 
 bool sriov_release(struct nic_provider *provider, const char *nic, GError **error)
@@ -300,14 +322,11 @@ bool sriov_release(struct nic_provider *provider, const char *nic, GError **erro
 	struct sriov *sriov = (struct sriov *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
 	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, nic);
-	int next = sriov_next(claim ? claim->step : SRIOV_FREE, SRIOV_CALL_RELEASE);
 
-	if (next == SRIOV_FREE)
-		return true;
-	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
-	if (!sriov_vf_check_unused(sriov, claim, &place, error) ||
-		!enter(sriov, claim, (enum sriov_step)next, error))
+	if (claim && !begin_release(sriov, claim, error))
 		return false;
-	failpoint(FAILPOINT_SRIOV_RESETTING);
-	return sriov_finish_release(sriov, claim, error);
+	if (claim)
+		failpoint(FAILPOINT_SRIOV_RESETTING);
+	finish_releases(sriov, nic);
+	return true;
 }

@@ -78,7 +78,8 @@ static GPtrArray *all_wanted(const struct sriov *sriov)
 	}
 	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
-		want(sriov, filters, claim->physical, claim->mac);
+		if (claim->step != SRIOV_RESETTING)
+			want(sriov, filters, claim->physical, claim->mac);
 	}
 	return filters;
 }

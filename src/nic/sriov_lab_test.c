@@ -6,14 +6,10 @@
 #include "nic/filter.h"
 #include "nic/pci_driver.h"
 #include "nic/sriov_priv.h"
+#include "nic/test_frames.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -472,49 +468,15 @@ static void test_heard_full(struct fixture *f, gconstpointer data)
 	expect_unchanged(f);
 }
 
-/* As the switch's port: promiscuous, and opened before any VF has the VLAN. */
-static int listen_on(const char *name)
-{
-	const int index = (int)if_nametoindex(name);
-	struct sockaddr_ll address = {AF_PACKET, htons(ETH_P_ALL), index};
-	struct packet_mreq promiscuous = {.mr_ifindex = index, .mr_type = PACKET_MR_PROMISC};
-	struct timeval timeout = {.tv_usec = 100000};
-	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
-
-	g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
-	g_assert_cmpint(
-		setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous), ==, 0);
-	g_assert_cmpint(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), ==, 0);
-	return fd;
-}
-
-/* Whether a broadcast on the VLAN, sent by the other interface on the wire, comes. */
-static bool broadcast_arrives(int fd, int sender)
-{
-	uint8_t frame[64] = {
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0x99, 0x81, 0x00, 0, VLAN, 0x88, 0xb5, 42};
-	uint8_t got[2048];
-
-	g_assert_cmpint(send(sender, frame, sizeof frame, 0), ==, sizeof frame);
-	int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
-	while (g_get_monotonic_time() < deadline) {
-		ssize_t n = recv(fd, got, sizeof got, 0);
-		/* The kernel has taken the tag off. */
-		if (n >= 16 && memcmp(got, frame, 12) == 0 && memcmp(got + 12, frame + 16, 3) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void test_vlan_heard(struct fixture *f, gconstpointer data)
 {
-	int fd = listen_on(pf), sender = listen_on(wire);
+	int fd = frames_listen(pf), sender = frames_listen(wire);
 
 	g_autofree char *name = claim(f->provider, &request_a);
-	g_assert_true(broadcast_arrives(fd, sender));
+	g_assert_true(frames_broadcast_arrives(fd, sender, VLAN));
 	CALL(f->provider, arm, "a");
 	plug(0, mac_a);
-	g_assert_true(broadcast_arrives(fd, sender));
+	g_assert_true(frames_broadcast_arrives(fd, sender, VLAN));
 	unplug(0);
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
@@ -524,32 +486,6 @@ static void test_vlan_heard(struct fixture *f, gconstpointer data)
 }
 
 /* ---- a guest that holds on ---- */
-
-/* VLAN of a broadcast that the other end sends untagged, as it comes from the wire; -1: none comes. */
-static int vlan_of_broadcast(int fd, int sender)
-{
-	uint8_t frame[64] = {
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x0d, 0x3a, 0, 0, 0x0a, 0x88, 0xb5, 42};
-	uint8_t got[2048], control[256];
-	struct iovec vector = {got, sizeof got};
-
-	g_assert_cmpint(send(sender, frame, sizeof frame, 0), ==, sizeof frame);
-	int64_t deadline = g_get_monotonic_time() + G_USEC_PER_SEC;
-	while (g_get_monotonic_time() < deadline) {
-		struct msghdr message = {.msg_iov = &vector,
-			.msg_iovlen = 1,
-			.msg_control = control,
-			.msg_controllen = sizeof control};
-		ssize_t n = recvmsg(fd, &message, 0);
-		const struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-		if (n < 15 || memcmp(got, frame, 15) != 0 || !header)
-			continue;
-		struct tpacket_auxdata data;
-		memcpy(&data, CMSG_DATA(header), sizeof data);
-		return data.tp_status & TP_STATUS_VLAN_VALID ? data.tp_vlan_tci & 0xfff : 0;
-	}
-	return -1;
-}
 
 /* A socket on the interface that the host's own driver makes of the VF, in the guest's place. */
 static int open_guest(const char *address, char **ret_netdev)
@@ -566,38 +502,36 @@ static int open_guest(const char *address, char **ret_netdev)
 	shell("i=0; until grep -q 1 /sys/class/net/%s/carrier; do i=$((i + 1)); [ $i -lt %d ]; sleep 0.1; "
 	      "done",
 		*ret_netdev, CARRIER_S * 10);
-	return listen_on(*ret_netdev);
+	return frames_listen(*ret_netdev);
 }
 
 /* What leaves the VF by the wire is on the VLAN, which is -1 where nothing does; what is on the NIC's VLAN comes to it, or not. */
 static void expect_traffic(int outside, int guest, bool passes)
 {
-	int vlan = vlan_of_broadcast(outside, guest);
+	int vlan = frames_vlan_of_broadcast(outside, guest);
 
 	g_test_message("what the guest sends is on VLAN %d", vlan);
 	g_assert_true(passes ? vlan == VLAN : vlan == -1 || vlan == DEAD_VLAN);
-	g_assert_cmpint(broadcast_arrives(guest, outside), ==, passes);
+	g_assert_cmpint(frames_broadcast_arrives(guest, outside, VLAN), ==, passes);
 }
 
 /* The guest resets its VF and asks for its MAC again, and nothing comes of it. */
 static void test_cut(struct fixture *f, gconstpointer data)
 {
-	const int yes = 1;
 	g_autofree char *name = claim(f->provider, &request_a), *netdev = NULL;
 	g_autoptr(GError) error = NULL;
 
 	CALL(f->provider, arm, "a");
 	write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = VLAN}, VF_MAC | VF_VLAN);
-	int outside = listen_on(wire), guest = open_guest(name, &netdev);
-	g_assert_cmpint(setsockopt(outside, SOL_PACKET, PACKET_AUXDATA, &yes, sizeof yes), ==, 0);
+	int outside = frames_listen(wire), guest = open_guest(name, &netdev);
 	expect_traffic(outside, guest, true);
 	CALL(f->provider, cut, "a");
 	expect_traffic(outside, guest, false);
 	expect_attributes(0, dead, DEAD_VLAN, true, false, 100);
 	g_assert_true(hears(mac_a));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_CUT);
-	shell("ip link set dev %s down; ! ip link set dev %s address 00:0d:3a:00:00:0a; ip link set dev %s "
-	      "up; sleep 3",
+	shell("ip link set dev %s down && ! ip link set dev %s address 00:0d:3a:00:00:0a && "
+	      "ip link set dev %s up && sleep 3",
 		netdev, netdev, netdev);
 	expect_traffic(outside, guest, false);
 	expect_check(f, "");
@@ -660,30 +594,43 @@ static void test_lost(struct fixture *f, gconstpointer data)
 	}
 }
 
+/* Its NIC may have another meanwhile. */
 static void test_quarantine(struct fixture *f, gconstpointer data)
 {
-	const struct nic_request request_b = {
-		.nic = "b", .physical = PHYSICAL, .mac = {{0x00, 0x0d, 0x3a, 0, 0, 0x0b}}, .vlan = VLAN};
-	g_autoptr(GError) error = NULL;
-
 	write_vf(0, (struct vf_attributes){.max_rate = 50}, VF_RATE);
 	g_autofree char *name = claim(f->provider, &request_a);
 	shell("ip link set dev %s down", pf); /* igb sets no rate then */
-	g_assert_false(f->provider->ops->release(f->provider, "a", &error));
-	g_test_message("%s", error->message);
-	g_assert_nonnull(
-		strstr(error->message, "cannot be given back as it was found, and is given to nobody"));
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
-	g_autofree char *other = claim(f->provider, &request_b);
+	g_autofree char *other = claim(f->provider, &request_a);
 	g_assert_cmpstr(other, !=, name);
-	CALL(f->provider, release, "b");
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
 	wait_for_carrier();
 	g_autofree char *says = g_strdup_printf(
 		"VF 0 of %s (NIC a): its release had not been finished; it is as it was found now",
 		pf_address);
-	expect_check(f, says);
+	g_autofree char *text = check(f);
+	g_assert_nonnull(strstr(text, says));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
+	g_assert_cmpint(use_of(f, 1), ==, NIC_USE_CLAIMED);
+	CALL(f->provider, release, "a");
 	write_vf(0, (struct vf_attributes){}, VF_RATE);
+	expect_unchanged(f);
+}
+
+/* libvirt has died before it gave the driver back. */
+static void test_abandoned(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *name = claim(f->provider, &request_a);
+	g_autoptr(GError) error = NULL;
+
+	CALL(f->provider, arm, "a");
+	plug(0, mac_a);
+	g_assert_false(f->provider->ops->left(f->provider, "a", &error));
+	g_assert_error(error, FAULT, FAULT_TIMEOUT);
+	expect_attributes(0, none, 0, true, false, 100);
+	CALL(f->provider, release, "a");
 	expect_unchanged(f);
 }
 
@@ -786,7 +733,9 @@ int main(int argc, char **argv)
 	add("nothing passes a VF that is cut off, whatever its guest does", test_cut, NULL);
 	add("a PF that is down is brought up", test_pf_down, NULL);
 	add("VFs that vanish stay claimed, and are set up when they are back", test_lost, NULL);
-	add("one that cannot be restored is given to nobody until it can be", test_quarantine, NULL);
+	add("one that cannot be restored is given to nobody until it can be, and is not its NIC's any more",
+		test_quarantine, NULL);
+	add("one that libvirt does not give back is taken back all the same", test_abandoned, NULL);
 	add_failpoints();
 	int status = g_test_run();
 	links_close(links);

@@ -17,7 +17,7 @@ int sriov_next(enum sriov_step step, enum sriov_call call)
 		[SRIOV_ARMED] = {SRIOV_ARMED, SRIOV_ARMED, SRIOV_CUT, SRIOV_LEFT, SRIOV_RESETTING},
 		[SRIOV_CUT] = {SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_CUT, SRIOV_LEFT, SRIOV_RESETTING},
 		[SRIOV_LEFT] = {SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_LEFT, SRIOV_LEFT, SRIOV_RESETTING},
-		[SRIOV_RESETTING] = {SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_RESETTING, SRIOV_RESETTING,
+		[SRIOV_RESETTING] = {SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_REFUSED, SRIOV_REFUSED,
 			SRIOV_RESETTING},
 	};
 
@@ -55,7 +55,7 @@ struct sriov_claim *sriov_ledger_find_nic(const struct sriov_ledger *ledger, con
 {
 	for (guint i = 0; i < ledger->claims->len; i++) {
 		struct sriov_claim *claim = ledger->claims->pdata[i];
-		if (g_str_equal(claim->nic, nic))
+		if (g_str_equal(claim->nic, nic) && claim->step != SRIOV_RESETTING)
 			return claim;
 	}
 	return NULL;

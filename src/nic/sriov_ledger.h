@@ -13,9 +13,10 @@
  *     CUT         its guest held on to it: it has a dead MAC and VLAN, and  –         –       CUT        LEFT       RESETTING
  *                 no link where the driver can; the PF hears the NIC's MAC
  *     LEFT        out of the guest: MAC and VLAN are cleared, the PF hears  CLAIMED   ARMED   LEFT       LEFT       RESETTING
- *     RESETTING   being reset and restored; FREE when all is read back as   –         –       RESETTING  RESETTING  RESETTING
+ *     RESETTING   being reset and restored; FREE when all is read back as   –         –       –          –          RESETTING
  *                 it was found. With a reason: quarantined
  *
+ * The NIC of one that is RESETTING is without it: its calls, but for release, are about another VF, which it may claim.
  * Originals are read before a VF is first touched, and never again until it is free.
  */
 #pragma once
@@ -80,6 +81,7 @@ bool sriov_ledger_save(const struct sriov_ledger *ledger, GError **error);
 void sriov_ledger_free(struct sriov_ledger *ledger);
 CLEANUP_FUNC(struct sriov_ledger *, sriov_ledger_free)
 
-/* NULL when there is none. Borrowed. */
+/* Of those that are not being released. NULL when there is none. Borrowed. */
 struct sriov_claim *sriov_ledger_find_nic(const struct sriov_ledger *ledger, const char *nic);
+/* Also of those. */
 struct sriov_claim *sriov_ledger_find_vf(const struct sriov_ledger *ledger, const char *pf, unsigned index);

@@ -47,7 +47,7 @@ static bool check_claimed_mac(const struct sriov *sriov, const struct nic_reques
 
 	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
-		if (g_strcmp0(claim->physical, request->physical) == 0 &&
+		if (claim->step != SRIOV_RESETTING && g_strcmp0(claim->physical, request->physical) == 0 &&
 			memcmp(&claim->mac, &request->mac, sizeof claim->mac) == 0)
 			return fault_set(error, FAULT_EXISTS,
 				"MAC %s is on %s already, of NIC %s with VF %u of %s",
