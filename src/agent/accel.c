@@ -173,6 +173,8 @@ static void finish(void *data)
 	g_free(job);
 }
 
+static bool run_unplug(struct accel_job *job);
+
 /* Runs one call; `then` follows in either case and takes the error. `held`: a machine that must do nothing
  * else meanwhile; when it is busy the step is taken later. */
 static void begin(struct accel *a, bool (*run)(struct accel_job *),
@@ -202,7 +204,7 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 		.held = held};
 	mac_parse(record->mac, &job->mac);
 	a->busy = true;
-	jobs_run(a->agent->jobs, work, finish, job);
+	jobs_run(run == run_unplug ? a->agent->unplugs : a->agent->jobs, work, finish, job);
 }
 
 /* Of the function that was claimed: by it the switch reaches the guest. */

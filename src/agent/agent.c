@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define JOBS_MAX 16 /* starts of VMs may each block for seconds */
+#define JOBS_MAX    16 /* starts of VMs may each block for seconds */
+#define UNPLUGS_MAX 32 /* each blocks for unplug_ms when its guest does not answer */
 
 const struct agent_times agent_times_default = {
 	.port_ms = 60000,
@@ -330,6 +331,7 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->accels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)accel_free);
 	agent->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	agent->jobs = jobs_new(JOBS_MAX);
+	agent->unplugs = jobs_new(UNPLUGS_MAX);
 	agent->hearing = hearing_new(agent);
 	agent->health = health_new(agent);
 	agent->config.site.probes = agent->probes = new_probes(agent);
@@ -456,12 +458,14 @@ void agent_free(struct agent *agent)
 	g_clear_handle_id(&agent->wake_timer, g_source_remove);
 	stop_migrations(agent);
 	jobs_drain(agent->jobs);
+	jobs_drain(agent->unplugs);
 	switch_link_free(agent->link);
 	g_clear_pointer(&agent->tunnel, tunnel_free);
 	probes_free(agent->probes);
 	hearing_free(agent->hearing);
 	health_free(agent->health);
 	jobs_free(agent->jobs);
+	jobs_free(agent->unplugs);
 	g_hash_table_unref(agent->left_out);
 	g_hash_table_unref(agent->accels);
 	g_hash_table_unref(agent->migrations);

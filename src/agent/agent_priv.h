@@ -23,6 +23,7 @@ struct agent {
 	struct nic_provider *provider; /* Borrowed; NULL: none */
 	struct vm_host vm_host;
 	struct jobs *jobs; /* Owned */
+	struct jobs *unplugs; /* Owned; waits for guests, of which many may not answer */
 	struct switch_link *link; /* Owned */
 	struct hearing *hearing; /* Owned */
 	struct health *health; /* Owned */
