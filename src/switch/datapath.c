@@ -275,8 +275,17 @@ static bool was_there(const struct snapshot *before, const struct nic *nic, stru
 	       memcmp(&was->mac, &nic->mac, sizeof was->mac) == 0 && nic_find_address(was, ip);
 }
 
+/* Its function on the physical network was taken: that may have been on another NIC of this host than the switch's port, and a
+ * guest that only receives would be looked for there until the bridges upstream forget its MAC. */
+static bool has_left_wire(const struct snapshot *before, const struct nic *nic)
+{
+	const struct nic *was = snapshot_nic(before, nic->id);
+
+	return was && nic_uses_wire(was) && !nic_uses_wire(nic);
+}
+
 /* Neighbours on a physical network may have known the address, and switches in between the MAC, somewhere else. */
-static void announce_new_neighbours(
+static void announce_neighbours(
 	struct datapath *datapath, const struct snapshot *before, const struct snapshot *after)
 {
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
@@ -284,7 +293,7 @@ static void announce_new_neighbours(
 		const struct physical *physical = nic && !nic->away ? nic->network->physical : NULL;
 		for (unsigned i = 0; physical && physical->edge.port && i < nic->n_addresses; i++) {
 			struct ip_addr ip = nic->addresses[i].ip;
-			if (ip.family == IP_V4 && !was_there(before, nic, ip))
+			if (ip.family == IP_V4 && (!was_there(before, nic, ip) || has_left_wire(before, nic)))
 				announce(datapath, physical->edge.port,
 					segment_vlan_id(nic->network->segment), &nic->mac, ip);
 		}
@@ -337,7 +346,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	remember_drops(datapath, before, snapshot);
 	announce_new_addresses(datapath, before, snapshot);
 	advertise_changes(datapath, before, snapshot);
-	announce_new_neighbours(datapath, before, snapshot);
+	announce_neighbours(datapath, before, snapshot);
 	return before;
 }
 

@@ -366,6 +366,14 @@ static inline const struct attachment *nic_physical_function(const struct nic *n
 	return NULL;
 }
 
+/* Whether packets to it go to that function, alone or beside the other attachment. */
+static inline bool nic_uses_wire(const struct nic *nic)
+{
+	const struct attachment *function = nic_physical_function(nic);
+
+	return function && function->active;
+}
+
 /* Whether it is there alone: what its physical network brings for the NIC, that function has got already. */
 static inline bool nic_is_on_wire(const struct nic *nic)
 {

@@ -3,6 +3,8 @@
 
 #include "switch/report.h"
 
+#include <string.h>
+
 /* ---- the state ---- */
 
 void function_put_on_wire(struct fixture *f, size_t i, const char *socket)
@@ -12,10 +14,42 @@ void function_put_on_wire(struct fixture *f, size_t i, const char *socket)
 			"socket", socket));
 }
 
+/* Whether the switch delivers to the NIC's function on the wire, by the state that it has. */
+static bool is_on_wire(struct fixture *f, size_t i)
+{
+	const char *uid = json_string_value(json_object_get(lab_nic(f, i), "uid"));
+	const struct snapshot *snapshot = datapath_snapshot(f->datapath);
+
+	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)
+		if (snapshot->nics[slot] && g_str_equal(snapshot->nics[slot]->uid, uid))
+			return nic_uses_wire(snapshot->nics[slot]);
+	return false;
+}
+
+/* Behind what was on its way to the wire before. */
+static void expect_announced(struct fixture *f, const char *mac, const char *ip)
+{
+	const struct test_frame wanted = test_arp(mac, 1, mac, ip, ip);
+	struct test_frame frame;
+
+	do
+		frame = vlan_on_wire(f, 100);
+	while (memcmp(frame.bytes + 6, wanted.bytes + 6, 6) != 0);
+	vlan_assert_arp(frame, 1, mac, ip, ip);
+	lab_expect_none(f, "phys");
+}
+
 void function_set_active(struct fixture *f, size_t i, const char *active)
 {
+	const char *mac = json_string_value(json_object_get(lab_nic(f, i), "mac"));
+	json_t *address = json_array_get(json_object_get(lab_nic(f, i), "addresses"), 0);
+	const char *ip = json_string_value(json_object_get(address, "ip"));
+	bool was_on_wire = is_on_wire(f, i);
+
 	json_object_set_new(lab_nic(f, i), "active", json_string(active));
 	lab_apply(f);
+	if (was_on_wire && !is_on_wire(f, i) && !strchr(ip, ':')) /* IPv4 alone is announced */
+		expect_announced(f, mac, ip);
 }
 
 void function_setup(struct fixture *f, const void *data)

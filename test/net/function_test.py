@@ -250,9 +250,12 @@ class World(Lab):
         self.state["generation"] += 1
         return self.control.call("apply", self.state)
 
-    def activate(self, word):
-        self.state["nics"][0]["active"] = word
+    def active(self, name, word):
+        next(nic for nic in self.state["nics"] if nic["uid"] == name)["active"] = word
         self.apply()
+
+    def activate(self, word):
+        self.active("a", word)
 
     def row(self, name):
         return next(row for row in self.control.call("nic.list") if row["uid"] == name)
@@ -531,6 +534,48 @@ def test_cycles(w):
     w.restore()
 
 
+def learnt_at(w, mac):
+    """The port where the bridge upstream has learnt the MAC."""
+    text = run("bridge", "-n", f"{w.prefix}-fabric", "fdb", "show", "br", "upstream").stdout
+    found = re.search(rf"{mac} dev (\S+) master", text)
+    return found and found[1]
+
+
+@contextlib.contextmanager
+def two_uplinks(w):
+    """c's function is of another NIC than the switch's port: both, and k, are at a bridge that learns."""
+    w.ip("fabric", "link", "add", "upstream", "type", "bridge")
+    w.ip("fabric", "link", "add", "uplink", "type", "veth", "peer", "name", "up-pf")
+    for name, bridge in (("uplink", "bridge"), ("up-pf", "upstream"), ("wire", "upstream"), ("vf-c", "upstream")):
+        w.ip("fabric", "link", "set", name, "master", bridge)
+    for name in ("upstream", "uplink", "up-pf"):
+        w.ip("fabric", "link", "set", name, "up")
+    try:
+        yield
+    finally:
+        for name in ("wire", "vf-c"):
+            w.ip("fabric", "link", "set", name, "master", "bridge")
+        for name in ("uplink", "upstream"):
+            w.ip("fabric", "link", "del", name)
+        w.filter(mac_of("c"), "vf-c")
+        w.active("c", "function")
+
+
+def test_upstream(w):
+    """A guest that only receives is found at the switch's port when its function, of another NIC, is taken."""
+    with two_uplinks(w), contextlib.closing(ear(w, "switch", "phys")) as port:
+        expect(w.ping("c", K2), "c reaches the wire by its function")
+        expect(learnt_at(w, mac_of("c")) == "vf-c", "the bridge has learnt c's MAC at the function's NIC")
+        w.active("c", "both")
+        expect(learnt_at(w, mac_of("c")) == "vf-c", "as long as the function may be in use it stays there")
+        w.filter(mac_of("c"), "pf")  # the agent: the host hears what comes for it from now on
+        w.active("c", "synthetic")
+        expect(wait_for(lambda: learnt_at(w, mac_of("c")) == "up-pf", 2), "the bridge learns it at the switch's port")
+        w.udp("k", K2, 5354).sendto(b"x", (C, 5354))
+        got = heard(port, lambda frame: frame.dst == mac_of("c") and frame.src == WIRE_MAC)
+        expect(got, "what is for c comes to the switch")
+
+
 def test_killed(w):
     """A switch that is killed takes no connection of its NICs' with it."""
     streams = [Stream(w, client, server, address, 7850 + i) for i, (client, server, address) in enumerate(
@@ -555,6 +600,7 @@ TESTS = [
     ("nothing comes twice while both are active", test_both),
     ("an idle guest is heard at once when its function comes", test_sign_of_life),
     ("no connection is lost when functions go and come", test_cycles),
+    ("bridges learn that a function of another NIC is not there any more", test_upstream),
     ("no connection is lost with the switch", test_killed),
 ]
 
