@@ -39,16 +39,16 @@ bool host_has_sriov(const struct host_source *source)
 
 static void check_vf_unused(const struct visit *visit, const struct nic_vf *vf)
 {
-	enum keeper keeper = vf->netdev ? keeper_of(visit->source->root, vf->netdev) : KEEPER_NONE;
-
 	if (!vf->netdev)
 		return;
+	enum keeper keeper = keeper_of(visit->source->root, vf->netdev);
+	g_autofree char *remedy = keeper_remedy(keeper, vf->netdev);
 	if (is_up(visit->source, vf->netdev))
-		findings_add(visit->findings, FINDING_PROBLEM, "vf", vf->address, keeper_remedy(keeper),
+		findings_add(visit->findings, FINDING_PROBLEM, "vf", vf->address, remedy,
 			"this host uses the VF itself, as %s, which is up; %s configures it", vf->netdev,
 			keeper_name(keeper));
 	else if (keeper != KEEPER_NONE)
-		findings_add(visit->findings, FINDING_PROBLEM, "vf", vf->address, keeper_remedy(keeper),
+		findings_add(visit->findings, FINDING_PROBLEM, "vf", vf->address, remedy,
 			"%s configures the VF's interface %s on this host", keeper_name(keeper), vf->netdev);
 }
 

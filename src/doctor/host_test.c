@@ -395,8 +395,8 @@ static void test_no_room(void)
 		"pci 0000:03:00.0: BAR 10: failed to assign [mem size 0x00020000 64bit pref]\n"};
 
 	for (unsigned i = 0; i < 13; i++)
-		g_string_append_printf(
-			resources, "0x%016x 0x%016x 0x000000000014220c\n", i == 10 ? 0 : 0xfe000000 + i, 0);
+		g_string_append_printf(resources, "0x%016x 0x%016x 0x%016x\n", i == 10 ? 0 : 0xfe000000 + i,
+			0, i == 10 ? 0 : 0x14220c);
 	tree_write(tree, resources->str, BUS PF "/resource");
 	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
 		log_of_machine = lines[i];
@@ -404,6 +404,66 @@ static void test_no_room(void)
 	}
 	log_of_machine = "pci 0000:03:00.0: VF BAR 0 [mem size 0x00020000 64bit pref]: failed to assign\n";
 	expect_well(tree); /* it has some now */
+}
+
+/* As sysfs has them: thirteen lines, of which 7 to 12 are for VFs. */
+static void write_resources(const struct tree *tree, const char *of_vfs)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (unsigned i = 0; i < 13; i++)
+		g_string_append_printf(text, "%s\n", i < 7 ? "0xfe000000 0xfe01ffff 0x40200" : of_vfs);
+	tree_write(tree, text->str, BUS PF "/resource");
+}
+
+static bool is_short_of_space(const struct tree *tree)
+{
+	g_autoptr(GPtrArray) findings = examine(tree);
+
+	for (guint i = 0; i < findings->len; i++) {
+		const struct finding *finding = findings->pdata[i];
+		if (g_str_equal(finding->check, "mmio"))
+			return finding->level == FINDING_PROBLEM && g_strcmp0(finding->subject, PF) == 0;
+	}
+	return false;
+}
+
+/* The kernel's log has forgotten, or is not for this user. */
+static void test_no_room_told(void)
+{
+	static const char *const logs[] = {"", NULL};
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_write(tree, "0", BUS PF "/sriov_numvfs");
+	for (size_t i = 0; i < G_N_ELEMENTS(logs); i++) {
+		log_of_machine = logs[i];
+		write_resources(tree, "0x0 0x3fff 0x2014220c"); /* sized, and not assigned */
+		g_assert_true(is_short_of_space(tree));
+		write_resources(tree, "0x0 0x0 0x0"); /* given up */
+		g_assert_true(is_short_of_space(tree));
+		write_resources(tree, "0xfd000000 0xfd003fff 0x14220c");
+		g_assert_false(is_short_of_space(tree));
+	}
+}
+
+/* What the log still says of what has been helped since. */
+static void test_old_log(void)
+{
+	static const char *const lines[] = {
+		"ixgbe " PF ": not enough MMIO resources for SR-IOV\n",
+		"ixgbe " PF ": can't enable 63 VFs (bus 04 out of range of [bus 03])\n",
+		"vfio-pci " PF ": Driver does not support SRIOV configuration via sysfs\n",
+		"igbvf " VF ": PF still in reset state. Is the PF interface up?\n",
+	};
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	tree_write(tree, "2", BUS PF "/sriov_numvfs");
+	write_resources(tree, "0xfd000000 0xfd003fff 0x14220c");
+	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+		g_test_message("%s", lines[i]);
+		log_of_machine = lines[i];
+		expect_well(tree);
+	}
 }
 
 static void test_no_log(void)
@@ -457,6 +517,8 @@ int main(int argc, char **argv)
 	TEST("the firmware's problems are told apart", test_firmware);
 	TEST("what the kernel has said is told once a device, with its remedy", test_log);
 	TEST("VFs that will find no room are told before they are made", test_no_room);
+	TEST("VFs without room are found without a log, too", test_no_room_told);
+	TEST("what the kernel has said of a cause that is gone is no problem", test_old_log);
 	TEST("a log that is not for this user is no problem", test_no_log);
 	TEST("text and JSON say the same", test_output);
 	return g_test_run();

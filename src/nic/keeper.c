@@ -8,9 +8,9 @@
 #define MARK "let 'sluice host setup --apply' mark VFs as not to be managed, and make them anew"
 
 static const struct {
-	const char *name, *remedy;
+	const char *name, *remedy; /* NULL: it is set down */
 } keepers[] = {
-	[KEEPER_NONE] = {"nobody that is known", "set it down: ip link set dev NAME down"},
+	[KEEPER_NONE] = {"nobody that is known", NULL},
 	[KEEPER_NETWORKMANAGER] = {"NetworkManager", MARK},
 	[KEEPER_NETWORKD] = {"systemd-networkd", MARK},
 	[KEEPER_IFUPDOWN] = {"ifupdown", "take it out of /etc/network/interfaces, and set it down"},
@@ -21,9 +21,11 @@ const char *keeper_name(enum keeper keeper)
 	return keepers[keeper].name;
 }
 
-const char *keeper_remedy(enum keeper keeper)
+char *keeper_remedy(enum keeper keeper, const char *netdev)
 {
-	return keepers[keeper].remedy;
+	const char *remedy = keepers[keeper].remedy;
+
+	return remedy ? g_strdup(remedy) : g_strdup_printf("set it down: ip link set dev %s down", netdev);
 }
 
 /* ---- NetworkManager, systemd-networkd ---- */

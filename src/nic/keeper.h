@@ -17,5 +17,5 @@ enum keeper keeper_of(const char *root, const char *netdev);
 /* "NetworkManager"; KEEPER_NONE: "nobody that is known". */
 const char *keeper_name(enum keeper keeper);
 
-/* What an operator does so that it leaves VFs alone, one sentence. */
-const char *keeper_remedy(enum keeper keeper);
+/* What an operator does so that it leaves VFs alone, such as that interface: one sentence. Owned by the caller. */
+char *keeper_remedy(enum keeper keeper, const char *netdev);
