@@ -67,9 +67,14 @@ static struct sriov_claim *claim_new(const struct sriov *sriov, const struct nic
 	return claim;
 }
 
-/* Chooses a VF and enters it in the ledger. NULL with *error when that fails. */
+/* Chooses a VF and enters it in the ledger. NULL with *error when that fails. Whoever sets the host up sees it there, or has
+ * taken the VFs away before they were looked at. */
 static struct sriov_claim *record(struct sriov *sriov, const struct nic_request *request, GError **error)
 {
+	_cleanup_(sriov_ledger_unlock) int lock = sriov_ledger_lock(sriov->ledger->path, error);
+
+	if (lock < 0)
+		return NULL;
 	g_autoptr(GPtrArray) inventory = sriov_inventory(sriov);
 	const struct nic_pf *pf;
 	const struct nic_vf *vf;

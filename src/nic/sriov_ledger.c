@@ -3,8 +3,12 @@
 
 #include "base/fault.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 static const char *const step_words[SRIOV_STEPS] = {"free", "claimed", "armed", "cut", "left", "resetting"};
 
@@ -50,6 +54,30 @@ void sriov_filter_free(struct sriov_filter *filter)
 	g_free(filter->pf);
 	g_free(filter);
 }
+
+/* ---- the lock: the ledger itself is replaced ---- */
+
+int sriov_ledger_lock(const char *path, GError **error)
+{
+	g_autofree char *name = g_strconcat(path, ".lock", NULL);
+	int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (lock >= 0 && flock(lock, LOCK_EX) == 0)
+		return lock;
+	fault_set(error, FAULT_INTERNAL, "the ledger of VFs cannot be locked by %s: %s", name,
+		g_strerror(errno));
+	sriov_ledger_unlock(&lock);
+	return -1;
+}
+
+void sriov_ledger_unlock(int *lock)
+{
+	if (*lock >= 0)
+		close(*lock);
+	*lock = -1;
+}
+
+/* ---- finding ---- */
 
 struct sriov_claim *sriov_ledger_find_nic(const struct sriov_ledger *ledger, const char *nic)
 {

@@ -81,6 +81,13 @@ bool sriov_ledger_save(const struct sriov_ledger *ledger, GError **error);
 void sriov_ledger_free(struct sriov_ledger *ledger);
 CLEANUP_FUNC(struct sriov_ledger *, sriov_ledger_free)
 
+/* Until the file descriptor that it returns is closed nobody else claims VFs of that ledger, or takes away VFs that nobody has
+ * claimed. Waits. -1 with FAULT_INTERNAL. */
+int sriov_ledger_lock(const char *path, GError **error);
+/* For _cleanup_: closes it, unless it is none. */
+void sriov_ledger_unlock(int *lock);
+CLEANUP_CLEAR_FUNC(int, sriov_ledger_unlock)
+
 /* Of those that are not being released. NULL when there is none. Borrowed. */
 struct sriov_claim *sriov_ledger_find_nic(const struct sriov_ledger *ledger, const char *nic);
 /* Also of those. */

@@ -1,6 +1,7 @@
 /* Kinds of steps: how each thing is read and written as text. */
 #include "base/fault.h"
 #include "base/sysfs.h"
+#include "nic/sriov_ledger.h"
 #include "setup/setup_priv.h"
 #include "setup/vf_user.h"
 
@@ -84,9 +85,28 @@ static char *read_vfs(const struct setup_machine *machine, const char *object)
 	return sysfs_text(machine->root, DEVICES "/%s/sriov_numvfs", object);
 }
 
+/* Below the root. Owned by the caller. */
+static char *claims_of(const struct setup_machine *machine)
+{
+	return g_build_filename(machine->state, "agent", "vfs.json", NULL);
+}
+
+/* Keeps the agent from claiming VFs, until it is unlocked; -1: there has never been an agent, or *error. */
+static bool lock_claims(const struct setup_machine *machine, int *ret_lock, GError **error)
+{
+	g_autofree char *claims = claims_of(machine), *path = g_strconcat(machine->root, claims, NULL);
+	g_autofree char *folder = g_path_get_dirname(path);
+
+	*ret_lock = -1;
+	if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
+		return true;
+	*ret_lock = sriov_ledger_lock(path, error);
+	return *ret_lock >= 0;
+}
+
 bool setup_check_unused(const struct setup_machine *machine, const struct nic_pf *pf, GError **error)
 {
-	g_autofree char *claims = g_build_filename(machine->state, "agent", "vfs.json", NULL);
+	g_autofree char *claims = claims_of(machine);
 	const struct vf_watch watch = {machine->root, claims, machine->has_address};
 
 	return vf_check_unused(&watch, pf, error);
@@ -173,10 +193,11 @@ static bool write_vfs(
 	g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
 	const struct nic_pf *pf = setup_find_pf(inventory, object);
 	unsigned number = (unsigned)strtoul(text ? text : "0", NULL, 10);
+	_cleanup_(sriov_ledger_unlock) int lock = -1;
 
 	if (!pf)
 		return fault_set(error, FAULT_NOT_FOUND, "there is no %s any more", object);
-	if (!setup_check_vfs(machine, pf, number, error))
+	if (!lock_claims(machine, &lock, error) || !setup_check_vfs(machine, pf, number, error))
 		return false;
 	if (pf->num_vfs && number != pf->num_vfs && !put_vfs(machine, object, 0, error))
 		return false;
@@ -218,10 +239,12 @@ static bool write_mode(
 	g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
 	const struct nic_pf *pf = setup_find_pf(inventory, object);
 	unsigned number = pf ? pf->num_vfs : 0;
+	_cleanup_(sriov_ledger_unlock) int lock = -1;
 
 	if (!pf)
 		return fault_set(error, FAULT_NOT_FOUND, "there is no %s any more", object);
-	if (number && (!setup_check_unused(machine, pf, error) || !put_vfs(machine, object, 0, error)))
+	if (number && (!lock_claims(machine, &lock, error) || !setup_check_unused(machine, pf, error) ||
+			      !put_vfs(machine, object, 0, error)))
 		return false;
 	bool ok = write_eswitch(machine, object, DEVLINK_MODE, text, error);
 	return (!number || (put_vfs(machine, object, number, ok ? error : NULL) &&

@@ -8,8 +8,10 @@
 #include "setup/setup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +65,20 @@ static int write_numvfs(const char *path, const char *text)
 	return 0;
 }
 
+/* While VFs are taken away or made no agent claims any; where none has been there is nothing to lock. */
+static void check_lock(void)
+{
+	g_autofree char *folder = g_strconcat(here->root, STATE "/agent", NULL);
+	g_autofree char *path = g_build_filename(folder, "vfs.json.lock", NULL);
+	int lock = open(path, O_RDWR);
+
+	g_assert_cmpint(lock >= 0, ==, g_file_test(folder, G_FILE_TEST_IS_DIR));
+	if (lock < 0)
+		return;
+	g_assert_cmpint(flock(lock, LOCK_EX | LOCK_NB), <, 0);
+	close(lock);
+}
+
 static int write_attribute(const char *path, const char *text)
 {
 	g_autofree char *name = g_path_get_basename(path), *line = g_strdup_printf("%s\n", text);
@@ -70,8 +86,10 @@ static int write_attribute(const char *path, const char *text)
 	g_string_append_printf(log_of_writes, "%s=%s ", name, text);
 	if (!g_file_test(path, G_FILE_TEST_EXISTS))
 		return -ENOENT;
-	if (g_str_equal(name, "sriov_numvfs"))
+	if (g_str_equal(name, "sriov_numvfs")) {
+		check_lock();
 		return write_numvfs(path, text);
+	}
 	return g_file_set_contents(path, line, -1, NULL) ? 0 : -EIO;
 }
 

@@ -40,15 +40,23 @@ static char *claimant(const struct vf_watch *watch, const char *address)
 {
 	g_autofree char *path = g_strconcat(watch->root, watch->claims, NULL);
 	json_auto_t *ledger = json_load_file(path, 0, NULL);
+	const json_t *claims = json_object_get(ledger, "claims");
 	size_t i;
 	json_t *entry;
 
-	json_array_foreach(json_object_get(ledger, "claims"), i, entry)
+	if (!json_is_array(claims) && g_file_test(path, G_FILE_TEST_EXISTS))
+		return g_strdup_printf(
+			"somebody, perhaps: the agent's ledger %s cannot be read", watch->claims);
+	json_array_foreach((json_t *)claims, i, entry)
 	{
 		const char *vf = json_string_value(json_object_get(entry, "vf"));
 		const char *nic = json_string_value(json_object_get(entry, "nic"));
 		if (nic && g_strcmp0(vf, address) == 0)
-			return g_strdup_printf("the agent, for NIC %s", nic);
+			return g_strdup_printf(
+				"the agent, for NIC %s (`sluice host drain` frees it; an agent that has "
+				"another provider now, or a host file without the device, frees it by itself "
+				"when it starts)",
+				nic);
 	}
 	return NULL;
 }

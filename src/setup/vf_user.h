@@ -11,8 +11,8 @@
 /* What is looked at; a seam for tests. */
 struct vf_watch {
 	const char *root; /* see base/sysfs.h */
-	const char
-		*claims; /* ledger of the SR-IOV provider, below root; one that is not there claims nothing */
+	/* Ledger of the SR-IOV provider, below root; one that is not there claims nothing, one that cannot be read all. */
+	const char *claims;
 	bool (*has_address)(const char *netdev);
 };
 

@@ -108,6 +108,8 @@ static void test_claimed(void)
 	tree_write(tree, "{\"claims\": [{\"vf\": \"" VF "\", \"nic\": \"nic-1\"}]}",
 		"var/lib/sluice/agent/vfs.json");
 	expect_user(tree, "by the agent, for NIC nic-1");
+	tree_write(tree, "{\"claims\": [{", "var/lib/sluice/agent/vfs.json");
+	expect_user(tree, "the agent's ledger /var/lib/sluice/agent/vfs.json cannot be read");
 }
 
 static void test_interface(void)
@@ -169,7 +171,8 @@ int main(int argc, char **argv)
 #define TEST(name, function) g_test_add_func("/vf use/" name, function)
 	TEST("a VF without a driver, and one whose interface is idle, are nobody's", test_unused);
 	TEST("a VF whose vfio group or device a process has open is that process's", test_vfio);
-	TEST("a VF that the agent has claimed is its NIC's", test_claimed);
+	TEST("a VF that the agent has claimed is its NIC's, and one that it may have is not free",
+		test_claimed);
 	TEST("a VF whose interface is up, has an address or a master is the host's", test_interface);
 	TEST("a VF whose driver shows no interface here is somebody's", test_elsewhere);
 	TEST("the keeper of an interface is known by what it says itself", test_keepers);
