@@ -86,8 +86,11 @@ bool pci_driver_bind(const char *root, const char *address, const char *driver, 
 
 bool pci_driver_reset(const char *root, const char *address, GError **error)
 {
+	g_autofree char *device = g_strdup_printf("%s/sys/bus/pci/devices/%s", root, address);
 	int rc = write_device(root, address, "reset", "1");
 
+	if (rc == -ENOENT && g_file_test(device, G_FILE_TEST_EXISTS))
+		return fault_set(error, FAULT_UNSUPPORTED, "the kernel knows no way to reset %s", address);
 	return rc == 0 || rc == -ENOENT ||
 	       fault_set(error, FAULT_INTERNAL, "cannot reset %s: %s", address, g_strerror(-rc));
 }

@@ -21,7 +21,7 @@ bool pci_driver_unbind(const char *root, const char *address, GError **error);
  * NULL: leaves it without. The override is `driver` afterwards. */
 bool pci_driver_bind(const char *root, const char *address, const char *driver, GError **error);
 
-/* Resets the function alone; a function without a reset of its own is fine. */
+/* Resets the function alone; one that is gone is fine. FAULT_UNSUPPORTED when the kernel knows no way to. */
 bool pci_driver_reset(const char *root, const char *address, GError **error);
 
 /* Whether the driver hands its devices to programs by vfio: "vfio-pci", "mlx5_vfio_pci". NULL: no. */

@@ -194,7 +194,7 @@ static bool check_free_of(struct sriov *sriov, const struct sriov_claim *claim, 
 
 	return sriov_must_find(sriov, claim, &place, error) &&
 	       inventory_add_attributes(place.inventory, error) &&
-	       sriov_check_mac(place.pf, sriov->root, place.vf, claim->mac, error);
+	       sriov_check_mac(sriov, place.inventory, claim->physical, place.vf, claim->mac, error);
 }
 
 bool sriov_arm(struct nic_provider *provider, const char *nic, GError **error)

@@ -10,8 +10,8 @@
 
 /* ---- MACs ---- */
 
-bool sriov_check_mac(const struct nic_pf *pf, const char *root, const struct nic_vf *but, struct mac_addr mac,
-	GError **error)
+static bool check_mac_on(const struct nic_pf *pf, const char *root, const struct nic_vf *but,
+	struct mac_addr mac, GError **error)
 {
 	g_autofree char *own = sysfs_text(root, "/sys/class/net/%s/address", pf->netdev);
 	struct mac_addr pf_mac;
@@ -28,6 +28,30 @@ bool sriov_check_mac(const struct nic_pf *pf, const char *root, const struct nic
 				"VF %u of %s has MAC %s already; clear it (`ip link set %s vf %u mac "
 				"00:00:00:00:00:00`)",
 				vf->index, pf->netdev, mac_format(mac, text), pf->netdev, vf->index);
+	}
+	return true;
+}
+
+/* They are on one wire. */
+static bool check_mac_of(const struct sriov *sriov, const GPtrArray *inventory,
+	const struct physical *physical, const struct nic_vf *but, struct mac_addr mac, GError **error)
+{
+	for (guint i = 0; i < physical->pfs->len; i++) {
+		const struct nic_pf *pf = sriov_find_pf(inventory, physical->pfs->pdata[i]);
+		if (pf && !check_mac_on(pf, sriov->root, but, mac, error))
+			return false;
+	}
+	return true;
+}
+
+bool sriov_check_mac(const struct sriov *sriov, const GPtrArray *inventory, const char *physical,
+	const struct nic_vf *but, struct mac_addr mac, GError **error)
+{
+	for (guint i = 0; i < sriov->physicals->len; i++) {
+		const struct physical *one = sriov->physicals->pdata[i];
+		if ((!physical || g_str_equal(one->name, physical)) &&
+			!check_mac_of(sriov, inventory, one, but, mac, error))
+			return false;
 	}
 	return true;
 }
@@ -157,6 +181,8 @@ static void look_on(const struct sriov *sriov, const GPtrArray *inventory, const
 	struct mac_addr mac, struct search *search)
 {
 	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
+	g_autoptr(GError) conflict = NULL;
+	bool may = check_mac_of(sriov, inventory, physical, NULL, mac, &conflict);
 
 	for (guint i = 0; i < physical->pfs->len; i++) {
 		const char *address = physical->pfs->pdata[i];
@@ -167,9 +193,9 @@ static void look_on(const struct sriov *sriov, const GPtrArray *inventory, const
 			continue;
 		const struct nic_vf *vf = first_free(sriov, guests, pf, search);
 		unsigned claims = count_claims(sriov, address);
-		if (!vf || (search->pf && claims >= search->claims) ||
-			!sriov_check_mac(
-				pf, sriov->root, NULL, mac, search->conflict ? NULL : &search->conflict))
+		if (vf && !may && !search->conflict)
+			search->conflict = g_error_copy(conflict);
+		if (!vf || !may || (search->pf && claims >= search->claims))
 			continue;
 		search->pf = pf;
 		search->vf = vf;

@@ -61,9 +61,10 @@ char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf);
  * have the MAC, FAULT_INVALID. inventory: with attributes; what is returned is Borrowed from it. */
 bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const struct nic_request *request,
 	const struct nic_pf **ret_pf, const struct nic_vf **ret_vf, GError **error);
-/* FAULT_EXISTS when somebody else than this VF has the MAC on the PF: the PF itself or another VF. */
-bool sriov_check_mac(const struct nic_pf *pf, const char *root, const struct nic_vf *but, struct mac_addr mac,
-	GError **error);
+/* FAULT_EXISTS when somebody else than this VF has the MAC on a PF of the physical network (NULL: any): a PF itself or
+ * another VF. inventory: with attributes. */
+bool sriov_check_mac(const struct sriov *sriov, const GPtrArray *inventory, const char *physical,
+	const struct nic_vf *but, struct mac_addr mac, GError **error);
 GPtrArray *sriov_survey(struct nic_provider *provider);
 
 /* ---- one VF (sriov_vf.c) ---- */

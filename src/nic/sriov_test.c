@@ -262,6 +262,10 @@ static void test_open(struct fixture *f, gconstpointer data)
 	tree_write(f->tree, "qemu", "proc/4711/comm");
 	tree_link(f->tree, "/dev/zero", "proc/4711/fd/3");
 	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	/* What is elsewhere is not looked at, since it might be where nobody answers. */
+	tree_link(f->tree, "/dev/null", "mnt/disk");
+	g_autofree char *disk = g_build_filename(f->tree->root, "mnt", "disk", NULL);
+	tree_link(f->tree, disk, "proc/4711/fd/5");
 	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][0]);
 	tree_link(f->tree, "/dev/null", "proc/4711/fd/4");
 	expect_obstacle(f, "VF 0 of sriov-pf1 is open in qemu (process 4711)");
@@ -281,17 +285,22 @@ static void test_macs(struct fixture *f, gconstpointer data)
 	struct nic_request other = request;
 	struct nic_pf *first = inventory->pdata[0], *second = inventory->pdata[1];
 
-	((struct nic_vf *)first->vfs->pdata[1])->attributes.mac = request.mac;
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[1][0]);
 	((struct nic_vf *)second->vfs->pdata[1])->attributes.mac = request.mac;
 	expect_refused(
-		f, inventory, &request, FAULT_EXISTS, "VF 1 of sriov-pf1 has MAC 02:00:00:00:00:01 already");
+		f, inventory, &request, FAULT_EXISTS, "VF 1 of sriov-pf2 has MAC 02:00:00:00:00:01 already");
+	((struct nic_vf *)second->vfs->pdata[1])->attributes.mac = (struct mac_addr){};
 	add_claim(f, PF1, 0, "b");
 	other.mac = (struct mac_addr){{2, 0, 0, 0, 9, 0}};
 	expect_refused(f, inventory, &other, FAULT_EXISTS, "of NIC b with VF 0");
 	other.mac = (struct mac_addr){{0x52, 0x54, 0, 0, 0, 1}};
-	g_assert_true(sriov_check_mac(second, f->tree->root, NULL, other.mac, NULL));
-	g_assert_false(sriov_check_mac(first, f->tree->root, NULL, other.mac, NULL));
+	g_assert_false(
+		sriov_check_mac(sriov_of(f), inventory, "physnet1", NULL, other.mac, NULL)); /* PF 1's */
+	other.mac = (struct mac_addr){{2, 0, 0, 0, 0, 5}};
+	g_assert_true(sriov_check_mac(sriov_of(f), inventory, "physnet1", NULL, other.mac, NULL));
+	struct nic_vf *own = first->vfs->pdata[1];
+	own->attributes.mac = other.mac;
+	g_assert_true(sriov_check_mac(sriov_of(f), inventory, "physnet1", own, other.mac, NULL));
+	g_assert_false(sriov_check_mac(sriov_of(f), inventory, NULL, NULL, other.mac, NULL));
 }
 
 static void test_nothing(struct fixture *f, gconstpointer data)

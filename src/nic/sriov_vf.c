@@ -217,6 +217,23 @@ static bool check_original(
 	return fault_set(error, FAULT_INTERNAL, "its %s is %s, not %s", vf_attribute_word(first), value, was);
 }
 
+/* Functions must have a reset by PCI Express's rules; one without is told, and given back all the same. */
+static bool reset(
+	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
+{
+	g_autofree char *label = sriov_label(claim, place->pf);
+	g_autoptr(GError) cause = NULL;
+
+	if (pci_driver_reset(sriov->root, claim->vf, &cause))
+		return true;
+	if (g_error_matches(cause, FAULT, FAULT_UNSUPPORTED)) {
+		log_warn(label, "%s; it is given back as its guest has left it", cause->message);
+		return true;
+	}
+	g_propagate_error(error, g_steal_pointer(&cause));
+	return false;
+}
+
 bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
 {
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
@@ -225,8 +242,7 @@ bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GErr
 		return true;
 	if (!sriov_vf_check_unused(sriov, claim, &place, error))
 		return false;
-	if (!pci_driver_unbind(sriov->root, claim->vf, error) ||
-		!pci_driver_reset(sriov->root, claim->vf, error))
+	if (!pci_driver_unbind(sriov->root, claim->vf, error) || !reset(sriov, claim, &place, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_RESET);
 	return put_back(sriov, &place, claim, error) && check_original(sriov, place.pf, claim, error);

@@ -23,6 +23,14 @@ static void add_numbers(GHashTable *numbers, const char *root, const char *class
 	}
 }
 
+/* To look at a file itself can block for ever, where it is on a mount whose server is gone; to read what the link says cannot. */
+static bool is_in_dev(const char *link)
+{
+	g_autofree char *target = g_file_read_link(link, NULL);
+
+	return target && g_str_has_prefix(target, "/dev/");
+}
+
 /* By number, not by path: QEMU may have a /dev of its own. Enters those that the process has open. */
 static void look_into_process(GHashTable *guests, GHashTable *numbers, const char *root, const char *pid)
 {
@@ -31,7 +39,7 @@ static void look_into_process(GHashTable *guests, GHashTable *numbers, const cha
 
 	for (char **file = files; *file; file++) {
 		g_autofree char *path = g_strdup_printf("%s/proc/%s/fd/%s", root, pid, *file);
-		if (stat(path, &is) < 0 || !S_ISCHR(is.st_mode))
+		if (!is_in_dev(path) || stat(path, &is) < 0 || !S_ISCHR(is.st_mode))
 			continue;
 		g_autofree char *number = g_strdup_printf("%u:%u", major(is.st_rdev), minor(is.st_rdev));
 		if (!g_hash_table_contains(numbers, number))
