@@ -127,6 +127,15 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 	}
 	g_clear_error(&a->attach_fault);
 	a->attach_at_us = 0;
+	int64_t held_us = a->hold_until_us - g_get_monotonic_time();
+	if (held_us > 0) {
+		fault_set(&error, FAULT_UNAVAILABLE,
+			"the path of NIC %s changed too often: its function is held off for %d s more, and "
+			"restored then",
+			accel_goal(a)->name, (int)((held_us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC));
+		done(NULL, error, data);
+		return;
+	}
 	wait_for(a, false, done, data);
 }
 

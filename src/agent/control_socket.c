@@ -89,6 +89,15 @@ static bool is_listed(const json_t *list, const char *function)
 	return false;
 }
 
+/* Why nobody gets the function; NULL: somebody has it, or may. */
+static const char *reason_of(const struct nic_device *device)
+{
+	bool refused = device->use == NIC_USE_UNAVAILABLE || device->use == NIC_USE_QUARANTINED ||
+		       device->use == NIC_USE_LOST;
+
+	return refused ? device->detail : NULL;
+}
+
 /* Functions that no NIC of the goal or the ledger has. */
 static void list_others(const struct agent *agent, json_t *list)
 {
@@ -98,9 +107,9 @@ static void list_others(const struct agent *agent, json_t *list)
 		const struct nic_device *device = devices->pdata[i];
 		if (is_listed(list, device->name))
 			continue;
-		json_t *entry =
-			json_pack("{s:s?, s:s?, s:s, s:s}", "nic", device->nic, "function", device->name,
-				"provider", agent->provider->caps->claim, "state", nic_use_word(device->use));
+		json_t *entry = json_pack("{s:s?, s:s?, s:s, s:s, s:s*}", "nic", device->nic, "function",
+			device->name, "provider", agent->provider->caps->claim, "state",
+			nic_use_word(device->use), "reason", reason_of(device));
 		json_object_update_new(entry, health_describe(device));
 		json_array_append_new(list, entry);
 	}
