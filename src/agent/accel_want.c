@@ -101,9 +101,19 @@ void accel_goal_changed(struct accel *a)
 		a->policy = accel_policy_of(a->agent->goal, goal);
 }
 
-static bool is_physical_here(const struct accel *a, const struct goal_network *network)
+/* Why this host cannot give a function on the physical network; NULL: it can. What a NIC has it keeps while the host's devices
+ * are away. */
+static const char *physical_obstacle(const struct accel *a, const struct goal_network *network)
 {
-	return switch_site_physical(&a->agent->config.site, network->physical) != NULL;
+	const struct switch_physical *physical =
+		switch_site_physical(&a->agent->config.site, network->physical);
+
+	if (!physical)
+		return "Its network is on a physical network that this host is not on.";
+	if (physical->absent && !accel_holds(a))
+		return "Its physical network has no VFs on this host now, as none of its devices is there; "
+		       "`sluice status` there says more.";
+	return NULL;
 }
 
 /* The guest applies the rules: it must have said so before it gets a function, and keeps the one that it has until its time
@@ -131,8 +141,9 @@ bool accel_is_permitted(const struct accel *a, enum nic_enforcer *ret_enforcer, 
 	*ret_reason = "This host has no functions to give.";
 	if (!provider)
 		return false;
-	*ret_reason = "Its network is on a physical network that this host is not on.";
-	if (provider->caps->bypass && segment == NIC_SEGMENT_VLAN && !is_physical_here(a, network))
+	*ret_reason =
+		provider->caps->bypass && segment == NIC_SEGMENT_VLAN ? physical_obstacle(a, network) : NULL;
+	if (*ret_reason)
 		return false;
 	if (nic_caps_allow(provider->caps, segment, a->policy, accel_goal(a)->guest_enforcement, ret_enforcer,
 		    ret_reason))

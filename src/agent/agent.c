@@ -56,6 +56,11 @@ const struct goal *agent_goal(const struct agent *agent)
 	return agent->goal;
 }
 
+const GPtrArray *agent_physicals(const struct agent *agent)
+{
+	return health_physicals(agent->health);
+}
+
 bool agent_functions_held(const struct agent *agent, const char *vm)
 {
 	for (guint i = 0; i < agent->ledger->nics->len; i++) {
@@ -356,6 +361,21 @@ static bool release_stray(struct nic_provider *provider, const char *nic, GError
 	       provider->ops->release(provider, nic, error);
 }
 
+/* What could not be released is entered as a NIC's that is being taken away, which goes on as with any. */
+static bool keep_stray(struct agent *agent, const struct nic_function *function, GError **error)
+{
+	struct ledger_nic *record = ledger_find_nic(agent->ledger, function->nic);
+
+	if (!record)
+		record = ledger_add_nic(agent->ledger, function->nic);
+	g_free(record->function);
+	g_free(record->physical);
+	record->function = g_strdup(function->name);
+	record->physical = agent->provider->ops->left ? g_strdup("") : NULL;
+	record->state = ACCEL_DRAINING;
+	return ledger_save(agent->ledger, error);
+}
+
 /* Releases functions that the ledger does not know to be in use: the last process died before it had noted
  * them, or after it had forgotten them. */
 static bool release_strays(struct agent *agent, GError **error)
@@ -367,8 +387,12 @@ static bool release_strays(struct agent *agent, GError **error)
 		const struct ledger_nic *record = ledger_find_nic(agent->ledger, function->nic);
 		if (record && record->state != ACCEL_OFF)
 			continue;
+		g_autoptr(GError) cause = NULL;
 		log_info(function->name, "releasing it: NIC %s does not use it", function->nic);
-		if (!release_stray(agent->provider, function->nic, error))
+		if (release_stray(agent->provider, function->nic, &cause))
+			continue;
+		log_warn(function->name, "%s; it is tried again", cause->message);
+		if (!keep_stray(agent, function, error))
 			return false;
 	}
 	return true;

@@ -20,6 +20,7 @@
 #pragma once
 #include "agent/goal_client.h"
 #include "agent/host.h"
+#include "agent/physicals.h"
 #include "agent/switch_state.h"
 #include "agent/tunnel.h"
 #include "base/cleanup.h"
@@ -59,6 +60,8 @@ struct agent_config {
 	const char *switch_socket;
 	const char *proc; /* "/proc" */
 	struct switch_site site; /* socket_dir and probes are the agent's to fill */
+	const struct physicals_source *
+		physicals; /* where the site's physical networks are found; NULL: they are as the site has them */
 	const char *
 		probe_source; /* address, behind the host port, that load balancers ask from; NULL: they do not */
 	const char *probe_netns; /* where that is; NULL: the process's own namespace */
@@ -91,6 +94,10 @@ void agent_take_goal(struct agent *agent, struct goal *goal);
 
 /* Borrowed until the main loop runs again; NULL when there is none yet. */
 const struct goal *agent_goal(const struct agent *agent);
+
+/* Of struct physical_port; NULL when the configuration does not say where they are found. Borrowed until the main loop
+ * runs. */
+const GPtrArray *agent_physicals(const struct agent *agent);
 
 /* For the metadata service. Borrowed until agent_free. */
 struct guest_policies *agent_guest_policies(const struct agent *agent);

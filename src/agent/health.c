@@ -12,6 +12,10 @@ struct health {
 	struct agent *agent; /* Borrowed */
 	GPtrArray *devices; /* Owned; NULL: none seen */
 	GPtrArray *sentences; /* Owned, of text: of the last look */
+	/* Owned, of struct physical_port, and what the site has of them; NULL: it is as it was configured. A job may read them:
+	   they change when it has ended. */
+	GPtrArray *physicals;
+	struct switch_physical *ports;
 	GHashTable *findings; /* Owned: uid of a NIC → sentence, the last about it */
 	char *last; /* Owned; NULL: none yet */
 	unsigned repairs;
@@ -21,19 +25,76 @@ struct health {
 
 struct health_job {
 	struct health *health; /* main thread only */
-	struct nic_provider *provider;
+	struct nic_provider *provider; /* NULL: none */
+	const struct physicals_source *source; /* NULL: none */
+	const GPtrArray *before; /* of struct physical_port; Borrowed */
+	GPtrArray *physicals; /* Owned; NULL: there is no source */
 	GPtrArray *sentences, *devices; /* Owned; NULL: the provider has no such call */
 };
+
+/* ---- physical networks ---- */
+
+static bool has_text(const GPtrArray *list, const char *text)
+{
+	return list && g_ptr_array_find_with_equal_func((GPtrArray *)list, text, g_str_equal, NULL);
+}
+
+/* Lists are of one host file. before: NULL at the start. */
+static void log_changes(const struct physical_port *before, const struct physical_port *now)
+{
+	for (guint i = 0; i < now->conditions->len; i++)
+		if (!has_text(before ? before->conditions : NULL, now->conditions->pdata[i]))
+			log_warn("network", "%s", (char *)now->conditions->pdata[i]);
+	if (now->pfs->len && before && (!before->pfs->len || !g_str_equal(before->interface, now->interface)))
+		log_info("network", "physical network %s is on %s now", now->name, now->interface);
+}
+
+static bool is_same_port(const struct switch_physical *a, const struct switch_physical *b)
+{
+	return g_str_equal(a->interface, b->interface) && a->mtu == b->mtu && a->absent == b->absent;
+}
+
+/* Takes the list. The switch is told when it has changed. */
+static void take_physicals(struct health *h, GPtrArray *physicals)
+{
+	struct agent *agent = h->agent;
+	struct switch_physical *ports = physicals_for_switch(physicals);
+
+	for (guint i = 0; i < physicals->len; i++) {
+		log_changes(h->physicals ? h->physicals->pdata[i] : NULL, physicals->pdata[i]);
+		if (!h->ports || !is_same_port(&h->ports[i], &ports[i]))
+			agent->state_dirty = true;
+	}
+	agent->config.site.physicals = ports;
+	agent->config.site.n_physicals = physicals->len;
+	g_clear_pointer(&h->physicals, g_ptr_array_unref);
+	g_free(h->ports);
+	h->physicals = physicals;
+	h->ports = ports;
+}
+
+static void find_physicals(struct health_job *job)
+{
+	if (!job->source)
+		return;
+	job->physicals = physicals_find(job->source, job->before);
+	if (job->provider && job->provider->ops->follow) {
+		g_autofree struct sriov_physical *list = physicals_for_provider(job->physicals);
+		job->provider->ops->follow(job->provider, list, job->physicals->len);
+	}
+}
 
 /* ---- looking ---- */
 
 static void look(void *data)
 {
 	struct health_job *job = data;
-	const struct nic_provider_ops *ops = job->provider->ops;
 
-	job->sentences = ops->check ? ops->check(job->provider) : NULL;
-	job->devices = ops->survey ? ops->survey(job->provider) : NULL;
+	find_physicals(job);
+	if (job->provider && job->provider->ops->check)
+		job->sentences = job->provider->ops->check(job->provider);
+	if (job->provider && job->provider->ops->survey)
+		job->devices = job->provider->ops->survey(job->provider);
 }
 
 static void note_finding(struct health *h, const char *sentence)
@@ -60,9 +121,10 @@ static void looked(void *data)
 	h->looked_us = g_get_monotonic_time();
 	h->next_us = MAX(h->next_us, h->looked_us + SOON_US);
 	for (guint i = 0; job->sentences && i < job->sentences->len; i++)
-		if (!h->sentences || !g_ptr_array_find_with_equal_func(
-					     h->sentences, job->sentences->pdata[i], g_str_equal, NULL))
+		if (!has_text(h->sentences, job->sentences->pdata[i]))
 			note_finding(h, job->sentences->pdata[i]);
+	if (job->physicals)
+		take_physicals(h, job->physicals);
 	g_clear_pointer(&h->sentences, g_ptr_array_unref);
 	g_clear_pointer(&h->devices, g_ptr_array_unref);
 	h->sentences = job->sentences;
@@ -74,8 +136,9 @@ static void looked(void *data)
 void health_update(struct health *h)
 {
 	struct nic_provider *provider = h->agent->provider;
+	const struct physicals_source *source = h->agent->config.physicals;
 
-	if (!provider || h->busy || (!provider->ops->check && !provider->ops->survey))
+	if (h->busy || (!source && !(provider && (provider->ops->check || provider->ops->survey))))
 		return;
 	if (g_get_monotonic_time() < h->next_us) {
 		agent_wake_at(h->agent, h->next_us);
@@ -84,6 +147,8 @@ void health_update(struct health *h)
 	struct health_job *job = g_new0(struct health_job, 1);
 	job->health = h;
 	job->provider = provider;
+	job->source = source;
+	job->before = h->physicals;
 	h->busy = true;
 	h->next_us = g_get_monotonic_time() + (int64_t)h->agent->config.times.health_ms * 1000;
 	jobs_run(h->agent->jobs, look, looked, job);
@@ -121,6 +186,11 @@ const struct nic_device *health_device(const struct health *h, const char *name)
 	return NULL;
 }
 
+const GPtrArray *health_physicals(const struct health *h)
+{
+	return h->physicals;
+}
+
 json_t *health_describe(const struct nic_device *device)
 {
 	static const struct mac_addr none;
@@ -145,6 +215,8 @@ struct health *health_new(struct agent *agent)
 
 	h->agent = agent;
 	h->findings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	if (agent->config.physicals)
+		take_physicals(h, physicals_find(agent->config.physicals, NULL));
 	return h;
 }
 
@@ -155,6 +227,8 @@ void health_free(struct health *h)
 	g_assert(!h->busy);
 	g_clear_pointer(&h->devices, g_ptr_array_unref);
 	g_clear_pointer(&h->sentences, g_ptr_array_unref);
+	g_clear_pointer(&h->physicals, g_ptr_array_unref);
+	g_free(h->ports);
 	g_hash_table_unref(h->findings);
 	g_free(h->last);
 	g_free(h);

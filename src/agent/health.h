@@ -1,8 +1,10 @@
-/* The health of the host's functions: has the provider look at them, tells what it found, and keeps what it saw.
+/* The health of the host's functions: has the provider look at them, tells what it found, and keeps what it saw; and which NICs
+ * lead to the host's physical networks.
  *
- * How it works. Every health_ms, and soon after a NIC's acceleration has changed, one job asks the provider to check
- * and to survey its functions. What it repaired, or could not, is a sentence; a new one is logged and counted, one that
- * comes again with each look is not.
+ * How it works. Every health_ms, and soon after a NIC's acceleration has changed, one job looks for the NICs of the physical
+ * networks, tells the provider of them, and asks it to check and to survey its functions. What it repaired, or could not, is a
+ * sentence; a new one is logged and counted, one that comes again with each look is not. So are the conditions of physical
+ * networks. The switch follows NICs that come, go or have new names: the site of the agent's configuration is kept here.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -13,6 +15,7 @@
 struct agent;
 struct health;
 
+/* Where the configuration says where physical networks are found, they are by now. */
 struct health *health_new(struct agent *agent);
 /* No job may be running. */
 void health_free(struct health *health);
@@ -31,6 +34,9 @@ const char *health_finding(const struct health *health, const char *nic);
 const GPtrArray *health_devices(const struct health *health);
 /* NULL when it was not there at the last look. Borrowed. */
 const struct nic_device *health_device(const struct health *health, const char *name);
+/* Of struct physical_port, by the last look; NULL where the configuration does not say where they are found. Borrowed until the
+ * main loop runs. */
+const GPtrArray *health_physicals(const struct health *health);
 /* What vf.list says of a function beside its NIC: {"physical","pf","index","mac","vlan","detail"}, those that are known.
  * New reference. */
 json_t *health_describe(const struct nic_device *device);

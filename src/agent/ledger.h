@@ -30,7 +30,7 @@ struct ledger_nic {
 	char *vm; /* uid */
 	char *mac;
 	int state; /* enum accel_state */
-	char *physical; /* physical network of the function, a bypass one; NULL: it is none, or on a vxlan segment */
+	char *physical; /* physical network of the function, a bypass one; "": a stray's, which nobody knows any more; NULL: it is none, or on a vxlan segment */
 	int64_t vlan; /* there; 0: not tagged */
 	char *function; /* interface name, or PCI address of a bypass function; NULL until it is claimed */
 	char *representor; /* interface by which the switch reaches the function, a bypass one; NULL: it has none */

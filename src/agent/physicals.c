@@ -8,15 +8,29 @@
 
 #define USUAL_MTU 1500 /* of an interface that does not say */
 
+struct host_file *physicals_open(const char *path, GError **error)
+{
+	_cleanup_(host_file_free) struct host_file *file = host_file_read(path, error);
+
+	if (file && file->physicals->len > PHYSICALS_MAX) {
+		fault_set(error, FAULT_INVALID, "%s names %u physical networks; a host can be on %d", path,
+			file->physicals->len, PHYSICALS_MAX);
+		return NULL;
+	}
+	return g_steal_pointer(&file);
+}
+
 static void physical_free(void *data)
 {
 	struct physical_port *physical = data;
 
-	g_free(physical->name);
 	g_free(physical->interface);
-	g_clear_pointer(&physical->pfs, g_ptr_array_unref);
+	g_ptr_array_unref(physical->pfs);
+	g_ptr_array_unref(physical->conditions);
 	g_free(physical);
 }
+
+/* ---- finding ---- */
 
 static const struct nic_pf *find_pf(const GPtrArray *inventory, const char *address)
 {
@@ -28,47 +42,96 @@ static const struct nic_pf *find_pf(const GPtrArray *inventory, const char *addr
 	return NULL;
 }
 
-static bool complete(
-	struct physical_port *physical, const char *root, const GPtrArray *inventory, GError **error)
+static void G_GNUC_PRINTF(2, 3) add_condition(struct physical_port *physical, const char *format, ...)
 {
-	const struct nic_pf *first = find_pf(inventory, physical->pfs->pdata[0]);
+	va_list args;
 
-	if (!first || !first->netdev)
-		return fault_set(error, FAULT_NOT_FOUND,
-			"%s, which leads to physical network %s, has no interface; bind its driver to it",
-			(const char *)physical->pfs->pdata[0], physical->name);
-	physical->interface = g_strdup(first->netdev);
-	physical->mtu = (unsigned)sysfs_number(root, USUAL_MTU, "/sys/class/net/%s/mtu", first->netdev);
+	va_start(args, format);
+	g_autofree char *text = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_ptr_array_add(
+		physical->conditions, g_strdup_printf("physical network %s: %s", physical->name, text));
+}
+
+/* Whether the physical network can have the NIC, as its own. owners: names of physical networks by PCI address. */
+static bool check_pf(struct physical_port *physical, const struct host_physical *from,
+	const struct nic_pf *pf, GHashTable *owners)
+{
+	const char *owner = g_hash_table_lookup(owners, pf->address);
+
+	if (owner) {
+		add_condition(physical, "%s is a device of %s, too, which has it; a device leads to one",
+			pf->address, owner);
+		return false;
+	}
+	g_hash_table_insert(owners, g_strdup(pf->address), from->name);
+	if (!pf->netdev) {
+		add_condition(physical, "%s has no interface; bind its driver to it", pf->address);
+		return false;
+	}
+	if (pf->num_vfs < from->vfs)
+		add_condition(physical,
+			"%s has %u of the %u VFs that the host file asks for; `sluice host setup --apply` "
+			"makes them",
+			pf->netdev, pf->num_vfs, from->vfs);
 	return true;
 }
 
-GPtrArray *physicals_read(const char *root, const char *host_file, GError **error)
+static void find_pfs(struct physical_port *physical, const struct host_physical *from,
+	const GPtrArray *inventory, GHashTable *owners)
 {
-	_cleanup_(host_file_free) struct host_file *file = host_file_read(host_file, error);
-	g_autoptr(GPtrArray) physicals = g_ptr_array_new_with_free_func(physical_free);
+	g_autoptr(GPtrArray) pfs = host_file_find_pfs(from, inventory, physical->conditions);
 
-	if (!file || file->physicals->len == 0)
-		return file ? g_steal_pointer(&physicals) : NULL;
-	g_autoptr(GPtrArray) inventory = inventory_read(root);
-	if (!host_file_check(file, inventory, error))
-		return NULL;
-	if (file->physicals->len > PHYSICALS_MAX) {
-		fault_set(error, FAULT_INVALID, "%s names %u physical networks; a host can be on %d",
-			host_file, file->physicals->len, PHYSICALS_MAX);
-		return NULL;
+	for (guint i = 0; i < pfs->len; i++) {
+		const struct nic_pf *pf = find_pf(inventory, pfs->pdata[i]);
+		if (check_pf(physical, from, pf, owners))
+			g_ptr_array_add(physical->pfs, g_strdup(pf->address));
 	}
-	for (guint i = 0; i < file->physicals->len; i++) {
-		const struct host_physical *from = file->physicals->pdata[i];
+}
+
+/* "sl-none0": names that begin so are Sluice's. */
+static char *absent_name(
+	const struct physicals_source *source, const struct physical_port *before, guint index)
+{
+	g_autofree char *other =
+		before ? sysfs_text(source->root, "/sys/class/net/%s/ifindex", before->interface) : NULL;
+
+	return before && !other ? g_strdup(before->interface) : g_strdup_printf("sl-none%u", index);
+}
+
+static void find_interface(struct physical_port *physical, const struct physicals_source *source,
+	const GPtrArray *inventory, const struct physical_port *before, guint index)
+{
+	const struct nic_pf *first = physical->pfs->len ? find_pf(inventory, physical->pfs->pdata[0]) : NULL;
+
+	physical->interface = first ? g_strdup(first->netdev) : absent_name(source, before, index);
+	physical->mtu = before ? before->mtu : USUAL_MTU;
+	if (first)
+		physical->mtu = (unsigned)sysfs_number(
+			source->root, USUAL_MTU, "/sys/class/net/%s/mtu", first->netdev);
+}
+
+GPtrArray *physicals_find(const struct physicals_source *source, const GPtrArray *before)
+{
+	GPtrArray *physicals = g_ptr_array_new_with_free_func(physical_free);
+	g_autoptr(GPtrArray) inventory = inventory_read(source->root);
+	g_autoptr(GHashTable) owners = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+	for (guint i = 0; i < source->file->physicals->len; i++) {
+		const struct host_physical *from = source->file->physicals->pdata[i];
 		struct physical_port *physical = g_new0(struct physical_port, 1);
 		g_ptr_array_add(physicals, physical);
-		physical->name = g_strdup(from->name);
+		physical->name = from->name;
 		physical->switchdev = from->switchdev;
-		physical->pfs = host_file_pfs(from, inventory, error);
-		if (!physical->pfs || !complete(physical, root, inventory, error))
-			return NULL;
+		physical->pfs = g_ptr_array_new_with_free_func(g_free);
+		physical->conditions = g_ptr_array_new_with_free_func(g_free);
+		find_pfs(physical, from, inventory, owners);
+		find_interface(physical, source, inventory, before ? before->pdata[i] : NULL, i);
 	}
-	return g_steal_pointer(&physicals);
+	return physicals;
 }
+
+/* ---- telling ---- */
 
 struct switch_physical *physicals_for_switch(const GPtrArray *physicals)
 {
@@ -76,8 +139,22 @@ struct switch_physical *physicals_for_switch(const GPtrArray *physicals)
 
 	for (guint i = 0; i < physicals->len; i++) {
 		const struct physical_port *physical = physicals->pdata[i];
-		list[i] = (struct switch_physical){
-			physical->name, physical->interface, physical->mtu, physical->switchdev};
+		list[i] = (struct switch_physical){.name = physical->name,
+			.interface = physical->interface,
+			.mtu = physical->mtu,
+			.switchdev = physical->switchdev,
+			.absent = physical->pfs->len == 0};
+	}
+	return list;
+}
+
+struct sriov_physical *physicals_for_provider(const GPtrArray *physicals)
+{
+	struct sriov_physical *list = g_new0(struct sriov_physical, physicals->len + 1);
+
+	for (guint i = 0; i < physicals->len; i++) {
+		const struct physical_port *physical = physicals->pdata[i];
+		list[i] = (struct sriov_physical){physical->name, physical->pfs};
 	}
 	return list;
 }

@@ -37,8 +37,11 @@ static void add(GPtrArray *list, void *entry)
 static void add_physicals(const struct agent *agent, struct report *report)
 {
 	report->physicals = strings_new();
-	for (size_t i = 0; i < agent->config.site.n_physicals; i++)
-		g_ptr_array_add(report->physicals, g_strdup(agent->config.site.physicals[i].name));
+	for (size_t i = 0; i < agent->config.site.n_physicals; i++) {
+		const struct switch_physical *physical = &agent->config.site.physicals[i];
+		if (!physical->absent)
+			g_ptr_array_add(report->physicals, g_strdup(physical->name));
+	}
 }
 
 static struct report_function *find_function(const GPtrArray *functions, const char *name)

@@ -34,6 +34,7 @@ struct switch_physical {
 	const char *interface; /* of its PF */
 	unsigned mtu; /* of the wire */
 	bool switchdev; /* the interface is the uplink of an eswitch */
+	bool absent; /* the host is on it, but has no device of it now: the interface is one that may come */
 };
 
 #define TUNNEL_BYTES     50 /* a NIC's packet grows by them: IPv4, UDP, VXLAN and Ethernet headers */

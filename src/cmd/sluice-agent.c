@@ -3,10 +3,10 @@
 #include "agent/control_socket.h"
 #include "agent/metadata.h"
 #include "agent/namespaces.h"
-#include "agent/physicals.h"
 #include "base/failpoint.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "nic/heir.h"
 #include "nic/host_file.h"
 
 #include <errno.h>
@@ -14,6 +14,10 @@
 #include <locale.h>
 #include <stdio.h>
 #include <sys/stat.h>
+
+/* Of functions, in the state folder. */
+#define EMULATED_LEDGER "functions.json"
+#define VFS_LEDGER      "vfs.json"
 
 /* Set from the command line; texts Owned. */
 struct options {
@@ -33,8 +37,8 @@ struct program {
 	struct namespaces_config namespaces;
 	struct namespaces_ports ports;
 	struct namespaces_keeper *keeper;
-	GPtrArray *physicals; /* Owned, of struct physical_port */
-	struct switch_physical *ports_of_physicals; /* Owned */
+	struct host_file *host_file; /* Owned */
+	struct physicals_source physicals;
 	struct goal_client_config controller;
 	struct tunnel_config tunnel;
 	char *namespaces_ledger, *functions_ledger, *control_path; /* Owned */
@@ -184,13 +188,13 @@ static bool set_up_network(struct program *p, GError **error)
 	return true;
 }
 
-static bool find_physicals(struct program *p, GError **error)
+static bool read_host_file(struct program *p, GError **error)
 {
-	p->physicals = physicals_read("", p->options.host_file, error);
-	if (!p->physicals)
+	p->host_file = physicals_open(p->options.host_file, error);
+	if (!p->host_file)
 		return false;
-	p->ports_of_physicals = physicals_for_switch(p->physicals);
-	return p->physicals->len == 0 || !p->options.netns_switch ||
+	p->physicals = (struct physicals_source){"", p->host_file};
+	return p->host_file->physicals->len == 0 || !p->options.netns_switch ||
 	       fault_set(error, FAULT_INVALID,
 		       "--netns-switch %s: where the host file names physical networks the switch runs "
 		       "beside "
@@ -210,9 +214,8 @@ static bool new_agent(struct program *p, GError **error)
 		.proc = "/proc",
 		.site = {.outside = p->ports.has_outside ? &p->ports.outside : NULL,
 			.host_port = &p->ports.host,
-			.underlay = p->ports.has_underlay ? &p->ports.underlay : NULL,
-			.physicals = p->ports_of_physicals,
-			.n_physicals = p->physicals->len},
+			.underlay = p->ports.has_underlay ? &p->ports.underlay : NULL},
+		.physicals = &p->physicals,
 		.probe_source = NAMESPACES_PROBES,
 		.probe_netns = o->netns_meta,
 		.admission = {.start_mib = o->memory_start, .reserve_mib = o->memory_reserve},
@@ -252,7 +255,7 @@ static bool open_manager(struct program *p, GError **error)
 
 static bool open_emulated(struct program *p, GError **error)
 {
-	p->functions_ledger = g_build_filename(p->options.state, "functions.json", NULL);
+	p->functions_ledger = g_build_filename(p->options.state, EMULATED_LEDGER, NULL);
 	p->provider = nic_emulated_open(p->functions_ledger, p->options.netns_switch, error);
 	return p->provider != NULL;
 }
@@ -260,8 +263,8 @@ static bool open_emulated(struct program *p, GError **error)
 /* All physical networks' NICs are of one kind, as an agent has one provider. */
 static bool check_modes(const struct program *p, bool switchdev, GError **error)
 {
-	for (guint i = 0; i < p->physicals->len; i++) {
-		const struct physical_port *physical = p->physicals->pdata[i];
+	for (guint i = 0; i < p->host_file->physicals->len; i++) {
+		const struct host_physical *physical = p->host_file->physicals->pdata[i];
 		if (physical->switchdev != switchdev)
 			return fault_set(error, FAULT_INVALID,
 				"%s: physical network %s has 'mode = %s', another one has not; all of a host "
@@ -274,39 +277,60 @@ static bool check_modes(const struct program *p, bool switchdev, GError **error)
 /* VFs, as the host file has its NICs' eswitches. */
 static bool open_vfs(struct program *p, GError **error)
 {
-	const struct physical_port *first = p->physicals->pdata[0];
-	struct sriov_physical list[PHYSICALS_MAX];
+	const struct host_physical *first = p->host_file->physicals->pdata[0];
+	const GPtrArray *physicals = agent_physicals(p->agent);
+	g_autofree struct sriov_physical *list = physicals_for_provider(physicals);
 
-	for (guint i = 0; i < p->physicals->len; i++) {
-		const struct physical_port *physical = p->physicals->pdata[i];
-		list[i] = (struct sriov_physical){physical->name, physical->pfs};
-	}
 	if (!check_modes(p, first->switchdev, error))
 		return false;
-	p->functions_ledger = g_build_filename(p->options.state, "vfs.json", NULL);
+	p->functions_ledger = g_build_filename(p->options.state, VFS_LEDGER, NULL);
 	p->provider = (first->switchdev ? nic_switchdev_open : nic_sriov_open)(
-		"", p->functions_ledger, list, p->physicals->len, error);
+		"", p->functions_ledger, list, physicals->len, error);
 	return p->provider != NULL;
 }
 
-static bool open_provider(struct program *p, GError **error)
+static bool open_chosen(struct program *p, GError **error)
 {
 	const char *name = p->options.provider;
 
 	if (g_str_equal(name, "none"))
 		return true;
 	if (g_str_equal(name, "auto"))
-		return p->physicals->len ? open_vfs(p, error) : open_emulated(p, error);
+		return p->host_file->physicals->len ? open_vfs(p, error) : open_emulated(p, error);
 	if (g_str_equal(name, "emulated"))
 		return open_emulated(p, error);
 	if (!g_str_equal(name, "sriov"))
 		return fault_set(
 			error, FAULT_INVALID, "--provider %s: auto, sriov, emulated or none is needed", name);
-	return p->physicals->len
+	return p->host_file->physicals->len
 		       ? open_vfs(p, error)
 		       : fault_set(error, FAULT_INVALID,
 				 "--provider sriov: %s names no physical network; see `sluice host setup`",
 				 p->options.host_file);
+}
+
+/* Functions that the host gave by another provider than now are taken back by that one. */
+static bool add_former(struct program *p, enum nic_former kind, const char *name, GError **error)
+{
+	g_autofree char *ledger = g_build_filename(p->options.state, name, NULL);
+	struct nic_provider *former;
+
+	if (g_strcmp0(ledger, p->functions_ledger) == 0)
+		return true;
+	if (!nic_former_open(kind, ledger, &former, error))
+		return false;
+	if (!former)
+		return true;
+	log_warn(NULL, "functions that were given as '%s' are taken back, as the host gives such no more",
+		former->caps->name);
+	p->provider = nic_heir_open(p->provider, former);
+	return true;
+}
+
+static bool open_provider(struct program *p, GError **error)
+{
+	return open_chosen(p, error) && add_former(p, NIC_FORMER_EMULATED, EMULATED_LEDGER, error) &&
+	       add_former(p, NIC_FORMER_VFS, VFS_LEDGER, error);
 }
 
 static const struct goal *current_goal(void *data)
@@ -336,7 +360,7 @@ static bool open_services(struct program *p, GError **error)
 static bool start(struct program *p, GError **error)
 {
 	return make_folder(p->options.state, error) && make_folder(p->options.run, error) &&
-	       find_physicals(p, error) && set_up_network(p, error) && new_agent(p, error) &&
+	       read_host_file(p, error) && set_up_network(p, error) && new_agent(p, error) &&
 	       open_manager(p, error) && open_provider(p, error) &&
 	       agent_start(p->agent, p->manager, p->provider, error) && open_services(p, error);
 }
@@ -355,8 +379,7 @@ static void stop(struct program *p)
 	namespaces_keeper_free(p->keeper);
 	if (p->options.cleanup && p->namespaces.ledger && !namespaces_tear_down(&p->namespaces, &error))
 		log_warn(NULL, "%s", error->message);
-	g_clear_pointer(&p->physicals, g_ptr_array_unref);
-	g_free(p->ports_of_physicals);
+	g_clear_pointer(&p->host_file, host_file_free);
 	g_free(p->namespaces_ledger);
 	g_free(p->functions_ledger);
 	g_free(p->control_path);

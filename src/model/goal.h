@@ -262,7 +262,8 @@ struct report {
 	char *version;
 	char *vtep; /* the switch's IPv4 address on the underlay; NULL: it has none */
 	char *tunnel; /* "IP:PORT" where it takes machines that migrate; NULL: nowhere */
-	GPtrArray *physicals; /* of text: names of the physical networks that it is on */
+	GPtrArray *
+		physicals; /* of text: names of the physical networks that it is on, and has a device of now */
 	GPtrArray *vms; /* of struct report_vm */
 	GPtrArray *nics; /* of struct report_nic */
 	GPtrArray *exposed; /* of struct report_exposure */

@@ -43,6 +43,7 @@ struct nic_provider *nic_emulated_open(const char *ledger, const char *netns, GE
 {
 	struct links *links = links_open(netns, error);
 
-	return links ? function_pool_open(&emulated_caps, ledger, FUNCTIONS_MAX, &tap_maker, links, error)
+	return links ? function_pool_open(
+			       &emulated_caps, ledger, FUNCTIONS_MAX, netns, &tap_maker, links, error)
 		     : NULL;
 }

@@ -40,7 +40,7 @@ struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **
 {
 	g_autofree char *ledger = g_build_filename(folder, "functions.json", NULL);
 
-	return function_pool_open(&fake_caps, ledger, limit, &file_maker, g_strdup(folder), error);
+	return function_pool_open(&fake_caps, ledger, limit, NULL, &file_maker, g_strdup(folder), error);
 }
 
 /* ---- bypass functions ---- */
@@ -272,7 +272,7 @@ static struct nic_provider *open_bypass(const struct nic_caps *caps, const struc
 	struct fake_bypass *fake = g_new(struct fake_bypass, 1);
 
 	*fake = (struct fake_bypass){g_strdup(folder), noted, data};
-	return function_pool_open(caps, ledger, limit, maker, fake, error);
+	return function_pool_open(caps, ledger, limit, NULL, maker, fake, error);
 }
 
 struct nic_provider *nic_fake_open_bypass(

@@ -14,6 +14,7 @@ struct function_pool {
 	const struct function_maker *maker;
 	void *data; /* Owned, the maker's */
 	char *ledger;
+	char *place; /* NULL: none */
 	unsigned limit;
 	GMutex mutex; /* guards what follows, and all calls of the maker */
 	GPtrArray *functions; /* Owned, of struct nic_function */
@@ -46,7 +47,7 @@ static bool save(struct function_pool *pool, GError **error)
 			list, json_pack("{s:s, s:s, s:b, s:b}", "name", function->name, "nic", function->nic,
 				      "cut", function->cut, "quarantined", function->quarantined));
 	}
-	json_auto_t *root = json_pack("{s:o}", "functions", list);
+	json_auto_t *root = json_pack("{s:s*, s:o}", "place", pool->place, "functions", list);
 	char *text = json_dumps(root, JSON_INDENT(1));
 	bool ok = g_file_set_contents_full(pool->ledger, text, -1,
 		G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &cause);
@@ -81,6 +82,13 @@ static bool load(struct function_pool *pool, GError **error)
 		g_ptr_array_add(pool->functions, function);
 	}
 	return true;
+}
+
+char *function_pool_place(const char *ledger)
+{
+	json_auto_t *root = json_load_file(ledger, 0, NULL);
+
+	return g_strdup(json_string_value(json_object_get(root, "place")));
 }
 
 /* ---- finding ---- */
@@ -310,6 +318,7 @@ static void pool_close(struct nic_provider *provider)
 	g_ptr_array_unref(pool->functions);
 	g_mutex_clear(&pool->mutex);
 	g_free(pool->ledger);
+	g_free(pool->place);
 	g_free(pool);
 }
 
@@ -335,7 +344,7 @@ static const struct nic_provider_ops bypass_ops = {
 };
 
 struct nic_provider *function_pool_open(const struct nic_caps *caps, const char *ledger, unsigned limit,
-	const struct function_maker *maker, void *data, GError **error)
+	const char *place, const struct function_maker *maker, void *data, GError **error)
 {
 	struct function_pool *pool = g_new0(struct function_pool, 1);
 
@@ -343,6 +352,7 @@ struct nic_provider *function_pool_open(const struct nic_caps *caps, const char 
 	pool->maker = maker;
 	pool->data = data;
 	pool->ledger = g_strdup(ledger);
+	pool->place = g_strdup(place);
 	pool->limit = limit;
 	pool->functions = functions_new();
 	g_mutex_init(&pool->mutex);

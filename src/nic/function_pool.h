@@ -1,6 +1,7 @@
 /* Functions that are made on demand: the ledger behind the emulated and the fake provider.
  *
- * How it works. The ledger is one JSON file, replaced whole: {"functions": [{"name": "sl-f0", "nic": UID, "cut": bool, "quarantined": bool}]}.
+ * How it works. The ledger is one JSON file, replaced whole: {"place": WHERE, "functions": [{"name": "sl-f0", "nic": UID,
+ * "cut": bool, "quarantined": bool}]}.
  * A claim writes the entry, then makes the device; a release removes the device, then the entry. So every
  * device that exists is in the ledger, and after a crash between the two the same call, repeated, ends right.
  * The lowest free number is taken, which keeps names short and stable.
@@ -29,7 +30,10 @@ struct function_maker {
 	bool (*hear)(void *data, const struct nic_heard *heard, size_t n, GError **error);
 };
 
-/* A provider (opened by nic_provider ops) whose functions `maker` makes. Takes `data`, also on failure.
+/* A provider (opened by nic_provider ops) whose functions `maker` makes. Takes `data`, also on failure. place: where the devices
+ * are, for who takes them back later; NULL: nothing to say.
  * FAULT_INTERNAL when the ledger is there and cannot be read. */
 struct nic_provider *function_pool_open(const struct nic_caps *caps, const char *ledger, unsigned limit,
-	const struct function_maker *maker, void *data, GError **error);
+	const char *place, const struct function_maker *maker, void *data, GError **error);
+/* What the ledger has as its place; NULL: none, or no such ledger. Owned by the caller. */
+char *function_pool_place(const char *ledger);

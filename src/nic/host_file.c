@@ -283,6 +283,19 @@ GPtrArray *host_file_pfs(const struct host_physical *physical, const GPtrArray *
 	return g_steal_pointer(&pfs);
 }
 
+GPtrArray *host_file_find_pfs(
+	const struct host_physical *physical, const GPtrArray *inventory, GPtrArray *lacks)
+{
+	GPtrArray *pfs = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < physical->devices->len; i++) {
+		g_autoptr(GError) error = NULL;
+		if (!add_pfs(physical, physical->devices->pdata[i], inventory, pfs, &error))
+			g_ptr_array_add(lacks, g_strdup(error->message));
+	}
+	return pfs;
+}
+
 /* owners: name of the physical network by PCI address. */
 static bool check_owners(
 	const struct host_physical *physical, const GPtrArray *pfs, GHashTable *owners, GError **error)

@@ -46,5 +46,9 @@ struct host_file *host_file_read(const char *path, GError **error);
  * are one. */
 GPtrArray *host_file_pfs(const struct host_physical *physical, const GPtrArray *inventory, GError **error);
 
+/* The same of the devices that are there; a sentence for each that is not, or is one by another name, is added to `lacks`. */
+GPtrArray *host_file_find_pfs(
+	const struct host_physical *physical, const GPtrArray *inventory, GPtrArray *lacks);
+
 /* Whether host_file_pfs() finds the devices of all physical networks and none belongs to two. Errors as there. */
 bool host_file_check(const struct host_file *file, const GPtrArray *inventory, GError **error);

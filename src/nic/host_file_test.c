@@ -181,6 +181,21 @@ static void test_not_found(void)
 	expect_fault(same, FAULT_INVALID, "its device 0000:01:00.0 is 0000:01:00.0, which it has already");
 }
 
+static void test_lacks(void)
+{
+	_cleanup_(host_file_free) struct host_file *file =
+		read_well("[physical p]\ndevices=ens9;eth1;0000:02:00.0;8086:10fb\n");
+	g_autoptr(GPtrArray) inventory = inventory_of_three(), lacks = g_ptr_array_new_with_free_func(g_free),
+			     pfs = host_file_find_pfs(file->physicals->pdata[0], inventory, lacks);
+
+	g_assert_cmpuint(pfs->len, ==, 2);
+	g_assert_cmpstr(pfs->pdata[0], ==, "0000:02:00.0");
+	g_assert_cmpstr(pfs->pdata[1], ==, "0000:03:00.0");
+	g_assert_cmpuint(lacks->len, ==, 2);
+	g_assert_nonnull(strstr(lacks->pdata[0], "physical network p: its device ens9 is not there"));
+	g_assert_nonnull(strstr(lacks->pdata[1], "which it has already by another name"));
+}
+
 static void test_two_networks(void)
 {
 	g_autoptr(GPtrArray) inventory = inventory_of_three();
@@ -205,6 +220,7 @@ int main(int argc, char **argv)
 	TEST("a file that cannot be read is told, not taken for an empty one", test_unreadable);
 	TEST("devices are found by interface, PCI address and model", test_found);
 	TEST("a device that is not there, or is there by another name, is told", test_not_found);
+	TEST("devices that are there are found beside those that are not", test_lacks);
 	TEST("a device of two physical networks is refused, by whatever names", test_two_networks);
 	return g_test_run();
 }

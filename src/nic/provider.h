@@ -98,6 +98,7 @@ void nic_device_free(struct nic_device *device);
 bool nic_survey_is_idle(const GPtrArray *survey, const char *pf, GError **error);
 
 struct nic_provider;
+struct sriov_physical;
 
 /* Life of a function, in this order; each call is idempotent, and every one may be repeated after a crash:
  *
@@ -139,6 +140,8 @@ struct nic_provider_ops {
 	 * function is claimed and not armed, its NIC's MAC is heard unasked; while it is armed, never.
 	 * FAULT_POOL_FULL when the hardware has no room for all. NULL: it hears all. */
 	bool (*hear)(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error);
+	/* The PFs of its physical networks are these now, of the same networks: PFs come and go. NULL: it has none. */
+	void (*follow)(struct nic_provider *provider, const struct sriov_physical *physicals, size_t n);
 	/* Releases nothing: claims outlive the process. */
 	void (*close)(struct nic_provider *provider);
 };
@@ -156,8 +159,8 @@ struct nic_provider *nic_emulated_open(const char *ledger, const char *netns, GE
 /* A physical network, and the PFs that are on it. Borrowed. */
 struct sriov_physical {
 	const char *name;
-	const GPtrArray
-		*pfs; /* PCI addresses; at least one. The switch's port is on the first, so that one hears */
+	const GPtrArray *
+		pfs; /* PCI addresses; none: they are away. The switch's port is on the first, so that one hears */
 };
 
 /* VFs of legacy SR-IOV NICs, for NICs on VLANs of physical networks. `root`: see base/sysfs.h; `ledger`: file, of which one

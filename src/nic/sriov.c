@@ -166,6 +166,37 @@ static void sriov_close(struct nic_provider *provider)
 	g_free(sriov);
 }
 
+static void physical_free(struct physical *physical)
+{
+	g_free(physical->name);
+	g_ptr_array_unref(physical->pfs);
+	g_free(physical);
+}
+
+static GPtrArray *physicals_copy(const struct sriov_physical *from, size_t n)
+{
+	GPtrArray *physicals = g_ptr_array_new_with_free_func((GDestroyNotify)physical_free);
+
+	for (size_t i = 0; i < n; i++) {
+		struct physical *physical = g_new0(struct physical, 1);
+		g_ptr_array_add(physicals, physical);
+		physical->name = g_strdup(from[i].name);
+		physical->pfs = g_ptr_array_new_with_free_func(g_free);
+		for (guint p = 0; p < from[i].pfs->len; p++)
+			g_ptr_array_add(physical->pfs, g_strdup(from[i].pfs->pdata[p]));
+	}
+	return physicals;
+}
+
+static void sriov_follow(struct nic_provider *provider, const struct sriov_physical *physicals, size_t n)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+
+	g_ptr_array_unref(sriov->physicals);
+	sriov->physicals = physicals_copy(physicals, n);
+}
+
 static const struct nic_provider_ops sriov_ops = {
 	.claim = sriov_claim,
 	.arm = sriov_arm,
@@ -176,26 +207,9 @@ static const struct nic_provider_ops sriov_ops = {
 	.survey = sriov_survey,
 	.check = sriov_check,
 	.hear = sriov_hear,
+	.follow = sriov_follow,
 	.close = sriov_close,
 };
-
-static void physical_free(struct physical *physical)
-{
-	g_free(physical->name);
-	g_ptr_array_unref(physical->pfs);
-	g_free(physical);
-}
-
-static struct physical *physical_copy(const struct sriov_physical *from)
-{
-	struct physical *physical = g_new0(struct physical, 1);
-
-	physical->name = g_strdup(from->name);
-	physical->pfs = g_ptr_array_new_with_free_func(g_free);
-	for (guint i = 0; i < from->pfs->len; i++)
-		g_ptr_array_add(physical->pfs, g_strdup(from->pfs->pdata[i]));
-	return physical;
-}
 
 struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root, const char *ledger,
 	struct genl *devlink, const struct sriov_physical *physicals, size_t n, GError **error)
@@ -206,14 +220,15 @@ struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root,
 	sriov->kind = kind;
 	sriov->root = g_strdup(root);
 	sriov->devlink = devlink;
-	sriov->physicals = g_ptr_array_new_with_free_func((GDestroyNotify)physical_free);
+	sriov->physicals = physicals_copy(physicals, n);
 	g_mutex_init(&sriov->mutex);
-	for (size_t i = 0; i < n; i++)
-		g_ptr_array_add(sriov->physicals, physical_copy(&physicals[i]));
 	sriov->ledger = sriov_ledger_load(ledger, error);
 	sriov->links = sriov->ledger ? links_open(NULL, error) : NULL;
-	if (sriov->links)
+	if (sriov->links) {
+		g_free(sriov->ledger->kind);
+		sriov->ledger->kind = g_strdup(kind->caps.name);
 		return &sriov->provider;
+	}
 	sriov_close(&sriov->provider);
 	return NULL;
 }

@@ -60,8 +60,8 @@ static void want(const struct sriov *sriov, GPtrArray *filters, const char *name
 {
 	const struct physical *physical = sriov_find_physical(sriov, name);
 
-	/* The operator may have taken the physical network off this host. */
-	if (physical && !is_armed(sriov, name, mac))
+	/* The operator may have taken the physical network off this host, and its NICs may be away. */
+	if (physical && physical->pfs->len && !is_armed(sriov, name, mac))
 		add(filters, physical->pfs->pdata[0], mac);
 }
 
@@ -218,6 +218,8 @@ bool sriov_hear_more(struct sriov *sriov, GPtrArray *sentences, GError **error)
 	g_autoptr(GPtrArray) inventory = inventory_read(sriov->root);
 	for (guint i = 0; i < sriov->physicals->len; i++) {
 		const struct physical *physical = sriov->physicals->pdata[i];
+		if (physical->pfs->len == 0)
+			continue;
 		/* The first cause wins; other PFs are served all the same. */
 		ok = fill(sriov, physical->pfs->pdata[0], inventory, wanted, sentences, ok ? error : NULL) &&
 		     ok;

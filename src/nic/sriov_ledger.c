@@ -156,10 +156,10 @@ static json_t *list_to_json(const GPtrArray *items, json_t *(*to_json)(const voi
 bool sriov_ledger_save(const struct sriov_ledger *ledger, GError **error)
 {
 	g_autoptr(GError) cause = NULL;
-	json_auto_t *root =
-		json_pack("{s:o, s:o, s:o}", "claims", list_to_json(ledger->claims, claim_to_json), "heard",
-			list_to_json(ledger->heard, heard_to_json), "filters",
-			list_to_json(ledger->filters, filter_to_json));
+	json_auto_t *root = json_pack("{s:s*, s:o, s:o, s:o}", "kind", ledger->kind, "claims",
+		list_to_json(ledger->claims, claim_to_json), "heard",
+		list_to_json(ledger->heard, heard_to_json), "filters",
+		list_to_json(ledger->filters, filter_to_json));
 	char *text = json_dumps(root, JSON_INDENT(1));
 
 	bool ok = text && g_file_set_contents_full(ledger->path, text, -1,
@@ -292,6 +292,7 @@ struct sriov_ledger *sriov_ledger_load(const char *path, GError **error)
 	if (!g_file_test(path, G_FILE_TEST_EXISTS))
 		return g_steal_pointer(&ledger);
 	json_auto_t *root = json_load_file(path, 0, &parse_error);
+	ledger->kind = g_strdup(json_string_value(json_object_get(root, "kind")));
 	if (list_from_json(root, "claims", claim_from_json, ledger->claims) &&
 		list_from_json(root, "heard", heard_from_json, ledger->heard) &&
 		list_from_json(root, "filters", filter_from_json, ledger->filters))
@@ -310,5 +311,6 @@ void sriov_ledger_free(struct sriov_ledger *ledger)
 	g_ptr_array_unref(ledger->heard);
 	g_ptr_array_unref(ledger->filters);
 	g_free(ledger->path);
+	g_free(ledger->kind);
 	g_free(ledger);
 }

@@ -69,6 +69,7 @@ void sriov_filter_free(struct sriov_filter *filter);
 
 struct sriov_ledger {
 	char *path; /* Owned */
+	char *kind; /* Owned; name of the provider that made it last; NULL: none has said so */
 	GPtrArray *claims; /* of struct sriov_claim */
 	GPtrArray *heard; /* of struct sriov_heard */
 	GPtrArray *filters; /* of struct sriov_filter */

@@ -89,7 +89,7 @@ struct search {
 	const struct nic_pf *pf; /* NULL: none yet */
 	const struct nic_vf *vf;
 	unsigned claims; /* on pf */
-	GError *conflict; /* Owned; why a PF with a free VF will not do; NULL: there is none such */
+	GError *conflict; /* Owned; why a physical network with a free VF will not do; NULL: there is none such */
 };
 
 static void search_done(struct search *search)
@@ -167,6 +167,8 @@ static bool set_full(GError **error, const struct nic_request *request, const st
 	if (search->obstructed > TOLD_MAX)
 		g_string_append_printf(
 			search->obstacles, "; %u more cannot be given either", search->obstructed - TOLD_MAX);
+	if (search->pfs->len == 0)
+		return fault_set(error, FAULT_POOL_FULL, "%s has no PF here now; see `sluice status`", where);
 	if (search->vfs == 0)
 		return fault_set(error, FAULT_POOL_FULL,
 			"%s has no VFs on %s; make some with `sluice host setup`", where, search->pfs->str);
@@ -260,39 +262,52 @@ static enum nic_use use_of(const struct sriov_claim *claim)
 	}
 }
 
-static void survey_pf(const struct sriov *sriov, const struct physical *physical, const struct nic_pf *pf,
-	GHashTable *guests, GPtrArray *survey)
+static void survey_vf(const struct sriov *sriov, const char *physical, const struct nic_pf *pf,
+	const struct nic_vf *vf, GHashTable *guests, GPtrArray *survey)
 {
-	for (guint i = 0; i < pf->vfs->len; i++) {
-		const struct nic_vf *vf = pf->vfs->pdata[i];
-		const struct sriov_claim *claim = sriov_ledger_find_vf(sriov->ledger, pf->address, vf->index);
-		struct nic_device *device = device_new(physical->name, pf->address, pf->netdev, vf->index);
-		device->name = g_strdup(vf->address);
-		device->representor = g_strdup(vf->representor);
-		device->attributes = vf->attributes;
-		device->nic = g_strdup(claim ? claim->nic : NULL);
-		if (claim) {
-			const char *guest = vf_use_guest(guests, sriov->root, vf);
-			device->use = use_of(claim);
-			device->detail = claim->reason ? g_strdup(claim->reason)
-					 : guest       ? g_strdup_printf("is open in %s", guest)
-						       : NULL;
-		} else {
-			device->detail = obstacle_of(sriov, guests, pf, vf);
-			device->use = device->detail ? NIC_USE_UNAVAILABLE : NIC_USE_FREE;
-		}
-		g_ptr_array_add(survey, device);
+	const struct sriov_claim *claim = sriov_ledger_find_vf(sriov->ledger, pf->address, vf->index);
+	struct nic_device *device = device_new(physical, pf->address, pf->netdev, vf->index);
+
+	device->name = g_strdup(vf->address);
+	device->representor = g_strdup(vf->representor);
+	device->attributes = vf->attributes;
+	device->nic = g_strdup(claim ? claim->nic : NULL);
+	if (claim) {
+		const char *guest = vf_use_guest(guests, sriov->root, vf);
+		device->use = use_of(claim);
+		device->detail = claim->reason ? g_strdup(claim->reason)
+				 : guest       ? g_strdup_printf("is open in %s", guest)
+					       : NULL;
+	} else {
+		device->detail = obstacle_of(sriov, guests, pf, vf);
+		device->use = device->detail ? NIC_USE_UNAVAILABLE : NIC_USE_FREE;
 	}
+	g_ptr_array_add(survey, device);
 }
 
-/* Claims of VFs that are not there. */
-static void survey_lost(const struct sriov *sriov, const GPtrArray *inventory, GPtrArray *survey)
+static bool is_surveyed(const GPtrArray *survey, const struct sriov_claim *claim)
+{
+	for (guint i = 0; i < survey->len; i++) {
+		const struct nic_device *device = survey->pdata[i];
+		if (g_str_equal(device->pf, claim->pf) && device->index == claim->index)
+			return true;
+	}
+	return false;
+}
+
+/* Claims of VFs that are not there, or whose PFs are on no physical network any more. */
+static void survey_rest(
+	const struct sriov *sriov, const GPtrArray *inventory, GHashTable *guests, GPtrArray *survey)
 {
 	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
 		const struct nic_pf *pf = sriov_find_pf(inventory, claim->pf);
-		if (pf && claim->index < pf->vfs->len)
+		if (is_surveyed(survey, claim))
 			continue;
+		if (pf && claim->index < pf->vfs->len) {
+			survey_vf(sriov, claim->physical, pf, pf->vfs->pdata[claim->index], guests, survey);
+			continue;
+		}
 		struct nic_device *device =
 			device_new(claim->physical, claim->pf, pf ? pf->netdev : NULL, claim->index);
 		device->name = g_strdup(claim->vf);
@@ -317,10 +332,10 @@ GPtrArray *sriov_survey(struct nic_provider *provider)
 		const struct physical *physical = sriov->physicals->pdata[i];
 		for (guint p = 0; p < physical->pfs->len; p++) {
 			const struct nic_pf *pf = sriov_find_pf(inventory, physical->pfs->pdata[p]);
-			if (pf)
-				survey_pf(sriov, physical, pf, guests, survey);
+			for (guint v = 0; pf && v < pf->vfs->len; v++)
+				survey_vf(sriov, physical->name, pf, pf->vfs->pdata[v], guests, survey);
 		}
 	}
-	survey_lost(sriov, inventory, survey);
+	survey_rest(sriov, inventory, guests, survey);
 	return survey;
 }

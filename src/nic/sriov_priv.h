@@ -6,7 +6,7 @@
 
 struct physical {
 	char *name; /* Owned */
-	GPtrArray *pfs; /* Owned; PCI addresses, as text */
+	GPtrArray *pfs; /* Owned; PCI addresses, as text; empty while none is there */
 };
 
 /* In what VFs of legacy NICs and VFs of NICs in switchdev mode differ. Sets are of enum vf_attribute. */
@@ -21,8 +21,8 @@ struct sriov {
 	struct nic_provider provider; /* first member */
 	const struct sriov_kind *kind;
 	char *root; /* Owned */
-	GPtrArray *physicals; /* Owned, of struct physical; immutable */
 	GMutex mutex; /* guards what follows */
+	GPtrArray *physicals; /* Owned, of struct physical */
 	struct links *links; /* Owned; of this process's namespace */
 	struct genl *devlink; /* Owned; NULL: VFs have no representors */
 	struct sriov_ledger *ledger; /* Owned */

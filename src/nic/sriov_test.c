@@ -316,6 +316,25 @@ static void test_nothing(struct fixture *f, gconstpointer data)
 		"physnet1 has no VFs on 0000:03:00.0, 0000:04:00.0; make some with `sluice host setup`");
 }
 
+/* Its PFs may all be away, and come again: the first of them hears. */
+static void test_follow(struct fixture *f, gconstpointer data)
+{
+	const struct nic_heard heard = {.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 7}}};
+	g_autoptr(GPtrArray) none = g_ptr_array_new(), pfs = g_ptr_array_new(), inventory = inventory_of(f);
+	g_autoptr(GError) error = NULL;
+
+	f->provider->ops->follow(f->provider, &(struct sriov_physical){"physnet1", none}, 1);
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "physnet1 has no PF here now");
+	g_assert_true(f->provider->ops->hear(f->provider, &heard, 1, &error));
+	g_assert_no_error(error);
+	g_ptr_array_add(pfs, (char *)PF2);
+	f->provider->ops->follow(f->provider, &(struct sriov_physical){"physnet1", pfs}, 1);
+	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[1][0]);
+	g_assert_false(f->provider->ops->hear(f->provider, &heard, 1, &error));
+	g_assert_nonnull(
+		strstr(error->message, "sriov-pf2")); /* there is no such interface but in the tree */
+}
+
 /* ---- VFs with representors ---- */
 
 static void test_representor(struct fixture *f, gconstpointer data)
@@ -569,6 +588,7 @@ int main(int argc, char **argv)
 	add("nor one whose attributes could not be restored", test_unknown_attributes);
 	add("no two functions of a physical network have one MAC", test_macs);
 	add("a host without the physical network, or without VFs, says so", test_nothing);
+	add("PFs that go and come are followed", test_follow);
 	add("the survey has free, claimed and lost VFs, and names the claims that are in the way",
 		test_survey);
 	g_test_add_func(
