@@ -15,6 +15,7 @@
 
 #define CALL_KEY "sluice-call"
 #define PEER_KEY "sluice-peer"
+#define SEEN_KEY "sluice-seen"
 
 struct route_table {
 	const struct route *routes; /* Borrowed */
@@ -26,6 +27,7 @@ struct server {
 	const struct server_dialect *dialect; /* Borrowed */
 	void *dialect_data; /* Borrowed */
 	GArray *tables; /* of struct route_table */
+	GHashTable *handshakes; /* under way: SoupServerMessage (Borrowed) to GSocket (Ref) */
 	char *url;
 	bool keep_alive; /* connections stay open between requests */
 };
@@ -170,13 +172,33 @@ static gboolean on_certificate(
 	return errors == 0 && peer_is_client(certificate);
 }
 
+static void on_handshake_over(SoupServerMessage *message, void *data)
+{
+	struct server *server = data;
+
+	g_hash_table_remove(server->handshakes, message);
+}
+
+/* libsoup makes the first message of a connection before the handshake, the others behind it. */
+static void follow_handshake(struct server *server, SoupServerMessage *message, GSocket *socket)
+{
+	if (g_object_get_data(G_OBJECT(socket), SEEN_KEY))
+		return;
+	g_object_set_data(G_OBJECT(socket), SEEN_KEY, server);
+	g_hash_table_insert(server->handshakes, message, g_object_ref(socket));
+	g_signal_connect(message, "connected", G_CALLBACK(on_handshake_over), server);
+	g_signal_connect(message, "disconnected", G_CALLBACK(on_handshake_over), server);
+}
+
 static void on_started(SoupServer *soup, SoupServerMessage *message, void *data)
 {
 	GSocket *socket = soup_server_message_get_socket(message);
 
-	/* Head and body of an answer are two writes; Nagle's algorithm would hold the second for 40 ms. */
-	if (socket)
+	if (socket) {
+		/* Head and body of an answer are two writes; Nagle's algorithm would hold the second for 40 ms. */
 		g_socket_set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
+		follow_handshake(data, message, socket);
+	}
 	g_signal_connect(message, "accept-certificate", G_CALLBACK(on_certificate), NULL);
 	g_signal_connect(message, "wrote-headers", G_CALLBACK(on_wrote_headers), NULL);
 	g_signal_connect(message, "got-chunk", G_CALLBACK(on_chunk), data);
@@ -286,6 +308,7 @@ struct server *server_new(const struct server_config *config, GError **error)
 	server->dialect_data = config->dialect_data;
 	server->keep_alive = config->long_lived || soup_check_version(3, 3, 0);
 	server->tables = g_array_new(FALSE, FALSE, sizeof(struct route_table));
+	server->handshakes = g_hash_table_new_full(NULL, NULL, NULL, g_object_unref);
 	server->soup = soup_server_new("server-header", "sluice", NULL);
 	g_signal_connect(server->soup, "request-started", G_CALLBACK(on_started), server);
 	g_signal_connect(server->soup, "request-finished", G_CALLBACK(on_finished), server);
@@ -297,10 +320,31 @@ struct server *server_new(const struct server_config *config, GError **error)
 	return g_steal_pointer(&server);
 }
 
+/* soup_server_disconnect() closes every connection, which in the midst of a TLS handshake (glib-networking 2.74) blocks
+ * until that is over. Its thread may wait for the client, and then for this thread, which is to look at the client's
+ * certificate: neither would come. So nobody is let in any more, clients in a handshake are cut off, and their
+ * handshakes fail here first. */
+static void end_handshakes(struct server *server)
+{
+	g_autoptr(GSList) listeners = soup_server_get_listeners(server->soup);
+	GHashTableIter at;
+	void *socket;
+
+	for (GSList *item = listeners; item; item = item->next)
+		shutdown(g_socket_get_fd(item->data), SHUT_RDWR);
+	g_hash_table_iter_init(&at, server->handshakes);
+	while (g_hash_table_iter_next(&at, NULL, &socket))
+		g_socket_shutdown(socket, true, true, NULL);
+	while (g_hash_table_size(server->handshakes))
+		g_main_context_iteration(g_main_context_get_thread_default(), true);
+}
+
 void server_free(struct server *server)
 {
+	end_handshakes(server);
 	soup_server_disconnect(server->soup);
 	g_object_unref(server->soup);
+	g_hash_table_unref(server->handshakes);
 	g_array_unref(server->tables);
 	g_free(server->url);
 	g_free(server);

@@ -56,7 +56,8 @@ struct server_config {
 
 /* Listens, but answers nothing before the main loop runs: add routes first. */
 struct server *server_new(const struct server_config *config, GError **error);
-/* Stops: calls that are held end with their `gone`. */
+/* Stops, within seconds whatever clients do: calls that are held end with their `gone`, and handshakes fail. Iterates the
+ * main context for these. */
 void server_free(struct server *server);
 CLEANUP_FUNC(struct server *, server_free)
 
