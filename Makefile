@@ -17,7 +17,8 @@ WERROR = -Dwerror=true
 ASAN = $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false
 TSAN = $(WERROR) -Db_sanitize=thread -Db_lundef=false
 RUN_TESTS = dist/run-tests.py --may-skip .ci/may-skip --log build-check/test-logs
-CHECKS = dist/lint.sh unit,api@build-asan net,vm@build-check
+WHOLE = net,vm@build-check # programs as users run them
+CHECKS = dist/lint.sh unit,api@build-asan $(WHOLE)
 
 # $(call build,FOLDER,FLAGS[,COMPILER[,TARGETS]]): configures a build folder once, then builds all of it, or the targets.
 define build
@@ -39,7 +40,7 @@ setup-check:
 	@dist/setup.sh build run lint test
 
 check: setup-check
-	$(call build,build-check,$(WERROR),gcc)
+	$(call build,build-check,$(WERROR),gcc,$$(dist/run-tests.py --needs $(WHOLE)))
 	$(call build,build-asan,$(ASAN),gcc)
 	@$(RUN_TESTS) $(CHECKS)
 

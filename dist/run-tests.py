@@ -2,10 +2,12 @@
 """Runs tests and counts every single one of them.
 
     dist/run-tests.py [--log DIR] [--may-skip FILE] STEP...
+    dist/run-tests.py --needs STEP...
 
 A STEP is SUITE[,SUITE...]@BUILD-FOLDER, the tests of a Meson build in those suites (as `meson introspect`
 lists them), or the path of a script that prints TAP. Steps run one after another, tests that Meson calls
-parallel side by side. What a failing test printed is shown in full, skipped tests with their reasons.
+parallel side by side, the longest first. What a failing test printed is shown in full, skipped tests with their reasons.
+With --needs nothing runs: ninja's targets that the steps' tests need are printed.
 
 The last line is "N passed, N failed, N skipped" over all TAP points; the exit status is 1 when anything failed
 or nothing ran. With CI=true a skipped point counts as failed unless a line of the --may-skip file (a regular
@@ -56,6 +58,7 @@ class Test:
     parallel: bool = False
     environment: dict = dataclasses.field(default_factory=dict)
     folder: str = None
+    needs: set = dataclasses.field(default_factory=set)  # ids of Meson's targets
 
 
 @dataclasses.dataclass
@@ -171,15 +174,18 @@ def run(test):
     return outcome
 
 
+def introspect(what, build):
+    return json.loads(subprocess.run(["meson", "introspect", f"--{what}", build], check=True,
+                                     stdout=subprocess.PIPE).stdout)
+
+
 def meson_tests(suites, build):
-    listed = json.loads(subprocess.run(["meson", "introspect", "--tests", build], check=True,
-                                       stdout=subprocess.PIPE).stdout)
-    for test in listed:
+    for test in introspect("tests", build):
         own = {suite.split(":")[-1] for suite in test["suite"]} & set(suites)
         if own:
             yield Test(name=f"{min(own)}/{test['name']}", command=test["cmd"], timeout=test["timeout"],
-                       tap=test["protocol"] == "tap", parallel=test["is_parallel"],
-                       environment=test["env"], folder=test["workdir"] or build)
+                       tap=test["protocol"] == "tap", parallel=test["is_parallel"], environment=test["env"],
+                       folder=test["workdir"] or build, needs=set(test["depends"]))
 
 
 def tests_of(step):
@@ -187,6 +193,13 @@ def tests_of(step):
         suites, build = step.split("@", 1)
         return list(meson_tests(suites.split(","), build))
     return [Test(name=pathlib.Path(step).name, command=[os.path.abspath(step)], timeout=1800)]
+
+
+def needs_of(step):
+    build = step.split("@", 1)[1]
+    needs = set().union(*(test.needs for test in tests_of(step)))
+    return [os.path.relpath(file, build) for target in introspect("targets", build) if target["id"] in needs
+            for file in target["filename"]]
 
 
 def report(test, outcome, log):
@@ -197,12 +210,11 @@ def report(test, outcome, log):
         counts += f", {len(outcome.failed)} FAILED"
     if outcome.skipped:
         counts += f", {len(outcome.skipped)} skipped"
-    say(f"{'FAIL' if outcome.failed else 'ok  '}  {test.name}: {counts} ({outcome.seconds:.1f} s)")
-    for name, why in outcome.skipped:
-        say(f"      skipped {name}: {why}")
+    lines = [f"{'FAIL' if outcome.failed else 'ok  '}  {test.name}: {counts} ({outcome.seconds:.1f} s)"]
+    lines += [f"      skipped {name}: {why}" for name, why in outcome.skipped]
     if outcome.failed:
-        say("\n".join(f"    | {line}" for line in outcome.output))
-        say("\n".join(f"      failed {name}" for name in outcome.failed))
+        lines += [f"    | {line}" for line in outcome.output] + [f"      failed {name}" for name in outcome.failed]
+    say("\n".join(lines))
 
 
 def refuse_skips(outcome, allowed):
@@ -225,8 +237,9 @@ def run_step(step, options):
         report(test, outcome, options.log)
         outcomes.append(outcome)
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, (test for test in tests if test.parallel)))
+    longest_first = sorted((test for test in tests if test.parallel), key=lambda test: -test.timeout)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:  # some wait
+        list(pool.map(one, longest_first))
     for test in tests:
         if not test.parallel:
             one(test)
@@ -247,9 +260,13 @@ def stop(number, _frame):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", type=pathlib.Path, help="folder for what each test printed, and the summary")
+    parser.add_argument("--needs", action="store_true", help="print what the tests need instead of running them")
     parser.add_argument("--may-skip", help="file of reasons for which CI may skip a test")
     parser.add_argument("steps", nargs="+", metavar="STEP")
     options = parser.parse_args()
+    if options.needs:
+        print(*(target for step in options.steps for target in needs_of(step)))
+        return
     options.strict = os.environ.get("CI") == "true"
     options.allowed = read_patterns(options.may_skip)
     if options.log:
