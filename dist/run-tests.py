@@ -5,8 +5,9 @@
     dist/run-tests.py --needs STEP...
 
 A STEP is SUITE[,SUITE...]@BUILD-FOLDER, the tests of a Meson build in those suites (as `meson introspect`
-lists them), or the path of a script that prints TAP. Steps run one after another, tests that Meson calls
-parallel side by side, the longest first. What a failing test printed is shown in full, skipped tests with their reasons.
+lists them), or the path of a script that prints TAP. Steps run one after another. Tests of a step that Meson
+calls parallel run side by side, the longest first; then the others, those of a suite one after another and
+the suites side by side. What a failing test printed is shown in full, skipped tests with their reasons.
 With --needs nothing runs: ninja's targets that the steps' tests need are printed.
 
 The last line is "N passed, N failed, N skipped" over all TAP points; the exit status is 1 when anything failed
@@ -51,6 +52,7 @@ def say(text):
 
 @dataclasses.dataclass
 class Test:
+    suite: str
     name: str
     command: list
     timeout: float
@@ -157,7 +159,7 @@ def run(test):
             if test.tap:
                 reader.line(line.rstrip())
             if not test.parallel and POINT.match(line):
-                say("      " + line.rstrip())
+                say(f"      {test.name}: {line.rstrip()}")
         status, late = process.wait(), watcher.result()
     running.discard(process)
     if late:
@@ -183,7 +185,7 @@ def meson_tests(suites, build):
     for test in introspect("tests", build):
         own = {suite.split(":")[-1] for suite in test["suite"]} & set(suites)
         if own:
-            yield Test(name=f"{min(own)}/{test['name']}", command=test["cmd"], timeout=test["timeout"],
+            yield Test(suite=min(own), name=f"{min(own)}/{test['name']}", command=test["cmd"], timeout=test["timeout"],
                        tap=test["protocol"] == "tap", parallel=test["is_parallel"], environment=test["env"],
                        folder=test["workdir"] or build, needs=set(test["depends"]))
 
@@ -192,7 +194,7 @@ def tests_of(step):
     if "@" in step:
         suites, build = step.split("@", 1)
         return list(meson_tests(suites.split(","), build))
-    return [Test(name=pathlib.Path(step).name, command=[os.path.abspath(step)], timeout=1800)]
+    return [Test(suite=step, name=pathlib.Path(step).name, command=[os.path.abspath(step)], timeout=1800)]
 
 
 def needs_of(step):
@@ -225,6 +227,12 @@ def refuse_skips(outcome, allowed):
             outcome.failed.append(f"{point[0]}: skipped, but CI must have it: {point[1]}")
 
 
+def run_beside(lanes, width, one):
+    """Runs each lane's tests one after another, `width` lanes at a time."""
+    with concurrent.futures.ThreadPoolExecutor(max(width, 1)) as pool:
+        list(pool.map(lambda lane: [one(test) for test in lane], lanes))
+
+
 def run_step(step, options):
     tests = tests_of(step)
     say(f"== {step}: {len(tests)} programs")
@@ -238,11 +246,12 @@ def run_step(step, options):
         outcomes.append(outcome)
 
     longest_first = sorted((test for test in tests if test.parallel), key=lambda test: -test.timeout)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:  # some wait
-        list(pool.map(one, longest_first))
+    run_beside([[test] for test in longest_first], os.cpu_count() + 1, one)  # some wait
+    serial = {}
     for test in tests:
         if not test.parallel:
-            one(test)
+            serial.setdefault(test.suite, []).append(test)
+    run_beside(serial.values(), len(serial), one)
     return outcomes
 
 
