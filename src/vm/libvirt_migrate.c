@@ -61,6 +61,7 @@ struct move {
 	struct {
 		bool ready, stopped;
 		unsigned percent;
+		gint64 begun_us; /* when the machine was seen to begin there; 0: not yet */
 	} told;
 	GMutex lock; /* guards what follows */
 	bool done, cancelled;
@@ -249,14 +250,24 @@ static bool read_wishes(struct move *move, bool late, bool *ret_late, bool *ret_
 	return !move->done;
 }
 
+/* Counted from its beginning: what the daemons do before that may take as long on slow hosts, and is watched by keepalives. */
+static bool is_late(struct move *move, gint64 now)
+{
+	if (move->told.ready)
+		return false;
+	if (move->told.begun_us == 0 && virDomainIsActive(move->there.domain) == 1)
+		move->told.begun_us = now;
+	return move->told.begun_us != 0 && now - move->told.begun_us > VM_START_DEADLINE_S * G_USEC_PER_SEC;
+}
+
 static void *watch(void *data)
 {
 	struct move *move = data;
 	uint64_t serial = libvirt_link_serial(move->here.link);
-	gint64 now = g_get_monotonic_time(), deadline_us = now + VM_START_DEADLINE_S * G_USEC_PER_SEC;
+	gint64 now = g_get_monotonic_time();
 	bool late, cancelled;
 
-	while (read_wishes(move, !move->told.ready && now > deadline_us, &late, &cancelled)) {
+	while (read_wishes(move, is_late(move, now), &late, &cancelled)) {
 		if (cancelled)
 			virDomainAbortJob(
 				move->here.domain); /* again until it takes: the job may not have begun */

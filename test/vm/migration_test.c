@@ -340,6 +340,24 @@ static void a_target_daemon_that_dies_in_the_middle_leaves_it_running(struct sub
 	check_trouble(s, kill_target_daemon);
 }
 
+static void a_target_whose_switch_does_not_come_is_given_up(struct subject *s, const void *data)
+{
+	struct conformance *to = &s->w->to->c;
+	g_autoptr(GError) failure = NULL, error = NULL;
+
+	to->unserve(to, s->there);
+	g_assert_false(migrate(s, &failure));
+	g_assert_nonnull(strstr(failure->message, "was not ready on the target"));
+	tunnel_end(s->w->from_tunnel, s->uid);
+	join(s);
+	assert_runs(s, s->w->from, s->w->to);
+	to->serve(to, s->there);
+	bool moved = migrate(s, &error);
+	g_assert_no_error(error);
+	g_assert_true(moved);
+	assert_moved(s);
+}
+
 static void skip(const void *reason)
 {
 	g_test_skip(reason);
@@ -363,6 +381,8 @@ static void add(struct world *w)
 			a_source_daemon_that_dies_in_the_middle_leaves_it_running},
 		{"a target's daemon that dies in the middle leaves it running",
 			a_target_daemon_that_dies_in_the_middle_leaves_it_running},
+		{"a target whose switch does not come is given up, and it moves when that has",
+			a_target_whose_switch_does_not_come_is_given_up},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
