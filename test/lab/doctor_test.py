@@ -143,7 +143,7 @@ def iommu_off():
 def no_vfio():
     """A kernel without vfio: its modules are not there."""
     with Machine(KERNEL) as machine:
-        machine.run("rm -r /lib/modules/$(uname -r)/kernel/drivers/vfio && depmod")
+        machine.run("cd /lib/modules/$(uname -r) && rm -r kernel/drivers/vfio && sed -i /vfio/d modules.dep") # depmod takes half a minute
         found = findings(machine)
         assert "no vfio-pci" in found.get(("vfio", None), ""), found
 

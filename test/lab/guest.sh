@@ -72,6 +72,8 @@ write_manifest() { # FILE
 	JSON
 }
 
+exec 9>"$dir.lock" # as kernel.sh
+flock 9
 [ -x "$program" ] || die "$program is missing: build sluice-guest first"
 want=$(cat "$dir/stamp"; { cat "$0" "$program"; tar -C "$here" --sort=name --mtime=@0 -c guest; } | sha256sum)
 [ "$want" != "$(cat "$image/stamp" 2>/dev/null)" ] || exit 0

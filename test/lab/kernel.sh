@@ -33,6 +33,9 @@ make_initrd() { # FILE
 
 package=$(kernel_package)
 [ -n "$package" ] || die "apt knows no Debian kernel; run apt-get update"
+mkdir -p "$(dirname "$1")"
+exec 9>"$1.lock" # tests that run side by side make it once
+flock 9
 stamp=$1/stamp
 want=$(apt-cache policy "$package" | sed -n 2,3p; cat "$0" "$here/init" "$here/../../dist/image/kernel.sh" | sha256sum)
 [ "$want" != "$(cat "$stamp" 2>/dev/null)" ] || exit 0
