@@ -260,6 +260,16 @@ bool domain_xml_has_function(const char *xml, const char *pci)
 	return strstr(xml, address);
 }
 
+unsigned domain_xml_count_nics(const char *xml)
+{
+	static const char nic[] = "<interface type='vhostuser'";
+	unsigned n = 0;
+
+	for (const char *at = strstr(xml, nic); at; at = strstr(at + 1, nic))
+		n++;
+	return n;
+}
+
 /* Teamed: QEMU shows it to a guest only once that drives the standby, and takes it away before it migrates. */
 static void add_function(GString *xml, const struct vm_primary *primary)
 {

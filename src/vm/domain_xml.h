@@ -42,6 +42,9 @@ char *domain_xml_directory(const char *metadata);
  * written alike. */
 bool domain_xml_has_function(const char *xml, const char *pci);
 
+/* NICs whose backends are waited for at a start. */
+unsigned domain_xml_count_nics(const char *xml);
+
 /* Whether a primary is plugged into the domain. */
 bool domain_xml_has_primary(const char *xml);
 

@@ -92,6 +92,18 @@ static void a_function_as_a_primary_is_as_the_golden_documents(void)
 	compare("primary-function.xml", plain);
 }
 
+static void a_definition_tells_how_many_backends_it_waits_for(void)
+{
+	_cleanup_(vm_spec_free) struct vm_spec *spec = spec_new("web");
+	const struct image image = {.id = (char *)"sluice-debian", .disk_path = (char *)"/images/disk.qcow2"};
+	g_autofree char *two = domain_xml_format(spec, &(struct domain_xml_options){.image = &image});
+
+	g_ptr_array_set_size(spec->nics, 0);
+	g_autofree char *none = domain_xml_format(spec, &(struct domain_xml_options){.image = &image});
+	g_assert_cmpuint(domain_xml_count_nics(two), ==, 2);
+	g_assert_cmpuint(domain_xml_count_nics(none), ==, 0);
+}
+
 static void a_function_of_the_host_is_found(void)
 {
 	const struct vm_primary primary = {
@@ -262,6 +274,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm/domain xml/a function as a primary is as the golden documents",
 		a_function_as_a_primary_is_as_the_golden_documents);
 	g_test_add_func("/vm/domain xml/a function of the host is found", a_function_of_the_host_is_found);
+	g_test_add_func("/vm/domain xml/a definition tells how many backends it waits for",
+		a_definition_tells_how_many_backends_it_waits_for);
 	g_test_add_func(
 		"/vm/domain xml/text cannot break out of its place", text_cannot_break_out_of_its_place);
 	g_test_add_func("/vm/domain xml/a domain name holds only what files can and part of the uid",

@@ -113,6 +113,7 @@ static bool libvirt_define(struct vm_manager *manager, const struct vm_spec *spe
 /* Ends a domain whose start takes too long. */
 struct guard {
 	virDomainPtr domain; /* Borrowed */
+	unsigned limit_s;
 	GThread *thread;
 	GMutex lock;
 	GCond changed;
@@ -122,7 +123,7 @@ struct guard {
 static void *guard_run(void *data)
 {
 	struct guard *guard = data;
-	gint64 deadline_us = g_get_monotonic_time() + VM_START_DEADLINE_S * G_USEC_PER_SEC;
+	gint64 deadline_us = g_get_monotonic_time() + guard->limit_s * G_USEC_PER_SEC;
 
 	g_mutex_lock(&guard->lock);
 	while (!guard->done && g_cond_wait_until(&guard->changed, &guard->lock, deadline_us))
@@ -134,9 +135,9 @@ static void *guard_run(void *data)
 	return NULL;
 }
 
-static void guard_begin(struct guard *guard, virDomainPtr domain)
+static void guard_begin(struct guard *guard, struct libvirt_call *call)
 {
-	*guard = (struct guard){.domain = domain};
+	*guard = (struct guard){.domain = call->domain, .limit_s = libvirt_call_start_limit(call)};
 	g_mutex_init(&guard->lock);
 	g_cond_init(&guard->changed);
 	guard->thread = g_thread_new("vm-start-guard", guard_run, guard);
@@ -155,17 +156,17 @@ static bool guard_end(struct guard *guard)
 	return guard->fired;
 }
 
-static bool start_late(struct libvirt_call *call, GError **error)
+static bool start_late(struct libvirt_call *call, unsigned limit_s, GError **error)
 {
 	/* QEMU's last words, which libvirt passes on, tell what it waited for. */
 	bool switch_away = strstr(virGetLastErrorMessage(), "waiting for connection");
 
 	return fault_set(error, FAULT_UNAVAILABLE,
-		switch_away ? "vm %s was not started: the switch did not connect to its NICs within %d s; "
+		switch_away ? "vm %s was not started: the switch did not connect to its NICs within %u s; "
 			      "check that the "
 			      "switch runs and knows them"
-			    : "vm %s was not started: its QEMU was not ready within %d s",
-		call->name, VM_START_DEADLINE_S);
+			    : "vm %s was not started: its QEMU was not ready within %u s",
+		call->name, limit_s);
 }
 
 static bool is_between(struct libvirt_call *call)
@@ -195,11 +196,11 @@ static bool libvirt_start(struct vm_manager *manager, const char *uid, GError **
 	g_autofree char *directory = libvirt_call_directory(&call);
 	if (directory)
 		vm_files_rotate(directory);
-	guard_begin(&guard, call.domain);
+	guard_begin(&guard, &call);
 	int result = virDomainCreate(call.domain);
 	bool late = guard_end(&guard);
 	if (late) /* also if it came up in that very moment: it was ended */
-		return start_late(&call, error);
+		return start_late(&call, guard.limit_s, error);
 	if (result == 0)
 		return true;
 	g_autoptr(GError) reason = NULL;

@@ -54,6 +54,15 @@ enum vm_state libvirt_call_state(struct libvirt_call *call)
 								       : libvirt_vm_state(state, reason);
 }
 
+unsigned libvirt_call_start_limit(struct libvirt_call *call)
+{
+	char *xml = virDomainGetXMLDesc(call->domain, VIR_DOMAIN_XML_INACTIVE);
+	unsigned nics = xml ? domain_xml_count_nics(xml) : 0;
+
+	free(xml);
+	return VM_START_DEADLINE_S + nics * VM_START_NIC_S;
+}
+
 char *libvirt_call_directory(struct libvirt_call *call)
 {
 	char *metadata =

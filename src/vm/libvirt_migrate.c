@@ -56,6 +56,7 @@ struct move {
 	struct libvirt_call here, there;
 	const struct vm_migration *migration;
 	guint64 memory; /* bytes that the guest has */
+	unsigned limit_s; /* from its beginning there until it is ready */
 	GThread *watcher;
 	/* The watcher's, until it has ended. */
 	struct {
@@ -257,7 +258,7 @@ static bool is_late(struct move *move, gint64 now)
 		return false;
 	if (move->told.begun_us == 0 && virDomainIsActive(move->there.domain) == 1)
 		move->told.begun_us = now;
-	return move->told.begun_us != 0 && now - move->told.begun_us > VM_START_DEADLINE_S * G_USEC_PER_SEC;
+	return move->told.begun_us != 0 && now - move->told.begun_us > move->limit_s * G_USEC_PER_SEC;
 }
 
 static void *watch(void *data)
@@ -355,9 +356,9 @@ static void explain(struct move *move, GError **error)
 {
 	if (move->late)
 		fault_set(error, FAULT_UNAVAILABLE,
-			"vm %s did not migrate: its machine was not ready on the target within %d s; see "
+			"vm %s did not migrate: its machine was not ready on the target within %u s; see "
 			"that the switch there runs and knows its NICs",
-			move->here.name, VM_START_DEADLINE_S);
+			move->here.name, move->limit_s);
 	else if (move->cancelled)
 		fault_set(error, FAULT_UNAVAILABLE,
 			"the migration of vm %s was cancelled; it runs here as before", move->here.name);
@@ -384,6 +385,7 @@ static bool perform(struct move *move, GError **error)
 
 	if (!later)
 		return false;
+	move->limit_s = libvirt_call_start_limit(&move->there);
 	move->watcher = g_thread_new("vm-migration", watch, move);
 	bool ok = !is_cancelled(move) && transfer(move, running, later);
 	set_wish(move, &move->done, move->here.link);

@@ -74,6 +74,9 @@ bool libvirt_call_fail(struct libvirt_call *call, const char *verb, enum fault o
 /* VM_ABSENT when libvirt does not say. */
 enum vm_state libvirt_call_state(struct libvirt_call *call);
 
+/* Seconds after which a machine of the domain that is not ready will not be any more. */
+unsigned libvirt_call_start_limit(struct libvirt_call *call);
+
 /* The VM's directory; NULL when the domain is not ours. Owned by the caller. */
 char *libvirt_call_directory(struct libvirt_call *call);
 

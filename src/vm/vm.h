@@ -14,8 +14,8 @@
  *     define -> tell the switch about the NICs -> start
  *
  * The switch keeps trying to connect until the socket exists, so it never has to be told when. `start` is the
- * moment at which the port is confirmed: it returns true only after every NIC's backend has answered. When
- * one does not within VM_START_DEADLINE_S, the start is undone and FAULT_UNAVAILABLE says so: nothing is left
+ * moment at which the port is confirmed: it returns true only after every NIC's backend has answered, one after the
+ * other. When they have not within VM_START_DEADLINE_S, and VM_START_NIC_S more for each, the start is undone and FAULT_UNAVAILABLE says so: nothing is left
  * frozen. While a VM runs, the switch may come and go; QEMU keeps listening. Before a primary is plugged its
  * tap exists and the switch has opened it; it goes after unplug returned.
  *
@@ -49,6 +49,7 @@
 #include <stdint.h>
 
 #define VM_START_DEADLINE_S 30
+#define VM_START_NIC_S      5
 
 /* Longest path of a socket in a VM's directory (sun_path with its NUL). */
 #define VM_SOCKET_PATH_MAX 107
