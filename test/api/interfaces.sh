@@ -3,6 +3,8 @@
 # shellcheck shell=bash disable=SC2154
 
 plain=("${group[@]}" --name plain)
+# Debian 12's az writes privateIpAddress where newer ones write privateIPAddress.
+like_new='with_entries(.key |= sub("Ip"; "IP"))'
 
 make_plain_vm() {
 	does "a NIC of its own has no public address" '.NewNIC.ipConfigurations[0] | has("publicIPAddress") | not' \
@@ -12,12 +14,17 @@ make_plain_vm() {
 		--generate-ssh-keys --nics many
 }
 
-# Debian 12's az cannot run `network nic ip-config`.
+# lead NIC NAME: makes NAME, its last configuration, the primary one, which its first one was.
+lead() {
+	command=(az network nic ip-config update "${group[@]}" --nic-name "$1" --name "$2" --make-primary)
+	[ -z "$profile" ] || resource update networkInterfaces --name "$1" --set properties.ipConfigurations[0].properties.primary=false \
+		properties.ipConfigurations[-1].properties.primary=true
+}
+
 give_addresses() {
 	local config=("${group[@]}" --nic-name many)
-	[ -z "$profile" ] || return 0
 	does "a second, static address is given while the VM runs" \
-		'.privateIPAddress == "192.168.1.77" and .privateIPAllocationMethod == "Static" and (.primary | not)' \
+		"$like_new | "'.privateIPAddress == "192.168.1.77" and .privateIPAllocationMethod == "Static" and (.primary | not)' \
 		az network nic ip-config create "${config[@]}" --name second --private-ip-address 192.168.1.77
 	refuses "an address out of the subnet is refused" "does not belong to the range of subnet prefix 192.168.1.0/24" \
 		az network nic ip-config create "${config[@]}" --name third --private-ip-address 192.168.2.77
@@ -25,18 +32,22 @@ give_addresses() {
 		az network nic ip-config create "${config[@]}" --name third --private-ip-address 192.168.1.77
 	does "a public address is made for the third" "" \
 		az network public-ip create "${group[@]}" --name thirdIp --sku Standard --allocation-method Static
-	does "a third, dynamic address has its own public one" '.publicIPAddress.id | endswith("/thirdIp")' \
+	does "a third, dynamic address has its own public one" "$like_new | "'.publicIPAddress.id | endswith("/thirdIp")' \
 		az network nic ip-config create "${config[@]}" --name third --public-ip-address thirdIp
-	does "another one becomes the primary one" '.primary' \
-		az network nic ip-config update "${config[@]}" --name third --make-primary
+	lead many third
+	does "another one becomes the primary one" '.primary or .ipConfigurations[0].name == "third"' "${command[@]}"
 	does "it comes first" 'map(.name) | .[0] == "third" and length == 3' az network nic ip-config list "${config[@]}"
 	refuses "the primary one is not taken away" "make another one primary first" \
 		az network nic ip-config delete "${config[@]}" --name third
-	does "a static address becomes dynamic, and stays" \
-		'.privateIPAllocationMethod == "Dynamic" and .privateIPAddress == "192.168.1.77"' \
-		az network nic ip-config update "${config[@]}" --name second --private-ip-address ""
-	does "another member of the NIC changes, and no configuration" '.ipConfigurations | map(.name) == ["third", "ipconfig1", "second"]' \
-		az network nic update "${group[@]}" --name many --ip-forwarding true
+	command=(az network nic ip-config update "${config[@]}" --name second --private-ip-address "")
+	[ -z "$profile" ] || resource update networkInterfaces --name many \
+		--set properties.ipConfigurations[-1].properties.privateIPAllocationMethod=Dynamic
+	does "a static address becomes dynamic, and stays" '.ipConfigurations[-1].properties // . |
+		.privateIPAllocationMethod == "Dynamic" and .privateIPAddress == "192.168.1.77"' "${command[@]}"
+	command=(az network nic update "${group[@]}" --name many --ip-forwarding true)
+	[ -z "$profile" ] || resource update networkInterfaces --name many --set properties.enableIPForwarding=true
+	does "another member of the NIC changes, and no configuration" \
+		'.enableIPForwarding and (.ipConfigurations | map(.name) == ["third", "ipconfig1", "second"])' "${command[@]}"
 	does "an address is taken away" "" az network nic ip-config delete "${config[@]}" --name second
 	does "the others stay" 'map(.name) == ["third", "ipconfig1"]' az network nic ip-config list "${config[@]}"
 }
@@ -56,16 +67,17 @@ give_ipv6() {
 	refuses "a public address is not of IPv6" "public addresses are of IPv4 here" \
 		az network public-ip create "${group[@]}" --name sixIp --version IPv6
 	does "a NIC is made in the subnet" "" az network nic create "${group[@]}" --name six --vnet-name dual --subnet sub
-	[ -z "$profile" ] || return 0
-	does "an address of IPv6 is given beside" '.privateIPAddress == "fd00:8:0:1::4" and .privateIPAddressVersion == "IPv6"' \
+	does "an address of IPv6 is given beside" "$like_new | "'.privateIPAddress == "fd00:8:0:1::4" and .privateIPAddressVersion == "IPv6"' \
 		az network nic ip-config create "${config[@]}" --name v6 --private-ip-address-version IPv6 --vnet-name dual --subnet sub
-	refuses "it cannot be the primary one" "cannot be the primary one" \
-		az network nic ip-config update "${config[@]}" --name v6 --make-primary
-	refuses "a prefix in use stays" "addresses of fd00:8:0:1::/64 and cannot be moved" \
-		az network vnet subnet update "${dual[@]}" --name sub --address-prefixes 10.8.1.0/24
+	lead six v6
+	refuses "it cannot be the primary one" "cannot be the primary one" "${command[@]}"
+	command=(az network vnet subnet update "${dual[@]}" --name sub --address-prefixes 10.8.1.0/24)
+	[ -z "$profile" ] || resource update virtualNetworks/dual/subnets --name sub --set 'properties.addressPrefixes=["10.8.1.0/24"]'
+	refuses "a prefix in use stays" "addresses of fd00:8:0:1::/64 and cannot be moved" "${command[@]}"
 	does "an address of IPv6 is taken away" "" az network nic ip-config delete "${config[@]}" --name v6
-	does "then its prefix is, too" '.addressPrefix == "10.8.1.0/24"' \
-		az network vnet subnet update "${dual[@]}" --name sub --address-prefixes 10.8.1.0/24
+	command=(az network vnet subnet update "${dual[@]}" --name sub --address-prefixes 10.8.1.0/24)
+	[ -z "$profile" ] || resource update virtualNetworks/dual/subnets --name sub --set 'properties.addressPrefixes=["10.8.1.0/24"]'
+	does "then its prefix is, too" '.addressPrefix == "10.8.1.0/24"' "${command[@]}"
 }
 
 read_console() {

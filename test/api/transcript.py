@@ -25,7 +25,7 @@ import re
 # Members that no client of these transcripts reads: a server may leave them out.
 UNREAD = {
     "activeDirectoryDataLake", "allowExtensionOperations", "appliedDnsServers", "authorizationSource", "batch",
-    "correlationId", "count", "delegations", "deleteOption", "dependencies", "description", "device_authorization_endpoint",
+    "client", "command", "correlationId", "count", "delegations", "deleteOption", "dependencies", "description", "device_authorization_endpoint",
     "disallowed", "diskSizeGB", "disks", "dnsSettings", "duration", "enableDdosProtection", "enableVmProtection", "exactVersion", "ext_expires_in",
     "extensions", "family", "gallery", "galleryEndpoint", "graph", "graphEndpoint", "hostedWorkloads",
     "imageDeprecationStatus", "internalDomainNameSuffix", "ipTags", "jwks_uri", "level", "locationInfo", "managedByTenants",
