@@ -196,7 +196,7 @@ ask_for_skus() {
 		--query '[].{size:size, name:name, acceleratedNetworkingEnabled: capabilities[?name==`AcceleratedNetworkingEnabled`].value | [0]}' \
 		--output table
 	local size
-	for size in "D2_v3 +Standard_D2_v3 +False" "D4_v3 +Standard_D4_v3 +True" "NC6 +Standard_NC6 +True" \
+	for size in "D2_v3 +Standard_D2_v3 +False" "D4_v3 +Standard_D4_v3 +True" "NC6 +Standard_NC6 +True" "NV6 +Standard_NV6 +True" \
 		"H16r +Standard_H16r +False" "HC44rs +Standard_HC44rs +True"; do
 		if grep -Eq "^$size" "$work/out"; then point ok "a line is '$size'"; else point "not ok" "a line is '$size'"; fi
 	done
@@ -223,7 +223,13 @@ keep_set() {
 	done
 	does "a VM names its set" '.availabilitySet.id | endswith("/availabilitySets/web")' \
 		az vm show "${group[@]}" --name web-1
-	does "a VM has its domains" '.instanceView | .platformFaultDomain == 0 and .platformUpdateDomain == 1' \
+	run az rest --method get --url "$url/sluice/v1/hosts"
+	local hosts domain
+	hosts=$(jq '.hosts | length' "$work/out")
+	run az vm get-instance-view "${group[@]}" --name web-1
+	domain=$(jq .instanceView.platformFaultDomain "$work/out")
+	does "VMs of a set are in different fault domains where there are several hosts, and in update domains in turn" \
+		".instanceView | (.platformFaultDomain == $domain) == ($hosts == 1) and .platformUpdateDomain == 1" \
 		az vm get-instance-view "${group[@]}" --name web-2
 	does "VMs are listed with their sets" 'map(select(.availabilitySet)) | map(.name) | sort == ["web-1", "web-2"]' \
 		az vm list "${group[@]}"

@@ -241,7 +241,13 @@ make_flexible_set() {
 	does "and each member has its port" '.[0].loadBalancerBackendAddresses | map(.inboundNatRulesPortMapping[0].frontendPort) == [50000, 50001]' \
 		az network lb address-pool list --resource-group flexible --lb-name flexLB
 	does "its machines are the group's" 'length == 2 and all(.[]; .powerState == "VM running")' az vm list -d --resource-group flexible
+	refuses "acceleration of a flexible set waits for all of its machines" "not deallocated: flex_.*, flex_" \
+		az vmss update --name flex --resource-group flexible --set "$first_nic.enableAcceleratedNetworking=true"
 	does "a flexible set is deallocated" "" az vmss deallocate --name flex --resource-group flexible
+	does "then it changes in the model" ".$first_nic.enableAcceleratedNetworking" \
+		az vmss update --name flex --resource-group flexible --set "$first_nic.enableAcceleratedNetworking=true"
+	does "its machines are told" "" az vmss update-instances --name flex --resource-group flexible --instance-ids "*"
+	does "and have it" 'length == 2 and all(.latestModelApplied)' az vmss list-instances --name flex --resource-group flexible
 	does "and started" "" az vmss start --name flex --resource-group flexible
 	does "it is scaled in" '.sku.capacity == 1' az vmss scale --name flex --resource-group flexible --new-capacity 1
 	does "one machine is left" 'length == 1' az vm list --resource-group flexible
