@@ -1,8 +1,11 @@
-/* A store in memory, for tests and for tools that throw their state away.
+/* A store in memory, for tests and for whoever throws its state away.
  *
  * Every version is kept once, in the log, in order of revision; two trees point into it: all versions of each
  * key, and the newest of each key that is there. Writing cannot fail here, so a transaction that is rolled
  * back has written nothing and there is nothing to undo.
+ *
+ * One over another store has only what was written to it: of all other keys the store below says what they are, which
+ * must not change meanwhile. A key that was deleted stays in the tree of the newest ones, so that it hides the one below.
  */
 #include "store/local_priv.h"
 
@@ -19,7 +22,8 @@ struct memory {
 	struct local local;
 	GPtrArray *log; /* Owned, of struct version, in order of revision and of writing */
 	GTree *history; /* key (Owned) -> GPtrArray (Owned) of struct version (Borrowed), the oldest first */
-	GTree *newest; /* key -> struct version (Borrowed, as its key); no deletions */
+	GTree *newest; /* key -> struct version (Borrowed, as its key); no deletions, unless it is over another store */
+	struct store *below; /* Borrowed; NULL: it is over none */
 	GHashTable *leases; /* id -> GHashTable set of keys (Owned) */
 	int64_t last_lease;
 };
@@ -56,13 +60,56 @@ static unsigned count_upto(const GPtrArray *versions, int64_t revision)
 	return low;
 }
 
-/* What the key was at `revision`; NULL when it was not there. */
-static const struct version *at_revision(const GPtrArray *versions, int64_t revision)
-{
-	unsigned n = count_upto(versions, revision);
-	const struct version *version = n ? versions->pdata[n - 1] : NULL;
+/* A range on its way through both stores, in order of keys. */
+struct merge {
+	const struct local_query *query;
+	struct store_range below; /* what the store below has of the range */
+	guint next; /* of those */
+	GTreeNode *node; /* of our own */
+};
 
-	return version && version->kv.value ? version : NULL;
+static const char *own_key(const struct merge *merge)
+{
+	const char *key = merge->node ? g_tree_node_key(merge->node) : NULL;
+
+	return key && store_in_range(merge->query->key, merge->query->end, key) ? key : NULL;
+}
+
+/* What is known here of the key: false when it was not written by then. *ret is NULL when it was deleted. */
+static bool own_version(const struct merge *merge, const struct store_kv **ret)
+{
+	const struct version *version = NULL;
+	int64_t revision = merge->query->revision;
+
+	if (revision) {
+		const GPtrArray *versions = g_tree_node_value(merge->node);
+		unsigned n = count_upto(versions, revision);
+		version = n ? versions->pdata[n - 1] : NULL;
+	} else {
+		version = g_tree_node_value(merge->node);
+	}
+	*ret = version && version->kv.value ? &version->kv : NULL;
+	return version != NULL;
+}
+
+/* The next key of both. False at the end; *ret is NULL when the key is not there. */
+static bool merge_step(struct merge *merge, const struct store_kv **ret)
+{
+	const GPtrArray *list = merge->below.kvs;
+	const struct store_kv *under = list && merge->next < list->len ? list->pdata[merge->next] : NULL;
+	const char *own = own_key(merge);
+	int order = !own ? 1 : under ? strcmp(own, under->key) : -1;
+
+	*ret = NULL;
+	if (!own && !under)
+		return false;
+	bool known = order <= 0 && own_version(merge, ret);
+	if (order >= 0 && !known)
+		*ret = under;
+	merge->next += order >= 0;
+	if (order <= 0)
+		merge->node = g_tree_node_next(merge->node);
+	return true;
 }
 
 static bool memory_range(
@@ -70,21 +117,22 @@ static bool memory_range(
 {
 	struct memory *memory = memory_of(local);
 	GTree *tree = query->revision ? memory->history : memory->newest;
-	GTreeNode *node = g_tree_lower_bound(tree, query->key);
+	struct merge merge = {.query = query, .node = g_tree_lower_bound(tree, query->key)};
+	const struct store_kv *kv;
 
-	for (; node && store_in_range(query->key, query->end, g_tree_node_key(node));
-		node = g_tree_node_next(node)) {
-		const struct version *version = g_tree_node_value(node);
-		if (query->revision)
-			version = at_revision(g_tree_node_value(node), query->revision);
-		if (!version)
+	if (memory->below &&
+		!store_list(memory->below, query->key, query->end, 0, 0, &merge.below, NULL, error))
+		return false;
+	while (merge_step(&merge, &kv)) {
+		if (!kv)
 			continue;
 		if (query->limit && ret->kvs->len >= query->limit) {
 			ret->more = true;
 			break;
 		}
-		g_ptr_array_add(ret->kvs, store_kv_copy(&version->kv));
+		g_ptr_array_add(ret->kvs, store_kv_copy(kv));
 	}
+	store_range_clear(&merge.below);
 	return true;
 }
 
@@ -156,8 +204,9 @@ static bool memory_write(struct local *local, const struct store_kv *kv, unsigne
 	g_ptr_array_add(versions, version);
 	if (old)
 		detach(memory, old);
-	if (kv->value) {
+	if (kv->value)
 		attach(memory, version);
+	if (kv->value || memory->below) {
 		g_tree_replace(memory->newest, version->kv.key, version);
 	} else {
 		g_tree_remove(memory->newest, kv->key);
@@ -169,6 +218,7 @@ static bool memory_write(struct local *local, const struct store_kv *kv, unsigne
 
 struct compaction {
 	int64_t revision;
+	bool over; /* deletions hide what is below */
 	GPtrArray *gone; /* keys of which nothing is left; Borrowed */
 };
 
@@ -183,7 +233,7 @@ static gboolean forget_versions(void *key, void *value, void *data)
 	if (n == 0)
 		return FALSE;
 	const struct version *shown = versions->pdata[n - 1];
-	if (shown->kv.value || shown->kv.mod_revision == compaction->revision)
+	if (shown->kv.value || shown->kv.mod_revision == compaction->revision || compaction->over)
 		n--;
 	for (unsigned i = 0; i < n; i++)
 		((struct version *)versions->pdata[i])->forgotten = true;
@@ -198,7 +248,7 @@ static bool memory_compact(struct local *local, int64_t revision, GError **error
 {
 	struct memory *memory = memory_of(local);
 	g_autoptr(GPtrArray) gone = g_ptr_array_new();
-	struct compaction compaction = {revision, gone};
+	struct compaction compaction = {revision, memory->below != NULL, gone};
 	GPtrArray *left = g_ptr_array_new_with_free_func(version_free);
 
 	g_tree_foreach(memory->history, forget_versions, &compaction);
@@ -284,7 +334,7 @@ static int compare_texts(const void *a, const void *b, void *data)
 	return strcmp(a, b);
 }
 
-struct store *store_memory_open(void)
+static struct memory *memory_new(struct store *below, int64_t revision)
 {
 	struct memory *memory = g_new0(struct memory, 1);
 
@@ -294,7 +344,24 @@ struct store *store_memory_open(void)
 	memory->newest = g_tree_new_full(compare_texts, NULL, NULL, NULL);
 	memory->leases = g_hash_table_new_full(
 		g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)(void (*)(void))g_hash_table_unref);
-	memory->local.revision = 1;
+	memory->below = below;
+	memory->local.revision = revision;
+	memory->local.compacted = below ? revision : 0;
 	local_init(&memory->local, &memory_storage);
-	return &memory->local.store;
+	return memory;
+}
+
+struct store *store_memory_open(void)
+{
+	return &memory_new(NULL, 1)->local.store;
+}
+
+struct store *store_memory_over(struct store *below, GError **error)
+{
+	_cleanup_(store_range_clear) struct store_range nothing = {};
+	int64_t revision;
+
+	if (!store_list(below, "-", NULL, 0, 0, &nothing, &revision, error))
+		return NULL;
+	return &memory_new(below, revision)->local.store;
 }

@@ -114,6 +114,11 @@ typedef void (*store_watch_fn)(
 
 struct store *store_memory_open(void);
 
+/* What `below` (Borrowed) is at this moment, to be changed and thrown away: nothing that is written reaches `below`, which
+ * must not be changed while this is open. Revisions go on from there, and what was before counts as compacted; leases
+ * and watches are its own. */
+struct store *store_memory_over(struct store *below, GError **error);
+
 /* Makes the file (mode 0600) when there is none. What a call has acknowledged survives kill -9 and a power
  * cut. FAULT_UNAVAILABLE when the store is held by another process, FAULT_UNSUPPORTED when a newer version of
  * Sluice wrote it, FAULT_INTERNAL when the file is damaged or cannot be used. */
