@@ -78,6 +78,30 @@ void control_close(struct control *control)
 	g_free(control);
 }
 
+struct control *control_preview_open(struct control *control, GError **error)
+{
+	struct store *store = store_memory_over(control->store, error);
+
+	if (!store)
+		return NULL;
+	struct control *preview = g_memdup2(control, sizeof *control);
+	preview->store = store;
+	preview->cache = cache_new();
+	preview->places = NULL;
+	preview->preview = true;
+	return preview;
+}
+
+void control_preview_close(struct control *preview)
+{
+	if (!preview)
+		return;
+	places_free(preview->places);
+	cache_free(preview->cache);
+	store_close(preview->store);
+	g_free(preview);
+}
+
 /* ---- reading ---- */
 
 void *control_get(struct control *control, enum kind kind, const char *uid, GError **error)
@@ -252,9 +276,9 @@ static void *next_version(const void *wanted, const void *old)
 
 static bool must_wait(struct call *call, struct change *change, bool *ret, GError **error)
 {
-	*ret = call->kind == KIND_VM || call->kind == KIND_SCALE_SET ||
-	       reconciler_has(call->control, call->kind);
-	if (*ret || !kind_hooks(call->kind)->reaches_hosts)
+	*ret = !call->control->preview && (call->kind == KIND_VM || call->kind == KIND_SCALE_SET ||
+						  reconciler_has(call->control, call->kind));
+	if (*ret || call->control->preview || !kind_hooks(call->kind)->reaches_hosts)
 		return true;
 	return change_any_placed(change, ret, error);
 }

@@ -65,6 +65,13 @@ struct control *control_open(const struct control_config *config, GError **error
 void control_close(struct control *control);
 CLEANUP_FUNC(struct control *, control_close)
 
+/* The same control plane, whose changes go nowhere: what is put or deleted is seen by what is asked of it from then on, and
+ * gone with it. Its puts check and give what real ones do, and are over at once, as no host hears of them; what
+ * reconcilers would do does not happen. Nothing else may change before it is closed. */
+struct control *control_preview_open(struct control *control, GError **error);
+void control_preview_close(struct control *preview);
+CLEANUP_FUNC(struct control *, control_preview_close)
+
 /* ---- catalog ---- */
 const GPtrArray *control_locations(struct control *control); /* of text */
 /* Canonical spelling ("Central US" and "centralus" are one); NULL when unknown. */

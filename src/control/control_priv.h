@@ -24,6 +24,7 @@ struct control {
 	double cpu_ratio, ram_ratio;
 	char *subscription; /* uid */
 	char *tenant;
+	bool preview; /* only store, cache and places are its own; nothing is waited for */
 };
 
 /* ---- catalog.c ---- */

@@ -539,6 +539,48 @@ static void test_principals(void)
 	g_assert_error(error, FAULT, FAULT_EXISTS);
 }
 
+/* Puts in the preview, to success. The object, Owned. */
+static void *put_in(struct control *control, void *object)
+{
+	_cleanup_(model_free) void *wanted = object;
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_put(control, wanted, &request, &result, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(result.operation->status.state, ==, OPERATION_SUCCEEDED);
+	return g_steal_pointer(&result.object);
+}
+
+static void test_preview(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct nic *real = fixture_put(&f, fixture_nic(&f, "real", true), &error);
+	g_assert_no_error(error);
+	_cleanup_(control_preview_close) struct control *preview = control_preview_open(f.control, &error);
+	g_assert_no_error(error);
+	/* What is there is seen, and so is what was put before; a machine is there at once, as no host hears of it. */
+	_cleanup_(model_free) struct nic *nic = put_in(preview, fixture_nic(&f, "n", true));
+	_cleanup_(model_free) struct vm *vm = put_in(preview, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
+	_cleanup_(model_free) struct vm *seen = control_find(preview, KIND_VM, f.group, "vm", &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(seen->status.outcome.state, ==, PROVISIONING_SUCCEEDED);
+	const struct nic_config *first = real->spec.configs->pdata[0], *second = nic->spec.configs->pdata[0];
+	g_assert_cmpstr(first->ip, !=, second->ip);
+	/* Rules hold as ever. */
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_assert_false(control_delete(preview, KIND_NIC, nic->meta.uid, &request, &result, &error));
+	g_assert_error(error, FAULT, FAULT_IN_USE);
+	g_clear_error(&error);
+	g_assert_true(control_delete(preview, KIND_NIC, real->meta.uid, &request, &result, &error));
+	/* Nothing of it was done. */
+	g_assert_null(control_find(f.control, KIND_VM, f.group, "vm", &error));
+	_cleanup_(model_free) struct nic *still = control_find(f.control, KIND_NIC, f.group, "real", &error);
+	g_assert_nonnull(still);
+	g_assert_cmpint(still->meta.revision, ==, real->meta.revision);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -565,5 +607,6 @@ int main(int argc, char **argv)
 		test_goal_holds_what_the_vm_needs);
 	TEST("etags guard against lost updates", test_etags);
 	TEST("principals are known by their secrets", test_principals);
+	TEST("a preview sees what it did, and nothing of it was done", test_preview);
 	return g_test_run();
 }
