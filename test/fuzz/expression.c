@@ -22,6 +22,12 @@ static json_t *reference(const char *name, void *data, GError **error)
 		       : json_pack("{s:s, s:{s:[s, i]}}", "name", name, "properties", "list", "a", 7);
 }
 
+/* There is one loop. */
+static json_int_t rounds(const char *symbol, void *data)
+{
+	return g_str_equal(symbol, "nics") ? 3 : -1;
+}
+
 static json_t *evaluate(const char *text, GError **error)
 {
 	json_auto_t *parameters = json_pack("{s:s, s:i, s:[s, s], s:{s:b}}", "text", "Web", "number", 3,
@@ -42,6 +48,7 @@ static json_t *evaluate(const char *text, GError **error)
 		.functions = functions,
 		.unknown = unknown,
 		.reference = reference,
+		.rounds = rounds,
 		.loop = &loop,
 		.seed = "seed",
 		.time_us = INT64_C(1700000000000000)};

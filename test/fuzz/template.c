@@ -39,6 +39,8 @@ static void assert_usable(struct template *template)
 			continue;
 		json_auto_t *unknown = template_body(template, i, NULL, NULL, NULL);
 		g_assert_nonnull(unknown);
+		json_auto_t *shown = template_shown_body(template, i, NULL);
+		g_assert_true(shown && !template_is_unknown(template, shown));
 		json_auto_t *known = template_body(template, i, lookup, NULL, NULL);
 		g_assert_true(!known || !template_is_unknown(template, known));
 	}

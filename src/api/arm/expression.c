@@ -295,9 +295,11 @@ static json_t *value_of_call(struct evaluation *evaluation, const struct express
 	const json_t *own = function ? NULL : find_own(evaluation->scope, node->name);
 	guint n = node->children->len;
 
-	if (!function && !own)
-		return expression_mistake_at(
-			evaluation, node, "the function '%s' is not supported", node->name);
+	if (!function && !own) {
+		const char *why = expression_function_absence(node->name);
+		return expression_mistake_at(evaluation, node, "the function '%s' is not supported%s%s",
+			node->name, why ? ": " : "", why ? why : "");
+	}
 	if (function && (n < function->min || n > function->max))
 		return expression_mistake_at(
 			evaluation, node, "%s() cannot have %u arguments", function->name, n);

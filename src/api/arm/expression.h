@@ -58,6 +58,9 @@ struct expression_scope {
 	json_t *(*reference)(const char *name, void *data, GError **error);
 	/* What a resource provider has ("resourceTypes"): a new reference; NULL when there is none of the name. */
 	json_t *(*providers)(const char *namespace, void *data);
+	/* How many rounds the resource of that symbol has: -1: it is no loop, or there is none. */
+	json_int_t (*rounds)(const char *symbol, void *data);
+	void *rounds_data;
 	void *data; /* of reference */
 	void *providers_data;
 	const struct expression_loop *loop;
@@ -65,6 +68,7 @@ struct expression_scope {
 	const struct expression_place *place;
 	const char *seed; /* that newGuid() is made of; NULL: neither it nor utcNow() may be called */
 	int64_t time_us; /* what utcNow() says */
+	bool shows; /* what has an unknown value stays the text that it is */
 	unsigned guids; /* made so far */
 	unsigned depth; /* of variables and functions inside of each other; 0 */
 	size_t spent; /* roughly the bytes that evaluation has made, up to EXPRESSION_SPEND_MAX; 0 */

@@ -28,6 +28,20 @@ char *expression_place_text(const struct expression_place *place)
 
 /* ---- texts ---- */
 
+/* "column 7", or of an expression over several lines "line 2, column 3". Owned. */
+static char *column_text(const char *text, size_t column)
+{
+	size_t line = 1, begin = 0;
+
+	for (size_t i = 0; i + 1 < column && text[i]; i++)
+		if (text[i] == '\n') {
+			line++;
+			begin = i + 1;
+		}
+	return strchr(text, '\n') ? g_strdup_printf("line %zu, column %zu", line, column - begin)
+				  : g_strdup_printf("column %zu", column);
+}
+
 /* A mistake in a text, as clients read it; whatever else failed has its own words. */
 static json_t *fail(const char *text, const struct expression_scope *scope, GError *mistake, GError **error)
 {
@@ -37,9 +51,10 @@ static json_t *fail(const char *text, const struct expression_scope *scope, GErr
 		g_propagate_error(error, mistake);
 		return NULL;
 	}
+	g_autofree char *column = column_text(text, (size_t)MAX(mistake->code, 1));
 	arm_fault_set(error, ARM_INVALID_TEMPLATE,
-		"Unable to evaluate the template language expression '%s'%s%s: column %d: %s.", text,
-		*place ? " in " : "", place, MAX(mistake->code, 1), mistake->message);
+		"Unable to evaluate the template language expression '%s'%s%s: %s: %s.", text,
+		*place ? " in " : "", place, column, mistake->message);
 	g_error_free(mistake);
 	return NULL;
 }
@@ -73,9 +88,12 @@ static json_t *evaluate(const char *text, struct expression_scope *scope, GError
 json_t *expression_evaluate(const char *text, struct expression_scope *scope, GError **error)
 {
 	GError *mistake = NULL;
-	json_t *value = evaluate(text, scope, &mistake);
+	json_auto_t *value = evaluate(text, scope, &mistake);
 
-	return value ? value : fail(text, scope, mistake, error);
+	if (!value)
+		return fail(text, scope, mistake, error);
+	return scope->shows && expression_is_unknown(scope, value) ? json_string(text)
+								   : g_steal_pointer(&value);
 }
 
 json_t *expression_escape(const json_t *json)

@@ -4,9 +4,9 @@
 #include <string.h>
 
 static const struct expression_function *const families[] = {expression_text_functions,
-	expression_code_functions, expression_list_functions, expression_lambda_functions,
-	expression_number_functions, expression_logic_functions, expression_time_functions,
-	expression_resource_functions};
+	expression_code_functions, expression_cidr_functions, expression_list_functions,
+	expression_lambda_functions, expression_number_functions, expression_logic_functions,
+	expression_time_functions, expression_resource_functions};
 
 const struct expression_function *expression_function_find(const char *name)
 {
@@ -15,6 +15,31 @@ const struct expression_function *expression_function_find(const char *name)
 			if (g_ascii_strcasecmp(function->name, name) == 0)
 				return function;
 	return NULL;
+}
+
+/* Functions of Azure's that would say something that is not so here. */
+static const struct {
+	const char *name, *why;
+} absent[] = {
+	{"deployer", "templates are not told who deploys them; pass it as a parameter"},
+	{"externalInput", "parameter files are evaluated by the client"},
+	{"getSecret", "there is no key vault; pass the value as a parameter of the type secureString"},
+	{"managementGroup", "there are no management groups"},
+	{"managementGroupResourceId", "there are no management groups"},
+	{"pickZones", "there are no availability zones; use an availability set"},
+	{"toLogicalZone", "there are no availability zones; use an availability set"},
+	{"toLogicalZones", "there are no availability zones; use an availability set"},
+	{"toPhysicalZone", "there are no availability zones; use an availability set"},
+	{"toPhysicalZones", "there are no availability zones; use an availability set"},
+};
+
+const char *expression_function_absence(const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(absent); i++)
+		if (g_ascii_strcasecmp(absent[i].name, name) == 0)
+			return absent[i].why;
+	return g_ascii_strncasecmp(name, "list", 4) == 0 ? "no resource here has keys or the like to list"
+							 : NULL;
 }
 
 const char *expression_text_argument(const json_t *arguments, size_t index, GError **error)

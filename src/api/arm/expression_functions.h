@@ -22,11 +22,14 @@ struct expression_function {
 
 /* Each ends with a NULL name. */
 extern const struct expression_function expression_text_functions[], expression_code_functions[],
-	expression_list_functions[], expression_lambda_functions[], expression_number_functions[],
-	expression_logic_functions[], expression_time_functions[], expression_resource_functions[];
+	expression_cidr_functions[], expression_list_functions[], expression_lambda_functions[],
+	expression_number_functions[], expression_logic_functions[], expression_time_functions[],
+	expression_resource_functions[];
 
 /* Without case; NULL when there is none. */
 const struct expression_function *expression_function_find(const char *name);
+/* Why there is none of the name, where Azure has one: a clause; NULL: Azure has none either. */
+const char *expression_function_absence(const char *name);
 
 /* Value of a node. New reference; NULL with *evaluation->error. */
 json_t *expression_value(struct evaluation *evaluation, const struct expression_node *node);

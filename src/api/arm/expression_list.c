@@ -404,6 +404,46 @@ static json_t *call_object_keys(struct expression_scope *scope, const json_t *ar
 	return array;
 }
 
+/* An item counted from the end, from 1; NULL: there is none. Borrowed. */
+static const json_t *from_end(const json_t *arguments, GError **error)
+{
+	const json_t *array = json_array_get(arguments, 0);
+	size_t n = json_array_size(array);
+	json_int_t index;
+
+	if (!json_is_array(array)) {
+		expression_mistake(error, "an array is needed");
+		return NULL;
+	}
+	if (!expression_integer_argument(arguments, 1, &index, error))
+		return NULL;
+	return index > 0 && (size_t)index <= n ? json_array_get(array, n - (size_t)index) : NULL;
+}
+
+static json_t *call_index_from_end(struct expression_scope *scope, const json_t *arguments, GError **error)
+{
+	GError *failure = NULL;
+	const json_t *item = from_end(arguments, &failure);
+
+	if (item)
+		return json_incref((json_t *)item);
+	if (!failure)
+		expression_mistake(&failure, "there is no such item");
+	g_propagate_error(error, failure);
+	return NULL;
+}
+
+static json_t *call_try_index_from_end(
+	struct expression_scope *scope, const json_t *arguments, GError **error)
+{
+	GError *failure = NULL;
+	const json_t *item = from_end(arguments, &failure);
+
+	if (failure)
+		g_propagate_error(error, failure);
+	return failure ? NULL : item ? json_incref((json_t *)item) : json_null();
+}
+
 const struct expression_function expression_list_functions[] = {
 	{"array", 1, 1, call_array},
 	{"contains", 2, 2, call_contains},
@@ -412,6 +452,7 @@ const struct expression_function expression_list_functions[] = {
 	{"empty", 1, 1, call_empty},
 	{"first", 1, 1, call_first},
 	{"flatten", 1, 1, call_flatten},
+	{"indexFromEnd", 2, 2, call_index_from_end},
 	{"intersection", 2, SIZE_MAX, call_intersection},
 	{"items", 1, 1, call_items},
 	{"last", 1, 1, call_last},
@@ -422,6 +463,7 @@ const struct expression_function expression_list_functions[] = {
 	{"skip", 2, 2, call_skip},
 	{"take", 2, 2, call_take},
 	{"tryGet", 2, SIZE_MAX, call_try_get},
+	{"tryIndexFromEnd", 2, 2, call_try_index_from_end},
 	{"union", 2, SIZE_MAX, call_union},
 	{},
 };

@@ -111,10 +111,19 @@ static json_t *call_coalesce(struct expression_scope *scope, const json_t *argum
 	return json_null();
 }
 
+/* fail('why'): the template's own refusal. */
+static json_t *call_fail(struct expression_scope *scope, const json_t *arguments, GError **error)
+{
+	const char *why = expression_text_argument(arguments, 0, error);
+
+	return why ? expression_mistake(error, "the template says: %s", why) : NULL;
+}
+
 const struct expression_function expression_logic_functions[] = {
 	{"and", 1, SIZE_MAX, .lazy = value_of_and, .shares = true},
 	{"bool", 1, 1, call_bool},
 	{"coalesce", 1, SIZE_MAX, call_coalesce},
+	{"fail", 1, 1, call_fail},
 	{"false", 0, 0, call_false},
 	{"if", 3, 3, .lazy = value_of_if, .shares = true},
 	{"not", 1, 1, call_not},

@@ -229,23 +229,58 @@ static json_t *call_extension_resource_id(
 
 /* ---- resources ---- */
 
-/* reference(name or id, [apiVersion], ['Full']): its properties, or all of it. */
-static json_t *call_reference(struct expression_scope *scope, const json_t *arguments, GError **error)
+/* Its properties, or all of it. New reference. */
+static json_t *refer(struct expression_scope *scope, const char *name, bool full, GError **error)
 {
-	const char *name = expression_text_argument(arguments, 0, error);
-	const char *full = json_string_value(json_array_get(arguments, 2));
-
-	if (!scope->reference)
-		return expression_mistake(error, "reference() can stand in properties and outputs only");
-	json_auto_t *resource = name ? scope->reference(name, scope->data, error) : NULL;
+	json_auto_t *resource = scope->reference(name, scope->data, error);
 
 	if (!resource)
 		return NULL;
-	if (resource == scope->unknown || (full && g_ascii_strcasecmp(full, "Full") == 0))
+	if (resource == scope->unknown || full)
 		return g_steal_pointer(&resource);
 	if (!json_object_get(resource, "properties"))
 		return expression_mistake(error, "'%s' has no properties", name);
 	return json_incref(json_object_get(resource, "properties"));
+}
+
+static bool is_full(const json_t *argument)
+{
+	const char *text = json_string_value(argument);
+
+	return text && g_ascii_strcasecmp(text, "Full") == 0;
+}
+
+/* reference(name or id, [apiVersion], ['Full']). */
+static json_t *call_reference(struct expression_scope *scope, const json_t *arguments, GError **error)
+{
+	const char *name = expression_text_argument(arguments, 0, error);
+
+	if (!scope->reference)
+		return expression_mistake(error, "reference() can stand in properties and outputs only");
+	return name ? refer(scope, name, is_full(json_array_get(arguments, 2)), error) : NULL;
+}
+
+/* references(symbol of a loop, ['Full']): what reference() gives of each of its rounds. */
+static json_t *call_references(struct expression_scope *scope, const json_t *arguments, GError **error)
+{
+	const char *symbol = expression_text_argument(arguments, 0, error);
+	json_int_t n = symbol && scope->rounds ? scope->rounds(symbol, scope->rounds_data) : -1;
+	json_auto_t *array = json_array();
+
+	if (!symbol)
+		return NULL;
+	if (!scope->reference)
+		return expression_mistake(error, "references() can stand in properties and outputs only");
+	if (n < 0)
+		return expression_mistake(error, "there is no loop with the symbol '%s'", symbol);
+	for (json_int_t i = 0; i < n; i++) {
+		g_autofree char *name = g_strdup_printf("%s[%" JSON_INTEGER_FORMAT "]", symbol, i);
+		json_t *item = refer(scope, name, is_full(json_array_get(arguments, 1)), error);
+		if (!item)
+			return NULL;
+		json_array_append_new(array, item);
+	}
+	return g_steal_pointer(&array);
 }
 
 /* providers(namespace, [type]). */
@@ -281,6 +316,7 @@ const struct expression_function expression_resource_functions[] = {
 	{"parameters", 1, 1, call_parameters, .shares = true},
 	{"providers", 1, 2, call_providers},
 	{"reference", 1, 3, call_reference, .shares = true},
+	{"references", 1, 2, call_references},
 	{"resourceGroup", 0, 0, call_resource_group, .shares = true},
 	{"resourceId", 2, SIZE_MAX, call_resource_id},
 	{"subscription", 0, 0, call_subscription, .shares = true},

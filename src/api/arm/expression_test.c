@@ -240,6 +240,49 @@ static void test_list_functions(void)
 		{"[toObject(createArray('x', 'y'), lambda('k', lambdaVariables('k')), lambda('k', "
 		 "length(lambdaVariables('k'))))]",
 			"{\"x\":1,\"y\":1}"},
+		{"[map(createArray('a', 'b'), lambda('x', 'i', format('{0}{1}', lambdaVariables('x'), "
+		 "lambdaVariables('i'))))]",
+			"[\"a0\",\"b1\"]"},
+		{"[filter(createArray('a', 'b'), lambda('x', 'i', equals(lambdaVariables('i'), 1)))]",
+			"[\"b\"]"},
+		{"[reduce(createArray(5, 7), 0, lambda('a', 'b', 'i', add(lambdaVariables('a'), "
+		 "mul(lambdaVariables('b'), lambdaVariables('i')))))]",
+			"7"},
+		{"[groupBy(createArray('ab', 'c', 'ad'), lambda('x', first(lambdaVariables('x'))))]",
+			"{\"a\":[\"ab\",\"ad\"],\"c\":[\"c\"]}"},
+		{"[mapValues(createObject('a', 1), lambda('x', add(lambdaVariables('x'), 1)))]", "{\"a\":2}"},
+		{"[map(range(0, 2), lambda('x', map(range(0, 1), lambda('y', add(lambdaVariables('x'), "
+		 "lambdaVariables('y'))))))]",
+			"[[0],[1]]"},
+		{"[indexFromEnd(range(1, 3), 1)]", "3"},
+		{"[tryIndexFromEnd(range(1, 3), 4)]", "null"},
+		{"[indexOf(createArray('a', 'b'), 'b')]", "1"},
+	};
+
+	assert_values(cases, G_N_ELEMENTS(cases));
+}
+
+static void test_prefixes(void)
+{
+	static const struct value_case cases[] = {
+		{"[parseCidr('10.144.0.0/20')]",
+			"{\"network\":\"10.144.0.0\",\"netmask\":\"255.255.240.0\",\"broadcast\":\"10.144.15."
+			"255\","
+			"\"firstUsable\":\"10.144.0.1\",\"lastUsable\":\"10.144.15.254\",\"cidr\":20}"},
+		{"[parseCidr('fd00:1::/64')]", "{\"network\":\"fd00:1::\",\"netmask\":\"ffff:ffff:ffff:ffff::"
+					       "\",\"firstUsable\":\"fd00:1::\","
+					       "\"lastUsable\":\"fd00:1::ffff:ffff:ffff:ffff\",\"cidr\":64}"},
+		{"[parseCidr('10.0.0.4/32').lastUsable]", "\"10.0.0.4\""},
+		{"[cidrSubnet('10.144.0.0/20', 24, 0)]", "\"10.144.0.0/24\""},
+		{"[cidrSubnet('10.144.0.0/20', 24, 15)]", "\"10.144.15.0/24\""},
+		{"[cidrSubnet('10.0.0.0/8', 8, 0)]", "\"10.0.0.0/8\""},
+		{"[cidrSubnet('0.0.0.0/0', 32, 4294967295)]", "\"255.255.255.255/32\""},
+		{"[cidrSubnet('fd00::/16', 128, 9223372036854775807)]", "\"fd00::7fff:ffff:ffff:ffff/128\""},
+		{"[cidrSubnet('fd00:1::/32', 48, 258)]", "\"fd00:1:102::/48\""},
+		{"[cidrHost('10.144.3.0/24', 0)]", "\"10.144.3.1\""},
+		{"[cidrHost('10.144.3.0/24', 253)]", "\"10.144.3.254\""},
+		{"[cidrHost('10.144.3.4/31', 1)]", "\"10.144.3.5\""},
+		{"[cidrHost('fd00:1::/64', 4)]", "\"fd00:1::5\""},
 	};
 
 	assert_values(cases, G_N_ELEMENTS(cases));
@@ -420,6 +463,27 @@ static void test_mistakes(void)
 		{"[lambda('x', 1)]", "a lambda can be an argument of"},
 		{"[map(range(0, 1), 'x')]", "column 19: a lambda with 1 variables is needed here"},
 		{"[lambdaVariables('x')]", "there is no lambda with a variable 'x' here"},
+		{"[listKeys('x', '2020')]",
+			"column 2: the function 'listKeys' is not supported: no resource here has keys"},
+		{"[pickZones('a', 'b', 'c')]", "there are no availability zones"},
+		{"[managementGroup().id]", "there are no management groups"},
+		{"[fail('not so')]", "column 2: the template says: not so"},
+		{"[references('s')]", "there is no loop with the symbol 's'"},
+		{"[indexFromEnd(range(1, 3), 0)]", "there is no such item"},
+		{"[indexFromEnd('abc', 1)]", "an array is needed"},
+		{"[map(range(0, 1), lambda('a', 'b', 'c', 1))]", "a lambda with 1 variables is needed here"},
+		{"[sort(range(0, 2), lambda('a', 'b', 'c', true()))]",
+			"a lambda with 2 variables is needed here"},
+		{"[groupBy(range(0, 1), lambda('x', lambdaVariables('x')))]", "a key must be a string"},
+		{"[mapValues(range(0, 1), lambda('x', 1))]", "an object is needed here"},
+		{"[parseCidr('10.0.0.4')]", "'10.0.0.4' is no prefix such as 10.0.0.0/16"},
+		{"[parseCidr('10.0.0.4/8')]", "is an address in a network"},
+		{"[cidrSubnet('10.0.0.0/16', 8, 0)]",
+			"there is no prefix length 8 in it; the last one is 32"},
+		{"[cidrSubnet('10.0.0.0/16', 24, 256)]", "there is no subnet 256 in it; the last one is 255"},
+		{"[cidrHost('10.0.0.0/24', 254)]", "there is no host 254 in it; the last one is 253"},
+		{"[cidrHost('10.0.0.0/24', -1)]", "there is no host -1"},
+		{"[concat('a',\n  nosuch())]", "line 2, column 3: the function 'nosuch'"},
 		{"[variables('deep').a[1]]", "in variables.deep.a[1]: column 2: the function 'nosuch'"},
 	};
 
@@ -508,6 +572,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/arm/expression/has functions of strings", test_text_functions);
 	g_test_add_func("/arm/expression/has functions of codes, hashes as Azure's", test_code_functions);
 	g_test_add_func("/arm/expression/has functions of lists and objects", test_list_functions);
+	g_test_add_func("/arm/expression/calculates with IP prefixes", test_prefixes);
 	g_test_add_func("/arm/expression/evaluates only what decides", test_numbers_and_logic);
 	g_test_add_func("/arm/expression/has functions of time", test_time);
 	g_test_add_func("/arm/expression/makes the same defaults of the same deployment", test_defaults);

@@ -119,15 +119,39 @@ static void qualify(const struct template_resource *parent, struct template_reso
 	child->skipped = child->skipped || parent->skipped;
 }
 
-/* A deployment may go to another group. */
+/* What is not of a resource group. */
+static bool check_scope(struct template *template, const struct template_resource *resource,
+	const char *subscription, const char *group, GError **error)
+{
+	g_autofree char *scope = NULL;
+
+	if (!read_text(template, resource, "scope", &scope, error))
+		return false;
+	if (scope)
+		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID
+			"%s: a 'scope' is not supported; leave it out, and name another group in "
+			"'resourceGroup' of a deployment.",
+			resource->place);
+	if (resource->deployment && subscription && !group)
+		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID
+			"%s: a subscription cannot be deployed to; name a group in 'resourceGroup'.",
+			resource->place);
+	return true;
+}
+
+/* A deployment may go to another group, and what exists may be in one. */
 static bool make_id(struct template *template, struct template_resource *resource, GError **error)
 {
 	g_autofree char *group = NULL, *subscription = NULL;
 
 	resource->deployment = g_ascii_strcasecmp(resource->type, DEPLOYMENT_TYPE) == 0;
-	if (resource->deployment &&
+	if ((resource->deployment || json_is_true(expression_member(resource->json, "existing"))) &&
 		(!read_text(template, resource, "resourceGroup", &group, error) ||
 			!read_text(template, resource, "subscriptionId", &subscription, error)))
+		return false;
+	if (!check_scope(template, resource, subscription, group, error))
 		return false;
 	if (!arm_id_make(subscription ? subscription : template->scope.subscription,
 		    group ? group : template->scope.group, resource->type, resource->name, &resource->id,
@@ -265,12 +289,31 @@ static bool add_resources(struct template *template, const json_t *resources,
 
 /* ---- opening ---- */
 
+/* Templates of other scopes say so by their schema. */
+static bool check_schema(const json_t *template, GError **error)
+{
+	static const char *const others[] = {"subscriptionDeploymentTemplate.json",
+		"managementGroupDeploymentTemplate.json", "tenantDeploymentTemplate.json"};
+	const char *schema = json_string_value(json_object_get(template, "$schema"));
+
+	for (size_t i = 0; schema && i < G_N_ELEMENTS(others); i++)
+		if (strstr(schema, others[i]))
+			return arm_fault_set(error, ARM_INVALID_TEMPLATE,
+				TEMPLATE_INVALID
+				"its $schema is of a %s, and only resource groups can be deployed to; make "
+				"the "
+				"group with 'az group create', and use deploymentTemplate.json.",
+				others[i]);
+	return true;
+}
+
 static bool check_input(const struct template_input *input, GError **error)
 {
 	if (!json_is_object(input->template))
 		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			TEMPLATE_INVALID
-			"properties.template must be an object; links to templates are not supported.");
+			TEMPLATE_INVALID "properties.template must be an object.");
+	if (!check_schema(input->template, error))
+		return false;
 	if (!json_object_get(input->template, "resources"))
 		return arm_fault_set(error, ARM_INVALID_TEMPLATE, TEMPLATE_INVALID "it has no 'resources'.");
 	if (input->mode && g_ascii_strcasecmp(input->mode, "Incremental") != 0 &&
@@ -301,6 +344,8 @@ static struct template *template_new(const struct template_input *input)
 		.providers = input->providers,
 		.providers_data = input->providers_data,
 		.time_us = input->time_us,
+		.rounds = template_rounds,
+		.rounds_data = template,
 	};
 	return template;
 }

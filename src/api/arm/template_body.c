@@ -131,6 +131,16 @@ json_t *template_body(struct template *template, guint index, template_lookup fn
 	return body;
 }
 
+json_t *template_shown_body(struct template *template, guint index, GError **error)
+{
+	json_t *body;
+
+	template->scope.shows = true;
+	body = template_body(template, index, NULL, NULL, error);
+	template->scope.shows = false;
+	return body;
+}
+
 json_t *template_outputs(struct template *template, template_lookup fn, void *data, GError **error)
 {
 	struct lookup lookup = {template, fn, data};

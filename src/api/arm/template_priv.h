@@ -19,6 +19,8 @@ bool template_know(struct template *template, struct template_resource *resource
 /* The resource of the template that a text names: by id, by "TYPE/NAME", by its symbol or by its name. All without
  * case. NULL when none is, or when more than one has that name. */
 struct template_resource *template_find(const struct template *template, const char *text);
+/* struct expression_scope.rounds; data: the template. */
+json_int_t template_rounds(const char *symbol, void *data);
 /* Fills `depends` of all resources; refuses circles and what is not in the template; evaluates everything
  * once. */
 bool template_resolve_dependencies(struct template *template, GError **error);

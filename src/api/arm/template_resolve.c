@@ -26,11 +26,30 @@ bool template_know(struct template *template, struct template_resource *resource
 	add_name(template, resource->id_text, resource);
 	add_name(template, type_and_name, resource);
 	/* A symbol of one may be the name of another, so that names mean nothing where there are symbols. */
-	if (!resource->symbol)
+	if (!resource->symbol) {
 		add_name(template, resource->name, resource);
-	else if (!resource->repeated)
+	} else if (!resource->repeated) {
 		add_name(template, resource->symbol, resource);
+	} else {
+		g_autofree char *round = g_strdup_printf(
+			"%s[%" JSON_INTEGER_FORMAT "]", resource->symbol, resource->loop.index);
+		add_name(template, round, resource);
+	}
 	return true;
+}
+
+json_int_t template_rounds(const char *symbol, void *data)
+{
+	const struct template *template = data;
+	g_autofree char *small = g_ascii_strdown(symbol, -1);
+	json_int_t n = 0;
+
+	for (guint i = 0; i < template->resources->len; i++) {
+		const struct template_resource *resource = template->resources->pdata[i];
+		n += resource->repeated && resource->symbol &&
+		     g_ascii_strcasecmp(resource->symbol, symbol) == 0;
+	}
+	return n || g_hash_table_contains(template->loops, small) ? n : -1;
 }
 
 struct template_resource *template_find(const struct template *template, const char *text)

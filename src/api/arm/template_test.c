@@ -212,6 +212,51 @@ static void test_symbols(void)
 	assert_body(template, 1, "{\"properties\":{\"n\":\"there\"}}");
 }
 
+/* A loop's rounds are called by its symbol and their numbers, and referred to all together; what exists may be elsewhere. */
+static void test_rounds(void)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(template_free) struct template *template =
+		open_text("{languageVersion: '2.0', resources: {"
+			  "far: {existing: true, type: 'N.W/vnets', name: 'far', resourceGroup: 'other'},"
+			  "nics: {type: 'N.W/nics', name: \"[format('n{0}', copyIndex())]\", copy: {name: "
+			  "'nics', count: 2}},"
+			  "one: {type: 'N.W/vms', name: 'one', dependsOn: [\"[format('nics[{0}]', 1)]\"]},"
+			  "two: {type: 'N.W/vms', name: 'two', properties: {n: \"[references('nics')]\", f: "
+			  "\"[reference('far').name]\","
+			  " m: \"[reference('nics[0]').name]\"}},"
+			  "none: {type: 'N.W/x', name: 'none', properties: {n: \"[references('empty')]\"}},"
+			  "empty: {type: 'N.W/y', name: \"[format('e{0}', copyIndex())]\", copy: {name: "
+			  "'empty', count: 0}}}}",
+			NULL, &error);
+
+	g_assert_no_error(error);
+	g_assert_nonnull(strstr(at(template, 0)->id_text, "resourceGroups/other/"));
+	assert_depends(template, 3, "2");
+	assert_depends(template, 4, "1,2,0");
+	assert_body(template, 4,
+		"{\"properties\":{\"f\":\"far\",\"m\":\"n0\",\"n\":[{\"name\":\"n0\"},{\"name\":\"n1\"}]}}");
+	assert_body(template, 5, "{\"properties\":{\"n\":[]}}");
+}
+
+/* Types of the template's own, as newer tools write them. */
+static void test_definitions(void)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(template_free) struct template *template = open_text(
+		"{definitions: {name: {type: 'string', maxLength: 3}, names: {type: 'array', items: {$ref: "
+		"'#/definitions/name'}}, mine: {$ref: '#/definitions/names', nullable: true}}, parameters: "
+		"{p: {$ref: "
+		"'#/definitions/mine'}, q: {$ref: '#/definitions/name', defaultValue: 'ab'}, r: {type: "
+		"'array', "
+		"allowedValues: ['a', 'b'], defaultValue: ['b']}}, resources: []}",
+		NULL, &error);
+
+	g_assert_no_error(error);
+	g_autofree char *text = json_dumps(template->parameters, JSON_COMPACT | JSON_SORT_KEYS);
+	g_assert_cmpstr(text, ==, "{\"p\":null,\"q\":\"ab\",\"r\":[\"b\"]}");
+}
+
 /* By default the expressions of an inner template are the outer's, and are worked out before it is deployed. */
 static void test_inner_templates(void)
 {
@@ -363,6 +408,24 @@ static void test_mistakes(void)
 		{"{resources: [], outputs: {o: {value: 'x'}}}", NULL,
 			"the output 'o' has no type that is known"},
 		{"{resources: []}", "{\"p\": {\"value\": \"x\"}}", "the template has no parameter 'p'"},
+		{"{parameters: {p: {type: 'array', allowedValues: ['a', 'b']}}, resources: []}",
+			"{\"p\": {\"value\": [\"a\", \"c\"]}}", "allowed are [\"a\",\"b\"]"},
+		{"{definitions: {n: {type: 'string', minLength: 3}}, parameters: {p: {$ref: "
+		 "'#/definitions/n'}}, "
+		 "resources: []}",
+			"{\"p\": {\"value\": \"ab\"}}", "and 3 is the least"},
+		{"{definitions: {a: {$ref: '#/definitions/a'}}, parameters: {p: {$ref: '#/definitions/a'}}, "
+		 "resources: []}",
+			NULL, "has no type that is known"},
+		{"{$schema: 'https://x/tenantDeploymentTemplate.json#', resources: []}", NULL,
+			"only resource groups can be deployed to"},
+		{"{resources: [{type: 'N/t', name: 'x', scope: '/'}]}", NULL,
+			"resources[0]: a 'scope' is not"},
+		{"{resources: [{type: 'Microsoft.Resources/deployments', name: 'x', subscriptionId: 's'}]}",
+			NULL, "a subscription cannot be deployed to; name a group"},
+		{"{resources: {s: {type: 'N/t', name: 'x', dependsOn: ['r[2]']}, r: {type: 'N/t', name: "
+		 "\"[format('r{0}', copyIndex())]\", copy: {name: 'r', count: 2}}}}",
+			NULL, "the resource 'r[2]' that 'x' depends on is not defined"},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -405,6 +468,8 @@ int main(int argc, char **argv)
 		"/arm/template/loops repeat resources, properties, variables and outputs", test_loops);
 	g_test_add_func("/arm/template/a serial loop goes by batches", test_batches);
 	g_test_add_func("/arm/template/resources can be called by symbols", test_symbols);
+	g_test_add_func("/arm/template/rounds of loops can be called by symbols", test_rounds);
+	g_test_add_func("/arm/template/types can be the template's own", test_definitions);
 	g_test_add_func("/arm/template/an inner template has the outer's expressions or its own",
 		test_inner_templates);
 	g_test_add_func("/arm/template/the most resources there can be are read in time", test_most);

@@ -3,6 +3,10 @@
 #include "api/arm/expression_functions.h"
 #include "api/arm/template_priv.h"
 
+#include <string.h>
+
+#define REF_DEPTH_MAX 16 /* types that are each other */
+
 /* ---- types ---- */
 
 static bool is_text(const json_t *json)
@@ -57,6 +61,27 @@ static const struct type *find_type(const json_t *definition)
 	return NULL;
 }
 
+/* A parameter or output with what it has of a type of the template's own, {"$ref": "#/definitions/NAME"}; its own members
+ * count first. New reference. */
+static json_t *whole_definition(const json_t *template, const json_t *definition)
+{
+	static const char definitions[] = "#/definitions/";
+	json_t *whole = json_is_object(definition) ? json_copy((json_t *)definition) : json_object();
+
+	for (unsigned depth = 0; depth < REF_DEPTH_MAX; depth++) {
+		const char *ref = json_string_value(json_object_get(whole, "$ref"));
+		const json_t *named = ref && g_str_has_prefix(ref, definitions)
+					      ? expression_member(json_object_get(template, "definitions"),
+							ref + strlen(definitions))
+					      : NULL;
+		json_object_del(whole, "$ref");
+		if (!named)
+			break;
+		json_object_update_missing(whole, (json_t *)named);
+	}
+	return whole;
+}
+
 /* ---- parameters ---- */
 
 static bool fail_parameter(GError **error, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -71,18 +96,31 @@ static bool fail_parameter(GError **error, const char *name, const char *format,
 		error, ARM_INVALID_TEMPLATE, TEMPLATE_INVALID "the template parameter '%s' %s.", name, what);
 }
 
-static bool check_allowed(const char *name, const json_t *definition, const json_t *value, GError **error)
+static bool has(const json_t *array, const json_t *value)
 {
-	const json_t *allowed = expression_member(definition, "allowedValues");
 	json_t *item;
 	size_t i;
 
-	json_array_foreach((json_t *)allowed, i, item)
+	json_array_foreach((json_t *)array, i, item)
 	{
 		if (json_equal(item, value))
 			return true;
 	}
-	if (!json_is_array(allowed))
+	return false;
+}
+
+/* Of an array each item is asked for. */
+static bool check_allowed(const char *name, const json_t *definition, const json_t *value, GError **error)
+{
+	const json_t *allowed = expression_member(definition, "allowedValues");
+	bool good = !json_is_array(allowed) || has(allowed, value);
+
+	if (!good && json_is_array(value)) {
+		good = true;
+		for (size_t i = 0; i < json_array_size(value); i++)
+			good = good && has(allowed, json_array_get(value, i));
+	}
+	if (good)
 		return true;
 	g_autofree char *list = json_dumps(allowed, JSON_COMPACT);
 	return fail_parameter(error, name, "has a value that is not allowed; allowed are %s", list);
@@ -187,7 +225,8 @@ json_t *template_resolve_parameters(
 	scope->parameters = parameters;
 	json_object_foreach((json_t *)definitions, name, definition)
 	{
-		value = resolve_parameter(name, definition, given, scope, error);
+		json_auto_t *whole = whole_definition(template, definition);
+		value = resolve_parameter(name, whole, given, scope, error);
 		if (!value)
 			return NULL;
 		json_object_set_new(parameters, name, value);
@@ -203,7 +242,8 @@ json_t *template_shown_parameters(const json_t *template, const json_t *paramete
 
 	json_object_foreach((json_t *)parameters, name, given)
 	{
-		const struct type *type = find_type(expression_member(definitions, name));
+		json_auto_t *definition = whole_definition(template, expression_member(definitions, name));
+		const struct type *type = find_type(definition);
 		json_t *value = (json_t *)expression_member(given, "value");
 		if (!type)
 			continue;
@@ -269,7 +309,8 @@ json_t *template_evaluate_outputs(struct template *template, GError **error)
 	{
 		const struct expression_place all = {.key = "outputs"}, place = {&all, name, 0};
 		scope->place = &place;
-		bool good = evaluate_output(scope, name, output, result, error);
+		json_auto_t *whole = whole_definition(template->json, output);
+		bool good = evaluate_output(scope, name, whole, result, error);
 		scope->place = NULL;
 		if (!good)
 			return NULL;
