@@ -28,6 +28,7 @@ void arm_record_part(struct arm *arm, const struct operation *deployment, const 
 
 enum encode_flags {
 	ENCODE_INSTANCE_VIEW = 1 << 0,
+	ENCODE_WANTED = 1 << 1, /* without what is only shown: states that come by themselves */
 };
 
 struct arm_type;
@@ -211,7 +212,7 @@ json_t *arm_operation_error(const struct operation *operation);
 extern const struct route arm_operation_routes[];
 
 /* ---- deployments.c, deploy.c ---- */
-extern const struct route arm_deployment_routes[];
+extern const struct route arm_deployment_routes[], arm_preflight_routes[];
 int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error);
 
 /* ---- cloud.c, login.c, groups.c, images.c, sizes.c, usages.c ---- */

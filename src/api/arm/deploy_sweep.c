@@ -16,8 +16,7 @@
 
 /* ---- what stays ---- */
 
-/* Ids in small letters: those of the record, with their parents. */
-static void keep(GHashTable *kept, const char *id_text)
+void deploy_keep(GHashTable *kept, const char *id_text)
 {
 	_cleanup_(arm_id_clear) struct arm_id id = {};
 
@@ -38,7 +37,7 @@ static void keep_deployed(
 		_cleanup_(arm_id_clear) struct arm_id id = {};
 		if (!record->id || record->removed)
 			continue;
-		keep(kept, record->id);
+		deploy_keep(kept, record->id);
 		if (depth == INNER_MAX || g_ascii_strcasecmp(record->type, DEPLOY_TYPE) != 0 ||
 			!arm_id_parse(record->id, &id, NULL))
 			continue;
@@ -54,9 +53,9 @@ static void keep_deployed(
 
 /* ---- what goes ---- */
 
-static void add_removal(
-	struct deploying *deploying, const struct arm_type *type, const struct meta *meta, const char *id)
+static void add_removal(const struct arm_type *type, const struct meta *meta, const char *id, void *data)
 {
+	struct deploying *deploying = data;
 	struct deployment_resource *record = shape_new(&deployment_resource_shape);
 
 	record->type = g_strdup_printf("%s/%s", type->namespace, type->name);
@@ -68,27 +67,32 @@ static void add_removal(
 	deploying->changed = true;
 }
 
-static bool list_removals(struct deploying *deploying, GError **error)
+bool deploy_each_other(struct arm *arm, const struct group *group, GHashTable *ids, deploy_other_fn fn,
+	void *data, GError **error)
 {
-	g_autoptr(GHashTable) kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	struct arm *arm = deploying->arm;
-
-	keep_deployed(arm, deploying->deployment, kept, 0);
 	for (const struct arm_type *const *type = arm_types; *type; type++) {
 		g_autoptr(GPtrArray) objects =
-			control_list(arm->control, (*type)->kind, deploying->group->meta.uid, error);
+			control_list(arm->control, (*type)->kind, group->meta.uid, error);
 		if (!objects)
 			return false;
 		for (guint i = 0; i < objects->len; i++) {
 			const struct meta *meta = objects->pdata[i];
 			g_autofree char *id = arm_id_of_object(arm, meta),
 					*small = id ? g_ascii_strdown(id, -1) : NULL;
-			if (id && !g_hash_table_contains(kept, small) &&
+			if (id && !g_hash_table_contains(ids, small) &&
 				!control_is_of_instance(arm->control, meta))
-				add_removal(deploying, *type, meta, id);
+				fn(*type, meta, id, data);
 		}
 	}
 	return true;
+}
+
+static bool list_removals(struct deploying *deploying, GError **error)
+{
+	g_autoptr(GHashTable) kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+	keep_deployed(deploying->arm, deploying->deployment, kept, 0);
+	return deploy_each_other(deploying->arm, deploying->group, kept, add_removal, deploying, error);
 }
 
 /* ---- steps ---- */

@@ -93,8 +93,7 @@ json_t *deploy_encode(
 
 /* ---- reading the request ---- */
 
-/* The group of the path, and the deployment when `ret` is not NULL. False after it has answered. */
-static bool find(struct call *call, struct arm *arm, struct group **ret_group, struct deployment **ret)
+bool deploy_find(struct call *call, struct arm *arm, struct group **ret_group, struct deployment **ret)
 {
 	GError *error = NULL;
 	const char *name = call_param(call, "name");
@@ -111,6 +110,31 @@ static bool find(struct call *call, struct arm *arm, struct group **ret_group, s
 	return false;
 }
 
+/* What would have to be fetched, or be done once it has failed. */
+static void refuse_links(const struct cursor *properties)
+{
+	static const struct {
+		const char *key, *why;
+	} refused[] = {
+		{"templateLink",
+			"links to templates are not followed: the controller fetches nothing from "
+			"addresses that its users give it. Deploy the file (--template-file), and put the "
+			"templates of deployments inside of it inline ('template')"},
+		{"parametersLink",
+			"links to parameters are not followed: the controller fetches nothing from "
+			"addresses that its users give it. Give the file (--parameters @FILE), and "
+			"'parameters' inline"},
+		{"onErrorDeployment",
+			"a deployment that fails is not rolled back; deploy the one before it again"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+		struct cursor at = cursor_any(properties, refused[i].key);
+		if (cursor_is_set(&at))
+			cursor_fail(properties, refused[i].key, "%s", refused[i].why);
+	}
+}
+
 struct deployment *deploy_decode(
 	const json_t *json, const char *name, const struct group *group, GError **error)
 {
@@ -123,6 +147,7 @@ struct deployment *deploy_decode(
 
 	deployment = model_new(KIND_DEPLOYMENT, name, group->meta.uid);
 	deployment->spec.mode = cursor_dup(&properties, "mode");
+	refuse_links(&properties);
 	if (!cursor_is_set(&properties))
 		cursor_fail(&body, "properties", "it is required");
 	if (failure) {
@@ -137,13 +162,17 @@ struct deployment *deploy_decode(
 }
 
 /* Not strict JSON: clients splice the user's file as it is into the body. */
-static struct deployment *read_body(const struct call *call, const struct group *group, GError **error)
+struct deployment *deploy_read(
+	const struct call *call, const struct group *group, json_t **ret_body, GError **error)
 {
 	size_t length;
 	const char *text = call_body(call, &length);
 	json_auto_t *json = relaxed_json_parse(text, length, error);
+	struct deployment *wanted = json ? deploy_decode(json, call_param(call, "name"), group, error) : NULL;
 
-	return json ? deploy_decode(json, call_param(call, "name"), group, error) : NULL;
+	if (wanted && ret_body)
+		*ret_body = g_steal_pointer(&json);
+	return wanted;
 }
 
 /* ---- methods ---- */
@@ -156,9 +185,9 @@ static void put_deployment(struct call *call, void *data)
 	struct control_request request;
 	GError *error = NULL;
 
-	if (!find(call, arm, &group, NULL))
+	if (!deploy_find(call, arm, &group, NULL))
 		return;
-	_cleanup_(model_free) struct deployment *wanted = read_body(call, group, &error);
+	_cleanup_(model_free) struct deployment *wanted = deploy_read(call, group, NULL, &error);
 	if (!wanted || !arm_request_of(call, &request, &error) ||
 		!control_put(arm->control, wanted, &request, &result, &error)) {
 		arm_fail(call, error);
@@ -177,7 +206,7 @@ static void get_deployment(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 
-	if (find(call, data, &group, &deployment))
+	if (deploy_find(call, data, &group, &deployment))
 		call_answer_json(call, 200, deploy_encode(data, group, deployment, NULL));
 }
 
@@ -186,7 +215,7 @@ static void head_deployment(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 
-	if (find(call, data, &group, &deployment))
+	if (deploy_find(call, data, &group, &deployment))
 		call_answer(call, 204);
 }
 
@@ -217,7 +246,7 @@ static void list_deployments(struct call *call, void *data)
 	_cleanup_(page_clear) struct page page = {};
 	GError *error = NULL;
 
-	if (!find(call, arm, &group, NULL))
+	if (!deploy_find(call, arm, &group, NULL))
 		return;
 	struct listing listing = {.arm = arm, .group = group, .array = json_array()};
 	if (filter_parse(call_query(call, "$filter"), &listing.filter, &error) &&
@@ -240,7 +269,7 @@ static void delete_deployment(struct call *call, void *data)
 	const struct control_request request = {.principal = call_principal(call)};
 	GError *error = NULL;
 
-	if (!find(call, arm, &group, &deployment))
+	if (!deploy_find(call, arm, &group, &deployment))
 		return;
 	if (deploy_is_running(deployment)) {
 		fault_set(&error, FAULT_BUSY, "Deployment '%s' is running; cancel it before it is deleted.",
@@ -264,7 +293,7 @@ static void post_cancel(struct call *call, void *data)
 		_cleanup_(model_free) struct group *group = NULL;
 		_cleanup_(model_free) struct deployment *deployment = NULL;
 		GError *error = NULL;
-		if (!find(call, arm, &group, &deployment))
+		if (!deploy_find(call, arm, &group, &deployment))
 			return;
 		done = deploy_cancel(arm, deployment, &error);
 		if (!done && (fault_code(error) != FAULT_CONFLICT || attempt == CANCEL_ATTEMPTS)) {
@@ -282,38 +311,8 @@ static void post_export(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 
-	if (find(call, data, &group, &deployment))
+	if (deploy_find(call, data, &group, &deployment))
 		call_answer_json(call, 200, json_pack("{s:O?}", "template", deployment->spec.template));
-}
-
-/* ---- validation ---- */
-
-/* A mistake is an answer with 200, which clients print; they cannot print a 400 to this request. */
-static void post_validate(struct call *call, void *data)
-{
-	struct arm *arm = data;
-	_cleanup_(model_free) struct group *group = NULL;
-	g_autoptr(GError) error = NULL;
-
-	if (!find(call, arm, &group, NULL))
-		return;
-	_cleanup_(model_free) struct deployment *wanted = read_body(call, group, &error);
-	_cleanup_(template_free) struct template *template =
-		wanted ? deploy_open(arm, group, wanted, NULL, &error) : NULL;
-	if (!template) {
-		call_answer_json(call, 200,
-			json_pack("{s:o}", "error",
-				arm_error_json(arm_error_of(error).code, error->message, NULL)));
-		return;
-	}
-	json_t *json = deploy_encode(arm, group, wanted, "Succeeded"), *resources = json_array();
-	for (guint i = 0; i < template->resources->len; i++) {
-		const struct template_resource *resource = template->resources->pdata[i];
-		if (!resource->skipped)
-			json_array_append_new(resources, json_pack("{s:s}", "id", resource->id_text));
-	}
-	put_json(json_object_get(json, "properties"), "validatedResources", resources);
-	call_answer_json(call, 200, json);
 }
 
 /* ---- operations ---- */
@@ -382,7 +381,7 @@ static void list_operations(struct call *call, void *data)
 	GError *error = NULL;
 	json_t *array;
 
-	if (!find(call, data, &group, &deployment))
+	if (!deploy_find(call, data, &group, &deployment))
 		return;
 	if (!page_of_call(call, &page, &error)) {
 		arm_fail(call, error);
@@ -404,7 +403,7 @@ static void get_operation(struct call *call, void *data)
 	GError *error = NULL;
 	guint64 index;
 
-	if (!find(call, data, &group, &deployment))
+	if (!deploy_find(call, data, &group, &deployment))
 		return;
 	g_autofree char *id = id_of(data, group, deployment->meta.name);
 	if (g_ascii_string_to_unsigned(name, 16, 0, UINT32_MAX, &index, NULL) &&
@@ -425,7 +424,6 @@ const struct route arm_deployment_routes[] = {
 	{"HEAD", DEPLOYMENTS "/{name}", head_deployment},
 	{"PUT", DEPLOYMENTS "/{name}", put_deployment},
 	{"DELETE", DEPLOYMENTS "/{name}", delete_deployment},
-	{"POST", DEPLOYMENTS "/{name}/validate", post_validate},
 	{"POST", DEPLOYMENTS "/{name}/cancel", post_cancel},
 	{"POST", DEPLOYMENTS "/{name}/exportTemplate", post_export},
 	{"GET", DEPLOYMENTS "/{name}/operations", list_operations},

@@ -220,6 +220,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_json(properties, "hostedWorkloads", json_array());
 	put_json(properties, "tapConfigurations", json_array());
 	put_text(properties, "nicType", "Standard");
+	if (flags & ENCODE_WANTED)
+		return;
 	put_json(properties, "accelerationStatus", encode_acceleration(arm, nic));
 	if (nic->spec.accelerated && nic->status.path != PATH_NONE)
 		put_shown_tag(nic, answer);

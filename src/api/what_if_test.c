@@ -1,0 +1,345 @@
+/* What goes over the wire about deployments that are not made yet: what they would change. */
+#include "api/test_cloud.h"
+
+#include <string.h>
+
+#define GROUP       "S/resourceGroups/myResourceGroup"
+#define NET         GROUP "/providers/Microsoft.Network"
+#define DEPLOYMENTS GROUP "/providers/Microsoft.Resources/deployments"
+
+#define NSG_TYPE                                                                                             \
+	"type: 'Microsoft.Network/networkSecurityGroups', apiVersion: '2022-01-01', location: 'centralus'"
+#define RULE(name, port)                                                                                     \
+	"{name: '" name "', properties: {priority: " port                                                    \
+	", access: 'Allow', direction: 'Inbound', protocol: 'Tcp', "                                         \
+	"sourceAddressPrefix: '*', sourcePortRange: '*', destinationAddressPrefix: '*', "                    \
+	"destinationPortRange: '" port "'}}"
+#define GROUP_OF(rules) "resources: [{" NSG_TYPE ", name: 'group', properties: {securityRules: [" rules "]}}]"
+
+/* A group with a network. */
+static void put_network(struct test_cloud *cloud)
+{
+	log_in_as_tester(cloud);
+	g_assert_cmpint(put_recorded(cloud, "group"), ==, 201);
+	g_assert_cmpint(put_recorded(cloud, "network"), ==, 201);
+}
+
+/* Owned. */
+static char *body_of(const char *mode, const char *settings, const char *template)
+{
+	return g_strdup_printf(
+		"{\"properties\": {\"mode\": \"%s\", %s template: {%s}}}", mode, settings, template);
+}
+
+static void deploy(struct test_cloud *cloud, const char *template)
+{
+	g_autofree char *body = body_of("Incremental", "", template);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", DEPLOYMENTS "/done", body, NULL);
+	g_autofree char *end = finish(cloud, &put, NULL);
+
+	g_assert_cmpstr(end, ==, "Succeeded");
+}
+
+static struct answer look(
+	struct test_cloud *cloud, const char *mode, const char *settings, const char *template)
+{
+	g_autofree char *body = body_of(mode, settings, template);
+	struct answer answer = ask(cloud, "POST", DEPLOYMENTS "/looked/whatIf", body, NULL);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	return answer;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* "group Create, myVnet Ignore": kinds of changes and names of their resources, in the order of names. Owned. */
+static char *changes_of(const struct answer *answer)
+{
+	const json_t *changes = json_object_get(json_object_get(answer->json, "properties"), "changes");
+	g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+	json_t *change;
+	size_t i;
+
+	if (!json_is_array(changes))
+		g_error("%s", json_dumps(answer->json, JSON_COMPACT));
+	json_array_foreach((json_t *)changes, i, change)
+	{
+		g_ptr_array_add(texts,
+			g_strdup_printf("%s %s",
+				strrchr(json_string_value(json_object_get(change, "resourceId")), '/') + 1,
+				json_string_value(json_object_get(change, "changeType"))));
+	}
+	g_ptr_array_sort(texts, compare_texts);
+	g_ptr_array_add(texts, NULL);
+	return g_strjoinv(", ", (char **)texts->pdata);
+}
+
+static void assert_changes(
+	struct test_cloud *cloud, const char *mode, const char *template, const char *expected)
+{
+	_cleanup_(answer_clear) struct answer answer = look(cloud, mode, "", template);
+	g_autofree char *changes = changes_of(&answer);
+
+	g_assert_cmpstr(changes, ==, expected);
+}
+
+static void assert_refused(struct test_cloud *cloud, const char *template, const char *words)
+{
+	_cleanup_(answer_clear) struct answer answer = look(cloud, "Incremental", "", template);
+	g_autofree char *text = json_dumps(answer.json, JSON_COMPACT);
+
+	g_assert_cmpstr(json_string_value(json_object_get(answer.json, "status")), ==, "Failed");
+	if (!strstr(text, words))
+		g_error("'%s' is not in: %s", words, text);
+}
+
+/* The change of the resource of that name. Borrowed. */
+static const json_t *find_change(const struct answer *answer, const char *name)
+{
+	const json_t *changes = json_object_get(json_object_get(answer->json, "properties"), "changes");
+	json_t *change;
+	size_t i;
+
+	json_array_foreach((json_t *)changes, i, change)
+	{
+		if (g_str_has_suffix(json_string_value(json_object_get(change, "resourceId")), name))
+			return change;
+	}
+	g_error("there is no change of %s", name);
+}
+
+static void assert_delta(
+	struct test_cloud *cloud, const char *template, const char *name, const char *expected)
+{
+	_cleanup_(answer_clear) struct answer answer = look(cloud, "Incremental", "", template);
+	const json_t *change = find_change(&answer, name);
+	g_autofree char *text = json_dumps(json_object_get(change, "delta"), JSON_COMPACT | JSON_SORT_KEYS);
+
+	g_assert_cmpstr(json_string_value(json_object_get(change, "changeType")), ==, "Modify");
+	g_assert_cmpstr(text, ==, expected);
+}
+
+/* ---- kinds of changes ---- */
+
+static void scenario_kinds(struct test_cloud *cloud)
+{
+	static const char two[] = "resources: [{" NSG_TYPE ", name: 'group'}, {" NSG_TYPE
+				  ", name: 'other', condition: '[equals(1, 2)]'}]";
+
+	put_network(cloud);
+	assert_changes(cloud, "Incremental", two, "group Create, myVnet Ignore");
+	_cleanup_(answer_clear) struct answer made =
+		ask(cloud, "GET", NET "/networkSecurityGroups/group", NULL, NULL);
+	g_assert_cmpint(made.status, ==, 404);
+	_cleanup_(answer_clear) struct answer kept = ask(cloud, "GET", DEPLOYMENTS "/looked", NULL, NULL);
+	g_assert_cmpint(kept.status, ==, 404);
+	deploy(cloud, two);
+	assert_changes(cloud, "Incremental", two, "group NoChange, myVnet Ignore");
+	assert_changes(cloud, "Complete", two, "group NoChange, myVnet Delete");
+	/* A parent stays for its child's sake. */
+	assert_changes(cloud, "Complete",
+		"resources: [{type: 'Microsoft.Network/virtualNetworks/subnets', name: 'myVnet/more', "
+		"properties: {addressPrefix: '192.168.9.0/24'}}]",
+		"group Delete, more Create, myVnet Ignore");
+	assert_changes(cloud, "Incremental",
+		"resources: [{type: 'Microsoft.Resources/deployments', name: 'inner', properties: {mode: "
+		"'Incremental', "
+		"template: {" GROUP_OF(RULE(
+			"r", "100")) ", outputs: {o: {type: 'string', value: 'inside'}}}}},"
+				     " {" NSG_TYPE
+				     ", name: 'after', tags: {t: \"[reference('inner').outputs.o.value]\"}}]",
+		"after Create, group Modify, myVnet Ignore");
+}
+
+/* ---- what of it changes ---- */
+
+static void scenario_deltas(struct test_cloud *cloud)
+{
+	put_network(cloud);
+	deploy(cloud, GROUP_OF(RULE("a", "100") "," RULE("b", "200")));
+	assert_changes(cloud, "Incremental", GROUP_OF(RULE("a", "100") "," RULE("b", "200")),
+		"group NoChange, myVnet Ignore");
+	assert_delta(cloud,
+		"resources: [{" NSG_TYPE
+		", name: 'group', tags: {t: 'x'}, properties: {securityRules: [" RULE("a", "100") "," RULE(
+			"b", "200") "]}}]",
+		"group", "[{\"after\":{\"t\":\"x\"},\"path\":\"tags\",\"propertyChangeType\":\"Create\"}]");
+	_cleanup_(answer_clear) struct answer answer =
+		look(cloud, "Incremental", "", GROUP_OF(RULE("a", "100") "," RULE("c", "300")));
+	json_auto_t *expected = json_pack("{s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}]}", "path",
+		"properties.securityRules", "propertyChangeType", "Array", "children", "path", "1",
+		"propertyChangeType", "Delete", "path", "1", "propertyChangeType", "Create");
+	const json_t *change = find_change(&answer, "group");
+	fixture_assert_covers(expected, json_array_get(json_object_get(change, "delta"), 0));
+	g_assert_cmpint(json_array_size(json_object_get(change, "delta")), ==, 1);
+	g_assert_cmpstr(json_string_value(json_object_get(json_object_get(change, "after"), "apiVersion")),
+		==, "2022-01-01");
+	/* Nothing of the state that comes by itself. */
+	g_autofree char *text = json_dumps(change, JSON_COMPACT);
+	g_assert_null(strstr(text, "etag"));
+	g_assert_null(strstr(text, "provisioningState"));
+	/* A rule by itself. */
+	assert_delta(cloud,
+		"resources: [{type: 'Microsoft.Network/networkSecurityGroups/securityRules', name: "
+		"'group/a', properties: "
+		"{priority: 101, access: 'Allow', direction: 'Inbound', protocol: 'Tcp', "
+		"sourceAddressPrefix: '*', "
+		"sourcePortRange: '*', destinationAddressPrefix: '*', destinationPortRange: '100'}}]",
+		"securityRules/a",
+		"[{\"after\":101,\"before\":100,\"path\":\"properties.priority\",\"propertyChangeType\":"
+		"\"Modify\"}]");
+}
+
+static void scenario_brief(struct test_cloud *cloud)
+{
+	static const char brief[] = "\"whatIfSettings\": {\"resultFormat\": \"ResourceIdOnly\"},";
+
+	put_network(cloud);
+	deploy(cloud, GROUP_OF(RULE("a", "100")));
+	_cleanup_(answer_clear) struct answer answer =
+		look(cloud, "Incremental", brief, GROUP_OF(RULE("a", "101")));
+	const json_t *change = find_change(&answer, "group");
+	g_assert_cmpint(json_object_size(change), ==, 2);
+	g_assert_cmpstr(json_string_value(json_object_get(change, "changeType")), ==, "Modify");
+	_cleanup_(answer_clear) struct answer odd =
+		look(cloud, "Incremental", "\"whatIfSettings\": {\"resultFormat\": \"Odd\"},", GROUP_OF(""));
+	g_assert_cmpstr(json_string_value(json_object_get(odd.json, "status")), ==, "Failed");
+}
+
+/* ---- machines: what is only known later, and what is refused ---- */
+
+#define NIC(accelerated)                                                                                     \
+	"{type: 'Microsoft.Network/networkInterfaces', apiVersion: '2022-01-01', name: 'myNic', location: "  \
+	"'centralus', "                                                                                      \
+	"properties: {enableAcceleratedNetworking: " accelerated                                             \
+	", ipConfigurations: [{name: 'ipconfig1', properties: "                                              \
+	"{subnet: {id: \"[resourceId('Microsoft.Network/virtualNetworks/subnets', 'myVnet', "                \
+	"'mySubnet')]\"}}}]}}"
+
+static void scenario_refused(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "nic"), <, 300);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	/* The flag changes only while the machine is deallocated: said before anything is done. */
+	_cleanup_(answer_clear) struct answer nic =
+		ask(cloud, "GET", NET "/networkInterfaces/myNic", NULL, NULL);
+	bool accelerated = json_is_true(
+		json_object_get(json_object_get(nic.json, "properties"), "enableAcceleratedNetworking"));
+	assert_refused(cloud, accelerated ? "resources: [" NIC("false") "]" : "resources: [" NIC("true") "]",
+		"OperationNotAllowed");
+	assert_refused(cloud, "resources: [{" NSG_TYPE ", name: 'x', tags: {t: '[nosuch()]'}}]",
+		"column 2: the function 'nosuch'");
+	assert_refused(cloud, "resources: [{type: 'Microsoft.Web/sites', name: 'x', location: 'centralus'}]",
+		"Microsoft.Web/sites");
+	assert_refused(cloud, "resources: [{" NSG_TYPE ", name: 'x', location: 'nowhere'}]", "nowhere");
+}
+
+/* A NIC whose network comes by the same template; its address is shown as it is written. */
+static void scenario_together(struct test_cloud *cloud)
+{
+	static const char template[] =
+		"resources: [{type: 'Microsoft.Network/virtualNetworks', name: 'net', location: 'centralus', "
+		"properties: "
+		"{addressSpace: {addressPrefixes: ['10.0.0.0/16']}, subnets: [{name: 'sub', properties: "
+		"{addressPrefix: "
+		"'10.0.0.0/24'}}]}},"
+		" {type: 'Microsoft.Network/networkInterfaces', name: 'nic', location: 'centralus', "
+		"dependsOn: ['net'], "
+		"properties: {ipConfigurations: [{name: 'one', properties: {subnet: {id: "
+		"\"[resourceId('Microsoft.Network/virtualNetworks/subnets', 'net', 'sub')]\"}}}]}},"
+		" {" NSG_TYPE ", name: 'mine', tags: {ip: "
+		"\"[reference('nic').ipConfigurations[0].properties.privateIPAddress]\"}},"
+		" {" NSG_TYPE ", name: 'later', tags: {ip: \"[string(reference('nic').nosuch)]\"}},"
+		" {" NSG_TYPE ", name: 'last', dependsOn: ['later']}]";
+
+	put_network(cloud);
+	_cleanup_(answer_clear) struct answer answer = look(cloud, "Incremental", "", template);
+	g_autofree char *changes = changes_of(&answer);
+	g_assert_cmpstr(
+		changes, ==, "last Create, later Create, mine Create, myVnet Ignore, net Create, nic Create");
+	json_auto_t *expected = json_pack("{s:{s:s}}", "tags", "ip",
+		"[reference('nic').ipConfigurations[0].properties.privateIPAddress]");
+	fixture_assert_covers(json_object_get(expected, "tags"),
+		json_object_get(json_object_get(find_change(&answer, "mine"), "after"), "tags"));
+	/* What is there already, and depends on what nobody knows. */
+	deploy(cloud, "resources: [{" NSG_TYPE ", name: 'last'}, {" NSG_TYPE ", name: 'later'}]");
+	_cleanup_(answer_clear) struct answer again = look(cloud, "Incremental", "", template);
+	g_autofree char *open = changes_of(&again);
+	g_assert_cmpstr(open, ==,
+		"last Unsupported, later Unsupported, mine Create, myVnet Ignore, net Create, nic Create");
+	g_autofree char *text = json_dumps(find_change(&again, "last"), JSON_COMPACT);
+	g_assert_nonnull(strstr(text, "What becomes of 'later'"));
+}
+
+/* ---- what is not deployed at all ---- */
+
+static void scenario_scopes(struct test_cloud *cloud)
+{
+	static const char *const paths[] = {"S/providers/Microsoft.Resources/deployments/d",
+		"/providers/Microsoft.Management/managementGroups/m/providers/Microsoft.Resources/"
+		"deployments/d",
+		"/providers/Microsoft.Resources/deployments/d"};
+
+	put_network(cloud);
+	for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+		g_autofree char *validate = g_strconcat(paths[i], "/validate", NULL);
+		_cleanup_(answer_clear) struct answer looked = ask(cloud, "POST", validate, "{}", NULL);
+		g_autofree char *text = json_dumps(looked.json, JSON_COMPACT);
+		g_assert_cmpint(looked.status, ==, 200);
+		g_assert_nonnull(strstr(text, "Only resource groups can be deployed to"));
+		_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", paths[i], "{}", NULL);
+		g_assert_cmpint(put.status, ==, 400);
+	}
+}
+
+static void scenario_links(struct test_cloud *cloud)
+{
+	static const struct {
+		const char *member, *words;
+	} cases[] = {
+		{"templateLink: {uri: 'http://169.254.169.254/x.json'}",
+			"links to templates are not followed"},
+		{"templateLink: {relativePath: 'x.json'}", "--template-file"},
+		{"template: {resources: []}, parametersLink: {uri: 'http://x/y'}",
+			"links to parameters are not followed"},
+		{"template: {resources: []}, onErrorDeployment: {type: 'LastSuccessful'}",
+			"is not rolled back"},
+	};
+
+	put_network(cloud);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *body = g_strdup_printf(
+					"{properties: {mode: 'Incremental', %s}}", cases[i].member),
+				*inner = g_strdup_printf(
+					"resources: [{type: 'Microsoft.Resources/deployments', name: 'i', "
+					"properties: {mode: 'Incremental', %s}}]",
+					cases[i].member);
+		_cleanup_(answer_clear) struct answer answer =
+			ask(cloud, "POST", DEPLOYMENTS "/d/validate", body, NULL);
+		g_autofree char *text = json_dumps(answer.json, JSON_COMPACT);
+		if (!strstr(text, cases[i].words))
+			g_error("'%s' is not in: %s", cases[i].words, text);
+		_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", DEPLOYMENTS "/d", body, NULL);
+		g_assert_cmpint(put.status, ==, 400);
+		assert_refused(cloud, inner, cases[i].words);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	TEST_CLOUD_ADD(
+		"/api/what-if/says what comes, goes, changes and stays, and does nothing", scenario_kinds);
+	TEST_CLOUD_ADD("/api/what-if/says what of a resource changes, and nothing else", scenario_deltas);
+	TEST_CLOUD_ADD("/api/what-if/leaves contents out when only ids are wanted", scenario_brief);
+	TEST_CLOUD_ADD("/api/what-if/foretells what would be refused", scenario_refused);
+	TEST_CLOUD_ADD("/api/what-if/sees resources that come together, and says what it cannot know",
+		scenario_together);
+	TEST_CLOUD_ADD("/api/what-if/refuses scopes that there are none of", scenario_scopes);
+	TEST_CLOUD_ADD("/api/what-if/follows no links", scenario_links);
+	return g_test_run();
+}
