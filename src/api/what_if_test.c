@@ -329,6 +329,78 @@ static void scenario_links(struct test_cloud *cloud)
 	}
 }
 
+/* ---- what there is, as a template ---- */
+
+static struct answer export_group(struct test_cloud *cloud, const char *resources)
+{
+	g_autofree char *body = g_strdup_printf("{\"resources\": [%s]}", resources);
+
+	return ask(cloud, "POST", GROUP "/exportTemplate", body, NULL);
+}
+
+/* The members of the exported template, as body_of() wants them. Owned. */
+static char *template_of(const struct answer *answer)
+{
+	g_autofree char *text = json_dumps(json_object_get(answer->json, "template"), JSON_COMPACT);
+
+	return g_strndup(text + 1, strlen(text) - 2);
+}
+
+/* Deployed again it changes nothing, and made anew elsewhere it is the same. */
+static void scenario_export(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	_cleanup_(answer_clear) struct answer exported = export_group(cloud, "\"*\"");
+	g_assert_cmpint(exported.status, ==, 200);
+	g_autofree char *template = template_of(&exported);
+	_cleanup_(answer_clear) struct answer again = look(cloud, "Complete", "", template);
+	g_autofree char *changes = changes_of(&again);
+	g_assert_nonnull(strstr(changes, "myVM NoChange"));
+	g_assert_nonnull(strstr(changes, "myNic NoChange"));
+	if (strstr(changes, "Create") || strstr(changes, "Modify") || strstr(changes, "Delete"))
+		g_error("%s: %s", changes, json_dumps(again.json, JSON_COMPACT));
+	/* Nobody who uses a thing, and nothing that was given to it. */
+	static const char *const given[] = {
+		"macAddress", "vmId", "ipAddress", "defaultSecurityRules\":[{", "resourceGuid", "etag"};
+	for (size_t i = 0; i < G_N_ELEMENTS(given); i++)
+		if (strstr(template, given[i]))
+			g_error("'%s' is in %s", given[i], template);
+	g_assert_nonnull(strstr(template,
+		"\"dependsOn\":[\"[resourceId('Microsoft.Network/networkInterfaces', 'myNic')]\"]"));
+	/* In another group it is made in the order of its dependencies. */
+	_cleanup_(answer_clear) struct answer group =
+		ask(cloud, "PUT", "S/resourceGroups/copy", "{\"location\": \"centralus\"}", NULL);
+	g_autofree char *body = body_of("Incremental", "", template);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT",
+		"S/resourceGroups/copy/providers/Microsoft.Resources/deployments/copied", body, NULL);
+	g_autofree char *end = finish(cloud, &put, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+}
+
+static void scenario_export_some(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	_cleanup_(answer_clear) struct answer nic =
+		ask(cloud, "GET", NET "/networkInterfaces/myNic", NULL, NULL);
+	g_autofree char *ids = g_strdup_printf("\"%s\"", answer_text(&nic, "id"));
+	_cleanup_(answer_clear) struct answer exported = export_group(cloud, ids);
+	const json_t *resources = json_object_get(json_object_get(exported.json, "template"), "resources");
+	g_assert_cmpint(json_array_size(resources), ==, 1);
+	g_assert_null(json_object_get(json_array_get(resources, 0), "dependsOn"));
+	_cleanup_(answer_clear) struct answer lost = export_group(cloud,
+		"\"/subscriptions/x/resourceGroups/y/providers/Microsoft.Network/networkInterfaces/z\"");
+	g_assert_cmpint(lost.status, ==, 404);
+	/* What looks like an expression is none. */
+	_cleanup_(answer_clear) struct answer tagged = ask(cloud, "PUT", NET "/networkSecurityGroups/odd",
+		"{\"location\": \"centralus\", \"tags\": {\"t\": \"[nosuch()]\"}}", NULL);
+	g_assert_cmpint(tagged.status, ==, 201);
+	g_autofree char *odd = g_strdup_printf("\"%s\"", answer_text(&tagged, "id"));
+	_cleanup_(answer_clear) struct answer escaped = export_group(cloud, odd);
+	g_autofree char *text = template_of(&escaped);
+	g_assert_nonnull(strstr(text, "\"[[nosuch()]\""));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -341,5 +413,7 @@ int main(int argc, char **argv)
 		scenario_together);
 	TEST_CLOUD_ADD("/api/what-if/refuses scopes that there are none of", scenario_scopes);
 	TEST_CLOUD_ADD("/api/what-if/follows no links", scenario_links);
+	TEST_CLOUD_ADD("/api/what-if/a group is exported as the template that makes it", scenario_export);
+	TEST_CLOUD_ADD("/api/what-if/some of a group is exported by ids", scenario_export_some);
 	return g_test_run();
 }

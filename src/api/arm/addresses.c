@@ -88,6 +88,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_text(properties, "publicIPAddressVersion", versions[0]);
 	put_number(properties, "idleTimeoutInMinutes", idle ? idle : IDLE_TIMEOUT_MIN);
 	put_json(properties, "ipTags", json_array());
+	if (flags & ENCODE_WANTED)
+		return;
 	put_text(properties, "ipAddress", address->status.ip);
 	put_id(properties, "ipConfiguration",
 		address->status.balancer ? front_of(arm, address) : configuration_of(arm, address));

@@ -28,7 +28,9 @@ void arm_record_part(struct arm *arm, const struct operation *deployment, const 
 
 enum encode_flags {
 	ENCODE_INSTANCE_VIEW = 1 << 0,
-	ENCODE_WANTED = 1 << 1, /* without what is only shown: states that come by themselves */
+	ENCODE_WANTED =
+		1
+		<< 1, /* only what a PUT can say: no states, no addresses that were given, nobody who uses it */
 };
 
 struct arm_type;
@@ -213,6 +215,11 @@ extern const struct route arm_operation_routes[];
 
 /* ---- deployments.c, deploy.c ---- */
 extern const struct route arm_deployment_routes[], arm_preflight_routes[];
+
+/* ---- export.c ---- */
+extern const struct route arm_export_routes[];
+/* A resource as arm_encode() with ENCODE_WANTED, without what comes and goes by itself anywhere in it. New reference. */
+json_t *arm_encode_wanted(struct arm *arm, const void *object);
 int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error);
 
 /* ---- cloud.c, login.c, groups.c, images.c, sizes.c, usages.c ---- */
@@ -222,6 +229,8 @@ int arm_deploy(struct control *control, struct operation *operation, void *data,
 json_t *arm_environment(const struct arm *arm);
 json_t *arm_subscription(struct arm *arm);
 json_t *arm_provider(struct arm *arm, const char *namespace);
+/* The version of the API that is answered with, as far as there are versions. */
+const char *arm_api_version(void);
 extern const struct route arm_cloud_routes[], arm_login_routes[], arm_inventory_routes[], arm_image_routes[],
 	arm_size_routes[], arm_usage_routes[];
 /* Those that the VM may be resized to by the rules, whether its host has room now or not; NULL: all. */

@@ -32,17 +32,20 @@ static void decode(struct arm *arm, const struct cursor *body, const void *objec
 static void encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties)
 {
 	const struct availability_set *set = object;
-	g_autoptr(GPtrArray) machines = control_set_machines(arm->control, set, NULL);
-	json_t *array = json_array();
+	json_t *array;
 
+	put_text(put_object(answer, "sku"), "name", skus[set->spec.aligned]);
+	put_number(properties, "platformFaultDomainCount", set->spec.fault_domains);
+	put_number(properties, "platformUpdateDomainCount", set->spec.update_domains);
+	if (flags & ENCODE_WANTED)
+		return;
+	g_autoptr(GPtrArray) machines = control_set_machines(arm->control, set, NULL);
+	array = json_array();
 	for (guint i = 0; i < list_length(machines); i++) {
 		g_autofree char *id = arm_id_of_object(arm, machines->pdata[i]);
 		if (id)
 			json_array_append_new(array, json_pack("{s:s}", "id", id));
 	}
-	put_text(put_object(answer, "sku"), "name", skus[set->spec.aligned]);
-	put_number(properties, "platformFaultDomainCount", set->spec.fault_domains);
-	put_number(properties, "platformUpdateDomainCount", set->spec.update_domains);
 	put_json(properties, "virtualMachines", array);
 }
 

@@ -23,6 +23,7 @@ struct encode {
 	const char *id; /* of the balancer */
 	json_t *state;
 	GHashTable *nics; /* uid → id, of members */
+	bool wanted; /* without members and who they are */
 };
 
 static json_t *encode_part(
@@ -125,7 +126,7 @@ static json_t *encode_pool(const struct encode *e, const void *part)
 {
 	const struct balancer_pool *pool = part;
 	json_t *properties, *json = encode_part(e, POOLS, pool->name, &properties), *members = json_array();
-	const GPtrArray *list = e->balancer->status.members;
+	const GPtrArray *list = e->wanted ? NULL : e->balancer->status.members;
 
 	for (guint i = 0; i < list_length(list); i++) {
 		const struct balancer_member *member = list->pdata[i];
@@ -136,7 +137,8 @@ static json_t *encode_pool(const struct encode *e, const void *part)
 			json_array_append_new(members, json_pack("{s:s}", "id", id));
 	}
 	put_json(properties, "backendIPConfigurations", members);
-	put_json(properties, "loadBalancerBackendAddresses", encode_backends(e, pool));
+	if (!e->wanted)
+		put_json(properties, "loadBalancerBackendAddresses", encode_backends(e, pool));
 	return json;
 }
 
@@ -211,7 +213,7 @@ static json_t *encode_nat_rule(const struct encode *e, const void *part)
 		put_range(properties, nat);
 	else
 		put_number(properties, "frontendPort", nat->first_port);
-	for (guint i = 0; !nat->pool && i < list_length(targets); i++) {
+	for (guint i = 0; !e->wanted && !nat->pool && i < list_length(targets); i++) {
 		const struct balancer_target *target = targets->pdata[i];
 		if (!target->of_pool && g_ascii_strcasecmp(target->nat, nat->name) == 0)
 			put_id(properties, "backendIPConfiguration",
@@ -276,7 +278,7 @@ void balancer_encode(struct arm *arm, const void *object, unsigned flags, json_t
 	const struct balancer_spec *spec = &balancer->spec;
 	g_autoptr(GHashTable) nics = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	const struct encode e = {arm, balancer, json_string_value(json_object_get(answer, "id")),
-		json_object_get(properties, "provisioningState"), nics};
+		json_object_get(properties, "provisioningState"), nics, flags & ENCODE_WANTED};
 	json_t *sku = put_object(answer, "sku");
 
 	put_text(sku, "name", balancer_skus[spec->sku]);
@@ -287,7 +289,8 @@ void balancer_encode(struct arm *arm, const void *object, unsigned flags, json_t
 	put_parts(&e, properties, PROBES, spec->probes, encode_probe);
 	put_parts(&e, properties, RULES, spec->rules, encode_rule);
 	put_parts(&e, properties, NAT_RULES, spec->nat_rules, encode_nat_rule);
-	append_ports(&e, json_object_get(properties, NAT_RULES));
+	if (!e.wanted)
+		append_ports(&e, json_object_get(properties, NAT_RULES));
 	put_parts(&e, properties, NAT_POOLS, spec->nat_pools, encode_nat_pool);
 	put_json(properties, "outboundRules", json_array());
 }

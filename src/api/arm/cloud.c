@@ -126,6 +126,11 @@ static void list_locations(struct call *call, void *data)
 /* Clients take the first for what they do not know better; all are answered alike. */
 static const char *const api_versions[] = {"2024-11-01", "2022-11-01", "2020-06-01"};
 
+const char *arm_api_version(void)
+{
+	return api_versions[0];
+}
+
 static json_t *encode_type(struct arm *arm, const char *name)
 {
 	json_t *versions = json_array();

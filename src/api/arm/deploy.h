@@ -22,6 +22,14 @@ bool deploy_find(struct call *call, struct arm *arm, struct group **ret_group, s
 struct deployment *deploy_read(
 	const struct call *call, const struct group *group, json_t **ret_body, GError **error);
 
+/* ---- deploy_sweep.c ---- */
+
+/* Calls back for each resource of the group whose id is not in the set. Instances of scale sets are their sets'. */
+typedef void (*deploy_other_fn)(
+	const struct arm_type *type, const struct meta *meta, const char *id, void *data);
+bool deploy_each_other(struct arm *arm, const struct group *group, GHashTable *ids, deploy_other_fn fn,
+	void *data, GError **error);
+
 /* ---- what_if.c ---- */
 
 /* {"status", "properties": {"changes"}} or {"status", "error"}: what the deployment would change. whole: with the resources

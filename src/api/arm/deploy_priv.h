@@ -40,8 +40,3 @@ bool deploying_cancel_inner(struct deploying *deploying, GError **error);
 bool deploying_sweep(struct deploying *deploying, GError **error);
 /* Adds the id, and that of its parent, to those that stay: a set of ids in small letters. */
 void deploy_keep(GHashTable *kept, const char *id);
-/* Calls back for each resource of the group whose id is not in the set. Instances of scale sets are their sets'. */
-typedef void (*deploy_other_fn)(
-	const struct arm_type *type, const struct meta *meta, const char *id, void *data);
-bool deploy_each_other(struct arm *arm, const struct group *group, GHashTable *ids, deploy_other_fn fn,
-	void *data, GError **error);

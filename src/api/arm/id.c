@@ -85,8 +85,9 @@ bool arm_id_make(const char *subscription, const char *group, const char *type, 
 			"name",
 			type, name);
 	if (n_names < 1 || n_names > 2)
-		return arm_fault_set(
-			error, ARM_INVALID_TYPE, "The resource type '%s' is not supported.", type);
+		return arm_fault_set(error, ARM_INVALID_TYPE,
+			"The resource type '%s' is not supported: no resource here has children of children.",
+			type);
 	*ret = (struct arm_id){
 		.subscription = g_strdup(subscription),
 		.group = g_strdup(group),

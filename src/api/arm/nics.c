@@ -131,9 +131,10 @@ void arm_put_subnet(struct arm *arm, json_t *properties, const struct nic_config
 }
 
 static json_t *encode_config(struct arm *arm, const struct nic *nic, const struct nic_config *config,
-	const char *nic_id, json_t *state)
+	const char *nic_id, unsigned flags, json_t *state)
 {
 	json_t *json = json_object(), *properties = put_object(json, "properties");
+	bool given = config->allocation == ALLOCATION_DYNAMIC;
 	g_autofree char *id = g_strdup_printf("%s/ipConfigurations/%s", nic_id, config->name);
 	g_autofree char *etag = arm_etag(&nic->meta);
 
@@ -143,7 +144,8 @@ static json_t *encode_config(struct arm *arm, const struct nic *nic, const struc
 	put_text(json, "etag", etag);
 	json_object_set(properties, "provisioningState", state);
 	put_flag(properties, "primary", config->primary);
-	put_text(properties, "privateIPAddress", config->ip);
+	if (!given || !(flags & ENCODE_WANTED))
+		put_text(properties, "privateIPAddress", config->ip);
 	put_text(properties, "privateIPAddressVersion", versions[config->ipv6]);
 	put_text(properties, "privateIPAllocationMethod", allocations[config->allocation]);
 	put_id(properties, "publicIPAddress", arm_id_of(arm, KIND_ADDRESS, config->address));
@@ -205,14 +207,16 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 
 	for (guint i = 0; i < list_length(nic->spec.configs); i++)
 		json_array_append_new(
-			configs, encode_config(arm, nic, nic->spec.configs->pdata[i], id, state));
+			configs, encode_config(arm, nic, nic->spec.configs->pdata[i], id, flags, state));
 	put_json(properties, "ipConfigurations", configs);
-	put_text(properties, "resourceGuid", nic->meta.uid);
-	put_mac(properties, nic->status.mac);
 	put_flag(properties, "enableAcceleratedNetworking", nic->spec.accelerated);
 	put_flag(properties, "enableIPForwarding", nic->spec.ip_forwarding);
 	put_id(properties, "networkSecurityGroup",
 		arm_id_of(arm, KIND_SECURITY_GROUP, nic->spec.security_group));
+	if (flags & ENCODE_WANTED)
+		return;
+	put_text(properties, "resourceGuid", nic->meta.uid);
+	put_mac(properties, nic->status.mac);
 	put_id(properties, "virtualMachine", arm_id_of(arm, KIND_VM, nic->status.vm));
 	if (nic->status.vm)
 		put_flag(properties, "primary", nic->status.primary);
@@ -220,8 +224,6 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_json(properties, "hostedWorkloads", json_array());
 	put_json(properties, "tapConfigurations", json_array());
 	put_text(properties, "nicType", "Standard");
-	if (flags & ENCODE_WANTED)
-		return;
 	put_json(properties, "accelerationStatus", encode_acceleration(arm, nic));
 	if (nic->spec.accelerated && nic->status.path != PATH_NONE)
 		put_shown_tag(nic, answer);

@@ -91,7 +91,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_text(properties, "resourceGuid", table->meta.uid);
 	put_flag(properties, "disableBgpRoutePropagation", table->spec.no_propagation);
 	put_json(properties, "routes", routes);
-	arm_put_subnets(arm, properties, table->meta.uid, offsetof(struct subnet, route_table));
+	if (!(flags & ENCODE_WANTED))
+		arm_put_subnets(arm, properties, table->meta.uid, offsetof(struct subnet, route_table));
 }
 
 static GPtrArray **list_routes(void *object)

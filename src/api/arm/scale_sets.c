@@ -361,8 +361,10 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_number(sku, "capacity", set->spec.capacity);
 	put_text(properties, "orchestrationMode", modes[set->spec.flexible]);
 	put_number(properties, "platformFaultDomainCount", set->spec.fault_domains);
-	put_text(properties, "uniqueId", set->meta.uid);
-	put_time(properties, "timeCreated", set->meta.created_us);
+	if (!(flags & ENCODE_WANTED)) {
+		put_text(properties, "uniqueId", set->meta.uid);
+		put_time(properties, "timeCreated", set->meta.created_us);
+	}
 	encode_upgrades(set, properties);
 	if (set->spec.scale_in != SCALE_IN_DEFAULT)
 		put_json(properties, "scaleInPolicy",

@@ -189,24 +189,33 @@ static json_t *encode_default(struct arm *arm, const struct security_group *grou
 	return encode_rule(arm, group, &rule, group_id, "defaultSecurityRules", state);
 }
 
+static json_t *encode_defaults(
+	struct arm *arm, const struct security_group *group, const char *id, json_t *state)
+{
+	size_t n;
+	const struct policy_rule *defaults = policy_default_rules(&n);
+	json_t *rules = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(rules, encode_default(arm, group, &defaults[i], id, state));
+	return rules;
+}
+
 static void encode(struct arm *arm, const void *object, unsigned flags, json_t *answer, json_t *properties)
 {
 	const struct security_group *group = object;
 	const char *id = json_string_value(json_object_get(answer, "id"));
-	json_t *rules = json_array(), *default_rules = json_array(),
-	       *state = json_object_get(properties, "provisioningState");
-	size_t n_defaults;
-	const struct policy_rule *defaults = policy_default_rules(&n_defaults);
+	json_t *rules = json_array(), *state = json_object_get(properties, "provisioningState");
 
 	for (guint i = 0; i < list_length(group->spec.rules); i++)
 		json_array_append_new(rules,
 			encode_rule(arm, group, group->spec.rules->pdata[i], id, "securityRules", state));
-	for (size_t i = 0; i < n_defaults; i++)
-		json_array_append_new(default_rules, encode_default(arm, group, &defaults[i], id, state));
-	put_text(properties, "resourceGuid", group->meta.uid);
 	put_flag(properties, "flushConnection", !group->spec.keep_established);
 	put_json(properties, "securityRules", rules);
-	put_json(properties, "defaultSecurityRules", default_rules);
+	if (flags & ENCODE_WANTED)
+		return;
+	put_text(properties, "resourceGuid", group->meta.uid);
+	put_json(properties, "defaultSecurityRules", encode_defaults(arm, group, id, state));
 	arm_put_interfaces(arm, properties, group->meta.uid);
 	arm_put_subnets(arm, properties, group->meta.uid, offsetof(struct subnet, security_group));
 }

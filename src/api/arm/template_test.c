@@ -348,6 +348,10 @@ static void test_mistakes(void)
 		{"{resources: [{type: 'N/t', name: 'x', condition: 7}]}", NULL,
 			"'condition' must be true or false"},
 		{"{resources: [{type: 'N/t/c', name: 'x'}]}", NULL, "do not fit"},
+		{"{resources: [{type: 'N/t', name: 'x', resources: [{type: 'c', name: 'y', resources: "
+		 "[{type: 'd', "
+		 "name: 'z'}]}]}]}",
+			NULL, "'N/t/c/d' is not supported: no resource here has children of children"},
 		{"{resources: [{type: 'N/t', name: 'x'}, {type: 'n/T', name: 'X'}]}", NULL,
 			"is defined twice"},
 		{"{resources: [{type: 'N/t', name: 'x', dependsOn: ['y']}]}", NULL,

@@ -300,6 +300,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_id(properties, "virtualMachineScaleSet", arm_id_of(arm, KIND_SCALE_SET, vm->spec.scale_set));
 	put_flag(put_object(put_object(properties, "diagnosticsProfile"), "bootDiagnostics"), "enabled",
 		vm->spec.boot_diagnostics);
+	if (flags & ENCODE_WANTED)
+		return;
 	put_text(properties, "vmId", vm->meta.uid);
 	put_time(properties, "timeCreated", vm->meta.created_us);
 	if (flags & ENCODE_INSTANCE_VIEW)

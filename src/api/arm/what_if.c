@@ -38,43 +38,18 @@ struct look {
 
 /* ---- resources as they are shown ---- */
 
-/* Without what comes and goes by itself; tags are the user's. */
-static void strip(json_t *json)
-{
-	static const char *const keys[] = {"etag", "provisioningState", "resourceGuid"};
-	const char *key;
-	json_t *value;
-	size_t i;
-
-	for (i = 0; i < G_N_ELEMENTS(keys) && json_is_object(json); i++)
-		json_object_del(json, keys[i]);
-	json_object_foreach(json, key, value)
-	{
-		if (!g_str_equal(key, "tags"))
-			strip(value);
-	}
-	json_array_foreach(json, i, value)
-	{
-		strip(value);
-	}
-}
-
 /* As it is now, in the preview; NULL without *error when it is not there. New reference. */
 static json_t *read_now(struct what_if *what_if, const struct arm_id *id, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
 	_cleanup_(model_free) void *object = arm_find(&what_if->arm, id, &failure);
-	json_auto_t *whole = object ? arm_encode(&what_if->arm, object, ENCODE_WANTED) : NULL;
-	json_t *json = whole && id->child_name ? arm_child_of(whole, id->child, id->child_name) : whole;
+	json_auto_t *whole = object ? arm_encode_wanted(&what_if->arm, object) : NULL;
 
 	if (failure && fault_code(failure) != FAULT_NOT_FOUND &&
 		fault_code(failure) != FAULT_PARENT_NOT_FOUND)
 		g_propagate_error(error, g_steal_pointer(&failure));
-	if (!json)
-		return NULL;
-	json_t *copy = json_deep_copy(json);
-	strip(copy);
-	return copy;
+	return whole && id->child_name ? json_incref(arm_child_of(whole, id->child, id->child_name))
+				       : g_steal_pointer(&whole);
 }
 
 /* The snapshot of a change: the resource with what says where and what it is. New reference. */
