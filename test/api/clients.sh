@@ -406,6 +406,8 @@ delete_group() {
 . "$here/network_policy.sh"
 # shellcheck source=scale_sets.sh
 . "$here/scale_sets.sh"
+# shellcheck source=templates.sh
+. "$here/templates.sh"
 
 finish() {
 	printf '1..%d\n' "$points"
@@ -437,6 +439,13 @@ tag_things
 keep_set
 accelerate_set
 deploy_templates
+deploy_real_templates
+refuse_templates
+forget_templates
+foretell_templates
+forget_templates
+export_templates
+forget_templates
 accelerate_scale_set
 change_scale_set
 keep_flexible_set
