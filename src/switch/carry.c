@@ -91,13 +91,22 @@ static bool is_own_alias(const struct nic *nic, const struct flow_key *own, cons
 }
 
 /* A member's, by a load balancer here: from another host it has that by the tunnel, translated already. */
-static bool is_led_here(const struct datapath *datapath, const struct connection_record *record)
+static bool is_led_here(
+	const struct snapshot *state, const struct nic *nic, const struct connection_record *record)
 {
 	struct ip_addr alias = {.family = record->own.family};
 
 	memcpy(alias.bytes, record->alias, sizeof alias.bytes);
-	struct owner owner = snapshot_find(datapath_snapshot(datapath), SPACE_PUBLIC, alias);
-	return record->answers && owner.kind == OWNER_NIC && owner.nic->load_balancer;
+	return record->answers && (load_balancer_of(state, SPACE_PUBLIC, alias) ||
+					  load_balancer_of(state, nic->network->space, alias));
+}
+
+/* What the other host needs to lead it as it was led here. */
+static void note_member(const struct snapshot *state, const struct nic *nic, const struct flow *own,
+	struct connection_record *ret)
+{
+	if (!ret->answers && load_balancer_of(state, nic->network->space, flow_key_destination(&own->key)))
+		memcpy(ret->member, own->action.dmac, sizeof ret->member);
 }
 
 void carry_export(const struct datapath *datapath, const struct nic *nic, uint64_t now_ms,
@@ -117,8 +126,9 @@ void carry_export(const struct datapath *datapath, const struct nic *nic, uint64
 			continue;
 		const struct flow *own = began ? &forward : &reply, *other = began ? &reply : &forward;
 		struct connection_record record = record_of(datapath, own, other, now_ms);
-		if (is_led_here(datapath, &record))
+		if (is_led_here(state, nic, &record))
 			memcpy(record.alias, record.own.src, sizeof record.alias);
+		note_member(state, nic, own, &record);
 		if (other->key.origin == FLOW_FROM_HOST)
 			ret->host++;
 		else if (!is_own_alias(nic, &own->key, record.alias))
@@ -191,27 +201,73 @@ static bool judge(const struct import *import, const struct connection_record *r
 	return false;
 }
 
-static void take_in(struct import *import, const struct connection_record *record, const struct flow_key *own,
-	const struct flow_key *other)
+/* Both directions of it come in, as they were decided. */
+static void put_in(struct import *import, const struct connection_record *record, struct decision *decision,
+	bool allowed)
 {
 	struct worker *worker = import->worker;
-	struct decision decision;
 	int error = 0;
 
-	if (connections_are_over_quota(worker->datapath, (record->answers ? other : own)->nic)) {
-		import->taken->refused[DROP_FLOW_QUOTA]++;
-		return;
-	}
-	bool allowed = judge(import, record, own, other, &decision);
 	const struct flow sent = past_of(record, &record->sent, !allowed, worker);
 	const struct flow received = past_of(record, &record->received, !allowed, worker);
 	const struct flow past[2] = {record->answers ? received : sent, record->answers ? sent : received};
-	if (!connections_take_in(worker, &decision, past, &error))
+	if (!connections_take_in(worker, decision, past, &error))
 		import->taken->refused[drop_of(error)]++;
 	else if (allowed)
 		import->taken->imported++;
 	else
+		import->taken->refused[decision->drop]++;
+}
+
+static void take_in(struct import *import, const struct connection_record *record, const struct flow_key *own,
+	const struct flow_key *other)
+{
+	struct decision decision;
+
+	if (connections_are_over_quota(import->worker->datapath, (record->answers ? other : own)->nic)) {
+		import->taken->refused[DROP_FLOW_QUOTA]++;
+		return;
+	}
+	bool allowed = judge(import, record, own, other, &decision);
+	put_in(import, record, &decision, allowed);
+}
+
+/* What an internal load balancer has led to a member is led there again, or not at all. Where the member is here, its
+ * switch had the connection without the load balancer: now it is one of both. */
+static void take_led(
+	struct import *import, const struct connection_record *record, const struct flow_key *own)
+{
+	struct worker *worker = import->worker;
+	struct flow_alias alias = {};
+	struct decision decision;
+
+	memcpy(alias.member, record->member, sizeof alias.member);
+	if (!decide_as(worker->snapshot, own, !record->blocked, &alias, &decision)) {
 		import->taken->refused[decision.drop]++;
+	} else if (memcmp(decision.forward.action.dmac, record->member, sizeof record->member) != 0) {
+		import->taken->refused[DROP_NO_MEMBER]++;
+	} else if (connections_are_over_quota(worker->datapath, own->nic)) {
+		import->taken->refused[DROP_FLOW_QUOTA]++;
+	} else {
+		struct flow *there = flow_table_find(worker->datapath->flows, &decision.reply.key);
+		if (there)
+			connections_remove(worker, there);
+		put_in(import, record, &decision, true);
+	}
+}
+
+/* A client here has it by an internal load balancer, from when the member was elsewhere. */
+static bool has_client_here(
+	const struct import *import, const struct flow_key *own, const struct flow_key *other)
+{
+	struct flow_key back = *own;
+
+	if (other->origin != FLOW_FROM_NIC)
+		return false;
+	back.nic = other->nic;
+	back.origin = FLOW_FROM_TUNNEL;
+	/* The first look decides it anew: the answers may come from here by then. */
+	return connections_find(import->worker, &back) || connections_find(import->worker, own);
 }
 
 /* The other end's NIC is here, and has the connection from when this one was elsewhere, as it may be still: that becomes
@@ -234,6 +290,14 @@ static bool may_have(const struct nic *nic, struct ip_addr source)
 	return spoof_may_send(nic, source) || (nic->front && front_is_floating(nic->front, source));
 }
 
+/* The same of an internal load balancer, which leaves it what comes to that port. */
+static bool may_answer(const struct snapshot *state, const struct nic *nic, const struct flow_key *own)
+{
+	const struct flow_key asked = flow_key_reverse(own);
+
+	return may_have(nic, flow_key_source(own)) || load_balancer_floats_to(state, nic, &asked);
+}
+
 /* What is no connection of this NIC's is not remembered either: it might be another's. */
 static void import_one(struct import *import, const struct connection_record *record)
 {
@@ -242,14 +306,18 @@ static void import_one(struct import *import, const struct connection_record *re
 
 	own.nic = import->nic->id;
 	own.origin = FLOW_FROM_NIC;
-	if (!may_have(import->nic, flow_key_source(&own)))
+	if (!may_answer(import->worker->snapshot, import->nic, &own))
 		import->taken->refused[DROP_SPOOFED_IP]++;
 	else if (!is_own_alias(import->nic, &own, record->alias))
 		import->taken->refused[DROP_NOT_OURS]++;
 	else if (flow_table_find(table, &own))
 		import->taken->known++;
+	else if (connection_record_is_led(record))
+		take_led(import, record, &own);
 	else if (!peer_key(import->worker->snapshot, &own, record->alias, &other))
 		import->taken->refused[DROP_NO_DESTINATION]++;
+	else if (has_client_here(import, &own, &other))
+		import->taken->known++;
 	else if (flow_table_find(table, &other))
 		join(import, record, &own, &other);
 	else

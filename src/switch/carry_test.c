@@ -41,48 +41,6 @@ static void test_all(struct pair *p, const void *data)
 	g_assert_cmpuint(lab_drops(&p->one, DROP_REVOKED), ==, 0);
 }
 
-#define VIP    "203.0.113.20"
-#define MAC_LB "00:0d:3a:00:00:1b"
-
-static struct test_frame to_member(uint8_t flags)
-{
-	return test_tcp(MAC_PEER, MAC_OUT, PEER, 999, VIP, 80, flags, 4);
-}
-
-/* The load balancer stays where it is, and so the member's connections come by the tunnel from there. */
-static void test_member(struct pair *p, const void *data)
-{
-	json_object_set_new(p->one.state, "balancers",
-		json_pack("[{s:s, s:s, s:s, s:s, s:[s], s:[{s:s, s:s, s:s, s:i, s:i, s:[{s:s, s:b}]}]}]",
-			"uid", "lb", "name", "lb", "mac", MAC_LB, "network", "n", "addresses", VIP, "rules",
-			"name", "web", "address", VIP, "protocol", "tcp", "port", 80, "member_port", 8080,
-			"members", "ip", IP_A, "healthy", true));
-	lab_apply(&p->one);
-	lab_expect(&p->one, "out");
-	lab_put(&p->one, "out", to_member(TCP_SYN));
-	lab_expect(&p->one, "a");
-	lab_put(&p->one, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 8080, PEER, 999, TCP_SYN | TCP_ACK, 0));
-	lab_expect(&p->one, "out");
-	g_autoptr(GBytes) file = carry_file(p, 3, 0);
-
-	talk_arrive(p);
-	json_t *nics = json_object_get(p->two.state, "nics");
-	json_object_set_new(json_array_get(nics, json_array_size(nics) - 1), "front",
-		json_pack("{s:s, s:s}", "vtep", VTEP_1, "mac", MAC_LB));
-	lab_apply(&p->two);
-	struct carry_taken taken = carry_take(p, file);
-	g_assert_cmpuint(carry_refused(&taken), ==, 0);
-	talk_leave(p);
-	lab_put(&p->one, "out", to_member(TCP_ACK));
-	pair_settle(p);
-	struct test_frame in = lab_expect(&p->two, "a");
-	lab_assert_path(&in, MAC_GATEWAY, MAC_A, PEER, IP_A);
-	lab_put(&p->two, "a", test_tcp(MAC_A, MAC_GATEWAY, IP_A, 8080, PEER, 999, TCP_ACK, 5));
-	pair_settle(p);
-	struct test_frame out = lab_expect(&p->one, "out");
-	lab_assert_path(&out, MAC_OUT, MAC_PEER, VIP, PEER);
-}
-
 /* While a is still on the old host all of it goes on there, though the new one has its port and its connections. */
 static void test_arriving(struct pair *p, const void *data)
 {
@@ -501,7 +459,6 @@ int main(int argc, char **argv)
 	g_test_add(
 		"/carry/connections of all kinds go on where their NIC has gone, and it is spoken to first",
 		struct pair, "", carry_setup, test_all, pair_teardown);
-	ADD("a load balancer's member keeps its connections on another host", test_member);
 	ADD("until a NIC has arrived, all of it goes on where it was", test_arriving);
 	ADD("once a NIC has stopped, what is for it goes to its new host, and the last copy has all of it",
 		test_leaving);

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 
-#define VERSION 3
+#define VERSION 4
 
 enum {
 	MAGIC_SIZE = 8,
@@ -36,7 +36,9 @@ enum {
 	AT_SENT = 60,
 	WAY_SIZE = 24,
 	AT_RECEIVED = AT_SENT + WAY_SIZE,
-	RECORD_SIZE = AT_RECEIVED + WAY_SIZE,
+	AT_MEMBER = AT_RECEIVED + WAY_SIZE,
+	AT_END = AT_MEMBER + 6,
+	RECORD_SIZE = AT_END + 2,
 
 	FLAG_ANSWERS = 1 << 0,
 	FLAG_BLOCKED = 1 << 1,
@@ -136,6 +138,7 @@ void connection_writer_add(struct connection_writer *writer, const struct connec
 	store32(at + AT_AGE, record->age_s);
 	encode_way(at + AT_SENT, &record->sent);
 	encode_way(at + AT_RECEIVED, &record->received);
+	memcpy(at + AT_MEMBER, record->member, sizeof record->member);
 	g_byte_array_append(writer->bytes, at, sizeof at);
 }
 
@@ -187,6 +190,7 @@ static void decode_record(const uint8_t *at, struct connection_record *ret)
 	memcpy(ret->alias, at + AT_ALIAS, 16);
 	decode_way(at + AT_SENT, at[AT_FLAGS] & FLAG_SENT_CARRIED, &ret->sent);
 	decode_way(at + AT_RECEIVED, at[AT_FLAGS] & FLAG_RECEIVED_CARRIED, &ret->received);
+	memcpy(ret->member, at + AT_MEMBER, sizeof ret->member);
 }
 
 static bool is_address(uint8_t family, const uint8_t bytes[16])
@@ -215,7 +219,8 @@ static bool is_record(const uint8_t *at)
 	const struct flow_key *own = &record.own;
 
 	decode_record(at, &record);
-	return !(at[AT_FLAGS] & ~FLAGS_ALL) && !at[AT_FLAGS + 1] && is_address(own->family, own->src) &&
+	return !(at[AT_FLAGS] & ~FLAGS_ALL) && !at[AT_FLAGS + 1] && !at[AT_END] && !at[AT_END + 1] &&
+	       !(record.answers && connection_record_is_led(&record)) && is_address(own->family, own->src) &&
 	       is_address(own->family, own->dst) && is_address(own->family, record.alias) &&
 	       (own->family == IP_V4 || memcmp(own->src, record.alias, sizeof record.alias) == 0) &&
 	       (uses_ports(own) || (!own->sport && !own->dport)) && is_way(&record, &record.sent) &&

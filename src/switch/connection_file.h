@@ -9,6 +9,7 @@
  *   record   0 family   1 protocol   2 flags   3 zero   4 source port (2)   6 destination port (2)
  *            8 source (16)   24 destination (16)   40 alias (16)   56 age in s (4)
  *            60 two directions, what the NIC sent first: idle ms (4), TCP's word (4), packets (8), bytes (8)
+ *            108 MAC of the member (6)   114 zero (2)
  *
  * The version changes with a place, or a meaning: that of TCP's word (tcp.h), and of ports (struct flow_key).
  */
@@ -28,11 +29,20 @@ struct connection_way {
 struct connection_record {
 	struct flow_key own; /* of what the NIC sends: its `nic` and `origin` are not in the file, and 0 */
 	uint8_t alias[16]; /* the address that the other end has for the NIC, as in struct flow_key */
+	uint8_t member[6]; /* of an internal load balancer, which has what the NIC began; zero: none has */
 	bool answers; /* the other end began the connection */
 	bool blocked; /* policy has revoked it */
 	uint32_t age_s;
 	struct connection_way sent, received;
 };
+
+/* Whether an internal load balancer led the NIC's packets to a member. */
+static inline bool connection_record_is_led(const struct connection_record *record)
+{
+	static const uint8_t none[sizeof record->member];
+
+	return memcmp(record->member, none, sizeof none) != 0;
+}
 
 #define CONNECTION_IDLE_MAX INT32_MAX /* in ms: what a clock that wraps can tell apart */
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define HEADER 280 /* the places of connection_file.h */
-#define RECORD 108
+#define RECORD 116
 #define SUM    32
 #define N      5u
 
@@ -35,6 +35,8 @@ static struct connection_record record_of(unsigned i)
 	memcpy(record.alias, record.own.src, sizeof record.alias);
 	if (i % 2 == 0)
 		record.alias[0] = 203;
+	if (!record.answers)
+		memset(record.member, (int)i, sizeof record.member); /* of the first one: nobody */
 	return record;
 }
 
@@ -134,6 +136,7 @@ static void test_same(struct fixture *f, const void *data)
 		connection_reader_get(reader, i, &got);
 		g_assert_true(flow_key_equal(&got.own, &wanted.own));
 		g_assert_cmpmem(got.alias, 16, wanted.alias, 16);
+		g_assert_cmpmem(got.member, 6, wanted.member, 6);
 		g_assert_true(got.answers == wanted.answers && got.blocked == wanted.blocked);
 		g_assert_cmpuint(got.age_s, ==, wanted.age_s);
 		assert_same_way(&got.sent, &wanted.sent);
@@ -219,6 +222,8 @@ static void test_absurd(struct fixture *f, const void *data)
 		{40 + 9, 1},
 		{60, 1}, /* silent for longer than it is old */
 		{84, 1},
+		{114, 1},
+		{115, 1},
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(edits); i++) {
@@ -232,6 +237,10 @@ static void test_absurd(struct fixture *f, const void *data)
 	g_assert_null(refusal(f, "nic", N, FAULT_INVALID));
 	edit(f, HEADER + 4 * RECORD + 60, "\200", 1, true);
 	expect_refused(f, "record 4");
+	/* A load balancer leads what the NIC began. */
+	write_records(f);
+	edit(f, HEADER + RECORD + 108, "\1", 1, true);
+	expect_refused(f, "record 1");
 	/* IPv6 is never translated. */
 	write_records(f);
 	edit(f, HEADER + RECORD + 40, "\377", 1, true);

@@ -2,6 +2,7 @@
 #include "switch/connections.h"
 
 #include "switch/datapath.h"
+#include "switch/load_balancer.h"
 #include "switch/peer.h"
 
 #include <errno.h>
@@ -197,30 +198,61 @@ struct flow *connections_find(struct worker *worker, const struct flow_key *key)
 	return flow && !connections_is_stale(worker, flow) && !flow_is_blocked(flow) ? flow : NULL;
 }
 
-struct flow *connections_find_moved(struct worker *worker, const struct flow_key *key)
-{
-	struct flow_key back;
+/* The keys that the other direction of a packet's connection may have, one after the other from {}. */
+struct backs {
+	bool begun;
+	struct load_asked asked;
+};
 
-	if (!peer_answer(worker->snapshot, key, &back))
-		return NULL;
-	struct flow *flow = flow_table_find(worker->datapath->flows, &back);
-	if (!flow || !connections_is_stale(worker, flow))
-		return NULL;
-	connections_revalidate(worker, flow);
-	return flow_table_find(worker->datapath->flows, key);
+static bool next_back(
+	const struct snapshot *state, const struct flow_key *key, struct backs *at, struct flow_key *ret)
+{
+	bool first = !at->begun;
+
+	at->begun = true;
+	return (first && peer_answer(state, key, ret)) ||
+	       load_balancer_next_asked(state, key, &at->asked, ret);
 }
 
-bool connections_look_moved(const struct datapath *datapath, const struct snapshot *state,
-	const struct flow_key *key, struct flow *ret_flow, struct flow *ret_pair)
+struct flow *connections_find_moved(struct worker *worker, const struct flow_key *key)
+{
+	struct flow *moved = NULL;
+	struct flow_key back;
+	struct backs at = {};
+
+	while (!moved && next_back(worker->snapshot, key, &at, &back)) {
+		struct flow *flow = flow_table_find(worker->datapath->flows, &back);
+		if (!flow || !connections_is_stale(worker, flow))
+			continue;
+		connections_revalidate(worker, flow);
+		moved = flow_table_find(worker->datapath->flows, key);
+	}
+	return moved;
+}
+
+/* Copies of the connection whose one direction has the key `back`, as they would be decided anew: whether the other one then
+ * has the key. */
+static bool looks_moved(const struct datapath *datapath, const struct snapshot *state,
+	const struct flow_key *key, const struct flow_key *back, struct flow *ret_flow, struct flow *ret_pair)
 {
 	struct decision decision;
-	struct flow_key back;
 
-	if (!peer_answer(state, key, &back) ||
-		!flow_table_find_copy(datapath->flows, &back, ret_pair, ret_flow) ||
+	if (!flow_table_find_copy(datapath->flows, back, ret_pair, ret_flow) ||
 		ret_pair->epoch == state->epoch)
 		return false;
 	bool reply = ret_flow->reply;
 	return decide_again(state, reply ? ret_pair : ret_flow, reply ? ret_flow : ret_pair, &decision) &&
 	       flow_key_equal(reply ? &decision.reply.key : &decision.forward.key, key);
+}
+
+bool connections_look_moved(const struct datapath *datapath, const struct snapshot *state,
+	const struct flow_key *key, struct flow *ret_flow, struct flow *ret_pair)
+{
+	struct flow_key back;
+	struct backs at = {};
+
+	while (next_back(state, key, &at, &back))
+		if (looks_moved(datapath, state, key, &back, ret_flow, ret_pair))
+			return true;
+	return false;
 }

@@ -61,7 +61,8 @@ static uint64_t hash_of(const struct load_rule *rule, const struct flow_key *key
 	return hash;
 }
 
-const struct load_member *load_rule_choose(const struct load_rule *rule, const struct flow_key *key)
+const struct load_member *load_rule_choose(
+	const struct load_rule *rule, const struct flow_key *key, const struct nic *but)
 {
 	const struct load_member *best = NULL;
 	uint64_t hash = hash_of(rule, key), highest = 0;
@@ -69,12 +70,76 @@ const struct load_member *load_rule_choose(const struct load_rule *rule, const s
 	for (unsigned i = 0; i < rule->n_members; i++) {
 		const struct load_member *member = &rule->members[i];
 		uint64_t rank = mix(hash ^ mix(word_of(member->ip.bytes)));
-		if (member->healthy && (!best || rank > highest)) {
+		if (member->healthy && (!best || rank > highest) &&
+			!(but && nic_find_address(but, member->ip))) {
 			best = member;
 			highest = rank;
 		}
 	}
 	return best;
+}
+
+static bool leads_to(const struct load_rule *rule, const struct flow_key *answer)
+{
+	struct ip_addr source = flow_key_source(answer);
+
+	if (rule->protocol != answer->protocol || rule->member_port != answer->sport || rule->floating)
+		return false;
+	for (unsigned i = 0; i < rule->n_members; i++)
+		if (ip_equal(rule->members[i].ip, source))
+			return true;
+	return false;
+}
+
+static struct flow_key key_of_asked(
+	const struct load_rule *rule, const struct flow_key *answer, const struct nic *client)
+{
+	struct flow_key key = flow_key_reverse(answer);
+
+	key.nic = client->id;
+	key.origin = FLOW_FROM_NIC;
+	memcpy(key.dst, rule->address.bytes, sizeof key.dst);
+	key.dport = rule->port;
+	return key;
+}
+
+bool load_balancer_next_asked(const struct snapshot *state, const struct flow_key *answer,
+	struct load_asked *at, struct flow_key *ret)
+{
+	const struct nic *nic = snapshot_nic(state, answer->nic);
+
+	if ((answer->origin != FLOW_FROM_NIC && answer->origin != FLOW_FROM_TUNNEL) || !nic)
+		return false;
+	if (!at->begun)
+		*at = (struct load_asked){.begun = true, .front = nic->network->internal_front};
+	for (; at->front; at->front = at->front->load_balancer->next_internal, at->rule = 0) {
+		const struct load_balancer *balancer = at->front->load_balancer;
+		struct owner owner = snapshot_find(state, nic->network->space, flow_key_destination(answer));
+		while (owner.kind == OWNER_NIC && at->rule < balancer->n_rules) {
+			const struct load_rule *rule = &balancer->rules[at->rule++];
+			if (leads_to(rule, answer)) {
+				*ret = key_of_asked(rule, answer, owner.nic);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool has_member(const struct load_rule *rule, const struct nic *nic)
+{
+	for (unsigned i = 0; i < rule->n_members; i++)
+		if (nic_find_address(nic, rule->members[i].ip))
+			return true;
+	return false;
+}
+
+bool load_balancer_floats_to(const struct snapshot *state, const struct nic *nic, const struct flow_key *key)
+{
+	const struct nic *front = load_balancer_of(state, nic->network->space, flow_key_destination(key));
+	const struct load_rule *rule = front ? load_balancer_find(front->load_balancer, key) : NULL;
+
+	return rule && rule->floating && has_member(rule, nic);
 }
 
 bool front_is_floating(const struct front *front, struct ip_addr address)

@@ -11,6 +11,12 @@
  * which its connection tracking needs, and nobody answers in its name. Direct return would save the answers one host's
  * work, at the price of flows that know one direction only.
  *
+ * An internal one has addresses of its network instead, and each switch with a NIC of that network has it: it leads what
+ * its own NICs send there. To the member's switch that is as if the client had sent it to the member, and the answers come
+ * to the client's switch by themselves. So nobody else sees these connections, and no host is one that all depend on.
+ * Rejected for it: one switch with the address, as above; the members' answers would have to be kept from their shorter
+ * way, and a host that fails would take the address with it.
+ *
  * The choice is rendezvous hashing: each member gets a number by the packet and its own address, and the highest one
  * wins. So it depends neither on the order of members nor on the switch; when a member goes, only its connections move,
  * and when one comes, it takes its share from all alike. Addresses and ports are the sender's choice, and so the hash
@@ -49,6 +55,8 @@ struct load_rule {
 };
 
 struct load_balancer {
+	bool internal; /* its addresses are its network's, and no switch's alone */
+	const struct nic *next_internal; /* of its network; NULL: it is the last one */
 	bool standard; /* members without a group get nothing from it */
 	unsigned n_rules;
 	struct load_rule *rules; /* sorted by load_rule_compare */
@@ -62,11 +70,34 @@ struct front {
 	struct ip_addr *floating; /* of its addresses, those that come as they are */
 };
 
+/* The load balancer whose address that is (SPACE_PUBLIC; a network's space: an internal one), or NULL. */
+static inline const struct nic *load_balancer_of(
+	const struct snapshot *state, uint32_t space, struct ip_addr addr)
+{
+	struct owner owner = snapshot_find(state, space, addr);
+
+	return owner.kind == OWNER_NIC && owner.nic->load_balancer ? owner.nic : NULL;
+}
+
 /* By address, protocol and port. */
 int load_rule_compare(const void *a, const void *b);
 /* The rule for a packet of that key, or NULL. */
 const struct load_rule *load_balancer_find(const struct load_balancer *balancer, const struct flow_key *key);
-/* The member that gets a connection whose first packet has the key, or NULL: none is healthy. */
-const struct load_member *load_rule_choose(const struct load_rule *rule, const struct flow_key *key);
+/* The member that gets a connection whose first packet has the key, or NULL: none is healthy. `but` (may be NULL): a NIC
+ * that does not get it. */
+const struct load_member *load_rule_choose(
+	const struct load_rule *rule, const struct flow_key *key, const struct nic *but);
+/* What an internal load balancer may have led so that a packet of that key answers it: *ret is the key as the client, which
+ * is here, sends it. One after the other from {}; false: that was all. */
+struct load_asked {
+	bool begun;
+	const struct nic *front;
+	unsigned rule;
+};
+bool load_balancer_next_asked(const struct snapshot *state, const struct flow_key *answer,
+	struct load_asked *at, struct flow_key *ret);
+/* Whether packets of that key, which are for an address of an internal load balancer of the NIC's network, come to the NIC
+ * as they are. */
+bool load_balancer_floats_to(const struct snapshot *state, const struct nic *nic, const struct flow_key *key);
 /* Whether packets to the address come to the NIC as they are. */
 bool front_is_floating(const struct front *front, struct ip_addr address);

@@ -2,38 +2,25 @@
 #include "switch/load_balancer.h"
 #include "switch/report.h"
 
+#include "switch/test_balancer.h"
 #include "switch/test_pair.h"
 
 #include <string.h>
 
-#define MAC_LB "00:0d:3a:00:00:1b"
-#define VIP    "203.0.113.20"
-#define WEB    80
-#define INNER  8080
+#define VIP   "203.0.113.20"
+#define WEB   80
+#define INNER 8080
 
 /* ---- states ---- */
 
-static json_t *member(const char *ip)
-{
-	return json_pack("{s:s, s:b}", "ip", ip, "healthy", true);
-}
-
 static json_t *rule(const char *name, int port, int member_port, json_t *members)
 {
-	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:o}", "name", name, "address", VIP, "protocol", "tcp",
-		"port", port, "member_port", member_port, "members", members);
-}
-
-/* Takes the rules. */
-static json_t *balancer(json_t *rules)
-{
-	return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:o}", "uid", "lb", "name", "lb", "mac", MAC_LB,
-		"network", "n", "addresses", VIP, "rules", rules);
+	return test_rule(name, VIP, port, member_port, members);
 }
 
 static void apply(struct fixture *f, json_t *rules)
 {
-	json_object_set_new(f->state, "balancers", json_pack("[o]", balancer(rules)));
+	json_object_set_new(f->state, "balancers", json_pack("[o]", test_balancer(VIP, rules)));
 	lab_apply(f);
 }
 
@@ -55,8 +42,9 @@ static void set_health(struct fixture *f, size_t i, bool healthy)
 static void setup(struct fixture *f, const void *data)
 {
 	lab_setup(f, data);
-	apply(f, json_pack("[o, o]", rule("web", WEB, INNER, json_pack("[o, o]", member(IP_A), member(IP_C))),
-			 rule("ssh", 50000, 22, json_pack("[o]", member(IP_C)))));
+	apply(f, json_pack("[o, o]",
+			 rule("web", WEB, INNER, json_pack("[o, o]", test_member(IP_A), test_member(IP_C))),
+			 rule("ssh", 50000, 22, json_pack("[o]", test_member(IP_C)))));
 	struct test_frame announced = lab_expect(f, "out");
 	uint8_t vip[4];
 	test_ip(VIP, vip);
@@ -200,7 +188,7 @@ static void test_health(struct fixture *f, const void *data)
 
 static void test_groups(struct fixture *f, const void *data)
 {
-	json_object_set_new(first_rule(f), "members", json_pack("[o]", member(IP_B)));
+	json_object_set_new(first_rule(f), "members", json_pack("[o]", test_member(IP_B)));
 	lab_apply(f);
 	lab_put(f, "out", syn(1000, WEB));
 	g_assert_cmpuint(lab_drops(f, DROP_DENIED_INBOUND), ==, 1);
@@ -223,7 +211,7 @@ static void test_standard(struct fixture *f, const void *data)
 
 static void test_floating(struct fixture *f, const void *data)
 {
-	json_object_set_new(first_rule(f), "members", json_pack("[o]", member(IP_C)));
+	json_object_set_new(first_rule(f), "members", json_pack("[o]", test_member(IP_C)));
 	json_object_set_new(first_rule(f), "member_port", json_integer(WEB));
 	json_object_set_new(first_rule(f), "floating", json_true());
 	lab_apply(f);
@@ -311,7 +299,7 @@ static void setup_pair(struct pair *p, const void *data)
 	lab_allow_port(&p->two, INNER);
 	pair_meet(p);
 	lab_meet_peer(&p->one);
-	apply(&p->one, json_pack("[o]", rule("web", WEB, INNER, json_pack("[o]", member(IP_D)))));
+	apply(&p->one, json_pack("[o]", rule("web", WEB, INNER, json_pack("[o]", test_member(IP_D)))));
 	lab_expect(&p->one, "out");
 }
 
@@ -431,11 +419,11 @@ static void test_choice(void)
 	}
 	for (uint32_t i = 0; i < KEYS; i++) {
 		struct flow_key key = key_of(i);
-		const struct load_member *member = load_rule_choose(&of_all, &key);
+		const struct load_member *member = load_rule_choose(&of_all, &key, NULL);
 		n[member - members]++;
-		g_assert_true(ip_equal(load_rule_choose(&reversed, &key)->ip, member->ip));
+		g_assert_true(ip_equal(load_rule_choose(&reversed, &key, NULL)->ip, member->ip));
 		members[0].healthy = false;
-		const struct load_member *without = load_rule_choose(&of_all, &key);
+		const struct load_member *without = load_rule_choose(&of_all, &key, NULL);
 		members[0].healthy = true;
 		g_assert_true(without != &members[0]);
 		moved += without != member;

@@ -2,14 +2,7 @@
 #include "switch/peer.h"
 
 #include "switch/layers/layer.h"
-
-/* The load balancer here whose address that is, or NULL. */
-static const struct nic *find_front(const struct snapshot *state, struct ip_addr addr)
-{
-	struct owner owner = snapshot_find(state, SPACE_PUBLIC, addr);
-
-	return owner.kind == OWNER_NIC && owner.nic->load_balancer ? owner.nic : NULL;
-}
+#include "switch/load_balancer.h"
 
 /* Both ends are known to each other by public addresses: a NIC here that has one, or somebody outside. A member of a load
  * balancer has it from there. */
@@ -59,7 +52,7 @@ bool peer_key(const struct snapshot *state, const struct flow_key *own, const ui
 		return false;
 	*ret = flow_key_reverse(own);
 	memcpy(ret->dst, alias, sizeof ret->dst);
-	const struct nic *front = find_front(state, flow_key_destination(ret));
+	const struct nic *front = load_balancer_of(state, SPACE_PUBLIC, flow_key_destination(ret));
 	if (!front && memcmp(alias, own->src, sizeof own->src) == 0)
 		return by_network(state, nic, ret);
 	return by_public(state, front ? front : nic, ret);
@@ -103,16 +96,28 @@ static bool is_here(const struct snapshot *state, uint32_t id)
 	return nic && !nic->away;
 }
 
+/* An internal load balancer led it to the NIC that answers: what comes from another switch comes to that NIC itself. */
+static bool was_led(
+	const struct snapshot *state, const struct flow_key *forward, const struct flow_key *reply)
+{
+	const struct nic *nic = snapshot_nic(state, reply->nic);
+
+	return nic && load_balancer_of(state, nic->network->space, flow_key_destination(forward));
+}
+
 struct flow_key peer_first(
 	const struct snapshot *state, const struct flow_key *forward, const struct flow_key *reply)
 {
+	bool led = was_led(state, forward, reply);
 	struct flow_key first;
 
 	if (forward->origin == FLOW_FROM_HOST || reply->origin != FLOW_FROM_NIC ||
 		(forward->origin == FLOW_FROM_NIC && is_here(state, forward->nic)) ||
-		!peer_key(state, reply, forward->dst, &first))
+		!peer_key(state, reply, led ? reply->src : forward->dst, &first))
 		return *forward;
-	first.sport = forward->sport;
-	first.dport = forward->dport;
+	if (!led) {
+		first.sport = forward->sport;
+		first.dport = forward->dport;
+	}
 	return first;
 }

@@ -149,15 +149,18 @@ static json_t *encode_rule(const struct load_rule *rule)
 
 static json_t *encode_balancer(const struct datapath *datapath, const struct nic *nic)
 {
+	bool internal = nic->load_balancer->internal;
 	json_t *addresses = json_array(), *rules = json_array();
 	char text[IP_TEXT_MAX];
 
 	for (unsigned i = 0; i < nic->n_addresses; i++)
-		json_array_append_new(addresses, json_string(ip_format(nic->addresses[i].public_ip, text)));
+		json_array_append_new(addresses,
+			json_string(ip_format(
+				internal ? nic->addresses[i].ip : nic->addresses[i].public_ip, text)));
 	for (unsigned i = 0; i < nic->load_balancer->n_rules; i++)
 		json_array_append_new(rules, encode_rule(&nic->load_balancer->rules[i]));
-	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "uid", nic->uid, "name", nic->name, "addresses",
-		addresses, "rules", rules, "flows",
+	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:o}", "uid", nic->uid, "name", nic->name,
+		"internal", internal, "addresses", addresses, "rules", rules, "flows",
 		(json_int_t)atomic_load(&datapath->nic_connections[nic_slot(nic->id)]), "drops",
 		encode_drops(datapath, nic));
 }

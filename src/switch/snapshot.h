@@ -114,6 +114,7 @@ struct network {
 	struct ip_prefix *prefixes;
 	struct subnet *subnets;
 	const struct prefix_table *mappings; /* of struct mapping; Borrowed from the snapshot; NULL: none */
+	const struct nic *internal_front; /* of its internal load balancers, the first; NULL: there is none */
 	unsigned n_source_nat;
 	struct ip_addr *source_nat; /* public addresses that its NICs share (layers/nat.c); IPv4 */
 	unsigned n_application_groups;
@@ -181,7 +182,7 @@ struct nic {
 	const struct subnet *subnet; /* a load balancer's has no prefix */
 	const struct group *group; /* NULL: none */
 	unsigned n_addresses;
-	struct nic_address *addresses; /* a load balancer's have no `ip` */
+	struct nic_address *addresses; /* a load balancer's have no `ip`; an internal one's nothing else */
 	unsigned n_attachments;
 	struct attachment attachments[NIC_ATTACHMENTS];
 };

@@ -122,13 +122,25 @@ static bool decode_public(struct decode *d, json_t *value, void *to)
 	return decode_public_address(d, value, &((struct nic_address *)to)->public_ip);
 }
 
-static bool decode_publics(struct decode *d, json_t *value, void *to)
+static bool decode_private(struct decode *d, json_t *value, void *to)
 {
-	struct nic *nic = ((struct balancer_words *)to)->nic;
+	return decode_ipv4(d, value, &((struct nic_address *)to)->ip);
+}
 
-	nic->addresses = decode_list(
-		d, value, sizeof *nic->addresses, NIC_ADDRESSES, decode_public, &nic->n_addresses);
+/* Comes after `internal` in the table. */
+static bool decode_fronts(struct decode *d, json_t *value, void *to)
+{
+	const struct balancer_words *words = to;
+	struct nic *nic = words->nic;
+
+	nic->addresses = decode_list(d, value, sizeof *nic->addresses, NIC_ADDRESSES,
+		words->balancer->internal ? decode_private : decode_public, &nic->n_addresses);
 	return !d->error;
+}
+
+static bool decode_internal(struct decode *d, json_t *value, void *to)
+{
+	return decode_bool(d, value, &((struct balancer_words *)to)->balancer->internal);
 }
 
 static bool decode_uid(struct decode *d, json_t *value, void *to)
@@ -162,10 +174,26 @@ static const struct decode_member balancer_members[] = {
 	{"mac", decode_balancer_mac},
 	{"network", decode_balancer_network},
 	{"standard", decode_standard, .optional = true},
-	{"addresses", decode_publics},
+	{"internal", decode_internal, .optional = true},
+	{"addresses", decode_fronts},
 	{"rules", decode_rules},
 	{},
 };
+
+/* On a VLAN the clients that are not here would not find it. */
+static bool check_internal(struct decode *d, const struct nic *nic)
+{
+	char text[IP_TEXT_MAX];
+
+	if (nic->network->physical)
+		return decode_fail_at(
+			d, "internal", "cannot be on network %s, which is in a VLAN", nic->network->uid);
+	for (unsigned i = 0; i < nic->n_addresses; i++)
+		if (!network_contains(nic->network, nic->addresses[i].ip))
+			return decode_fail_at(d, "addresses", "%s lies outside the network",
+				ip_format(nic->addresses[i].ip, text));
+	return true;
+}
 
 static bool check_rules(struct decode *d, const struct nic *nic, const struct load_balancer *balancer)
 {
@@ -173,7 +201,8 @@ static bool check_rules(struct decode *d, const struct nic *nic, const struct lo
 
 	for (unsigned i = 0; i < balancer->n_rules; i++) {
 		const struct load_rule *rule = &balancer->rules[i];
-		if (!nic_find_public(nic, rule->address))
+		if (!(balancer->internal ? nic_find_address(nic, rule->address)
+					 : nic_find_public(nic, rule->address)))
 			return decode_fail_at(d, "rules", "%s is for %s, which is none of the addresses",
 				rule->name, ip_format(rule->address, text));
 		for (unsigned j = 0; j < rule->n_members; j++)
@@ -187,6 +216,7 @@ static bool check_rules(struct decode *d, const struct nic *nic, const struct lo
 
 static bool claim(struct decode *d, struct nic *nic)
 {
+	bool internal = nic->load_balancer->internal;
 	char text[IP_TEXT_MAX];
 
 	if (!g_hash_table_insert(index_of(d)->nics, nic->uid, nic))
@@ -194,13 +224,23 @@ static bool claim(struct decode *d, struct nic *nic)
 	for (unsigned i = 0; i < nic->n_addresses; i++) {
 		struct nic_address *address = &nic->addresses[i];
 		const struct owner owner = {.kind = OWNER_NIC, .nic = nic, .address = address};
-		if (!snapshot_add_address(d->snapshot, SPACE_PUBLIC, address->public_ip, owner))
-			return decode_fail_at(
-				d, "addresses", "%s is taken", ip_format(address->public_ip, text));
+		struct ip_addr ip = internal ? address->ip : address->public_ip;
+		if (!snapshot_add_address(
+			    d->snapshot, internal ? nic->network->space : SPACE_PUBLIC, ip, owner))
+			return decode_fail_at(d, "addresses", "%s is taken", ip_format(ip, text));
 	}
 	if (!snapshot_add_mac(d->snapshot, nic))
 		return decode_fail_at(d, "mac", "is a NIC's of this network too");
 	return take_slot(d, nic);
+}
+
+/* Into the list that the network has of them. */
+static void add_internal(struct decode *d, const struct nic *nic, struct load_balancer *balancer)
+{
+	struct network *network = &d->snapshot->networks[nic->network - d->snapshot->networks];
+
+	balancer->next_internal = network->internal_front;
+	network->internal_front = nic;
 }
 
 static bool decode_balancer(struct decode *d, json_t *value, void *to)
@@ -210,8 +250,13 @@ static bool decode_balancer(struct decode *d, json_t *value, void *to)
 
 	words.nic->load_balancer = balancer;
 	words.nic->subnet = snapshot_alloc(d->snapshot, 1, sizeof(struct subnet));
-	return decode_object(d, value, balancer_members, &words) && check_rules(d, words.nic, balancer) &&
-	       claim(d, words.nic);
+	if (!decode_object(d, value, balancer_members, &words) ||
+		(balancer->internal && !check_internal(d, words.nic)) ||
+		!check_rules(d, words.nic, balancer) || !claim(d, words.nic))
+		return false;
+	if (balancer->internal)
+		add_internal(d, words.nic, balancer);
+	return true;
 }
 
 bool decode_balancers(struct decode *d, json_t *value, void *to)

@@ -55,7 +55,7 @@ static void tell_change(GString *text, const struct layer *layer, const struct n
 		g_string_append_printf(text, "%sit becomes %s",
 			!before->shared && after->shared ? "by an address that NICs share, " : "", key);
 	}
-	if (passed && after->front && !before->front)
+	if (passed && layer == &layer_load_balancer && after->rule)
 		tell_load_balancer(text, after, next);
 	else if (passed && before->exit != after->exit && after->exit == FLOW_TO_PHYSICAL)
 		g_string_append_printf(text, "to %s, which no NIC here has", ip_format(after->via, hop));

@@ -4,7 +4,7 @@
     load_balancer_test.py SLUICE-SWITCH       as root; prints TAP. TESTS=WORDS chooses by name
 
 The guests are switch_world.py's: a and c of network one are behind 203.0.113.20, port 80 of which is their 8080, and
-ports 50000 and 50001 their 22.
+ports 50000 and 50001 their 22; and behind 192.168.1.20, for their network alone.
 """
 import logging
 import signal
@@ -18,6 +18,7 @@ logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.all import IP, TCP, Ether, Raw
 
 VIP = "203.0.113.20"
+INNER = "192.168.1.20"
 CLIENT = "203.0.113.1"
 PROBE = "168.63.129.16"
 IP_OF = {"a": "192.168.1.4", "c": "192.168.2.4"}
@@ -30,7 +31,11 @@ def members(*names, ill=()):
 
 
 def port(name, number, member_port, who, **more):
-    return {"name": name, "address": VIP, "protocol": "tcp", "port": number, "member_port": member_port, "members": who, **more}
+    return {"name": name, "address": VIP, "protocol": "tcp", "port": number, "member_port": member_port, "members": who} | more
+
+
+def balancer(name, address, *rules, **more):
+    return {"uid": name, "name": name, "mac": mac_of(name[0]), "network": "one", "addresses": [address], "rules": list(rules), **more}
 
 
 class Balanced(World):
@@ -42,10 +47,10 @@ class Balanced(World):
         super().build()
 
     def balance(self, who, **more):
-        self.state["balancers"] = [{
-            "uid": "lb", "name": "lb", "mac": mac_of("l"), "network": "one", "standard": True, "addresses": [VIP],
-            "rules": [port("web", 80, 8080, who, **more), port("ssh-a", 50000, 22, members("a")),
-                      port("ssh-c", 50001, 22, members("c"))]}]
+        self.state["balancers"] = [
+            balancer("lb", VIP, port("web", 80, 8080, who, **more), port("ssh-a", 50000, 22, members("a")),
+                     port("ssh-c", 50001, 22, members("c")), standard=True),
+            balancer("inner", INNER, port("web", 80, 8080, who, address=INNER), internal=True)]
 
     def rebalance(self, who, **more):
         self.balance(who, **more)
@@ -194,6 +199,31 @@ def test_outbound(w):
     w.apply()
 
 
+def test_internal(w):
+    servers, got = w.serve(8080), {"a": 0, "c": 0}
+    for _ in range(24):
+        client = w.connect("b", INNER, 80)
+        expect(client, "it answers a NIC of its network")
+        name, server, address = accepted(servers)
+        expect(address == client.getsockname() and address[0] == "192.168.1.5", f"{name} sees the client itself, {address}")
+        expect(client.getpeername() == (INNER, 80) and exchange(client, server), "data pass both ways")
+        got[name] += 1
+        client.close()
+        server.close()
+    expect(min(got.values()) >= 4, f"both have their share: {got}")
+    for _ in range(8):
+        client = w.connect("a", INNER, 80)
+        expect(client and accepted(servers)[0] == "c", "a member is led to the others")
+        client.close()
+    expect(w.connect("x", INNER, 80, 0.5) is None, "another network does not reach it")
+    kept = w.connect("b", INNER, 80)
+    name, server, _ = accepted(servers)
+    w.restart(signal.SIGKILL)
+    expect(exchange(kept, server), "a connection outlives the switch")
+    kept.close()
+    server.close()
+
+
 def test_probe(w):
     """What the agent does: from the platform's address to the NIC's on the host port; no group is asked."""
     w.address("host", PROBE + "/32")
@@ -268,6 +298,7 @@ TESTS = [
     ("groups are asked after translation", test_groups),
     ("floating, members get the address itself", test_floating),
     ("members leave by the load balancer's address", test_outbound),
+    ("an internal one is its network's alone", test_internal),
     ("probes reach guests from the platform's address", test_probe),
     ("frames are translated byte for byte", test_frames),
     ("a trace explains it", test_trace),

@@ -392,6 +392,51 @@ def test_killed(w):
         expect(client.recv(10) == b"back", "fro")
 
 
+def test_balancer(w):
+    """Of an internal load balancer: both switches have it, and each leads its own guests to d or e."""
+    vip, sides = "192.168.1.20", (w.one, w.two)
+    for side in sides:
+        side.state["balancers"] = [{
+            "uid": "lb", "name": "lb", "mac": mac_of("l"), "network": "n", "internal": True, "addresses": [vip],
+            "rules": [{"name": "web", "address": vip, "protocol": "tcp", "port": 80, "member_port": 8080,
+                       "members": [{"ip": GUESTS[name][2], "healthy": True} for name in ("d", "e")]}]}]
+        side.apply()
+    servers = {name: w.two.listen(name, GUESTS[name][2], 8080) for name in ("d", "e")}
+    for server in servers.values():
+        server.settimeout(0.3)
+    got, kept = {"d": 0, "e": 0}, []
+    for i in range(24):
+        client = w.one.connect("ab"[i % 2], vip, 80, 3)
+        expect(client, "it answers a guest of the switch without members")
+        for name, server in servers.items():
+            try:
+                connection, address = server.accept()
+            except TimeoutError:
+                continue
+            got[name] += 1
+            expect(address == client.getsockname(), "the member sees the client itself")
+            connection.settimeout(10)
+            client.settimeout(10)
+            kept.append((client, connection))
+    expect(min(got.values()) >= 4 and sum(got.values()) == 24, f"both have their share: {got}")
+    local = w.two.connect("d", vip, 80, 3)
+    expect(local and servers["e"].accept(), "a member is led to the other one, on its own switch")
+    # Whichever switch dies, nothing depends on one of them for longer than that.
+    w.one.kill_switch(signal.SIGKILL)
+    w.one.start_switch()
+    for client, connection in kept:
+        client.sendall(b"ping")
+        expect(connection.recv(4) == b"ping", "a connection outlives the switch")
+    for client, connection in kept:
+        client.close()
+        connection.close()
+    for server in servers.values():
+        server.close()
+    for side in sides:
+        del side.state["balancers"]
+        side.apply()
+
+
 TESTS = [
     ("guests of two switches reach each other", test_ping),
     ("bytes cross whole, and connections find the path's MTU", test_bulk),
@@ -406,6 +451,7 @@ TESTS = [
     ("flows and traces say where packets go", test_flows),
     ("a network may have 100,000 mappings", test_many_mappings),
     ("connections through the tunnel outlive a killed switch", test_killed),
+    ("an internal load balancer leads from each switch to members on another", test_balancer),
 ]
 
 

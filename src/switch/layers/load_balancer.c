@@ -1,7 +1,9 @@
 /* Load balancers: what comes for one of their addresses goes on to a member of a pool.
  *
  * On the way in the walk's target is the load balancer, and becomes the member; or nobody here, when the member is on
- * another switch, which asks the groups. A packet of a NIC here to a public address of a load balancer here turns round
+ * another switch, which asks the groups. For an internal one the packet goes on in its sender's name, as if it had been
+ * sent to the member; never to a member that sent it itself, whose guest would take its own address for forged. Otherwise
+ * a packet of a NIC here to a public address of a load balancer here turns round
  * as one to any public address does; where its own port has been translated, too, it is refused, as a flow has one port
  * to rewrite.
  *
@@ -52,8 +54,10 @@ static bool lead(struct walk *walk, const struct nic *front, const struct load_m
 {
 	if (!find(walk, front, member, &walk->target, &walk->remote))
 		return layer_refuse(walk, DROP_NO_DESTINATION);
-	walk->front = front;
-	walk->standard = front->load_balancer->standard;
+	if (!front->load_balancer->internal) {
+		walk->front = front;
+		walk->standard = front->load_balancer->standard;
+	}
 	if (walk->target) {
 		walk->exit = FLOW_TO_NIC;
 		return true;
@@ -75,7 +79,8 @@ static bool inbound(struct walk *walk)
 	walk->rule = rule->name;
 	const struct load_member *member = present(walk, front, rule);
 	if (!member)
-		member = load_rule_choose(rule, &walk->key);
+		member = load_rule_choose(
+			rule, &walk->key, front->load_balancer->internal ? walk->source : NULL);
 	if (!member)
 		return layer_refuse(walk, DROP_NO_MEMBER);
 	if (!rule->floating) {

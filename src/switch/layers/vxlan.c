@@ -93,7 +93,8 @@ static bool inbound(struct walk *walk)
 	walk->remote = vxlan_remote(walk->state, nic, flow_key_source(&walk->key));
 	if (!walk->remote)
 		return by_front(walk, nic);
-	if (!nic->forwarding && !nic_find_address(nic, flow_key_destination(&walk->key)))
+	if (!nic->forwarding && !nic_find_address(nic, flow_key_destination(&walk->key)) &&
+		!load_balancer_floats_to(walk->state, nic, &walk->key))
 		return layer_refuse(walk, DROP_NO_FORWARDING);
 	memcpy(walk->next_hop, walk->remote->vtep, 4);
 	walk->routed = !subnet_contains(nic->subnet, flow_key_source(&walk->key)) ||
