@@ -110,26 +110,44 @@ static json_t *build_rules(const struct build *build)
 
 /* ---- the load balancer ---- */
 
+static bool check_public(struct build *build, const char *text)
+{
+	const struct switch_port *outside = build->nics->site->outside;
+	struct ip_addr addr;
+
+	if (ip_parse(text, &addr) < 0 || addr.family != IP_V4 || !prefix_contains(outside->prefix, addr) ||
+		ip_equal(outside->gateway, addr))
+		return fail(build, "Its address %s is none of the public addresses here.", text);
+	return switch_nics_take(build->nics, "public", text) ||
+	       fail(build, "Its address %s is another's on this host.", text);
+}
+
+static bool check_private(struct build *build, const char *text)
+{
+	struct ip_addr addr;
+	char canonical[IP_TEXT_MAX];
+
+	if (ip_parse(text, &addr) < 0 || addr.family != IP_V4 || !is_inside(build->network, addr))
+		return fail(build, "Its address %s is none of its network.", text);
+	return switch_nics_take(build->nics, build->network->uid, ip_format(addr, canonical)) ||
+	       fail(build, "Its address %s is another's in its network.", text);
+}
+
 static bool check_addresses(struct build *build)
 {
 	const GPtrArray *addresses = build->balancer->addresses;
-	const struct switch_site *site = build->nics->site;
+	bool internal = build->balancer->internal;
 
-	if (!site->outside)
+	if (!internal && !build->nics->site->outside)
 		return fail(build, "Nothing leads outside here, where its addresses are.");
+	if (internal && build->network->physical)
+		return fail(build, "Its network is in a VLAN, where an internal one cannot be.");
 	if (list_length(addresses) == 0 || list_length(addresses) > NIC_ADDRESSES)
 		return fail(build, "It has %u addresses; 1 to %d are possible.", list_length(addresses),
 			NIC_ADDRESSES);
-	for (guint i = 0; i < addresses->len; i++) {
-		const char *text = addresses->pdata[i];
-		struct ip_addr addr;
-		if (ip_parse(text, &addr) < 0 || addr.family != IP_V4 ||
-			!prefix_contains(site->outside->prefix, addr) ||
-			ip_equal(site->outside->gateway, addr))
-			return fail(build, "Its address %s is none of the public addresses here.", text);
-		if (!switch_nics_take(build->nics, "public", text))
-			return fail(build, "Its address %s is another's on this host.", text);
-	}
+	for (guint i = 0; i < addresses->len; i++)
+		if (!(internal ? check_private : check_public)(build, addresses->pdata[i]))
+			return false;
 	return true;
 }
 
@@ -163,6 +181,19 @@ static bool check(struct build *build)
 	return check_addresses(build);
 }
 
+static json_t *build_balancer(const struct build *build)
+{
+	const struct goal_balancer *balancer = build->balancer;
+	json_t *json =
+		json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o}", "uid", balancer->uid, "name", balancer->name,
+			"mac", balancer->mac, "network", balancer->network, "standard", balancer->standard,
+			"addresses", switch_state_texts(balancer->addresses), "rules", build_rules(build));
+
+	if (balancer->internal)
+		json_object_set_new(json, "internal", json_true());
+	return json;
+}
+
 json_t *switch_balancers_build(struct switch_nics *nics, GHashTable *left_out, GHashTable *shared)
 {
 	const GPtrArray *balancers = nics->goal->balancers;
@@ -177,13 +208,9 @@ json_t *switch_balancers_build(struct switch_nics *nics, GHashTable *left_out, G
 			continue;
 		}
 		nics->n++;
-		for (guint j = 0; j < balancer->addresses->len; j++)
+		for (guint j = 0; !balancer->internal && j < balancer->addresses->len; j++)
 			g_hash_table_add(shared, balancer->addresses->pdata[j]);
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o}", "uid", balancer->uid, "name",
-				      balancer->name, "mac", balancer->mac, "network", balancer->network,
-				      "standard", balancer->standard, "addresses",
-				      switch_state_texts(balancer->addresses), "rules", build_rules(&build)));
+		json_array_append_new(list, build_balancer(&build));
 	}
 	return list;
 }

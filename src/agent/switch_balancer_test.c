@@ -220,6 +220,29 @@ static void test_nic(struct fixture *f, gconstpointer data)
 	g_assert_null(json_object_get(first_nic(own), "front"));
 }
 
+static void test_internal(struct fixture *f, gconstpointer data)
+{
+	struct goal_balance *rule = f->balancer->rules->pdata[0];
+
+	f->balancer->internal = true;
+	f->site.outside = NULL;
+	set((char **)&f->balancer->addresses->pdata[0], "192.168.1.20");
+	set(&rule->address, "192.168.1.20");
+	json_auto_t *state = build(f);
+	const json_t *balancer = json_array_get(json_object_get(state, "balancers"), 0);
+	g_assert_true(json_is_true(json_object_get(balancer, "internal")));
+	g_assert_cmpuint(json_array_size(rules_of(state)), ==, 1);
+
+	set((char **)&f->balancer->addresses->pdata[0], "10.0.0.9");
+	json_auto_t *without = build(f);
+	g_assert_null(json_object_get(without, "balancers"));
+	g_assert_nonnull(strstr(g_hash_table_lookup(f->left_out, "lb-1"), "none of its network"));
+	/* Of one address it is the holder, too. */
+	set((char **)&f->balancer->addresses->pdata[0], "192.168.1.4");
+	json_auto_t *taken = build(f);
+	g_assert_cmpuint(json_array_size(json_object_get(taken, "nics")), ==, 0);
+}
+
 static void test_nic_has_the_address(struct fixture *f, gconstpointer data)
 {
 	set((char **)&f->balancer->addresses->pdata[0], "203.0.113.4");
@@ -238,6 +261,7 @@ int main(int argc, char **argv)
 	TEST("a rule that the switch would refuse is left out", test_bad_rules);
 	TEST("a load balancer that it would refuse is left out with the reason, all else stays",
 		test_left_out);
+	TEST("an internal one is where its network is", test_internal);
 	TEST("a NIC has the way to its load balancer, or its address to share", test_nic);
 	TEST("of one address the load balancer is the holder", test_nic_has_the_address);
 	return g_test_run();

@@ -123,14 +123,51 @@ static void scenario_member(struct test_cloud *cloud)
 	send(cloud, "DELETE", LB, NULL, 200, NULL);
 }
 
+#define SUBNET                                                                                               \
+	"\"subnet\": {\"id\": \"/subscriptions/$S/resourceGroups/myResourceGroup/providers/"                 \
+	"Microsoft.Network/virtualNetworks/myVnet/subnets/mySubnet\"}"
+
+/* A front end of these properties. */
+static char *with_front(const char *properties)
+{
+	return g_strdup_printf(
+		"{\"location\": \"centralus\", \"sku\": {\"name\": \"Standard\"}, \"properties\": "
+		"{\"frontendIPConfigurations\": [{\"name\": \"f\", \"properties\": {%s}}]}}",
+		properties);
+}
+
+static void send_front(struct test_cloud *cloud, const char *properties, unsigned status, const char *words)
+{
+	g_autofree char *body = with_front(properties);
+
+	send(cloud, "PUT", LB, body, status, words);
+}
+
+static void scenario_internal(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	send_front(cloud, SUBNET, 201, "\"privateIPAddress\":\"192.168.1.5\"");
+	_cleanup_(answer_clear) struct answer read = ask(cloud, "GET", LB, NULL, NULL);
+	g_autofree char *text = json_dumps(read.json, JSON_COMPACT);
+	send(cloud, "PUT", LB, text, 200, "\"privateIPAllocationMethod\":\"Dynamic\"");
+	send_front(cloud,
+		SUBNET ", \"privateIPAllocationMethod\": \"Static\", \"privateIPAddress\": \"192.168.1.99\"",
+		200, "\"privateIPAddress\":\"192.168.1.99\"");
+	send(cloud, "GET", LB "/frontendIPConfigurations/f", NULL, 200, "/subnets/mySubnet\"");
+	send_front(cloud, SUBNET ", \"privateIPAllocationMethod\": \"Static\"", 400,
+		"it is required with the Static method");
+	send_front(cloud,
+		SUBNET ", \"privateIPAllocationMethod\": \"Static\", \"privateIPAddress\": \"10.9.9.9\"", 400,
+		"10.9.9.9");
+	send_front(cloud, SUBNET ", \"privateIPAddressVersion\": \"IPv6\"", 400, "of IPv4 here");
+	send_front(cloud, "", 400, "it, or a subnet, is required");
+	send(cloud, "DELETE", NETWORK "/virtualNetworks/myVnet", NULL, 409, "load balancer myvmssLB");
+	send(cloud, "DELETE", LB, NULL, 200, NULL);
+}
+
 static void scenario_refused(struct test_cloud *cloud)
 {
 	put_base(cloud);
-	send(cloud, "PUT", LB,
-		"{\"location\": \"centralus\", \"properties\": {\"frontendIPConfigurations\": [{\"name\": "
-		"\"f\", "
-		"\"properties\": {\"subnet\": {\"id\": \"x\"}}}]}}",
-		400, "internal load balancers (front ends in a subnet) are not supported");
 	send(cloud, "PUT", LB,
 		"{\"location\": \"centralus\", \"properties\": {\"loadBalancingRules\": [{\"name\": \"r\", "
 		"\"properties\": {\"frontendIPConfiguration\": {\"id\": \"/subscriptions/$S/resourceGroups/g/"
@@ -143,6 +180,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	TEST_CLOUD_ADD("/balancers/are put, changed by parts, read and deleted", scenario_life);
 	TEST_CLOUD_ADD("/balancers/network interfaces join and leave pools", scenario_member);
+	TEST_CLOUD_ADD("/balancers/an internal one has an address of its subnet", scenario_internal);
 	TEST_CLOUD_ADD("/balancers/what there is not is refused by name", scenario_refused);
 	return g_test_run();
 }

@@ -1,111 +1,13 @@
 /* Load balancers in the control plane: their rules, who is behind them, and what hosts are told. */
 #include "base/fault.h"
-#include "control/fixture.h"
+#include "control/balancer_fixture.h"
 
 #include <string.h>
-
-static struct address *put_address(struct fixture *f, const char *name, int sku)
-{
-	g_autoptr(GError) error = NULL;
-	struct address *wanted = model_new(KIND_ADDRESS, name, f->group);
-
-	wanted->meta.location = g_strdup("centralus");
-	wanted->spec.sku = sku;
-	wanted->spec.allocation = ALLOCATION_STATIC;
-	struct address *address = fixture_put(f, wanted, &error);
-	g_assert_no_error(error);
-	return address;
-}
-
-static void *add(GPtrArray **list, const struct shape *shape, const char *name)
-{
-	char **part = shape_new(shape);
-
-	if (!*list)
-		*list = shape_list_new(shape);
-	*part = g_strdup(name);
-	g_ptr_array_add(*list, part);
-	return part;
-}
-
-static struct balancer_nat *add_nat(
-	GPtrArray **list, const char *name, const char *pool, int64_t first, int64_t last)
-{
-	struct balancer_nat *nat = add(list, &balancer_nat_shape, name);
-
-	nat->front = g_strdup("FRONT"); /* parts are known without case */
-	nat->pool = g_strdup(pool);
-	nat->protocol = PROTOCOL_TCP;
-	nat->first_port = first;
-	nat->last_port = last;
-	nat->back_port = 22;
-	return nat;
-}
-
-static struct balancer_rule *add_rule(struct balancer *balancer, const char *name, int64_t port)
-{
-	struct balancer_rule *rule = add(&balancer->spec.rules, &balancer_rule_shape, name);
-
-	rule->front = g_strdup("front");
-	rule->pool = g_strdup("pool");
-	rule->protocol = PROTOCOL_TCP;
-	rule->front_port = port;
-	rule->back_port = port;
-	return rule;
-}
-
-/* A front end and a pool; what is to be put further is the caller's. */
-static struct balancer *new_balancer(struct fixture *f, const char *name, const struct address *address)
-{
-	struct balancer *balancer = model_new(KIND_BALANCER, name, f->group);
-	struct balancer_front *front = add(&balancer->spec.fronts, &balancer_front_shape, "front");
-
-	balancer->meta.location = g_strdup("centralus");
-	balancer->spec.sku = ADDRESS_STANDARD;
-	front->address = g_strdup(address->meta.uid);
-	add(&balancer->spec.pools, &balancer_pool_shape, "pool");
-	return balancer;
-}
-
-static GPtrArray *refs_to(const struct balancer *balancer, const char *name)
-{
-	GPtrArray *refs = NULL;
-	struct balancer_ref *ref;
-
-	if (!name)
-		return NULL;
-	refs = shape_list_new(&balancer_ref_shape);
-	ref = shape_new(&balancer_ref_shape);
-	*ref = (struct balancer_ref){g_strdup(balancer->meta.uid), g_strdup(name)};
-	g_ptr_array_add(refs, ref);
-	return refs;
-}
-
-static struct nic *put_member(struct fixture *f, const char *name, const struct balancer *balancer,
-	const char *pool, const char *nat_rule, const char *nat_pool, GError **error)
-{
-	struct nic *nic = fixture_nic(f, name, false);
-	struct nic_config *config = nic->spec.configs->pdata[0];
-
-	config->pools = refs_to(balancer, pool);
-	config->nat_rules = refs_to(balancer, nat_rule);
-	config->nat_pools = refs_to(balancer, nat_pool);
-	return fixture_put(f, nic, error);
-}
-
-static struct balancer *reload(struct fixture *f, const struct balancer *balancer)
-{
-	g_autoptr(GError) error = NULL;
-	struct balancer *now = control_get(f->control, KIND_BALANCER, balancer->meta.uid, &error);
-
-	g_assert_no_error(error);
-	return now;
-}
 
 /* 0: none leads there. */
 static int64_t port_to(struct fixture *f, const struct balancer *balancer, const struct nic *nic)
 {
-	_cleanup_(model_free) struct balancer *now = reload(f, balancer);
+	_cleanup_(model_free) struct balancer *now = balancer_fixture_reload(f, balancer);
 
 	for (guint i = 0; i < list_length(now->status.targets); i++) {
 		const struct balancer_target *target = now->status.targets->pdata[i];
@@ -115,98 +17,73 @@ static int64_t port_to(struct fixture *f, const struct balancer *balancer, const
 	return 0;
 }
 
-static void remove_object(struct fixture *f, const void *object, const char *refusal)
-{
-	const struct control_request request = {.principal = "test"};
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-	const struct meta *meta = object;
-
-	control_delete(f->control, (enum kind)meta->kind, meta->uid, &request, &result, &error);
-	if (refusal) {
-		g_assert_error(error, FAULT, FAULT_IN_USE);
-		g_assert_nonnull(strstr(error->message, refusal));
-		return;
-	}
-	g_assert_no_error(error);
-	model_free(fixture_finish(f, result.operation, true));
-}
-
-/* Takes the balancer. */
-static void assert_refused(struct fixture *f, struct balancer *balancer, enum fault code, const char *words)
-{
-	g_autoptr(GError) error = NULL;
-
-	g_assert_null(fixture_put(f, balancer, &error));
-	g_assert_error(error, FAULT, (gint)code);
-	if (!strstr(error->message, words))
-		g_error("'%s' is not in: %s", words, error->message);
-}
-
 /* ---- its own rules ---- */
 
 static void test_rules(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct address *address = put_address(&f, "ip", ADDRESS_STANDARD);
+	_cleanup_(model_free) struct address *address = balancer_fixture_address(&f, "ip", ADDRESS_STANDARD);
 	struct balancer *balancer;
 
-	balancer = new_balancer(&f, "lb", address);
+	balancer = balancer_fixture_new(&f, "lb", address);
 	balancer->spec.sku = ADDRESS_BASIC;
-	assert_refused(&f, balancer, FAULT_INVALID, "different SKUs");
-	balancer = new_balancer(&f, "lb", address);
-	add_rule(balancer, "a", 80);
-	add_rule(balancer, "A", 81);
-	assert_refused(&f, balancer, FAULT_INVALID, "two load-balancing rules named A");
-	balancer = new_balancer(&f, "lb", address);
-	add_rule(balancer, "a", 80);
-	add_nat(&balancer->spec.nat_rules, "b", NULL, 80, 80);
-	assert_refused(&f, balancer, FAULT_INVALID,
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID, "different SKUs");
+	balancer = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_rule(balancer, "a", 80);
+	balancer_fixture_rule(balancer, "A", 81);
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID, "two load-balancing rules named A");
+	balancer = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_rule(balancer, "a", 80);
+	balancer_fixture_nat(&balancer->spec.nat_rules, "b", NULL, 80, 80);
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID,
 		"load-balancing rule a and inbound NAT rule b have the same frontend port");
-	balancer = new_balancer(&f, "lb", address);
-	add_rule(balancer, "a", 80);
-	add_rule(balancer, "b", 81)->back_port = 80;
-	assert_refused(&f, balancer, FAULT_INVALID, "a and b have the same backend port");
-	balancer = new_balancer(&f, "lb", address);
-	add_rule(balancer, "a", 80)->floating = true;
+	balancer = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_rule(balancer, "a", 80);
+	balancer_fixture_rule(balancer, "b", 81)->back_port = 80;
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID, "a and b have the same backend port");
+	balancer = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_rule(balancer, "a", 80)->floating = true;
 	((struct balancer_rule *)balancer->spec.rules->pdata[0])->back_port = 81;
-	assert_refused(&f, balancer, FAULT_INVALID, "the backend port must be the frontend port");
-	balancer = new_balancer(&f, "lb", address);
-	add_rule(balancer, "a", 80)->probe = g_strdup("none");
-	assert_refused(&f, balancer, FAULT_INVALID_REFERENCE, "refers to a probe");
-	balancer = new_balancer(&f, "lb", address);
-	add_rule(balancer, "a", 80)->protocol = PROTOCOL_ANY;
-	assert_refused(&f, balancer, FAULT_UNSUPPORTED, "Tcp or Udp");
-	balancer = new_balancer(&f, "lb", address);
-	add_rule(balancer, "a", 0);
-	assert_refused(&f, balancer, FAULT_INVALID, "1 to 65535");
-	balancer = new_balancer(&f, "lb", address);
-	struct balancer_probe *probe = add(&balancer->spec.probes, &balancer_probe_shape, "p");
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID, "the backend port must be the frontend port");
+	balancer = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_rule(balancer, "a", 80)->probe = g_strdup("none");
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID_REFERENCE, "refers to a probe");
+	balancer = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_rule(balancer, "a", 80)->protocol = PROTOCOL_ANY;
+	balancer_fixture_refused(&f, balancer, FAULT_UNSUPPORTED, "Tcp or Udp");
+	balancer = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_rule(balancer, "a", 0);
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID, "1 to 65535");
+	balancer = balancer_fixture_new(&f, "lb", address);
+	struct balancer_probe *probe =
+		balancer_fixture_add(&balancer->spec.probes, &balancer_probe_shape, "p");
 	*probe = (struct balancer_probe){probe->name, PROBE_TCP, 80, NULL, 4, 2};
-	assert_refused(&f, balancer, FAULT_INVALID, "an interval of 5");
+	balancer_fixture_refused(&f, balancer, FAULT_INVALID, "an interval of 5");
 }
 
 static void test_address(void)
 {
 	OPEN(f);
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct address *address = put_address(&f, "ip", ADDRESS_STANDARD);
+	_cleanup_(model_free) struct address *address = balancer_fixture_address(&f, "ip", ADDRESS_STANDARD);
 	_cleanup_(model_free) struct balancer *balancer =
-		fixture_put(&f, new_balancer(&f, "lb", address), &error);
+		fixture_put(&f, balancer_fixture_new(&f, "lb", address), &error);
 
 	g_assert_no_error(error);
 	g_assert_nonnull(balancer->status.host);
 	g_assert_nonnull(balancer->status.mac);
-	assert_refused(&f, new_balancer(&f, "other", address), FAULT_IN_USE, "another load balancer");
+	balancer_fixture_refused(
+		&f, balancer_fixture_new(&f, "other", address), FAULT_IN_USE, "another load balancer");
 	struct nic *nic = fixture_nic(&f, "nic", false);
 	((struct nic_config *)nic->spec.configs->pdata[0])->address = g_strdup(address->meta.uid);
 	g_assert_null(fixture_put(&f, nic, &error));
 	g_assert_error(error, FAULT, FAULT_IN_USE);
-	remove_object(&f, address, "load balancer lb");
-	_cleanup_(model_free) struct balancer *again = fixture_put(&f, new_balancer(&f, "lb", address), NULL);
+	balancer_fixture_remove(&f, address, "load balancer lb");
+	_cleanup_(model_free) struct balancer *again =
+		fixture_put(&f, balancer_fixture_new(&f, "lb", address), NULL);
 	g_assert_cmpstr(again->status.mac, ==, balancer->status.mac);
-	remove_object(&f, again, NULL);
-	remove_object(&f, address, NULL);
+	balancer_fixture_remove(&f, again, NULL);
+	balancer_fixture_remove(&f, address, NULL);
 }
 
 /* ---- members ---- */
@@ -215,91 +92,99 @@ static void test_members(void)
 {
 	OPEN(f);
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct address *address = put_address(&f, "ip", ADDRESS_STANDARD);
-	struct balancer *wanted = new_balancer(&f, "lb", address);
-	add_nat(&wanted->spec.nat_rules, "ssh", "pool", 50000, 50001);
+	_cleanup_(model_free) struct address *address = balancer_fixture_address(&f, "ip", ADDRESS_STANDARD);
+	struct balancer *wanted = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_nat(&wanted->spec.nat_rules, "ssh", "pool", 50000, 50001);
 	_cleanup_(model_free) struct balancer *balancer = fixture_put(&f, wanted, &error);
-	_cleanup_(model_free) struct nic *a = put_member(&f, "a", balancer, "POOL", NULL, NULL, &error);
+	_cleanup_(model_free) struct nic *a =
+		balancer_fixture_member(&f, "a", balancer, "POOL", NULL, NULL, &error);
 	g_assert_no_error(error);
-	_cleanup_(model_free) struct nic *b = put_member(&f, "b", balancer, "pool", NULL, NULL, &error);
+	_cleanup_(model_free) struct nic *b =
+		balancer_fixture_member(&f, "b", balancer, "pool", NULL, NULL, &error);
 	g_assert_cmpint(port_to(&f, balancer, a), ==, 50000);
 	g_assert_cmpint(port_to(&f, balancer, b), ==, 50001);
-	g_assert_null(put_member(&f, "c", balancer, "pool", NULL, NULL, &error));
+	g_assert_null(balancer_fixture_member(&f, "c", balancer, "pool", NULL, NULL, &error));
 	g_assert_error(error, FAULT, FAULT_POOL_FULL);
 	g_clear_error(&error);
-	remove_object(&f, balancer, "network interface");
-	remove_object(&f, a, NULL);
-	_cleanup_(model_free) struct nic *c = put_member(&f, "c", balancer, "pool", NULL, NULL, &error);
+	balancer_fixture_remove(&f, balancer, "network interface");
+	balancer_fixture_remove(&f, a, NULL);
+	_cleanup_(model_free) struct nic *c =
+		balancer_fixture_member(&f, "c", balancer, "pool", NULL, NULL, &error);
 	g_assert_no_error(error);
 	g_assert_cmpint(port_to(&f, balancer, c), ==, 50000);
 	g_assert_cmpint(port_to(&f, balancer, b), ==, 50001);
 	/* It leaves. */
-	_cleanup_(model_free) struct nic *left = put_member(&f, "b", balancer, NULL, NULL, NULL, &error);
+	_cleanup_(model_free) struct nic *left =
+		balancer_fixture_member(&f, "b", balancer, NULL, NULL, NULL, &error);
 	g_assert_cmpint(port_to(&f, balancer, left), ==, 0);
-	remove_object(&f, c, NULL);
-	remove_object(&f, balancer, NULL);
+	balancer_fixture_remove(&f, c, NULL);
+	balancer_fixture_remove(&f, balancer, NULL);
 }
 
 static void test_nat_rule_comes_later(void)
 {
 	OPEN(f);
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct address *address = put_address(&f, "ip", ADDRESS_STANDARD);
+	_cleanup_(model_free) struct address *address = balancer_fixture_address(&f, "ip", ADDRESS_STANDARD);
 	_cleanup_(model_free) struct balancer *balancer =
-		fixture_put(&f, new_balancer(&f, "lb", address), &error);
-	_cleanup_(model_free) struct nic *a = put_member(&f, "a", balancer, "pool", NULL, NULL, &error);
+		fixture_put(&f, balancer_fixture_new(&f, "lb", address), &error);
+	_cleanup_(model_free) struct nic *a =
+		balancer_fixture_member(&f, "a", balancer, "pool", NULL, NULL, &error);
 	g_assert_no_error(error);
-	struct balancer *wanted = new_balancer(&f, "lb", address);
-	add_nat(&wanted->spec.nat_rules, "ssh", "pool", 50000, 50119);
+	struct balancer *wanted = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_nat(&wanted->spec.nat_rules, "ssh", "pool", 50000, 50119);
 	_cleanup_(model_free) struct balancer *with = fixture_put(&f, wanted, &error);
 	g_assert_no_error(error);
 	g_assert_cmpint(port_to(&f, balancer, a), ==, 50000);
 	/* The pool cannot go while it has a member. */
-	wanted = new_balancer(&f, "lb", address);
+	wanted = balancer_fixture_new(&f, "lb", address);
 	g_clear_pointer(&wanted->spec.pools, g_ptr_array_unref);
-	assert_refused(&f, wanted, FAULT_IN_USE, "backend address pool pool");
+	balancer_fixture_refused(&f, wanted, FAULT_IN_USE, "backend address pool pool");
 }
 
 static void test_nat_targets(void)
 {
 	OPEN(f);
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct address *address = put_address(&f, "ip", ADDRESS_STANDARD);
-	struct balancer *wanted = new_balancer(&f, "lb", address);
-	add_nat(&wanted->spec.nat_rules, "one", NULL, 2222, 2222);
-	add_nat(&wanted->spec.nat_pools, "many", NULL, 50000, 50119);
+	_cleanup_(model_free) struct address *address = balancer_fixture_address(&f, "ip", ADDRESS_STANDARD);
+	struct balancer *wanted = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_nat(&wanted->spec.nat_rules, "one", NULL, 2222, 2222);
+	balancer_fixture_nat(&wanted->spec.nat_pools, "many", NULL, 50000, 50119);
 	_cleanup_(model_free) struct balancer *balancer = fixture_put(&f, wanted, &error);
-	_cleanup_(model_free) struct nic *a = put_member(&f, "a", balancer, NULL, "one", NULL, &error);
+	_cleanup_(model_free) struct nic *a =
+		balancer_fixture_member(&f, "a", balancer, NULL, "one", NULL, &error);
 	g_assert_no_error(error);
 	g_assert_cmpint(port_to(&f, balancer, a), ==, 2222);
-	g_assert_null(put_member(&f, "b", balancer, NULL, "one", NULL, &error));
+	g_assert_null(balancer_fixture_member(&f, "b", balancer, NULL, "one", NULL, &error));
 	g_assert_error(error, FAULT, FAULT_IN_USE);
 	g_clear_error(&error);
-	g_assert_null(put_member(&f, "b", balancer, NULL, "none", NULL, &error));
+	g_assert_null(balancer_fixture_member(&f, "b", balancer, NULL, "none", NULL, &error));
 	g_assert_error(error, FAULT, FAULT_INVALID_REFERENCE);
 	g_clear_error(&error);
-	_cleanup_(model_free) struct nic *b = put_member(&f, "b", balancer, NULL, NULL, "many", &error);
+	_cleanup_(model_free) struct nic *b =
+		balancer_fixture_member(&f, "b", balancer, NULL, NULL, "many", &error);
 	g_assert_no_error(error);
 	g_assert_cmpint(port_to(&f, balancer, b), ==, 50000);
 	/* Another put of the same keeps who has what. */
-	wanted = new_balancer(&f, "lb", address);
-	add_nat(&wanted->spec.nat_rules, "one", NULL, 2222, 2222);
-	add_nat(&wanted->spec.nat_pools, "many", NULL, 50000, 50119);
+	wanted = balancer_fixture_new(&f, "lb", address);
+	balancer_fixture_nat(&wanted->spec.nat_rules, "one", NULL, 2222, 2222);
+	balancer_fixture_nat(&wanted->spec.nat_pools, "many", NULL, 50000, 50119);
 	_cleanup_(model_free) struct balancer *same = fixture_put(&f, wanted, &error);
 	g_assert_no_error(error);
 	g_assert_cmpint(port_to(&f, balancer, a), ==, 2222);
 	g_assert_cmpint(port_to(&f, balancer, b), ==, 50000);
-	assert_refused(&f, new_balancer(&f, "lb", address), FAULT_IN_USE, "inbound NAT");
+	balancer_fixture_refused(&f, balancer_fixture_new(&f, "lb", address), FAULT_IN_USE, "inbound NAT");
 }
 
 static void test_one_network(void)
 {
 	OPEN(f);
 	g_autoptr(GError) error = NULL;
-	_cleanup_(model_free) struct address *address = put_address(&f, "ip", ADDRESS_STANDARD);
+	_cleanup_(model_free) struct address *address = balancer_fixture_address(&f, "ip", ADDRESS_STANDARD);
 	_cleanup_(model_free) struct balancer *balancer =
-		fixture_put(&f, new_balancer(&f, "lb", address), &error);
-	_cleanup_(model_free) struct nic *a = put_member(&f, "a", balancer, "pool", NULL, NULL, &error);
+		fixture_put(&f, balancer_fixture_new(&f, "lb", address), &error);
+	_cleanup_(model_free) struct nic *a =
+		balancer_fixture_member(&f, "a", balancer, "pool", NULL, NULL, &error);
 	_cleanup_(model_free) struct network *network = fixture_put(
 		&f, fixture_network(&f, "net2", "10.0.0.0/16", "sub", "10.0.1.0/24", NULL), &error);
 	struct nic *elsewhere = fixture_nic(&f, "b", false);
@@ -310,7 +195,7 @@ static void test_one_network(void)
 	g_free(config->subnet);
 	config->network = g_strdup(network->meta.uid);
 	config->subnet = g_strdup(((struct subnet *)network->spec.subnets->pdata[0])->uid);
-	config->pools = refs_to(balancer, "pool");
+	config->pools = balancer_fixture_refs(balancer, "pool");
 	g_assert_null(fixture_put(&f, elsewhere, &error));
 	g_assert_error(error, FAULT, FAULT_INVALID_REFERENCE);
 	g_assert_nonnull(strstr(error->message, "is not in virtual network net"));
@@ -318,25 +203,17 @@ static void test_one_network(void)
 
 /* ---- what hosts are told ---- */
 
-static struct vm *run_vm(struct fixture *f, const char *name, const struct nic *nic)
-{
-	g_autoptr(GError) error = NULL;
-	struct vm *vm = fixture_put(f, fixture_vm(f, name, "Standard_B1s", nic), &error);
-
-	g_assert_no_error(error);
-	return vm;
-}
-
 static struct balancer *put_web(struct fixture *f, struct address **ret_address)
 {
 	g_autoptr(GError) error = NULL;
-	struct balancer *wanted =
-		new_balancer(f, "lb", *ret_address = put_address(f, "ip", ADDRESS_STANDARD));
-	struct balancer_probe *probe = add(&wanted->spec.probes, &balancer_probe_shape, "Alive");
+	struct balancer *wanted = balancer_fixture_new(
+		f, "lb", *ret_address = balancer_fixture_address(f, "ip", ADDRESS_STANDARD));
+	struct balancer_probe *probe =
+		balancer_fixture_add(&wanted->spec.probes, &balancer_probe_shape, "Alive");
 
 	*probe = (struct balancer_probe){probe->name, PROBE_TCP, 8080, NULL, 5, 2};
-	add_rule(wanted, "web", 80)->probe = g_strdup("alive");
-	add_nat(&wanted->spec.nat_rules, "ssh", "pool", 50000, 50119);
+	balancer_fixture_rule(wanted, "web", 80)->probe = g_strdup("alive");
+	balancer_fixture_nat(&wanted->spec.nat_rules, "ssh", "pool", 50000, 50119);
 	struct balancer *balancer = fixture_put(f, wanted, &error);
 	g_assert_no_error(error);
 	return balancer;
@@ -370,8 +247,9 @@ static void test_goal(void)
 	_cleanup_(model_free) struct address *address = ip;
 	_cleanup_(goal_free) struct goal *before = control_goal(f.control, "host-1", NULL);
 	g_assert_cmpuint(list_length(before->balancers), ==, 0);
-	_cleanup_(model_free) struct nic *nic = put_member(&f, "a", balancer, "pool", NULL, NULL, &error);
-	_cleanup_(model_free) struct vm *vm = run_vm(&f, "a", nic);
+	_cleanup_(model_free) struct nic *nic =
+		balancer_fixture_member(&f, "a", balancer, "pool", NULL, NULL, &error);
+	_cleanup_(model_free) struct vm *vm = balancer_fixture_run(&f, "a", nic);
 
 	_cleanup_(goal_free) struct goal *goal = control_goal(f.control, "host-1", NULL);
 	g_assert_cmpuint(list_length(goal->balancers), ==, 1);
@@ -428,8 +306,8 @@ static void test_two_hosts(void)
 	for (unsigned i = 0; i < 4; i++) {
 		g_autofree char *name = g_strdup_printf("m%u", i);
 		_cleanup_(model_free) struct nic *nic =
-			put_member(&f, name, balancer, "pool", NULL, NULL, &error);
-		model_free(run_vm(&f, name, nic));
+			balancer_fixture_member(&f, name, balancer, "pool", NULL, NULL, &error);
+		model_free(balancer_fixture_run(&f, name, nic));
 	}
 	_cleanup_(goal_free) struct goal *here = control_goal(f.control, home->meta.name, NULL),
 					 *there = control_goal(f.control, other_name, NULL);

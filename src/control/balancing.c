@@ -1,6 +1,8 @@
 /* What hosts are told of load balancers.
  *
- * One host has a load balancer's addresses (its status says which): its goal has the rules, with all members that are
+ * Each host with NICs of an internal one's network has its addresses. Of a public one,
+one host has the
+ * addresses (its status says which): its goal has the rules, with all members that are
  * placed, wherever they are. The goals of hosts that have members say what is asked of them (probes), and, where the load
  * balancer is elsewhere, by which host it is reached.
  *
@@ -29,8 +31,10 @@ static char *address_of(struct control *control, const struct balancer *balancer
 {
 	const struct balancer_front *front = balancer_part(balancer->spec.fronts, front_name);
 	_cleanup_(model_free) struct address *address =
-		front ? control_get(control, KIND_ADDRESS, front->address, NULL) : NULL;
+		front && front->address ? control_get(control, KIND_ADDRESS, front->address, NULL) : NULL;
 
+	if (front && front->subnet)
+		return g_strdup(front->ip);
 	return address ? g_strdup(address->status.ip) : NULL;
 }
 
@@ -169,6 +173,7 @@ static struct goal_balancer *describe(struct control *control, const struct bala
 	goal->name = g_strdup(balancer->meta.name);
 	goal->mac = g_strdup(balancer->status.mac);
 	goal->network = g_strdup(balancer->status.network);
+	goal->internal = balancer_is_internal(balancer);
 	goal->standard = balancer->spec.sku == ADDRESS_STANDARD;
 	goal->addresses = strings_new();
 	for (guint i = 0; i < list_length(balancer->spec.fronts); i++) {
@@ -183,6 +188,15 @@ static struct goal_balancer *describe(struct control *control, const struct bala
 	return goal;
 }
 
+/* goal: with the networks of all of the host's NICs. */
+static bool is_at(const struct balancer *balancer, const struct host *host, const struct goal *goal)
+{
+	if (balancer_is_internal(balancer))
+		return goal_find_network(goal, balancer->status.network);
+	/* Without members it has no network, and nothing to lead anywhere. */
+	return balancer->status.network && g_strcmp0(balancer->status.host, host->meta.uid) == 0;
+}
+
 bool balancing_fill(struct control *control, const struct host *host, struct goal *goal, GError **error)
 {
 	g_autoptr(GPtrArray) balancers = control_list(control, KIND_BALANCER, NULL, error);
@@ -190,8 +204,7 @@ bool balancing_fill(struct control *control, const struct host *host, struct goa
 	goal->balancers = shape_list_new(&goal_balancer_shape);
 	for (guint i = 0; i < list_length(balancers); i++) {
 		const struct balancer *balancer = balancers->pdata[i];
-		/* Without members it has no network, and nothing to lead anywhere. */
-		if (balancer->status.network && g_strcmp0(balancer->status.host, host->meta.uid) == 0)
+		if (is_at(balancer, host, goal))
 			g_ptr_array_add(goal->balancers, describe(control, balancer));
 	}
 	return balancers != NULL;
@@ -247,40 +260,51 @@ static void fill_config(struct control *control, const struct balancer *balancer
 			continue;
 		if (rule->probe)
 			add_probe(ret, balancer, rule->probe);
-		if (rule->floating && !here)
+		if (rule->floating && !here && !balancer_is_internal(balancer))
 			add_floating(control, balancer, rule->front, &ret->front);
 		if (here && !rule->no_outbound && !ret->source_nat)
 			ret->source_nat = address_of(control, balancer, rule->front);
 	}
 	for (guint i = 0; i < list_length(balancer->spec.nat_rules); i++) {
 		const struct balancer_nat *nat = balancer->spec.nat_rules->pdata[i];
-		if (nat->floating && !here && balancer_is_among(config->nat_rules, balancer, nat->name))
+		if (nat->floating && !here && !balancer_is_internal(balancer) &&
+			balancer_is_among(config->nat_rules, balancer, nat->name))
 			add_floating(control, balancer, nat->front, &ret->front);
 	}
 }
 
-/* The balancer that the NIC is behind; there is one at most. NULL: none, or it cannot be read. */
-static struct balancer *balancer_of(struct control *control, const struct nic *nic)
+static void add_balancers(GHashTable *balancers, struct control *control, const GPtrArray *refs)
 {
-	for (guint i = 0; i < list_length(nic->spec.configs); i++) {
-		const struct nic_config *config = nic->spec.configs->pdata[i];
-		const GPtrArray *lists[] = {config->pools, config->nat_rules, config->nat_pools};
-		for (size_t j = 0; j < G_N_ELEMENTS(lists); j++)
-			if (list_length(lists[j]))
-				return control_get(control, KIND_BALANCER,
-					((struct balancer_ref *)lists[j]->pdata[0])->balancer, NULL);
+	for (guint i = 0; i < list_length(refs); i++) {
+		const struct balancer_ref *ref = refs->pdata[i];
+		struct balancer *balancer =
+			g_hash_table_contains(balancers, ref->balancer)
+				? NULL
+				: control_get(control, KIND_BALANCER, ref->balancer, NULL);
+		if (balancer)
+			g_hash_table_insert(balancers, balancer->meta.uid, balancer);
 	}
-	return NULL;
 }
 
-void balancing_fill_nic(struct control *control, const struct host *host, const struct places *places,
-	const struct nic *nic, struct goal_nic *ret)
+/* Those that the NIC is behind, by uid: one of a kind at most. What cannot be read is none. */
+static GHashTable *balancers_of(struct control *control, const struct nic *nic)
 {
-	_cleanup_(model_free) struct balancer *balancer = balancer_of(control, nic);
-	bool here = balancer && g_strcmp0(balancer->status.host, host->meta.uid) == 0;
+	GHashTable *balancers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, model_free);
 
-	if (!balancer)
-		return;
+	for (guint i = 0; i < list_length(nic->spec.configs); i++) {
+		const struct nic_config *config = nic->spec.configs->pdata[i];
+		add_balancers(balancers, control, config->pools);
+		add_balancers(balancers, control, config->nat_rules);
+		add_balancers(balancers, control, config->nat_pools);
+	}
+	return balancers;
+}
+
+static void fill_of(struct control *control, const struct host *host, const struct places *places,
+	const struct balancer *balancer, const struct nic *nic, struct goal_nic *ret)
+{
+	bool here = g_strcmp0(balancer->status.host, host->meta.uid) == 0;
+
 	for (guint i = 0; i < list_length(nic->spec.configs); i++)
 		fill_config(control, balancer, nic->spec.configs->pdata[i], here, ret);
 	const struct host *other = !here && balancer->status.host
@@ -291,6 +315,18 @@ void balancing_fill_nic(struct control *control, const struct host *host, const 
 	ret->front.vtep = g_strdup(other->status.vtep);
 	ret->front.mac = g_strdup(balancer->status.mac);
 	ret->front.standard = balancer->spec.sku == ADDRESS_STANDARD;
+}
+
+void balancing_fill_nic(struct control *control, const struct host *host, const struct places *places,
+	const struct nic *nic, struct goal_nic *ret)
+{
+	g_autoptr(GHashTable) balancers = balancers_of(control, nic);
+	GHashTableIter iter;
+	void *balancer;
+
+	g_hash_table_iter_init(&iter, balancers);
+	while (g_hash_table_iter_next(&iter, NULL, &balancer))
+		fill_of(control, host, places, balancer, nic, ret);
 }
 
 /* ---- reports ---- */

@@ -159,7 +159,7 @@ bool instance_upgrade(
 bool instance_act(struct control *control, const struct operation *operation, const char *vm, enum verb verb,
 	GError **error);
 
-/* ---- kinds/balancer.c, kinds/balancer_members.c ---- */
+/* ---- kinds/balancer.c, kinds/balancer_fronts.c, kinds/balancer_members.c ---- */
 
 /* In a put of a NIC, before its addresses are claimed (old NULL: it is new), or when it goes (nic NULL): it leaves the
  * load balancers that its configurations named and joins those that they name, with a port of each NAT pool and of each
@@ -172,6 +172,12 @@ bool balancer_keep_members(struct put *put, GError **error);
 void *balancer_part(const GPtrArray *parts, const char *name);
 /* Gives it a host to answer for its addresses, once there is one. */
 bool balancer_settle(struct change *change, struct balancer *balancer, GError **error);
+/* In a put of a load balancer: takes the addresses of its front ends, and gives back those that it had and does not want.
+ * FAULT_IN_USE, FAULT_UNSUPPORTED: its virtual network is in a VLAN. */
+bool balancer_claim_fronts(struct put *put, GError **error);
+bool balancer_release_fronts(struct change *change, const struct balancer *balancer, GError **error);
+/* Its front ends have private addresses: each host with NICs of its network has them. */
+bool balancer_is_internal(const struct balancer *balancer);
 
 /* ---- kinds/application_group.c ---- */
 

@@ -185,6 +185,27 @@ static bool check_versions(const struct network *network, GError **error)
 	return true;
 }
 
+/* An internal load balancer leads its clients by their own switches, which machines on the wire do not have. Not guarded
+ * against one that comes meanwhile: its put guards the network. */
+static bool check_balancers(struct change *change, const struct network *network, GError **error)
+{
+	g_autoptr(GPtrArray) balancers =
+		network->spec.physical ? change_list(change, KIND_BALANCER, error) : NULL;
+
+	for (guint i = 0; i < list_length(balancers); i++) {
+		const struct balancer *balancer = balancers->pdata[i];
+		if (balancer_is_internal(balancer) &&
+			g_str_equal(balancer->status.network, network->meta.uid))
+			return fault_set(error, FAULT_UNSUPPORTED,
+				"virtual network %s has the internal load balancer %s, which there cannot be "
+				"in a "
+				"VLAN of a physical network; delete that first, or keep the network in a "
+				"VXLAN",
+				network->meta.name, balancer->meta.name);
+	}
+	return balancers || !network->spec.physical;
+}
+
 bool segment_prepare(struct put *put, GError **error)
 {
 	const struct network *old = put->old;
@@ -197,7 +218,7 @@ bool segment_prepare(struct put *put, GError **error)
 	network->spec.segment = old ? old->spec.segment : SEGMENT_VXLAN;
 	if ((!old || tag) && !settle(put->change, network, tag ? tag : "vxlan", &physical, error))
 		return false;
-	return check_versions(network, error);
+	return check_versions(network, error) && check_balancers(put->change, network, error);
 }
 
 static char *format(const struct network *network, const struct physical *physical)
@@ -224,7 +245,8 @@ bool segment_move(struct change *change, struct network *network, const char *wo
 	const char *tag = tag_value(&network->meta, TAG_SEGMENT);
 	struct physical *physical;
 
-	if (!settle(change, network, words, &physical, error) || !check_versions(network, error))
+	if (!settle(change, network, words, &physical, error) || !check_versions(network, error) ||
+		!check_balancers(change, network, error))
 		return false;
 	g_autofree char *now = format(network, physical);
 	if (tag && !g_str_equal(tag, words))

@@ -31,7 +31,7 @@ SHAPE(goal_balance, struct goal_balance, "load-balancing rule", F_STRING(goal_ba
 	F_LIST(goal_balance, members, goal_member_shape));
 SHAPE(goal_balancer, struct goal_balancer, "load balancer", F_STRING(goal_balancer, uid),
 	F_STRING(goal_balancer, name), F_STRING(goal_balancer, mac), F_STRING(goal_balancer, network),
-	F_BOOL(goal_balancer, standard), F_STRINGS(goal_balancer, addresses),
+	F_BOOL(goal_balancer, internal), F_BOOL(goal_balancer, standard), F_STRINGS(goal_balancer, addresses),
 	F_LIST(goal_balancer, rules, goal_balance_shape));
 SHAPE(goal_migration, struct goal_migration, "migration", F_STRING(goal_migration, uid),
 	F_ENUM(goal_migration, role, migration_role_words), F_STRING(goal_migration, peer),

@@ -74,7 +74,7 @@ struct goal_member {
 /* A port of a load balancer, and who gets its connections. */
 struct goal_balance {
 	char *name;
-	char *address; /* public */
+	char *address; /* of the load balancer's */
 	int protocol; /* enum protocol: TCP or UDP */
 	int64_t port, member_port;
 	bool floating;
@@ -83,12 +83,14 @@ struct goal_balance {
 	GPtrArray *members; /* of struct goal_member */
 };
 
-/* A load balancer whose addresses this host's switch has. */
+/* A load balancer whose addresses this host's switch has: public ones, alone of all hosts; or those of an internal one, as
+ * each host that has NICs of its network. */
 struct goal_balancer {
 	char *uid;
 	char *name;
 	char *mac;
 	char *network; /* uid */
+	bool internal;
 	bool standard;
 	GPtrArray *addresses; /* of text */
 	GPtrArray *rules; /* of struct goal_balance */

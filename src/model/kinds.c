@@ -145,7 +145,9 @@ SHAPE(static, availability_set_status, struct availability_set_status, "status",
 RESOURCE(availability_set, "availability set");
 
 SHAPE(PUBLIC, balancer_front, struct balancer_front, "front end", F_STRING(balancer_front, name),
-	F_STRING(balancer_front, address));
+	F_STRING(balancer_front, address), F_STRING(balancer_front, network),
+	F_STRING(balancer_front, subnet), F_ENUM(balancer_front, allocation, allocation_words),
+	F_STRING(balancer_front, ip));
 SHAPE(PUBLIC, balancer_pool, struct balancer_pool, "backend pool", F_STRING(balancer_pool, name));
 SHAPE(PUBLIC, balancer_probe, struct balancer_probe, "probe", F_STRING(balancer_probe, name),
 	F_ENUM(balancer_probe, protocol, probe_words), F_INT(balancer_probe, port),

@@ -311,9 +311,13 @@ enum distribution {
 };
 enum probe_protocol { PROBE_TCP, PROBE_HTTP };
 
+/* Public, by its address; or internal, by a private address of its own. All of a load balancer are of one kind. */
 struct balancer_front {
 	char *name;
-	char *address; /* uid of a public address */
+	char *address; /* uid of a public address; NULL: it is internal */
+	char *network, *subnet; /* uids; of an internal one, NULL else */
+	int allocation; /* enum allocation, of the private address */
+	char *ip; /* private: asked for when static; given when dynamic */
 };
 
 struct balancer_pool {
@@ -380,8 +384,8 @@ struct balancer {
 	struct balancer_status {
 		struct outcome outcome;
 		char *mac; /* by which members on other hosts send to it */
-		char *host; /* uid of the host that answers for its addresses; NULL: no host was known yet */
-		char *network; /* uid, of all its members; NULL while it has none */
+		char *host; /* uid of the host that answers for its addresses; NULL: no host was known yet, or all do */
+		char *network; /* uid, of all its members and private addresses; NULL while it has none */
 		GPtrArray *members; /* of struct balancer_member */
 		GPtrArray *targets; /* of struct balancer_target */
 	} status;

@@ -15,15 +15,12 @@ static const struct refusal refused[] = {
 };
 
 static const char *const skus[] = {[ADDRESS_BASIC] = "Basic", [ADDRESS_STANDARD] = "Standard", NULL};
-static const char *const allocations[] = {
-	[ALLOCATION_DYNAMIC] = "Dynamic", [ALLOCATION_STATIC] = "Static", NULL};
-static const char *const versions[] = {"IPv4", "IPv6", NULL};
 
 #define IDLE_TIMEOUT_MIN 4
 
 void arm_check_public_version(const struct cursor *properties)
 {
-	if (cursor_word(properties, "publicIPAddressVersion", versions, 0) != 0)
+	if (cursor_word(properties, "publicIPAddressVersion", arm_versions, 0) != 0)
 		cursor_fail(properties, "publicIPAddressVersion",
 			"public addresses are of IPv4 here, as IPv6 does not leave virtual networks; use "
 			"IPv4");
@@ -37,7 +34,7 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 
 	address->spec.sku = cursor_word(&sku, "name", skus, was ? was->spec.sku : ADDRESS_BASIC);
 	/* A client that names no method gets the one that the SKU allows. */
-	address->spec.allocation = cursor_word(&properties, "publicIPAllocationMethod", allocations,
+	address->spec.allocation = cursor_word(&properties, "publicIPAllocationMethod", arm_allocations,
 		address->spec.sku == ADDRESS_STANDARD ? ALLOCATION_STATIC : ALLOCATION_DYNAMIC);
 	address->spec.idle_timeout_min = cursor_int(&properties, "idleTimeoutInMinutes", 0);
 	arm_check_public_version(&properties);
@@ -84,8 +81,8 @@ static void encode(struct arm *arm, const void *object, unsigned flags, json_t *
 	put_text(sku, "name", skus[address->spec.sku]);
 	put_text(sku, "tier", "Regional");
 	put_text(properties, "resourceGuid", address->meta.uid);
-	put_text(properties, "publicIPAllocationMethod", allocations[address->spec.allocation]);
-	put_text(properties, "publicIPAddressVersion", versions[0]);
+	put_text(properties, "publicIPAllocationMethod", arm_allocations[address->spec.allocation]);
+	put_text(properties, "publicIPAddressVersion", arm_versions[0]);
 	put_number(properties, "idleTimeoutInMinutes", idle ? idle : IDLE_TIMEOUT_MIN);
 	put_json(properties, "ipTags", json_array());
 	if (flags & ENCODE_WANTED)

@@ -103,8 +103,10 @@ void arm_decode_machine(struct arm *arm, const struct cursor *at, const struct v
 void arm_encode_machine(const struct vm *vm, json_t *at);
 /* Mistakes in the version of a public address go to the cursor. */
 void arm_check_public_version(const struct cursor *properties);
+/* "Dynamic"; "IPv4": of addresses, by enum allocation and by whether they are of IPv6. */
+extern const char *const arm_allocations[], *const arm_versions[];
 /* {"subnet": {"id"}} */
-void arm_put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config);
+void arm_put_subnet(struct arm *arm, json_t *properties, const char *network_uid, const char *subnet_uid);
 
 /* ---- effective.c: of a NIC whose machine runs ---- */
 json_t *arm_effective_groups(struct arm *arm, const void *object, GError **error);

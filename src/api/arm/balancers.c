@@ -9,9 +9,6 @@ static const char *const owned[] = {
 	FRONTS, POOLS, PROBES, RULES, NAT_RULES, NAT_POOLS, "outboundRules", NULL};
 
 static const struct refusal refused[] = {
-	{"properties." FRONTS "[].properties.subnet", "internal load balancers (front ends in a subnet)"},
-	{"properties." FRONTS "[].properties.privateIPAddress",
-		"internal load balancers (front ends in a subnet)"},
 	{"properties." FRONTS "[].properties.publicIPPrefix", "public address prefixes"},
 	{"properties." FRONTS "[].properties.gatewayLoadBalancer", "gateway load balancers"},
 	{"properties." FRONTS "[].zones", "availability zones"},
@@ -76,6 +73,20 @@ static char *need_part(
 	return name;
 }
 
+/* What a client sends back of a dynamic address is no wish: it is kept as long as the front end stays in its subnet. */
+static void decode_private(const struct cursor *properties, struct balancer_front *front)
+{
+	front->allocation =
+		cursor_word(properties, "privateIPAllocationMethod", arm_allocations, ALLOCATION_DYNAMIC);
+	if (cursor_word(properties, "privateIPAddressVersion", arm_versions, 0) != 0)
+		cursor_fail(properties, "privateIPAddressVersion", "load balancers are of IPv4 here");
+	if (front->allocation != ALLOCATION_STATIC)
+		return;
+	front->ip = cursor_dup(properties, "privateIPAddress");
+	if (!front->ip)
+		cursor_fail(properties, "privateIPAddress", "it is required with the Static method");
+}
+
 static void decode_front(struct arm *arm, const struct cursor *body, const void *parent, void *element)
 {
 	struct balancer_front *front = element;
@@ -83,8 +94,10 @@ static void decode_front(struct arm *arm, const struct cursor *body, const void 
 
 	front->name = cursor_dup(body, "name");
 	front->address = arm_reference(arm, &properties, "publicIPAddress", KIND_ADDRESS);
-	if (!front->address)
-		cursor_fail(&properties, "publicIPAddress", "it is required");
+	if (arm_subnet_reference(arm, &properties, "subnet", &front->network, &front->subnet))
+		decode_private(&properties, front);
+	if (!front->address && !front->subnet)
+		cursor_fail(&properties, "publicIPAddress", "it, or a subnet, is required");
 }
 
 static void decode_pool(struct arm *arm, const struct cursor *body, const void *parent, void *element)

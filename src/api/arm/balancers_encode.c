@@ -65,7 +65,12 @@ static json_t *encode_front(const struct encode *e, const void *part)
 	json_t *properties, *json = encode_part(e, FRONTS, front->name, &properties);
 
 	put_id(properties, "publicIPAddress", arm_id_of(e->arm, KIND_ADDRESS, front->address));
-	put_text(properties, "privateIPAllocationMethod", "Dynamic");
+	put_text(properties, "privateIPAllocationMethod", arm_allocations[front->allocation]);
+	if (!front->subnet)
+		return json;
+	put_text(properties, "privateIPAddress", front->ip);
+	put_text(properties, "privateIPAddressVersion", "IPv4");
+	arm_put_subnet(e->arm, properties, front->network, front->subnet);
 	return json;
 }
 

@@ -126,10 +126,11 @@ static json_t *encode_rules(const struct policy_nic *policy, enum policy_place a
 /* Where it stands. */
 static json_t *encode_association(struct arm *arm, const struct nic *nic, enum policy_place at)
 {
+	const struct nic_config *config = nic->spec.configs->pdata[0];
 	json_t *json = json_object();
 
 	if (at == POLICY_AT_SUBNET)
-		arm_put_subnet(arm, json, nic->spec.configs->pdata[0]);
+		arm_put_subnet(arm, json, config->network, config->subnet);
 	else
 		put_id(json, "networkInterface", arm_id_of_object(arm, &nic->meta));
 	return json;

@@ -20,9 +20,9 @@ static const struct refusal refused[] = {
 	{},
 };
 
-static const char *const allocations[] = {
+const char *const arm_allocations[] = {
 	[ALLOCATION_DYNAMIC] = "Dynamic", [ALLOCATION_STATIC] = "Static", NULL};
-static const char *const versions[] = {"IPv4", "IPv6", NULL};
+const char *const arm_versions[] = {"IPv4", "IPv6", NULL};
 
 /* ---- from JSON ---- */
 
@@ -46,7 +46,7 @@ static struct nic_config *decode_config(struct arm *arm, const struct cursor *it
 
 	config->name = cursor_need(item, "name");
 	config->allocation =
-		cursor_word(&properties, "privateIPAllocationMethod", allocations, ALLOCATION_DYNAMIC);
+		cursor_word(&properties, "privateIPAllocationMethod", arm_allocations, ALLOCATION_DYNAMIC);
 	config->primary = cursor_bool(&properties, "primary", false);
 	config->address = arm_reference(arm, &properties, "publicIPAddress", KIND_ADDRESS);
 	config->pools =
@@ -55,7 +55,7 @@ static struct nic_config *decode_config(struct arm *arm, const struct cursor *it
 		arm_balancer_refs(arm, &properties, "loadBalancerInboundNatRules", "inboundNatRules");
 	config->application_groups =
 		arm_references(arm, &properties, "applicationSecurityGroups", KIND_APPLICATION_GROUP);
-	config->ipv6 = cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0;
+	config->ipv6 = cursor_word(&properties, "privateIPAddressVersion", arm_versions, 0) != 0;
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->network, &config->subnet))
 		cursor_fail(&properties, "subnet", "it is required");
 	config->ip = cursor_dup(&properties, "privateIPAddress");
@@ -117,15 +117,15 @@ static void decode(struct arm *arm, const struct cursor *body, const void *old, 
 
 /* ---- to JSON ---- */
 
-void arm_put_subnet(struct arm *arm, json_t *properties, const struct nic_config *config)
+void arm_put_subnet(struct arm *arm, json_t *properties, const char *network_uid, const char *subnet_uid)
 {
 	_cleanup_(model_free) struct network *network =
-		control_get(arm->control, KIND_NETWORK, config->network, NULL);
+		control_get(arm->control, KIND_NETWORK, network_uid, NULL);
 	g_autofree char *id = network ? arm_id_of_object(arm, &network->meta) : NULL;
 
 	for (guint i = 0; id && i < list_length(network->spec.subnets); i++) {
 		const struct subnet *subnet = network->spec.subnets->pdata[i];
-		if (g_strcmp0(subnet->uid, config->subnet) == 0)
+		if (g_strcmp0(subnet->uid, subnet_uid) == 0)
 			put_id(properties, "subnet", g_strdup_printf("%s/subnets/%s", id, subnet->name));
 	}
 }
@@ -146,10 +146,10 @@ static json_t *encode_config(struct arm *arm, const struct nic *nic, const struc
 	put_flag(properties, "primary", config->primary);
 	if (!given || !(flags & ENCODE_WANTED))
 		put_text(properties, "privateIPAddress", config->ip);
-	put_text(properties, "privateIPAddressVersion", versions[config->ipv6]);
-	put_text(properties, "privateIPAllocationMethod", allocations[config->allocation]);
+	put_text(properties, "privateIPAddressVersion", arm_versions[config->ipv6]);
+	put_text(properties, "privateIPAllocationMethod", arm_allocations[config->allocation]);
 	put_id(properties, "publicIPAddress", arm_id_of(arm, KIND_ADDRESS, config->address));
-	arm_put_subnet(arm, properties, config);
+	arm_put_subnet(arm, properties, config->network, config->subnet);
 	if (list_length(config->pools))
 		put_json(properties, "loadBalancerBackendAddressPools",
 			arm_encode_balancer_refs(arm, config->pools, "backendAddressPools"));

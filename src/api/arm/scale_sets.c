@@ -61,7 +61,6 @@ static const char *const upgrades[] = {
 static const char *const scale_ins[] = {
 	[SCALE_IN_DEFAULT] = "Default", [SCALE_IN_NEWEST] = "NewestVM", [SCALE_IN_OLDEST] = "OldestVM", NULL};
 static const char *const priorities[] = {"Regular", NULL};
-static const char *const versions[] = {"IPv4", "IPv6", NULL};
 static const char *const skus[] = {[ADDRESS_BASIC] = "Basic", [ADDRESS_STANDARD] = "Standard", NULL};
 
 /* ---- from JSON ---- */
@@ -140,7 +139,7 @@ static struct set_config *decode_config(struct arm *arm, const struct cursor *it
 
 	config->nic.name = cursor_need(item, "name");
 	config->nic.primary = cursor_bool(&properties, "primary", false);
-	config->nic.ipv6 = cursor_word(&properties, "privateIPAddressVersion", versions, 0) != 0;
+	config->nic.ipv6 = cursor_word(&properties, "privateIPAddressVersion", arm_versions, 0) != 0;
 	if (!arm_subnet_reference(arm, &properties, "subnet", &config->nic.network, &config->nic.subnet))
 		cursor_fail(&properties, "subnet", "it is required");
 	decode_address(&properties, &config->address);
@@ -290,8 +289,8 @@ static json_t *encode_config(struct arm *arm, const struct set_config *config)
 
 	put_text(json, "name", config->nic.name);
 	put_flag(properties, "primary", config->nic.primary);
-	put_text(properties, "privateIPAddressVersion", versions[config->nic.ipv6]);
-	arm_put_subnet(arm, properties, &config->nic);
+	put_text(properties, "privateIPAddressVersion", arm_versions[config->nic.ipv6]);
+	arm_put_subnet(arm, properties, config->nic.network, config->nic.subnet);
 	if (config->address.name)
 		put_json(properties, "publicIPAddressConfiguration", encode_address(&config->address));
 	if (list_length(config->nic.pools))

@@ -1,8 +1,8 @@
-/* Load balancers: their rules about themselves, and the public addresses that their front ends hold.
+/* Load balancers: their rules about themselves.
  *
  * A front end's port leads to one place: rules, NAT rules and NAT pools of a front end and protocol do not share ports.
- * A member's port is that of one rule, unless the front end's address comes with the packets. Which NICs are behind it
- * is in balancer_members.c.
+ * A member's port is that of one rule, unless the front end's address comes with the packets. Its addresses are in
+ * balancer_fronts.c, and which NICs are behind it in balancer_members.c.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"
@@ -261,70 +261,6 @@ static bool check_parts(const struct balancer *balancer, GError **error)
 	return true;
 }
 
-/* ---- public addresses ---- */
-
-static bool release_address(struct change *change, const struct balancer *balancer,
-	const struct balancer_front *front, GError **error)
-{
-	struct address *address = change_get(change, KIND_ADDRESS, front->address, error);
-
-	if (!address)
-		return false;
-	g_clear_pointer(&address->status.balancer, g_free);
-	change_put(change, address);
-	change_unref(change, front->address, balancer->meta.uid);
-	return true;
-}
-
-static bool release_addresses(struct change *change, const struct balancer *balancer, GError **error)
-{
-	for (guint i = 0; i < list_length(balancer->spec.fronts); i++)
-		if (!release_address(change, balancer, balancer->spec.fronts->pdata[i], error))
-			return false;
-	return true;
-}
-
-static bool claim_address(struct put *put, const struct balancer_front *front, GError **error)
-{
-	const struct balancer *balancer = put->object;
-	struct address *address =
-		check_reference(put->change, KIND_ADDRESS, front->address, &balancer->meta, error);
-
-	if (!address)
-		return false;
-	if (address->status.nic || address->status.balancer)
-		return fault_set(error, FAULT_IN_USE,
-			"public IP address %s of load balancer %s is in use by %s; take it off there first",
-			address->meta.name, balancer->meta.name,
-			address->status.nic ? "a network interface"
-			: g_str_equal(address->status.balancer, balancer->meta.uid)
-				? "another of its frontend IP configurations"
-				: "another load balancer");
-	if (address->spec.sku != balancer->spec.sku)
-		return fault_set(error, FAULT_INVALID,
-			"load balancer %s and its public IP address %s have different SKUs; both must be "
-			"Basic, "
-			"or both Standard",
-			balancer->meta.name, address->meta.name);
-	address->status.balancer = g_strdup(balancer->meta.uid);
-	change_put(put->change, address);
-	change_ref(put->change, front->address, &balancer->meta);
-	return true;
-}
-
-/* All that it had is given back first, so that two front ends may swap their addresses. */
-static bool claim_addresses(struct put *put, GError **error)
-{
-	const struct balancer *balancer = put->object;
-
-	if (put->old && !release_addresses(put->change, put->old, error))
-		return false;
-	for (guint i = 0; i < list_length(balancer->spec.fronts); i++)
-		if (!claim_address(put, balancer->spec.fronts->pdata[i], error))
-			return false;
-	return true;
-}
-
 /* ---- the host ---- */
 
 /* Which host is first in line for it: each balancer has a line of its own (rendezvous hashing), so that they spread. */
@@ -339,6 +275,10 @@ bool balancer_settle(struct change *change, struct balancer *balancer, GError **
 {
 	const struct host *best = NULL;
 
+	if (balancer_is_internal(balancer)) {
+		g_clear_pointer(&balancer->status.host, g_free);
+		return true;
+	}
 	if (balancer->status.host)
 		return true;
 	g_autoptr(GPtrArray) hosts = change_list(change, KIND_HOST, error);
@@ -364,7 +304,7 @@ static bool balancer_prepare(struct put *put, GError **error)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"load balancer %s: its SKU cannot be changed; create another load balancer",
 			balancer->meta.name);
-	if (!check_parts(balancer, error) || !claim_addresses(put, error) ||
+	if (!check_parts(balancer, error) || !balancer_claim_fronts(put, error) ||
 		!balancer_keep_members(put, error) || !balancer_settle(put->change, balancer, error))
 		return false;
 	if (!balancer->status.mac)
@@ -377,7 +317,7 @@ static bool balancer_release(struct control *control, struct change *change, voi
 	struct balancer *balancer = object;
 
 	if (!change_unreferenced(change, &balancer->meta, error) ||
-		!release_addresses(change, balancer, error))
+		!balancer_release_fronts(change, balancer, error))
 		return false;
 	change_release(change, POOL_MAC, balancer->status.mac);
 	return true;

@@ -182,7 +182,7 @@ static bool check_place(struct change *change, const struct join *join, GError *
 		const struct meta *other = change_get(change, KIND_NETWORK, balancer->status.network, NULL);
 		return fault_set(error, FAULT_INVALID_REFERENCE,
 			"network interface %s is not in virtual network %s, in which all members of load "
-			"balancer %s are",
+			"balancer %s have to be",
 			join->nic->meta.name, other ? other->name : balancer->status.network,
 			balancer->meta.name);
 	}
@@ -231,7 +231,8 @@ static void leave(struct balancer *balancer, const char *nic)
 	for (guint i = list_length(status->targets); i-- > 0;)
 		if (g_str_equal(((struct balancer_target *)status->targets->pdata[i])->nic, nic))
 			g_ptr_array_remove_index(status->targets, i);
-	if (list_length(status->members) == 0 && list_length(status->targets) == 0)
+	if (list_length(status->members) == 0 && list_length(status->targets) == 0 &&
+		!balancer_is_internal(balancer))
 		g_clear_pointer(&status->network, g_free);
 }
 
@@ -253,6 +254,31 @@ static void add_balancers(GHashTable *uids, const struct nic *nic)
 	}
 }
 
+/* A public one and an internal one do not meet: answers outside and inside of the network have ways of their own. */
+static bool check_kinds(struct change *change, GHashTable *uids, const struct nic *nic, GError **error)
+{
+	const struct balancer *seen[2] = {};
+	GHashTableIter iter;
+	void *uid;
+
+	g_hash_table_iter_init(&iter, uids);
+	while (g_hash_table_iter_next(&iter, &uid, NULL)) {
+		const struct balancer *balancer =
+			check_reference(change, KIND_BALANCER, uid, &nic->meta, error);
+		if (!balancer)
+			return false;
+		const struct balancer **of_kind = &seen[balancer_is_internal(balancer)];
+		if (*of_kind)
+			return fault_set(error, FAULT_UNSUPPORTED,
+				"network interface %s is to be behind load balancers %s and %s; one public "
+				"and one "
+				"internal load balancer are possible",
+				nic->meta.name, (*of_kind)->meta.name, balancer->meta.name);
+		*of_kind = balancer;
+	}
+	return true;
+}
+
 bool balancer_join(struct change *change, const struct nic *old, const struct nic *nic, GError **error)
 {
 	const struct meta *meta = nic ? &nic->meta : &old->meta;
@@ -261,10 +287,8 @@ bool balancer_join(struct change *change, const struct nic *old, const struct ni
 	void *uid;
 
 	add_balancers(uids, nic);
-	if (g_hash_table_size(uids) > 1)
-		return fault_set(error, FAULT_UNSUPPORTED,
-			"network interface %s is to be behind %u load balancers; one is possible", meta->name,
-			g_hash_table_size(uids));
+	if (nic && !check_kinds(change, uids, nic, error))
+		return false;
 	add_balancers(uids, old);
 	g_hash_table_iter_init(&iter, uids);
 	while (g_hash_table_iter_next(&iter, &uid, NULL)) {

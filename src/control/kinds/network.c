@@ -166,7 +166,8 @@ static bool check_empty(
 	while (prefix_parse(range, &prefix) == 0 && g_hash_table_iter_next(&iter, &key, NULL))
 		if (ip_parse(key, &addr) == 0 && prefix_contains(prefix, addr))
 			return fault_set(error, FAULT_IN_USE,
-				"Subnet %s is in use by network interfaces with addresses of %s and cannot "
+				"Subnet %s is in use by network interfaces or load balancers with addresses "
+				"of %s and cannot "
 				"be %s; delete those first",
 				subnet->name, range, what);
 	return true;
