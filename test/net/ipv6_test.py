@@ -5,8 +5,9 @@
 
     a fd00:0:0:1::a, by DHCPv6     b fd00:0:0:1::b     (one subnet)
     c fd00:0:0:2::c, MTU 1400      (another)
+    d fd00:0:0:1::d and 192.168.1.13, by DHCP of both     e fd00:0:0:1::e and 192.168.1.14     (the first)
 
-Guests are namespaces that are told nothing of IPv6: routers, on-link prefixes and MTUs are what the kernel learns.
+Guests are namespaces that are told nothing: routers, on-link prefixes and MTUs are what the kernel learns.
 """
 import os
 import re
@@ -18,9 +19,11 @@ import time
 from lab import GATEWAY_MAC, Lab, Tap, expect, mac_of, run, run_tests, wait_for
 
 GATEWAY = "fe80::1034:56ff:fe78:9abc"
-IP_OF = {"a": "fd00:0:0:1::a", "b": "fd00:0:0:1::b", "c": "fd00:0:0:2::c"}
-SUBNET_OF = {"a": "s1", "b": "s1", "c": "s2"}
-MTU_OF = {"a": 1500, "b": 1500, "c": 1400}
+IP_OF = {"a": "fd00:0:0:1::a", "b": "fd00:0:0:1::b", "c": "fd00:0:0:2::c", "d": "fd00:0:0:1::d", "e": "fd00:0:0:1::e"}
+IP4_OF = {"d": "192.168.1.13", "e": "192.168.1.14"}
+SUBNET_OF = {"a": "s1", "b": "s1", "c": "s2", "d": "s1", "e": "s1"}
+MTU_OF = {"a": 1500, "b": 1500, "c": 1400, "d": 1500, "e": 1500}
+ASKS = ("a", "d")  # for their addresses
 DNS = "2620:fe::fe"
 
 
@@ -35,7 +38,7 @@ STATE = {
     "networks": [{"uid": "n", "vni": 4096, "prefixes": ["192.168.0.0/16", "fd00::/48"],
                   "subnets": [subnet(1), subnet(2)]}],
     "nics": [{"uid": name, "name": name, "mac": mac_of(name), "network": "n", "subnet": SUBNET_OF[name], "group": "g",
-              "mtu": MTU_OF[name], "addresses": [{"ip": ip}], "active": "function",
+              "mtu": MTU_OF[name], "addresses": [{"ip": each} for each in (IP4_OF.get(name), ip) if each], "active": "function",
               "attachments": [{"kind": "function", "interface": "sw-" + name}]} for name, ip in IP_OF.items()],
 }
 
@@ -51,8 +54,9 @@ class World(Lab):
         self.apply()
         for name in IP_OF:
             self.restart(name)
-            if name != "a":
+            if name not in ASKS:
                 self.ip(name, "-6", "addr", "add", IP_OF[name] + "/128", "dev", "eth0")
+        self.address("e", IP4_OF["e"] + "/24")
         for name in IP_OF:
             expect(wait_for(lambda: self.settled(name), 8), f"{name} has its addresses: {self.addresses(name)}")
 
@@ -92,18 +96,23 @@ def test_router(w):
     expect("scope global" not in w.addresses("a"), "a makes no address for itself: " + w.addresses("a"))
 
 
-def test_dhcp(w):
+def client_of(w, name, version, event):
+    """The command of a guest's DHCP client, which runs `event` when it is told something."""
     if not shutil.which("dhclient"):
         raise Tap.Skip("dhclient is not installed (dist/setup.sh test)")
-    seen, script = w.folder + "/seen", w.folder + "/script"
-    with open(script, "w", encoding="utf-8") as f:
-        f.write(f"""#!/bin/sh
-[ "$reason" = BOUND6 ] || exit 0
+    files = f"{w.folder}/{name}{version}"
+    with open(files + "-script", "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n" + event)
+    os.chmod(files + "-script", 0o755)
+    return ("dhclient", f"-{version}", "-v", "-lf", files + "-leases", "-pf", files + "-pid", "-sf", files + "-script")
+
+
+def test_dhcp(w):
+    seen = w.folder + "/seen"
+    client = client_of(w, "a", 6, f"""[ "$reason" = BOUND6 ] || exit 0
 ip -6 addr add "$new_ip6_address/128" dev "$interface" valid_lft "$new_max_life" preferred_lft "$new_preferred_life" &&
 	echo "$new_ip6_address $new_preferred_life $new_dhcp6_name_servers" >"{seen}"
 """)
-    os.chmod(script, 0o755)
-    client = ("dhclient", "-6", "-v", "-lf", w.folder + "/leases", "-pf", w.folder + "/pid", "-sf", script)
     try:
         done = w.command("a", *client, "-1", "eth0", check=False)
         expect(done.returncode == 0 and os.path.exists(seen), done.stdout + done.stderr)
@@ -113,6 +122,41 @@ ip -6 addr add "$new_ip6_address/128" dev "$interface" valid_lft "$new_max_life"
     finally:
         done = w.command("a", *client, "-r", "eth0", check=False)  # lets the address go, and ends
     expect(done.returncode == 0, done.stderr)
+
+
+def test_dual(w):
+    """One guest, both families: what its clients ask for is all that it has."""
+    clients = (client_of(w, "d", 4, """[ "$reason" = BOUND ] || exit 0
+ip -4 addr add "$new_ip_address/24" dev "$interface" && ip -4 route add default via "$new_routers"
+"""), client_of(w, "d", 6, """[ "$reason" = BOUND6 ] || exit 0
+ip -6 addr add "$new_ip6_address/128" dev "$interface"
+"""))
+    try:
+        for client in clients:
+            done = w.command("d", *client, "-1", "eth0", check=False)
+            expect(done.returncode == 0, done.stdout + done.stderr)
+        shown = w.ip("d", "addr", "show", "dev", "eth0").stdout
+        expect(f"inet {IP4_OF['d']}/24" in shown and f"inet6 {IP_OF['d']}/128" in shown, f"d has both addresses: {shown}")
+        expect(wait_for(lambda: w.settled("d"), 5), w.addresses("d"))
+        for to in ("192.168.1.1", IP4_OF["e"]):
+            expect(w.ping("d", to), f"d reaches {to}")
+        for to in ("fd00:0:0:1::1", GATEWAY + "%eth0", IP_OF["e"], IP_OF["c"]):
+            expect(w.sees("d", to), f"d reaches {to}")
+        for address in (IP4_OF["e"], IP_OF["e"]):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with w.inside("e"):
+                listener = socket.create_server((address, 8080), family=family)
+            with w.inside("d"):
+                s = socket.socket(family)
+            with listener, s:
+                s.settimeout(5)
+                s.connect((address, 8080))
+                peer, who = listener.accept()
+                expect(who[0] in (IP4_OF["d"], IP_OF["d"]), f"e sees {who[0]}")
+                peer.close()
+    finally:
+        for client in clients:
+            w.command("d", *client, "-r", "eth0", check=False)
 
 
 def settle(w):
@@ -225,6 +269,7 @@ def test_change(w):
 TESTS = [
     ("the kernel finds its router, its prefix and its MTU, and makes no address", test_router),
     ("a DHCPv6 client is told its address and name server, for ever", test_dhcp),
+    ("a guest has addresses of both families, and reaches others by both", test_dual),
     ("the kernel finds gateways and neighbours, and again when it asks", test_neighbours),
     ("an address that another has is not taken", test_duplicate),
     ("the kernel is told why it cannot reach what it cannot", test_errors),
