@@ -17,6 +17,8 @@
 #define AUDIT_FILE_BYTES (16 * 1024 * 1024)
 #define AUDIT_FILES      8
 
+#define HOST_TIMEOUT_MIN_S 15 /* agents report every 10 s */
+
 /* Set from the command line; texts Owned. */
 struct options {
 	char *state;
@@ -29,6 +31,7 @@ struct options {
 	char *principal;
 	gboolean no_default_outbound;
 	double cpu_ratio, ram_ratio;
+	int host_timeout_s;
 	gboolean version;
 };
 
@@ -57,6 +60,7 @@ static struct options defaults(void)
 		.store = g_strdup("sqlite"),
 		.cpu_ratio = 16,
 		.ram_ratio = 1.5,
+		.host_timeout_s = 30,
 	};
 }
 
@@ -84,6 +88,8 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 			"N"},
 		{"ram-allocation-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o->ram_ratio,
 			"memory promised for each byte", "N"},
+		{"host-timeout", 0, 0, G_OPTION_ARG_INT, &o->host_timeout_s,
+			"a host that has not reported for so long is taken for down", "SECONDS"},
 		{"store", 0, 0, G_OPTION_ARG_STRING, &o->store, "engine of the store", "sqlite|memory"},
 		{"print-principal", 0, 0, G_OPTION_ARG_FILENAME, &o->principal,
 			"write the first service principal there when it is made", "FILE"},
@@ -137,6 +143,10 @@ static bool open_control(struct program *p, GError **error)
 	p->locations = split_locations(p->options.locations);
 	if (p->locations->len == 0)
 		return fault_set(error, FAULT_INVALID, "--locations names none");
+	if (p->options.host_timeout_s < HOST_TIMEOUT_MIN_S)
+		return fault_set(error, FAULT_INVALID,
+			"--host-timeout %d: %d or more is needed, as hosts do not report more often",
+			p->options.host_timeout_s, HOST_TIMEOUT_MIN_S);
 	const struct control_config config = {
 		.store = p->store,
 		.sizes_path = p->options.sizes,
@@ -147,6 +157,7 @@ static bool open_control(struct program *p, GError **error)
 		.no_default_outbound = p->options.no_default_outbound,
 		.cpu_allocation_ratio = p->options.cpu_ratio,
 		.ram_allocation_ratio = p->options.ram_ratio,
+		.host_timeout_s = (unsigned)p->options.host_timeout_s,
 	};
 	p->control = control_open(&config, error);
 	return p->control != NULL;

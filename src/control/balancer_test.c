@@ -327,6 +327,122 @@ static void test_two_hosts(void)
 	}
 }
 
+/* ---- its host goes down ---- */
+
+static bool is_at(struct fixture *f, const struct balancer *balancer, const struct host *host)
+{
+	_cleanup_(model_free) struct balancer *now = balancer_fixture_reload(f, balancer);
+
+	return g_strcmp0(now->status.host, host->meta.uid) == 0;
+}
+
+/* Lets time pass, in which that host (NULL: nobody) reports, until the load balancer is at `wanted` (NULL: to the end). */
+static void pass(struct fixture *f, const struct host *reporting, const struct balancer *balancer,
+	const struct host *wanted, unsigned seconds)
+{
+	int64_t end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+
+	while (g_get_monotonic_time() < end && !(wanted && is_at(f, balancer, wanted))) {
+		bool first = reporting && g_str_equal(reporting->meta.name, "host-1");
+		if (reporting)
+			g_assert_true(control_report(
+				f->control, reporting->meta.name, first ? f->report : f->second, NULL));
+		while (g_main_context_iteration(NULL, false))
+			;
+		g_usleep(20000);
+	}
+}
+
+static struct vm *vm_of(struct fixture *f, const struct balancer_member *member, struct nic **ret_nic)
+{
+	*ret_nic = control_get(f->control, KIND_NIC, member->nic, NULL);
+	return control_get(f->control, KIND_VM, (*ret_nic)->status.vm, NULL);
+}
+
+/* Four, which their hosts find well from now on. */
+static void add_members(struct fixture *f, const struct balancer *balancer, const struct host *one)
+{
+	g_autoptr(GError) error = NULL;
+
+	for (unsigned i = 0; i < 4; i++) {
+		g_autofree char *name = g_strdup_printf("m%u", i);
+		_cleanup_(model_free) struct nic *nic =
+			balancer_fixture_member(f, name, balancer, "pool", NULL, NULL, &error);
+		g_assert_no_error(error);
+		model_free(balancer_fixture_run(f, name, nic));
+	}
+	_cleanup_(model_free) struct balancer *now = balancer_fixture_reload(f, balancer);
+	for (guint i = 0; i < now->status.members->len; i++) {
+		_cleanup_(model_free) struct nic *nic = NULL;
+		_cleanup_(model_free) struct vm *vm = vm_of(f, now->status.members->pdata[i], &nic);
+		struct report_nic *report = add_report(
+			g_str_equal(vm->status.host, one->meta.uid) ? f->report : f->second, nic->meta.uid);
+		report->well = strings_new();
+		g_ptr_array_add(report->well, g_strdup_printf("%s/alive", balancer->meta.uid));
+	}
+}
+
+/* How many members of that host are well. */
+static unsigned count_well(struct fixture *f, const struct balancer *balancer, const struct host *host)
+{
+	_cleanup_(model_free) struct balancer *now = balancer_fixture_reload(f, balancer);
+	unsigned n = 0;
+
+	for (guint i = 0; i < now->status.members->len; i++) {
+		_cleanup_(model_free) struct nic *nic = NULL;
+		_cleanup_(model_free) struct vm *vm = vm_of(f, now->status.members->pdata[i], &nic);
+		n += g_str_equal(vm->status.host, host->meta.uid) && list_length(nic->status.well) > 0;
+	}
+	return n;
+}
+
+static void test_silent(void)
+{
+	_cleanup_(fixture_close) struct fixture f = {.host_timeout_s = 1};
+	struct address *ip;
+
+	fixture_open(&f);
+	fixture_add_host(&f);
+	f.report->vtep = g_strdup("172.16.0.1");
+	f.second->vtep = g_strdup("172.16.0.2");
+	fixture_obey(&f);
+	_cleanup_(model_free) struct balancer *balancer = put_web(&f, &ip);
+	_cleanup_(model_free) struct address *address = ip;
+	_cleanup_(model_free) struct host *one = control_find(f.control, KIND_HOST, NULL, "host-1", NULL),
+					  *two = control_find(f.control, KIND_HOST, NULL, "host-2", NULL);
+	bool first = is_at(&f, balancer, one);
+	const struct host *home = first ? one : two, *other = first ? two : one;
+
+	add_members(&f, balancer, one);
+	g_assert_true(control_report(f.control, "host-1", f.report, NULL));
+	g_assert_true(control_report(f.control, "host-2", f.second, NULL));
+	g_assert_cmpuint(count_well(&f, balancer, home), >, 0);
+	g_assert_cmpuint(count_well(&f, balancer, other), >, 0);
+	/* Nobody reports: it may be the controller's own trouble. */
+	pass(&f, NULL, balancer, NULL, 3);
+	g_assert_true(is_at(&f, balancer, home));
+	pass(&f, home, balancer, NULL, 3);
+	g_assert_true(is_at(&f, balancer, home));
+	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK); /* the operator is warned */
+	pass(&f, other, balancer, other, 20);
+	pass(&f, other, balancer, NULL, 2);
+	g_log_set_always_fatal(fatal);
+	g_assert_true(is_at(&f, balancer, other));
+	/* Nor do its members get anything, which nobody asks. */
+	g_assert_cmpuint(count_well(&f, balancer, home), ==, 0);
+	g_assert_cmpuint(count_well(&f, balancer, other), >, 0);
+	/* It does not go back by itself. */
+	for (unsigned i = 0; i < 30; i++) {
+		g_assert_true(control_report(f.control, "host-1", f.report, NULL));
+		g_assert_true(control_report(f.control, "host-2", f.second, NULL));
+		while (g_main_context_iteration(NULL, false))
+			;
+		g_usleep(100000);
+	}
+	g_assert_true(is_at(&f, balancer, other));
+	g_assert_cmpuint(count_well(&f, balancer, home), >, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -338,5 +454,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/balancer/all members are in one network", test_one_network);
 	g_test_add_func("/balancer/a host is told of rules, members and what it asks them", test_goal);
 	g_test_add_func("/balancer/one host has the addresses, others the way to it", test_two_hosts);
+	g_test_add_func("/balancer/it leaves a host that is silent for one that is not", test_silent);
 	return g_test_run();
 }

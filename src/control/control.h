@@ -59,6 +59,7 @@ struct control_config {
 	bool no_default_outbound; /* NICs without a public address do not reach the outside */
 	double cpu_allocation_ratio; /* vCPUs per processor, for the scheduler */
 	double ram_allocation_ratio;
+	unsigned host_timeout_s; /* without a report for so long a host is taken for down; 0: 30 */
 };
 
 struct control *control_open(const struct control_config *config, GError **error);

@@ -22,6 +22,7 @@ struct control {
 	struct ip_addr public_gateway;
 	bool default_outbound;
 	double cpu_ratio, ram_ratio;
+	int64_t silent_us; /* without a report for so long a host is silent */
 	char *subscription; /* uid */
 	char *tenant;
 	bool preview; /* only store, cache and places are its own; nothing is waited for */
@@ -159,7 +160,7 @@ bool instance_upgrade(
 bool instance_act(struct control *control, const struct operation *operation, const char *vm, enum verb verb,
 	GError **error);
 
-/* ---- kinds/balancer.c, kinds/balancer_fronts.c, kinds/balancer_members.c ---- */
+/* ---- kinds/balancer.c, kinds/balancer_fronts.c, kinds/balancer_members.c, balancer_hosts.c ---- */
 
 /* In a put of a NIC, before its addresses are claimed (old NULL: it is new), or when it goes (nic NULL): it leaves the
  * load balancers that its configurations named and joins those that they name, with a port of each NAT pool and of each
@@ -172,6 +173,8 @@ bool balancer_keep_members(struct put *put, GError **error);
 void *balancer_part(const GPtrArray *parts, const char *name);
 /* Gives it a host to answer for its addresses, once there is one. */
 bool balancer_settle(struct change *change, struct balancer *balancer, GError **error);
+/* Those whose host is silent go to one that reports, and members of silent hosts are not well. Called every now and then. */
+void balancers_leave_silent(struct control *control);
 /* In a put of a load balancer: takes the addresses of its front ends, and gives back those that it had and does not want.
  * FAULT_IN_USE, FAULT_UNSUPPORTED: its virtual network is in a VLAN. */
 bool balancer_claim_fronts(struct put *put, GError **error);
@@ -315,6 +318,8 @@ struct host_live {
 void hosts_live(struct control *control, const char *host, struct host_live *ret);
 /* It has not reported for a while, or not since the controller's start, which is a while ago. */
 bool hosts_is_silent(struct control *control, const char *host);
+/* Some host is. */
+bool hosts_any_silent(struct control *control);
 /* The store's revision is the one that is given. */
 struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error);
 /* One with the NIC, its network and its groups, and no more. */

@@ -51,6 +51,7 @@ static void open_control(struct fixture *fixture)
 		.public_prefix = "203.0.113.0/28",
 		.public_gateway = "203.0.113.1",
 		.no_default_outbound = fixture->no_default_outbound,
+		.host_timeout_s = fixture->host_timeout_s,
 		.cpu_allocation_ratio = 16,
 		.ram_allocation_ratio = 5,
 	};

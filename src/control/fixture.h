@@ -13,6 +13,7 @@ struct fixture {
 	struct report *second; /* likewise of "host-2"; NULL: there is none, see fixture_add_host() */
 	const char *failing; /* Borrowed: name of a machine that no host can do anything with; NULL: none */
 	bool no_default_outbound; /* of the control plane that is opened next */
+	unsigned host_timeout_s; /* the same */
 };
 
 void fixture_open(struct fixture *fixture);

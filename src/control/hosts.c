@@ -16,8 +16,6 @@
 
 #include <string.h>
 
-#define ALIVE_US (30 * G_USEC_PER_SEC)
-
 struct live {
 	char *name;
 	char *uid;
@@ -142,15 +140,15 @@ static struct live *find_live(struct control *control, const char *host)
 	return NULL;
 }
 
-static bool is_alive(const struct live *live)
+static bool is_alive(const struct control *control, const struct live *live)
 {
-	return live->report && g_get_monotonic_time() - live->seen_us < ALIVE_US;
+	return live->report && g_get_monotonic_time() - live->seen_us < control->silent_us;
 }
 
 /* A host that has not reported yet may still do so, for a while after the controller's own start. */
 static bool is_awaited(const struct control *control, const struct live *live)
 {
-	return !live->report && g_get_monotonic_time() - control->hosts->opened_us < ALIVE_US;
+	return !live->report && g_get_monotonic_time() - control->hosts->opened_us < control->silent_us;
 }
 
 bool hosts_awaited(struct control *control)
@@ -159,7 +157,7 @@ bool hosts_awaited(struct control *control)
 	void *value;
 
 	if (g_hash_table_size(control->hosts->by_name) == 0)
-		return g_get_monotonic_time() - control->hosts->opened_us < ALIVE_US;
+		return g_get_monotonic_time() - control->hosts->opened_us < control->silent_us;
 	g_hash_table_iter_init(&iter, control->hosts->by_name);
 	while (g_hash_table_iter_next(&iter, NULL, &value))
 		if (is_awaited(control, value))
@@ -306,7 +304,7 @@ static char *behind(struct control *control, struct live *live, const struct ope
 {
 	if (!has_placements(control, live))
 		return NULL;
-	if (!is_alive(live))
+	if (!is_alive(control, live))
 		return g_strdup_printf("the agent of host %s does not report", live->name);
 	/* One that runs was written once, so its revision is that of the change it belongs to. */
 	if (!refresh(control, live, NULL) || live->checked < operation->meta.revision)
@@ -357,7 +355,7 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 {
 	const struct live *live = find_live(control, host);
 
-	*ret = (struct host_live){.alive = live && is_alive(live)};
+	*ret = (struct host_live){.alive = live && is_alive(control, live)};
 	if (live && live->report) {
 		ret->drained = live->report->drained;
 		ret->vcpus = live->report->vcpus;
@@ -367,11 +365,28 @@ void hosts_live(struct control *control, const char *host, struct host_live *ret
 	}
 }
 
+static bool is_silent(const struct control *control, const struct live *live)
+{
+	return !is_alive(control, live) && !is_awaited(control, live);
+}
+
 bool hosts_is_silent(struct control *control, const char *host)
 {
 	const struct live *live = find_live(control, host);
 
-	return !live || (!is_alive(live) && !is_awaited(control, live));
+	return !live || is_silent(control, live);
+}
+
+bool hosts_any_silent(struct control *control)
+{
+	GHashTableIter iter;
+	void *live;
+
+	g_hash_table_iter_init(&iter, control->hosts->by_name);
+	while (g_hash_table_iter_next(&iter, NULL, &live))
+		if (is_silent(control, live))
+			return true;
+	return false;
 }
 
 /* ---- reports ---- */

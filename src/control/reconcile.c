@@ -228,7 +228,10 @@ void reconciler_kick(struct control *control)
 
 static gboolean tick(void *data)
 {
-	reconciler_kick(((struct reconciler *)data)->control);
+	struct control *control = ((struct reconciler *)data)->control;
+
+	balancers_leave_silent(control);
+	reconciler_kick(control);
 	return G_SOURCE_CONTINUE;
 }
 

@@ -10,6 +10,7 @@
 #include "switch/offloader.h"
 #include "switch/respond/respond.h"
 #include "switch/slow_path.h"
+#include "switch/takeover.h"
 #include "switch/vlan.h"
 
 #include <rte_launch.h>
@@ -99,6 +100,7 @@ struct datapath *datapath_new(const struct datapath_limits *limits, struct flow_
 	datapath->drops_before = g_malloc0_n(NIC_SLOTS, sizeof *datapath->drops_before);
 	datapath->meters = g_aligned_alloc0(NIC_SLOTS, sizeof *datapath->meters, RTE_CACHE_LINE_SIZE);
 	datapath->bypasses = g_new0(struct bypass, NIC_SLOTS);
+	datapath->takeovers = g_new0(struct takeover, NIC_SLOTS);
 	datapath->outside = neighbour_table_new(0);
 	datapath->host = neighbour_table_new(0);
 	datapath->underlay = neighbour_table_new(0);
@@ -133,6 +135,7 @@ void datapath_free(struct datapath *datapath)
 	g_free(datapath->drops_before);
 	g_aligned_free(datapath->meters);
 	g_free(datapath->bypasses);
+	g_free(datapath->takeovers);
 	g_free(datapath);
 }
 
@@ -249,7 +252,8 @@ static void announce_if_new(struct datapath *datapath, const struct snapshot *be
 		announce(datapath, outside->port, 0, &outside->mac, ip);
 }
 
-/* Neighbours on the uplink may hold another MAC for an address that is new here. */
+/* Neighbours on the uplink may hold another MAC for an address that is new here. A load balancer's may have gone to another
+ * switch since what is on disk was said: a process does not begin by announcing it (takeover.c). */
 static void announce_new_addresses(
 	struct datapath *datapath, const struct snapshot *before, const struct snapshot *after)
 {
@@ -257,7 +261,8 @@ static void announce_new_addresses(
 		return;
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = after->nics[slot];
-		for (unsigned i = 0; nic && !nic->away && i < nic->n_addresses; i++)
+		bool late = nic && nic->load_balancer && before->generation == 0;
+		for (unsigned i = 0; nic && !nic->away && !late && i < nic->n_addresses; i++)
 			announce_if_new(datapath, before, &after->outside, nic->addresses[i].public_ip);
 	}
 	for (unsigned i = 0; i < after->n_networks; i++)
@@ -332,6 +337,7 @@ struct snapshot *datapath_publish(struct datapath *datapath, struct snapshot *sn
 	atomic_init(&snapshot->polling, spread_sources(datapath, snapshot, &plan));
 	remember_numbers(datapath, snapshot);
 	bypass_begin(datapath, datapath_snapshot(datapath), snapshot);
+	takeover_begin(datapath, datapath_snapshot(datapath), snapshot);
 	struct snapshot *before =
 		atomic_exchange_explicit(&datapath->snapshot, snapshot, memory_order_acq_rel);
 	grace_wait(datapath->readers);

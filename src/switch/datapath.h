@@ -39,6 +39,7 @@ struct datapath {
 		*drops_before)[DROP_COUNT]; /* Owned: by slot, what was counted before its present NIC came */
 	struct meter *meters; /* Owned: of NICs, by slot */
 	struct bypass *bypasses; /* Owned: of NICs' functions past the host, by slot */
+	struct takeover *takeovers; /* Owned: of public load balancers, by slot */
 	uint32_t started_ms;
 	uint32_t advertised_ms,
 		advertise_next; /* the main thread's: whose turn it is, and since when (advertise.c) */

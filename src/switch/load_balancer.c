@@ -91,34 +91,68 @@ static bool leads_to(const struct load_rule *rule, const struct flow_key *answer
 	return false;
 }
 
-static struct flow_key key_of_asked(
-	const struct load_rule *rule, const struct flow_key *answer, const struct nic *client)
+/* client: NULL: it is outside. */
+static struct flow_key key_of_asked(const struct load_rule *rule, const struct flow_key *answer,
+	const struct nic *client, const struct nic *front)
 {
 	struct flow_key key = flow_key_reverse(answer);
 
-	key.nic = client->id;
-	key.origin = FLOW_FROM_NIC;
+	key.nic = client ? client->id : front->id;
+	key.origin = client ? FLOW_FROM_NIC : FLOW_FROM_OUTSIDE;
 	memcpy(key.dst, rule->address.bytes, sizeof key.dst);
 	key.dport = rule->port;
 	return key;
 }
 
+/* Who asked for it: a NIC here, or (NULL) somebody outside by the load balancer that the packet came to. False: neither. */
+static bool find_client(const struct snapshot *state, const struct nic *nic, const struct flow_key *answer,
+	const struct nic **ret)
+{
+	struct owner owner = snapshot_find(state, nic->network->space, flow_key_destination(answer));
+
+	*ret = owner.kind == OWNER_NIC ? owner.nic : NULL;
+	return nic->load_balancer ? owner.kind == OWNER_NONE : *ret != NULL;
+}
+
 bool load_balancer_next_asked(const struct snapshot *state, const struct flow_key *answer,
 	struct load_asked *at, struct flow_key *ret)
 {
-	const struct nic *nic = snapshot_nic(state, answer->nic);
+	const struct nic *nic = snapshot_nic(state, answer->nic), *client;
 
-	if ((answer->origin != FLOW_FROM_NIC && answer->origin != FLOW_FROM_TUNNEL) || !nic)
+	if (!nic || (answer->origin != FLOW_FROM_NIC && answer->origin != FLOW_FROM_TUNNEL) ||
+		!find_client(state, nic, answer, &client))
 		return false;
 	if (!at->begun)
-		*at = (struct load_asked){.begun = true, .front = nic->network->internal_front};
-	for (; at->front; at->front = at->front->load_balancer->next_internal, at->rule = 0) {
+		*at = (struct load_asked){
+			.begun = true, .front = client ? nic->network->internal_front : nic};
+	while (at->front) {
 		const struct load_balancer *balancer = at->front->load_balancer;
-		struct owner owner = snapshot_find(state, nic->network->space, flow_key_destination(answer));
-		while (owner.kind == OWNER_NIC && at->rule < balancer->n_rules) {
+		while (at->rule < balancer->n_rules) {
 			const struct load_rule *rule = &balancer->rules[at->rule++];
 			if (leads_to(rule, answer)) {
-				*ret = key_of_asked(rule, answer, owner.nic);
+				*ret = key_of_asked(rule, answer, client, at->front);
+				return true;
+			}
+		}
+		at->front = client ? balancer->next_internal : NULL;
+		at->rule = 0;
+	}
+	return false;
+}
+
+bool load_balancer_asked(const struct snapshot *state, const struct flow_key *answer, struct flow_key *ret)
+{
+	const struct nic *nic = snapshot_nic(state, answer->nic);
+
+	for (unsigned slot = 0; nic && slot < NIC_SLOTS; slot++) {
+		const struct nic *front = state->nics[slot];
+		if (!front || !front->load_balancer || front->load_balancer->internal ||
+			front->network != nic->network)
+			continue;
+		for (unsigned i = 0; i < front->load_balancer->n_rules; i++) {
+			const struct load_rule *rule = &front->load_balancer->rules[i];
+			if (leads_to(rule, answer)) {
+				*ret = key_of_asked(rule, answer, NULL, front);
 				return true;
 			}
 		}

@@ -87,8 +87,8 @@ const struct load_rule *load_balancer_find(const struct load_balancer *balancer,
  * that does not get it. */
 const struct load_member *load_rule_choose(
 	const struct load_rule *rule, const struct flow_key *key, const struct nic *but);
-/* What an internal load balancer may have led so that a packet of that key answers it: *ret is the key as the client, which
- * is here, sends it. One after the other from {}; false: that was all. */
+/* What a load balancer may have led so that a packet of that key answers it: *ret is the key of what a client here sent to
+ * an internal one, or of what came from outside to the public one that the packet is brought to by the tunnel. One after the other from {}; false: that was all. */
 struct load_asked {
 	bool begun;
 	const struct nic *front;
@@ -96,6 +96,8 @@ struct load_asked {
 };
 bool load_balancer_next_asked(const struct snapshot *state, const struct flow_key *answer,
 	struct load_asked *at, struct flow_key *ret);
+/* The same of what a NIC here answers that came by a public load balancer here; false: by none. */
+bool load_balancer_asked(const struct snapshot *state, const struct flow_key *answer, struct flow_key *ret);
 /* Whether packets of that key, which are for an address of an internal load balancer of the NIC's network, come to the NIC
  * as they are. */
 bool load_balancer_floats_to(const struct snapshot *state, const struct nic *nic, const struct flow_key *key);

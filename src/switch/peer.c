@@ -96,13 +96,21 @@ static bool is_here(const struct snapshot *state, uint32_t id)
 	return nic && !nic->away;
 }
 
-/* An internal load balancer led it to the NIC that answers: what comes from another switch comes to that NIC itself. */
+/* A load balancer led it to the NIC that answers, an internal one, or a public one that has gone to another switch: what
+ * comes from another switch comes to that NIC itself. */
 static bool was_led(
 	const struct snapshot *state, const struct flow_key *forward, const struct flow_key *reply)
 {
 	const struct nic *nic = snapshot_nic(state, reply->nic);
+	struct ip_addr asked = flow_key_destination(forward);
 
-	return nic && load_balancer_of(state, nic->network->space, flow_key_destination(forward));
+	if (!nic)
+		return false;
+	if (load_balancer_of(state, nic->network->space, asked))
+		return true;
+	return forward->origin == FLOW_FROM_OUTSIDE && !nic_find_public(nic, asked) &&
+	       !load_balancer_of(state, SPACE_PUBLIC, asked) &&
+	       vxlan_front(state, nic, flow_key_destination(reply));
 }
 
 struct flow_key peer_first(
@@ -112,9 +120,13 @@ struct flow_key peer_first(
 	struct flow_key first;
 
 	if (forward->origin == FLOW_FROM_HOST || reply->origin != FLOW_FROM_NIC ||
-		(forward->origin == FLOW_FROM_NIC && is_here(state, forward->nic)) ||
-		!peer_key(state, reply, led ? reply->src : forward->dst, &first))
+		(forward->origin == FLOW_FROM_NIC && is_here(state, forward->nic)))
 		return *forward;
+	if (!peer_key(state, reply, led ? reply->src : forward->dst, &first)) {
+		/* A public one has come here with its front end. */
+		bool came = forward->origin == FLOW_FROM_TUNNEL && load_balancer_asked(state, reply, &first);
+		return came ? first : *forward;
+	}
 	if (!led) {
 		first.sport = forward->sport;
 		first.dport = forward->dport;

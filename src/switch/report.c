@@ -8,6 +8,7 @@
 #include "switch/lookup.h"
 #include "switch/meter.h"
 #include "switch/offloader.h"
+#include "switch/takeover.h"
 #include "switch/wire.h"
 
 #include <rte_cycles.h>
@@ -159,8 +160,9 @@ static json_t *encode_balancer(const struct datapath *datapath, const struct nic
 				internal ? nic->addresses[i].ip : nic->addresses[i].public_ip, text)));
 	for (unsigned i = 0; i < nic->load_balancer->n_rules; i++)
 		json_array_append_new(rules, encode_rule(&nic->load_balancer->rules[i]));
-	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:o}", "uid", nic->uid, "name", nic->name,
-		"internal", internal, "addresses", addresses, "rules", rules, "flows",
+	return json_pack("{s:s, s:s, s:b, s:b, s:o, s:o, s:I, s:o}", "uid", nic->uid, "name", nic->name,
+		"internal", internal, "yielded", takeover_has_yielded(datapath, nic), "addresses", addresses,
+		"rules", rules, "flows",
 		(json_int_t)atomic_load(&datapath->nic_connections[nic_slot(nic->id)]), "drops",
 		encode_drops(datapath, nic));
 }

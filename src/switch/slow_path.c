@@ -17,7 +17,8 @@
  * no table to adopt (flow_memory.h): then those that were established before are taken up in the middle, if policy
  * allows the direction of the first packet that is seen. A connection that was revoked before can come
  * back so only where other rules allow it from the other side: no more than a new connection from there could do.
- * NICs whose functions are past the host have others that begin unseen: bypass.c says which are taken up.
+ * NICs whose functions are past the host have others that begin unseen: bypass.c says which are taken up. And a load
+ * balancer that has come from another switch brings its own: takeover.c.
  */
 #include "switch/slow_path.h"
 
@@ -26,11 +27,13 @@
 #include "switch/datapath.h"
 #include "switch/decide.h"
 #include "switch/execute.h"
+#include "switch/load_balancer.h"
 #include "switch/output.h"
 #include "switch/probe.h"
 #include "switch/respond/respond.h"
 #include "switch/source_nat.h"
 #include "switch/split.h"
+#include "switch/takeover.h"
 #include "switch/tcp.h"
 #include "switch/wire.h"
 
@@ -67,6 +70,19 @@ static enum drop drop_of_put(int error)
 				      : DROP_TABLE_FULL;
 }
 
+/* The connection that has the key of the answers by an older state is decided anew, and may be the packet's then, or out of
+ * its way. NULL: it is not the packet's. */
+static struct flow *settle_older(
+	struct worker *worker, const struct packet *parsed, const struct flow_key *reply)
+{
+	struct flow *older = flow_table_find(worker->datapath->flows, reply);
+
+	if (!older || !connections_is_stale(worker, older))
+		return NULL;
+	connections_revalidate(worker, older);
+	return flow_table_find(worker->datapath->flows, &parsed->key);
+}
+
 /* Puts both directions in. Returns the flow of the packet's direction, or NULL and why there is none. */
 static struct flow *install(
 	struct worker *worker, const struct packet *parsed, struct decision *decision, enum drop *ret_reason)
@@ -79,7 +95,8 @@ static struct flow *install(
 		flow = flow_table_find(worker->datapath->flows, &parsed->key);
 		if (!flow && decision->shared)
 			flow = put_shared(worker, &parsed->key, decision, &error);
-		else if (!flow && connections_evict_finished(worker, &decision->reply.key))
+		else if (!flow && !(flow = settle_older(worker, parsed, &decision->reply.key)) &&
+			 connections_evict_finished(worker, &decision->reply.key))
 			flow = connections_put(worker, decision, &error);
 	}
 	*ret_reason = drop_of_put(error);
@@ -146,7 +163,8 @@ enum drop slow_path_check_first(const struct datapath *datapath, const struct sn
 		return DROP_FRAGMENT;
 	if (key->family == IP_V4 && checksum_of(frame + parsed->l3, (size_t)(parsed->l4 - parsed->l3)) != 0)
 		return DROP_CHECKSUM;
-	if (is_unknown(datapath, now_ms, parsed) && !bypass_may_have_begun(datapath, state, key))
+	if (is_unknown(datapath, now_ms, parsed) && !bypass_may_have_begun(datapath, state, key) &&
+		!takeover_may_have_begun(datapath, state, key))
 		return DROP_TCP_NO_SYN;
 	if ((key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6) &&
 		!flow_icmp_type_asks(key->family, (uint8_t)(be16toh(key->dport) >> 8)))
@@ -169,7 +187,8 @@ enum drop slow_path_check_decided(const struct datapath *datapath, const struct 
 {
 	if (is_past(parsed, decision))
 		return DROP_ON_WIRE;
-	if (is_unknown(datapath, now_ms, parsed) && !bypass_takes_up(datapath, state, decision))
+	if (is_unknown(datapath, now_ms, parsed) && !bypass_takes_up(datapath, state, decision) &&
+		!takeover_may_have_begun(datapath, state, &decision->forward.key))
 		return DROP_TCP_NO_SYN;
 	return DROP_NONE;
 }
@@ -220,6 +239,27 @@ static enum drop judge_first(
 	return reason;
 }
 
+/* A member speaks first of a connection that its load balancer had on another switch: it is taken up as its client began
+ * it. NULL: there is no such. */
+static struct flow *take_up_answered(struct worker *worker, const struct packet *parsed)
+{
+	const struct snapshot *state = worker->snapshot;
+	struct load_asked at = {};
+	struct decision decision;
+	struct flow_key asked;
+	int error;
+
+	if (slow_path_is_opening(parsed) || !takeover_may_have_begun(worker->datapath, state, &parsed->key))
+		return NULL;
+	while (load_balancer_next_asked(state, &parsed->key, &at, &asked))
+		if (decide(state, &asked, false, &decision) &&
+			flow_key_equal(&decision.reply.key, &parsed->key) &&
+			!execute_is_foreign(parsed, &decision.reply.action) &&
+			connections_put(worker, &decision, &error))
+			return flow_table_find(worker->datapath->flows, &parsed->key);
+	return NULL;
+}
+
 static void known_flow(
 	struct worker *worker, struct flow *flow, struct packet *parsed, struct rte_mbuf *packet);
 
@@ -233,7 +273,8 @@ static void first_packet(struct worker *worker, struct packet *parsed, struct rt
 	enum drop reason = judge_first(worker, parsed, rte_pktmbuf_mtod(packet, const uint8_t *), &decision);
 	if (reason == DROP_NONE && (flow = install(worker, parsed, &decision, &reason)))
 		follow(worker, flow, parsed, packet);
-	else if ((flow = connections_find_moved(worker, &parsed->key)))
+	else if ((flow = connections_find_moved(worker, &parsed->key)) ||
+		 (flow = take_up_answered(worker, parsed)))
 		known_flow(worker, flow, parsed, packet);
 	else
 		icmp_refuse(worker, parsed, decision.refuser ? decision.refuser->id : parsed->key.nic, reason,

@@ -20,6 +20,7 @@
 #include "switch/mirror.h"
 #include "switch/probe.h"
 #include "switch/slow_path.h"
+#include "switch/takeover.h"
 #include "switch/wire.h"
 
 #include <rte_cycles.h>
@@ -234,6 +235,7 @@ void worker_housekeep(struct worker *worker)
 	}
 	slow_path_tick(worker);
 	bypass_tick(worker);
+	takeover_tick(worker);
 	probe_tick(worker);
 	output_flush(worker);
 }

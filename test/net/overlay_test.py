@@ -437,6 +437,69 @@ def test_balancer(w):
         side.apply()
 
 
+def test_takeover(w):
+    """Of a public load balancer: its switch dies, another one takes its address, and connections go on."""
+    vip, sides, fabric = "203.0.113.20", (w.one, w.two), f"{w.one.prefix}-fabric"
+    w.one.namespace("world")
+    join(fabric, "world", f"{w.one.prefix}-world", "eth0", "02:00:00:00:09:01")
+    w.one.address("world", "203.0.113.1/24")
+    for number, side in enumerate(sides):
+        mac = f"02:00:5e:00:00:0{number}"
+        join(fabric, f"out{number}", f"{side.prefix}-switch", "out", mac)
+        side.state["outside"] = {"interface": "out", "mac": mac, "prefix": "203.0.113.0/24", "gateway": "203.0.113.1"}
+    balancer = {"uid": "lb", "name": "lb", "mac": mac_of("l"), "network": "n", "standard": True, "addresses": [vip],
+                "rules": [{"name": "web", "address": vip, "protocol": "tcp", "port": 80, "member_port": 8080,
+                           "members": [{"ip": GUESTS[name][2], "healthy": True} for name in ("d", "e")]}]}
+    front = {"vtep": VTEPS["one"], "mac": mac_of("l"), "standard": True}
+    w.two.state["nics"] = [nic | {"front": front} for nic in w.two.state["nics"]]
+    w.one.state["balancers"] = [balancer]
+    for side in sides:
+        side.apply()
+    servers = {name: w.two.listen(name, GUESTS[name][2], 8080) for name in ("d", "e")}
+    kept = []
+
+    def connect():
+        client = w.one.connect("world", vip, 80, 5)
+        expect(client, "its address answers")
+        for server in servers.values():
+            server.settimeout(0.3)
+            try:
+                kept.append((client, server.accept()[0]))
+            except TimeoutError:
+                continue
+        client.settimeout(10)
+        kept[-1][1].settimeout(10)
+
+    for _ in range(8):
+        connect()
+    w.one.kill_switch(signal.SIGKILL)
+    for nic in w.two.state["nics"]:
+        del nic["front"]
+    w.two.state["balancers"] = [balancer]
+    w.two.apply()
+    for number, (client, server) in enumerate(kept):
+        ends = (client, server) if number % 2 else (server, client)
+        ends[0].sendall(b"there")
+        expect(ends[1].recv(5) == b"there", "a connection goes on, whichever end speaks first")
+        ends[1].sendall(b"back")
+        expect(ends[0].recv(4) == b"back", "both ways")
+    # The old switch comes back with what it knew, and nobody to tell it more.
+    w.one.start_switch()
+    for _ in range(4):
+        connect()
+    expect(not w.two.control.call("balancer.list")[0]["yielded"], "it takes nothing back")
+    for ends in kept:
+        for end in ends:
+            end.close()
+    for server in servers.values():
+        server.close()
+    for side in sides:
+        side.state.pop("balancers", None)
+        side.state["outside"] = None
+        side.apply()
+    w.allow_all()
+
+
 TESTS = [
     ("guests of two switches reach each other", test_ping),
     ("bytes cross whole, and connections find the path's MTU", test_bulk),
@@ -452,6 +515,7 @@ TESTS = [
     ("a network may have 100,000 mappings", test_many_mappings),
     ("connections through the tunnel outlive a killed switch", test_killed),
     ("an internal load balancer leads from each switch to members on another", test_balancer),
+    ("a public load balancer takes its connections to another switch", test_takeover),
 ]
 
 

@@ -261,38 +261,6 @@ static bool check_parts(const struct balancer *balancer, GError **error)
 	return true;
 }
 
-/* ---- the host ---- */
-
-/* Which host is first in line for it: each balancer has a line of its own (rendezvous hashing), so that they spread. */
-static guint rank_of(const struct balancer *balancer, const struct host *host)
-{
-	g_autofree char *pair = g_strconcat(balancer->meta.uid, host->meta.uid, NULL);
-
-	return g_str_hash(pair) * 0x9e3779b1u;
-}
-
-bool balancer_settle(struct change *change, struct balancer *balancer, GError **error)
-{
-	const struct host *best = NULL;
-
-	if (balancer_is_internal(balancer)) {
-		g_clear_pointer(&balancer->status.host, g_free);
-		return true;
-	}
-	if (balancer->status.host)
-		return true;
-	g_autoptr(GPtrArray) hosts = change_list(change, KIND_HOST, error);
-	if (!hosts)
-		return false;
-	for (guint i = 0; i < hosts->len; i++) {
-		const struct host *host = hosts->pdata[i];
-		if (!host->spec.disabled && (!best || rank_of(balancer, host) > rank_of(balancer, best)))
-			best = host;
-	}
-	balancer->status.host = best ? g_strdup(best->meta.uid) : NULL;
-	return true;
-}
-
 /* ---- hooks ---- */
 
 static bool balancer_prepare(struct put *put, GError **error)

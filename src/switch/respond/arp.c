@@ -5,6 +5,7 @@
 #include "switch/neighbour.h"
 #include "switch/output.h"
 #include "switch/respond/respond.h"
+#include "switch/takeover.h"
 #include "switch/wire.h"
 
 #include <rte_mbuf.h>
@@ -203,9 +204,11 @@ void rarp_from_nic(
 static bool is_ours(const struct worker *worker, enum flow_origin origin, const uint8_t ip[4])
 {
 	const struct snapshot *snapshot = worker->snapshot;
+	struct owner owner = snapshot_find(snapshot, SPACE_PUBLIC, ipv4_at(ip));
 
 	if (origin == FLOW_FROM_OUTSIDE)
-		return snapshot_find(snapshot, SPACE_PUBLIC, ipv4_at(ip)).kind != OWNER_NONE;
+		return owner.kind != OWNER_NONE &&
+		       !(owner.kind == OWNER_NIC && takeover_has_yielded(worker->datapath, owner.nic));
 	if (origin == FLOW_FROM_TUNNEL)
 		return ip_equal(snapshot->underlay.address, ipv4_at(ip));
 	return prefix_contains(snapshot->host.prefix, ipv4_at(ip));
@@ -220,6 +223,8 @@ void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mb
 
 	if (memcmp(arp + ARP_SENDER_IP, zero_ip, 4) != 0)
 		neighbour_learn(table, worker, edge, arp + ARP_SENDER_IP, arp + ARP_SENDER_MAC);
+	if (origin == FLOW_FROM_OUTSIDE)
+		takeover_hear(worker, arp);
 	if (load16(arp + ARP_OP) != ARP_REQUEST) {
 		rte_pktmbuf_free(packet); /* an answer, and heard */
 		return;
