@@ -398,6 +398,8 @@ delete_group() {
 	says "a deleted group is gone" "false" az group exists --name myResourceGroup
 }
 
+# shellcheck source=balancers.sh
+. "$here/balancers.sh"
 # shellcheck source=interfaces.sh
 . "$here/interfaces.sh"
 # shellcheck source=limits.sh
@@ -453,6 +455,7 @@ make_scale_set
 use_scale_set
 balance_scale_set
 renew_scale_set
+internal_balancer
 make_flexible_set
 delete_vm
 delete_group
