@@ -8,6 +8,7 @@
 #include "guest/enforce_rules.h"
 #include "guest/enforce_table.h"
 #include "guest/ethtool.h"
+#include "guest/identity.h"
 
 #include <jansson.h>
 #include <net/if.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #define POLICY_PATH "/sluice/v1/policy"
+#define GUEST_PATH  "/sluice/v1/guest"
 #define HOLD_S      35 /* a little longer than the host holds a request */
 #define REPORT_S    10
 #define PAUSE_MIN_S 1
@@ -24,6 +26,7 @@
 #define RESCAN_S    30 /* between two looks for NICs that have come */
 
 struct enforcer {
+	const char *version; /* Borrowed: of this program */
 	struct enforce_table *table; /* Borrowed */
 	GMutex lock;
 	GHashTable *followed; /* Borrowed, under lock: names of interfaces that have a thread */
@@ -115,6 +118,22 @@ static bool ask(const char *interface, const char *after, struct wanted *ret, GE
 	return fault_set(error, FAULT_UNAVAILABLE, "the metadata service answers %u", answer.status);
 }
 
+/* To a host that knows of rules. What keeps this from it keeps the next question from it, too, and is said of that. */
+static void introduce(const struct follower *f)
+{
+	const struct accel_source source = {.root = "", .vf_statistics = ethtool_vf_statistics};
+	char *body = identity_text(&source, f->interface, f->enforcer->version);
+	const struct http_request request = {.interface = f->interface,
+		.method = "PUT",
+		.path = GUEST_PATH,
+		.body = body,
+		.timeout_s = REPORT_S};
+	_cleanup_(http_answer_clear) struct http_answer answer = {};
+
+	http_exchange(&request, &answer, NULL);
+	free(body);
+}
+
 /* failure NULL: the rules are in force. */
 static bool report(const struct follower *f, const GError *failure, GError **error)
 {
@@ -183,9 +202,13 @@ static unsigned follow_once(struct follower *f, unsigned pause_s)
 	_cleanup_(wanted_clear) struct wanted wanted = {};
 	g_autoptr(GError) error = NULL;
 
-	if (ask(f->interface, f->hash, &wanted, &error) && wanted.foreign)
+	bool asked = ask(f->interface, f->hash, &wanted, &error);
+	if (asked && wanted.foreign)
 		return FOREIGN_S;
-	if (!error && take(f, &wanted, &error)) {
+	bool taken = asked && take(f, &wanted, &error);
+	if (asked)
+		introduce(f);
+	if (taken) {
 		say(f, NULL);
 		return wanted.hash ? 0 : RENEW_S;
 	}
@@ -283,6 +306,8 @@ static int run_once(struct enforcer *enforcer, const struct enforce_options *opt
 		bool ok = ask(f->interface, NULL, &wanted, &error) &&
 			  (options->show ? print_rules(f, &wanted, &error)
 					 : wanted.foreign || take(f, &wanted, &error));
+		if (ok && !wanted.foreign && !options->show)
+			introduce(f);
 		say(f, ok ? NULL : error->message);
 		status |= !ok;
 	}
@@ -295,7 +320,7 @@ int enforce_run(const struct enforce_options *options)
 	_cleanup_(enforce_table_free) struct enforce_table *table =
 		enforce_table_open(folder ? folder : "/run/sluice-guest");
 	g_autoptr(GHashTable) followed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	struct enforcer enforcer = {.table = table, .followed = followed};
+	struct enforcer enforcer = {.version = options->version, .table = table, .followed = followed};
 
 	g_mutex_init(&enforcer.lock);
 	if (!options->once && !options->show)

@@ -20,8 +20,9 @@ static const char description[] =
 	"  status         kernel, VF, pairing and VF counters, and whether acceleration works\n"
 	"  doctor         why acceleration does not work, each reason with its remedy\n"
 	"  metadata FILE  what an instance metadata document asks for, as assignments for a shell\n"
-	"  enforce        follow the host's wish that this guest applies its NICs' rules by nftables; a "
-	"service\n"
+	"  enforce        tell the host what this guest is, and follow its wish that it applies its NICs' "
+	"rules by "
+	"nftables; a service\n"
 	"\n"
 	"Exit status of `status`:\n"
 	"  0  acceleration is on and working\n"
@@ -79,7 +80,10 @@ static int run_metadata(const struct options *options, char **arguments)
 
 static int run_enforce(const struct options *options, char **arguments)
 {
-	return enforce_run(&options->enforce);
+	struct enforce_options enforce = options->enforce;
+
+	enforce.version = SLUICE_VERSION;
+	return enforce_run(&enforce);
 }
 
 static const struct verb {

@@ -354,6 +354,20 @@ def test_idle(world):
     expect(not os.listdir(world.folder), "files are left")
 
 
+def test_identity(world):
+    world.service.identities.clear()
+    world.start_service()
+    expect(wait_for(lambda: len(world.service.identities) >= 2), "it does not say what it is, or says it once")
+    expect(world.service.identities[-1]["os"]["kernel"] == os.uname().release, world.service.identities)
+
+
+def test_stranger(world):
+    world.service.known = False
+    world.service.identities.clear()
+    done = world.run_tool("--once")
+    expect(done.returncode == 0 and not world.service.identities, world.service.identities)
+
+
 def test_no_nft(world):
     bare = dict(world.environment, PATH="/nowhere")
     world.service.set(policy(CLOSED, OPEN))
@@ -440,6 +454,8 @@ TESTS = [
     ("no packet slips through while rules change", test_no_loss),
     ("without the wish of the host the table goes", test_opt_out),
     ("a guest that is asked for nothing runs nothing", test_idle),
+    ("a guest tells its host what it is, again and again", test_identity),
+    ("a service that does not know of rules is told nothing", test_stranger),
     ("a guest without nft says what to install, to the host too", test_no_nft),
     ("a document that is not understood is reported, the former rules hold", test_bad_document),
     ("rules that are not those of their hash are not applied", test_other_hash),

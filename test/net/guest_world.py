@@ -40,11 +40,11 @@ def hash_of(policy):
 
 
 class Service:
-    """The host's side of /sluice/v1/policy, for one NIC."""
+    """The host's side of /sluice/v1/policy and /sluice/v1/guest, for one NIC."""
 
     def __init__(self, listening, hold=0.5):
         self.changed = threading.Condition()
-        self.policy, self.hold, self.reports = None, hold, []
+        self.policy, self.hold, self.reports, self.identities = None, hold, [], []
         self.known = self.honest = True
         service = self
 
@@ -83,10 +83,11 @@ class Service:
             return 200, json.dumps({"policy": self.policy, "hash": hash_of(self.policy if self.honest else 0)})
 
     def put(self, path, report):
-        if path != "/sluice/v1/policy":
+        lists = {"/sluice/v1/policy": self.reports, "/sluice/v1/guest": self.identities}
+        if path not in lists:
             return 404, "{}"
         with self.changed:
-            self.reports.append(report)
+            lists[path].append(report)
         return (204,)
 
     def set(self, policy):
