@@ -562,6 +562,12 @@ static void begin_copying_anew(struct accel *a)
 	begin_copying(a);
 }
 
+static void forget_guest(struct accel *a)
+{
+	guest_policy_forget(a->agent, a->uid);
+	guest_identities_forget(a->agent->guest_identities, a->uid);
+}
+
 static void step_on(struct accel *a)
 {
 	if (accel_machine_is_off(a)) {
@@ -569,7 +575,7 @@ static void step_on(struct accel *a)
 	} else if (!accel_is_wanted(a)) {
 		begin_unplugging(a);
 	} else if (accel_guest_went_away(a)) {
-		guest_policy_forget(a->agent, a->uid);
+		forget_guest(a);
 		begin_copying_anew(a);
 	} else if (strays_to_standby(a)) {
 		begin_copying_anew(a);
@@ -725,7 +731,7 @@ void accel_step(struct accel *a)
 	if (machine && (!vm_machine_is_known(machine) || vm_machine_is_stopping(machine)))
 		return;
 	if (accel_machine_is_off(a))
-		guest_policy_forget(a->agent, a->uid);
+		forget_guest(a);
 	/* It waits neither for the switch nor for the next try. */
 	if (state == ACCEL_UNPLUGGING && !accel_machine_is_off(a) && must_cut(a)) {
 		enter(a, ACCEL_CUT);

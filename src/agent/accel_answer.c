@@ -247,10 +247,12 @@ struct report_nic *accel_report(const struct accel *a)
 		return NULL;
 	struct report_nic *report = shape_new(&report_nic_shape);
 	const struct vm_machine *machine = g_hash_table_lookup(a->agent->machines, goal->vm);
+	const struct guest_identity *guest = guest_identities_find(a->agent->guest_identities, a->uid);
 	report->uid = g_strdup(a->uid);
 	report->enforcement = enforcement_of(a);
 	report->reason = g_strdup(g_hash_table_lookup(a->agent->left_out, a->uid));
 	report->well = probes_well(a->agent->probes, a->uid);
+	report->driver = g_strdup(guest ? guest->driver : NULL);
 	if (!report->reason)
 		report->reason = migration_whereabouts(a->agent, goal->vm);
 	if (report->reason || !machine_is_here(a, machine))
@@ -311,7 +313,9 @@ json_t *accel_describe(const struct accel *a)
 	const struct nic_provider *provider = a->agent->provider;
 	const char *vm_uid = goal ? goal->vm : record ? record->vm : NULL;
 	const struct goal_vm *vm = vm_uid ? agent_goal_vm(a->agent, vm_uid) : NULL;
-	g_autofree char *reason = explain(a);
+	const struct guest_identity *guest = guest_identities_find(a->agent->guest_identities, a->uid);
+	g_autofree char *explanation = explain(a),
+			*reason = guest ? guest_os_explain(&guest->os, explanation) : g_strdup(explanation);
 
 	if (!record && !(goal && goal->accelerated))
 		return NULL;

@@ -120,6 +120,11 @@ struct guest_policies *agent_guest_policies(const struct agent *agent)
 	return agent->guest_policies;
 }
 
+struct guest_identities *agent_guest_identities(const struct agent *agent)
+{
+	return agent->guest_identities;
+}
+
 struct events *agent_events(const struct agent *agent)
 {
 	return agent->events;
@@ -146,6 +151,7 @@ static bool open_guest_side(struct agent *agent, GError **error)
 		.path = path, .now_s = now_s, .changed = on_guest, .data = agent};
 
 	agent->guest_policies = guest_policies_new(&policies);
+	agent->guest_identities = guest_identities_new(g_get_monotonic_time);
 	agent->events = events_open(&events, error);
 	return agent->events != NULL;
 }
@@ -153,6 +159,7 @@ static bool open_guest_side(struct agent *agent, GError **error)
 static void tell_guests(struct agent *agent)
 {
 	guest_policies_set_goal(agent->guest_policies, agent->goal);
+	guest_identities_set_goal(agent->guest_identities, agent->goal);
 	events_set_goal(agent->events, agent->goal);
 }
 
@@ -496,6 +503,7 @@ void agent_free(struct agent *agent)
 	g_hash_table_unref(agent->machines);
 	g_clear_pointer(&agent->events, events_free);
 	g_clear_pointer(&agent->guest_policies, guest_policies_free);
+	g_clear_pointer(&agent->guest_identities, guest_identities_free);
 	ledger_free(agent->ledger);
 	if (agent->goal)
 		goal_free(agent->goal);

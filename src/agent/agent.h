@@ -101,6 +101,7 @@ const GPtrArray *agent_physicals(const struct agent *agent);
 
 /* For the metadata service. Borrowed until agent_free. */
 struct guest_policies *agent_guest_policies(const struct agent *agent);
+struct guest_identities *agent_guest_identities(const struct agent *agent);
 struct events *agent_events(const struct agent *agent);
 
 /* As sent to the controller. Owned by the caller. */

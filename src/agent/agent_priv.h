@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/drain.h"
 #include "agent/events.h"
+#include "agent/guest_identity.h"
 #include "agent/guest_policy.h"
 #include "agent/health.h"
 #include "agent/hearing.h"
@@ -33,6 +34,7 @@ struct agent {
 	struct ledger *ledger; /* Owned */
 	struct goal *goal; /* Owned; NULL: none yet */
 	struct guest_policies *guest_policies; /* Owned */
+	struct guest_identities *guest_identities; /* Owned */
 	struct events *events; /* Owned */
 	GError *goal_error; /* why the goal cannot be told to the switch; NULL when it can */
 	GHashTable

@@ -187,6 +187,7 @@ static const struct {
 	{INSTANCE_PATH, on_instance},
 	{"/metadata/scheduledevents", metadata_on_events},
 	{"/metadata/versions", on_versions},
+	{"/sluice/v1/guest", metadata_on_guest},
 	{"/sluice/v1/policy", metadata_on_policy},
 };
 

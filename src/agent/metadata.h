@@ -8,6 +8,7 @@
  *     GET /metadata/versions
  *     GET, POST /metadata/scheduledevents?api-version=VERSION     events.h
  *     GET, PUT /sluice/v1/policy                                  ours: guest_policy.h
+ *     PUT /sluice/v1/guest                                        ours: guest_identity.h
  * A request that was forwarded by a proxy (X-Forwarded-For) is refused, so that a guest's web server can not be
  * tricked into handing the document out.
  */
@@ -16,6 +17,7 @@
 #include "model/goal.h"
 
 struct events;
+struct guest_identities;
 struct guest_policies;
 struct metadata;
 
@@ -27,6 +29,7 @@ struct metadata_config {
 	const struct goal *(*goal)(void *data);
 	void *data;
 	struct guest_policies *policies; /* NULL: the service does not know of them */
+	struct guest_identities *identities; /* likewise */
 	struct events *events; /* likewise */
 };
 

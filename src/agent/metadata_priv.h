@@ -18,6 +18,7 @@ struct metadata {
 
 METADATA_HANDLER(metadata_on_policy); /* metadata_policy.c */
 METADATA_HANDLER(metadata_on_events); /* metadata_events.c */
+METADATA_HANDLER(metadata_on_guest); /* metadata_guest.c */
 
 /* Lets go of all requests that are held. */
 void metadata_policy_done(struct metadata *metadata);

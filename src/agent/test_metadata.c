@@ -25,10 +25,12 @@ static void set_host_address(struct goal *goal, guint i, const char *address)
 
 void guests_init(struct guests *guests, struct guest_policies *policies, struct events *events)
 {
+	guests->identities = guest_identities_new(g_get_monotonic_time);
 	const struct metadata_config config = {.address = "127.0.0.1",
 		.goal = goal_of,
 		.data = guests,
 		.policies = policies,
+		.identities = guests->identities,
 		.events = events};
 	g_autoptr(GError) error = NULL;
 
@@ -43,6 +45,7 @@ void guests_init(struct guests *guests, struct guest_policies *policies, struct 
 void guests_done(struct guests *guests)
 {
 	metadata_free(guests->metadata);
+	guest_identities_free(guests->identities);
 	if (guests->goal)
 		goal_free(guests->goal);
 }

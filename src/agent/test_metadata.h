@@ -2,6 +2,7 @@
  * they get, in the test's main context. */
 #pragma once
 #include "agent/events.h"
+#include "agent/guest_identity.h"
 #include "agent/guest_policy.h"
 #include "agent/metadata.h"
 #include "agent/test_world.h"
@@ -11,9 +12,10 @@
 struct guests {
 	struct goal *goal; /* Owned; NULL: there is none */
 	struct metadata *metadata; /* Owned */
+	struct guest_identities *identities; /* Owned */
 };
 
-/* policies, events: may be NULL. */
+/* policies, events: may be NULL. What guests say of themselves is taken into `identities`. */
 void guests_init(struct guests *guests, struct guest_policies *policies, struct events *events);
 void guests_done(struct guests *guests);
 

@@ -150,6 +150,22 @@ static enum power_state power_of(const struct vm_machine *m, const struct goal_v
 	return POWER_STATE_UNKNOWN;
 }
 
+/* Its guest says it by each of its NICs. */
+static void add_guest(const struct vm_machine *m, struct report_vm *report)
+{
+	const GPtrArray *nics = m->agent->goal->nics;
+
+	for (guint i = 0; i < list_length(nics) && !report->guest.kernel; i++) {
+		const struct goal_nic *nic = nics->pdata[i];
+		const struct guest_identity *guest =
+			g_strcmp0(nic->vm, m->uid) == 0
+				? guest_identities_find(m->agent->guest_identities, nic->uid)
+				: NULL;
+		if (guest)
+			guest_os_take(&report->guest, &guest->os);
+	}
+}
+
 struct report_vm *vm_machine_report(const struct vm_machine *m)
 {
 	const struct goal_vm *goal = vm_machine_goal(m);
@@ -166,6 +182,7 @@ struct report_vm *vm_machine_report(const struct vm_machine *m)
 	report->restarts = entry ? entry->restarts : goal->restarts;
 	report->reimages = entry ? entry->reimages : goal->reimages;
 	migration_report(m->agent, m->uid, &report->migration);
+	add_guest(m, report);
 	if (m->fault)
 		report->message = g_strdup(m->fault->message);
 	else if (entry && entry->message)

@@ -347,6 +347,7 @@ static bool open_services(struct program *p, GError **error)
 		.goal = current_goal,
 		.data = p->agent,
 		.policies = agent_guest_policies(p->agent),
+		.identities = agent_guest_identities(p->agent),
 		.events = agent_events(p->agent),
 	};
 

@@ -72,10 +72,10 @@ SHAPE(report_migration, struct report_migration, "migration's report", F_STRING(
 SHAPE(report_vm, struct report_vm, "VM's report", F_STRING(report_vm, uid),
 	F_ENUM(report_vm, power, power_state_words), F_BOOL(report_vm, absent), F_STRING(report_vm, fault),
 	F_STRING(report_vm, message), F_INT(report_vm, restarts), F_INT(report_vm, reimages),
-	F_STRUCT(report_vm, migration, report_migration_shape));
+	F_STRUCT(report_vm, migration, report_migration_shape), F_STRUCT(report_vm, guest, guest_os_shape));
 SHAPE(report_nic, struct report_nic, "NIC's report", F_STRING(report_nic, uid),
 	F_ENUM(report_nic, path, path_words), F_ENUM(report_nic, enforcement, enforcement_words),
-	F_STRING(report_nic, reason), F_STRINGS(report_nic, well));
+	F_STRING(report_nic, reason), F_STRINGS(report_nic, well), F_STRING(report_nic, driver));
 SHAPE(report_exposure, struct report_exposure, "exposed NIC's report", F_STRING(report_exposure, nic),
 	F_STRING(report_exposure, vm), F_STRING(report_exposure, reason));
 SHAPE(report_function, struct report_function, "function's report", F_STRING(report_function, name),

@@ -17,6 +17,7 @@
  */
 #pragma once
 #include "base/cleanup.h"
+#include "model/guest_os.h"
 #include "model/model.h"
 
 #define GOAL_PROTOCOL 1 /* in header "Sluice-Protocol" of every request and answer; others are refused */
@@ -217,6 +218,7 @@ struct report_vm {
 	char *message; /* sentence */
 	int64_t restarts, reimages; /* done so far */
 	struct report_migration migration;
+	struct guest_os guest; /* what its guest says that it is; no kernel: it is not heard */
 };
 
 struct report_nic {
@@ -225,6 +227,7 @@ struct report_nic {
 	int enforcement; /* enum enforcement */
 	char *reason; /* sentence, when the path is not what the goal wants */
 	GPtrArray *well; /* of text: keys of the goal's probes that find it so */
+	char *driver; /* of its VF, as its guest says; NULL: it has none, or is not heard */
 };
 
 /* A NIC that passes its host by a function that the goal does not allow it: its policy is not in force. The goal may be without
