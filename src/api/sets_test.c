@@ -1,12 +1,14 @@
 /* What goes over the wire about availability sets, sizes, resizing, and what images support. */
 #include "api/test_cloud.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #define GROUP   "S/resourceGroups/myResourceGroup"
 #define COMPUTE GROUP "/providers/Microsoft.Compute"
 #define SET     COMPUTE "/availabilitySets/mySet"
 #define VM      COMPUTE "/virtualMachines/myVM"
+#define IMAGE   COMPUTE "/images/mine"
 #define NIC     GROUP "/providers/Microsoft.Network/networkInterfaces/myNic"
 
 /* The status; ret_text (may be NULL): the answer as text, Owned. What was begun has succeeded. */
@@ -251,6 +253,101 @@ static void scenario_image(struct test_cloud *cloud)
 	assert_put(cloud, NIC, accelerated(cloud, true), 409, "The image of virtual machine myVM does not");
 }
 
+/* ---- images of users' own ---- */
+
+/* As `sluice image import` leaves one, as far as the controller looks. */
+static void add_stored(struct test_cloud *cloud, const char *id)
+{
+	g_autofree char *folder = g_build_filename(cloud->fixture.dir, id, NULL),
+			*path = g_build_filename(folder, "manifest.json", NULL);
+
+	g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
+}
+
+/* As az makes it. */
+static json_t *image_body(const char *source, const char *support)
+{
+	return json_pack("{s:s, s:{s:s*}, s:{s:{s:{s:s, s:s, s:s*, s:s}, s:[]}}}", "location", "centralus",
+		"tags", "sluice-accelerated-networking", support, "properties", "storageProfile", "osDisk",
+		"osType", "Linux", "osState", "Generalized", "blobUri", source, "caching", "ReadOnly",
+		"dataDisks");
+}
+
+static json_t *of_custom_image(struct test_cloud *cloud, const char *name)
+{
+	g_autofree char *id = g_strdup_printf(
+		"/subscriptions/%s/resourceGroups/myresourcegroup/providers/Microsoft.Compute/images/%s",
+		control_subscription(cloud->fixture.control), name);
+	json_t *body = vm_body(cloud, NULL);
+
+	json_object_set_new(json_object_get(json_object_get(body, "properties"), "storageProfile"),
+		"imageReference", json_pack("{s:s}", "id", id));
+	return body;
+}
+
+static void scenario_making_images(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	assert_put(cloud, IMAGE, image_body("sluice:web", NULL), 400, "made of web, which");
+	add_stored(cloud, "web");
+	assert_put(cloud, IMAGE, image_body("https://example.net/web.vhd", NULL), 400,
+		"properties.storageProfile.osDisk.blobUri");
+	assert_put(cloud, IMAGE, image_body(NULL, NULL), 400, "as sluice:NAME");
+	json_t *captured = image_body("sluice:web", NULL);
+	json_object_set_new(json_object_get(captured, "properties"), "sourceVirtualMachine",
+		json_pack("{s:s}", "id", "/x"));
+	assert_put(cloud, IMAGE, captured, 400, "images of virtual machines are not supported");
+	assert_put(cloud, IMAGE, image_body("sluice:web", "maybe"), 400, "'maybe'");
+	assert_put(cloud, IMAGE, image_body("sluice:web", "false"), 201, "\"blobUri\":\"sluice:web\"");
+	assert_read(cloud, IMAGE,
+		json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:{s:s, s:s, s:s}, s:[]}}}", "name", "mine", "type",
+			"Microsoft.Compute/images", "properties", "provisioningState", "Succeeded",
+			"hyperVGeneration", "V1", "storageProfile", "osDisk", "osType", "Linux", "osState",
+			"Generalized", "caching", "ReadOnly", "dataDisks"));
+	assert_put(cloud, IMAGE, read_json(cloud, IMAGE), 200, "\"blobUri\":\"sluice:web\"");
+	json_auto_t *all = read_json(cloud, "S/providers/Microsoft.Compute/images");
+	g_assert_cmpuint(json_array_size(json_object_get(all, "value")), ==, 1);
+	_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", IMAGE, NULL, NULL);
+	g_assert_cmpint(gone.status, ==, 200);
+}
+
+static void scenario_custom_image(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	add_stored(cloud, "web");
+	assert_put(cloud, VM, of_custom_image(cloud, "mine"), 400,
+		"referenced by properties.storageProfile.imageReference was not found");
+	assert_put(cloud, IMAGE, image_body("sluice:web", NULL), 201, "");
+	assert_put(cloud, VM, of_custom_image(cloud, "mine"), 409,
+		"if guests of image mine do, declare it by the image's tag "
+		"sluice-accelerated-networking=true");
+	_cleanup_(answer_clear) struct answer tagged =
+		ask(cloud, "PATCH", IMAGE, "{\"tags\": {\"sluice-accelerated-networking\": \"true\"}}", NULL);
+	g_assert_cmpint(tagged.status, ==, 200);
+	assert_put(cloud, VM, of_custom_image(cloud, "mine"), 201, "/images/mine\"");
+	_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", IMAGE, NULL, NULL);
+	g_assert_cmpint(gone.status, ==, 200);
+	assert_put(cloud, VM, resized(cloud, "Standard_DS3_v2"), 200, "/images/mine\"");
+	assert_put(cloud, VM, of_image(cloud, "me", "old"), 409, "cannot be changed");
+}
+
+/* What a client reads and puts back is no wish for another image. */
+static void scenario_newer_alias(struct test_cloud *cloud)
+{
+	static const char moved[] =
+		"{\"UbuntuLTS\": {\"publisher\": \"Canonical\", \"offer\": \"UbuntuServer\", \"sku\": "
+		"\"18.04-LTS\", \"version\": \"2\", \"image\": \"newer\", \"accelerated\": true}}";
+	g_autofree char *aliases = g_build_filename(cloud->fixture.dir, "aliases.json", NULL);
+
+	put_base(cloud);
+	assert_put(cloud, VM, vm_body(cloud, NULL), 201, "");
+	g_assert_true(g_file_set_contents(aliases, moved, -1, NULL));
+	assert_put(cloud, VM, resized(cloud, "Standard_DS3_v2"), 200, "18.04.202611220");
+	g_assert_true(g_file_set_contents(aliases, "{}", -1, NULL));
+	assert_put(cloud, VM, resized(cloud, "Standard_DS4_v2"), 200, "18.04.202611220");
+}
+
 static void scenario_skus(struct test_cloud *cloud)
 {
 	static const struct {
@@ -313,6 +410,10 @@ int main(int argc, char **argv)
 	ADD("a machine is resized to what its interfaces and its host allow", scenario_resize);
 	ADD("an operator says which hosts fail together", scenario_fault_domain);
 	ADD("an accelerated interface is only for machines of images that support it", scenario_image);
+	ADD("users make images of what was imported", scenario_making_images);
+	ADD("a machine is made from a user's own image, and accelerated when that declares it",
+		scenario_custom_image);
+	ADD("a machine stays with its image when others get newer ones", scenario_newer_alias);
 	ADD("SKUs say what each size accepts", scenario_skus);
 	return g_test_run();
 }

@@ -216,6 +216,19 @@ bool catalog_supports(struct control *control, const char *image)
 	return !known;
 }
 
+/* What can be the id of an image is vm/image.h's to say; here it must not lead elsewhere. */
+bool catalog_has_stored(struct control *control, const char *image)
+{
+	const char *aliases = control->catalog->aliases_path;
+
+	if (!aliases || !g_ascii_isalnum(*image) ||
+		image[strspn(image, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "._-")])
+		return false;
+	g_autofree char *store = g_path_get_dirname(aliases),
+			*manifest = g_build_filename(store, image, "manifest.json", NULL);
+	return g_file_test(manifest, G_FILE_TEST_IS_REGULAR);
+}
+
 const struct image_entry *catalog_image(struct control *control, const char *image)
 {
 	const GPtrArray *images = control_images(control);

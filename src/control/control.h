@@ -223,6 +223,7 @@ enum quota_item {
 	QUOTA_BALANCERS,
 	QUOTA_APPLICATION_GROUPS,
 	QUOTA_ROUTE_TABLES,
+	QUOTA_IMAGES, /* of users' own */
 	QUOTA_COUNT
 };
 

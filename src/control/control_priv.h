@@ -34,6 +34,8 @@ void catalog_close(struct catalog *catalog);
 const struct image_entry *catalog_image(struct control *control, const char *image);
 /* Some alias of the image says that its guests support acceleration, or none is left to say so. */
 bool catalog_supports(struct control *control, const char *image);
+/* The image store beside the file of aliases has an image of that id, whether an alias stands for it or not. */
+bool catalog_has_stored(struct control *control, const char *image);
 
 /* ---- kinds/: hooks of one kind ---- */
 
@@ -64,7 +66,7 @@ struct kind_hooks {
 
 extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
 	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks, scale_set_hooks, balancer_hooks,
-	application_group_hooks, route_table_hooks;
+	application_group_hooks, route_table_hooks, custom_image_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */
@@ -83,10 +85,6 @@ bool machine_check_user(const struct meta *of, const char *user, const GPtrArray
 /* Spells the size as the catalog does. NULL on failure. */
 const struct size *machine_check_size(struct control *control, const struct meta *of, char **size_name,
 	const GPtrArray *nics, GError **error);
-bool machine_check_image(struct control *control, const struct meta *of, const char *image, GError **error);
-/* The image lets it have the accelerated NIC of that name. */
-bool machine_check_support(
-	struct control *control, const struct meta *of, const char *image, const char *nic, GError **error);
 /* kinds/nic.c: in a put of a NIC as it would be: what it needs for that is there. */
 bool nic_check(struct put *put, GError **error);
 /* kinds/nic.c: it is in the pools and application groups that the other one is in, and has its NAT rules. */
@@ -99,6 +97,20 @@ char *nic_reason(struct control *control, const struct nic *nic, const struct vm
 bool vm_is_off(const struct vm *vm);
 /* NULL when the VM does not name the NIC. */
 const struct vm_nic_ref *vm_find_nic(const struct vm *vm, const char *nic);
+
+/* ---- kinds/custom_image.c ---- */
+
+/* What a machine is made from, or machines of a model are. */
+struct machine_image {
+	const char *id; /* in the image store */
+	const char *custom; /* uid of the image of a user's own that named it; NULL: an alias did */
+};
+/* It may be made from that: the image is there, and in its location. FAULT_INVALID_REFERENCE. */
+bool machine_check_image(
+	struct put *put, const struct meta *of, const struct machine_image *image, GError **error);
+/* The image lets it have the accelerated NIC of that name. FAULT_NOT_ALLOWED. */
+bool machine_check_support(struct put *put, const struct meta *of, const struct machine_image *image,
+	const char *nic, GError **error);
 
 /* ---- kinds/availability_set.c ---- */
 

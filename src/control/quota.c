@@ -19,6 +19,7 @@ static const struct {
 	[QUOTA_BALANCERS] = {"load-balancers", "Load Balancers"},
 	[QUOTA_APPLICATION_GROUPS] = {"application-security-groups", "Application Security Groups"},
 	[QUOTA_ROUTE_TABLES] = {"route-tables", "Route Tables"},
+	[QUOTA_IMAGES] = {"images", "Images"},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(items) == QUOTA_COUNT);
 
@@ -34,6 +35,7 @@ static const enum quota_item item_of_kind[KIND_COUNT] = {
 	[KIND_BALANCER] = QUOTA_BALANCERS,
 	[KIND_APPLICATION_GROUP] = QUOTA_APPLICATION_GROUPS,
 	[KIND_ROUTE_TABLE] = QUOTA_ROUTE_TABLES,
+	[KIND_CUSTOM_IMAGE] = QUOTA_IMAGES,
 };
 
 /* ---- counting ---- */

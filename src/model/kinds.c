@@ -29,7 +29,7 @@ static const char *const segment_words[] = {"vxlan", "vlan", NULL};
 static const char *const sku_words[] = {"basic", "standard", NULL};
 static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
 	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical",
-	"availabilitySet", "scaleSet", "balancer", "applicationGroup", "routeTable", NULL};
+	"availabilitySet", "scaleSet", "balancer", "applicationGroup", "routeTable", "customImage", NULL};
 
 /* Defines NAME_shape from a field list. */
 #define SHAPE(linkage, NAME, type, title, ...)                                                               \
@@ -144,6 +144,11 @@ SHAPE(static, availability_set_status, struct availability_set_status, "status",
 	F_STRUCT(availability_set_status, outcome, outcome_shape));
 RESOURCE(availability_set, "availability set");
 
+SHAPE(static, custom_image_spec, struct custom_image_spec, "spec", F_STRING(custom_image_spec, image));
+SHAPE(static, custom_image_status, struct custom_image_status, "status",
+	F_STRUCT(custom_image_status, outcome, outcome_shape));
+RESOURCE(custom_image, "custom image");
+
 SHAPE(PUBLIC, balancer_front, struct balancer_front, "front end", F_STRING(balancer_front, name),
 	F_STRING(balancer_front, address), F_STRING(balancer_front, network),
 	F_STRING(balancer_front, subnet), F_ENUM(balancer_front, allocation, allocation_words),
@@ -193,8 +198,8 @@ SHAPE(PUBLIC, set_nic, struct set_nic, "network interface of instances", F_STRIN
 	F_BOOL(set_nic, primary), F_BOOL(set_nic, accelerated), F_BOOL(set_nic, ip_forwarding),
 	F_STRING(set_nic, security_group), F_LIST(set_nic, configs, set_config_shape));
 SHAPE(PUBLIC, set_model, struct set_model, "model of instances", F_STRING(set_model, size),
-	F_STRING(set_model, image), F_JSON(set_model, image_reference), F_INT(set_model, disk_gib),
-	F_STRING(set_model, name_prefix), F_STRING(set_model, admin_user),
+	F_STRING(set_model, image), F_STRING(set_model, custom_image), F_JSON(set_model, image_reference),
+	F_INT(set_model, disk_gib), F_STRING(set_model, name_prefix), F_STRING(set_model, admin_user),
 	F_LIST(set_model, ssh_keys, ssh_key_shape), F_LIST(set_model, nics, set_nic_shape));
 SHAPE(static, set_rolling_policy, struct set_rolling_policy, "policy of rolling upgrades",
 	F_INT(set_rolling_policy, batch_percent), F_INT(set_rolling_policy, unhealthy_percent),
@@ -219,13 +224,14 @@ SHAPE(static, scale_set_status, struct scale_set_status, "status",
 RESOURCE(scale_set, "scale set");
 
 SHAPE(static, vm_spec, struct vm_spec_model, "spec", F_STRING(vm_spec_model, size),
-	F_STRING(vm_spec_model, image), F_STRING(vm_spec_model, computer_name),
-	F_STRING(vm_spec_model, admin_user), F_LIST(vm_spec_model, ssh_keys, ssh_key_shape),
-	F_LIST(vm_spec_model, nics, vm_nic_ref_shape), F_INT(vm_spec_model, disk_gib),
-	F_ENUM(vm_spec_model, power, power_words), F_INT(vm_spec_model, restarts),
-	F_INT(vm_spec_model, reimages), F_JSON(vm_spec_model, image_reference),
-	F_STRING(vm_spec_model, availability_set), F_STRING(vm_spec_model, scale_set),
-	F_INT(vm_spec_model, instance), F_BOOL(vm_spec_model, boot_diagnostics));
+	F_STRING(vm_spec_model, image), F_STRING(vm_spec_model, custom_image),
+	F_STRING(vm_spec_model, computer_name), F_STRING(vm_spec_model, admin_user),
+	F_LIST(vm_spec_model, ssh_keys, ssh_key_shape), F_LIST(vm_spec_model, nics, vm_nic_ref_shape),
+	F_INT(vm_spec_model, disk_gib), F_ENUM(vm_spec_model, power, power_words),
+	F_INT(vm_spec_model, restarts), F_INT(vm_spec_model, reimages),
+	F_JSON(vm_spec_model, image_reference), F_STRING(vm_spec_model, availability_set),
+	F_STRING(vm_spec_model, scale_set), F_INT(vm_spec_model, instance),
+	F_BOOL(vm_spec_model, boot_diagnostics));
 SHAPE(static, vm_migration_status, struct vm_migration_status, "migration",
 	F_STRING(vm_migration_status, uid), F_STRING(vm_migration_status, target),
 	F_ENUM(vm_migration_status, phase, migration_phase_words), F_INT(vm_migration_status, notice_s),
@@ -301,6 +307,8 @@ static const struct kind_info kinds[KIND_COUNT] = {
 		&application_group_shape, KIND_GROUP, OUTCOME(application_group)},
 	[KIND_ROUTE_TABLE] = {KIND_ROUTE_TABLE, "route-table", "route table", &route_table_shape, KIND_GROUP,
 		OUTCOME(route_table)},
+	[KIND_CUSTOM_IMAGE] = {KIND_CUSTOM_IMAGE, "custom-image", "custom image", &custom_image_shape,
+		KIND_GROUP, OUTCOME(custom_image)},
 };
 
 const struct kind_info *kind_info(enum kind kind)

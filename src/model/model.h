@@ -30,6 +30,7 @@ enum kind {
 	KIND_BALANCER,
 	KIND_APPLICATION_GROUP,
 	KIND_ROUTE_TABLE,
+	KIND_CUSTOM_IMAGE,
 	KIND_COUNT
 };
 
@@ -404,6 +405,17 @@ struct availability_set {
 	} status;
 };
 
+/* An image of a user's own, of what the operator has imported: see control/kinds/custom_image.c. */
+struct custom_image {
+	struct meta meta;
+	struct custom_image_spec {
+		char *image; /* id in the image store; for good */
+	} spec;
+	struct custom_image_status {
+		struct outcome outcome;
+	} status;
+};
+
 enum power { POWER_RUNNING, POWER_STOPPED, POWER_DEALLOCATED };
 enum power_state {
 	POWER_STATE_UNKNOWN,
@@ -441,6 +453,7 @@ struct set_nic {
 struct set_model {
 	char *size;
 	char *image;
+	char *custom_image;
 	json_t *image_reference;
 	int64_t disk_gib;
 	char *name_prefix; /* of computer names */
@@ -542,6 +555,7 @@ struct vm {
 	struct vm_spec_model {
 		char *size;
 		char *image; /* id in the image store */
+		char *custom_image; /* uid of the image of a user's own that this was, which may be gone; NULL: none */
 		char *computer_name;
 		char *admin_user;
 		GPtrArray *ssh_keys; /* of struct ssh_key */

@@ -84,7 +84,8 @@ struct arm_type {
 };
 
 extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms,
-	arm_availability_sets, arm_scale_sets, arm_balancers, arm_application_groups, arm_route_tables;
+	arm_availability_sets, arm_scale_sets, arm_balancers, arm_application_groups, arm_route_tables,
+	arm_custom_images;
 
 /* ---- types.c ---- */
 extern const struct arm_type *const arm_types[]; /* ends with NULL; without the groups */

@@ -375,6 +375,12 @@ static bool roll(struct arm *arm, const struct scale_set *set, const struct cont
 	json_t *reference = set->spec.model.image_reference;
 	const char *publisher = "", *offer = "", *sku = "", *version = "";
 
+	if (set->spec.model.custom_image)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"Scale set %s has an image of one's own, of which there are no newer versions; put "
+			"another "
+			"image into its model.",
+			set->meta.name);
 	json_unpack(reference, "{s:s, s:s, s:s, s:s}", "publisher", &publisher, "offer", &offer, "sku", &sku,
 		"version", &version);
 	const struct image_entry *image = arm_image_find(arm, publisher, offer, sku, version);

@@ -40,7 +40,6 @@ static const struct refusal refused[] = {
 	{PROFILE "securityProfile.encryptionAtHost", "encrypted hosts"},
 	{PROFILE "securityProfile.securityType", "security types"},
 	{PROFILE "storageProfile.dataDisks", "data disks"},
-	{PROFILE "storageProfile.imageReference.id", "images by id"},
 	{PROFILE "storageProfile.osDisk.diffDiskSettings", "ephemeral disks"},
 	{PROFILE "storageProfile.osDisk.image", "images by URL"},
 	{PROFILE "storageProfile.osDisk.managedDisk.diskEncryptionSet", "encrypted disks"},
@@ -214,6 +213,7 @@ static void decode_machine(
 
 	arm_decode_machine(arm, profile, was, vm);
 	model->image = g_steal_pointer(&vm->spec.image);
+	model->custom_image = g_steal_pointer(&vm->spec.custom_image);
 	model->image_reference = g_steal_pointer(&vm->spec.image_reference);
 	model->disk_gib = vm->spec.disk_gib;
 	model->admin_user = g_steal_pointer(&vm->spec.admin_user);

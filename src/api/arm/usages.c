@@ -22,6 +22,7 @@ static const struct {
 	[QUOTA_BALANCERS] = {NETWORK, "LoadBalancers", "Load Balancers"},
 	[QUOTA_APPLICATION_GROUPS] = {NETWORK, "ApplicationSecurityGroups", "Application Security Groups"},
 	[QUOTA_ROUTE_TABLES] = {NETWORK, "RouteTables", "Route Tables"},
+	[QUOTA_IMAGES] = {COMPUTE, "images", "Images"},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(usages) == QUOTA_COUNT);
 

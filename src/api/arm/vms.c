@@ -27,7 +27,8 @@ static const struct refusal refused[] = {
 	{"properties.securityProfile.securityType", "security types"},
 	{"properties.securityProfile.encryptionAtHost", "encrypted hosts"},
 	{"properties.storageProfile.dataDisks", "data disks"},
-	{"properties.storageProfile.imageReference.id", "images by id"},
+	{"properties.storageProfile.imageReference.communityGalleryImageId", "images of galleries"},
+	{"properties.storageProfile.imageReference.sharedGalleryImageId", "images of galleries"},
 	{"properties.storageProfile.osDisk.image", "images by URL"},
 	{"properties.storageProfile.osDisk.encryptionSettings", "encrypted disks"},
 	{"properties.storageProfile.osDisk.diffDiskSettings", "ephemeral disks"},
@@ -56,21 +57,44 @@ static void decode_size(struct arm *arm, const struct cursor *properties, const 
 	vm->spec.size = g_strdup(size ? size->name : name ? name : old ? old->spec.size : NULL);
 }
 
-static void decode_image(struct arm *arm, const struct cursor *storage, const struct vm *old, struct vm *vm)
+/* The words of the reference that the machine was made by. It stays with its image then, also where they would lead to
+ * another one by now, or nowhere. */
+static bool is_reference_of(const struct cursor *reference, const struct vm *old)
 {
-	struct cursor reference = cursor_object(storage, "imageReference");
-	const char *publisher = cursor_string(&reference, "publisher"),
-		   *offer = cursor_string(&reference, "offer"), *sku = cursor_string(&reference, "sku"),
-		   *version = cursor_string(&reference, "version");
+	static const char *const words[] = {"publisher", "offer", "sku", "version", "id"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+		const char *was = json_string_value(json_object_get(old->spec.image_reference, words[i])),
+			   *is = cursor_string(reference, words[i]);
+		if (!was != !is || (was && g_ascii_strcasecmp(was, is) != 0))
+			return false;
+	}
+	return true;
+}
+
+static void decode_custom_image(struct arm *arm, const struct cursor *reference, struct vm *vm)
+{
+	g_autofree char *uid = arm_reference_at(arm, reference, KIND_CUSTOM_IMAGE);
+	_cleanup_(model_free) struct custom_image *image =
+		uid ? control_get(arm->control, KIND_CUSTOM_IMAGE, uid, NULL) : NULL;
+	g_autofree char *id = image ? arm_id_of_object(arm, &image->meta) : NULL;
+
+	if (!id)
+		return;
+	vm->spec.image = g_strdup(image->spec.image);
+	vm->spec.image_reference = json_pack("{s:s}", "id", id);
+	vm->spec.custom_image = g_steal_pointer(&uid);
+}
+
+static void decode_platform_image(struct arm *arm, const struct cursor *reference, struct vm *vm)
+{
+	const char *publisher = cursor_string(reference, "publisher"),
+		   *offer = cursor_string(reference, "offer"), *sku = cursor_string(reference, "sku"),
+		   *version = cursor_string(reference, "version");
 	const struct image_entry *image;
 
-	if (!cursor_is_set(&reference) && old) {
-		vm->spec.image = g_strdup(old->spec.image);
-		vm->spec.image_reference = json_incref(old->spec.image_reference);
-		return;
-	}
 	if (!publisher || !offer || !sku) {
-		cursor_fail(storage, "imageReference", "publisher, offer and sku are required");
+		cursor_fail(reference, NULL, "publisher, offer and sku are required, or id");
 		return;
 	}
 	image = arm_image_find(arm, publisher, offer, sku, version);
@@ -81,13 +105,28 @@ static void decode_image(struct arm *arm, const struct cursor *storage, const st
 			"storage profile "
 			"are correct; \"az vm image list\" shows the images there are.",
 			publisher, offer, sku, version ? version : "latest");
-		cursor_take_error(storage, error);
+		cursor_take_error(reference, error);
 		return;
 	}
 	vm->spec.image = g_strdup(image->image);
 	vm->spec.image_reference = json_pack("{s:s, s:s, s:s, s:s, s:s}", "publisher", image->publisher,
 		"offer", image->offer, "sku", image->sku, "version", version ? version : "latest",
 		"exactVersion", arm_image_version(image));
+}
+
+static void decode_image(struct arm *arm, const struct cursor *storage, const struct vm *old, struct vm *vm)
+{
+	struct cursor reference = cursor_object(storage, "imageReference");
+
+	if (old && (!cursor_is_set(&reference) || is_reference_of(&reference, old))) {
+		vm->spec.image = g_strdup(old->spec.image);
+		vm->spec.custom_image = g_strdup(old->spec.custom_image);
+		vm->spec.image_reference = json_incref(old->spec.image_reference);
+	} else if (cursor_string(&reference, "id")) {
+		decode_custom_image(arm, &reference, vm);
+	} else {
+		decode_platform_image(arm, &reference, vm);
+	}
 }
 
 static void decode_storage(

@@ -137,8 +137,9 @@ static bool check_bound(struct put *put, GError **error)
 			"first, to a size "
 			"that 'az vm list-skus' shows with AcceleratedNetworkingEnabled",
 			vm->spec.size, vm->meta.name);
+	const struct machine_image image = {vm->spec.image, vm->spec.custom_image};
 	return !nic->spec.accelerated || old->spec.accelerated ||
-	       machine_check_support(put->control, &vm->meta, vm->spec.image, nic->meta.name, error);
+	       machine_check_support(put, &vm->meta, &image, nic->meta.name, error);
 }
 
 /* ---- giving back what is no longer wanted; all of it before anything is claimed, so that two configurations

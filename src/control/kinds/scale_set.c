@@ -341,8 +341,8 @@ static bool check_nic(struct put *put, const struct set_nic *nic, const struct s
 			"list-skus' "
 			"shows with AcceleratedNetworkingEnabled",
 			nic->name, set->meta.name, size->name);
-	return !nic->accelerated ||
-	       machine_check_support(put->control, &set->meta, set->spec.model.image, nic->name, error);
+	const struct machine_image image = {set->spec.model.image, set->spec.model.custom_image};
+	return !nic->accelerated || machine_check_support(put, &set->meta, &image, nic->name, error);
 }
 
 static bool check_nics(struct put *put, const struct size *size, GError **error)
@@ -391,11 +391,13 @@ static bool check_model(struct put *put, GError **error)
 	const struct scale_set *old = put->old;
 	struct scale_set *set = put->object;
 	struct set_model *model = &set->spec.model;
-	bool same_image = old && g_strcmp0(old->spec.model.image, model->image) == 0;
+	const struct machine_image image = {model->image, model->custom_image};
+	bool same_image = old && g_strcmp0(old->spec.model.image, model->image) == 0 &&
+			  g_strcmp0(old->spec.model.custom_image, model->custom_image) == 0;
 	const struct size *size;
 
 	if (!machine_check_user(&set->meta, model->admin_user, model->ssh_keys, error) ||
-		(!same_image && !machine_check_image(put->control, &set->meta, model->image, error)) ||
+		(!same_image && !machine_check_image(put, &set->meta, &image, error)) ||
 		!check_prefix(set, error))
 		return false;
 	size = machine_check_size(put->control, &set->meta, &model->size, model->nics, error);

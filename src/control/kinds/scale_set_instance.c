@@ -18,6 +18,7 @@ struct vm *control_scale_set_machine(const struct scale_set *set)
 	vm->meta.location = g_strdup(set->meta.location);
 	vm->spec.size = g_strdup(model->size);
 	vm->spec.image = g_strdup(model->image);
+	vm->spec.custom_image = g_strdup(model->custom_image);
 	vm->spec.image_reference = json_incref(model->image_reference);
 	vm->spec.disk_gib = model->disk_gib;
 	vm->spec.admin_user = g_strdup(model->admin_user);
@@ -238,6 +239,8 @@ static bool upgrade_machine(struct put *put, const struct task *task, const stru
 	vm->spec.size = g_steal_pointer(&wanted->spec.size);
 	g_free(vm->spec.image);
 	vm->spec.image = g_steal_pointer(&wanted->spec.image);
+	g_free(vm->spec.custom_image);
+	vm->spec.custom_image = g_steal_pointer(&wanted->spec.custom_image);
 	vm->spec.disk_gib = wanted->spec.disk_gib;
 	json_decref(vm->spec.image_reference);
 	vm->spec.image_reference = g_steal_pointer(&wanted->spec.image_reference);

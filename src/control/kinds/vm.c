@@ -90,27 +90,6 @@ const struct size *machine_check_size(struct control *control, const struct meta
 	return size;
 }
 
-bool machine_check_image(struct control *control, const struct meta *of, const char *image, GError **error)
-{
-	return catalog_image(control, image ? image : "") ||
-	       fault_set(error, FAULT_INVALID_REFERENCE,
-		       "%s %s asks for an image that this cloud does not have; 'sluice image list' shows "
-		       "what "
-		       "is there",
-		       kind_info((enum kind)of->kind)->title, of->name);
-}
-
-bool machine_check_support(
-	struct control *control, const struct meta *of, const char *image, const char *nic, GError **error)
-{
-	return catalog_supports(control, image) ||
-	       fault_set(error, FAULT_NOT_ALLOWED,
-		       "The image of %s %s does not support accelerated networking, which network interface "
-		       "%s has; take one for which 'az vm image show' says IsAcceleratedNetworkSupported, or "
-		       "turn it off on the interface",
-		       kind_info((enum kind)of->kind)->title, of->name, nic);
-}
-
 static bool bind_nic(
 	struct put *put, const struct vm_nic_ref *ref, bool primary, const struct size *size, GError **error)
 {
@@ -137,8 +116,8 @@ static bool bind_nic(
 			"take a size that 'az vm list-skus' shows with AcceleratedNetworkingEnabled, or turn "
 			"it off on the interface",
 			nic->meta.name, size->name, vm->meta.name);
-	if (nic->spec.accelerated &&
-		!machine_check_support(put->control, &vm->meta, vm->spec.image, nic->meta.name, error))
+	const struct machine_image image = {vm->spec.image, vm->spec.custom_image};
+	if (nic->spec.accelerated && !machine_check_support(put, &vm->meta, &image, nic->meta.name, error))
 		return false;
 	g_free(nic->status.vm);
 	nic->status.vm = g_strdup(vm->meta.uid);
@@ -272,7 +251,8 @@ static bool check_update(struct put *put, const struct size *size, GError **erro
 	vm->spec.power = old->spec.power;
 	vm->spec.restarts = old->spec.restarts;
 	vm->spec.reimages = old->spec.reimages;
-	if (!put->by_set && g_strcmp0(vm->spec.image, old->spec.image) != 0)
+	if (!put->by_set && (g_strcmp0(vm->spec.image, old->spec.image) != 0 ||
+				    g_strcmp0(vm->spec.custom_image, old->spec.custom_image) != 0))
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"the image of virtual machine %s cannot be changed; delete it and create it anew",
 			vm->meta.name);
@@ -289,8 +269,9 @@ static bool check_update(struct put *put, const struct size *size, GError **erro
 static bool check_new(struct put *put, GError **error)
 {
 	const struct vm *vm = put->object;
+	const struct machine_image image = {vm->spec.image, vm->spec.custom_image};
 
-	return vm->spec.scale_set || machine_check_image(put->control, &vm->meta, vm->spec.image, error);
+	return vm->spec.scale_set || machine_check_image(put, &vm->meta, &image, error);
 }
 
 static bool vm_prepare(struct put *put, GError **error)
