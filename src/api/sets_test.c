@@ -1,4 +1,5 @@
-/* What goes over the wire about availability sets, sizes, resizing, and what images support. */
+/* What goes over the wire about availability sets, sizes, resizing, what images support and
+ * what guests run. */
 #include "api/test_cloud.h"
 
 #include <glib/gstdio.h>
@@ -348,6 +349,47 @@ static void scenario_newer_alias(struct test_cloud *cloud)
 	assert_put(cloud, VM, resized(cloud, "Standard_DS4_v2"), 200, "18.04.202611220");
 }
 
+/* ---- guests ---- */
+
+static json_t *with_guest(struct test_cloud *cloud, const char *guest)
+{
+	json_t *body = read_json(cloud, VM);
+
+	json_object_set_new(body, "tags", json_pack("{s:s*}", "pretend-guest", guest));
+	return body;
+}
+
+static void scenario_guest(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	assert_put(cloud, VM, vm_body(cloud, NULL), 201, "");
+	assert_read(cloud, VM "/instanceView",
+		json_pack("{s:{s:s, s:[{s:s}]}}", "vmAgent", "vmAgentVersion", "Unknown", "statuses",
+			"displayStatus", "Not Ready"));
+	assert_put(cloud, VM, with_guest(cloud, "ubuntu 16.04 4.4.0-31-generic"), 200, "");
+	assert_read(cloud, VM "/instanceView",
+		json_pack("{s:s, s:s, s:{s:s, s:[], s:[{s:s, s:s, s:s}]}}", "osName", "ubuntu", "osVersion",
+			"16.04", "vmAgent", "vmAgentVersion", "0.1", "extensionHandlers", "statuses", "code",
+			"ProvisioningState/succeeded", "displayStatus", "Ready", "message",
+			"sluice-guest runs, on kernel 4.4.0-31-generic."));
+	assert_read(cloud, NIC,
+		json_pack("{s:{s:s}}", "tags", "sluice-acceleration",
+			"emulated, policy by switch: Its guest runs kernel 4.4.0-31-generic, older than "
+			"4.11.0-1013, with which VFs begin to work in Ubuntu 16.04: install the "
+			"distribution's newest kernel (Ubuntu 16.04: linux-azure), and reboot."));
+	assert_put(cloud, VM, with_guest(cloud, NULL), 200, "");
+	act(cloud, VM "/deallocate");
+	json_auto_t *off = read_json(cloud, VM "/instanceView");
+	g_assert_null(json_object_get(off, "vmAgent"));
+	assert_put(cloud, NIC, accelerated(cloud, false), 200, "");
+	assert_put(cloud, NIC, accelerated(cloud, true), 409,
+		"The guest of virtual machine myVM ran kernel 4.4.0-31-generic when it was heard last");
+	assert_put(cloud, VM, with_guest(cloud, "ubuntu 16.04 4.15.0-1113-azure"), 200, "");
+	act(cloud, VM "/start");
+	act(cloud, VM "/deallocate");
+	assert_put(cloud, NIC, accelerated(cloud, true), 200, "");
+}
+
 static void scenario_skus(struct test_cloud *cloud)
 {
 	static const struct {
@@ -414,6 +456,7 @@ int main(int argc, char **argv)
 	ADD("a machine is made from a user's own image, and accelerated when that declares it",
 		scenario_custom_image);
 	ADD("a machine stays with its image when others get newer ones", scenario_newer_alias);
+	ADD("what guests say that they run is shown, and keeps acceleration off old kernels", scenario_guest);
 	ADD("SKUs say what each size accepts", scenario_skus);
 	return g_test_run();
 }

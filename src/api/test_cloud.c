@@ -47,6 +47,20 @@ static void obey_migration(const struct goal_migration *goal, bool hold, struct 
 	ret->percent = ret->state == MIGRATION_MOVING ? 50 : 0;
 }
 
+/* What the guest says is in a tag of the machine: "ID VERSION KERNEL". */
+static void pretend_guest(const struct goal_vm *vm, struct guest_os *ret)
+{
+	const char *tag = json_string_value(json_object_get(vm->tags, "pretend-guest"));
+	g_auto(GStrv) words = g_strsplit(tag ? tag : "", " ", 3);
+
+	if (g_strv_length(words) != 3)
+		return;
+	ret->id = g_strdup(words[0]);
+	ret->version = g_strdup(words[1]);
+	ret->kernel = g_strdup(words[2]);
+	ret->agent = g_strdup("0.1");
+}
+
 static void obey_vms(const struct goal *goal, bool hold, struct report *report)
 {
 	static const enum power_state reached[] = {[POWER_RUNNING] = POWER_STATE_RUNNING,
@@ -62,6 +76,7 @@ static void obey_vms(const struct goal *goal, bool hold, struct report *report)
 		said->power = (int)reached[vm->power];
 		said->restarts = vm->restarts;
 		said->reimages = vm->reimages;
+		pretend_guest(vm, &said->guest);
 		obey_migration(&vm->migration, hold, &said->migration);
 		g_ptr_array_add(report->vms, said);
 	}

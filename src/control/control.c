@@ -456,7 +456,7 @@ static bool act_on_vm(struct change *change, void *data, GError **error)
 	case VERB_REIMAGE:
 		/* One that no host has gets its first disk when it is started. */
 		if (vm->status.host)
-			vm->spec.reimages++;
+			vm_reimage(vm);
 		break;
 	default:
 		return fault_set(error, FAULT_UNSUPPORTED, "a virtual machine has no action %s",

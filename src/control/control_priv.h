@@ -95,6 +95,10 @@ void nic_clear_path(struct nic *nic);
 char *nic_reason(struct control *control, const struct nic *nic, const struct vm *vm, const char *reported);
 /* kinds/vm.c: no host has its NICs, nor will one without another command. */
 bool vm_is_off(const struct vm *vm);
+/* Its guest has not said that its kernel is too old for the NIC of that name to be accelerated. FAULT_NOT_ALLOWED. */
+bool vm_check_kernel(const struct vm *vm, const char *nic, GError **error);
+/* Its disk is made anew: what its guest has said is of the old one. */
+void vm_reimage(struct vm *vm);
 /* NULL when the VM does not name the NIC. */
 const struct vm_nic_ref *vm_find_nic(const struct vm *vm, const char *nic);
 

@@ -278,6 +278,7 @@ void fixture_obey_as(struct fixture *fixture, const char *host, struct report *r
 			done->fault = g_strdup("internal");
 			done->message = g_strdup("its disk is broken");
 		}
+		guest_os_take(&done->guest, &fixture->guest);
 		obey_migration(&vm->migration, &done->migration);
 		g_ptr_array_add(report->vms, done);
 	}

@@ -11,6 +11,7 @@ struct fixture {
 	char *subnet; /* uid */
 	struct report *report; /* what the host says next */
 	struct report *second; /* likewise of "host-2"; NULL: there is none, see fixture_add_host() */
+	struct guest_os guest; /* what all guests say that they are; its strings are Borrowed */
 	const char *failing; /* Borrowed: name of a machine that no host can do anything with; NULL: none */
 	bool no_default_outbound; /* of the control plane that is opened next */
 	unsigned host_timeout_s; /* the same */

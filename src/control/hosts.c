@@ -411,6 +411,21 @@ static void clear_paths(struct change *change, const struct vm *vm)
 	}
 }
 
+/* A guest that is not heard any more is still what it was; of a disk that is to go nothing is wanted. */
+static bool take_guest(struct vm *vm, const struct report_vm *report)
+{
+	const struct guest_os *reported = &report->guest;
+	bool heard = report->reimages == vm->spec.reimages && guest_os_is_sound(reported);
+
+	if (heard == vm->status.guest_heard &&
+		(!heard || shape_equal(&guest_os_shape, reported, &vm->status.guest)))
+		return false;
+	vm->status.guest_heard = heard;
+	if (heard)
+		guest_os_take(&vm->status.guest, reported);
+	return true;
+}
+
 /* Takes what the host says of the VM; whether that is news. */
 static bool take_vm(struct vm *vm, const struct note *note)
 {
@@ -418,9 +433,10 @@ static bool take_vm(struct vm *vm, const struct note *note)
 
 	if (g_strcmp0(vm->status.host, note->host) != 0 || report->absent)
 		return false;
+	bool news = take_guest(vm, report);
 	if (vm->status.power == report->power && vm->status.restarts_done == report->restarts &&
 		g_strcmp0(vm->status.detail, report->message) == 0)
-		return false;
+		return news;
 	if (report->power == POWER_STATE_RUNNING && vm->status.power != POWER_STATE_RUNNING)
 		vm->status.started_us = g_get_real_time();
 	vm->status.power = report->power;
@@ -445,6 +461,15 @@ static bool note_vm(struct change *change, void *data, GError **error)
 	return true;
 }
 
+static bool take_driver(struct nic *nic, const char *driver)
+{
+	if (!guest_word_is_sound(driver) || g_strcmp0(nic->status.driver, driver) == 0)
+		return false;
+	g_free(nic->status.driver);
+	nic->status.driver = g_strdup(driver);
+	return true;
+}
+
 /* A host speaks for the NICs of its own VMs only. */
 static bool take_nic(struct nic *nic, const struct vm *vm, const struct note *note)
 {
@@ -453,7 +478,7 @@ static bool take_nic(struct nic *nic, const struct vm *vm, const struct note *no
 	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || vm->spec.power == POWER_DEALLOCATED)
 		return false;
 	g_autofree char *reason = nic_reason(note->control, nic, vm, report->reason);
-	bool news = balancing_note(nic, report->well);
+	bool news = balancing_note(nic, report->well) | take_driver(nic, report->driver);
 	if (!news && nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
 		g_strcmp0(nic->status.reason, reason) == 0)
 		return false;

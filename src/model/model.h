@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "base/cleanup.h"
+#include "model/guest_os.h"
 #include "model/shape.h"
 
 enum kind {
@@ -299,7 +300,8 @@ struct nic {
 		bool primary; /* of that VM */
 		int path; /* enum nic_path, as reported */
 		int enforcement; /* enum enforcement, as reported */
-		char *reason; /* sentence: why the path is not what spec asks for; NULL when it is */
+		char *reason; /* sentence: why the path is not what spec asks for, or will not work; NULL: all is well */
+		char *driver; /* of its VF, as its guest says, or NULL */
 		GPtrArray *well; /* of text, sorted: load balancers' probes that it answers, as reported */
 	} status;
 };
@@ -582,6 +584,8 @@ struct vm {
 		int64_t model; /* of its scale set, that it was last made by */
 		char *set_operation; /* uid of its scale set's operation that began its own last one; NULL: a client did */
 		struct vm_migration_status migration;
+		struct guest_os guest; /* what its guest has said last, of this disk */
+		bool guest_heard; /* it is there, and says so */
 	} status;
 };
 

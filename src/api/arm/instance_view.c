@@ -61,6 +61,33 @@ char *instance_disk_name(const struct vm *vm)
 	return named ? g_strdup(named) : g_strdup_printf("%s_OsDisk_1_%s", vm->meta.name, vm->meta.uid);
 }
 
+/* As Azure shows its agent, which here is sluice-guest. */
+static json_t *agent_view(const struct vm *vm)
+{
+	const struct guest_os *guest = &vm->status.guest;
+	json_t *view = json_object(), *statuses = json_array(), *status;
+	g_autofree char *runs = g_strdup_printf("sluice-guest runs, on kernel %s.", guest->kernel);
+
+	status = vm->status.guest_heard ? status_new("ProvisioningState/succeeded", "Info", "Ready", runs)
+					: status_new("ProvisioningState/Unavailable", "Warning", "Not Ready",
+						  "sluice-guest does not run in the guest, or is not heard.");
+	put_text(view, "vmAgentVersion", vm->status.guest_heard && guest->agent ? guest->agent : "Unknown");
+	json_array_append_new(statuses, status);
+	put_json(view, "statuses", statuses);
+	put_json(view, "extensionHandlers", json_array());
+	return view;
+}
+
+/* What is known of the system that runs. */
+static void put_guest(const struct vm *vm, json_t *view)
+{
+	if (vm->status.power != POWER_STATE_RUNNING)
+		return;
+	put_text(view, "osName", vm->status.guest.id);
+	put_text(view, "osVersion", vm->status.guest.version);
+	put_json(view, "vmAgent", agent_view(vm));
+}
+
 json_t *instance_view(struct arm *arm, const void *object)
 {
 	const struct vm *vm = object;
@@ -74,6 +101,7 @@ json_t *instance_view(struct arm *arm, const void *object)
 		put_number(view, "platformFaultDomain", fault_domain);
 	put_text(view, "computerName", vm->spec.computer_name);
 	put_text(view, "hyperVGeneration", "V1");
+	put_guest(vm, view);
 	json_array_append_new(statuses, instance_provisioning(&vm->status.outcome));
 	json_array_append_new(statuses,
 		status_new(power_states[vm->status.power].code, vm->status.detail ? "Warning" : "Info",

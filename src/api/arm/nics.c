@@ -182,6 +182,7 @@ static json_t *encode_acceleration(struct arm *arm, const struct nic *nic)
 	put_text(json, "path", path_words[nic->status.path]);
 	put_text(json, "enforcement", enforcement_words[nic->status.enforcement]);
 	put_text(json, "reason", nic->status.reason);
+	put_text(json, "guestDriver", nic->status.driver);
 	if (control_guest(arm->control, nic, &guest, NULL))
 		put_text(json, "guestEnforcement", guest_words[guest]);
 	return json;

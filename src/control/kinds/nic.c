@@ -139,7 +139,8 @@ static bool check_bound(struct put *put, GError **error)
 			vm->spec.size, vm->meta.name);
 	const struct machine_image image = {vm->spec.image, vm->spec.custom_image};
 	return !nic->spec.accelerated || old->spec.accelerated ||
-	       machine_check_support(put, &vm->meta, &image, nic->meta.name, error);
+	       (machine_check_support(put, &vm->meta, &image, nic->meta.name, error) &&
+		       vm_check_kernel(vm, nic->meta.name, error));
 }
 
 /* ---- giving back what is no longer wanted; all of it before anything is claimed, so that two configurations
@@ -390,6 +391,7 @@ void nic_clear_path(struct nic *nic)
 	nic->status.enforcement = ENFORCEMENT_NONE;
 	g_clear_pointer(&nic->status.reason, g_free);
 	g_clear_pointer(&nic->status.well, g_ptr_array_unref);
+	g_clear_pointer(&nic->status.driver, g_free);
 }
 
 char *nic_reason(struct control *control, const struct nic *nic, const struct vm *vm, const char *reported)
@@ -401,7 +403,7 @@ char *nic_reason(struct control *control, const struct nic *nic, const struct vm
 		return g_strdup_printf("size %s accepts accelerated networking, but does not support it: it "
 				       "has no effect there",
 			size->name);
-	return g_strdup(reported);
+	return nic->spec.accelerated ? guest_os_explain(&vm->status.guest, reported) : g_strdup(reported);
 }
 
 const struct kind_hooks nic_hooks = {

@@ -252,7 +252,7 @@ static bool upgrade_machine(struct put *put, const struct task *task, const stru
 	if (!vm_hooks.prepare(put, error))
 		return false;
 	if (disk && vm->status.host)
-		vm->spec.reimages++;
+		vm_reimage(vm);
 	begin(put->change, task, set, vm, PROVISIONING_UPDATING);
 	change_add(put->change, g_steal_pointer(&vm));
 	return true;

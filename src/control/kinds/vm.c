@@ -18,6 +18,7 @@
  */
 #include "base/failpoint.h"
 #include "base/fault.h"
+#include "base/kernel_age.h"
 #include "control/control_priv.h"
 
 #include <string.h>
@@ -37,6 +38,28 @@ const struct vm_nic_ref *vm_find_nic(const struct vm *vm, const char *nic)
 			return ref;
 	}
 	return NULL;
+}
+
+void vm_reimage(struct vm *vm)
+{
+	vm->spec.reimages++;
+	vm->status.guest_heard = false;
+	shape_clear(&guest_os_shape, &vm->status.guest);
+}
+
+bool vm_check_kernel(const struct vm *vm, const char *nic, GError **error)
+{
+	const struct guest_os *guest = &vm->status.guest;
+	const struct kernel_minimum *minimum =
+		kernel_minimum_missed(guest->id, guest->version, guest->kernel);
+
+	return !minimum || fault_set(error, FAULT_NOT_ALLOWED,
+				   "The guest of virtual machine %s ran kernel %s when it was heard last, "
+				   "older than %s, with "
+				   "which accelerated networking begins to work in %s. Start it without "
+				   "acceleration of network "
+				   "interface %s, " KERNEL_REMEDY ", then deallocate it and try again.",
+				   vm->meta.name, guest->kernel, minimum->kernel, minimum->name, nic);
 }
 
 /* ---- put ---- */
@@ -118,6 +141,8 @@ static bool bind_nic(
 			nic->meta.name, size->name, vm->meta.name);
 	const struct machine_image image = {vm->spec.image, vm->spec.custom_image};
 	if (nic->spec.accelerated && !machine_check_support(put, &vm->meta, &image, nic->meta.name, error))
+		return false;
+	if (nic->spec.accelerated && !nic->status.vm && !vm_check_kernel(vm, nic->meta.name, error))
 		return false;
 	g_free(nic->status.vm);
 	nic->status.vm = g_strdup(vm->meta.uid);
