@@ -400,6 +400,8 @@ delete_group() {
 
 # shellcheck source=balancers.sh
 . "$here/balancers.sh"
+# shellcheck source=images.sh
+. "$here/images.sh"
 # shellcheck source=interfaces.sh
 . "$here/interfaces.sh"
 # shellcheck source=limits.sh
@@ -430,6 +432,8 @@ look_around
 ask_for_skus
 be_wrong
 choose_image
+use_custom_image
+hear_guest
 run_second_vm
 resize_vm
 exchange_nics

@@ -27,6 +27,8 @@ ALIASES = {"UbuntuLTS": {"publisher": "Canonical", "offer": "UbuntuServer", "sku
                          "architecture": "x64", "image": "small", "accelerated": True},
            "Old": {"publisher": "me", "offer": "old", "sku": "1", "version": "latest", "architecture": "x64", "image": "old"}}
 
+STORED = "web"  # an image that was imported, without an alias
+
 
 def free_port():
     with socket.socket() as probe:
@@ -52,6 +54,14 @@ def make_certificates(folder, hosts):
                 "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", "-subj", f"/CN={common_name}",
                 "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth,clientAuth",
                 "-addext", "keyUsage=critical,digitalSignature", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
+
+
+def guest_of(vm):
+    """What a running machine's guest says that it is: its tag pretend-guest, "ID VERSION KERNEL"."""
+    words = vm.get("tags", {}).get("pretend-guest", "").split(" ")
+    if vm.get("power", "running") != "running" or len(words) != 3:
+        return {}
+    return {"guest": dict(zip(("id", "version", "kernel"), words), agent="0.1")}
 
 
 class PretendedHost:
@@ -92,7 +102,7 @@ class PretendedHost:
                 "memory_mib": 1 << 20, "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended",
                 "provider": "emulated", "version": "test", "physicals": ["physnet1"],
                 "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
-                         "restarts": vm.get("restarts", 0), "reimages": vm.get("reimages", 0)}
+                         "restarts": vm.get("restarts", 0), "reimages": vm.get("reimages", 0), **guest_of(vm)}
                         for vm in goal.get("vms", ())],
                 "nics": [{"uid": nic["uid"], "path": "emulated" if nic.get("accelerated") else "synthetic",
                           "enforcement": "switch", "well": [probe["key"] for probe in nic.get("probes", ())]}
@@ -114,6 +124,8 @@ class PretendedHost:
 def start_controller(options, folder, log):
     listen, agent_listen = (f"127.0.0.1:{free_port()}" for _ in range(2))
     (folder / "aliases.json").write_text(json.dumps(ALIASES))
+    (folder / STORED).mkdir()
+    (folder / STORED / "manifest.json").write_text("{}")
     process = subprocess.Popen(
         [options.controller, "--state", folder / "controller", "--listen", listen, "--agent-listen", agent_listen,
          "--advertise", f"https://{listen}", "--cert", folder / "controller.pem", "--key", folder / "controller.key",
