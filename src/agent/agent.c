@@ -38,12 +38,7 @@ const struct goal_vm *agent_goal_vm(const struct agent *agent, const char *uid)
 
 const struct goal_nic *agent_goal_nic(const struct agent *agent, const char *uid)
 {
-	for (guint i = 0; agent->goal && i < list_length(agent->goal->nics); i++) {
-		const struct goal_nic *nic = agent->goal->nics->pdata[i];
-		if (g_strcmp0(nic->uid, uid) == 0)
-			return nic;
-	}
-	return NULL;
+	return agent->goal ? goal_find_nic(agent->goal, uid) : NULL;
 }
 
 const struct goal_network *agent_goal_network(const struct agent *agent, const char *uid)

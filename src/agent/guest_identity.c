@@ -51,14 +51,9 @@ void guest_identities_forget(struct guest_identities *identities, const char *ni
 	g_hash_table_remove(identities->entries, nic);
 }
 
-static gboolean is_gone(void *uid, void *entry, void *data)
+static gboolean is_gone(void *uid, void *entry, void *goal)
 {
-	const struct goal *goal = data;
-
-	for (guint i = 0; i < list_length(goal->nics); i++)
-		if (g_strcmp0(((const struct goal_nic *)goal->nics->pdata[i])->uid, uid) == 0)
-			return false;
-	return true;
+	return !goal_find_nic(goal, uid);
 }
 
 void guest_identities_set_goal(struct guest_identities *identities, const struct goal *goal)

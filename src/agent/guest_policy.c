@@ -138,11 +138,7 @@ static void set_nic(struct guest_policies *policies, const struct goal *goal, co
 
 static gboolean is_gone(void *uid, void *entry, void *goal)
 {
-	for (guint i = 0; i < list_length(((const struct goal *)goal)->nics); i++)
-		if (g_strcmp0(((const struct goal_nic *)((const struct goal *)goal)->nics->pdata[i])->uid,
-			    uid) == 0)
-			return false;
-	return true;
+	return !goal_find_nic(goal, uid);
 }
 
 void guest_policies_set_goal(struct guest_policies *policies, const struct goal *goal)

@@ -7,11 +7,6 @@
 
 #define TAG "sluice-accelerated-networking"
 
-#define OPEN(f)                                                                                              \
-	_cleanup_(fixture_close) struct fixture f = {};                                                      \
-	fixture_open(&f);                                                                                    \
-	add_stored(&f, "imported")
-
 /* As `sluice image import` leaves it, as far as the controller looks. */
 static void add_stored(const struct fixture *f, const char *id)
 {
@@ -30,16 +25,6 @@ static struct custom_image *new_image(const struct fixture *f, const char *of, c
 	image->spec.image = g_strdup(of);
 	image->meta.tags = tag ? json_pack("{s:s}", TAG, tag) : NULL;
 	return image;
-}
-
-static void *put(struct fixture *f, void *object)
-{
-	g_autoptr(GError) error = NULL;
-	void *stored = fixture_put(f, object, &error);
-
-	g_assert_no_error(error);
-	fixture_obey(f);
-	return stored;
 }
 
 static void assert_refused(struct fixture *f, void *object, enum fault code, const char *words)
@@ -65,53 +50,57 @@ static struct vm *vm_of(const struct fixture *f, const struct custom_image *imag
 static void test_sources(void)
 {
 	OPEN(f);
+	add_stored(&f, "imported");
 	static const char *const absent[] = {
 		"nosuch", "", "..", "../imported", "imported/../imported", "img"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(absent); i++)
 		assert_refused(&f, new_image(&f, absent[i], NULL), FAULT_INVALID_REFERENCE,
 			"image store does not have");
-	model_free(put(&f, new_image(&f, "imported", NULL)));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", NULL)));
 	add_stored(&f, "other");
 	assert_refused(&f, new_image(&f, "other", NULL), FAULT_NOT_ALLOWED, "was made of imported");
-	model_free(put(&f, new_image(&f, "imported", "true")));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", "true")));
 }
 
 static void test_tag(void)
 {
 	OPEN(f);
+	add_stored(&f, "imported");
 
 	assert_refused(&f, new_image(&f, "imported", "yes"), FAULT_INVALID, "'yes'");
-	model_free(put(&f, new_image(&f, "imported", "false")));
-	model_free(put(&f, new_image(&f, "imported", "true")));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", "false")));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", "true")));
 }
 
 static void test_support(void)
 {
 	OPEN(f);
+	add_stored(&f, "imported");
 	static const char refusal[] =
 		"The image of virtual machine vm does not support accelerated networking, which network "
 		"interface nic has; if guests of image mine do, declare it by the image's tag " TAG "=true";
-	_cleanup_(model_free) struct custom_image *image = put(&f, new_image(&f, "imported", NULL));
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", true));
+	_cleanup_(model_free) struct custom_image *image = fixture_must_put(&f, new_image(&f, "imported", NULL));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", true));
 
 	assert_refused(&f, vm_of(&f, image, nic), FAULT_NOT_ALLOWED, refusal);
-	model_free(put(&f, new_image(&f, "imported", "false")));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", "false")));
 	assert_refused(&f, vm_of(&f, image, nic), FAULT_NOT_ALLOWED, refusal);
-	model_free(put(&f, fixture_nic(&f, "nic", false)));
-	_cleanup_(model_free) struct vm *vm = put(&f, vm_of(&f, image, nic));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", false)));
+	_cleanup_(model_free) struct vm *vm = fixture_must_put(&f, vm_of(&f, image, nic));
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	assert_refused(&f, fixture_nic(&f, "nic", true), FAULT_NOT_ALLOWED, refusal);
-	model_free(put(&f, new_image(&f, "imported", "true")));
-	model_free(put(&f, fixture_nic(&f, "nic", true)));
-	model_free(put(&f, new_image(&f, "imported", "false")));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", "true")));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", true)));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", "false")));
 	fixture_act(&f, vm, VERB_START);
 }
 
 static void test_sets(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct custom_image *image = put(&f, new_image(&f, "imported", NULL));
+	add_stored(&f, "imported");
+	_cleanup_(model_free) struct custom_image *image = fixture_must_put(&f, new_image(&f, "imported", NULL));
 	_cleanup_(model_free) struct scale_set *set = fixture_scale_set(&f, "web", 1);
 	struct set_nic *nic = set->spec.model.nics->pdata[0];
 
@@ -120,8 +109,8 @@ static void test_sets(void)
 	set->spec.model.custom_image = g_strdup(image->meta.uid);
 	nic->accelerated = true;
 	assert_refused(&f, model_copy(set), FAULT_NOT_ALLOWED, "The image of scale set web does not support");
-	model_free(put(&f, new_image(&f, "imported", "true")));
-	model_free(put(&f, model_copy(set)));
+	model_free(fixture_must_put(&f, new_image(&f, "imported", "true")));
+	model_free(fixture_must_put(&f, model_copy(set)));
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) vms = control_list(f.control, KIND_VM, NULL, &error);
 	for (guint i = 0; i < vms->len; i++) {
@@ -133,12 +122,13 @@ static void test_sets(void)
 static void test_places(void)
 {
 	OPEN(f);
+	add_stored(&f, "imported");
 	struct custom_image *far = new_image(&f, "imported", "true");
 
 	g_free(far->meta.location);
 	far->meta.location = g_strdup("westus");
-	_cleanup_(model_free) struct custom_image *image = put(&f, far);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", true));
+	_cleanup_(model_free) struct custom_image *image = fixture_must_put(&f, far);
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", true));
 	assert_refused(&f, vm_of(&f, image, nic), FAULT_INVALID_REFERENCE, "both must be in one location");
 }
 
@@ -155,15 +145,16 @@ static void delete_image(struct fixture *f, const struct custom_image *image)
 static void test_deleted(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct custom_image *image = put(&f, new_image(&f, "imported", NULL));
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", false));
-	_cleanup_(model_free) struct vm *vm = put(&f, vm_of(&f, image, nic));
+	add_stored(&f, "imported");
+	_cleanup_(model_free) struct custom_image *image = fixture_must_put(&f, new_image(&f, "imported", NULL));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct vm *vm = fixture_must_put(&f, vm_of(&f, image, nic));
 
 	delete_image(&f, image);
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	fixture_act(&f, vm, VERB_START);
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	model_free(put(&f, fixture_nic(&f, "nic", true)));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", true)));
 	struct vm *another = vm_of(&f, image, nic);
 	g_free(another->meta.name);
 	another->meta.name = g_strdup("another");

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#define OPEN(f)                                                                                              \
-	_cleanup_(fixture_close) struct fixture f = {};                                                      \
-	fixture_open(&f)
-
 static const struct guest_os old_guest = {.kernel = (char *)"4.4.0-31-generic",
 	.id = (char *)"ubuntu",
 	.version = (char *)"16.04",
@@ -17,21 +13,11 @@ static const struct guest_os new_guest = {.kernel = (char *)"4.15.0-1113-azure",
 	.version = (char *)"16.04",
 	.agent = (char *)"0.1"};
 
-static void *put(struct fixture *f, void *object)
-{
-	g_autoptr(GError) error = NULL;
-	void *stored = fixture_put(f, object, &error);
-
-	g_assert_no_error(error);
-	fixture_obey(f);
-	return stored;
-}
-
 static struct vm *new_vm(struct fixture *f, bool accelerated)
 {
-	_cleanup_(model_free) struct nic *nic = put(f, fixture_nic(f, "nic", accelerated));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(f, fixture_nic(f, "nic", accelerated));
 
-	return put(f, fixture_vm(f, "vm", "Standard_DS2_v2", nic));
+	return fixture_must_put(f, fixture_vm(f, "vm", "Standard_DS2_v2", nic));
 }
 
 static struct vm *read_vm(struct fixture *f, const struct vm *vm)
@@ -163,7 +149,7 @@ static void test_turned_on(void)
 	fixture_act(&f, vm, VERB_START);
 	hear(&f, vm, &new_guest);
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	_cleanup_(model_free) struct nic *nic = put(&f, fixture_nic(&f, "nic", true));
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", true));
 	g_assert_true(nic->spec.accelerated);
 }
 
@@ -172,7 +158,7 @@ static void test_attached(void)
 {
 	OPEN(f);
 	_cleanup_(model_free) struct vm *vm = new_vm(&f, true);
-	_cleanup_(model_free) struct nic *second = put(&f, fixture_nic(&f, "second", true));
+	_cleanup_(model_free) struct nic *second = fixture_must_put(&f, fixture_nic(&f, "second", true));
 
 	hear(&f, vm, &old_guest);
 	fixture_act(&f, vm, VERB_DEALLOCATE);
@@ -184,8 +170,8 @@ static void test_attached(void)
 	g_ptr_array_add(more->spec.nics, ref);
 	((struct vm_nic_ref *)more->spec.nics->pdata[0])->primary = true;
 	assert_refused(&f, model_copy(more));
-	model_free(put(&f, fixture_nic(&f, "second", false)));
-	_cleanup_(model_free) struct vm *done = put(&f, model_copy(more));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "second", false)));
+	_cleanup_(model_free) struct vm *done = fixture_must_put(&f, model_copy(more));
 	g_assert_cmpuint(done->spec.nics->len, ==, 2);
 }
 
@@ -200,7 +186,7 @@ static void test_new_disk(void)
 	_cleanup_(model_free) struct vm *fresh = read_vm(&f, vm);
 	g_assert_null(fresh->status.guest.kernel);
 	fixture_act(&f, vm, VERB_DEALLOCATE);
-	model_free(put(&f, fixture_nic(&f, "nic", true)));
+	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", true)));
 }
 
 #define ADD(name, fn) g_test_add_func("/guest/" name, fn)

@@ -118,20 +118,25 @@ static bool ask(const char *interface, const char *after, struct wanted *ret, GE
 	return fault_set(error, FAULT_UNAVAILABLE, "the metadata service answers %u", answer.status);
 }
 
+/* Takes the body. */
+static bool put(
+	const struct follower *f, const char *path, char *body, struct http_answer *ret, GError **error)
+{
+	const struct http_request request = {
+		.interface = f->interface, .method = "PUT", .path = path, .body = body, .timeout_s = REPORT_S};
+	bool sent = http_exchange(&request, ret, error);
+
+	free(body);
+	return sent;
+}
+
 /* To a host that knows of rules. What keeps this from it keeps the next question from it, too, and is said of that. */
 static void introduce(const struct follower *f)
 {
 	const struct accel_source source = {.root = "", .vf_statistics = ethtool_vf_statistics};
-	char *body = identity_text(&source, f->interface, f->enforcer->version);
-	const struct http_request request = {.interface = f->interface,
-		.method = "PUT",
-		.path = GUEST_PATH,
-		.body = body,
-		.timeout_s = REPORT_S};
 	_cleanup_(http_answer_clear) struct http_answer answer = {};
 
-	http_exchange(&request, &answer, NULL);
-	free(body);
+	put(f, GUEST_PATH, identity_text(&source, f->interface, f->enforcer->version), &answer, NULL);
 }
 
 /* failure NULL: the rules are in force. */
@@ -140,16 +145,9 @@ static bool report(const struct follower *f, const GError *failure, GError **err
 	json_auto_t *json = failure ? json_pack("{s:s, s:b, s:s}", "hash", f->hash, "applied", false, "error",
 					      failure->message)
 				    : json_pack("{s:s, s:b}", "hash", f->hash, "applied", true);
-	char *body = json_dumps(json, JSON_COMPACT);
-	const struct http_request request = {.interface = f->interface,
-		.method = "PUT",
-		.path = POLICY_PATH,
-		.body = body,
-		.timeout_s = REPORT_S};
 	_cleanup_(http_answer_clear) struct http_answer answer = {};
-	bool sent = http_exchange(&request, &answer, error);
+	bool sent = put(f, POLICY_PATH, json_dumps(json, JSON_COMPACT), &answer, error);
 
-	free(body);
 	if (sent && answer.status != 204)
 		return fault_set(error, FAULT_UNAVAILABLE, "the host refuses the report: %u %s",
 			answer.status, answer.body);

@@ -135,6 +135,16 @@ const struct goal_vm *goal_find_vm(const struct goal *goal, const char *uid)
 	return NULL;
 }
 
+const struct goal_nic *goal_find_nic(const struct goal *goal, const char *uid)
+{
+	for (guint i = 0; uid && i < list_length(goal->nics); i++) {
+		const struct goal_nic *nic = goal->nics->pdata[i];
+		if (g_strcmp0(nic->uid, uid) == 0)
+			return nic;
+	}
+	return NULL;
+}
+
 struct report *report_new(void)
 {
 	return shape_new(&report_shape);

@@ -293,6 +293,7 @@ bool goal_is_astray(const struct goal *goal, const char *host, int64_t version);
 const struct goal_network *goal_find_network(const struct goal *goal, const char *uid);
 const struct goal_subnet *goal_find_subnet(const struct goal_network *network, const char *uid);
 const struct goal_vm *goal_find_vm(const struct goal *goal, const char *uid);
+const struct goal_nic *goal_find_nic(const struct goal *goal, const char *uid);
 struct report *report_new(void);
 void report_free(struct report *report);
 CLEANUP_FUNC(struct report *, report_free)
