@@ -42,6 +42,19 @@ static bool heir_arm(struct nic_provider *provider, const char *nic, GError **er
 	return !heir->now || !heir->now->ops->arm || heir->now->ops->arm(heir->now, nic, error);
 }
 
+static bool heir_cut(struct nic_provider *provider, const char *nic, GError **error)
+{
+	const struct heir *heir = (struct heir *)provider;
+	g_autoptr(GError) cause = NULL;
+
+	if (heir->former->ops->cut(heir->former, nic, &cause))
+		return true;
+	if (heir->now && g_error_matches(cause, FAULT, FAULT_NOT_FOUND))
+		return heir->now->ops->cut(heir->now, nic, error);
+	g_propagate_error(error, g_steal_pointer(&cause));
+	return false;
+}
+
 static bool left(struct nic_provider *provider, const char *nic, GError **error)
 {
 	return !provider || !provider->ops->left || provider->ops->left(provider, nic, error);
@@ -129,6 +142,7 @@ static void heir_close(struct nic_provider *provider)
 static const struct nic_provider_ops heir_ops = {
 	.claim = heir_claim,
 	.arm = heir_arm,
+	.cut = heir_cut,
 	.left = heir_left,
 	.release = heir_release,
 	.list = heir_list,

@@ -65,6 +65,11 @@ static void test_taken_back(struct fixture *f, gconstpointer data)
 	g_assert_cmpstr(name, ==, "sl-f0");
 	g_assert_true(heir->ops->arm(heir, "b", &error));
 	g_assert_cmpuint(n_of(heir), ==, 2);
+	g_assert_true(heir->ops->cut(heir, "b", &error));
+	g_assert_true(heir->ops->cut(heir, "a", &error));
+	g_assert_false(heir->ops->cut(heir, "c", &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+	g_clear_error(&error);
 	/* It has a MAC still: the fake would not release it. */
 	g_assert_true(heir->ops->left(heir, "a", &error));
 	g_assert_true(heir->ops->release(heir, "a", &error));
