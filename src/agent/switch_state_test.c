@@ -130,6 +130,7 @@ static void test_attachments(struct fixture *f, gconstpointer data)
 		{ACCEL_COPYING, GOLDEN_NIC(WITH_FUNCTION, "both")},
 		{ACCEL_ON, GOLDEN_NIC(WITH_FUNCTION, "function")},
 		{ACCEL_UNPLUGGING, GOLDEN_NIC(WITH_FUNCTION, "both")},
+		{ACCEL_CUT, GOLDEN_NIC(ATTACH_SYNTHETIC, "synthetic")},
 		{ACCEL_DRAINING, GOLDEN_NIC(WITH_FUNCTION, "synthetic")},
 		{ACCEL_RELEASING, GOLDEN_NIC(ATTACH_SYNTHETIC, "synthetic")},
 	};
