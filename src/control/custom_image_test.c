@@ -80,7 +80,8 @@ static void test_support(void)
 	static const char refusal[] =
 		"The image of virtual machine vm does not support accelerated networking, which network "
 		"interface nic has; if guests of image mine do, declare it by the image's tag " TAG "=true";
-	_cleanup_(model_free) struct custom_image *image = fixture_must_put(&f, new_image(&f, "imported", NULL));
+	_cleanup_(model_free) struct custom_image *image =
+		fixture_must_put(&f, new_image(&f, "imported", NULL));
 	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", true));
 
 	assert_refused(&f, vm_of(&f, image, nic), FAULT_NOT_ALLOWED, refusal);
@@ -100,7 +101,8 @@ static void test_sets(void)
 {
 	OPEN(f);
 	add_stored(&f, "imported");
-	_cleanup_(model_free) struct custom_image *image = fixture_must_put(&f, new_image(&f, "imported", NULL));
+	_cleanup_(model_free) struct custom_image *image =
+		fixture_must_put(&f, new_image(&f, "imported", NULL));
 	_cleanup_(model_free) struct scale_set *set = fixture_scale_set(&f, "web", 1);
 	struct set_nic *nic = set->spec.model.nics->pdata[0];
 
@@ -146,7 +148,8 @@ static void test_deleted(void)
 {
 	OPEN(f);
 	add_stored(&f, "imported");
-	_cleanup_(model_free) struct custom_image *image = fixture_must_put(&f, new_image(&f, "imported", NULL));
+	_cleanup_(model_free) struct custom_image *image =
+		fixture_must_put(&f, new_image(&f, "imported", NULL));
 	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
 	_cleanup_(model_free) struct vm *vm = fixture_must_put(&f, vm_of(&f, image, nic));
 

@@ -122,8 +122,11 @@ static bool ask(const char *interface, const char *after, struct wanted *ret, GE
 static bool put(
 	const struct follower *f, const char *path, char *body, struct http_answer *ret, GError **error)
 {
-	const struct http_request request = {
-		.interface = f->interface, .method = "PUT", .path = path, .body = body, .timeout_s = REPORT_S};
+	const struct http_request request = {.interface = f->interface,
+		.method = "PUT",
+		.path = path,
+		.body = body,
+		.timeout_s = REPORT_S};
 	bool sent = http_exchange(&request, ret, error);
 
 	free(body);
