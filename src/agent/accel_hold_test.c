@@ -104,12 +104,24 @@ static bool is_asked_again(struct world *w)
 	return cut >= 0 && world_find(w, UNPLUG, cut) > cut;
 }
 
+static bool is_steered(struct world *w)
+{
+	int both = world_find(w, BOTH, 0);
+
+	return both >= 0 && world_find(w, SYNTHETIC, both) > both;
+}
+
+static bool is_started_again(struct world *w)
+{
+	return world_find(w, "start " WORLD_VM, 0) >= 0;
+}
+
 static void test_cut(struct world *w, gconstpointer data)
 {
 	hold_on(w);
 	world_wait(w, "its function is cut off", is_cut);
 	world_expect(w, BOTH, UNPLUG, CUT, NULL);
-	world_expect(w, BOTH, SYNTHETIC, NULL);
+	world_wait(w, "the switch delivers to the synthetic path alone", is_steered);
 	g_assert_true(bypass_reason_has(
 		w, WORLD_NIC, "does not let go of function " WORLD_VF ", which is cut off"));
 	g_assert_cmpint(bypass_path_of(w, WORLD_NIC), ==, PATH_SYNTHETIC);
@@ -177,6 +189,7 @@ static void test_cut_and_off(struct world *w, gconstpointer data)
 	world_wait(w, "its function is cut off", is_cut);
 	vm_fake_crash(w->machines, WORLD_VM);
 	world_wait(w, "its machine's end releases it", bypass_is_back);
+	world_wait(w, "its machine is started again", is_started_again);
 	world_expect(w, CUT, LEFT, RELEASE, "start " WORLD_VM, NULL);
 	vm_fake_hold_primaries(w->machines, false);
 }

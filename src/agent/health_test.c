@@ -229,7 +229,8 @@ static bool has_tap(struct world *w)
 {
 	_cleanup_(report_free) struct report *report = agent_report(w->agent);
 
-	return nic_of(report)->path == PATH_VF && world_find(w, "plug " WORLD_NIC " sl-f0", 0) >= 0;
+	return report->nics->len && nic_of(report)->path == PATH_VF &&
+	       world_find(w, "plug " WORLD_NIC " sl-f0", 0) >= 0;
 }
 
 /* The operator has emptied the host file while a guest has a VF. */

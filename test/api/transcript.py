@@ -14,7 +14,7 @@ A transcript is a JSON file:
            "fails": {"code": "..."},             present: the operation that was started failed
            "answer": {...}}]}]}
 
-The transcripts here were recorded from the real clients against a stand-in server that echoed resources, those of sets and
+The transcripts here were recorded from the real clients against a stand-in server that echoed resources, those of sets, images and
 templates against Sluice itself; only the requests are the last word.
 Polls of operations are left out: whoever replays follows the operation that its own answer names. Answers keep
 what the client or its user reads; LISTS says how much of long lists is kept, UNREAD what is dropped.
@@ -29,10 +29,10 @@ UNREAD = {
     "disallowed", "diskSizeGB", "disks", "dnsSettings", "duration", "enableDdosProtection", "enableVmProtection", "exactVersion", "ext_expires_in",
     "extensions", "family", "gallery", "galleryEndpoint", "graph", "graphEndpoint", "hostedWorkloads",
     "imageDeprecationStatus", "internalDomainNameSuffix", "ipTags", "jwks_uri", "level", "locationInfo", "managedByTenants",
-    "managedDisk", "media", "nicType", "osName", "osVersion", "parameters", "portal", "portalEndpoint",
+    "managedDisk", "media", "nicType", "parameters", "portal", "portalEndpoint",
     "privateEndpointNetworkPolicies", "privateLinkServiceNetworkPolicies", "providers", "registrationPolicy", "resourceGuid",
     "secrets", "size", "sizeInGb", "sqlManagement", "subscriptionPolicies", "tags", "tapConfigurations", "templateHash",
-    "tier", "time", "timeCreated", "timestamp", "virtualNetworkPeerings", "vmAgent",
+    "tier", "time", "timeCreated", "timestamp", "virtualNetworkPeerings",
 }
 # Lists whose every element counts, by the name of the member; of any other the first element stands for all.
 LISTS = {"defaultSecurityRules", "securityRules", "statuses", "outputResources", "networkInterfaces", "ipConfigurations"}
