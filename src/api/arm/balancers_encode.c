@@ -68,7 +68,8 @@ static json_t *encode_front(const struct encode *e, const void *part)
 	put_text(properties, "privateIPAllocationMethod", arm_allocations[front->allocation]);
 	if (!front->subnet)
 		return json;
-	put_text(properties, "privateIPAddress", front->ip);
+	if (front->allocation == ALLOCATION_STATIC || !e->wanted)
+		put_text(properties, "privateIPAddress", front->ip);
 	put_text(properties, "privateIPAddressVersion", "IPv4");
 	arm_put_subnet(e->arm, properties, front->network, front->subnet);
 	return json;
