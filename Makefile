@@ -3,7 +3,7 @@
 #   make              builds everything into build/
 #   make demo         runs the tutorial with the real az, from nothing to accelerated virtual machines
 #   make check        what CI runs: lint, warnings as errors, all tests, unit and API tests under ASan and UBSan
-#   make check-all    the same, a machine that moves between two hosts, and with clang, under TSan, and in a Debian 13
+#   make check-all    the same, machines that move between two hosts, one with a VF, and with clang, under TSan, and in a Debian 13
 #   make check-clients  what users do, with both az on a controller, and the tutorial as it stands on a whole cloud
 #   make check-lab    SR-IOV on real kernels: a host with emulated Intel NICs, in QEMU
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
@@ -45,7 +45,7 @@ check: setup-check
 	@$(RUN_TESTS) $(CHECKS)
 
 check-all: setup-check
-	@dist/setup.sh clang debian13
+	@dist/setup.sh clang debian13 lab
 	$(call build,build-check,$(WERROR),gcc)
 	$(call build,build-asan,$(ASAN),gcc)
 	$(call build,build-clang,$(ASAN),clang)

@@ -70,9 +70,11 @@ def crowd(folder):
 
 
 class Machine:
-    def __init__(self, kernel, iommu=True, line=IOMMU_LINE, memory_mib=2048, crowded=False, forward=None):
+    def __init__(self, kernel, iommu=True, line=IOMMU_LINE, memory_mib=2048, crowded=False, forward=None,
+                 outsider=False):
         """kernel: folder that kernel.sh has filled. line: what the kernel's command line says more. crowded: see crowd().
-        forward: a port of this machine's loopback that is the same one of 10.0.2.15 there, on a virtio NIC of its own."""
+        forward: a port of this machine's loopback that is the same one of 10.0.2.15 there, on a virtio NIC of its own.
+        outsider: one more virtio NIC, on the common wire."""
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-lab-")
         self.log = os.path.join(self.folder.name, "console.log")
         shell = os.path.join(self.folder.name, "shell")
@@ -90,6 +92,8 @@ class Machine:
         if forward:
             command += ["-netdev", f"user,id=forward,restrict=on,hostfwd=tcp:127.0.0.1:{forward}-10.0.2.15:{forward}",
                         "-device", "virtio-net-pci,netdev=forward,romfile="]
+        if outsider:
+            command += ["-netdev", "hubport,id=wire3,hubid=0", "-device", "virtio-net-pci,netdev=wire3,mac=52:54:00:00:00:03,romfile="]
         try:
             self.start(command, shell)
         except NoAnswer as error:
