@@ -533,6 +533,8 @@ static void test_cut(struct fixture *f, gconstpointer data)
 	shell("ip link set dev %s down && ! ip link set dev %s address 00:0d:3a:00:00:0a && "
 	      "ip link set dev %s up && sleep 3",
 		netdev, netdev, netdev);
+	close(guest); /* it has been told that its interface was down */
+	guest = frames_listen(netdev);
 	expect_traffic(outside, guest, false);
 	expect_check(f, "");
 	write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = VLAN}, VF_MAC | VF_VLAN);
@@ -636,11 +638,24 @@ static void test_abandoned(struct fixture *f, gconstpointer data)
 
 /* ---- crashes ---- */
 
+/* Of a life that ended while its guest held on. */
+static void end_cut(struct nic_provider *provider)
+{
+	g_autoptr(GPtrArray) list = provider->ops->list(provider);
+
+	if (list->len == 0 || !((const struct nic_function *)list->pdata[0])->cut)
+		return;
+	unplug(0);
+	CALL(provider, left, "a");
+	CALL(provider, release, "a");
+}
+
 /* A life of a VF that passes all failpoints. */
 static void live(struct nic_provider *provider)
 {
 	const struct nic_heard heard = {PHYSICAL, 0, {{2, 0, 0, 0, 0, 0x55}}};
 
+	end_cut(provider);
 	hear(provider, &heard, 1);
 	g_autofree char *name = claim(provider, &request_a);
 	CALL(provider, arm, "a");
@@ -677,6 +692,7 @@ static void test_failpoint(struct fixture *f, gconstpointer data)
 	/* The agent does again what it does not know to be done; here: give it up. */
 	nic_provider_close(f->provider);
 	f->provider = provider_open(f);
+	end_cut(f->provider);
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
 	hear(f->provider, NULL, 0);
