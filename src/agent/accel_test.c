@@ -434,6 +434,11 @@ static bool is_cut(struct world *w)
 	       g_file_get_contents(path, &text, NULL, NULL) && g_str_equal(text, "cut");
 }
 
+static bool is_steered(struct world *w)
+{
+	return world_find(w, SYNTHETIC, 0) >= 0;
+}
+
 static void test_forced(struct world *w, gconstpointer data)
 {
 	bring_up(w);
@@ -448,7 +453,7 @@ static void test_forced(struct world *w, gconstpointer data)
 	g_assert_no_error(error);
 	g_assert_cmpstr(json_string_value(json_object_get(revoked, "state")), ==, "cut");
 	g_assert_true(is_cut(w));
-	world_expect(w, SYNTHETIC, NULL);
+	world_wait(w, "the switch delivers to the synthetic path alone", is_steered);
 	refused(w, "vf.restore", WORLD_NIC, FAULT_UNAVAILABLE);
 	json_auto_t *again = operate_by(w, "vf.revoke", WORLD_NIC, true, &error);
 	g_assert_cmpstr(json_string_value(json_object_get(again, "state")), ==, "cut");
