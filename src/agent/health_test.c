@@ -229,7 +229,7 @@ static bool has_tap(struct world *w)
 {
 	_cleanup_(report_free) struct report *report = agent_report(w->agent);
 
-	return report->nics->len && nic_of(report)->path == PATH_VF &&
+	return report->nics->len && nic_of(report)->path == PATH_EMULATED &&
 	       world_find(w, "plug " WORLD_NIC " sl-f0", 0) >= 0;
 }
 
