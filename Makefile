@@ -17,7 +17,7 @@ WERROR = -Dwerror=true
 ASAN = $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false
 TSAN = $(WERROR) -Db_sanitize=thread -Db_lundef=false
 RUN_TESTS = dist/run-tests.py --may-skip .ci/may-skip --log build-check/test-logs
-WHOLE = net,vm,system@build-check # programs as users run them
+WHOLE = net,vm@build-check # programs as users run them
 CHECKS = dist/lint.sh unit,api@build-asan $(WHOLE)
 
 # $(call build,FOLDER,FLAGS[,COMPILER[,TARGETS]]): configures a build folder once, then builds all of it, or the targets.
