@@ -27,7 +27,8 @@ struct server {
 	const struct server_dialect *dialect; /* Borrowed */
 	void *dialect_data; /* Borrowed */
 	GArray *tables; /* of struct route_table */
-	GHashTable *handshakes; /* under way: SoupServerMessage (Borrowed) to GSocket (Ref) */
+	GHashTable *live; /* the message of each connection: SoupServerMessage (Borrowed) to GSocket (Ref) */
+	GHashTable *handshakes; /* those whose connection is in its TLS handshake */
 	char *url;
 	bool keep_alive; /* connections stay open between requests */
 };
@@ -172,22 +173,31 @@ static gboolean on_certificate(
 	return errors == 0 && peer_is_client(certificate);
 }
 
-static void on_handshake_over(SoupServerMessage *message, void *data)
+static void on_connected(SoupServerMessage *message, void *data)
 {
 	struct server *server = data;
 
 	g_hash_table_remove(server->handshakes, message);
 }
 
-/* libsoup makes the first message of a connection before the handshake, the others behind it. */
-static void follow_handshake(struct server *server, SoupServerMessage *message, GSocket *socket)
+static void on_disconnected(SoupServerMessage *message, void *data)
 {
+	struct server *server = data;
+
+	g_hash_table_remove(server->handshakes, message);
+	g_hash_table_remove(server->live, message);
+}
+
+/* libsoup makes the first message of a connection before the handshake, the others behind it. */
+static void follow(struct server *server, SoupServerMessage *message, GSocket *socket)
+{
+	g_hash_table_insert(server->live, message, g_object_ref(socket));
+	g_signal_connect(message, "disconnected", G_CALLBACK(on_disconnected), server);
 	if (g_object_get_data(G_OBJECT(socket), SEEN_KEY))
 		return;
 	g_object_set_data(G_OBJECT(socket), SEEN_KEY, server);
-	g_hash_table_insert(server->handshakes, message, g_object_ref(socket));
-	g_signal_connect(message, "connected", G_CALLBACK(on_handshake_over), server);
-	g_signal_connect(message, "disconnected", G_CALLBACK(on_handshake_over), server);
+	g_hash_table_add(server->handshakes, message);
+	g_signal_connect(message, "connected", G_CALLBACK(on_connected), server);
 }
 
 static void on_started(SoupServer *soup, SoupServerMessage *message, void *data)
@@ -197,7 +207,7 @@ static void on_started(SoupServer *soup, SoupServerMessage *message, void *data)
 	if (socket) {
 		/* Head and body of an answer are two writes; Nagle's algorithm would hold the second for 40 ms. */
 		g_socket_set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
-		follow_handshake(data, message, socket);
+		follow(data, message, socket);
 	}
 	g_signal_connect(message, "accept-certificate", G_CALLBACK(on_certificate), NULL);
 	g_signal_connect(message, "wrote-headers", G_CALLBACK(on_wrote_headers), NULL);
@@ -206,8 +216,10 @@ static void on_started(SoupServer *soup, SoupServerMessage *message, void *data)
 
 static void on_finished(SoupServer *soup, SoupServerMessage *message, void *data)
 {
+	const struct server *server = data;
 	const struct call *call = call_of(message);
 
+	g_hash_table_remove(server->live, message);
 	if (call)
 		log_debug(NULL, "%s %s: %u in %.1f ms (%s)", call_method(call), call_path(call),
 			soup_server_message_get_status(message),
@@ -308,7 +320,8 @@ struct server *server_new(const struct server_config *config, GError **error)
 	server->dialect_data = config->dialect_data;
 	server->keep_alive = config->long_lived || soup_check_version(3, 3, 0);
 	server->tables = g_array_new(FALSE, FALSE, sizeof(struct route_table));
-	server->handshakes = g_hash_table_new_full(NULL, NULL, NULL, g_object_unref);
+	server->live = g_hash_table_new_full(NULL, NULL, NULL, g_object_unref);
+	server->handshakes = g_hash_table_new(NULL, NULL);
 	server->soup = soup_server_new("server-header", "sluice", NULL);
 	g_signal_connect(server->soup, "request-started", G_CALLBACK(on_started), server);
 	g_signal_connect(server->soup, "request-finished", G_CALLBACK(on_finished), server);
@@ -320,11 +333,11 @@ struct server *server_new(const struct server_config *config, GError **error)
 	return g_steal_pointer(&server);
 }
 
-/* soup_server_disconnect() closes every connection, which in the midst of a TLS handshake (glib-networking 2.74) blocks
- * until that is over. Its thread may wait for the client, and then for this thread, which is to look at the client's
- * certificate: neither would come. So nobody is let in any more, clients in a handshake are cut off, and their
- * handshakes fail here first. */
-static void end_handshakes(struct server *server)
+/* soup_server_disconnect() closes every connection, and closing blocks (glib-networking 2.74): until all is sent, for a
+ * client that does not read; in the midst of a TLS handshake until that is over, whose thread may wait for the client,
+ * and then for this thread, which is to look at the client's certificate. So nobody is let in any more, all are cut off,
+ * and handshakes fail here first. */
+static void cut_off(struct server *server)
 {
 	g_autoptr(GSList) listeners = soup_server_get_listeners(server->soup);
 	GHashTableIter at;
@@ -332,7 +345,7 @@ static void end_handshakes(struct server *server)
 
 	for (GSList *item = listeners; item; item = item->next)
 		shutdown(g_socket_get_fd(item->data), SHUT_RDWR);
-	g_hash_table_iter_init(&at, server->handshakes);
+	g_hash_table_iter_init(&at, server->live);
 	while (g_hash_table_iter_next(&at, NULL, &socket))
 		g_socket_shutdown(socket, true, true, NULL);
 	while (g_hash_table_size(server->handshakes))
@@ -341,10 +354,11 @@ static void end_handshakes(struct server *server)
 
 void server_free(struct server *server)
 {
-	end_handshakes(server);
+	cut_off(server);
 	soup_server_disconnect(server->soup);
 	g_object_unref(server->soup);
 	g_hash_table_unref(server->handshakes);
+	g_hash_table_unref(server->live);
 	g_array_unref(server->tables);
 	g_free(server->url);
 	g_free(server);

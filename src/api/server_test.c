@@ -194,6 +194,8 @@ static void *run_client(void *data)
 static void begin(struct fixture *f, struct client *client)
 {
 	client->tcp = dial(f);
+	/* What it does not read soon fills the server's end, too. */
+	g_socket_set_option(g_socket_connection_get_socket(client->tcp), SOL_SOCKET, SO_RCVBUF, 4096, NULL);
 	client->certificate = f->host;
 	client->thread = g_thread_new("client", run_client, client);
 }
