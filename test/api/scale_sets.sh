@@ -208,7 +208,9 @@ balance_scale_set() {
 	does "an instance says whether it is" '.vmHealth.status.code == "HealthState/healthy"' \
 		az vmss get-instance-view "${printed[@]}" --instance-id 2
 	refuses "a rule's probe stays" "refers to a probe" az network lb probe delete "${balancer[@]}" --name web
-	refuses "a load balancer with members stays" "in use by" az network lb delete --resource-group myrg --name myvmssLB
+	command=(az network lb delete --resource-group myrg --name myvmssLB)
+	[ -z "$profile" ] || area=myrg resource delete loadBalancers --name myvmssLB
+	refuses "a load balancer with members stays" "in use by" "${command[@]}"
 }
 health=virtualMachineProfile.networkProfile.healthProbe
 
