@@ -728,6 +728,7 @@ int main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 
 	g_test_init(&argc, &argv, NULL);
+	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* that a VF is quarantined is logged */
 	pf = g_getenv("SLUICE_PF");
 	wire = g_getenv("SLUICE_WIRE");
 	g_assert_true(pf && wire);

@@ -59,18 +59,6 @@ static struct test_frame syn(uint16_t sport, uint16_t dport)
 	return test_tcp(MAC_PEER, MAC_OUT, PEER, sport, VIP, dport, TCP_SYN, 0);
 }
 
-static bool arrived(struct fixture *f, const char *port, struct test_frame *ret)
-{
-	g_autoptr(GBytes) bytes = port_fake_take(lab_port(f, port));
-
-	if (!bytes)
-		return false;
-	ret->length = (uint32_t)g_bytes_get_size(bytes);
-	memcpy(ret->bytes, g_bytes_get_data(bytes, NULL), ret->length);
-	test_assert_checksums(ret->bytes, ret->length);
-	return true;
-}
-
 static uint16_t dport_of(const struct test_frame *frame)
 {
 	return load16(frame->bytes + 36);
@@ -87,7 +75,7 @@ static const char *begins(struct fixture *f, uint16_t sport)
 	struct test_frame in;
 
 	lab_put(f, "out", syn(sport, WEB));
-	bool at_a = arrived(f, "a", &in);
+	bool at_a = lab_take(f, "a", &in);
 	if (!at_a)
 		in = lab_expect(f, "c");
 	lab_assert_path(&in, MAC_GATEWAY, at_a ? MAC_A : MAC_C, PEER, at_a ? IP_A : IP_C);

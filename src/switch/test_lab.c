@@ -196,21 +196,29 @@ void lab_put(struct fixture *f, const char *port, struct test_frame frame)
 }
 
 /* The next frame out of the port; its checksums are right. Fails when there is none. */
-struct test_frame lab_expect(struct fixture *f, const char *port)
+bool lab_take(struct fixture *f, const char *port, struct test_frame *ret)
 {
 	g_autoptr(GBytes) bytes = port_fake_take(lab_port(f, port));
-	struct test_frame frame = {};
 	gsize size;
 
 	if (!bytes)
-		g_error("nothing came out of %s", port);
+		return false;
 	const uint8_t *data = g_bytes_get_data(bytes, &size);
-	frame.length = (uint32_t)size;
-	memcpy(frame.bytes, data, size);
+	*ret = (struct test_frame){.length = (uint32_t)size};
+	memcpy(ret->bytes, data, size);
 	if (load16(data + 12) == 0x0800)
-		test_assert_checksums(frame.bytes, frame.length);
+		test_assert_checksums(ret->bytes, ret->length);
 	else if (load16(data + 12) == 0x86dd)
-		test_assert_checksum6(&frame);
+		test_assert_checksum6(ret);
+	return true;
+}
+
+struct test_frame lab_expect(struct fixture *f, const char *port)
+{
+	struct test_frame frame;
+
+	if (!lab_take(f, port, &frame))
+		g_error("nothing came out of %s", port);
 	return frame;
 }
 

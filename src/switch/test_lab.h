@@ -81,7 +81,9 @@ void lab_put_burst(struct fixture *f, const char *port, const struct test_frame 
 void lab_put(struct fixture *f, const char *port, struct test_frame frame);
 /* The same with packets, which are taken. */
 void lab_put_packets(struct fixture *f, const char *port, struct rte_mbuf **packets, unsigned n);
-/* The next frame out of the port; its checksums are right. Fails when there is none. */
+/* The next frame out of the port; its checksums are right. False when there is none. */
+bool lab_take(struct fixture *f, const char *port, struct test_frame *ret);
+/* The same, and it fails when there is none. */
 struct test_frame lab_expect(struct fixture *f, const char *port);
 void lab_expect_none(struct fixture *f, const char *port);
 uint64_t lab_drops(struct fixture *f, enum drop reason);

@@ -332,112 +332,104 @@ static void test_condition(void)
 	assert_depends(template, 2, "0");
 }
 
+static const struct {
+	const char *text, *parameters, *message;
+} mistakes[] = {
+	{"[]", NULL, "properties.template must be an object"},
+	{"{}", NULL, "it has no 'resources'"},
+	{"{resources: 7}", NULL, "resources must be an array or an object"},
+	{"{resources: [7]}", NULL, "resources[0] is no object"},
+	{"{resources: [{name: 'x'}]}", NULL, "resources[0]: the resource has no 'type'"},
+	{"{resources: [{type: 'N/t'}]}", NULL, "resources[0]: the resource has no 'name'"},
+	{"{resources: {s: {type: 'N/t', name: ['x']}}}", NULL, "resources.s: 'name' must be a string"},
+	{"{resources: [{type: 'N/t', name: 'x', condition: 7}]}", NULL, "'condition' must be true or false"},
+	{"{resources: [{type: 'N/t/c', name: 'x'}]}", NULL, "do not fit"},
+	{"{resources: [{type: 'N/t', name: 'x', resources: [{type: 'c', name: 'y', resources: "
+	 "[{type: 'd', "
+	 "name: 'z'}]}]}]}",
+		NULL, "'N/t/c/d' is not supported: no resource here has children of children"},
+	{"{resources: [{type: 'N/t', name: 'x'}, {type: 'n/T', name: 'X'}]}", NULL, "is defined twice"},
+	{"{resources: [{type: 'N/t', name: 'x', dependsOn: ['y']}]}", NULL,
+		"the resource 'y' that 'x' depends on is not defined"},
+	{"{resources: [{type: 'N/t', name: 'x', dependsOn: ['y']}, {type: 'N/t', name: 'y', "
+	 "dependsOn: ['x']}]}",
+		NULL, "depends on itself in a circle"},
+	{"{resources: [{type: 'N/a', name: 'x'}, {type: 'N/b', name: 'x'}, {type: 'N/c', name: 'y', "
+	 "dependsOn: ['x']}]}",
+		NULL, "is there more than once"},
+	{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 2}}]}", NULL, "is defined twice"},
+	{"{resources: [{type: 'N/t', name: 'x', copy: {count: 2}}]}", NULL, "a 'copy' loop needs a name"},
+	{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 801}}]}", NULL,
+		"the 'copy' loop in resources[0].copy needs a 'count' from 0 to 800"},
+	{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 1, mode: 'odd'}}]}", NULL,
+		"the mode of a 'copy' loop"},
+	{"{resources: [{type: 'N/t', name: 'x', resources: [{type: 'c', name: 'd', copy: {name: 'c', "
+	 "count: 1}}]}]}",
+		NULL, "resources[0].resources[0]: a resource inside of another"},
+	{"{resources: [{type: 'N/t', name: 'x', properties: {copy: [{name: 'c', count: 1}]}}]}", NULL,
+		"the 'copy' loop in resources[0].properties.copy[0] has no 'input'"},
+	{"{resources: [{type: 'N/t', name: '[copyIndex()]'}]}", NULL,
+		"in resources[0].name: column 2: there is no loop here"},
+	{"{variables: {v: \"[reference('x')]\"}, resources: [{type: 'N/t', name: 'x', tags: "
+	 "\"[variables('v')]\"}]}",
+		NULL, "in variables.v: column 2: reference() can stand"},
+	{"{resources: [{type: 'N/t', name: 'x', properties: {a: '[nosuch()]'}}]}", NULL,
+		"in resources[0].properties.a: column 2: the function 'nosuch'"},
+	{"{resources: [{type: 'N/t', name: \"[reference('x').y]\"}]}", NULL,
+		"reference() can stand in properties and outputs only"},
+	{"{resources: [], outputs: {o: {type: 'string', value: \"[reference('x').y]\"}}}", NULL,
+		"is not defined in the template"},
+	{"{parameters: {p: {type: 'string'}}, resources: []}", NULL,
+		"The value for the template parameter 'p'"},
+	{"{parameters: {p: {type: 'strange'}}, resources: []}", NULL, "has no type that is known"},
+	{"{parameters: {p: {type: 'int'}}, resources: []}", "{\"p\": {\"value\": \"x\"}}",
+		"has a value that is no Int"},
+	{"{parameters: {p: {type: 'string', allowedValues: ['a']}}, resources: []}",
+		"{\"p\": {\"value\": \"x\"}}", "has a value that is not allowed; allowed are [\"a\"]"},
+	{"{parameters: {p: {type: 'int', minValue: 3}}, resources: []}", "{\"p\": {\"value\": 2}}",
+		"is 2, and 3 is the least"},
+	{"{parameters: {p: {type: 'int', maxValue: 3}}, resources: []}", "{\"p\": {\"value\": 4}}",
+		"is 4, and 3 is the most"},
+	{"{parameters: {p: {type: 'string', minLength: 3}}, resources: []}", "{\"p\": {\"value\": \"ab\"}}",
+		"has a length of 2, and 3 is the least"},
+	{"{parameters: {p: {type: 'array', maxLength: 1}}, resources: []}", "{\"p\": {\"value\": [1, 2]}}",
+		"has a length of 2, and 1 is the most"},
+	{"{parameters: {p: {type: 'string'}}, resources: []}", "{\"p\": {\"reference\": {}}}",
+		"refers to a key vault, and there is none"},
+	{"{parameters: {p: {type: 'string', defaultValue: '[nosuch()]'}}, resources: []}", NULL,
+		"in parameters.p.defaultValue: column 2"},
+	{"{resources: [], outputs: {o: {type: 'string', value: 7}}}", NULL,
+		"the output 'o' has a value that is no String"},
+	{"{resources: [], outputs: {o: {type: 'string'}}}", NULL, "the output 'o' has no value"},
+	{"{resources: [], outputs: {o: {value: 'x'}}}", NULL, "the output 'o' has no type that is known"},
+	{"{resources: []}", "{\"p\": {\"value\": \"x\"}}", "the template has no parameter 'p'"},
+	{"{parameters: {p: {type: 'array', allowedValues: ['a', 'b']}}, resources: []}",
+		"{\"p\": {\"value\": [\"a\", \"c\"]}}", "allowed are [\"a\",\"b\"]"},
+	{"{definitions: {n: {type: 'string', minLength: 3}}, parameters: {p: {$ref: "
+	 "'#/definitions/n'}}, "
+	 "resources: []}",
+		"{\"p\": {\"value\": \"ab\"}}", "and 3 is the least"},
+	{"{definitions: {a: {$ref: '#/definitions/a'}}, parameters: {p: {$ref: '#/definitions/a'}}, "
+	 "resources: []}",
+		NULL, "has no type that is known"},
+	{"{$schema: 'https://x/tenantDeploymentTemplate.json#', resources: []}", NULL,
+		"only resource groups can be deployed to"},
+	{"{resources: [{type: 'N/t', name: 'x', scope: '/'}]}", NULL, "resources[0]: a 'scope' is not"},
+	{"{resources: [{type: 'Microsoft.Resources/deployments', name: 'x', subscriptionId: 's'}]}", NULL,
+		"a subscription cannot be deployed to; name a group"},
+	{"{resources: {s: {type: 'N/t', name: 'x', dependsOn: ['r[2]']}, r: {type: 'N/t', name: "
+	 "\"[format('r{0}', copyIndex())]\", copy: {name: 'r', count: 2}}}}",
+		NULL, "the resource 'r[2]' that 'x' depends on is not defined"},
+};
+
 static void test_mistakes(void)
 {
-	static const struct {
-		const char *text, *parameters, *message;
-	} cases[] = {
-		{"[]", NULL, "properties.template must be an object"},
-		{"{}", NULL, "it has no 'resources'"},
-		{"{resources: 7}", NULL, "resources must be an array or an object"},
-		{"{resources: [7]}", NULL, "resources[0] is no object"},
-		{"{resources: [{name: 'x'}]}", NULL, "resources[0]: the resource has no 'type'"},
-		{"{resources: [{type: 'N/t'}]}", NULL, "resources[0]: the resource has no 'name'"},
-		{"{resources: {s: {type: 'N/t', name: ['x']}}}", NULL,
-			"resources.s: 'name' must be a string"},
-		{"{resources: [{type: 'N/t', name: 'x', condition: 7}]}", NULL,
-			"'condition' must be true or false"},
-		{"{resources: [{type: 'N/t/c', name: 'x'}]}", NULL, "do not fit"},
-		{"{resources: [{type: 'N/t', name: 'x', resources: [{type: 'c', name: 'y', resources: "
-		 "[{type: 'd', "
-		 "name: 'z'}]}]}]}",
-			NULL, "'N/t/c/d' is not supported: no resource here has children of children"},
-		{"{resources: [{type: 'N/t', name: 'x'}, {type: 'n/T', name: 'X'}]}", NULL,
-			"is defined twice"},
-		{"{resources: [{type: 'N/t', name: 'x', dependsOn: ['y']}]}", NULL,
-			"the resource 'y' that 'x' depends on is not defined"},
-		{"{resources: [{type: 'N/t', name: 'x', dependsOn: ['y']}, {type: 'N/t', name: 'y', "
-		 "dependsOn: ['x']}]}",
-			NULL, "depends on itself in a circle"},
-		{"{resources: [{type: 'N/a', name: 'x'}, {type: 'N/b', name: 'x'}, {type: 'N/c', name: 'y', "
-		 "dependsOn: ['x']}]}",
-			NULL, "is there more than once"},
-		{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 2}}]}", NULL,
-			"is defined twice"},
-		{"{resources: [{type: 'N/t', name: 'x', copy: {count: 2}}]}", NULL,
-			"a 'copy' loop needs a name"},
-		{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 801}}]}", NULL,
-			"the 'copy' loop in resources[0].copy needs a 'count' from 0 to 800"},
-		{"{resources: [{type: 'N/t', name: 'x', copy: {name: 'c', count: 1, mode: 'odd'}}]}", NULL,
-			"the mode of a 'copy' loop"},
-		{"{resources: [{type: 'N/t', name: 'x', resources: [{type: 'c', name: 'd', copy: {name: 'c', "
-		 "count: 1}}]}]}",
-			NULL, "resources[0].resources[0]: a resource inside of another"},
-		{"{resources: [{type: 'N/t', name: 'x', properties: {copy: [{name: 'c', count: 1}]}}]}", NULL,
-			"the 'copy' loop in resources[0].properties.copy[0] has no 'input'"},
-		{"{resources: [{type: 'N/t', name: '[copyIndex()]'}]}", NULL,
-			"in resources[0].name: column 2: there is no loop here"},
-		{"{variables: {v: \"[reference('x')]\"}, resources: [{type: 'N/t', name: 'x', tags: "
-		 "\"[variables('v')]\"}]}",
-			NULL, "in variables.v: column 2: reference() can stand"},
-		{"{resources: [{type: 'N/t', name: 'x', properties: {a: '[nosuch()]'}}]}", NULL,
-			"in resources[0].properties.a: column 2: the function 'nosuch'"},
-		{"{resources: [{type: 'N/t', name: \"[reference('x').y]\"}]}", NULL,
-			"reference() can stand in properties and outputs only"},
-		{"{resources: [], outputs: {o: {type: 'string', value: \"[reference('x').y]\"}}}", NULL,
-			"is not defined in the template"},
-		{"{parameters: {p: {type: 'string'}}, resources: []}", NULL,
-			"The value for the template parameter 'p'"},
-		{"{parameters: {p: {type: 'strange'}}, resources: []}", NULL, "has no type that is known"},
-		{"{parameters: {p: {type: 'int'}}, resources: []}", "{\"p\": {\"value\": \"x\"}}",
-			"has a value that is no Int"},
-		{"{parameters: {p: {type: 'string', allowedValues: ['a']}}, resources: []}",
-			"{\"p\": {\"value\": \"x\"}}",
-			"has a value that is not allowed; allowed are [\"a\"]"},
-		{"{parameters: {p: {type: 'int', minValue: 3}}, resources: []}", "{\"p\": {\"value\": 2}}",
-			"is 2, and 3 is the least"},
-		{"{parameters: {p: {type: 'int', maxValue: 3}}, resources: []}", "{\"p\": {\"value\": 4}}",
-			"is 4, and 3 is the most"},
-		{"{parameters: {p: {type: 'string', minLength: 3}}, resources: []}",
-			"{\"p\": {\"value\": \"ab\"}}", "has a length of 2, and 3 is the least"},
-		{"{parameters: {p: {type: 'array', maxLength: 1}}, resources: []}",
-			"{\"p\": {\"value\": [1, 2]}}", "has a length of 2, and 1 is the most"},
-		{"{parameters: {p: {type: 'string'}}, resources: []}", "{\"p\": {\"reference\": {}}}",
-			"refers to a key vault, and there is none"},
-		{"{parameters: {p: {type: 'string', defaultValue: '[nosuch()]'}}, resources: []}", NULL,
-			"in parameters.p.defaultValue: column 2"},
-		{"{resources: [], outputs: {o: {type: 'string', value: 7}}}", NULL,
-			"the output 'o' has a value that is no String"},
-		{"{resources: [], outputs: {o: {type: 'string'}}}", NULL, "the output 'o' has no value"},
-		{"{resources: [], outputs: {o: {value: 'x'}}}", NULL,
-			"the output 'o' has no type that is known"},
-		{"{resources: []}", "{\"p\": {\"value\": \"x\"}}", "the template has no parameter 'p'"},
-		{"{parameters: {p: {type: 'array', allowedValues: ['a', 'b']}}, resources: []}",
-			"{\"p\": {\"value\": [\"a\", \"c\"]}}", "allowed are [\"a\",\"b\"]"},
-		{"{definitions: {n: {type: 'string', minLength: 3}}, parameters: {p: {$ref: "
-		 "'#/definitions/n'}}, "
-		 "resources: []}",
-			"{\"p\": {\"value\": \"ab\"}}", "and 3 is the least"},
-		{"{definitions: {a: {$ref: '#/definitions/a'}}, parameters: {p: {$ref: '#/definitions/a'}}, "
-		 "resources: []}",
-			NULL, "has no type that is known"},
-		{"{$schema: 'https://x/tenantDeploymentTemplate.json#', resources: []}", NULL,
-			"only resource groups can be deployed to"},
-		{"{resources: [{type: 'N/t', name: 'x', scope: '/'}]}", NULL,
-			"resources[0]: a 'scope' is not"},
-		{"{resources: [{type: 'Microsoft.Resources/deployments', name: 'x', subscriptionId: 's'}]}",
-			NULL, "a subscription cannot be deployed to; name a group"},
-		{"{resources: {s: {type: 'N/t', name: 'x', dependsOn: ['r[2]']}, r: {type: 'N/t', name: "
-		 "\"[format('r{0}', copyIndex())]\", copy: {name: 'r', count: 2}}}}",
-			NULL, "the resource 'r[2]' that 'x' depends on is not defined"},
-	};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+	for (size_t i = 0; i < G_N_ELEMENTS(mistakes); i++) {
 		g_autoptr(GError) error = NULL;
-		g_assert_null(open_text(cases[i].text, cases[i].parameters, &error));
+		g_assert_null(open_text(mistakes[i].text, mistakes[i].parameters, &error));
 		g_assert_nonnull(error);
-		if (error->domain != ARM_FAULT || !strstr(error->message, cases[i].message))
-			g_error("'%s': expected '%s', got '%s'", cases[i].text, cases[i].message,
+		if (error->domain != ARM_FAULT || !strstr(error->message, mistakes[i].message))
+			g_error("'%s': expected '%s', got '%s'", mistakes[i].text, mistakes[i].message,
 				error->message);
 	}
 }
