@@ -168,6 +168,10 @@ static void scenario_inner(struct test_cloud *cloud)
 	_cleanup_(answer_clear) struct answer valid =
 		ask(cloud, "POST", DEPLOYMENTS "/outer/validate", body, NULL);
 	g_assert_cmpstr(answer_code(&valid), ==, "");
+	_cleanup_(answer_clear) struct answer nowhere = ask(cloud, "POST",
+		"S/resourceGroups/none/providers/Microsoft.Resources/deployments/outer/validate", body, NULL);
+	g_assert_cmpint(nowhere.status, ==, 200);
+	g_assert_cmpstr(answer_code(&nowhere), ==, "ResourceGroupNotFound");
 	assert_deployed(cloud, "outer", body);
 	g_assert_cmpint(status_of(cloud, "GET", NSG "/in-Succeeded"), ==, 200);
 	_cleanup_(answer_clear) struct answer outer = ask(cloud, "GET", DEPLOYMENTS "/outer", NULL, NULL);

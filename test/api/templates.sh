@@ -45,6 +45,8 @@ deploy_real_templates() {
 refuse_templates() {
 	local to=(--resource-group real)
 	run az group create --name real --location westus
+	refuses "a group that is not there is told" "ResourceGroupNotFound.*nosuch" \
+		az deployment group create --resource-group nosuch --template-file "$here/templates/linked.json"
 	refuses "a link inside of a template is not followed" 'templateLink: links to templates are not followed.*inline' \
 		az deployment group create "${to[@]}" --template-file "$here/templates/linked.json"
 	refuses "a template of a subscription says what to do" "subscriptionDeploymentTemplate.*az group create" \

@@ -16,8 +16,6 @@ json_t *deploy_encode(
 /* Whether an operation of it is under way. */
 bool deploy_is_running(const struct deployment *deployment);
 
-/* The group of the path, and the deployment when `ret` is not NULL. False after it has answered. */
-bool deploy_find(struct call *call, struct arm *arm, struct group **ret_group, struct deployment **ret);
 /* The deployment that the call's body wants, whose JSON is *ret_body (a new reference; may be NULL). */
 struct deployment *deploy_read(
 	const struct call *call, const struct group *group, json_t **ret_body, GError **error);

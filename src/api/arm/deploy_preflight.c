@@ -14,17 +14,20 @@ static json_t *error_json(const GError *failure)
 	return arm_error_json(arm_error_of(failure).code, failure->message, NULL);
 }
 
+static struct group *find_group(const struct call *call, struct arm *arm, GError **error)
+{
+	return arm_find_group(arm, call_param(call, "subscription"), call_param(call, "group"), error);
+}
+
 /* ---- validation ---- */
 
 static void post_validate(struct call *call, void *data)
 {
 	struct arm *arm = data;
-	_cleanup_(model_free) struct group *group = NULL;
 	g_autoptr(GError) error = NULL;
-
-	if (!deploy_find(call, arm, &group, NULL))
-		return;
-	_cleanup_(model_free) struct deployment *wanted = deploy_read(call, group, NULL, &error);
+	_cleanup_(model_free) struct group *group = find_group(call, arm, &error);
+	_cleanup_(model_free) struct deployment *wanted =
+		group ? deploy_read(call, group, NULL, &error) : NULL;
 	_cleanup_(template_free) struct template *template =
 		wanted ? deploy_open(arm, group, wanted, NULL, &error) : NULL;
 	if (!template) {
@@ -60,13 +63,11 @@ static bool wants_whole(const json_t *body, GError **error)
 static void post_what_if(struct call *call, void *data)
 {
 	struct arm *arm = data;
-	_cleanup_(model_free) struct group *group = NULL;
 	g_autoptr(GError) error = NULL;
-
-	if (!deploy_find(call, arm, &group, NULL))
-		return;
 	json_auto_t *body = NULL;
-	_cleanup_(model_free) struct deployment *wanted = deploy_read(call, group, &body, &error);
+	_cleanup_(model_free) struct group *group = find_group(call, arm, &error);
+	_cleanup_(model_free) struct deployment *wanted =
+		group ? deploy_read(call, group, &body, &error) : NULL;
 	bool whole = wanted && wants_whole(body, &error);
 	call_answer_json(call, 200,
 		error ? json_pack("{s:s, s:o}", "status", "Failed", "error", error_json(error))

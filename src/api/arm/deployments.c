@@ -93,7 +93,8 @@ json_t *deploy_encode(
 
 /* ---- reading the request ---- */
 
-bool deploy_find(struct call *call, struct arm *arm, struct group **ret_group, struct deployment **ret)
+/* The group of the path, and the deployment when `ret` is not NULL. False after it has answered. */
+static bool find(struct call *call, struct arm *arm, struct group **ret_group, struct deployment **ret)
 {
 	GError *error = NULL;
 	const char *name = call_param(call, "name");
@@ -185,7 +186,7 @@ static void put_deployment(struct call *call, void *data)
 	struct control_request request;
 	GError *error = NULL;
 
-	if (!deploy_find(call, arm, &group, NULL))
+	if (!find(call, arm, &group, NULL))
 		return;
 	_cleanup_(model_free) struct deployment *wanted = deploy_read(call, group, NULL, &error);
 	if (!wanted || !arm_request_of(call, &request, &error) ||
@@ -206,7 +207,7 @@ static void get_deployment(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 
-	if (deploy_find(call, data, &group, &deployment))
+	if (find(call, data, &group, &deployment))
 		call_answer_json(call, 200, deploy_encode(data, group, deployment, NULL));
 }
 
@@ -215,7 +216,7 @@ static void head_deployment(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 
-	if (deploy_find(call, data, &group, &deployment))
+	if (find(call, data, &group, &deployment))
 		call_answer(call, 204);
 }
 
@@ -246,7 +247,7 @@ static void list_deployments(struct call *call, void *data)
 	_cleanup_(page_clear) struct page page = {};
 	GError *error = NULL;
 
-	if (!deploy_find(call, arm, &group, NULL))
+	if (!find(call, arm, &group, NULL))
 		return;
 	struct listing listing = {.arm = arm, .group = group, .array = json_array()};
 	if (filter_parse(call_query(call, "$filter"), &listing.filter, &error) &&
@@ -269,7 +270,7 @@ static void delete_deployment(struct call *call, void *data)
 	const struct control_request request = {.principal = call_principal(call)};
 	GError *error = NULL;
 
-	if (!deploy_find(call, arm, &group, &deployment))
+	if (!find(call, arm, &group, &deployment))
 		return;
 	if (deploy_is_running(deployment)) {
 		fault_set(&error, FAULT_BUSY, "Deployment '%s' is running; cancel it before it is deleted.",
@@ -293,7 +294,7 @@ static void post_cancel(struct call *call, void *data)
 		_cleanup_(model_free) struct group *group = NULL;
 		_cleanup_(model_free) struct deployment *deployment = NULL;
 		GError *error = NULL;
-		if (!deploy_find(call, arm, &group, &deployment))
+		if (!find(call, arm, &group, &deployment))
 			return;
 		done = deploy_cancel(arm, deployment, &error);
 		if (!done && (fault_code(error) != FAULT_CONFLICT || attempt == CANCEL_ATTEMPTS)) {
@@ -311,7 +312,7 @@ static void post_export(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 
-	if (deploy_find(call, data, &group, &deployment))
+	if (find(call, data, &group, &deployment))
 		call_answer_json(call, 200, json_pack("{s:O?}", "template", deployment->spec.template));
 }
 
@@ -381,7 +382,7 @@ static void list_operations(struct call *call, void *data)
 	GError *error = NULL;
 	json_t *array;
 
-	if (!deploy_find(call, data, &group, &deployment))
+	if (!find(call, data, &group, &deployment))
 		return;
 	if (!page_of_call(call, &page, &error)) {
 		arm_fail(call, error);
@@ -403,7 +404,7 @@ static void get_operation(struct call *call, void *data)
 	GError *error = NULL;
 	guint64 index;
 
-	if (!deploy_find(call, data, &group, &deployment))
+	if (!find(call, data, &group, &deployment))
 		return;
 	g_autofree char *id = id_of(data, group, deployment->meta.name);
 	if (g_ascii_string_to_unsigned(name, 16, 0, UINT32_MAX, &index, NULL) &&
