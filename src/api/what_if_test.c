@@ -277,6 +277,78 @@ static void scenario_together(struct test_cloud *cloud)
 
 /* ---- what is not deployed at all ---- */
 
+/* What a deployment has that depends on what nobody knows may be among what is there. */
+static void scenario_veiled(struct test_cloud *cloud)
+{
+	static const char template[] =
+		"resources: [{" NSG_TYPE ", name: 'known'}, {" NSG_TYPE
+		", name: 'later', tags: {ip: \"[string(reference('known').nosuch)]\"}},"
+		" {type: 'Microsoft.Resources/deployments', apiVersion: '2022-09-01', name: 'inner', "
+		"dependsOn: "
+		"['later'], properties: {mode: 'Incremental', template: {resources: [{" NSG_TYPE
+		", name: 'kept'}]}}}]";
+
+	put_network(cloud);
+	deploy(cloud, "resources: [{" NSG_TYPE ", name: 'kept'}]");
+	_cleanup_(answer_clear) struct answer answer = look(cloud, "Complete", "", template);
+	g_autofree char *changes = changes_of(&answer);
+	g_assert_cmpstr(changes, ==,
+		"inner Unsupported, kept Unsupported, known Create, later Create, myVnet Unsupported");
+}
+
+/* A deployment inside of itself: by a template whose expressions are the outer one's it is there once, and is no template
+ * then; one that has its own ends at the limit, also where that it has is only known on the way. */
+static void scenario_depth(struct test_cloud *cloud)
+{
+	static const struct {
+		const char *properties, *words;
+	} cases[] = {
+		{"{mode: 'Incremental', Template: \"[deployment().properties.template]\"}",
+			"an object is needed"},
+		{"\"[createObject('mode', 'Incremental', 'template', deployment().properties.template)]\"",
+			"an object is needed"},
+		{"\"[createObject('mode', 'Incremental', 'expressionEvaluationOptions', "
+		 "createObject('scope', "
+		 "'inner'), 'template', deployment().properties.template)]\"",
+			"more than 5 deployments inside each other"},
+		{"\"[createObject('mode', 'Incremental', 'expressionEvaluationOptions', "
+		 "createObject('scope', "
+		 "'inner'), 'template', deployment().properties.template, 'parameters', createObject('u', "
+		 "createObject('value', reference(resourceId('Microsoft.Network/networkSecurityGroups', "
+		 "'group')).resourceGuid)))]\"",
+			"more than 5 deployments inside each other"},
+	};
+
+	put_network(cloud);
+	deploy(cloud, GROUP_OF(""));
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *template = g_strdup_printf(
+			"parameters: {u: {type: 'string', defaultValue: 'x'}}, resources: [{type: "
+			"'Microsoft.Resources/deployments', apiVersion: '2022-09-01', name: 'again', "
+			"properties: %s}]",
+			cases[i].properties);
+		_cleanup_(answer_clear) struct answer answer = look(cloud, "Incremental", "", template);
+		g_autofree char *text = json_dumps(answer.json, JSON_COMPACT);
+		if (!strstr(text, cases[i].words))
+			g_error("%s: %s", cases[i].properties, text);
+	}
+}
+
+static void scenario_secrets(struct test_cloud *cloud)
+{
+	static const char template[] =
+		"parameters: {pw: {type: 'secureString', defaultValue: 'hunter2'}}, variables: {v: "
+		"\"[concat(parameters('pw'), '!')]\"}, resources: [{" NSG_TYPE
+		", name: 'secret', tags: {of: \"[parameters('pw')]\", by: \"[variables('v')]\"}, "
+		"properties: {adminPassword: 'hunter2'}}]";
+
+	put_network(cloud);
+	_cleanup_(answer_clear) struct answer answer = look(cloud, "Incremental", "", template);
+	g_autofree char *text = json_dumps(answer.json, JSON_COMPACT);
+	g_assert_nonnull(strstr(text, "[parameters('pw')]"));
+	g_assert_null(strstr(text, "hunter2"));
+}
+
 static void scenario_scopes(struct test_cloud *cloud)
 {
 	static const char *const paths[] = {"S/providers/Microsoft.Resources/deployments/d",
@@ -351,6 +423,10 @@ static void scenario_export(struct test_cloud *cloud)
 {
 	put_base(cloud);
 	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	/* Tags are words, whatever they look like. */
+	deploy(cloud,
+		"resources: [{" NSG_TYPE ", name: 'tagged', tags: {name: 'web', id: '42', type: 'x', of: "
+		"\"[resourceId('Microsoft.Network/networkInterfaces', 'myNic')]\"}}]");
 	_cleanup_(answer_clear) struct answer exported = export_group(cloud, "\"*\"");
 	g_assert_cmpint(exported.status, ==, 200);
 	g_autofree char *template = template_of(&exported);
@@ -358,6 +434,7 @@ static void scenario_export(struct test_cloud *cloud)
 	g_autofree char *changes = changes_of(&again);
 	g_assert_nonnull(strstr(changes, "myVM NoChange"));
 	g_assert_nonnull(strstr(changes, "myNic NoChange"));
+	g_assert_nonnull(strstr(changes, "tagged NoChange"));
 	if (strstr(changes, "Create") || strstr(changes, "Modify") || strstr(changes, "Delete"))
 		g_error("%s: %s", changes, json_dumps(again.json, JSON_COMPACT));
 	/* Nobody who uses a thing, and nothing that was given to it. */
@@ -411,6 +488,10 @@ int main(int argc, char **argv)
 	TEST_CLOUD_ADD("/api/what-if/foretells what would be refused", scenario_refused);
 	TEST_CLOUD_ADD("/api/what-if/sees resources that come together, and says what it cannot know",
 		scenario_together);
+	TEST_CLOUD_ADD(
+		"/api/what-if/foretells no end of what an unknown deployment may have", scenario_veiled);
+	TEST_CLOUD_ADD("/api/what-if/a template inside of itself ends soon", scenario_depth);
+	TEST_CLOUD_ADD("/api/what-if/secure values are not shown", scenario_secrets);
 	TEST_CLOUD_ADD("/api/what-if/refuses scopes that there are none of", scenario_scopes);
 	TEST_CLOUD_ADD("/api/what-if/follows no links", scenario_links);
 	TEST_CLOUD_ADD("/api/what-if/a group is exported as the template that makes it", scenario_export);

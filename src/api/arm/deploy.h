@@ -3,7 +3,8 @@
 #include "api/arm/arm_priv.h"
 #include "api/arm/template.h"
 
-#define DEPLOY_TYPE "Microsoft.Resources/deployments"
+#define DEPLOY_TYPE       "Microsoft.Resources/deployments"
+#define DEPLOY_NESTED_MAX 5 /* deployments inside each other */
 
 /* ---- deployments.c ---- */
 
@@ -41,6 +42,9 @@ json_t *deploy_what_if(struct arm *arm, const struct group *group, const struct 
  * given is known. operation: whose deployment it is; NULL: nobody's, for a look at it only. */
 struct template *deploy_open(struct arm *arm, const struct group *group, const struct deployment *deployment,
 	const struct operation *operation, GError **error);
+
+/* Whether a deployment inside of `depth` others may have one more inside of it; ARM_INVALID_TEMPLATE. */
+bool deploy_check_depth(unsigned depth, GError **error);
 
 /* ---- deploy.c ---- */
 

@@ -1,7 +1,13 @@
 /* Opening the template of a deployment: what its expressions see, and whether Sluice has its types. */
 #include "api/arm/deploy.h"
 
-#define NESTED_MAX 5 /* deployments inside each other */
+bool deploy_check_depth(unsigned depth, GError **error)
+{
+	return depth < DEPLOY_NESTED_MAX ||
+	       arm_fault_set(error, ARM_INVALID_TEMPLATE,
+		       "Deployment template validation failed: more than %d deployments inside each other.",
+		       DEPLOY_NESTED_MAX);
+}
 
 /* What deployment() gives. */
 static json_t *describe(const struct deployment *deployment)
@@ -78,10 +84,8 @@ static bool check_inner(struct arm *arm, struct template *template, const struct
 
 	if (!body)
 		return false;
-	if (depth >= NESTED_MAX)
-		return arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			"Deployment template validation failed: more than %d deployments inside each other.",
-			NESTED_MAX);
+	if (!deploy_check_depth(depth, error))
+		return false;
 	group = arm_find_group(arm, resource->id.subscription, resource->id.group, error);
 	inner = group ? deploy_decode(body, resource->name, group, error) : NULL;
 	if (!inner || template_is_unknown(template, body))

@@ -117,7 +117,7 @@ static json_t *convert_text(const struct exporting *exporting, const json_t *jso
 	return json_string(expression);
 }
 
-/* Parts of a resource are called by their names: their own ids and types are left out. */
+/* Parts of a resource are called by their names: their own ids and types are left out. Tags are the user's words. */
 static json_t *convert_object(const struct exporting *exporting, const json_t *object)
 {
 	bool part = json_is_string(json_object_get(object, "name")) &&
@@ -127,7 +127,9 @@ static json_t *convert_object(const struct exporting *exporting, const json_t *o
 
 	json_object_foreach((json_t *)object, key, value)
 	{
-		if (!part || (!g_str_equal(key, "id") && !g_str_equal(key, "type")))
+		if (g_str_equal(key, "tags"))
+			json_object_set_new(copy, key, expression_escape(value));
+		else if (!part || (!g_str_equal(key, "id") && !g_str_equal(key, "type")))
 			json_object_set_new(copy, key, convert(exporting, value));
 	}
 	return copy;

@@ -24,8 +24,7 @@ static bool listed(const char *const *list, const char *key)
 	return false;
 }
 
-/* Deep copy without nulls and secrets. */
-static json_t *clean(const json_t *json)
+json_t *extra_clean(const json_t *json)
 {
 	const char *key;
 	json_t *value;
@@ -35,12 +34,12 @@ static json_t *clean(const json_t *json)
 		json_t *copy = json_object();
 		json_object_foreach(
 			(json_t *)json, key, value) if (!json_is_null(value) && !listed(secrets, key))
-			json_object_set_new(copy, key, clean(value));
+			json_object_set_new(copy, key, extra_clean(value));
 		return copy;
 	}
 	if (json_is_array(json)) {
 		json_t *copy = json_array();
-		json_array_foreach(json, i, value) json_array_append_new(copy, clean(value));
+		json_array_foreach(json, i, value) json_array_append_new(copy, extra_clean(value));
 		return copy;
 	}
 	return json_deep_copy(json);
@@ -58,7 +57,7 @@ static void drop(json_t *object, const char *const *names)
 
 json_t *extra_of(const json_t *body, const char *const *owned)
 {
-	json_t *extra = clean(body), *properties = json_object_get(extra, "properties");
+	json_t *extra = extra_clean(body), *properties = json_object_get(extra, "properties");
 
 	drop(extra, common);
 	drop(properties, common_properties);

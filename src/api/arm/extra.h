@@ -14,6 +14,8 @@ struct refusal {
 	const char *feature; /* plural: "load balancers" */
 };
 
+/* Deep copy without nulls and secrets. New reference. */
+json_t *extra_clean(const json_t *json);
 /* The body less the members of "properties" in `owned` and those at the top that every resource has. New
  * reference, NULL when nothing is left. */
 json_t *extra_of(const json_t *body, const char *const *owned);

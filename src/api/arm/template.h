@@ -66,7 +66,8 @@ CLEANUP_FUNC(struct template *, template_free)
 /* The body of a PUT of the resource. lookup NULL: what it would look up is unknown. New reference. */
 json_t *template_body(
 	struct template *template, guint index, template_lookup lookup, void *data, GError **error);
-/* The same for people: an expression whose value is not known yet stays as it is. New reference. */
+/* The same for people: an expression whose value is not known yet, or is made of secure parameters, stays as it is. New
+ * reference. */
 json_t *template_shown_body(struct template *template, guint index, GError **error);
 /* {name: {"type", "value"}}; secure ones are without their value. New reference. */
 json_t *template_outputs(struct template *template, template_lookup lookup, void *data, GError **error);

@@ -48,22 +48,44 @@ static bool has_own_expressions(const json_t *properties)
 	return scope && g_ascii_strcasecmp(scope, "inner") == 0;
 }
 
-/* Evaluated here and made plain, so that evaluating it once more changes nothing; or as it is. Changes `properties`. */
-static bool place_inner(json_t *properties, const json_t *own, json_t *inner)
+/* The member of that name, written in any case, under the very name. NULL when there is none. Borrowed. */
+static json_t *settle_name(json_t *object, const char *name)
 {
-	json_t *evaluated = json_object_get(properties, "template");
+	const json_t *member = expression_member(object, name);
+	const char *key;
+	json_t *value;
+	void *next;
 
-	if (has_own_expressions(own))
-		return json_object_set(properties, "template", inner) == 0;
-	return !evaluated || json_object_set_new(properties, "template", expression_escape(evaluated)) == 0;
+	if (!member || json_object_get(object, name))
+		return (json_t *)member;
+	json_object_set(object, name, (json_t *)member);
+	json_object_foreach_safe(object, next, key, value)
+	{
+		if (g_ascii_strcasecmp(key, name) == 0 && !g_str_equal(key, name))
+			json_object_del(object, key);
+	}
+	return json_object_get(object, name);
+}
+
+/* A template that was evaluated here is made plain, so that evaluating it once more changes nothing. inner: one as it was
+ * written, which has expressions of its own; NULL: it has not. */
+static void place_inner(json_t *expanded, json_t *inner)
+{
+	json_t *properties = settle_name(expanded, "properties");
+	json_t *evaluated = inner ? NULL : settle_name(properties, "template");
+
+	if (inner)
+		json_object_set(properties, "template", inner);
+	else if (evaluated && !has_own_expressions(properties))
+		json_object_set_new(properties, "template", expression_escape(evaluated));
 }
 
 json_t *template_make_body(
 	struct template *template, const struct template_resource *resource, GError **error)
 {
 	json_auto_t *body = json_copy(resource->json);
-	json_t *value, *properties = json_object_get(body, "properties"),
-		       *inner = resource->deployment ? json_object_get(properties, "template") : NULL;
+	json_auto_t *inner = NULL;
+	json_t *value;
 	const char *key;
 	void *next;
 
@@ -72,16 +94,17 @@ json_t *template_make_body(
 		if (!is_body(key, resource->deployment))
 			json_object_del(body, key);
 	}
-	if (inner && has_own_expressions(properties)) {
+	json_t *properties = resource->deployment ? settle_name(body, "properties") : NULL;
+	if (has_own_expressions(properties)) {
 		json_auto_t *without = json_copy(properties);
+		inner = json_incref(settle_name(without, "template"));
 		json_object_del(without, "template");
 		json_object_set(body, "properties", without);
 	}
-	json_auto_t *expanded = template_expand(template, resource, NULL, body, error);
-	if (expanded && inner)
-		place_inner(json_object_get(expanded, "properties"),
-			json_object_get(resource->json, "properties"), inner);
-	return g_steal_pointer(&expanded);
+	json_t *expanded = template_expand(template, resource, NULL, body, error);
+	if (expanded && resource->deployment)
+		place_inner(expanded, inner);
+	return expanded;
 }
 
 /* ---- values that need other resources ---- */
@@ -133,11 +156,17 @@ json_t *template_body(struct template *template, guint index, template_lookup fn
 
 json_t *template_shown_body(struct template *template, guint index, GError **error)
 {
+	struct expression_scope *scope = &template->scope, before = *scope;
+	json_auto_t *parameters = template_open_parameters(template);
 	json_t *body;
 
-	template->scope.shows = true;
+	scope->shows = true;
+	scope->parameters = parameters;
+	scope->evaluated = NULL; /* variables are made of parameters */
 	body = template_body(template, index, NULL, NULL, error);
-	template->scope.shows = false;
+	scope->shows = before.shows;
+	scope->parameters = before.parameters;
+	scope->evaluated = before.evaluated;
 	return body;
 }
 

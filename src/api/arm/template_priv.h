@@ -9,6 +9,8 @@
 /* Every parameter's value: given, or its default, which may refer to other parameters that come before. */
 json_t *template_resolve_parameters(
 	const json_t *template, const json_t *given, struct expression_scope *scope, GError **error);
+/* The values once more, with the scope's unknown one for each that is secure. New reference. */
+json_t *template_open_parameters(const struct template *template);
 /* With the scope's reference(). */
 json_t *template_evaluate_outputs(struct template *template, GError **error);
 

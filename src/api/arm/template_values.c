@@ -234,6 +234,23 @@ json_t *template_resolve_parameters(
 	return g_steal_pointer(&parameters);
 }
 
+json_t *template_open_parameters(const struct template *template)
+{
+	const json_t *definitions = json_object_get(template->json, "parameters");
+	json_t *open = json_copy(template->parameters), *value;
+	const char *name;
+
+	json_object_foreach(template->parameters, name, value)
+	{
+		json_auto_t *definition =
+			whole_definition(template->json, expression_member(definitions, name));
+		const struct type *type = find_type(definition);
+		if (!type || type->secure)
+			json_object_set(open, name, template->scope.unknown);
+	}
+	return open;
+}
+
 json_t *template_shown_parameters(const json_t *template, const json_t *parameters)
 {
 	const json_t *definitions = json_object_get(template, "parameters");

@@ -10,6 +10,7 @@
  * (Unsupported) nobody knows what would change, and so is what depends on it.
  */
 #include "api/arm/deploy_priv.h"
+#include "api/arm/extra.h"
 #include "api/arm/what_if_delta.h"
 
 #include <string.h>
@@ -24,6 +25,7 @@ struct what_if {
 	const char *principal;
 	bool whole; /* changes are shown with the resources */
 	bool complete;
+	bool veiled; /* what some deployment inside of the template has is not known */
 	json_t *changes, *failures;
 	GHashTable *seen; /* ids of the templates' resources, in small letters */
 	GHashTable *kept; /* those, and what Complete mode spares for their sake */
@@ -33,6 +35,7 @@ struct what_if {
 struct look {
 	struct what_if *what_if;
 	struct template *template;
+	unsigned depth; /* how many others its deployment is inside of */
 	bool *done, *open; /* of each resource; open: what becomes of it is not known, or it would fail */
 };
 
@@ -78,11 +81,12 @@ static json_t *new_change(const char *id, const char *type)
 static void note_created(const struct look *look, const struct template_resource *resource, GError **error)
 {
 	struct what_if *what_if = look->what_if;
-	json_auto_t *body = template_shown_body(look->template, resource->index, error);
+	json_auto_t *whole = template_shown_body(look->template, resource->index, error);
 	json_t *change;
 
-	if (!body)
+	if (!whole)
 		return;
+	json_auto_t *body = extra_clean(whole);
 	change = new_change(resource->id_text, "Create");
 	if (what_if->whole)
 		json_object_set_new(change, "after",
@@ -149,6 +153,12 @@ static const struct template_resource *find_open(
 	return NULL;
 }
 
+/* Owned. */
+static char *open_reason(const struct template_resource *waits_for)
+{
+	return g_strdup_printf("What becomes of '%s', which it depends on, is not known.", waits_for->name);
+}
+
 static void put_and_compare(const struct look *look, const struct template_resource *resource,
 	const json_t *before, const json_t *body, GError **error)
 {
@@ -179,8 +189,7 @@ static void look_at_resource(const struct look *look, const struct template_reso
 		body = template_body(
 			look->template, resource->index, deploying_look_up, &what_if->arm, &unknown);
 	if (waits_for && !failure) {
-		g_autofree char *reason = g_strdup_printf(
-			"What becomes of '%s', which it depends on, is not known.", waits_for->name);
+		g_autofree char *reason = open_reason(waits_for);
 		note_open(look, resource, before, reason, &failure);
 	} else if (unknown && g_error_matches(unknown, ARM_FAULT, ARM_INVALID_TEMPLATE)) {
 		note_open(look, resource, before, unknown->message, &failure);
@@ -198,7 +207,7 @@ static void look_at_resource(const struct look *look, const struct template_reso
 /* ---- templates ---- */
 
 static struct template *look_at_template(struct what_if *what_if, const struct group *group,
-	const struct deployment *deployment, GError **error);
+	const struct deployment *deployment, unsigned depth, GError **error);
 
 /* A deployment inside of this one is there when its resources are; others may want its outputs. */
 static bool put_deployment(
@@ -216,24 +225,49 @@ static bool put_deployment(
 	return control_store(what_if->arm.control, stored, error);
 }
 
-static void look_at_deployment(const struct look *look, const struct template_resource *resource)
+/* What it has is not known, nor whether what is there is among that. */
+static void note_veiled(const struct look *look, const struct template_resource *resource, const char *reason)
+{
+	json_t *change = new_change(resource->id_text, "Unsupported");
+
+	put_text(change, "unsupportedReason", reason);
+	json_array_append_new(look->what_if->changes, change);
+	look->open[resource->index] = look->what_if->veiled = true;
+}
+
+static bool look_inside(
+	const struct look *look, const struct template_resource *resource, const json_t *body, GError **error)
 {
 	struct what_if *what_if = look->what_if;
-	g_autoptr(GError) failure = NULL;
-	json_auto_t *body = find_open(look, resource) ? NULL
-						      : template_body(look->template, resource->index,
-								deploying_look_up, &what_if->arm, &failure);
 	_cleanup_(model_free) struct group *group =
-		body ? arm_find_group(&what_if->arm, resource->id.subscription, resource->id.group, &failure)
-		     : NULL;
+		deploy_check_depth(look->depth, error)
+			? arm_find_group(&what_if->arm, resource->id.subscription, resource->id.group, error)
+			: NULL;
 	_cleanup_(model_free) struct deployment *inner =
-		group ? deploy_decode(body, resource->name, group, &failure) : NULL;
+		group ? deploy_decode(body, resource->name, group, error) : NULL;
 	_cleanup_(template_free) struct template *template =
-		inner ? look_at_template(what_if, group, inner, &failure) : NULL;
+		inner ? look_at_template(what_if, group, inner, look->depth + 1, error) : NULL;
 
-	look->open[resource->index] = !template || !put_deployment(what_if, template, inner, &failure);
-	if (failure)
-		note_failure(what_if, resource, failure);
+	return template && put_deployment(what_if, template, inner, error);
+}
+
+static void look_at_deployment(const struct look *look, const struct template_resource *resource)
+{
+	const struct template_resource *waits_for = find_open(look, resource);
+	g_autoptr(GError) failure = NULL;
+	json_auto_t *body = waits_for ? NULL
+				      : template_body(look->template, resource->index, deploying_look_up,
+						&look->what_if->arm, &failure);
+
+	if (waits_for) {
+		g_autofree char *reason = open_reason(waits_for);
+		note_veiled(look, resource, reason);
+	} else if (!body && g_error_matches(failure, ARM_FAULT, ARM_INVALID_TEMPLATE)) {
+		note_veiled(look, resource, failure->message);
+	} else if (!body || !look_inside(look, resource, body, &failure)) {
+		look->open[resource->index] = true;
+		note_failure(look->what_if, resource, failure);
+	}
 }
 
 static bool is_ready(const struct look *look, const struct template_resource *resource)
@@ -265,7 +299,7 @@ static bool look_at_next(const struct look *look)
 
 /* The template, whose resources are in the preview now, but for those that failed. */
 static struct template *look_at_template(struct what_if *what_if, const struct group *group,
-	const struct deployment *deployment, GError **error)
+	const struct deployment *deployment, unsigned depth, GError **error)
 {
 	struct template *template = deploy_open(&what_if->arm, group, deployment, NULL, error);
 
@@ -273,7 +307,7 @@ static struct template *look_at_template(struct what_if *what_if, const struct g
 		return NULL;
 	g_autofree bool *done = g_new0(bool, template->resources->len + 1),
 			*open = g_new0(bool, template->resources->len + 1);
-	const struct look look = {what_if, template, done, open};
+	const struct look look = {what_if, template, depth, done, open};
 	while (look_at_next(&look))
 		continue;
 	return template;
@@ -289,8 +323,12 @@ static void look_at_other(
 	bool goes = what_if->complete && !g_hash_table_contains(what_if->kept, small);
 	_cleanup_(arm_id_clear) struct arm_id id = {};
 	json_auto_t *before = arm_id_parse(id_text, &id, NULL) ? read_now(what_if, &id, NULL) : NULL;
-	json_t *change = new_change(id_text, goes ? "Delete" : "Ignore");
+	json_t *change = new_change(id_text, !goes ? "Ignore" : what_if->veiled ? "Unsupported" : "Delete");
 
+	if (goes && what_if->veiled)
+		put_text(change, "unsupportedReason",
+			"It would go, unless a deployment inside of this one has it, of which that is not "
+			"known.");
 	if (what_if->whole && before)
 		json_object_set_new(change, "before", snapshot(&id, NULL, before));
 	json_array_append_new(what_if->changes, change);
@@ -301,7 +339,7 @@ static void look_at_other(
 static bool look_at_all(struct what_if *what_if, const struct deployment *deployment, GError **error)
 {
 	_cleanup_(template_free) struct template *template =
-		look_at_template(what_if, what_if->group, deployment, error);
+		look_at_template(what_if, what_if->group, deployment, 0, error);
 
 	if (!template)
 		return false;
