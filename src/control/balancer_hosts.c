@@ -151,7 +151,7 @@ static void forget_lost(struct control *control, const struct balancer *balancer
 
 void balancers_leave_silent(struct control *control)
 {
-	if (!hosts_any_silent(control))
+	if (!hosts_any_silent(control) || !hosts_any_alive(control))
 		return;
 	g_autoptr(GPtrArray) balancers = control_list(control, KIND_BALANCER, NULL, NULL);
 	for (guint i = 0; i < list_length(balancers); i++) {

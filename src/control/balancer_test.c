@@ -421,6 +421,8 @@ static void test_silent(void)
 	/* Nobody reports: it may be the controller's own trouble. */
 	pass(&f, NULL, balancer, NULL, 3);
 	g_assert_true(is_at(&f, balancer, home));
+	g_assert_cmpuint(count_well(&f, balancer, home), >, 0);
+	g_assert_cmpuint(count_well(&f, balancer, other), >, 0);
 	pass(&f, home, balancer, NULL, 3);
 	g_assert_true(is_at(&f, balancer, home));
 	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK); /* the operator is warned */

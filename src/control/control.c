@@ -54,7 +54,7 @@ struct control *control_open(const struct control_config *config, GError **error
 	control->default_outbound = !config->no_default_outbound;
 	control->cpu_ratio = config->cpu_allocation_ratio;
 	control->ram_ratio = config->ram_allocation_ratio;
-	control->silent_us = (config->host_timeout_s ? config->host_timeout_s : 30) * G_USEC_PER_SEC;
+	control->silent_us = (int64_t)(config->host_timeout_s ? config->host_timeout_s : 30) * G_USEC_PER_SEC;
 	control->consoles = consoles_open();
 	control->hosts = hosts_open(control, error);
 	if (control->hosts && read_pool(control, config, error) &&

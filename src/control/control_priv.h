@@ -334,8 +334,9 @@ struct host_live {
 void hosts_live(struct control *control, const char *host, struct host_live *ret);
 /* It has not reported for a while, or not since the controller's start, which is a while ago. */
 bool hosts_is_silent(struct control *control, const char *host);
-/* Some host is. */
+/* Some host is; some host reports. */
 bool hosts_any_silent(struct control *control);
+bool hosts_any_alive(struct control *control);
 /* The store's revision is the one that is given. */
 struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error);
 /* One with the NIC, its network and its groups, and no more. */

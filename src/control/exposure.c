@@ -65,8 +65,7 @@ static char *describe(
 	struct control *control, const struct report *report, const struct report_exposure *exposed)
 {
 	_cleanup_(model_free) struct nic *nic = control_get(control, KIND_NIC, exposed->nic, NULL);
-	_cleanup_(model_free) struct vm *vm =
-		exposed->vm ? control_get(control, KIND_VM, exposed->vm, NULL) : NULL;
+	_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, exposed->vm, NULL);
 
 	return g_strdup_printf("host %s has not applied it to network interface %s of virtual machine %s: %s",
 		report->host, nic ? nic->meta.name : exposed->nic, vm ? vm->meta.name : exposed->vm,

@@ -389,6 +389,18 @@ bool hosts_any_silent(struct control *control)
 	return false;
 }
 
+bool hosts_any_alive(struct control *control)
+{
+	GHashTableIter iter;
+	void *live;
+
+	g_hash_table_iter_init(&iter, control->hosts->by_name);
+	while (g_hash_table_iter_next(&iter, NULL, &live))
+		if (is_alive(control, live))
+			return true;
+	return false;
+}
+
 /* ---- reports ---- */
 
 struct note {

@@ -86,6 +86,14 @@ static void test_fronts(void)
 	assert_ip(internal, "10.0.1.4");
 	g_assert_null(internal->status.host);
 	balancer_fixture_remove(&f, ip, NULL);
+	/* Not with members, which may be behind another one of that kind. */
+	_cleanup_(model_free) struct address *another =
+		balancer_fixture_address(&f, "another", ADDRESS_STANDARD);
+	_cleanup_(model_free) struct nic *nic =
+		balancer_fixture_member(&f, "nic", internal, "pool", NULL, NULL, NULL);
+	g_assert_nonnull(nic);
+	balancer_fixture_refused(
+		&f, balancer_fixture_new(&f, "lb", another), FAULT_IN_USE, "so its front ends stay internal");
 }
 
 /* A VLAN's machines on the wire have no switch that leads them. */

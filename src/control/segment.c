@@ -185,8 +185,8 @@ static bool check_versions(const struct network *network, GError **error)
 	return true;
 }
 
-/* An internal load balancer leads its clients by their own switches, which machines on the wire do not have. Not guarded
- * against one that comes meanwhile: its put guards the network. */
+/* An internal load balancer leads its clients by their own switches, which machines on the wire do not have. The list is
+ * guarded against one that comes meanwhile. */
 static bool check_balancers(struct change *change, const struct network *network, GError **error)
 {
 	g_autoptr(GPtrArray) balancers =

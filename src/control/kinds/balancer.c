@@ -272,6 +272,13 @@ static bool balancer_prepare(struct put *put, GError **error)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"load balancer %s: its SKU cannot be changed; create another load balancer",
 			balancer->meta.name);
+	if (old && balancer_is_internal(old) != balancer_is_internal(balancer) &&
+		list_length(old->status.members))
+		return fault_set(error, FAULT_IN_USE,
+			"load balancer %s: it has members, so its front ends stay %s; take the network "
+			"interfaces out of "
+			"its pools and rules first",
+			balancer->meta.name, balancer_is_internal(old) ? "internal" : "public");
 	if (!check_parts(balancer, error) || !balancer_claim_fronts(put, error) ||
 		!balancer_keep_members(put, error) || !balancer_settle(put->change, balancer, error))
 		return false;
