@@ -60,6 +60,12 @@ static const enum failpoint points[] = {
 	[ACCEL_RELEASING] = FAILPOINT_AGENT_ACCEL_RELEASING,
 };
 
+static void retry_later(struct accel *a)
+{
+	a->retry_at_us = g_get_monotonic_time() + agent_backoff_us(a->agent, a->failures++);
+	agent_wake_at(a->agent, a->retry_at_us);
+}
+
 /* Takes the error. */
 static void fail(struct accel *a, GError *error)
 {
@@ -67,8 +73,7 @@ static void fail(struct accel *a, GError *error)
 		log_warn(a->uid, "%s", error->message);
 	g_clear_error(&a->fault);
 	a->fault = error;
-	a->retry_at_us = g_get_monotonic_time() + agent_backoff_us(a->agent, a->failures++);
-	agent_wake_at(a->agent, a->retry_at_us);
+	retry_later(a);
 }
 
 /* Writes the state to the ledger. When that fails the old state stays, and the step is tried again. */
@@ -90,7 +95,8 @@ static void enter(struct accel *a, enum accel_state state)
 	health_touch(a->agent->health);
 	switch_link_hurry(a->agent->link);
 	a->number = 0;
-	a->left = a->cut = false;
+	a->left = a->cut = a->asks = false;
+	a->failures = 0;
 	a->retry_at_us = 0;
 	a->entered_us[state] = g_get_monotonic_time();
 	a->confirmed_us[state] = 0;
@@ -363,7 +369,13 @@ static void unplugged(struct accel *a, struct accel_job *job, GError *error)
 	if (error) {
 		if (!accel_is_forced(a))
 			accel_answer(a, true, error);
-		fail(a, error);
+		if (a->asks) { /* that it cannot be cut off is what people have to know */
+			a->asks = false;
+			g_error_free(error);
+			retry_later(a);
+		} else {
+			fail(a, error);
+		}
 		return;
 	}
 	failpoint(FAILPOINT_AGENT_ACCEL_UNPLUGGED);
@@ -373,6 +385,7 @@ static void unplugged(struct accel *a, struct accel_job *job, GError *error)
 static void cut_off(struct accel *a, struct accel_job *job, GError *error)
 {
 	if (error) {
+		a->asks = true;
 		fail(a, error);
 		return;
 	}
@@ -612,7 +625,7 @@ static void step_cut(struct accel *a)
 {
 	if (accel_machine_is_off(a))
 		enter(a, ACCEL_DRAINING);
-	else if (!a->cut)
+	else if (!a->cut && !a->asks && a->agent->provider)
 		begin(a, run_cut, cut_off, NULL);
 	else
 		begin(a, run_unplug, unplugged, accel_machine(a));
@@ -635,9 +648,10 @@ void accel_gone(struct accel *a)
 
 	if (a->busy || a->agent->stopping)
 		return;
-	if (state == ACCEL_UNPLUGGING || (state == ACCEL_CUT && a->cut))
+	if (state == ACCEL_UNPLUGGING || state == ACCEL_CUT) {
 		a->retry_at_us = 0;
-	else if (state == ACCEL_COPYING || state == ACCEL_ON)
+		a->asks = state == ACCEL_CUT && !a->cut;
+	} else if (state == ACCEL_COPYING || state == ACCEL_ON)
 		begin(a, run_plugged, looked, accel_machine(a));
 	agent_kick(a->agent);
 }

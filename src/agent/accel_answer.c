@@ -14,6 +14,8 @@ static const char *word_of(const struct accel *a, const struct ledger_nic *recor
 
 	if (state == ACCEL_OFF)
 		return record && record->revoked ? "revoked" : "detached";
+	if (state == ACCEL_CUT && !a->cut) /* it is only about to be */
+		state = ACCEL_UNPLUGGING;
 	return state == ACCEL_ON ? "attached" : accel_state_words[state];
 }
 
@@ -127,8 +129,9 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 	}
 	g_clear_error(&a->attach_fault);
 	a->attach_at_us = 0;
+	bool begun = accel_state(a) >= ACCEL_CLAIMING && accel_state(a) <= ACCEL_ON;
 	int64_t held_us = a->hold_until_us - g_get_monotonic_time();
-	if (held_us > 0) {
+	if (!begun && held_us > 0) {
 		fault_set(&error, FAULT_UNAVAILABLE,
 			"the path of NIC %s changed too often: its function is held off for %d s more, and "
 			"restored then",

@@ -183,6 +183,20 @@ static void test_cut_fails(struct world *w, gconstpointer data)
 	world_wait(w, "its function is released", bypass_is_back);
 }
 
+/* That it cannot be cut off does not keep its guest from giving it back. */
+static void test_cut_fails_for_good(struct world *w, gconstpointer data)
+{
+	bypass_bring_up(w);
+	bypass_touch(w, "fail-cut");
+	vm_fake_hold_primaries(w->machines, true);
+	agent_take_goal(w->agent, denying_goal(2));
+	world_wait(w, "it says that it is exposed", cannot_be_cut);
+	json_auto_t *told = accel_describe(g_hash_table_lookup(w->agent->accels, WORLD_NIC));
+	g_assert_cmpstr(json_string_value(json_object_get(told, "state")), ==, "unplugging");
+	vm_fake_hold_primaries(w->machines, false);
+	world_wait(w, "its function is released", bypass_is_back);
+}
+
 static void test_cut_and_off(struct world *w, gconstpointer data)
 {
 	hold_on(w);
@@ -297,6 +311,8 @@ int main(int argc, char **argv)
 	add("/accel_hold/what was cut off is so for an agent that starts anew", test_cut_over_restart);
 	add("/accel_hold/it is cut off without the switch, too", test_cut_without_switch);
 	add("/accel_hold/what cannot be cut off is exposed, and says so", test_cut_fails);
+	add("/accel_hold/what can never be cut off is given back when its guest lets go",
+		test_cut_fails_for_good);
 	add("/accel_hold/the end of its machine ends a cut as well", test_cut_and_off);
 	add("/accel_hold/a function that is not wanted but allowed exposes nothing, and is not cut off",
 		test_revoked_is_no_exposure);

@@ -603,6 +603,11 @@ static void test_damping(struct world *w, gconstpointer data)
 	int64_t began = g_get_monotonic_time();
 	world_wait(w, "it is restored in the end", is_on);
 	g_assert_cmpint(g_get_monotonic_time() - began, >, 100 * 1000);
+	/* To restore what is attached is nothing that is held off. */
+	g_autoptr(GError) none = NULL;
+	json_auto_t *attached = operate(w, "vf.restore", WORLD_NIC, &none);
+	g_assert_no_error(none);
+	g_assert_nonnull(attached);
 }
 
 static void test_stop_while_waiting(struct world *w, gconstpointer data)

@@ -387,8 +387,8 @@ static bool release_strays(struct agent *agent, GError **error)
 	for (guint i = 0; i < functions->len; i++) {
 		const struct nic_function *function = functions->pdata[i];
 		const struct ledger_nic *record = ledger_find_nic(agent->ledger, function->nic);
-		if (record && record->state != ACCEL_OFF)
-			continue;
+		if (function->quarantined || (record && record->state != ACCEL_OFF))
+			continue; /* the provider sees to the former */
 		g_autoptr(GError) cause = NULL;
 		log_info(function->name, "releasing it: NIC %s does not use it", function->nic);
 		if (release_stray(agent->provider, function->nic, &cause))

@@ -225,6 +225,7 @@ static GPtrArray *pool_list(struct nic_provider *provider)
 		copy->representor =
 			pool->maker->representor ? pool->maker->representor(function->name) : NULL;
 		copy->cut = function->cut;
+		copy->quarantined = function->quarantined;
 		g_ptr_array_add(list, copy);
 	}
 	return list;

@@ -15,7 +15,7 @@
 /* IEEE 802.1Q has it reserved: no network is there, and no bridge passes it on. */
 #define DEAD_VLAN 4095
 
-/* Of a VF that is cut off: known to nobody, and another one for each. */
+/* Of a VF that is cut off: known to nobody, and another one for each of a PF. */
 static struct mac_addr dead_mac(unsigned index)
 {
 	return (struct mac_addr){{0x02, 'c', 'u', 't', (uint8_t)(index >> 8), (uint8_t)index}};
@@ -130,8 +130,17 @@ bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError *
 	g_autoptr(GError) cause = NULL;
 	struct vf_attributes is;
 
-	if (!place.vf)
-		return true;
+	if (!place.vf) {
+		g_autofree char *device =
+			g_strdup_printf("%s/sys/bus/pci/devices/%s", sriov->root, claim->vf);
+		if (!g_file_test(device, G_FILE_TEST_EXISTS))
+			return true;
+		return fault_set(error, FAULT_UNAVAILABLE,
+			"VF %s cannot be cut off: its PF %s has no interface here; bind its driver, or bring "
+			"the "
+			"interface back into this network namespace",
+			claim->vf, claim->pf);
+	}
 	if (!switchdev_lower(sriov, &place, error) ||
 		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, NULL, error))
 		return false;

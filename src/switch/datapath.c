@@ -261,7 +261,8 @@ static void announce_new_addresses(
 		return;
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = after->nics[slot];
-		bool late = nic && nic->load_balancer && before->generation == 0;
+		bool late = nic && nic->load_balancer &&
+			    (before->generation == 0 || takeover_has_yielded(datapath, nic));
 		for (unsigned i = 0; nic && !nic->away && !late && i < nic->n_addresses; i++)
 			announce_if_new(datapath, before, &after->outside, nic->addresses[i].public_ip);
 	}

@@ -5,7 +5,8 @@
  * address. So a switch leaves the addresses of a load balancer to whoever announces one of them: it goes on with what is
  * sent to it, but does not answer for them any more (RFC 5227, section 2.4, case a). The one who announces is always the
  * later one: it does so only when a state brings the load balancer, and never when a process begins with what was on disk.
- * What is given up so stays so until a state without the load balancer has come: its number is another one afterwards.
+ * What is given up so stays so until a state without the load balancer has come (its number is another one afterwards), or the
+ * process ends: the next one answers for what is on disk, and announces nothing.
  *
  * The new switch knows none of the connections. For TAKEOVER_MS it takes up such as it did not see begin, as policy allows
  * them. The choice of members is the same on each switch, so a connection meets its member again, unless members have come
