@@ -101,8 +101,8 @@ class Machine:
             self.start(command, shell)
 
     def start(self, command, shell):
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.shell = socket.socket(socket.AF_UNIX)
         self.buffer = b""
         try:

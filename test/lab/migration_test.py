@@ -9,6 +9,7 @@ VF. The machine outside, in the namespace `out`, has a virtio NIC on their wire.
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -50,7 +51,10 @@ class Host:
                    "--tunnel", f"{self.address}:8446", *options]
         self.machine.run(f"(ip netns exec {self.name} unshare --uts sh -c 'hostname {self.name}; exec \"$@\"' sh {shlex.join(command)} "
                          f">{self.state}.log 2>&1 &)")
-        wait_for(f"host {self.name}", 300, lambda: "\nready:" in "\n" + self.machine.run(f"cat {self.state}.log"))
+        wait_for(f"host {self.name}, or its end", 300,
+                 lambda: re.search("^ready:|^sluice up:", self.machine.run(f"cat {self.state}.log"), re.M))
+        log = self.machine.run(f"cat {self.state}.log")
+        assert re.search("^ready:", log, re.M), log
 
     def function(self):
         """Its one."""

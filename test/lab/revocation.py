@@ -24,11 +24,16 @@ SOCKET = f"{STATE}/switch/switch.sock"
 VIRSH = ["stdbuf", "-oL", "virsh", "-q", "-c", f"qemu+unix:///system?socket={STATE}/libvirt/run/libvirt-sock"]
 NEAR = "10.9.0.9"
 LEFT_S = 10  # for which a MAC is left on the PF
+BUSY_S = 3  # for which a guest does not look at what it is asked
 # What is done, in order: deliver both or synthetic, unplug (asks the guest), gone (waits for DEVICE_DELETED), move (the MAC from the VF to the PF's own
-# filters), hear (it is the PF's too, and the VF's until libvirt clears it), leave (nobody clears it for LEFT_S).
+# filters), hear (it is the PF's too, and the VF's until libvirt or `move` clears it), leave (nobody clears it for LEFT_S), busy (as if the
+# guest were, for BUSY_S).
 ORDERS = {
     "as DESIGN has it": "deliver:both unplug gone move deliver:synthetic",
+    f"as DESIGN has it, the guest busy for {BUSY_S} s": "deliver:both busy unplug gone move deliver:synthetic",
     "steered before the unplug": "move deliver:synthetic unplug gone",
+    f"steered before the unplug, the guest busy for {BUSY_S} s": "move deliver:synthetic busy unplug gone",
+    "heard by PF and VF before the unplug": "hear deliver:both unplug gone move deliver:synthetic",
     "without copies to both": "unplug gone move deliver:synthetic",
     "the MAC cleared when libvirt does": "deliver:both unplug gone hear deliver:synthetic",
     f"the MAC left on the PF, for {LEFT_S} s": "deliver:both unplug gone deliver:synthetic leave move",
@@ -102,6 +107,9 @@ class Hand:
         self.settle()
         self.ip(f"ip link set dev eth0 vf {self.index} mac {mac_of(0)}")
         time.sleep(LEFT_S)
+
+    def busy(self):
+        time.sleep(BUSY_S)
 
     def settle(self):
         """Until libvirt has given the VF back."""
