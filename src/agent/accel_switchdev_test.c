@@ -82,9 +82,9 @@ static void bring_up(struct world *w, struct goal *goal)
 
 /* ---- tests ---- */
 
-static void test_vxlan(struct world *w, gconstpointer data)
+static void test_policy(struct world *w, gconstpointer data)
 {
-	bring_up(w, world_goal(1, true));
+	bring_up(w, world_goal_physical(1, true));
 	world_expect(w, SYNTHETIC, "start " WORLD_VM, "claim " WORLD_VF, BESIDE, "arm " WORLD_VF, BOTH, PLUG,
 		FUNCTION, NULL);
 	world_wait(w, "the switch says that the NIC takes flows", is_offloaded);
@@ -92,6 +92,34 @@ static void test_vxlan(struct world *w, gconstpointer data)
 	g_assert_null(nic_of(report)->reason);
 	json_auto_t *described = accel_describe(g_hash_table_lookup(w->agent->accels, WORLD_NIC));
 	g_assert_cmpint(json_integer_value(json_object_get(described, "offloaded_flows")), ==, WORLD_FLOWS);
+}
+
+static bool is_synthetic_for_vxlan(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	const struct report_nic *nic = nic_of(report);
+
+	return is_back(w) && nic->enforcement == ENFORCEMENT_SWITCH && nic->reason &&
+	       strstr(nic->reason, "vxlan segment");
+}
+
+/* No flow of an eswitch's takes what goes into a tunnel. */
+static void test_vxlan(struct world *w, gconstpointer data)
+{
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal(1, true));
+	world_wait(w, "it says why it has no function", is_synthetic_for_vxlan);
+	g_assert_cmpint(world_find(w, "claim " WORLD_VF, 0), <, 0);
+}
+
+/* One that it has all the same goes as any other, without a loss. */
+static void test_vxlan_later(struct world *w, gconstpointer data)
+{
+	bring_up(w, world_goal_physical(1, true));
+	world_forget(w);
+	agent_take_goal(w->agent, world_goal(2, true));
+	world_wait(w, "the function is taken back", is_synthetic_for_vxlan);
+	world_expect(w, BOTH, "unplug " WORLD_NIC, BESIDE, SYNTHETIC, "release " WORLD_VF, NULL);
 }
 
 /* The switch tags: neither VM manager nor VF are told of the VLAN. */
@@ -114,9 +142,9 @@ static void test_vlan(struct world *w, gconstpointer data)
 /* Copies to both until it is gone: a representor's can be. */
 static void test_revoke(struct world *w, gconstpointer data)
 {
-	bring_up(w, world_goal(1, true));
+	bring_up(w, world_goal_physical(1, true));
 	world_forget(w);
-	struct goal *goal = world_goal(2, false);
+	struct goal *goal = world_goal_physical(2, false);
 	world_add_rules(goal, DENY_TCP);
 	agent_take_goal(w->agent, goal);
 	world_wait(w, "the function is taken back", is_back);
@@ -127,7 +155,7 @@ static void test_revoke(struct world *w, gconstpointer data)
 static void test_fallback(struct world *w, gconstpointer data)
 {
 	w->offload_error = "tc: cannot give interface rep0 an ingress";
-	bring_up(w, world_goal(1, true));
+	bring_up(w, world_goal_physical(1, true));
 	world_wait(w, "it says why the switch does it all", says_why);
 	w->offload_error = NULL;
 	world_wait(w, "and nothing when the NIC takes flows", says_nothing);
@@ -136,11 +164,11 @@ static void test_fallback(struct world *w, gconstpointer data)
 /* The next process knows the representor. */
 static void test_restart(struct world *w, gconstpointer data)
 {
-	bring_up(w, world_goal(1, true));
+	bring_up(w, world_goal_physical(1, true));
 	world_stop_agent(w);
 	world_forget(w);
 	world_start_agent(w, true);
-	struct goal *goal = world_goal(2, true);
+	struct goal *goal = world_goal_physical(2, true);
 	world_add_rules(goal, DENY_TCP);
 	agent_take_goal(w->agent, goal);
 	world_wait(w, "it is as it was", says_nothing);
@@ -158,7 +186,7 @@ static bool is_driverless(struct world *w)
 /* What comes for it goes to the VF alone, also by the representor. */
 static void test_set_down(struct world *w, gconstpointer data)
 {
-	bring_up(w, world_goal(1, true));
+	bring_up(w, world_goal_physical(1, true));
 	world_forget(w);
 	w->has_no_driver = true;
 	world_wait(w, "its function is taken back", is_driverless);
@@ -168,7 +196,7 @@ static void test_set_down(struct world *w, gconstpointer data)
 static void test_chatter(struct world *w, gconstpointer data)
 {
 	w->chatters = true;
-	bring_up(w, world_goal(1, true));
+	bring_up(w, world_goal_physical(1, true));
 	world_forget(w);
 	world_run(1500);
 	world_expect(w, BOTH, FUNCTION, NULL);
@@ -181,7 +209,9 @@ static void test_chatter(struct world *w, gconstpointer data)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	TEST("a VF with a representor is given for any rules, on a vxlan segment too", test_vxlan);
+	TEST("a VF with a representor is given for any rules", test_policy);
+	TEST("on a vxlan segment none is given, and it is said why", test_vxlan);
+	TEST("a NIC whose network is a vxlan segment now loses its function", test_vxlan_later);
 	TEST("on a VLAN the switch tags, and the physical network is an eswitch's", test_vlan);
 	TEST("taken back it is copied to until it has left", test_revoke);
 	TEST("where the eswitch takes nothing the switch enforces, and it is said why", test_fallback);

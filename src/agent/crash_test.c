@@ -87,7 +87,7 @@ static struct goal *goal_of(
 	struct world *w, int64_t version, bool accelerated, enum power power, int64_t restarts)
 {
 	struct goal *goal =
-		w->bypass ? world_goal_physical(version, accelerated) : world_goal(version, accelerated);
+		(w->bypass || w->switchdev ? world_goal_physical : world_goal)(version, accelerated);
 
 	world_vm(goal)->power = power;
 	world_vm(goal)->restarts = restarts;

@@ -61,7 +61,6 @@ static const struct nic_caps switchdev_caps = {
 	.name = "fake-switchdev",
 	.claim = "fake: for tests, past the host, with representors",
 	.bypass = true,
-	.tunnels = true,
 	.flow_policy = true,
 	.representors = true,
 };

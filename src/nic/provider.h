@@ -20,7 +20,7 @@ struct nic_caps {
 	const char *name; /* "emulated" */
 	const char *claim; /* what users are told: "emulated: no host bypass, no speed claim" */
 	bool bypass; /* packets do not go through the switch; functions are PCI devices that a VM gets */
-	bool tunnels; /* can carry vxlan segments past the host */
+	bool tunnels; /* can carry vxlan segments past the host; no provider can: see switchdev.c */
 	bool flow_policy; /* can enforce any policy, flow by flow */
 	bool representors; /* what no flow takes goes by the function's representor, an interface for the switch */
 };
@@ -34,17 +34,20 @@ enum nic_enforcer { NIC_ENFORCER_SWITCH, NIC_ENFORCER_HARDWARE, NIC_ENFORCER_GUE
  * `guest`: operator and NIC both want the guest itself to apply the rules where nothing else can. This is DESIGN's
  * table:
  *
- *     functions                          vxlan        vlan, allow-all   vlan, any other policy
- *     through the switch (emulated)      switch       switch            switch
- *     bypass with tunnels, flow policy   hardware     hardware          hardware
- *     bypass with neither                synthetic    hardware          guest if it is wanted, else synthetic */
+ *     functions                           vxlan        vlan, allow-all   vlan, any other policy
+ *     through the switch (emulated)       switch       switch            switch
+ *     bypass, flow policy (switchdev)     synthetic    hardware          hardware
+ *     bypass without (sriov)              synthetic    hardware          guest if it is wanted, else synthetic
+ *
+ * Such functions with tunnels would have the vxlan column of their vlan ones. */
 bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy, bool guest,
 	enum nic_enforcer *ret_enforcer, const char **ret_reason);
 
 /* What a function is claimed for. Texts Borrowed. */
 struct nic_request {
 	const char *nic; /* uid */
-	const char *physical; /* physical network that its segment is on; NULL: none, a vxlan segment */
+	const char *
+		physical; /* physical network that its segment is on; NULL: none, as emulated functions need none */
 	struct mac_addr mac;
 	uint16_t vlan; /* of the physical network; 0: not tagged */
 	uint32_t rate_mbps; /* that it may send; 0: not limited */
@@ -168,7 +171,7 @@ struct sriov_physical {
 struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
 	const struct sriov_physical *physicals, size_t n, GError **error);
 
-/* VFs of NICs in switchdev mode, for NICs on any segment; as above in all else. What a VF sends and no flow takes comes from its
+/* VFs of NICs in switchdev mode, for NICs on VLANs, whatever their policy; as above in all else. What a VF sends and no flow takes comes from its
  * representor, and goes to the VF by it: so VLAN, rate and MACs are for the switch to see to, and the VF's PF holds but
  * its MAC. The representor is up while its VF is claimed, and for the
  * switch alone: the host itself neither answers nor speaks there. FAULT_UNSUPPORTED when the kernel has no devlink. */

@@ -39,7 +39,7 @@ struct sriov_claim {
 	unsigned index;
 	char *vf; /* PCI address */
 	char *nic; /* uid */
-	char *physical; /* NULL: none, a vxlan segment */
+	char *physical; /* NULL: none, a vxlan segment: an earlier build gave VFs to those, which are given back */
 	struct mac_addr mac;
 	uint16_t vlan;
 	uint32_t rate_mbps;

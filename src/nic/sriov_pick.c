@@ -59,8 +59,7 @@ bool sriov_check_mac(const struct sriov *sriov, const GPtrArray *inventory, cons
 /* "physical network physnet1". Owned by the caller. */
 static char *place_of(const struct nic_request *request)
 {
-	return request->physical ? g_strdup_printf("physical network %s", request->physical)
-				 : g_strdup("this host");
+	return g_strdup_printf("physical network %s", request->physical);
 }
 
 /* No two NICs have one MAC on a physical network, whichever PF they are on. */
@@ -205,20 +204,13 @@ static void look_on(const struct sriov *sriov, const GPtrArray *inventory, const
 	}
 }
 
-/* Whether the request may be of any physical network: it is of none, and functions carry tunnels. */
-static bool may_be_anywhere(const struct sriov *sriov, const struct nic_request *request)
-{
-	return !request->physical && sriov->kind->caps.tunnels;
-}
-
 bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const struct nic_request *request,
 	const struct nic_pf **ret_pf, const struct nic_vf **ret_vf, GError **error)
 {
 	_cleanup_(search_done) struct search search = {
 		.pfs = g_string_new(NULL), .obstacles = g_string_new(NULL)};
 
-	if (!may_be_anywhere(sriov, request) &&
-		!(request->physical && sriov_find_physical(sriov, request->physical)))
+	if (!request->physical || !sriov_find_physical(sriov, request->physical))
 		return fault_set(error, FAULT_INVALID,
 			"this host has no physical network %s; name its devices in host.conf",
 			request->physical ? request->physical : "for a segment that is no VLAN");
@@ -226,7 +218,7 @@ bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const str
 		return false;
 	for (guint i = 0; i < sriov->physicals->len; i++) {
 		const struct physical *physical = sriov->physicals->pdata[i];
-		if (!request->physical || g_str_equal(physical->name, request->physical))
+		if (g_str_equal(physical->name, request->physical))
 			look_on(sriov, inventory, physical, request->mac, &search);
 	}
 	*ret_pf = search.pf;

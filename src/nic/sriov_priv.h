@@ -57,7 +57,7 @@ char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf);
 
 /* ---- choosing (sriov_pick.c) ---- */
 
-/* A free VF of the request's physical network (where functions carry tunnels and it has none, of any), of the PF with the fewest claims. FAULT_POOL_FULL, FAULT_EXISTS when others
+/* A free VF of the request's physical network, of the PF with the fewest claims. FAULT_POOL_FULL, FAULT_EXISTS when others
  * have the MAC, FAULT_INVALID. inventory: with attributes; what is returned is Borrowed from it. */
 bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const struct nic_request *request,
 	const struct nic_pf **ret_pf, const struct nic_vf **ret_vf, GError **error);

@@ -352,24 +352,23 @@ static void test_representor(struct fixture *f, gconstpointer data)
 		"as rep1");
 }
 
-static void test_anywhere(struct fixture *f, gconstpointer data)
+/* Its packets would all be the switch's, as no flow takes them: the table says so, and no VF is picked. */
+static void test_vxlan(struct fixture *f, gconstpointer data)
 {
+	const struct nic_caps *caps = f->provider->caps;
 	struct nic_request tunnelled = request;
-	g_autoptr(GError) error = NULL;
-	const struct nic_pf *pf;
-	const struct nic_vf *vf;
-
-	tunnelled.physical = NULL;
-	add_claim(f, PF1, 0, "b");
-	f->eswitches[1].is.mode = DEVLINK_SWITCHDEV;
 	g_autoptr(GPtrArray) inventory = inventory_of(f);
-	g_assert_true(sriov_pick(sriov_of(f), inventory, &tunnelled, &pf, &vf, &error));
-	g_assert_cmpstr(pf->address, ==, PF2);
-	add_claim(f, PF1, 1, "c");
-	add_claim(f, PF2, 0, "d");
-	add_claim(f, PF2, 1, "e");
-	expect_refused(f, inventory, &tunnelled, FAULT_POOL_FULL,
-		"this host has no free VF: of 4 on sriov-pf1, sriov-pf2, 4 are claimed");
+	enum nic_enforcer enforcer;
+	const char *reason;
+
+	for (int policy = NIC_POLICY_ALLOW_ALL; policy <= NIC_POLICY_OTHER; policy++) {
+		g_assert_false(nic_caps_allow(caps, NIC_SEGMENT_VXLAN, policy, true, &enforcer, &reason));
+		g_assert_nonnull(strstr(reason, "vxlan"));
+		g_assert_true(nic_caps_allow(caps, NIC_SEGMENT_VLAN, policy, false, &enforcer, &reason));
+		g_assert_cmpint(enforcer, ==, NIC_ENFORCER_HARDWARE);
+	}
+	tunnelled.physical = NULL;
+	expect_refused(f, inventory, &tunnelled, FAULT_INVALID, "for a segment that is no VLAN");
 }
 
 static void test_representors_told(struct fixture *f, gconstpointer data)
@@ -598,7 +597,7 @@ int main(int argc, char **argv)
 	add("a driver is chosen, and the choice is told", test_override);
 	g_test_add_func("/sriov/attributes are compared as far as they are known", test_compare);
 	add_switchdev("a VF is given that has a representor, of a PF in switchdev mode", test_representor);
-	add_switchdev("a NIC on no physical network may have a VF of any", test_anywhere);
+	add_switchdev("a NIC on a vxlan segment has none, whatever its policy", test_vxlan);
 	add_switchdev("representors are listed, and a claim on no physical network is kept",
 		test_representors_told);
 	return g_test_run();

@@ -130,7 +130,7 @@ static void test_attributes(struct fixture *f, gconstpointer data)
 						     VF_VLAN | VF_TRUST, NULL),
 					   attributes_of(f, 0));
 
-	claim(f, NULL);
+	claim(f, "physnet1");
 	const struct vf_attributes is = attributes_of(f, 0);
 	g_assert_cmpuint(vf_compare(&is, &before, ~0u), ==, 0);
 	g_assert_cmpuint(is.vlan, ==, 7);
