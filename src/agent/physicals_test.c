@@ -90,7 +90,7 @@ static void test_found(void)
 	tree_write(tree, "3", BUS "0000:03:00.0/net/ens3/ifindex");
 	_cleanup_(found_done) struct found found =
 		find(tree, "[physical physnet1]\ndevices=ens2;0000:01:00.0\nmode=switchdev\n[physical "
-			   "lab]\ndevices=0000:03:00.0\n"
+			   "lab]\ndevices=0000:03:00.0\nmode=switchdev\n"
 			   "[memory]\nhugepages=0\n");
 	GPtrArray *physicals = found.physicals;
 	g_assert_cmpuint(physicals->len, ==, 2);
@@ -100,7 +100,10 @@ static void test_found(void)
 	g_assert_cmpuint(ports[0].mtu, ==, 9000);
 	g_assert_cmpstr(ports[1].interface, ==, "ens3");
 	g_assert_cmpuint(ports[1].mtu, ==, 1500);
-	g_assert_true(ports[0].switchdev && !ports[1].switchdev);
+	g_assert_true(ports[0].switchdev && ports[1].switchdev);
+	_cleanup_(found_done) struct found plain = find(tree, "[physical physnet1]\ndevices=ens2\n");
+	g_autofree struct switch_physical *legacy = physicals_for_switch(plain.physicals);
+	g_assert_false(legacy[0].switchdev);
 	const struct physical_port *first = physicals->pdata[0];
 	g_assert_cmpuint(first->pfs->len, ==, 2);
 	g_assert_cmpstr(first->pfs->pdata[1], ==, "0000:01:00.0");

@@ -260,29 +260,13 @@ static bool open_emulated(struct program *p, GError **error)
 	return p->provider != NULL;
 }
 
-/* All physical networks' NICs are of one kind, as an agent has one provider. */
-static bool check_modes(const struct program *p, bool switchdev, GError **error)
-{
-	for (guint i = 0; i < p->host_file->physicals->len; i++) {
-		const struct host_physical *physical = p->host_file->physicals->pdata[i];
-		if (physical->switchdev != switchdev)
-			return fault_set(error, FAULT_INVALID,
-				"%s: physical network %s has 'mode = %s', another one has not; all of a host "
-				"must have one mode",
-				p->options.host_file, physical->name, switchdev ? "legacy" : "switchdev");
-	}
-	return true;
-}
-
-/* VFs, as the host file has its NICs' eswitches. */
+/* VFs, as the host file has its NICs' eswitches: all of them alike, which its reader sees to. */
 static bool open_vfs(struct program *p, GError **error)
 {
 	const struct host_physical *first = p->host_file->physicals->pdata[0];
 	const GPtrArray *physicals = agent_physicals(p->agent);
 	g_autofree struct sriov_physical *list = physicals_for_provider(physicals);
 
-	if (!check_modes(p, first->switchdev, error))
-		return false;
 	p->functions_ledger = g_build_filename(p->options.state, VFS_LEDGER, NULL);
 	p->provider = (first->switchdev ? nic_switchdev_open : nic_sriov_open)(
 		"", p->functions_ledger, list, physicals->len, error);

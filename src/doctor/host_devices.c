@@ -215,6 +215,35 @@ static void check_pf(const struct visit *visit, const struct nic_pf *pf)
 
 /* ---- the host file ---- */
 
+static const char *name_of(const GPtrArray *inventory, const char *address)
+{
+	for (guint i = 0; i < inventory->len; i++) {
+		const struct nic_pf *pf = inventory->pdata[i];
+		if (g_str_equal(pf->address, address))
+			return pf->netdev ? pf->netdev : address;
+	}
+	return address;
+}
+
+/* A legacy NIC hands frames between the VFs and the PF of one port. The switch's port is on the first PF, which has the filters
+ * (nic/sriov_hear.c); from the others' VFs to it there is only the wire. */
+static void note_wires(const struct host_physical *physical, const GPtrArray *pfs, const GPtrArray *inventory,
+	GPtrArray *findings)
+{
+	if (physical->switchdev || physical->vfs == 0)
+		return;
+	for (guint i = 1; i < pfs->len; i++)
+		findings_add(findings, FINDING_NOTE, "wires", pfs->pdata[i],
+			"see that the switches at the wires of both pass frames from one to the other, by "
+			"the "
+			"same VLANs; else give each a physical network of its own",
+			"VFs of %s reach NICs of this host that have no VF, or one of %s, by the wire alone: "
+			"the "
+			"port of physical network %s is %s",
+			name_of(inventory, pfs->pdata[i]), name_of(inventory, pfs->pdata[0]), physical->name,
+			name_of(inventory, pfs->pdata[0]));
+}
+
 /* Physical networks by the PCI addresses of their devices; what is amiss in the file is found. */
 static GHashTable *owners_of(const struct host_source *source, const struct host_file *file,
 	const GPtrArray *inventory, GPtrArray *findings)
@@ -231,6 +260,8 @@ static GHashTable *owners_of(const struct host_source *source, const struct host
 				error->message);
 		for (guint p = 0; pfs && p < pfs->len; p++)
 			g_hash_table_insert(owners, g_strdup(pfs->pdata[p]), physical);
+		if (pfs)
+			note_wires(physical, pfs, inventory, findings);
 	}
 	return owners;
 }

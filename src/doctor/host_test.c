@@ -151,6 +151,9 @@ static const struct broken broken[] = {
 		"ens1 has no carrier"},
 	{"a host file with a mistake", "etc/sluice/host.conf", "[physical p]\ndevice=ens1", FINDING_PROBLEM,
 		"hostfile", NULL, "[physical p]: there is no key 'device'"},
+	{"a host file with two modes", "etc/sluice/host.conf",
+		"[physical p]\ndevices=ens1\n[physical q]\ndevices=ens2\nmode=switchdev", FINDING_PROBLEM,
+		"hostfile", NULL, "ens1 in legacy mode, [physical q] has ens2 in switchdev mode"},
 	{"a host file with a device that is not there", "etc/sluice/host.conf", "[physical p]\ndevices=ens9",
 		FINDING_PROBLEM, "hostfile", NULL, "physical network p: its device ens9 is not there"},
 	{"fewer VFs than the host file wants", "etc/sluice/host.conf", "[physical p]\ndevices=ens1\nvfs=4",
@@ -174,6 +177,29 @@ static void test_broken(gconstpointer data)
 	else
 		tree_remove(tree, "%s", way->file);
 	expect_only(tree, way->level, way->check, way->subject, way->says);
+}
+
+/* Nothing of a host says whether the wires of two ports are one. */
+static void test_wires(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	add_network_device(tree, "0000:04:00.0", "0x10fb");
+	tree_link(tree, "../../../bus/pci/drivers/ixgbe", BUS "0000:04:00.0/driver");
+	tree_write(tree, "1", BUS "0000:04:00.0/net/ens2/ifindex");
+	tree_write(tree, "0x1003", "sys/class/net/ens2/flags");
+	tree_write(tree, "63", BUS "0000:04:00.0/sriov_totalvfs");
+	tree_write(tree, "1", BUS "0000:04:00.0/sriov_numvfs");
+	tree_write(tree, "[physical p]\ndevices=ens1\nvfs=1\n[physical q]\ndevices=ens2\n",
+		"etc/sluice/host.conf");
+	expect_well(tree);
+	tree_write(tree, "[physical p]\ndevices=ens1;ens2\n", "etc/sluice/host.conf"); /* no VFs */
+	expect_well(tree);
+	tree_write(tree, "[physical p]\ndevices=ens1;ens2\nvfs=1\n", "etc/sluice/host.conf");
+	expect_only(tree, FINDING_NOTE, "wires", "0000:04:00.0",
+		"VFs of ens2 reach NICs of this host that have no VF, or one of ens1, by the wire alone: the "
+		"port "
+		"of physical network p is ens1");
 }
 
 static void test_iommu(void)
@@ -501,6 +527,7 @@ int main(int argc, char **argv)
 		g_autofree char *name = g_strdup_printf("/doctor/found alone: %s", broken[i].name);
 		g_test_add_data_func(name, &broken[i], test_broken);
 	}
+	TEST("what only the wire joins is told", test_wires);
 	TEST("an IOMMU that is not in use is told by who keeps it off", test_iommu);
 	TEST("KVM that does not work is told by the probe's words", test_kvm);
 	TEST("a program that is not installed is named", test_programs);

@@ -10,10 +10,10 @@
 
 #define DEVLINK_LEGACY    "legacy"
 #define DEVLINK_SWITCHDEV "switchdev"
-/* What flows that match ports and put tunnels on need in switchdev mode, where the driver shows anything else than "none", or
- * anything at all. */
+/* What flows that match ports need in switchdev mode, where the driver shows anything else than "none". */
 #define DEVLINK_INLINE_WANTED "transport"
-#define DEVLINK_ENCAP_WANTED  "basic"
+/* What flows that put tunnels on would need, where the driver shows anything at all. */
+#define DEVLINK_ENCAP_WANTED "basic"
 
 /* Each a constant; NULL: the driver shows none. */
 struct devlink_eswitch {

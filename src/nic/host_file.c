@@ -193,6 +193,26 @@ static bool read_group(
 		"%s: there is no group [%s]; it may have [physical NAME] and [memory]", reading->path, group);
 }
 
+/* An agent has one provider, so all of a host's NICs have one mode; those that give no VFs, too. */
+static bool check_modes(const char *path, const struct host_file *file, GError **error)
+{
+	const struct host_physical *first = file->physicals->len ? file->physicals->pdata[0] : NULL;
+
+	for (guint i = 1; i < file->physicals->len; i++) {
+		const struct host_physical *other = file->physicals->pdata[i];
+		if (other->switchdev != first->switchdev)
+			return fault_set(error, FAULT_INVALID,
+				"%s: [physical %s] has %s in %s mode, [physical %s] has %s in %s mode; all "
+				"NICs of a host have one mode: write the same 'mode' in every [physical], or "
+				"leave one of the two out, for another host",
+				path, first->name, (const char *)first->devices->pdata[0],
+				first->switchdev ? "switchdev" : "legacy", other->name,
+				(const char *)other->devices->pdata[0],
+				other->switchdev ? "switchdev" : "legacy");
+	}
+	return true;
+}
+
 static bool read_groups(const char *path, const char *text, struct host_file *file, GError **error)
 {
 	g_autoptr(GKeyFile) keys = g_key_file_new();
@@ -206,7 +226,7 @@ static bool read_groups(const char *path, const char *text, struct host_file *fi
 	for (char **group = groups; *group; group++)
 		if (!read_group(&reading, *group, file, error))
 			return false;
-	return check_repeated(path, text, error);
+	return check_repeated(path, text, error) && check_modes(path, file, error);
 }
 
 struct host_file *host_file_read(const char *path, GError **error)

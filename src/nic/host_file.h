@@ -3,7 +3,7 @@
  *     [physical physnet1]              the name that the operator gave the physical network
  *     devices = ens1f0;0000:3b:00.1    each an interface's name, a PCI address, or vendor:product (all NICs of that model)
  *     vfs = 8                          VFs on each of them; 0, or no such key: none
- *     mode = switchdev                 or legacy, which is what NICs are when this key is absent
+ *     mode = switchdev                 or legacy, which is what NICs are when this key is absent; one for all of a host's
  *
  *     [memory]
  *     hugepages = 512                  pages of 2 MiB; 0, or no such key: as they are
@@ -37,8 +37,8 @@ struct host_file {
 void host_file_free(struct host_file *file);
 CLEANUP_FUNC(struct host_file *, host_file_free)
 
-/* A missing file is an empty one. FAULT_INVALID when something in it is not as above, or when the same device is named
- * twice; FAULT_INTERNAL when it cannot be read. */
+/* A missing file is an empty one. FAULT_INVALID when something in it is not as above, when the same device is named
+ * twice, or when physical networks have different modes; FAULT_INTERNAL when it cannot be read. */
 struct host_file *host_file_read(const char *path, GError **error);
 
 /* PCI addresses of the devices of a physical network, in their order: GPtrArray of text, Owned by the caller.

@@ -38,10 +38,10 @@ static void expect_fault(const GError *error, enum fault code, const char *says)
 
 static void test_whole(void)
 {
-	_cleanup_(host_file_free) struct host_file *file =
-		read_well("# of this host\n[physical physnet1]\ndevices = ens1f0; 0000:3B:00.1;\nvfs=8\nmode "
-			  "= switchdev\n\n"
-			  "[physical Storage.2]\ndevices=8086:10C9\n[memory]\nhugepages = 512\n");
+	_cleanup_(host_file_free) struct host_file *file = read_well(
+		"# of this host\n[physical physnet1]\ndevices = ens1f0; 0000:3B:00.1;\nvfs=8\nmode "
+		"= switchdev\n\n"
+		"[physical Storage.2]\ndevices=8086:10C9\nmode=switchdev\n[memory]\nhugepages = 512\n");
 	const struct host_physical *first = file->physicals->pdata[0], *second = file->physicals->pdata[1];
 
 	g_assert_cmpuint(file->physicals->len, ==, 2);
@@ -55,7 +55,16 @@ static void test_whole(void)
 	g_assert_cmpstr(second->name, ==, "storage.2");
 	g_assert_cmpstr(second->devices->pdata[0], ==, "8086:10c9");
 	g_assert_cmpuint(second->vfs, ==, 0);
-	g_assert_false(second->switchdev);
+	g_assert_true(second->switchdev);
+}
+
+static void test_mode(void)
+{
+	_cleanup_(host_file_free) struct host_file *file =
+		read_well("[physical p]\ndevices=a\n[physical q]\ndevices=b\nmode=legacy\n");
+
+	for (guint i = 0; i < file->physicals->len; i++)
+		g_assert_false(((const struct host_physical *)file->physicals->pdata[i])->switchdev);
 }
 
 static void test_missing(void)
@@ -90,6 +99,13 @@ static void test_refused(void)
 		{"[physical p]\ndevices=a\nvfs=65536\n", "vfs: '65536' is no number"},
 		{"[physical p]\ndevices=a\nvfs=many\n", "vfs: 'many' is no number"},
 		{"[physical p]\ndevices=a\nmode=fast\n", "mode: 'fast' is neither legacy nor switchdev"},
+		{"[physical p]\ndevices=a;b\nmode=switchdev\n[physical q]\ndevices=c\n",
+			"host.conf: [physical p] has a in switchdev mode, [physical q] has c in legacy mode; "
+			"all NICs of a host have one mode: write the same 'mode' in every [physical], or "
+			"leave one of the two out"},
+		{"[physical p]\ndevices=a\nmode=legacy\n[physical q]\ndevices=b\n[physical "
+		 "r]\ndevices=c\nvfs=2\nmode=switchdev\n",
+			"[physical p] has a in legacy mode, [physical r] has c in switchdev mode"},
 		{"[physical ]\ndevices=a\n", "'' is no name of a physical network"},
 		{"[physical a b]\ndevices=a\n", "'a b' is no name of a physical network"},
 		{"[memory]\nhugepages=1g\n", "[memory]: hugepages: '1g' is no number"},
@@ -215,6 +231,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define TEST(name, function) g_test_add_func("/host file/" name, function)
 	TEST("every group and key is read", test_whole);
+	TEST("a NIC without a mode is in legacy mode", test_mode);
 	TEST("a missing file and an empty one name nothing", test_missing);
 	TEST("what is unknown, repeated or malformed is refused by file, group and key", test_refused);
 	TEST("a file that cannot be read is told, not taken for an empty one", test_unreadable);
