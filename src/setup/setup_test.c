@@ -550,7 +550,6 @@ static void test_switchdev(void)
 	g_assert_true(setup_is_well(steps));
 	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_SWITCHDEV);
 	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_SO);
-	g_assert_cmpint(find(steps, SETUP_ENCAP_MODE)->state, ==, SETUP_SO);
 	eswitch.is.mode = DEVLINK_LEGACY; /* a restart */
 	tree_write(tree, "0", BUS PF "/sriov_numvfs");
 	g_autoptr(GPtrArray) again = apply_text(tree, SWITCHDEV, true);
@@ -622,10 +621,27 @@ static void test_headers(void)
 	g_assert_true(setup_is_well(steps));
 	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_DONE);
 	g_assert_cmpstr(eswitch.is.inline_mode, ==, "transport");
-	g_assert_cmpstr(eswitch.is.encap_mode, ==, "basic");
+	g_assert_cmpstr(eswitch.is.encap_mode, ==, "none"); /* no flow puts tunnels on */
 	g_autoptr(GPtrArray) undone = revert(tree);
 	g_assert_true(setup_is_well(undone));
 	g_assert_cmpstr(eswitch.is.inline_mode, ==, "link");
+	g_assert_cmpstr(eswitch.is.encap_mode, ==, "none");
+}
+
+/* Once it was set up, too. */
+static void test_tunnels_undone(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	eswitch.handle = "pci/" PF;
+	eswitch.is.mode = DEVLINK_SWITCHDEV;
+	eswitch.is.encap_mode = "basic";
+	tree_write(tree,
+		"{\"version\": 1, \"entries\": [{\"kind\": \"encap-mode\", \"object\": \"" PF
+		"\", \"before\": \"none\", \"wrote\": \"basic\", \"done\": true}]}",
+		"var/lib/sluice/" SETUP_LEDGER);
+	g_autoptr(GPtrArray) undone = revert(tree);
+	g_assert_true(setup_is_well(undone));
 	g_assert_cmpstr(eswitch.is.encap_mode, ==, "none");
 }
 
@@ -739,7 +755,8 @@ int main(int argc, char **argv)
 	TEST("an eswitch is set before there are VFs, again at a start, and reverted", test_switchdev);
 	TEST("VFs are made again around a change of the eswitch's mode", test_switchdev_with_vfs);
 	TEST("an eswitch whose VFs are in use is left alone, and they are named", test_switchdev_in_use);
-	TEST("headers and tunnels are seen to once the mode shows what they are", test_headers);
+	TEST("headers are seen to once the mode shows what they are, and tunnels are left", test_headers);
+	TEST("what an earlier setup did for tunnels is undone", test_tunnels_undone);
 	TEST("huge pages are kept when they are asked for", test_hugepages);
 	TEST("the kernel's line gets what it lacks, by GRUB or by hand", test_kernel_lines);
 	TEST("a VF that ifupdown configures is a person's to take out", test_keepers);
