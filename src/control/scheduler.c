@@ -9,7 +9,9 @@
 
 #include <string.h>
 
-#define PROVIDER_SRIOV "sriov" /* in reports: functions there bypass the host */
+/* In reports: functions there bypass the host. */
+#define PROVIDER_SRIOV     "sriov"
+#define PROVIDER_SWITCHDEV "switchdev"
 
 /* What a guest needs of the host's real memory to boot, however much is promised to it. */
 #define BOOT_MIB 384
@@ -121,7 +123,8 @@ static bool has_function(const struct report *report, const char *nic)
  * stays (vfio). A VM whose NIC gets none for want of one, or by its rules, counts alike: it may get it any time. */
 static bool is_pinned(const struct report *report, const GPtrArray *needs)
 {
-	if (!report || g_strcmp0(report->provider, PROVIDER_SRIOV) != 0)
+	if (!report || (g_strcmp0(report->provider, PROVIDER_SRIOV) != 0 &&
+			       g_strcmp0(report->provider, PROVIDER_SWITCHDEV) != 0))
 		return false;
 	for (guint i = 0; i < needs->len; i++)
 		if (((struct need *)needs->pdata[i])->accelerated)

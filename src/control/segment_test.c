@@ -603,7 +603,7 @@ static void test_pinned_memory(void)
 	put_physical(&f, "physnet1", "100-199");
 	assert_moved(&f, f.network, "vlan:physnet1");
 	set_provider(f.report, "sriov");
-	set_provider(second, "sriov");
+	set_provider(second, "switchdev");
 	g_autofree char *first = place(&f, second, "a", true), *next = place(&f, second, "b", true),
 			*none = place(&f, second, "c", true);
 	g_assert_cmpstr(first, ==, "host-2");
