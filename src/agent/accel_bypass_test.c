@@ -395,6 +395,8 @@ static void test_drift(struct world *w, gconstpointer data)
 	json_auto_t *entry = accel_describe(g_hash_table_lookup(w->agent->accels, WORLD_NIC));
 	g_assert_cmpstr(json_string_value(json_object_get(entry, "repaired")), ==, sentence);
 	g_assert_cmpstr(json_string_value(json_object_get(entry, "pf")), ==, "ens3");
+	json_auto_t *carried = json_pack("{s:i, s:i}", "rx_packets", 3, "tx_packets", 5);
+	g_assert_true(json_equal(json_object_get(entry, "statistics"), carried));
 	world_run(200);
 	g_assert_cmpuint(health_repairs(w->agent->health), ==, 1);
 }

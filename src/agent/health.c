@@ -204,6 +204,9 @@ json_t *health_describe(const struct nic_device *device)
 		json_object_set_new(json, "mac", json_string(mac_format(attributes->mac, mac)));
 	if (attributes->known & VF_VLAN && attributes->vlan)
 		json_object_set_new(json, "vlan", json_integer(attributes->vlan));
+	json_t *counters = vf_counters_encode(&device->counters);
+	if (counters)
+		json_object_set_new(json, "statistics", counters);
 	return json;
 }
 

@@ -37,6 +37,6 @@ const struct nic_device *health_device(const struct health *health, const char *
 /* Of struct physical_port, by the last look; NULL where the configuration does not say where they are found. Borrowed until the
  * main loop runs. */
 const GPtrArray *health_physicals(const struct health *health);
-/* What vf.list says of a function beside its NIC: {"physical","pf","index","mac","vlan","detail"}, those that are known.
- * New reference. */
+/* What vf.list says of a function beside its NIC: {"physical","pf","index","representor","mac","vlan","detail",
+ * "statistics"}, those that are known, as of the last look. New reference. */
 json_t *health_describe(const struct nic_device *device);

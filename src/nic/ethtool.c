@@ -1,9 +1,18 @@
-/* ethtool's features, by generic netlink. */
+/* ethtool: features by generic netlink; what drivers tell of themselves by ioctl, as netlink has no message for it. */
 #include "nic/ethtool.h"
 
+#include <linux/ethtool.h>
 #include <linux/ethtool_netlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- features ---- */
 
 static struct nl_msg *request_new(const char *netdev)
 {
@@ -48,4 +57,26 @@ enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, c
 	if (has_bit(attributes[ETHTOOL_A_FEATURES_ACTIVE], name))
 		return ETHTOOL_ON;
 	return has_bit(attributes[ETHTOOL_A_FEATURES_HW], name) ? ETHTOOL_OFF : ETHTOOL_ABSENT;
+}
+
+/* ---- drivers ---- */
+
+char *ethtool_firmware_parse(const char *field, size_t size)
+{
+	g_autofree char *text = g_strstrip(g_strndup(field, size));
+
+	return *text && !g_str_equal(text, "N/A") ? g_steal_pointer(&text) : NULL;
+}
+
+char *ethtool_firmware(const char *netdev)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq request = {.ifr_data = (void *)&info};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	g_strlcpy(request.ifr_name, netdev, sizeof request.ifr_name);
+	bool told = fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0;
+	if (fd >= 0)
+		close(fd);
+	return told ? ethtool_firmware_parse(info.fw_version, sizeof info.fw_version) : NULL;
 }

@@ -216,6 +216,9 @@ static void survey_bypass(void *data, unsigned n, struct nic_device *device)
 	if (armed) {
 		mac_parse(words[3], &device->attributes.mac);
 		device->attributes.vlan = (uint16_t)g_ascii_strtoull(words[2], NULL, 10);
+		device->counters = (struct vf_counters){.index = n,
+			.known = 1u << VF_RX_PACKETS | 1u << VF_TX_PACKETS,
+			.values = {[VF_RX_PACKETS] = 3, [VF_TX_PACKETS] = 5}};
 	}
 }
 

@@ -2,6 +2,7 @@
 #include "nic/inventory.h"
 
 #include "base/sysfs.h"
+#include "nic/ethtool.h"
 #include "nic/pci_config.h"
 
 #include <string.h>
@@ -39,7 +40,7 @@ void nic_pf_free(struct nic_pf *pf)
 static bool shares_classes(uint16_t vendor, uint16_t device)
 {
 	static const uint16_t devices[] = {0x10f7, 0x10f8, 0x10f9, 0x10fb, 0x10fc, 0x1507, 0x1514, 0x1517,
-		0x151c, 0x1529, 0x152a, 0x154a, 0x154d, 0x1557, 0x1558, 0x1528, 0x1560};
+		0x151c, 0x1529, 0x152a, 0x154a, 0x154d, 0x154f, 0x1557, 0x1558, 0x1528, 0x1560};
 
 	for (size_t i = 0; vendor == 0x8086 && i < G_N_ELEMENTS(devices); i++)
 		if (devices[i] == device)
@@ -208,6 +209,18 @@ GPtrArray *inventory_read(const char *root)
 	return pfs;
 }
 
+static void add_attributes(struct links *links, const struct nic_pf *pf)
+{
+	g_autoptr(GArray) counters = vf_counters_read(links, pf->netdev);
+
+	for (guint v = 0; v < pf->vfs->len; v++) {
+		struct nic_vf *vf = pf->vfs->pdata[v];
+		/* One that has gone meanwhile has none. */
+		vf_read(links, pf->netdev, vf->index, &vf->attributes, NULL);
+		vf->counters = vf_counters_of(counters, vf->index);
+	}
+}
+
 bool inventory_add_attributes(GPtrArray *pfs, GError **error)
 {
 	_cleanup_(links_close) struct links *links = links_open(NULL, error);
@@ -216,11 +229,8 @@ bool inventory_add_attributes(GPtrArray *pfs, GError **error)
 		return false;
 	for (guint i = 0; i < pfs->len; i++) {
 		const struct nic_pf *pf = pfs->pdata[i];
-		for (guint v = 0; pf->netdev && v < pf->vfs->len; v++) {
-			struct nic_vf *vf = pf->vfs->pdata[v];
-			/* One that has gone meanwhile has none. */
-			vf_read(links, pf->netdev, vf->index, &vf->attributes, NULL, NULL);
-		}
+		if (pf->netdev && pf->vfs->len)
+			add_attributes(links, pf);
 	}
 	return true;
 }
@@ -250,6 +260,15 @@ void inventory_add_eswitches(GPtrArray *pfs, struct genl *devlink)
 		g_autoptr(GPtrArray) ports = devlink_ports(devlink, handle, NULL);
 		if (ports)
 			add_ports(pf, ports);
+	}
+}
+
+void inventory_add_firmware(GPtrArray *pfs)
+{
+	for (guint i = 0; i < pfs->len; i++) {
+		struct nic_pf *pf = pfs->pdata[i];
+		if (!pf->firmware && pf->netdev)
+			pf->firmware = ethtool_firmware(pf->netdev);
 	}
 }
 
@@ -301,6 +320,9 @@ static json_t *encode_vf(const struct nic_vf *vf)
 		vf->address, "driver", vf->driver, "interface", vf->netdev, "representor", vf->representor,
 		"iommu_group", number_or_null(vf->iommu_group));
 	encode_attributes(json, &vf->attributes);
+	json_t *counters = vf_counters_encode(&vf->counters);
+	if (counters)
+		json_object_set_new(json, "statistics", counters);
 	return json;
 }
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "nic/devlink.h"
 #include "nic/vf.h"
+#include "nic/vf_counters.h"
 
 #include <glib.h>
 #include <jansson.h>
@@ -23,8 +24,9 @@ struct nic_vf {
 	char *netdev; /* NULL: none, as when it is in a guest */
 	char *representor; /* NULL: none; interface of the PF's eswitch that stands for it */
 	int iommu_group; /* or INVENTORY_NONE */
-	struct vf_attributes
-		attributes; /* as its PF holds them; none is known before inventory_add_attributes */
+	/* As its PF holds and counts them; none is known before inventory_add_attributes. */
+	struct vf_attributes attributes;
+	struct vf_counters counters;
 };
 
 /* A physical function, or a network device that has no others. */
@@ -32,7 +34,7 @@ struct nic_pf {
 	char *address, *driver, *netdev; /* as above; several netdevs: the first that is no representor */
 	char *bridge; /* address of the bridge above; NULL: it is on the root bus */
 	char *switch_id; /* NULL: none; of the eswitch that it is the uplink of */
-	char *firmware; /* version that runs; NULL: it tells none. This and the two below by inventory_add_eswitches */
+	char *firmware; /* version that runs; NULL: it tells none. By inventory_add_eswitches, as the two below, and inventory_add_firmware */
 	struct devlink_eswitch eswitch; /* all NULL: none */
 	char *representor; /* of the PF itself, where another host's processor has the NIC's uplink; NULL: none */
 	uint16_t vendor, device;
@@ -56,7 +58,7 @@ unsigned inventory_traffic_classes(uint16_t vendor, uint16_t device, unsigned nu
  * what cannot be read is absent. root: see base/sysfs.h. */
 GPtrArray *inventory_read(const char *root);
 
-/* Asks the kernel for the attributes of all VFs whose PF has an interface in this process's namespace.
+/* Asks the kernel for the attributes and counters of all VFs whose PF has an interface in this process's namespace.
  * FAULT_INTERNAL when netlink does not work. */
 bool inventory_add_attributes(GPtrArray *pfs, GError **error);
 
@@ -64,10 +66,14 @@ bool inventory_add_attributes(GPtrArray *pfs, GError **error);
  * representors are those that sysfs shows. */
 void inventory_add_eswitches(GPtrArray *pfs, struct genl *devlink);
 
+/* Asks the drivers themselves (as `ethtool -i`) for the firmware that devlink, asked before, has told none of. */
+void inventory_add_firmware(GPtrArray *pfs);
+
 /* Devices that share the IOMMU group and are no bridges, by address: who has one of them has all. Owned by the
  * caller. */
 GStrv inventory_group(const char *root, int group);
 
 /* [{"address","id","driver","interface","firmware","eswitch","representor","numa_node","iommu_group","total_vfs","num_vfs",
- * "traffic_classes","vfs":[…]}]; of attributes those that are known. New reference. */
+ * "traffic_classes","vfs":[…]}]; of attributes and counters ("statistics") those that are
+ * known. New reference. */
 json_t *inventory_encode(const GPtrArray *pfs);

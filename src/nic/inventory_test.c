@@ -1,5 +1,6 @@
 /* Tests of the inventory, on made-up sysfs trees. */
 #include "base/test_tree.h"
+#include "nic/ethtool.h"
 #include "nic/inventory.h"
 #include "nic/pci_config.h"
 #include "nic/test_devlink.h"
@@ -172,6 +173,50 @@ static void test_eswitches(void)
 	g_assert_true(json_is_null(json_object_get(json_array_get(json, 1), "eswitch")));
 }
 
+static void test_firmware(void)
+{
+	static const char unended[32] = "0x800009fa, 1.2028.0, 1.2028.000"; /* as the kernel's field, full */
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	g_autofree char *none = ethtool_firmware_parse("", 32), *na = ethtool_firmware_parse("N/A", 32),
+			*igb = ethtool_firmware_parse(" 2. 1-0 ", 32),
+			*whole = ethtool_firmware_parse(unended, sizeof unended),
+			*lo = ethtool_firmware("lo"), *nobody = ethtool_firmware("none9");
+
+	g_assert_null(none);
+	g_assert_null(na);
+	g_assert_cmpstr(igb, ==, "2. 1-0");
+	g_assert_cmpuint(strlen(whole), ==, 32);
+	g_assert_null(lo);
+	g_assert_null(nobody);
+	add_82599(tree, "0000:03:00.0", 0);
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	struct nic_pf *pf = pfs->pdata[0];
+	g_free(pf->netdev);
+	pf->netdev = g_strdup("lo");
+	inventory_add_firmware(pfs);
+	g_assert_null(pf->firmware);
+	pf->firmware = g_strdup("of devlink");
+	inventory_add_firmware(pfs);
+	g_assert_cmpstr(pf->firmware, ==, "of devlink");
+}
+
+static void test_counters(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+
+	add_82599(tree, "0000:03:00.0", 2);
+	add_vf(tree, "0000:03:00.0", 0, "0000:03:10.0");
+	add_vf(tree, "0000:03:00.0", 1, "0000:03:10.2");
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	struct nic_vf *second = pf_of(pfs, 0)->vfs->pdata[1];
+	second->counters = (struct vf_counters){
+		.index = 1, .known = 1u << VF_RX_BYTES, .values = {[VF_RX_BYTES] = 1500}};
+	json_auto_t *json = inventory_encode(pfs), *want = json_pack("{s:i}", "rx_bytes", 1500);
+	const json_t *vfs = json_object_get(json_array_get(json, 0), "vfs");
+	g_assert_null(json_object_get(json_array_get(vfs, 0), "statistics"));
+	g_assert_true(json_equal(json_object_get(json_array_get(vfs, 1), "statistics"), want));
+}
+
 static void test_bridge(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_new();
@@ -215,8 +260,23 @@ static void test_classes(void)
 		g_assert_cmpuint(
 			inventory_traffic_classes(0x8086, 0x1528, table[i].vfs), ==, table[i].classes);
 	}
+	g_assert_cmpuint(inventory_traffic_classes(0x8086, 0x154f, 63), ==, 1);
 	g_assert_cmpuint(inventory_traffic_classes(0x8086, 0x10c9, 4), ==, 0);
 	g_assert_cmpuint(inventory_traffic_classes(0x15b3, 0x10fb, 4), ==, 0);
+}
+
+static void test_classes_shown(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+
+	add_82599(tree, "0000:03:00.0", 32);
+	add_device(tree, "0000:04:00.0", "0x020000", "0x8086", "0x10c9");
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	json_auto_t *json = inventory_encode(pfs);
+	g_assert_cmpuint(pf_of(pfs, 0)->traffic_classes, ==, 1);
+	g_assert_cmpint(
+		json_integer_value(json_object_get(json_array_get(json, 0), "traffic_classes")), ==, 1);
+	g_assert_true(json_is_null(json_object_get(json_array_get(json, 1), "traffic_classes")));
 }
 
 /* ---- configuration space ---- */
@@ -295,9 +355,12 @@ int main(int argc, char **argv)
 	TEST("a VF's representor is that of its own PF and eswitch", test_representors);
 	TEST("a PF's interface is its uplink, not one of its VFs' representors", test_uplink);
 	TEST("firmware, eswitch and representors are devlink's, where it is there", test_eswitches);
+	TEST("firmware is its driver's word where devlink told none, and never made up", test_firmware);
+	TEST("of counters those that are known are told", test_counters);
 	TEST("the bridge above a device is found", test_bridge);
 	TEST("an IOMMU group is its devices without bridges", test_group);
 	TEST("X540 and 82599 leave traffic classes by their number of VFs", test_classes);
+	TEST("traffic classes are told of the NICs that share them with VFs", test_classes_shown);
 	TEST("SR-IOV, ARI and ACS are read from the configuration space", test_config);
 	TEST("a configuration space that is cut short has no capability", test_config_cut);
 	TEST("a list of capabilities that leads in circles ends", test_config_circle);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/ip.h"
 #include "nic/vf.h"
+#include "nic/vf_counters.h"
 
 #include <glib.h>
 #include <stdbool.h>
@@ -93,6 +94,7 @@ struct nic_device {
 	char *nic; /* uid that it is claimed for; NULL: none */
 	char *detail; /* "is up, as ens1v0", "is open in …", why it is not to be had; NULL: nothing to say */
 	struct vf_attributes attributes; /* as its PF has them */
+	struct vf_counters counters; /* likewise */
 };
 void nic_device_free(struct nic_device *device);
 
@@ -186,7 +188,7 @@ struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **
  * physical network, VLAN, MAC and rate; the file `heard` has what the host hears. It refuses what would break a
  * real one: to arm a function whose MAC another one or the host's filters have, and to release one that is still
  * armed or cut off. A file fail-arm, fail-cut, fail-left, fail-release or fail-hear in the folder makes that call fail, a file stuck makes left fail by FAULT_TIMEOUT; the lines of a file `drift`
- * are what check() finds, once. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
+ * are what check() finds, once. The PF of an armed one has counted 3 packets that it received and 5 that it sent. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
 typedef void (*nic_fake_note)(const char *text, void *data);
 struct nic_provider *nic_fake_open_bypass(
 	const char *folder, unsigned limit, nic_fake_note note, void *data, GError **error);

@@ -65,7 +65,7 @@ static struct vf_attributes read_vf(unsigned index)
 	g_autoptr(GError) error = NULL;
 	struct vf_attributes is;
 
-	vf_read(links, pf, index, &is, NULL, &error);
+	vf_read(links, pf, index, &is, &error);
 	g_assert_no_error(error);
 	return is;
 }

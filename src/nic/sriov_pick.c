@@ -263,6 +263,7 @@ static void survey_vf(const struct sriov *sriov, const char *physical, const str
 	device->name = g_strdup(vf->address);
 	device->representor = g_strdup(vf->representor);
 	device->attributes = vf->attributes;
+	device->counters = vf->counters;
 	device->nic = g_strdup(claim ? claim->nic : NULL);
 	if (claim) {
 		const char *guest = vf_use_guest(guests, sriov->root, vf);

@@ -73,7 +73,7 @@ static bool check_protection(struct sriov *sriov, const struct nic_pf *pf, const
 {
 	struct vf_attributes is;
 
-	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, error))
 		return false;
 	unsigned differ = vf_compare(&is, want, sriov->kind->protection);
 	if (!differ)
@@ -92,7 +92,7 @@ static bool set_attributes(
 	g_autofree char *label = sriov_label(claim, pf);
 	g_autoptr(GError) cause = NULL;
 
-	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, error))
 		return false;
 	/* Those that are as wanted are written too: a driver that cannot set them is found out now. */
 	const struct sriov_kind *kind = sriov->kind;
@@ -142,7 +142,7 @@ bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError *
 			claim->vf, claim->pf);
 	}
 	if (!switchdev_lower(sriov, &place, error) ||
-		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, NULL, error))
+		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, error))
 		return false;
 	unsigned which = vf_compare(&is, &want, protection | VF_LINK);
 	if (vf_write(sriov->links, place.pf->netdev, claim->index, &want, which, &cause) & protection) {
@@ -160,7 +160,7 @@ bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError
 
 	if (!place.vf)
 		return true;
-	if (!vf_read(sriov->links, place.pf->netdev, claim->index, &is, NULL, error))
+	if (!vf_read(sriov->links, place.pf->netdev, claim->index, &is, error))
 		return false;
 	/* It has no link when it was cut off. */
 	unsigned which = (sriov->kind->needed & (VF_MAC | VF_VLAN)) | vf_compare(&is, &none, VF_LINK);
@@ -187,7 +187,7 @@ static bool put_back(
 	const char *pf = place->pf->netdev;
 	struct vf_attributes is;
 
-	if (!vf_read(sriov->links, pf, claim->index, &is, NULL, error))
+	if (!vf_read(sriov->links, pf, claim->index, &is, error))
 		return false;
 	unsigned which = vf_compare(&is, original, original->known);
 	if (vf_write(sriov->links, pf, claim->index, original, which, error))
@@ -213,7 +213,7 @@ static bool check_original(
 		return fault_set(error, FAULT_INTERNAL, "its driver_override is %s, not %s",
 			override ? override : "none",
 			claim->original.override ? claim->original.override : "none");
-	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, NULL, error))
+	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, error))
 		return false;
 	/* Where none was set, a driver chooses a MAC when it is bound. */
 	static const struct mac_addr none;
@@ -315,7 +315,7 @@ void sriov_vf_check(
 	struct vf_attributes is;
 
 	if (!sriov_must_find(sriov, claim, &place, &error) ||
-		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, NULL, &error)) {
+		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, &error)) {
 		g_ptr_array_add(sentences, g_strdup(error->message));
 		return;
 	}

@@ -58,7 +58,7 @@ static struct vf_attributes attributes_of(struct fixture *f, unsigned index)
 	struct vf_attributes is;
 	g_autoptr(GError) error = NULL;
 
-	vf_read(f->links, g_getenv("SLUICE_PF"), index, &is, NULL, &error);
+	vf_read(f->links, g_getenv("SLUICE_PF"), index, &is, &error);
 	g_assert_no_error(error);
 	return is;
 }

@@ -146,27 +146,7 @@ static void read_rate(struct rtnl_link_vf *vf, struct vf_attributes *ret)
 	ret->known |= VF_RATE;
 }
 
-static void read_counters(struct rtnl_link_vf *vf, struct vf_counters *ret)
-{
-	const struct {
-		rtnl_link_vf_stats_t of;
-		uint64_t *to;
-	} all[] = {
-		{RTNL_LINK_VF_STATS_RX_PACKETS, &ret->rx_packets},
-		{RTNL_LINK_VF_STATS_RX_BYTES, &ret->rx_bytes},
-		{RTNL_LINK_VF_STATS_TX_PACKETS, &ret->tx_packets},
-		{RTNL_LINK_VF_STATS_TX_BYTES, &ret->tx_bytes},
-		{RTNL_LINK_VF_STATS_MULTICAST, &ret->multicast},
-		{RTNL_LINK_VF_STATS_BROADCAST, &ret->broadcast},
-	};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
-		if (rtnl_link_vf_get_stat(vf, all[i].of, all[i].to) < 0)
-			*all[i].to = 0;
-}
-
-bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret,
-	struct vf_counters *ret_counters, GError **error)
+bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret, GError **error)
 {
 	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
 	_cleanup_(rtnl_link_vf_put) struct rtnl_link_vf *vf = find_vf(links, pf, index, &link, error);
@@ -178,8 +158,6 @@ bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attr
 	read_vlan(vf, ret);
 	read_switches(vf, ret);
 	read_rate(vf, ret);
-	if (ret_counters)
-		read_counters(vf, ret_counters);
 	return true;
 }
 

@@ -38,10 +38,6 @@ struct vf_attributes {
 	enum vf_link link;
 };
 
-struct vf_counters {
-	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, multicast, broadcast;
-};
-
 /* "mac": the word of one attribute. */
 const char *vf_attribute_word(enum vf_attribute attribute);
 
@@ -51,10 +47,8 @@ char *vf_attribute_format(const struct vf_attributes *attributes, enum vf_attrib
 /* Those of `which` in which the two differ, as far as `is` knows them. */
 unsigned vf_compare(const struct vf_attributes *is, const struct vf_attributes *want, unsigned which);
 
-/* ret_counters may be NULL; they are zero where the driver has none. FAULT_NOT_FOUND when the PF has no such
- * interface or VF. */
-bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret,
-	struct vf_counters *ret_counters, GError **error);
+/* FAULT_NOT_FOUND when the PF has no such interface or VF. */
+bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret, GError **error);
 
 /* Sets those of `which`, each by a request of its own, in the order of the enumeration. Returns the set of
  * those that were refused; *error tells about the first: FAULT_UNSUPPORTED when the driver cannot do it at all,
