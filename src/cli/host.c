@@ -2,121 +2,10 @@
  * and says which of them share a `fault-domain`; `setup`s this one, `drain`s it and `undrain`s it. */
 #include "cli/cli.h"
 #include "cli/host_priv.h"
-#include "nic/inventory.h"
 
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 
 #define DRAIN_S 120
-
-static const struct {
-	const char *title;
-	int flags;
-} columns[] = {
-	{"ADDRESS", 0},
-	{"INTERFACE", 0},
-	{"DRIVER", 0},
-	{"FIRMWARE", 0},
-	{"ID", 0},
-	{"NUMA", SCOLS_FL_RIGHT},
-	{"GROUP", SCOLS_FL_RIGHT},
-	{"VFS", SCOLS_FL_RIGHT},
-	{"CLASSES", SCOLS_FL_RIGHT},
-	{"ESWITCH", 0},
-	{"MAC", 0},
-	{"VLAN", SCOLS_FL_RIGHT},
-	{"REPRESENTOR", 0},
-};
-
-static char *number(int value)
-{
-	return value == INVENTORY_NONE ? g_strdup("-") : g_strdup_printf("%d", value);
-}
-
-static void set_cells(struct libscols_line *line, char *const cells[G_N_ELEMENTS(columns)])
-{
-	for (size_t i = 0; i < G_N_ELEMENTS(columns); i++) {
-		scols_line_set_data(line, i, cells[i] ? cells[i] : "-");
-		g_free(cells[i]);
-	}
-}
-
-static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
-{
-	char *const cells[G_N_ELEMENTS(columns)] = {
-		g_strdup(pf->address),
-		g_strdup(pf->netdev),
-		g_strdup(pf->driver),
-		g_strdup(pf->firmware),
-		g_strdup_printf("%04x:%04x", pf->vendor, pf->device),
-		number(pf->numa_node),
-		number(pf->iommu_group),
-		pf->sriov ? g_strdup_printf("%u/%u", pf->num_vfs, pf->total_vfs) : NULL,
-		pf->traffic_classes ? g_strdup_printf("%u", pf->traffic_classes) : NULL,
-		g_strdup(pf->eswitch.mode),
-		NULL,
-		NULL,
-		g_strdup(pf->representor),
-	};
-	struct libscols_line *parent = scols_table_new_line(table, NULL);
-
-	set_cells(parent, cells);
-	for (guint i = 0; i < pf->vfs->len; i++) {
-		const struct nic_vf *vf = pf->vfs->pdata[i];
-		char mac[MAC_TEXT_MAX];
-		char *const of_vf[G_N_ELEMENTS(columns)] = {
-			g_strdup_printf("%s vf %u", vf->address, vf->index),
-			g_strdup(vf->netdev),
-			g_strdup(vf->driver),
-			NULL,
-			NULL,
-			NULL,
-			number(vf->iommu_group),
-			NULL,
-			NULL,
-			NULL,
-			vf->attributes.known & VF_MAC ? g_strdup(mac_format(vf->attributes.mac, mac)) : NULL,
-			vf->attributes.vlan ? g_strdup_printf("%u", vf->attributes.vlan) : NULL,
-			g_strdup(vf->representor),
-		};
-		set_cells(scols_table_new_line(table, parent), of_vf);
-	}
-}
-
-static void print_table(const GPtrArray *pfs)
-{
-	struct libscols_table *table = scols_new_table();
-
-	if (!pfs->len) {
-		puts("there is no network device on a PCI bus, but perhaps virtio's");
-		scols_unref_table(table);
-		return;
-	}
-	for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
-		scols_table_new_column(table, columns[i].title, 0,
-			i == 0 ? columns[i].flags | SCOLS_FL_TREE : columns[i].flags);
-	for (guint i = 0; i < pfs->len; i++)
-		add_pf(table, pfs->pdata[i]);
-	scols_print_table(table);
-	scols_unref_table(table);
-}
-
-static int show(bool as_json)
-{
-	g_autoptr(GPtrArray) pfs = inventory_read("");
-	g_autoptr(GError) error = NULL;
-	_cleanup_(genl_close) struct genl *devlink = genl_open("devlink", NULL);
-	if (!inventory_add_attributes(pfs, &error))
-		return cli_fail("host", error);
-	inventory_add_eswitches(pfs, devlink);
-	json_auto_t *json = inventory_encode(pfs);
-
-	if (as_json)
-		cli_print_json(json);
-	else
-		print_table(pfs);
-	return CLI_OK;
-}
 
 int cli_host(int argc, char **argv)
 {
@@ -147,8 +36,9 @@ int cli_host(int argc, char **argv)
 	if (!cli_options(&argc, &argv, "show | add NAME | fault-domain HOST [NAME] | drain | undrain | setup",
 		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
 		    "functions "
-		    "(made/possible), and how many traffic classes these leave on ports whose number depends "
-		    "on it. Or makes, or renews, the certificate by which the host NAME takes part in this "
+		    "(made/possible), how many traffic classes these leave on ports whose number depends "
+		    "on it, what they can enforce, and what they have carried. Or makes, or renews, the "
+		    "certificate by which the host NAME takes part in this "
 		    "cloud. Or says which fault domain HOST shares with others, such as a rack (without "
 		    "NAME: none), "
 		    "so that machines of an availability set are spread over several. Or drains this host "
@@ -158,11 +48,11 @@ int cli_host(int argc, char **argv)
 		    entries))
 		return CLI_USAGE;
 	if (argc == 3 && g_str_equal(argv[1], "add"))
-		return host_add(state_option, argv[2]);
+		return host_add(state_option, argv[2], as_json);
 	if ((argc == 3 || argc == 4) && g_str_equal(argv[1], "fault-domain"))
 		return host_domain(state_option, argv[2], argc == 4 ? argv[3] : NULL, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
-		return show(as_json);
+		return host_show(as_json);
 	if (timeout_s < 0 || notice_s < 0) {
 		fprintf(stderr, "sluice host: --notice and --timeout take a number of seconds, 0 or more\n");
 		return CLI_USAGE;

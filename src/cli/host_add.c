@@ -52,7 +52,7 @@ static bool add_certificates(const char *tls, const char *name, const char *bund
 	       copy(tls, certificate, bundle, "host.pem", error) && copy(tls, key, bundle, "host.key", error);
 }
 
-int host_add(const char *state_option, const char *name)
+int host_add(const char *state_option, const char *name, bool as_json)
 {
 	g_autofree char *state = cli_state_dir(state_option);
 	g_autofree char *tls = g_build_filename(state, "tls", NULL);
@@ -61,6 +61,11 @@ int host_add(const char *state_option, const char *name)
 
 	if (!check_name(name, &error) || !add_certificates(tls, name, bundle, &error))
 		return cli_fail("host", error);
+	json_auto_t *made = json_pack("{s:s, s:s}", "host", name, "folder", bundle);
+	if (as_json) {
+		cli_print_json(made);
+		return CLI_OK;
+	}
 	printf("%s holds ca.pem, host.pem and host.key: copy them to tls/ of the state folder on %s\n",
 		bundle, name);
 	return CLI_OK;

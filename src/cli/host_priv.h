@@ -2,9 +2,12 @@
 #pragma once
 #include <stdbool.h>
 
+/* host_show.c: prints the network devices of this host. An exit status, as all here return. */
+int host_show(bool as_json);
+
 /* host_add.c: makes the certificate by which a host takes part in the cloud, or renews it; says where it is.
  * state_option: as for cli_state_dir(). An exit status. */
-int host_add(const char *state_option, const char *name);
+int host_add(const char *state_option, const char *name, bool as_json);
 
 /* host_domain.c: tells the controller that the host fails together with others of that fault domain; NULL: with none. */
 int host_domain(const char *state_option, const char *host, const char *domain, bool as_json);

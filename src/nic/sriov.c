@@ -19,7 +19,7 @@
 #include "nic/sriov_priv.h"
 #include "nic/vf_use.h"
 
-static const struct sriov_kind legacy = {
+const struct sriov_kind sriov_legacy = {
 	.caps =
 		{
 			.name = "sriov",
@@ -236,5 +236,5 @@ struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root,
 struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
 	const struct sriov_physical *physicals, size_t n, GError **error)
 {
-	return sriov_open(&legacy, root, ledger, NULL, physicals, n, error);
+	return sriov_open(&sriov_legacy, root, ledger, NULL, physicals, n, error);
 }

@@ -17,6 +17,8 @@ struct sriov_kind {
 	unsigned limits; /* without these it is, and that is said */
 };
 
+extern const struct sriov_kind sriov_legacy, sriov_switchdev;
+
 struct sriov {
 	struct nic_provider provider; /* first member */
 	const struct sriov_kind *kind;

@@ -23,7 +23,7 @@
 #include "nic/sriov_priv.h"
 #include "nic/vf_use.h"
 
-static const struct sriov_kind switchdev = {
+const struct sriov_kind sriov_switchdev = {
 	.caps =
 		{
 			.name = "switchdev",
@@ -105,7 +105,7 @@ void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const
 struct nic_provider *switchdev_open(const char *root, const char *ledger, struct genl *devlink,
 	const struct sriov_physical *physicals, size_t n, GError **error)
 {
-	return sriov_open(&switchdev, root, ledger, devlink, physicals, n, error);
+	return sriov_open(&sriov_switchdev, root, ledger, devlink, physicals, n, error);
 }
 
 struct nic_provider *nic_switchdev_open(const char *root, const char *ledger,

@@ -232,6 +232,22 @@ static enum fault fault_of(int rc)
 	}
 }
 
+bool vf_takes(
+	struct links *links, const char *pf, unsigned beyond, enum vf_attribute attribute, GError **error)
+{
+	static const struct vf_attributes nothing;
+	int number = links_index(links, pf, error);
+
+	if (!number)
+		return false;
+	/* The kernel refuses what the driver has no function for before the driver sees the VF's number (net/core/rtnetlink.c,
+	   do_setvfinfo); every driver looks at the number, and calls one that is not there invalid. */
+	int rc = write_one(links, number, beyond, &nothing, attribute);
+	enum fault fault = rc < 0 ? fault_of(rc) : FAULT_INVALID;
+	return fault == FAULT_INVALID || fault_set(error, fault, "%s, asked for the %s of VFs: %s", pf,
+						 vf_attribute_word(attribute), nl_geterror(rc));
+}
+
 unsigned vf_write(struct links *links, const char *pf, unsigned index, const struct vf_attributes *want,
 	unsigned which, GError **error)
 {

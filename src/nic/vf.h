@@ -50,6 +50,12 @@ unsigned vf_compare(const struct vf_attributes *is, const struct vf_attributes *
 /* FAULT_NOT_FOUND when the PF has no such interface or VF. */
 bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret, GError **error);
 
+/* Whether the PF's driver has the attribute at all, found out without a change: it is asked to set it on the VF `beyond`, a number
+ * that the PF can never have (its total of VFs). FAULT_UNSUPPORTED when it has not; FAULT_DENIED when this process may not
+ * ask; others when the answer says neither. A driver that has it may still refuse a value. */
+bool vf_takes(
+	struct links *links, const char *pf, unsigned beyond, enum vf_attribute attribute, GError **error);
+
 /* Sets those of `which`, each by a request of its own, in the order of the enumeration. Returns the set of
  * those that were refused; *error tells about the first: FAULT_UNSUPPORTED when the driver cannot do it at all,
  * FAULT_INVALID when it takes no such value, FAULT_NOT_FOUND, else FAULT_INTERNAL. */

@@ -1,10 +1,10 @@
 /* Attributes of VFs on a real PF, in the lab (test/lab): SLUICE_PF names an igb interface with two VFs. What
  * this driver refuses is expected too: another driver's answers would be others. */
 #include "base/fault.h"
+#include "nic/enforcement.h"
 #include "nic/ethtool.h"
-#include "nic/vf.h"
-#include "nic/vf_counters.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct links *links;
@@ -144,6 +144,46 @@ static void test_firmware(void)
 	g_assert_true(g_ascii_isdigit(firmware[0]));
 }
 
+static bool takes(
+	void *data, const char *netdev, unsigned beyond, enum vf_attribute attribute, GError **error)
+{
+	return vf_takes(data, netdev, beyond, attribute, error);
+}
+
+static const struct nic_pf *find_pf(const GPtrArray *pfs)
+{
+	for (guint i = 0; i < pfs->len; i++)
+		if (g_strcmp0(((const struct nic_pf *)pfs->pdata[i])->netdev, pf) == 0)
+			return pfs->pdata[i];
+	g_assert_not_reached();
+}
+
+/* Asking changes nothing, and tells what writing would. */
+static void test_takes(void)
+{
+	const struct enforcement_source source = {takes, links, NULL};
+	g_autoptr(GPtrArray) pfs = inventory_read("");
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(inventory_add_attributes(pfs, &error));
+	json_auto_t *before = inventory_encode(pfs);
+	const struct nic_pf *own = find_pf(pfs);
+	for (unsigned i = 0; i < VF_ATTRIBUTES; i++) {
+		enum vf_attribute attribute = 1u << i;
+		g_assert_cmpint(
+			vf_takes(links, pf, own->total_vfs, attribute, &error), ==, attribute != VF_LINK);
+	}
+	g_assert_error(error, FAULT, FAULT_UNSUPPORTED);
+	json_auto_t *told = enforcement_describe(own, &source);
+	char *text = json_dumps(told, 0);
+	g_test_message("%s", text);
+	free(text);
+	g_autoptr(GPtrArray) again = inventory_read("");
+	g_assert_true(inventory_add_attributes(again, NULL));
+	json_auto_t *after = inventory_encode(again);
+	g_assert_true(json_equal(before, after));
+}
+
 int main(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
@@ -157,6 +197,7 @@ int main(int argc, char **argv)
 	TEST("what the driver shows is known", test_known);
 	TEST("a driver that counts nothing of VFs has no counters", test_counters);
 	TEST("the driver tells its firmware's version", test_firmware);
+	TEST("what the driver takes is asked without a change", test_takes);
 	TEST("a MAC is set and cleared, and none for groups is taken", test_mac);
 	TEST("a VLAN with its priority is set and cleared on one VF alone", test_vlan);
 	TEST("trust and the check of senders go on and off", test_switches);

@@ -63,6 +63,21 @@ def well():
         assert pf["vfs"][0]["vlan"]["id"] == 0 and pf["vfs"][0]["trust"] is False, pf
         groups = {vf["iommu_group"] for vf in pf["vfs"]}
         assert len(groups) == 3 and None not in groups, pf
+        capabilities(machine, pf)
+
+
+def capabilities(machine, pf):
+    """What an 82576 tells of itself: its firmware, what igb takes of VFs, and nothing of what VFs have carried."""
+    assert pf["firmware"] and pf["firmware"][0].isdigit(), pf
+    assert not any("statistics" in vf for vf in pf["vfs"]), pf
+    enforcement = pf["enforcement"]
+    answers = {ability["name"]: ability["answer"] for ability in enforcement["abilities"]}
+    assert enforcement["provider"] == "sriov" and answers == {
+        "mac": "yes", "vlan": "yes", "spoofchk": "yes", "trust": "yes", "rate": "yes", "link": "no", "policy": "no",
+        "tunnels": "no"}, enforcement
+    assert [network["enforcer"] for network in enforcement["networks"]] == [None, "hardware", None], enforcement
+    text = machine.run(f"{SLUICE} host show")
+    assert "enforces mac, vlan, spoofchk, trust, rate" in text and "not link: its driver, igb, does not take it" in text, text
 
 
 def in_use():
