@@ -107,10 +107,11 @@ static bool print_end(const json_t *state, const struct drain_plan *plan)
 	return count_held(state, plan->force) == 0;
 }
 
-/* Guests have had their notice. */
-static int move_vms(const char *state_option, const char *host, bool as_json)
+/* Guests have had their notice. What came of it is added to the state. */
+static int move_vms(const char *state_option, const char *host, bool quiet, json_t *state)
 {
-	const struct vm_move move = {.as_json = as_json};
+	const struct vm_move move = {.quiet = quiet};
+	json_auto_t *result = NULL;
 	g_autoptr(GError) error = NULL;
 
 	vm_move_guard();
@@ -122,7 +123,9 @@ static int move_vms(const char *state_option, const char *host, bool as_json)
 			"--from %s' "
 			"on the controller's machine moves them): ",
 			host);
-	bool gone = controller && vm_move_all(controller, host, &move, &error);
+	bool gone = controller && vm_move_all(controller, host, &move, &result, &error);
+	if (result)
+		json_object_update(state, result);
 	if (error)
 		return cli_fail("host", error);
 	return gone ? CLI_OK : CLI_FAILED;
@@ -142,14 +145,14 @@ int host_drain(const char *state_option, const struct drain_plan *plan, bool as_
 	json_auto_t *state = began ? wait_until_empty(client, began, plan, as_json, &error) : NULL;
 	if (!state)
 		return cli_fail("host", error);
-	bool empty = count_held(state, plan->force) == 0;
+	bool empty = as_json ? count_held(state, plan->force) == 0 : print_end(state, plan);
+	int status = empty ? CLI_OK : CLI_FAILED;
+	if (empty && plan->migrate)
+		status = move_vms(state_option, text_of(state, "host"), as_json, state);
+	/* One document, whatever has happened. */
 	if (as_json)
 		cli_print_json(state);
-	else
-		empty = print_end(state, plan);
-	return !empty          ? CLI_FAILED
-	       : plan->migrate ? move_vms(state_option, text_of(state, "host"), as_json)
-			       : CLI_OK;
+	return status;
 }
 
 int host_undrain(const char *state_option, bool as_json)

@@ -4,8 +4,10 @@
 #include "cli/cli.h"
 
 #include <glib.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const char variable[] = "SLUICE_TEST_CASE";
 
@@ -45,4 +47,25 @@ int test_case_call(int (*verb)(int argc, char **argv), const char *words)
 	g_autofree char **borrowed =
 		g_memdup2(argv, sizeof *argv * ((size_t)argc + 1)); /* options take from it */
 	return verb(argc, borrowed);
+}
+
+int test_case_call_json(int (*verb)(int argc, char **argv), const char *words)
+{
+	int usual = dup(STDOUT_FILENO);
+	FILE *file = tmpfile();
+	json_error_t why;
+
+	g_assert_true(usual >= 0 && file && dup2(fileno(file), STDOUT_FILENO) >= 0);
+	int status = test_case_call(verb, words);
+	fflush(stdout);
+	g_assert_true(dup2(usual, STDOUT_FILENO) >= 0);
+	close(usual);
+	rewind(file);
+	json_auto_t *json = json_loadf(file, 0, &why); /* the whole file must be one value */
+	if (!json)
+		g_error("'%s' prints no single JSON value: %s", words, why.text);
+	fclose(file);
+	json_dumpf(json, stdout, JSON_COMPACT);
+	putchar('\n');
+	return status;
 }

@@ -18,3 +18,5 @@ void test_cases_assert(const struct test_case *cases, size_t n);
 
 /* What a shell would make of the words, given to the verb; the status. */
 int test_case_call(int (*verb)(int argc, char **argv), const char *words);
+/* The same of words with --json: aborts unless what it prints is exactly one JSON value, which is then printed on one line. */
+int test_case_call_json(int (*verb)(int argc, char **argv), const char *words);

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 #include "cli/cli.h"
+#include "nic/vf_counters.h"
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
@@ -72,6 +73,44 @@ static void print_table(json_t *list)
 	scols_unref_table(table);
 }
 
+/* What functions have carried; those that their NIC tells it of. */
+static void print_statistics(json_t *list)
+{
+	static const struct {
+		const char *title, *member;
+	} names[] = {
+		{"FUNCTION", "function"}, {"PF", "pf"}, {"VF", "index"}, {"NIC", "nic_name"}, {"VM", "vm"}};
+	struct libscols_table *table = scols_new_table();
+	size_t i, n = 0;
+	json_t *entry;
+
+	for (size_t c = 0; c < G_N_ELEMENTS(names); c++)
+		scols_table_new_column(table, names[c].title, 0, 0);
+	for (unsigned c = 0; c < VF_COUNTERS; c++)
+		scols_table_new_column(table, vf_counter_title(c), 0, SCOLS_FL_RIGHT);
+	json_array_foreach(list, i, entry)
+	{
+		const json_t *statistics = json_object_get(entry, "statistics");
+		struct libscols_line *line = statistics ? scols_table_new_line(table, NULL) : NULL;
+		for (size_t c = 0; line && c < G_N_ELEMENTS(names); c++) {
+			g_autofree char *text = column_cell(entry, names[c].member);
+			scols_line_set_data(line, c, text);
+		}
+		for (unsigned c = 0; line && c < VF_COUNTERS; c++) {
+			g_autofree char *text = cell(statistics, vf_counter_word(c));
+			scols_line_set_data(line, G_N_ELEMENTS(names) + c, text);
+		}
+		n += line != NULL;
+	}
+	if (n)
+		scols_print_table(table);
+	else
+		puts("no function of this host has statistics: its NICs' drivers tell none of VFs, or "
+		     "nothing "
+		     "has passed any yet");
+	scols_unref_table(table);
+}
+
 /* What a change took: its members as the agent named them. */
 static void print_change(const char *action, json_t *result)
 {
@@ -88,7 +127,22 @@ static void print_change(const char *action, json_t *result)
 	putchar('\n');
 }
 
-static int run_action(const char *state, const char *action, const char *name, bool force, bool as_json)
+/* What the command line asks for. */
+struct vf_options {
+	gboolean force, statistics, as_json;
+};
+
+static void print_list(json_t *list, const struct vf_options *o)
+{
+	if (json_array_size(list) == 0)
+		puts("no NIC of this host is accelerated, and it has no function");
+	else if (o->statistics)
+		print_statistics(list);
+	else
+		print_table(list);
+}
+
+static int run_action(const char *state, const char *action, const char *name, const struct vf_options *o)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
@@ -97,37 +151,37 @@ static int run_action(const char *state, const char *action, const char *name, b
 	if (!client)
 		return cli_fail("vf", error);
 	json_t *params = name ? json_pack("{s:s}", "nic", name) : NULL;
-	if (force)
+	if (o->force)
 		json_object_set_new(params, "force", json_true());
 	json_auto_t *result = jsonrpc_call(client, method, params, CALL_MS, &error);
 
 	if (!result)
 		return cli_fail("vf", error);
-	if (as_json)
+	if (o->as_json)
 		cli_print_json(result);
 	else if (name)
 		print_change(action, result);
-	else if (json_array_size(result))
-		print_table(result);
 	else
-		puts("no NIC of this host is accelerated, and it has no function");
+		print_list(result, o);
 	return CLI_OK;
 }
 
 int cli_vf(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
-	gboolean force = FALSE, as_json = FALSE;
+	struct vf_options o = {};
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
-		{"force", 0, 0, G_OPTION_ARG_NONE, &force,
+		{"force", 0, 0, G_OPTION_ARG_NONE, &o.force,
 			"revoke: cut the function off when the guest does not let go of it", NULL},
-		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
+		{"stats", 0, 0, G_OPTION_ARG_NONE, &o.statistics,
+			"list: what functions have carried, in place of what they are; JSON has both", NULL},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &o.as_json, "Print JSON", NULL},
 		{NULL},
 	};
 
-	if (!cli_options(&argc, &argv, "list | revoke [--force] NIC | restore NIC",
+	if (!cli_options(&argc, &argv, "list [--stats] | revoke [--force] NIC | restore NIC",
 		    "Lists functions; takes one from its NIC (uid or name), whose traffic then goes the "
 		    "synthetic way until it "
 		    "is restored.",
@@ -141,11 +195,13 @@ int cli_vf(int argc, char **argv)
 		mistake = "list takes no argument";
 	else if (!list && argc != 3)
 		mistake = "one NIC is needed, by its uid or name";
-	else if (force && !g_str_equal(argv[1], "revoke"))
+	else if (o.statistics && !list)
+		mistake = "--stats is for 'list'";
+	else if (o.force && !g_str_equal(argv[1], "revoke"))
 		mistake = "--force is for 'revoke NIC'";
 	if (mistake) {
 		fprintf(stderr, "sluice vf: %s\n", mistake);
 		return CLI_USAGE;
 	}
-	return run_action(state_option, argv[1], list ? NULL : argv[2], force, as_json);
+	return run_action(state_option, argv[1], list ? NULL : argv[2], &o);
 }

@@ -129,15 +129,21 @@ static bool do_cancel(
 static bool do_migrate(
 	struct controller *controller, const struct vm_options *o, const char *name, GError **error)
 {
-	const struct vm_move move = {.to = o->to, .notice_s = (unsigned)o->notice_s, .as_json = o->as_json};
-	bool left;
+	const struct vm_move move = {.to = o->to, .notice_s = (unsigned)o->notice_s, .quiet = o->as_json};
+	json_auto_t *result = NULL;
+	bool left, done;
 
 	if (o->cancel)
 		return do_cancel(controller, o, name, error);
-	if (o->from)
-		return vm_move_all(controller, o->from, &move, error);
-	json_auto_t *vm = find_vm(controller, name, error);
-	return vm && vm_move_one(controller, vm, &move, &left, error);
+	if (o->from) {
+		done = vm_move_all(controller, o->from, &move, &result, error);
+	} else {
+		json_auto_t *vm = find_vm(controller, name, error);
+		done = vm && vm_move_one(controller, vm, &move, &left, &result, error);
+	}
+	if (result && o->as_json)
+		cli_print_json(result);
+	return done;
 }
 
 /* ---- words and options ---- */

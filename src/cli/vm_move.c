@@ -2,7 +2,6 @@
 #include "cli/vm.h"
 
 #include "base/fault.h"
-#include "cli/cli.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -104,8 +103,6 @@ static bool finish(const json_t *operation, const struct vm_move *move, bool lef
 	const json_t *vm = json_object_get(operation, "virtualMachine");
 	g_autofree char *title = title_of(vm);
 
-	if (move->as_json)
-		cli_print_json(operation);
 	if (left) {
 		fprintf(stderr,
 			"%s: its migration goes on; 'sluice vm list' shows it, 'sluice vm migrate %s "
@@ -116,44 +113,60 @@ static bool finish(const json_t *operation, const struct vm_move *move, bool lef
 	}
 	if (!g_str_equal(text_of(operation, "state"), "succeeded"))
 		return fault_set(error, FAULT_NOT_ALLOWED, "%s", text_of(operation, "message"));
-	if (!move->as_json)
+	if (!move->quiet)
 		printf("%s runs on host %s\n", title, text_of(vm, "host"));
 	return true;
 }
 
 bool vm_move_one(struct controller *controller, const json_t *vm, const struct vm_move *move, bool *ret_left,
-	GError **error)
+	json_t **ret_operation, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("/virtual-machines/%s/migrate", text_of(vm, "uid"));
 	json_t *body = json_pack("{s:i}", "noticeSeconds", (int)move->notice_s);
-	json_auto_t *operation = NULL;
 
 	*ret_left = false;
+	*ret_operation = NULL;
 	if (move->to)
 		json_object_set_new(body, "host", json_string(move->to));
-	return controller_call(controller, "POST", path, body, &operation, error) &&
-	       watch(controller, &operation, move->as_json, ret_left, error) &&
-	       finish(operation, move, *ret_left, error);
+	return controller_call(controller, "POST", path, body, ret_operation, error) &&
+	       watch(controller, ret_operation, move->quiet, ret_left, error) &&
+	       finish(*ret_operation, move, *ret_left, error);
 }
 
-/* Whether it has gone; what stays is said. */
-static bool move_of_host(
-	struct controller *controller, const json_t *vm, const struct vm_move *move, bool *ret_left)
+/* Says it, and adds it to the list. */
+static void note_staying(json_t *staying, const json_t *vm, const char *reason)
 {
 	g_autofree char *title = title_of(vm);
+
+	fprintf(stderr, "%s stays: %s\n", title, reason);
+	json_array_append_new(
+		staying, json_pack("{s:s, s:s, s:s, s:s}", "uid", text_of(vm, "uid"), "group",
+				 text_of(vm, "group"), "name", text_of(vm, "name"), "reason", reason));
+}
+
+/* Whether it has gone. */
+static bool move_of_host(struct controller *controller, const json_t *vm, const struct vm_move *move,
+	json_t *result, bool *ret_left)
+{
+	json_t *staying = json_object_get(result, "staying"), *operation;
 	g_autoptr(GError) failure = NULL;
 
 	if (!g_str_equal(text_of(vm, "power"), "running")) {
-		fprintf(stderr, "%s stays: it is %s, and its disk is here\n", title, text_of(vm, "power"));
+		g_autofree char *reason =
+			g_strdup_printf("it is %s, and its disk is here", text_of(vm, "power"));
+		note_staying(staying, vm, reason);
 		return false;
 	}
-	if (vm_move_one(controller, vm, move, ret_left, &failure))
-		return !*ret_left;
-	fprintf(stderr, "%s stays: %s\n", title, failure->message);
-	return false;
+	bool done = vm_move_one(controller, vm, move, ret_left, &operation, &failure);
+	if (operation)
+		json_array_append_new(json_object_get(result, "migrations"), operation);
+	if (!done)
+		note_staying(staying, vm, failure->message);
+	return done && !*ret_left;
 }
 
-bool vm_move_all(struct controller *controller, const char *host, const struct vm_move *move, GError **error)
+bool vm_move_all(struct controller *controller, const char *host, const struct vm_move *move, json_t **ret,
+	GError **error)
 {
 	g_autofree char *encoded = g_uri_escape_string(host, NULL, false);
 	g_autofree char *path = g_strconcat("/virtual-machines?host=", encoded, NULL);
@@ -162,14 +175,16 @@ bool vm_move_all(struct controller *controller, const char *host, const struct v
 	json_t *vm;
 	size_t i;
 
+	*ret = NULL;
 	if (!controller_list(controller, path, "virtualMachines", 0, &answer, error))
 		return false;
+	*ret = json_pack("{s:[], s:[]}", "migrations", "staying");
 	json_array_foreach(json_object_get(answer, "virtualMachines"), i, vm)
 	{
 		if (!left)
-			all &= move_of_host(controller, vm, move, &left);
+			all &= move_of_host(controller, vm, move, *ret, &left);
 	}
-	if (all && !move->as_json)
+	if (all && !move->quiet)
 		printf("no virtual machine is on host %s any more\n", host);
 	return all;
 }

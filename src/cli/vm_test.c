@@ -66,19 +66,24 @@ static int run_case(const char *words)
 	sigaddset(&set, SIGINT);
 	if (interrupted && sigprocmask(SIG_BLOCK, &set, NULL) == 0)
 		raise(SIGINT);
-	return test_case_call(cli_vm, interrupted ? words + 3 : words);
+	return strstr(words, "--json") ? test_case_call_json(cli_vm, words)
+				       : test_case_call(cli_vm, interrupted ? words + 3 : words);
 }
 
 static const struct test_case cases[] = {
 	{"vm list", CLI_OK, "*rg/web*a*running*rg/twin*", ""},
 	{"vm migrate web", CLI_OK,
 		"rg/web: preparing: waits\nrg/web: moving, 42 %: waits\nrg/web runs on host b\n", ""},
-	{"vm migrate RG/WEB --json", CLI_OK, "*\"state\": \"succeeded\"*", ""},
+	{"vm migrate RG/WEB --json", CLI_OK, "*\"state\":\"succeeded\"*", ""},
 	{"vm migrate u1 --to full", CLI_FAILED, "sluice vm: no room\n"},
 	{"vm migrate none", CLI_FAILED, "sluice vm: there is no virtual machine none;*"},
 	{"vm migrate twin", CLI_FAILED, "*2 virtual machines are called twin; say GROUP/twin\n"},
 	{"vm migrate web --cancel", CLI_OK, "web: cancelling;*", ""},
 	{"vm migrate --from a", CLI_FAILED, "rg/db stays: it is stopped*", "*rg/web runs on host b\n"},
+	{"vm migrate --from a --json", CLI_FAILED, "rg/db stays: it is stopped*",
+		"{\"migrations\":[{*\"state\":\"succeeded\"*}],\"staying\":[{\"uid\":\"u4\",*\"reason\":\"it "
+		"is "
+		"stopped, *\"}]}\n"},
 	{"^C vm migrate web", CLI_OK, "rg/web: preparing*",
 		"rg/web: its migration goes on;*'sluice vm migrate rg/web --cancel' ends it\n"},
 };
