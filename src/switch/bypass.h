@@ -1,20 +1,19 @@
 /* What is remembered of functions past the host: see bypass.c. */
 #pragma once
+#include "switch/conntrack.h"
 #include "switch/decide.h"
 
 #include <stdatomic.h>
 
-#define BYPASS_TAKE_UP_MS                                                                                    \
-	120000 /* what a guest does with a connection that has lost its way, it has done by then */
+/* For so long after its NIC's function a connection may be silent and go on: no shorter than one that the switch has. */
+#define BYPASS_TAKE_UP_S CONNECTION_TCP_ESTABLISHED_S
 
 struct datapath;
 struct worker;
 
-/* Of a NIC, by slot. All of it is zero at first. */
+/* What a NIC's guest is asked, by slot. All of it is zero at first. */
 struct bypass {
-	_Atomic uint32_t nic; /* whose function was active not long ago; 0: nobody's */
-	_Atomic uint32_t active_ms; /* when it last was, to a tick of the first worker's */
-	_Atomic uint64_t nonce; /* of what its guest is asked (probe.c); 0: it cannot be */
+	_Atomic uint64_t nonce; /* of the question (probe.c); 0: it cannot be asked */
 	_Atomic bool answered; /* by the function, since it was asked last */
 };
 
@@ -26,6 +25,14 @@ void bypass_tick(struct worker *worker);
 
 /* Whether its guest has answered by the NIC's function, which is past the host, since it was asked last. */
 bool bypass_has_answered(const struct datapath *datapath, const struct nic *nic);
+
+/* Whether the NIC's function is active past the host, or was within BYPASS_TAKE_UP_S, here or where it was before. */
+bool bypass_was_active(const struct datapath *datapath, const struct nic *nic);
+/* The same; and how long ago it was (0: it is), by a clock of the seconds of datapath_clock_ms. */
+bool bypass_was_active_ago(
+	const struct datapath *datapath, const struct nic *nic, uint32_t now_s, uint32_t *ret_ago_s);
+/* For the main thread: it was so long ago, at most BYPASS_TAKE_UP_S, on another host. Who was active later here stays so. */
+void bypass_note_ago(struct datapath *datapath, const struct nic *nic, uint32_t now_s, uint32_t ago_s);
 
 /* Whether a packet of that key may be of a connection that began past the switch. */
 bool bypass_may_have_begun(

@@ -8,33 +8,13 @@
 
 /* ---- connections that began past the switch ---- */
 
-/* The packet comes out there, with or without a function of a's that was active lately. */
-static void expect_taken_up(struct fixture *f, uint16_t sport, bool taken)
-{
-	struct test_frame ack = test_tcp(MAC_A, MAC_PEER, IP_A, sport, IP_PEER, 80, TCP_ACK, 9);
-	uint64_t before = lab_drops(f, DROP_TCP_NO_SYN);
-
-	lab_put(f, "/a", ack);
-	if (taken)
-		vlan_assert_same(vlan_on_wire(f, 100), ack);
-	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, before + !taken);
-	function_expect_silence(f);
-}
-
-static void detach(struct fixture *f)
-{
-	json_object_set_new(
-		lab_nic(f, 0), "attachments", json_pack("[{s:s, s:s}]", "kind", "synthetic", "socket", "/a"));
-	function_set_active(f, 0, "synthetic");
-}
-
 static void test_taken_up(struct fixture *f, const void *data)
 {
 	struct test_frame in = test_tcp(MAC_PEER, MAC_A, IP_PEER, 81, IP_A, 1000, TCP_ACK, 9);
 
 	lab_pass(f, SECOND);
 	function_set_active(f, 0, "synthetic");
-	expect_taken_up(f, 1000, true);
+	function_expect_taken_up(f, 1000, true);
 	vlan_from_wire(f, 100, in);
 	vlan_assert_same(lab_expect(f, "/a"), in);
 	lab_put(f, "b",
@@ -42,42 +22,26 @@ static void test_taken_up(struct fixture *f, const void *data)
 	function_expect_silence(f);
 	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, 1);
 	/* Also when the state no longer says that it has one. */
-	detach(f);
-	expect_taken_up(f, 1001, true);
+	function_detach(f);
+	function_expect_taken_up(f, 1001, true);
 }
 
 static void test_taken_up_for_a_while(struct fixture *f, const void *data)
 {
 	lab_pass(f, SECOND);
 	function_set_active(f, 0, "synthetic");
-	lab_pass(f, BYPASS_TAKE_UP_MS);
-	expect_taken_up(f, 1000, true);
-	lab_pass(f, 400);
-	expect_taken_up(f, 1001, false);
-	expect_taken_up(f, 1000, true); /* it is known now */
+	lab_pass(f, BYPASS_TAKE_UP_S * SECOND);
+	function_expect_taken_up(f, 1000, true);
+	lab_pass(f, 2 * SECOND);
+	function_expect_taken_up(f, 1001, false);
+	function_expect_taken_up(f, 1000, true); /* it is known now */
 	/* A function that is there again, and goes again. */
 	function_set_active(f, 0, "both");
 	lab_pass(f, 200);
 	vlan_drain(f, "phys");
 	vlan_drain(f, "/a");
 	function_set_active(f, 0, "synthetic");
-	expect_taken_up(f, 1002, true);
-}
-
-/* The clock of the lab is an hour ahead of the start, which is when the first state has its functions active last. */
-static void test_taken_up_after_start(struct fixture *f, const void *data)
-{
-	json_t *state = json_deep_copy(f->state);
-
-	json_object_set_new(
-		json_array_get(json_object_get(state, "nics"), 0), "active", json_string("synthetic"));
-	lab_teardown(f, data);
-	*f = (struct fixture){};
-	lab_start(f, state, 100, 100);
-	vlan_drain(f, "phys");
-	expect_taken_up(f, 1000, true);
-	lab_pass(f, 200);
-	expect_taken_up(f, 1001, false);
+	function_expect_taken_up(f, 1002, true);
 }
 
 /* Between two that have functions; with others, and by the gateway, it went through the switch from the beginning. */
@@ -112,9 +76,9 @@ static void test_taken_up_by_policy(struct fixture *f, const void *data)
 		DROP_SPOOFED_PHYSICAL);
 	vlan_refused(f, vlan_tagged(test_tcp(MAC_PEER, MAC_A, IP_PEER, 80, IP_A, 1000, TCP_ACK, 9), 100),
 		DROP_DENIED_INBOUND);
-	expect_taken_up(f, 22, false); /* a server's answer to whom it may not serve */
-	expect_taken_up(f, 32767, false);
-	expect_taken_up(f, 32768, true); /* a client's */
+	function_expect_taken_up(f, 22, false); /* a server's answer to whom it may not serve */
+	function_expect_taken_up(f, 32767, false);
+	function_expect_taken_up(f, 32768, true); /* a client's */
 	lab_put(f, "/a", test_tcp(MAC_A, MAC_PEER, IP_A, 32769, IP_PEER, 40000, TCP_ACK, 9));
 	function_expect_silence(f);
 	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, 3);
@@ -332,8 +296,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define TEST(name, test) g_test_add("/bypass/" name, struct fixture, NULL, function_setup, test, lab_teardown)
 	TEST("connections that began past the switch are taken up", test_taken_up);
-	TEST("connections are taken up for a while after the function", test_taken_up_for_a_while);
-	TEST("connections are taken up after a start", test_taken_up_after_start);
+	TEST("connections are taken up for as long after the function as the switch keeps its own",
+		test_taken_up_for_a_while);
 	TEST("only connections that the wire can have carried are taken up", test_taken_up_by_wire);
 	TEST("connections are taken up as policy allows both ways", test_taken_up_by_policy);
 	TEST("what was revoked is remembered", test_revoked);

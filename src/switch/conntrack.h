@@ -33,6 +33,9 @@ enum connection_state connection_state(const struct flow *forward, const struct 
 /* The same by either direction and the other. */
 enum connection_state connection_state_of(const struct flow *flow, const struct flow *pair);
 
+/* How long one of TCP may be silent once it is established (RFC 5382, REQ-5). */
+#define CONNECTION_TCP_ESTABLISHED_S 7440u
+
 /* How long a connection may be silent. */
 uint32_t connection_timeout_ms(uint8_t protocol, enum connection_state state);
 

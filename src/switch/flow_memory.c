@@ -51,19 +51,19 @@ static uint64_t layout_hash(void)
 #define MEMBER(type, name) offsetof(struct type, name), sizeof(((struct type *)NULL)->name)
 	const size_t shape[] = {sizeof(struct flow_header), MEMBER(flow_header, high_water),
 		MEMBER(flow_header, epoch), MEMBER(flow_header, secret), MEMBER(flow_header, nics),
-		MEMBER(flow_memory_nic, uid), sizeof(struct flow), MEMBER(flow, key), MEMBER(flow, seq),
-		MEMBER(flow, pair), MEMBER(flow, created_s), MEMBER(flow, hash), MEMBER(flow, live),
-		MEMBER(flow, reply), MEMBER(flow, blocked), MEMBER(flow, carried), MEMBER(flow, action),
-		MEMBER(flow, epoch), MEMBER(flow, seen_ms), MEMBER(flow, tcp), MEMBER(flow, packets),
-		MEMBER(flow, bytes), MEMBER(flow_key, src), MEMBER(flow_key, dst), MEMBER(flow_key, sport),
-		MEMBER(flow_key, dport), MEMBER(flow_key, nic), MEMBER(flow_key, origin),
-		MEMBER(flow_key, family), MEMBER(flow_key, protocol), MEMBER(flow_action, exit),
-		MEMBER(flow_action, flags), MEMBER(flow_action, mtu), MEMBER(flow_action, target),
-		MEMBER(flow_action, dmac), MEMBER(flow_action, smac), MEMBER(flow_action, new_src),
-		MEMBER(flow_action, new_dst), MEMBER(flow_action, next_hop), MEMBER(flow_action, difference),
-		MEMBER(flow_action, new_port), FLOW_FROM_NIC, FLOW_FROM_OUTSIDE, FLOW_FROM_HOST, FLOW_TO_NIC,
-		FLOW_TO_OUTSIDE, FLOW_TO_HOST, FLOW_FROM_TUNNEL, FLOW_TO_TUNNEL, FLOW_FROM_PHYSICAL,
-		FLOW_TO_PHYSICAL, IP_V4, IP_V6};
+		MEMBER(flow_memory_nic, function_s), MEMBER(flow_memory_nic, uid), sizeof(struct flow),
+		MEMBER(flow, key), MEMBER(flow, seq), MEMBER(flow, pair), MEMBER(flow, created_s),
+		MEMBER(flow, hash), MEMBER(flow, live), MEMBER(flow, reply), MEMBER(flow, blocked),
+		MEMBER(flow, carried), MEMBER(flow, action), MEMBER(flow, epoch), MEMBER(flow, seen_ms),
+		MEMBER(flow, tcp), MEMBER(flow, packets), MEMBER(flow, bytes), MEMBER(flow_key, src),
+		MEMBER(flow_key, dst), MEMBER(flow_key, sport), MEMBER(flow_key, dport),
+		MEMBER(flow_key, nic), MEMBER(flow_key, origin), MEMBER(flow_key, family),
+		MEMBER(flow_key, protocol), MEMBER(flow_action, exit), MEMBER(flow_action, flags),
+		MEMBER(flow_action, mtu), MEMBER(flow_action, target), MEMBER(flow_action, dmac),
+		MEMBER(flow_action, smac), MEMBER(flow_action, new_src), MEMBER(flow_action, new_dst),
+		MEMBER(flow_action, next_hop), MEMBER(flow_action, difference), MEMBER(flow_action, new_port),
+		FLOW_FROM_NIC, FLOW_FROM_OUTSIDE, FLOW_FROM_HOST, FLOW_TO_NIC, FLOW_TO_OUTSIDE, FLOW_TO_HOST,
+		FLOW_FROM_TUNNEL, FLOW_TO_TUNNEL, FLOW_FROM_PHYSICAL, FLOW_TO_PHYSICAL, IP_V4, IP_V6};
 #undef MEMBER
 	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
 
@@ -114,6 +114,7 @@ void flow_memory_set_nic(struct flow_memory *memory, unsigned slot, uint32_t num
 		return; /* a number has one user in its life */
 	atomic_store_explicit(&nic->number, 0, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&nic->function_s, 0, memory_order_relaxed);
 	g_strlcpy(nic->uid, uid ? uid : "", sizeof nic->uid);
 	atomic_store_explicit(&nic->number, number, memory_order_release);
 }

@@ -14,7 +14,8 @@
  * refused: writeback would stall the packets' stores. Without a file the memory is anonymous.
  *
  * Threads. The main thread opens it and writes the header's `epoch` and `nics`, before a state is published by
- * which flows could name them. All else is changed under the flow table's lock.
+ * which flows could name them; the times of NICs' functions are bypass.c's. All else is changed under the flow table's
+ * lock.
  */
 #pragma once
 #include "base/capacity.h"
@@ -30,6 +31,7 @@
 /* A NIC by which flows are known. After a restart it has the same number again. */
 struct flow_memory_nic {
 	_Atomic uint32_t number; /* nic_id; 0: nobody, or the uid is being written */
+	_Atomic uint32_t function_s; /* when its function past the host was last active: see bypass.c */
 	char uid[TEXT_LENGTH_MAX + 1];
 };
 
@@ -84,8 +86,8 @@ void flow_memory_forget_made(const struct flow_memory *memory);
 /* Sees to it that entries below n (at most n_entries) may be written. False when the place is full. */
 bool flow_memory_back(struct flow_memory *memory, uint32_t n);
 
-/* Who is known by that number from now on: uid NULL and number 0 for nobody. A kill at any moment leaves the
- * user before, nobody, or this one. */
+/* Who is known by that number from now on: uid NULL and number 0 for nobody; a new one's function was never active. A
+ * kill at any moment leaves the user before, nobody, or this one. */
 void flow_memory_set_nic(struct flow_memory *memory, unsigned slot, uint32_t number, const char *uid);
 /* The uid in the slot, or NULL for nobody; whatever is in the file. */
 const char *flow_memory_nic_uid(const struct flow_memory *memory, unsigned slot);

@@ -174,6 +174,9 @@ static void test_nics(struct fixture *f, const void *data)
 {
 	struct flow_memory *memory = flow_table_memory(f->table);
 
+	for (unsigned i = 1; i < 4; i++)
+		memory->header->nics[i].function_s = 100 + i;
+	flow_memory_set_nic(memory, 1, number_of(1), "nic-1"); /* it is the same */
 	flow_memory_set_nic(memory, 2, 0, NULL);
 	flow_memory_set_nic(memory, 3, 9u << 16 | 3, "other");
 	for (uint32_t i = 0; i < 10; i++)
@@ -186,6 +189,9 @@ static void test_nics(struct fixture *f, const void *data)
 	g_assert_cmpuint(memory->header->nics[1].number, ==, number_of(1));
 	g_assert_null(flow_memory_nic_uid(memory, 2));
 	g_assert_cmpstr(flow_memory_nic_uid(memory, 3), ==, "other");
+	g_assert_cmpuint(memory->header->nics[1].function_s, ==, 101);
+	g_assert_cmpuint(memory->header->nics[2].function_s, ==, 0);
+	g_assert_cmpuint(memory->header->nics[3].function_s, ==, 0);
 	/* Two each of NICs 2 and 3, who are gone: nobody has their numbers any more. */
 	g_assert_cmpuint(f->adoption.connections, ==, 6);
 	g_assert_cmpuint(f->adoption.dropped, ==, 8);

@@ -78,6 +78,25 @@ void function_let_in(struct fixture *f, int port)
 	lab_apply(f);
 }
 
+void function_expect_taken_up(struct fixture *f, uint16_t sport, bool taken)
+{
+	struct test_frame ack = test_tcp(MAC_A, MAC_PEER, IP_A, sport, IP_PEER, 80, TCP_ACK, 9);
+	uint64_t before = lab_drops(f, DROP_TCP_NO_SYN);
+
+	lab_put(f, "/a", ack);
+	if (taken)
+		vlan_assert_same(vlan_on_wire(f, 100), ack);
+	g_assert_cmpuint(lab_drops(f, DROP_TCP_NO_SYN), ==, before + !taken);
+	function_expect_silence(f);
+}
+
+void function_detach(struct fixture *f)
+{
+	json_object_set_new(
+		lab_nic(f, 0), "attachments", json_pack("[{s:s, s:s}]", "kind", "synthetic", "socket", "/a"));
+	function_set_active(f, 0, "synthetic");
+}
+
 void function_expect_silence(struct fixture *f)
 {
 	static const char *const ports[] = {"/a", "b", "c", "/c", "v", "w", "phys", "out", "host"};

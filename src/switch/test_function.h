@@ -16,6 +16,12 @@ void function_set_active(struct fixture *f, size_t i, const char *active);
 /* NIC a lets in that TCP port alone, from anybody; 0: nothing. What it sends is as without rules. */
 void function_let_in(struct fixture *f, int port);
 
+/* The last segment of a connection of NIC a's by that port, which the switch has not seen begin, comes out on the wire or is
+ * dropped as such. */
+void function_expect_taken_up(struct fixture *f, uint16_t sport, bool taken);
+/* The state is without NIC a's function, and the switch has it. */
+void function_detach(struct fixture *f);
+
 /* Nothing comes out anywhere. */
 void function_expect_silence(struct fixture *f);
 /* It comes by the wire, in VLAN 100, is dropped for that reason, and nothing comes of it: as often as it comes. */

@@ -119,11 +119,14 @@ void lab_start(struct fixture *f, json_t *state, uint32_t connections, uint32_t 
 		.connections = connections,
 		.nic_connections = nic_connections};
 	g_autoptr(GError) error = NULL;
+	struct flow_memory *memory =
+		f->memory_path ? flow_memory_open(f->memory_path, connections, &error) : NULL;
 
+	g_assert_no_error(error);
 	g_assert_nonnull(state);
 	f->state = state;
 	f->ports = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)port_close);
-	f->datapath = datapath_new(&limits, NULL, pool, &error);
+	f->datapath = datapath_new(&limits, memory, pool, &error);
 	g_assert_no_error(error);
 	f->worker = f->datapath->workers[0];
 	f->now_ms = f->datapath->started_ms + 3600 * SECOND; /* long after the start */

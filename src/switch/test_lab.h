@@ -35,6 +35,8 @@ struct fixture {
 	json_t *state;
 	struct datapath *datapath;
 	unsigned workers; /* 0: one; set before lab_start */
+	const char *
+		memory_path; /* of the connections, which outlive the switch; NULL: they do not; set before lab_start */
 	struct worker *worker; /* the first */
 	GHashTable *ports; /* name → struct port */
 	uint64_t now_ms;

@@ -152,13 +152,18 @@ void worker_begin(struct worker *worker, uint64_t now_ms)
 
 /* ---- housekeeping ---- */
 
-/* Whether an end is a NIC that has or had a function past the host: what is forgotten might be taken up then. */
+/* Whether the NIC has or had a function past the host, here or in the switch before: what is forgotten might be taken up
+ * then. */
+static bool is_nic_bypassed(const struct worker *worker, uint32_t id)
+{
+	const struct nic *nic = snapshot_nic(worker->snapshot, id);
+
+	return nic && (nic->bypassed || bypass_was_active(worker->datapath, nic));
+}
+
 static bool is_bypassed(const struct worker *worker, const struct flow *forward, const struct flow *reply)
 {
-	const struct nic *one = snapshot_nic(worker->snapshot, forward->key.nic);
-	const struct nic *other = snapshot_nic(worker->snapshot, reply->key.nic);
-
-	return (one && one->bypassed) || (other && other->bypassed);
+	return is_nic_bypassed(worker, forward->key.nic) || is_nic_bypassed(worker, reply->key.nic);
 }
 
 /* The NIC that began it has left, and a NIC that is here goes on with it. */
