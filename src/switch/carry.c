@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "switch/bypass.h"
 #include "switch/connection_file.h"
 #include "switch/connections.h"
 #include "switch/decode.h"
@@ -115,8 +116,11 @@ void carry_export(const struct datapath *datapath, const struct nic *nic, uint64
 	const struct snapshot *state = datapath_snapshot(datapath);
 	uint32_t end = flow_table_end(datapath->flows);
 	struct flow forward, reply;
+	uint32_t ago_s;
 
 	*ret = (struct carry_left){};
+	if (bypass_was_active_ago(datapath, nic, (uint32_t)(now_ms / 1000), &ago_s))
+		connection_writer_note_function(writer, ago_s);
 	for (uint32_t index = 1; index < end; index++) {
 		if (!flow_table_copy_both(datapath->flows, index, &forward, &reply) || forward.reply)
 			continue;
@@ -330,8 +334,11 @@ void carry_import(struct datapath *datapath, const struct nic *nic, uint64_t now
 	struct worker worker = {.datapath = datapath};
 	struct import import = {.worker = &worker, .nic = nic, .taken = ret};
 	struct connection_record record;
+	uint32_t ago_s;
 
 	*ret = (struct carry_taken){};
+	if (connection_reader_function(reader, &ago_s))
+		bypass_note_ago(datapath, nic, (uint32_t)(now_ms / 1000), ago_s);
 	worker_begin(&worker, now_ms);
 	datapath_read_begin(datapath);
 	for (unsigned i = 0; i < connection_reader_count(reader); i++) {

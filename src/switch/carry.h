@@ -9,6 +9,9 @@
  * of what was elsewhere. A connection of the other end's NIC, which was with this NIC on another host, is found by that
  * and becomes the one that both share.
  *
+ * What a NIC began by a function past the host is in no switch's table. The file says how long ago the function was active,
+ * and the NIC is taken for one whose function was active here then (bypass.h).
+ *
  * Not moved: connections by an address that NICs of a host share, which stays there, and those with what is behind the
  * host port, which is the host's own. They are counted. Fragments that wait are not.
  *

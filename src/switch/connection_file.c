@@ -7,19 +7,20 @@
 
 #include "base/capacity.h"
 #include "base/fault.h"
+#include "switch/bypass.h"
 #include "switch/wire.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
 
-#define VERSION 4
+#define VERSION 5
 
 enum {
 	MAGIC_SIZE = 8,
 	AT_VERSION = 8,
 	AT_RECORD = 12,
 	AT_COUNT = 16,
-	AT_ZERO = 20,
+	AT_FUNCTION = 20,
 	AT_UID = 24,
 	UID_SIZE = TEXT_LENGTH_MAX + 1,
 	HEADER_SIZE = AT_UID + UID_SIZE,
@@ -58,6 +59,7 @@ struct connection_reader {
 	char *contents; /* Owned, or NULL: the bytes are the caller's */
 	const uint8_t *records;
 	uint32_t count;
+	uint32_t function; /* as in the header */
 };
 
 static void sum_of(const uint8_t *bytes, size_t size, uint8_t ret[SUM_SIZE])
@@ -140,6 +142,12 @@ void connection_writer_add(struct connection_writer *writer, const struct connec
 	encode_way(at + AT_RECEIVED, &record->received);
 	memcpy(at + AT_MEMBER, record->member, sizeof record->member);
 	g_byte_array_append(writer->bytes, at, sizeof at);
+}
+
+void connection_writer_note_function(struct connection_writer *writer, uint32_t ago_s)
+{
+	g_assert(ago_s <= BYPASS_TAKE_UP_S);
+	store32(writer->bytes->data + AT_FUNCTION, ago_s + 1);
 }
 
 unsigned connection_writer_count(const struct connection_writer *writer)
@@ -233,8 +241,7 @@ static char *check_header(const uint8_t *bytes, size_t size, const char *nic_uid
 	char uid[UID_SIZE] = {};
 
 	g_strlcpy(uid, nic_uid, sizeof uid);
-	if (size < HEADER_SIZE + SUM_SIZE || memcmp(bytes, magic, sizeof magic) != 0 ||
-		load32(bytes + AT_ZERO) != 0)
+	if (size < HEADER_SIZE + SUM_SIZE || memcmp(bytes, magic, sizeof magic) != 0)
 		return g_strdup("it is no file of connections, or ends within its header");
 	if (load32(bytes + AT_VERSION) != VERSION || load32(bytes + AT_RECORD) != RECORD_SIZE)
 		return g_strdup_printf("it is of version %u with records of %u bytes, and this switch reads "
@@ -258,6 +265,9 @@ static char *check(const uint8_t *bytes, size_t size, const char *nic_uid)
 	sum_of(bytes, size - SUM_SIZE, sum);
 	if (memcmp(sum, bytes + size - SUM_SIZE, SUM_SIZE) != 0)
 		return g_strdup("its checksum is wrong; copy it again");
+	if (load32(bytes + AT_FUNCTION) > BYPASS_TAKE_UP_S + 1)
+		return g_strdup_printf("it has the NIC's function active %u s ago, which no switch writes",
+			load32(bytes + AT_FUNCTION) - 1);
 	for (uint32_t i = 0; i < load32(bytes + AT_COUNT); i++)
 		if (!is_record(bytes + HEADER_SIZE + (size_t)i * RECORD_SIZE))
 			return g_strdup_printf("its record %u is none that a switch writes", i);
@@ -285,6 +295,7 @@ struct connection_reader *connection_reader_new(
 	struct connection_reader *reader = g_new0(struct connection_reader, 1);
 	reader->records = bytes + HEADER_SIZE;
 	reader->count = count;
+	reader->function = load32(bytes + AT_FUNCTION);
 	return reader;
 }
 
@@ -329,6 +340,14 @@ void connection_reader_free(struct connection_reader *reader)
 		return;
 	g_free(reader->contents);
 	g_free(reader);
+}
+
+bool connection_reader_function(const struct connection_reader *reader, uint32_t *ret_ago_s)
+{
+	if (reader->function == 0)
+		return false;
+	*ret_ago_s = reader->function - 1;
+	return true;
 }
 
 unsigned connection_reader_count(const struct connection_reader *reader)

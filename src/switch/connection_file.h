@@ -4,7 +4,8 @@
  * A record says what a connection is whatever the switch: by what its NIC sends, and by the address that the other end
  * has for that. Where the other end is, and where packets go, is for the switch that takes it in (peer.h).
  *
- *   header   0 "SLUICECN"   8 version (4)   12 size of a record (4)   16 records (4)   20 zero (4)
+ *   header   0 "SLUICECN"   8 version (4)   12 size of a record (4)   16 records (4)
+ *            20 how long ago the NIC's function past the host was active, in s, and one; 0: it was not (4)
  *            24 the NIC's uid, zero to the end (256)
  *   record   0 family   1 protocol   2 flags   3 zero   4 source port (2)   6 destination port (2)
  *            8 source (16)   24 destination (16)   40 alias (16)   56 age in s (4)
@@ -55,6 +56,8 @@ void connection_writer_free(struct connection_writer *writer);
 CLEANUP_FUNC(struct connection_writer *, connection_writer_free)
 
 void connection_writer_add(struct connection_writer *writer, const struct connection_record *record);
+/* The NIC's function past the host was last active so many seconds ago, at most BYPASS_TAKE_UP_S (bypass.h); 0: it is. */
+void connection_writer_note_function(struct connection_writer *writer, uint32_t ago_s);
 unsigned connection_writer_count(const struct connection_writer *writer);
 /* Puts the file in its place as a whole, mode 0600. */
 bool connection_writer_save(struct connection_writer *writer, const char *path, GError **error);
@@ -73,5 +76,7 @@ struct connection_reader *connection_reader_new(
 void connection_reader_free(struct connection_reader *reader);
 CLEANUP_FUNC(struct connection_reader *, connection_reader_free)
 
+/* What connection_writer_note_function said; false: nothing, as the NIC had none. */
+bool connection_reader_function(const struct connection_reader *reader, uint32_t *ret_ago_s);
 unsigned connection_reader_count(const struct connection_reader *reader);
 void connection_reader_get(const struct connection_reader *reader, unsigned i, struct connection_record *ret);

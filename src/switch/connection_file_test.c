@@ -147,6 +147,42 @@ static void test_same(struct fixture *f, const void *data)
 	g_assert_cmpuint((gsize)st.st_size, ==, HEADER + N * RECORD + SUM);
 }
 
+static void write_function(struct fixture *f, uint32_t ago_s)
+{
+	_cleanup_(connection_writer_free) struct connection_writer *writer = connection_writer_new("nic");
+
+	connection_writer_note_function(writer, ago_s);
+	g_assert_true(connection_writer_save(writer, f->path, NULL));
+}
+
+static void assert_function(const struct fixture *f, bool wanted, uint32_t wanted_s)
+{
+	_cleanup_(connection_reader_free) struct connection_reader *reader =
+		connection_reader_open(f->path, "nic", N, NULL);
+	uint32_t ago_s = 0;
+
+	g_assert_nonnull(reader);
+	g_assert_true(connection_reader_function(reader, &ago_s) == wanted);
+	g_assert_cmpuint(ago_s, ==, wanted_s);
+}
+
+static void test_function(struct fixture *f, const void *data)
+{
+	static const uint32_t ago_s[] = {0, 1, 300, 7440};
+	uint8_t too_long[4];
+
+	assert_function(f, false, 0);
+	for (unsigned i = 0; i < G_N_ELEMENTS(ago_s); i++) {
+		write_function(f, ago_s[i]);
+		assert_function(f, true, ago_s[i]);
+	}
+	store32(too_long, 7442);
+	edit(f, 20, too_long, sizeof too_long, true);
+	expect_refused(f, "active 7441 s ago");
+	edit(f, 20, "\377\377\377\377", sizeof too_long, true);
+	expect_refused(f, "which no switch writes");
+}
+
 static void test_none(struct fixture *f, const void *data)
 {
 	write_file(f, NULL, 0);
@@ -253,6 +289,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	ADD("what is written is read", test_same);
+	ADD("when the NIC's function was active is read, and not believed of just any time", test_function);
 	ADD("a file of no connections is one", test_none);
 	ADD("a file that ends early is refused", test_truncated);
 	ADD("a file with a changed byte is refused", test_corrupted);

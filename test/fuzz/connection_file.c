@@ -35,8 +35,11 @@ static void assert_same_again(const struct connection_reader *reader, const uint
 	struct connection_record record;
 	g_autofree char *again = NULL;
 	gsize again_size;
+	uint32_t ago_s;
 
 	g_assert_cmpuint(connection_reader_count(reader), <=, RECORDS_MAX);
+	if (connection_reader_function(reader, &ago_s))
+		connection_writer_note_function(writer, ago_s);
 	for (unsigned i = 0; i < connection_reader_count(reader); i++) {
 		connection_reader_get(reader, i, &record);
 		connection_writer_add(writer, &record);

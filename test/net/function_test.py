@@ -496,10 +496,10 @@ class Stream(threading.Thread):
         expect(self.why is None and self.rounds > 50, f"{self.name}: {self.why} after {self.rounds} rounds")
 
 
-def idle(w):
+def idle(w, port=7900):
     """A connection that began past the switch, and says nothing until it is asked."""
-    listener = w.listen("k", K, 7900)
-    client = w.connect("a", K, 7900)
+    listener = w.listen("k", K, port)
+    client = w.connect("a", K, port)
     server = listener.accept()[0]
     listener.close()
     return client, server
