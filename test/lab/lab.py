@@ -41,6 +41,19 @@ while True:
     for pair in ((near, far), (far, near)):
         threading.Thread(target=move, args=pair, daemon=True).start()
 """
+# Says a line to the guest's other echo service, and the next one when it is told to.
+QUIET = """
+import os, socket, sys, time
+connection = socket.create_connection((sys.argv[1], 9), 20)
+connection.settimeout(60)
+lines = connection.makefile()
+for line in ("first", "second"):
+    connection.sendall(line.encode() + b"\\n")
+    assert lines.readline().strip() == line
+    print(line, flush=True)
+    while not os.path.exists("/run/speak"):
+        time.sleep(0.2)
+"""
 # Sends numbered lines to the guest's echo service and notes each that comes back, as long as none is missing.
 COUNT = """
 import socket, sys, time
@@ -217,6 +230,19 @@ class Connection:
         wait_for("the connection carries more", 60, lambda: lines() > before)
         self.lab.run("kill $(cat /run/count.pid)")
         return lines()
+
+
+class Quiet:
+    """A TCP connection from outside to a guest, on which nothing is said before its end."""
+
+    def __init__(self, lab, vm):
+        self.lab = lab
+        lab.run(f"rm -f /run/speak; (ip netns exec out python3 -c {shlex.quote(QUIET)} {lab.addresses[vm]} >/run/quiet.log 2>&1 &)")
+        wait_for("the quiet connection", 60, lambda: "first" in lab.run("cat /run/quiet.log"))
+
+    def end(self):
+        self.lab.run("touch /run/speak")
+        wait_for("an answer on the quiet connection", 60, lambda: "second" in self.lab.run("cat /run/quiet.log"))
 
 
 class Losses:
