@@ -397,8 +397,8 @@ bool balancing_note(struct nic *nic, const GPtrArray *reported);
 
 /* ---- scheduler.c ---- */
 
-/* uid of a host that passes all filters; FAULT_ALLOCATION lists, per host, the filter that refused and why.
- */
+/* uid of a host that passes all filters, only the one that has the VM's disk if one has; FAULT_ALLOCATION lists, per host,
+ * the filter that refused and why, and says what to do of a disk whose host is full. */
 char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error);
 /* The same for a VM that runs, of hosts that it is not on and that take machines from others; `wanted`: uid of the only one that
  * will do, or NULL. */

@@ -2,7 +2,7 @@
  * the host whose free functions accelerate the most of its NICs, among equals the one with the most memory left.
  *
  * Filters have the names that operators know from OpenStack. A failed placement says, for each host, which
- * filter refused and why.
+ * filter refused and why; one of a VM whose disk is on a host already, what is left to do.
  */
 #include "base/fault.h"
 #include "control/control_priv.h"
@@ -382,9 +382,61 @@ static char *choose(struct control *control, const struct vm *vm, const struct s
 	return best.host ? g_strdup(best.host->meta.uid) : NULL;
 }
 
+/* What is left to whoever wants a VM whose disk is on a host that cannot hold it: a host that can, by name, or why none
+ * does, into `advice`. */
+static bool advise(struct control *control, const struct vm *vm, const struct size *size, GString *advice,
+	GError **error)
+{
+	const struct choice elsewhere = {.but = vm->status.host};
+	bool runs = vm->spec.power == POWER_RUNNING && vm->status.power == POWER_STATE_RUNNING;
+	g_autoptr(GString) reasons = g_string_new(NULL);
+	g_autoptr(GError) failure = NULL;
+	g_autofree char *other = choose(control, vm, size, &elsewhere, reasons, &failure);
+	_cleanup_(model_free) struct host *host =
+		other ? control_get(control, KIND_HOST, other, &failure) : NULL;
+
+	if (failure) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	if (host && runs)
+		g_string_append_printf(advice,
+			" Host %s can: 'sluice vm migrate %s --to %s' moves it there while it runs; then try "
+			"again.",
+			host->meta.name, vm->meta.name, host->meta.name);
+	else if (host)
+		g_string_append_printf(advice,
+			" Host %s could, but only a machine that runs is moved: make room where the disk is "
+			"('sluice vm list' shows what is there; 'sluice vm migrate' moves what runs, "
+			"deallocating "
+			"makes room too) or take a smaller size, and start it; 'sluice vm migrate %s --to "
+			"%s' then "
+			"moves it.",
+			host->meta.name, vm->meta.name, host->meta.name);
+	else
+		g_string_append_printf(advice,
+			"%s%s Take a smaller size, or make room where the disk is: 'sluice vm list' shows "
+			"what is "
+			"there, 'sluice vm migrate' moves what runs, deallocating makes room too.",
+			reasons->len ? " No other host can." : " There is no other host.", reasons->str);
+	return true;
+}
+
+/* A VM whose disk is on a host can start only there. */
+static bool fail_at_home(struct control *control, const struct vm *vm, const struct size *size,
+	const char *reasons, GError **error)
+{
+	g_autoptr(GString) advice = g_string_new(NULL);
+
+	return advise(control, vm, size, advice, error) &&
+	       fault_set(error, FAULT_ALLOCATION,
+		       "The host that has the disk of virtual machine %s cannot hold it in size %s.%s%s",
+		       vm->meta.name, size->name, *reasons ? reasons : " That host is not known any more.",
+		       advice->str);
+}
+
 char *schedule(struct control *control, const struct vm *vm, const struct size *size, GError **error)
 {
-	/* A VM whose disk is on a host can start only there. */
 	const struct choice choice = {.only = vm->status.host};
 	g_autoptr(GString) reasons = g_string_new(NULL);
 	g_autoptr(GError) failure = NULL;
@@ -392,6 +444,8 @@ char *schedule(struct control *control, const struct vm *vm, const struct size *
 
 	if (failure)
 		g_propagate_error(error, g_steal_pointer(&failure));
+	else if (!host && vm->status.host)
+		fail_at_home(control, vm, size, reasons->str, error);
 	else if (!host)
 		fault_set(error, FAULT_ALLOCATION, "No host can hold virtual machine %s of size %s.%s",
 			vm->meta.name, size->name,

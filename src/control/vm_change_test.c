@@ -233,8 +233,11 @@ static void test_host_without_room(void)
 {
 	OPEN(f);
 	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", true);
-	static const char words[] = "No host can hold virtual machine vm of size Standard_Huge. Host host-1: "
-				    "RamFilter: 4194304 MiB are needed, 0 of";
+	static const char words[] =
+		"The host that has the disk of virtual machine vm cannot hold it in size Standard_Huge. "
+		"Host host-1: RamFilter: 4194304 MiB are needed, 0 of 122880 MiB are in use (24576 MiB of "
+		"memory, "
+		"ram_allocation_ratio 5). There is no other host. Take a smaller size, or make room";
 
 	assert_refused(&f, resized(&f, vm, "Standard_Huge"), FAULT_NOT_ALLOWED, "does not support");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
@@ -243,6 +246,30 @@ static void test_host_without_room(void)
 	fixture_act(&f, vm, VERB_START);
 	assert_refused(&f, resized(&f, vm, "Standard_Huge"), FAULT_ALLOCATION, words);
 	assert_told(&f, 2, 7168, 1500, 0);
+}
+
+/* What speaks against each host is said, and which one could. */
+static void test_other_host_with_room(void)
+{
+	static const char at_home[] =
+		"The host that has the disk of virtual machine vm cannot hold it in size "
+		"Standard_DS4_v2. Host host-1: RamFilter: 28672 MiB are needed, 0 of ",
+			  could[] = " Host host-2 could, but only a machine that runs is moved: make room",
+			  neither[] = " No other host can. Host host-2: RamFilter: 28672 MiB are needed, ";
+	OPEN(f);
+	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", false);
+
+	fixture_add_host(&f);
+	f.report->memory_mib = 4096;
+	fixture_obey(&f);
+	assert_refused(&f, resized(&f, vm, "Standard_DS4_v2"), FAULT_ALLOCATION, at_home);
+	assert_refused(&f, resized(&f, vm, "Standard_DS4_v2"), FAULT_ALLOCATION,
+		" Host host-2 can: 'sluice vm migrate vm --to host-2' moves it there while it runs; then");
+	fixture_act(&f, vm, VERB_DEALLOCATE);
+	assert_refused(&f, resized(&f, vm, "Standard_DS4_v2"), FAULT_ALLOCATION, could);
+	f.second->memory_mib = 1024;
+	fixture_obey(&f);
+	assert_refused(&f, resized(&f, vm, "Standard_DS4_v2"), FAULT_ALLOCATION, neither);
 }
 
 /* 32 vCPUs are there: it cannot hold both sizes at once, and need not. The same of memory that is free now. */
@@ -377,6 +404,8 @@ int main(int argc, char **argv)
 	TEST("a VM of an image that has no alias any more is changed as before", test_older_images);
 	TEST("a NIC says that its size ignores acceleration", test_ignored_acceleration_is_said);
 	TEST("a size that the host cannot hold changes nothing", test_host_without_room);
+	TEST("a size that the disk's host cannot hold names hosts that could, and what to do",
+		test_other_host_with_room);
 	TEST("what a VM has on its host is room for its new size", test_own_room_counts);
 	TEST("a VM that no host could hold is placed with a smaller size", test_unplaced_vm_is_placed);
 	TEST("NICs keep their order, one is primary, plain and accelerated ones mix", test_several_nics);
