@@ -14,8 +14,8 @@
  * | result | enum audit_result |
  * | status, code | of HTTP, and the failure's word in the answer |
  * | operation | uid of the operation that was begun, or ended |
- * | parent | uid of the deployment's operation that it is a part of |
- * | request, client | ids: ours (x-ms-request-id), and the client's own |
+ * | parent | uid of the operation that it is a part of: a deployment's, the deletion of a group, a scale set's |
+ * | request, client | ids: ours (x-ms-request-id), which all that follows from the request has too, and the client's own |
  * | command, address | what the client says it does, and from where |
  * | missed | records that are missing before this one: the disk could not be written, or strangers asked too often |
  *

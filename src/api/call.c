@@ -142,6 +142,11 @@ const char *call_answer_header(const struct call *call, const char *name)
 	return soup_message_headers_get_one(soup_server_message_get_response_headers(call->message), name);
 }
 
+const char *call_id(const struct call *call)
+{
+	return call_answer_header(call, "x-ms-request-id");
+}
+
 void call_set_header(struct call *call, const char *name, const char *value)
 {
 	soup_message_headers_replace(soup_server_message_get_response_headers(call->message), name, value);

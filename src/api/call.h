@@ -30,6 +30,8 @@ const char *call_principal(const struct call *call);
 const char *call_remote(const struct call *call);
 /* Anybody may call what it asked for. */
 bool call_is_open(const struct call *call);
+/* The id that its answer carries (x-ms-request-id), for the records of what follows from it. */
+const char *call_id(const struct call *call);
 /* Common name of the client's certificate, which the listener's CA has signed; NULL without one. */
 const char *call_peer(const struct call *call);
 

@@ -279,6 +279,65 @@ static void scenario_audit(struct test_cloud *cloud)
 	g_assert_cmpint(wrong.status, ==, 400);
 }
 
+/* The records of one id, as "RESULT WHAT\n", the oldest first. Owned. */
+static char *trail(struct test_cloud *cloud, const char *id)
+{
+	g_autofree char *path = g_strdup_printf("/sluice/v1/audit?$top=100&id=%s", id);
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "GET", path, NULL, NULL);
+	const json_t *records = json_object_get(answer.json, "records");
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	for (size_t i = json_array_size(records); i-- > 0;) {
+		const json_t *record = json_array_get(records, i);
+		g_assert_cmpstr(json_string_value(json_object_get(record, "who")), ==, "tester");
+		g_string_append_printf(text, "%s %s\n", json_string_value(json_object_get(record, "result")),
+			json_string_value(json_object_get(record, "what")));
+	}
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static void assert_on_trail(const char *trail, const char *words)
+{
+	if (!strstr(trail, words))
+		g_error("'%s' is not in:\n%s", words, trail);
+}
+
+/* One id leads from a request to all that it has done: az vm create sends a deployment and nothing else. */
+static void scenario_trail(struct test_cloud *cloud)
+{
+	static const char body[] =
+		"{\"properties\": {\"mode\": \"Incremental\", \"template\": {\"resources\": [{\"type\": "
+		"\"Microsoft.Network/networkSecurityGroups\", \"name\": \"made\", \"location\": "
+		"\"centralus\"}]}}}";
+
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	_cleanup_(answer_clear) struct answer put =
+		ask(cloud, "PUT", GROUP "/providers/Microsoft.Resources/deployments/mine", body, NULL);
+	g_autofree char *end = finish(cloud, &put, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+	g_autofree char *deployed = trail(cloud, answer_header(&put, "x-ms-request-id"));
+	assert_on_trail(deployed, "accepted PUT /subscriptions/");
+	assert_on_trail(deployed, "networkSecurityGroups/made\n");
+	assert_on_trail(deployed, "succeeded put deployment mine\n");
+	_cleanup_(answer_clear) struct answer tags = ask(cloud, "PUT",
+		GROUP "/providers/Microsoft.Compute/virtualMachines/myVM/providers/Microsoft.Resources/tags/"
+		      "default",
+		"{\"properties\": {\"tags\": {\"a\": \"1\"}}}", NULL);
+	g_autofree char *tagged = trail(cloud, answer_header(&tags, "x-ms-request-id"));
+	assert_on_trail(tagged, "tags/default\n");
+	assert_on_trail(tagged, "succeeded put virtual machine myVM\n");
+	_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", GROUP, NULL, NULL);
+	g_autofree char *over = finish(cloud, &gone, NULL), *deleted = NULL;
+	g_assert_cmpstr(over, ==, "Succeeded");
+	deleted = trail(cloud, answer_header(&gone, "x-ms-request-id"));
+	assert_on_trail(deleted, "accepted DELETE /subscriptions/");
+	assert_on_trail(deleted, "succeeded delete virtual machine myVM\n");
+	assert_on_trail(deleted, "succeeded delete network security group made\n");
+	assert_on_trail(deleted, "succeeded delete resource group myResourceGroup\n");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -291,5 +350,6 @@ int main(int argc, char **argv)
 	TEST_CLOUD_ADD("/lists/quotas are set, shown and held", scenario_quotas);
 	TEST_CLOUD_ADD(
 		"/lists/each change is on record, also a refused one, and no secret is", scenario_audit);
+	TEST_CLOUD_ADD("/lists/one id leads from a request to all that follows from it", scenario_trail);
 	return g_test_run();
 }

@@ -288,7 +288,7 @@ static bool must_wait(struct call *call, struct change *change, bool *ret, GErro
 static struct operation *start_operation(
 	struct change *change, const struct call *call, const void *object, bool created, bool wait)
 {
-	struct operation *operation = operation_new(call->verb, object, call->request->principal, created);
+	struct operation *operation = operation_new(call->verb, object, call->request, created);
 
 	if (!wait) {
 		operation->status.state = OPERATION_SUCCEEDED;
@@ -492,7 +492,7 @@ bool instance_act(struct control *control, const struct operation *operation, co
 	GError **error)
 {
 	_cleanup_(control_result_clear) struct control_result result = {};
-	const struct control_request request = {.principal = operation->spec.principal};
+	const struct control_request request = control_request_after(operation);
 	struct call call = {
 		.control = control,
 		.request = &request,

@@ -129,9 +129,15 @@ CLEANUP_CLEAR_FUNC(struct control_result, control_result_clear)
 
 struct control_request {
 	const char *principal; /* who asks, for the operation's record */
+	const char *id; /* of the request, for the records of all that follows from it; NULL: it has none */
+	const char *parent; /* uid of the operation that it follows from; NULL: from none */
 	int64_t if_revision; /* > 0: the object's revision must be this (If-Match), else FAULT_PRECONDITION */
 	bool if_none; /* the object must not exist (If-None-Match: *) */
 };
+
+/* For what follows from an operation: by whom and for which request that is, and that it is a part of it. Borrowed from the
+ * operation. */
+struct control_request control_request_after(const struct operation *operation);
 
 /* Creates or replaces the object that has the name and parent of `wanted` (Borrowed): meta.location, tags,
  * extra and spec are taken from it, the rest is kept or given. FAULT_BUSY while an operation on it is under

@@ -278,7 +278,8 @@ bool principals_open(struct control *control, GError **error);
 /* ---- operations.c ---- */
 /* An operation on the object has begun. */
 void outcome_begin(void *object, enum provisioning state);
-struct operation *operation_new(enum verb verb, const void *target, const char *principal, bool created);
+struct operation *operation_new(
+	enum verb verb, const void *target, const struct control_request *request, bool created);
 /* Stages the end of an operation and its target's outcome. failure NULL: it succeeded. */
 void operation_finish(struct change *change, struct operation *operation, const GError *failure);
 /* Whether an operation is under way on the object. */
@@ -291,6 +292,8 @@ void reconciler_close(struct reconciler *reconciler);
 bool reconciler_has(struct control *control, enum kind kind);
 /* Something that reconcilers look at changed outside of the store (a report came). */
 void reconciler_kick(struct control *control);
+/* Tells the listener of an operation that was over when it began. */
+void reconciler_tell_end(struct control *control, const struct operation *operation);
 
 /* One step of the operation on a kind: 1 done, 0 waiting, -1 failed with *error. */
 int vm_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error);

@@ -167,7 +167,7 @@ static void test_parts(void)
 	rule->source.application_groups = strings_new();
 	g_ptr_array_add(rule->source.application_groups, g_strdup(named->meta.uid));
 	expect(&p, naming, true);
-	_cleanup_(model_free) struct operation *of_named = operation_new(VERB_PUT, named, "test", false);
+	_cleanup_(model_free) struct operation *of_named = operation_new(VERB_PUT, named, &request, false);
 	of_named->meta.revision = 1;
 	g_autofree char *text = behind(&p, of_named);
 	g_assert_nonnull(text);

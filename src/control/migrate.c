@@ -96,7 +96,7 @@ static bool begin(struct change *change, void *data, GError **error)
 	if (!target || !vm_enter_host(b->control, change, target, vm->meta.uid, error))
 		return false;
 	_cleanup_(model_free) struct operation *operation =
-		operation_new(VERB_MIGRATE, vm, b->request->principal, false);
+		operation_new(VERB_MIGRATE, vm, b->request, false);
 	vm->status.migration = (struct vm_migration_status){
 		.uid = g_strdup(operation->meta.uid),
 		.target = g_steal_pointer(&target),

@@ -2,7 +2,15 @@
 #include "base/fault.h"
 #include "control/control_priv.h"
 
-struct operation *operation_new(enum verb verb, const void *target, const char *principal, bool created)
+struct control_request control_request_after(const struct operation *operation)
+{
+	return (struct control_request){.principal = operation->spec.principal,
+		.id = operation->spec.request,
+		.parent = operation->meta.uid};
+}
+
+struct operation *operation_new(
+	enum verb verb, const void *target, const struct control_request *request, bool created)
 {
 	const struct meta *meta = target;
 	struct operation *operation = model_new(KIND_OPERATION, NULL, NULL);
@@ -12,7 +20,9 @@ struct operation *operation_new(enum verb verb, const void *target, const char *
 	operation->spec.target_kind = meta->kind;
 	operation->spec.target = g_strdup(meta->uid);
 	operation->spec.target_name = g_strdup(meta->name);
-	operation->spec.principal = g_strdup(principal);
+	operation->spec.principal = g_strdup(request->principal);
+	operation->spec.request = g_strdup(request->id);
+	operation->spec.parent = g_strdup(request->parent);
 	operation->spec.created = created;
 	return operation;
 }

@@ -237,6 +237,14 @@ static gboolean tick(void *data)
 
 /* ---- following the store ---- */
 
+void reconciler_tell_end(struct control *control, const struct operation *operation)
+{
+	const struct reconciler *reconciler = control->reconciler;
+
+	if (reconciler->ended)
+		reconciler->ended(operation, reconciler->ended_data);
+}
+
 static void follow_operation(struct reconciler *reconciler, const struct store_event *event)
 {
 	const char *uid = strrchr(event->kv->key, '/') + 1;
@@ -250,8 +258,8 @@ static void follow_operation(struct reconciler *reconciler, const struct store_e
 		return;
 	}
 	bool ran = g_hash_table_remove(reconciler->running, uid);
-	if (ran && operation && reconciler->ended)
-		reconciler->ended(operation, reconciler->ended_data);
+	if (ran && operation)
+		reconciler_tell_end(reconciler->control, operation);
 	answer_all(reconciler, uid);
 }
 

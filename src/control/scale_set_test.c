@@ -307,7 +307,7 @@ static void test_nobody_makes_too_many(void)
 
 	set_put_capacity(&f, 1);
 	_cleanup_(model_free) struct scale_set *set = set_read(&f);
-	_cleanup_(model_free) struct operation *operation = operation_new(VERB_PUT, set, "test", false);
+	_cleanup_(model_free) struct operation *operation = operation_new(VERB_PUT, set, &set_request, false);
 	int64_t stale = set->meta.revision - 1, now = set->meta.revision;
 	g_assert_true(instance_make(f.control, operation, &stale, NULL));
 	set_assert_instances(&f, "web_0*");

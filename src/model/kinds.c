@@ -261,7 +261,8 @@ RESOURCE(deployment, "deployment");
 SHAPE(static, operation_spec, struct operation_spec, "spec", F_ENUM(operation_spec, verb, verb_words),
 	F_ENUM(operation_spec, target_kind, kind_words), F_STRING(operation_spec, target),
 	F_STRING(operation_spec, target_name), F_STRING(operation_spec, principal),
-	F_BOOL(operation_spec, created), F_STRINGS(operation_spec, instances));
+	F_STRING(operation_spec, request), F_STRING(operation_spec, parent), F_BOOL(operation_spec, created),
+	F_STRINGS(operation_spec, instances));
 SHAPE(static, operation_status, struct operation_status, "status",
 	F_ENUM(operation_status, state, operation_words), F_STRING(operation_status, fault),
 	F_STRING(operation_status, message), F_JSON(operation_status, details),

@@ -642,6 +642,8 @@ struct operation {
 		char *target; /* uid */
 		char *target_name;
 		char *principal; /* who asked */
+		char *request; /* id of the request that it follows from; NULL: from none that has one */
+		char *parent; /* uid of the operation that it is a part of; NULL: of none */
 		bool created; /* the target did not exist before */
 		GPtrArray *instances; /* of text: uids of those of a scale set that it is about; empty: all */
 	} spec;

@@ -102,6 +102,7 @@ static void put_physical(struct call *call, void *data)
 	/* What was kept of the old one, and is answered of it, must be true of the one that is replaced. */
 	const struct control_request request = {
 		.principal = call_principal(call),
+		.id = call_id(call),
 		.if_revision = old ? old->meta.revision : 0,
 		.if_none = !old,
 	};
@@ -113,7 +114,7 @@ static void put_physical(struct call *call, void *data)
 
 static void delete_physical(struct call *call, void *data)
 {
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	_cleanup_(control_result_clear) struct control_result result = {};
 	const char *name = call_param(call, "name");
 	g_autoptr(GError) error = NULL;
@@ -168,7 +169,7 @@ static void list_networks(struct call *call, void *data)
 
 static json_t *set_segment(const struct call *call, struct control *control, GError **error)
 {
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	_cleanup_(control_result_clear) struct control_result result = {};
 	_cleanup_(model_free) struct network *network = admin_find(call, control, KIND_NETWORK, error);
 	json_auto_t *body = network ? admin_read_body(call, error) : NULL;

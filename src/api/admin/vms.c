@@ -133,7 +133,7 @@ static bool decode_wish(json_t *body, struct control_migration *ret, GError **er
 
 static json_t *migrate(const struct call *call, struct control *control, GError **error)
 {
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	_cleanup_(control_result_clear) struct control_result result = {};
 	_cleanup_(model_free) struct vm *vm = admin_find(call, control, KIND_VM, error);
 	struct control_migration wish = {};
@@ -160,7 +160,7 @@ static void post_migrate(struct call *call, void *data)
 /* Answers the operation that was asked to end. */
 static json_t *cancel(const struct call *call, struct control *control, GError **error)
 {
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	_cleanup_(model_free) struct vm *vm = admin_find(call, control, KIND_VM, error);
 
 	if (!vm || !control_migrate_cancel(control, vm->meta.uid, &request, error))

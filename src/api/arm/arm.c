@@ -163,7 +163,7 @@ bool arm_request_of(const struct call *call, struct control_request *ret, GError
 {
 	const char *match = call_header(call, "If-Match"), *none = call_header(call, "If-None-Match");
 
-	*ret = (struct control_request){.principal = call_principal(call)};
+	*ret = (struct control_request){.principal = call_principal(call), .id = call_id(call)};
 	if (none && g_str_equal(none, "*"))
 		ret->if_none = true;
 	if (!match || g_str_equal(match, "*"))

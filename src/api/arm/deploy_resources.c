@@ -78,7 +78,7 @@ static void adopt(struct deploying *deploying, struct deployment_resource *recor
 static void start_deployment(struct deploying *deploying, const struct arm_id *id, const json_t *body,
 	struct deployment_resource *record)
 {
-	const struct control_request request = {.principal = deploying->operation->spec.principal};
+	const struct control_request request = control_request_after(deploying->operation);
 	struct arm *arm = deploying->arm;
 	_cleanup_(control_result_clear) struct control_result result = {};
 	_cleanup_(model_free) struct group *group = NULL;
@@ -135,7 +135,7 @@ void deploying_start(struct deploying *deploying, guint index)
 {
 	const struct template_resource *resource = deploying->template->resources->pdata[index];
 	struct deployment_resource *record = deploying_record(deploying, index);
-	const struct control_request request = {.principal = deploying->operation->spec.principal};
+	const struct control_request request = control_request_after(deploying->operation);
 	_cleanup_(arm_put_result_clear) struct arm_put_result put = {};
 	g_autoptr(GError) failure = NULL;
 	json_auto_t *body =

@@ -101,7 +101,7 @@ static bool list_removals(struct deploying *deploying, GError **error)
 static void remove_one(
 	struct deploying *deploying, struct deployment_resource *record, bool last, bool *ret_busy)
 {
-	const struct control_request request = {.principal = deploying->operation->spec.principal};
+	const struct control_request request = control_request_after(deploying->operation);
 	_cleanup_(control_result_clear) struct control_result result = {};
 	_cleanup_(arm_id_clear) struct arm_id id = {};
 	g_autoptr(GError) failure = NULL;

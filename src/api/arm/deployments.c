@@ -196,6 +196,7 @@ static void put_deployment(struct call *call, void *data)
 	}
 	const struct deployment *deployment = result.object;
 	g_autofree char *id = id_of(arm, group, deployment->meta.name);
+	call_set_operation(call, result.operation->meta.uid);
 	g_autofree char *url = g_strdup_printf(
 		"%s%s/operationStatuses/%s?" STATUS_PARAMS, arm->url, id, result.operation->meta.uid);
 	arm_set_async(call, "Azure-AsyncOperation", url);
@@ -267,7 +268,7 @@ static void delete_deployment(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = NULL;
 	_cleanup_(model_free) struct deployment *deployment = NULL;
 	_cleanup_(control_result_clear) struct control_result result = {};
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	GError *error = NULL;
 
 	if (!find(call, arm, &group, &deployment))

@@ -396,7 +396,7 @@ static void post_action(struct call *call, void *data)
 	struct arm *arm = data;
 	_cleanup_(arm_id_clear) struct arm_id id = {};
 	_cleanup_(control_result_clear) struct control_result result = {};
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	GError *error = NULL;
 
 	arm_id_of_call(call, &id);

@@ -30,7 +30,7 @@ void arm_record_answer(struct call *call, unsigned status, void *data)
 		.what = what,
 		.code = call_code(call),
 		.operation = call_operation(call),
-		.request = call_answer_header(call, "x-ms-request-id"),
+		.request = call_id(call),
 		.client = call_header(call, "x-ms-client-request-id"),
 		.command = call_header(call, "CommandName"),
 		.address = call_remote(call),
@@ -53,6 +53,8 @@ void arm_record_end(const struct operation *operation, void *data)
 		.what = what,
 		.code = failed ? arm_error_of_word(operation->status.fault).code : NULL,
 		.operation = operation->meta.uid,
+		.parent = operation->spec.parent,
+		.request = operation->spec.request,
 	};
 	audit_write(arm->audit, &record);
 }
@@ -68,6 +70,7 @@ void arm_record_part(struct arm *arm, const struct operation *deployment, const 
 		.code = code,
 		.operation = operation,
 		.parent = deployment->meta.uid,
+		.request = deployment->spec.request,
 	};
 
 	if (arm->audit)

@@ -398,7 +398,7 @@ static bool roll(struct arm *arm, const struct scale_set *set, const struct cont
 static bool act(struct call *call, struct arm *arm, const struct scale_set *set, enum verb verb,
 	struct control_result *ret, GError **error)
 {
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 
 	if (verb == VERB_ROLL)
 		return roll(arm, set, &request, ret, error);
@@ -429,7 +429,7 @@ static void post_instance_action(struct call *call, void *data)
 	_cleanup_(model_free) struct scale_set *set = NULL;
 	_cleanup_(model_free) struct vm *vm = find_instance(call, arm, &set);
 	_cleanup_(control_result_clear) struct control_result result = {};
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	GError *error = NULL;
 
 	if (!vm)
@@ -447,7 +447,7 @@ static void delete_instance(struct call *call, void *data)
 	_cleanup_(model_free) struct scale_set *set = NULL;
 	_cleanup_(model_free) struct vm *vm = find_instance(call, arm, &set);
 	_cleanup_(control_result_clear) struct control_result result = {};
-	const struct control_request request = {.principal = call_principal(call)};
+	const struct control_request request = {.principal = call_principal(call), .id = call_id(call)};
 	GError *error = NULL;
 
 	if (vm && control_delete(arm->control, KIND_VM, vm->meta.uid, &request, &result, &error))

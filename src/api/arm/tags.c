@@ -108,7 +108,7 @@ static bool change_once(struct call *call, struct arm *arm, const struct arm_id 
 	if (!object)
 		return false;
 	const struct control_request request = {
-		.principal = call_principal(call), .if_revision = object->revision};
+		.principal = call_principal(call), .id = call_id(call), .if_revision = object->revision};
 	json_auto_t *patch = json_pack("{s:o}", "tags", apply(object->tags, wish));
 	return arm_patch(arm, id, patch, &request, ret, error);
 }
@@ -129,10 +129,12 @@ static void change(struct call *call, struct arm *arm, const struct tags_wish *w
 		if (!done && (attempt == ATTEMPTS || !g_error_matches(error, FAULT, FAULT_PRECONDITION)))
 			break;
 	}
-	if (done)
-		arm_wait(call, arm, put.result.operation->meta.uid, answer_changed);
-	else
+	if (!done) {
 		arm_fail(call, error);
+		return;
+	}
+	call_set_operation(call, put.result.operation->meta.uid);
+	arm_wait(call, arm, put.result.operation->meta.uid, answer_changed);
 }
 
 static void change_as_sent(struct call *call, struct arm *arm, enum tag_operation fallback)

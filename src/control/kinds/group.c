@@ -22,9 +22,10 @@ static bool group_release(struct control *control, struct change *change, void *
 	return true;
 }
 
-static bool delete_children(struct control *control, const GPtrArray *children, GError **error)
+static bool delete_children(
+	struct control *control, const struct operation *operation, const GPtrArray *children, GError **error)
 {
-	const struct control_request request = {.principal = "group delete"};
+	const struct control_request request = control_request_after(operation);
 
 	for (guint i = 0; i < children->len; i++) {
 		void *child = children->pdata[i];
@@ -32,9 +33,12 @@ static bool delete_children(struct control *control, const GPtrArray *children, 
 		g_autoptr(GError) failure = NULL;
 		if (model_outcome(child)->state == PROVISIONING_DELETING)
 			continue;
-		if (control_delete(control, (enum kind)model_meta(child)->kind, model_meta(child)->uid,
-			    &request, &result, &failure) ||
-			g_error_matches(failure, FAULT, FAULT_NOT_FOUND)) {
+		bool begun = control_delete(control, (enum kind)model_meta(child)->kind,
+			model_meta(child)->uid, &request, &result, &failure);
+		/* Nobody but the operation's end tells of it. */
+		if (begun && result.operation->status.state != OPERATION_RUNNING)
+			reconciler_tell_end(control, result.operation);
+		if (begun || g_error_matches(failure, FAULT, FAULT_NOT_FOUND)) {
 			failpoint(FAILPOINT_CONTROL_CHILD_DELETED);
 			continue;
 		}
@@ -62,7 +66,7 @@ int group_reconcile(struct control *control, struct operation *operation, int64_
 		return 1;
 	for (size_t i = 0; i < G_N_ELEMENTS(delete_order); i++) {
 		g_autoptr(GPtrArray) children = control_list(control, delete_order[i], uid, error);
-		if (!children || !delete_children(control, children, error))
+		if (!children || !delete_children(control, operation, children, error))
 			return -1;
 		g_autoptr(GPtrArray) left =
 			children->len ? control_list(control, delete_order[i], uid, error) : NULL;

@@ -146,8 +146,9 @@ static struct vm *new_instance(const struct scale_set *set)
 static void begin(struct change *change, const struct task *task, const struct scale_set *set, struct vm *vm,
 	enum provisioning state)
 {
+	const struct control_request request = control_request_after(task->operation);
 	_cleanup_(model_free) struct operation *operation =
-		operation_new(VERB_PUT, vm, task->operation->spec.principal, state == PROVISIONING_CREATING);
+		operation_new(VERB_PUT, vm, &request, state == PROVISIONING_CREATING);
 
 	vm->status.model = set->status.model;
 	g_free(vm->status.set_operation);
