@@ -60,12 +60,51 @@ static void scenario_refused(struct test_cloud *cloud)
 	g_assert_cmpint(operation.status, ==, 400);
 }
 
+/* What a host makes of the change is the answer. */
+static void scenario_fails(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	_cleanup_(answer_clear) struct answer failed = ask(cloud, "PUT", VM TAGS,
+		"{\"properties\": {\"tags\": {\"pretend-fault\": \"its disk is broken\"}}}", NULL);
+	const char *said =
+		json_string_value(json_object_get(json_object_get(failed.json, "error"), "message"));
+	g_assert_cmpint(failed.status, >=, 400);
+	g_assert_cmpstr(said, ==, "its disk is broken");
+}
+
+/* A host that is silent is waited for as long as a poll is; old clients take no 202. */
+static void scenario_unfinished(struct test_cloud *cloud)
+{
+	static const char body[] = "{\"properties\": {\"tags\": {\"a\": \"1\"}}}";
+
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer answer =
+		ask(cloud, "PUT", VM TAGS "?api-version=2024-11-01", body, NULL);
+	g_assert_cmpint(answer.status, ==, 202);
+	g_assert_nonnull(answer_header(&answer, "Location"));
+	test_cloud_obey(cloud, true);
+	g_autofree char *end = finish(cloud, &answer, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+	assert_tags(cloud, "GET", VM, NULL, "{\"a\": \"1\"}");
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer old =
+		ask(cloud, "DELETE", VM TAGS "?api-version=2021-04-01", NULL, NULL);
+	g_assert_cmpint(old.status, ==, 409);
+	g_assert_cmpstr(answer_code(&old), ==, "OperationTimedOut");
+	test_cloud_obey(cloud, true);
+}
+
 #define ADD(name, fn) TEST_CLOUD_ADD("/tags/" name, fn)
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	ADD("tags are replaced, merged and deleted beside their resource", scenario_own_resource);
+	ADD("a change of tags that a host cannot take has failed", scenario_fails);
+	ADD("a change of tags that no host has taken yet is not answered as done", scenario_unfinished);
 	ADD("what is no tag or no operation on them is refused", scenario_refused);
 	return g_test_run();
 }

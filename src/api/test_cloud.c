@@ -61,6 +61,13 @@ static void pretend_guest(const struct goal_vm *vm, struct guest_os *ret)
 	ret->agent = g_strdup("0.1");
 }
 
+/* What the host says against the machine is in a tag of it. */
+static void pretend_fault(const struct goal_vm *vm, struct report_vm *ret)
+{
+	ret->message = g_strdup(json_string_value(json_object_get(vm->tags, "pretend-fault")));
+	ret->fault = g_strdup(ret->message ? "internal" : NULL);
+}
+
 static void obey_vms(const struct goal *goal, bool hold, struct report *report)
 {
 	static const enum power_state reached[] = {[POWER_RUNNING] = POWER_STATE_RUNNING,
@@ -77,6 +84,7 @@ static void obey_vms(const struct goal *goal, bool hold, struct report *report)
 		said->restarts = vm->restarts;
 		said->reimages = vm->reimages;
 		pretend_guest(vm, &said->guest);
+		pretend_fault(vm, said);
 		obey_migration(&vm->migration, hold, &said->migration);
 		g_ptr_array_add(report->vms, said);
 	}

@@ -2,7 +2,8 @@
  *
  * The servers run in the main thread. A scenario runs in a thread of its own and speaks to them as any client
  * does, over TLS with libsoup; so does a pretended host, which does what its goal says at once and reports
- * it. A machine's guest is what its tag pretend-guest says, as "ubuntu 16.04 4.4.0-31-generic".
+ * it. A machine's guest is what its tag pretend-guest says, as "ubuntu 16.04 4.4.0-31-generic"; one with a tag
+ * pretend-fault is reported to have failed, with its sentence.
  */
 #pragma once
 #include "api/fixture.h"

@@ -207,6 +207,9 @@ void arm_answer_put(struct call *call, struct arm *arm, const struct arm_type *t
 	const struct control_result *result, json_t *body);
 void arm_answer_accepted(
 	struct call *call, struct arm *arm, const struct arm_type *type, const struct control_result *result);
+/* Answers a change whose operation has failed, or runs. */
+void arm_answer_unfinished(
+	struct call *call, struct arm *arm, const struct arm_type *type, const struct operation *operation);
 /* Holds the call until the operation is over or the time for polls is, then calls `answer`. */
 typedef void (*arm_answer_fn)(struct call *call, struct arm *arm, const struct operation *operation);
 void arm_wait(struct call *call, struct arm *arm, const char *operation, arm_answer_fn answer);

@@ -64,23 +64,30 @@ void arm_answer_put(struct call *call, struct arm *arm, const struct arm_type *t
 	call_answer_json(call, created ? 201 : 200, body);
 }
 
+void arm_answer_unfinished(
+	struct call *call, struct arm *arm, const struct arm_type *type, const struct operation *operation)
+{
+	if (operation->status.state == OPERATION_FAILED) {
+		answer_failed(call, operation);
+		return;
+	}
+	g_autofree char *status = operation_url(call, arm, type, operation, "operations");
+	g_autofree char *location = operation_url(call, arm, type, operation, "operationResults");
+	arm_set_async(call, "Azure-AsyncOperation", status);
+	arm_set_async(call, "Location", location);
+	call_answer(call, 202);
+}
+
 void arm_answer_accepted(
 	struct call *call, struct arm *arm, const struct arm_type *type, const struct control_result *result)
 {
 	const struct operation *operation = result->operation;
 
 	call_set_operation(call, operation->meta.uid);
-	if (operation->status.state == OPERATION_FAILED) {
-		answer_failed(call, operation);
-	} else if (operation->status.state == OPERATION_RUNNING) {
-		g_autofree char *status = operation_url(call, arm, type, operation, "operations");
-		g_autofree char *location = operation_url(call, arm, type, operation, "operationResults");
-		arm_set_async(call, "Azure-AsyncOperation", status);
-		arm_set_async(call, "Location", location);
-		call_answer(call, 202);
-	} else {
+	if (operation->status.state == OPERATION_SUCCEEDED)
 		call_answer(call, 200);
-	}
+	else
+		arm_answer_unfinished(call, arm, type, operation);
 }
 
 /* ---- waiting ---- */

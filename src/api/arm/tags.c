@@ -1,7 +1,11 @@
 /* Tags as a resource of their own: {resource or group}/providers/Microsoft.Resources/tags/default. */
 #include "api/arm/arm_priv.h"
+#include "base/fault.h"
 
-#define ATTEMPTS 16 /* changes that lose a race with another client's */
+#include <string.h>
+
+#define ATTEMPTS       16 /* changes that lose a race with another client's */
+#define ACCEPTED_SINCE "2022-09-01"
 
 enum tag_operation { TAGS_REPLACE, TAGS_MERGE, TAGS_DELETE };
 static const char *const operations[] = {
@@ -95,9 +99,30 @@ static void get_tags(struct call *call, void *data)
 		arm_fail(call, error);
 }
 
+/* From this version on clients expect that tags may take their time; older ones take 200 and nothing else for success. */
+static bool knows_accepted(const struct call *call)
+{
+	const char *version = call_query(call, "api-version");
+
+	return version && strcmp(version, ACCEPTED_SINCE) >= 0;
+}
+
 static void answer_changed(struct call *call, struct arm *arm, const struct operation *operation)
 {
-	get_tags(call, arm);
+	GError *late = NULL;
+
+	if (operation->status.state == OPERATION_SUCCEEDED) {
+		get_tags(call, arm);
+	} else if (operation->status.state == OPERATION_FAILED || knows_accepted(call)) {
+		arm_answer_unfinished(
+			call, arm, arm_type_of((enum kind)operation->spec.target_kind), operation);
+	} else {
+		fault_set(&late, FAULT_TIMEOUT,
+			"The tags of %s are stored, but its host has not taken them yet; its "
+			"provisioningState shows when it has, and what failed if it cannot.",
+			operation->spec.target_name);
+		arm_fail(call, late);
+	}
 }
 
 static bool change_once(struct call *call, struct arm *arm, const struct arm_id *id,
