@@ -21,6 +21,7 @@ static const struct kind_hooks *const hooks[KIND_COUNT] = {
 	[KIND_APPLICATION_GROUP] = &application_group_hooks,
 	[KIND_ROUTE_TABLE] = &route_table_hooks,
 	[KIND_CUSTOM_IMAGE] = &custom_image_hooks,
+	[KIND_KEY_PAIR] = &key_pair_hooks,
 };
 
 const struct kind_hooks *kind_hooks(enum kind kind)

@@ -230,6 +230,7 @@ enum quota_item {
 	QUOTA_APPLICATION_GROUPS,
 	QUOTA_ROUTE_TABLES,
 	QUOTA_IMAGES, /* of users' own */
+	QUOTA_KEYS, /* of SSH */
 	QUOTA_COUNT
 };
 

@@ -66,7 +66,7 @@ struct kind_hooks {
 
 extern const struct kind_hooks group_hooks, network_hooks, security_group_hooks, address_hooks, nic_hooks,
 	vm_hooks, deployment_hooks, physical_hooks, availability_set_hooks, scale_set_hooks, balancer_hooks,
-	application_group_hooks, route_table_hooks, custom_image_hooks;
+	application_group_hooks, route_table_hooks, custom_image_hooks, key_pair_hooks;
 const struct kind_hooks *kind_hooks(enum kind kind);
 
 /* kinds/network.c: its subnets have opted out of default outbound access, all of them. */

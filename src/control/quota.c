@@ -20,6 +20,7 @@ static const struct {
 	[QUOTA_APPLICATION_GROUPS] = {"application-security-groups", "Application Security Groups"},
 	[QUOTA_ROUTE_TABLES] = {"route-tables", "Route Tables"},
 	[QUOTA_IMAGES] = {"images", "Images"},
+	[QUOTA_KEYS] = {"ssh-public-keys", "SSH Public Keys"},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(items) == QUOTA_COUNT);
 
@@ -36,6 +37,7 @@ static const enum quota_item item_of_kind[KIND_COUNT] = {
 	[KIND_APPLICATION_GROUP] = QUOTA_APPLICATION_GROUPS,
 	[KIND_ROUTE_TABLE] = QUOTA_ROUTE_TABLES,
 	[KIND_CUSTOM_IMAGE] = QUOTA_IMAGES,
+	[KIND_KEY_PAIR] = QUOTA_KEYS,
 };
 
 /* ---- counting ---- */

@@ -29,7 +29,8 @@ static const char *const segment_words[] = {"vxlan", "vlan", NULL};
 static const char *const sku_words[] = {"basic", "standard", NULL};
 static const char *const kind_words[] = {"none", "subscription", "principal", "group", "network",
 	"securityGroup", "address", "nic", "vm", "deployment", "operation", "host", "physical",
-	"availabilitySet", "scaleSet", "balancer", "applicationGroup", "routeTable", "customImage", NULL};
+	"availabilitySet", "scaleSet", "balancer", "applicationGroup", "routeTable", "customImage", "keyPair",
+	NULL};
 
 /* Defines NAME_shape from a field list. */
 #define SHAPE(linkage, NAME, type, title, ...)                                                               \
@@ -148,6 +149,11 @@ SHAPE(static, custom_image_spec, struct custom_image_spec, "spec", F_STRING(cust
 SHAPE(static, custom_image_status, struct custom_image_status, "status",
 	F_STRUCT(custom_image_status, outcome, outcome_shape));
 RESOURCE(custom_image, "custom image");
+
+SHAPE(static, key_pair_spec, struct key_pair_spec, "spec", F_STRING(key_pair_spec, key));
+SHAPE(static, key_pair_status, struct key_pair_status, "status",
+	F_STRUCT(key_pair_status, outcome, outcome_shape));
+RESOURCE(key_pair, "SSH public key");
 
 SHAPE(PUBLIC, balancer_front, struct balancer_front, "front end", F_STRING(balancer_front, name),
 	F_STRING(balancer_front, address), F_STRING(balancer_front, network),
@@ -311,6 +317,8 @@ static const struct kind_info kinds[KIND_COUNT] = {
 		OUTCOME(route_table)},
 	[KIND_CUSTOM_IMAGE] = {KIND_CUSTOM_IMAGE, "custom-image", "custom image", &custom_image_shape,
 		KIND_GROUP, OUTCOME(custom_image)},
+	[KIND_KEY_PAIR] = {KIND_KEY_PAIR, "key-pair", "SSH public key", &key_pair_shape, KIND_GROUP,
+		OUTCOME(key_pair)},
 };
 
 const struct kind_info *kind_info(enum kind kind)

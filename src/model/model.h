@@ -32,6 +32,7 @@ enum kind {
 	KIND_APPLICATION_GROUP,
 	KIND_ROUTE_TABLE,
 	KIND_CUSTOM_IMAGE,
+	KIND_KEY_PAIR,
 	KIND_COUNT
 };
 
@@ -403,6 +404,17 @@ struct availability_set {
 		int64_t update_domains; /* into how many its machines are divided for planned work */
 	} spec;
 	struct availability_set_status {
+		struct outcome outcome;
+	} status;
+};
+
+/* The public half of a pair of SSH keys; the private one is the user's alone. */
+struct key_pair {
+	struct meta meta;
+	struct key_pair_spec {
+		char *key; /* as base/ssh_key.h; NULL: none was given or made yet */
+	} spec;
+	struct key_pair_status {
 		struct outcome outcome;
 	} status;
 };

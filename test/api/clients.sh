@@ -404,6 +404,8 @@ delete_group() {
 . "$here/images.sh"
 # shellcheck source=interfaces.sh
 . "$here/interfaces.sh"
+# shellcheck source=keys.sh
+. "$here/keys.sh"
 # shellcheck source=limits.sh
 . "$here/limits.sh"
 # shellcheck source=network_policy.sh
@@ -434,6 +436,7 @@ be_wrong
 choose_image
 use_custom_image
 hear_guest
+keep_keys
 run_second_vm
 resize_vm
 exchange_nics

@@ -34,7 +34,7 @@ void arm_serve(struct arm *arm, struct server *server)
 	const struct route *const tables[] = {arm_login_routes, arm_cloud_routes, arm_image_routes,
 		arm_size_routes, arm_usage_routes, arm_operation_routes, arm_deployment_routes,
 		arm_preflight_routes, arm_export_routes, arm_inventory_routes, arm_scale_set_routes,
-		arm_console_routes, arm_tag_routes, arm_resource_routes};
+		arm_console_routes, arm_tag_routes, arm_key_pair_routes, arm_resource_routes};
 
 	if (!arm->url)
 		arm->url = g_strdup(server_url(server));

@@ -85,7 +85,7 @@ struct arm_type {
 
 extern const struct arm_type arm_groups, arm_networks, arm_security_groups, arm_addresses, arm_nics, arm_vms,
 	arm_availability_sets, arm_scale_sets, arm_balancers, arm_application_groups, arm_route_tables,
-	arm_custom_images;
+	arm_custom_images, arm_key_pairs;
 
 /* ---- types.c ---- */
 extern const struct arm_type *const arm_types[]; /* ends with NULL; without the groups */
@@ -123,8 +123,8 @@ json_t *arm_encode_set_nic(struct arm *arm, const struct set_nic *nic);
 /* How many of a set's instances are in which state. */
 json_t *arm_scale_set_view(struct arm *arm, const void *object);
 
-/* ---- consoles.c, tags.c ---- */
-extern const struct route arm_console_routes[], arm_tag_routes[];
+/* ---- consoles.c, tags.c, key_pairs.c ---- */
+extern const struct route arm_console_routes[], arm_tag_routes[], arm_key_pair_routes[];
 
 /* ---- lookup.c: between ids and objects ---- */
 

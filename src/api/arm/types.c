@@ -3,7 +3,7 @@
 
 const struct arm_type *const arm_types[] = {&arm_networks, &arm_security_groups, &arm_addresses, &arm_nics,
 	&arm_vms, &arm_availability_sets, &arm_scale_sets, &arm_balancers, &arm_application_groups,
-	&arm_route_tables, &arm_custom_images, NULL};
+	&arm_route_tables, &arm_custom_images, &arm_key_pairs, NULL};
 
 /* What people ask for that is refused for a reason worth saying. */
 static const struct {

@@ -23,6 +23,7 @@ static const struct {
 	[QUOTA_APPLICATION_GROUPS] = {NETWORK, "ApplicationSecurityGroups", "Application Security Groups"},
 	[QUOTA_ROUTE_TABLES] = {NETWORK, "RouteTables", "Route Tables"},
 	[QUOTA_IMAGES] = {COMPUTE, "images", "Images"},
+	[QUOTA_KEYS] = {COMPUTE, "sshPublicKeys", "SSH Public Keys"},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(usages) == QUOTA_COUNT);
 

@@ -1,0 +1,145 @@
+/* SSH public keys over the wire: kept by a name, or made with a private one that is told once. */
+#include "api/test_cloud.h"
+#include "base/ssh_key.h"
+
+#include <string.h>
+
+#define GROUP "S/resourceGroups/myResourceGroup"
+#define KEYS  GROUP "/providers/Microsoft.Compute/sshPublicKeys"
+#define KEY   KEYS "/mine"
+
+static const char key[] =
+	"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGk8Jb0o5lYXwYn9sY1x1Z4n0X2cN0j2J4Jt2b1hQ2aT ada";
+
+static void log_in_to_group(struct test_cloud *cloud)
+{
+	log_in_as_tester(cloud);
+	put_recorded(cloud, "group");
+}
+
+static struct answer put_key(struct test_cloud *cloud, const char *path, const char *text)
+{
+	g_autofree char *body =
+		text ? g_strdup_printf(
+			       "{\"location\": \"centralus\", \"properties\": {\"publicKey\": \"%s\"}}", text)
+		     : g_strdup("{\"location\": \"centralus\"}");
+
+	return ask(cloud, "PUT", path, body, NULL);
+}
+
+static const char *key_in(const struct answer *answer)
+{
+	return json_string_value(json_object_get(json_object_get(answer->json, "properties"), "publicKey"));
+}
+
+static void assert_key(struct test_cloud *cloud, const char *expected)
+{
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "GET", KEY, NULL, NULL);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	g_assert_cmpstr(key_in(&answer), ==, expected);
+}
+
+static size_t count(struct test_cloud *cloud, const char *path)
+{
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "GET", path, NULL, NULL);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	return json_array_size(json_object_get(answer.json, "value"));
+}
+
+static void scenario_life(struct test_cloud *cloud)
+{
+	g_autofree char *line = g_strconcat(key, "\\n", NULL);
+
+	log_in_to_group(cloud);
+	_cleanup_(answer_clear) struct answer put = put_key(cloud, KEY, line);
+	g_assert_cmpint(put.status, ==, 201);
+	g_assert_cmpstr(answer_text(&put, "type"), ==, "Microsoft.Compute/sshPublicKeys");
+	assert_key(cloud, key);
+	g_assert_cmpuint(count(cloud, KEYS), ==, 1);
+	g_assert_cmpuint(count(cloud, "S/providers/Microsoft.Compute/sshPublicKeys"), ==, 1);
+	_cleanup_(answer_clear) struct answer tagged =
+		ask(cloud, "PATCH", KEY, "{\"tags\": {\"a\": \"1\"}}", NULL);
+	g_assert_cmpint(tagged.status, ==, 200);
+	assert_key(cloud, key);
+	test_cloud_restart(cloud);
+	assert_key(cloud, key);
+	_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", KEY, NULL, NULL);
+	g_assert_cmpint(gone.status, ==, 200);
+	_cleanup_(answer_clear) struct answer again = ask(cloud, "DELETE", KEY, NULL, NULL);
+	g_assert_cmpint(again.status, ==, 204);
+	g_assert_cmpuint(count(cloud, KEYS), ==, 0);
+	_cleanup_(answer_clear) struct answer other = put_key(cloud, KEY, key);
+	g_assert_cmpint(other.status, ==, 201);
+	_cleanup_(answer_clear) struct answer group = ask(cloud, "DELETE", GROUP, NULL, NULL);
+	g_autofree char *end = finish(cloud, &group, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+}
+
+static void assert_refused(struct answer answer, unsigned status, const char *words)
+{
+	_cleanup_(answer_clear) struct answer own = answer;
+	const char *message =
+		json_string_value(json_object_get(json_object_get(own.json, "error"), "message"));
+
+	g_assert_cmpint(own.status, ==, status);
+	if (!message || !strstr(message, words))
+		g_error("'%s' is not in: %s", words, message);
+}
+
+static void scenario_refused(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	assert_refused(
+		put_key(cloud, KEY, "ssh-rsa AAAA"), 400, "SSH public key mine: what follows 'ssh-rsa'");
+	assert_refused(put_key(cloud, KEY, "secret"), 400, "a public key is 'ssh-rsa AAAA...'");
+	assert_refused(ask(cloud, "POST", KEY "/generateKeyPair", NULL, NULL), 404, "mine");
+	_cleanup_(answer_clear) struct answer put = put_key(cloud, KEY, key);
+	g_assert_cmpint(put.status, ==, 201);
+	assert_refused(ask(cloud, "POST", KEY "/generateKeyPair", NULL, NULL), 409, "has a key already");
+	assert_refused(ask(cloud, "POST",
+			       GROUP "/providers/Microsoft.Network/virtualNetworks/myVnet/generateKeyPair",
+			       NULL, NULL),
+		400, "has no action generateKeyPair");
+	_cleanup_(answer_clear) struct answer empty = put_key(cloud, KEYS "/other", NULL);
+	g_assert_cmpint(empty.status, ==, 201);
+	assert_refused(
+		ask(cloud, "POST", KEYS "/other/generateKeyPair", "{\"encryptionType\": \"DSA\"}", NULL), 400,
+		"encryptionType");
+}
+
+/* A pair is made for a resource that has no key yet; its private key is in this answer and nowhere else. */
+static void make_pair(struct test_cloud *cloud, const char *body, const char *private, const char *public)
+{
+	_cleanup_(answer_clear) struct answer put = put_key(cloud, KEY, NULL);
+	g_assert_cmpint(put.status, ==, 201);
+	g_assert_null(key_in(&put));
+	_cleanup_(answer_clear) struct answer made = ask(cloud, "POST", KEY "/generateKeyPair", body, NULL);
+	g_assert_cmpint(made.status, ==, 200);
+	g_assert_true(g_str_has_prefix(answer_text(&made, "privateKey"), private));
+	g_assert_true(g_str_has_prefix(answer_text(&made, "publicKey"), public));
+	g_assert_true(ssh_key_check(answer_text(&made, "publicKey"), NULL));
+	g_assert_true(g_str_has_suffix(answer_text(&made, "id"), "/sshPublicKeys/mine"));
+	assert_key(cloud, answer_text(&made, "publicKey"));
+	assert_refused(ask(cloud, "POST", KEY "/generateKeyPair", body, NULL), 409, "a pair is made once");
+	_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", KEY, NULL, NULL);
+	g_assert_cmpint(gone.status, ==, 200);
+}
+
+static void scenario_pair(struct test_cloud *cloud)
+{
+	log_in_to_group(cloud);
+	make_pair(cloud, NULL, "-----BEGIN RSA PRIVATE KEY-----\n", "ssh-rsa ");
+	make_pair(cloud, "{\"encryptionType\": \"Ed25519\"}", "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+		"ssh-ed25519 ");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	TEST_CLOUD_ADD("/key-pairs/a public key is kept, shown, listed, tagged and deleted", scenario_life);
+	TEST_CLOUD_ADD("/key-pairs/what is no key is refused, and a second pair", scenario_refused);
+	TEST_CLOUD_ADD("/key-pairs/a pair is made, its private key told once", scenario_pair);
+	return g_test_run();
+}
