@@ -73,6 +73,15 @@ bool migration_enter(struct migration *m, enum migration_state state, const char
 	return saved;
 }
 
+bool migration_hold(struct migration *m)
+{
+	struct vm_machine *machine = migration_machine(m);
+
+	if (!m->held && vm_machine_hold(machine))
+		m->held = machine;
+	return m->held != NULL;
+}
+
 static void release(struct migration *m)
 {
 	if (m->held)
@@ -128,6 +137,15 @@ void migration_stay(struct migration *m, const char *message)
 	agent_refresh(m->agent);
 }
 
+void migration_settle_moved(struct migration *m)
+{
+	m->told = true;
+	if (m->agent->tunnel)
+		tunnel_end(m->agent->tunnel, m->uid);
+	end_event(m);
+	release(m);
+}
+
 static void last_copied(struct migration *m, const GError *error)
 {
 	if (error && ++m->last_copies < LAST_COPIES) {
@@ -138,10 +156,7 @@ static void last_copied(struct migration *m, const GError *error)
 	if (error)
 		log_warn(m->vm, "it has moved, but its connections' last changes have not: %s",
 			error->message);
-	m->told = true;
-	tunnel_end(m->agent->tunnel, m->uid);
-	end_event(m);
-	release(m);
+	migration_settle_moved(m);
 }
 
 /* ---- the source's steps ---- */
@@ -206,7 +221,6 @@ static const char *find_hindrance(const struct migration *m)
 static void step_waiting(struct migration *m)
 {
 	const char *hindrance = find_hindrance(m);
-	struct vm_machine *machine = migration_machine(m);
 
 	if (hindrance) {
 		migration_stay(m, hindrance);
@@ -217,8 +231,7 @@ static void step_waiting(struct migration *m)
 		migration_set_message(m, "waits for the target to be ready");
 	} else if (!started) {
 		migration_set_message(m, "waits for its guest to get ready, as long as it has notice");
-	} else if (are_functions_back(m) && (m->held || vm_machine_hold(machine))) {
-		m->held = machine;
+	} else if (are_functions_back(m) && migration_hold(m)) {
 		if (m->first_copied)
 			go(m);
 		else
@@ -229,12 +242,10 @@ static void step_waiting(struct migration *m)
 /* Also in a new process, whose predecessor may have died at any moment of it. */
 static void step_moving(struct migration *m)
 {
-	struct vm_machine *machine = migration_machine(m);
 	g_autoptr(GError) error = NULL;
 
-	if (!m->held && !vm_machine_hold(machine))
+	if (!migration_hold(m))
 		return;
-	m->held = machine;
 	if (m->agent->tunnel && !migration_open_way(m, &error))
 		migration_set_message(m, error->message);
 	migration_begin_move(m);
@@ -247,10 +258,15 @@ static void watch_move(struct migration *m)
 		migration_cancel_move(m);
 }
 
+/* Not once it has failed: then it is as if it had run. */
 static void step_source(struct migration *m)
 {
 	if (m->moving) {
 		watch_move(m);
+		return;
+	}
+	if (migration_is_off(m) && migration_state(m) != MIGRATION_FAILED) {
+		migration_step_off(m);
 		return;
 	}
 	switch (migration_state(m)) {
@@ -285,7 +301,7 @@ static void begin_anew(struct migration *m, const struct goal_migration *goal)
 	m->uid = g_strdup(uid);
 	m->role = goal ? goal->role : MIGRATION_SOURCE;
 	m->cancelling = m->stopped = m->first_copied = m->told = false;
-	m->last_copies = m->failures = 0;
+	m->last_copies = m->failures = m->sent = 0;
 	g_atomic_int_set(&m->percent, 0);
 	m->started_us = m->retry_at_us = 0;
 	g_clear_pointer(&m->message, g_free);
@@ -325,7 +341,7 @@ static void settle(struct migration *m)
 
 static bool is_busy(const struct migration *m)
 {
-	return m->moving || m->nics;
+	return m->moving || m->nics || m->sending;
 }
 
 void migration_step(struct migration *m)
@@ -340,11 +356,11 @@ void migration_step(struct migration *m)
 		return;
 	}
 	if (!goal || !goal->migration.uid) {
-		if (!m->moving)
+		if (!m->moving && !m->sending)
 			settle(m);
 		return;
 	}
-	if (!m->moving)
+	if (!m->moving && !m->sending)
 		begin_anew(m, &goal->migration);
 	if (m->role == MIGRATION_TARGET)
 		migration_step_target(m);

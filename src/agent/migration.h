@@ -24,6 +24,8 @@
  *                connections taken to the switch. Its NICs are `away` there: whoever is here reaches the machine at the
  *                source, and nothing is announced. When the goal does not name the VM any more, disk and definition go.
  *     MOVED      The machine was seen to run here; its NICs are like others. Forbidden: to remove anything of it unasked.
+ *
+ * A machine that is deallocated has the same states, and less to do between them: migration_off.c.
  */
 #pragma once
 #include "base/cleanup.h"

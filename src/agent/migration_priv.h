@@ -1,6 +1,6 @@
 /* What the parts of a migration share: migration.c drives the source's side, migration_move.c
  * calls the VM manager there, migration_target.c drives the target's, migration_copy.c
- * sends connections, migration_view.c tells about it. */
+ * sends connections, migration_off.c moves a machine that is off, migration_view.c tells about it. */
 #pragma once
 #include "agent/agent_priv.h"
 #include "agent/migration.h"
@@ -25,6 +25,8 @@ struct migration {
 	bool stopped; /* the machine has stopped here, to run there; while it moves, it may run here again */
 	bool first_copied; /* the connections came through once */
 	unsigned last_copies; /* tried since it has moved */
+	bool sending; /* the disk of a machine that is off is under way */
+	unsigned sent; /* times that it was begun */
 	bool told; /* all is done: the controller may be told that it has moved */
 	gint percent; /* atomic: written by a thread of the VM manager's */
 	int64_t started_us; /* when functions began to be taken back; 0: not yet */
@@ -53,6 +55,10 @@ enum migration_state migration_state(const struct migration *m);
 bool migration_enter(struct migration *m, enum migration_state state, const char *message);
 
 void migration_retry_later(struct migration *m);
+/* Keeps the machine still from now on; false: it is busy, try again. */
+bool migration_hold(struct migration *m);
+/* The source has no part in it any more: the machine is there, with all that belongs to it. */
+void migration_settle_moved(struct migration *m);
 /* The source's machine is here and stays, for this reason. */
 void migration_stay(struct migration *m, const char *message);
 
@@ -62,6 +68,14 @@ bool migration_open_way(struct migration *m, GError **error);
 void migration_begin_move(struct migration *m);
 /* What becomes of it is what `migrate` answers. */
 void migration_cancel_move(struct migration *m);
+
+/* migration_off.c: the goal has the machine off, so that only its disk moves. */
+bool migration_is_off(const struct migration *m);
+/* The source's step: from WAITING on, while it is not cancelled, to MOVED or FAILED. */
+void migration_step_off(struct migration *m);
+/* The target lets the disk in, and takes it when it has come. */
+void migration_admit_disk(struct migration *m);
+void migration_take_disk(struct migration *m, struct tunnel_file *file);
 
 /* Copies the connections of all NICs to the target; `copied` follows, or the migration is freed. */
 void migration_copy(struct migration *m, migration_copied_fn copied);

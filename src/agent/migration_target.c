@@ -32,6 +32,8 @@ static void admit(struct migration *m)
 
 	if (!m->agent->tunnel || !tunnel_address(m->agent->tunnel)) {
 		migration_set_message(m, "its host takes no machines from others; give its agent --tunnel");
+	} else if (migration_is_off(m)) {
+		migration_admit_disk(m);
 	} else if (!manager->ops->migration_paths(manager, m->uid, true, &paths, &error)) {
 		migration_set_message(m, error->message);
 	} else {
@@ -80,9 +82,11 @@ static bool share(const struct agent *agent, const char *from, const char *to, G
 static bool is_awaited(const struct agent *agent, const struct tunnel_file *file)
 {
 	const struct migration *m = g_hash_table_lookup(agent->migrations, tunnel_file_vm(file));
-	const struct goal_nic *nic = agent_goal_nic(agent, tunnel_file_nic(file));
+	const char *uid = tunnel_file_nic(file);
+	const struct goal_nic *nic = uid ? agent_goal_nic(agent, uid) : NULL;
 
-	return !agent->stopping && m && m->admitted && nic && g_strcmp0(nic->vm, m->vm) == 0;
+	return !agent->stopping && m && m->admitted &&
+	       (uid ? nic && g_strcmp0(nic->vm, m->vm) == 0 : migration_is_off(m));
 }
 
 void migration_take_file(struct agent *agent, struct tunnel_file *file)
@@ -91,8 +95,12 @@ void migration_take_file(struct agent *agent, struct tunnel_file *file)
 	g_autofree char *path = g_strdup_printf("%s/%s.in", agent->exchange_dir, nic);
 	g_autoptr(GError) error = NULL;
 
-	if (!is_awaited(agent, file))
+	if (!is_awaited(agent, file)) {
 		fault_set(&error, FAULT_UNAVAILABLE, "this host does not take that machine");
+	} else if (!nic) {
+		migration_take_disk(g_hash_table_lookup(agent->migrations, tunnel_file_vm(file)), file);
+		return;
+	}
 	if (error || !share(agent, tunnel_file_path(file), path, &error)) {
 		tunnel_file_answer(file, NULL, error);
 		return;

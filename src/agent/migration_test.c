@@ -467,6 +467,142 @@ static void test_agent_stops(struct pair *p, gconstpointer data)
 	assert_stays(p, "was cancelled");
 }
 
+/* ---- a machine that is off ---- */
+
+static struct goal *off(struct goal *goal)
+{
+	world_vm(goal)->power = POWER_DEALLOCATED;
+	g_ptr_array_set_size(goal->nics, 0);
+	return goal;
+}
+
+static char *disk_of(struct world *w)
+{
+	return g_build_filename(w->folder, "vms", WORLD_VM, VM_DISK_FILE, NULL);
+}
+
+static void write_disk(struct world *w, const char *text)
+{
+	g_autofree char *path = disk_of(w), *directory = g_path_get_dirname(path);
+
+	g_assert_cmpint(g_mkdir_with_parents(directory, 0711), ==, 0);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void assert_disk(struct world *w, const char *expected)
+{
+	g_autofree char *path = disk_of(w), *text = NULL;
+
+	g_file_get_contents(path, &text, NULL, NULL);
+	g_assert_cmpstr(text, ==, expected);
+}
+
+/* A machine that ran on the source is deallocated, with a disk that says "mine"; the target is ready for it. */
+static void prepare_off(struct pair *p)
+{
+	bring_up(p);
+	give(p, SOURCE, off(plain(p)));
+	wait(p, SOURCE, "it is off", is_off);
+	write_disk(&p->worlds[SOURCE], "mine");
+	give(p, SOURCE, off(moving(p, SOURCE, FIRST)));
+	give(p, TARGET, off(moving(p, TARGET, FIRST)));
+	wait(p, TARGET, "the target is ready", says_ready);
+	write_disk(&p->worlds[TARGET], "empty");
+}
+
+static void give_go_off(struct pair *p, bool cancel)
+{
+	struct goal *goal = off(moving(p, SOURCE, FIRST));
+
+	world_vm(goal)->migration.go = true;
+	world_vm(goal)->migration.cancel = cancel;
+	give(p, SOURCE, goal);
+}
+
+static bool reports_deallocated(struct world *w)
+{
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+
+	return report->vms->len &&
+	       ((struct report_vm *)report->vms->pdata[0])->power == POWER_STATE_DEALLOCATED;
+}
+
+static void test_off(struct pair *p, gconstpointer data)
+{
+	struct world *source = &p->worlds[SOURCE], *target = &p->worlds[TARGET];
+
+	prepare_off(p);
+	give_go_off(p, false);
+	wait(p, SOURCE, "the source has moved it", says_moved);
+	assert_disk(target, "mine");
+	g_assert_true(reports_deallocated(source));
+	g_assert_true(says_ready(target)); /* it decides nothing */
+	g_assert_false(migrate_was_called(source));
+	world_stop_agent(source);
+	world_start_agent(source, true);
+	wait(p, SOURCE, "the next process says the same", says_moved);
+	give(p, SOURCE, empty(p));
+	give(p, TARGET, off(plain(p)));
+	wait(p, SOURCE, "nothing is left on the source", is_forgotten);
+	world_run(100);
+	assert_disk(source, NULL);
+	assert_disk(target, "mine");
+	give(p, TARGET, plain(p));
+	wait(p, TARGET, "it starts there", is_accelerated);
+	assert_disk(target, "mine");
+}
+
+/* The controller does not let it move: what has come is nothing. */
+static void test_off_in_vain(struct pair *p, gconstpointer data)
+{
+	struct world *source = &p->worlds[SOURCE], *target = &p->worlds[TARGET];
+
+	prepare_off(p);
+	give_go_off(p, true);
+	wait(p, SOURCE, "it stays", says_failed);
+	give(p, TARGET, empty(p));
+	give(p, SOURCE, off(plain(p)));
+	wait(p, TARGET, "nothing is left on the target", is_forgotten);
+	assert_disk(target, NULL);
+	assert_disk(source, "mine");
+	give(p, SOURCE, plain(p));
+	wait(p, SOURCE, "it starts where it was", is_accelerated);
+}
+
+static void test_off_refused(struct pair *p, gconstpointer data)
+{
+	g_autofree char *message = NULL, *path = NULL;
+
+	prepare_off(p);
+	path = disk_of(&p->worlds[SOURCE]);
+	g_assert_cmpint(g_unlink(path), ==, 0);
+	give_go_off(p, false);
+	wait(p, SOURCE, "it stays", says_failed);
+	said(&p->worlds[SOURCE], &message);
+	g_assert_nonnull(strstr(message, "cannot be read"));
+	assert_disk(&p->worlds[TARGET], "empty");
+}
+
+/* The target is away for a moment: the disk is sent again. */
+static void test_off_again(struct pair *p, gconstpointer data)
+{
+	struct world *target = &p->worlds[TARGET];
+
+	p->worlds[SOURCE].config.times.retry_max_ms = 2000;
+	prepare_off(p);
+	world_stop_agent(target);
+	give_go_off(p, false);
+	wait(p, SOURCE, "it tries", says_moving);
+	world_run(100);
+	g_assert_false(says_moved(&p->worlds[SOURCE]));
+	assert_disk(target, "empty");
+	world_start_agent(target, true);
+	wait(p, TARGET, "the target is ready again", says_ready);
+	give_go_off(p, false); /* with its new address */
+	wait(p, SOURCE, "the source has moved it", says_moved);
+	assert_disk(target, "mine");
+}
+
 /* ---- undecided ---- */
 
 static void finish_cut(struct pair *p, bool arrived)
@@ -625,6 +761,10 @@ int main(int argc, char **argv)
 	ADD("a target that fails leaves it where it was, with its function", test_target_fails);
 	ADD("connections that cannot be copied keep it where it is", test_export_fails);
 	ADD("a guest that keeps its function stays, with the reason", test_guest_keeps);
+	ADD("a machine that is off moves by its disk, and starts there", test_off);
+	ADD("a disk that came in vain goes, and the machine starts where it was", test_off_in_vain);
+	ADD("a disk that cannot be read stays where it is, with the reason", test_off_refused);
+	ADD("a disk is sent again to a target that was away", test_off_again);
 	ADD("a machine that has ended is not moved", test_not_running);
 	ADD("what was cancelled in time does not begin", test_cancel_early);
 	ADD("what is under way is cancelled by the VM manager", test_cancel);

@@ -3,6 +3,9 @@
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
+
 struct proxy {
 	struct vm_manager base; /* first member */
 	char *path;
@@ -187,6 +190,16 @@ static bool proxy_migrate_cancel(struct vm_manager *manager, const char *uid, GE
 	return ask_plain(manager, "cancel", json_pack("{s:s}", "uid", uid), error);
 }
 
+/* The manager beyond the proxy has no disks. */
+static bool proxy_take_disk(
+	struct vm_manager *manager, const struct vm_spec *spec, const char *path, GError **error)
+{
+	g_autofree char *disk = g_build_filename(spec->directory, VM_DISK_FILE, NULL);
+
+	return g_rename(path, disk) == 0 ||
+	       fault_set(error, FAULT_INVALID, "%s is no disk: %s", path, g_strerror(errno));
+}
+
 static void proxy_close(struct vm_manager *manager)
 {
 	g_free(((struct proxy *)manager)->path);
@@ -199,6 +212,7 @@ struct vm_manager *world_proxy_open(const char *vm_path)
 		.name = "proxy",
 		.host = proxy_host,
 		.define = proxy_define,
+		.take_disk = proxy_take_disk,
 		.start = proxy_start,
 		.stop = proxy_stop,
 		.reset = proxy_reset,

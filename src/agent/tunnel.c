@@ -31,6 +31,7 @@ static void admission_free(void *data)
 	g_free(admission->host);
 	for (size_t i = 0; i < G_N_ELEMENTS(admission->paths); i++)
 		g_free(admission->paths[i]);
+	g_free(admission->disk);
 	g_free(admission);
 }
 
@@ -134,7 +135,7 @@ struct request {
 	const struct tunnel_peer *peer;
 	enum tunnel_stream stream;
 	const char *path; /* of a forward's socket, or the file to send */
-	const char *paths[3]; /* of an admission */
+	const char *paths[3], *disk; /* of an admission */
 	const char *nic, *migration;
 	GSocketAddress *address;
 	tunnel_answer_fn answer;
@@ -285,6 +286,7 @@ static void do_admit(void *data)
 	admission->host = g_strdup(request->peer->host);
 	for (size_t i = 0; i < G_N_ELEMENTS(admission->paths); i++)
 		admission->paths[i] = g_strdup(request->paths[i]);
+	admission->disk = g_strdup(request->disk);
 	g_hash_table_insert(request->tunnel->admissions, g_strdup(request->peer->migration), admission);
 }
 
@@ -292,6 +294,13 @@ void tunnel_admit(struct tunnel *tunnel, const struct tunnel_peer *peer, const c
 	const char *memory, const char *disk)
 {
 	struct request request = {.tunnel = tunnel, .peer = peer, .paths = {libvirt, memory, disk}};
+
+	tunnel_do(tunnel, do_admit, &request);
+}
+
+void tunnel_admit_disk(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *disk)
+{
+	struct request request = {.tunnel = tunnel, .peer = peer, .disk = disk};
 
 	tunnel_do(tunnel, do_admit, &request);
 }
@@ -352,8 +361,10 @@ static void do_send_file(void *data)
 {
 	struct request *request = data;
 	struct tunnel *tunnel = request->tunnel;
-	struct stream *stream =
-		stream_open(tunnel, stream_target_new(request->peer, TUNNEL_CONNECTIONS, request->nic), NULL);
+	struct stream *stream = stream_open(tunnel,
+		stream_target_new(
+			request->peer, request->nic ? TUNNEL_CONNECTIONS : TUNNEL_MACHINE, request->nic),
+		NULL);
 	g_autoptr(GFile) file = g_file_new_for_path(request->path);
 	g_autoptr(GError) reason = NULL;
 

@@ -6,10 +6,12 @@
  *
  *     {"vm": UID, "migration": UID, "stream": "libvirt" | "memory" | "disk"}
  *     {"vm": UID, "migration": UID, "stream": "connections", "nic": UID, "bytes": N}
+ *     {"vm": UID, "migration": UID, "stream": "machine", "bytes": N}
  *
  * and a line of the target's: {} to go on, or {"fault": WORD, "message": SENTENCE}, after which it closes. The first three
- * then carry bytes both ways until both sides have ended theirs; an end of one direction is handed on as such. The last
- * carries N bytes, and one line of JSON back: {"answer": ...} or a fault as above.
+ * then carry bytes both ways until both sides have ended theirs; an end of one direction is handed on as such. The others
+ * carry N bytes, a switch's connections or the disk of a machine that is off, and one line of JSON back: {"answer": ...} or
+ * a fault as above.
  *
  * Who may. Both ends show the certificate that they have from the cloud's CA for the controller, and both ask for the
  * same: signed by that CA, made for a host (its use is 'client': the controller's own is not one), and in the name of the
@@ -43,18 +45,21 @@
 #define TUNNEL_DEAD_S      20
 #define TUNNEL_STREAMS_MAX 256
 #define TUNNEL_FILE_MAX    (256 * 1024 * 1024) /* bytes of a file of connections */
+#define TUNNEL_ANSWER_S    60 /* for the peer to take such a file in */
+#define TUNNEL_DISK_S      600 /* the same of a disk, which must be on its own disk first */
 
 enum tunnel_stream {
 	TUNNEL_LIBVIRT, /* vm_migration_paths.manager of both sides */
 	TUNNEL_MEMORY,
 	TUNNEL_DISK,
 	TUNNEL_CONNECTIONS, /* one file of a switch; by tunnel_send_file only */
+	TUNNEL_MACHINE, /* the disk of a machine that is off; likewise */
 };
 
 struct tunnel;
 struct tunnel_file;
 
-/* A whole file has come, for one NIC; `path` is there until it is answered. The callee keeps `file` and answers it once,
+/* A whole file has come, for one NIC, or (NULL) the VM's disk; `path` is there until it is answered. The callee keeps `file` and answers it once,
  * before tunnel_free. Strings Borrowed until the answer. */
 typedef void (*tunnel_file_fn)(struct tunnel_file *file, void *data);
 const char *tunnel_file_path(const struct tunnel_file *file);
@@ -96,13 +101,17 @@ struct tunnel_peer {
 void tunnel_admit(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *libvirt,
 	const char *memory, const char *disk);
 
+/* The same of a VM that is off, whose disk is let in and nothing else: it lands in the file `disk`. FAULT_ALLOCATION for the
+ * source where there is no room for it. */
+void tunnel_admit_disk(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *disk);
+
 /* On the source: listens on the unix socket `path` (mode 0600; a file that is there is replaced) and leads each connection
  * to the peer. FAULT_INVALID: the address is none; FAULT_INTERNAL: the socket cannot be made. Once more with the same
  * migration and stream: success. */
 bool tunnel_forward(struct tunnel *tunnel, const struct tunnel_peer *peer, enum tunnel_stream stream,
 	const char *path, GError **error);
 
-/* On the source: `answer` is what the peer's agent said, Borrowed; NULL with the error. It always comes, except after
+/* On the source; nic NULL: it is the VM's disk. `answer` is what the peer's agent said, Borrowed; NULL with the error. It always comes, except after
  * tunnel_free; after tunnel_end as FAULT_UNAVAILABLE. */
 typedef void (*tunnel_answer_fn)(json_t *answer, const GError *error, void *data);
 void tunnel_send_file(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *nic,

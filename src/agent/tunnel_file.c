@@ -1,6 +1,6 @@
-/* Files of connections, both ends.
+/* Files, both ends: of connections, and disks of machines that are off.
  *
- * How it works: the receiver writes what comes to a file of its spool folder, gives its path to the owner in the owner's
+ * How it works: the receiver writes what comes to a file of its spool folder, or where the disk shall land, gives its path to the owner in the owner's
  * context, and remembers the stream by its number: the answer finds the stream again, or does not, if it has ended.
  */
 #include "agent/tunnel_priv.h"
@@ -8,8 +8,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
-
-#define ANSWER_S 60 /* for the peer's switch to take them in */
+#include <sys/statvfs.h>
 
 struct tunnel_file {
 	struct tunnel *tunnel; /* Borrowed */
@@ -97,7 +96,9 @@ static void on_answer(struct stream *stream, json_t *line)
 
 static void on_sent(struct pump *pump)
 {
-	stream_set_deadline(pump->stream, ANSWER_S);
+	bool disk = pump->stream->target->stream == TUNNEL_MACHINE;
+
+	stream_set_deadline(pump->stream, disk ? TUNNEL_DISK_S : TUNNEL_ANSWER_S);
 	stream_read_line(pump->stream, on_answer);
 }
 
@@ -187,17 +188,33 @@ static void on_invited(struct stream *stream)
 		stream->file_bytes, on_received);
 }
 
-void file_receive(struct stream *stream)
+/* Whether the folder of a disk's file has room for it; what cannot be asked is tried. */
+static bool has_room(const char *path, guint64 bytes)
+{
+	g_autofree char *folder = g_path_get_dirname(path);
+	struct statvfs room;
+
+	return statvfs(folder, &room) < 0 || bytes <= (guint64)room.f_bavail * room.f_frsize;
+}
+
+void file_receive(struct stream *stream, const char *disk)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!stream->tunnel->file || stream->file_bytes > TUNNEL_FILE_MAX) {
+	if (!stream->tunnel->file || (!disk && stream->file_bytes > TUNNEL_FILE_MAX)) {
 		stream_refuse(stream, FAULT_UNSUPPORTED,
 			"a file of %" G_GUINT64_FORMAT " bytes is not taken here", stream->file_bytes);
 		return;
 	}
-	stream->file_path =
-		g_strdup_printf("%s/%" G_GUINT64_FORMAT ".connections", stream->tunnel->spool, stream->id);
+	if (disk && !has_room(disk, stream->file_bytes)) {
+		stream_refuse(stream, FAULT_ALLOCATION,
+			"the target has no room for its disk of %" G_GUINT64_FORMAT " MiB in %s",
+			stream->file_bytes >> 20, disk);
+		return;
+	}
+	stream->file_path = disk ? g_strdup(disk)
+				 : g_strdup_printf("%s/%" G_GUINT64_FORMAT ".connections",
+					   stream->tunnel->spool, stream->id);
 	g_autoptr(GFile) file = g_file_new_for_path(stream->file_path);
 	stream->file = (GObject *)g_file_replace(file, NULL, false, G_FILE_CREATE_PRIVATE, NULL, &error);
 	if (stream->file)

@@ -42,10 +42,11 @@ struct tunnel {
 /* What tunnel_admit said. Strings Owned. */
 struct tunnel_admission {
 	char *vm, *host;
-	char *paths[3]; /* by enum tunnel_stream */
+	char *paths[3]; /* by enum tunnel_stream; NULL: it is off */
+	char *disk; /* where the disk of one that is off lands; else NULL */
 };
 
-/* The other end, and what for. Strings Owned; nic NULL but for files. */
+/* The other end, and what for. Strings Owned; nic NULL but for connections. */
 struct stream_target {
 	char *vm, *migration, *host, *address, *nic;
 	enum tunnel_stream stream;
@@ -78,7 +79,7 @@ struct stream {
 	GIOStream *local; /* Ref: unix socket, or the file's stream is `file` */
 	GObject *file; /* Ref: the file's input or output stream */
 	GSource *retry; /* Owned: until the local socket is there */
-	char *file_path; /* Owned: of the spool, or what is sent */
+	char *file_path; /* Owned: where it lands, or what is sent */
 	char *peer; /* Owned: name in the certificate of who is there */
 	struct stream_target *target; /* Owned; of a server's stream once it has said it */
 	guint64 file_bytes;
@@ -122,14 +123,15 @@ void pump_start(struct pump *pump, GInputStream *in, GOutputStream *out, guint64
 void stream_join(struct stream *stream);
 
 /* tunnel_serve.c: the target's side of a stream once TLS stands. */
+extern const char *const tunnel_stream_words[]; /* by enum tunnel_stream; ends with NULL */
 void serve_begin(struct stream *stream);
 
 /* tunnel_file.c */
 
 /* The sender: the peer lets the file in. */
 void file_send(struct stream *stream);
-/* The receiver: {} is sent and the bytes come. */
-void file_receive(struct stream *stream);
+/* The receiver: {} is sent and the bytes come. disk: where a disk lands. */
+void file_receive(struct stream *stream, const char *disk);
 /* Ends with an answer for who sent it. Takes the answer. */
 void file_tell_answer(struct stream *stream, json_t *answer, enum fault fault, const char *message);
 

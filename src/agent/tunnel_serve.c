@@ -1,27 +1,28 @@
 /* The target's side of a stream: whether it is let in, and where it leads. */
 #include "agent/tunnel_priv.h"
 #include "base/fault.h"
+#include "model/shape.h"
 
 #include <gio/gunixsocketaddress.h>
 #include <string.h>
 
 #define RETRY_MS 100
 
-static const char *const names[] = {
+const char *const tunnel_stream_words[] = {
 	[TUNNEL_LIBVIRT] = "libvirt",
 	[TUNNEL_MEMORY] = "memory",
 	[TUNNEL_DISK] = "disk",
 	[TUNNEL_CONNECTIONS] = "connections",
+	[TUNNEL_MACHINE] = "machine",
+	NULL,
 };
 
 static bool stream_of(const char *name, enum tunnel_stream *ret)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (g_str_equal(names[i], name)) {
-			*ret = (enum tunnel_stream)i;
-			return true;
-		}
-	return false;
+	int i = words_find(tunnel_stream_words, name);
+
+	*ret = (enum tunnel_stream)MAX(i, 0);
+	return i >= 0;
 }
 
 /* What the stream is for; NULL when the line is malformed. */
@@ -46,8 +47,10 @@ static const struct tunnel_admission *admission_of(struct stream *stream, const 
 	const struct tunnel_admission *admission =
 		g_hash_table_lookup(stream->tunnel->admissions, target->migration);
 
+	/* One that is off has no other streams, and one that runs has not this one. */
 	return admission && stream->peer && g_str_equal(admission->host, stream->peer) &&
-			       g_str_equal(admission->vm, target->vm)
+			       g_str_equal(admission->vm, target->vm) &&
+			       (target->stream == TUNNEL_MACHINE) == (admission->disk != NULL)
 		       ? admission
 		       : NULL;
 }
@@ -89,7 +92,7 @@ static void on_local(GObject *source, GAsyncResult *result, void *data)
 	} else {
 		stream_refuse(stream, FAULT_UNAVAILABLE,
 			"the target cannot open its end of the stream '%s': %s",
-			names[stream->target->stream], error->message);
+			tunnel_stream_words[stream->target->stream], error->message);
 	}
 }
 
@@ -114,8 +117,8 @@ static void on_asked_for(struct stream *stream, json_t *line)
 			target->migration, target->vm, stream->peer ? stream->peer : "one that is no host");
 	} else {
 		stream->target = g_steal_pointer(&target);
-		if (stream->target->stream == TUNNEL_CONNECTIONS)
-			file_receive(stream);
+		if (stream->target->stream >= TUNNEL_CONNECTIONS)
+			file_receive(stream, admission->disk);
 		else
 			connect_local(stream, admission->paths[stream->target->stream]);
 	}

@@ -328,7 +328,7 @@ static void on_opened(struct stream *stream, json_t *line)
 
 	if (message)
 		stream_end(stream, fault_from_name(word ? word : ""), "%s", message);
-	else if (stream->target->stream == TUNNEL_CONNECTIONS)
+	else if (stream->target->stream >= TUNNEL_CONNECTIONS)
 		file_send(stream);
 	else
 		stream_join(stream);
@@ -341,14 +341,14 @@ static void on_asked(struct stream *stream)
 
 static json_t *opening_line(const struct stream *stream)
 {
-	static const char *const names[] = {"libvirt", "memory", "disk", "connections"};
 	const struct stream_target *target = stream->target;
 	json_t *line = json_pack("{s:s, s:s, s:s}", "vm", target->vm, "migration", target->migration,
-		"stream", names[target->stream]);
+		"stream", tunnel_stream_words[target->stream]);
 
 	if (target->nic)
-		json_object_update_new(line,
-			json_pack("{s:s, s:I}", "nic", target->nic, "bytes", (json_int_t)stream->file_bytes));
+		json_object_set_new(line, "nic", json_string(target->nic));
+	if (target->stream >= TUNNEL_CONNECTIONS)
+		json_object_set_new(line, "bytes", json_integer((json_int_t)stream->file_bytes));
 	return line;
 }
 

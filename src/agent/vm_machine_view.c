@@ -120,7 +120,8 @@ static enum power_state power_at_rest(const struct vm_machine *m, const struct g
 
 	if (!m->known)
 		return POWER_STATE_UNKNOWN;
-	if (m->actual == VM_RUNNING || vm_machine_want(m) == WANT_LEFT) /* here or there */
+	bool off = goal->power == POWER_DEALLOCATED && m->actual != VM_RUNNING; /* and may be on its way */
+	if (m->actual == VM_RUNNING || (vm_machine_want(m) == WANT_LEFT && !off)) /* here or there */
 		return POWER_STATE_RUNNING;
 	if (goal->power == POWER_DEALLOCATED || goal->remove)
 		return POWER_STATE_DEALLOCATED;

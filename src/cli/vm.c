@@ -202,8 +202,10 @@ int cli_vm(int argc, char **argv)
 	if (!cli_options(&argc, &argv, "list | migrate VM | migrate --from HOST",
 		    "Shows where virtual machines are, and moves those that run to other hosts while they "
 		    "run: "
-		    "connections go on, functions are given back first and got again there. It prints how "
-		    "far it "
+		    "connections go on, functions are given back first and got again there; of a machine "
+		    "that "
+		    "is "
+		    "deallocated it moves the disk. It prints how far it "
 		    "is; Ctrl-C ends that and not the migration. VM is NAME, GROUP/NAME or a uid. Runs on "
 		    "the "
 		    "controller's machine.",

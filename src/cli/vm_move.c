@@ -114,7 +114,9 @@ static bool finish(const json_t *operation, const struct vm_move *move, bool lef
 	if (!g_str_equal(text_of(operation, "state"), "succeeded"))
 		return fault_set(error, FAULT_NOT_ALLOWED, "%s", text_of(operation, "message"));
 	if (!move->quiet)
-		printf("%s runs on host %s\n", title, text_of(vm, "host"));
+		printf("%s %s on host %s\n", title,
+			g_str_equal(text_of(vm, "power"), "deallocated") ? "is" : "runs",
+			text_of(vm, "host"));
 	return true;
 }
 
@@ -152,8 +154,11 @@ static bool move_of_host(struct controller *controller, const json_t *vm, const 
 	g_autoptr(GError) failure = NULL;
 
 	if (!g_str_equal(text_of(vm, "power"), "running")) {
+		const char *remedy = g_str_equal(text_of(vm, "power"), "deallocated")
+					     ? "; 'sluice vm migrate' with its name moves that"
+					     : "";
 		g_autofree char *reason =
-			g_strdup_printf("it is %s, and its disk is here", text_of(vm, "power"));
+			g_strdup_printf("it is %s, and its disk is here%s", text_of(vm, "power"), remedy);
 		note_staying(staying, vm, reason);
 		return false;
 	}

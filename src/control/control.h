@@ -154,14 +154,14 @@ bool control_delete(struct control *control, enum kind kind, const char *uid,
 bool control_vm_action(struct control *control, const char *uid, enum verb verb,
 	const struct control_request *request, struct control_result *ret, GError **error);
 
-/* ---- migration: a VM that runs moves to another host ---- */
+/* ---- migration: a VM that runs, or is deallocated, moves to another host ---- */
 
 struct control_migration {
 	const char *host; /* name; NULL: whichever can hold it */
 	int64_t notice_s; /* that its guest gets, unless it acknowledges the event earlier */
 };
 
-/* Begins the operation that moves it. FAULT_NOT_ALLOWED while the VM does not run or is on its way already,
+/* Begins the operation that moves it. FAULT_NOT_ALLOWED while the VM neither runs nor is deallocated, or is on its way already,
  * FAULT_ALLOCATION with what speaks against each host. */
 bool control_migrate(struct control *control, const char *uid, const struct control_migration *wish,
 	const struct control_request *request, struct control_result *ret, GError **error);

@@ -408,7 +408,7 @@ char *schedule(struct control *control, const struct vm *vm, const struct size *
 char *schedule_target(struct control *control, const struct vm *vm, const struct size *size,
 	const char *wanted, GError **error);
 
-/* ---- migrate.c: moving a running VM to another host ---- */
+/* ---- migrate.c: moving a VM to another host ---- */
 
 /* One step of the operation that does it, as above. It ends the operation itself, in the transaction of what ends it. */
 int migrate_reconcile(

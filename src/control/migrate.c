@@ -1,4 +1,4 @@
-/* Moving a running VM to another host, while it runs.
+/* Moving a VM to another host: one that runs, while it runs; the disk of one that is deallocated.
  *
  * How it works. The migration stands with its VM in the store and has the uid of its operation. From its first transaction to its
  * last both hosts hold a place for the VM, and both goals have it. Where the machine is, only the hosts know: the
@@ -12,6 +12,9 @@
  * A source that was told to go has the last word: it alone knows what its VM manager made of the migration (vm/vm.h). When it is
  * silent, the target is believed that the machine runs there. While the one is silent and the other does not have it,
  * nothing is decided: the operation goes on until the source is back, since a VM that were given up might run.
+ *
+ * A deallocated one goes through the same phases, but has no NICs on either host, and its target never says that it has moved:
+ * whole or not, its copy of the disk is nothing before the source has let its own go.
  *
  * Until it has moved, packets of other hosts go to the source: its mappings follow the VM's host (places.c). The source
  * knows it first, and where the target's switch is: it need not wait for its own.
@@ -59,12 +62,20 @@ static bool find_wanted(
 	return true;
 }
 
-static bool check_running(const struct vm *vm, GError **error)
+static bool check_movable(const struct vm *vm, GError **error)
 {
-	if (vm->status.host && vm->spec.power == POWER_RUNNING && vm->status.power == POWER_STATE_RUNNING)
-		return true;
+	bool runs = vm->spec.power == POWER_RUNNING && vm->status.power == POWER_STATE_RUNNING,
+	     off = vm->spec.power == POWER_DEALLOCATED && vm->status.power == POWER_STATE_DEALLOCATED;
+
+	if (vm->status.host)
+		return runs || off ||
+		       fault_set(error, FAULT_NOT_ALLOWED,
+			       "virtual machine %s is neither running nor deallocated, and cannot be "
+			       "migrated "
+			       "so; start it, or deallocate it, first",
+			       vm->meta.name);
 	return fault_set(error, FAULT_NOT_ALLOWED,
-		"virtual machine %s does not run, and only one that runs can be migrated; start it first",
+		"virtual machine %s has no disk on any host yet; it is placed when it is started",
 		vm->meta.name);
 }
 
@@ -90,7 +101,7 @@ static bool begin(struct change *change, void *data, GError **error)
 	const struct beginning *b = data;
 	struct vm *vm = change_get(change, KIND_VM, b->uid, error);
 
-	if (!vm || !check_not_busy(vm, error) || !check_running(vm, error))
+	if (!vm || !check_not_busy(vm, error) || !check_movable(vm, error))
 		return false;
 	g_autofree char *target = find_target(b, change, vm, error);
 	if (!target || !vm_enter_host(b->control, change, target, vm->meta.uid, error))

@@ -379,6 +379,37 @@ static void test_alone(void)
 	assert_refused(&p, NULL, FAULT_ALLOCATION, "there is no other host; 'sluice host add'");
 }
 
+/* A host that has filled up keeps nobody's disk: it moves, and the machine starts elsewhere. */
+static void test_deallocated(void)
+{
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+	OPEN_PAIR(p);
+
+	fixture_act(&p.f, p.vm, VERB_DEALLOCATE);
+	p.f.report->memory_mib = 100;
+	fixture_obey(&p.f);
+	g_assert_false(control_vm_action(p.f.control, p.vm->meta.uid, VERB_START, &request, &result, &error));
+	g_assert_error(error, FAULT, FAULT_ALLOCATION);
+	g_assert_nonnull(strstr(error->message, "Host host-1: RamFilter: 1024 MiB are needed"));
+	g_assert_nonnull(strstr(error->message,
+		"Host host-2 can: 'sluice vm migrate vm --to host-2' moves its disk there; then try again."));
+	g_clear_error(&error);
+	begin(&p);
+	_cleanup_(goal_free) struct goal *source = goal_of(&p, "host-1"), *target = goal_of(&p, "host-2");
+	g_assert_cmpint(told(source)->role, ==, MIGRATION_SOURCE);
+	g_assert_cmpint(told(target)->role, ==, MIGRATION_TARGET);
+	g_assert_cmpint(((struct goal_vm *)source->vms->pdata[0])->power, ==, POWER_DEALLOCATED);
+	g_assert_cmpuint(source->nics->len + target->nics->len, ==, 0);
+	g_assert_false(control_vm_action(p.f.control, p.vm->meta.uid, VERB_START, &request, &result, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
+	g_clear_error(&error);
+	_cleanup_(model_free) struct operation *over = fixture_finish(&p.f, p.operation, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	fixture_act(&p.f, p.vm, VERB_START);
+	assert_settled(&p, "host-2");
+}
+
 static void test_only_running(void)
 {
 	_cleanup_(control_result_clear) struct control_result result = {};
@@ -387,7 +418,7 @@ static void test_only_running(void)
 	control_vm_action(p.f.control, p.vm->meta.uid, VERB_POWER_OFF, &request, &result, NULL);
 	assert_refused(&p, NULL, FAULT_BUSY, "another operation on virtual machine vm is under way");
 	model_free(fixture_finish(&p.f, result.operation, true));
-	assert_refused(&p, NULL, FAULT_NOT_ALLOWED, "virtual machine vm does not run");
+	assert_refused(&p, NULL, FAULT_NOT_ALLOWED, "virtual machine vm is neither running nor deallocated");
 }
 
 static void assert_still(GError **error)
@@ -438,7 +469,8 @@ int main(int argc, char **argv)
 	ADD("what hosts say of other migrations and other goals counts for nothing", test_old_words);
 	ADD("refusals name VM, hosts and filters", test_refused);
 	ADD("a cloud of one host says how to get another", test_alone);
-	ADD("only what runs is migrated", test_only_running);
+	ADD("a deallocated VM, whose host is full, starts where its disk was moved", test_deallocated);
+	ADD("only what runs or is deallocated is migrated", test_only_running);
 	ADD("nothing else is done to a VM on its way, and it is said how to end that", test_nothing_else);
 	return g_test_run();
 }

@@ -388,7 +388,8 @@ static bool advise(struct control *control, const struct vm *vm, const struct si
 	GError **error)
 {
 	const struct choice elsewhere = {.but = vm->status.host};
-	bool runs = vm->spec.power == POWER_RUNNING && vm->status.power == POWER_STATE_RUNNING;
+	bool runs = vm->spec.power == POWER_RUNNING && vm->status.power == POWER_STATE_RUNNING,
+	     off = vm->spec.power == POWER_DEALLOCATED && vm->status.power == POWER_STATE_DEALLOCATED;
 	g_autoptr(GString) reasons = g_string_new(NULL);
 	g_autoptr(GError) failure = NULL;
 	g_autofree char *other = choose(control, vm, size, &elsewhere, reasons, &failure);
@@ -399,25 +400,21 @@ static bool advise(struct control *control, const struct vm *vm, const struct si
 		g_propagate_error(error, g_steal_pointer(&failure));
 		return false;
 	}
-	if (host && runs)
+	if (host && (runs || off))
 		g_string_append_printf(advice,
-			" Host %s can: 'sluice vm migrate %s --to %s' moves it there while it runs; then try "
-			"again.",
-			host->meta.name, vm->meta.name, host->meta.name);
+			" Host %s can: 'sluice vm migrate %s --to %s' moves %s there; then try again.",
+			host->meta.name, vm->meta.name, host->meta.name, runs ? "it" : "its disk");
 	else if (host)
 		g_string_append_printf(advice,
-			" Host %s could, but only a machine that runs is moved: make room where the disk is "
-			"('sluice vm list' shows what is there; 'sluice vm migrate' moves what runs, "
-			"deallocating "
-			"makes room too) or take a smaller size, and start it; 'sluice vm migrate %s --to "
-			"%s' then "
-			"moves it.",
+			" Host %s can, once the machine runs or is deallocated and 'sluice vm migrate %s "
+			"--to "
+			"%s' has moved it there; then try again.",
 			host->meta.name, vm->meta.name, host->meta.name);
 	else
 		g_string_append_printf(advice,
 			"%s%s Take a smaller size, or make room where the disk is: 'sluice vm list' shows "
 			"what is "
-			"there, 'sluice vm migrate' moves what runs, deallocating makes room too.",
+			"there, 'sluice vm migrate' moves it, deallocating makes room too.",
 			reasons->len ? " No other host can." : " There is no other host.", reasons->str);
 	return true;
 }

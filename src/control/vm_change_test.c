@@ -251,11 +251,11 @@ static void test_host_without_room(void)
 /* What speaks against each host is said, and which one could. */
 static void test_other_host_with_room(void)
 {
-	static const char at_home[] =
-		"The host that has the disk of virtual machine vm cannot hold it in size "
-		"Standard_DS4_v2. Host host-1: RamFilter: 28672 MiB are needed, 0 of ",
-			  could[] = " Host host-2 could, but only a machine that runs is moved: make room",
-			  neither[] = " No other host can. Host host-2: RamFilter: 28672 MiB are needed, ";
+	static const char
+		at_home[] = "The host that has the disk of virtual machine vm cannot hold it in size "
+			    "Standard_DS4_v2. Host host-1: RamFilter: 28672 MiB are needed, 0 of ",
+		could[] = " Host host-2 can: 'sluice vm migrate vm --to host-2' moves its disk there; then",
+		neither[] = " No other host can. Host host-2: RamFilter: 28672 MiB are needed, ";
 	OPEN(f);
 	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", false);
 
@@ -264,7 +264,7 @@ static void test_other_host_with_room(void)
 	fixture_obey(&f);
 	assert_refused(&f, resized(&f, vm, "Standard_DS4_v2"), FAULT_ALLOCATION, at_home);
 	assert_refused(&f, resized(&f, vm, "Standard_DS4_v2"), FAULT_ALLOCATION,
-		" Host host-2 can: 'sluice vm migrate vm --to host-2' moves it there while it runs; then");
+		" Host host-2 can: 'sluice vm migrate vm --to host-2' moves it there; then");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	assert_refused(&f, resized(&f, vm, "Standard_DS4_v2"), FAULT_ALLOCATION, could);
 	f.second->memory_mib = 1024;

@@ -5,6 +5,9 @@
 #include "vm/events.h"
 #include "vm/fake_priv.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
+
 #define FAKE_MEMORY_MIB (64 * 1024)
 
 static struct vm_nic *nic_copy(const struct vm_nic *nic)
@@ -106,6 +109,22 @@ static bool fake_define(struct vm_manager *manager, const struct vm_spec *spec, 
 		vm->spec = spec_copy(spec);
 	}
 	return true;
+}
+
+static bool fake_take_disk(
+	struct vm_manager *manager, const struct vm_spec *spec, const char *path, GError **error)
+{
+	struct fake_manager *fake = fake_manager_of(manager);
+	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
+	const struct fake_vm *vm = fake_vm_take(fake, spec->uid, error);
+	g_autofree char *disk = g_build_filename(spec->directory, VM_DISK_FILE, NULL);
+
+	if (!vm)
+		return false;
+	if (vm->state == VM_RUNNING)
+		return fault_set(error, FAULT_NOT_ALLOWED, "vm %s runs", spec->name);
+	return g_rename(path, disk) == 0 ||
+	       fault_set(error, FAULT_INVALID, "%s is no disk: %s", path, g_strerror(errno));
 }
 
 static bool fake_start(struct vm_manager *manager, const char *uid, GError **error)
@@ -269,6 +288,7 @@ static const struct vm_ops fake_ops = {
 	.name = "fake",
 	.host = fake_host,
 	.define = fake_define,
+	.take_disk = fake_take_disk,
 	.start = fake_start,
 	.stop = fake_stop,
 	.reset = fake_reset,

@@ -2,6 +2,7 @@
 #include "vm/files.h"
 
 #include "base/fault.h"
+#include "vm/image_qcow2.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +10,11 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DIRECTORY_MODE 0711 /* the switch, a user of its own, reaches the sockets in it but lists nothing */
+#define DISK_MODE      0644 /* as qemu-img makes them */
 #define GIB            ((guint64)1 << 30)
 
 static bool run(const char *const *argv, GError **error)
@@ -62,6 +65,37 @@ bool vm_files_prepare(const struct vm_spec *spec, const struct image *image, GEr
 		return false;
 	}
 	return true;
+}
+
+static bool synchronise(const char *path, int flags, GError **error)
+{
+	int fd = open(path, O_CLOEXEC | O_NOFOLLOW | flags);
+	bool done = fd >= 0 && fsync(fd) == 0;
+
+	if (!done)
+		fault_set(error, FAULT_INTERNAL, "%s cannot be written to its disk: %s", path,
+			g_strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+bool vm_files_take_disk(
+	const struct vm_spec *spec, const struct image *image, const char *path, GError **error)
+{
+	g_autofree char *disk = g_build_filename(spec->directory, VM_DISK_FILE, NULL);
+	const char *argv[] = {"qemu-img", "rebase", "-u", "-f", "qcow2", "-F", image->disk_format, "-b",
+		image->disk_path, path, NULL};
+
+	if (!image_qcow2_check_overlay(path, error))
+		return false;
+	/* Only the name of what it lies on changes: the image is the same on all hosts. */
+	if (!run(argv, error) || !synchronise(path, O_RDWR, error))
+		return false;
+	if (chmod(path, DISK_MODE) < 0 || g_rename(path, disk) < 0)
+		return fault_set(error, FAULT_INTERNAL, "vm %s: %s cannot be put in the place of %s: %s",
+			spec->name, path, disk, g_strerror(errno));
+	return synchronise(spec->directory, O_RDONLY | O_DIRECTORY, error);
 }
 
 void vm_files_rotate(const char *directory)

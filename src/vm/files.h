@@ -10,6 +10,12 @@
  * disk. Blocks while qemu-img runs. */
 bool vm_files_prepare(const struct vm_spec *spec, const struct image *image, GError **error);
 
+/* Puts the file, another host's disk for the same spec and image, in the place of the VM's disk, as an overlay on the image
+ * here. It is looked at before any tool of QEMU's opens it. On stable storage on success; FAULT_INVALID: it is no such disk.
+ * Blocks while qemu-img runs. */
+bool vm_files_take_disk(
+	const struct vm_spec *spec, const struct image *image, const char *path, GError **error);
+
 /* Before a start: a console log of more than VM_CONSOLE_LOG_MAX bytes becomes console.log.1. */
 #define VM_CONSOLE_LOG_MAX (8 * 1024 * 1024)
 void vm_files_rotate(const char *directory);

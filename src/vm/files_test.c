@@ -121,6 +121,53 @@ static void a_disk_that_cannot_be_made_says_what_qemu_img_said(struct folder *fo
 	g_assert_nonnull(strstr(error->message, folder->image.disk_path));
 }
 
+/* A disk of another host, whose images lie elsewhere, with something of the guest's in it. Owned. */
+static char *make_foreign_disk(const struct folder *folder)
+{
+	char *path = g_strconcat(folder->directory, ".foreign", NULL);
+
+	g_assert_true(run("qemu-img create -q -f qcow2 -F qcow2 -b %s %s", folder->image.disk_path, path));
+	g_assert_true(run("qemu-io -c 'write -q -P 0x5a 1M 64k' %s", path));
+	g_assert_true(run("qemu-img rebase -u -f qcow2 -F qcow2 -b /elsewhere/base.qcow2 %s", path));
+	return path;
+}
+
+static void a_disk_of_another_host_lies_on_the_image_here(struct folder *folder, const void *data)
+{
+	g_autofree char *disk = g_build_filename(folder->directory, VM_DISK_FILE, NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(vm_files_prepare(folder->spec, &folder->image, &error));
+	g_autofree char *foreign = make_foreign_disk(folder);
+	vm_files_take_disk(folder->spec, &folder->image, foreign, &error);
+	g_assert_no_error(error);
+	g_assert_false(g_file_test(foreign, G_FILE_TEST_EXISTS));
+	g_autofree char *info = disk_info(folder);
+	g_assert_nonnull(strstr(info, folder->image.disk_path));
+	g_assert_null(strstr(info, "/elsewhere/"));
+	g_assert_true(run("qemu-io -c 'read -q -P 0x5a 1M 64k' %s", disk));
+	g_assert_true(run("qemu-io -c 'read -q -P 0 2M 64k' %s", disk));
+}
+
+static void what_is_no_overlay_is_not_taken(struct folder *folder, const void *data)
+{
+	g_autofree char *disk = g_build_filename(folder->directory, VM_DISK_FILE, NULL);
+	g_autofree char *whole = g_build_filename(folder->path, "whole", NULL);
+	GStatBuf before, after;
+
+	g_assert_true(vm_files_prepare(folder->spec, &folder->image, NULL));
+	g_assert_cmpint(g_stat(disk, &before), ==, 0);
+	g_assert_true(run("qemu-img create -q -f qcow2 %s 2G", whole));
+	for (int i = 0; i < 2; i++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_false(vm_files_take_disk(folder->spec, &folder->image, whole, &error));
+		g_assert_error(error, FAULT, FAULT_INVALID);
+		g_assert_true(g_file_set_contents(whole, "no disk at all", -1, NULL));
+	}
+	g_assert_cmpint(g_stat(disk, &after), ==, 0);
+	g_assert_cmpuint(before.st_ino, ==, after.st_ino);
+}
+
 static void removing_deletes_links_but_not_what_they_point_at(struct folder *folder, const void *data)
 {
 	g_autofree char *outside = g_build_filename(folder->path, "outside", NULL);
@@ -220,6 +267,8 @@ int main(int argc, char **argv)
 		a_second_preparation_keeps_the_disk_and_a_half_made_one_is_replaced);
 	ADD("a disk that cannot be made says what qemu-img said",
 		a_disk_that_cannot_be_made_says_what_qemu_img_said);
+	ADD("a disk of another host lies on the image here", a_disk_of_another_host_lies_on_the_image_here);
+	ADD("what is no overlay is not taken", what_is_no_overlay_is_not_taken);
 	ADD("removing deletes links but not what they point at",
 		removing_deletes_links_but_not_what_they_point_at);
 	ADD("only a big console log is rotated", only_a_big_console_log_is_rotated);

@@ -83,7 +83,7 @@ static bool check_features(const char *path, const unsigned char *header, GError
 	return true;
 }
 
-bool image_qcow2_check(const char *path, uint64_t *ret_virtual_bytes, GError **error)
+static bool check(const char *path, bool overlay, uint64_t *ret_virtual_bytes, GError **error)
 {
 	unsigned char header[HEADER_V3] = {};
 	ssize_t length = read_header(path, header);
@@ -100,7 +100,9 @@ bool image_qcow2_check(const char *path, uint64_t *ret_virtual_bytes, GError **e
 	if (version != 2 && (version != 3 || length < HEADER_V3))
 		return fault_set(error, FAULT_INVALID, "%s has a qcow2 header that is not known (version %u)",
 			path, version);
-	if (get_be64(header, AT_BACKING_OFFSET) != 0)
+	if (overlay && get_be64(header, AT_BACKING_OFFSET) == 0)
+		return fault_set(error, FAULT_INVALID, "%s is no overlay on an image", path);
+	if (!overlay && get_be64(header, AT_BACKING_OFFSET) != 0)
 		return fault_set(error, FAULT_INVALID,
 			"%s is an overlay on a backing file; make it whole with `qemu-img convert -O qcow2`",
 			path);
@@ -110,4 +112,16 @@ bool image_qcow2_check(const char *path, uint64_t *ret_virtual_bytes, GError **e
 		return false;
 	*ret_virtual_bytes = get_be64(header, AT_SIZE);
 	return true;
+}
+
+bool image_qcow2_check(const char *path, uint64_t *ret_virtual_bytes, GError **error)
+{
+	return check(path, false, ret_virtual_bytes, error);
+}
+
+bool image_qcow2_check_overlay(const char *path, GError **error)
+{
+	uint64_t virtual_bytes;
+
+	return check(path, true, &virtual_bytes, error);
 }

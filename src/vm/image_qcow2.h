@@ -13,3 +13,5 @@
  * FAULT_INVALID with the reason when it is none or names another file, is encrypted, marked corrupt or of
  * features that are not known. */
 bool image_qcow2_check(const char *path, uint64_t *ret_virtual_bytes, GError **error);
+/* The same of a disk that lies on another file, and on nothing else. */
+bool image_qcow2_check_overlay(const char *path, GError **error);

@@ -110,6 +110,23 @@ static bool libvirt_define(struct vm_manager *manager, const struct vm_spec *spe
 	return vm_files_prepare(spec, image, error);
 }
 
+static bool libvirt_take_disk(
+	struct vm_manager *manager, const struct vm_spec *spec, const char *path, GError **error)
+{
+	const struct libvirt_manager *libvirt = libvirt_manager_of(manager);
+	_cleanup_(libvirt_call_end) struct libvirt_call call = {};
+
+	if (!libvirt_call_begin(&call, manager, spec->uid, error))
+		return false;
+	if (is_active(&call))
+		return fault_set(
+			error, FAULT_NOT_ALLOWED, "vm %s runs; its disk is not replaced", spec->name);
+	_cleanup_(image_free) struct image *image = image_load(libvirt->image_dir, spec->image, error);
+	if (!image)
+		return false;
+	return vm_files_take_disk(spec, image, path, error);
+}
+
 /* Ends a domain whose start takes too long. */
 struct guard {
 	virDomainPtr domain; /* Borrowed */
@@ -399,6 +416,7 @@ static const struct vm_ops libvirt_ops = {
 	.name = "libvirt",
 	.host = libvirt_host,
 	.define = libvirt_define,
+	.take_disk = libvirt_take_disk,
 	.start = libvirt_start,
 	.stop = libvirt_stop,
 	.reset = libvirt_reset,

@@ -38,6 +38,9 @@
  *
  * What failed to arrive is VM_STOPPED or VM_CRASHED on the target until it is removed there.
  *
+ * A VM that is off moves by its disk alone: take_disk of the target, then remove of the source. Which of the two it is, its
+ * callers know.
+ *
  * Events: a machine that has left is told as VM_ABSENT, never as stopped; one that comes is told when it runs.
  */
 #pragma once
@@ -181,6 +184,11 @@ struct vm_ops {
 	/* Makes disk and definition. Does not start. A VM that exists is redefined when it is not running;
 	 * one that runs is left as it is. An existing disk is kept. */
 	bool (*define)(struct vm_manager *manager, const struct vm_spec *spec, GError **error);
+	/* Puts the file, which is the disk of a VM of that spec from another host and on the same file system as the VM's
+	 * directory, in the place of the disk that define has made. It is on stable storage when this returns.
+	 * FAULT_NOT_ALLOWED when the VM runs, FAULT_INVALID when the file is no such disk; then it is left alone. */
+	bool (*take_disk)(
+		struct vm_manager *manager, const struct vm_spec *spec, const char *path, GError **error);
 	/* FAULT_ALLOCATION when the host lacks memory, FAULT_UNAVAILABLE when the switch does not serve a
 	 * NIC. */
 	bool (*start)(struct vm_manager *manager, const char *uid, GError **error);

@@ -193,6 +193,24 @@ class Test:
         self.wait_function(source)
         self.is_gone(target)
 
+    def moves_off(self):
+        """Deallocated, it has no machine on either host; what its guest has written goes along."""
+        source, target = self.place("moves"), self.other()
+        stays = Inside(self.hosts[self.place("stays")], self.public["stays"])
+        cloud.run(*stays.ssh_command(self.private["moves"], "echo 'it was here' >kept; sync"))
+        self.group.post("moves", "deallocate")
+        start = time.monotonic()
+        result = self.first.cli("vm", "migrate", "g/moves", "--to", target)
+        tap.note(f"{result.stdout}in {time.monotonic() - start:.1f} s")
+        self.is_gone(source)
+        self.group.post("moves", "start")
+        assert self.place("moves") == target, f"it is on {self.place('moves')}"
+
+        def reads():
+            return subprocess.run(stays.ssh_command(self.private["moves"], "cat kept"), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        tap.wait_for("its guest has what it wrote on the other host", 120, lambda: reads() == "it was here\n")
+
     def ends(self):
         self.first.arm.delete(self.group.path)
         for bed in self.hosts.values():
@@ -208,6 +226,7 @@ STEPS = [
     ("one moves away under a connection between them, which loses nothing", "carries_on"),
     ("a move that is cancelled leaves it as it was", "is_cancelled"),
     ("it comes back under another connection", "carries_on"),
+    ("one that is deallocated moves by its disk, and starts there with what it had written", "moves_off"),
     ("deleting them leaves nothing on either host", "ends"),
 ]
 
