@@ -22,6 +22,7 @@ struct cloud {
 	unsigned home; /* who has the VM, as the controller knows it */
 	bool placed; /* there is a VM */
 	bool on_way, go;
+	bool off; /* the VM is deallocated */
 	unsigned number; /* of migrations */
 	int64_t versions[2];
 	struct goal *goals[2]; /* Owned; as they were told */
@@ -59,6 +60,10 @@ static void publish(struct cloud *cloud, unsigned host)
 		g_ptr_array_set_size(goal->nics, 0);
 	} else if (cloud->on_way) {
 		fill_migration(cloud, host, &world_vm(goal)->migration);
+	}
+	if (named && cloud->off) {
+		world_vm(goal)->power = POWER_DEALLOCATED;
+		g_ptr_array_set_size(goal->nics, 0);
 	}
 	if (told && shape_equal(&goal_shape, goal, told)) {
 		goal_free(goal);
@@ -148,20 +153,21 @@ static bool is_over(struct cloud *cloud)
 	return !cloud->on_way;
 }
 
-/* The VM runs where it is at home, accelerated, and the other host has forgotten it. */
+/* The VM runs where it is at home, accelerated, or is off there, and the other host has forgotten it. */
 static bool is_settled(struct cloud *cloud)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		_cleanup_(report_free) struct report *report = child_report(&cloud->worlds[i]);
 		g_autofree char *path = g_build_filename(cloud->worlds[i].folder, "agent.json", NULL);
 		json_auto_t *ledger = json_load_file(path, 0, NULL);
-		bool named = cloud->placed && i == cloud->home;
-		if (!report || report->applied != cloud->versions[i] || list_length(report->nics) != named ||
+		bool named = cloud->placed && i == cloud->home, runs = named && !cloud->off;
+		if (!report || report->applied != cloud->versions[i] || list_length(report->nics) != runs ||
 			json_array_size(json_object_get(ledger, "vms")) != named)
 			return false;
-		if (named && ((struct report_nic *)report->nics->pdata[0])->path != PATH_EMULATED)
+		if (runs && ((struct report_nic *)report->nics->pdata[0])->path != PATH_EMULATED)
 			return false;
-		if (world_machine(&cloud->worlds[i], WORLD_VM) != (named ? VM_RUNNING : VM_ABSENT))
+		enum vm_state state = world_machine(&cloud->worlds[i], WORLD_VM);
+		if (named && cloud->off ? state == VM_RUNNING : state != (runs ? VM_RUNNING : VM_ABSENT))
 			return false;
 	}
 	return true;
@@ -271,6 +277,50 @@ static void test_failpoint(gconstpointer failpoint)
 	cloud_close(&cloud);
 }
 
+/* ---- a machine that is off ---- */
+
+static char *disk_at(struct cloud *cloud, unsigned host)
+{
+	return g_build_filename(cloud->worlds[host].folder, "vms", WORLD_VM, VM_DISK_FILE, NULL);
+}
+
+/* Where it is at home its disk is whole, and there is no other. */
+static void assert_disk(struct cloud *cloud)
+{
+	g_autofree char *home = disk_at(cloud, cloud->home), *other = disk_at(cloud, !cloud->home),
+			*text = NULL;
+
+	g_assert_true(g_file_get_contents(home, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, "mine");
+	g_assert_false(g_file_test(other, G_FILE_TEST_EXISTS));
+}
+
+/* Killed on the way, it is there or here in the end, with its disk. */
+static void test_off(gconstpointer failpoint)
+{
+	struct cloud cloud;
+	unsigned tries = 0;
+
+	cloud_open(&cloud, failpoint);
+	cloud.off = true;
+	run_until(&cloud, "it is off", is_settled);
+	g_autofree char *disk = disk_at(&cloud, 0), *directory = g_path_get_dirname(disk);
+	g_assert_cmpint(g_mkdir_with_parents(directory, 0711), ==, 0);
+	g_assert_true(g_file_set_contents(disk, "mine", -1, NULL));
+	for (unsigned i = 0; i < 2; i++) {
+		while (!migrate(&cloud)) {
+			assert_disk(&cloud);
+			g_assert_cmpuint(++tries, <, 4);
+		}
+		assert_disk(&cloud);
+	}
+	g_assert_cmpuint(cloud.deaths, >, 0);
+	cloud.off = false;
+	run_until(&cloud, "it runs", is_settled);
+	assert_disk(&cloud);
+	cloud_close(&cloud);
+}
+
 static gboolean kill_one(void *data)
 {
 	struct cloud *cloud = data;
@@ -309,6 +359,10 @@ static bool is_passed(const char *name)
 	return g_str_has_prefix(name, "migration.");
 }
 
+/* What agents pass when they move a machine that is off. */
+static const char *const off_ways[] = {
+	"migration.admitted", "migration.going", "migration.arrived", "migration.left", "agent.vm-removed"};
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && g_str_equal(argv[1], "--agent"))
@@ -321,6 +375,11 @@ int main(int argc, char **argv)
 			g_strdup_printf("/migration_crash/killed when %s (%s)", failpoint_text(i), name);
 		if (is_passed(name))
 			g_test_add_data_func(path, name, test_failpoint);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(off_ways); i++) {
+		g_autofree char *path =
+			g_strdup_printf("/migration_crash/off, and killed at %s", off_ways[i]);
+		g_test_add_data_func(path, off_ways[i], test_off);
 	}
 	g_test_add_func(
 		"/migration_crash/killed at random moments, it runs once and never stops", test_random);
