@@ -1,4 +1,5 @@
-/* What goes over the wire about template deployments: loops, deployments inside each other, Complete mode, cancelling. */
+/* What goes over the wire about template deployments: loops, deployments inside each other, Complete mode, cancelling,
+ * refusals. */
 #include "api/test_cloud.h"
 
 #include <string.h>
@@ -328,6 +329,89 @@ static void scenario_cancel(struct test_cloud *cloud)
 	g_assert_cmpint(status_of(cloud, "DELETE", DEPLOYMENTS "/slow"), ==, 204);
 }
 
+/* ---- what cannot be put now ---- */
+
+/* Both the check and the put say so, in the way that clients can show. */
+static void assert_refused(struct test_cloud *cloud, const char *name, const char *body, const char *code)
+{
+	g_autofree char *path = g_strconcat(DEPLOYMENTS "/", name, "/validate", NULL), *text = NULL,
+			*quoted = g_strdup_printf("\"error\":{\"code\":\"%s\"", code);
+	_cleanup_(answer_clear) struct answer check = ask(cloud, "POST", path, body, NULL);
+
+	g_assert_cmpint(check.status, ==, 200);
+	g_assert_cmpstr(answer_code(&check), ==, code);
+	g_autofree char *end = deploy(cloud, name, body, &text);
+	g_assert_cmpstr(end, ==, "Failed");
+	if (!strstr(text, quoted))
+		g_error("'%s' is not in: %s", quoted, text);
+	_cleanup_(answer_clear) struct answer record =
+		ask(cloud, "GET", "/sluice/v1/audit?$top=1&result=refused", NULL, NULL);
+	json_auto_t *expected = json_pack("{s:[{s:s, s:i}]}", "records", "code", code, "status", 200);
+	fixture_assert_covers(expected, record.json);
+}
+
+static void scenario_active(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_autofree char *body = slow_body(cloud), *other = body_of("Incremental", "", "resources: []");
+	g_usleep(100 * 1000); /* the host must have been seen alive for the machine to be placed */
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", DEPLOYMENTS "/slow", body, NULL);
+	g_assert_cmpint(put.status, ==, 201);
+	wait_for_operation(cloud);
+	assert_refused(cloud, "slow", other, "DeploymentActive");
+	assert_refused(cloud, "SLOW", body, "DeploymentActive");
+	assert_deployed(cloud, "fast", other);
+	_cleanup_(answer_clear) struct answer twice =
+		ask(cloud, "PUT", DEPLOYMENTS "/slow", body, "If-None-Match", "*", NULL);
+	g_assert_cmpint(twice.status, ==, 412);
+	/* The one that runs is as it was. */
+	assert_read(cloud, DEPLOYMENTS "/slow",
+		json_pack("{s:{s:s}}", "properties", "provisioningState", "Running"));
+	test_cloud_obey(cloud, true);
+	g_autofree char *end = finish(cloud, &put, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/after"), ==, 200);
+	assert_deployed(cloud, "slow", other);
+}
+
+static void scenario_group_goes(struct test_cloud *cloud)
+{
+	g_autofree char *body = body_of("Incremental", "", "resources: [{" NSG_TYPE ", name: 'late'}]");
+
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer going = ask(cloud, "DELETE", GROUP, NULL, NULL);
+	g_assert_cmpint(going.status, ==, 202);
+	assert_refused(cloud, "late", body, "AnotherOperationInProgress");
+	test_cloud_obey(cloud, true);
+	while (status_of(cloud, "GET", GROUP) != 404)
+		g_usleep(10 * 1000);
+	_cleanup_(answer_clear) struct answer gone = ask(cloud, "PUT", DEPLOYMENTS "/late", body, NULL);
+	g_assert_cmpstr(answer_code(&gone), ==, "ResourceGroupNotFound");
+}
+
+static void scenario_names(struct test_cloud *cloud)
+{
+	g_autofree char *body = body_of("Incremental", "", "resources: []");
+	char longest[66] = {};
+
+	put_base(cloud);
+	memset(longest, 'n', 64);
+	assert_deployed(cloud, "copy(1)", body);
+	assert_deployed(cloud, "-a_b.", body);
+	assert_deployed(cloud, longest, body);
+	longest[64] = 'n';
+	const char *const wrong[] = {"two%20words", "a+b", longest};
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		g_autofree char *path = g_strconcat(DEPLOYMENTS "/", wrong[i], "/validate", NULL);
+		_cleanup_(answer_clear) struct answer check = ask(cloud, "POST", path, body, NULL);
+		g_assert_cmpint(check.status, ==, 200);
+		g_assert_cmpstr(answer_code(&check), ==, "InvalidParameter");
+	}
+}
+
 #define ADD(name, fn) TEST_CLOUD_ADD("/deployments/" name, fn)
 
 int main(int argc, char **argv)
@@ -340,5 +424,8 @@ int main(int argc, char **argv)
 	ADD("Complete mode takes away what is not in the template, in the order of use", scenario_complete);
 	ADD("Complete mode leaves what is in use, and names it", scenario_in_use);
 	ADD("a cancelled deployment starts nothing more, inside of it neither", scenario_cancel);
+	ADD("a deployment whose name is running is refused where its client can show it", scenario_active);
+	ADD("so is one into a group that is being deleted", scenario_group_goes);
+	ADD("names are what Azure's may be, and a check says of others that they are none", scenario_names);
 	return g_test_run();
 }

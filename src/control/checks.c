@@ -4,26 +4,44 @@
 
 #include <string.h>
 
+/* Azure's "Naming rules and restrictions for Azure resources". */
+struct name_rule {
+	size_t max; /* characters */
+	const char *extra; /* beside letters and digits */
+	bool any_start; /* else a letter, a digit or '_' */
+	const char *not_last;
+};
+
+static struct name_rule name_rule_of(enum kind kind)
+{
+	switch (kind) {
+	case KIND_GROUP: return (struct name_rule){90, "_-.()", true, "."};
+	case KIND_DEPLOYMENT: return (struct name_rule){64, "_-.()", true, ""};
+	case KIND_VM:
+	case KIND_SCALE_SET: return (struct name_rule){64, "_-.", false, ".-"};
+	default: return (struct name_rule){80, "_-.", false, ".-"};
+	}
+}
+
 bool check_name(enum kind kind, const char *name, GError **error)
 {
-	size_t max = kind == KIND_GROUP ? 90 : kind == KIND_VM || kind == KIND_SCALE_SET ? 64 : 80;
-	const char *extra = kind == KIND_GROUP ? "_-.()" : "_-.";
+	const struct name_rule rule = name_rule_of(kind);
 	size_t length = name ? strlen(name) : 0;
 
-	if (length == 0 || length > max)
+	if (length == 0 || length > rule.max)
 		return fault_set(error, FAULT_INVALID,
 			"the name of a %s must have 1 to %zu characters, '%s' has %zu",
-			kind_info(kind)->title, max, name ? name : "", length);
+			kind_info(kind)->title, rule.max, name ? name : "", length);
 	for (size_t i = 0; i < length; i++)
-		if (!g_ascii_isalnum(name[i]) && !strchr(extra, name[i]))
+		if (!g_ascii_isalnum(name[i]) && !strchr(rule.extra, name[i]))
 			return fault_set(error, FAULT_INVALID,
 				"'%s' is no name for a %s: only letters, digits and %s may be in it", name,
-				kind_info(kind)->title, extra);
-	if (kind != KIND_GROUP && !g_ascii_isalnum(name[0]) && name[0] != '_')
+				kind_info(kind)->title, rule.extra);
+	if (!rule.any_start && !g_ascii_isalnum(name[0]) && name[0] != '_')
 		return fault_set(error, FAULT_INVALID,
 			"'%s' is no name for a %s: it must start with a letter or digit", name,
 			kind_info(kind)->title);
-	if (name[length - 1] == '.' || (kind != KIND_GROUP && name[length - 1] == '-'))
+	if (strchr(rule.not_last, name[length - 1]))
 		return fault_set(error, FAULT_INVALID, "'%s' is no name for a %s: it must not end with '%c'",
 			name, kind_info(kind)->title, name[length - 1]);
 	return true;

@@ -607,3 +607,16 @@ bool control_store(struct control *control, void *object, GError **error)
 	model_meta(object)->revision = revision;
 	return true;
 }
+
+bool control_refuse(struct control *control, const void *wanted, const struct control_request *request,
+	const GError *failure, json_t *details, struct operation **ret, GError **error)
+{
+	_cleanup_(model_free) struct operation *operation = operation_new(VERB_PUT, wanted, request, false);
+
+	operation_fail(operation, failure);
+	operation->status.details = json_incref(details);
+	if (!control_store(control, operation, error))
+		return false;
+	*ret = g_steal_pointer(&operation);
+	return true;
+}

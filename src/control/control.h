@@ -145,6 +145,11 @@ struct control_request control_request_after(const struct operation *operation);
 bool control_put(struct control *control, const void *wanted, const struct control_request *request,
 	struct control_result *ret, GError **error);
 
+/* Puts on record that control_put() refused `wanted`: an operation that has failed, for dialects whose clients learn
+ * of refusals from operations only. details (Borrowed, may be NULL): as in its status. Nothing else changes. */
+bool control_refuse(struct control *control, const void *wanted, const struct control_request *request,
+	const GError *failure, json_t *details, struct operation **ret, GError **error);
+
 /* Marks the object deleted and starts the operation that removes it. FAULT_NOT_FOUND, FAULT_IN_USE. A group
  * is deleted with all that is in it. */
 bool control_delete(struct control *control, enum kind kind, const char *uid,

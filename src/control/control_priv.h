@@ -280,6 +280,8 @@ bool principals_open(struct control *control, GError **error);
 void outcome_begin(void *object, enum provisioning state);
 struct operation *operation_new(
 	enum verb verb, const void *target, const struct control_request *request, bool created);
+/* It is over, and this is why. */
+void operation_fail(struct operation *operation, const GError *failure);
 /* Stages the end of an operation and its target's outcome. failure NULL: it succeeded. */
 void operation_finish(struct change *change, struct operation *operation, const GError *failure);
 /* Whether an operation is under way on the object. */

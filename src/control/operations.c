@@ -53,20 +53,26 @@ static void set_outcome(struct outcome *outcome, const GError *failure)
 	}
 }
 
+void operation_fail(struct operation *operation, const GError *failure)
+{
+	g_free(operation->status.fault);
+	g_free(operation->status.message);
+	operation->status.state = OPERATION_FAILED;
+	operation->status.finished_us = g_get_real_time();
+	operation->status.fault = g_strdup(fault_name(fault_code(failure)));
+	operation->status.message = g_strdup(failure->message);
+}
+
 void operation_finish(struct change *change, struct operation *operation, const GError *failure)
 {
 	void *target =
 		change_get(change, (enum kind)operation->spec.target_kind, operation->spec.target, NULL);
 	struct outcome *outcome = target ? model_outcome(target) : NULL;
 
-	operation->status.state = failure ? OPERATION_FAILED : OPERATION_SUCCEEDED;
+	operation->status.state = OPERATION_SUCCEEDED;
 	operation->status.finished_us = g_get_real_time();
-	if (failure) {
-		g_free(operation->status.fault);
-		g_free(operation->status.message);
-		operation->status.fault = g_strdup(fault_name(fault_code(failure)));
-		operation->status.message = g_strdup(failure->message);
-	}
+	if (failure)
+		operation_fail(operation, failure);
 	change_put(change, operation);
 	/* An operation that a deletion overtook must not take the deletion mark away; what became of a migration says
 	 * nothing of the VM. */

@@ -450,6 +450,7 @@ accelerate_set
 deploy_templates
 deploy_real_templates
 refuse_templates
+cancel_template
 forget_templates
 foretell_templates
 forget_templates

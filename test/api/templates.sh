@@ -55,6 +55,27 @@ refuse_templates() {
 		az deployment sub create --location westus --template-file "$here/templates/subscription.json"
 }
 
+# A deployment that runs until somebody ends it.
+cancel_template() {
+	local to key it
+	to_templates
+	it=("${to[@]}" --name rolling)
+	local from=("${it[@]}" --template-file "$here/templates/rolling.json" "${key[@]}")
+	run az deployment group create "${from[@]}"
+	does "a deployment that takes long is begun" "" az deployment group create "${from[@]}" --parameters diskSizeGB=40 --no-wait
+	does "it runs" '. == "Running"' az deployment group show "${it[@]}" --query properties.provisioningState
+	refuses "another one of its name is refused while it does" "DeploymentActive.*cancel it.*another name" \
+		az deployment group create "${from[@]}"
+	refuses "and a check says so" "DeploymentActive.*'rolling'" az deployment group validate "${from[@]}"
+	does "under another name it would be taken" '.properties.provisioningState == "Succeeded"' \
+		az deployment group validate "${from[@]}" --name 'rolling(1)'
+	refuses "nor is it deleted" "cancel it before" az deployment group delete "${it[@]}"
+	does "it still runs" '. == "Running"' az deployment group show "${it[@]}" --query properties.provisioningState
+	does "it is cancelled" "" az deployment group cancel "${it[@]}"
+	does "so it ends" "" az deployment group wait "${it[@]}" --custom "properties.provisioningState=='Canceled'" --interval 1 --timeout 60
+	does "and is deleted" "" az deployment group delete "${it[@]}"
+}
+
 # What would change, before it does.
 foretell_templates() {
 	local to key

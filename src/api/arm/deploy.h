@@ -17,6 +17,10 @@ json_t *deploy_encode(
 /* Whether an operation of it is under way. */
 bool deploy_is_running(const struct deployment *deployment);
 
+/* Why control would not take one of that name: FAULT_BUSY of a deployment that runs becomes ARM_DEPLOYMENT_ACTIVE, with
+ * what to do about it; any other failure stays. */
+void deploy_explain(struct arm *arm, const struct group *group, const char *name, GError **failure);
+
 /* The deployment that the call's body wants, whose JSON is *ret_body (a new reference; may be NULL). */
 struct deployment *deploy_read(
 	const struct call *call, const struct group *group, json_t **ret_body, GError **error);

@@ -21,6 +21,22 @@ static struct group *find_group(const struct call *call, struct arm *arm, GError
 
 /* ---- validation ---- */
 
+/* Whether its PUT would be taken now. */
+static bool check_put(struct arm *arm, const struct group *group, const struct deployment *wanted,
+	const char *principal, GError **error)
+{
+	const struct control_request request = {.principal = principal};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(control_preview_close) struct control *preview = control_preview_open(arm->control, error);
+	GError *failure = NULL;
+
+	if (!preview || control_put(preview, wanted, &request, &result, &failure))
+		return preview;
+	deploy_explain(arm, group, wanted->meta.name, &failure);
+	g_propagate_error(error, failure);
+	return false;
+}
+
 static void post_validate(struct call *call, void *data)
 {
 	struct arm *arm = data;
@@ -30,7 +46,7 @@ static void post_validate(struct call *call, void *data)
 		group ? deploy_read(call, group, NULL, &error) : NULL;
 	_cleanup_(template_free) struct template *template =
 		wanted ? deploy_open(arm, group, wanted, NULL, &error) : NULL;
-	if (!template) {
+	if (!template || !check_put(arm, group, wanted, call_principal(call), &error)) {
 		call_answer_json(call, 200, json_pack("{s:o}", "error", error_json(error)));
 		return;
 	}

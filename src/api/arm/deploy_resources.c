@@ -68,7 +68,7 @@ static void adopt(struct deploying *deploying, struct deployment_resource *recor
 	if (!there)
 		return;
 	if (!json_equal(there->spec.template, wanted->spec.template)) {
-		fault_set(&failure, FAULT_BUSY,
+		arm_fault_set(&failure, ARM_DEPLOYMENT_ACTIVE,
 			"Another deployment '%s' is running in that group; give this one another name.",
 			id->name);
 		deploying_set_failed(deploying, record, failure);

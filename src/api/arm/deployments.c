@@ -1,7 +1,8 @@
 /* Template deployments: the REST side. What drives them is in deploy.c.
  *
  * A client of ARM cannot show an error that comes as the answer to the PUT of a deployment (az 2.74 ends with
- * a traceback), so what can be stored is accepted, and a template that is wrong fails the operation.
+ * a traceback), so what can be stored is accepted, and a template that is wrong fails the operation. So does what came
+ * into its way between the client's check and its PUT: a deployment of the same name, or the group's deletion.
  */
 #include "api/arm/deploy.h"
 #include "api/arm/filter.h"
@@ -176,7 +177,64 @@ struct deployment *deploy_read(
 	return wanted;
 }
 
+void deploy_explain(struct arm *arm, const struct group *group, const char *name, GError **failure)
+{
+	if (fault_code(*failure) != FAULT_BUSY || group->status.outcome.state == PROVISIONING_DELETING)
+		return;
+	_cleanup_(model_free) struct deployment *there =
+		control_find(arm->control, KIND_DEPLOYMENT, group->meta.uid, name, NULL);
+	if (!there || !deploy_is_running(there))
+		return;
+	g_clear_error(failure);
+	arm_fault_set(failure, ARM_DEPLOYMENT_ACTIVE,
+		"Unable to edit or replace deployment '%s': it is still active. Wait until it is over, "
+		"cancel it "
+		"(az deployment group cancel), or give this one another name (--name).",
+		there->meta.name);
+}
+
 /* ---- methods ---- */
+
+/* state: NULL for what the deployment's own is. */
+static void answer_put(struct call *call, struct arm *arm, const struct group *group,
+	const struct deployment *deployment, const struct operation *operation, bool created,
+	const char *state)
+{
+	g_autofree char *id = id_of(arm, group, deployment->meta.name),
+			*url = g_strdup_printf("%s%s/operationStatuses/%s?" STATUS_PARAMS, arm->url, id,
+				operation->meta.uid);
+
+	call_set_operation(call, operation->meta.uid);
+	arm_set_async(call, "Azure-AsyncOperation", url);
+	call_answer_json(call, created ? 201 : 200, deploy_encode(arm, group, deployment, state));
+}
+
+/* A client that checked the deployment before (/validate) is told by an operation, too, of what came into its way since.
+ * What runs is left alone. */
+static void refuse_put(struct call *call, struct arm *arm, const struct group *group,
+	struct deployment *wanted, const struct control_request *request, GError *failure)
+{
+	_cleanup_(model_free) struct operation *operation = NULL;
+	g_autoptr(GError) told = g_error_copy(failure);
+	GError *error = NULL;
+
+	if (fault_code(failure) != FAULT_BUSY) {
+		arm_fail(call, failure);
+		return;
+	}
+	deploy_explain(arm, group, wanted->meta.name, &told);
+	const char *code = arm_error_of(told).code;
+	wanted->status.outcome.state = PROVISIONING_FAILED;
+	wanted->status.details = json_pack("[o]", arm_error_json(code, told->message, NULL));
+	if (control_refuse(
+		    arm->control, wanted, request, failure, wanted->status.details, &operation, &error)) {
+		call_set_code(call, code);
+		answer_put(call, arm, group, wanted, operation, false, NULL);
+	} else {
+		arm_fail(call, error);
+	}
+	g_error_free(failure);
+}
 
 static void put_deployment(struct call *call, void *data)
 {
@@ -189,18 +247,12 @@ static void put_deployment(struct call *call, void *data)
 	if (!find(call, arm, &group, NULL))
 		return;
 	_cleanup_(model_free) struct deployment *wanted = deploy_read(call, group, NULL, &error);
-	if (!wanted || !arm_request_of(call, &request, &error) ||
-		!control_put(arm->control, wanted, &request, &result, &error)) {
+	if (!wanted || !arm_request_of(call, &request, &error))
 		arm_fail(call, error);
-		return;
-	}
-	const struct deployment *deployment = result.object;
-	g_autofree char *id = id_of(arm, group, deployment->meta.name);
-	call_set_operation(call, result.operation->meta.uid);
-	g_autofree char *url = g_strdup_printf(
-		"%s%s/operationStatuses/%s?" STATUS_PARAMS, arm->url, id, result.operation->meta.uid);
-	arm_set_async(call, "Azure-AsyncOperation", url);
-	call_answer_json(call, result.created ? 201 : 200, deploy_encode(arm, group, deployment, "Accepted"));
+	else if (control_put(arm->control, wanted, &request, &result, &error))
+		answer_put(call, arm, group, result.object, result.operation, result.created, "Accepted");
+	else
+		refuse_put(call, arm, group, wanted, &request, error);
 }
 
 static void get_deployment(struct call *call, void *data)

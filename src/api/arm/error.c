@@ -37,6 +37,7 @@ static const struct arm_error own[ARM_FAULT_COUNT] = {
 	[ARM_INVALID_TYPE] = {400, "InvalidResourceType"},
 	[ARM_INVALID_FILTER] = {400, "InvalidFilterInQueryString"},
 	[ARM_SUBSCRIPTION_NOT_FOUND] = {404, "SubscriptionNotFound"},
+	[ARM_DEPLOYMENT_ACTIVE] = {409, "DeploymentActive"},
 };
 
 bool arm_fault_set(GError **error, enum arm_fault code, const char *format, ...)

@@ -16,6 +16,7 @@ enum arm_fault {
 	ARM_INVALID_TYPE, /* a resource type that Sluice does not have */
 	ARM_INVALID_FILTER, /* a $filter that Sluice does not understand */
 	ARM_SUBSCRIPTION_NOT_FOUND,
+	ARM_DEPLOYMENT_ACTIVE, /* one of that name is running */
 	ARM_FAULT_COUNT
 };
 

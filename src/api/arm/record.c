@@ -10,7 +10,7 @@ static bool is_reading(const char *method)
 
 static enum audit_result result_of(const struct call *call, unsigned status)
 {
-	if (status >= 400)
+	if (status >= 400 || call_code(call))
 		return AUDIT_REFUSED;
 	return call_answer_header(call, "Azure-AsyncOperation") || status == 202 ? AUDIT_ACCEPTED
 										 : AUDIT_DONE;
