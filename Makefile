@@ -68,7 +68,7 @@ bench-switch:
 bench-api:
 	@dist/setup.sh build
 	$(call build,build-bench)
-	@test/api/cloud.py --controller build-bench/src/cmd/sluice-controller --sizes dist/catalog/sizes.json --hosts 4 \
+	@test/api/cloud.py --controller build-bench/src/cmd/sluice-controller --sizes dist/catalog/sizes.json --hosts 4 --public-prefix 198.18.0.0/16 \
 		build-bench/test/load/load --bench --clients 200 --machines 1000 $(BENCH)
 
 soak: setup-check

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Runs a command against a controller of its own, with a pretended host (or several) that does at once what its goal says.
 
-    test/api/cloud.py --controller PROGRAM --sizes FILE [--hosts N] COMMAND...
+    test/api/cloud.py --controller PROGRAM --sizes FILE [--hosts N] [--public-prefix PREFIX] COMMAND...
 
 COMMAND gets a last argument: a folder with ca.pem, endpoint and principal.json, as `sluice up` has it. The controller's log
 is shown when the command fails. Exit status: the command's.
 """
 import argparse
 import http.client
+import ipaddress
 import json
 import os
 import pathlib
@@ -130,8 +131,8 @@ def start_controller(options, folder, log):
         [options.controller, "--state", folder / "controller", "--listen", listen, "--agent-listen", agent_listen,
          "--advertise", f"https://{listen}", "--cert", folder / "controller.pem", "--key", folder / "controller.key",
          "--ca", folder / "ca.pem", "--sizes", options.sizes, "--aliases", folder / "aliases.json",
-         "--locations", "centralus,westus,southcentralus", "--public-prefix", "203.0.113.0/24",
-         "--public-gateway", "203.0.113.1", "--cpu-allocation-ratio", "16", "--ram-allocation-ratio", "1.5",
+         "--locations", "centralus,westus,southcentralus", "--public-prefix", str(options.public_prefix),
+         "--public-gateway", str(options.public_prefix[1]), "--cpu-allocation-ratio", "16", "--ram-allocation-ratio", "1.5",
          "--print-principal", folder / "principal.json"],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     return process, f"https://{listen}", int(agent_listen.rsplit(":", 1)[1])
@@ -195,6 +196,7 @@ def main():
     parser.add_argument("--controller", required=True)
     parser.add_argument("--sizes", required=True)
     parser.add_argument("--hosts", type=int, default=1, help="how many hosts are pretended")
+    parser.add_argument("--public-prefix", type=ipaddress.ip_network, default="203.0.113.0/24", help="of public addresses")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
