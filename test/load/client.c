@@ -74,8 +74,13 @@ gboolean client_wait(struct client *client, const char *async)
 		const char *state = json_string_value(json_object_get(answer, "status"));
 		if (status != 200 || !state)
 			return FALSE;
-		if (!g_str_equal(state, "InProgress"))
-			return g_str_equal(state, "Succeeded");
+		if (g_str_equal(state, "InProgress") || g_str_equal(state, "Running"))
+			continue;
+		if (g_str_equal(state, "Succeeded"))
+			return TRUE;
+		g_autofree char *why = json_dumps(json_object_get(answer, "error"), JSON_COMPACT);
+		g_printerr("%s: %s\n", state, why ? why : "");
+		return FALSE;
 	}
 	return TRUE;
 }

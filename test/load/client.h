@@ -28,7 +28,7 @@ void client_clear(struct client *client);
  * *ret_async (may be NULL): where the operation's state is, or NULL; Owned. */
 unsigned client_ask(struct client *client, enum sort sort, const char *method, const char *path,
 	const char *body, json_t **ret, char **ret_async);
-/* Waits for the operation's end; whether it succeeded. NULL: it is over. */
+/* Waits for the operation's end; whether it succeeded. NULL: it is over. Prints why it failed. */
 gboolean client_wait(struct client *client, const char *async);
 
 /* Runs n clients of a server at once, each through `work`. */
