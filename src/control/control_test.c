@@ -192,6 +192,85 @@ static void test_start_after_poweroff(void)
 	g_assert_cmpint(now->status.power, ==, POWER_STATE_RUNNING);
 }
 
+/* Changes the rules of the interface's security group; its operation, Owned. */
+static struct operation *change_rules(struct fixture *f, const char *rule)
+{
+	g_autoptr(GError) error = NULL;
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct security_group *group = model_new(KIND_SECURITY_GROUP, "busy", f->group);
+
+	group->meta.location = g_strdup("westus");
+	group->spec.rules = shape_list_new(&rule_shape);
+	g_ptr_array_add(group->spec.rules, fixture_rule(rule, 100));
+	g_assert_true(control_put(f->control, group, &request, &result, &error));
+	g_assert_no_error(error);
+	return g_steal_pointer(&result.operation);
+}
+
+static struct goal *goal_now(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	struct goal *goal = control_goal(f->control, f->report->host, &error);
+
+	g_assert_no_error(error);
+	return goal;
+}
+
+static bool is_running(struct fixture *f, const struct operation *operation)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		g_main_context_iteration(NULL, FALSE);
+		g_usleep(1000);
+	}
+	_cleanup_(model_free) struct operation *now =
+		control_get(f->control, KIND_OPERATION, operation->meta.uid, NULL);
+	return now->status.state == OPERATION_RUNNING;
+}
+
+static void assert_ends(struct fixture *f, const struct operation *operation)
+{
+	_cleanup_(model_free) struct operation *over = fixture_finish(f, operation, false);
+
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+}
+
+/* Where many work at the same time, each goal is an old one when its host reports it. */
+static void test_operations_end_in_a_busy_cloud(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct operation *first = change_rules(&f, "zero");
+	_cleanup_(model_free) struct security_group *group =
+		control_get(f.control, KIND_SECURITY_GROUP, first->spec.target, NULL);
+	struct nic *wanted = fixture_nic(&f, "nic", false);
+	wanted->spec.security_group = g_strdup(group->meta.uid);
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, wanted);
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, fixture_vm(&f, "vm", "Standard_DS4_v2", nic));
+
+	_cleanup_(model_free) struct operation *one = change_rules(&f, "one");
+	_cleanup_(goal_free) struct goal *with_one = goal_now(&f);
+	_cleanup_(model_free) struct operation *two = change_rules(&f, "two");
+	_cleanup_(goal_free) struct goal *with_two = goal_now(&f);
+	g_assert_cmpint(with_two->version, >, with_one->version);
+	fixture_report(&f, with_one, f.report->host, f.report);
+	assert_ends(&f, one);
+	g_assert_true(is_running(&f, two));
+	/* What was said before a machine was to be another says nothing of it. */
+	_cleanup_(control_result_clear) struct control_result off = {};
+	g_assert_true(control_vm_action(f.control, vm->meta.uid, VERB_POWER_OFF, &request, &off, NULL));
+	_cleanup_(goal_free) struct goal *with_off = goal_now(&f);
+	_cleanup_(model_free) struct operation *three = change_rules(&f, "three");
+	_cleanup_(goal_free) struct goal *with_three = goal_now(&f);
+	g_assert_cmpint(with_three->version, >, with_off->version);
+	fixture_report(&f, with_two, f.report->host, f.report);
+	assert_ends(&f, two);
+	g_assert_true(is_running(&f, off.operation));
+	fixture_report(&f, with_off, f.report->host, f.report);
+	assert_ends(&f, off.operation);
+	fixture_report(&f, with_three, f.report->host, f.report);
+	assert_ends(&f, three);
+}
+
 static void test_acceleration_only_while_deallocated(void)
 {
 	OPEN(f);
@@ -590,6 +669,8 @@ int main(int argc, char **argv)
 	TEST("a full subnet gives no address and says so", test_full_subnet);
 	TEST("a VM runs, stops, starts, restarts and goes", test_vm_life);
 	TEST("a VM that powered itself off is started anew", test_start_after_poweroff);
+	TEST("operations end when hosts have them, whatever changes meanwhile",
+		test_operations_end_in_a_busy_cloud);
 	TEST("acceleration changes only while the VM is deallocated",
 		test_acceleration_only_while_deallocated);
 	TEST("acceleration and VMs want a fitting size", test_acceleration_needs_the_size);

@@ -258,12 +258,19 @@ static void obey_migration(const struct goal_migration *goal, struct report_migr
 
 void fixture_obey_as(struct fixture *fixture, const char *host, struct report *report)
 {
-	static const enum power_state reached[] = {
-		POWER_STATE_RUNNING, POWER_STATE_STOPPED, POWER_STATE_DEALLOCATED};
 	g_autoptr(GError) error = NULL;
 	_cleanup_(goal_free) struct goal *goal = control_goal(fixture->control, host, &error);
 
 	g_assert_no_error(error);
+	fixture_report(fixture, goal, host, report);
+}
+
+void fixture_report(struct fixture *fixture, const struct goal *goal, const char *host, struct report *report)
+{
+	static const enum power_state reached[] = {
+		POWER_STATE_RUNNING, POWER_STATE_STOPPED, POWER_STATE_DEALLOCATED};
+	g_autoptr(GError) error = NULL;
+
 	g_clear_pointer(&report->vms, g_ptr_array_unref);
 	report->vms = shape_list_new(&report_vm_shape);
 	for (guint i = 0; i < list_length(goal->vms); i++) {

@@ -56,7 +56,10 @@ void fixture_add_host(struct fixture *fixture);
 void fixture_obey(struct fixture *fixture);
 /* Start, deallocate, ... of a VM of that host, to its success. */
 void fixture_act(struct fixture *fixture, const struct vm *vm, enum verb verb);
-/* Another host does the same; what else it says is in `report`. */
+/* A host does what this goal says, which may be an old one; what else it says is in `report`. */
+void fixture_report(
+	struct fixture *fixture, const struct goal *goal, const char *host, struct report *report);
+/* Another host does the same as its goal says; what else it says is in `report`. */
 void fixture_obey_as(struct fixture *fixture, const char *host, struct report *report);
 /* Runs the main loop until the operation is over; obeying while it does when `obey` is set. Returns it,
  * Owned. */

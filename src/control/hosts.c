@@ -21,7 +21,10 @@ struct live {
 	char *uid;
 	struct goal *goal; /* the newest; NULL: never computed */
 	int64_t checked; /* revision up to which `goal` is what the store says */
+	GHashTable *
+		since; /* uid of a VM → version (int64_t, Owned) since which it is in `goal` as it is there now */
 	struct report *report; /* the last; NULL: none yet */
+	bool ours; /* the report was about a goal of this store when it came */
 	int64_t seen_us; /* monotonic time of it */
 };
 
@@ -51,6 +54,7 @@ static void live_free(void *data)
 	g_free(live->uid);
 	g_clear_pointer(&live->goal, goal_free);
 	g_clear_pointer(&live->report, report_free);
+	g_clear_pointer(&live->since, g_hash_table_unref);
 	g_free(live);
 }
 
@@ -174,6 +178,28 @@ static bool store_revision(struct control *control, int64_t *ret, GError **error
 	return store_list(control->store, KEY_ROOT, NULL, 0, 1, &range, ret, error);
 }
 
+/* goal becomes the newest one. Takes it. */
+static void take_goal(struct live *live, struct goal *goal)
+{
+	g_autoptr(GHashTable) before = g_hash_table_new(g_str_hash, g_str_equal),
+			      since = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+
+	for (guint i = 0; live->goal && i < list_length(live->goal->vms); i++) {
+		struct goal_vm *vm = live->goal->vms->pdata[i];
+		g_hash_table_insert(before, vm->uid, vm);
+	}
+	for (guint i = 0; i < list_length(goal->vms); i++) {
+		const struct goal_vm *vm = goal->vms->pdata[i], *was = g_hash_table_lookup(before, vm->uid);
+		bool same = was && shape_equal(&goal_vm_shape, vm, was);
+		const int64_t *version = same ? g_hash_table_lookup(live->since, vm->uid) : &goal->version;
+		g_hash_table_insert(since, g_strdup(vm->uid), g_memdup2(version, sizeof *version));
+	}
+	g_clear_pointer(&live->since, g_hash_table_unref);
+	live->since = g_steal_pointer(&since);
+	g_clear_pointer(&live->goal, goal_free);
+	live->goal = goal;
+}
+
 /* Makes live->goal hold for the store as it is now. */
 static bool refresh(struct control *control, struct live *live, GError **error)
 {
@@ -190,8 +216,7 @@ static bool refresh(struct control *control, struct live *live, GError **error)
 	goal->version = live->goal ? live->goal->version : revision;
 	if (!live->goal || !shape_equal(&goal_shape, goal, live->goal)) {
 		goal->version = revision;
-		g_clear_pointer(&live->goal, goal_free);
-		live->goal = g_steal_pointer(&goal);
+		take_goal(live, g_steal_pointer(&goal));
 	}
 	live->checked = revision;
 	return true;
@@ -287,7 +312,7 @@ static bool follows_us(const struct live *live)
 {
 	const struct report *report = live->report;
 
-	return report && g_strcmp0(report->goal_host, live->uid) == 0 &&
+	return report && live->ours && g_strcmp0(report->goal_host, live->uid) == 0 &&
 	       report->received <= live->goal->version && report->applied <= live->goal->version;
 }
 
@@ -309,7 +334,9 @@ static char *behind(struct control *control, struct live *live, const struct ope
 	/* One that runs was written once, so its revision is that of the change it belongs to. */
 	if (!refresh(control, live, NULL) || live->checked < operation->meta.revision)
 		return g_strdup_printf("the goal of host %s cannot be computed", live->name);
-	if (!follows_us(live) || live->report->applied < live->goal->version)
+	/* The goal may have changed since for other reasons; where many make changes it always has. One whose version is the
+	 * operation's revision or newer has the operation in it. */
+	if (!follows_us(live) || live->report->applied < MIN(live->goal->version, operation->meta.revision))
 		return g_strdup_printf("host %s has not applied it yet", live->name);
 	return exposure_behind(control, live->report, operation);
 }
@@ -333,8 +360,11 @@ const struct report_vm *hosts_vm_report(
 {
 	struct live *live = find_live(control, host);
 
-	if (!live || !refresh(control, live, NULL) || live->checked < revision || !follows_us(live) ||
-		live->report->received < live->goal->version)
+	if (!live || !refresh(control, live, NULL) || live->checked < revision || !follows_us(live))
+		return NULL;
+	/* The rest of the goal may have changed since. */
+	const int64_t *since = g_hash_table_lookup(live->since, vm);
+	if (live->report->received < (since ? *since : live->goal->version))
 		return NULL;
 	for (guint i = 0; i < list_length(live->report->vms); i++) {
 		const struct report_vm *report = live->report->vms->pdata[i];
@@ -611,8 +641,10 @@ bool control_report(
 			return false;
 	}
 	failpoint(FAILPOINT_CONTROL_REPORTED);
+	int64_t now;
 	g_clear_pointer(&live->report, report_free);
 	live->report = shape_copy(&report_shape, report);
+	live->ours = store_revision(control, &now, NULL) && report->received <= now && report->applied <= now;
 	live->seen_us = g_get_monotonic_time();
 	reconciler_kick(control);
 	return true;
