@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GROUPS_MAX 20
 #define SHORT_PAGE 10 /* elements, for lists that are not long */
 
 static const char *const types[] = {VM_TYPE, NIC_TYPE, NETWORK_TYPE, NSG_TYPE, ADDRESS_TYPE};
@@ -91,7 +92,7 @@ static void add_steady(const struct load *load, const char *type, GHashTable *id
 	gboolean is_shared = g_str_equal(type, NETWORK_TYPE) || g_str_equal(type, NSG_TYPE),
 		 is_plain = g_str_equal(type, VM_TYPE) || g_str_equal(type, NIC_TYPE);
 
-	for (unsigned i = 0; is_shared && i < GROUPS; i++)
+	for (unsigned i = 0; is_shared && i < load->groups; i++)
 		ids_add(ids, resource_id(load, i, type, SHARED));
 	for (int c = 0; is_plain && c < load->options->clients; c++)
 		for (unsigned i = 0; i < share(load, (unsigned)c); i++) {
@@ -137,7 +138,7 @@ static gboolean check_shared(struct load *load, struct client *client, const str
 	g_autoptr(GHashTable) expected = ids_new(), ids = ids_new();
 
 	each_kept(load, add_shared, expected, shared);
-	for (unsigned i = 0; i < GROUPS; i++) {
+	for (unsigned i = 0; i < load->groups; i++) {
 		g_autofree char *path =
 			resource_child_id(load, i, shared->type, SHARED, shared->child, shared->own);
 		ids_add(expected, g_strdup(path));
@@ -155,7 +156,7 @@ static gboolean check_deployments(struct load *load, struct client *client)
 	g_autoptr(GHashTable) expected = ids_new(), ids = ids_new();
 
 	each_kept(load, add_deployment, expected, NULL);
-	for (unsigned i = 0; i < GROUPS; i++) {
+	for (unsigned i = 0; i < load->groups; i++) {
 		g_autofree char *path = resource_id(load, i, DEPLOY_TYPE, "");
 		g_autoptr(GHashTable) its = list_ids_at(load, client, path, SHORT_PAGE);
 		if (!its)
@@ -254,7 +255,7 @@ static void fill(struct client *client, void *data)
 
 static gboolean take_turn(struct load *load, struct client *client, unsigned turn)
 {
-	unsigned turns = (unsigned)load->options->turns, mine = client->number / GROUPS * turns + turn;
+	unsigned turns = (unsigned)load->options->turns, mine = client->number / load->groups * turns + turn;
 	g_autofree char *name = resource_name(client->number, "turn", turn),
 			*text = g_strdup_printf("%u", turn);
 	gboolean deployed = is_deployed(client->number, turn);
@@ -431,7 +432,7 @@ static gboolean run_all(struct load *load, const char *folder)
 	gboolean good;
 
 	client_init(&one, &load->server, 0);
-	run(load, GROUPS, "groups", make_group);
+	run(load, load->groups, "groups", make_group);
 	g_autofree char *first = first_addresses(load, &one);
 	run(load, (unsigned)load->options->clients, "machines that stay", fill);
 	if (load->options->bench)
@@ -440,7 +441,7 @@ static gboolean run_all(struct load *load, const char *folder)
 		run_turns(load));
 	good &= check("every request of clients that work at once is answered as it should", !load->failed);
 	good &= check_lists(load, &one);
-	run(load, GROUPS, "deletion of all groups", remove_group);
+	run(load, load->groups, "deletion of all groups", remove_group);
 	good &= check("all groups go with what is in them", !load->failed);
 	good &= check("nothing is listed any more", check_empty(load, &one));
 	good &= check("nothing is counted any more", check_counts(load, &one));
@@ -479,9 +480,15 @@ static char *find_subscription(const struct server *server)
 		json_object_get(json_array_get(json_object_get(answer, "value"), 0), "id")));
 }
 
+/* Four clients in each, or more where there would be more groups than GROUPS_MAX. */
+static unsigned groups_of(int clients)
+{
+	return MIN(((unsigned)clients + 3) / 4, GROUPS_MAX);
+}
+
 int main(int argc, char **argv)
 {
-	struct options options = {.clients = 16, .machines = 32, .turns = 2, .seconds = 5};
+	struct options options = {.clients = 12, .machines = 24, .turns = 2, .seconds = 5};
 	const GOptionEntry entries[] = {
 		{"clients", 0, 0, G_OPTION_ARG_INT, &options.clients, "at once", "N"},
 		{"machines", 0, 0, G_OPTION_ARG_INT, &options.machines, "that are there all the while", "N"},
@@ -496,10 +503,11 @@ int main(int argc, char **argv)
 	if (argc == 3 && g_str_equal(argv[1], "--ceiling"))
 		ceiling_serve(argv[2]);
 	g_option_context_add_main_entries(context, entries, NULL);
-	if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2 || options.clients < 1 ||
-		((options.clients - 1) / GROUPS + 1) * options.turns > SHARE_MAX)
+	if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2 || options.clients < 1)
 		return 2;
-	struct load load = {.options = &options};
+	struct load load = {.options = &options, .groups = groups_of(options.clients)};
+	if (((unsigned)options.clients / load.groups + 1) * (unsigned)options.turns > SHARE_MAX)
+		return 2;
 	g_autofree char *ca = g_build_filename(argv[1], "ca.pem", NULL),
 			*path = g_build_filename(argv[1], "endpoint", NULL), *endpoint = NULL, *token = NULL;
 	g_autoptr(GTlsDatabase) trust = g_tls_file_database_new(ca, &error);

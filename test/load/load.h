@@ -4,7 +4,6 @@
 
 #include <stdint.h>
 
-#define GROUPS       20 /* resource groups, each of a network and a security group that its clients share */
 #define NSG_TYPE     "Microsoft.Network/networkSecurityGroups"
 #define NETWORK_TYPE "Microsoft.Network/virtualNetworks"
 #define ADDRESS_TYPE "Microsoft.Network/publicIPAddresses"
@@ -21,6 +20,7 @@ struct options {
 struct load {
 	const struct options *options;
 	struct server server;
+	unsigned groups; /* resource groups, each of a network and a security group that its clients share */
 	char *subscription; /* "/subscriptions/UID". Owned */
 	gint failed; /* atomic: requests that were not answered as they should */
 	gint over; /* atomic: the lists need not be read any more */

@@ -45,8 +45,8 @@ static char *json_of(const char *format, ...)
 
 char *resource_id(const struct load *load, unsigned owner, const char *type, const char *name)
 {
-	return g_strdup_printf(
-		"%s/resourceGroups/load%u/providers/%s/%s", load->subscription, owner % GROUPS, type, name);
+	return g_strdup_printf("%s/resourceGroups/load%u/providers/%s/%s", load->subscription,
+		owner % load->groups, type, name);
 }
 
 char *resource_child_id(const struct load *load, unsigned owner, const char *type, const char *name,
