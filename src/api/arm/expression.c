@@ -242,6 +242,7 @@ static json_t *call_own(struct expression_scope *scope, const char *name, const 
 		return expression_mistake(error, "the function '%s' has no output", name);
 	struct expression_scope inner = *scope;
 	inner.parameters = named;
+	inner.parameter = NULL;
 	inner.variables = inner.evaluated = inner.functions = NULL;
 	inner.reference = NULL;
 	inner.loop = NULL;

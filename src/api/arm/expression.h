@@ -49,6 +49,10 @@ struct expression_scope {
 	json_t *globals; /* what subscription(), resourceGroup(), tenant(), deployment() and environment() give, by these
 			    names. Borrowed, as all below */
 	json_t *parameters; /* name → value */
+	/* The value of a parameter that is not among those yet: a new reference, NULL with *error. NULL: there are no
+	 * others. */
+	json_t *(*parameter)(const char *name, struct expression_scope *scope, void *data, GError **error);
+	void *parameter_data;
 	json_t *variables; /* name → value, in which expressions may stand */
 	json_t *evaluated; /* variables that were asked for: name → value; NULL: they are not kept */
 	json_t *functions; /* of the template's own; may be NULL */

@@ -11,9 +11,10 @@ static json_t *call_parameters(struct expression_scope *scope, const json_t *arg
 	const char *name = expression_text_argument(arguments, 0, error);
 	const json_t *value = name ? expression_member(scope->parameters, name) : NULL;
 
-	if (name && !value)
-		return expression_mistake(error, "there is no parameter '%s' here", name);
-	return json_incref((json_t *)value);
+	if (!name || value)
+		return json_incref((json_t *)value);
+	return scope->parameter ? scope->parameter(name, scope, scope->parameter_data, error)
+				: expression_mistake(error, "there is no parameter '%s' here", name);
 }
 
 /* The loop {"name", "count", "input"} of {"copy": [...]} that makes the variable. Borrowed; NULL when none does. */

@@ -356,10 +356,8 @@ struct template *template_open(const struct template_input *input, GError **erro
 
 	if (!check_input(input, error))
 		return NULL;
-	template->scope.seed = input->seed;
-	template->parameters =
-		template_resolve_parameters(input->template, input->parameters, &template->scope, error);
-	template->scope.seed = NULL;
+	template->parameters = template_resolve_parameters(
+		input->template, input->parameters, input->seed, &template->scope, error);
 	if (!template->parameters)
 		return NULL;
 	template->scope.parameters = template->parameters;

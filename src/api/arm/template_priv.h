@@ -6,9 +6,9 @@
 
 /* ---- template_values.c: parameters and outputs ---- */
 
-/* Every parameter's value: given, or its default, which may refer to other parameters that come before. */
-json_t *template_resolve_parameters(
-	const json_t *template, const json_t *given, struct expression_scope *scope, GError **error);
+/* Every parameter's value: given, or its default, which may refer to any other parameter. seed: as in the input. */
+json_t *template_resolve_parameters(const json_t *template, const json_t *given, const char *seed,
+	struct expression_scope *scope, GError **error);
 /* The values once more, with the scope's unknown one for each that is secure. New reference. */
 json_t *template_open_parameters(const struct template *template);
 /* With the scope's reference(). */

@@ -122,6 +122,77 @@ static void test_bodies(void)
 	g_assert_cmpstr(out, ==, "{\"o\":{\"type\":\"String\",\"value\":\"x\"}}");
 }
 
+/* The values of the parameters of a template that has no more, sorted by name; NULL with *error. Owned. */
+static char *parameters_of(const char *parameters, const char *given, GError **error)
+{
+	g_autofree char *text = g_strdup_printf(
+		"{parameters: {%s}, variables: {v: \"[parameters('z')]\"}, resources: []}", parameters);
+	_cleanup_(template_free) struct template *template = open_text(text, given, error);
+
+	return template ? json_dumps(template->parameters, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+}
+
+static void assert_parameters(const char *parameters, const char *given, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *values = parameters_of(parameters, given, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpstr(values, ==, expected);
+}
+
+#define TEXT "type: 'string'"
+
+/* What a default refers to may stand before or behind it, be given or have a default itself. */
+static void test_defaults(void)
+{
+	static const char name[] = "nsg: {" TEXT ", defaultValue: \"[concat(parameters('Vm'), '-nsg')]\"}";
+	g_autofree char *given = g_strconcat(name, ", vm: {" TEXT "}", NULL),
+			*defaulted = g_strconcat(name,
+				", vm: {" TEXT ", defaultValue: \"[parameters('z')]\"}, z: {" TEXT
+				", defaultValue: 'end'}",
+				NULL),
+			*before = g_strconcat("vm: {" TEXT ", defaultValue: 'x'}, ", name, NULL);
+
+	assert_parameters(given, "{\"vm\": {\"value\": \"web\"}}", "{\"nsg\":\"web-nsg\",\"vm\":\"web\"}");
+	assert_parameters(defaulted, NULL, "{\"nsg\":\"end-nsg\",\"vm\":\"end\",\"z\":\"end\"}");
+	assert_parameters(
+		defaulted, "{\"vm\": {\"value\": \"v\"}}", "{\"nsg\":\"v-nsg\",\"vm\":\"v\",\"z\":\"end\"}");
+	assert_parameters(before, NULL, "{\"nsg\":\"x-nsg\",\"vm\":\"x\"}");
+	/* Two that want each other, of which one is given, are no circle. */
+	assert_parameters("a: {" TEXT ", defaultValue: \"[parameters('b')]\"}, b: {" TEXT
+			  ", defaultValue: \"[parameters('a')]\"}",
+		"{\"a\": {\"value\": \"x\"}}", "{\"a\":\"x\",\"b\":\"x\"}");
+	/* It does not see the loop or the lambda that asks for it; a variable may be on the way. */
+	assert_parameters("a: {type: 'array', defaultValue: \"[map(createArray(1, 2), lambda('i', "
+			  "concat(lambdaVariables('i'), variables('v'))))]\"}, z: {" TEXT
+			  ", defaultValue: \"[first(map(createArray('y'), lambda('i', "
+			  "lambdaVariables('i'))))]\"}",
+		NULL, "{\"a\":[\"1y\",\"2y\"],\"z\":\"y\"}");
+	assert_parameters("a: {type: 'string', nullable: true}, b: {type: 'bool', defaultValue: "
+			  "\"[empty(parameters('a'))]\"}",
+		NULL, "{\"a\":null,\"b\":true}");
+}
+
+/* What newGuid() gives is its parameter's own, whichever is asked for first. */
+static void test_default_guids(void)
+{
+	static const char one[] = "one: {" TEXT ", defaultValue: '[newGuid()]'}",
+			  two[] = "two: {" TEXT ", defaultValue: \"[concat(newGuid(), newGuid())]\"}",
+			  both[] = "both: {" TEXT
+				   ", defaultValue: \"[concat(parameters('two'), newGuid())]\"}";
+	g_autofree char *forward = g_strjoin(", ", one, two, both, NULL),
+			*backward = g_strjoin(", ", both, two, one, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *values = parameters_of(forward, NULL, &error),
+			*again = parameters_of(backward, NULL, &error);
+	json_auto_t *json = values ? json_loads(values, 0, NULL) : NULL;
+
+	g_assert_no_error(error);
+	g_assert_cmpstr(values, ==, again);
+	g_assert_cmpuint(json_string_length(json_object_get(json, "both")), ==, 3 * 36);
+}
+
 static void assert_body(struct template *template, guint index, const char *expected)
 {
 	g_autoptr(GError) error = NULL;
@@ -398,6 +469,26 @@ static const struct {
 		"refers to a key vault, and there is none"},
 	{"{parameters: {p: {type: 'string', defaultValue: '[nosuch()]'}}, resources: []}", NULL,
 		"in parameters.p.defaultValue: column 2"},
+	{"{parameters: {p: {type: 'string', defaultValue: \"[parameters('P')]\"}}, resources: []}", NULL,
+		"'p' has a default value that refers to itself: 'p', 'p'"},
+	{"{parameters: {a: {type: 'string', defaultValue: \"[parameters('b')]\"}, b: {type: 'string', "
+	 "defaultValue: \"[concat(parameters('c'), 'x')]\"}, c: {type: 'string', defaultValue: "
+	 "\"[parameters('b')]\"}}, resources: []}",
+		NULL, "'b' has a default value that refers to itself: 'b', 'c', 'b'"},
+	{"{parameters: {a: {type: 'string', defaultValue: \"[variables('v')]\"}}, variables: {v: "
+	 "\"[parameters('a')]\"}, resources: []}",
+		NULL, "'a' has a default value that refers to itself: 'a', 'a'"},
+	{"{parameters: {a: {type: 'array', defaultValue: \"[map(createArray(1), lambda('i', "
+	 "parameters('b')))]\"}, b: {type: 'int', defaultValue: \"[lambdaVariables('i')]\"}}, resources: []}",
+		NULL, "in parameters.b.defaultValue: column 2"},
+	{"{parameters: {a: {type: 'string', defaultValue: \"[parameters('nosuch')]\"}}, resources: []}", NULL,
+		"in parameters.a.defaultValue: column 2: there is no parameter 'nosuch' here"},
+	{"{parameters: {a: {type: 'string', defaultValue: \"[parameters('b')]\"}, b: {type: 'string'}}, "
+	 "resources: []}",
+		NULL, "The value for the template parameter 'b' is not provided"},
+	{"{parameters: {a: {type: 'string', defaultValue: \"[string(parameters('b'))]\"}, b: {type: 'int', "
+	 "defaultValue: 7, maxValue: 5}}, resources: []}",
+		NULL, "'b' is 7, and 5 is the most"},
 	{"{resources: [], outputs: {o: {type: 'string', value: 7}}}", NULL,
 		"the output 'o' has a value that is no String"},
 	{"{resources: [], outputs: {o: {type: 'string'}}}", NULL, "the output 'o' has no value"},
@@ -459,6 +550,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/arm/template/children are found inside and beside their parents and wait for them",
 		test_children);
 	g_test_add_func("/arm/template/bodies and outputs are evaluated when others are there", test_bodies);
+	g_test_add_func(
+		"/arm/template/defaults of parameters may refer to any other parameter", test_defaults);
+	g_test_add_func("/arm/template/what newGuid() gives a default is its own", test_default_guids);
 	g_test_add_func("/arm/template/what a condition leaves out can still be depended on", test_condition);
 	g_test_add_func(
 		"/arm/template/loops repeat resources, properties, variables and outputs", test_loops);

@@ -158,61 +158,175 @@ static bool check_limits(const char *name, const json_t *definition, const json_
 	return true;
 }
 
-/* Its default value, in which newGuid() and utcNow() may stand. New reference. */
-static json_t *evaluate_default(
-	const char *name, const json_t *definition, struct expression_scope *scope, GError **error)
+static bool check_value(const char *name, const json_t *definition, const json_t *value, GError **error)
+{
+	const struct type *type = find_type(definition);
+
+	if (!type->fits(value))
+		return fail_parameter(error, name, "has a value that is no %s", type->name);
+	return check_allowed(name, definition, value, error) && check_limits(name, definition, value, error);
+}
+
+/* A parameter whose default is being evaluated, for one that is asked for by it. */
+struct asking {
+	const struct asking *outer; /* or NULL */
+	const char *name;
+};
+
+struct resolution {
+	const json_t *template, *given;
+	const char *seed; /* of the template */
+	json_t *values; /* name → value, of those that are known */
+	const struct asking *innermost;
+};
+
+/* Its default value, in which other parameters, newGuid() and utcNow() may stand, and nothing of the place that asks for
+ * it. What newGuid() gives does not depend on which parameter was asked for first. New reference. */
+static json_t *evaluate_default(const struct resolution *resolution, const char *name,
+	const json_t *definition, struct expression_scope *scope, GError **error)
 {
 	const struct expression_place parameters = {.key = "parameters"}, parameter = {&parameters, name, 0},
 				      place = {&parameter, "defaultValue", 0};
+	struct expression_scope inner = *scope;
+	g_autofree char *small = g_ascii_strdown(name, -1),
+			*seed = g_strdup_printf("%s-%s", resolution->seed, small);
 	json_t *value;
 
-	scope->place = &place;
-	value = expression_expand(expression_member(definition, "defaultValue"), scope, error);
-	scope->place = NULL;
+	inner.seed = seed;
+	inner.guids = 0;
+	inner.loop = NULL;
+	inner.lambda = NULL;
+	inner.depth++;
+	inner.place = &place;
+	value = expression_expand(expression_member(definition, "defaultValue"), &inner, error);
+	scope->spent = inner.spent;
 	return value;
 }
 
-/* New reference. */
-static json_t *resolve_parameter(const char *name, const json_t *definition, const json_t *given,
-	struct expression_scope *scope, GError **error)
+/* "'a', 'b', 'a'": each refers to the next. Owned. */
+static char *describe_circle(const struct asking *innermost, const char *name)
 {
-	const json_t *entry = expression_member(given, name), *value = expression_member(entry, "value");
-	const struct type *type = find_type(definition);
-	bool nullable = json_is_true(expression_member(definition, "nullable"));
-	json_auto_t *resolved = NULL;
+	g_autoptr(GString) text = g_string_new(NULL);
 
-	if (!type)
-		fail_parameter(error, name, "has no type that is known");
-	else if (!value && expression_member(entry, "reference"))
-		fail_parameter(error, name, "refers to a key vault, and there is none");
-	else if (value && !(nullable && json_is_null(value)))
-		resolved = json_incref((json_t *)value);
-	else if (expression_member(definition, "defaultValue"))
-		resolved = evaluate_default(name, definition, scope, error);
-	else if (nullable)
-		return json_null();
-	else
-		arm_fault_set(error, ARM_INVALID_TEMPLATE,
-			TEMPLATE_INVALID "The value for the template parameter '%s' is not provided.", name);
-	if (!resolved)
-		return NULL;
-	if (!type->fits(resolved)) {
-		fail_parameter(error, name, "has a value that is no %s", type->name);
-		return NULL;
+	g_string_printf(text, "'%s'", name);
+	for (const struct asking *asking = innermost; asking; asking = asking->outer) {
+		g_autofree char *before = g_strdup_printf("'%s', ", asking->name);
+		g_string_prepend(text, before);
+		if (g_ascii_strcasecmp(asking->name, name) == 0)
+			break;
 	}
-	return check_allowed(name, definition, resolved, error) &&
-			       check_limits(name, definition, resolved, error)
-		       ? g_steal_pointer(&resolved)
-		       : NULL;
+	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-json_t *template_resolve_parameters(
-	const json_t *template, const json_t *given, struct expression_scope *scope, GError **error)
+static bool check_asking(const struct resolution *resolution, const char *name,
+	const struct expression_scope *scope, GError **error)
 {
-	const json_t *definitions = json_object_get(template, "parameters");
-	json_auto_t *parameters = json_object();
+	for (const struct asking *asking = resolution->innermost; asking; asking = asking->outer) {
+		if (g_ascii_strcasecmp(asking->name, name) != 0)
+			continue;
+		g_autofree char *circle = describe_circle(resolution->innermost, name);
+		return fail_parameter(error, name, "has a default value that refers to itself: %s", circle);
+	}
+	return scope->depth < EXPRESSION_DEPTH_MAX ||
+	       fail_parameter(error, name, "is behind more than %d default values that refer to each other",
+		       EXPRESSION_DEPTH_MAX);
+}
+
+/* The value of one that is not given. New reference. */
+static json_t *resolve_default(struct resolution *resolution, const char *name, const json_t *definition,
+	struct expression_scope *scope, GError **error)
+{
+	const struct asking asking = {resolution->innermost, name};
+	json_auto_t *value = NULL;
+
+	if (!expression_member(definition, "defaultValue")) {
+		if (json_is_true(expression_member(definition, "nullable")))
+			return json_null();
+		arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "The value for the template parameter '%s' is not provided.", name);
+		return NULL;
+	}
+	if (!check_asking(resolution, name, scope, error))
+		return NULL;
+	resolution->innermost = &asking;
+	value = evaluate_default(resolution, name, definition, scope, error);
+	resolution->innermost = asking.outer;
+	return value && check_value(name, definition, value, error) ? g_steal_pointer(&value) : NULL;
+}
+
+/* Takes the value of a parameter that has one in the deployment. */
+static bool take_given(
+	struct resolution *resolution, const char *name, const json_t *definition, GError **error)
+{
+	const json_t *entry = expression_member(resolution->given, name),
+		     *value = expression_member(entry, "value");
+	bool nullable = json_is_true(expression_member(definition, "nullable"));
+
+	if (!find_type(definition))
+		return fail_parameter(error, name, "has no type that is known");
+	if (!value && expression_member(entry, "reference"))
+		return fail_parameter(error, name, "refers to a key vault, and there is none");
+	if (!value || (nullable && json_is_null(value)))
+		return true;
+	if (!check_value(name, definition, value, error))
+		return false;
+	json_object_set(resolution->values, name, (json_t *)value);
+	return true;
+}
+
+/* struct expression_scope.parameter; data: the resolution. */
+static json_t *ask_for(const char *asked, struct expression_scope *scope, void *data, GError **error)
+{
+	struct resolution *resolution = data;
 	const char *name;
 	json_t *definition, *value;
+
+	json_object_foreach(json_object_get(resolution->template, "parameters"), name, definition)
+	{
+		if (g_ascii_strcasecmp(name, asked) != 0)
+			continue;
+		json_auto_t *whole = whole_definition(resolution->template, definition);
+		value = resolve_default(resolution, name, whole, scope, error);
+		if (value)
+			json_object_set(resolution->values, name, value);
+		return value;
+	}
+	return expression_mistake(error, "there is no parameter '%s' here", asked);
+}
+
+/* Those that are given first, then the defaults of the others, each when it is asked for: their order in the text says
+ * nothing. */
+static bool resolve_all(struct resolution *resolution, struct expression_scope *scope, GError **error)
+{
+	json_t *definitions = json_object_get(resolution->template, "parameters"), *definition;
+	const char *name;
+
+	json_object_foreach(definitions, name, definition)
+	{
+		json_auto_t *whole = whole_definition(resolution->template, definition);
+		if (!take_given(resolution, name, whole, error))
+			return false;
+	}
+	json_object_foreach(definitions, name, definition)
+	{
+		if (expression_member(resolution->values, name))
+			continue;
+		json_auto_t *value = ask_for(name, scope, resolution, error);
+		if (!value)
+			return false;
+	}
+	return true;
+}
+
+json_t *template_resolve_parameters(const json_t *template, const json_t *given, const char *seed,
+	struct expression_scope *scope, GError **error)
+{
+	const json_t *definitions = json_object_get(template, "parameters");
+	json_auto_t *values = json_object();
+	struct resolution resolution = {.template = template, .given = given, .seed = seed, .values = values};
+	const char *name;
+	json_t *value;
+	bool good;
 
 	json_object_foreach((json_t *)given, name, value)
 	{
@@ -222,16 +336,14 @@ json_t *template_resolve_parameters(
 			TEMPLATE_INVALID "the template has no parameter '%s'.", name);
 		return NULL;
 	}
-	scope->parameters = parameters;
-	json_object_foreach((json_t *)definitions, name, definition)
-	{
-		json_auto_t *whole = whole_definition(template, definition);
-		value = resolve_parameter(name, whole, given, scope, error);
-		if (!value)
-			return NULL;
-		json_object_set_new(parameters, name, value);
-	}
-	return g_steal_pointer(&parameters);
+	scope->parameters = values;
+	scope->parameter = ask_for;
+	scope->parameter_data = &resolution;
+	good = resolve_all(&resolution, scope, error);
+	scope->parameters = NULL;
+	scope->parameter = NULL;
+	scope->parameter_data = NULL;
+	return good ? g_steal_pointer(&values) : NULL;
 }
 
 json_t *template_open_parameters(const struct template *template)
