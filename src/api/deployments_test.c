@@ -218,6 +218,71 @@ static void scenario_inner_fails(struct test_cloud *cloud)
 		json_pack("{s:{s:s}}", "properties", "provisioningState", "Failed"));
 }
 
+/* The error has, deployment inside deployment, what failed in the end and why. */
+static void assert_explained(const json_t *error, const char *code, const char *words)
+{
+	static const char *const names[] = {"outer", "middle", "inner"};
+	json_auto_t *expected = json_pack("{s:s, s:[{s:s}]}", "code", "DeploymentFailed", "details", "code",
+			    "ResourceDeploymentFailure"),
+		    *last = json_pack("{s:[{s:s}, {s:s}]}", "details", "code", code, "code", code);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *suffix = g_strdup_printf("/deployments/%s", names[i]);
+		g_assert_true(g_str_has_suffix(json_string_value(json_object_get(error, "target")), suffix));
+		if (i + 1 == G_N_ELEMENTS(names))
+			break;
+		fixture_assert_covers(expected, error);
+		const json_t *inner = json_array_get(json_object_get(error, "details"), 0);
+		error = json_array_get(json_object_get(inner, "details"), 0);
+		g_assert_cmpstr(json_string_value(json_object_get(inner, "target")), ==,
+			json_string_value(json_object_get(error, "target")));
+	}
+	fixture_assert_covers(last, error);
+	const json_t *second = json_array_get(json_object_get(error, "details"), 1);
+	g_assert_true(g_str_has_suffix(
+		json_string_value(json_object_get(second, "target")), "/networkSecurityGroups/worse"));
+	g_assert_nonnull(strstr(json_string_value(json_object_get(second, "message")), words));
+}
+
+/* What fails two deployments deep is told with its name and reason in the answer about the outermost, in the record of it
+ * and in that of its operations; what is wrong with a template of theirs likewise. */
+static void scenario_deep_failure(struct test_cloud *cloud)
+{
+	static const char inner[] =
+		"{type: 'Microsoft.Resources/deployments', name: 'inner', properties: {template: {resources: "
+		"["
+		"{" NSG_TYPE ", name: 'good'}, {" NSG_TYPE ", name: 'bad', tags: {n: 7}}, {" NSG_TYPE
+		", name: 'worse', tags: {n: [1]}}]}}}";
+	g_autofree char *body = inner_of("middle", "", inner), *text = NULL;
+
+	put_base(cloud);
+	g_autofree char *end = deploy(cloud, "outer", body, &text);
+	json_auto_t *status = json_loads(text, 0, NULL);
+	g_assert_cmpstr(end, ==, "Failed");
+	/* az prints it as it is: what, of what, why. */
+	g_assert_nonnull(
+		strstr(text, "{\"status\":\"Failed\",\"error\":{\"code\":\"DeploymentFailed\",\"target\":"));
+	g_assert_nonnull(
+		strstr(text, "networkSecurityGroups/worse\",\"message\":\"The request content is not valid"));
+	assert_explained(json_object_get(status, "error"), "InvalidRequestContent", "tags.n");
+	_cleanup_(answer_clear) struct answer outer = ask(cloud, "GET", DEPLOYMENTS "/outer", NULL, NULL);
+	assert_explained(json_object_get(json_object_get(outer.json, "properties"), "error"),
+		"InvalidRequestContent", "tags.n");
+	assert_read(cloud, DEPLOYMENTS "/outer/operations",
+		json_pack("{s:[{s:{s:{s:{s:s, s:[{s:s, s:[{s:s, s:[{s:s, s:[{}, {}]}]}]}]}}}}]}", "value",
+			"properties", "statusMessage", "error", "code", "ResourceDeploymentFailure",
+			"details", "code", "DeploymentFailed", "details", "code", "ResourceDeploymentFailure",
+			"details", "code", "DeploymentFailed", "details"));
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/good"), ==, 200);
+	/* More than is kept is left where it is. */
+	g_autofree char *much = inner_of("inner", "expressionEvaluationOptions: {scope: 'inner'},",
+		"{" NSG_TYPE
+		", name: \"[concat('n', copyIndex())]\", copy: {name: 'c', count: 150}, tags: {n: 7}}");
+	assert_fails(cloud, "outer", much,
+		"too much to be shown here: az deployment operation group list --name 'inner'");
+	assert_fails(cloud, "outer", much, "/deployments/inner");
+}
+
 /* ---- Complete mode ---- */
 
 static void scenario_complete(struct test_cloud *cloud)
@@ -421,6 +486,7 @@ int main(int argc, char **argv)
 	ADD("a failure has its place and its resource, and can be mended", scenario_failures);
 	ADD("a deployment inside of another gets values and gives some", scenario_inner);
 	ADD("what is wrong inside of another is said outside", scenario_inner_fails);
+	ADD("what fails deep inside of others is explained outside", scenario_deep_failure);
 	ADD("Complete mode takes away what is not in the template, in the order of use", scenario_complete);
 	ADD("Complete mode leaves what is in use, and names it", scenario_in_use);
 	ADD("a cancelled deployment starts nothing more, inside of it neither", scenario_cancel);

@@ -254,7 +254,8 @@ SHAPE(PUBLIC, deployment_resource, struct deployment_resource, "deployed resourc
 	F_STRING(deployment_resource, type), F_STRING(deployment_resource, name),
 	F_STRING(deployment_resource, id), F_STRING(deployment_resource, operation),
 	F_ENUM(deployment_resource, state, provisioning_words), F_BOOL(deployment_resource, removed),
-	F_STRING(deployment_resource, code), F_STRING(deployment_resource, message));
+	F_STRING(deployment_resource, code), F_STRING(deployment_resource, message),
+	F_JSON(deployment_resource, details));
 SHAPE(static, deployment_spec, struct deployment_spec, "spec", F_JSON(deployment_spec, template),
 	F_JSON(deployment_spec, parameters), F_STRING(deployment_spec, mode));
 SHAPE(static, deployment_status, struct deployment_status, "status",

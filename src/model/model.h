@@ -610,6 +610,7 @@ struct deployment_resource {
 	bool removed; /* it is not in the template and goes, or went */
 	char *code;
 	char *message;
+	json_t *details; /* array of {code, message, target, details}: what failed inside of it; NULL: nothing is known */
 };
 
 struct deployment {

@@ -27,14 +27,23 @@
 #define FAILED_MESSAGE                                                                                       \
 	"At least one resource deployment operation failed. Please list deployment operations for details "  \
 	"(az deployment operation group list)."
+/* ARM's words for a deployment inside of another. */
+#define INNER_CODE "ResourceDeploymentFailure"
+#define INNER_MESSAGE                                                                                        \
+	"The resource write operation failed to complete successfully, because it reached terminal "         \
+	"provisioning state 'Failed'."
+#define DETAILS_MAX                                                                                          \
+	(32 * 1024) /* bytes of what failed inside of others: it is stored twice more, beside the template */
 
-json_t *deploy_error(const json_t *details, const char *message)
+json_t *deploy_error(const json_t *details, const char *message, const char *target)
 {
 	const json_t *only = json_array_size(details) == 1 ? json_array_get(details, 0) : NULL;
 
 	if (only && !json_object_get(only, "target"))
 		return json_deep_copy(only);
-	return arm_error_json("DeploymentFailed", message, details ? json_deep_copy(details) : NULL);
+	json_auto_t *error = arm_error_json("DeploymentFailed", message, json_incref((json_t *)details));
+	put_text(error, "target", target);
+	return arm_error_copy(error);
 }
 
 /* ---- the record ---- */
@@ -73,14 +82,17 @@ static void begin(struct deploying *deploying)
 	}
 }
 
+/* details: its reference is taken; NULL: there are none. */
 static void set_failed(struct deploying *deploying, struct deployment_resource *record, const char *code,
-	const char *message)
+	const char *message, json_t *details)
 {
 	record->state = PROVISIONING_FAILED;
 	g_free(record->code);
 	g_free(record->message);
+	json_decref(record->details);
 	record->code = g_strdup(code);
 	record->message = g_strdup(message);
+	record->details = details;
 	deploying->changed = true;
 }
 
@@ -95,7 +107,39 @@ void deploying_set_failed(
 	struct deploying *deploying, struct deployment_resource *record, const GError *failure)
 {
 	put_on_record(deploying, record, NULL, arm_error_of(failure).code);
-	set_failed(deploying, record, arm_error_of(failure).code, failure->message);
+	set_failed(deploying, record, arm_error_of(failure).code, failure->message, NULL);
+}
+
+/* Bytes of the details that all records have. */
+static size_t details_bytes(const struct deploying *deploying)
+{
+	size_t sum = 0;
+
+	for (guint i = 0; i < deploying->deployment->status.resources->len; i++) {
+		const json_t *details = deploying_record(deploying, i)->details;
+		sum += details ? json_dumpb(details, NULL, 0, JSON_COMPACT) : 0;
+	}
+	return sum;
+}
+
+/* A deployment inside of this one says what failed in it, as deep as there are any, in the form that ARM has for it. */
+static void set_inner_failed(
+	struct deploying *deploying, struct deployment_resource *record, const struct operation *operation)
+{
+	json_t *details = json_pack(
+		"[o]", deploy_error(operation->status.details, operation->status.message, record->id));
+	size_t bytes = json_dumpb(details, NULL, 0, JSON_COMPACT);
+
+	if (details_bytes(deploying) + bytes <= DETAILS_MAX) {
+		set_failed(deploying, record, INNER_CODE, INNER_MESSAGE, details);
+		return;
+	}
+	g_autofree char *message = g_strdup_printf(INNER_MESSAGE
+		" What failed in it is too much to be shown here: az deployment operation group list --name "
+		"'%s'.",
+		record->name);
+	json_decref(details);
+	set_failed(deploying, record, INNER_CODE, message, NULL);
 }
 
 /* What became of a resource's operation. */
@@ -109,8 +153,11 @@ static void settle(
 		deploying->changed = true;
 		return;
 	case OPERATION_FAILED:
-		set_failed(deploying, record, arm_error_of_word(operation->status.fault).code,
-			operation->status.message);
+		if (operation->spec.target_kind == KIND_DEPLOYMENT && operation->status.details)
+			set_inner_failed(deploying, record, operation);
+		else
+			set_failed(deploying, record, arm_error_of_word(operation->status.fault).code,
+				operation->status.message, NULL);
 		return;
 	}
 }
@@ -135,7 +182,7 @@ bool deploying_follow(struct deploying *deploying, struct deployment_resource *r
 		settle(deploying, record, operation);
 	else if (fault_code(failure) == FAULT_NOT_FOUND)
 		set_failed(deploying, record, "InternalServerError",
-			"The record of its operation is gone; deploy again.");
+			"The record of its operation is gone; deploy again.", NULL);
 	else
 		g_propagate_error(error, g_steal_pointer(&failure));
 	return operation || record->state == PROVISIONING_FAILED;
@@ -280,7 +327,7 @@ static int conclude(struct deploying *deploying, GError **error)
 			  (i < deploying->template->resources->len && is_startable(deploying, i));
 		if (record->state != PROVISIONING_FAILED)
 			continue;
-		json_t *detail = arm_error_json(record->code, record->message, NULL);
+		json_t *detail = arm_error_json(record->code, record->message, json_incref(record->details));
 		put_text(detail, "target", record->id);
 		json_array_append_new(details, detail);
 	}

@@ -52,9 +52,10 @@ bool deploy_check_depth(unsigned depth, GError **error);
 
 /* ---- deploy.c ---- */
 
-/* {"code","message","details"} of a failed deployment from its details: an array of {"code","message"}, whose
- * only item is given by itself when it is about the template and not about one of its resources. */
-json_t *deploy_error(const json_t *details, const char *message);
+/* {"code","message","target","details"} of a failed deployment, whose id is `target`, from its details: an array of
+ * {"code","message","target","details"}, whose only item is given by itself when it is about the template and not about
+ * one of its resources. New reference. */
+json_t *deploy_error(const json_t *details, const char *message, const char *target);
 
 /* ---- deploy_resources.c ---- */
 

@@ -87,8 +87,8 @@ json_t *deploy_encode(
 		put_json(properties, "error",
 			is_cancelled(&deployment->status.outcome)
 				? encode_cancelled(deployment->status.outcome.message)
-				: deploy_error(
-					  deployment->status.details, deployment->status.outcome.message));
+				: deploy_error(deployment->status.details, deployment->status.outcome.message,
+					  id));
 	return json;
 }
 
@@ -371,8 +371,17 @@ static void post_export(struct call *call, void *data)
 
 /* ---- operations ---- */
 
+/* The id of the deployment of ID/operationStatuses/OPERATION, which may be gone. Owned. */
+static char *id_of_status(const struct call *call)
+{
+	g_autofree char *statuses = g_path_get_dirname(call_path(call));
+
+	return g_path_get_dirname(statuses);
+}
+
 static void answer_status(struct call *call, struct arm *arm, const struct operation *operation)
 {
+	g_autofree char *id = id_of_status(call);
 	static const char *const words[] = {[OPERATION_RUNNING] = "Running",
 		[OPERATION_SUCCEEDED] = "Succeeded",
 		[OPERATION_FAILED] = "Failed"};
@@ -385,7 +394,8 @@ static void answer_status(struct call *call, struct arm *arm, const struct opera
 	if (cancelled)
 		put_json(json, "error", encode_cancelled(operation->status.message));
 	else if (failed)
-		put_json(json, "error", deploy_error(operation->status.details, operation->status.message));
+		put_json(json, "error",
+			deploy_error(operation->status.details, operation->status.message, id));
 	call_answer_json(call, 200, json);
 }
 
@@ -413,10 +423,13 @@ static json_t *encode_operation(const struct deployment *deployment, const char 
 		"targetResource", "id", resource->id ? resource->id : "", "resourceType", resource->type,
 		"resourceName", resource->name);
 
-	if (failed)
+	if (failed) {
+		json_auto_t *error =
+			arm_error_json(resource->code, resource->message, json_incref(resource->details));
+		put_text(error, "target", resource->id);
 		put_json(properties, "statusMessage",
-			json_pack("{s:s, s:o}", "status", "Failed", "error",
-				arm_error_json(resource->code, resource->message, NULL)));
+			json_pack("{s:s, s:o}", "status", "Failed", "error", arm_error_copy(error)));
+	}
 	return json_pack("{s:s, s:s, s:o}", "id", its, "operationId", name, "properties", properties);
 }
 

@@ -75,3 +75,24 @@ json_t *arm_error_json(const char *code, const char *message, json_t *details)
 		json_object_set_new(json, "details", details);
 	return json;
 }
+
+json_t *arm_error_copy(const json_t *error)
+{
+	static const char *const order[] = {"code", "target", "message"};
+	const json_t *details = json_object_get(error, "details");
+	json_t *copy = json_object(), *item, *copies;
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(order); i++)
+		if (json_object_get(error, order[i]))
+			json_object_set(copy, order[i], json_object_get(error, order[i]));
+	if (!json_array_size(details))
+		return copy;
+	copies = json_array();
+	json_array_foreach((json_t *)details, i, item)
+	{
+		json_array_append_new(copies, arm_error_copy(item));
+	}
+	json_object_set_new(copy, "details", copies);
+	return copy;
+}

@@ -36,3 +36,6 @@ struct arm_error arm_error_of(const GError *error);
 struct arm_error arm_error_of_word(const char *fault);
 /* {"code", "message"} and "details", whose reference is taken, unless it is NULL. */
 json_t *arm_error_json(const char *code, const char *message, json_t *details);
+/* A copy of {"code","message","target","details"} with these members in ARM's order, for people who read it as it is, and of
+ * the errors in its details likewise. New reference. */
+json_t *arm_error_copy(const json_t *error);
