@@ -367,19 +367,26 @@ deploy_templates() {
 	does "a NIC got its flag by the template" '.[0].tags.address == "10.9.0.4"' az resource list "${to[@]}" --name inner-group
 	does "the same deployment is repeated, with one resource more" '.properties.outputs | .door.value and .addresses.value == ["10.9.0.4", "10.9.1.4"]' \
 		az deployment group create "${to[@]}" --name site "${from[@]}" --parameters public=true
-	refuses "a failure names its resource" "virtualNetworks/small" \
-		az deployment group create "${to[@]}" --name refused --template-file "$here/templates/refused.json" --parameters prefix=10.0.0.0/40
+	from=("${to[@]}" --name refused --template-file "$here/templates/refused.json")
+	refuses "what can be known before is refused before, with its resource" "virtualMachines 'small': .*Standard_Huge" \
+		az deployment group create "${from[@]}" --parameters size=Standard_Huge
+	refuses "and nothing is done" "NotFound" az deployment group show "${to[@]}" --name refused
+	refuses "a failure names its resource" "AllocationFailed.*virtualMachines/small.*Standard_M128ms" \
+		az deployment group create "${from[@]}" --parameters size=Standard_M128ms
 	does "it leaves the rest" '.properties.provisioningState == "Failed" and .properties.error.code == "DeploymentFailed"' \
 		az deployment group show "${to[@]}" --name refused
 	does "and only what does not depend on it is there" 'map(.name) | index("beside") and (index("behind") | not)' az resource list "${to[@]}"
 	does "mended, it is deployed" '.properties.provisioningState == "Succeeded"' \
-		az deployment group create "${to[@]}" --name refused --template-file "$here/templates/refused.json" --parameters prefix=10.0.0.0/24
+		az deployment group create "${from[@]}" --parameters size=Standard_DS2_v2
+	refuses "what fails deep inside of others is named outside, with its reason" \
+		'DeploymentFailed.*deployments/deep.*deployments/module.*deployments/inmost.*AllocationFailed.*virtualMachines/far-vm.*RamFilter' \
+		az deployment group create "${to[@]}" --name deep --template-file "$here/templates/deep.json" --parameters prefix=far
 	refuses "a deployment that is over cannot be cancelled" "does not run" az deployment group cancel "${to[@]}" --name refused
-	does "a deployment's template is given back" '.resources[0].name == "small"' az deployment group export "${to[@]}" --name refused
+	does "a deployment's template is given back" '.resources[0].name == "net"' az deployment group export "${to[@]}" --name refused
 	does "Complete mode leaves only what is in the template" '.properties.mode == "Complete"' \
-		az deployment group create "${to[@]}" --name only --mode Complete --template-file "$here/templates/refused.json" --parameters prefix=10.0.0.0/24
-	does "and the rest is gone" 'map(.name) | sort == ["behind", "beside", "small"]' az resource list "${to[@]}"
-	does "deployments are listed" 'map(.name) | contains(["site", "refused", "only", "inside"])' az deployment group list "${to[@]}"
+		az deployment group create "${from[@]}" --name only --mode Complete --parameters size=Standard_DS2_v2
+	does "and the rest is gone" 'map(.name) | sort == ["behind", "beside", "net", "nic", "small"]' az resource list "${to[@]}"
+	does "deployments are listed" 'map(.name) | contains(["site", "refused", "deep", "inmost", "only", "inside"])' az deployment group list "${to[@]}"
 	does "a deployment is deleted, and what it made stays" "" az deployment group delete "${to[@]}" --name only
 	refuses "then it is gone" "NotFound" az deployment group show "${to[@]}" --name only
 	run az group delete --name templates --yes

@@ -35,6 +35,10 @@ bool deploy_each_other(struct arm *arm, const struct group *group, GHashTable *i
 
 /* ---- what_if.c ---- */
 
+/* Why the deployment would be refused, or fail by what can be known before: {"code","message","details"}, a new reference.
+ * NULL: nothing speaks against it; then *ret_ids has what it deploys: an array of {"id"}, a new reference. */
+json_t *deploy_validate(struct arm *arm, const struct group *group, const struct deployment *deployment,
+	const char *principal, json_t **ret_ids);
 /* {"status", "properties": {"changes"}} or {"status", "error"}: what the deployment would change. whole: with the resources
  * as they are and would be. New reference. */
 json_t *deploy_what_if(struct arm *arm, const struct group *group, const struct deployment *deployment,

@@ -21,22 +21,6 @@ static struct group *find_group(const struct call *call, struct arm *arm, GError
 
 /* ---- validation ---- */
 
-/* Whether its PUT would be taken now. */
-static bool check_put(struct arm *arm, const struct group *group, const struct deployment *wanted,
-	const char *principal, GError **error)
-{
-	const struct control_request request = {.principal = principal};
-	_cleanup_(control_result_clear) struct control_result result = {};
-	_cleanup_(control_preview_close) struct control *preview = control_preview_open(arm->control, error);
-	GError *failure = NULL;
-
-	if (!preview || control_put(preview, wanted, &request, &result, &failure))
-		return preview;
-	deploy_explain(arm, group, wanted->meta.name, &failure);
-	g_propagate_error(error, failure);
-	return false;
-}
-
 static void post_validate(struct call *call, void *data)
 {
 	struct arm *arm = data;
@@ -44,19 +28,16 @@ static void post_validate(struct call *call, void *data)
 	_cleanup_(model_free) struct group *group = find_group(call, arm, &error);
 	_cleanup_(model_free) struct deployment *wanted =
 		group ? deploy_read(call, group, NULL, &error) : NULL;
-	_cleanup_(template_free) struct template *template =
-		wanted ? deploy_open(arm, group, wanted, NULL, &error) : NULL;
-	if (!template || !check_put(arm, group, wanted, call_principal(call), &error)) {
-		call_answer_json(call, 200, json_pack("{s:o}", "error", error_json(error)));
+	json_t *ids = NULL, *json,
+	       *why_not = wanted ? deploy_validate(arm, group, wanted, call_principal(call), &ids)
+				 : error_json(error);
+
+	if (why_not) {
+		call_answer_json(call, 200, json_pack("{s:o}", "error", why_not));
 		return;
 	}
-	json_t *json = deploy_encode(arm, group, wanted, "Succeeded"), *resources = json_array();
-	for (guint i = 0; i < template->resources->len; i++) {
-		const struct template_resource *resource = template->resources->pdata[i];
-		if (!resource->skipped)
-			json_array_append_new(resources, json_pack("{s:s}", "id", resource->id_text));
-	}
-	put_json(json_object_get(json, "properties"), "validatedResources", resources);
+	json = deploy_encode(arm, group, wanted, "Succeeded");
+	put_json(json_object_get(json, "properties"), "validatedResources", ids);
 	call_answer_json(call, 200, json);
 }
 

@@ -1,13 +1,14 @@
-/* What a deployment would change: ARM's what-if.
+/* What a deployment would change: ARM's what-if. And what it would be refused for: validation.
  *
  * How it works. The template is deployed in a preview of the control plane (control_preview_open), resource after
  * resource as their dependencies want it, by the very puts of a deployment; each resource is encoded before and behind
  * its put, and what differs is the answer. Defaults, what a put keeps, and what it would refuse are thus those of the
- * real one, and the preview is thrown away.
+ * real one, and the preview is thrown away. Validation puts the deployment itself first, and asks for refusals only.
  *
  * What hosts and reconcilers would make of it is not foretold: a machine that no host can hold in the end, instances of
  * scale sets. A value of reference() that only they give leaves the resource open: it would be created, or
- * (Unsupported) nobody knows what would change, and so is what depends on it.
+ * (Unsupported) nobody knows what would change, and so is what depends on it. So is what is busy just now, for which a
+ * deployment waits: what could become of it is never refused.
  */
 #include "api/arm/deploy_priv.h"
 #include "api/arm/extra.h"
@@ -26,7 +27,8 @@ struct what_if {
 	bool whole; /* changes are shown with the resources */
 	bool complete;
 	bool veiled; /* what some deployment inside of the template has is not known */
-	json_t *changes, *failures;
+	json_t *changes; /* NULL: only failures are wanted */
+	json_t *failures;
 	GHashTable *seen; /* ids of the templates' resources, in small letters */
 	GHashTable *kept; /* those, and what Complete mode spares for their sake */
 };
@@ -35,7 +37,8 @@ struct what_if {
 struct look {
 	struct what_if *what_if;
 	struct template *template;
-	unsigned depth; /* how many others its deployment is inside of */
+	const char *name; /* of its deployment */
+	unsigned depth; /* how many others that is inside of */
 	bool *done, *open; /* of each resource; open: what becomes of it is not known, or it would fail */
 };
 
@@ -81,7 +84,8 @@ static json_t *new_change(const char *id, const char *type)
 static void note_created(const struct look *look, const struct template_resource *resource, GError **error)
 {
 	struct what_if *what_if = look->what_if;
-	json_auto_t *whole = template_shown_body(look->template, resource->index, error);
+	json_auto_t *whole =
+		what_if->changes ? template_shown_body(look->template, resource->index, error) : NULL;
 	json_t *change;
 
 	if (!whole)
@@ -111,13 +115,18 @@ static void note_compared(struct what_if *what_if, const struct template_resourc
 	json_array_append_new(what_if->changes, change);
 }
 
+/* Clients print messages, and no targets. */
 static void note_failure(
-	struct what_if *what_if, const struct template_resource *resource, const GError *failure)
+	const struct look *look, const struct template_resource *resource, const GError *failure)
 {
-	json_t *detail = arm_error_json(arm_error_of(failure).code, failure->message, NULL);
+	g_autofree char *where = look->depth ? g_strdup_printf("In the deployment '%s': ", look->name)
+					     : g_strdup(""),
+			*message = g_strdup_printf(
+				"%s%s '%s': %s", where, resource->type, resource->name, failure->message);
+	json_t *detail = arm_error_json(arm_error_of(failure).code, message, NULL);
 
 	put_text(detail, "target", resource->id_text);
-	json_array_append_new(what_if->failures, detail);
+	json_array_append_new(look->what_if->failures, detail);
 }
 
 /* What it would be is not known; reason: a sentence. */
@@ -127,10 +136,10 @@ static void note_open(const struct look *look, const struct template_resource *r
 	json_t *change;
 
 	look->open[resource->index] = true;
-	if (!before) {
+	if (!before)
 		note_created(look, resource, error);
+	if (!before || !look->what_if->changes)
 		return;
-	}
 	change = new_change(resource->id_text, "Unsupported");
 	put_text(change, "unsupportedReason", reason);
 	if (look->what_if->whole)
@@ -167,7 +176,7 @@ static void put_and_compare(const struct look *look, const struct template_resou
 	_cleanup_(arm_put_result_clear) struct arm_put_result put = {};
 	json_auto_t *after = NULL;
 
-	if (!arm_put(&what_if->arm, &resource->id, body, &request, &put, error) ||
+	if (!arm_put(&what_if->arm, &resource->id, body, &request, &put, error) || !what_if->changes ||
 		!(after = read_now(what_if, &resource->id, error)))
 		return;
 	if (before)
@@ -181,7 +190,8 @@ static void look_at_resource(const struct look *look, const struct template_reso
 	struct what_if *what_if = look->what_if;
 	const struct template_resource *waits_for = find_open(look, resource);
 	g_autoptr(GError) failure = NULL, unknown = NULL;
-	json_auto_t *before = read_now(what_if, &resource->id, &failure), *body = NULL;
+	json_auto_t *before = what_if->changes ? read_now(what_if, &resource->id, &failure) : NULL,
+		    *body = NULL;
 
 	g_hash_table_add(what_if->seen, g_ascii_strdown(resource->id_text, -1));
 	deploy_keep(what_if->kept, resource->id_text);
@@ -198,10 +208,15 @@ static void look_at_resource(const struct look *look, const struct template_reso
 	} else if (body) {
 		put_and_compare(look, resource, before, body, &failure);
 	}
+	if (failure && deploying_is_passing(failure)) {
+		g_autofree char *reason = g_steal_pointer(&failure->message);
+		g_clear_error(&failure);
+		note_open(look, resource, before, reason, &failure);
+	}
 	if (!failure)
 		return;
 	look->open[resource->index] = true;
-	note_failure(what_if, resource, failure);
+	note_failure(look, resource, failure);
 }
 
 /* ---- templates ---- */
@@ -228,11 +243,14 @@ static bool put_deployment(
 /* What it has is not known, nor whether what is there is among that. */
 static void note_veiled(const struct look *look, const struct template_resource *resource, const char *reason)
 {
-	json_t *change = new_change(resource->id_text, "Unsupported");
+	json_t *change;
 
+	look->open[resource->index] = look->what_if->veiled = true;
+	if (!look->what_if->changes)
+		return;
+	change = new_change(resource->id_text, "Unsupported");
 	put_text(change, "unsupportedReason", reason);
 	json_array_append_new(look->what_if->changes, change);
-	look->open[resource->index] = look->what_if->veiled = true;
 }
 
 static bool look_inside(
@@ -266,7 +284,8 @@ static void look_at_deployment(const struct look *look, const struct template_re
 		note_veiled(look, resource, failure->message);
 	} else if (!body || !look_inside(look, resource, body, &failure)) {
 		look->open[resource->index] = true;
-		note_failure(look->what_if, resource, failure);
+		if (!deploying_is_passing(failure))
+			note_failure(look, resource, failure);
 	}
 }
 
@@ -278,23 +297,26 @@ static bool is_ready(const struct look *look, const struct template_resource *re
 	return !look->done[resource->index];
 }
 
-/* One more whose dependencies are done; false when there is none. The template has no circles. */
-static bool look_at_next(const struct look *look)
+/* All whose dependencies are done, as a deployment starts them; false when there is none. The template has no circles. */
+static bool look_at_round(const struct look *look)
 {
-	for (guint i = 0; i < look->template->resources->len; i++) {
-		const struct template_resource *resource = look->template->resources->pdata[i];
-		if (!is_ready(look, resource))
+	const GPtrArray *resources = look->template->resources;
+	g_autofree bool *ready = g_new0(bool, resources->len + 1);
+	bool any = false;
+
+	for (guint i = 0; i < resources->len; i++)
+		any |= ready[i] = is_ready(look, resources->pdata[i]);
+	for (guint i = 0; i < resources->len; i++) {
+		const struct template_resource *resource = resources->pdata[i];
+		if (!ready[i])
 			continue;
 		look->done[i] = true;
-		if (resource->skipped)
-			continue;
-		if (resource->deployment)
+		if (!resource->skipped && resource->deployment)
 			look_at_deployment(look, resource);
-		else
+		else if (!resource->skipped)
 			look_at_resource(look, resource);
-		return true;
 	}
-	return false;
+	return any;
 }
 
 /* The template, whose resources are in the preview now, but for those that failed. */
@@ -307,8 +329,8 @@ static struct template *look_at_template(struct what_if *what_if, const struct g
 		return NULL;
 	g_autofree bool *done = g_new0(bool, template->resources->len + 1),
 			*open = g_new0(bool, template->resources->len + 1);
-	const struct look look = {what_if, template, depth, done, open};
-	while (look_at_next(&look))
+	const struct look look = {what_if, template, deployment->meta.name, depth, done, open};
+	while (look_at_round(&look))
 		continue;
 	return template;
 }
@@ -336,6 +358,41 @@ static void look_at_other(
 
 /* ---- the whole ---- */
 
+/* A preview, and what is known of it: nothing. False with *error. */
+static bool begin(struct what_if *what_if, struct arm *arm, const struct group *group, const char *principal,
+	GError **error)
+{
+	*what_if = (struct what_if){
+		.arm = *arm,
+		.group = group,
+		.principal = principal,
+		.failures = json_array(),
+		.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+		.kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+	};
+	what_if->arm.control = control_preview_open(arm->control, error);
+	return what_if->arm.control != NULL;
+}
+
+static void end(struct what_if *what_if)
+{
+	control_preview_close(what_if->arm.control);
+	json_decref(what_if->changes);
+	json_decref(what_if->failures);
+	g_hash_table_unref(what_if->seen);
+	g_hash_table_unref(what_if->kept);
+}
+
+/* {"code","message","details"} of why not; NULL: nothing speaks against it. */
+static json_t *error_of(const struct what_if *what_if, const GError *failure)
+{
+	if (failure)
+		return arm_error_json(arm_error_of(failure).code, failure->message, NULL);
+	return json_array_size(what_if->failures) ? arm_error_json("InvalidTemplateDeployment",
+							    FAILED_MESSAGE, json_incref(what_if->failures))
+						  : NULL;
+}
+
 static bool look_at_all(struct what_if *what_if, const struct deployment *deployment, GError **error)
 {
 	_cleanup_(template_free) struct template *template =
@@ -347,38 +404,68 @@ static bool look_at_all(struct what_if *what_if, const struct deployment *deploy
 	return deploy_each_other(&what_if->arm, what_if->group, what_if->seen, look_at_other, what_if, error);
 }
 
-static json_t *answer_of(const struct what_if *what_if, const GError *failure)
-{
-	if (failure)
-		return json_pack("{s:s, s:o}", "status", "Failed", "error",
-			arm_error_json(arm_error_of(failure).code, failure->message, NULL));
-	if (json_array_size(what_if->failures))
-		return json_pack("{s:s, s:o}", "status", "Failed", "error",
-			arm_error_json(
-				"InvalidTemplateDeployment", FAILED_MESSAGE, json_incref(what_if->failures)));
-	return json_pack("{s:s, s:{s:O}}", "status", "Succeeded", "properties", "changes", what_if->changes);
-}
-
 json_t *deploy_what_if(struct arm *arm, const struct group *group, const struct deployment *deployment,
 	bool whole, const char *principal)
 {
 	g_autoptr(GError) failure = NULL;
-	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-			      kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	_cleanup_(control_preview_close) struct control *preview =
-		control_preview_open(arm->control, &failure);
-	json_auto_t *changes = json_array(), *failures = json_array();
-	struct what_if what_if = {.arm = *arm,
-		.group = group,
-		.principal = principal,
-		.whole = whole,
-		.changes = changes,
-		.failures = failures,
-		.seen = seen,
-		.kept = kept};
+	struct what_if what_if;
+	json_t *error, *answer;
 
-	what_if.arm.control = preview;
-	if (preview)
+	if (begin(&what_if, arm, group, principal, &failure)) {
+		what_if.changes = json_array();
+		what_if.whole = whole;
 		look_at_all(&what_if, deployment, &failure);
-	return answer_of(&what_if, failure);
+	}
+	error = error_of(&what_if, failure);
+	answer = error ? json_pack("{s:s, s:o}", "status", "Failed", "error", error)
+		       : json_pack("{s:s, s:{s:O}}", "status", "Succeeded", "properties", "changes",
+				 what_if.changes);
+	end(&what_if);
+	return answer;
+}
+
+/* {"id"} of what the template deploys. New reference. */
+static json_t *encode_ids(const struct template *template)
+{
+	json_t *ids = json_array();
+
+	for (guint i = 0; i < template->resources->len; i++) {
+		const struct template_resource *resource = template->resources->pdata[i];
+		if (!resource->skipped)
+			json_array_append_new(ids, json_pack("{s:s}", "id", resource->id_text));
+	}
+	return ids;
+}
+
+/* Whether its own PUT would be taken now. */
+static bool check_put(
+	const struct what_if *what_if, struct arm *arm, const struct deployment *deployment, GError **error)
+{
+	const struct control_request request = {.principal = what_if->principal};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	GError *failure = NULL;
+
+	if (control_put(what_if->arm.control, deployment, &request, &result, &failure))
+		return true;
+	deploy_explain(arm, what_if->group, deployment->meta.name, &failure);
+	g_propagate_error(error, failure);
+	return false;
+}
+
+json_t *deploy_validate(struct arm *arm, const struct group *group, const struct deployment *deployment,
+	const char *principal, json_t **ret_ids)
+{
+	g_autoptr(GError) failure = NULL;
+	struct what_if what_if;
+	_cleanup_(template_free) struct template *template = NULL;
+	json_t *error;
+
+	if (begin(&what_if, arm, group, principal, &failure) &&
+		check_put(&what_if, arm, deployment, &failure))
+		template = look_at_template(&what_if, group, deployment, 0, &failure);
+	error = error_of(&what_if, failure);
+	if (!error)
+		*ret_ids = encode_ids(template);
+	end(&what_if);
+	return error;
 }
