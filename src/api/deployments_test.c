@@ -477,6 +477,91 @@ static void scenario_names(struct test_cloud *cloud)
 	}
 }
 
+/* What is more than the store takes is refused by its name, with what to do; so is, before anything is made, a template that
+ * leaves no room for the record of its resources. */
+static void scenario_too_large(struct test_cloud *cloud)
+{
+	static const char words[] = "deployment big is too large to be stored";
+	g_autofree char *filler = g_strnfill(1100 * 1000, 'x'), *some = g_strndup(filler, 950 * 1000),
+			*large_template = g_strdup_printf("variables: {v: '%s'}, resources: []", filler),
+			*full_template = g_strdup_printf(
+				"variables: {v: '%s'}, resources: [{" NSG_TYPE
+				", name: \"[concat('n', copyIndex())]\", copy: {name: 'c', count: 800}}]",
+				some),
+			*large = body_of("Incremental", "", large_template),
+			*full = body_of("Incremental", "", full_template);
+
+	put_base(cloud);
+	_cleanup_(answer_clear) struct answer check =
+		ask(cloud, "POST", DEPLOYMENTS "/big/validate", large, NULL);
+	g_autofree char *said = json_dumps(check.json, JSON_COMPACT);
+	g_assert_cmpint(check.status, ==, 200);
+	g_assert_nonnull(strstr(said, words));
+	g_assert_nonnull(strstr(said, "1048576 are the most; split the template"));
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", DEPLOYMENTS "/big", large, NULL);
+	g_autofree char *again = json_dumps(put.json, JSON_COMPACT);
+	g_assert_cmpint(put.status, ==, 400);
+	g_assert_nonnull(strstr(again, words));
+	assert_fails(cloud, "big", full, words);
+	g_assert_cmpint(status_of(cloud, "GET", NSG "/n0"), ==, 404);
+}
+
+/* ---- the history ---- */
+
+static size_t count_deployments(struct test_cloud *cloud)
+{
+	_cleanup_(answer_clear) struct answer answer =
+		ask(cloud, "GET", DEPLOYMENTS "?$top=1000", NULL, NULL);
+
+	return json_array_size(json_object_get(answer.json, "value"));
+}
+
+/* 800 deployments inside of one, which wants what they have given; and one that lasts. */
+static void scenario_history(struct test_cloud *cloud)
+{
+	static const char template[] =
+		"resources: [{type: 'Microsoft.Resources/deployments', name: \"[format('n{0}', "
+		"copyIndex())]\", "
+		"copy: {name: 'all', count: 800}, properties: {expressionEvaluationOptions: {scope: "
+		"'inner'}, "
+		"template: {resources: [], outputs: {o: {type: 'string', value: 'given'}}}}}], outputs: "
+		"{all: "
+		"{type: 'array', copy: {count: 800, input: \"[reference(format('n{0}', "
+		"copyIndex())).outputs.o.value]\"}}}";
+	g_autofree char *many = body_of("Incremental", "", template),
+			*one = body_of("Incremental", "", "resources: []"), *slow = NULL;
+
+	put_base(cloud);
+	slow = slow_body(cloud);
+	g_usleep(100 * 1000); /* the host must have been seen alive for the machine to be placed */
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", DEPLOYMENTS "/slow", slow, NULL);
+	g_assert_cmpint(put.status, ==, 201);
+	wait_for_operation(cloud);
+	assert_deployed(cloud, "old", one);
+	/* "old" makes room while the others come, and is all that can: those inside of one that runs stay. */
+	assert_deployed(cloud, "many", many);
+	g_assert_cmpint(status_of(cloud, "GET", DEPLOYMENTS "/old"), ==, 404);
+	g_assert_cmpuint(count_deployments(cloud), ==, 803);
+	/* One of them is deployed again, and so is not the oldest any more. */
+	assert_deployed(cloud, "n0", one);
+	g_assert_cmpuint(count_deployments(cloud), ==, 803);
+	assert_deployed(cloud, "last", one);
+	g_assert_cmpuint(count_deployments(cloud), ==, 775);
+	static const char *const kept[] = {"slow", "inner", "many", "n0", "last"};
+	for (size_t i = 0; i < G_N_ELEMENTS(kept); i++) {
+		g_autofree char *path = g_strconcat(DEPLOYMENTS "/", kept[i], NULL);
+		g_assert_cmpint(status_of(cloud, "GET", path), ==, 200);
+	}
+	_cleanup_(answer_clear) struct answer record =
+		ask(cloud, "GET", "/sluice/v1/audit?$top=2&result=done", NULL, NULL);
+	g_autofree char *text = json_dumps(record.json, JSON_COMPACT);
+	g_assert_nonnull(strstr(text, "\"what\":\"DELETE /subscriptions/"));
+	test_cloud_obey(cloud, true);
+	g_autofree char *end = finish(cloud, &put, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+}
+
 #define ADD(name, fn) TEST_CLOUD_ADD("/deployments/" name, fn)
 
 int main(int argc, char **argv)
@@ -493,5 +578,7 @@ int main(int argc, char **argv)
 	ADD("a deployment whose name is running is refused where its client can show it", scenario_active);
 	ADD("so is one into a group that is being deleted", scenario_group_goes);
 	ADD("names are what Azure's may be, and a check says of others that they are none", scenario_names);
+	ADD("what is too large to be kept is refused with what to do", scenario_too_large);
+	ADD("the oldest that are over make room for new ones", scenario_history);
 	return g_test_run();
 }

@@ -514,6 +514,50 @@ static bool count(struct change *change, GError **error)
 	return true;
 }
 
+/* The largest object that the change writes, decoded, and its bytes. Owned by the caller; NULL when there is none. */
+static struct meta *find_largest(const struct change *change, size_t *ret_bytes)
+{
+	const char *found = NULL, *text = NULL;
+	gsize most = 0, length;
+	GHashTableIter iter;
+	void *key, *value;
+
+	g_hash_table_iter_init(&iter, change->writes);
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		const struct write *write = value;
+		const char *its = write->value ? g_bytes_get_data(write->value, &length) : NULL;
+		if (!its || !g_str_has_prefix(key, KEY_OBJECTS) || length <= most)
+			continue;
+		found = key;
+		text = its;
+		most = length;
+	}
+	g_auto(GStrv) parts = found ? g_strsplit(found + strlen(KEY_OBJECTS), "/", 2) : NULL;
+	enum kind kind = parts ? kind_by_name(parts[0]) : KIND_NONE;
+	*ret_bytes = most;
+	return kind != KIND_NONE ? model_decode(kind, text, most, 0, NULL) : NULL;
+}
+
+/* The store's own refusal speaks of keys and transactions, which no user has heard of. */
+static bool check_bytes(const struct change *change, const struct store_txn *txn, GError **error)
+{
+	size_t bytes = store_txn_bytes(txn), most;
+	_cleanup_(model_free) struct meta *largest = NULL;
+
+	if (bytes <= STORE_TXN_BYTES_MAX)
+		return true;
+	largest = find_largest(change, &most);
+	if (!largest)
+		return true;
+	return fault_set(error, FAULT_INVALID,
+		"%s %s is too large to be stored: it has %zu bytes as it is kept, with all that changes "
+		"together %zu, and %d are the most; %s",
+		kind_info((enum kind)largest->kind)->title, largest->name, most, bytes, STORE_TXN_BYTES_MAX,
+		largest->kind == KIND_DEPLOYMENT
+			? "split the template, and deploy its parts one after the other"
+			: "make several smaller ones of it");
+}
+
 static bool change_commit(struct change *change, int64_t *ret_revision, GError **error)
 {
 	if (!count(change, error))
@@ -527,7 +571,7 @@ static bool change_commit(struct change *change, int64_t *ret_revision, GError *
 		.n_then = ops->len,
 	};
 
-	if (!store_commit(change->store, &txn, &result, error))
+	if (!check_bytes(change, &txn, error) || !store_commit(change->store, &txn, &result, error))
 		return false;
 	if (!result.succeeded)
 		return fault_set(

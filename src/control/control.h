@@ -106,6 +106,9 @@ CLEANUP_CLEAR_FUNC(struct control_page, control_page_clear)
 bool control_list_page(struct control *control, enum kind kind, const char *parent, const char *after,
 	guint limit, struct control_page *ret, GError **error);
 
+/* How many of a kind there are under a parent; 0 when they cannot be read. */
+guint control_count(struct control *control, enum kind kind, const char *parent);
+
 /* Objects of a kind that refer to the one of that uid (NICs to their network): `limit` of them at most (0: all), by uid;
  * as control_list(). */
 GPtrArray *control_users(
@@ -314,6 +317,9 @@ void control_set_reconciler(struct control *control, enum kind kind, control_rec
 /* Stores a changed object as it is (status written by such a reconciler); FAULT_CONFLICT when someone else
  * was faster. */
 bool control_store(struct control *control, void *object, GError **error);
+
+/* Forgets deployments, by their uids, but for those that run (again). What they deployed stays. */
+bool control_forget_deployments(struct control *control, const GPtrArray *uids, GError **error);
 
 /* ---- hosts ---- */
 

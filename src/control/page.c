@@ -63,6 +63,14 @@ bool control_list_page(struct control *control, enum kind kind, const char *pare
 	return true;
 }
 
+guint control_count(struct control *control, enum kind kind, const char *parent)
+{
+	g_autofree char *prefix = key_names(kind, parent), *end = store_prefix_end(prefix);
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	return store_list(control->store, prefix, end, 0, 0, &range, NULL, NULL) ? range.kvs->len : 0;
+}
+
 static bool list_references(struct control *control, const char *uid, struct store_range *ret, GError **error)
 {
 	g_autofree char *prefix = key_refs(uid), *end = store_prefix_end(prefix);

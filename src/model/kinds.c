@@ -257,7 +257,8 @@ SHAPE(PUBLIC, deployment_resource, struct deployment_resource, "deployed resourc
 	F_STRING(deployment_resource, code), F_STRING(deployment_resource, message),
 	F_JSON(deployment_resource, details));
 SHAPE(static, deployment_spec, struct deployment_spec, "spec", F_JSON(deployment_spec, template),
-	F_JSON(deployment_spec, parameters), F_STRING(deployment_spec, mode));
+	F_JSON(deployment_spec, parameters), F_STRING(deployment_spec, mode),
+	F_STRING(deployment_spec, within));
 SHAPE(static, deployment_status, struct deployment_status, "status",
 	F_STRUCT(deployment_status, outcome, outcome_shape), F_STRING(deployment_status, operation),
 	F_LIST(deployment_status, resources, deployment_resource_shape), F_JSON(deployment_status, outputs),

@@ -619,6 +619,7 @@ struct deployment {
 		json_t *template;
 		json_t *parameters;
 		char *mode;
+		char *within; /* uid of the operation of the deployment that it is inside of; NULL: it is by itself */
 	} spec;
 	struct deployment_status {
 		struct outcome outcome;

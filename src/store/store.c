@@ -153,20 +153,18 @@ static bool check_changed_once(const struct store_op *ops, size_t n, GError **er
 	return true;
 }
 
-static bool check_ops(const struct store_op *ops, size_t n, size_t *bytes, GError **error)
+static bool check_ops(const struct store_op *ops, size_t n, GError **error)
 {
 	if (n > STORE_TXN_OPS_MAX)
 		return fault_set(error, FAULT_INVALID,
 			"a transaction has %zu operations, more than %d; split it", n, STORE_TXN_OPS_MAX);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (!check_op(&ops[i], error))
 			return false;
-		*bytes += text_bytes(ops[i].key) + text_bytes(ops[i].end) + value_bytes(ops[i].value);
-	}
 	return check_changed_once(ops, n, error);
 }
 
-static bool check_compares(const struct store_txn *txn, size_t *bytes, GError **error)
+static bool check_compares(const struct store_txn *txn, GError **error)
 {
 	if (txn->n_compares > STORE_TXN_OPS_MAX)
 		return fault_set(error, FAULT_INVALID,
@@ -182,18 +180,36 @@ static bool check_compares(const struct store_txn *txn, size_t *bytes, GError **
 		if (compare->target == STORE_VALUE && !compare->value)
 			return fault_set(
 				error, FAULT_INVALID, "the compare of key %s has no value", compare->key);
-		*bytes += text_bytes(compare->key) + text_bytes(compare->end) + value_bytes(compare->value);
 	}
 	return true;
 }
 
-static bool check_txn(const struct store_txn *txn, GError **error)
+static size_t ops_bytes(const struct store_op *ops, size_t n)
 {
 	size_t bytes = 0;
 
-	if (!check_compares(txn, &bytes, error) || !check_ops(txn->then_ops, txn->n_then, &bytes, error) ||
-		!check_ops(txn->else_ops, txn->n_else, &bytes, error))
+	for (size_t i = 0; i < n; i++)
+		bytes += text_bytes(ops[i].key) + text_bytes(ops[i].end) + value_bytes(ops[i].value);
+	return bytes;
+}
+
+size_t store_txn_bytes(const struct store_txn *txn)
+{
+	size_t bytes = ops_bytes(txn->then_ops, txn->n_then) + ops_bytes(txn->else_ops, txn->n_else);
+
+	for (size_t i = 0; i < txn->n_compares; i++) {
+		const struct store_compare *compare = &txn->compares[i];
+		bytes += text_bytes(compare->key) + text_bytes(compare->end) + value_bytes(compare->value);
+	}
+	return bytes;
+}
+
+static bool check_txn(const struct store_txn *txn, GError **error)
+{
+	if (!check_compares(txn, error) || !check_ops(txn->then_ops, txn->n_then, error) ||
+		!check_ops(txn->else_ops, txn->n_else, error))
 		return false;
+	size_t bytes = store_txn_bytes(txn);
 	if (bytes > STORE_TXN_BYTES_MAX)
 		return fault_set(error, FAULT_INVALID, "a transaction has %zu bytes, more than %d; split it",
 			bytes, STORE_TXN_BYTES_MAX);

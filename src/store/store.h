@@ -98,6 +98,9 @@ struct store_txn {
 	size_t n_else;
 };
 
+/* What counts for STORE_TXN_BYTES_MAX. */
+size_t store_txn_bytes(const struct store_txn *txn);
+
 /* One change that a watch saw. Borrowed for the length of the callback. */
 struct store_event {
 	bool deleted; /* kv.value is NULL then and kv.mod_revision the revision of the deletion */

@@ -23,6 +23,8 @@ void arm_record_end(const struct operation *operation, void *arm);
 /* Of what a deployment does: an operation that it began on the resource, or why none. */
 void arm_record_part(struct arm *arm, const struct operation *deployment, const char *verb, const char *id,
 	const char *operation, const char *code);
+/* Of a deployment that went because that operation's came. */
+void arm_record_forgotten(struct arm *arm, const struct operation *deployment, const char *id);
 
 /* ---- resource types: one file for each noun ---- */
 

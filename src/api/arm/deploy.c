@@ -299,6 +299,17 @@ static int fail_whole(struct deploying *deploying, const GError *failure, GError
 	return fail(deploying, details, failure->message, error);
 }
 
+/* The record cannot be written, so that nothing is begun; when it is too large, with the template, there is none. */
+static int fail_unrecorded(struct deploying *deploying, const GError *failure, GError **error)
+{
+	if (fault_code(failure) != FAULT_INVALID) {
+		g_propagate_error(error, g_error_copy(failure));
+		return -1;
+	}
+	reset(deploying);
+	return fail_whole(deploying, failure, error);
+}
+
 static int succeed(struct deploying *deploying, GError **error)
 {
 	struct deployment *deployment = deploying->deployment;
@@ -391,9 +402,9 @@ static int drive(struct deploying *deploying, GError **error)
 		begin(deploying);
 	if (is_cancelled(deployment))
 		return cancel(deploying, error);
-	if (!save(deploying, error) || !advance(deploying, error))
-		return -1;
-	return conclude(deploying, error);
+	if (!save(deploying, &failure))
+		return fail_unrecorded(deploying, failure, error);
+	return advance(deploying, error) ? conclude(deploying, error) : -1;
 }
 
 int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error)

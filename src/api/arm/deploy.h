@@ -8,6 +8,9 @@
 
 /* ---- deployments.c ---- */
 
+/* Owned. */
+char *deploy_id(struct arm *arm, const struct group *group, const char *name);
+
 /* A deployment as its body says; ARM_INVALID_CONTENT, ARM_INVALID_TEMPLATE. */
 struct deployment *deploy_decode(
 	const json_t *body, const char *name, const struct group *group, GError **error);
@@ -24,6 +27,12 @@ void deploy_explain(struct arm *arm, const struct group *group, const char *name
 /* The deployment that the call's body wants, whose JSON is *ret_body (a new reference; may be NULL). */
 struct deployment *deploy_read(
 	const struct call *call, const struct group *group, json_t **ret_body, GError **error);
+
+/* ---- deploy_history.c ---- */
+
+/* Forgets the oldest of the group's deployments when there are too many, now that `put` came of the PUT of one. A failure is
+ * logged: the next one tries again. */
+void deploy_forget_oldest(struct arm *arm, const struct group *group, const struct control_result *put);
 
 /* ---- deploy_sweep.c ---- */
 

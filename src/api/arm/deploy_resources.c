@@ -87,13 +87,17 @@ static void start_deployment(struct deploying *deploying, const struct arm_id *i
 
 	group = arm_find_group(arm, id->subscription, id->group, &failure);
 	wanted = group ? deploy_decode(body, id->name, group, &failure) : NULL;
-	if (wanted && control_put(arm->control, wanted, &request, &result, &failure))
+	if (wanted)
+		wanted->spec.within = g_strdup(deploying->operation->meta.uid);
+	if (wanted && control_put(arm->control, wanted, &request, &result, &failure)) {
 		deploying_begun(deploying, record, result.operation);
-	else if (wanted && fault_code(failure) == FAULT_BUSY &&
-		 group->status.outcome.state != PROVISIONING_DELETING)
+		deploy_forget_oldest(arm, group, &result);
+	} else if (wanted && fault_code(failure) == FAULT_BUSY &&
+		   group->status.outcome.state != PROVISIONING_DELETING) {
 		adopt(deploying, record, id, wanted);
-	else if (!deploying_is_passing(failure))
+	} else if (!deploying_is_passing(failure)) {
 		deploying_set_failed(deploying, record, failure);
+	}
 }
 
 bool deploy_is_running(const struct deployment *deployment)

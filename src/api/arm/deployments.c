@@ -20,7 +20,7 @@ static const char *const states[] = {[PROVISIONING_SUCCEEDED] = "Succeeded",
 	[PROVISIONING_DELETING] = "Deleting",
 	[PROVISIONING_FAILED] = "Failed"};
 
-static char *id_of(struct arm *arm, const struct group *group, const char *name)
+char *deploy_id(struct arm *arm, const struct group *group, const char *name)
 {
 	return g_strdup_printf("/subscriptions/%s/resourceGroups/%s/providers/" TYPE "/%s",
 		control_subscription(arm->control), group->meta.name, name);
@@ -64,7 +64,7 @@ static json_t *encode_cancelled(const char *message)
 json_t *deploy_encode(
 	struct arm *arm, const struct group *group, const struct deployment *deployment, const char *state)
 {
-	g_autofree char *id = id_of(arm, group, deployment->meta.name);
+	g_autofree char *id = deploy_id(arm, group, deployment->meta.name);
 	json_t *json = json_pack("{s:s, s:s, s:s}", "id", id, "name", deployment->meta.name, "type", TYPE);
 	json_t *properties = put_object(json, "properties");
 	int64_t finished = deployment->status.finished_us;
@@ -200,7 +200,7 @@ static void answer_put(struct call *call, struct arm *arm, const struct group *g
 	const struct deployment *deployment, const struct operation *operation, bool created,
 	const char *state)
 {
-	g_autofree char *id = id_of(arm, group, deployment->meta.name),
+	g_autofree char *id = deploy_id(arm, group, deployment->meta.name),
 			*url = g_strdup_printf("%s%s/operationStatuses/%s?" STATUS_PARAMS, arm->url, id,
 				operation->meta.uid);
 
@@ -249,10 +249,12 @@ static void put_deployment(struct call *call, void *data)
 	_cleanup_(model_free) struct deployment *wanted = deploy_read(call, group, NULL, &error);
 	if (!wanted || !arm_request_of(call, &request, &error))
 		arm_fail(call, error);
-	else if (control_put(arm->control, wanted, &request, &result, &error))
-		answer_put(call, arm, group, result.object, result.operation, result.created, "Accepted");
-	else
+	else if (!control_put(arm->control, wanted, &request, &result, &error))
 		refuse_put(call, arm, group, wanted, &request, error);
+	else
+		answer_put(call, arm, group, result.object, result.operation, result.created, "Accepted");
+	if (result.operation)
+		deploy_forget_oldest(arm, group, &result);
 }
 
 static void get_deployment(struct call *call, void *data)
@@ -454,7 +456,7 @@ static void list_operations(struct call *call, void *data)
 		arm_fail(call, error);
 		return;
 	}
-	g_autofree char *id = id_of(data, group, deployment->meta.name);
+	g_autofree char *id = deploy_id(data, group, deployment->meta.name);
 	array = json_array();
 	for (guint i = 0; i < list_length(deployment->status.resources); i++)
 		if (is_operation(deployment, i))
@@ -472,7 +474,7 @@ static void get_operation(struct call *call, void *data)
 
 	if (!find(call, data, &group, &deployment))
 		return;
-	g_autofree char *id = id_of(data, group, deployment->meta.name);
+	g_autofree char *id = deploy_id(data, group, deployment->meta.name);
 	if (g_ascii_string_to_unsigned(name, 16, 0, UINT32_MAX, &index, NULL) &&
 		index < list_length(deployment->status.resources) && is_operation(deployment, (guint)index)) {
 		call_answer_json(call, 200, encode_operation(deployment, id, (guint)index));

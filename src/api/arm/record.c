@@ -76,3 +76,17 @@ void arm_record_part(struct arm *arm, const struct operation *deployment, const 
 	if (arm->audit)
 		audit_write(arm->audit, &record);
 }
+
+void arm_record_forgotten(struct arm *arm, const struct operation *deployment, const char *id)
+{
+	g_autofree char *what = g_strdup_printf("DELETE %s", id);
+	const struct audit_record record = {
+		.result = AUDIT_DONE,
+		.who = deployment->spec.principal,
+		.what = what,
+		.parent = deployment->meta.uid,
+	};
+
+	if (arm->audit)
+		audit_write(arm->audit, &record);
+}

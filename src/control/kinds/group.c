@@ -8,6 +8,8 @@
 #include "base/fault.h"
 #include "control/control_priv.h"
 
+#define FORGET_PER_TXN 40 /* deployments: each is two keys of a transaction's 128 */
+
 static const enum kind delete_order[] = {KIND_DEPLOYMENT, KIND_SCALE_SET, KIND_VM, KIND_AVAILABILITY_SET,
 	KIND_NIC, KIND_BALANCER, KIND_ADDRESS, KIND_NETWORK, KIND_ROUTE_TABLE, KIND_SECURITY_GROUP,
 	KIND_APPLICATION_GROUP, KIND_CUSTOM_IMAGE, KIND_KEY_PAIR};
@@ -94,3 +96,37 @@ const struct kind_hooks deployment_hooks = {
 	.release = group_release,
 	.nowhere = true,
 };
+
+struct forgetting {
+	const GPtrArray *uids;
+	guint from;
+};
+
+static bool forget_some(struct change *change, void *data, GError **error)
+{
+	const struct forgetting *forgetting = data;
+
+	for (guint i = forgetting->from; i < MIN(forgetting->from + FORGET_PER_TXN, forgetting->uids->len);
+		i++) {
+		g_autoptr(GError) failure = NULL;
+		struct deployment *deployment =
+			change_get(change, KIND_DEPLOYMENT, forgetting->uids->pdata[i], &failure);
+		if (deployment && !operation_running(&deployment->status.outcome))
+			change_delete(change, deployment);
+		else if (!deployment && !g_error_matches(failure, FAULT, FAULT_NOT_FOUND)) {
+			g_propagate_error(error, g_steal_pointer(&failure));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool control_forget_deployments(struct control *control, const GPtrArray *uids, GError **error)
+{
+	struct forgetting forgetting = {.uids = uids};
+
+	for (; forgetting.from < uids->len; forgetting.from += FORGET_PER_TXN)
+		if (!change_run(control->store, forget_some, &forgetting, NULL, error))
+			return false;
+	return true;
+}
