@@ -505,53 +505,6 @@ static void step_arming(struct accel *a)
 		begin(a, run_arm, armed, NULL);
 }
 
-/* Whether the guest has gone on sending by its standby for too long: looked at each time that the switch has been. */
-static bool keeps_to_standby(struct accel *a)
-{
-	const struct agent_times *times = &a->agent->config.times;
-	int64_t now = g_get_monotonic_time(), frames = accel_standby_frames(a);
-	bool sends = frames > a->standby_frames;
-	/* A new function takes its guest a while, one that it has used does not. */
-	bool fresh = a->entered_us[ACCEL_ON] <= a->entered_us[ACCEL_PLUGGING] &&
-		     now - a->entered_us[ACCEL_COPYING] < (int64_t)times->first_frame_ms * 1000;
-
-	a->standby_frames = frames;
-	if (!sends || !accel_is_bypass(accel_record(a)) || fresh)
-		return false;
-	if (a->standby_since_us == 0)
-		a->standby_since_us = now;
-	return now - a->standby_since_us >= (int64_t)times->no_driver_ms * 1000;
-}
-
-/* The active function is a VF, and the guest has sent by its standby: it has set the function down, or has lost its
- * driver; or something in it sends there now and then, so this is looked at no more often than a guest may take to begin. */
-static bool strays_to_standby(struct accel *a)
-{
-	int64_t now = g_get_monotonic_time(), frames = accel_standby_frames(a);
-	bool sends = frames > a->standby_frames;
-
-	a->standby_frames = frames;
-	if (a->entered_us[ACCEL_ON] == 0) /* by an earlier process */
-		a->entered_us[ACCEL_ON] = now;
-	return sends && accel_is_bypass(accel_record(a)) &&
-	       now - a->entered_us[ACCEL_ON] >= (int64_t)a->agent->config.times.first_frame_ms * 1000;
-}
-
-/* The guest uses the function. By one past the host anybody on the wire can send in its name, so its frames count only where
- * it has not answered the switch for long: some guests answer no ping. */
-static bool is_heard_by_function(const struct accel *a)
-{
-	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
-	bool asked = a->confirmed_us[ACCEL_COPYING] != 0; /* an earlier answer was to an earlier question */
-	int64_t copying_us = g_get_monotonic_time() - a->entered_us[ACCEL_COPYING];
-
-	if (port && port->function.answered && asked)
-		return true;
-	return accel_function_frames(a) > a->baseline &&
-	       (!accel_provider_bypasses(a) || accel_record(a)->representor ||
-		       copying_us > (int64_t)a->agent->config.times.first_frame_ms * 1000);
-}
-
 static void step_copying(struct accel *a)
 {
 	int64_t since = a->entered_us[ACCEL_COPYING];
@@ -560,9 +513,9 @@ static void step_copying(struct accel *a)
 		enter(a, ACCEL_DRAINING);
 	else if (!accel_is_wanted(a))
 		begin_unplugging(a);
-	else if (accel_guest_is_ready(a) && is_heard_by_function(a))
+	else if (accel_guest_is_ready(a) && accel_is_heard_by_function(a))
 		enter(a, ACCEL_ON);
-	else if (keeps_to_standby(a))
+	else if (accel_keeps_to_standby(a))
 		take_back(a);
 	else if (g_get_monotonic_time() - since > (int64_t)a->agent->config.times.first_frame_ms * 1000)
 		accel_answer(a, false, NULL);
@@ -590,7 +543,7 @@ static void step_on(struct accel *a)
 	} else if (accel_guest_went_away(a)) {
 		forget_guest(a);
 		begin_copying_anew(a);
-	} else if (strays_to_standby(a)) {
+	} else if (accel_strays_to_standby(a)) {
 		begin_copying_anew(a);
 	} else {
 		a->driverless = 0;

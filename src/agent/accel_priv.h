@@ -77,6 +77,14 @@ bool accel_is_offloaded(const struct accel *a);
 /* Frames from the guest by the function, or by the standby, as the switch counted last. */
 int64_t accel_function_frames(const struct accel *a);
 int64_t accel_standby_frames(const struct accel *a);
+/* Whether the guest has gone on sending by its standby for too long: looked at each time that the switch has been. */
+bool accel_keeps_to_standby(struct accel *a);
+/* The active function is a VF, and the guest has sent by its standby: it has set the function down, or has lost its
+ * driver; or something in it sends there now and then, so this is looked at no more often than a guest may take to begin. */
+bool accel_strays_to_standby(struct accel *a);
+/* The guest uses the function. By one past the host anybody on the wire can send in its name, so its frames count only where
+ * it has not answered the switch for long: some guests answer no ping. */
+bool accel_is_heard_by_function(const struct accel *a);
 
 /* Answers those who wait for a revocation, or for a restoration. */
 void accel_answer(struct accel *a, bool revoking, const GError *error);

@@ -235,3 +235,45 @@ bool accel_is_heard(const struct accel *a)
 {
 	return accel_row(accel_state(a))->heard;
 }
+
+bool accel_keeps_to_standby(struct accel *a)
+{
+	const struct agent_times *times = &a->agent->config.times;
+	int64_t now = g_get_monotonic_time(), frames = accel_standby_frames(a);
+	bool sends = frames > a->standby_frames;
+	/* A new function takes its guest a while, one that it has used does not. */
+	bool fresh = a->entered_us[ACCEL_ON] <= a->entered_us[ACCEL_PLUGGING] &&
+		     now - a->entered_us[ACCEL_COPYING] < (int64_t)times->first_frame_ms * 1000;
+
+	a->standby_frames = frames;
+	if (!sends || !accel_is_bypass(accel_record(a)) || fresh)
+		return false;
+	if (a->standby_since_us == 0)
+		a->standby_since_us = now;
+	return now - a->standby_since_us >= (int64_t)times->no_driver_ms * 1000;
+}
+
+bool accel_strays_to_standby(struct accel *a)
+{
+	int64_t now = g_get_monotonic_time(), frames = accel_standby_frames(a);
+	bool sends = frames > a->standby_frames;
+
+	a->standby_frames = frames;
+	if (a->entered_us[ACCEL_ON] == 0) /* by an earlier process */
+		a->entered_us[ACCEL_ON] = now;
+	return sends && accel_is_bypass(accel_record(a)) &&
+	       now - a->entered_us[ACCEL_ON] >= (int64_t)a->agent->config.times.first_frame_ms * 1000;
+}
+
+bool accel_is_heard_by_function(const struct accel *a)
+{
+	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+	bool asked = a->confirmed_us[ACCEL_COPYING] != 0; /* an earlier answer was to an earlier question */
+	int64_t copying_us = g_get_monotonic_time() - a->entered_us[ACCEL_COPYING];
+
+	if (port && port->function.answered && asked)
+		return true;
+	return accel_function_frames(a) > a->baseline &&
+	       (!accel_provider_bypasses(a) || accel_record(a)->representor ||
+		       copying_us > (int64_t)a->agent->config.times.first_frame_ms * 1000);
+}
