@@ -67,12 +67,18 @@ static void retry_later(struct accel *a)
 }
 
 /* Takes the error. */
-static void fail(struct accel *a, GError *error)
+static void note_fault(struct accel *a, GError *error)
 {
 	if (g_strcmp0(a->fault ? a->fault->message : NULL, error->message) != 0)
 		log_warn(a->uid, "%s", error->message);
 	g_clear_error(&a->fault);
 	a->fault = error;
+}
+
+/* Takes the error. */
+static void fail(struct accel *a, GError *error)
+{
+	note_fault(a, error);
 	retry_later(a);
 }
 
@@ -170,6 +176,8 @@ static void finish(void *data)
 		a->failures = 0;
 	}
 	job->then(a, job, job->error);
+	if (a->gone)
+		accel_gone(a);
 	agent_kick(a->agent);
 	g_free(job->nic);
 	g_free(job->vm);
@@ -492,6 +500,7 @@ static void step_plugging(struct accel *a)
 		begin_unplugging(a);
 	} else {
 		a->baseline = accel_function_frames(a);
+		a->ask_at_us = 0;
 		begin(a, run_plug, plugged, accel_machine(a));
 	}
 }
@@ -505,6 +514,61 @@ static void step_arming(struct accel *a)
 		begin(a, run_arm, armed, NULL);
 }
 
+/* ---- whether the device is still there ---- */
+
+/* The guest gave the device away by itself, or it only seemed so. */
+static void looked(struct accel *a, struct accel_job *job, GError *error)
+{
+	if (error) {
+		note_fault(a, error);
+		if (a->ask_at_us == 0)
+			a->ask_at_us =
+				g_get_monotonic_time() + (int64_t)a->agent->config.times.retry_max_ms * 1000;
+	} else if (!job->plugged) {
+		log_info(a->uid, "function %s is not in its guest any more", accel_record(a)->function);
+		note_change(a);
+		enter(a, ACCEL_DRAINING);
+	}
+}
+
+static bool must_look(struct accel *a)
+{
+	if (a->ask_at_us == 0)
+		return false;
+	if (g_get_monotonic_time() >= a->ask_at_us)
+		return true;
+	agent_wake_at(a->agent, a->ask_at_us);
+	return false;
+}
+
+/* A machine that is busy is asked about later. */
+static void look(struct accel *a)
+{
+	begin(a, run_plugged, looked, accel_machine(a));
+	if (a->busy)
+		a->ask_at_us = 0;
+}
+
+void accel_doubt(struct accel *a)
+{
+	a->ask_at_us = g_get_monotonic_time();
+	agent_kick(a->agent);
+}
+
+void accel_gone(struct accel *a)
+{
+	enum accel_state state = accel_state(a);
+
+	a->gone = a->busy;
+	if (a->busy)
+		return;
+	if (state == ACCEL_UNPLUGGING || state == ACCEL_CUT) {
+		a->retry_at_us = 0;
+		a->asks = state == ACCEL_CUT && !a->cut;
+	}
+	accel_doubt(a);
+}
+
 static void step_copying(struct accel *a)
 {
 	int64_t since = a->entered_us[ACCEL_COPYING];
@@ -513,6 +577,8 @@ static void step_copying(struct accel *a)
 		enter(a, ACCEL_DRAINING);
 	else if (!accel_is_wanted(a))
 		begin_unplugging(a);
+	else if (must_look(a))
+		look(a);
 	else if (accel_guest_is_ready(a) && accel_is_heard_by_function(a))
 		enter(a, ACCEL_ON);
 	else if (accel_keeps_to_standby(a))
@@ -540,6 +606,8 @@ static void step_on(struct accel *a)
 		enter(a, ACCEL_DRAINING);
 	} else if (!accel_is_wanted(a)) {
 		begin_unplugging(a);
+	} else if (must_look(a)) {
+		look(a);
 	} else if (accel_guest_went_away(a)) {
 		forget_guest(a);
 		begin_copying_anew(a);
@@ -582,31 +650,6 @@ static void step_cut(struct accel *a)
 		begin(a, run_cut, cut_off, NULL);
 	else
 		begin(a, run_unplug, unplugged, accel_machine(a));
-}
-
-/* The guest gave the device away by itself, or it only seemed so. */
-static void looked(struct accel *a, struct accel_job *job, GError *error)
-{
-	if (error) {
-		fail(a, error);
-	} else if (!job->plugged) {
-		note_change(a);
-		enter(a, ACCEL_DRAINING);
-	}
-}
-
-void accel_gone(struct accel *a)
-{
-	enum accel_state state = accel_state(a);
-
-	if (a->busy || a->agent->stopping)
-		return;
-	if (state == ACCEL_UNPLUGGING || state == ACCEL_CUT) {
-		a->retry_at_us = 0;
-		a->asks = state == ACCEL_CUT && !a->cut;
-	} else if (state == ACCEL_COPYING || state == ACCEL_ON)
-		begin(a, run_plugged, looked, accel_machine(a));
-	agent_kick(a->agent);
 }
 
 /* Without a provider its devices are left to it: it releases them when it is opened again. */
@@ -731,6 +774,7 @@ struct accel *accel_new(struct agent *agent, const char *nic)
 
 	a->agent = agent;
 	a->uid = g_strdup(nic);
+	a->ask_at_us = g_get_monotonic_time(); /* it may have left while no agent was there */
 	a->waiters = g_ptr_array_new_with_free_func(g_free);
 	accel_goal_changed(a);
 	return a;

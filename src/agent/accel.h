@@ -16,6 +16,9 @@
  * A path that changes more than AGENT_CHANGES_MAX times in a minute is damped: attaching waits, twice as long
  * each time, a minute at most. Taking back never waits.
  *
+ * What leaves a guest by itself is told by the VM manager. It is asked, too, wherever that may have been missed: once by each
+ * agent, when the manager was away, and when the health look (health.h) finds a function that no program has open.
+ *
  * A guest that does not let go within unplug_ms has its function cut off when rules are at stake or an operator forces
  * it (accel_state.h); else it is asked again and again.
  */
@@ -44,6 +47,8 @@ void accel_goal_changed(struct accel *accel);
 void accel_function_freed(struct accel *accel);
 /* The VM manager says that the device has left the guest, asked or not. */
 void accel_gone(struct accel *accel);
+/* The device may have left unseen: the VM manager is asked whether it is still there. */
+void accel_doubt(struct accel *accel);
 
 /* Wants to see the switch's counters soon. */
 bool accel_is_eager(const struct accel *accel);

@@ -89,6 +89,91 @@ static void test_strays(struct world *w, gconstpointer data)
 	g_assert_true(bypass_nothing_is_claimed(w));
 }
 
+/* ---- functions that leave unseen ---- */
+
+/* The guest has no function any more, and gets another. */
+static void gets_another(struct world *w, const char *what)
+{
+	world_wait(w, what, bypass_is_on);
+	world_expect(w, LEFT, RELEASE, CLAIM, ARM, PLUG, FUNCTION, NULL);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+}
+
+static void test_left_without_agent(struct world *w, gconstpointer data)
+{
+	const struct vm_primary primary = {.nic_uid = WORLD_NIC, .pci = WORLD_VF};
+
+	bypass_bring_up(w);
+	world_stop_agent(w);
+	g_assert_true(w->machines->ops->unplug(w->machines, WORLD_VM, &primary, 0, NULL));
+	world_run(20);
+	world_forget(w);
+	world_start_agent(w, true);
+	gets_another(w, "the next agent sees that it has left");
+}
+
+/* Nobody says so; the agent goes on as it was. */
+static void lose_unseen(struct world *w)
+{
+	bypass_bring_up(w);
+	vm_fake_drop_primary(w->machines, WORLD_VM, WORLD_NIC);
+	world_run(200);
+	g_assert_cmpint(world_find(w, LEFT, 0), <, 0);
+	world_forget(w);
+}
+
+static void test_left_without_manager(struct world *w, gconstpointer data)
+{
+	lose_unseen(w);
+	vm_fake_come_back(w->machines);
+	gets_another(w, "the VM manager, which was away, is asked");
+}
+
+static void test_left_unopened(struct world *w, gconstpointer data)
+{
+	lose_unseen(w);
+	bypass_touch(w, "unopened");
+	world_wait(w, "the VM manager is asked about a function that nobody has open", has_left);
+	bypass_untouch(w, "unopened");
+	gets_another(w, "its NIC gets another");
+}
+
+/* It is asked again and again, and says that all is well. */
+static void test_unopened(struct world *w, gconstpointer data)
+{
+	bypass_touch(w, "unopened");
+	bypass_bring_up(w);
+	world_run(300);
+	g_assert_true(bypass_is_on(w));
+	g_assert_cmpint(world_find(w, LEFT, 0), <, 0);
+}
+
+/* The machine is still about something else. */
+static void test_left_while_held(struct world *w, gconstpointer data)
+{
+	const struct vm_primary primary = {.nic_uid = WORLD_NIC, .pci = WORLD_VF};
+
+	bypass_bring_up(w);
+	struct vm_machine *machine = g_hash_table_lookup(w->agent->machines, WORLD_VM);
+	g_assert_true(vm_machine_hold(machine));
+	world_forget(w);
+	g_assert_true(w->machines->ops->unplug(w->machines, WORLD_VM, &primary, 0, NULL));
+	world_run(100);
+	g_assert_cmpint(world_find(w, LEFT, 0), <, 0);
+	vm_machine_unhold(machine);
+	gets_another(w, "it is asked once it is not");
+}
+
+/* The word of it comes before that of its plugging. */
+static void test_left_at_plug(struct world *w, gconstpointer data)
+{
+	w->drops_next = true;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, world_goal_physical(1, true));
+	gets_another(w, "the next one stays");
+	g_assert_false(w->drops_next);
+}
+
 /* ---- what the host hears ---- */
 
 static void test_heard(struct world *w, gconstpointer data)
@@ -415,6 +500,15 @@ int main(int argc, char **argv)
 		test_take_back);
 	add("/accel_bypass/a function that left is told so at once, and released when the switch knows",
 		test_left_at_once);
+	add("/accel_bypass/a function that left while no agent was there is noticed by the next",
+		test_left_without_agent);
+	add("/accel_bypass/one that left while the VM manager was away is noticed when that is back",
+		test_left_without_manager);
+	add("/accel_bypass/one that nobody has open is asked about, and noticed when it has left",
+		test_left_unopened);
+	add("/accel_bypass/one that nobody has open stays when it is in its guest", test_unopened);
+	add("/accel_bypass/one that leaves while its machine is busy is not forgotten", test_left_while_held);
+	add("/accel_bypass/one that leaves while it is being plugged is not forgotten", test_left_at_plug);
 	add("/accel_bypass/a machine that crashed has its function cleared and gets another", test_crash);
 	add("/accel_bypass/an agent that starts anew does not arm what is in a guest", test_not_armed_twice);
 	add("/accel_bypass/functions that nobody knows are cleared and released at the start", test_strays);

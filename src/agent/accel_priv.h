@@ -12,6 +12,8 @@ struct accel {
 	bool left; /* DRAINING only: the provider knows that the function has left the guest */
 	bool cut; /* CUT only: the provider has cut the function off */
 	bool asks; /* CUT only: it could not; the guest is asked before that is tried again */
+	bool gone; /* the VM manager has said so while a job was running, whose outcome may be older */
+	int64_t ask_at_us; /* COPYING and ON: when the VM manager is asked whether the device is there still; 0: no doubt */
 	uint64_t number; /* of the switch's state with this state's attachments; 0: not built yet */
 	/* Of the last visit to each state: when it was entered, when the switch confirmed it. Monotonic. */
 	int64_t entered_us[ACCEL_STATE_COUNT], confirmed_us[ACCEL_STATE_COUNT];

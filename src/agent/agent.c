@@ -98,6 +98,16 @@ bool agent_save(struct agent *agent, GError **error)
 	return true;
 }
 
+static void doubt_all(struct agent *agent)
+{
+	GHashTableIter iter;
+	void *accel;
+
+	g_hash_table_iter_init(&iter, agent->accels);
+	while (g_hash_table_iter_next(&iter, NULL, &accel))
+		accel_doubt(accel);
+}
+
 void agent_vm_event(const char *uid, enum vm_state state, const char *gone_nic, void *data)
 {
 	struct agent *agent = data;
@@ -105,6 +115,8 @@ void agent_vm_event(const char *uid, enum vm_state state, const char *gone_nic, 
 
 	log_debug(
 		uid, "event: state %d%s%s", (int)state, gone_nic ? ", gone: " : "", gone_nic ? gone_nic : "");
+	if (!uid)
+		doubt_all(agent);
 	if (accel)
 		accel_gone(accel);
 	agent_refresh(agent);

@@ -112,6 +112,19 @@ static void note_finding(struct health *h, const char *sentence)
 			g_hash_table_replace(h->findings, g_strdup(nic), g_strdup(sentence));
 }
 
+/* Functions that their NICs' guests should have, and no program has: their guests may have lost them unseen. */
+static void doubt_unused(struct health *h)
+{
+	for (guint i = 0; h->devices && i < h->devices->len; i++) {
+		const struct nic_device *device = h->devices->pdata[i];
+		struct accel *accel = device->nic && device->use == NIC_USE_ARMED && !device->detail
+					      ? g_hash_table_lookup(h->agent->accels, device->nic)
+					      : NULL;
+		if (accel)
+			accel_doubt(accel);
+	}
+}
+
 static void looked(void *data)
 {
 	struct health_job *job = data;
@@ -129,6 +142,7 @@ static void looked(void *data)
 	g_clear_pointer(&h->devices, g_ptr_array_unref);
 	h->sentences = job->sentences;
 	h->devices = job->devices;
+	doubt_unused(h);
 	agent_kick(h->agent);
 	g_free(job);
 }

@@ -3,7 +3,8 @@
  *
  * How it works. Every health_ms, and soon after a NIC's acceleration has changed, one job looks for the NICs of the physical
  * networks, tells the provider of them, and asks it to check and to survey its functions. What it repaired, or could not, is a
- * sentence; a new one is logged and counted, one that comes again with each look is not. So are the conditions of physical
+ * sentence; a new one is logged and counted, one that comes again with each look is not. Where no program has a function open that a
+ * guest should have, its NIC's acceleration asks the VM manager. So are the conditions of physical
  * networks. The switch follows NICs that come, go or have new names: the site of the agent's configuration is kept here.
  */
 #pragma once

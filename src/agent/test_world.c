@@ -335,7 +335,12 @@ static json_t *on_plug(json_t *params, void *data, GError **error)
 	} else {
 		note(w, "plug %s %s", primary.nic_uid, primary.tap);
 	}
-	return w->machines->ops->plug(w->machines, text(params, "uid"), &primary, error) ? json_true() : NULL;
+	bool plugged = w->machines->ops->plug(w->machines, text(params, "uid"), &primary, error);
+	if (plugged && w->drops_next) {
+		w->drops_next = false;
+		w->machines->ops->unplug(w->machines, text(params, "uid"), &primary, 0, NULL);
+	}
+	return plugged ? json_true() : NULL;
 }
 
 static json_t *on_unplug(json_t *params, void *data, GError **error)

@@ -37,6 +37,7 @@ struct world {
 	bool guest_is_quiet; /* it sends nothing on a function */
 	bool has_no_driver; /* it sends by its standby only, all the time */
 	bool chatters; /* it sends by its standby, too, and answers by its function */
+	bool drops_next; /* it gives the next function away as soon as it has it; cleared then */
 	bool bypass; /* functions pass the host */
 	bool switchdev; /* the same, and have representors */
 	const char *offload_error; /* what the switch says of their eswitch; NULL: it takes flows */

@@ -202,7 +202,7 @@ static void survey_bypass(void *data, unsigned n, struct nic_device *device)
 {
 	g_autofree char *text = read_text(data, device->name);
 	g_auto(GStrv) words = g_strsplit(text, " ", 5);
-	bool armed = g_strcmp0(words[0], "armed") == 0;
+	bool armed = g_strcmp0(words[0], "armed") == 0, open = may(data, "unopened", NULL);
 
 	device->physical = g_strdup("physnet1");
 	device->pf = g_strdup("0000:3b:00.0");
@@ -214,6 +214,7 @@ static void survey_bypass(void *data, unsigned n, struct nic_device *device)
 							: NIC_USE_FREE;
 	device->attributes.known = VF_MAC | VF_VLAN;
 	if (armed) {
+		device->detail = open ? g_strdup("is open in a test") : NULL;
 		mac_parse(words[3], &device->attributes.mac);
 		device->attributes.vlan = (uint16_t)g_ascii_strtoull(words[2], NULL, 10);
 		device->counters = (struct vf_counters){.index = n,

@@ -92,7 +92,8 @@ struct nic_device {
 	unsigned index; /* of the VF */
 	enum nic_use use;
 	char *nic; /* uid that it is claimed for; NULL: none */
-	char *detail; /* "is up, as ens1v0", "is open in …", why it is not to be had; NULL: nothing to say */
+	char *detail; /* "is up, as ens1v0", "is open in …", why it is not to be had; NULL: nothing to say, of an armed one: no program
+			 has it open */
 	struct vf_attributes attributes; /* as its PF has them */
 	struct vf_counters counters; /* likewise */
 };
@@ -188,7 +189,7 @@ struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **
  * physical network, VLAN, MAC and rate; the file `heard` has what the host hears. It refuses what would break a
  * real one: to arm a function whose MAC another one or the host's filters have, and to release one that is still
  * armed or cut off. A file fail-arm, fail-cut, fail-left, fail-release or fail-hear in the folder makes that call fail, a file stuck makes left fail by FAULT_TIMEOUT; the lines of a file `drift`
- * are what check() finds, once. The PF of an armed one has counted 3 packets that it received and 5 that it sent. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
+ * are what check() finds, once. While there is a file unopened, no program has any function open. The PF of an armed one has counted 3 packets that it received and 5 that it sent. `note` (NULL: nobody) is told each call, from any thread: "arm 0000:3b:10.0". */
 typedef void (*nic_fake_note)(const char *text, void *data);
 struct nic_provider *nic_fake_open_bypass(
 	const char *folder, unsigned limit, nic_fake_note note, void *data, GError **error);

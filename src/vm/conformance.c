@@ -70,7 +70,7 @@ static bool take_event(struct conformance *c, const char *uid, enum vm_state sta
 {
 	for (guint i = 0; i < c->events->len; i++) {
 		const struct told *told = c->events->pdata[i];
-		if (!g_str_equal(told->uid, uid) || told->state != state ||
+		if (g_strcmp0(told->uid, uid) != 0 || told->state != state ||
 			g_strcmp0(told->gone_nic, gone_nic) != 0)
 			continue;
 		g_ptr_array_remove_range(c->events, 0, i + 1);

@@ -334,6 +334,21 @@ void vm_fake_hold_primaries(struct vm_manager *manager, bool hold)
 	fake->hold_primaries = hold;
 }
 
+void vm_fake_drop_primary(struct vm_manager *manager, const char *uid, const char *nic_uid)
+{
+	struct fake_manager *fake = fake_manager_of(manager);
+	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
+	struct fake_vm *vm = g_hash_table_lookup(fake->vms, uid);
+
+	if (vm)
+		g_hash_table_remove(vm->primaries, nic_uid);
+}
+
+void vm_fake_come_back(struct vm_manager *manager)
+{
+	vm_events_tell(manager->events, NULL, VM_ABSENT, NULL);
+}
+
 void vm_fake_lose_switch(struct vm_manager *manager, bool lost)
 {
 	struct fake_manager *fake = fake_manager_of(manager);

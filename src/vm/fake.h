@@ -8,6 +8,12 @@ void vm_fake_crash(struct vm_manager *manager, const char *uid);
 /* While set, guests let no primary go: unplug waits its time and fails. */
 void vm_fake_hold_primaries(struct vm_manager *manager, bool hold);
 
+/* The primary of the NIC leaves the guest, and nobody is told. */
+void vm_fake_drop_primary(struct vm_manager *manager, const char *uid, const char *nic_uid);
+
+/* Tells that it was away. */
+void vm_fake_come_back(struct vm_manager *manager);
+
 /* While set, no backend serves the NICs: start fails. */
 void vm_fake_lose_switch(struct vm_manager *manager, bool lost);
 

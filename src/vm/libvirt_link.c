@@ -15,7 +15,7 @@
  * Reconnecting. The keeper thread sleeps until the connection is lost (libvirt's close callback, or a look
  * every KEEPER_LOOK_US), then tries again with growing pauses. QEMU processes live on without the daemon and
  * the new daemon adopts them. After each connect, the keeper reads all states and tells what differs from
- * what was told last.
+ * what was told last; then that it was away, since devices that left meanwhile are nowhere to be read.
  *
  * States. `told` has every VM that is ours, with the last state told. Events about other domains of a shared
  * daemon find no entry and are dropped, so no callback has to ask the daemon anything. A scan that an event
@@ -295,6 +295,7 @@ static bool reconnect(struct libvirt_link *link)
 	if (conn) {
 		log_info("libvirt", "connected again to %s", link->uri);
 		adopt(link, conn);
+		vm_events_tell(link->events, NULL, VM_ABSENT, NULL);
 	}
 	g_mutex_lock(&link->lock);
 	return conn;

@@ -90,6 +90,7 @@ static void running_vms_survive_a_killed_daemon_and_are_adopted(struct subject *
 	rig_start_daemon(s->rig);
 	g_assert_cmpint(conformance_state(s->c, s->spec->uid, NULL), ==, VM_RUNNING);
 	g_assert_cmpint(rig_qemu_pid(s->rig, s->spec), ==, qemu);
+	conformance_await(s->c, NULL, VM_ABSENT, NULL); /* it was away */
 	s->ops->stop(s->manager, s->spec->uid, 0, &error);
 	g_assert_no_error(error);
 	conformance_await(s->c, s->spec->uid, VM_STOPPED, NULL);

@@ -172,7 +172,8 @@ struct vm_manager;
 struct vm_events;
 
 /* A VM's state changed, or (gone_nic is not NULL) the primary of that NIC left the guest (DEVICE_DELETED);
- * then `state` is the VM's present state. Told from the thread-default main context of the thread that opened
+ * then `state` is the VM's present state. uid NULL: the provider was away and is back, all states are told, and primaries may have
+ * left that are not: ask `plugged`. Told from the thread-default main context of the thread that opened
  * the manager, never after vm_manager_close has returned in that thread. What changed while the provider was
  * away is told once it is back, the last state only. */
 typedef void (*vm_event_fn)(const char *uid, enum vm_state state, const char *gone_nic, void *data);
