@@ -197,7 +197,8 @@ static char *explain(const struct accel *a)
 		return g_strdup(a->attach_fault->message);
 	if (a->fault)
 		return g_strdup(a->fault->message);
-	if (accel_state(a) == ACCEL_ARMING && hearing_error(a->agent->hearing))
+	if (accel_state(a) == ACCEL_ARMING && hearing_error(a->agent->hearing) &&
+		!hearing_is_settled(a->agent->hearing))
 		return g_strdup(hearing_error(a->agent->hearing)->message);
 	if (accel_state(a) == ACCEL_COPYING)
 		return g_strdup("Attached; the guest has sent nothing on it yet, so both paths deliver.");

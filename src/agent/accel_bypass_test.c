@@ -207,6 +207,55 @@ static void test_deaf(struct world *w, gconstpointer data)
 	world_wait(w, "the NIC is on its function", bypass_is_on);
 }
 
+static bool has_condition(struct world *w)
+{
+	json_auto_t *conditions = agent_conditions(w->agent);
+	const char *text = json_string_value(json_array_get(conditions, 0));
+
+	return text && strstr(text, "find no room");
+}
+
+static bool is_on_and_full(struct world *w)
+{
+	return bypass_is_on(w) && has_condition(w);
+}
+
+static bool hears_all(struct world *w)
+{
+	json_auto_t *conditions = agent_conditions(w->agent);
+
+	return bypass_heard_is(w, GATEWAY "physnet1 100 00:0d:3a:00:00:05\n") &&
+	       json_array_size(conditions) == 0;
+}
+
+static void make_room_for_one(struct world *w)
+{
+	g_autofree char *path = g_build_filename(w->folder, "hear-room", NULL);
+
+	g_assert_true(g_file_set_contents(path, "1", -1, NULL));
+}
+
+static void test_no_room(struct world *w, gconstpointer data)
+{
+	make_room_for_one(w);
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, bypass_two_nics(1, true, false));
+	world_wait(w, "the NIC is on its function, and what is missing is told", is_on_and_full);
+	g_assert_true(bypass_heard_is(w, GATEWAY));
+	bypass_untouch(w, "hear-room");
+	world_wait(w, "the other NIC is heard", hears_all);
+}
+
+/* Each of the lists is told once, however long the pauses between tries are. */
+static void test_no_room_pauses(struct world *w, gconstpointer data)
+{
+	make_room_for_one(w);
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	world_start_agent(w, true);
+	agent_take_goal(w->agent, bypass_two_nics(1, true, false));
+	world_wait(w, "the NIC is on its function, and what is missing is told", is_on_and_full);
+}
+
 /* ---- what fails ---- */
 
 static bool cannot_arm(struct world *w)
@@ -514,6 +563,10 @@ int main(int argc, char **argv)
 	add("/accel_bypass/functions that nobody knows are cleared and released at the start", test_strays);
 	add("/accel_bypass/the host hears gateways and the NICs that no function has", test_heard);
 	add("/accel_bypass/nothing is armed before the host has stopped hearing its MAC", test_deaf);
+	add("/accel_bypass/where filters are full NICs get functions all the same, and what is missing is "
+	    "told",
+		test_no_room);
+	add("/accel_bypass/no NIC waits for a pause between tries to hear the others", test_no_room_pauses);
 	add("/accel_bypass/what cannot be armed is given back and tried again", test_arm_fails);
 	add("/accel_bypass/what cannot be cleared is not released", test_left_fails);
 	add("/accel_bypass/where the guest applies the rules it must say so, and again after each change and "

@@ -180,20 +180,6 @@ static json_t *describe_underlay(const struct switch_underlay *underlay)
 		prefix_format(underlay->prefix, prefix), "mtu", (int)underlay->mtu);
 }
 
-/* The controller's, and what is not there of the physical networks. */
-static json_t *list_conditions(const struct agent *agent)
-{
-	const GPtrArray *physicals = agent_physicals(agent);
-	json_t *list = switch_state_texts(agent->goal ? agent->goal->conditions : NULL);
-
-	for (guint i = 0; physicals && i < physicals->len; i++) {
-		const struct physical_port *physical = physicals->pdata[i];
-		json_auto_t *texts = switch_state_texts(physical->conditions);
-		json_array_extend(list, texts);
-	}
-	return list;
-}
-
 static void run_status(struct call *call)
 {
 	struct agent *agent = call->socket->agent;
@@ -210,7 +196,7 @@ static void run_status(struct call *call)
 			"total_mib", (json_int_t)report->memory_mib, "available_mib",
 			(json_int_t)report->available_mib, "repairs", (int)health_repairs(agent->health),
 			"last_repair", health_finding(agent->health, NULL), "underlay",
-			describe_underlay(agent->config.site.underlay), "conditions", list_conditions(agent),
+			describe_underlay(agent->config.site.underlay), "conditions", agent_conditions(agent),
 			"vms", list_vms(report, agent), "functions", list_functions(agent)),
 		NULL);
 }

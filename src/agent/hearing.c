@@ -18,10 +18,10 @@ G_STATIC_ASSERT(
 struct hearing {
 	struct agent *agent; /* Borrowed */
 	/* Owned, of struct nic_heard, whose names are the site's: the list of the last update, and that of which the
-	   provider was told; NULL: none yet. */
+	   provider was told, and hears no other MAC; NULL: none yet. */
 	GArray *wanted, *told;
 	bool busy; /* a job is running */
-	GError *error;
+	GError *error; /* Owned; with `told`: why not all of that is heard */
 	unsigned failures;
 	int64_t retry_at_us;
 };
@@ -98,6 +98,13 @@ static void failed(struct hearing *h, GError *error)
 	h->retry_at_us = g_get_monotonic_time() + agent_backoff_us(h->agent, h->failures++);
 }
 
+/* Not all is heard that is to be, but nothing else is. */
+static bool is_lacking(const GError *error)
+{
+	return g_error_matches(error, FAULT, FAULT_POOL_FULL) ||
+	       g_error_matches(error, FAULT, FAULT_UNAVAILABLE);
+}
+
 static void told(void *data)
 {
 	struct hearing_job *job = data;
@@ -105,10 +112,11 @@ static void told(void *data)
 
 	h->busy = false;
 	g_clear_pointer(&h->told, g_array_unref);
+	if (!job->error || is_lacking(job->error))
+		h->told = g_array_ref(job->list);
 	if (job->error) {
 		failed(h, job->error);
 	} else {
-		h->told = g_array_ref(job->list);
 		g_clear_error(&h->error);
 		h->failures = 0;
 	}
@@ -125,9 +133,11 @@ void hearing_update(struct hearing *h)
 		return;
 	g_clear_pointer(&h->wanted, g_array_unref);
 	h->wanted = build(h->agent);
-	if (h->busy || is_same(h->wanted, h->told))
+	bool same = is_same(h->wanted, h->told);
+	if (h->busy || (same && !h->error))
 		return;
-	if (g_get_monotonic_time() < h->retry_at_us) {
+	/* What is new is told at once, unless the provider would not even be told the last. */
+	if ((same || !h->told) && g_get_monotonic_time() < h->retry_at_us) {
 		agent_wake_at(h->agent, h->retry_at_us);
 		return;
 	}

@@ -1,4 +1,4 @@
-/* The report: what the controller is told. */
+/* The report: what the controller is told; and what an operator has to see. */
 #include "agent/agent_priv.h"
 #include "base/log.h"
 
@@ -116,4 +116,20 @@ struct report *agent_report(struct agent *agent)
 	add_devices(agent, report);
 	add_physicals(agent, report);
 	return report;
+}
+
+json_t *agent_conditions(const struct agent *agent)
+{
+	const GPtrArray *physicals = agent_physicals(agent);
+	const GError *deaf = hearing_error(agent->hearing);
+	json_t *list = switch_state_texts(agent->goal ? agent->goal->conditions : NULL);
+
+	for (guint i = 0; physicals && i < physicals->len; i++) {
+		const struct physical_port *physical = physicals->pdata[i];
+		json_auto_t *texts = switch_state_texts(physical->conditions);
+		json_array_extend(list, texts);
+	}
+	if (deaf)
+		json_array_append_new(list, json_string(deaf->message));
+	return list;
 }

@@ -242,14 +242,17 @@ static bool hear_bypass(void *data, const struct nic_heard *heard, size_t n, GEr
 {
 	const struct fake_bypass *fake = data;
 	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *limit = read_text(fake, "hear-room");
+	size_t room = *limit ? (size_t)g_ascii_strtoull(limit, NULL, 10) : n;
 
 	if (!may(fake, "fail-hear", error))
 		return false;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < MIN(n, room); i++) {
 		g_autofree char *place = place_text(heard[i].physical, heard[i].vlan, heard[i].mac);
 		g_string_append_printf(text, "%s\n", place);
 	}
-	return write_text(fake, "heard", text->str, error);
+	return write_text(fake, "heard", text->str, error) &&
+	       (n <= room || fault_set(error, FAULT_POOL_FULL, "%zu MACs find no room", n - room));
 }
 
 static void free_bypass(void *data)

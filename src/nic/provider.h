@@ -144,7 +144,9 @@ struct nic_provider_ops {
 	/* MACs that the host must hear on physical networks although no interface of its has them: of NICs whose
 	 * function is not in place, and of gateways. Whole: those not named any more are not heard. While a
 	 * function is claimed and not armed, its NIC's MAC is heard unasked; while it is armed, never.
-	 * FAULT_POOL_FULL when the hardware has no room for all. NULL: it hears all. */
+	 * FAULT_POOL_FULL when the hardware has no room for all, FAULT_UNAVAILABLE when some cannot be heard for another reason: as
+	 * many as can be are, and none that is not named. After any other fault one that is not named may be heard still.
+	 * NULL: it hears all. */
 	bool (*hear)(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error);
 	/* The PFs of its physical networks are these now, of the same networks: PFs come and go. NULL: it has none. */
 	void (*follow)(struct nic_provider *provider, const struct sriov_physical *physicals, size_t n);

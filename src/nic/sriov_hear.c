@@ -6,7 +6,8 @@
  *
  * From the wire the switch's port hears all, also of every VLAN, since it makes the PF promiscuous. The filters are for
  * what VFs of the same PF send: the NIC gives it to the PF only where a filter says so, and to the wire otherwise. So
- * where they are full, the VFs of the PF do not reach the rest, unless the network beyond the wire sends it back.
+ * where they are full, the VFs of the PF do not reach the rest, unless the network beyond the wire sends it back. That is
+ * told, and holds nothing else up: a VF may be armed as soon as its own MAC is no filter.
  *
  * Rejected: to give the PF a VLAN interface for each VLAN, which opens its VLAN filter without promiscuous mode: i40e
  * then needs a filter for each pair of MAC and VLAN.
@@ -135,9 +136,9 @@ static bool set_full(const struct sriov *sriov, const struct nic_pf *pf, guint m
 
 	return fault_set(error, FAULT_POOL_FULL,
 		"%s hears %u MACs besides its own, and its hardware holds no more; %u are missing, and VFs "
-		"of %s may not "
-		"reach them",
-		pf->netdev, macs ? macs->len : 0, missing, pf->netdev);
+		"of %s may not reach them: accelerate the NICs that have none, move virtual machines to "
+		"other hosts, or have %s make fewer VFs, which leaves it more room",
+		pf->netdev, macs ? macs->len : 0, missing, pf->netdev, pf->netdev);
 }
 
 /* Those of one PF that are missing: `lost` were ours before. */
@@ -273,5 +274,11 @@ bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, si
 		if (!sriov_ledger_save(sriov->ledger, error))
 			return false;
 	}
-	return sriov_hear_less(sriov, error) && sriov_hear_more(sriov, NULL, error);
+	g_autoptr(GError) kept = NULL, lacking = NULL;
+	if (!sriov_hear_less(sriov, &kept))
+		return fault_set(error, FAULT_INTERNAL, "%s", kept->message);
+	if (sriov_hear_more(sriov, NULL, &lacking))
+		return true;
+	bool full = g_error_matches(lacking, FAULT, FAULT_POOL_FULL);
+	return fault_set(error, full ? FAULT_POOL_FULL : FAULT_UNAVAILABLE, "%s", lacking->message);
 }

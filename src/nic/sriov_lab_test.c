@@ -462,6 +462,18 @@ static void test_heard_full(struct fixture *f, gconstpointer data)
 	g_assert_error(error, FAULT, FAULT_POOL_FULL);
 	g_assert_nonnull(strstr(error->message, "are missing"));
 	g_assert_true(hears(heard[0].mac));
+	/* Functions are given all the same. */
+	g_autofree char *name = claim(f->provider, &request_a);
+	CALL(f->provider, arm, "a");
+	g_assert_false(hears(mac_a));
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	/* What is to be heard no more is not, though others find no room still. */
+	g_clear_error(&error);
+	g_assert_true(hears(heard[0].mac));
+	g_assert_false(f->provider->ops->hear(f->provider, heard + 1, G_N_ELEMENTS(heard) - 1, &error));
+	g_assert_error(error, FAULT, FAULT_POOL_FULL);
+	g_assert_false(hears(heard[0].mac));
 	hear(f->provider, heard, 2);
 	expect_check(f, "");
 	hear(f->provider, NULL, 0);
