@@ -7,7 +7,8 @@
  *
  * A NIC may have a function while the goal accelerates it, the provider's capabilities allow that for its
  * network and groups, its guest is up (the machine runs, and the virtio driver has set the rings up), and no
- * operator has revoked it. Revocation sticks until it is restored, also over restarts of the agent.
+ * operator has revoked it. Revocation sticks until it is restored, also over restarts of the agent. The guest is told of it by a
+ * scheduled event, and may be given notice.
  *
  * A bypass function is taken back, too, from a guest that goes on sending by its standby: it has no driver for the
  * function, which others could use, or has set it down, and hears nothing then of what the wire brings to the function. It gets one again when its machine starts anew, else after a pause that
@@ -41,6 +42,8 @@ CLEANUP_FUNC(struct accel *, accel_free)
  * that is news. */
 bool accel_set_number(struct accel *accel, uint64_t number);
 void accel_step(struct accel *accel);
+/* Before each step: tells its guest what an operator has revoked, and that it is over (notice.h). */
+void accel_tell_guest(struct accel *accel);
 /* A new goal is there. */
 void accel_goal_changed(struct accel *accel);
 /* A function is free again: if there was none for the NIC, it tries again. */
@@ -65,8 +68,10 @@ bool accel_holds(const struct accel *accel);
  * or NULL with error. copy_ms: how long deliveries were copied to both attachments. */
 typedef void (*accel_done_fn)(json_t *result, const GError *error, void *data);
 /* Marks the NIC as revoked, or restored, and calls back when that is done or cannot be now. force: a guest that does not let
- * go in time has its function cut off, and that is as good as done (state "cut"). */
-void accel_revoke(struct accel *accel, bool force, accel_done_fn done, void *data);
+ * go in time has its function cut off, and that is as good as done (state "cut"). notice_s: its guest is told, and the function goes
+ * when it has acknowledged that, or after so long, the earliest of all that were asked for; while it has notice, it calls back at
+ * once, with accel_describe(). */
+void accel_revoke(struct accel *accel, bool force, unsigned notice_s, accel_done_fn done, void *data);
 void accel_restore(struct accel *accel, accel_done_fn done, void *data);
 
 /* Tells those who wait that the agent stops. */

@@ -63,8 +63,8 @@ static void wait_for(struct accel *a, bool revoking, accel_done_fn done, void *d
 	agent_kick(a->agent);
 }
 
-/* Writes the mark to the ledger. */
-static bool mark(struct accel *a, bool revoked, bool force, GError **error)
+/* Writes the mark to the ledger. due_s: as there. */
+static bool mark(struct accel *a, bool revoked, bool force, int64_t due_s, GError **error)
 {
 	const struct goal_nic *goal = accel_goal(a);
 	struct ledger_nic *record = accel_record(a);
@@ -78,23 +78,33 @@ static bool mark(struct accel *a, bool revoked, bool force, GError **error)
 		record = ledger_add_nic(a->agent->ledger, a->uid);
 	if (!record->vm)
 		record->vm = g_strdup(goal->vm);
+	record->revoke_due_s = record->revoked ? MIN(record->revoke_due_s, due_s) : due_s;
 	record->revoked = revoked;
 	record->forced = force;
 	return agent_save(a->agent, error);
 }
 
-void accel_revoke(struct accel *a, bool force, accel_done_fn done, void *data)
+void accel_revoke(struct accel *a, bool force, unsigned notice_s, accel_done_fn done, void *data)
 {
+	const struct ledger_nic *record = accel_record(a);
+	/* After its notice it has begun by itself. */
+	int64_t began_us = record && record->revoked && record->revoke_due_s ? a->began_us : 0;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GError) overtaken = NULL;
 
-	if (!mark(a, true, force, &error)) {
+	if (!mark(a, true, force, notice_s ? notice_now_s() + notice_s : 0, &error)) {
 		done(NULL, error, data);
 		return;
 	}
 	fault_set(&overtaken, FAULT_CONFLICT, "NIC %s was revoked meanwhile", accel_goal(a)->name);
 	accel_answer(a, false, overtaken);
+	if (accel_has_notice(a)) {
+		done(accel_describe(a), NULL, data);
+		return;
+	}
 	wait_for(a, true, done, data);
+	if (began_us)
+		a->began_us = began_us;
 }
 
 void accel_restore(struct accel *a, accel_done_fn done, void *data)
@@ -104,7 +114,7 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 	g_autoptr(GError) overtaken = NULL;
 	const char *reason = NULL;
 
-	if (!mark(a, false, false, &error)) {
+	if (!mark(a, false, false, 0, &error)) {
 		done(NULL, error, data);
 		return;
 	}
@@ -330,6 +340,8 @@ json_t *accel_describe(const struct accel *a)
 		record ? accel_row(accel_state(a))->active : "synthetic", "revoked",
 		record && record->revoked, "changes", (json_int_t)(record ? record->changes : 0), "reason",
 		reason, "repaired", health_finding(a->agent->health, a->uid));
+	if (accel_has_notice(a))
+		json_object_set_new(json, "notice_s", json_integer(record->revoke_due_s - notice_now_s()));
 	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
 	if (record && record->representor && port)
 		json_object_set_new(json, "offloaded_flows", json_integer(port->offloaded_flows));

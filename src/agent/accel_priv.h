@@ -66,6 +66,8 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason);
 /* A function that passes the host is in the guest, or may be, and the goal does not allow that: the NIC's policy does
  * not hold. Not so of one that is cut off. */
 bool accel_is_exposed(const struct accel *a);
+/* Its function is revoked, and stays until its guest has acknowledged that, or had its time. */
+bool accel_has_notice(const struct accel *a);
 /* Whether a guest that does not let the function go has it cut off. */
 bool accel_is_forced(const struct accel *a);
 /* Whether it may keep, or get, a function of the machine that it is on. */

@@ -75,6 +75,7 @@ static void bring_up(struct world *w)
 struct request {
 	char *path, *method, *nic;
 	bool force;
+	int notice_s;
 	json_t *result;
 	GError *error;
 	gint done;
@@ -86,25 +87,41 @@ static void *ask(void *data)
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(request->path);
 
 	json_t *params = json_pack("{s:s*, s:b}", "nic", request->nic, "force", request->force);
+	if (request->notice_s)
+		json_object_set_new(params, "notice_s", json_integer(request->notice_s));
 	request->result = jsonrpc_call(client, request->method, params, 10000, &request->error);
 	g_atomic_int_set(&request->done, 1);
 	return NULL;
 }
 
 /* Asks the agent's control socket while the main loop runs. */
-static json_t *operate_by(struct world *w, const char *method, const char *nic, bool force, GError **error)
+static json_t *carry_out(struct world *w, struct request *request, GError **error)
 {
-	struct request request = {
-		g_build_filename(w->folder, "agent.sock", NULL), (char *)method, (char *)nic, force};
-	GThread *thread = g_thread_new("operator", ask, &request);
+	request->path = g_build_filename(w->folder, "agent.sock", NULL);
+	GThread *thread = g_thread_new("operator", ask, request);
 
-	while (!g_atomic_int_get(&request.done))
+	while (!g_atomic_int_get(&request->done))
 		world_run(5);
 	g_thread_join(thread);
-	g_free(request.path);
-	if (request.error)
-		g_propagate_error(error, request.error);
-	return request.result;
+	g_free(request->path);
+	if (request->error)
+		g_propagate_error(error, request->error);
+	return request->result;
+}
+
+static json_t *operate_by(struct world *w, const char *method, const char *nic, bool force, GError **error)
+{
+	struct request request = {.method = (char *)method, .nic = (char *)nic, .force = force};
+
+	return carry_out(w, &request, error);
+}
+
+static json_t *revoke_with_notice(struct world *w, int notice_s, GError **error)
+{
+	struct request request = {
+		.method = (char *)"vf.revoke", .nic = (char *)WORLD_NIC, .notice_s = notice_s};
+
+	return carry_out(w, &request, error);
 }
 
 static json_t *operate(struct world *w, const char *method, const char *nic, GError **error)
@@ -292,6 +309,81 @@ static void test_drain_notice(struct world *w, gconstpointer data)
 	g_assert_null(left);
 	json_auto_t *undrained = operate(w, "host.undrain", NULL, &error);
 	world_wait(w, "the NIC has a function again", is_on);
+}
+
+static void expect_notice(struct world *w, const json_t *entry)
+{
+	json_auto_t *event = event_of(w);
+
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "state")), ==, "attached");
+	g_assert_true(json_is_true(json_object_get(entry, "revoked")));
+	g_assert_cmpint(number(entry, "notice_s"), >, 0);
+	world_run(100);
+	g_assert_true(is_on(w));
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+	g_assert_cmpstr(json_string_value(json_object_get(event, "EventStatus")), ==, "Scheduled");
+	g_assert_cmpstr(json_string_value(json_object_get(event, "EventType")), ==, "Freeze");
+	g_assert_nonnull(strstr(json_string_value(json_object_get(event, "Description")), "nic-4"));
+}
+
+static void expect_no_event(struct world *w)
+{
+	world_run(100);
+	json_auto_t *event = event_of(w);
+	g_assert_null(event);
+}
+
+/* It outlives the agent, too. */
+static void test_revoke_acknowledged(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+
+	json_auto_t *began = revoke_with_notice(w, 600, &error);
+	g_assert_no_error(error);
+	world_run(50);
+	expect_notice(w, began);
+	control_socket_close(control);
+	world_stop_agent(w);
+	world_start_agent(w, true);
+	world_run(100);
+	world_wait(w, "the function stays with the next agent", is_on);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+	json_auto_t *event = event_of(w);
+	acknowledge(w, event);
+	world_wait(w, "the NIC is synthetic", is_synthetic);
+	expect_no_event(w);
+	control = open_control(w);
+	json_auto_t *revoked = operate(w, "vf.revoke", WORLD_NIC, &error);
+	g_assert_cmpstr(json_string_value(json_object_get(revoked, "state")), ==, "revoked");
+	g_assert_cmpint(number(revoked, "copy_ms"), >, 0);
+	g_assert_cmpint(number(revoked, "total_ms"), <, 5000);
+	control_socket_close(control);
+}
+
+static void test_revoke_notice(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	_cleanup_(control_socket_close) struct control_socket *control = open_control(w);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) refused_by = NULL;
+
+	json_auto_t *began = revoke_with_notice(w, 600, &error);
+	g_assert_no_error(error);
+	world_run(50);
+	expect_notice(w, began);
+	json_auto_t *restored = operate(w, "vf.restore", WORLD_NIC, &error);
+	g_assert_no_error(error);
+	expect_no_event(w);
+	g_assert_true(is_on(w));
+	json_auto_t *again = revoke_with_notice(w, 600, &error);
+	json_auto_t *sooner = revoke_with_notice(w, 1, &error);
+	g_assert_cmpint(number(sooner, "notice_s"), <=, 1);
+	world_wait(w, "its time is over", is_synthetic);
+	expect_no_event(w);
+	g_assert_null(revoke_with_notice(w, 3601, &refused_by));
+	g_assert_error(refused_by, FAULT, FAULT_INVALID);
 }
 
 static void test_sticky(struct world *w, gconstpointer data)
@@ -614,7 +706,9 @@ static void test_stop_while_waiting(struct world *w, gconstpointer data)
 {
 	bring_up(w);
 	struct control_socket *control = open_control(w);
-	struct request request = {g_build_filename(w->folder, "agent.sock", NULL), "vf.restore", WORLD_NIC};
+	struct request request = {.path = g_build_filename(w->folder, "agent.sock", NULL),
+		.method = "vf.restore",
+		.nic = WORLD_NIC};
 
 	world_stop_switch(w);
 	world_run(50);
@@ -641,6 +735,9 @@ int main(int argc, char **argv)
 		test_attach);
 	add("/accel/revoke: copies to both, then unplug, then the synthetic path, then release", test_revoke);
 	add("/accel/restore attaches again, and restoring what is attached does nothing", test_restore);
+	add("/accel/a guest that is given notice of a revocation keeps its function until it acknowledges",
+		test_revoke_acknowledged);
+	add("/accel/or until its time is over, and is told when it is called off", test_revoke_notice);
 	add("/accel/a revocation sticks over a restart of the agent", test_sticky);
 	add("/accel/a drained host takes its functions back and gives none, also over a restart, until "
 	    "undrained",

@@ -171,11 +171,46 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 		*ret_reason = "Its host is drained for maintenance; `sluice host undrain` there ends that.";
 	else if (bar)
 		*ret_reason = bar;
-	else if (record && record->revoked)
+	else if (record && record->revoked && !accel_has_notice(a))
 		*ret_reason = "The operator has revoked its function.";
 	else
 		return accel_is_permitted(a, &enforcer, ret_reason);
 	return false;
+}
+
+/* Scheduled events are found by it. Owned by the caller. */
+static char *notice_key(const struct accel *a)
+{
+	return g_strdup_printf("revoke %s", a->uid);
+}
+
+bool accel_has_notice(const struct accel *a)
+{
+	const struct ledger_nic *record = accel_record(a);
+	g_autofree char *key = notice_key(a);
+
+	if (!record || !record->revoked || record->revoke_due_s == 0 || !accel_holds(a))
+		return false;
+	const struct notice notice = {.vm = record->vm, .key = key, .due_s = record->revoke_due_s};
+	return !notice_is_due(a->agent, &notice);
+}
+
+void accel_tell_guest(struct accel *a)
+{
+	const struct ledger_nic *record = accel_record(a);
+	const struct goal_nic *goal = accel_goal(a);
+	g_autofree char *key = notice_key(a);
+
+	if (!record || !record->vm || !agent_goal_vm(a->agent, record->vm))
+		return;
+	g_autofree char *description = g_strdup_printf(
+		"Accelerated networking of %s is off until further notice; connections go on.",
+		goal ? goal->name : a->uid);
+	const struct notice notice = {record->vm, key, description, record->revoke_due_s};
+	if (record->revoked && accel_holds(a))
+		notice_give(a->agent, &notice);
+	else
+		notice_end(a->agent, record->vm, key);
 }
 
 /* Functions of the provider, claimed now, would have representors. */

@@ -11,6 +11,7 @@
 #include "agent/jobs.h"
 #include "agent/ledger.h"
 #include "agent/migration.h"
+#include "agent/notice.h"
 #include "agent/probes.h"
 #include "agent/switch_link.h"
 #include "agent/vm_machine.h"

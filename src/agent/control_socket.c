@@ -274,12 +274,31 @@ static void on_change(json_t *result, const GError *error, void *data)
 	finish(data, result, error);
 }
 
+/* What guests are told before they lose functions; answers the call and returns false when it is malformed. */
+static bool read_notice(struct call *call, unsigned *ret_notice_s, bool *ret_force)
+{
+	json_int_t notice_s = 0;
+	int force = false;
+
+	if (call->params &&
+		json_unpack(call->params, "{s?:I, s?:b}", "notice_s", &notice_s, "force", &force) < 0)
+		notice_s = -1;
+	*ret_notice_s = (unsigned)notice_s;
+	*ret_force = force;
+	if (notice_s >= 0 && notice_s <= NOTICE_MAX_S)
+		return true;
+	finish_fault(call, FAULT_INVALID, "notice_s must be a number of seconds, %d at most", NOTICE_MAX_S);
+	return false;
+}
+
 static void run_revoke(struct call *call)
 {
 	struct accel *accel = find_accel(call);
+	unsigned notice_s;
+	bool force;
 
-	if (accel)
-		accel_revoke(accel, json_is_true(json_object_get(call->params, "force")), on_change, call);
+	if (accel && read_notice(call, &notice_s, &force))
+		accel_revoke(accel, force, notice_s, on_change, call);
 }
 
 static void run_restore(struct call *call)
@@ -316,17 +335,13 @@ static void finish_draining(struct call *call)
 
 static void run_drain(struct call *call)
 {
-	json_int_t notice_s = 0;
-	int force = false;
 	g_autoptr(GError) error = NULL;
+	unsigned notice_s;
+	bool force;
 
-	if (call->params &&
-		json_unpack(call->params, "{s?:I, s?:b}", "notice_s", &notice_s, "force", &force) < 0)
-		notice_s = -1;
-	if (notice_s < 0 || notice_s > DRAIN_NOTICE_MAX_S)
-		finish_fault(call, FAULT_INVALID, "notice_s must be a number of seconds, %d at most",
-			DRAIN_NOTICE_MAX_S);
-	else if (drain_begin(call->socket->agent, (unsigned)notice_s, force, &error))
+	if (!read_notice(call, &notice_s, &force))
+		return;
+	if (drain_begin(call->socket->agent, notice_s, force, &error))
 		finish_draining(call);
 	else
 		finish(call, NULL, error);

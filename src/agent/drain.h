@@ -1,15 +1,11 @@
 /* Draining a host for its maintenance: its NICs give their functions back and get none, until it is undrained.
  *
- * How it works. The mark, and when functions must go, are in the ledger. Each VM that has one is told by a scheduled event
- * (agent/events.h); its functions go when its guest has acknowledged that, or when the time has come. The event has
- * started then, and is done when the VM has no function left. All of it is looked at again in each evaluation, so a
- * drain outlives the agent.
+ * How it works. The mark, and when functions must go, are in the ledger. Each VM that has one is given notice (agent/notice.h);
+ * it is done when the VM has no function left. All of it is looked at again in each evaluation, so a drain outlives the agent.
  */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
-
-#define DRAIN_NOTICE_MAX_S 3600
 
 struct agent;
 

@@ -70,8 +70,10 @@ static void step_members(struct agent *agent)
 	while (g_hash_table_iter_next(&iter, NULL, &member))
 		vm_machine_step(member);
 	g_hash_table_iter_init(&iter, agent->accels);
-	while (g_hash_table_iter_next(&iter, NULL, &member))
+	while (g_hash_table_iter_next(&iter, NULL, &member)) {
+		accel_tell_guest(member);
 		accel_step(member);
+	}
 	g_hash_table_foreach_remove(agent->migrations, migration_over, NULL);
 	g_hash_table_foreach_remove(agent->machines, machine_is_over, NULL);
 	g_hash_table_foreach_remove(agent->accels, accel_over, NULL);

@@ -17,8 +17,8 @@ static const struct shape vm_shape = {"VM of the ledger", sizeof(struct ledger_v
 static const struct field nic_fields[] = {F_STRING(ledger_nic, uid), F_STRING(ledger_nic, vm),
 	F_STRING(ledger_nic, mac), F_ENUM(ledger_nic, state, accel_state_words),
 	F_STRING(ledger_nic, physical), F_INT(ledger_nic, vlan), F_STRING(ledger_nic, function),
-	F_STRING(ledger_nic, representor), F_BOOL(ledger_nic, revoked), F_BOOL(ledger_nic, forced),
-	F_INT(ledger_nic, changes), F_END};
+	F_STRING(ledger_nic, representor), F_BOOL(ledger_nic, revoked), F_INT(ledger_nic, revoke_due_s),
+	F_BOOL(ledger_nic, forced), F_INT(ledger_nic, changes), F_END};
 static const struct shape nic_shape = {"NIC of the ledger", sizeof(struct ledger_nic), nic_fields};
 
 static const struct field ledger_fields[] = {F_INT(ledger, generation), F_BOOL(ledger, drained),

@@ -8,7 +8,9 @@
 #include <stdio.h>
 
 /* The agent itself gives up on a change after 60 s. */
-#define CALL_MS 70000
+#define CALL_MS      70000
+#define LOOK_US      (G_USEC_PER_SEC / 5)
+#define NOTICE_MAX_S 3600 /* the agent's */
 
 static const struct {
 	const char *title, *member;
@@ -127,81 +129,169 @@ static void print_change(const char *action, json_t *result)
 	putchar('\n');
 }
 
-/* What the command line asks for. */
-struct vf_options {
+struct request {
+	const char *action;
+	const char *nic; /* uid or name; NULL: all, to list */
 	gboolean force, statistics, as_json;
+	int notice_s;
 };
 
-static void print_list(json_t *list, const struct vf_options *o)
+static json_t *request_params(const struct request *request, const char *nic, int notice_s)
+{
+	json_t *params = nic ? json_pack("{s:s}", "nic", nic) : NULL;
+
+	if (request->force)
+		json_object_set_new(params, "force", json_true());
+	if (notice_s)
+		json_object_set_new(params, "notice_s", json_integer(notice_s));
+	return params;
+}
+
+static const json_t *find_nic(const json_t *list, const char *uid)
+{
+	size_t i;
+	json_t *entry;
+
+	json_array_foreach(list, i, entry)
+	{
+		if (g_strcmp0(json_string_value(json_object_get(entry, "nic")), uid) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+/* Whether the NIC's guest has notice still. *ret_revoked: its function is to go, or has gone. */
+static bool has_notice(struct jsonrpc_client *client, const char *uid, bool *ret_revoked, GError **error)
+{
+	json_auto_t *list = jsonrpc_call(client, "vf.list", NULL, CALL_MS, error);
+	const json_t *entry = list ? find_nic(list, uid) : NULL;
+
+	*ret_revoked = json_is_true(json_object_get(entry, "revoked"));
+	return entry && json_object_get(entry, "notice_s");
+}
+
+/* Waits until the guest has had its notice, then for what a revocation answers. began: what the agent answered to it. New
+ * reference. */
+static json_t *follow_notice(
+	struct jsonrpc_client *client, const struct request *request, const json_t *began, GError **error)
+{
+	const char *uid = json_string_value(json_object_get(began, "nic"));
+	g_autofree char *name = column_cell(began, "nic_name"), *left = cell(began, "notice_s");
+	g_autoptr(GError) cause = NULL;
+	bool revoked = true;
+
+	if (!request->as_json) {
+		printf("the guest of NIC %s is told; its function goes in %s s, or when it acknowledges "
+		       "that\n",
+			name, left);
+		fflush(stdout);
+	}
+	while (has_notice(client, uid, &revoked, &cause) && revoked)
+		g_usleep(LOOK_US);
+	if (!cause && !revoked)
+		fault_set(error, FAULT_CONFLICT, "NIC %s was restored meanwhile", name);
+	else if (!cause)
+		return jsonrpc_call(client, "vf.revoke", request_params(request, uid, 0), CALL_MS, error);
+	else
+		fault_set(error, fault_code(cause), "%s; the function goes all the same", cause->message);
+	return NULL;
+}
+
+static json_t *ask(struct jsonrpc_client *client, const struct request *request, GError **error)
+{
+	g_autofree char *method = g_strdup_printf("vf.%s", request->action);
+	json_t *result = jsonrpc_call(
+		client, method, request_params(request, request->nic, request->notice_s), CALL_MS, error);
+
+	if (!json_object_get(result, "notice_s"))
+		return result;
+	json_t *end = follow_notice(client, request, result, error);
+	json_decref(result);
+	return end;
+}
+
+static void print_list(json_t *list, const struct request *request)
 {
 	if (json_array_size(list) == 0)
 		puts("no NIC of this host is accelerated, and it has no function");
-	else if (o->statistics)
+	else if (request->statistics)
 		print_statistics(list);
 	else
 		print_table(list);
 }
 
-static int run_action(const char *state, const char *action, const char *name, const struct vf_options *o)
+static int run_action(const char *state, const struct request *request)
 {
 	g_autoptr(GError) error = NULL;
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
 		cli_client(state, CLI_AGENT_SOCKET, &error);
-	g_autofree char *method = g_strdup_printf("vf.%s", action);
-	if (!client)
-		return cli_fail("vf", error);
-	json_t *params = name ? json_pack("{s:s}", "nic", name) : NULL;
-	if (o->force)
-		json_object_set_new(params, "force", json_true());
-	json_auto_t *result = jsonrpc_call(client, method, params, CALL_MS, &error);
+	json_auto_t *result = client ? ask(client, request, &error) : NULL;
 
 	if (!result)
 		return cli_fail("vf", error);
-	if (o->as_json)
+	if (request->as_json)
 		cli_print_json(result);
-	else if (name)
-		print_change(action, result);
+	else if (request->nic)
+		print_change(request->action, result);
 	else
-		print_list(result, o);
+		print_list(result, request);
 	return CLI_OK;
+}
+
+/* What is wrong with the words of the command; NULL: nothing. */
+static const char *find_mistake(int argc, char **argv, const struct request *request)
+{
+	bool list = argc > 1 && g_str_equal(argv[1], "list"),
+	     revoke = argc > 1 && g_str_equal(argv[1], "revoke");
+
+	if (argc < 2 || (!list && !revoke && !g_str_equal(argv[1], "restore")))
+		return "'list', 'revoke NIC' or 'restore NIC' is needed";
+	if (list && argc > 2)
+		return "list takes no argument";
+	if (!list && argc != 3)
+		return "one NIC is needed, by its uid or name";
+	if (request->statistics && !list)
+		return "--stats is for 'list'";
+	if (request->force && !revoke)
+		return "--force is for 'revoke NIC'";
+	if (request->notice_s && !revoke)
+		return "--notice is for 'revoke NIC'";
+	if (request->notice_s < 0 || request->notice_s > NOTICE_MAX_S)
+		return "--notice takes a number of seconds, from 0 to 3600";
+	return NULL;
 }
 
 int cli_vf(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
-	struct vf_options o = {};
+	struct request request = {};
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
-		{"force", 0, 0, G_OPTION_ARG_NONE, &o.force,
+		{"force", 0, 0, G_OPTION_ARG_NONE, &request.force,
 			"revoke: cut the function off when the guest does not let go of it", NULL},
-		{"stats", 0, 0, G_OPTION_ARG_NONE, &o.statistics,
+		{"notice", 0, 0, G_OPTION_ARG_INT, &request.notice_s,
+			"revoke: tell the guest by a scheduled event, and wait so long for it to acknowledge",
+			"SECONDS"},
+		{"stats", 0, 0, G_OPTION_ARG_NONE, &request.statistics,
 			"list: what functions have carried, in place of what they are; JSON has both", NULL},
-		{"json", 0, 0, G_OPTION_ARG_NONE, &o.as_json, "Print JSON", NULL},
+		{"json", 0, 0, G_OPTION_ARG_NONE, &request.as_json, "Print JSON", NULL},
 		{NULL},
 	};
 
-	if (!cli_options(&argc, &argv, "list [--stats] | revoke [--force] NIC | restore NIC",
+	if (!cli_options(&argc, &argv,
+		    "list [--stats] | revoke [--notice SECONDS] [--force] NIC | restore NIC",
 		    "Lists functions; takes one from its NIC (uid or name), whose traffic then goes the "
-		    "synthetic way until it "
-		    "is restored.",
+		    "synthetic way until it is restored. With --notice its guest is told before, and the "
+		    "function goes when the guest has acknowledged that, or the time is over.",
 		    entries))
 		return CLI_USAGE;
-	bool list = argc > 1 && g_str_equal(argv[1], "list");
-	const char *mistake = NULL;
-	if (argc < 2 || (!list && !g_str_equal(argv[1], "revoke") && !g_str_equal(argv[1], "restore")))
-		mistake = "'list', 'revoke NIC' or 'restore NIC' is needed";
-	else if (list && argc > 2)
-		mistake = "list takes no argument";
-	else if (!list && argc != 3)
-		mistake = "one NIC is needed, by its uid or name";
-	else if (o.statistics && !list)
-		mistake = "--stats is for 'list'";
-	else if (o.force && !g_str_equal(argv[1], "revoke"))
-		mistake = "--force is for 'revoke NIC'";
+	const char *mistake = find_mistake(argc, argv, &request);
 	if (mistake) {
 		fprintf(stderr, "sluice vf: %s\n", mistake);
 		return CLI_USAGE;
 	}
-	return run_action(state_option, argv[1], list ? NULL : argv[2], &o);
+	request.action = argv[1];
+	request.nic = argc > 2 ? argv[2] : NULL;
+	return run_action(state_option, &request);
 }
