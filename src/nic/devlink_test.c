@@ -138,6 +138,20 @@ static void test_features(void)
 	g_assert_cmpint(ethtool_feature(ethtool, "sim9p", "hw-tc-offload"), ==, ETHTOOL_UNKNOWN);
 }
 
+/* lo has no driver to ask. */
+static void test_channels(void)
+{
+	struct ethtool_queues queues;
+
+	g_assert_true(ethtool_channels(ethtool, "sim1p", &queues));
+	g_assert_cmpuint(queues.count[ETHTOOL_COMBINED], ==, 2);
+	g_assert_cmpuint(queues.max[ETHTOOL_COMBINED], ==, 4);
+	g_assert_cmpuint(queues.count[ETHTOOL_RX] + queues.max[ETHTOOL_RX], ==, 0);
+	g_assert_cmpuint(queues.count[ETHTOOL_TX] + queues.max[ETHTOOL_TX], ==, 0);
+	g_assert_false(ethtool_channels(ethtool, "lo", &queues));
+	g_assert_false(ethtool_channels(ethtool, "sim9p", &queues));
+}
+
 /* ---- what netdevsim has not, on a NIC that is made up ---- */
 
 static void test_more(void)
@@ -195,6 +209,7 @@ int main(int argc, char **argv)
 	TEST("a parameter that is not there, or no text, is none", test_parameter);
 	TEST("back in legacy mode the representors have gone", test_back);
 	TEST("offload is on, off, not to be had, or unknown", test_features);
+	TEST("channels are told as they are and as they could be, or not at all", test_channels);
 	TEST("inline mode, encapsulation and steering are read, and the first two set alone", test_more);
 	TEST("a driver's refusal is told in its own words", test_sentence);
 	int status = g_test_run();

@@ -1,6 +1,7 @@
-/* ethtool: features by generic netlink; what drivers tell of themselves by ioctl, as netlink has no message for it. */
+/* ethtool: features and channels by generic netlink; what drivers tell of themselves by ioctl, as netlink has no message for it. */
 #include "nic/ethtool.h"
 
+#include <assert.h>
 #include <linux/ethtool.h>
 #include <linux/ethtool_netlink.h>
 #include <linux/sockios.h>
@@ -12,11 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- features ---- */
+/* The header is the first attribute of every request. */
+static_assert((int)ETHTOOL_A_FEATURES_HEADER == (int)ETHTOOL_A_CHANNELS_HEADER, "requests have one header");
 
-static struct nl_msg *request_new(const char *netdev)
+static struct nl_msg *request_new(uint8_t command, const char *netdev)
 {
-	struct nl_msg *request = genl_request(ETHTOOL_MSG_FEATURES_GET, ETHTOOL_GENL_VERSION);
+	struct nl_msg *request = genl_request(command, ETHTOOL_GENL_VERSION);
 	struct nlattr *header = nla_nest_start(request, ETHTOOL_A_FEATURES_HEADER | NLA_F_NESTED);
 
 	NLA_PUT_STRING(request, ETHTOOL_A_HEADER_DEV_NAME, netdev);
@@ -25,6 +27,19 @@ static struct nl_msg *request_new(const char *netdev)
 nla_put_failure:
 	g_error("no room in a netlink message");
 }
+
+/* The attributes of the one answer, Borrowed of what is returned, which is Owned by the caller; NULL: there is none. */
+static GPtrArray *ask(struct genl *ethtool, uint8_t command, const char *netdev, int max, struct nlattr **ret)
+{
+	g_autofree char *why = NULL;
+	int rc;
+	g_autoptr(GPtrArray) answers = genl_ask(ethtool, request_new(command, netdev), false, &rc, &why);
+
+	return answers && answers->len && genl_parse(answers->pdata[0], max, ret) ? g_steal_pointer(&answers)
+										  : NULL;
+}
+
+/* ---- features ---- */
 
 /* Whether the bit of that name is set. A set without a mask lists those that are; one with a mask all that could be, each with
  * its value. */
@@ -48,15 +63,41 @@ static bool has_bit(struct nlattr *set, const char *name)
 enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, const char *name)
 {
 	struct nlattr *attributes[ETHTOOL_A_FEATURES_MAX + 1];
-	g_autofree char *why = NULL;
-	int rc;
-	g_autoptr(GPtrArray) answers = genl_ask(ethtool, request_new(netdev), false, &rc, &why);
+	g_autoptr(GPtrArray) answers =
+		ask(ethtool, ETHTOOL_MSG_FEATURES_GET, netdev, ETHTOOL_A_FEATURES_MAX, attributes);
 
-	if (!answers || !answers->len || !genl_parse(answers->pdata[0], ETHTOOL_A_FEATURES_MAX, attributes))
+	if (!answers)
 		return ETHTOOL_UNKNOWN;
 	if (has_bit(attributes[ETHTOOL_A_FEATURES_ACTIVE], name))
 		return ETHTOOL_ON;
 	return has_bit(attributes[ETHTOOL_A_FEATURES_HW], name) ? ETHTOOL_OFF : ETHTOOL_ABSENT;
+}
+
+/* ---- channels ---- */
+
+/* A kind whose maximum is 0 has no attributes. */
+bool ethtool_channels(struct genl *ethtool, const char *netdev, struct ethtool_queues *ret)
+{
+	static const struct {
+		int count, max;
+	} kinds[ETHTOOL_QUEUE_KINDS] = {
+		[ETHTOOL_COMBINED] = {ETHTOOL_A_CHANNELS_COMBINED_COUNT, ETHTOOL_A_CHANNELS_COMBINED_MAX},
+		[ETHTOOL_RX] = {ETHTOOL_A_CHANNELS_RX_COUNT, ETHTOOL_A_CHANNELS_RX_MAX},
+		[ETHTOOL_TX] = {ETHTOOL_A_CHANNELS_TX_COUNT, ETHTOOL_A_CHANNELS_TX_MAX},
+	};
+	struct nlattr *attributes[ETHTOOL_A_CHANNELS_MAX + 1];
+	g_autoptr(GPtrArray) answers =
+		ask(ethtool, ETHTOOL_MSG_CHANNELS_GET, netdev, ETHTOOL_A_CHANNELS_MAX, attributes);
+	unsigned any = 0;
+
+	if (!answers)
+		return false;
+	for (unsigned i = 0; i < ETHTOOL_QUEUE_KINDS; i++) {
+		ret->count[i] = genl_number(attributes[kinds[i].count], 0);
+		ret->max[i] = genl_number(attributes[kinds[i].max], 0);
+		any |= ret->max[i];
+	}
+	return any;
 }
 
 /* ---- drivers ---- */

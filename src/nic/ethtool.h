@@ -1,4 +1,5 @@
-/* Features of interfaces, as `ethtool -k` shows them, and what drivers tell of themselves, as `ethtool -i` does.
+/* Features of interfaces, as `ethtool -k` shows them, channels, as `ethtool -l` does, and what drivers tell of themselves, as
+ * `ethtool -i` does.
  *
  * Source: Linux Documentation/networking/ethtool-netlink.rst, include/uapi/linux/ethtool.h.
  */
@@ -10,6 +11,18 @@ enum ethtool_feature { ETHTOOL_UNKNOWN, ETHTOOL_ON, ETHTOOL_OFF, ETHTOOL_ABSENT 
 /* Whether a feature ("hw-tc-offload") of the interface is on, off and could be on, or is not to be had. `ethtool`: that
  * family. UNKNOWN when the kernel does not tell. */
 enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, const char *name);
+
+enum ethtool_queue { ETHTOOL_COMBINED, ETHTOOL_RX, ETHTOOL_TX };
+#define ETHTOOL_QUEUE_KINDS 3
+
+/* By enum ethtool_queue: how many there are, and how many the device can have at most. A combined one receives and sends. */
+struct ethtool_queues {
+	unsigned count[ETHTOOL_QUEUE_KINDS], max[ETHTOOL_QUEUE_KINDS];
+};
+
+/* How many channels with queues (interrupts that serve some) the interface has; of a kind that it does not have 0. `ethtool`:
+ * that family. False when its driver tells none; *ret is then undefined. */
+bool ethtool_channels(struct genl *ethtool, const char *netdev, struct ethtool_queues *ret);
 
 /* Version of the firmware of the interface's device, by its driver; NULL: it tells none. Owned by the caller. */
 char *ethtool_firmware(const char *netdev);

@@ -1,8 +1,7 @@
-/* Inventory of network devices, from sysfs, netlink and devlink. */
+/* Inventory of network devices, from sysfs, netlink, devlink and ethtool. */
 #include "nic/inventory.h"
 
 #include "base/sysfs.h"
-#include "nic/ethtool.h"
 #include "nic/pci_config.h"
 
 #include <string.h>
@@ -272,6 +271,57 @@ void inventory_add_firmware(GPtrArray *pfs)
 	}
 }
 
+/* ---- queues ---- */
+
+static const char *const queue_words[ETHTOOL_QUEUE_KINDS] = {
+	[ETHTOOL_COMBINED] = "combined", [ETHTOOL_RX] = "rx", [ETHTOOL_TX] = "tx"};
+
+static unsigned count_queues(const char *root, const char *netdev, const char *prefix)
+{
+	g_auto(GStrv) queues = sysfs_children(root, prefix, "/sys/class/net/%s/queues", netdev);
+
+	return g_strv_length(queues);
+}
+
+static struct ethtool_queues read_queues(const char *root, struct genl *ethtool, const char *netdev)
+{
+	struct ethtool_queues queues = {};
+
+	if (!netdev || (ethtool && ethtool_channels(ethtool, netdev, &queues)))
+		return queues;
+	return (struct ethtool_queues){.count = {[ETHTOOL_RX] = count_queues(root, netdev, "rx-"),
+					       [ETHTOOL_TX] = count_queues(root, netdev, "tx-")}};
+}
+
+void inventory_add_queues(GPtrArray *pfs, const char *root, struct genl *ethtool)
+{
+	for (guint i = 0; i < pfs->len; i++) {
+		struct nic_pf *pf = pfs->pdata[i];
+		pf->queues = read_queues(root, ethtool, pf->netdev);
+		for (guint v = 0; v < pf->vfs->len; v++) {
+			struct nic_vf *vf = pf->vfs->pdata[v];
+			vf->queues = read_queues(root, ethtool, vf->netdev);
+		}
+	}
+}
+
+char *inventory_queues_format(const struct ethtool_queues *queues)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (unsigned i = 0; i < ETHTOOL_QUEUE_KINDS; i++) {
+		if (!queues->count[i])
+			continue; /* which another kind stands for */
+		g_string_append(text, text->len ? ", " : "");
+		if (i != ETHTOOL_COMBINED)
+			g_string_append_printf(text, "%s ", queue_words[i]);
+		g_string_append_printf(text, "%u", queues->count[i]);
+		if (queues->max[i])
+			g_string_append_printf(text, "/%u", queues->max[i]);
+	}
+	return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
 GStrv inventory_group(const char *root, int group)
 {
 	g_auto(GStrv) all = sysfs_children(root, "", "/sys/kernel/iommu_groups/%d/devices", group);
@@ -289,6 +339,21 @@ GStrv inventory_group(const char *root, int group)
 static json_t *number_or_null(int number)
 {
 	return number == INVENTORY_NONE ? json_null() : json_integer(number);
+}
+
+static json_t *encode_queues(const struct ethtool_queues *queues)
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < ETHTOOL_QUEUE_KINDS; i++)
+		if (queues->count[i] || queues->max[i])
+			json_object_set_new(json, queue_words[i],
+				json_pack("{s:i, s:o*}", "count", (int)queues->count[i], "max",
+					queues->max[i] ? json_integer(queues->max[i]) : NULL));
+	if (json_object_size(json))
+		return json;
+	json_decref(json);
+	return json_null();
 }
 
 static void encode_attributes(json_t *json, const struct vf_attributes *is)
@@ -316,9 +381,9 @@ static void encode_attributes(json_t *json, const struct vf_attributes *is)
 
 static json_t *encode_vf(const struct nic_vf *vf)
 {
-	json_t *json = json_pack("{s:i, s:s, s:s?, s:s?, s:s?, s:o}", "index", (int)vf->index, "address",
+	json_t *json = json_pack("{s:i, s:s, s:s?, s:s?, s:s?, s:o, s:o}", "index", (int)vf->index, "address",
 		vf->address, "driver", vf->driver, "interface", vf->netdev, "representor", vf->representor,
-		"iommu_group", number_or_null(vf->iommu_group));
+		"iommu_group", number_or_null(vf->iommu_group), "queues", encode_queues(&vf->queues));
 	encode_attributes(json, &vf->attributes);
 	json_t *counters = vf_counters_encode(&vf->counters);
 	if (counters)
@@ -341,12 +406,13 @@ static json_t *encode_pf(const struct nic_pf *pf)
 
 	for (guint v = 0; v < pf->vfs->len; v++)
 		json_array_append_new(vfs, encode_vf(pf->vfs->pdata[v]));
-	return json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:o, s:s?, s:o, s:o, s:i, s:i, s:o, s:o}", "address",
-		pf->address, "id", id, "driver", pf->driver, "interface", pf->netdev, "firmware",
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:o, s:s?, s:o, s:o, s:i, s:i, s:o, s:o, s:o}",
+		"address", pf->address, "id", id, "driver", pf->driver, "interface", pf->netdev, "firmware",
 		pf->firmware, "eswitch", encode_eswitch(&pf->eswitch), "representor", pf->representor,
 		"numa_node", number_or_null(pf->numa_node), "iommu_group", number_or_null(pf->iommu_group),
 		"total_vfs", (int)pf->total_vfs, "num_vfs", (int)pf->num_vfs, "traffic_classes",
-		pf->traffic_classes ? json_integer(pf->traffic_classes) : json_null(), "vfs", vfs);
+		pf->traffic_classes ? json_integer(pf->traffic_classes) : json_null(), "queues",
+		encode_queues(&pf->queues), "vfs", vfs);
 }
 
 json_t *inventory_encode(const GPtrArray *pfs)

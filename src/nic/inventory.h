@@ -7,6 +7,7 @@
 #pragma once
 #include "base/cleanup.h"
 #include "nic/devlink.h"
+#include "nic/ethtool.h"
 #include "nic/vf.h"
 #include "nic/vf_counters.h"
 
@@ -24,6 +25,7 @@ struct nic_vf {
 	char *netdev; /* NULL: none, as when it is in a guest */
 	char *representor; /* NULL: none; interface of the PF's eswitch that stands for it */
 	int iommu_group; /* or INVENTORY_NONE */
+	struct ethtool_queues queues; /* as a PF's; of its interface here, where it has one */
 	/* As its PF holds and counts them; none is known before inventory_add_attributes. */
 	struct vf_attributes attributes;
 	struct vf_counters counters;
@@ -37,6 +39,9 @@ struct nic_pf {
 	char *firmware; /* version that runs; NULL: it tells none. By inventory_add_eswitches, as the two below, and inventory_add_firmware */
 	struct devlink_eswitch eswitch; /* all NULL: none */
 	char *representor; /* of the PF itself, where another host's processor has the NIC's uplink; NULL: none */
+	/* Its interface's channels; where its driver tells none its queues, as RX and TX whose maximum is not known (0). All 0 before
+	 * inventory_add_queues, and without an interface in this process's namespace. */
+	struct ethtool_queues queues;
 	uint16_t vendor, device;
 	int numa_node, iommu_group; /* or INVENTORY_NONE */
 	unsigned config_vfs; /* as its configuration space says; 0: no SR-IOV, or not root */
@@ -69,11 +74,19 @@ void inventory_add_eswitches(GPtrArray *pfs, struct genl *devlink);
 /* Asks the drivers themselves (as `ethtool -i`) for the firmware that devlink, asked before, has told none of. */
 void inventory_add_firmware(GPtrArray *pfs);
 
+/* Asks the drivers for the channels of PFs' and VFs' interfaces, and sysfs below `root` for the queues of the others. ethtool: that
+ * family; NULL: it is not there. */
+void inventory_add_queues(GPtrArray *pfs, const char *root, struct genl *ethtool);
+
+/* "4/8", "rx 4/8, tx 2/8", "rx 1, tx 1": how many there are of how many that could be, which may be unknown; combined ones without
+ * a word. NULL: it has none, or they are not known. Owned by the caller. */
+char *inventory_queues_format(const struct ethtool_queues *queues);
+
 /* Devices that share the IOMMU group and are no bridges, by address: who has one of them has all. Owned by the
  * caller. */
 GStrv inventory_group(const char *root, int group);
 
 /* [{"address","id","driver","interface","firmware","eswitch","representor","numa_node","iommu_group","total_vfs","num_vfs",
- * "traffic_classes","vfs":[…]}]; of attributes and counters ("statistics") those that are
- * known. New reference. */
+ * "traffic_classes","queues":{"combined"?,"rx"?,"tx"?: {"count","max"?}} or null: not known,"vfs":[…]}]; of attributes and counters
+ * ("statistics") those that are known. New reference. */
 json_t *inventory_encode(const GPtrArray *pfs);

@@ -4,6 +4,7 @@
 #include "nic/inventory.h"
 #include "nic/pci_config.h"
 #include "nic/test_devlink.h"
+#include "nic/test_trace.h"
 
 #include <string.h>
 
@@ -217,6 +218,68 @@ static void test_counters(void)
 	g_assert_true(json_equal(json_object_get(json_array_get(vfs, 1), "statistics"), want));
 }
 
+/* Asserts that the queues are told so in text (NULL: not at all), and in JSON. */
+static void expect_queues(
+	const struct ethtool_queues *queues, const json_t *encoded, const char *text, json_t *want)
+{
+	g_autofree char *is = inventory_queues_format(queues);
+
+	g_assert_cmpstr(is, ==, text);
+	g_assert_true(json_equal(json_object_get(encoded, "queues"), want));
+	json_decref(want);
+}
+
+/* The PF is netdevsim's, as it was recorded; lo, which has no channels, stands for a driver that tells none, as igbvf. */
+static void test_queues(void)
+{
+	_cleanup_(tree_free) struct tree *tree = tree_new();
+	g_autofree char *path = g_test_build_filename(G_TEST_DIST, "traces", "netdevsim-ethtool.trace", NULL);
+	_cleanup_(genl_close) struct genl *ethtool = trace_replay(path);
+
+	add_device(tree, "0000:03:00.0", "0x020000", "0x8086", "0x10fb");
+	tree_write(tree, "1", BUS "0000:03:00.0/net/sim1p/ifindex");
+	tree_write(tree, "2", BUS "0000:03:00.0/sriov_numvfs");
+	add_vf(tree, "0000:03:00.0", 0, "0000:03:10.0");
+	add_vf(tree, "0000:03:00.0", 1, "0000:03:10.2");
+	tree_write(tree, "1", BUS "0000:03:10.2/net/lo/ifindex");
+	for (unsigned i = 0; i < 3; i++)
+		tree_write(tree, "0", "sys/class/net/sim1p/queues/rx-%u/rps_cpus", i);
+	tree_write(tree, "0", "sys/class/net/lo/queues/rx-0/rps_cpus");
+	tree_write(tree, "0", "sys/class/net/lo/queues/tx-0/xps_cpus");
+	tree_write(tree, "0", "sys/class/net/lo/queues/tx-1/xps_cpus");
+
+	g_autoptr(GPtrArray) pfs = inventory_read(tree->root);
+	const struct nic_pf *pf = pf_of(pfs, 0);
+	const struct nic_vf *first = pf->vfs->pdata[0], *second = pf->vfs->pdata[1];
+	json_auto_t *before = inventory_encode(pfs);
+	expect_queues(&pf->queues, json_array_get(before, 0), NULL, json_null());
+
+	inventory_add_queues(pfs, tree->root, ethtool);
+	json_auto_t *json = inventory_encode(pfs);
+	const json_t *vfs = json_object_get(json_array_get(json, 0), "vfs");
+	expect_queues(&pf->queues, json_array_get(json, 0), "2/4",
+		json_pack("{s:{s:i, s:i}}", "combined", "count", 2, "max", 4));
+	expect_queues(&first->queues, json_array_get(vfs, 0), NULL, json_null());
+	expect_queues(&second->queues, json_array_get(vfs, 1), "rx 1, tx 2",
+		json_pack("{s:{s:i}, s:{s:i}}", "rx", "count", 1, "tx", "count", 2));
+
+	inventory_add_queues(pfs, tree->root, NULL); /* a kernel without ethtool by netlink */
+	g_autofree char *without = inventory_queues_format(&pf->queues);
+	g_assert_cmpstr(without, ==, "rx 3");
+}
+
+/* As drivers that have both kinds tell them: those that are not in use are in JSON alone. */
+static void test_queue_kinds(void)
+{
+	const struct ethtool_queues apart = {.count = {0, 4, 2}, .max = {8, 4, 8}},
+				    mixed = {.count = {7, 1, 0}, .max = {8, 8, 0}};
+	g_autofree char *of_apart = inventory_queues_format(&apart),
+			*of_mixed = inventory_queues_format(&mixed);
+
+	g_assert_cmpstr(of_apart, ==, "rx 4/4, tx 2/8");
+	g_assert_cmpstr(of_mixed, ==, "7/8, rx 1/8");
+}
+
 static void test_bridge(void)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_new();
@@ -357,6 +420,8 @@ int main(int argc, char **argv)
 	TEST("firmware, eswitch and representors are devlink's, where it is there", test_eswitches);
 	TEST("firmware is its driver's word where devlink told none, and never made up", test_firmware);
 	TEST("of counters those that are known are told", test_counters);
+	TEST("queues are the driver's channels, else those that the interface shows", test_queues);
+	TEST("of kinds of queues those in use are shown", test_queue_kinds);
 	TEST("the bridge above a device is found", test_bridge);
 	TEST("an IOMMU group is its devices without bridges", test_group);
 	TEST("X540 and 82599 leave traffic classes by their number of VFs", test_classes);

@@ -15,12 +15,12 @@ from sriov_test import PREPARE, Points
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TRACES = os.path.join(HERE, "../../src/nic/traces")
-# One NIC in legacy mode with two VFs, one in switchdev mode with one; tc offload is off where it is not turned on. Interfaces are
-# renamed, so that those which come during the test are eth0 and eth1.
+# One NIC in legacy mode with two VFs, one in switchdev mode with one; tc offload is off where it is not turned on; each can have
+# four channels. Interfaces are renamed, so that those which come during the test are eth0 and eth1.
 SIMULATE = """
 modprobe psample && insmod {folder}/netdevsim.ko && cd /sys/bus/netdevsim
 for n in 1 2; do
-	echo "$n 1" >new_device
+	echo "$n 1 4" >new_device
 	ip link set dev eth0 name sim${{n}}p
 done
 echo 2 >devices/netdevsim1/sriov_numvfs
@@ -28,6 +28,7 @@ echo 1 >devices/netdevsim2/sriov_numvfs
 devlink dev eswitch set netdevsim/netdevsim2 mode switchdev
 ip link set dev eth0 name sim2vf0
 ethtool -K sim1p hw-tc-offload on
+ethtool -L sim1p combined 2
 mkdir /run/traces; cd /
 """
 
@@ -51,7 +52,7 @@ def main():
         machine.run(SIMULATE.format(folder=folder))
         how = "record" if record else "live"
         well = run(machine, points, programs[0], f"SLUICE_NETDEVSIM={how} SLUICE_TRACES=/run/traces")
-        for name in os.listdir(TRACES) if record and well else []:
+        for name in ("netdevsim-devlink.trace", "netdevsim-ethtool.trace") if record and well else []:
             with open(os.path.join(TRACES, name), "w", encoding="utf-8") as file:
                 file.write(machine.run(f"cat /run/traces/{name}"))
         machine.run("rmmod netdevsim && modprobe dummy numdummies=0")
