@@ -37,7 +37,8 @@ int cli_host(int argc, char **argv)
 		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
 		    "functions "
 		    "(made/possible), how many traffic classes these leave on ports whose number depends "
-		    "on it, what they can enforce, and what they have carried. Or makes, or renews, the "
+		    "on it, their queues (there are/could be), what each virtual function may do and which "
+		    "VM has it, what they can enforce, and what they have carried. Or makes, or renews, the "
 		    "certificate by which the host NAME takes part in this "
 		    "cloud. Or says which fault domain HOST shares with others, such as a rack (without "
 		    "NAME: none), "
@@ -52,7 +53,7 @@ int cli_host(int argc, char **argv)
 	if ((argc == 3 || argc == 4) && g_str_equal(argv[1], "fault-domain"))
 		return host_domain(state_option, argv[2], argc == 4 ? argv[3] : NULL, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
-		return host_show(as_json);
+		return host_show(state_option, as_json);
 	if (timeout_s < 0 || notice_s < 0) {
 		fprintf(stderr, "sluice host: --notice and --timeout take a number of seconds, 0 or more\n");
 		return CLI_USAGE;

@@ -1,12 +1,19 @@
 /* What the files of `sluice host` share. */
 #pragma once
+#include <glib.h>
+#include <jansson.h>
 #include <stdbool.h>
 
-/* host_show.c: prints the network devices of this host. An exit status, as all here return. */
-int host_show(bool as_json);
+/* host_show.c: prints the network devices of this host, and which VMs have their VFs where its agent runs. state_option: as for
+ * cli_state_dir(), here and below. An exit status, as all here return. */
+int host_show(const char *state_option, bool as_json);
+/* Its parts. Adds the name of the VM that has it as "vm" to each VF of what inventory_encode gave, as this host's agent knows it; none
+ * where no agent runs, and for a user whom it does not answer. */
+void host_add_vms(const char *state_option, json_t *encoded);
+/* Prints as text the devices (struct nic_pf), and the same encoded, with each one's "enforcement" and VMs as above. */
+void host_print(const GPtrArray *pfs, const json_t *encoded);
 
-/* host_add.c: makes the certificate by which a host takes part in the cloud, or renews it; says where it is.
- * state_option: as for cli_state_dir(). An exit status. */
+/* host_add.c: makes the certificate by which a host takes part in the cloud, or renews it; says where it is. An exit status. */
 int host_add(const char *state_option, const char *name, bool as_json);
 
 /* host_domain.c: tells the controller that the host fails together with others of that fault domain; NULL: with none. */

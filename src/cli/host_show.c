@@ -7,6 +7,22 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 
+/* Of an agent that is busy. */
+#define CALL_MS 5000
+
+static const char *text_of(const json_t *json, const char *member)
+{
+	const char *text = json_string_value(json_object_get(json, member));
+
+	return text ? text : "";
+}
+
+/* Of a PF as it is encoded: as people call it. */
+static const char *name_of(const json_t *pf)
+{
+	return text_of(pf, *text_of(pf, "interface") ? "interface" : "address");
+}
+
 /* ---- the table of devices ---- */
 
 static const struct {
@@ -23,9 +39,8 @@ static const struct {
 	{"VFS", SCOLS_FL_RIGHT},
 	{"CLASSES", SCOLS_FL_RIGHT},
 	{"ESWITCH", 0},
-	{"MAC", 0},
-	{"VLAN", SCOLS_FL_RIGHT},
 	{"REPRESENTOR", 0},
+	{"QUEUES", 0},
 };
 
 static char *number(int value)
@@ -54,16 +69,14 @@ static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
 		pf->sriov ? g_strdup_printf("%u/%u", pf->num_vfs, pf->total_vfs) : NULL,
 		pf->traffic_classes ? g_strdup_printf("%u", pf->traffic_classes) : NULL,
 		g_strdup(pf->eswitch.mode),
-		NULL,
-		NULL,
 		g_strdup(pf->representor),
+		inventory_queues_format(&pf->queues),
 	};
 	struct libscols_line *parent = scols_table_new_line(table, NULL);
 
 	set_cells(parent, cells);
 	for (guint i = 0; i < pf->vfs->len; i++) {
 		const struct nic_vf *vf = pf->vfs->pdata[i];
-		char mac[MAC_TEXT_MAX];
 		char *const of_vf[G_N_ELEMENTS(columns)] = {
 			g_strdup_printf("%s vf %u", vf->address, vf->index),
 			g_strdup(vf->netdev),
@@ -75,9 +88,8 @@ static void add_pf(struct libscols_table *table, const struct nic_pf *pf)
 			NULL,
 			NULL,
 			NULL,
-			vf->attributes.known & VF_MAC ? g_strdup(mac_format(vf->attributes.mac, mac)) : NULL,
-			vf->attributes.vlan ? g_strdup_printf("%u", vf->attributes.vlan) : NULL,
 			g_strdup(vf->representor),
+			inventory_queues_format(&vf->queues),
 		};
 		set_cells(scols_table_new_line(table, parent), of_vf);
 	}
@@ -101,14 +113,137 @@ static void print_table(const GPtrArray *pfs)
 	scols_unref_table(table);
 }
 
-/* ---- what they can enforce ---- */
+/* ---- what PFs hold of their VFs ---- */
 
-static const char *text_of(const json_t *json, const char *member)
+static char *on_or_off(const json_t *value)
 {
-	const char *text = json_string_value(json_object_get(json, member));
-
-	return text ? text : "";
+	return json_is_boolean(value) ? g_strdup(json_is_true(value) ? "on" : "off") : NULL;
 }
+
+static char *text(const json_t *value)
+{
+	if (json_is_integer(value))
+		return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	return g_strdup(json_string_value(value));
+}
+
+/* 0 is none. */
+static char *vlan(const json_t *value)
+{
+	const json_t *id = json_object_get(value, "id");
+
+	return json_integer_value(id) || !id ? text(id) : g_strdup("none");
+}
+
+static char *priority(const json_t *value)
+{
+	return text(json_object_get(value, "priority"));
+}
+
+/* "100 Mbit/s", "10-100 Mbit/s", "10- Mbit/s". */
+static char *rate(const json_t *value)
+{
+	g_autofree char *min = text(json_object_get(value, "min")),
+			*max = text(json_object_get(value, "max"));
+
+	if (!min || !max)
+		return NULL;
+	if (g_str_equal(min, "0"))
+		return g_str_equal(max, "0") ? g_strdup("none") : g_strdup_printf("%s Mbit/s", max);
+	return g_strdup_printf("%s-%s Mbit/s", min, g_str_equal(max, "0") ? "" : max);
+}
+
+/* Members of a VF as it is encoded. */
+static const struct {
+	const char *title, *member;
+	char *(*cell)(const json_t *value); /* Owned by the caller; NULL: not known */
+	int flags;
+} vf_columns[] = {
+	{"VF", "index", text, SCOLS_FL_RIGHT},
+	{"ADDRESS", "address", text, 0},
+	{"MAC", "mac", text, 0},
+	{"VLAN", "vlan", vlan, SCOLS_FL_RIGHT},
+	{"QOS", "vlan", priority, SCOLS_FL_RIGHT},
+	{"SPOOFCHK", "spoofchk", on_or_off, 0},
+	{"TRUST", "trust", on_or_off, 0},
+	{"RATE", "rate_mbps", rate, SCOLS_FL_RIGHT},
+	{"LINK", "link", text, 0},
+	{"VM", "vm", text, 0},
+};
+
+static void add_vf(struct libscols_table *table, const char *port, const json_t *vf)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+
+	scols_line_set_data(line, 0, port);
+	for (size_t c = 0; c < G_N_ELEMENTS(vf_columns); c++) {
+		g_autofree char *cell = vf_columns[c].cell(json_object_get(vf, vf_columns[c].member));
+		scols_line_set_data(line, c + 1, cell ? cell : "-");
+	}
+}
+
+/* Nothing where there is no VF. */
+static void print_vfs(const json_t *encoded)
+{
+	struct libscols_table *table = scols_new_table();
+	size_t i, v, n = 0;
+	json_t *pf, *vf;
+
+	scols_table_new_column(table, "PORT", 0, 0);
+	for (size_t c = 0; c < G_N_ELEMENTS(vf_columns); c++)
+		scols_table_new_column(table, vf_columns[c].title, 0, vf_columns[c].flags);
+	json_array_foreach((json_t *)encoded, i, pf)
+	{
+		json_array_foreach(json_object_get(pf, "vfs"), v, vf)
+		{
+			add_vf(table, name_of(pf), vf);
+			n++;
+		}
+	}
+	if (n) {
+		putchar('\n');
+		scols_print_table(table);
+	}
+	scols_unref_table(table);
+}
+
+/* ---- which VM has a VF ---- */
+
+/* Of the agent's list; NULL: none has it. Borrowed. */
+static json_t *find_vm(const json_t *functions, const char *address)
+{
+	json_t *function;
+	size_t i;
+
+	json_array_foreach((json_t *)functions, i, function)
+	{
+		json_t *vm = json_object_get(function, "vm");
+		if (json_is_string(vm) && g_str_equal(text_of(function, "function"), address))
+			return vm;
+	}
+	return NULL;
+}
+
+void host_add_vms(const char *state_option, json_t *encoded)
+{
+	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client =
+		cli_client(state_option, CLI_AGENT_SOCKET, NULL);
+	json_auto_t *functions = client ? jsonrpc_call(client, "vf.list", NULL, CALL_MS, NULL) : NULL;
+	size_t i, v;
+	json_t *pf, *vf;
+
+	json_array_foreach(encoded, i, pf)
+	{
+		json_array_foreach(json_object_get(pf, "vfs"), v, vf)
+		{
+			json_t *vm = find_vm(functions, text_of(vf, "address"));
+			if (vm)
+				json_object_set(vf, "vm", vm);
+		}
+	}
+}
+
+/* ---- what they can enforce ---- */
 
 /* "mac, vlan": the names of those from *at on whose answers are the same; *at: then the first of the others. Owned by the caller. */
 static char *next_alike(const json_t *abilities, size_t *at)
@@ -163,8 +298,7 @@ static void print_network(const json_t *network)
 static void print_enforcement(const json_t *pf)
 {
 	const json_t *enforcement = json_object_get(pf, "enforcement");
-	const char *provider = text_of(enforcement, "provider"),
-		   *name = *text_of(pf, "interface") ? text_of(pf, "interface") : text_of(pf, "address");
+	const char *provider = text_of(enforcement, "provider"), *name = name_of(pf);
 	json_t *network;
 	size_t i;
 
@@ -183,10 +317,9 @@ static bool takes(void *links, const char *pf, unsigned beyond, enum vf_attribut
 }
 
 /* To the devices as they are encoded. */
-static bool add_enforcement(const GPtrArray *pfs, json_t *encoded, GError **error)
+static bool add_enforcement(const GPtrArray *pfs, struct genl *ethtool, json_t *encoded, GError **error)
 {
 	_cleanup_(links_close) struct links *links = links_open(NULL, error);
-	_cleanup_(genl_close) struct genl *ethtool = genl_open("ethtool", NULL);
 	const struct enforcement_source source = {takes, links, ethtool};
 
 	for (guint i = 0; links && i < pfs->len; i++)
@@ -237,12 +370,13 @@ static void print_counters(const GPtrArray *pfs)
 
 /* ---- the verb ---- */
 
-static void print(const GPtrArray *pfs, const json_t *encoded)
+void host_print(const GPtrArray *pfs, const json_t *encoded)
 {
 	json_t *pf;
 	size_t i;
 
 	print_table(pfs);
+	print_vfs(encoded);
 	json_array_foreach((json_t *)encoded, i, pf)
 	{
 		if (i == 0)
@@ -252,22 +386,25 @@ static void print(const GPtrArray *pfs, const json_t *encoded)
 	print_counters(pfs);
 }
 
-int host_show(bool as_json)
+int host_show(const char *state_option, bool as_json)
 {
 	g_autoptr(GPtrArray) pfs = inventory_read("");
 	g_autoptr(GError) error = NULL;
 	_cleanup_(genl_close) struct genl *devlink = genl_open("devlink", NULL);
+	_cleanup_(genl_close) struct genl *ethtool = genl_open("ethtool", NULL);
 
 	if (!inventory_add_attributes(pfs, &error))
 		return cli_fail("host", error);
 	inventory_add_eswitches(pfs, devlink);
 	inventory_add_firmware(pfs);
+	inventory_add_queues(pfs, "", ethtool);
 	json_auto_t *encoded = inventory_encode(pfs);
-	if (!add_enforcement(pfs, encoded, &error))
+	if (!add_enforcement(pfs, ethtool, encoded, &error))
 		return cli_fail("host", error);
+	host_add_vms(state_option, encoded);
 	if (as_json)
 		cli_print_json(encoded);
 	else
-		print(pfs, encoded);
+		host_print(pfs, encoded);
 	return CLI_OK;
 }

@@ -1,8 +1,11 @@
-/* What `sluice host drain` and `sluice vf list` make of an agent's answers, and of the controller's. */
+/* What `sluice host drain` and `sluice vf list` make of an agent's answers, and of the controller's; what `sluice host show` prints
+ * of devices. */
 #include "base/jsonrpc.h"
 #include "cli/cli.h"
+#include "cli/host_priv.h"
 #include "cli/test_case.h"
 #include "cli/test_controller.h"
+#include "nic/inventory.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -173,6 +176,94 @@ static void test_alone(void)
 	g_assert_cmpint(g_rmdir(state), ==, 0);
 }
 
+/* ---- devices ---- */
+
+static struct nic_vf *vf_new(unsigned index, const char *address, const struct vf_attributes *attributes)
+{
+	struct nic_vf *vf = g_new0(struct nic_vf, 1);
+
+	vf->index = index;
+	vf->address = g_strdup(address);
+	vf->iommu_group = INVENTORY_NONE;
+	vf->attributes = *attributes;
+	return vf;
+}
+
+static void vf_free(struct nic_vf *vf)
+{
+	g_free(vf->address);
+	g_free(vf);
+}
+
+/* One with three VFs: what can be said of one is; another's driver tells little; and there is one without limits. */
+static GPtrArray *devices_new(void)
+{
+	static const struct vf_attributes attributes[] = {
+		{.known = VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST | VF_RATE | VF_LINK,
+			.mac = {{0, 0x0d, 0x3a, 0, 0, 7}},
+			.vlan = 100,
+			.priority = 3,
+			.spoofchk = true,
+			.min_rate = 10,
+			.max_rate = 200,
+			.link = VF_LINK_ENABLE},
+		{.known = VF_MAC},
+		{.known = VF_VLAN | VF_TRUST | VF_RATE, .trust = true},
+	};
+	GPtrArray *pfs = g_ptr_array_new_with_free_func((GDestroyNotify)nic_pf_free);
+	struct nic_pf *pf = g_new0(struct nic_pf, 1);
+
+	pf->address = g_strdup("0000:3b:00.0");
+	pf->netdev = g_strdup("ens1f0");
+	pf->sriov = true;
+	pf->total_vfs = 7;
+	pf->num_vfs = G_N_ELEMENTS(attributes);
+	pf->queues =
+		(struct ethtool_queues){.count = {[ETHTOOL_COMBINED] = 4}, .max = {[ETHTOOL_COMBINED] = 8}};
+	pf->vfs = g_ptr_array_new_with_free_func((GDestroyNotify)vf_free);
+	for (unsigned i = 0; i < G_N_ELEMENTS(attributes); i++) {
+		g_autofree char *address = g_strdup_printf("0000:3b:10.%u", i);
+		g_ptr_array_add(pf->vfs, vf_new(i, address, &attributes[i]));
+	}
+	g_ptr_array_add(pfs, pf);
+	return pfs;
+}
+
+static void print_devices(void)
+{
+	g_autoptr(GPtrArray) pfs = devices_new();
+	json_auto_t *encoded = inventory_encode(pfs);
+
+	host_add_vms(NULL, encoded);
+	host_print(pfs, encoded);
+}
+
+static void test_show(void)
+{
+	if (g_test_subprocess()) {
+		print_devices();
+		return;
+	}
+	g_autofree char *state = g_dir_make_tmp("sluice-host-XXXXXX", NULL);
+	struct agent agent;
+
+	agent_open(&agent, state);
+	g_setenv("SLUICE_STATE", state, true);
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+	g_test_trap_assert_stdout("ADDRESS *REPRESENTOR QUEUES\n0000:3b:00.0 * 3/7 * 4/8\n*");
+	g_test_trap_assert_stdout("*\nPORT *VF ADDRESS *MAC *VLAN QOS SPOOFCHK TRUST *RATE LINK *VM\n*");
+	g_test_trap_assert_stdout("*\nens1f0 *0 0000:3b:10.0 00:0d:3a:00:00:07 *100 *3 on *off "
+				  "*10-200 Mbit/s enable v\n*");
+	g_test_trap_assert_stdout("*\nens1f0 *1 0000:3b:10.1 00:00:00:00:00:00 *- *- - *- *- - *-\n*");
+	g_test_trap_assert_stdout("*\nens1f0 *2 0000:3b:10.2 - *none *0 - *on *none - *-\n*");
+	agent_close(&agent);
+	g_assert_cmpint(g_rmdir(state), ==, 0);
+	g_test_trap_subprocess(NULL, 0, 0); /* without an agent */
+	g_test_trap_assert_passed();
+	g_test_trap_assert_stdout("*\nens1f0 *0 0000:3b:10.0 * enable -\n*");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -181,5 +272,8 @@ int main(int argc, char **argv)
 		test_drain);
 	g_test_add_func(
 		"/host/a drain without a controller tells what it has done, as one document", test_alone);
+	g_test_add_func("/host/what each VF may do is a table, as far as the driver tells it, with its VM "
+			"where the agent does",
+		test_show);
 	return g_test_run();
 }

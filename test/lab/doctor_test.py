@@ -6,6 +6,7 @@
 """
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -76,7 +77,10 @@ def capabilities(machine, pf):
         "mac": "yes", "vlan": "yes", "spoofchk": "yes", "trust": "yes", "rate": "yes", "link": "no", "policy": "no",
         "tunnels": "no"}, enforcement
     assert [network["enforcer"] for network in enforcement["networks"]] == [None, "hardware", None], enforcement
+    channels = pf["queues"]["combined"]
+    assert list(pf["queues"]) == ["combined"] and 1 <= channels["count"] <= channels["max"], pf
     text = machine.run(f"{SLUICE} host show")
+    assert re.search(rf"^eth0 +1 {VFS[1]} 00:0d:3a:00:00:07 +100 +0 on +off +none auto -$", text, re.M), text
     assert "enforces mac, vlan, spoofchk, trust, rate" in text and "not link: its driver, igb, does not take it" in text, text
 
 
@@ -96,6 +100,7 @@ def in_use():
         vfs = show(machine)[0]["vfs"]
         assert [vf["driver"] for vf in vfs] == ["vfio-pci", "igbvf"], vfs
         assert vfs[0]["interface"] is None and vfs[1]["interface"], vfs
+        assert [vf["queues"] for vf in vfs] == [None, {"rx": {"count": 1}, "tx": {"count": 1}}], vfs
 
 
 def host_file():
