@@ -112,9 +112,10 @@ static json_t *original_to_json(const struct sriov_claim *claim)
 {
 	const struct vf_attributes *is = &claim->original.attributes;
 
-	return json_pack("{s:s*, s:s*, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver",
+	return json_pack("{s:s*, s:s*, s:i, s:o, s:i, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver",
 		claim->original.driver, "override", claim->original.override, "known", (int)is->known, "mac",
-		mac_to_json(is->mac), "vlan", is->vlan, "priority", is->priority, "spoofchk", is->spoofchk,
+		mac_to_json(is->mac), "vlan", is->vlan, "priority", is->priority, "vlan_protocol",
+		is->vlan_protocol, "spoofchk", is->spoofchk,
 		"trust", is->trust, "min_rate", (json_int_t)is->min_rate, "max_rate",
 		(json_int_t)is->max_rate, "link", (int)is->link);
 }
@@ -188,13 +189,13 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 {
 	struct vf_attributes *is = &claim->original.attributes;
 	const char *driver = NULL, *override = NULL;
-	int known, vlan, priority, spoofchk, trust, link;
+	int known, vlan, priority, vlan_protocol = 0, spoofchk, trust, link;
 	json_int_t min_rate, max_rate;
 	json_t *mac;
 
-	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver", &driver,
+	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s?i, s:b, s:b, s:I, s:I, s:i}", "driver", &driver,
 		    "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority", &priority,
-		    "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate", &max_rate,
+		    "vlan_protocol", &vlan_protocol, "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate", &max_rate,
 		    "link", &link) < 0 ||
 		!mac_from_json(mac, &is->mac))
 		return false;
@@ -203,6 +204,7 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 	is->known = (unsigned)known;
 	is->vlan = (uint16_t)vlan;
 	is->priority = (uint8_t)priority;
+	is->vlan_protocol = (uint16_t)vlan_protocol;
 	is->spoofchk = spoofchk;
 	is->trust = trust;
 	is->min_rate = (uint32_t)min_rate;

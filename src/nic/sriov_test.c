@@ -7,6 +7,7 @@
 #include "nic/test_devlink.h"
 #include "nic/vf_use.h"
 
+#include <linux/if_ether.h>
 #include <string.h>
 
 #define BUS "sys/bus/pci/devices/"
@@ -458,6 +459,7 @@ static void test_ledger(struct fixture *f, gconstpointer data)
 		.mac = request.mac,
 		.vlan = 7,
 		.priority = 3,
+		.vlan_protocol = ETH_P_8021AD,
 		.trust = true,
 		.min_rate = 1,
 		.max_rate = 2,
@@ -543,7 +545,12 @@ static void test_compare(void)
 					   .priority = 2,
 					   .trust = true},
 				   want = {.vlan = 5, .priority = 3, .max_rate = 9, .link = VF_LINK_ENABLE};
+	const struct vf_attributes stacked = {
+		.known = VF_VLAN, .vlan = 5, .priority = 2, .vlan_protocol = ETH_P_8021AD};
+	const struct vf_attributes plain = {.vlan = 5, .priority = 2, .vlan_protocol = ETH_P_8021Q};
+	const struct vf_attributes none = {.known = VF_VLAN, .vlan_protocol = ETH_P_8021AD};
 	g_autofree char *vlan = vf_attribute_format(&is, VF_VLAN),
+			*tag = vf_attribute_format(&stacked, VF_VLAN),
 			*rate = vf_attribute_format(&want, VF_RATE), *mac = vf_attribute_format(&is, VF_MAC),
 			*trust = vf_attribute_format(&is, VF_TRUST);
 
@@ -551,6 +558,10 @@ static void test_compare(void)
 	g_assert_cmpuint(vf_compare(&is, &want, VF_MAC | VF_VLAN | VF_RATE | VF_TRUST | VF_LINK), ==,
 		VF_VLAN | VF_RATE);
 	g_assert_cmpuint(vf_compare(&is, &want, VF_RATE), ==, VF_RATE);
+	g_assert_cmpuint(vf_compare(&stacked, &plain, VF_VLAN), ==, VF_VLAN);
+	g_assert_cmpuint(vf_compare(&is, &plain, VF_VLAN), ==, 0);
+	g_assert_cmpuint(vf_compare(&none, &(struct vf_attributes){}, VF_VLAN), ==, 0);
+	g_assert_cmpstr(tag, ==, "5, priority 2, 802.1ad");
 	g_assert_cmpstr(vlan, ==, "5, priority 2");
 	g_assert_cmpstr(rate, ==, "9 Mbit/s");
 	g_assert_cmpstr(mac, ==, "00:00:00:00:00:00");

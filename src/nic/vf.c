@@ -1,12 +1,16 @@
-/* Attributes of virtual functions, by libnl-route. */
-#include "nic/vf.h"
+/* Attributes of virtual functions, by libnl-route; but VLANs of other tags than 802.1Q's by requests of our own, since libnl (3.7)
+ * writes the number of the protocol in the machine's order, where the kernel wants the network's. */
+#include "nic/vf_priv.h"
 
 #include "base/fault.h"
 #include "nic/link_priv.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/sriov.h>
@@ -16,12 +20,32 @@ CLEANUP_FUNC(struct rtnl_link *, rtnl_link_put)
 CLEANUP_FUNC(struct rtnl_link_vf *, rtnl_link_vf_put)
 CLEANUP_FUNC(struct nl_addr *, nl_addr_put)
 CLEANUP_FUNC(nl_vf_vlans_t *, rtnl_link_vf_vlan_put)
+CLEANUP_FUNC(struct nl_msg *, nlmsg_free)
 
 const char *vf_attribute_word(enum vf_attribute attribute)
 {
 	static const char *const words[VF_ATTRIBUTES] = {"mac", "vlan", "spoofchk", "trust", "rate", "link"};
 
 	return words[__builtin_ctz(attribute)];
+}
+
+static uint16_t protocol_of(const struct vf_attributes *attributes)
+{
+	return attributes->vlan_protocol ? attributes->vlan_protocol : ETH_P_8021Q;
+}
+
+/* "100", "100, priority 3", "100, priority 3, 802.1ad". Owned by the caller. */
+static char *vlan_format(const struct vf_attributes *attributes)
+{
+	GString *text = g_string_new(NULL);
+
+	g_string_append_printf(text, "%u", attributes->vlan);
+	if (attributes->priority)
+		g_string_append_printf(text, ", priority %u", attributes->priority);
+	if (attributes->vlan && protocol_of(attributes) != ETH_P_8021Q)
+		g_string_append(text,
+			protocol_of(attributes) == ETH_P_8021AD ? ", 802.1ad" : ", of another protocol");
+	return g_string_free(text, false);
 }
 
 char *vf_attribute_format(const struct vf_attributes *attributes, enum vf_attribute attribute)
@@ -32,10 +56,7 @@ char *vf_attribute_format(const struct vf_attributes *attributes, enum vf_attrib
 
 	switch (attribute) {
 	case VF_MAC: return g_strdup(mac_format(attributes->mac, mac));
-	case VF_VLAN:
-		return attributes->priority
-			       ? g_strdup_printf("%u, priority %u", attributes->vlan, attributes->priority)
-			       : g_strdup_printf("%u", attributes->vlan);
+	case VF_VLAN: return vlan_format(attributes);
 	case VF_SPOOFCHK: return g_strdup(attributes->spoofchk ? "on" : "off");
 	case VF_TRUST: return g_strdup(attributes->trust ? "on" : "off");
 	case VF_RATE:
@@ -47,12 +68,19 @@ char *vf_attribute_format(const struct vf_attributes *attributes, enum vf_attrib
 	return NULL;
 }
 
+/* The protocol is of the tag, so where there is none there is nothing to compare. */
+static bool is_same_vlan(const struct vf_attributes *is, const struct vf_attributes *want)
+{
+	return is->vlan == want->vlan && is->priority == want->priority &&
+	       (!is->vlan || protocol_of(is) == protocol_of(want));
+}
+
 static bool is_same(
 	const struct vf_attributes *is, const struct vf_attributes *want, enum vf_attribute attribute)
 {
 	switch (attribute) {
 	case VF_MAC: return memcmp(&is->mac, &want->mac, sizeof is->mac) == 0;
-	case VF_VLAN: return is->vlan == want->vlan && is->priority == want->priority;
+	case VF_VLAN: return is_same_vlan(is, want);
 	case VF_SPOOFCHK: return is->spoofchk == want->spoofchk;
 	case VF_TRUST: return is->trust == want->trust;
 	case VF_RATE: return is->min_rate == want->min_rate && is->max_rate == want->max_rate;
@@ -112,6 +140,7 @@ static void read_vlan(struct rtnl_link_vf *vf, struct vf_attributes *ret)
 		return;
 	ret->vlan = (uint16_t)vlans->vlans[0].vf_vlan;
 	ret->priority = (uint8_t)vlans->vlans[0].vf_vlan_qos;
+	ret->vlan_protocol = (uint16_t)vlans->vlans[0].vf_vlan_proto;
 	ret->known |= VF_VLAN;
 }
 
@@ -146,6 +175,15 @@ static void read_rate(struct rtnl_link_vf *vf, struct vf_attributes *ret)
 	ret->known |= VF_RATE;
 }
 
+void vf_take(struct rtnl_link_vf *vf, struct vf_attributes *ret)
+{
+	*ret = (struct vf_attributes){};
+	read_mac(vf, ret);
+	read_vlan(vf, ret);
+	read_switches(vf, ret);
+	read_rate(vf, ret);
+}
+
 bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attributes *ret, GError **error)
 {
 	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
@@ -153,11 +191,7 @@ bool vf_read(struct links *links, const char *pf, unsigned index, struct vf_attr
 
 	if (!vf)
 		return false;
-	*ret = (struct vf_attributes){};
-	read_mac(vf, ret);
-	read_vlan(vf, ret);
-	read_switches(vf, ret);
-	read_rate(vf, ret);
+	vf_take(vf, ret);
 	return true;
 }
 
@@ -204,10 +238,46 @@ static void put(struct rtnl_link_vf *vf, const struct vf_attributes *want, enum 
 	}
 }
 
+struct nl_msg *vf_vlan_request(int pf, unsigned index, const struct vf_attributes *want)
+{
+	const struct ifinfomsg interface = {.ifi_family = AF_UNSPEC, .ifi_index = pf};
+	struct ifla_vf_vlan_info vlan;
+	_cleanup_(nlmsg_free) struct nl_msg *request = nlmsg_alloc_simple(RTM_SETLINK, 0);
+	struct nlattr *vfs, *vf, *list;
+
+	memset(&vlan, 0, sizeof vlan); /* its padding is sent, too */
+	vlan.vf = index;
+	vlan.vlan = want->vlan;
+	vlan.qos = want->priority;
+	vlan.vlan_proto = htons(protocol_of(want));
+	if (request && nlmsg_append(request, (void *)&interface, sizeof interface, NLMSG_ALIGNTO) == 0 &&
+		(vfs = nla_nest_start(request, IFLA_VFINFO_LIST)) &&
+		(vf = nla_nest_start(request, IFLA_VF_INFO)) &&
+		(list = nla_nest_start(request, IFLA_VF_VLAN_LIST)) &&
+		nla_put(request, IFLA_VF_VLAN_INFO, sizeof vlan, &vlan) == 0) {
+		nla_nest_end(request, list);
+		nla_nest_end(request, vf);
+		nla_nest_end(request, vfs);
+		return g_steal_pointer(&request);
+	}
+	return NULL;
+}
+
+/* 0 or an error of libnl. */
+static int write_vlan_of_protocol(
+	struct links *links, int pf, unsigned index, const struct vf_attributes *want)
+{
+	struct nl_msg *request = vf_vlan_request(pf, index, want);
+
+	return request ? nl_send_sync(links_socket(links), request) : -NLE_NOMEM; /* takes it */
+}
+
 /* 0 or an error of libnl. */
 static int write_one(struct links *links, int pf, unsigned index, const struct vf_attributes *want,
 	enum vf_attribute attribute)
 {
+	if (attribute == VF_VLAN && want->vlan && protocol_of(want) != ETH_P_8021Q)
+		return write_vlan_of_protocol(links, pf, index, want);
 	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_alloc(), *change = rtnl_link_alloc();
 	struct rtnl_link_vf *vf = rtnl_link_vf_alloc();
 

@@ -31,6 +31,8 @@ struct vf_attributes {
 	struct mac_addr mac; /* zero: none is set, and the guest may choose */
 	uint16_t vlan; /* 1–4094, pushed and popped by the NIC; 0: none */
 	uint8_t priority; /* 0–7, of the pushed tag */
+	uint16_t
+		vlan_protocol; /* EtherType of the pushed tag: 0x8100, 802.1Q; 0x88a8, 802.1ad; 0: not said, 802.1Q */
 	bool spoofchk; /* frames from other MACs than its own are dropped */
 	bool trust; /* the guest may change its MAC and hear other's traffic */
 	uint32_t min_rate,

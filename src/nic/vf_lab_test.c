@@ -4,6 +4,7 @@
 #include "nic/enforcement.h"
 #include "nic/ethtool.h"
 
+#include <linux/if_ether.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,8 @@ static void test_vlan(void)
 	g_assert_cmpuint(read_of(0).vlan, ==, 0);
 	expect_refused(&(struct vf_attributes){.vlan = 100, .priority = 8}, VF_VLAN, FAULT_INVALID, "vlan");
 	expect_refused(&(struct vf_attributes){.vlan = 4096}, VF_VLAN, FAULT_INVALID, "vlan");
+	expect_refused(&(struct vf_attributes){.vlan = 100, .vlan_protocol = ETH_P_8021AD}, VF_VLAN,
+		FAULT_INVALID, "vlan");
 }
 
 static void test_switches(void)

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Switchdev in the lab: what is asked of devlink, live on netdevsim, Linux' simulation of a NIC with an eswitch; and the provider
-of functions on VFs of an igb driver, whose eswitch is made up.
+"""Switchdev in the lab: what is asked of devlink and of VFs' VLANs, live on netdevsim, Linux' simulation of a NIC with an eswitch; and
+the provider of functions on VFs of an igb driver, whose eswitch is made up.
 
-    switchdev_test.py DEVLINK-TEST PROVIDER-LAB-TEST SWITCHDEV-LAB-TEST KERNEL-FOLDER NETDEVSIM-FOLDER [--record]
+    switchdev_test.py DEVLINK-TEST VF-TEST PROVIDER-LAB-TEST SWITCHDEV-LAB-TEST KERNEL-FOLDER NETDEVSIM-FOLDER [--record]
 
---record writes the traces anew by which the test of devlink runs without netdevsim (src/nic/traces).
+--record writes the traces anew by which the first two run without netdevsim (src/nic/traces).
 """
 import os
 import subprocess
@@ -40,8 +40,8 @@ def run(machine, points, program, environment):
 
 
 def main():
-    programs, (kernel, folder) = [os.path.abspath(path) for path in sys.argv[1:4]], sys.argv[4:6]
-    record = sys.argv[6:] == ["--record"]
+    programs, (kernel, folder) = [os.path.abspath(path) for path in sys.argv[1:5]], sys.argv[5:7]
+    record = sys.argv[7:] == ["--record"]
     if os.geteuid() != 0:
         print("1..0 # SKIP must be root to unpack a kernel and read this machine's files")
         return 0
@@ -51,13 +51,13 @@ def main():
     with Machine(kernel) as machine:
         machine.run(SIMULATE.format(folder=folder))
         how = "record" if record else "live"
-        well = run(machine, points, programs[0], f"SLUICE_NETDEVSIM={how} SLUICE_TRACES=/run/traces")
-        for name in ("netdevsim-devlink.trace", "netdevsim-ethtool.trace") if record and well else []:
+        simulated = [run(machine, points, program, f"SLUICE_NETDEVSIM={how} SLUICE_TRACES=/run/traces") for program in programs[:2]]
+        for name in ("netdevsim-devlink.trace", "netdevsim-ethtool.trace", "netdevsim-vf.trace") if record and all(simulated) else []:
             with open(os.path.join(TRACES, name), "w", encoding="utf-8") as file:
                 file.write(machine.run(f"cat /run/traces/{name}"))
         machine.run("rmmod netdevsim && modprobe dummy numdummies=0")
         machine.run(PREPARE)
-        for program in programs[1:]:
+        for program in programs[2:]:
             run(machine, points, program, "SLUICE_PF=eth0")
     print(f"1..{points.number}")
     return 1 if points.failed else 0
