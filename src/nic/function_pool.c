@@ -213,6 +213,44 @@ static bool pool_release(struct nic_provider *provider, const char *nic, GError 
 	return save(pool, error);
 }
 
+static bool check_quarantined(const struct nic_function *function, const char *name, GError **error)
+{
+	if (!function)
+		return fault_set(error, FAULT_NOT_FOUND,
+			"no function %s is in quarantine; see `sluice vf list`", name);
+	return function->quarantined ||
+	       fault_set(error, FAULT_NOT_ALLOWED,
+		       "function %s is in no quarantine: it is NIC %s's; `sluice vf revoke` takes it back",
+		       name, function->nic);
+}
+
+static bool pool_reclaim(
+	struct nic_provider *provider, const char *name, bool as_is, GPtrArray **ret_lost, GError **error)
+{
+	struct function_pool *pool = (struct function_pool *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
+	const struct nic_function *function = find_name(pool, name);
+	g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GError) cause = NULL;
+
+	if (!check_quarantined(function, name, error))
+		return false;
+	if (!pool->maker->remove(pool->data, name, &cause)) {
+		if (!as_is || g_error_matches(cause, FAULT, FAULT_IN_USE)) {
+			g_propagate_error(error, g_steal_pointer(&cause));
+			return false;
+		}
+		g_ptr_array_add(lost, g_strdup(cause->message));
+		if (pool->maker->abandon)
+			pool->maker->abandon(pool->data, name);
+	}
+	g_ptr_array_remove(pool->functions, (void *)function);
+	if (!save(pool, error))
+		return false;
+	*ret_lost = g_steal_pointer(&lost);
+	return true;
+}
+
 static GPtrArray *pool_list(struct nic_provider *provider)
 {
 	struct function_pool *pool = (struct function_pool *)provider;
@@ -327,6 +365,7 @@ static const struct nic_provider_ops pool_ops = {
 	.claim = pool_claim,
 	.cut = pool_cut,
 	.release = pool_release,
+	.reclaim = pool_reclaim,
 	.list = pool_list,
 	.close = pool_close,
 };
@@ -337,6 +376,7 @@ static const struct nic_provider_ops bypass_ops = {
 	.cut = pool_cut,
 	.left = pool_left,
 	.release = pool_release,
+	.reclaim = pool_reclaim,
 	.list = pool_list,
 	.survey = pool_survey,
 	.check = pool_check,

@@ -75,6 +75,20 @@ static bool heir_release(struct nic_provider *provider, const char *nic, GError 
 	       (!heir->now || heir->now->ops->release(heir->now, nic, error));
 }
 
+static bool heir_reclaim(
+	struct nic_provider *provider, const char *name, bool as_is, GPtrArray **ret_lost, GError **error)
+{
+	const struct heir *heir = (struct heir *)provider;
+	g_autoptr(GError) cause = NULL;
+
+	if (heir->former->ops->reclaim(heir->former, name, as_is, ret_lost, &cause))
+		return true;
+	if (heir->now && g_error_matches(cause, FAULT, FAULT_NOT_FOUND))
+		return heir->now->ops->reclaim(heir->now, name, as_is, ret_lost, error);
+	g_propagate_error(error, g_steal_pointer(&cause));
+	return false;
+}
+
 /* Both may be NULL, or have no such call: then NULL. Owned by the caller. */
 static GPtrArray *join(GPtrArray *first, GPtrArray *second)
 {
@@ -145,6 +159,7 @@ static const struct nic_provider_ops heir_ops = {
 	.cut = heir_cut,
 	.left = heir_left,
 	.release = heir_release,
+	.reclaim = heir_reclaim,
 	.list = heir_list,
 	.survey = heir_survey,
 	.check = heir_check,

@@ -132,6 +132,12 @@ struct nic_provider_ops {
 	 * either, which may claim another: it is in quarantine, given to nobody, and tried again by check() and by each claim and
 	 * release. Fails, FAULT_IN_USE, when a guest may have it that it was not told to have left. */
 	bool (*release)(struct nic_provider *provider, const char *nic, GError **error);
+	/* An operator wants that function out of quarantine: it is tried at once again, and, `as_is`, what cannot be made as it was
+	 * found is given up. Then anybody may get it. *ret_lost: what was given up, a sentence for each, GPtrArray of text, Owned by
+	 * the caller. FAULT_NOT_FOUND when no such function is claimed, FAULT_NOT_ALLOWED when it is a NIC's, FAULT_IN_USE when a
+	 * guest may have it, also `as_is`; else why it is as before. */
+	bool (*reclaim)(struct nic_provider *provider, const char *name, bool as_is, GPtrArray **ret_lost,
+		GError **error);
 	/* Those that are claimed: GPtrArray of struct nic_function, Owned by the caller. */
 	GPtrArray *(*list)(struct nic_provider *provider);
 	/* All functions that it could give on its physical networks, and those that it has given: GPtrArray of

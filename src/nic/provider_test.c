@@ -260,6 +260,27 @@ static void test_release(struct fixture *f, gconstpointer data)
 	g_assert_cmpstr(c, ==, a);
 }
 
+static void expect_not_reclaimed(struct fixture *f, const char *name, int code)
+{
+	for (int as_is = 0; as_is < 2; as_is++) {
+		g_autoptr(GError) error = NULL;
+		GPtrArray *lost = NULL;
+		g_assert_false(f->provider->ops->reclaim(f->provider, name, as_is, &lost, &error));
+		g_assert_error(error, FAULT, code);
+		g_assert_null(lost);
+	}
+}
+
+static void test_not_quarantined(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *name = claim(f, "nic-a");
+
+	expect_not_reclaimed(f, name, FAULT_NOT_ALLOWED);
+	g_assert_true(device_exists(f, name));
+	release(f, "nic-a");
+	expect_not_reclaimed(f, name, FAULT_NOT_FOUND);
+}
+
 static void test_survives(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *a = claim(f, "nic-a");
@@ -450,6 +471,7 @@ int main(int argc, char **argv)
 #endif
 	add("/provider/a claim makes a device, and repeats with the same one", test_claim);
 	add("/provider/a release removes the device and frees its name; repeated it is fine", test_release);
+	add("/provider/only what is in quarantine is taken out of it", test_not_quarantined);
 	add("/provider/claims outlive the process", test_survives);
 	add("/provider/what was cut off lets nothing pass until it is released", test_cut);
 	add("/provider/a device that vanished is made again, or released without it", test_remake);

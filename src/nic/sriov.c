@@ -16,6 +16,7 @@
  * other drivers only tell the guest of; to unbind it from vfio-pci, which waits for the guest.
  */
 #include "base/fault.h"
+#include "base/log.h"
 #include "nic/sriov_priv.h"
 #include "nic/vf_use.h"
 
@@ -33,11 +34,21 @@ const struct sriov_kind sriov_legacy = {
 
 /* ---- finding ---- */
 
+const struct sriov_kind *sriov_kind_of(const struct sriov *sriov, const struct sriov_claim *claim)
+{
+	static const struct sriov_kind *const kinds[] = {&sriov_legacy, &sriov_switchdev};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+		if (g_strcmp0(claim->kind, kinds[i]->caps.name) == 0)
+			return kinds[i];
+	return sriov->kind; /* an early version did not say */
+}
+
 const struct physical *sriov_find_physical(const struct sriov *sriov, const char *name)
 {
 	for (guint i = 0; i < sriov->physicals->len; i++) {
 		const struct physical *physical = sriov->physicals->pdata[i];
-		if (g_str_equal(physical->name, name))
+		if (g_strcmp0(physical->name, name) == 0)
 			return physical;
 	}
 	return NULL;
@@ -84,11 +95,25 @@ bool sriov_must_find(const struct sriov *sriov, const struct sriov_claim *claim,
 	struct sriov_place *ret_place, GError **error)
 {
 	*ret_place = sriov_find(sriov, claim);
-	if (ret_place->vf)
-		return true;
+	if (ret_place->vf || !sriov_is_gone(sriov, claim, ret_place, error))
+		return ret_place->vf != NULL;
 	g_autofree char *label = sriov_label(claim, ret_place->pf);
 	return fault_set(error, FAULT_UNAVAILABLE, "%s is gone: %s; make VFs again with `sluice host setup`",
 		label, ret_place->pf ? "its PF has fewer VFs" : "its PF has no interface");
+}
+
+bool sriov_is_gone(const struct sriov *sriov, const struct sriov_claim *claim,
+	const struct sriov_place *place, GError **error)
+{
+	g_autofree char *device = g_strdup_printf("%s/sys/bus/pci/devices/%s", sriov->root, claim->vf);
+
+	if (place->pf || !g_file_test(device, G_FILE_TEST_EXISTS))
+		return true;
+	return fault_set(error, FAULT_UNAVAILABLE,
+		"VF %u of %s (NIC %s) cannot be reached: its PF has no interface here; bind the PF's driver, "
+		"or "
+		"bring its interface back into this network namespace",
+		claim->index, claim->pf, claim->nic);
 }
 
 char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf)
@@ -144,9 +169,10 @@ static GPtrArray *sriov_list(struct nic_provider *provider)
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
 		const struct nic_pf *pf = inventory ? sriov_find_pf(inventory, claim->pf) : NULL;
 		const struct nic_vf *vf = find_vf(pf, claim->index);
+		bool by_representor = vf && sriov_kind_of(sriov, claim)->caps.representors;
 		struct nic_function *function = g_new0(struct nic_function, 1);
 		*function = (struct nic_function){g_strdup(claim->vf), g_strdup(claim->nic),
-			g_strdup(vf ? vf->representor : NULL), claim->step == SRIOV_CUT,
+			g_strdup(by_representor ? vf->representor : NULL), claim->step == SRIOV_CUT,
 			claim->step == SRIOV_RESETTING};
 		g_ptr_array_add(list, function);
 	}
@@ -203,6 +229,7 @@ static const struct nic_provider_ops sriov_ops = {
 	.cut = sriov_cut,
 	.left = sriov_left,
 	.release = sriov_release,
+	.reclaim = sriov_reclaim,
 	.list = sriov_list,
 	.survey = sriov_survey,
 	.check = sriov_check,
@@ -210,6 +237,35 @@ static const struct nic_provider_ops sriov_ops = {
 	.follow = sriov_follow,
 	.close = sriov_close,
 };
+
+/* Those of earlier claims, as the host file had its NICs then. They are taken back by what they were claimed as; their
+ * representors are asked for, too. */
+static void adopt_claims(struct sriov *sriov)
+{
+	unsigned others = 0;
+	bool representors = false;
+
+	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
+		struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		const struct sriov_kind *kind = sriov_kind_of(sriov, claim);
+		if (!claim->kind)
+			claim->kind = g_strdup(kind->caps.name);
+		others += kind != sriov->kind;
+		representors |= kind->caps.representors;
+	}
+	g_free(sriov->ledger->kind);
+	sriov->ledger->kind = g_strdup(sriov->kind->caps.name);
+	if (others)
+		log_info("sriov",
+			"%u VFs were given otherwise than as '%s'; they are taken back as they were given",
+			others, sriov->kind->caps.name);
+	if (representors && !sriov->devlink) {
+		g_autoptr(GError) error = NULL;
+		sriov->devlink = genl_open("devlink", &error);
+		if (!sriov->devlink) /* then there are none any more */
+			log_info("sriov", "%s", error->message);
+	}
+}
 
 struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root, const char *ledger,
 	struct genl *devlink, const struct sriov_physical *physicals, size_t n, GError **error)
@@ -225,8 +281,7 @@ struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root,
 	sriov->ledger = sriov_ledger_load(ledger, error);
 	sriov->links = sriov->ledger ? links_open(NULL, error) : NULL;
 	if (sriov->links) {
-		g_free(sriov->ledger->kind);
-		sriov->ledger->kind = g_strdup(kind->caps.name);
+		adopt_claims(sriov);
 		return &sriov->provider;
 	}
 	sriov_close(&sriov->provider);

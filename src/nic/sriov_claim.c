@@ -12,6 +12,17 @@
 
 /* ---- the end of a release ---- */
 
+/* Nobody has it any more. */
+static bool set_free(struct sriov *sriov, struct sriov_claim *claim, GError **error)
+{
+	g_ptr_array_remove(sriov->ledger->claims, claim);
+	if (!sriov_ledger_save(sriov->ledger, error))
+		return false;
+	failpoint(FAILPOINT_SRIOV_RELEASED);
+	sriov_hear_anew(sriov);
+	return true;
+}
+
 bool sriov_finish_release(struct sriov *sriov, struct sriov_claim *claim, GError **error)
 {
 	g_autoptr(GError) cause = NULL;
@@ -25,12 +36,7 @@ bool sriov_finish_release(struct sriov *sriov, struct sriov_claim *claim, GError
 			claim->index, claim->pf, cause->message);
 	}
 	failpoint(FAILPOINT_SRIOV_RESTORED);
-	g_ptr_array_remove(sriov->ledger->claims, claim);
-	if (!sriov_ledger_save(sriov->ledger, error))
-		return false;
-	failpoint(FAILPOINT_SRIOV_RELEASED);
-	sriov_hear_anew(sriov);
-	return true;
+	return set_free(sriov, claim, error);
 }
 
 /* Goes on with what the NIC has no more; what fails is told, and tried again by each check. */
@@ -57,6 +63,7 @@ static struct sriov_claim *claim_new(const struct sriov *sriov, const struct nic
 	claim->vf = g_strdup(vf->address);
 	claim->nic = g_strdup(request->nic);
 	claim->physical = g_strdup(request->physical);
+	claim->kind = g_strdup(sriov->kind->caps.name);
 	claim->mac = request->mac;
 	claim->vlan = request->vlan;
 	claim->rate_mbps = request->rate_mbps;
@@ -120,21 +127,6 @@ static bool set_rate(struct sriov *sriov, struct sriov_claim *claim, uint32_t ra
 	return sriov_ledger_save(sriov->ledger, error);
 }
 
-/* The claim that the NIC has, when it is for the same request, or a new one. */
-static struct sriov_claim *claim_of(struct sriov *sriov, const struct nic_request *request, GError **error)
-{
-	finish_releases(sriov, request->nic);
-	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, request->nic);
-
-	if (!claim)
-		return record(sriov, request, error);
-	if (is_for(claim, request))
-		return set_rate(sriov, claim, request->rate_mbps, error) ? claim : NULL;
-	fault_set(error, FAULT_IN_USE, "NIC %s has VF %u of %s for another MAC or VLAN; release it first",
-		claim->nic, claim->index, claim->pf);
-	return NULL;
-}
-
 /* What a failed set-up leaves is undone; when that fails too, check goes on with it. */
 static void roll_back(struct sriov *sriov, struct sriov_claim *claim)
 {
@@ -145,6 +137,32 @@ static void roll_back(struct sriov *sriov, struct sriov_claim *claim)
 		finish_releases(sriov, nic);
 	else
 		log_warn(nic, "%s", error->message);
+}
+
+/* One of another kind than VFs are now, which no guest may have. */
+static bool is_outdated(const struct sriov *sriov, const struct sriov_claim *claim)
+{
+	return sriov_kind_of(sriov, claim) != sriov->kind &&
+	       (claim->step == SRIOV_CLAIMED || claim->step == SRIOV_LEFT);
+}
+
+/* The claim that the NIC has, when it is for the same request, or a new one. */
+static struct sriov_claim *claim_of(struct sriov *sriov, const struct nic_request *request, GError **error)
+{
+	finish_releases(sriov, request->nic);
+	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, request->nic);
+
+	if (claim && is_for(claim, request) && is_outdated(sriov, claim)) {
+		roll_back(sriov, claim);
+		claim = sriov_ledger_find_nic(sriov->ledger, request->nic);
+	}
+	if (!claim)
+		return record(sriov, request, error);
+	if (is_for(claim, request))
+		return set_rate(sriov, claim, request->rate_mbps, error) ? claim : NULL;
+	fault_set(error, FAULT_IN_USE, "NIC %s has VF %u of %s for another MAC or VLAN; release it first",
+		claim->nic, claim->index, claim->pf);
+	return NULL;
 }
 
 static bool set_up(struct sriov *sriov, struct sriov_claim *claim, GError **error)
@@ -241,6 +259,22 @@ bool sriov_cut(struct nic_provider *provider, const char *nic, GError **error)
 
 /* ---- left ---- */
 
+/* One whose PF cannot be reached is left to its release: it has its guest no more, and is in quarantine until then. */
+static bool clear(struct sriov *sriov, const struct sriov_claim *claim, bool *ret_reached, GError **error)
+{
+	g_autoptr(GError) cause = NULL;
+
+	*ret_reached = sriov_vf_clear(sriov, claim, &cause);
+	if (*ret_reached)
+		return true;
+	if (g_error_matches(cause, FAULT, FAULT_UNAVAILABLE)) {
+		log_warn("sriov", "%s", cause->message);
+		return true;
+	}
+	g_propagate_error(error, g_steal_pointer(&cause));
+	return false;
+}
+
 /* The part that cannot wait. Whether there is a VF whose driver libvirt has to give back. */
 static bool let_go(struct sriov *sriov, const char *nic, bool *ret_waits, GError **error)
 {
@@ -254,7 +288,7 @@ static bool let_go(struct sriov *sriov, const char *nic, bool *ret_waits, GError
 	if (!enter(sriov, claim, SRIOV_LEFT, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_LEFT);
-	if (!sriov_vf_clear(sriov, claim, error))
+	if (!clear(sriov, claim, ret_waits, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_CLEARED);
 	sriov_hear_anew(sriov);
@@ -267,7 +301,7 @@ static bool is_back(const struct sriov *sriov, const struct sriov_claim *claim, 
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
 
 	if (!place.vf)
-		return true;
+		return sriov_is_gone(sriov, claim, &place, error);
 	if (!sriov_vf_check_unused(sriov, claim, &place, error))
 		return false;
 	if (!pci_driver_is_vfio(place.vf->driver) || pci_driver_is_vfio(claim->original.driver))
@@ -333,5 +367,49 @@ bool sriov_release(struct nic_provider *provider, const char *nic, GError **erro
 	if (claim)
 		failpoint(FAILPOINT_SRIOV_RESETTING);
 	finish_releases(sriov, nic);
+	return true;
+}
+
+/* ---- out of quarantine, by an operator ---- */
+
+static struct sriov_claim *find_function(const struct sriov *sriov, const char *name, GError **error)
+{
+	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
+		struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		if (!g_str_equal(claim->vf, name))
+			continue;
+		if (claim->step == SRIOV_RESETTING)
+			return claim;
+		fault_set(error, FAULT_NOT_ALLOWED,
+			"function %s is in no quarantine: it is NIC %s's; `sluice vf revoke` takes it back",
+			name, claim->nic);
+		return NULL;
+	}
+	fault_set(error, FAULT_NOT_FOUND, "no function %s is in quarantine; see `sluice vf list`", name);
+	return NULL;
+}
+
+bool sriov_reclaim(
+	struct nic_provider *provider, const char *name, bool as_is, GPtrArray **ret_lost, GError **error)
+{
+	struct sriov *sriov = (struct sriov *)provider;
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
+	g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(g_free);
+	struct sriov_claim *claim = find_function(sriov, name, error);
+	g_autoptr(GError) cause = NULL;
+
+	if (!claim)
+		return false;
+	g_autofree char *label = sriov_label(claim, NULL);
+	bool done = sriov_finish_release(sriov, claim, &cause);
+	if (!done && (!as_is || g_error_matches(cause, FAULT, FAULT_IN_USE))) {
+		g_propagate_error(error, g_steal_pointer(&cause));
+		return false;
+	}
+	if (!done && (!sriov_vf_give_up(sriov, claim, lost, error) || !set_free(sriov, claim, error)))
+		return false;
+	for (guint i = 0; i < lost->len; i++)
+		log_warn("sriov", "%s: an operator gave it up as it is: %s", label, (char *)lost->pdata[i]);
+	*ret_lost = g_steal_pointer(&lost);
 	return true;
 }

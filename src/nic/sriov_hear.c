@@ -50,7 +50,7 @@ static bool is_armed(const struct sriov *sriov, const char *physical, struct mac
 {
 	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
-		if (claim->step == SRIOV_ARMED && g_str_equal(claim->physical, physical) &&
+		if (claim->step == SRIOV_ARMED && g_strcmp0(claim->physical, physical) == 0 &&
 			is_same_mac(claim->mac, mac))
 			return true;
 	}
@@ -71,15 +71,14 @@ static GPtrArray *all_wanted(const struct sriov *sriov)
 {
 	GPtrArray *filters = g_ptr_array_new_with_free_func((GDestroyNotify)sriov_filter_free);
 
-	if (sriov->devlink) /* all that no flow takes comes to the host */
-		return filters;
-	for (guint i = 0; i < sriov->ledger->heard->len; i++) {
+	/* Of NICs in switchdev mode all that no flow takes comes to the host. */
+	for (guint i = 0; !sriov->kind->caps.representors && i < sriov->ledger->heard->len; i++) {
 		const struct sriov_heard *heard = sriov->ledger->heard->pdata[i];
 		want(sriov, filters, heard->physical, heard->mac);
 	}
 	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
 		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
-		if (claim->step != SRIOV_RESETTING)
+		if (claim->step != SRIOV_RESETTING && !sriov_kind_of(sriov, claim)->caps.representors)
 			want(sriov, filters, claim->physical, claim->mac);
 	}
 	return filters;

@@ -7,6 +7,7 @@
 #include "nic/pci_driver.h"
 #include "nic/sriov_priv.h"
 #include "nic/test_frames.h"
+#include "nic/test_snapshot.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -89,37 +90,9 @@ static bool hears(struct mac_addr mac)
 	return false;
 }
 
-/* All that the provider may touch. Owned by the caller. */
-static char *snapshot(void)
-{
-	g_autoptr(GPtrArray) inventory = inventory_read("");
-	g_autoptr(GString) text = g_string_new(NULL);
-	g_autoptr(GError) error = NULL;
-
-	inventory_add_attributes(inventory, &error);
-	g_assert_no_error(error);
-	json_auto_t *root = inventory_encode(inventory);
-	char *encoded = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS);
-	g_string_append(text, encoded);
-	free(encoded);
-	const struct nic_pf *own = sriov_find_pf(inventory, pf_address);
-	for (guint i = 0; i < own->vfs->len; i++) {
-		const struct nic_vf *vf = own->vfs->pdata[i];
-		g_autofree char *override = pci_driver_get_override("", vf->address);
-		g_string_append_printf(text, "\n%u: override %s", i, override ? override : "none");
-	}
-	g_autoptr(GArray) macs = filter_list(links, pf, NULL);
-	for (guint i = 0; i < macs->len; i++) {
-		char mac[MAC_TEXT_MAX];
-		g_string_append_printf(
-			text, "\nhears %s", mac_format(g_array_index(macs, struct mac_addr, i), mac));
-	}
-	return g_string_free(g_steal_pointer(&text), FALSE);
-}
-
 static void expect_unchanged(const struct fixture *f)
 {
-	g_autofree char *now = snapshot();
+	g_autofree char *now = test_snapshot(links, pf, pf_address);
 
 	g_assert_cmpstr(now, ==, f->before);
 }
@@ -181,7 +154,7 @@ static void setup(struct fixture *f, gconstpointer data)
 	wait_for_carrier();
 	f->folder = g_dir_make_tmp("sriov-XXXXXX", NULL);
 	f->ledger = g_build_filename(f->folder, "vfs.json", NULL);
-	f->before = snapshot();
+	f->before = test_snapshot(links, pf, pf_address);
 	f->provider = provider_open(f);
 }
 
@@ -333,11 +306,11 @@ static void test_originals(struct fixture *f, gconstpointer data)
 	const struct vf_attributes was = read_vf(0);
 
 	write_vf(0, strange, which);
-	g_autofree char *before = snapshot();
+	g_autofree char *before = test_snapshot(links, pf, pf_address);
 	g_autofree char *name = claim(f->provider, &request_a);
 	expect_attributes(0, none, VLAN, true, false, 100);
 	CALL(f->provider, release, "a");
-	g_autofree char *after = snapshot();
+	g_autofree char *after = test_snapshot(links, pf, pf_address);
 	g_assert_cmpstr(after, ==, before);
 	write_vf(0, was, which);
 	expect_unchanged(f);
@@ -633,6 +606,61 @@ static void test_quarantine(struct fixture *f, gconstpointer data)
 	expect_unchanged(f);
 }
 
+/* An operator wants the VF, whose rate of before the PF does not take now: igb sets none while the PF is down. */
+static void test_reclaim(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) lost = NULL;
+	g_autoptr(GError) error = NULL;
+
+	write_vf(0, (struct vf_attributes){.max_rate = 50}, VF_RATE);
+	g_autofree char *name = claim(f->provider, &request_a);
+	shell("ip link set dev %s down", pf);
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
+	g_assert_false(f->provider->ops->reclaim(f->provider, name, false, &lost, &error));
+	g_test_message("%s", error->message);
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
+	g_clear_error(&error);
+	g_assert_true(f->provider->ops->reclaim(f->provider, name, true, &lost, &error));
+	g_assert_no_error(error);
+	for (guint i = 0; i < lost->len; i++)
+		g_test_message("given up: %s", (char *)lost->pdata[i]);
+	g_assert_cmpuint(lost->len, ==, 1);
+	g_assert_true(g_str_has_prefix(lost->pdata[0], "its rate is "));
+	g_assert_nonnull(strstr(lost->pdata[0], "not 50 Mbit/s"));
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
+	/* All else is as it was found. */
+	shell("ip link set dev %s up", pf);
+	wait_for_carrier();
+	write_vf(0, (struct vf_attributes){}, VF_RATE);
+	expect_unchanged(f);
+}
+
+/* The PF's interface is in another namespace when the guest lets go: the VF is there, and is not forgotten. */
+static void test_elsewhere(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *name = claim(f->provider, &request_a);
+
+	CALL(f->provider, arm, "a");
+	plug(0, mac_a);
+	shell("ip netns add away && ip link set dev %s netns away", pf);
+	g_autofree char *told = check(f);
+	g_assert_nonnull(strstr(told, "cannot be reached: its PF has no interface here"));
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
+	shell("ip -n away link set dev %s netns 1 && ip netns del away && ip link set dev %s up", pf, pf);
+	wait_for_carrier();
+	g_autofree char *says = g_strdup_printf(
+		"VF 0 of %s (NIC a): its release had not been finished; it is as it was found now",
+		pf_address);
+	g_autofree char *text = check(f);
+	g_assert_nonnull(strstr(text, says));
+	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
+	expect_unchanged(f);
+}
+
 /* libvirt has died before it gave the driver back. */
 static void test_abandoned(struct fixture *f, gconstpointer data)
 {
@@ -764,6 +792,9 @@ int main(int argc, char **argv)
 	add("VFs that vanish stay claimed, and are set up when they are back", test_lost, NULL);
 	add("one that cannot be restored is given to nobody until it can be, and is not its NIC's any more",
 		test_quarantine, NULL);
+	add("one that an operator wants as it is is free, and what was given up is told", test_reclaim, NULL);
+	add("one whose PF is in another namespace is given back when that is here again", test_elsewhere,
+		NULL);
 	add("one that libvirt does not give back is taken back all the same", test_abandoned, NULL);
 	add_failpoints();
 	int status = g_test_run();

@@ -36,6 +36,7 @@ void sriov_claim_free(struct sriov_claim *claim)
 	g_free(claim->vf);
 	g_free(claim->nic);
 	g_free(claim->physical);
+	g_free(claim->kind);
 	g_free(claim->reason);
 	g_free(claim->original.driver);
 	g_free(claim->original.override);
@@ -115,18 +116,17 @@ static json_t *original_to_json(const struct sriov_claim *claim)
 	return json_pack("{s:s*, s:s*, s:i, s:o, s:i, s:i, s:i, s:b, s:b, s:I, s:I, s:i}", "driver",
 		claim->original.driver, "override", claim->original.override, "known", (int)is->known, "mac",
 		mac_to_json(is->mac), "vlan", is->vlan, "priority", is->priority, "vlan_protocol",
-		is->vlan_protocol, "spoofchk", is->spoofchk,
-		"trust", is->trust, "min_rate", (json_int_t)is->min_rate, "max_rate",
-		(json_int_t)is->max_rate, "link", (int)is->link);
+		is->vlan_protocol, "spoofchk", is->spoofchk, "trust", is->trust, "min_rate",
+		(json_int_t)is->min_rate, "max_rate", (json_int_t)is->max_rate, "link", (int)is->link);
 }
 
 static json_t *claim_to_json(const void *item)
 {
 	const struct sriov_claim *claim = item;
 
-	return json_pack("{s:s, s:i, s:s, s:s, s:s*, s:o, s:i, s:I, s:s, s:s*, s:o}", "pf", claim->pf,
+	return json_pack("{s:s, s:i, s:s, s:s, s:s*, s:s*, s:o, s:i, s:I, s:s, s:s*, s:o}", "pf", claim->pf,
 		"index", (int)claim->index, "vf", claim->vf, "nic", claim->nic, "physical", claim->physical,
-		"mac", mac_to_json(claim->mac), "vlan", claim->vlan, "rate_mbps",
+		"kind", claim->kind, "mac", mac_to_json(claim->mac), "vlan", claim->vlan, "rate_mbps",
 		(json_int_t)claim->rate_mbps, "step", step_words[claim->step], "reason", claim->reason,
 		"original", original_to_json(claim));
 }
@@ -193,10 +193,10 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 	json_int_t min_rate, max_rate;
 	json_t *mac;
 
-	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s?i, s:b, s:b, s:I, s:I, s:i}", "driver", &driver,
-		    "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority", &priority,
-		    "vlan_protocol", &vlan_protocol, "spoofchk", &spoofchk, "trust", &trust, "min_rate", &min_rate, "max_rate", &max_rate,
-		    "link", &link) < 0 ||
+	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s?i, s:b, s:b, s:I, s:I, s:i}", "driver",
+		    &driver, "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority",
+		    &priority, "vlan_protocol", &vlan_protocol, "spoofchk", &spoofchk, "trust", &trust,
+		    "min_rate", &min_rate, "max_rate", &max_rate, "link", &link) < 0 ||
 		!mac_from_json(mac, &is->mac))
 		return false;
 	claim->original.driver = g_strdup(driver);
@@ -217,14 +217,15 @@ static bool original_from_json(json_t *json, struct sriov_claim *claim)
 static void *claim_from_json(json_t *json)
 {
 	_cleanup_(sriov_claim_free) struct sriov_claim *claim = g_new0(struct sriov_claim, 1);
-	const char *pf, *vf, *nic, *physical = NULL, *step, *reason = NULL;
+	const char *pf, *vf, *nic, *physical = NULL, *kind = NULL, *step, *reason = NULL;
 	json_t *mac, *original;
 	json_int_t rate;
 	int index, vlan;
 
-	if (json_unpack(json, "{s:s, s:i, s:s, s:s, s?s, s:o, s:i, s:I, s:s, s?s, s:o}", "pf", &pf, "index",
-		    &index, "vf", &vf, "nic", &nic, "physical", &physical, "mac", &mac, "vlan", &vlan,
-		    "rate_mbps", &rate, "step", &step, "reason", &reason, "original", &original) < 0 ||
+	if (json_unpack(json, "{s:s, s:i, s:s, s:s, s?s, s?s, s:o, s:i, s:I, s:s, s?s, s:o}", "pf", &pf,
+		    "index", &index, "vf", &vf, "nic", &nic, "physical", &physical, "kind", &kind, "mac",
+		    &mac, "vlan", &vlan, "rate_mbps", &rate, "step", &step, "reason", &reason, "original",
+		    &original) < 0 ||
 		step_of(step) < 0 || !mac_from_json(mac, &claim->mac) || !original_from_json(original, claim))
 		return NULL;
 	claim->pf = g_strdup(pf);
@@ -232,6 +233,7 @@ static void *claim_from_json(json_t *json)
 	claim->vf = g_strdup(vf);
 	claim->nic = g_strdup(nic);
 	claim->physical = g_strdup(physical);
+	claim->kind = g_strdup(kind);
 	claim->vlan = (uint16_t)vlan;
 	claim->rate_mbps = (uint32_t)rate;
 	claim->step = (enum sriov_step)step_of(step);
@@ -282,6 +284,17 @@ static bool list_from_json(json_t *root, const char *name, void *(*from_json)(js
 	return json_is_array(list);
 }
 
+/* Ledgers of earlier versions say it of all claims at once, and may have been wrong then; but no legacy NIC carries what is on
+ * no physical network. */
+static void complete_kinds(struct sriov_ledger *ledger)
+{
+	for (guint i = 0; i < ledger->claims->len; i++) {
+		struct sriov_claim *claim = ledger->claims->pdata[i];
+		if (!claim->kind)
+			claim->kind = g_strdup(claim->physical ? ledger->kind : "switchdev");
+	}
+}
+
 struct sriov_ledger *sriov_ledger_load(const char *path, GError **error)
 {
 	_cleanup_(sriov_ledger_free) struct sriov_ledger *ledger = g_new0(struct sriov_ledger, 1);
@@ -297,8 +310,10 @@ struct sriov_ledger *sriov_ledger_load(const char *path, GError **error)
 	ledger->kind = g_strdup(json_string_value(json_object_get(root, "kind")));
 	if (list_from_json(root, "claims", claim_from_json, ledger->claims) &&
 		list_from_json(root, "heard", heard_from_json, ledger->heard) &&
-		list_from_json(root, "filters", filter_from_json, ledger->filters))
+		list_from_json(root, "filters", filter_from_json, ledger->filters)) {
+		complete_kinds(ledger);
 		return g_steal_pointer(&ledger);
+	}
 	fault_set(error, FAULT_INTERNAL,
 		"the ledger of VFs %s is damaged (%s), so nobody knows how to restore them; stop all VMs "
 		"that have "

@@ -40,6 +40,7 @@ struct sriov_claim {
 	char *vf; /* PCI address */
 	char *nic; /* uid */
 	char *physical; /* NULL: none, a vxlan segment: an earlier build gave VFs to those, which are given back */
+	char *kind; /* name of the kind of VFs that it was claimed as, which says what of it is to be held and given back */
 	struct mac_addr mac;
 	uint16_t vlan;
 	uint32_t rate_mbps;

@@ -303,10 +303,14 @@ static void survey_rest(
 		}
 		struct nic_device *device =
 			device_new(claim->physical, claim->pf, pf ? pf->netdev : NULL, claim->index);
+		const struct sriov_place place = {.pf = pf};
+		bool gone = sriov_is_gone(sriov, claim, &place, NULL);
 		device->name = g_strdup(claim->vf);
 		device->nic = g_strdup(claim->nic);
-		device->use = NIC_USE_LOST;
-		device->detail = g_strdup("is gone");
+		device->use = gone ? NIC_USE_LOST : use_of(claim);
+		device->detail = g_strdup(gone            ? "is gone"
+					  : claim->reason ? claim->reason
+							  : "has a PF that has no interface here");
 		g_ptr_array_add(survey, device);
 	}
 }

@@ -9,7 +9,8 @@ struct physical {
 	GPtrArray *pfs; /* Owned; PCI addresses, as text; empty while none is there */
 };
 
-/* In what VFs of legacy NICs and VFs of NICs in switchdev mode differ. Sets are of enum vf_attribute. */
+/* In what VFs of legacy NICs and VFs of NICs in switchdev mode differ. Sets are of enum vf_attribute. A claim goes by the kind that
+ * it was made as, also after the host file has named the other one: what was set up by the one is taken back by it. */
 struct sriov_kind {
 	struct nic_caps caps;
 	unsigned needed; /* what cannot be read cannot be restored, nor be held; each is written at a claim */
@@ -21,12 +22,12 @@ extern const struct sriov_kind sriov_legacy, sriov_switchdev;
 
 struct sriov {
 	struct nic_provider provider; /* first member */
-	const struct sriov_kind *kind;
+	const struct sriov_kind *kind; /* of VFs that are claimed now */
 	char *root; /* Owned */
 	GMutex mutex; /* guards what follows */
 	GPtrArray *physicals; /* Owned, of struct physical */
 	struct links *links; /* Owned; of this process's namespace */
-	struct genl *devlink; /* Owned; NULL: VFs have no representors */
+	struct genl *devlink; /* Owned; NULL: no VF has a representor, neither now nor by an earlier claim */
 	struct sriov_ledger *ledger; /* Owned */
 };
 
@@ -34,7 +35,10 @@ struct sriov {
 struct nic_provider *sriov_open(const struct sriov_kind *kind, const char *root, const char *ledger,
 	struct genl *devlink, const struct sriov_physical *physicals, size_t n, GError **error);
 
-/* NULL when there is none of that name. Borrowed. */
+/* The kind that the VF was claimed as. */
+const struct sriov_kind *sriov_kind_of(const struct sriov *sriov, const struct sriov_claim *claim);
+
+/* NULL when there is none of that name, or none is named. Borrowed. */
 const struct physical *sriov_find_physical(const struct sriov *sriov, const char *name);
 
 /* Where a claimed VF is now. */
@@ -54,6 +58,10 @@ struct sriov_place sriov_find(const struct sriov *sriov, const struct sriov_clai
 /* The same, FAULT_UNAVAILABLE when the VF is not there now. ret_place is the caller's in any case. */
 bool sriov_must_find(const struct sriov *sriov, const struct sriov_claim *claim,
 	struct sriov_place *ret_place, GError **error);
+/* Of one whose place has no VF: whether it is gone, with what was set of it. FAULT_UNAVAILABLE when it is there, and only its PF
+ * cannot be reached: no driver has it, or its interface is in another namespace. */
+bool sriov_is_gone(const struct sriov *sriov, const struct sriov_claim *claim,
+	const struct sriov_place *place, GError **error);
 /* "VF 2 of ens1 (NIC 4711)". pf may be NULL. Owned by the caller. */
 char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf);
 
@@ -74,13 +82,16 @@ GPtrArray *sriov_survey(struct nic_provider *provider);
 /* Sets a claimed VF up: PF up, no driver, no MAC, its VLAN, limits. */
 bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
 /* A MAC and a VLAN that nobody has, and no link where the driver can: nothing passes it. Only what differs is written, since
- * drivers reset the VF for it. One that is not there is fine. FAULT_UNSUPPORTED when the driver does not keep it. */
+ * drivers reset the VF for it. One that is gone is fine. FAULT_UNSUPPORTED when the driver does not keep it, FAULT_UNAVAILABLE when its
+ * PF cannot be reached. */
 bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
-/* No MAC, no VLAN. One that is not there is fine. */
+/* No MAC, no VLAN. One that is gone is fine; FAULT_UNAVAILABLE as above. */
 bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
-/* Resets it, gives it back what it had, and sees that it has. One that is not there is fine: a VF that is made again is a
- * new one. FAULT_IN_USE when a guest has it. */
+/* Resets it, gives it back what it had, and sees that it has. One that is gone is fine: a VF that is made again is a
+ * new one. FAULT_IN_USE when a guest has it; FAULT_UNAVAILABLE as above. */
 bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
+/* As much of that as can be, and what could not goes to `lost`, as text. FAULT_IN_USE when a guest has it. */
+bool sriov_vf_give_up(struct sriov *sriov, const struct sriov_claim *claim, GPtrArray *lost, GError **error);
 /* FAULT_IN_USE when a guest has it. */
 bool sriov_vf_check_unused(const struct sriov *sriov, const struct sriov_claim *claim,
 	const struct sriov_place *place, GError **error);
@@ -101,7 +112,8 @@ char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, con
 bool switchdev_raise(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
 	GError **error);
 /* Sets it down again. One that is not there is fine. */
-bool switchdev_lower(struct sriov *sriov, const struct sriov_place *place, GError **error);
+bool switchdev_lower(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
+	GError **error);
 /* What of it differs is set again; a sentence for each. */
 void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
 	GPtrArray *sentences);
@@ -127,6 +139,8 @@ bool sriov_arm(struct nic_provider *provider, const char *nic, GError **error);
 bool sriov_cut(struct nic_provider *provider, const char *nic, GError **error);
 bool sriov_left(struct nic_provider *provider, const char *nic, GError **error);
 bool sriov_release(struct nic_provider *provider, const char *nic, GError **error);
+bool sriov_reclaim(
+	struct nic_provider *provider, const char *name, bool as_is, GPtrArray **ret_lost, GError **error);
 
 /* The end of a release, which may have been interrupted: restores the VF and frees it, or writes down why not. Frees the
  * claim when it succeeds. */

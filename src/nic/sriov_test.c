@@ -1,278 +1,146 @@
 /* Tests of the choices of the providers sriov and switchdev and of their ledger, on made-up sysfs trees. What they do to VFs is
  * tested in the lab (sriov_lab_test.c, switchdev_lab_test.c). */
 #include "base/fault.h"
-#include "base/test_tree.h"
 #include "nic/pci_driver.h"
-#include "nic/sriov_priv.h"
-#include "nic/test_devlink.h"
+#include "nic/test_sriov.h"
 #include "nic/vf_use.h"
 
 #include <linux/if_ether.h>
 #include <string.h>
 
-#define BUS "sys/bus/pci/devices/"
-#define PF1 "0000:03:00.0"
-#define PF2 "0000:04:00.0"
-
-static const char *const vf_addresses[2][2] = {
-	{"0000:03:10.0", "0000:03:10.2"}, {"0000:04:10.0", "0000:04:10.2"}};
-
-struct fixture {
-	struct test_eswitch eswitches[2];
-	struct tree *tree;
-	char *ledger;
-	struct nic_provider *provider;
-};
-
-static void add_device(const struct tree *tree, const char *address)
-{
-	tree_write(tree, "0x020000", BUS "%s/class", address);
-	tree_write(tree, "0x8086", BUS "%s/vendor", address);
-}
-
-static void add_vf(
-	const struct tree *tree, const char *pf, unsigned index, const char *address, unsigned group)
-{
-	g_autofree char *target = g_strdup_printf("../%s", address), *back = g_strdup_printf("../%s", pf);
-	g_autofree char *link = g_strdup_printf("../../../kernel/iommu_groups/%u", group);
-
-	add_device(tree, address);
-	tree_link(tree, target, BUS "%s/virtfn%u", pf, index);
-	tree_link(tree, back, BUS "%s/physfn", address);
-	tree_link(tree, link, BUS "%s/iommu_group", address);
-	tree_write(tree, "", "sys/kernel/iommu_groups/%u/devices/%s", group, address);
-}
-
-static void add_pf(const struct tree *tree, const char *address, const char *netdev, const char *mac)
-{
-	add_device(tree, address);
-	tree_write(tree, "2", BUS "%s/sriov_numvfs", address);
-	tree_write(tree, "7", BUS "%s/sriov_totalvfs", address);
-	tree_write(tree, "1", BUS "%s/net/%s/ifindex", address, netdev);
-	tree_write(tree, mac, "sys/class/net/%s/address", netdev);
-}
-
-/* Two PFs, two VFs each. */
-static void add_host(struct fixture *f)
-{
-	f->tree = tree_new();
-	add_pf(f->tree, PF1, "sriov-pf1", "52:54:00:00:00:01");
-	add_pf(f->tree, PF2, "sriov-pf2", "52:54:00:00:00:02");
-	for (unsigned pf = 0; pf < 2; pf++)
-		for (unsigned vf = 0; vf < 2; vf++)
-			add_vf(f->tree, pf ? PF2 : PF1, vf, vf_addresses[pf][vf], 10 + 2 * pf + vf);
-	f->ledger = g_build_filename(f->tree->root, "vfs.json", NULL);
-}
-
-/* Both are of one physical network. */
-static void setup(struct fixture *f, gconstpointer data)
-{
-	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
-	g_autoptr(GError) error = NULL;
-
-	add_host(f);
-	g_ptr_array_add(pfs, (char *)PF1);
-	g_ptr_array_add(pfs, (char *)PF2);
-	f->provider = nic_sriov_open(
-		f->tree->root, f->ledger, &(struct sriov_physical){"physnet1", pfs}, 1, &error);
-	g_assert_no_error(error);
-}
-
-/* The first is of physnet1 and in switchdev mode, but its first VF has no representor; the second is of physnet2. */
-static void setup_switchdev(struct fixture *f, gconstpointer data)
-{
-	g_autoptr(GPtrArray) first = g_ptr_array_new(), second = g_ptr_array_new();
-	const struct sriov_physical physicals[] = {{"physnet1", first}, {"physnet2", second}};
-	g_autoptr(GError) error = NULL;
-
-	add_host(f);
-	f->eswitches[0] = (struct test_eswitch){
-		.handle = "pci/" PF1, .is.mode = DEVLINK_SWITCHDEV, .representors = {NULL, "rep1"}};
-	f->eswitches[1] = (struct test_eswitch){
-		.handle = "pci/" PF2, .is.mode = DEVLINK_LEGACY, .representors = {"rep2", "rep3"}};
-	g_ptr_array_add(first, (char *)PF1);
-	g_ptr_array_add(second, (char *)PF2);
-	f->provider = switchdev_open(
-		f->tree->root, f->ledger, test_devlink_open(f->eswitches, 2), physicals, 2, &error);
-	g_assert_no_error(error);
-}
-
-static void teardown(struct fixture *f, gconstpointer data)
-{
-	nic_provider_close(f->provider);
-	tree_free(f->tree);
-	g_free(f->ledger);
-}
-
-static struct sriov *sriov_of(const struct fixture *f)
-{
-	return (struct sriov *)f->provider;
-}
-
-/* As the driver of a real PF would have shown the VFs. */
-static GPtrArray *inventory_of(const struct fixture *f)
-{
-	GPtrArray *inventory = sriov_inventory(sriov_of(f));
-
-	for (guint p = 0; p < inventory->len; p++) {
-		struct nic_pf *pf = inventory->pdata[p];
-		for (guint v = 0; v < pf->vfs->len; v++)
-			((struct nic_vf *)pf->vfs->pdata[v])->attributes.known =
-				VF_MAC | VF_VLAN | VF_SPOOFCHK;
-	}
-	return inventory;
-}
-
-static void add_claim(const struct fixture *f, const char *pf, unsigned index, const char *nic)
-{
-	struct sriov_claim *claim = g_new0(struct sriov_claim, 1);
-
-	claim->pf = g_strdup(pf);
-	claim->index = index;
-	claim->vf = g_strdup(index < 2 ? vf_addresses[!g_str_equal(pf, PF1)][index] : "0000:05:10.0");
-	claim->nic = g_strdup(nic);
-	claim->physical = g_strdup("physnet1");
-	claim->mac = (struct mac_addr){{2, 0, 0, 0, 9, (uint8_t)sriov_of(f)->ledger->claims->len}};
-	claim->step = SRIOV_CLAIMED;
-	g_ptr_array_add(sriov_of(f)->ledger->claims, claim);
-}
+#define BUS TEST_SRIOV_BUS
+#define PF1 TEST_SRIOV_PF1
+#define PF2 TEST_SRIOV_PF2
 
 static const struct nic_request request = {
 	.nic = "a", .physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 1}}, .vlan = 100};
 
 /* The address of the VF that is picked. */
-static const char *pick(const struct fixture *f, GPtrArray *inventory)
+static const char *pick(const struct test_sriov *f, GPtrArray *inventory)
 {
 	g_autoptr(GError) error = NULL;
 	const struct nic_pf *pf;
 	const struct nic_vf *vf;
 
-	g_assert_true(sriov_pick(sriov_of(f), inventory, &request, &pf, &vf, &error));
+	g_assert_true(sriov_pick(test_sriov_provider(f), inventory, &request, &pf, &vf, &error));
 	g_assert_no_error(error);
 	return vf->address;
 }
 
-static void expect_refused(const struct fixture *f, GPtrArray *inventory, const struct nic_request *asked,
+static void expect_refused(const struct test_sriov *f, GPtrArray *inventory, const struct nic_request *asked,
 	int code, const char *says)
 {
 	g_autoptr(GError) error = NULL;
 	const struct nic_pf *pf;
 	const struct nic_vf *vf;
 
-	g_assert_false(sriov_pick(sriov_of(f), inventory, asked, &pf, &vf, &error));
+	g_assert_false(sriov_pick(test_sriov_provider(f), inventory, asked, &pf, &vf, &error));
 	g_test_message("%s", error->message);
 	g_assert_error(error, FAULT, code);
 	g_assert_nonnull(strstr(error->message, says));
 }
 
 /* The first VF of both PFs is not given for that reason, and the second is. */
-static void expect_obstacle(const struct fixture *f, const char *says)
+static void expect_obstacle(const struct test_sriov *f, const char *says)
 {
-	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
 
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][1]);
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[0][1]);
 	for (unsigned pf = 0; pf < 2; pf++)
 		for (unsigned vf = pf ? 0 : 1; vf < 2; vf++)
-			add_claim(f, pf ? PF2 : PF1, vf, "b");
+			test_sriov_add_claim(f, pf ? PF2 : PF1, vf, "b");
 	expect_refused(f, inventory, &request, FAULT_POOL_FULL, says);
 }
 
-static void bind(const struct fixture *f, const char *address, const char *driver)
+static void add_netdev(const struct test_sriov *f, const char *flags)
 {
-	g_autofree char *link = g_strdup_printf("../../../bus/pci/drivers/%s", driver);
-
-	tree_link(f->tree, link, BUS "%s/driver", address);
-}
-
-static void add_netdev(const struct fixture *f, const char *flags)
-{
-	bind(f, vf_addresses[0][0], "igbvf");
-	tree_write(f->tree, "7", BUS "%s/net/sriov-vf1/ifindex", vf_addresses[0][0]);
+	test_sriov_bind(f, test_sriov_vfs[0][0], "igbvf");
+	tree_write(f->tree, "7", BUS "%s/net/sriov-vf1/ifindex", test_sriov_vfs[0][0]);
 	tree_write(f->tree, flags, "sys/class/net/sriov-vf1/flags");
 }
 
 /* ---- choosing ---- */
 
-static void test_spread(struct fixture *f, gconstpointer data)
+static void test_spread(struct test_sriov *f, gconstpointer data)
 {
-	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
 
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][0]);
-	add_claim(f, PF1, 0, "b");
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[1][0]);
-	add_claim(f, PF2, 0, "c");
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][1]);
-	add_claim(f, PF1, 1, "d");
-	add_claim(f, PF2, 1, "e");
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[0][0]);
+	test_sriov_add_claim(f, PF1, 0, "b");
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[1][0]);
+	test_sriov_add_claim(f, PF2, 0, "c");
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[0][1]);
+	test_sriov_add_claim(f, PF1, 1, "d");
+	test_sriov_add_claim(f, PF2, 1, "e");
 	expect_refused(f, inventory, &request, FAULT_POOL_FULL,
 		"of 4 on sriov-pf1, sriov-pf2, 4 are claimed; make more with `sluice host setup`");
 }
 
-static void test_idle_netdev(struct fixture *f, gconstpointer data)
+static void test_idle_netdev(struct test_sriov *f, gconstpointer data)
 {
 	g_autoptr(GPtrArray) inventory = NULL;
 
 	add_netdev(f, "0x1002");
-	inventory = inventory_of(f);
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][0]);
+	inventory = test_sriov_inventory(f);
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[0][0]);
 }
 
-static void test_up(struct fixture *f, gconstpointer data)
+static void test_up(struct test_sriov *f, gconstpointer data)
 {
 	add_netdev(f, "0x1003");
 	expect_obstacle(f, "VF 0 of sriov-pf1 is up, as sriov-vf1");
 }
 
-static void test_port(struct fixture *f, gconstpointer data)
+static void test_port(struct test_sriov *f, gconstpointer data)
 {
 	add_netdev(f, "0x1002");
 	tree_link(f->tree, "../br0", "sys/class/net/sriov-vf1/master");
 	expect_obstacle(f, "VF 0 of sriov-pf1 is a port of br0");
 }
 
-static void test_upper(struct fixture *f, gconstpointer data)
+static void test_upper(struct test_sriov *f, gconstpointer data)
 {
 	add_netdev(f, "0x1002");
 	tree_link(f->tree, "../macvlan0", "sys/class/net/sriov-vf1/upper_macvlan0");
 	expect_obstacle(f, "VF 0 of sriov-pf1 carries macvlan0");
 }
 
-static void test_elsewhere(struct fixture *f, gconstpointer data)
+static void test_elsewhere(struct test_sriov *f, gconstpointer data)
 {
-	bind(f, vf_addresses[0][0], "igbvf");
+	test_sriov_bind(f, test_sriov_vfs[0][0], "igbvf");
 	expect_obstacle(f, "VF 0 of sriov-pf1 is bound to igbvf, with no interface here");
 }
 
-static void test_group(struct fixture *f, gconstpointer data)
+static void test_group(struct test_sriov *f, gconstpointer data)
 {
-	add_device(f->tree, "0000:03:1f.0");
+	test_sriov_add_device(f->tree, "0000:03:1f.0");
 	tree_write(f->tree, "", "sys/kernel/iommu_groups/10/devices/0000:03:1f.0");
 	expect_obstacle(f, "VF 0 of sriov-pf1 shares its IOMMU group with 0000:03:1f.0");
 }
 
-static void test_no_group(struct fixture *f, gconstpointer data)
+static void test_no_group(struct test_sriov *f, gconstpointer data)
 {
-	tree_remove(f->tree, BUS "%s/iommu_group", vf_addresses[0][0]);
+	tree_remove(f->tree, BUS "%s/iommu_group", test_sriov_vfs[0][0]);
 	expect_obstacle(f, "VF 0 of sriov-pf1 has no IOMMU group");
 }
 
-static void test_open(struct fixture *f, gconstpointer data)
+static void test_open(struct test_sriov *f, gconstpointer data)
 {
-	bind(f, vf_addresses[0][0], "vfio-pci");
+	test_sriov_bind(f, test_sriov_vfs[0][0], "vfio-pci");
 	tree_write(f->tree, "1:3", "sys/class/vfio/10/dev"); /* of /dev/null */
 	tree_write(f->tree, "qemu", "proc/4711/comm");
 	tree_link(f->tree, "/dev/zero", "proc/4711/fd/3");
-	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
 	/* What is elsewhere is not looked at, since it might be where nobody answers. */
 	tree_link(f->tree, "/dev/null", "mnt/disk");
 	g_autofree char *disk = g_build_filename(f->tree->root, "mnt", "disk", NULL);
 	tree_link(f->tree, disk, "proc/4711/fd/5");
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][0]);
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[0][0]);
 	tree_link(f->tree, "/dev/null", "proc/4711/fd/4");
 	expect_obstacle(f, "VF 0 of sriov-pf1 is open in qemu (process 4711)");
 }
 
-static void test_unknown_attributes(struct fixture *f, gconstpointer data)
+static void test_unknown_attributes(struct test_sriov *f, gconstpointer data)
 {
 	g_autoptr(GPtrArray) inventory = inventory_read(f->tree->root);
 
@@ -280,9 +148,9 @@ static void test_unknown_attributes(struct fixture *f, gconstpointer data)
 	expect_refused(f, inventory, &request, FAULT_POOL_FULL, "; 1 more cannot be given either");
 }
 
-static void test_macs(struct fixture *f, gconstpointer data)
+static void test_macs(struct test_sriov *f, gconstpointer data)
 {
-	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
 	struct nic_request other = request;
 	struct nic_pf *first = inventory->pdata[0], *second = inventory->pdata[1];
 
@@ -290,24 +158,24 @@ static void test_macs(struct fixture *f, gconstpointer data)
 	expect_refused(
 		f, inventory, &request, FAULT_EXISTS, "VF 1 of sriov-pf2 has MAC 02:00:00:00:00:01 already");
 	((struct nic_vf *)second->vfs->pdata[1])->attributes.mac = (struct mac_addr){};
-	add_claim(f, PF1, 0, "b");
+	test_sriov_add_claim(f, PF1, 0, "b");
 	other.mac = (struct mac_addr){{2, 0, 0, 0, 9, 0}};
 	expect_refused(f, inventory, &other, FAULT_EXISTS, "of NIC b with VF 0");
 	other.mac = (struct mac_addr){{0x52, 0x54, 0, 0, 0, 1}};
-	g_assert_false(
-		sriov_check_mac(sriov_of(f), inventory, "physnet1", NULL, other.mac, NULL)); /* PF 1's */
+	g_assert_false(sriov_check_mac(
+		test_sriov_provider(f), inventory, "physnet1", NULL, other.mac, NULL)); /* PF 1's */
 	other.mac = (struct mac_addr){{2, 0, 0, 0, 0, 5}};
-	g_assert_true(sriov_check_mac(sriov_of(f), inventory, "physnet1", NULL, other.mac, NULL));
+	g_assert_true(sriov_check_mac(test_sriov_provider(f), inventory, "physnet1", NULL, other.mac, NULL));
 	struct nic_vf *own = first->vfs->pdata[1];
 	own->attributes.mac = other.mac;
-	g_assert_true(sriov_check_mac(sriov_of(f), inventory, "physnet1", own, other.mac, NULL));
-	g_assert_false(sriov_check_mac(sriov_of(f), inventory, NULL, NULL, other.mac, NULL));
+	g_assert_true(sriov_check_mac(test_sriov_provider(f), inventory, "physnet1", own, other.mac, NULL));
+	g_assert_false(sriov_check_mac(test_sriov_provider(f), inventory, NULL, NULL, other.mac, NULL));
 }
 
-static void test_nothing(struct fixture *f, gconstpointer data)
+static void test_nothing(struct test_sriov *f, gconstpointer data)
 {
 	struct nic_request other = request;
-	g_autoptr(GPtrArray) inventory = inventory_of(f), empty = g_ptr_array_new();
+	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f), empty = g_ptr_array_new();
 
 	other.physical = "physnet2";
 	expect_refused(f, inventory, &other, FAULT_INVALID, "no physical network physnet2");
@@ -318,10 +186,11 @@ static void test_nothing(struct fixture *f, gconstpointer data)
 }
 
 /* Its PFs may all be away, and come again: the first of them hears. */
-static void test_follow(struct fixture *f, gconstpointer data)
+static void test_follow(struct test_sriov *f, gconstpointer data)
 {
 	const struct nic_heard heard = {.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 7}}};
-	g_autoptr(GPtrArray) none = g_ptr_array_new(), pfs = g_ptr_array_new(), inventory = inventory_of(f);
+	g_autoptr(GPtrArray) none = g_ptr_array_new(), pfs = g_ptr_array_new(),
+			     inventory = test_sriov_inventory(f);
 	g_autoptr(GError) error = NULL;
 
 	f->provider->ops->follow(f->provider, &(struct sriov_physical){"physnet1", none}, 1);
@@ -330,7 +199,7 @@ static void test_follow(struct fixture *f, gconstpointer data)
 	g_assert_no_error(error);
 	g_ptr_array_add(pfs, (char *)PF2);
 	f->provider->ops->follow(f->provider, &(struct sriov_physical){"physnet1", pfs}, 1);
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[1][0]);
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[1][0]);
 	g_assert_false(f->provider->ops->hear(f->provider, &heard, 1, &error));
 	g_assert_nonnull(
 		strstr(error->message, "sriov-pf2")); /* there is no such interface but in the tree */
@@ -338,13 +207,13 @@ static void test_follow(struct fixture *f, gconstpointer data)
 
 /* ---- VFs with representors ---- */
 
-static void test_representor(struct fixture *f, gconstpointer data)
+static void test_representor(struct test_sriov *f, gconstpointer data)
 {
 	struct nic_request other = request;
-	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
 
 	other.physical = "physnet2";
-	g_assert_cmpstr(pick(f, inventory), ==, vf_addresses[0][1]);
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[0][1]);
 	expect_refused(f, inventory, &other, FAULT_POOL_FULL,
 		"VF 0 of sriov-pf2 has a PF in legacy mode, not in switchdev mode");
 	tree_write(f->tree, "0x1003", "sys/class/net/rep1/flags");
@@ -354,11 +223,11 @@ static void test_representor(struct fixture *f, gconstpointer data)
 }
 
 /* Its packets would all be the switch's, as no flow takes them: the table says so, and no VF is picked. */
-static void test_vxlan(struct fixture *f, gconstpointer data)
+static void test_vxlan(struct test_sriov *f, gconstpointer data)
 {
 	const struct nic_caps *caps = f->provider->caps;
 	struct nic_request tunnelled = request;
-	g_autoptr(GPtrArray) inventory = inventory_of(f);
+	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
 	enum nic_enforcer enforcer;
 	const char *reason;
 
@@ -372,11 +241,11 @@ static void test_vxlan(struct fixture *f, gconstpointer data)
 	expect_refused(f, inventory, &tunnelled, FAULT_INVALID, "for a segment that is no VLAN");
 }
 
-static void test_representors_told(struct fixture *f, gconstpointer data)
+static void test_representors_told(struct test_sriov *f, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
 
-	add_claim(f, PF1, 1, "b");
+	test_sriov_add_claim(f, PF1, 1, "b");
 	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
 	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
 	const struct nic_function *function = list->pdata[0];
@@ -386,9 +255,9 @@ static void test_representors_told(struct fixture *f, gconstpointer data)
 	g_assert_cmpstr(first->detail, ==, "has no representor here");
 	g_assert_cmpstr(second->representor, ==, "rep1");
 
-	struct sriov_claim *claim = sriov_of(f)->ledger->claims->pdata[0];
+	struct sriov_claim *claim = test_sriov_provider(f)->ledger->claims->pdata[0];
 	g_clear_pointer(&claim->physical, g_free);
-	g_assert_true(sriov_ledger_save(sriov_of(f)->ledger, &error));
+	g_assert_true(sriov_ledger_save(test_sriov_provider(f)->ledger, &error));
 	_cleanup_(sriov_ledger_free) struct sriov_ledger *again = sriov_ledger_load(f->ledger, &error);
 	g_assert_no_error(error);
 	claim = again->claims->pdata[0];
@@ -397,18 +266,18 @@ static void test_representors_told(struct fixture *f, gconstpointer data)
 
 /* ---- listing ---- */
 
-static void test_survey(struct fixture *f, gconstpointer data)
+static void test_survey(struct test_sriov *f, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
 
-	add_claim(f, PF2, 1, "b");
-	add_claim(f, PF2, 7, "c"); /* such a VF there is not */
+	test_sriov_add_claim(f, PF2, 1, "b");
+	test_sriov_add_claim(f, PF2, 7, "c"); /* such a VF there is not */
 	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
 	g_assert_cmpuint(survey->len, ==, 5);
 	const struct nic_device *unknown = survey->pdata[0], *claimed = survey->pdata[3],
 				*lost = survey->pdata[4];
 	g_assert_cmpstr(nic_use_word(unknown->use), ==, "unavailable");
-	g_assert_cmpstr(claimed->name, ==, vf_addresses[1][1]);
+	g_assert_cmpstr(claimed->name, ==, test_sriov_vfs[1][1]);
 	g_assert_cmpstr(claimed->nic, ==, "b");
 	g_assert_cmpstr(nic_use_word(claimed->use), ==, "claimed");
 	g_assert_cmpstr(nic_use_word(lost->use), ==, "lost");
@@ -443,12 +312,12 @@ static void test_steps(void)
 			g_assert_cmpint(sriov_next(step, call), !=, SRIOV_FREE);
 }
 
-static void test_ledger(struct fixture *f, gconstpointer data)
+static void test_ledger(struct test_sriov *f, gconstpointer data)
 {
-	struct sriov_ledger *ledger = sriov_of(f)->ledger;
+	struct sriov_ledger *ledger = test_sriov_provider(f)->ledger;
 	g_autoptr(GError) error = NULL;
 
-	add_claim(f, PF1, 1, "b");
+	test_sriov_add_claim(f, PF1, 1, "b");
 	struct sriov_claim *claim = ledger->claims->pdata[0];
 	claim->rate_mbps = 4000000000u;
 	claim->vlan = 4094;
@@ -497,7 +366,7 @@ static void test_ledger(struct fixture *f, gconstpointer data)
 	g_assert_cmpmem(filter_again->mac.bytes, 6, request.mac.bytes, 6);
 }
 
-static void expect_damaged(const struct fixture *f, const char *text)
+static void expect_damaged(const struct test_sriov *f, const char *text)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *still = NULL;
@@ -509,7 +378,7 @@ static void expect_damaged(const struct fixture *f, const char *text)
 	g_assert_cmpstr(still, ==, text);
 }
 
-static void test_damaged(struct fixture *f, gconstpointer data)
+static void test_damaged(struct test_sriov *f, gconstpointer data)
 {
 	expect_damaged(f, "");
 	expect_damaged(f, "{\"claims\": 7, \"heard\": [], \"filters\": []}");
@@ -519,9 +388,9 @@ static void test_damaged(struct fixture *f, gconstpointer data)
 
 /* ---- drivers and attributes ---- */
 
-static void test_override(struct fixture *f, gconstpointer data)
+static void test_override(struct test_sriov *f, gconstpointer data)
 {
-	const char *vf = vf_addresses[0][0], *root = f->tree->root;
+	const char *vf = test_sriov_vfs[0][0], *root = f->tree->root;
 	g_autoptr(GError) error = NULL;
 
 	tree_write(f->tree, "(null)\n", BUS "%s/driver_override", vf);
@@ -529,7 +398,7 @@ static void test_override(struct fixture *f, gconstpointer data)
 	g_assert_true(pci_driver_set_override(root, vf, "vfio-pci", &error));
 	g_autofree char *now = pci_driver_get_override(root, vf);
 	g_assert_cmpstr(now, ==, "vfio-pci");
-	bind(f, vf, "igbvf");
+	test_sriov_bind(f, vf, "igbvf");
 	tree_write(f->tree, "", "sys/bus/pci/drivers_probe");
 	g_assert_true(pci_driver_bind(root, vf, "igbvf", &error));
 	g_assert_false(pci_driver_set_override(root, "0000:09:00.0", NULL, &error));
@@ -568,18 +437,18 @@ static void test_compare(void)
 	g_assert_cmpstr(trust, ==, "on");
 }
 
-static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
+static void add(const char *name, void (*fn)(struct test_sriov *, gconstpointer))
 {
 	g_autofree char *path = g_strconcat("/sriov/", name, NULL);
 
-	g_test_add(path, struct fixture, NULL, setup, fn, teardown);
+	g_test_add(path, struct test_sriov, NULL, test_sriov_setup, fn, test_sriov_teardown);
 }
 
-static void add_switchdev(const char *name, void (*fn)(struct fixture *, gconstpointer))
+static void add_switchdev(const char *name, void (*fn)(struct test_sriov *, gconstpointer))
 {
 	g_autofree char *path = g_strconcat("/switchdev/", name, NULL);
 
-	g_test_add(path, struct fixture, NULL, setup_switchdev, fn, teardown);
+	g_test_add(path, struct test_sriov, NULL, test_sriov_setup_switchdev, fn, test_sriov_teardown);
 }
 
 int main(int argc, char **argv)

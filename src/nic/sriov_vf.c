@@ -75,7 +75,7 @@ static bool check_protection(struct sriov *sriov, const struct nic_pf *pf, const
 
 	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, error))
 		return false;
-	unsigned differ = vf_compare(&is, want, sriov->kind->protection);
+	unsigned differ = vf_compare(&is, want, sriov_kind_of(sriov, claim)->protection);
 	if (!differ)
 		return true;
 	enum vf_attribute first = differ & -differ;
@@ -95,7 +95,7 @@ static bool set_attributes(
 	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, error))
 		return false;
 	/* Those that are as wanted are written too: a driver that cannot set them is found out now. */
-	const struct sriov_kind *kind = sriov->kind;
+	const struct sriov_kind *kind = sriov_kind_of(sriov, claim);
 	unsigned which = kind->needed | vf_compare(&is, &want, kind->protection | kind->limits);
 	unsigned refused = vf_write(sriov->links, pf->netdev, claim->index, &want, which, &cause);
 	if (refused & kind->protection) {
@@ -126,22 +126,13 @@ bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError *
 {
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
 	const struct vf_attributes want = attributes_wanted(claim, true);
-	const unsigned protection = sriov->kind->protection;
+	const unsigned protection = sriov_kind_of(sriov, claim)->protection;
 	g_autoptr(GError) cause = NULL;
 	struct vf_attributes is;
 
-	if (!place.vf) {
-		g_autofree char *device =
-			g_strdup_printf("%s/sys/bus/pci/devices/%s", sriov->root, claim->vf);
-		if (!g_file_test(device, G_FILE_TEST_EXISTS))
-			return true;
-		return fault_set(error, FAULT_UNAVAILABLE,
-			"VF %s cannot be cut off: its PF %s has no interface here; bind its driver, or bring "
-			"the "
-			"interface back into this network namespace",
-			claim->vf, claim->pf);
-	}
-	if (!switchdev_lower(sriov, &place, error) ||
+	if (!place.vf)
+		return sriov_is_gone(sriov, claim, &place, error);
+	if (!switchdev_lower(sriov, claim, &place, error) ||
 		!vf_read(sriov->links, place.pf->netdev, claim->index, &is, error))
 		return false;
 	unsigned which = vf_compare(&is, &want, protection | VF_LINK);
@@ -159,11 +150,12 @@ bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError
 	struct vf_attributes is;
 
 	if (!place.vf)
-		return true;
+		return sriov_is_gone(sriov, claim, &place, error);
 	if (!vf_read(sriov->links, place.pf->netdev, claim->index, &is, error))
 		return false;
 	/* It has no link when it was cut off. */
-	unsigned which = (sriov->kind->needed & (VF_MAC | VF_VLAN)) | vf_compare(&is, &none, VF_LINK);
+	unsigned which =
+		(sriov_kind_of(sriov, claim)->needed & (VF_MAC | VF_VLAN)) | vf_compare(&is, &none, VF_LINK);
 	return vf_write(sriov->links, place.pf->netdev, claim->index, &none, which, error) == 0;
 }
 
@@ -193,12 +185,20 @@ static bool put_back(
 	if (vf_write(sriov->links, pf, claim->index, original, which, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_ATTRIBUTED);
-	return switchdev_lower(sriov, place, error) &&
+	return switchdev_lower(sriov, claim, place, error) &&
 	       pci_driver_bind(sriov->root, claim->vf, claim->original.driver, error) &&
 	       pci_driver_set_override(sriov->root, claim->vf, claim->original.override, error);
 }
 
-static bool check_original(
+static void add_difference(GPtrArray *differences, const char *what, const char *is, const char *was)
+{
+	g_ptr_array_add(differences,
+		g_strdup_printf("its %s is %s, not %s", what, is ? is : "none", was ? was : "none"));
+}
+
+/* In what the VF is not as it was found, a sentence for each: GPtrArray of text, Owned by the caller. NULL when that cannot be
+ * seen. */
+static GPtrArray *find_differences(
 	struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim, GError **error)
 {
 	g_autofree char *driver = pci_driver_get(sriov->root, claim->vf);
@@ -206,24 +206,34 @@ static bool check_original(
 	const struct vf_attributes *original = &claim->original.attributes;
 	struct vf_attributes is;
 
-	if (g_strcmp0(driver, claim->original.driver) != 0)
-		return fault_set(error, FAULT_INTERNAL, "its driver is %s, not %s", driver ? driver : "none",
-			claim->original.driver ? claim->original.driver : "none");
-	if (g_strcmp0(override, claim->original.override) != 0)
-		return fault_set(error, FAULT_INTERNAL, "its driver_override is %s, not %s",
-			override ? override : "none",
-			claim->original.override ? claim->original.override : "none");
 	if (!vf_read(sriov->links, pf->netdev, claim->index, &is, error))
-		return false;
+		return NULL;
+	GPtrArray *differences = g_ptr_array_new_with_free_func(g_free);
+	if (g_strcmp0(driver, claim->original.driver) != 0)
+		add_difference(differences, "driver", driver, claim->original.driver);
+	if (g_strcmp0(override, claim->original.override) != 0)
+		add_difference(differences, "driver_override", override, claim->original.override);
 	/* Where none was set, a driver chooses a MAC when it is bound. */
 	static const struct mac_addr none;
 	bool chosen = driver && memcmp(&original->mac, &none, sizeof none) == 0;
 	unsigned differ = vf_compare(&is, original, original->known & ~(chosen ? (unsigned)VF_MAC : 0));
-	if (!differ)
-		return true;
-	enum vf_attribute first = differ & -differ;
-	g_autofree char *value = vf_attribute_format(&is, first), *was = vf_attribute_format(original, first);
-	return fault_set(error, FAULT_INTERNAL, "its %s is %s, not %s", vf_attribute_word(first), value, was);
+	for (unsigned i = 0; i < VF_ATTRIBUTES; i++) {
+		g_autofree char *value = vf_attribute_format(&is, 1u << i),
+				*was = vf_attribute_format(original, 1u << i);
+		if (differ & 1u << i)
+			add_difference(differences, vf_attribute_word(1u << i), value, was);
+	}
+	return differences;
+}
+
+static bool check_original(
+	struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim, GError **error)
+{
+	g_autoptr(GPtrArray) differences = find_differences(sriov, pf, claim, error);
+
+	if (!differences || differences->len == 0)
+		return differences != NULL;
+	return fault_set(error, FAULT_INTERNAL, "%s", (char *)differences->pdata[0]);
 }
 
 /* Functions must have a reset by PCI Express's rules; one without is told, and given back all the same. */
@@ -248,13 +258,52 @@ bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GErr
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
 
 	if (!place.vf)
-		return true;
+		return sriov_is_gone(sriov, claim, &place, error);
 	if (!sriov_vf_check_unused(sriov, claim, &place, error))
 		return false;
 	if (!pci_driver_unbind(sriov->root, claim->vf, error) || !reset(sriov, claim, &place, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_RESET);
 	return put_back(sriov, &place, claim, error) && check_original(sriov, place.pf, claim, error);
+}
+
+/* Each step, whatever became of those before it. Those whose failure no difference tells of are told themselves. */
+static void put_back_what_goes(struct sriov *sriov, const struct sriov_claim *claim,
+	const struct sriov_place *place, GPtrArray *lost)
+{
+	const struct vf_attributes *original = &claim->original.attributes;
+	const char *pf = place->pf->netdev;
+	g_autoptr(GError) error = NULL;
+	struct vf_attributes is;
+
+	if (!pci_driver_unbind(sriov->root, claim->vf, &error) || !reset(sriov, claim, place, &error) ||
+		!switchdev_lower(sriov, claim, place, &error))
+		g_ptr_array_add(lost, g_strdup(error->message));
+	if (vf_read(sriov->links, pf, claim->index, &is, NULL))
+		vf_write(sriov->links, pf, claim->index, original, vf_compare(&is, original, original->known),
+			NULL);
+	pci_driver_bind(sriov->root, claim->vf, claim->original.driver, NULL);
+	pci_driver_set_override(sriov->root, claim->vf, claim->original.override, NULL);
+}
+
+bool sriov_vf_give_up(struct sriov *sriov, const struct sriov_claim *claim, GPtrArray *lost, GError **error)
+{
+	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
+	g_autoptr(GError) cause = NULL;
+
+	if (place.vf && !sriov_vf_check_unused(sriov, claim, &place, error))
+		return false;
+	if (!place.vf && sriov_is_gone(sriov, claim, &place, &cause))
+		return true;
+	if (place.vf) {
+		put_back_what_goes(sriov, claim, &place, lost);
+		g_autoptr(GPtrArray) differences = find_differences(sriov, place.pf, claim, &cause);
+		if (differences)
+			g_ptr_array_extend_and_steal(lost, g_steal_pointer(&differences));
+	}
+	if (cause) /* nothing can be seen of it */
+		g_ptr_array_add(lost, g_strdup(cause->message));
+	return true;
 }
 
 /* ---- drift ---- */
@@ -322,7 +371,8 @@ void sriov_vf_check(
 	bool in_guest = vf_use_guest(guests, sriov->root, place.vf) != NULL;
 	struct vf_attributes want = attributes_wanted(claim, in_guest);
 	/* MAC and VLAN of one that is armed and not yet, or no more, in its guest are libvirt's. */
-	unsigned which = sriov->kind->protection | sriov->kind->limits;
+	const struct sriov_kind *kind = sriov_kind_of(sriov, claim);
+	unsigned which = kind->protection | kind->limits;
 	if (claim->step == SRIOV_CUT)
 		which |= VF_LINK;
 	if (claim->step == SRIOV_ARMED && !in_guest)

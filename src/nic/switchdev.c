@@ -36,10 +36,10 @@ const struct sriov_kind sriov_switchdev = {
 	.protection = VF_MAC,
 };
 
-/* Why a VF has no representor; NULL: it has one, or needs none. Owned by the caller. */
-static char *lack_of(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf)
+/* Why a VF of the kind has no representor; NULL: it has one, or needs none. Owned by the caller. */
+static char *lack_of(const struct sriov_kind *kind, const struct nic_pf *pf, const struct nic_vf *vf)
 {
-	if (!sriov->devlink || vf->representor)
+	if (!kind->caps.representors || vf->representor)
 		return NULL;
 	if (g_strcmp0(pf->eswitch.mode, DEVLINK_SWITCHDEV) != 0)
 		return g_strdup_printf("has a PF in %s mode, not in switchdev mode",
@@ -49,9 +49,9 @@ static char *lack_of(const struct sriov *sriov, const struct nic_pf *pf, const s
 
 char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, const struct nic_vf *vf)
 {
-	char *lack = lack_of(sriov, pf, vf);
+	char *lack = lack_of(sriov->kind, pf, vf);
 
-	if (lack || !sriov->devlink)
+	if (lack || !sriov->kind->caps.representors)
 		return lack;
 	g_autofree char *use = vf_use_netdev(sriov->root, sriov->links, vf->representor);
 	return use ? g_strdup_printf("has a representor that %s", use) : NULL;
@@ -60,28 +60,31 @@ char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, con
 bool switchdev_raise(
 	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
 {
-	g_autofree char *label = sriov_label(claim, place->pf), *lack = lack_of(sriov, place->pf, place->vf);
+	const struct sriov_kind *kind = sriov_kind_of(sriov, claim);
+	g_autofree char *label = sriov_label(claim, place->pf), *lack = lack_of(kind, place->pf, place->vf);
 
 	if (lack)
 		return fault_set(error, FAULT_UNAVAILABLE, "%s %s; see `sluice doctor host`", label, lack);
-	return !sriov->devlink || (links_quiet(sriov->links, place->vf->representor, error) &&
-					  links_set_up(sriov->links, place->vf->representor, error));
+	return !kind->caps.representors || (links_quiet(sriov->links, place->vf->representor, error) &&
+						   links_set_up(sriov->links, place->vf->representor, error));
 }
 
-bool switchdev_lower(struct sriov *sriov, const struct sriov_place *place, GError **error)
+bool switchdev_lower(
+	struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place, GError **error)
 {
-	return !sriov->devlink || !place->vf->representor ||
+	return !sriov_kind_of(sriov, claim)->caps.representors || !place->vf->representor ||
 	       links_set_down(sriov->links, place->vf->representor, error);
 }
 
-static void check_down(struct sriov *sriov, const struct sriov_place *place, GPtrArray *sentences)
+static void check_down(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
+	GPtrArray *sentences)
 {
 	const char *representor = place->vf->representor;
 	g_autoptr(GError) error = NULL;
 
 	if (!sriov_is_up(sriov, representor))
 		return;
-	if (switchdev_lower(sriov, place, &error))
+	if (switchdev_lower(sriov, claim, place, &error))
 		g_ptr_array_add(
 			sentences, g_strdup_printf("%s was up, though its VF is cut off; it is down again",
 					   representor));
@@ -92,13 +95,14 @@ static void check_down(struct sriov *sriov, const struct sriov_place *place, GPt
 void switchdev_check(struct sriov *sriov, const struct sriov_claim *claim, const struct sriov_place *place,
 	GPtrArray *sentences)
 {
-	g_autofree char *label = sriov_label(claim, place->pf), *lack = lack_of(sriov, place->pf, place->vf);
+	const struct sriov_kind *kind = sriov_kind_of(sriov, claim);
+	g_autofree char *label = sriov_label(claim, place->pf), *lack = lack_of(kind, place->pf, place->vf);
 
 	if (lack)
 		g_ptr_array_add(sentences, g_strdup_printf("%s %s", label, lack));
-	else if (sriov->devlink && claim->step == SRIOV_CUT)
-		check_down(sriov, place, sentences);
-	else if (sriov->devlink && claim->step != SRIOV_LEFT)
+	else if (kind->caps.representors && claim->step == SRIOV_CUT)
+		check_down(sriov, claim, place, sentences);
+	else if (kind->caps.representors && claim->step != SRIOV_LEFT)
 		sriov_check_up(sriov, place->vf->representor, sentences);
 }
 

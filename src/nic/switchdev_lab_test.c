@@ -188,6 +188,114 @@ static void test_legacy(struct fixture *f, gconstpointer data)
 	g_assert_error(unavailable, FAULT, FAULT_UNAVAILABLE);
 }
 
+/* ---- the host file names the other kind ---- */
+
+/* The same PF and ledger, as legacy NICs. */
+static void open_as_legacy(struct fixture *f)
+{
+	g_autofree char *address = sysfs_link_name("", "/sys/class/net/%s/device", g_getenv("SLUICE_PF"));
+	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_add(pfs, address);
+	nic_provider_close(f->provider);
+	f->provider = sriov_open(&sriov_legacy, "", f->ledger, test_devlink_open(test_switchdev_eswitch(), 1),
+		&(struct sriov_physical){"physnet1", pfs}, 1, &error);
+	g_assert_no_error(error);
+}
+
+static void open_as_switchdev(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	nic_provider_close(f->provider);
+	f->provider = test_switchdev_open(f->ledger, &error);
+	g_assert_no_error(error);
+}
+
+static void leave(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(f->provider->ops->left(f->provider, "a", &error));
+	g_assert_no_error(error);
+}
+
+static void release(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(f->provider->ops->release(f->provider, "a", &error));
+	g_assert_no_error(error);
+	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
+	g_assert_cmpuint(list->len, ==, 0);
+}
+
+/* As an earlier build gave it, to a NIC on a VXLAN: a legacy provider's to take back. */
+static void test_to_legacy(struct fixture *f, gconstpointer data)
+{
+	const struct vf_attributes before = attributes_of(f, 0);
+	g_autoptr(GError) error = NULL;
+
+	claim(f, "physnet1");
+	struct sriov_ledger *ledger = ((struct sriov *)f->provider)->ledger;
+	g_clear_pointer(&((struct sriov_claim *)ledger->claims->pdata[0])->physical, g_free);
+	g_assert_true(f->provider->ops->arm(f->provider, "a", &error));
+	vf_write(f->links, g_getenv("SLUICE_PF"), 0, &(struct vf_attributes){.mac = mac}, VF_MAC, &error);
+	g_assert_no_error(error);
+	open_as_legacy(f);
+	expect_check(f, "");
+	g_autofree char *representor = representor_of(f);
+	g_assert_cmpstr(representor, ==, "rep0");
+	leave(f);
+	expect_mac(f, none);
+	release(f);
+	g_assert_false(test_switchdev_is_up(0));
+	const struct vf_attributes after = attributes_of(f, 0);
+	g_assert_cmpuint(vf_compare(&after, &before, ~0u), ==, 0);
+}
+
+/* Making VFs resets the PF, and igb takes no rate while it has no link. */
+static void wait_for_carrier(void)
+{
+	int64_t deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+
+	while (sysfs_number("", 0, "/sys/class/net/%s/carrier", g_getenv("SLUICE_PF")) != 1) {
+		g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+		g_usleep(100000);
+	}
+}
+
+/* A VF that was given with a VLAN loses it, too, when it leaves its guest. */
+static void test_to_switchdev(struct fixture *f, gconstpointer data)
+{
+	const struct vf_attributes before = attributes_of(f, 0);
+	g_autoptr(GError) error = NULL;
+
+	open_as_legacy(f);
+	wait_for_carrier();
+	claim(f, "physnet1");
+	g_assert_true(f->provider->ops->arm(f->provider, "a", &error));
+	vf_write(f->links, g_getenv("SLUICE_PF"), 0, &(struct vf_attributes){.mac = mac}, VF_MAC, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(attributes_of(f, 0).vlan, ==, 100);
+	open_as_switchdev(f);
+	g_autofree char *representor = representor_of(f);
+	g_assert_null(representor);
+	leave(f);
+	expect_mac(f, none);
+	g_assert_cmpuint(attributes_of(f, 0).vlan, ==, 0);
+	expect_check(f, "");
+	/* What nobody has is given anew as such a NIC's VF. */
+	claim(f, "physnet1");
+	g_autofree char *now = representor_of(f);
+	g_assert_cmpstr(now, ==, "rep0");
+	g_assert_cmpuint(attributes_of(f, 0).vlan, ==, before.vlan);
+	release(f);
+	const struct vf_attributes after = attributes_of(f, 0);
+	g_assert_cmpuint(vf_compare(&after, &before, ~0u), ==, 0);
+}
+
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
 	g_autofree char *path = g_strconcat("/switchdev/", name, NULL);
@@ -204,5 +312,9 @@ int main(int argc, char **argv)
 	add("a representor that somebody sets down is set up, and told", test_drift);
 	add("of a VF that is cut off the representor is down, and stays so", test_cut);
 	add("a PF that is in legacy mode is told of, and what is claimed there stays so", test_legacy);
+	add("a VF that was given by its representor is taken back as such when the NIC is a legacy one now",
+		test_to_legacy);
+	add("a VF that was given with a VLAN is taken back as such when the NIC is in switchdev mode now",
+		test_to_switchdev);
 	return g_test_run();
 }

@@ -1,0 +1,239 @@
+/* Tests of the providers of VFs, on made-up sysfs trees: VFs that are not given back in the way that they were given. They are of
+ * another kind than VFs are now, their PF cannot be reached, or an operator wants them as they are. */
+#include "base/fault.h"
+#include "nic/test_sriov.h"
+
+#include <string.h>
+
+#define BUS TEST_SRIOV_BUS
+#define PF1 TEST_SRIOV_PF1
+
+static const struct nic_request request = {
+	.nic = "a", .physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 1}}, .vlan = 100};
+
+/* ---- claims of another kind than VFs are now ---- */
+
+/* Legacy VFs, of the first PF, as the host file has them now. */
+static void open_as_legacy(struct test_sriov *f)
+{
+	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_add(pfs, (char *)PF1);
+	nic_provider_close(f->provider);
+	f->provider = sriov_open(&sriov_legacy, f->tree->root, f->ledger, test_devlink_open(f->eswitches, 2),
+		&(struct sriov_physical){"physnet1", pfs}, 1, &error);
+	g_assert_no_error(error);
+}
+
+/* A claim of a VXLAN network's NIC, as an agent with NICs in switchdev mode has made it. */
+static struct sriov_claim *add_tunnelled(const struct test_sriov *f, enum sriov_step step)
+{
+	test_sriov_add_claim(f, PF1, 1, "t");
+	struct sriov_claim *claim =
+		test_sriov_provider(f)
+			->ledger->claims->pdata[test_sriov_provider(f)->ledger->claims->len - 1];
+	g_clear_pointer(&claim->physical, g_free);
+	claim->step = step;
+	return claim;
+}
+
+static void save_ledger(const struct test_sriov *f)
+{
+	g_autoptr(GError) error = NULL;
+
+	sriov_ledger_save(test_sriov_provider(f)->ledger, &error);
+	g_assert_no_error(error);
+}
+
+/* The host file has gone from switchdev mode back to legacy. */
+static void test_was_switchdev(struct test_sriov *f, gconstpointer data)
+{
+	static const enum sriov_step steps[] = {
+		SRIOV_CLAIMED, SRIOV_ARMED, SRIOV_CUT, SRIOV_LEFT, SRIOV_RESETTING};
+	const struct nic_heard heard = {.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 7}}};
+	/* The kernel of this tree can reset no VF, which is logged. */
+	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+		g_autoptr(GError) error = NULL;
+		add_tunnelled(f, steps[i])->kind = g_strdup("switchdev");
+		save_ledger(f);
+		open_as_legacy(f);
+		const struct sriov_claim *claim = test_sriov_provider(f)->ledger->claims->pdata[0];
+		g_assert_true(sriov_kind_of(test_sriov_provider(f), claim) == &sriov_switchdev);
+		/* Its MAC is on no physical network, so there is nothing to hear; it is asked for by name all the same. */
+		g_assert_true(f->provider->ops->hear(f->provider, NULL, 0, &error));
+		g_assert_no_error(error);
+		g_assert_false(f->provider->ops->hear(f->provider, &heard, 1, NULL));
+		g_autoptr(GPtrArray) sentences = f->provider->ops->check(f->provider);
+		g_assert_cmpuint(sentences->len, >=, 1);
+		g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
+		const struct nic_function *function = list->pdata[0];
+		g_assert_cmpstr(function->representor, ==, "rep1"); /* the switch has it still */
+		g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+		g_assert_cmpstr(((struct nic_device *)survey->pdata[1])->nic, ==, "t");
+		/* New ones are legacy ones. */
+		g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
+		const struct nic_pf *pf;
+		const struct nic_vf *vf;
+		g_assert_true(sriov_pick(test_sriov_provider(f), inventory, &request, &pf, &vf, &error));
+		g_assert_cmpstr(vf->address, ==, test_sriov_vfs[0][0]);
+		g_ptr_array_set_size(test_sriov_provider(f)->ledger->claims, 0);
+	}
+	g_log_set_always_fatal(fatal);
+}
+
+/* An earlier version said of all claims at once what they are, and wrongly so after it had been started with the other kind. */
+static void test_early_ledger(struct test_sriov *f, gconstpointer data)
+{
+	static const struct {
+		const char *written, *physical;
+		const struct sriov_kind *kind;
+	} cases[] = {{"switchdev", NULL, &sriov_switchdev}, {"switchdev", "physnet1", &sriov_switchdev},
+		{"sriov", "physnet1", &sriov_legacy}, {"sriov", NULL, &sriov_switchdev},
+		{NULL, "physnet1", &sriov_legacy}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct sriov_claim *claim = add_tunnelled(f, SRIOV_ARMED);
+		claim->physical = g_strdup(cases[i].physical);
+		g_free(test_sriov_provider(f)->ledger->kind);
+		test_sriov_provider(f)->ledger->kind = g_strdup(cases[i].written);
+		save_ledger(f);
+		open_as_legacy(f);
+		claim = test_sriov_provider(f)->ledger->claims->pdata[0];
+		g_assert_true(sriov_kind_of(test_sriov_provider(f), claim) == cases[i].kind);
+		g_assert_cmpstr(claim->kind, ==, cases[i].kind->caps.name);
+		g_ptr_array_set_size(test_sriov_provider(f)->ledger->claims, 0);
+	}
+}
+
+/* ---- PFs that cannot be reached ---- */
+
+/* No driver has the first PF, or its interface is in another namespace; its VFs are there. */
+static void hide_pf(const struct test_sriov *f)
+{
+	tree_remove(f->tree, BUS PF1 "/net/sriov-pf1/ifindex");
+	tree_remove(f->tree, BUS PF1 "/net/sriov-pf1");
+	tree_remove(f->tree, BUS PF1 "/net");
+}
+
+static const struct nic_device *device_of(const GPtrArray *survey, const char *name)
+{
+	for (guint i = 0; i < survey->len; i++) {
+		const struct nic_device *device = survey->pdata[i];
+		if (g_strcmp0(device->name, name) == 0)
+			return device;
+	}
+	g_error("%s is not there", name);
+}
+
+static void expect_use(const struct test_sriov *f, enum nic_use use, const char *says)
+{
+	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+	const struct nic_device *device = device_of(survey, test_sriov_vfs[0][0]);
+
+	g_assert_cmpint(device->use, ==, use);
+	g_test_message("%s", device->detail);
+	g_assert_nonnull(strstr(device->detail, says));
+}
+
+static void test_unreachable(struct test_sriov *f, gconstpointer data)
+{
+	GLogLevelFlags fatal =
+		g_log_set_always_fatal(G_LOG_FATAL_MASK); /* that it is quarantined is logged */
+	g_autoptr(GError) error = NULL;
+
+	test_sriov_add_claim(f, PF1, 0, "b");
+	struct sriov_claim *claim = test_sriov_provider(f)->ledger->claims->pdata[0];
+	claim->step = SRIOV_ARMED;
+	hide_pf(f);
+	expect_use(f, NIC_USE_ARMED, "has a PF that has no interface here");
+	g_autoptr(GPtrArray) sentences = f->provider->ops->check(f->provider);
+	g_assert_nonnull(strstr(sentences->pdata[0],
+		"VF 0 of " PF1 " (NIC b) cannot be reached: its PF has no interface here"));
+	/* Its NIC goes on without it at once, and may have another. */
+	g_assert_true(f->provider->ops->left(f->provider, "b", &error));
+	g_assert_cmpint(claim->step, ==, SRIOV_LEFT);
+	g_assert_true(f->provider->ops->release(f->provider, "b", &error));
+	g_assert_no_error(error);
+	expect_use(f, NIC_USE_QUARANTINED, "cannot be reached");
+	g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, 1);
+	/* It is there, so it is not forgotten; when it is gone there is nothing to give back. */
+	g_autoptr(GPtrArray) again = f->provider->ops->check(f->provider);
+	g_assert_nonnull(strstr(again->pdata[0], "cannot be given back as it was found"));
+	tree_remove(f->tree, BUS "%s/class", test_sriov_vfs[0][0]);
+	tree_remove(f->tree, BUS "%s/vendor", test_sriov_vfs[0][0]);
+	tree_remove(f->tree, BUS "%s/physfn", test_sriov_vfs[0][0]);
+	tree_remove(f->tree, BUS "%s/iommu_group", test_sriov_vfs[0][0]);
+	tree_remove(f->tree, BUS "%s", test_sriov_vfs[0][0]);
+	g_autoptr(GPtrArray) gone = f->provider->ops->check(f->provider);
+	g_assert_nonnull(strstr(gone->pdata[0], "it is as it was found now"));
+	g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, 0);
+	g_log_set_always_fatal(fatal);
+}
+
+static void test_reclaim(struct test_sriov *f, gconstpointer data)
+{
+	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK);
+	const char *name = test_sriov_vfs[0][0];
+	g_autoptr(GPtrArray) lost = NULL;
+	g_autoptr(GError) error = NULL;
+
+	test_sriov_add_claim(f, PF1, 0, "b");
+	((struct sriov_claim *)test_sriov_provider(f)->ledger->claims->pdata[0])->step = SRIOV_RESETTING;
+	hide_pf(f);
+	g_assert_false(f->provider->ops->reclaim(f->provider, name, false, &lost, &error));
+	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
+	g_assert_nonnull(strstr(error->message, "cannot be reached"));
+	g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, 1);
+	g_clear_error(&error);
+	g_assert_true(f->provider->ops->reclaim(f->provider, name, true, &lost, &error));
+	g_assert_no_error(error);
+	g_assert_cmpuint(lost->len, ==, 1);
+	g_assert_nonnull(strstr(lost->pdata[0], "cannot be reached"));
+	g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, 0);
+	_cleanup_(sriov_ledger_free) struct sriov_ledger *again = sriov_ledger_load(f->ledger, &error);
+	g_assert_cmpuint(again->claims->len, ==, 0);
+	g_log_set_always_fatal(fatal);
+}
+
+/* One that a guest has is given to nobody, whatever an operator wants. */
+static void test_reclaim_in_use(struct test_sriov *f, gconstpointer data)
+{
+	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK);
+	GPtrArray *lost = NULL;
+
+	test_sriov_add_claim(f, PF1, 0, "b");
+	((struct sriov_claim *)test_sriov_provider(f)->ledger->claims->pdata[0])->step = SRIOV_RESETTING;
+	test_sriov_bind(f, test_sriov_vfs[0][0], "vfio-pci");
+	tree_write(f->tree, "1:3", "sys/class/vfio/10/dev"); /* of /dev/null */
+	tree_write(f->tree, "qemu", "proc/4711/comm");
+	tree_link(f->tree, "/dev/null", "proc/4711/fd/4");
+	for (int as_is = 0; as_is < 2; as_is++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_false(
+			f->provider->ops->reclaim(f->provider, test_sriov_vfs[0][0], as_is, &lost, &error));
+		g_assert_error(error, FAULT, FAULT_IN_USE);
+		g_assert_null(lost);
+		g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, 1);
+	}
+	g_log_set_always_fatal(fatal);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(name, setup, function)                                                                          \
+	g_test_add("/sriov/kept/" name, struct test_sriov, NULL, setup, function, test_sriov_teardown)
+	TEST("claims are taken back as they were made when the host file names legacy NICs",
+		test_sriov_setup_switchdev, test_was_switchdev);
+	TEST("an early ledger says of all claims at once what they are", test_sriov_setup_switchdev,
+		test_early_ledger);
+	TEST("a VF whose PF cannot be reached is not forgotten, and holds up nobody", test_sriov_setup,
+		test_unreachable);
+	TEST("an operator has what cannot be given back given up, and learns what that is", test_sriov_setup,
+		test_reclaim);
+	TEST("what a guest has is not given up", test_sriov_setup, test_reclaim_in_use);
+	return g_test_run();
+}
