@@ -333,15 +333,16 @@ json_t *accel_describe(const struct accel *a)
 
 	if (!record && !(goal && goal->accelerated))
 		return NULL;
-	json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:b, s:I, s:s?, s:s?}", "nic",
-		a->uid, "nic_name", goal ? goal->name : NULL, "vm", vm ? vm->name : NULL, "function",
+	json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:b, s:I, s:s?}", "nic", a->uid,
+		"nic_name", goal ? goal->name : NULL, "vm", vm ? vm->name : NULL, "function",
 		record ? record->function : NULL, "provider", provider ? provider->caps->claim : "none",
 		"state", word_of(a, record), "active",
 		record ? accel_row(accel_state(a))->active : "synthetic", "revoked",
 		record && record->revoked, "changes", (json_int_t)(record ? record->changes : 0), "reason",
-		reason, "repaired", health_finding(a->agent->health, a->uid));
+		reason);
 	if (accel_has_notice(a))
 		json_object_set_new(json, "notice_s", json_integer(record->revoke_due_s - notice_now_s()));
+	json_object_update_new(json, health_describe_finding(a->agent->health, a->uid));
 	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
 	if (record && record->representor && port)
 		json_object_set_new(json, "offloaded_flows", json_integer(port->offloaded_flows));

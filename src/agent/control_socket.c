@@ -2,6 +2,7 @@
 #include "agent/control_socket.h"
 
 #include "agent/agent_priv.h"
+#include "agent/quarantine.h"
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 
@@ -187,17 +188,20 @@ static void run_status(struct call *call)
 	const char *controller = !agent->client                            ? "none"
 				 : goal_client_is_connected(agent->client) ? "connected"
 									   : "not reached";
+	g_autofree char *last_repair = health_last_repair_at(agent->health);
 
 	finish(call,
-		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:i, s:s?, s:o, s:o, s:o, s:o}",
+		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:i, s:s?, s:s?, s:o, s:o, s:o, "
+			  "s:o}",
 			"host", report->host, "version", report->version, "goal",
 			(json_int_t)report->received, "applied", (json_int_t)report->applied, "controller",
 			controller, "switch", switch_word(agent), "provider", report->provider, "memory",
 			"total_mib", (json_int_t)report->memory_mib, "available_mib",
 			(json_int_t)report->available_mib, "repairs", (int)health_repairs(agent->health),
-			"last_repair", health_finding(agent->health, NULL), "underlay",
-			describe_underlay(agent->config.site.underlay), "conditions", agent_conditions(agent),
-			"vms", list_vms(report, agent), "functions", list_functions(agent)),
+			"last_repair", health_finding(agent->health, NULL), "last_repair_at", last_repair,
+			"underlay", describe_underlay(agent->config.site.underlay), "conditions",
+			agent_conditions(agent), "vms", list_vms(report, agent), "functions",
+			list_functions(agent)),
 		NULL);
 }
 
@@ -307,6 +311,18 @@ static void run_restore(struct call *call)
 
 	if (accel)
 		accel_restore(accel, on_change, call);
+}
+
+static void run_release(struct call *call)
+{
+	const char *function = NULL;
+	int as_is = false;
+
+	if (json_unpack(call->params, "{s:s, s?b}", "function", &function, "as_is", &as_is) < 0)
+		finish_fault(call, FAULT_INVALID,
+			"name a function: {\"function\": as vf.list has it, \"as_is\": true or false}");
+	else
+		quarantine_reclaim(call->socket->agent, function, as_is, on_change, call);
 }
 
 /* What still holds a function while the host is drained, as in vf.list. */
@@ -428,6 +444,11 @@ static json_t *on_restore(json_t *params, void *data, GError **error)
 	return hop(data, params, run_restore, error);
 }
 
+static json_t *on_release(json_t *params, void *data, GError **error)
+{
+	return hop(data, params, run_release, error);
+}
+
 static json_t *on_draining(json_t *params, void *data, GError **error)
 {
 	return hop(data, params, finish_draining, error);
@@ -448,6 +469,7 @@ static const struct jsonrpc_method methods[] = {
 	{"vf.list", on_list},
 	{"vf.revoke", on_revoke},
 	{"vf.restore", on_restore},
+	{"vf.release", on_release},
 	{"host.draining", on_draining},
 	{"host.drain", on_drain},
 	{"host.undrain", on_undrain},

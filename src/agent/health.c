@@ -8,6 +8,14 @@
 
 #define SOON_US G_USEC_PER_SEC /* between two looks, at least */
 
+/* About a NIC's function. */
+struct finding {
+	char *sentence; /* Owned; the last */
+	char *function; /* Owned; its name */
+	unsigned times;
+	int64_t at_us; /* real time: of the last */
+};
+
 struct health {
 	struct agent *agent; /* Borrowed */
 	GPtrArray *devices; /* Owned; NULL: none seen */
@@ -16,8 +24,9 @@ struct health {
 	   they change when it has ended. */
 	GPtrArray *physicals;
 	struct switch_physical *ports;
-	GHashTable *findings; /* Owned: uid of a NIC → sentence, the last about it */
+	GHashTable *findings; /* Owned: uid of a NIC → struct finding */
 	char *last; /* Owned; NULL: none yet */
+	int64_t last_us; /* real time: of that */
 	unsigned repairs;
 	bool busy; /* a job is running */
 	int64_t looked_us, next_us; /* monotonic: the last look, the next one */
@@ -97,6 +106,52 @@ static void look(void *data)
 		job->devices = job->provider->ops->survey(job->provider);
 }
 
+/* ---- findings ---- */
+
+static void finding_free(struct finding *finding)
+{
+	g_free(finding->sentence);
+	g_free(finding->function);
+	g_free(finding);
+}
+
+/* The NIC's function; NULL: it has none. */
+static const char *function_of(const struct agent *agent, const char *nic)
+{
+	const struct ledger_nic *record = ledger_find_nic(agent->ledger, nic);
+
+	return record ? record->function : NULL;
+}
+
+/* Whether the sentence, which names the NIC, is about the function that it has: an earlier one may be in quarantine. */
+static bool is_about(const struct health *h, const char *function, const char *sentence)
+{
+	const struct nic_device *device = health_device(h, function);
+
+	if (!device)
+		return true;
+	g_autofree char *by_name = g_strdup_printf("VF %u of %s ", device->index,
+				device->pf_netdev ? device->pf_netdev : device->pf),
+			*by_address = g_strdup_printf("VF %u of %s ", device->index, device->pf);
+	return g_str_has_prefix(sentence, by_name) || g_str_has_prefix(sentence, by_address);
+}
+
+/* About the NIC's function. */
+static void note_finding_of(struct health *h, const char *nic, const char *function, const char *sentence)
+{
+	struct finding *finding = g_hash_table_lookup(h->findings, nic);
+
+	if (!finding) {
+		finding = g_new0(struct finding, 1);
+		finding->function = g_strdup(function);
+		g_hash_table_insert(h->findings, g_strdup(nic), finding);
+	}
+	g_free(finding->sentence);
+	finding->sentence = g_strdup(sentence);
+	finding->times++;
+	finding->at_us = h->last_us;
+}
+
 static void note_finding(struct health *h, const char *sentence)
 {
 	GHashTableIter iter;
@@ -106,10 +161,41 @@ static void note_finding(struct health *h, const char *sentence)
 	h->repairs++;
 	g_free(h->last);
 	h->last = g_strdup(sentence);
+	h->last_us = g_get_real_time();
 	g_hash_table_iter_init(&iter, h->agent->accels);
-	while (g_hash_table_iter_next(&iter, &nic, NULL))
-		if (strstr(sentence, nic))
-			g_hash_table_replace(h->findings, g_strdup(nic), g_strdup(sentence));
+	while (g_hash_table_iter_next(&iter, &nic, NULL)) {
+		const char *function = function_of(h->agent, nic);
+		if (function && strstr(sentence, nic) && is_about(h, function, sentence))
+			note_finding_of(h, nic, function, sentence);
+	}
+}
+
+/* Another NIC's by now. */
+static bool is_taken(const struct agent *agent, const char *nic, const char *function)
+{
+	for (guint i = 0; i < agent->ledger->nics->len; i++) {
+		const struct ledger_nic *record = agent->ledger->nics->pdata[i];
+		if (!g_str_equal(record->uid, nic) && g_strcmp0(record->function, function) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Those that say nothing any more of what their NIC has. */
+static void forget_findings(struct health *h)
+{
+	GHashTableIter iter;
+	void *nic, *value;
+
+	g_hash_table_iter_init(&iter, h->findings);
+	while (g_hash_table_iter_next(&iter, &nic, &value)) {
+		const struct finding *finding = value;
+		const char *now = function_of(h->agent, nic);
+		bool has_another = now && !g_str_equal(now, finding->function);
+		if (has_another || is_taken(h->agent, nic, finding->function) ||
+			!g_hash_table_contains(h->agent->accels, nic))
+			g_hash_table_iter_remove(&iter);
+	}
 }
 
 /* Functions that their NICs' guests should have, and no program has: their guests may have lost them unseen. */
@@ -133,6 +219,7 @@ static void looked(void *data)
 	h->busy = false;
 	h->looked_us = g_get_monotonic_time();
 	h->next_us = MAX(h->next_us, h->looked_us + SOON_US);
+	forget_findings(h);
 	for (guint i = 0; job->sentences && i < job->sentences->len; i++)
 		if (!has_text(h->sentences, job->sentences->pdata[i]))
 			note_finding(h, job->sentences->pdata[i]);
@@ -182,7 +269,33 @@ unsigned health_repairs(const struct health *h)
 
 const char *health_finding(const struct health *h, const char *nic)
 {
-	return nic ? g_hash_table_lookup(h->findings, nic) : h->last;
+	const struct finding *finding = nic ? g_hash_table_lookup(h->findings, nic) : NULL;
+
+	return finding ? finding->sentence : nic ? NULL : h->last;
+}
+
+/* Owned by the caller. */
+static char *time_text(int64_t time_us)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(time_us / G_USEC_PER_SEC);
+
+	return g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ");
+}
+
+char *health_last_repair_at(const struct health *h)
+{
+	return h->last ? time_text(h->last_us) : NULL;
+}
+
+json_t *health_describe_finding(const struct health *h, const char *nic)
+{
+	const struct finding *finding = g_hash_table_lookup(h->findings, nic);
+
+	if (!finding)
+		return json_pack("{s:n}", "repaired");
+	g_autofree char *at = time_text(finding->at_us);
+	return json_pack("{s:s, s:i, s:s}", "repaired", finding->sentence, "repairs", (int)finding->times,
+		"repaired_at", at);
 }
 
 const GPtrArray *health_devices(const struct health *h)
@@ -231,7 +344,7 @@ struct health *health_new(struct agent *agent)
 	struct health *h = g_new0(struct health, 1);
 
 	h->agent = agent;
-	h->findings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	h->findings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)finding_free);
 	if (agent->config.physicals)
 		take_physicals(h, physicals_find(agent->config.physicals, NULL));
 	return h;

@@ -3,9 +3,10 @@
  *
  * How it works. Every health_ms, and soon after a NIC's acceleration has changed, one job looks for the NICs of the physical
  * networks, tells the provider of them, and asks it to check and to survey its functions. What it repaired, or could not, is a
- * sentence; a new one is logged and counted, one that comes again with each look is not. Where no program has a function open that a
- * guest should have, its NIC's acceleration asks the VM manager. So are the conditions of physical
- * networks. The switch follows NICs that come, go or have new names: the site of the agent's configuration is kept here.
+ * sentence; a new one is logged and counted, one that comes again with each look is not. So are the conditions of physical
+ * networks. Where no program has a function open that a guest should have, its NIC's acceleration asks the VM manager. The last
+ * sentence about a NIC's function is shown with the NIC, with how many there were and when, until the NIC has another function or
+ * the function another NIC. The switch follows NICs that come, go or have new names: the site of the agent's configuration is kept here.
  */
 #pragma once
 #include "base/cleanup.h"
@@ -29,8 +30,13 @@ void health_touch(struct health *health);
 
 /* How many things were found that somebody else had changed, since the agent started. */
 unsigned health_repairs(const struct health *health);
-/* What was found last about the NIC, or (nic NULL) about any; NULL: nothing. Borrowed. */
+/* What was found last about the NIC's function, or (nic NULL) about any; NULL: nothing. Borrowed. */
 const char *health_finding(const struct health *health, const char *nic);
+/* When that was, about any, as of RFC 3339; NULL: never. Owned by the caller. */
+char *health_last_repair_at(const struct health *health);
+/* What vf.list says of it: {"repaired": sentence or null, "repairs": number, "repaired_at": time}, the last two only where there
+ * was one. New reference. */
+json_t *health_describe_finding(const struct health *health, const char *nic);
 /* All functions, of struct nic_device, by the last look; NULL when there are none to be seen. Borrowed. */
 const GPtrArray *health_devices(const struct health *health);
 /* NULL when it was not there at the last look. Borrowed. */

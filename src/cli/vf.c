@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 #include "cli/cli.h"
+#include "cli/vf_release.h"
 #include "nic/vf_counters.h"
 
 #include <libsmartcols/libsmartcols.h>
@@ -47,11 +48,27 @@ static char *cell(const json_t *entry, const char *member)
 	return g_strdup(json_is_string(value) ? json_string_value(value) : "-");
 }
 
+/* "its vlan was 7; it is 100 again (2 times, last 2026-11-23T05:00:00Z)". Owned by the caller. */
+static char *repair_cell(const json_t *entry)
+{
+	const char *sentence = json_string_value(json_object_get(entry, "repaired"));
+	json_int_t times = json_integer_value(json_object_get(entry, "repairs"));
+	const char *at = json_string_value(json_object_get(entry, "repaired_at"));
+
+	if (!sentence || !at)
+		return cell(entry, "repaired");
+	if (times == 1)
+		return g_strdup_printf("%s (%s)", sentence, at);
+	return g_strdup_printf("%s (%" JSON_INTEGER_FORMAT " times, last %s)", sentence, times, at);
+}
+
 /* The NIC's name; its uid when the host has forgotten the name, as of a VM that is deallocated. */
 static char *column_cell(const json_t *entry, const char *member)
 {
 	bool nameless = g_str_equal(member, "nic_name") && !json_is_string(json_object_get(entry, member));
 
+	if (g_str_equal(member, "repaired"))
+		return repair_cell(entry);
 	return cell(entry, nameless ? "nic" : member);
 }
 
@@ -132,7 +149,7 @@ static void print_change(const char *action, json_t *result)
 struct request {
 	const char *action;
 	const char *nic; /* uid or name; NULL: all, to list */
-	gboolean force, statistics, as_json;
+	gboolean force, as_is, statistics, as_json;
 	int notice_s;
 };
 
@@ -242,18 +259,23 @@ static int run_action(const char *state, const struct request *request)
 static const char *find_mistake(int argc, char **argv, const struct request *request)
 {
 	bool list = argc > 1 && g_str_equal(argv[1], "list"),
-	     revoke = argc > 1 && g_str_equal(argv[1], "revoke");
+	     revoke = argc > 1 && g_str_equal(argv[1], "revoke"),
+	     release = argc > 1 && g_str_equal(argv[1], "release");
 
-	if (argc < 2 || (!list && !revoke && !g_str_equal(argv[1], "restore")))
-		return "'list', 'revoke NIC' or 'restore NIC' is needed";
+	if (argc < 2 || (!list && !revoke && !release && !g_str_equal(argv[1], "restore")))
+		return "'list', 'revoke NIC', 'restore NIC' or 'release FUNCTION' is needed";
 	if (list && argc > 2)
 		return "list takes no argument";
+	if (release && argc != 3)
+		return "one function is needed, as 'sluice vf list' names it";
 	if (!list && argc != 3)
 		return "one NIC is needed, by its uid or name";
 	if (request->statistics && !list)
 		return "--stats is for 'list'";
 	if (request->force && !revoke)
 		return "--force is for 'revoke NIC'";
+	if (request->as_is && !release)
+		return "--as-is is for 'release FUNCTION'";
 	if (request->notice_s && !revoke)
 		return "--notice is for 'revoke NIC'";
 	if (request->notice_s < 0 || request->notice_s > NOTICE_MAX_S)
@@ -273,6 +295,8 @@ int cli_vf(int argc, char **argv)
 		{"notice", 0, 0, G_OPTION_ARG_INT, &request.notice_s,
 			"revoke: tell the guest by a scheduled event, and wait so long for it to acknowledge",
 			"SECONDS"},
+		{"as-is", 0, 0, G_OPTION_ARG_NONE, &request.as_is,
+			"release: give up what cannot be made as it was found, and say what that is", NULL},
 		{"stats", 0, 0, G_OPTION_ARG_NONE, &request.statistics,
 			"list: what functions have carried, in place of what they are; JSON has both", NULL},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &request.as_json, "Print JSON", NULL},
@@ -280,10 +304,11 @@ int cli_vf(int argc, char **argv)
 	};
 
 	if (!cli_options(&argc, &argv,
-		    "list [--stats] | revoke [--notice SECONDS] [--force] NIC | restore NIC",
+		    "list [--stats] | revoke [--notice SECONDS] [--force] NIC | restore NIC | release [--as-is] FUNCTION",
 		    "Lists functions; takes one from its NIC (uid or name), whose traffic then goes the "
 		    "synthetic way until it is restored. With --notice its guest is told before, and the "
-		    "function goes when the guest has acknowledged that, or the time is over.",
+		    "function goes when the guest has acknowledged that, or the time is over. 'release' tries at "
+		    "once again to give back one that is in quarantine.",
 		    entries))
 		return CLI_USAGE;
 	const char *mistake = find_mistake(argc, argv, &request);
@@ -293,5 +318,7 @@ int cli_vf(int argc, char **argv)
 	}
 	request.action = argv[1];
 	request.nic = argc > 2 ? argv[2] : NULL;
+	if (g_str_equal(request.action, "release"))
+		return vf_release(state_option, argv[2], request.as_is, request.as_json);
 	return run_action(state_option, &request);
 }
