@@ -132,8 +132,9 @@ static void check_pf(const struct visit *visit, bool wanted)
 		add_problem(visit, SET_UP, "is in legacy mode, and the host file wants switchdev mode");
 	else if (!wanted && g_strcmp0(mode, DEVLINK_SWITCHDEV) == 0)
 		add_problem(visit,
-			"write 'mode = switchdev' into the host file, or set the mode back by `devlink dev "
-			"eswitch set`",
+			"set the mode back: sluice host setup --apply; or write 'mode = switchdev' into the "
+			"host "
+			"file",
 			"is in switchdev mode, in which nobody carries what VFs send, and the host file "
 			"wants "
 			"legacy mode");

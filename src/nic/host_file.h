@@ -3,7 +3,7 @@
  *     [physical physnet1]              the name that the operator gave the physical network
  *     devices = ens1f0;0000:3b:00.1    each an interface's name, a PCI address, or vendor:product (all NICs of that model)
  *     vfs = 8                          VFs on each of them; 0, or no such key: none
- *     mode = switchdev                 or legacy, which is what NICs are when this key is absent; one for all of a host's
+ *     mode = switchdev                 or legacy, which is also what is wanted when this key is absent; one for all of a host's
  *
  *     [memory]
  *     hugepages = 512                  pages of 2 MiB; 0, or no such key: as they are

@@ -91,6 +91,15 @@ static bool is_gone(const struct setup_entry *entry, const char *now)
 	return !now && entry->kind != SETUP_FILE;
 }
 
+/* What an eswitch has in switchdev mode alone, and lost when the host file had the NIC set back to legacy. */
+static bool is_void(const struct setup_machine *machine, const struct setup_entry *entry)
+{
+	if (entry->kind != SETUP_INLINE_MODE && entry->kind != SETUP_ENCAP_MODE)
+		return false;
+	g_autofree char *mode = setup_kinds[SETUP_MODE].read(machine, entry->object);
+	return g_strcmp0(mode, DEVLINK_LEGACY) == 0;
+}
+
 static void revert_entry(const struct setup_machine *machine, struct setup_ledger *ledger,
 	struct setup_entry *entry, struct setup_step *step)
 {
@@ -99,6 +108,9 @@ static void revert_entry(const struct setup_machine *machine, struct setup_ledge
 	if (is_gone(entry, step->now)) {
 		step->state = SETUP_UNDONE;
 		step->problem = g_strdup("it is not there any more");
+	} else if (is_void(machine, entry)) {
+		step->state = SETUP_UNDONE;
+		step->problem = g_strdup("the NIC is in legacy mode, which has none");
 	} else if (g_strcmp0(step->now, entry->wrote) != 0 && g_strcmp0(step->now, entry->before) != 0) {
 		step->state = SETUP_LEFT;
 		step->problem = g_strdup("somebody has changed it since, so it is left as it is");

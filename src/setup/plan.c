@@ -66,21 +66,42 @@ struct visit {
 	GPtrArray *steps; /* Borrowed */
 };
 
+/* A change of mode takes all VFs of the NIC away and makes them anew. */
+static void keep_used(const struct visit *visit, struct setup_step *mode)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (mode->state == SETUP_TO_DO && !setup_check_unused(visit->machine, visit->pf, &error))
+		block(mode, error->message);
+}
+
+/* One that is in switchdev mode, from before or by an earlier host file: nobody would carry what its VFs send. */
+static void plan_legacy(const struct visit *visit)
+{
+	const char *address = visit->pf->address;
+	g_autofree char *now = setup_kinds[SETUP_MODE].read(visit->machine, address);
+
+	if (g_strcmp0(now, DEVLINK_SWITCHDEV) == 0)
+		keep_used(visit, setup_add_step(visit->machine, visit->steps, SETUP_MODE, address,
+					 DEVLINK_LEGACY, "VFs pass the host, without its switch"));
+}
+
 /* What the second is shows only once the first is done; it is looked at again then. */
 static void plan_eswitch(const struct visit *visit)
 {
 	const char *address = visit->pf->address;
-	g_autoptr(GError) error = NULL;
 
-	if (!visit->physical->switchdev)
+	if (!visit->physical->switchdev) {
+		plan_legacy(visit);
 		return;
+	}
 	struct setup_step *mode = setup_add_step(visit->machine, visit->steps, SETUP_MODE, address,
 		DEVLINK_SWITCHDEV, "the NIC's own switch does as it is told, flow by flow");
 	if (!mode->now)
 		block(mode, "the NIC or its driver has no eswitch (devlink shows none); take 'mode' out of "
 			    "the host file");
-	else if (mode->state == SETUP_TO_DO && !setup_check_unused(visit->machine, visit->pf, &error))
-		block(mode, error->message);
+	else
+		keep_used(visit, mode);
 	if (!mode->now)
 		return;
 	setup_add_step(visit->machine, visit->steps, SETUP_INLINE_MODE, address, DEVLINK_INLINE_WANTED,

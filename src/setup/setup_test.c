@@ -609,6 +609,36 @@ static void test_switchdev_in_use(void)
 	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
 }
 
+#define LEGACY "[physical p]\ndevices=eth0\nvfs=3\nmode=legacy\n"
+
+/* What we have put into switchdev mode, and a NIC that was in it before us. */
+static void test_legacy(void)
+{
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+
+	eswitch.handle = "pci/" PF;
+	wants_headers = true;
+	g_autoptr(GPtrArray) switchdev = apply_text(tree, SWITCHDEV, false);
+	use_vf(tree);
+	expect_blocked(
+		tree, LEGACY, SETUP_MODE, "VF 1 (0000:01:10.1) by this host, whose interface eth5 is up");
+	expect_vfs(tree, "3", DEVLINK_SWITCHDEV);
+	tree_write(tree, "0x1002", "sys/class/net/eth5/flags");
+	g_autoptr(GPtrArray) legacy = apply_text(tree, LEGACY, false);
+	g_assert_cmpint(find(legacy, SETUP_MODE)->state, ==, SETUP_DONE);
+	expect_vfs(tree, "3", DEVLINK_LEGACY);
+	g_autoptr(GPtrArray) undone = revert(tree);
+	g_assert_true(setup_is_well(switchdev) && setup_is_well(legacy) && setup_is_well(undone));
+	g_assert_cmpstr(eswitch.is.inline_mode, ==, "transport"); /* which legacy mode has not */
+	expect_vfs(tree, "0", DEVLINK_LEGACY);
+	eswitch.is.mode = DEVLINK_SWITCHDEV;
+	g_autoptr(GPtrArray) boot = apply_text(tree, USUAL, true);
+	expect_vfs(tree, "3", DEVLINK_LEGACY);
+	g_autoptr(GPtrArray) as_before = revert(tree);
+	g_assert_true(setup_is_well(boot) && setup_is_well(as_before));
+	expect_vfs(tree, "0", DEVLINK_SWITCHDEV);
+}
+
 static void test_headers(void)
 {
 	_cleanup_(tree_free) struct tree *tree = machine_new();
@@ -755,6 +785,8 @@ int main(int argc, char **argv)
 	TEST("an eswitch is set before there are VFs, again at a start, and reverted", test_switchdev);
 	TEST("VFs are made again around a change of the eswitch's mode", test_switchdev_with_vfs);
 	TEST("an eswitch whose VFs are in use is left alone, and they are named", test_switchdev_in_use);
+	TEST("an eswitch is set back where the host file has legacy, never under VFs in use, and reverted",
+		test_legacy);
 	TEST("headers are seen to once the mode shows what they are, and tunnels are left", test_headers);
 	TEST("what an earlier setup did for tunnels is undone", test_tunnels_undone);
 	TEST("huge pages are kept when they are asked for", test_hugepages);
