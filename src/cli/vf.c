@@ -304,10 +304,12 @@ int cli_vf(int argc, char **argv)
 	};
 
 	if (!cli_options(&argc, &argv,
-		    "list [--stats] | revoke [--notice SECONDS] [--force] NIC | restore NIC | release [--as-is] FUNCTION",
+		    "list [--stats] | revoke [--notice SECONDS] [--force] NIC | restore NIC | release "
+		    "[--as-is] FUNCTION",
 		    "Lists functions; takes one from its NIC (uid or name), whose traffic then goes the "
 		    "synthetic way until it is restored. With --notice its guest is told before, and the "
-		    "function goes when the guest has acknowledged that, or the time is over. 'release' tries at "
+		    "function goes when the guest has acknowledged that, or the time is over. 'release' "
+		    "tries at "
 		    "once again to give back one that is in quarantine.",
 		    entries))
 		return CLI_USAGE;

@@ -7,6 +7,7 @@
 #include "nic/pci_driver.h"
 #include "nic/sriov_priv.h"
 #include "nic/test_frames.h"
+#include "nic/test_pf.h"
 #include "nic/test_snapshot.h"
 
 #include <fcntl.h>
@@ -14,15 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define VLAN        100
 #define PHYSICAL    "physnet1"
-#define CARRIER_S   10
 #define LIBVIRT_MS  300 /* between a device's leaving and libvirt's restoring it */
 #define FAILPOINT_S 60
-
-static const char *pf, *wire;
-static struct links *links;
-static char *pf_address;
 
 #define DEAD_VLAN 4095 /* of VFs that are cut off */
 
@@ -31,7 +26,7 @@ static const struct mac_addr dead = {{0x02, 'c', 'u', 't', 0, 0}}; /* likewise, 
 static const struct nic_request request_a = {.nic = "a",
 	.physical = PHYSICAL,
 	.mac = {{0x00, 0x0d, 0x3a, 0, 0, 0x0a}},
-	.vlan = VLAN,
+	.vlan = LAB_VLAN,
 	.rate_mbps = 100};
 
 struct fixture {
@@ -39,99 +34,17 @@ struct fixture {
 	struct nic_provider *provider;
 };
 
-/* ---- the host ---- */
-
-static void shell(const char *format, ...) G_GNUC_PRINTF(1, 2);
-
-static void shell(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	g_autofree char *command = g_strdup_vprintf(format, args);
-	va_end(args);
-	g_test_message("%s", command);
-	g_assert_cmpint(system(command), ==, 0);
-}
-
-static void wait_for_carrier(void)
-{
-	shell("i=0; until grep -q 1 /sys/class/net/%s/carrier; do i=$((i + 1)); [ $i -lt %d ]; sleep 0.1; "
-	      "done",
-		pf, CARRIER_S * 10);
-}
-
-static struct vf_attributes read_vf(unsigned index)
-{
-	g_autoptr(GError) error = NULL;
-	struct vf_attributes is;
-
-	vf_read(links, pf, index, &is, &error);
-	g_assert_no_error(error);
-	return is;
-}
-
-static void write_vf(unsigned index, struct vf_attributes want, unsigned which)
-{
-	g_autoptr(GError) error = NULL;
-
-	vf_write(links, pf, index, &want, which, &error);
-	g_assert_no_error(error);
-}
-
-static bool hears(struct mac_addr mac)
-{
-	g_autoptr(GArray) macs = filter_list(links, pf, NULL);
-
-	g_assert_nonnull(macs);
-	for (guint i = 0; i < macs->len; i++)
-		if (memcmp(&g_array_index(macs, struct mac_addr, i), &mac, sizeof mac) == 0)
-			return true;
-	return false;
-}
-
 static void expect_unchanged(const struct fixture *f)
 {
-	g_autofree char *now = test_snapshot(links, pf, pf_address);
+	g_autofree char *now = test_snapshot(lab_links, lab_pf, lab_pf_address);
 
 	g_assert_cmpstr(now, ==, f->before);
-}
-
-/* ---- libvirt ---- */
-
-static char *vf_address(unsigned index)
-{
-	g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/virtfn%u", pf_address, index);
-	g_autofree char *target = g_file_read_link(link, NULL);
-
-	return g_path_get_basename(target);
-}
-
-static void plug(unsigned index, struct mac_addr mac)
-{
-	g_autofree char *address = vf_address(index);
-	g_autoptr(GError) error = NULL;
-
-	pci_driver_bind("", address, "vfio-pci", &error);
-	g_assert_no_error(error);
-	write_vf(index, (struct vf_attributes){.mac = mac, .vlan = VLAN}, VF_MAC | VF_VLAN);
-}
-
-/* Puts back what was there when it was plugged: no MAC, the VLAN, no driver. */
-static void unplug(unsigned index)
-{
-	g_autofree char *address = vf_address(index);
-	_cleanup_(links_close) struct links *own = links_open(NULL, NULL);
-
-	vf_write(own, pf, index, &(struct vf_attributes){.vlan = VLAN}, VF_MAC | VF_VLAN, NULL);
-	pci_driver_set_override("", address, NULL, NULL);
-	pci_driver_unbind("", address, NULL);
 }
 
 static void *unplug_late(void *index)
 {
 	g_usleep(LIBVIRT_MS * 1000);
-	unplug(GPOINTER_TO_UINT(index));
+	lab_unplug(GPOINTER_TO_UINT(index));
 	return NULL;
 }
 
@@ -142,7 +55,7 @@ static struct nic_provider *provider_open(const struct fixture *f)
 	g_autoptr(GPtrArray) pfs = g_ptr_array_new();
 	g_autoptr(GError) error = NULL;
 
-	g_ptr_array_add(pfs, pf_address);
+	g_ptr_array_add(pfs, lab_pf_address);
 	struct nic_provider *provider =
 		nic_sriov_open("", f->ledger, &(struct sriov_physical){PHYSICAL, pfs}, 1, &error);
 	g_assert_no_error(error);
@@ -151,17 +64,17 @@ static struct nic_provider *provider_open(const struct fixture *f)
 
 static void setup(struct fixture *f, gconstpointer data)
 {
-	wait_for_carrier();
+	lab_wait_for_carrier();
 	f->folder = g_dir_make_tmp("sriov-XXXXXX", NULL);
 	f->ledger = g_build_filename(f->folder, "vfs.json", NULL);
-	f->before = test_snapshot(links, pf, pf_address);
+	f->before = test_snapshot(lab_links, lab_pf, lab_pf_address);
 	f->provider = provider_open(f);
 }
 
 static void teardown(struct fixture *f, gconstpointer data)
 {
 	nic_provider_close(f->provider);
-	shell("rm -r '%s'", f->folder);
+	lab_shell("rm -r '%s'", f->folder);
 	g_free(f->folder);
 	g_free(f->ledger);
 	g_free(f->before);
@@ -225,7 +138,7 @@ static enum nic_use use_of(const struct fixture *f, unsigned index)
 static void expect_attributes(
 	unsigned index, struct mac_addr mac, unsigned vlan, bool spoofchk, bool trust, uint32_t rate)
 {
-	struct vf_attributes is = read_vf(index);
+	struct vf_attributes is = lab_read_vf(index);
 
 	g_assert_cmpmem(is.mac.bytes, 6, mac.bytes, 6);
 	g_assert_cmpuint(is.vlan, ==, vlan);
@@ -236,20 +149,20 @@ static void expect_attributes(
 
 static void test_round(struct fixture *f, gconstpointer data)
 {
-	g_autofree char *first = vf_address(0), *name = claim(f->provider, &request_a);
+	g_autofree char *first = lab_vf_address(0), *name = claim(f->provider, &request_a);
 	g_autofree char *unbound = pci_driver_get("", name);
 
 	g_assert_cmpstr(name, ==, first);
 	g_assert_null(unbound);
-	expect_attributes(0, none, VLAN, true, false, 100);
-	g_assert_true(hears(mac_a));
+	expect_attributes(0, none, LAB_VLAN, true, false, 100);
+	g_assert_true(lab_hears(mac_a));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_CLAIMED);
 	CALL(f->provider, arm, "a");
-	g_assert_false(hears(mac_a));
+	g_assert_false(lab_hears(mac_a));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_ARMED);
-	plug(0, mac_a);
+	lab_plug(0, mac_a);
 	expect_check(f, "");
-	expect_attributes(0, mac_a, VLAN, true, false, 100);
+	expect_attributes(0, mac_a, LAB_VLAN, true, false, 100);
 
 	/* libvirt comes after the agent: until then the MAC is cleared already, and afterwards so is the VLAN. */
 	GThread *libvirt = g_thread_new("libvirt", unplug_late, GUINT_TO_POINTER(0));
@@ -258,7 +171,7 @@ static void test_round(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(g_get_monotonic_time() - began, >=, LIBVIRT_MS * 500);
 	g_thread_join(libvirt);
 	expect_attributes(0, none, 0, true, false, 100);
-	g_assert_true(hears(mac_a));
+	g_assert_true(lab_hears(mac_a));
 	expect_check(f, "");
 	CALL(f->provider, release, "a");
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
@@ -276,19 +189,19 @@ static void test_left_at_once(struct fixture *f, gconstpointer data)
 	g_autofree char *name = claim(f->provider, &request_a);
 
 	CALL(f->provider, arm, "a");
-	plug(0, mac_a);
+	lab_plug(0, mac_a);
 	GThread *agent = g_thread_new("agent", leave, f->provider);
 	int64_t deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
 	for (;;) {
-		struct vf_attributes is = read_vf(0);
-		if (memcmp(&is.mac, &none, sizeof none) == 0 && hears(mac_a))
+		struct vf_attributes is = lab_read_vf(0);
+		if (memcmp(&is.mac, &none, sizeof none) == 0 && lab_hears(mac_a))
 			break;
 		g_assert_cmpint(g_get_monotonic_time(), <, deadline);
 		g_usleep(10000);
 	}
 	g_autofree char *still = pci_driver_get("", name);
 	g_assert_cmpstr(still, ==, "vfio-pci");
-	unplug(0);
+	lab_unplug(0);
 	g_thread_join(agent);
 	CALL(f->provider, release, "a");
 	expect_unchanged(f);
@@ -303,28 +216,28 @@ static void test_originals(struct fixture *f, gconstpointer data)
 		.trust = true,
 		.max_rate = 50};
 	const unsigned which = VF_MAC | VF_VLAN | VF_SPOOFCHK | VF_TRUST | VF_RATE;
-	const struct vf_attributes was = read_vf(0);
+	const struct vf_attributes was = lab_read_vf(0);
 
-	write_vf(0, strange, which);
-	g_autofree char *before = test_snapshot(links, pf, pf_address);
+	lab_write_vf(0, strange, which);
+	g_autofree char *before = test_snapshot(lab_links, lab_pf, lab_pf_address);
 	g_autofree char *name = claim(f->provider, &request_a);
-	expect_attributes(0, none, VLAN, true, false, 100);
+	expect_attributes(0, none, LAB_VLAN, true, false, 100);
 	CALL(f->provider, release, "a");
-	g_autofree char *after = test_snapshot(links, pf, pf_address);
+	g_autofree char *after = test_snapshot(lab_links, lab_pf, lab_pf_address);
 	g_assert_cmpstr(after, ==, before);
-	write_vf(0, was, which);
+	lab_write_vf(0, was, which);
 	expect_unchanged(f);
 }
 
 /* The PF has none of a VF's driver that was bound while the PF was in reset. */
 static void test_chosen_mac(struct fixture *f, gconstpointer data)
 {
-	write_vf(0, (struct vf_attributes){}, VF_MAC);
+	lab_write_vf(0, (struct vf_attributes){}, VF_MAC);
 	g_autofree char *name = claim(f->provider, &request_a);
 	CALL(f->provider, release, "a");
 	g_autofree char *driver = pci_driver_get("", name);
 	g_assert_cmpstr(driver, ==, "igbvf");
-	const struct vf_attributes is = read_vf(0);
+	const struct vf_attributes is = lab_read_vf(0);
 	g_assert_cmpint(memcmp(&is.mac, &none, sizeof none), !=, 0);
 }
 
@@ -334,7 +247,7 @@ static void test_in_guest(struct fixture *f, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 
 	CALL(f->provider, arm, "a");
-	plug(0, mac_a);
+	lab_plug(0, mac_a);
 	g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/iommu_group", name);
 	g_autofree char *target = g_file_read_link(link, NULL), *group = g_path_get_basename(target);
 	g_autofree char *path = g_strdup_printf("/dev/vfio/%s", group);
@@ -345,14 +258,14 @@ static void test_in_guest(struct fixture *f, gconstpointer data)
 	g_assert_error(error, FAULT, FAULT_IN_USE);
 	g_assert_nonnull(strstr(error->message, "NIC a) is open in sriov_lab_test (process"));
 	expect_check(f, "");
-	write_vf(0, (struct vf_attributes){.mac = {{2, 0, 0, 0, 0, 1}}, .vlan = 7}, VF_MAC | VF_VLAN);
+	lab_write_vf(0, (struct vf_attributes){.mac = {{2, 0, 0, 0, 0, 1}}, .vlan = 7}, VF_MAC | VF_VLAN);
 	g_autofree char *says = g_strdup_printf(
 		"VF 0 of %s (NIC a): its mac was 02:00:00:00:00:01; it is 00:0d:3a:00:00:0a again\n"
 		"VF 0 of %s (NIC a): its vlan was 7; it is 100 again",
-		pf, pf);
+		lab_pf, lab_pf);
 	expect_check(f, says);
 	close(fd);
-	unplug(0);
+	lab_unplug(0);
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
 	expect_unchanged(f);
@@ -376,8 +289,8 @@ static void test_drift(struct fixture *f, gconstpointer data)
 
 	expect_check(f, "");
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_autofree char *says = g_strdup_printf("VF 0 of %s (NIC a): %s", pf, cases[i].says);
-		write_vf(0, cases[i].to, cases[i].which);
+		g_autofree char *says = g_strdup_printf("VF 0 of %s (NIC a): %s", lab_pf, cases[i].says);
+		lab_write_vf(0, cases[i].to, cases[i].which);
 		expect_check(f, says);
 	}
 	g_autoptr(GError) error = NULL;
@@ -394,32 +307,32 @@ static void test_heard(struct fixture *f, gconstpointer data)
 {
 	const struct mac_addr foreign = {{2, 0, 0, 0, 0, 0xf0}}, gone = {{2, 0, 0, 0, 0, 0xf1}};
 	const struct nic_heard heard[] = {
-		{PHYSICAL, 0, gone}, {PHYSICAL, VLAN, mac_a}, {PHYSICAL, 0, foreign}};
+		{PHYSICAL, 0, gone}, {PHYSICAL, LAB_VLAN, mac_a}, {PHYSICAL, 0, foreign}};
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(filter_add(links, pf, foreign, &error));
+	g_assert_true(filter_add(lab_links, lab_pf, foreign, &error));
 	hear(f->provider, heard, 3);
-	g_assert_true(hears(mac_a) && hears(gone));
+	g_assert_true(lab_hears(mac_a) && lab_hears(gone));
 	expect_check(f, "");
-	g_assert_true(filter_remove(links, pf, mac_a, &error));
+	g_assert_true(filter_remove(lab_links, lab_pf, mac_a, &error));
 	g_autofree char *says =
-		g_strdup_printf("%s did not hear MAC 00:0d:3a:00:00:0a any more; it does again", pf);
+		g_strdup_printf("%s did not hear MAC 00:0d:3a:00:00:0a any more; it does again", lab_pf);
 	expect_check(f, says);
 	hear(f->provider, heard + 1, 2);
-	g_assert_true(hears(mac_a) && !hears(gone));
+	g_assert_true(lab_hears(mac_a) && !lab_hears(gone));
 
 	/* A VF that is armed has its MAC for itself, whatever the host was told to hear. */
 	g_autofree char *name = claim(f->provider, &request_a);
 	CALL(f->provider, arm, "a");
-	g_assert_false(hears(mac_a));
+	g_assert_false(lab_hears(mac_a));
 	hear(f->provider, heard, 3);
-	g_assert_false(hears(mac_a));
+	g_assert_false(lab_hears(mac_a));
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
-	g_assert_true(hears(mac_a));
+	g_assert_true(lab_hears(mac_a));
 	hear(f->provider, NULL, 0);
-	g_assert_true(!hears(mac_a) && hears(foreign));
-	g_assert_true(filter_remove(links, pf, foreign, &error));
+	g_assert_true(!lab_hears(mac_a) && lab_hears(foreign));
+	g_assert_true(filter_remove(lab_links, lab_pf, foreign, &error));
 	expect_unchanged(f);
 }
 
@@ -434,19 +347,19 @@ static void test_heard_full(struct fixture *f, gconstpointer data)
 	g_test_message("%s", error->message);
 	g_assert_error(error, FAULT, FAULT_POOL_FULL);
 	g_assert_nonnull(strstr(error->message, "are missing"));
-	g_assert_true(hears(heard[0].mac));
+	g_assert_true(lab_hears(heard[0].mac));
 	/* Functions are given all the same. */
 	g_autofree char *name = claim(f->provider, &request_a);
 	CALL(f->provider, arm, "a");
-	g_assert_false(hears(mac_a));
+	g_assert_false(lab_hears(mac_a));
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
 	/* What is to be heard no more is not, though others find no room still. */
 	g_clear_error(&error);
-	g_assert_true(hears(heard[0].mac));
+	g_assert_true(lab_hears(heard[0].mac));
 	g_assert_false(f->provider->ops->hear(f->provider, heard + 1, G_N_ELEMENTS(heard) - 1, &error));
 	g_assert_error(error, FAULT, FAULT_POOL_FULL);
-	g_assert_false(hears(heard[0].mac));
+	g_assert_false(lab_hears(heard[0].mac));
 	hear(f->provider, heard, 2);
 	expect_check(f, "");
 	hear(f->provider, NULL, 0);
@@ -455,14 +368,14 @@ static void test_heard_full(struct fixture *f, gconstpointer data)
 
 static void test_vlan_heard(struct fixture *f, gconstpointer data)
 {
-	int fd = frames_listen(pf), sender = frames_listen(wire);
+	int fd = frames_listen(lab_pf), sender = frames_listen(lab_wire);
 
 	g_autofree char *name = claim(f->provider, &request_a);
-	g_assert_true(frames_broadcast_arrives(fd, sender, VLAN));
+	g_assert_true(frames_broadcast_arrives(fd, sender, LAB_VLAN));
 	CALL(f->provider, arm, "a");
-	plug(0, mac_a);
-	g_assert_true(frames_broadcast_arrives(fd, sender, VLAN));
-	unplug(0);
+	lab_plug(0, mac_a);
+	g_assert_true(frames_broadcast_arrives(fd, sender, LAB_VLAN));
+	lab_unplug(0);
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
 	close(fd);
@@ -483,10 +396,11 @@ static int open_guest(const char *address, char **ret_netdev)
 	g_autoptr(GDir) netdevs = g_dir_open(folder, 0, &error);
 	g_assert_no_error(error);
 	*ret_netdev = g_strdup(g_dir_read_name(netdevs));
-	shell("ip link set dev %s up", *ret_netdev);
-	shell("i=0; until grep -q 1 /sys/class/net/%s/carrier; do i=$((i + 1)); [ $i -lt %d ]; sleep 0.1; "
-	      "done",
-		*ret_netdev, CARRIER_S * 10);
+	lab_shell("ip link set dev %s up", *ret_netdev);
+	lab_shell(
+		"i=0; until grep -q 1 /sys/class/net/%s/carrier; do i=$((i + 1)); [ $i -lt %d ]; sleep 0.1; "
+		"done",
+		*ret_netdev, LAB_CARRIER_S * 10);
 	return frames_listen(*ret_netdev);
 }
 
@@ -496,8 +410,8 @@ static void expect_traffic(int outside, int guest, bool passes)
 	int vlan = frames_vlan_of_broadcast(outside, guest);
 
 	g_test_message("what the guest sends is on VLAN %d", vlan);
-	g_assert_true(passes ? vlan == VLAN : vlan == -1 || vlan == DEAD_VLAN);
-	g_assert_cmpint(frames_broadcast_arrives(guest, outside, VLAN), ==, passes);
+	g_assert_true(passes ? vlan == LAB_VLAN : vlan == -1 || vlan == DEAD_VLAN);
+	g_assert_cmpint(frames_broadcast_arrives(guest, outside, LAB_VLAN), ==, passes);
 }
 
 /* The guest resets its VF and asks for its MAC again, and nothing comes of it. */
@@ -507,31 +421,31 @@ static void test_cut(struct fixture *f, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 
 	CALL(f->provider, arm, "a");
-	write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = VLAN}, VF_MAC | VF_VLAN);
-	int outside = frames_listen(wire), guest = open_guest(name, &netdev);
+	lab_write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = LAB_VLAN}, VF_MAC | VF_VLAN);
+	int outside = frames_listen(lab_wire), guest = open_guest(name, &netdev);
 	expect_traffic(outside, guest, true);
 	CALL(f->provider, cut, "a");
 	expect_traffic(outside, guest, false);
 	expect_attributes(0, dead, DEAD_VLAN, true, false, 100);
-	g_assert_true(hears(mac_a));
+	g_assert_true(lab_hears(mac_a));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_CUT);
-	shell("ip link set dev %s down && ! ip link set dev %s address 00:0d:3a:00:00:0a && "
-	      "ip link set dev %s up && sleep 3",
+	lab_shell("ip link set dev %s down && ! ip link set dev %s address 00:0d:3a:00:00:0a && "
+		  "ip link set dev %s up && sleep 3",
 		netdev, netdev, netdev);
 	close(guest); /* it has been told that its interface was down */
 	guest = frames_listen(netdev);
 	expect_traffic(outside, guest, false);
 	expect_check(f, "");
-	write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = VLAN}, VF_MAC | VF_VLAN);
+	lab_write_vf(0, (struct vf_attributes){.mac = mac_a, .vlan = LAB_VLAN}, VF_MAC | VF_VLAN);
 	g_autofree char *says = g_strdup_printf(
 		"VF 0 of %s (NIC a): its mac was 00:0d:3a:00:00:0a; it is 02:63:75:74:00:00 again\n"
 		"VF 0 of %s (NIC a): its vlan was 100; it is 4095 again",
-		pf, pf);
+		lab_pf, lab_pf);
 	expect_check(f, says);
 	expect_traffic(outside, guest, false);
 	close(guest);
 	close(outside);
-	unplug(0);
+	lab_unplug(0);
 	CALL(f->provider, left, "a");
 	expect_attributes(0, none, 0, true, false, 100);
 	CALL(f->provider, release, "a");
@@ -540,35 +454,35 @@ static void test_cut(struct fixture *f, gconstpointer data)
 
 static void test_pf_down(struct fixture *f, gconstpointer data)
 {
-	shell("ip link set dev %s down", pf);
+	lab_shell("ip link set dev %s down", lab_pf);
 	g_autofree char *name = claim(f->provider, &request_a);
-	wait_for_carrier();
-	shell("ip link set dev %s down", pf);
-	g_autofree char *says = check(f), *up = g_strdup_printf("%s was down; it is up again", pf);
+	lab_wait_for_carrier();
+	lab_shell("ip link set dev %s down", lab_pf);
+	g_autofree char *says = check(f), *up = g_strdup_printf("%s was down; it is up again", lab_pf);
 	g_assert_nonnull(strstr(says, up));
-	wait_for_carrier();
+	lab_wait_for_carrier();
 	CALL(f->provider, release, "a");
 	expect_unchanged(f);
 }
 
 static void test_lost(struct fixture *f, gconstpointer data)
 {
-	const struct vf_attributes was = read_vf(0);
+	const struct vf_attributes was = lab_read_vf(0);
 	g_autofree char *name = claim(f->provider, &request_a), *again = NULL;
 	g_autoptr(GError) error = NULL;
 
-	shell("echo 0 >/sys/class/net/%s/device/sriov_numvfs", pf);
+	lab_shell("echo 0 >/sys/class/net/%s/device/sriov_numvfs", lab_pf);
 	g_autofree char *gone = check(f);
 	g_assert_nonnull(strstr(
 		gone, "(NIC a) is gone: its PF has fewer VFs; make VFs again with `sluice host setup`"));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_LOST);
 	g_assert_false(f->provider->ops->claim(f->provider, &request_a, &again, &error));
 	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
-	shell("echo 3 >/sys/class/net/%s/device/sriov_numvfs", pf);
-	wait_for_carrier();
+	lab_shell("echo 3 >/sys/class/net/%s/device/sriov_numvfs", lab_pf);
+	lab_wait_for_carrier();
 	g_autofree char *back = check(f);
 	g_assert_nonnull(strstr(back, "its vlan was 0; it is 100 again"));
-	expect_attributes(0, none, VLAN, true, false, 100);
+	expect_attributes(0, none, LAB_VLAN, true, false, 100);
 	CALL(f->provider, release, "a");
 	/* As it was before the VFs were made anew. */
 	expect_attributes(0, was.mac, was.vlan, was.spoofchk, was.trust, was.max_rate);
@@ -576,7 +490,7 @@ static void test_lost(struct fixture *f, gconstpointer data)
 	g_assert_cmpstr(driver, ==, "igbvf");
 	/* The others have igbvf again too. */
 	for (unsigned i = 1; i < 3; i++) {
-		g_autofree char *address = vf_address(i);
+		g_autofree char *address = lab_vf_address(i);
 		g_assert_true(pci_driver_unbind("", address, NULL));
 	}
 }
@@ -584,25 +498,25 @@ static void test_lost(struct fixture *f, gconstpointer data)
 /* Its NIC may have another meanwhile. */
 static void test_quarantine(struct fixture *f, gconstpointer data)
 {
-	write_vf(0, (struct vf_attributes){.max_rate = 50}, VF_RATE);
+	lab_write_vf(0, (struct vf_attributes){.max_rate = 50}, VF_RATE);
 	g_autofree char *name = claim(f->provider, &request_a);
-	shell("ip link set dev %s down", pf); /* igb sets no rate then */
+	lab_shell("ip link set dev %s down", lab_pf); /* igb sets no rate then */
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
 	g_autofree char *other = claim(f->provider, &request_a);
 	g_assert_cmpstr(other, !=, name);
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
-	wait_for_carrier();
+	lab_wait_for_carrier();
 	g_autofree char *says = g_strdup_printf(
 		"VF 0 of %s (NIC a): its release had not been finished; it is as it was found now",
-		pf_address);
+		lab_pf_address);
 	g_autofree char *text = check(f);
 	g_assert_nonnull(strstr(text, says));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
 	g_assert_cmpint(use_of(f, 1), ==, NIC_USE_CLAIMED);
 	CALL(f->provider, release, "a");
-	write_vf(0, (struct vf_attributes){}, VF_RATE);
+	lab_write_vf(0, (struct vf_attributes){}, VF_RATE);
 	expect_unchanged(f);
 }
 
@@ -612,9 +526,9 @@ static void test_reclaim(struct fixture *f, gconstpointer data)
 	g_autoptr(GPtrArray) lost = NULL;
 	g_autoptr(GError) error = NULL;
 
-	write_vf(0, (struct vf_attributes){.max_rate = 50}, VF_RATE);
+	lab_write_vf(0, (struct vf_attributes){.max_rate = 50}, VF_RATE);
 	g_autofree char *name = claim(f->provider, &request_a);
-	shell("ip link set dev %s down", pf);
+	lab_shell("ip link set dev %s down", lab_pf);
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
@@ -631,9 +545,9 @@ static void test_reclaim(struct fixture *f, gconstpointer data)
 	g_assert_nonnull(strstr(lost->pdata[0], "not 50 Mbit/s"));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
 	/* All else is as it was found. */
-	shell("ip link set dev %s up", pf);
-	wait_for_carrier();
-	write_vf(0, (struct vf_attributes){}, VF_RATE);
+	lab_shell("ip link set dev %s up", lab_pf);
+	lab_wait_for_carrier();
+	lab_write_vf(0, (struct vf_attributes){}, VF_RATE);
 	expect_unchanged(f);
 }
 
@@ -643,18 +557,19 @@ static void test_elsewhere(struct fixture *f, gconstpointer data)
 	g_autofree char *name = claim(f->provider, &request_a);
 
 	CALL(f->provider, arm, "a");
-	plug(0, mac_a);
-	shell("ip netns add away && ip link set dev %s netns away", pf);
+	lab_plug(0, mac_a);
+	lab_shell("ip netns add away && ip link set dev %s netns away", lab_pf);
 	g_autofree char *told = check(f);
 	g_assert_nonnull(strstr(told, "cannot be reached: its PF has no interface here"));
 	CALL(f->provider, left, "a");
 	CALL(f->provider, release, "a");
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_QUARANTINED);
-	shell("ip -n away link set dev %s netns 1 && ip netns del away && ip link set dev %s up", pf, pf);
-	wait_for_carrier();
+	lab_shell("ip -n away link set dev %s netns 1 && ip netns del away && ip link set dev %s up", lab_pf,
+		lab_pf);
+	lab_wait_for_carrier();
 	g_autofree char *says = g_strdup_printf(
 		"VF 0 of %s (NIC a): its release had not been finished; it is as it was found now",
-		pf_address);
+		lab_pf_address);
 	g_autofree char *text = check(f);
 	g_assert_nonnull(strstr(text, says));
 	g_assert_cmpint(use_of(f, 0), ==, NIC_USE_FREE);
@@ -668,7 +583,7 @@ static void test_abandoned(struct fixture *f, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 
 	CALL(f->provider, arm, "a");
-	plug(0, mac_a);
+	lab_plug(0, mac_a);
 	g_assert_false(f->provider->ops->left(f->provider, "a", &error));
 	g_assert_error(error, FAULT, FAULT_TIMEOUT);
 	expect_attributes(0, none, 0, true, false, 100);
@@ -685,7 +600,7 @@ static void end_cut(struct nic_provider *provider)
 
 	if (list->len == 0 || !((const struct nic_function *)list->pdata[0])->cut)
 		return;
-	unplug(0);
+	lab_unplug(0);
 	CALL(provider, left, "a");
 	CALL(provider, release, "a");
 }
@@ -699,9 +614,9 @@ static void live(struct nic_provider *provider)
 	hear(provider, &heard, 1);
 	g_autofree char *name = claim(provider, &request_a);
 	CALL(provider, arm, "a");
-	plug(0, mac_a);
+	lab_plug(0, mac_a);
 	CALL(provider, cut, "a");
-	unplug(0);
+	lab_unplug(0);
 	CALL(provider, left, "a");
 	CALL(provider, release, "a");
 	hear(provider, NULL, 0);
@@ -713,8 +628,8 @@ static bool dies_at(const struct fixture *f, const char *point)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		links_close(links);
-		links = links_open(NULL, NULL);
+		links_close(lab_links);
+		lab_links = links_open(NULL, NULL);
 		if (point)
 			setenv("SLUICE_FAILPOINT", point, 1);
 		alarm(FAILPOINT_S);
@@ -769,14 +684,14 @@ int main(int argc, char **argv)
 
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* that a VF is quarantined is logged */
-	pf = g_getenv("SLUICE_PF");
-	wire = g_getenv("SLUICE_WIRE");
-	g_assert_true(pf && wire);
-	links = links_open(NULL, &error);
+	lab_pf = g_getenv("SLUICE_PF");
+	lab_wire = g_getenv("SLUICE_WIRE");
+	g_assert_true(lab_pf && lab_wire);
+	lab_links = links_open(NULL, &error);
 	g_assert_no_error(error);
-	g_autofree char *link = g_strdup_printf("/sys/class/net/%s/device", pf);
+	g_autofree char *link = g_strdup_printf("/sys/class/net/%s/device", lab_pf);
 	g_autofree char *target = g_file_read_link(link, NULL);
-	pf_address = g_path_get_basename(target);
+	lab_pf_address = g_path_get_basename(target);
 	add("claim, arm, left and release leave the host as it was", test_round, NULL);
 	add("a MAC is cleared as soon as the guest lets go, before libvirt gives the VF back",
 		test_left_at_once, NULL);
@@ -798,7 +713,7 @@ int main(int argc, char **argv)
 	add("one that libvirt does not give back is taken back all the same", test_abandoned, NULL);
 	add_failpoints();
 	int status = g_test_run();
-	links_close(links);
-	g_free(pf_address);
+	links_close(lab_links);
+	g_free(lab_pf_address);
 	return status;
 }
