@@ -47,7 +47,7 @@ class Failed(Exception):
 
 
 class NoAnswer(RuntimeError):
-    """The machine runs and says nothing."""
+    """The machine runs and says nothing, or QEMU has ended."""
 
 
 def nic(number, mac, more=""):
@@ -146,8 +146,8 @@ class Machine:
             except ConnectionResetError:
                 data = b""
             if not data:
-                raise RuntimeError(f"the machine ended, QEMU with status {self.process.wait(10)}: {self.process.stderr.read().strip()}; "
-                                   f"its console ends with:\n{self.console()[-2000:]}")
+                raise NoAnswer(f"the machine ended, QEMU with status {self.process.wait(10)}: {self.process.stderr.read().strip()}; "
+                               f"its console ends with:\n{self.console()[-2000:]}")
             self.buffer += data
 
     def run(self, command, check=True, seconds=RUN_SECONDS):
