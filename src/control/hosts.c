@@ -222,6 +222,14 @@ static bool refresh(struct control *control, struct live *live, GError **error)
 	return true;
 }
 
+/* Makes live->goal hold for the store as it is at that revision or later. Where many operations wait, each that ends is a
+ * revision more, and a goal takes long to build: those of one pass share it. */
+static bool refresh_to(struct control *control, struct live *live, int64_t revision, GError **error)
+{
+	return (live->goal && live->checked >= revision) ||
+	       (refresh(control, live, error) && live->checked >= revision);
+}
+
 struct goal *control_goal(struct control *control, const char *host_name, GError **error)
 {
 	struct live *live = get_live(control, host_name, error);
@@ -332,7 +340,7 @@ static char *behind(struct control *control, struct live *live, const struct ope
 	if (!is_alive(control, live))
 		return g_strdup_printf("the agent of host %s does not report", live->name);
 	/* One that runs was written once, so its revision is that of the change it belongs to. */
-	if (!refresh(control, live, NULL) || live->checked < operation->meta.revision)
+	if (!refresh_to(control, live, operation->meta.revision, NULL))
 		return g_strdup_printf("the goal of host %s cannot be computed", live->name);
 	/* The goal may have changed since for other reasons; where many make changes it always has. One whose version is the
 	 * operation's revision or newer has the operation in it. */
