@@ -412,20 +412,15 @@ static void has_left(struct accel *a, struct accel_job *job, GError *error)
 	a->left = true;
 }
 
-void accel_function_freed(struct accel *a)
-{
-	if (g_error_matches(a->attach_fault, FAULT, FAULT_POOL_FULL))
-		a->attach_at_us = 0;
-}
-
-static void tell_freed(struct agent *agent)
+void accel_tell_freed(struct agent *agent)
 {
 	GHashTableIter iter;
-	void *accel;
+	struct accel *a;
 
 	g_hash_table_iter_init(&iter, agent->accels);
-	while (g_hash_table_iter_next(&iter, NULL, &accel))
-		accel_function_freed(accel);
+	while (g_hash_table_iter_next(&iter, NULL, (void **)&a))
+		if (g_error_matches(a->attach_fault, FAULT, FAULT_POOL_FULL))
+			a->attach_at_us = 0;
 }
 
 static void released(struct accel *a, struct accel_job *job, GError *error)
@@ -436,7 +431,7 @@ static void released(struct accel *a, struct accel_job *job, GError *error)
 	}
 	failpoint(FAILPOINT_AGENT_ACCEL_RELEASED);
 	if (job->function)
-		tell_freed(a->agent);
+		accel_tell_freed(a->agent);
 	enter(a, ACCEL_OFF);
 }
 

@@ -46,8 +46,8 @@ void accel_step(struct accel *accel);
 void accel_tell_guest(struct accel *accel);
 /* A new goal is there. */
 void accel_goal_changed(struct accel *accel);
-/* A function is free again: if there was none for the NIC, it tries again. */
-void accel_function_freed(struct accel *accel);
+/* A function is free again: NICs for which there was none try again. */
+void accel_tell_freed(struct agent *agent);
 /* The VM manager says that the device has left the guest, asked or not. */
 void accel_gone(struct accel *accel);
 /* The device may have left unseen: the VM manager is asked whether it is still there. */

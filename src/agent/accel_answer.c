@@ -78,17 +78,24 @@ static bool mark(struct accel *a, bool revoked, bool force, int64_t due_s, GErro
 		record = ledger_add_nic(a->agent->ledger, a->uid);
 	if (!record->vm)
 		record->vm = g_strdup(goal->vm);
+	const struct ledger_nic old = *record;
 	record->revoke_due_s = record->revoked ? MIN(record->revoke_due_s, due_s) : due_s;
 	record->revoked = revoked;
 	record->forced = force;
-	return agent_save(a->agent, error);
+	if (agent_save(a->agent, error))
+		return true;
+	record->revoked = old.revoked;
+	record->forced = old.forced;
+	record->revoke_due_s = old.revoke_due_s;
+	return false;
 }
 
 void accel_revoke(struct accel *a, bool force, unsigned notice_s, accel_done_fn done, void *data)
 {
 	const struct ledger_nic *record = accel_record(a);
-	/* After its notice it has begun by itself. */
-	int64_t began_us = record && record->revoked && record->revoke_due_s ? a->began_us : 0;
+	/* After its notice it has begun by itself, unless it has the function still. */
+	bool going = accel_state(a) < ACCEL_CLAIMING || accel_state(a) > ACCEL_ON;
+	int64_t began_us = going && record && record->revoked && record->revoke_due_s ? a->began_us : 0;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GError) overtaken = NULL;
 

@@ -265,7 +265,8 @@ static void step_source(struct migration *m)
 		watch_move(m);
 		return;
 	}
-	if (migration_is_off(m) && migration_state(m) != MIGRATION_FAILED) {
+	/* Its disk is on its way also when its virtual machine is not to be off any more. */
+	if (m->sending || (migration_is_off(m) && migration_state(m) != MIGRATION_FAILED)) {
 		migration_step_off(m);
 		return;
 	}

@@ -22,18 +22,6 @@ static void run(void *data)
 	job->provider->ops->reclaim(job->provider, job->function, job->as_is, &job->lost, &job->error);
 }
 
-static void tell_freed(struct agent *agent)
-{
-	GHashTableIter iter;
-	void *accel;
-
-	g_hash_table_iter_init(&iter, agent->accels);
-	while (g_hash_table_iter_next(&iter, NULL, &accel))
-		accel_function_freed(accel);
-	health_touch(agent->health);
-	agent_kick(agent);
-}
-
 /* What an operator can do who does not want to wait for what is in the way. */
 static void add_remedy(struct reclaim *job)
 {
@@ -64,7 +52,9 @@ static void finish(void *data)
 		add_remedy(job);
 		job->done(NULL, job->error, job->data);
 	} else {
-		tell_freed(job->agent);
+		accel_tell_freed(job->agent);
+		health_touch(job->agent->health);
+		agent_kick(job->agent);
 		job->done(answer_of(job), NULL, job->data);
 	}
 	g_clear_pointer(&job->lost, g_ptr_array_unref);
