@@ -178,13 +178,23 @@ static const json_t *find_nic(const json_t *list, const char *uid)
 }
 
 /* Whether the NIC's guest has notice still. *ret_revoked: its function is to go, or has gone. */
-static bool has_notice(struct jsonrpc_client *client, const char *uid, bool *ret_revoked, GError **error)
+static bool has_notice(
+	struct jsonrpc_client *client, const char *uid, const char *name, bool *ret_revoked, GError **error)
 {
-	json_auto_t *list = jsonrpc_call(client, "vf.list", NULL, CALL_MS, error);
+	g_autoptr(GError) cause = NULL;
+	json_auto_t *list = jsonrpc_call(client, "vf.list", NULL, CALL_MS, &cause);
 	const json_t *entry = list ? find_nic(list, uid) : NULL;
 
+	if (!list)
+		return fault_set(
+			error, fault_code(cause), "%s; the function goes all the same", cause->message);
+	if (!entry)
+		return fault_set(error, FAULT_NOT_FOUND,
+			"NIC %s is not on this host any more: its virtual machine was deleted, or has moved; "
+			"'sluice vf list' on its new host tells of it",
+			name);
 	*ret_revoked = json_is_true(json_object_get(entry, "revoked"));
-	return entry && json_object_get(entry, "notice_s");
+	return json_object_get(entry, "notice_s");
 }
 
 /* Waits until the guest has had its notice, then for what a revocation answers. began: what the agent answered to it. New
@@ -203,14 +213,14 @@ static json_t *follow_notice(
 			name, left);
 		fflush(stdout);
 	}
-	while (has_notice(client, uid, &revoked, &cause) && revoked)
+	while (has_notice(client, uid, name, &revoked, &cause) && revoked)
 		g_usleep(LOOK_US);
-	if (!cause && !revoked)
+	if (cause)
+		g_propagate_error(error, g_steal_pointer(&cause));
+	else if (!revoked)
 		fault_set(error, FAULT_CONFLICT, "NIC %s was restored meanwhile", name);
-	else if (!cause)
-		return jsonrpc_call(client, "vf.revoke", request_params(request, uid, 0), CALL_MS, error);
 	else
-		fault_set(error, fault_code(cause), "%s; the function goes all the same", cause->message);
+		return jsonrpc_call(client, "vf.revoke", request_params(request, uid, 0), CALL_MS, error);
 	return NULL;
 }
 

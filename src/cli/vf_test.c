@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* An agent whose NICs are called by what becomes of them: "web" loses its function at the second look, "back" is restored by
- * then, "off" has none. */
+ * then, "off" has none, and "gone" is on the host no more. */
 struct agent {
 	GMainContext *context;
 	GMainLoop *loop;
@@ -78,6 +78,9 @@ static const struct test_case cases[] = {
 		""},
 	{"vf revoke web --notice 60 --force --json", CLI_OK, "{*\"total_ms\": 321*", ""},
 	{"vf revoke back --notice 60", CLI_FAILED, "sluice vf: NIC back was restored meanwhile\n"},
+	{"vf revoke gone --notice 60", CLI_FAILED,
+		"sluice vf: NIC gone is not on this host any more: its virtual machine was deleted, or has "
+		"moved*"},
 	{"vf revoke off --notice 60", CLI_OK, "revoked: *total_ms 321*", ""},
 	{"vf revoke web", CLI_FAILED, "sluice vf: it is asked for at once\n"},
 };
