@@ -130,21 +130,13 @@ static struct answer ask_policy(
 	return ask_offload(pf, source);
 }
 
-static struct answer ask_tunnels(
-	const struct nic_caps *caps, const struct nic_pf *pf, const struct enforcement_source *source)
+static struct answer ask_tunnels(const struct nic_caps *caps, const struct nic_pf *pf)
 {
-	const char *encap_mode = pf->eswitch.encap_mode;
-
-	if (!caps->tunnels && caps->flow_policy)
-		return because(ENFORCEMENT_NO,
-			"its eswitch would put packets into tunnels from an address of the kernel's, and the "
-			"underlay's is the switch's own");
-	if (!caps->tunnels)
+	if (!caps->flow_policy)
 		return without_flows(pf);
-	if (encap_mode && !g_str_equal(encap_mode, DEVLINK_ENCAP_WANTED))
-		return because(ENFORCEMENT_NO,
-			"its eswitch puts nothing into tunnels (encap mode %s); " SET_UP, encap_mode);
-	return ask_offload(pf, source);
+	return because(ENFORCEMENT_NO,
+		"its eswitch would put packets into tunnels from an address of the kernel's, and the "
+		"underlay's is the switch's own");
 }
 
 /* ---- networks ---- */
@@ -152,8 +144,7 @@ static struct answer ask_tunnels(
 /* What of a PF was found that nic_caps do not say. */
 struct findings {
 	const char *withheld; /* why no VF of it is handed out; NULL: they are */
-	const char *no_flows
-		[2]; /* by enum nic_segment: why its NIC executes no flows; NULL: it does, or its provider has none */
+	const char *no_flows; /* why its NIC executes none; NULL: it does, or its provider has none */
 };
 
 static json_t *describe_network(const struct nic_caps *caps, const struct findings *findings,
@@ -164,7 +155,7 @@ static json_t *describe_network(const struct nic_caps *caps, const struct findin
 	bool guest = !reason && nic_caps_allow(caps, segment, policy, true, &by, &unused);
 
 	if (!reason && nic_caps_allow(caps, segment, policy, false, &by, &reason)) {
-		reason = findings->no_flows[segment];
+		reason = findings->no_flows;
 		enforcer = by == NIC_ENFORCER_HARDWARE && !reason ? "hardware" : "switch";
 	}
 	return json_pack("{s:s, s:s, s:s?, s:s*, s:b}", "segment", segment_word, "policy", policy_word,
@@ -178,12 +169,6 @@ static json_t *describe_networks(const struct nic_caps *caps, const struct findi
 		describe_network(caps, findings, "vxlan", NIC_SEGMENT_VXLAN, "any", NIC_POLICY_OTHER),
 		describe_network(caps, findings, "vlan", NIC_SEGMENT_VLAN, "allow-all", NIC_POLICY_ALLOW_ALL),
 		describe_network(caps, findings, "vlan", NIC_SEGMENT_VLAN, "other", NIC_POLICY_OTHER));
-}
-
-/* Why not, of what the provider says that it can; NULL: it can. */
-static const char *refusal_of(bool by_provider, const struct answer *answer)
-{
-	return by_provider && is_no(answer) ? answer->reason : NULL;
 }
 
 /* ---- all of it ---- */
@@ -221,12 +206,10 @@ json_t *enforcement_describe(const struct nic_pf *pf, const struct enforcement_s
 	json_t *abilities = json_array();
 	g_autofree char *withheld = describe_attributes(kind, pf, source, abilities);
 	_cleanup_(answer_clear) struct answer policy = ask_policy(&kind->caps, pf, source),
-					      tunnels = ask_tunnels(&kind->caps, pf, source);
+					      tunnels = ask_tunnels(&kind->caps, pf);
 	const struct findings findings = {
 		.withheld = withheld,
-		.no_flows = {[NIC_SEGMENT_VLAN] = refusal_of(kind->caps.flow_policy, &policy),
-			[NIC_SEGMENT_VXLAN] = is_no(&policy) ? refusal_of(kind->caps.flow_policy, &policy)
-							     : refusal_of(kind->caps.tunnels, &tunnels)},
+		.no_flows = kind->caps.flow_policy && is_no(&policy) ? policy.reason : NULL,
 	};
 
 	add(abilities, "policy", &policy);

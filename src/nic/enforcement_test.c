@@ -228,10 +228,7 @@ static void test_switchdev(void)
 	expect_ability(json, "vlan", ENFORCEMENT_NO, "the switch does, *");
 	expect_ability(json, "rate", ENFORCEMENT_NO, "the switch does, *");
 	expect_ability(json, "policy", ENFORCEMENT_YES, NULL);
-	if (sriov_switchdev.caps.tunnels)
-		expect_ability(json, "tunnels", ENFORCEMENT_YES, NULL);
-	else
-		expect_ability(json, "tunnels", ENFORCEMENT_NO, "*the underlay's is the switch's own");
+	expect_ability(json, "tunnels", ENFORCEMENT_NO, "*the underlay's is the switch's own");
 	expect_same(json, &sriov_switchdev.caps);
 }
 
@@ -253,8 +250,7 @@ static void test_modes(void)
 			    (struct test_eswitch){.handle = "pci/" ADDRESS, .is.mode = DEVLINK_LEGACY});
 
 	expect_ability(narrow, "policy", ENFORCEMENT_NO, "*inline mode link*host setup*");
-	expect_ability(narrow, "tunnels", ENFORCEMENT_NO,
-		sriov_switchdev.caps.tunnels ? "*encap mode none*host setup*" : "*");
+	expect_ability(narrow, "tunnels", ENFORCEMENT_NO, "*the underlay's is the switch's own");
 	expect_network(narrow, 1, "switch", false, "*inline mode*");
 	g_assert_cmpstr(text_of(legacy, "provider"), ==, "sriov");
 	expect_ability(legacy, "policy", ENFORCEMENT_NO, "*legacy mode*'mode = switchdev'*");

@@ -84,6 +84,26 @@ static bool load(struct function_pool *pool, GError **error)
 	return true;
 }
 
+/* The function is gone from the host, and from the ledger; while that cannot be written down it stays there, here too. */
+static bool forget(struct function_pool *pool, guint index, GError **error)
+{
+	struct nic_function *function = g_ptr_array_steal_index(pool->functions, index);
+
+	if (!save(pool, error)) {
+		g_ptr_array_insert(pool->functions, (int)index, function);
+		return false;
+	}
+	nic_function_free(function);
+	return true;
+}
+
+static bool forget_function(struct function_pool *pool, const struct nic_function *function, GError **error)
+{
+	guint index;
+
+	return !g_ptr_array_find(pool->functions, function, &index) || forget(pool, index, error);
+}
+
 char *function_pool_place(const char *ledger)
 {
 	json_auto_t *root = json_load_file(ledger, 0, NULL);
@@ -155,16 +175,13 @@ static struct nic_function *record(struct function_pool *pool, const char *nic, 
 /* Tries again to remove what could not be. */
 static bool sweep(struct function_pool *pool, GError **error)
 {
-	bool changed = false;
-
 	for (unsigned i = pool->functions->len; i-- > 0;) {
 		const struct nic_function *function = pool->functions->pdata[i];
-		if (!function->quarantined || !pool->maker->remove(pool->data, function->name, NULL))
-			continue;
-		g_ptr_array_remove_index(pool->functions, i);
-		changed = true;
+		if (function->quarantined && pool->maker->remove(pool->data, function->name, NULL) &&
+			!forget(pool, i, error))
+			return false;
 	}
-	return !changed || save(pool, error);
+	return true;
 }
 
 static bool pool_claim(
@@ -201,8 +218,7 @@ static bool pool_release(struct nic_provider *provider, const char *nic, GError 
 		return true;
 	if (pool->maker->remove(pool->data, function->name, &cause)) {
 		failpoint(FAILPOINT_NIC_FUNCTION_REMOVED);
-		g_ptr_array_remove(pool->functions, function);
-		return save(pool, error);
+		return forget_function(pool, function, error);
 	}
 	if (g_error_matches(cause, FAULT, FAULT_IN_USE)) {
 		g_propagate_error(error, g_steal_pointer(&cause));
@@ -244,8 +260,7 @@ static bool pool_reclaim(
 		if (pool->maker->abandon)
 			pool->maker->abandon(pool->data, name);
 	}
-	g_ptr_array_remove(pool->functions, (void *)function);
-	if (!save(pool, error))
+	if (!forget_function(pool, function, error))
 		return false;
 	*ret_lost = g_steal_pointer(&lost);
 	return true;

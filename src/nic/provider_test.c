@@ -281,6 +281,27 @@ static void test_not_quarantined(struct fixture *f, gconstpointer data)
 	expect_not_reclaimed(f, name, FAULT_NOT_FOUND);
 }
 
+#if defined PROVIDER_FAKE || defined PROVIDER_EMULATED
+/* A function whose end cannot be written down has its NIC still, and may be released again. */
+static void test_unsaved(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *ledger = g_build_filename(f->folder, "functions.json", NULL), *a = claim(f, "nic-a"),
+			*b = claim(f, "nic-b");
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpint(g_unlink(ledger), ==, 0);
+	g_assert_cmpint(g_mkdir(ledger, 0700), ==, 0); /* no file can be put there */
+	g_assert_false(f->provider->ops->release(f->provider, "nic-a", &error));
+	g_assert_error(error, FAULT, FAULT_INTERNAL);
+	g_assert_cmpuint(n_claimed(f), ==, 2);
+	g_assert_cmpint(g_rmdir(ledger), ==, 0);
+	release(f, "nic-a");
+	open_again(f);
+	g_assert_cmpuint(n_claimed(f), ==, 1);
+	g_assert_true(device_exists(f, b));
+}
+#endif
+
 static void test_survives(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *a = claim(f, "nic-a");
@@ -472,6 +493,9 @@ int main(int argc, char **argv)
 	add("/provider/a claim makes a device, and repeats with the same one", test_claim);
 	add("/provider/a release removes the device and frees its name; repeated it is fine", test_release);
 	add("/provider/only what is in quarantine is taken out of it", test_not_quarantined);
+#if defined PROVIDER_FAKE || defined PROVIDER_EMULATED
+	add("/provider/what the ledger cannot be rid of stays claimed", test_unsaved);
+#endif
 	add("/provider/claims outlive the process", test_survives);
 	add("/provider/what was cut off lets nothing pass until it is released", test_cut);
 	add("/provider/a device that vanished is made again, or released without it", test_remake);

@@ -12,12 +12,20 @@
 
 /* ---- the end of a release ---- */
 
-/* Nobody has it any more. */
+/* Nobody has it any more; while that cannot be written down it stays in the ledger, here too. */
 static bool set_free(struct sriov *sriov, struct sriov_claim *claim, GError **error)
 {
-	g_ptr_array_remove(sriov->ledger->claims, claim);
-	if (!sriov_ledger_save(sriov->ledger, error))
+	GPtrArray *claims = sriov->ledger->claims;
+	guint index;
+
+	if (!g_ptr_array_find(claims, claim, &index))
+		return true;
+	g_ptr_array_steal_index(claims, index);
+	if (!sriov_ledger_save(sriov->ledger, error)) {
+		g_ptr_array_insert(claims, (int)index, claim);
 		return false;
+	}
+	sriov_claim_free(claim);
 	failpoint(FAILPOINT_SRIOV_RELEASED);
 	sriov_hear_anew(sriov);
 	return true;

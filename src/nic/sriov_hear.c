@@ -140,6 +140,22 @@ static bool set_full(const struct sriov *sriov, const struct nic_pf *pf, guint m
 		pf->netdev, macs ? macs->len : 0, missing, pf->netdev, pf->netdev);
 }
 
+/* Those from the first on were not added after all: they are not ours, and when they fit later that is no repair. */
+static void forget(struct sriov *sriov, const GPtrArray *missing, guint first)
+{
+	GPtrArray *ours = sriov->ledger->filters;
+	g_autoptr(GPtrArray) rest = g_ptr_array_new();
+
+	for (guint i = first; i < missing->len; i++)
+		g_ptr_array_add(rest, missing->pdata[i]);
+	for (guint i = ours->len; i-- > 0;) {
+		const struct sriov_filter *filter = ours->pdata[i];
+		if (has(rest, filter->pf, filter->mac))
+			g_ptr_array_remove_index(ours, i);
+	}
+	sriov_ledger_save(sriov->ledger, NULL); /* one too many in the file does no more than tell a repair */
+}
+
 /* Those of one PF that are missing: `lost` were ours before. */
 static bool add_missing(struct sriov *sriov, const struct nic_pf *pf, const GPtrArray *missing,
 	GPtrArray *lost, GPtrArray *sentences, GError **error)
@@ -149,6 +165,7 @@ static bool add_missing(struct sriov *sriov, const struct nic_pf *pf, const GPtr
 		g_autoptr(GError) cause = NULL;
 		char text[MAC_TEXT_MAX];
 		if (!filter_add(sriov->links, pf->netdev, filter->mac, &cause)) {
+			forget(sriov, missing, i);
 			if (g_error_matches(cause, FAULT, FAULT_POOL_FULL))
 				return set_full(sriov, pf, missing->len - i, error);
 			g_propagate_error(error, g_steal_pointer(&cause));

@@ -3,6 +3,9 @@
 #include "base/fault.h"
 #include "nic/test_sriov.h"
 
+#include <glib/gstdio.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BUS TEST_SRIOV_BUS
@@ -198,27 +201,144 @@ static void test_reclaim(struct test_sriov *f, gconstpointer data)
 	g_log_set_always_fatal(fatal);
 }
 
-/* One that a guest has is given to nobody, whatever an operator wants. */
-static void test_reclaim_in_use(struct test_sriov *f, gconstpointer data)
+/* A guest has the first VF. */
+static void open_in_guest(const struct test_sriov *f)
 {
-	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK);
-	GPtrArray *lost = NULL;
-
-	test_sriov_add_claim(f, PF1, 0, "b");
-	((struct sriov_claim *)test_sriov_provider(f)->ledger->claims->pdata[0])->step = SRIOV_RESETTING;
 	test_sriov_bind(f, test_sriov_vfs[0][0], "vfio-pci");
 	tree_write(f->tree, "1:3", "sys/class/vfio/10/dev"); /* of /dev/null */
 	tree_write(f->tree, "qemu", "proc/4711/comm");
 	tree_link(f->tree, "/dev/null", "proc/4711/fd/4");
+}
+
+static void expect_not_reclaimed(const struct test_sriov *f, const char *name, int code)
+{
+	guint before = test_sriov_provider(f)->ledger->claims->len;
+
 	for (int as_is = 0; as_is < 2; as_is++) {
 		g_autoptr(GError) error = NULL;
-		g_assert_false(
-			f->provider->ops->reclaim(f->provider, test_sriov_vfs[0][0], as_is, &lost, &error));
-		g_assert_error(error, FAULT, FAULT_IN_USE);
+		GPtrArray *lost = NULL;
+		g_assert_false(f->provider->ops->reclaim(f->provider, name, as_is, &lost, &error));
+		g_test_message("%s", error->message);
+		g_assert_error(error, FAULT, code);
 		g_assert_null(lost);
-		g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, 1);
+		g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, before);
 	}
+}
+
+/* One that a guest has is given to nobody, whatever an operator wants, and whether or not its PF can be reached. */
+static void test_reclaim_in_use(struct test_sriov *f, gconstpointer data)
+{
+	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK);
+	g_autoptr(GError) error = NULL;
+
+	test_sriov_add_claim(f, PF1, 0, "b");
+	struct sriov_claim *claim = test_sriov_provider(f)->ledger->claims->pdata[0];
+	claim->step = SRIOV_RESETTING;
+	open_in_guest(f);
+	expect_not_reclaimed(f, test_sriov_vfs[0][0], FAULT_IN_USE);
+	hide_pf(f);
+	expect_not_reclaimed(f, test_sriov_vfs[0][0], FAULT_IN_USE);
+	claim->step = SRIOV_ARMED;
+	g_assert_false(f->provider->ops->release(f->provider, "b", &error));
+	g_assert_error(error, FAULT, FAULT_IN_USE);
+	g_assert_cmpint(claim->step, ==, SRIOV_ARMED);
 	g_log_set_always_fatal(fatal);
+}
+
+/* What was given back, and cannot be written down as such, stays claimed until it can. */
+static void test_unsaved(struct test_sriov *f, gconstpointer data)
+{
+	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK); /* its PF hears nothing */
+	GPtrArray *claims = test_sriov_provider(f)->ledger->claims;
+	const char *name = "0000:05:10.0"; /* gone, so there is nothing to give back */
+	g_autoptr(GPtrArray) lost = NULL;
+	g_autoptr(GError) error = NULL;
+
+	test_sriov_add_claim(f, PF1, 0, "a");
+	test_sriov_add_claim(f, PF1, 2, "b");
+	test_sriov_add_claim(f, PF1, 1, "c");
+	((struct sriov_claim *)claims->pdata[1])->step = SRIOV_RESETTING;
+	g_assert_cmpint(g_mkdir(f->ledger, 0700), ==, 0); /* no file can be put there */
+	expect_not_reclaimed(f, name, FAULT_INTERNAL);
+	g_assert_cmpstr(((struct sriov_claim *)claims->pdata[1])->nic, ==, "b");
+	g_assert_cmpint(g_rmdir(f->ledger), ==, 0);
+	g_assert_true(f->provider->ops->reclaim(f->provider, name, true, &lost, &error));
+	g_assert_no_error(error);
+	g_assert_cmpuint(lost->len, ==, 0);
+	_cleanup_(sriov_ledger_free) struct sriov_ledger *again = sriov_ledger_load(f->ledger, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(again->claims->len, ==, 2);
+	g_assert_cmpuint(claims->len, ==, 2);
+	g_log_set_always_fatal(fatal);
+}
+
+static bool tells(const GPtrArray *sentences, const char *word)
+{
+	for (guint i = 0; i < sentences->len; i++)
+		if (strstr(sentences->pdata[i], word))
+			return true;
+	return false;
+}
+
+/* That the VF cannot be reset keeps nobody from setting its representor down. */
+static void test_reclaim_representor(struct test_sriov *f, gconstpointer data)
+{
+	GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK);
+	g_autoptr(GPtrArray) lost = NULL;
+	g_autoptr(GError) error = NULL;
+
+	add_tunnelled(f, SRIOV_RESETTING)->kind = g_strdup("switchdev");
+	tree_write(f->tree, "", BUS "%s/reset/file", test_sriov_vfs[0][1]); /* to write to it fails */
+	g_assert_true(f->provider->ops->reclaim(f->provider, test_sriov_vfs[0][1], true, &lost, &error));
+	g_assert_no_error(error);
+	for (guint i = 0; i < lost->len; i++)
+		g_test_message("%s", (char *)lost->pdata[i]);
+	g_assert_true(tells(lost, "cannot reset 0000:03:10.2"));
+	g_assert_true(tells(lost, "rep1")); /* the kernel has no such interface */
+	g_log_set_always_fatal(fatal);
+}
+
+/* ---- filters ---- */
+
+static void make_pf(const char *type)
+{
+	g_autofree char *command =
+		g_strdup_printf("ip link del dev sriov-pf1 2>/dev/null; ip link add dev sriov-pf1 %s", type);
+
+	g_assert_cmpint(system(command), ==, 0);
+}
+
+/* In a network namespace where the first PF is there, as an interface that takes no filter at first. */
+static void test_filters(struct test_sriov *f, gconstpointer data)
+{
+	const struct nic_heard heard[] = {{.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 7}}},
+		{.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 8}}}};
+	struct sriov *sriov = test_sriov_provider(f);
+	g_autoptr(GError) error = NULL, refused = NULL;
+
+	if (unshare(CLONE_NEWNET) < 0) {
+		g_test_skip("network namespaces need root");
+		return;
+	}
+	make_pf("type vxlan id 7 dstport 4789 remote 192.0.2.1");
+	links_close(sriov->links);
+	sriov->links = links_open(NULL, &error);
+	g_assert_no_error(error);
+	g_assert_false(f->provider->ops->hear(f->provider, heard, 2, &refused));
+	g_test_message("%s", refused->message);
+	g_assert_nonnull(strstr(refused->message, "cannot hear MAC"));
+	g_assert_cmpuint(sriov->ledger->filters->len, ==, 0);
+	_cleanup_(sriov_ledger_free) struct sriov_ledger *saved = sriov_ledger_load(f->ledger, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(saved->heard->len, ==, 2);
+	g_assert_cmpuint(saved->filters->len, ==, 0);
+	/* There is room now, which is no repair; that they went with the interface is one. */
+	for (guint repairs = 0; repairs <= 2; repairs += 2) {
+		make_pf("type veth peer name wire");
+		g_autoptr(GPtrArray) sentences = f->provider->ops->check(f->provider);
+		g_assert_cmpuint(sentences->len, ==, repairs);
+		g_assert_cmpuint(sriov->ledger->filters->len, ==, 2);
+	}
 }
 
 int main(int argc, char **argv)
@@ -235,5 +355,9 @@ int main(int argc, char **argv)
 	TEST("an operator has what cannot be given back given up, and learns what that is", test_sriov_setup,
 		test_reclaim);
 	TEST("what a guest has is not given up", test_sriov_setup, test_reclaim_in_use);
+	TEST("what the ledger cannot be rid of stays claimed", test_sriov_setup, test_unsaved);
+	TEST("a representor is set down whatever becomes of its VF", test_sriov_setup_switchdev,
+		test_reclaim_representor);
+	TEST("MACs that could not be heard are no repair when they can be", test_sriov_setup, test_filters);
 	return g_test_run();
 }

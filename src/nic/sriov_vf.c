@@ -161,12 +161,27 @@ bool sriov_vf_clear(struct sriov *sriov, const struct sriov_claim *claim, GError
 
 /* ---- restoring ---- */
 
+/* Also of a PF that has no interface here. */
+static const struct nic_vf *find_address(const GPtrArray *inventory, const char *address)
+{
+	for (guint p = 0; p < inventory->len; p++) {
+		const struct nic_pf *pf = inventory->pdata[p];
+		for (guint v = 0; v < pf->vfs->len; v++) {
+			const struct nic_vf *vf = pf->vfs->pdata[v];
+			if (g_strcmp0(vf->address, address) == 0)
+				return vf;
+		}
+	}
+	return NULL;
+}
+
 bool sriov_vf_check_unused(const struct sriov *sriov, const struct sriov_claim *claim,
 	const struct sriov_place *place, GError **error)
 {
 	g_autofree char *label = sriov_label(claim, place->pf);
 	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
-	const char *guest = place->vf ? vf_use_guest(guests, sriov->root, place->vf) : NULL;
+	const struct nic_vf *vf = place->vf ? place->vf : find_address(place->inventory, claim->vf);
+	const char *guest = vf ? vf_use_guest(guests, sriov->root, vf) : NULL;
 
 	return !guest || fault_set(error, FAULT_IN_USE, "%s is open in %s; detach it first", label, guest);
 }
@@ -257,10 +272,10 @@ bool sriov_vf_restore(struct sriov *sriov, const struct sriov_claim *claim, GErr
 {
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
 
-	if (!place.vf)
-		return sriov_is_gone(sriov, claim, &place, error);
 	if (!sriov_vf_check_unused(sriov, claim, &place, error))
 		return false;
+	if (!place.vf)
+		return sriov_is_gone(sriov, claim, &place, error);
 	if (!pci_driver_unbind(sriov->root, claim->vf, error) || !reset(sriov, claim, &place, error))
 		return false;
 	failpoint(FAILPOINT_SRIOV_RESET);
@@ -273,12 +288,13 @@ static void put_back_what_goes(struct sriov *sriov, const struct sriov_claim *cl
 {
 	const struct vf_attributes *original = &claim->original.attributes;
 	const char *pf = place->pf->netdev;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) error = NULL, lowering = NULL;
 	struct vf_attributes is;
 
-	if (!pci_driver_unbind(sriov->root, claim->vf, &error) || !reset(sriov, claim, place, &error) ||
-		!switchdev_lower(sriov, claim, place, &error))
+	if (!pci_driver_unbind(sriov->root, claim->vf, &error) || !reset(sriov, claim, place, &error))
 		g_ptr_array_add(lost, g_strdup(error->message));
+	if (!switchdev_lower(sriov, claim, place, &lowering))
+		g_ptr_array_add(lost, g_strdup(lowering->message));
 	if (vf_read(sriov->links, pf, claim->index, &is, NULL))
 		vf_write(sriov->links, pf, claim->index, original, vf_compare(&is, original, original->known),
 			NULL);
@@ -291,7 +307,7 @@ bool sriov_vf_give_up(struct sriov *sriov, const struct sriov_claim *claim, GPtr
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
 	g_autoptr(GError) cause = NULL;
 
-	if (place.vf && !sriov_vf_check_unused(sriov, claim, &place, error))
+	if (!sriov_vf_check_unused(sriov, claim, &place, error))
 		return false;
 	if (!place.vf && sriov_is_gone(sriov, claim, &place, &cause))
 		return true;
