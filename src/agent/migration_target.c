@@ -92,7 +92,7 @@ static bool is_awaited(const struct agent *agent, const struct tunnel_file *file
 void migration_take_file(struct agent *agent, struct tunnel_file *file)
 {
 	const char *nic = tunnel_file_nic(file);
-	g_autofree char *path = g_strdup_printf("%s/%s.in", agent->exchange_dir, nic);
+	g_autofree char *path = nic ? g_strdup_printf("%s/%s.in", agent->exchange_dir, nic) : NULL;
 	g_autoptr(GError) error = NULL;
 
 	if (!is_awaited(agent, file)) {
