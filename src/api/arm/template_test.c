@@ -193,6 +193,22 @@ static void test_default_guids(void)
 	g_assert_cmpuint(json_string_length(json_object_get(json, "both")), ==, 3 * 36);
 }
 
+static void test_parameters_limit(void)
+{
+	g_autoptr(GString) text = g_string_new("z: {" TEXT ", defaultValue: 'end'}");
+	g_autoptr(GError) none = NULL, error = NULL;
+
+	for (unsigned i = 1; i < 256; i++)
+		g_string_append_printf(text, ", p%u: {" TEXT ", defaultValue: \"[parameters('Z')]\"}", i);
+	g_autofree char *values = parameters_of(text->str, NULL, &none);
+	g_assert_no_error(none);
+	g_assert_nonnull(strstr(values, "\"p255\":\"end\""));
+	g_string_append(text, ", p256: {" TEXT ", defaultValue: 'x'}");
+	g_autofree char *more = parameters_of(text->str, NULL, &error);
+	g_assert_null(more);
+	g_assert_nonnull(strstr(error->message, "it has 257 parameters, more than 256"));
+}
+
 static void assert_body(struct template *template, guint index, const char *expected)
 {
 	g_autoptr(GError) error = NULL;
@@ -552,6 +568,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/arm/template/bodies and outputs are evaluated when others are there", test_bodies);
 	g_test_add_func(
 		"/arm/template/defaults of parameters may refer to any other parameter", test_defaults);
+	g_test_add_func("/arm/template/more parameters than ARM allows are refused", test_parameters_limit);
 	g_test_add_func("/arm/template/what newGuid() gives a default is its own", test_default_guids);
 	g_test_add_func("/arm/template/what a condition leaves out can still be depended on", test_condition);
 	g_test_add_func(

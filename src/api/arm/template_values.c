@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-#define REF_DEPTH_MAX 16 /* types that are each other */
+#define REF_DEPTH_MAX  16 /* types that are each other */
+#define PARAMETERS_MAX 256 /* ARM's limit; names are looked up one by one, without case */
 
 /* ---- types ---- */
 
@@ -328,6 +329,12 @@ json_t *template_resolve_parameters(const json_t *template, const json_t *given,
 	json_t *value;
 	bool good;
 
+	if (json_object_size(definitions) > PARAMETERS_MAX) {
+		arm_fault_set(error, ARM_INVALID_TEMPLATE,
+			TEMPLATE_INVALID "it has %zu parameters, more than %d; put some into one object.",
+			json_object_size(definitions), PARAMETERS_MAX);
+		return NULL;
+	}
 	json_object_foreach((json_t *)given, name, value)
 	{
 		if (expression_member(definitions, name))
