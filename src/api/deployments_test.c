@@ -506,6 +506,87 @@ static void scenario_too_large(struct test_cloud *cloud)
 	g_assert_cmpint(status_of(cloud, "GET", NSG "/n0"), ==, 404);
 }
 
+/* Resources that fail once there is the one that they ask; what is said of each has the word in it. */
+#define FAILING(n)                                                                                           \
+	"resources: [{" NSG_TYPE ", name: 'first'}, {" NSG_TYPE                                              \
+	", name: \"[concat('n', copyIndex())]\", tags: {t: "                                                 \
+	"\"[reference('first')[variables('word')]]\"}, copy: {name: 'c', count: " n "}}]"
+
+/* What fails says much: as many as are shown are, and the others are counted. */
+static void scenario_many_failures(struct test_cloud *cloud)
+{
+	g_autofree char *word = g_strnfill(4000, 'p'),
+			*template = g_strdup_printf("variables: {word: '%s'}, " FAILING("400"), word),
+			*many = body_of("Incremental", "", template), *text = NULL, *end = NULL;
+
+	put_base(cloud);
+	end = deploy(cloud, "many", many, &text);
+	g_assert_cmpstr(end, ==, "Failed");
+	if (!strstr(text, "more resources failed"))
+		g_error("%.3000s", text);
+	g_assert_cmpuint(strlen(text), <, 96 * 1024);
+}
+
+struct reading {
+	struct test_cloud *cloud;
+	const char *name;
+	char *parameters; /* Owned; what is stored of them */
+	bool done;
+};
+
+/* In the thread of the servers, whose the store is. */
+static gboolean read_parameters(void *data)
+{
+	struct reading *reading = data;
+	struct control *control = reading->cloud->fixture.control;
+	g_autoptr(GPtrArray) all = control_list(control, KIND_DEPLOYMENT, NULL, NULL);
+	char *parameters = NULL;
+
+	for (guint i = 0; all && i < all->len; i++) {
+		const struct deployment *deployment = all->pdata[i];
+		if (g_str_equal(deployment->meta.name, reading->name))
+			parameters = json_dumps(deployment->spec.parameters, JSON_COMPACT);
+	}
+	g_mutex_lock(&reading->cloud->lock);
+	reading->parameters = parameters;
+	reading->done = true;
+	g_cond_broadcast(&reading->cloud->changed);
+	g_mutex_unlock(&reading->cloud->lock);
+	return G_SOURCE_REMOVE;
+}
+
+/* Owned; NULL when there is no such deployment. */
+static char *stored_parameters(struct test_cloud *cloud, const char *name)
+{
+	struct reading reading = {.cloud = cloud, .name = name};
+
+	g_idle_add(read_parameters, &reading);
+	g_mutex_lock(&cloud->lock);
+	while (!reading.done)
+		g_cond_wait(&cloud->changed, &cloud->lock);
+	g_mutex_unlock(&cloud->lock);
+	return reading.parameters;
+}
+
+/* There is room for the record as it begins, and none for what it says of failures: it ends, and keeps no secret. */
+static void scenario_no_room(struct test_cloud *cloud)
+{
+	static const char secret[] = "\"s\": {\"value\": \"tell-nobody\"}";
+	g_autofree char *filler = g_strnfill(970 * 1000, 'x'), *word = g_strnfill(2000, 'p'),
+			*template = g_strdup_printf("parameters: {s: {type: 'securestring'}}, variables: "
+						    "{f: '%s', word: '%s'}, " FAILING("80"),
+				filler, word),
+			*body = body_of("Incremental", secret, template), *kept = NULL;
+
+	put_base(cloud);
+	assert_fails(cloud, "full", body, "deployment full is too large to be stored");
+	assert_read(cloud, DEPLOYMENTS "/full",
+		json_pack("{s:{s:s}}", "properties", "provisioningState", "Failed"));
+	kept = stored_parameters(cloud, "full");
+	g_assert_nonnull(kept);
+	g_assert_null(strstr(kept, "tell-nobody"));
+}
+
 /* ---- the history ---- */
 
 static size_t count_deployments(struct test_cloud *cloud)
@@ -557,6 +638,10 @@ static void scenario_history(struct test_cloud *cloud)
 		ask(cloud, "GET", "/sluice/v1/audit?$top=2&result=done", NULL, NULL);
 	g_autofree char *text = json_dumps(record.json, JSON_COMPACT);
 	g_assert_nonnull(strstr(text, "\"what\":\"DELETE /subscriptions/"));
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *one_record = json_array_get(json_object_get(record.json, "records"), i);
+		g_assert_nonnull(json_string_value(json_object_get(one_record, "request")));
+	}
 	test_cloud_obey(cloud, true);
 	g_autofree char *end = finish(cloud, &put, NULL);
 	g_assert_cmpstr(end, ==, "Succeeded");
@@ -579,6 +664,8 @@ int main(int argc, char **argv)
 	ADD("so is one into a group that is being deleted", scenario_group_goes);
 	ADD("names are what Azure's may be, and a check says of others that they are none", scenario_names);
 	ADD("what is too large to be kept is refused with what to do", scenario_too_large);
+	ADD("what many failures say is bounded, and the others are counted", scenario_many_failures);
+	ADD("a record that outgrows the store ends, without its secrets", scenario_no_room);
 	ADD("the oldest that are over make room for new ones", scenario_history);
 	return g_test_run();
 }

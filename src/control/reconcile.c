@@ -146,6 +146,26 @@ static bool finish(struct change *change, void *data, GError **error)
 	return true;
 }
 
+/* Writes the end. One that is too large for the store is written without details, and with a short reason: it must not be
+ * tried for ever. */
+static bool end(struct control *control, const struct ending *ending, GError **error)
+{
+	g_autoptr(GError) failure = NULL, brief = NULL;
+
+	if (change_run(control->store, finish, (void *)ending, NULL, &failure))
+		return true;
+	if (!g_error_matches(failure, FAULT, FAULT_INVALID)) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	log_error(ending->uid, "the operation's details are left out: %s", failure->message);
+	if (ending->failure)
+		fault_set(&brief, fault_code(ending->failure),
+			"it failed, and what is to be said of it is too large to be stored");
+	const struct ending bare = {ending->uid, brief, NULL};
+	return change_run(control->store, finish, (void *)&bare, NULL, error);
+}
+
 /* What only hosts must learn: done when they have; failed, for the user to know, when one stays silent. It will still
  * get it before anything else when it comes back. */
 static int wait_for_hosts(struct control *control, const struct operation *operation, GError **error)
@@ -194,7 +214,7 @@ static void run_step(struct control *control, const char *uid)
 		g_error_matches(failure, FAULT, FAULT_UNAVAILABLE))
 		return;
 	const struct ending ending = {uid, done < 0 ? failure : NULL, operation->status.details};
-	if (!change_run(control->store, finish, (void *)&ending, NULL, &lost))
+	if (!end(control, &ending, &lost))
 		log_error(uid, "operation cannot be finished: %s", lost->message);
 	failpoint(FAILPOINT_CONTROL_FINISHED);
 }

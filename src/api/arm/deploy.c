@@ -24,6 +24,8 @@
  */
 #include "api/arm/deploy_priv.h"
 
+#include <string.h>
+
 #define FAILED_MESSAGE                                                                                       \
 	"At least one resource deployment operation failed. Please list deployment operations for details "  \
 	"(az deployment operation group list)."
@@ -34,6 +36,10 @@
 	"provisioning state 'Failed'."
 #define DETAILS_MAX                                                                                          \
 	(32 * 1024) /* bytes of what failed inside of others: it is stored twice more, beside the template */
+#define SHOWN_MAX   (2 * DETAILS_MAX) /* bytes of what failed at all, which its operation has once more */
+#define MESSAGE_MAX 1024 /* bytes of what is said of one resource, or of the whole */
+#define END_ROOM                                                                                             \
+	(SHOWN_MAX + 16 * 1024) /* what the end of its operation adds to the deployment in one transaction */
 
 json_t *deploy_error(const json_t *details, const char *message, const char *target)
 {
@@ -82,6 +88,15 @@ static void begin(struct deploying *deploying)
 	}
 }
 
+/* Owned. */
+static char *shorten(const char *text)
+{
+	if (!text || strlen(text) <= MESSAGE_MAX)
+		return g_strdup(text);
+	const char *end = g_utf8_find_prev_char(text, text + MESSAGE_MAX + 1);
+	return g_strdup_printf("%.*s...", end ? (int)(end - text) : 0, text);
+}
+
 /* details: its reference is taken; NULL: there are none. */
 static void set_failed(struct deploying *deploying, struct deployment_resource *record, const char *code,
 	const char *message, json_t *details)
@@ -91,7 +106,7 @@ static void set_failed(struct deploying *deploying, struct deployment_resource *
 	g_free(record->message);
 	json_decref(record->details);
 	record->code = g_strdup(code);
-	record->message = g_strdup(message);
+	record->message = shorten(message);
 	record->details = details;
 	deploying->changed = true;
 }
@@ -272,6 +287,40 @@ static void forget_secrets(struct deployment *deployment)
 	deployment->spec.parameters = shown;
 }
 
+/* Nothing more is asked of the record but what came of it. */
+static void forget_reasons(struct deployment *deployment)
+{
+	for (guint i = 0; i < list_length(deployment->status.resources); i++) {
+		struct deployment_resource *record = deployment->status.resources->pdata[i];
+		g_clear_pointer(&record->message, g_free);
+		g_clear_pointer(&record->details, json_decref);
+	}
+}
+
+/* Whether the end of its operation has room beside it. */
+static bool leaves_room(const struct deployment *deployment)
+{
+	g_autofree char *text = model_encode(deployment);
+
+	return strlen(text) + END_ROOM <= STORE_TXN_BYTES_MAX;
+}
+
+/* Writes how it ended, without its secrets. A record that is too large for that goes in parts: the end, and that no secret
+ * is kept, are worth more; the error says what failed. */
+static bool save_end(struct deploying *deploying, GError **error)
+{
+	struct deployment *deployment = deploying->deployment;
+
+	deployment->status.finished_us = g_get_real_time();
+	forget_secrets(deployment);
+	if (!leaves_room(deployment))
+		forget_reasons(deployment);
+	if (!leaves_room(deployment) && deployment->status.resources)
+		g_ptr_array_set_size(deployment->status.resources, 0);
+	deploying->changed = true;
+	return save(deploying, error);
+}
+
 /* Fails the deployment with what is in `details`, whose reference is taken. */
 static int fail(struct deploying *deploying, json_t *details, const char *message, GError **error)
 {
@@ -283,20 +332,17 @@ static int fail(struct deploying *deploying, json_t *details, const char *messag
 	deployment->status.details = json_incref(details);
 	json_decref(deploying->operation->status.details);
 	deploying->operation->status.details = details;
-	deployment->status.finished_us = g_get_real_time();
-	forget_secrets(deployment);
-	deploying->changed = true;
-	if (save(deploying, error))
+	if (save_end(deploying, error))
 		fault_set(error, FAULT_INVALID, "%s", message);
 	return -1;
 }
 
 static int fail_whole(struct deploying *deploying, const GError *failure, GError **error)
 {
-	json_t *details =
-		json_pack("[o]", arm_error_json(arm_error_of(failure).code, failure->message, NULL));
+	g_autofree char *message = shorten(failure->message);
+	json_t *details = json_pack("[o]", arm_error_json(arm_error_of(failure).code, message, NULL));
 
-	return fail(deploying, details, failure->message, error);
+	return fail(deploying, details, message, error);
 }
 
 /* The record cannot be written, so that nothing is begun; when it is too large, with the template, there is none. */
@@ -310,6 +356,16 @@ static int fail_unrecorded(struct deploying *deploying, const GError *failure, G
 	return fail_whole(deploying, failure, error);
 }
 
+/* What was begun cannot go on. When its record is too large to be written, it ends here; what runs already is left to its
+ * own operation. */
+static int fail_begun(struct deploying *deploying, const GError *failure, GError **error)
+{
+	if (fault_code(failure) == FAULT_INVALID)
+		return fail_whole(deploying, failure, error);
+	g_propagate_error(error, g_error_copy(failure));
+	return -1;
+}
+
 static int succeed(struct deploying *deploying, GError **error)
 {
 	struct deployment *deployment = deploying->deployment;
@@ -320,30 +376,54 @@ static int succeed(struct deploying *deploying, GError **error)
 		template_outputs(deploying->template, deploying_look_up, deploying->arm, &failure);
 	if (!deployment->status.outputs)
 		return fail_whole(deploying, failure, error);
-	deployment->status.finished_us = g_get_real_time();
-	forget_secrets(deployment);
-	deploying->changed = true;
-	return save(deploying, error) ? 1 : -1;
+	if (save_end(deploying, &failure))
+		return 1;
+	g_clear_pointer(&deployment->status.outputs, json_decref); /* it is they that are too large */
+	return fail_begun(deploying, failure, error);
+}
+
+/* What the error has of one that failed, unless there is too much already: *bytes are there. */
+static bool add_detail(json_t *details, const struct deployment_resource *record, size_t *bytes)
+{
+	json_auto_t *detail = arm_error_json(record->code, record->message, json_incref(record->details));
+
+	put_text(detail, "target", record->id);
+	size_t more = json_dumpb(detail, NULL, 0, JSON_COMPACT);
+	if (*bytes + more > SHOWN_MAX)
+		return false;
+	*bytes += more;
+	return json_array_append(details, detail) == 0;
+}
+
+static void add_rest(json_t *details, guint n)
+{
+	g_autofree char *message = g_strdup_printf(
+		"%u more resources failed, which are too much to be shown here: az deployment operation "
+		"group list.",
+		n);
+
+	json_array_append_new(details, arm_error_json("DeploymentFailed", message, NULL));
 }
 
 static int conclude(struct deploying *deploying, GError **error)
 {
 	json_auto_t *details = json_array();
 	bool waiting = false;
+	size_t bytes = 0;
+	guint left_out = 0;
 
 	for (guint i = 0; i < deploying->deployment->status.resources->len; i++) {
 		const struct deployment_resource *record = deploying_record(deploying, i);
 		waiting = waiting || record->state == PROVISIONING_DELETING ||
 			  (record->state == PROVISIONING_CREATING && record->operation) ||
 			  (i < deploying->template->resources->len && is_startable(deploying, i));
-		if (record->state != PROVISIONING_FAILED)
-			continue;
-		json_t *detail = arm_error_json(record->code, record->message, json_incref(record->details));
-		put_text(detail, "target", record->id);
-		json_array_append_new(details, detail);
+		if (record->state == PROVISIONING_FAILED && !add_detail(details, record, &bytes))
+			left_out++;
 	}
 	if (waiting)
 		return 0;
+	if (left_out)
+		add_rest(details, left_out);
 	if (json_array_size(details) > 0)
 		return fail(deploying, g_steal_pointer(&details), FAILED_MESSAGE, error);
 	return succeed(deploying, error);
@@ -380,10 +460,7 @@ static int cancel(struct deploying *deploying, GError **error)
 {
 	if (!deploying_cancel_inner(deploying, error))
 		return -1;
-	deploying->deployment->status.finished_us = g_get_real_time();
-	forget_secrets(deploying->deployment);
-	deploying->changed = true;
-	return save(deploying, error) ? fail_cancelled(deploying, error) : -1;
+	return save_end(deploying, error) ? fail_cancelled(deploying, error) : -1;
 }
 
 static int drive(struct deploying *deploying, GError **error)
@@ -404,7 +481,9 @@ static int drive(struct deploying *deploying, GError **error)
 		return cancel(deploying, error);
 	if (!save(deploying, &failure))
 		return fail_unrecorded(deploying, failure, error);
-	return advance(deploying, error) ? conclude(deploying, error) : -1;
+	if (!advance(deploying, &failure))
+		return fail_begun(deploying, failure, error);
+	return conclude(deploying, error);
 }
 
 int arm_deploy(struct control *control, struct operation *operation, void *data, GError **error)

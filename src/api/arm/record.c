@@ -85,6 +85,7 @@ void arm_record_forgotten(struct arm *arm, const struct operation *deployment, c
 		.who = deployment->spec.principal,
 		.what = what,
 		.parent = deployment->meta.uid,
+		.request = deployment->spec.request,
 	};
 
 	if (arm->audit)
