@@ -95,12 +95,25 @@ static void ask_anew(struct bypass *bypass)
 	atomic_store_explicit(&bypass->answered, false, memory_order_relaxed);
 }
 
+/* What was long ago is over before the first tick, too: packets may come sooner. */
+static void end_what_is_over(const struct datapath *datapath, const struct nic *nic, uint32_t now_s)
+{
+	uint32_t then_s = active_s(datapath, nic);
+
+	if (then_s != NEVER && then_s != JUST_NOW && (int32_t)(now_s - then_s) > (int32_t)BYPASS_TAKE_UP_S)
+		replace(datapath, nic, then_s, NEVER);
+}
+
 void bypass_begin(struct datapath *datapath, const struct snapshot *before, const struct snapshot *after)
 {
-	bool unknown = before->generation == 0 && !flow_table_memory(datapath->flows)->adopted;
+	bool first = before->generation == 0;
+	bool unknown = first && !flow_table_memory(datapath->flows)->adopted;
+	uint32_t now_s = (uint32_t)(datapath_clock_ms() / 1000);
 
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++) {
 		const struct nic *nic = after->nics[slot];
+		if (first && nic)
+			end_what_is_over(datapath, nic, now_s);
 		if (!nic || !nic_physical_function(nic))
 			continue;
 		const struct nic *was = snapshot_nic(before, nic->id);
