@@ -525,7 +525,7 @@ static void test_drift(struct world *w, gconstpointer data)
 	bypass_bring_up(w);
 	g_assert_true(g_file_set_contents(path, sentence, -1, NULL));
 	world_wait(w, "the repair is counted", is_repaired);
-	g_assert_cmpstr(health_finding(w->agent->health, NULL), ==, sentence);
+	g_assert_cmpstr(health_last_repair(w->agent->health), ==, sentence);
 	json_auto_t *entry = accel_describe(g_hash_table_lookup(w->agent->accels, WORLD_NIC));
 	g_assert_cmpstr(json_string_value(json_object_get(entry, "repaired")), ==, sentence);
 	g_assert_cmpstr(json_string_value(json_object_get(entry, "pf")), ==, "ens3");

@@ -198,7 +198,7 @@ static void run_status(struct call *call)
 			controller, "switch", switch_word(agent), "provider", report->provider, "memory",
 			"total_mib", (json_int_t)report->memory_mib, "available_mib",
 			(json_int_t)report->available_mib, "repairs", (int)health_repairs(agent->health),
-			"last_repair", health_finding(agent->health, NULL), "last_repair_at", last_repair,
+			"last_repair", health_last_repair(agent->health), "last_repair_at", last_repair,
 			"underlay", describe_underlay(agent->config.site.underlay), "conditions",
 			agent_conditions(agent), "vms", list_vms(report, agent), "functions",
 			list_functions(agent)),

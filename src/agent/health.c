@@ -267,11 +267,9 @@ unsigned health_repairs(const struct health *h)
 	return h->repairs;
 }
 
-const char *health_finding(const struct health *h, const char *nic)
+const char *health_last_repair(const struct health *h)
 {
-	const struct finding *finding = nic ? g_hash_table_lookup(h->findings, nic) : NULL;
-
-	return finding ? finding->sentence : nic ? NULL : h->last;
+	return h->last;
 }
 
 /* Owned by the caller. */

@@ -30,11 +30,11 @@ void health_touch(struct health *health);
 
 /* How many things were found that somebody else had changed, since the agent started. */
 unsigned health_repairs(const struct health *health);
-/* What was found last about the NIC's function, or (nic NULL) about any; NULL: nothing. Borrowed. */
-const char *health_finding(const struct health *health, const char *nic);
-/* When that was, about any, as of RFC 3339; NULL: never. Owned by the caller. */
+/* What was found last, about any; NULL: nothing. Borrowed. */
+const char *health_last_repair(const struct health *health);
+/* When that was, as of RFC 3339; NULL: never. Owned by the caller. */
 char *health_last_repair_at(const struct health *health);
-/* What vf.list says of it: {"repaired": sentence or null, "repairs": number, "repaired_at": time}, the last two only where there
+/* What vf.list says of what was found last about the NIC's function: {"repaired": sentence or null, "repairs": number, "repaired_at": time}, the last two only where there
  * was one. New reference. */
 json_t *health_describe_finding(const struct health *health, const char *nic);
 /* All functions, of struct nic_device, by the last look; NULL when there are none to be seen. Borrowed. */
