@@ -89,6 +89,17 @@ class Test:
         host.check_attached()
         self.stream.check(90)
 
+    def is_reset(self):
+        """As its driver does by itself when the NIC hangs, and as a person does who sets it down and up."""
+        host = self.host
+        for command in ("ethtool -r eth0", "ip link set dev eth0 down && sleep 5 && ip link set dev eth0 up"):
+            self.pings.mark(command)
+            note(host.run(command))
+            wait_for("the PF has its link", 30, lambda: host.run("cat /sys/class/net/eth0/carrier 2>/dev/null || true").strip() == "1")
+            self.stream.check(90)
+            host.wait_attached()
+            host.check_attached()
+
     def ends(self):
         self.host.deallocate()
         lost = {}
@@ -108,7 +119,8 @@ def main():
         for life in range(LIVES):
             ways = f"{WAYS[life % 2][0]}: {', '.join(DOWN[life::LIVES])}; {WAYS[life % 2][2]}: {', '.join(UP[life::LIVES])}"
             points.append((f"killed by kill -9 at each of: {ways}", lambda life=life: test.is_killed(life)))
-        points += [("a PF's driver that goes under the machine is given its VF, and all comes back", test.loses_driver),
+        points += [("a PF that is reset under the machine, or set down and up, has all of the VF again", test.is_reset),
+                   ("a PF's driver that goes under the machine is given its VF, and all comes back", test.loses_driver),
                    ("at the end the host is as it was found", test.ends)]
         tap = Tap(len(points))
         for promise, step in points:
