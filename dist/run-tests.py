@@ -8,6 +8,8 @@ A STEP is SUITE[,SUITE...]@BUILD-FOLDER, the tests of a Meson build in those sui
 lists them), or the path of a script that prints TAP. Steps run one after another. Tests of a step that Meson
 calls parallel run side by side, the longest first; then the others, those of a suite one after another and
 the suites side by side. What a failing test printed is shown in full, skipped tests with their reasons.
+A test that ends with status 75 says that what it ran on broke (test/lab/machine.py), not what it tests: it is
+begun again, twice at most, and the last time counts.
 With --needs nothing runs: ninja's targets that the steps' tests need are printed.
 
 The last line is "N passed, N failed, N skipped" over all TAP points; the exit status is 1 when anything failed
@@ -31,6 +33,7 @@ POINT = re.compile(r"(?P<bad>not )?ok\b\s*\d*\s*(?:- )?(?P<name>.*?)\s*(?P<skip>
                    re.IGNORECASE)
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*skip\S*\s*(.*))?", re.IGNORECASE)
 EXIT_SKIPPED = 77  # of a test that prints no TAP
+EXIT_BROKEN, ATTEMPTS = 75, 3  # sysexits' EX_TEMPFAIL
 QUIET_S = 60       # a test that says nothing for so long is said to be still running
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
@@ -70,6 +73,7 @@ class Outcome:
     skipped: list = dataclasses.field(default_factory=list)  # (name, reason)
     output: list = dataclasses.field(default_factory=list)
     seconds: float = 0
+    status: int = 0  # that the program ended with
 
 
 class TapReader:
@@ -143,14 +147,27 @@ def start_process(test):
 
 
 def run(test):
-    outcome, start = Outcome(), time.monotonic()
+    output, start = [], time.monotonic()
+    for again in reversed(range(ATTEMPTS)):
+        outcome = run_once(test)
+        output += outcome.output
+        if outcome.status != EXIT_BROKEN or not again:
+            break
+        output.append("--- begun again")
+        say(f"      {test.name}: begun again, as what it ran on broke: {'; '.join(outcome.output[-1:])}")
+    outcome.output, outcome.seconds = output, time.monotonic() - start
+    return outcome
+
+
+def run_once(test):
+    outcome = Outcome()
     try:
         process = start_process(test)
     except OSError as error:
         outcome.failed.append(f"cannot be started: {error}")
         return outcome
     running.add(process)
-    reader, last_word = TapReader(outcome), [start]
+    reader, last_word = TapReader(outcome), [time.monotonic()]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         watcher = pool.submit(watch, test, process, last_word)
         for line in process.stdout:
@@ -162,6 +179,7 @@ def run(test):
                 say(f"      {test.name}: {line.rstrip()}")
         status, late = process.wait(), watcher.result()
     running.discard(process)
+    outcome.status = status
     if late:
         outcome.failed.append(late)
     elif test.tap:
@@ -172,7 +190,6 @@ def run(test):
         outcome.failed.append("failed" + exit_words(status))
     else:
         outcome.passed += 1
-    outcome.seconds = time.monotonic() - start
     return outcome
 
 
@@ -219,6 +236,15 @@ def report(test, outcome, log):
     say("\n".join(lines))
 
 
+def repeat_failures(names_and_outcomes):
+    """What went wrong once more, briefly, at the end: a long log is cut where nobody sees it."""
+    for name, outcome in names_and_outcomes:
+        say(f"FAIL  {name}: {'; '.join(outcome.failed)[:1000]}")
+        bad = [number for number, line in enumerate(outcome.output) if line.startswith(("not ok", "Bail out!"))][:3]
+        shown = sorted({near for number in bad for near in range(number - 5, number + 5)} | set(range(len(outcome.output) - 20, len(outcome.output))))
+        say("\n".join(f"    | {outcome.output[number][:300]}" for number in shown if 0 <= number < len(outcome.output)))
+
+
 def refuse_skips(outcome, allowed):
     """CI must have everything: moves skipped points whose reason is not allowed to the failed ones."""
     for point in list(outcome.skipped):
@@ -243,7 +269,7 @@ def run_step(step, options):
         if options.strict:
             refuse_skips(outcome, options.allowed)
         report(test, outcome, options.log)
-        outcomes.append(outcome)
+        outcomes.append((test.name, outcome))
 
     longest_first = sorted((test for test in tests if test.parallel), key=lambda test: -test.timeout)
     run_beside([[test] for test in longest_first], os.cpu_count() + 1, one)  # some wait
@@ -283,7 +309,9 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     start = time.monotonic()
-    outcomes = [outcome for step in options.steps for outcome in run_step(step, options)]
+    named = [pair for step in options.steps for pair in run_step(step, options)]
+    repeat_failures((name, outcome) for name, outcome in named if outcome.failed)
+    outcomes = [outcome for _, outcome in named]
     passed = sum(outcome.passed for outcome in outcomes)
     failed = sum(len(outcome.failed) for outcome in outcomes)
     skipped = sum(len(outcome.skipped) for outcome in outcomes)

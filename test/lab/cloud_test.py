@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from lab import HERE, PF, STATE, VFS, VLAN, OUTSIDE, Connection, Lab, Losses, free_port, note, spread, wait_for
-from machine import Machine
+from machine import Machine, judge
 from tap import Tap
 
 SLUICE, GUEST, AZ, KERNEL = [os.path.abspath(path) for path in sys.argv[1:5]]
@@ -214,4 +214,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

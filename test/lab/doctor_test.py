@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from machine import Machine
+from machine import Machine, judge
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 from tap import Tap  # noqa: E402
 
@@ -210,4 +210,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

@@ -11,7 +11,7 @@ import sys
 import time
 
 from host import PCI, PF, Host, Pings, Stream, prepare, show_logs
-from machine import Machine
+from machine import Machine, judge
 from tap import Tap, note, wait_for
 
 SLUICE, GUEST, KERNEL = [os.path.abspath(path) for path in sys.argv[1:4]]
@@ -132,4 +132,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

@@ -13,7 +13,7 @@ import os
 import sys
 
 from host import PCI, Host, Stream, mac_of, name_of, prepare, show_logs
-from machine import Machine
+from machine import Machine, judge
 from tap import Tap, note, wait_for
 
 SLUICE, GUEST, KERNEL = [os.path.abspath(path) for path in sys.argv[1:4]]
@@ -175,4 +175,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

@@ -17,7 +17,7 @@ import tempfile
 
 from lab import ALIASES, OUTSIDE, RELAY, SIZES, VLAN, Connection, Losses, Quiet, free_port, note, wait_for
 from host import PCI, prepare
-from machine import Machine
+from machine import Machine, judge
 from tap import Tap
 import arm
 
@@ -251,4 +251,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

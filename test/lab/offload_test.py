@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-from machine import Machine
+from machine import Machine, judge
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 from tap import Tap, note  # noqa: E402
@@ -142,4 +142,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from machine import Machine
+from machine import Machine, judge
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 from tap import Tap  # noqa: E402
@@ -158,4 +158,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from machine import Machine
+from machine import Machine, judge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CARRIER = "until grep -q 1 /sys/class/net/eth0/carrier; do sleep 0.1; done"
@@ -59,4 +59,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from machine import Machine
+from machine import Machine, judge
 from sriov_test import PREPARE, Points
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -64,4 +64,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))

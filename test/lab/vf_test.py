@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from machine import Machine
+from machine import Machine, judge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -27,4 +27,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(main))
