@@ -223,7 +223,9 @@ class Cloud:
         return run(self.sluice, *words, "--state", self.state, check=check, timeout=120)
 
     def logs(self, lines=25):
-        for path in (self.folder / "up.log", *sorted((self.state / "log").glob("*.log"))):
+        consoles = sorted(self.state.glob("agent/vms/*/console.log"))
+        emulators = sorted(self.state.glob("**/log/qemu/*.log"))
+        for path in (self.folder / "up.log", *sorted((self.state / "log").glob("*.log")), *emulators, *consoles):
             if path.exists():
                 tap.note(f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
 
@@ -269,7 +271,8 @@ class Ping:
         self.lost = self.gap_s = self.replies = self.outages = self.last = None
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        # It ends by SIGINT, which what a shell starts in the background ignores.
+        self.process = subprocess.Popen(["env", "--default-signal=INT", *self.command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True)
         self.lines = []
         self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True)
