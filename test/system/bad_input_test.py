@@ -192,7 +192,7 @@ def check_too_big(world):
 
 
 def check_all_well(world):
-    world.cloud.wait_ssh(world.address)
+    world.cloud.wait_ssh(world.address, 120)
     world.arm.delete(world.group.path)
     assert not world.arm.resources()
 
