@@ -309,8 +309,8 @@ void hosts_close(struct hosts *hosts);
 /* The store changed: goals may have. */
 void hosts_touch(struct control *control);
 /* All hosts that have VMs have applied everything up to the operation's revision, and it to all NICs that it is about; else
- * *ret_behind says which has not, and why (Owned by the caller). A host whose agent is silent has not: its packets flow on
- * under the old policy. */
+ * *ret_behind says which has not, and why (Owned by the caller). A host whose agent is silent has not applied what it uses:
+ * its packets flow on under the old policy. */
 bool hosts_applied(struct control *control, const struct operation *operation, char **ret_behind);
 /* Some host may still report for the first time since the controller's start: no placement has failed yet. */
 bool hosts_awaited(struct control *control);
@@ -322,6 +322,9 @@ const struct report_vm *hosts_vm_report(
 /* Why the operation is not in force on that host although it has applied it; NULL: it is. Owned by the caller. */
 char *exposure_behind(
 	struct control *control, const struct report *report, const struct operation *operation);
+/* A host with that goal, which does not report, may have to do with packets otherwise than before the operation; false: its
+ * own NICs and load balancers have nothing to do with what that is about. */
+bool exposure_concerns(struct control *control, const struct goal *goal, const struct operation *operation);
 
 /* ---- consoles.c ---- */
 struct consoles *consoles_open(void);

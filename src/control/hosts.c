@@ -335,13 +335,19 @@ static bool has_placements(struct control *control, const struct live *live)
 /* NULL when the host has applied the operation; else why not. Owned by the caller. */
 static char *behind(struct control *control, struct live *live, const struct operation *operation)
 {
+	g_autoptr(GError) failure = NULL;
+
 	if (!has_placements(control, live))
 		return NULL;
-	if (!is_alive(control, live))
-		return g_strdup_printf("the agent of host %s does not report", live->name);
 	/* One that runs was written once, so its revision is that of the change it belongs to. */
-	if (!refresh_to(control, live, operation->meta.revision, NULL))
-		return g_strdup_printf("the goal of host %s cannot be computed", live->name);
+	if (!refresh_to(control, live, operation->meta.revision, &failure))
+		return g_strdup_printf("the goal of host %s cannot be computed: %s", live->name,
+			failure ? failure->message : "the store is behind");
+	/* What it uses goes on there as it was; what it has nothing to do with is not held up. */
+	if (!is_alive(control, live))
+		return exposure_concerns(control, live->goal, operation)
+			       ? g_strdup_printf("the agent of host %s does not report", live->name)
+			       : NULL;
 	/* The goal may have changed since for other reasons; where many make changes it always has. One whose version is the
 	 * operation's revision or newer has the operation in it. */
 	if (!follows_us(live) || live->report->applied < MIN(live->goal->version, operation->meta.revision))

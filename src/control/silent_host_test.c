@@ -1,0 +1,271 @@
+/* What a host that does not report holds up, and what it does not. */
+#include "base/fault.h"
+#include "control/control_priv.h"
+#include "control/fixture.h"
+
+#include <string.h>
+
+#define SIZE      "Standard_B1s"
+#define LONG_AGO  (121 * G_USEC_PER_SEC)
+#define PRINCIPAL "test"
+
+/* Two hosts with a VM each, which is in a network of its own; the second one falls silent. */
+struct pair {
+	struct fixture f;
+	struct report *second; /* Owned, as all here */
+	struct nic *nics[2];
+	struct vm *vms[2];
+	struct security_group *group; /* of the second NIC */
+	struct network *network; /* the second NIC's */
+};
+
+static const struct control_request request = {.principal = PRINCIPAL};
+
+static struct security_group *group_of(const struct fixture *f, const char *name, int64_t priority)
+{
+	struct security_group *group = model_new(KIND_SECURITY_GROUP, name, f->group);
+
+	group->meta.location = g_strdup("centralus");
+	group->spec.rules = shape_list_new(&rule_shape);
+	g_ptr_array_add(group->spec.rules, fixture_rule("rule", priority));
+	return group;
+}
+
+/* Takes the object. */
+static struct operation *begin(struct pair *p, void *object)
+{
+	_cleanup_(model_free) void *wanted = object;
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_put(p->f.control, wanted, &request, &result, &error);
+	g_assert_no_error(error);
+	return g_steal_pointer(&result.operation);
+}
+
+/* Both hosts obey. */
+static struct operation *finish(struct pair *p, const struct operation *operation)
+{
+	for (;;) {
+		struct operation *now =
+			control_get(p->f.control, KIND_OPERATION, operation->meta.uid, NULL);
+		if (now->status.state != OPERATION_RUNNING)
+			return now;
+		model_free(now);
+		fixture_obey(&p->f);
+		fixture_obey_as(&p->f, "host-2", p->second);
+		g_main_context_iteration(NULL, true);
+	}
+}
+
+static void *put(struct pair *p, void *object)
+{
+	_cleanup_(model_free) struct meta *wanted = model_copy(object);
+	_cleanup_(model_free) struct operation *operation = begin(p, object);
+	_cleanup_(model_free) struct operation *over = finish(p, operation);
+
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	return control_get(p->f.control, (enum kind)wanted->kind, operation->spec.target, NULL);
+}
+
+static void in_network(struct nic *nic, const struct network *network)
+{
+	struct nic_config *config = nic->spec.configs->pdata[0];
+	const struct subnet *subnet = network->spec.subnets->pdata[0];
+
+	g_free(config->network);
+	g_free(config->subnet);
+	config->network = g_strdup(network->meta.uid);
+	config->subnet = g_strdup(subnet->uid);
+}
+
+/* The host with the most memory left gets the VM. */
+static struct vm *vm_on(struct pair *p, unsigned host, const char *name)
+{
+	p->f.report->memory_mib = host ? 16 * 1024 : 64 * 1024;
+	p->second->memory_mib = 24 * 1024;
+	fixture_obey(&p->f);
+	fixture_obey_as(&p->f, "host-2", p->second);
+	struct nic *nic = fixture_nic(&p->f, name, false);
+	if (host) {
+		in_network(nic, p->network);
+		nic->spec.security_group = g_strdup(p->group->meta.uid);
+	}
+	p->nics[host] = put(p, nic);
+	struct vm *vm = put(p, fixture_vm(&p->f, name, SIZE, p->nics[host]));
+	_cleanup_(model_free) struct host *placed =
+		control_get(p->f.control, KIND_HOST, vm->status.host, NULL);
+	g_assert_cmpstr(placed->meta.name, ==, host ? "host-2" : "host-1");
+	return vm;
+}
+
+static void pair_open(struct pair *p)
+{
+	p->f.host_timeout_s = 1;
+	fixture_open(&p->f);
+	p->second = report_new();
+	p->second->vcpus = 2;
+	p->second->available_mib = 20 * 1024;
+	p->second->physicals = strings_new();
+	p->group = put(p, group_of(&p->f, "group-2", 100));
+	p->network = put(p, fixture_network(&p->f, "net-2", "10.2.0.0/16", "sub", "10.2.1.0/24", NULL));
+	p->vms[0] = vm_on(p, 0, "vm-1");
+	p->vms[1] = vm_on(p, 1, "vm-2");
+}
+
+static void pair_close(struct pair *p)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		model_free(p->nics[i]);
+		model_free(p->vms[i]);
+	}
+	model_free(p->group);
+	model_free(p->network);
+	report_free(p->second);
+	fixture_close(&p->f);
+}
+CLEANUP_CLEAR_FUNC(struct pair, pair_close)
+
+/* The first host alone reports for longer than the controller waits for the second. */
+static void fall_silent(struct pair *p)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		g_usleep(100000);
+		fixture_obey(&p->f);
+		while (g_main_context_iteration(NULL, false))
+			;
+	}
+	_cleanup_(model_free) struct host *second =
+		control_find(p->f.control, KIND_HOST, NULL, "host-2", NULL);
+	g_assert_true(hosts_is_silent(p->f.control, second->meta.uid));
+}
+
+/* As if it had begun long ago. */
+static void age(struct pair *p, const struct operation *operation)
+{
+	_cleanup_(model_free) struct operation *now =
+		control_get(p->f.control, KIND_OPERATION, operation->meta.uid, NULL);
+
+	now->meta.created_us -= LONG_AGO;
+	g_assert_true(control_store(p->f.control, now, NULL));
+}
+
+/* It waits for the silent host, until it has waited for too long. Takes the operation. */
+static void expect_waits(struct pair *p, struct operation *taken)
+{
+	_cleanup_(model_free) struct operation *operation = taken;
+
+	g_test_message("%s", operation->spec.target_name);
+	for (unsigned i = 0; i < 20; i++) {
+		fixture_obey(&p->f);
+		while (g_main_context_iteration(NULL, false))
+			;
+	}
+	_cleanup_(model_free) struct operation *now =
+		control_get(p->f.control, KIND_OPERATION, operation->meta.uid, NULL);
+	g_assert_cmpint(now->status.state, ==, OPERATION_RUNNING);
+	age(p, operation);
+	_cleanup_(model_free) struct operation *over = fixture_finish(&p->f, operation, true);
+	g_assert_cmpstr(over->status.fault, ==, fault_name(FAULT_TIMEOUT));
+	g_test_message("%s", over->status.message);
+	g_assert_nonnull(strstr(over->status.message, "the agent of host host-2 does not report"));
+}
+
+/* Takes the operation. */
+static void expect_passes(struct pair *p, struct operation *taken)
+{
+	_cleanup_(model_free) struct operation *operation = taken;
+	_cleanup_(model_free) struct operation *over = fixture_finish(&p->f, operation, true);
+
+	g_test_message("%s: %s", operation->spec.target_name, over->status.message);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+}
+
+static void test_unrelated(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+
+	pair_open(&p);
+	fall_silent(&p);
+	expect_passes(&p, begin(&p, fixture_nic(&p.f, "new", false)));
+	expect_passes(&p, begin(&p, group_of(&p.f, "new", 100)));
+	expect_passes(
+		&p, begin(&p, fixture_network(&p.f, "new", "10.3.0.0/16", "sub", "10.3.1.0/24", NULL)));
+	expect_passes(&p, begin(&p, model_copy(p.nics[0])));
+	struct nic *beside = fixture_nic(&p.f, "beside", false);
+	in_network(beside, p.network);
+	expect_passes(&p, begin(&p, beside));
+	fixture_restart(&p.f); /* nothing is known of it then */
+	fall_silent(&p);
+	expect_passes(&p, begin(&p, group_of(&p.f, "new", 200)));
+}
+
+static struct application_group *application_group(const struct pair *p, const char *name)
+{
+	struct application_group *group = model_new(KIND_APPLICATION_GROUP, name, p->f.group);
+
+	group->meta.location = g_strdup("centralus");
+	return group;
+}
+
+/* The rules that the silent host has name an application group: NICs that enter it, and leave it, wait. */
+static void expect_members_wait(struct pair *p, const struct application_group *named)
+{
+	struct nic *member = fixture_nic(&p->f, "member", false);
+	struct nic_config *config = member->spec.configs->pdata[0];
+
+	in_network(member, p->network);
+	config->application_groups = strings_new();
+	g_ptr_array_add(config->application_groups, g_strdup(named->meta.uid));
+	expect_waits(p, begin(p, model_copy(member)));
+	g_clear_pointer(&config->application_groups, g_ptr_array_unref);
+	expect_waits(p, begin(p, member));
+}
+
+static void test_used(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+
+	pair_open(&p);
+	_cleanup_(model_free) struct application_group *named = put(&p, application_group(&p, "named"));
+	fall_silent(&p);
+	expect_waits(&p, begin(&p, group_of(&p.f, "group-2", 200)));
+	/* The goal is what it was then, and the host has not got it. */
+	expect_waits(&p, begin(&p, group_of(&p.f, "group-2", 200)));
+	expect_waits(&p, begin(&p, model_copy(p.nics[1])));
+	expect_waits(&p, begin(&p, model_copy(p.network)));
+	struct security_group *naming = group_of(&p.f, "group-2", 300);
+	struct rule *rule = naming->spec.rules->pdata[0];
+	g_clear_pointer(&rule->source.addresses, g_ptr_array_unref);
+	rule->source.application_groups = strings_new();
+	g_ptr_array_add(rule->source.application_groups, g_strdup(named->meta.uid));
+	expect_waits(&p, begin(&p, naming));
+	expect_members_wait(&p, named);
+}
+
+static void test_deallocated(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	pair_open(&p);
+	control_vm_action(p.f.control, p.vms[1]->meta.uid, VERB_DEALLOCATE, &request, &result, &error);
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct operation *over = finish(&p, result.operation);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	fall_silent(&p);
+	expect_passes(&p, begin(&p, group_of(&p.f, "group-2", 200)));
+	expect_passes(&p, begin(&p, model_copy(p.network)));
+	expect_passes(&p, begin(&p, model_copy(p.nics[1])));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(text, fn) g_test_add_func("/silent-host/" text, fn)
+	TEST("it holds up no change to what it has nothing to do with", test_unrelated);
+	TEST("it holds up changes to what its machines use, until they time out", test_used);
+	TEST("with deallocated machines alone it holds up nothing", test_deallocated);
+	return g_test_run();
+}
