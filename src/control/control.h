@@ -291,7 +291,7 @@ bool control_instance_is_current(const struct scale_set *set, const struct vm *v
 bool control_instance_is_healthy(struct control *control, const struct scale_set *set, const struct vm *vm);
 /* A VM, NIC or address is an instance, or of one: it comes and goes with that. */
 bool control_is_of_instance(struct control *control, const void *object);
-/* Asks for the end of the rolling upgrade, behind its batch. FAULT_NOT_ALLOWED when none is under way. */
+/* Asks for the end of the rolling upgrade, behind what hosts that report do of its batch. FAULT_NOT_ALLOWED when none is under way. */
 bool control_scale_set_cancel(struct control *control, const char *uid, GError **error);
 
 /* ---- operations ---- */

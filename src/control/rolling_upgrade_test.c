@@ -1,4 +1,5 @@
 /* Rolling upgrades of scale sets: batches, pauses, and what stops them. */
+#include "control/control_priv.h"
 #include "control/set_fixture.h"
 
 #include <string.h>
@@ -152,6 +153,30 @@ static void test_rolling_cancelled(void)
 	set_assert_instances(&f, "web_0* web_1 web_2");
 }
 
+/* Nothing is said by any host from now on. */
+static void test_silent_batch_cancelled(void)
+{
+	const struct set_rolling_policy policy = {50, 20, 20, 0};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(fixture_close) struct fixture f = {.host_timeout_s = 1};
+
+	fixture_open(&f);
+	set_put_capacity(&f, 2);
+	begin_rolling(&f, &policy, &result);
+	for (;;) {
+		_cleanup_(model_free) struct vm *first = set_instance(&f, 0);
+		if (operation_running(&first->status.outcome) &&
+			hosts_is_silent(f.control, first->status.host))
+			break;
+		g_main_context_iteration(NULL, TRUE);
+	}
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	g_assert_true(control_scale_set_cancel(f.control, set->meta.uid, NULL));
+	_cleanup_(model_free) struct operation *over = fixture_finish(&f, result.operation, false);
+	g_assert_cmpstr(over->status.fault, ==, fault_name(FAULT_CANCELLED));
+	set_assert_instances(&f, "web_0* web_1");
+}
+
 /* ---- health by a probe ---- */
 
 static void test_health_is_asked_for(void)
@@ -216,6 +241,24 @@ static void test_health(void)
 		"1 of 2 upgraded instances are not healthy (web_1), its policy allows 40 percent.");
 }
 
+static void test_patience_cancelled(void)
+{
+	const struct set_rolling_policy policy = {50, 100, 40, 0};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	_cleanup_(model_free) struct operation *over = NULL;
+	OPEN(f);
+	_cleanup_(model_free) struct balancer *balancer = set_put_balancer(&f);
+
+	set_put_health(&f, balancer);
+	begin_rolling(&f, &policy, &result);
+	run_until(&f, waits_for_batch);
+	_cleanup_(model_free) struct scale_set *set = set_read(&f);
+	g_assert_true(control_scale_set_cancel(f.control, set->meta.uid, NULL));
+	follow(&f, result.operation, &over);
+	g_assert_cmpstr(over->status.fault, ==, fault_name(FAULT_CANCELLED));
+	set_assert_instances(&f, "web_0* web_1");
+}
+
 static void test_health_of_all(void)
 {
 	const struct set_rolling_policy policy = {50, 40, 100, 0};
@@ -272,8 +315,10 @@ int main(int argc, char **argv)
 	ADD("it stops at unhealthy instances", test_rolling_stops);
 	ADD("it does not begin on unhealthy instances", test_rolling_does_not_begin);
 	ADD("it can be cancelled in its pause, also behind a crash", test_rolling_cancelled);
+	ADD("it can be cancelled while its batch is on a host that is silent", test_silent_batch_cancelled);
 	ADD("a probe that asks no instance says nothing of its health", test_health_is_asked_for);
 	ADD("a batch has time to be found well, also behind a crash", test_health);
+	ADD("it can be cancelled while a batch has time to be found well", test_patience_cancelled);
 	ADD("it does not begin while too many are not found well", test_health_of_all);
 	ADD("a newer image is taken batch after batch, whatever the policy is", test_new_image);
 	return g_test_run();

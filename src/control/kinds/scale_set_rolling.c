@@ -138,6 +138,33 @@ static int finish_batch(struct drive *drive, GError **error)
 	return 0;
 }
 
+static int cancel(struct drive *drive, GError **error)
+{
+	return end(drive, ROLLING_CANCELLED,
+		"The rolling upgrade was cancelled; instances that it has upgraded keep the new model.",
+		error);
+}
+
+/* Something of the batch is on its way, and its host can tell of the end. */
+static bool has_news_to_come(const struct drive *drive)
+{
+	const GPtrArray *batch = status_of(drive)->batch;
+
+	for (guint i = 0; i < batch->len; i++) {
+		const struct vm *vm = find(drive, batch->pdata[i]);
+		if (vm && operation_running(&vm->status.outcome) &&
+			!(vm->status.host && hosts_is_silent(drive->control, vm->status.host)))
+			return true;
+	}
+	return false;
+}
+
+/* Whoever wants the end waits for what a host does, not for one that is silent, nor for guests to be well. */
+static int wait_on(struct drive *drive, GError **error)
+{
+	return status_of(drive)->cancel && !has_news_to_come(drive) ? cancel(drive, error) : 0;
+}
+
 /* The batch has the model. Those of it that can be well are, or their time is over. */
 static bool is_settled(const struct drive *drive)
 {
@@ -159,7 +186,7 @@ static int wait_for_batch(struct drive *drive, GError **error)
 	struct set_rolling_status *status = status_of(drive);
 
 	if (!advance_batch(drive))
-		return 0;
+		return wait_on(drive, error);
 	if (drive->failed || !drive->set->spec.health.balancer)
 		return finish_batch(drive, error);
 	if (!status->patience_us) {
@@ -167,7 +194,7 @@ static int wait_for_batch(struct drive *drive, GError **error)
 		if (!save(drive, error))
 			return -1;
 	}
-	return is_settled(drive) ? finish_batch(drive, error) : 0;
+	return is_settled(drive) ? finish_batch(drive, error) : wait_on(drive, error);
 }
 
 static int choose_batch(struct drive *drive, GError **error)
@@ -227,10 +254,7 @@ static int step(struct drive *drive, GError **error)
 	if (list_length(status->batch) > 0)
 		return wait_for_batch(drive, error);
 	if (status->cancel)
-		return end(drive, ROLLING_CANCELLED,
-			"The rolling upgrade was cancelled; instances that it has upgraded keep the new "
-			"model.",
-			error);
+		return cancel(drive, error);
 	if (!has_outdated(drive))
 		return end(drive, ROLLING_COMPLETED, NULL, error);
 	return g_get_real_time() < status->resume_us ? 0 : choose_batch(drive, error);
