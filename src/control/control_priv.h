@@ -288,6 +288,7 @@ void operation_finish(struct change *change, struct operation *operation, const 
 bool operation_running(const struct outcome *outcome);
 
 /* ---- reconcile.c: drives running operations ---- */
+#define HOSTS_US (120 * G_USEC_PER_SEC) /* how long an operation waits for hosts */
 struct reconciler *reconciler_open(struct control *control, GError **error);
 void reconciler_close(struct reconciler *reconciler);
 /* A dialect drives operations of this kind itself. */

@@ -19,7 +19,6 @@
 #define TICK_MS       1000
 #define KEEP_US       (INT64_C(24) * 3600 * G_USEC_PER_SEC) /* finished operations stay readable for a day */
 #define PRUNE_PER_TXN 100
-#define HOSTS_US      (120 * G_USEC_PER_SEC) /* how long a change waits for hosts */
 #define COMPACT_S     300 /* replaced versions stay readable for this long, twice at most */
 
 struct hook {

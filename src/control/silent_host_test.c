@@ -47,8 +47,7 @@ static struct operation *begin(struct pair *p, void *object)
 static struct operation *finish(struct pair *p, const struct operation *operation)
 {
 	for (;;) {
-		struct operation *now =
-			control_get(p->f.control, KIND_OPERATION, operation->meta.uid, NULL);
+		struct operation *now = control_get(p->f.control, KIND_OPERATION, operation->meta.uid, NULL);
 		if (now->status.state != OPERATION_RUNNING)
 			return now;
 		model_free(now);
@@ -168,7 +167,8 @@ static void expect_waits(struct pair *p, struct operation *taken)
 	_cleanup_(model_free) struct operation *over = fixture_finish(&p->f, operation, true);
 	g_assert_cmpstr(over->status.fault, ==, fault_name(FAULT_TIMEOUT));
 	g_test_message("%s", over->status.message);
-	g_assert_nonnull(strstr(over->status.message, "the agent of host host-2 does not report"));
+	g_assert_nonnull(strstr(over->status.message, "the agent of host host-2"));
+	g_assert_nonnull(strstr(over->status.message, "does not report"));
 }
 
 /* Takes the operation. */
@@ -189,8 +189,7 @@ static void test_unrelated(void)
 	fall_silent(&p);
 	expect_passes(&p, begin(&p, fixture_nic(&p.f, "new", false)));
 	expect_passes(&p, begin(&p, group_of(&p.f, "new", 100)));
-	expect_passes(
-		&p, begin(&p, fixture_network(&p.f, "new", "10.3.0.0/16", "sub", "10.3.1.0/24", NULL)));
+	expect_passes(&p, begin(&p, fixture_network(&p.f, "new", "10.3.0.0/16", "sub", "10.3.1.0/24", NULL)));
 	expect_passes(&p, begin(&p, model_copy(p.nics[0])));
 	struct nic *beside = fixture_nic(&p.f, "beside", false);
 	in_network(beside, p.network);
@@ -260,6 +259,55 @@ static void test_deallocated(void)
 	expect_passes(&p, begin(&p, model_copy(p.nics[1])));
 }
 
+static struct operation *act(struct pair *p, const struct vm *vm, enum verb verb)
+{
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_vm_action(p->f.control, vm->meta.uid, verb, &request, &result, &error);
+	g_assert_no_error(error);
+	return g_steal_pointer(&result.operation);
+}
+
+static struct operation *begin_delete(struct pair *p, enum kind kind, const char *uid)
+{
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_delete(p->f.control, kind, uid, &request, &result, &error);
+	g_assert_no_error(error);
+	return g_steal_pointer(&result.operation);
+}
+
+static void test_machine(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+
+	pair_open(&p);
+	fall_silent(&p);
+	expect_waits(&p, act(&p, p.vms[1], VERB_DEALLOCATE));
+	_cleanup_(model_free) struct vm *vm = control_get(p.f.control, KIND_VM, p.vms[1]->meta.uid, NULL);
+	g_assert_cmpint(vm->status.outcome.state, ==, PROVISIONING_FAILED);
+	g_assert_cmpint(vm->spec.power, ==, POWER_DEALLOCATED);
+	/* It does more than report, it is there again: what was asked of it is done. */
+	fixture_obey_as(&p.f, "host-2", p.second);
+	_cleanup_(model_free) struct vm *done = control_get(p.f.control, KIND_VM, p.vms[1]->meta.uid, NULL);
+	g_assert_cmpint(done->status.power, ==, POWER_STATE_DEALLOCATED);
+	_cleanup_(model_free) struct operation *start = act(&p, p.vms[1], VERB_START);
+	_cleanup_(model_free) struct operation *over = finish(&p, start);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	/* A deletion does not give up. */
+	fall_silent(&p);
+	_cleanup_(model_free) struct operation *deletion = begin_delete(&p, KIND_VM, p.vms[1]->meta.uid);
+	age(&p, deletion);
+	fall_silent(&p);
+	_cleanup_(model_free) struct operation *waits =
+		control_get(p.f.control, KIND_OPERATION, deletion->meta.uid, NULL);
+	g_assert_cmpint(waits->status.state, ==, OPERATION_RUNNING);
+	_cleanup_(model_free) struct operation *gone = finish(&p, deletion);
+	g_assert_cmpint(gone->status.state, ==, OPERATION_SUCCEEDED);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -267,5 +315,7 @@ int main(int argc, char **argv)
 	TEST("it holds up no change to what it has nothing to do with", test_unrelated);
 	TEST("it holds up changes to what its machines use, until they time out", test_used);
 	TEST("with deallocated machines alone it holds up nothing", test_deallocated);
+	TEST("what is asked of its machines times out, and is done when it is back; a deletion waits",
+		test_machine);
 	return g_test_run();
 }

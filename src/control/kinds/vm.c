@@ -3,7 +3,8 @@
  * How it works. A put, start, stop, ... writes what the user wants into spec and leaves an operation.
  * vm_reconcile() takes it from there: it finds a host (once: the disk stays where it was made), and waits
  * until that host reports the wanted power state for a goal that holds the operation. A fault in the host's
- * report fails the operation; the spec stays, so the same command can be repeated, and the host keeps trying.
+ * report fails the operation, and so does a host that is silent for too long; the spec stays, so the same command can be
+ * repeated, and the host keeps trying. A deletion alone waits for its host for as long as it takes.
  *
  * | operation  | spec                | done when the host reports      |
  * |------------|---------------------|---------------------------------|
@@ -441,6 +442,23 @@ static bool power_reached(const struct vm *vm, const struct report_vm *report)
 	       report->reimages >= vm->spec.reimages;
 }
 
+/* A host that reports has only not come to it yet; when it is silent for too long, its user is told so. The spec stays: it is
+ * done when the host is back. */
+static int wait_for_host(
+	struct control *control, const struct operation *operation, const struct vm *vm, GError **error)
+{
+	if (!hosts_is_silent(control, vm->status.host) ||
+		g_get_real_time() - operation->meta.created_us < HOSTS_US)
+		return 0;
+	_cleanup_(model_free) struct host *host = control_get(control, KIND_HOST, vm->status.host, error);
+	if (host)
+		fault_set(error, FAULT_TIMEOUT,
+			"what is asked of virtual machine %s is stored, but the agent of host %s, which has "
+			"its disk, does not report; it is done there when it does",
+			vm->meta.name, host->meta.name);
+	return -1;
+}
+
 int vm_reconcile(struct control *control, struct operation *operation, int64_t revision, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
@@ -469,17 +487,16 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 	if (!vm->status.host)
 		return vm->spec.power == POWER_RUNNING ? reconcile_place(control, vm, size, error) : 1;
 	const struct report_vm *report = hosts_vm_report(control, vm->status.host, vm->meta.uid, revision);
-	if (!report)
-		return 0;
-	if (report->fault) {
+	if (report && report->fault) {
 		fault_set(error, fault_from_name(report->fault), "%s",
 			report->message ? report->message : report->fault);
 		return -1;
 	}
 	/* Whoever changes a VM whose guest turned it off does not turn it on. */
-	bool rests = operation->spec.verb == VERB_PUT && report->power == POWER_STATE_STOPPED &&
+	bool rests = report && operation->spec.verb == VERB_PUT && report->power == POWER_STATE_STOPPED &&
 		     report->restarts >= vm->spec.restarts && report->reimages >= vm->spec.reimages;
-	return rests || power_reached(vm, report) ? 1 : 0;
+	return rests || (report && power_reached(vm, report)) ? 1
+							      : wait_for_host(control, operation, vm, error);
 }
 
 static bool vm_release(struct control *control, struct change *change, void *object, GError **error)
