@@ -46,6 +46,25 @@ static bool read_pool(struct control *control, const struct control_config *conf
 	return true;
 }
 
+/* Without what a size says, a host could not be told of a machine that is there. */
+static bool check_sizes(struct control *control, const char *path, GError **error)
+{
+	g_autoptr(GPtrArray) vms = control_list(control, KIND_VM, NULL, error);
+
+	for (guint i = 0; i < list_length(vms); i++) {
+		const struct vm *vm = vms->pdata[i];
+		if (!vm_needs_size(vm) || control_size(control, vm->spec.size))
+			continue;
+		_cleanup_(model_free) struct group *group = control_group_of(control, &vm->meta);
+		return fault_set(error, FAULT_INVALID,
+			"size %s is not in the catalog %s, but virtual machine %s of resource group %s has "
+			"it and is not deallocated; put the size back, and delete, deallocate or resize the "
+			"machine before the size goes",
+			vm->spec.size, path, vm->meta.name, group ? group->meta.name : "(none)");
+	}
+	return vms != NULL;
+}
+
 struct control *control_open(const struct control_config *config, GError **error)
 {
 	struct control *control = g_new0(struct control, 1);
@@ -59,7 +78,8 @@ struct control *control_open(const struct control_config *config, GError **error
 	control->consoles = consoles_open();
 	control->hosts = hosts_open(control, error);
 	if (control->hosts && read_pool(control, config, error) &&
-		(control->catalog = catalog_open(config, error)) && principals_open(control, error) &&
+		(control->catalog = catalog_open(config, error)) &&
+		check_sizes(control, config->sizes_path, error) && principals_open(control, error) &&
 		quota_open(control, error) && reconciler_open(control, error))
 		return control;
 	control_close(control);
@@ -413,7 +433,11 @@ static bool check_startable(struct control *control, const struct vm *vm, GError
 	const struct size *size = control_size(control, vm->spec.size);
 	g_autoptr(GError) failure = NULL;
 
-	if (vm->spec.power != POWER_DEALLOCATED || !vm->status.host || !size)
+	if (!size)
+		return fault_set(error, FAULT_INVALID,
+			"virtual machine %s has size %s, which is no longer in the catalog; resize it first",
+			vm->meta.name, vm->spec.size);
+	if (vm->spec.power != POWER_DEALLOCATED || !vm->status.host)
 		return true;
 	g_autofree char *host = schedule(control, vm, size, &failure);
 	if (host || hosts_awaited(control))

@@ -95,6 +95,8 @@ void nic_clear_path(struct nic *nic);
 char *nic_reason(struct control *control, const struct nic *nic, const struct vm *vm, const char *reported);
 /* kinds/vm.c: no host has its NICs, nor will one without another command. */
 bool vm_is_off(const struct vm *vm);
+/* kinds/vm.c: it holds more of its host than a disk, and is to go on doing so. */
+bool vm_needs_size(const struct vm *vm);
 /* Its guest has not said that its kernel is too old for the NIC of that name to be accelerated. FAULT_NOT_ALLOWED. */
 bool vm_check_kernel(const struct vm *vm, const char *nic, GError **error);
 /* Its disk is made anew: what its guest has said is of the old one. */

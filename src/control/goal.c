@@ -232,6 +232,7 @@ static bool add_nic_of(struct builder *builder, const struct vm *vm, const struc
 	return true;
 }
 
+/* size NULL: the catalog has it no more; the VM holds nothing but its disk. */
 static void fill_vm(
 	struct builder *builder, struct goal_vm *out, const struct vm *vm, const struct size *size)
 {
@@ -243,8 +244,8 @@ static void fill_vm(
 	out->location = g_strdup(vm->meta.location);
 	out->size = g_strdup(vm->spec.size);
 	out->subscription = g_strdup(builder->control->subscription);
-	out->vcpus = size->vcpus;
-	out->memory_mib = size->memory_mib;
+	out->vcpus = size ? size->vcpus : vm->status.vcpus;
+	out->memory_mib = size ? size->memory_mib : 0;
 	out->image = g_strdup(vm->spec.image);
 	out->disk_gib = vm->spec.disk_gib;
 	out->computer_name = g_strdup(vm->spec.computer_name);
@@ -267,7 +268,7 @@ static bool add_vm(struct builder *builder, const char *uid, GError **error)
 
 	if (!vm)
 		return false;
-	if (!size)
+	if (!size && vm_needs_size(vm))
 		return fault_set(error, FAULT_INVALID,
 			"virtual machine %s has size %s, which is no longer in the catalog", vm->meta.name,
 			vm->spec.size);

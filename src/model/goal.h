@@ -127,7 +127,7 @@ struct goal_vm {
 	char *size;
 	char *subscription;
 	int64_t vcpus;
-	int64_t memory_mib;
+	int64_t memory_mib; /* 0: its size is not known any more; it is deallocated, or to be removed */
 	char *image; /* id in the image store */
 	int64_t disk_gib;
 	char *computer_name;

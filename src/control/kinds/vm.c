@@ -31,6 +31,12 @@ bool vm_is_off(const struct vm *vm)
 	return vm->spec.power == POWER_DEALLOCATED && vm->status.power == POWER_STATE_DEALLOCATED;
 }
 
+bool vm_needs_size(const struct vm *vm)
+{
+	return vm->status.host && vm->spec.power != POWER_DEALLOCATED &&
+	       vm->status.outcome.state != PROVISIONING_DELETING;
+}
+
 const struct vm_nic_ref *vm_find_nic(const struct vm *vm, const char *nic)
 {
 	for (guint i = 0; i < list_length(vm->spec.nics); i++) {
