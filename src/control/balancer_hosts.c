@@ -29,7 +29,7 @@ static const struct host *first_in_line(const struct balancer *balancer, const G
 
 	for (guint i = 0; i < list_length(hosts); i++) {
 		const struct host *host = hosts->pdata[i];
-		if (host->spec.disabled || (may && !may(host, data)))
+		if (may && !may(host, data))
 			continue;
 		if (!best || rank_of(balancer, host) > rank_of(balancer, best))
 			best = host;

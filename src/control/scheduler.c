@@ -200,10 +200,10 @@ static double ram_left(const struct candidate *c)
 /* A filter answers NULL to let the host pass, else a sentence; Owned. */
 static char *compute_filter(const struct candidate *c)
 {
-	if (c->host->spec.disabled)
-		return g_strdup("the host is disabled");
 	if (!c->live.alive)
-		return g_strdup("its agent has not reported for 30 s; start sluice-agent there");
+		return g_strdup_printf("its agent has not reported for %" G_GINT64_FORMAT
+				       " s; start sluice-agent there",
+			c->control->silent_us / G_USEC_PER_SEC);
 	return c->live.drained
 		       ? g_strdup("it is drained for maintenance; `sluice host undrain` there ends that")
 		       : NULL;

@@ -277,8 +277,7 @@ SHAPE(static, operation_status, struct operation_status, "status",
 	F_INT(operation_status, finished_us));
 RESOURCE(operation, "operation");
 
-SHAPE(static, host_spec, struct host_spec, "spec", F_BOOL(host_spec, disabled),
-	F_STRING(host_spec, fault_domain));
+SHAPE(static, host_spec, struct host_spec, "spec", F_STRING(host_spec, fault_domain));
 SHAPE(static, host_status, struct host_status, "status", F_INT(host_status, vcpus),
 	F_INT(host_status, memory_mib), F_BOOL(host_status, kvm), F_STRING(host_status, accel_detail),
 	F_STRING(host_status, provider), F_STRING(host_status, version), F_STRING(host_status, vtep),

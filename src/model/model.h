@@ -673,7 +673,6 @@ struct operation {
 struct host {
 	struct meta meta; /* name: the host's name */
 	struct host_spec {
-		bool disabled; /* takes no new VMs */
 		char *fault_domain; /* what hosts of the same name share, a rack or a power line; NULL: it is one of its own */
 	} spec;
 	struct host_status {
