@@ -1,8 +1,9 @@
 /* The history of deployments: each leaves a record with its template, and the oldest ones of a group are forgotten.
  *
  * How it works. As in Azure a group has HISTORY_MAX of them. A new one that is beyond makes room down to HISTORY_KEPT, so
- * that few have to look at all of them. The oldest is the one that ended first when it was deployed last. Source: Azure's
- * "Automatic deletions from deployment history", whose numbers leave fewer.
+ * that few have to look at all of them. They do so by pages, since each may have a template of a megabyte. The oldest is
+ * the one that ended first when it was deployed last. Source: Azure's "Automatic deletions from deployment history", whose
+ * numbers leave fewer.
  *
  * Safe side: what runs stays, and so does what is inside of a deployment that runs, as its outputs may be asked for still and
  * Complete mode spares what it has made. A group may have more than HISTORY_MAX for as long as these last.
@@ -13,6 +14,23 @@
 #define HISTORY_MAX  800
 #define HISTORY_KEPT 775
 #define INNER_MAX    8 /* deployments inside each other that are followed */
+#define PAGE         16 /* deployments that are read at one time */
+
+/* What is asked of one that is over. Strings Owned; within: NULL: it was by itself. */
+struct past {
+	char *uid, *name, *within;
+	int64_t ended_us;
+};
+
+static void past_free(void *data)
+{
+	struct past *past = data;
+
+	g_free(past->uid);
+	g_free(past->name);
+	g_free(past->within);
+	g_free(past);
+}
 
 /* A deployment that it is inside of is not over. */
 static bool is_needed(struct arm *arm, const char *within)
@@ -32,31 +50,64 @@ static bool is_needed(struct arm *arm, const char *within)
 	return false;
 }
 
-static int64_t ended_us(const struct deployment *deployment)
+static struct past *past_of(const struct deployment *deployment)
 {
-	return deployment->status.finished_us ? deployment->status.finished_us : deployment->meta.created_us;
+	const struct deployment_status *status = &deployment->status;
+	struct past *past = g_new(struct past, 1);
+
+	*past = (struct past){.uid = g_strdup(deployment->meta.uid),
+		.name = g_strdup(deployment->meta.name),
+		.within = g_strdup(deployment->spec.within),
+		.ended_us = status->finished_us ? status->finished_us : deployment->meta.created_us};
+	return past;
+}
+
+/* Those of the group that are over, of struct past, and how many there are at all. NULL with *error. */
+static GPtrArray *list_past(struct arm *arm, const struct group *group, guint *ret_count, GError **error)
+{
+	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(past_free);
+	g_autofree char *after = NULL;
+
+	*ret_count = 0;
+	do {
+		_cleanup_(control_page_clear) struct control_page page = {};
+		if (!control_list_page(
+			    arm->control, KIND_DEPLOYMENT, group->meta.uid, after, PAGE, &page, error))
+			return NULL;
+		for (guint i = 0; i < page.objects->len; i++)
+			if (!deploy_is_running(page.objects->pdata[i]))
+				g_ptr_array_add(all, past_of(page.objects->pdata[i]));
+		*ret_count += page.objects->len;
+		g_free(after);
+		after = g_steal_pointer(&page.next);
+	} while (after);
+	return g_steal_pointer(&all);
 }
 
 static int compare_ends(const void *a, const void *b)
 {
-	int64_t one = ended_us(*(const struct deployment *const *)a),
-		other = ended_us(*(const struct deployment *const *)b);
+	int64_t one = (*(const struct past *const *)a)->ended_us,
+		other = (*(const struct past *const *)b)->ended_us;
 
 	return (one > other) - (one < other);
 }
 
-static bool forget(struct arm *arm, const struct group *group, const struct operation *operation,
-	GPtrArray *deployments, GError **error)
+static bool forget(
+	struct arm *arm, const struct group *group, const struct operation *operation, GError **error)
 {
+	guint count;
+	g_autoptr(GPtrArray) all = list_past(arm, group, &count, error);
 	g_autoptr(GPtrArray) uids = g_ptr_array_new(), ids = g_ptr_array_new_with_free_func(g_free);
 
-	g_ptr_array_sort(deployments, compare_ends);
-	for (guint i = 0; i < deployments->len && deployments->len - uids->len > HISTORY_KEPT; i++) {
-		const struct deployment *deployment = deployments->pdata[i];
-		if (deploy_is_running(deployment) || is_needed(arm, deployment->spec.within))
+	if (!all)
+		return false;
+	g_ptr_array_sort(all, compare_ends);
+	for (guint i = 0; i < all->len && count - uids->len > HISTORY_KEPT; i++) {
+		const struct past *past = all->pdata[i];
+		if (is_needed(arm, past->within))
 			continue;
-		g_ptr_array_add(uids, deployment->meta.uid);
-		g_ptr_array_add(ids, deploy_id(arm, group, deployment->meta.name));
+		g_ptr_array_add(uids, past->uid);
+		g_ptr_array_add(ids, deploy_id(arm, group, past->name));
 	}
 	if (!control_forget_deployments(arm->control, uids, error))
 		return false;
@@ -74,13 +125,11 @@ static bool is_time(const struct deployment *created, guint n)
 void deploy_forget_oldest(struct arm *arm, const struct group *group, const struct control_result *put)
 {
 	g_autoptr(GError) failure = NULL;
-	g_autoptr(GPtrArray) all = NULL;
 
 	if (!put->created ||
 		!is_time(put->object, control_count(arm->control, KIND_DEPLOYMENT, group->meta.uid)))
 		return;
-	all = control_list(arm->control, KIND_DEPLOYMENT, group->meta.uid, &failure);
-	if (!all || !forget(arm, group, put->operation, all, &failure))
+	if (!forget(arm, group, put->operation, &failure))
 		log_warn("deployments", "the oldest of group %s are not forgotten: %s", group->meta.name,
 			failure->message);
 }
