@@ -275,22 +275,32 @@ static bool take_given(
 	return true;
 }
 
+/* The same, which is known from then on. `name` is the definition's. New reference. */
+static json_t *settle_default(struct resolution *resolution, const char *name, const json_t *definition,
+	struct expression_scope *scope, GError **error)
+{
+	json_auto_t *whole = whole_definition(resolution->template, definition);
+	json_t *value = resolve_default(resolution, name, whole, scope, error);
+
+	if (value)
+		json_object_set(resolution->values, name, value);
+	return value;
+}
+
 /* struct expression_scope.parameter; data: the resolution. */
 static json_t *ask_for(const char *asked, struct expression_scope *scope, void *data, GError **error)
 {
 	struct resolution *resolution = data;
+	json_t *definitions = json_object_get(resolution->template, "parameters"),
+	       *definition = json_object_get(definitions, asked);
 	const char *name;
-	json_t *definition, *value;
 
-	json_object_foreach(json_object_get(resolution->template, "parameters"), name, definition)
+	if (definition)
+		return settle_default(resolution, asked, definition, scope, error);
+	json_object_foreach(definitions, name, definition)
 	{
-		if (g_ascii_strcasecmp(name, asked) != 0)
-			continue;
-		json_auto_t *whole = whole_definition(resolution->template, definition);
-		value = resolve_default(resolution, name, whole, scope, error);
-		if (value)
-			json_object_set(resolution->values, name, value);
-		return value;
+		if (g_ascii_strcasecmp(name, asked) == 0)
+			return settle_default(resolution, name, definition, scope, error);
 	}
 	return expression_mistake(error, "there is no parameter '%s' here", asked);
 }
@@ -310,9 +320,9 @@ static bool resolve_all(struct resolution *resolution, struct expression_scope *
 	}
 	json_object_foreach(definitions, name, definition)
 	{
-		if (expression_member(resolution->values, name))
+		if (json_object_get(resolution->values, name))
 			continue;
-		json_auto_t *value = ask_for(name, scope, resolution, error);
+		json_auto_t *value = settle_default(resolution, name, definition, scope, error);
 		if (!value)
 			return false;
 	}
