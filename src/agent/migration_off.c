@@ -18,6 +18,7 @@
 #include <glib/gstdio.h>
 
 #define SENDS_MAX 8 /* tries, when the way to the target breaks: a minute or two */
+#define LANDING   VM_DISK_FILE ".in" /* of a disk that comes; then the number of its stream */
 
 bool migration_is_off(const struct migration *m)
 {
@@ -136,14 +137,27 @@ void migration_step_off(struct migration *m)
 
 /* ---- the target ---- */
 
+/* Of a process that died, or of a migration that ended. */
+static void unlink_landings(const char *directory)
+{
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(directory, name, NULL);
+		if (g_str_has_prefix(name, LANDING))
+			g_unlink(path);
+	}
+}
+
 void migration_admit_disk(struct migration *m)
 {
 	const struct tunnel_peer peer = migration_peer(m);
-	g_autofree char *disk = disk_path(m), *landing = g_strconcat(disk, ".in", NULL),
-			*directory = g_path_get_dirname(disk);
+	g_autofree char *directory = g_build_filename(m->agent->vm_dir, m->vm, NULL),
+			*landing = g_build_filename(directory, LANDING, NULL);
 
 	g_mkdir_with_parents(directory, 0711);
-	g_unlink(landing); /* of a process that died */
+	unlink_landings(directory);
 	tunnel_admit_disk(m->agent->tunnel, &peer, landing);
 	m->admitted = true;
 	migration_set_message(m, NULL);

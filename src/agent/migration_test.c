@@ -583,14 +583,16 @@ static void test_off_refused(struct pair *p, gconstpointer data)
 	assert_disk(&p->worlds[TARGET], "empty");
 }
 
-/* The target is away for a moment: the disk is sent again. */
+/* The target is away for a moment: the disk is sent again. What came before goes. */
 static void test_off_again(struct pair *p, gconstpointer data)
 {
 	struct world *target = &p->worlds[TARGET];
+	g_autofree char *disk = disk_of(target), *half = g_strconcat(disk, ".in.7", NULL);
 
 	p->worlds[SOURCE].config.times.retry_max_ms = 2000;
 	prepare_off(p);
 	world_stop_agent(target);
+	g_assert_true(g_file_set_contents(half, "mi", -1, NULL));
 	give_go_off(p, false);
 	wait(p, SOURCE, "it tries", says_moving);
 	world_run(100);
@@ -601,6 +603,7 @@ static void test_off_again(struct pair *p, gconstpointer data)
 	give_go_off(p, false); /* with its new address */
 	wait(p, SOURCE, "the source has moved it", says_moved);
 	assert_disk(target, "mine");
+	g_assert_false(g_file_test(half, G_FILE_TEST_EXISTS));
 }
 
 /* ---- undecided ---- */

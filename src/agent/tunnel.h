@@ -101,8 +101,8 @@ struct tunnel_peer {
 void tunnel_admit(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *libvirt,
 	const char *memory, const char *disk);
 
-/* The same of a VM that is off, whose disk is let in and nothing else: it lands in the file `disk`. FAULT_ALLOCATION for the
- * source where there is no room for it. */
+/* The same of a VM that is off, whose disk is let in and nothing else: it lands in a file of its own each
+ * time that it comes, `disk` with a number behind it. FAULT_ALLOCATION for the source where there is no room for it. */
 void tunnel_admit_disk(struct tunnel *tunnel, const struct tunnel_peer *peer, const char *disk);
 
 /* On the source: listens on the unix socket `path` (mode 0600; a file that is there is replaced) and leads each connection

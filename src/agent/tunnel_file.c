@@ -1,7 +1,8 @@
 /* Files, both ends: of connections, and disks of machines that are off.
  *
  * How it works: the receiver writes what comes to a file of its spool folder, or where the disk shall land, gives its path to the owner in the owner's
- * context, and remembers the stream by its number: the answer finds the stream again, or does not, if it has ended.
+ * context, and remembers the stream by its number: the answer finds the stream again, or does not, if it has ended. Each
+ * stream has a file of its own: one whose end is not noticed yet takes nothing from the next, which brings the same again.
  */
 #include "agent/tunnel_priv.h"
 #include "base/fault.h"
@@ -212,7 +213,7 @@ void file_receive(struct stream *stream, const char *disk)
 			stream->file_bytes >> 20, disk);
 		return;
 	}
-	stream->file_path = disk ? g_strdup(disk)
+	stream->file_path = disk ? g_strdup_printf("%s.%" G_GUINT64_FORMAT, disk, stream->id)
 				 : g_strdup_printf("%s/%" G_GUINT64_FORMAT ".connections",
 					   stream->tunnel->spool, stream->id);
 	g_autoptr(GFile) file = g_file_new_for_path(stream->file_path);

@@ -43,7 +43,7 @@ struct tunnel {
 struct tunnel_admission {
 	char *vm, *host;
 	char *paths[3]; /* by enum tunnel_stream; NULL: it is off */
-	char *disk; /* where the disk of one that is off lands; else NULL */
+	char *disk; /* where the disk of one that is off lands, without the stream's number; else NULL */
 };
 
 /* The other end, and what for. Strings Owned; nic NULL but for connections. */
@@ -130,7 +130,7 @@ void serve_begin(struct stream *stream);
 
 /* The sender: the peer lets the file in. */
 void file_send(struct stream *stream);
-/* The receiver: {} is sent and the bytes come. disk: where a disk lands. */
+/* The receiver: {} is sent and the bytes come. disk: of its admission. */
 void file_receive(struct stream *stream, const char *disk);
 /* Ends with an answer for who sent it. Takes the answer. */
 void file_tell_answer(struct stream *stream, json_t *answer, enum fault fault, const char *message);

@@ -554,12 +554,17 @@ static void on_answer(json_t *answer, const GError *error, void *data)
 	f->error = error ? g_error_copy(error) : NULL;
 }
 
-static void send_file(struct fixture *f, const char *text, gsize length)
+static void send_for(struct fixture *f, const char *nic, const char *text, gsize length)
 {
 	g_autofree char *path = g_build_filename(f->root, "export", NULL);
 
 	g_assert_true(g_file_set_contents(path, text, (gssize)length, NULL));
-	tunnel_send_file(f->source, &f->to_target, NIC, path, on_answer, f);
+	tunnel_send_file(f->source, &f->to_target, nic, path, on_answer, f);
+}
+
+static void send_file(struct fixture *f, const char *text, gsize length)
+{
+	send_for(f, NIC, text, length);
 }
 
 static void await(const bool *flag)
@@ -599,6 +604,37 @@ static void a_file_comes_whole_and_its_answer_goes_back(struct fixture *f, const
 	g_assert_no_error(f->error);
 	g_assert_cmpint(json_integer_value(json_object_get(f->answer, "imported")), ==, 7);
 	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
+static void check_file(const struct tunnel_file *file, const char *expected)
+{
+	g_autofree char *came = NULL;
+
+	g_assert_true(g_file_get_contents(tunnel_file_path(file), &came, NULL, NULL));
+	g_assert_cmpstr(came, ==, expected);
+}
+
+/* The first one's end is not noticed yet when the second comes. */
+static void a_disk_that_is_sent_again_has_a_file_of_its_own(struct fixture *f, const void *data)
+{
+	g_autofree char *landing = g_build_filename(f->root, "landing", NULL);
+
+	tunnel_admit_disk(f->target, &f->from_source, landing);
+	send_for(f, NULL, "first", 5);
+	await_file(f);
+	struct tunnel_file *first = g_steal_pointer(&f->file);
+	g_assert_null(tunnel_file_nic(first));
+	send_for(f, NULL, "second", 6);
+	await_file(f);
+	check_file(first, "first");
+	tunnel_file_answer(first, json_object(), NULL);
+	await(&f->answered);
+	json_decref(g_steal_pointer(&f->answer));
+	f->answered = false;
+	check_file(f->file, "second");
+	tunnel_file_answer(f->file, json_object(), NULL);
+	await(&f->answered);
+	g_assert_no_error(f->error);
 }
 
 static void an_empty_file_is_a_file_and_a_fault_is_an_answer(struct fixture *f, const void *data)
@@ -693,6 +729,8 @@ int main(int argc, char **argv)
 		{"a tunnel that is freed cuts its streams", a_tunnel_that_is_freed_cuts_its_streams},
 		{"a peer that vanishes is noticed", a_peer_that_vanishes_is_noticed},
 		{"a file comes whole, and its answer goes back", a_file_comes_whole_and_its_answer_goes_back},
+		{"a disk that is sent again has a file of its own",
+			a_disk_that_is_sent_again_has_a_file_of_its_own},
 		{"an empty file is a file, and a fault is an answer",
 			an_empty_file_is_a_file_and_a_fault_is_an_answer},
 		{"a file that is not awaited, or not there, is refused",
