@@ -365,6 +365,75 @@ static void wait_for_operation(struct test_cloud *cloud)
 	}
 }
 
+struct reading {
+	struct test_cloud *cloud;
+	const char *name;
+	struct deployment *found; /* Owned */
+	bool done;
+};
+
+/* In the thread of the servers, whose the store is. */
+static gboolean read_deployment(void *data)
+{
+	struct reading *reading = data;
+	struct control *control = reading->cloud->fixture.control;
+	g_autoptr(GPtrArray) all = control_list(control, KIND_DEPLOYMENT, NULL, NULL);
+	struct deployment *found = NULL;
+
+	for (guint i = 0; all && !found && i < all->len; i++)
+		if (g_str_equal(model_meta(all->pdata[i])->name, reading->name))
+			found = model_copy(all->pdata[i]);
+	g_mutex_lock(&reading->cloud->lock);
+	reading->found = found;
+	reading->done = true;
+	g_cond_broadcast(&reading->cloud->changed);
+	g_mutex_unlock(&reading->cloud->lock);
+	return G_SOURCE_REMOVE;
+}
+
+/* As it is stored. Owned; NULL when there is no such deployment. */
+static struct deployment *stored(struct test_cloud *cloud, const char *name)
+{
+	struct reading reading = {.cloud = cloud, .name = name};
+
+	g_idle_add(read_deployment, &reading);
+	g_mutex_lock(&cloud->lock);
+	while (!reading.done)
+		g_cond_wait(&cloud->changed, &cloud->lock);
+	g_mutex_unlock(&cloud->lock);
+	return reading.found;
+}
+
+/* Somebody runs what a deployment wants inside of it: it waits for that, and has it as its own part then, which its history
+ * keeps as long. */
+static void scenario_same_inner(struct test_cloud *cloud)
+{
+	json_auto_t *vm = fixture_load(&cloud->fixture, "vm");
+	json_t *request = json_object_get(vm, "request");
+
+	put_base(cloud);
+	json_object_set_new(request, "type", json_string("Microsoft.Compute/virtualMachines"));
+	json_object_set_new(request, "name", json_string("myVM"));
+	g_autofree char *text = json_dumps(request, JSON_COMPACT),
+			*template = g_strdup_printf("resources: [%s]", text),
+			*alone = body_of("Incremental", "", template),
+			*around = inner_of("inner", "expressionEvaluationOptions: {scope: 'inner'},", text);
+	g_usleep(100 * 1000); /* the host must have been seen alive for the machine to be placed */
+	test_cloud_obey(cloud, false);
+	_cleanup_(answer_clear) struct answer first = ask(cloud, "PUT", DEPLOYMENTS "/inner", alone, NULL),
+					      outer = ask(cloud, "PUT", DEPLOYMENTS "/outer", around, NULL);
+	wait_for_operation(cloud);
+	_cleanup_(model_free) struct deployment *before = stored(cloud, "inner");
+	g_assert_null(before->spec.within);
+	test_cloud_obey(cloud, true);
+	g_autofree char *one = finish(cloud, &first, NULL), *other = finish(cloud, &outer, NULL);
+	g_assert_cmpstr(one, ==, "Succeeded");
+	g_assert_cmpstr(other, ==, "Succeeded");
+	_cleanup_(model_free) struct deployment *after = stored(cloud, "inner");
+	g_assert_nonnull(after->spec.within);
+	g_assert_nonnull(strstr(answer_header(&outer, "Azure-AsyncOperation"), after->spec.within));
+}
+
 static void scenario_cancel(struct test_cloud *cloud)
 {
 	put_base(cloud);
@@ -527,45 +596,13 @@ static void scenario_many_failures(struct test_cloud *cloud)
 	g_assert_cmpuint(strlen(text), <, 96 * 1024);
 }
 
-struct reading {
-	struct test_cloud *cloud;
-	const char *name;
-	char *parameters; /* Owned; what is stored of them */
-	bool done;
-};
-
-/* In the thread of the servers, whose the store is. */
-static gboolean read_parameters(void *data)
+static void assert_no_secret(struct test_cloud *cloud, const char *name)
 {
-	struct reading *reading = data;
-	struct control *control = reading->cloud->fixture.control;
-	g_autoptr(GPtrArray) all = control_list(control, KIND_DEPLOYMENT, NULL, NULL);
-	char *parameters = NULL;
+	_cleanup_(model_free) struct deployment *kept = stored(cloud, name);
+	g_assert_nonnull(kept);
+	g_autofree char *text = json_dumps(kept->spec.parameters, JSON_COMPACT);
 
-	for (guint i = 0; all && i < all->len; i++) {
-		const struct deployment *deployment = all->pdata[i];
-		if (g_str_equal(deployment->meta.name, reading->name))
-			parameters = json_dumps(deployment->spec.parameters, JSON_COMPACT);
-	}
-	g_mutex_lock(&reading->cloud->lock);
-	reading->parameters = parameters;
-	reading->done = true;
-	g_cond_broadcast(&reading->cloud->changed);
-	g_mutex_unlock(&reading->cloud->lock);
-	return G_SOURCE_REMOVE;
-}
-
-/* Owned; NULL when there is no such deployment. */
-static char *stored_parameters(struct test_cloud *cloud, const char *name)
-{
-	struct reading reading = {.cloud = cloud, .name = name};
-
-	g_idle_add(read_parameters, &reading);
-	g_mutex_lock(&cloud->lock);
-	while (!reading.done)
-		g_cond_wait(&cloud->changed, &cloud->lock);
-	g_mutex_unlock(&cloud->lock);
-	return reading.parameters;
+	g_assert_null(strstr(text, "tell-nobody"));
 }
 
 /* There is room for the record as it begins, and none for what it says of failures: it ends, and keeps no secret. */
@@ -576,15 +613,13 @@ static void scenario_no_room(struct test_cloud *cloud)
 			*template = g_strdup_printf("parameters: {s: {type: 'securestring'}}, variables: "
 						    "{f: '%s', word: '%s'}, " FAILING("80"),
 				filler, word),
-			*body = body_of("Incremental", secret, template), *kept = NULL;
+			*body = body_of("Incremental", secret, template);
 
 	put_base(cloud);
 	assert_fails(cloud, "full", body, "deployment full is too large to be stored");
 	assert_read(cloud, DEPLOYMENTS "/full",
 		json_pack("{s:{s:s}}", "properties", "provisioningState", "Failed"));
-	kept = stored_parameters(cloud, "full");
-	g_assert_nonnull(kept);
-	g_assert_null(strstr(kept, "tell-nobody"));
+	assert_no_secret(cloud, "full");
 }
 
 /* ---- the history ---- */
@@ -659,6 +694,7 @@ int main(int argc, char **argv)
 	ADD("what fails deep inside of others is explained outside", scenario_deep_failure);
 	ADD("Complete mode takes away what is not in the template, in the order of use", scenario_complete);
 	ADD("Complete mode leaves what is in use, and names it", scenario_in_use);
+	ADD("one that somebody runs already is waited for, and is a part then", scenario_same_inner);
 	ADD("a cancelled deployment starts nothing more, inside of it neither", scenario_cancel);
 	ADD("a deployment whose name is running is refused where its client can show it", scenario_active);
 	ADD("so is one into a group that is being deleted", scenario_group_goes);

@@ -55,10 +55,11 @@ json_t *deploying_look_up(const struct arm_id *id, void *data, GError **error)
 
 /* ---- deployments inside of this one ---- */
 
-/* The program ended between the put and its record: the deployment that runs is the one that was asked for. Any other of
- * its name keeps ours from ever starting: it may be the one that this is a part of. */
-static void adopt(struct deploying *deploying, struct deployment_resource *record, const struct arm_id *id,
-	const struct deployment *wanted)
+/* One of its name runs. With the same template it is what was asked for, as where the program ended between the put and its
+ * record: it is waited for and put again, and is a part of this deployment from then on, whoever began it. Any other keeps
+ * ours from ever starting: it may be the one that this is a part of. */
+static void wait_or_fail(struct deploying *deploying, struct deployment_resource *record,
+	const struct arm_id *id, const struct deployment *wanted)
 {
 	_cleanup_(model_free) struct group *group = NULL;
 	g_autoptr(GError) failure = NULL;
@@ -94,7 +95,7 @@ static void start_deployment(struct deploying *deploying, const struct arm_id *i
 		deploy_forget_oldest(arm, group, &result);
 	} else if (wanted && fault_code(failure) == FAULT_BUSY &&
 		   group->status.outcome.state != PROVISIONING_DELETING) {
-		adopt(deploying, record, id, wanted);
+		wait_or_fail(deploying, record, id, wanted);
 	} else if (!deploying_is_passing(failure)) {
 		deploying_set_failed(deploying, record, failure);
 	}
