@@ -622,6 +622,37 @@ static void scenario_no_room(struct test_cloud *cloud)
 	assert_no_secret(cloud, "full");
 }
 
+/* As large as what is taken may be, it ends, and keeps no secret; what is larger is refused at once. */
+static void scenario_largest(struct test_cloud *cloud)
+{
+	g_autoptr(GString) definitions = g_string_new("s: {type: 'securestring'}"),
+			   values = g_string_new("\"s\": {\"value\": \"tell-nobody\"}");
+	bool refused = false, taken = false;
+
+	put_base(cloud);
+	for (unsigned i = 1; i < 256; i++) {
+		g_string_append_printf(definitions, ", p%u: {type: 'string'}", i);
+		g_string_append_printf(values, ", \"p%u\": {\"value\": \"\"}", i);
+	}
+	for (size_t bytes = 984 * 1024; !refused; bytes += 2 * 1024) {
+		g_autofree char *filler = g_strnfill(bytes, 'x'),
+				*template = g_strdup_printf("parameters: {%s}, variables: {f: '%s'}, "
+							    "resources: [{" NSG_TYPE ", name: 7}]",
+					definitions->str, filler),
+				*body = body_of("Incremental", values->str, template);
+		_cleanup_(answer_clear) struct answer put =
+			ask(cloud, "PUT", DEPLOYMENTS "/largest", body, NULL);
+		refused = put.status == 400;
+		if (refused)
+			break;
+		g_autofree char *end = finish(cloud, &put, NULL);
+		g_assert_cmpstr(end, ==, "Failed");
+		assert_no_secret(cloud, "largest");
+		taken = true;
+	}
+	g_assert_true(taken);
+}
+
 /* ---- the history ---- */
 
 static size_t count_deployments(struct test_cloud *cloud)
@@ -702,6 +733,7 @@ int main(int argc, char **argv)
 	ADD("what is too large to be kept is refused with what to do", scenario_too_large);
 	ADD("what many failures say is bounded, and the others are counted", scenario_many_failures);
 	ADD("a record that outgrows the store ends, without its secrets", scenario_no_room);
+	ADD("as large as it may be it ends, without its secrets", scenario_largest);
 	ADD("the oldest that are over make room for new ones", scenario_history);
 	return g_test_run();
 }

@@ -31,6 +31,7 @@ struct change {
 	GHashTable *writes; /* key → struct write, Owned */
 	GHashTable *objects; /* key → object handed out, Owned */
 	GHashTable *countings; /* key → struct counting, Owned: of objects that were handed out or staged */
+	size_t reserved; /* bytes */
 };
 
 static void guard_free(void *data)
@@ -216,6 +217,11 @@ GPtrArray *change_list(struct change *change, enum kind kind, GError **error)
 }
 
 /* ---- objects ---- */
+
+void change_reserve(struct change *change, size_t bytes)
+{
+	change->reserved = bytes;
+}
 
 void change_put(struct change *change, const void *object)
 {
@@ -541,7 +547,7 @@ static struct meta *find_largest(const struct change *change, size_t *ret_bytes)
 /* The store's own refusal speaks of keys and transactions, which no user has heard of. */
 static bool check_bytes(const struct change *change, const struct store_txn *txn, GError **error)
 {
-	size_t bytes = store_txn_bytes(txn), most;
+	size_t bytes = store_txn_bytes(txn) + change->reserved, most;
 	_cleanup_(model_free) struct meta *largest = NULL;
 
 	if (bytes <= STORE_TXN_BYTES_MAX)
@@ -551,7 +557,7 @@ static bool check_bytes(const struct change *change, const struct store_txn *txn
 		return true;
 	return fault_set(error, FAULT_INVALID,
 		"%s %s is too large to be stored: it has %zu bytes as it is kept, with all that changes "
-		"together %zu, and %d are the most; %s",
+		"together, now and at its end, %zu, and %d are the most; %s",
 		kind_info((enum kind)largest->kind)->title, largest->name, most, bytes, STORE_TXN_BYTES_MAX,
 		largest->kind == KIND_DEPLOYMENT
 			? "split the template, and deploy its parts one after the other"

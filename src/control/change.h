@@ -36,6 +36,9 @@ struct subscription *change_subscription(struct change *change, GError **error);
  * that is put meanwhile, not against deletions. */
 GPtrArray *change_list(struct change *change, enum kind kind, GError **error);
 
+/* The transaction must leave that much room, else it is too large. */
+void change_reserve(struct change *change, size_t bytes);
+
 /* Stages the object as it is now; the caller keeps it. A new one (meta.revision 0) is guarded by its absence.
  */
 void change_put(struct change *change, const void *object);

@@ -340,6 +340,7 @@ static bool put_object(struct change *change, void *data, GError **error)
 	outcome_begin(object, !wait ? PROVISIONING_SUCCEEDED
 			      : old ? PROVISIONING_UPDATING
 				    : PROVISIONING_CREATING);
+	change_reserve(change, CONTROL_PUT_ROOM);
 	change_put(change, object);
 	if (!old)
 		change_name(change, object);
@@ -618,6 +619,7 @@ bool control_set_segment(struct control *control, const char *network, const cha
 
 static bool store_object(struct change *change, void *data, GError **error)
 {
+	change_reserve(change, CONTROL_STORE_ROOM);
 	change_put(change, data);
 	return true;
 }

@@ -142,9 +142,14 @@ struct control_request {
  * operation. */
 struct control_request control_request_after(const struct operation *operation);
 
+/* Bytes of STORE_TXN_BYTES_MAX that are left free: by a store for the end of the object's operation, which writes both in one
+ * transaction, and by a put for that and for what its dialect adds to the object until then. */
+#define CONTROL_STORE_ROOM (4 * 1024)
+#define CONTROL_PUT_ROOM   (16 * 1024)
+
 /* Creates or replaces the object that has the name and parent of `wanted` (Borrowed): meta.location, tags,
  * extra and spec are taken from it, the rest is kept or given. FAULT_BUSY while an operation on it is under
- * way that the change cannot join. All faults leave everything as it was. */
+ * way that the change cannot join, FAULT_INVALID for what is too large. All faults leave everything as it was. */
 bool control_put(struct control *control, const void *wanted, const struct control_request *request,
 	struct control_result *ret, GError **error);
 
@@ -315,7 +320,7 @@ typedef int (*control_reconcile_fn)(
 	struct control *control, struct operation *operation, void *data, GError **error);
 void control_set_reconciler(struct control *control, enum kind kind, control_reconcile_fn fn, void *data);
 /* Stores a changed object as it is (status written by such a reconciler); FAULT_CONFLICT when someone else
- * was faster. */
+ * was faster, FAULT_INVALID when it is too large. */
 bool control_store(struct control *control, void *object, GError **error);
 
 /* Forgets deployments, by their uids, but for those that run (again). What they deployed stays. */

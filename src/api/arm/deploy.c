@@ -40,6 +40,7 @@
 #define MESSAGE_MAX 1024 /* bytes of what is said of one resource, or of the whole */
 #define END_ROOM                                                                                             \
 	(SHOWN_MAX + 16 * 1024) /* what the end of its operation adds to the deployment in one transaction */
+#define BARE_ROOM (CONTROL_STORE_ROOM + 1024) /* the same of one that says nothing; keys */
 
 json_t *deploy_error(const json_t *details, const char *message, const char *target)
 {
@@ -297,12 +298,11 @@ static void forget_reasons(struct deployment *deployment)
 	}
 }
 
-/* Whether the end of its operation has room beside it. */
-static bool leaves_room(const struct deployment *deployment)
+static bool leaves_room(const struct deployment *deployment, size_t bytes)
 {
 	g_autofree char *text = model_encode(deployment);
 
-	return strlen(text) + END_ROOM <= STORE_TXN_BYTES_MAX;
+	return strlen(text) + bytes <= STORE_TXN_BYTES_MAX;
 }
 
 /* Writes how it ended, without its secrets. A record that is too large for that goes in parts: the end, and that no secret
@@ -313,10 +313,12 @@ static bool save_end(struct deploying *deploying, GError **error)
 
 	deployment->status.finished_us = g_get_real_time();
 	forget_secrets(deployment);
-	if (!leaves_room(deployment))
+	if (!leaves_room(deployment, END_ROOM))
 		forget_reasons(deployment);
-	if (!leaves_room(deployment) && deployment->status.resources)
+	if (!leaves_room(deployment, END_ROOM) && deployment->status.resources)
 		g_ptr_array_set_size(deployment->status.resources, 0);
+	if (!leaves_room(deployment, BARE_ROOM))
+		g_clear_pointer(&deployment->status.details, json_decref);
 	deploying->changed = true;
 	return save(deploying, error);
 }
