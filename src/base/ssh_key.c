@@ -3,7 +3,8 @@
  * How it works. A public key's BASE64 is a row of strings, each with its length before it (RFC 4251 section 5); the first is
  * the TYPE again. RSA has e and n behind it, as numbers in two's complement, which is OpenSSL's MPI format. OpenSSH's private
  * key is written by hand, by PROTOCOL.key of its sources: without a passphrase that is the public key and, twice over,
- * strings.
+ * strings. What a private key was in on its way is wiped: buffers have room for all of it from the start, as one that
+ * grows leaves a copy behind; OpenSSL wipes its own.
  */
 #include "base/ssh_key.h"
 #include "base/cleanup.h"
@@ -11,6 +12,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -25,10 +27,26 @@
 #define MAGIC         "openssh-key-v1" /* with its NUL */
 #define LINE          70 /* of base64, as ssh-keygen breaks it */
 #define BLOCK         8 /* what private strings are filled up to */
+#define PRIVATE_MAX   1024 /* bytes of an Ed25519 private key, in any of its forms */
 
 CLEANUP_FUNC(BIO *, BIO_free_all)
 CLEANUP_FUNC(BIGNUM *, BN_free)
 CLEANUP_FUNC(EVP_PKEY *, EVP_PKEY_free)
+
+static void wipe_bytes(GByteArray *bytes)
+{
+	OPENSSL_cleanse(bytes->data, bytes->len);
+	g_byte_array_unref(bytes);
+}
+CLEANUP_FUNC(GByteArray *, wipe_bytes)
+
+void ssh_key_free_private(char *private)
+{
+	if (private)
+		OPENSSL_cleanse(private, strlen(private));
+	g_free(private);
+}
+CLEANUP_FUNC(char *, ssh_key_free_private)
 
 /* ---- checking ---- */
 
@@ -215,7 +233,7 @@ static bool generate_rsa(char **ret_private, char **ret_public)
 static GByteArray *private_strings(const guchar *seed, const guchar *public, guint32 check)
 {
 	guchar both[2 * ED25519_BYTES];
-	GByteArray *strings = g_byte_array_new();
+	GByteArray *strings = g_byte_array_sized_new(PRIVATE_MAX);
 
 	memcpy(both, seed, ED25519_BYTES);
 	memcpy(both + ED25519_BYTES, public, ED25519_BYTES);
@@ -224,6 +242,7 @@ static GByteArray *private_strings(const guchar *seed, const guchar *public, gui
 	put_text(strings, ED25519_WORD);
 	put_string(strings, public, ED25519_BYTES);
 	put_string(strings, both, sizeof both);
+	OPENSSL_cleanse(both, sizeof both);
 	put_text(strings, COMMENT);
 	for (guchar fill = 1; strings->len % BLOCK; fill++)
 		g_byte_array_append(strings, &fill, 1);
@@ -233,9 +252,10 @@ static GByteArray *private_strings(const guchar *seed, const guchar *public, gui
 /* Owned. */
 static char *openssh_text(const GByteArray *file)
 {
-	g_autofree char *base64 = g_base64_encode(file->data, file->len);
-	GString *text = g_string_new("-----BEGIN OPENSSH PRIVATE KEY-----\n");
+	_cleanup_(ssh_key_free_private) char *base64 = g_base64_encode(file->data, file->len);
+	GString *text = g_string_sized_new(PRIVATE_MAX);
 
+	g_string_append(text, "-----BEGIN OPENSSH PRIVATE KEY-----\n");
 	for (const char *at = base64; *at;) {
 		gsize length = MIN(strlen(at), LINE);
 		g_string_append_len(text, at, (gssize)length);
@@ -253,12 +273,14 @@ static bool generate_ed25519(char **ret_private, char **ret_public)
 	size_t seed_length = sizeof seed, public_length = sizeof public;
 	guint32 check;
 
-	if (!key || EVP_PKEY_get_raw_private_key(key, seed, &seed_length) != 1 ||
-		EVP_PKEY_get_raw_public_key(key, public, &public_length) != 1 ||
-		RAND_bytes((guchar *)&check, sizeof check) != 1)
+	if (!key || EVP_PKEY_get_raw_public_key(key, public, &public_length) != 1 ||
+		RAND_bytes((guchar *)&check, sizeof check) != 1 ||
+		EVP_PKEY_get_raw_private_key(key, seed, &seed_length) != 1)
 		return false;
-	g_autoptr(GByteArray) blob = g_byte_array_new(), file = g_byte_array_new();
-	g_autoptr(GByteArray) strings = private_strings(seed, public, check);
+	g_autoptr(GByteArray) blob = g_byte_array_new();
+	_cleanup_(wipe_bytes) GByteArray *strings = private_strings(seed, public, check),
+					 *file = g_byte_array_sized_new(PRIVATE_MAX);
+	OPENSSL_cleanse(seed, sizeof seed);
 	put_text(blob, ED25519_WORD);
 	put_string(blob, public, sizeof public);
 	g_byte_array_append(file, (const guchar *)MAGIC, sizeof MAGIC);

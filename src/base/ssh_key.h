@@ -17,3 +17,6 @@ bool ssh_key_check(const char *text, GError **error);
 /* Makes a pair; an RSA one takes a good part of a second. The private key is in PKCS #1 (RSA) or in OpenSSH's own format
  * (Ed25519, which ssh reads in no other). Both Owned by the caller. */
 bool ssh_key_generate(enum ssh_key_type type, char **ret_private, char **ret_public, GError **error);
+
+/* Frees a private key, whose text is nowhere in memory behind it. NULL is fine. */
+void ssh_key_free_private(char *private);
