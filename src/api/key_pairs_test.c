@@ -135,11 +135,93 @@ static void scenario_pair(struct test_cloud *cloud)
 		"ssh-ed25519 ");
 }
 
+/* ---- several at once ---- */
+
+#define SEVERAL 6
+#define ROUNDS  8 /* until one comes while others are being made */
+
+/* Asks for all of these pairs at once. Who gets none is told one of the two: *ret_first counts those that were told the
+ * first. How many were made. */
+static size_t make_at_once(struct test_cloud *cloud, const char *const paths[SEVERAL], unsigned status,
+	const char *first, const char *second, size_t *ret_first)
+{
+	struct answer answers[SEVERAL];
+	size_t made = 0;
+
+	*ret_first = 0;
+	ask_at_once(cloud, "POST", paths, SEVERAL, answers);
+	for (size_t i = 0; i < SEVERAL; i++) {
+		_cleanup_(answer_clear) struct answer own = answers[i];
+		const char *message =
+			json_string_value(json_object_get(json_object_get(own.json, "error"), "message"));
+		made += own.status == 200;
+		if (own.status == 200)
+			continue;
+		g_assert_cmpint(own.status, ==, status);
+		*ret_first += strstr(message, first) != NULL;
+		if (!strstr(message, first) && !strstr(message, second))
+			g_error("neither '%s' nor '%s' is in: %s", first, second, message);
+	}
+	return made;
+}
+
+/* Only one of those who ask for the same is given a private key. */
+static void scenario_twice(struct test_cloud *cloud)
+{
+	const char *paths[SEVERAL];
+	size_t busy = 0;
+
+	log_in_to_group(cloud);
+	for (size_t i = 0; i < SEVERAL; i++)
+		paths[i] = KEY "/generateKeyPair";
+	for (unsigned round = 0; !busy && round < ROUNDS; round++) {
+		_cleanup_(answer_clear) struct answer put = put_key(cloud, KEY, NULL);
+		g_assert_cmpuint(
+			make_at_once(cloud, paths, 409, "A pair for SSH public key mine is being made",
+				"a pair is made once", &busy),
+			==, 1);
+		_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", KEY, NULL, NULL);
+		g_assert_cmpint(gone.status, ==, 200);
+	}
+	g_assert_cmpuint(busy, >, 0);
+}
+
+/* Four are made at one time; whoever is told so gets one later. */
+static void scenario_many(struct test_cloud *cloud)
+{
+	static const char words[] = "4 key pairs are being made";
+	static const char *const paths[SEVERAL] = {KEYS "/k0/generateKeyPair", KEYS "/k1/generateKeyPair",
+		KEYS "/k2/generateKeyPair", KEYS "/k3/generateKeyPair", KEYS "/k4/generateKeyPair",
+		KEYS "/k5/generateKeyPair"};
+	size_t refused = 0, later = 0;
+
+	log_in_to_group(cloud);
+	for (unsigned round = 0; !refused && round < ROUNDS; round++) {
+		for (size_t i = 0; i < SEVERAL; i++) {
+			g_autofree char *path = g_path_get_dirname(paths[i]);
+			_cleanup_(answer_clear) struct answer gone = ask(cloud, "DELETE", path, NULL, NULL),
+							      put = put_key(cloud, path, NULL);
+			g_assert_cmpint(put.status, ==, 201);
+		}
+		size_t made = make_at_once(cloud, paths, 503, words, words, &refused);
+		g_assert_cmpuint(made, >=, 4);
+		g_assert_cmpuint(made + refused, ==, SEVERAL);
+	}
+	g_assert_cmpuint(refused, >, 0);
+	for (size_t i = 0; i < SEVERAL; i++) {
+		_cleanup_(answer_clear) struct answer again = ask(cloud, "POST", paths[i], NULL, NULL);
+		later += again.status == 200;
+	}
+	g_assert_cmpuint(later, ==, refused);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	TEST_CLOUD_ADD("/key-pairs/a public key is kept, shown, listed, tagged and deleted", scenario_life);
 	TEST_CLOUD_ADD("/key-pairs/what is no key is refused, and a second pair", scenario_refused);
 	TEST_CLOUD_ADD("/key-pairs/a pair is made, its private key told once", scenario_pair);
+	TEST_CLOUD_ADD("/key-pairs/of several who ask for the same pair one gets it", scenario_twice);
+	TEST_CLOUD_ADD("/key-pairs/four are made at one time, and others later", scenario_many);
 	return g_test_run();
 }

@@ -382,10 +382,22 @@ static char *make_url(const struct test_cloud *cloud, const char *path)
 	return g_strconcat(cloud->clients_url, path, NULL);
 }
 
-static void send_message(struct test_cloud *cloud, SoupMessage *message, struct answer *ret)
+static SoupMessage *new_message(const struct test_cloud *cloud, const char *method, const char *path)
+{
+	g_autofree char *url = make_url(cloud, path),
+			*bearer = cloud->token ? g_strconcat("Bearer ", cloud->token, NULL) : NULL;
+	SoupMessage *message = soup_message_new(method, url);
+
+	if (bearer)
+		soup_message_headers_append(
+			soup_message_get_request_headers(message), "Authorization", bearer);
+	return message;
+}
+
+static void send_message(SoupSession *session, SoupMessage *message, struct answer *ret)
 {
 	int64_t from = g_get_monotonic_time();
-	g_autoptr(GBytes) bytes = soup_session_send_and_read(cloud->session, message, NULL, NULL);
+	g_autoptr(GBytes) bytes = soup_session_send_and_read(session, message, NULL, NULL);
 
 	ret->took_ms = (g_get_monotonic_time() - from) / 1000;
 	ret->headers = soup_message_headers_ref(soup_message_get_response_headers(message));
@@ -398,15 +410,11 @@ static void send_message(struct test_cloud *cloud, SoupMessage *message, struct 
 struct answer ask(struct test_cloud *cloud, const char *method, const char *path, const char *body, ...)
 {
 	struct answer answer = {};
-	g_autofree char *url = make_url(cloud, path),
-			*bearer = cloud->token ? g_strconcat("Bearer ", cloud->token, NULL) : NULL;
-	g_autoptr(SoupMessage) message = soup_message_new(method, url);
+	g_autoptr(SoupMessage) message = new_message(cloud, method, path);
 	SoupMessageHeaders *headers = soup_message_get_request_headers(message);
 	const char *name;
 	va_list args;
 
-	if (bearer)
-		soup_message_headers_append(headers, "Authorization", bearer);
 	if (body) {
 		g_autoptr(GBytes) bytes = g_bytes_new(body, strlen(body));
 		soup_message_set_request_body_from_bytes(message, "application/json", bytes);
@@ -415,8 +423,56 @@ struct answer ask(struct test_cloud *cloud, const char *method, const char *path
 	while ((name = va_arg(args, const char *)))
 		soup_message_headers_replace(headers, name, va_arg(args, const char *));
 	va_end(args);
-	send_message(cloud, message, &answer);
+	send_message(cloud->session, message, &answer);
 	return answer;
+}
+
+/* One of several requests. */
+struct asker {
+	struct test_cloud *cloud;
+	const char *method, *path;
+	GMutex *start; /* held until all are connected */
+	gint *connected; /* atomic */
+	struct answer *answer;
+};
+
+static void *run_asker(void *data)
+{
+	const struct asker *asker = data;
+	g_autoptr(SoupSession) session = new_session(asker->cloud);
+	g_autoptr(SoupMessage) first = new_message(asker->cloud, "GET", "/metadata/endpoints"),
+			       message = new_message(asker->cloud, asker->method, asker->path);
+	_cleanup_(answer_clear) struct answer open = {};
+
+	send_message(session, first, &open);
+	g_atomic_int_inc(asker->connected);
+	g_mutex_lock(asker->start);
+	g_mutex_unlock(asker->start);
+	send_message(session, message, asker->answer);
+	return NULL;
+}
+
+void ask_at_once(
+	struct test_cloud *cloud, const char *method, const char *const paths[], size_t n, struct answer *ret)
+{
+	g_autofree struct asker *askers = g_new(struct asker, n);
+	g_autofree GThread **threads = g_new(GThread *, n);
+	gint connected = 0;
+	GMutex start;
+
+	g_mutex_init(&start);
+	g_mutex_lock(&start);
+	for (size_t i = 0; i < n; i++) {
+		ret[i] = (struct answer){};
+		askers[i] = (struct asker){cloud, method, paths[i], &start, &connected, &ret[i]};
+		threads[i] = g_thread_new("asker", run_asker, &askers[i]);
+	}
+	while (g_atomic_int_get(&connected) < (gint)n)
+		g_usleep(1000);
+	g_mutex_unlock(&start);
+	for (size_t i = 0; i < n; i++)
+		g_thread_join(threads[i]);
+	g_mutex_clear(&start);
 }
 
 const char *answer_text(const struct answer *answer, const char *member)

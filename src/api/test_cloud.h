@@ -61,6 +61,9 @@ CLEANUP_CLEAR_FUNC(struct answer, answer_clear)
  * NULL. Then pairs of header names and values, and NULL. */
 struct answer ask(struct test_cloud *cloud, const char *method, const char *path, const char *body,
 	...) G_GNUC_NULL_TERMINATED;
+/* Several requests at once, without bodies, each over a connection of its own that is open before. */
+void ask_at_once(struct test_cloud *cloud, const char *method, const char *const paths[], size_t n,
+	struct answer *ret);
 /* "error.code", or a text member of the top. Borrowed; "" when there is none. */
 const char *answer_code(const struct answer *answer);
 const char *answer_text(const struct answer *answer, const char *member);

@@ -12,6 +12,7 @@ struct arm *arm_new(const struct arm_config *config)
 	arm->control = config->control;
 	arm->auth = config->auth;
 	arm->audit = config->audit;
+	arm->pairs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	arm->url = g_strdup(config->url);
 	if (arm->url && g_str_has_suffix(arm->url, "/"))
 		arm->url[strlen(arm->url) - 1] = '\0';
@@ -24,6 +25,7 @@ void arm_free(struct arm *arm)
 {
 	control_set_reconciler(arm->control, KIND_DEPLOYMENT, NULL, NULL);
 	control_set_listener(arm->control, NULL, NULL);
+	g_hash_table_unref(arm->pairs);
 	g_free(arm->url);
 	g_free(arm);
 }

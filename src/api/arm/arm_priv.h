@@ -13,6 +13,7 @@ struct arm {
 	const struct auth *auth; /* Borrowed */
 	char *url; /* without a '/' at its end */
 	struct audit *audit; /* Borrowed; NULL: none is kept */
+	GHashTable *pairs; /* Ref: uids of the SSH public keys whose pair is being made; key_pairs.c */
 };
 
 /* ---- record.c: the audit log's view of the dialect ---- */

@@ -2,7 +2,8 @@
  *
  * How it works. A pair is made in a thread of its own, since RSA takes long, while the call is held. Then the public key is
  * stored, unless somebody else has given the resource one meanwhile, and only then is the private one handed out: it is
- * nowhere else, and whoever hangs up before has changed nothing.
+ * nowhere else, and whoever hangs up before has changed nothing. Each resource has one in the making at most, and all
+ * together PAIRS_MAX: the threads are few, and others need them.
  */
 #include "api/arm/arm_priv.h"
 #include "base/fault.h"
@@ -42,6 +43,8 @@ const struct arm_type arm_key_pairs = {
 
 /* ---- making a pair ---- */
 
+#define PAIRS_MAX 4 /* made at one time */
+
 /* By enum ssh_key_type. */
 static const char *const types[] = {"RSA", "Ed25519", NULL};
 
@@ -49,6 +52,7 @@ static const char *const types[] = {"RSA", "Ed25519", NULL};
 struct making {
 	struct call *call; /* Borrowed: held until it is answered or gone; NULL: it is gone */
 	struct arm *arm; /* Borrowed, as long as the call is there */
+	GHashTable *pairs; /* Ref: the dialect's, which may be gone before the thread is done */
 	char *uid; /* of the resource */
 	enum ssh_key_type type;
 	char *private, *public;
@@ -58,8 +62,9 @@ static void making_free(void *data)
 {
 	struct making *making = data;
 
+	g_hash_table_unref(making->pairs);
 	g_free(making->uid);
-	g_free(making->private);
+	ssh_key_free_private(making->private);
 	g_free(making->public);
 	g_free(making);
 }
@@ -70,6 +75,21 @@ static bool check_empty(const struct key_pair *pair, GError **error)
 					  "SSH public key %s has a key already; a pair is made once for "
 					  "each, create another one",
 					  pair->meta.name);
+}
+
+/* Takes the resource's place among the pairs that are being made. */
+static bool begin(struct arm *arm, const struct key_pair *pair, GError **error)
+{
+	if (g_hash_table_contains(arm->pairs, pair->meta.uid))
+		return fault_set(error, FAULT_BUSY,
+			"A pair for SSH public key %s is being made; wait for its answer, or create another "
+			"one.",
+			pair->meta.name);
+	if (g_hash_table_size(arm->pairs) >= PAIRS_MAX)
+		return fault_set(error, FAULT_UNAVAILABLE,
+			"%d key pairs are being made, and no more are at one time; try again in a second.",
+			PAIRS_MAX);
+	return g_hash_table_add(arm->pairs, g_strdup(pair->meta.uid));
 }
 
 /* The resource as it is answered; NULL with *error. */
@@ -95,6 +115,7 @@ static void made(GObject *source, GAsyncResult *task, void *data)
 	_cleanup_(model_free) struct key_pair *pair = NULL;
 	GError *error = NULL;
 
+	g_hash_table_remove(making->pairs, making->uid);
 	if (!making->call)
 		return;
 	if (g_task_propagate_boolean(G_TASK(task), &error))
@@ -166,12 +187,17 @@ static void post_generate(struct call *call, void *data)
 	GError *error = NULL;
 	_cleanup_(model_free) struct key_pair *pair = find(call, arm, &error);
 
-	if (!pair || !check_empty(pair, &error) || !read_type(call, &type, &error)) {
+	if (!pair || !check_empty(pair, &error) || !read_type(call, &type, &error) ||
+		!begin(arm, pair, &error)) {
 		arm_fail(call, error);
 		return;
 	}
 	struct making *making = g_new0(struct making, 1);
-	*making = (struct making){.call = call, .arm = arm, .uid = g_strdup(pair->meta.uid), .type = type};
+	*making = (struct making){.call = call,
+		.arm = arm,
+		.pairs = g_hash_table_ref(arm->pairs),
+		.uid = g_strdup(pair->meta.uid),
+		.type = type};
 	g_autoptr(GTask) task = g_task_new(NULL, NULL, made, NULL);
 	g_task_set_task_data(task, making, making_free);
 	call_hold(call, on_gone, making);
