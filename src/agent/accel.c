@@ -735,6 +735,9 @@ void accel_step(struct accel *a)
 		return;
 	if (machine && (!vm_machine_is_known(machine) || vm_machine_is_stopping(machine)))
 		return;
+	/* It has the function open as long as it lingers, and asks nobody to let go of it: it is ended first. */
+	if (machine && accel_row(state)->in_guest && vm_machine_may_linger(machine))
+		return;
 	if (accel_machine_is_off(a))
 		forget_guest(a);
 	/* It waits neither for the switch nor for the next try. */

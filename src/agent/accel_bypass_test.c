@@ -62,6 +62,133 @@ static void test_crash(struct world *w, gconstpointer data)
 	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
 }
 
+/* ---- machines that are held still, as their disk fails ---- */
+
+static bool is_seen_frozen(struct world *w)
+{
+	return vm_machine_may_linger(g_hash_table_lookup(w->agent->machines, WORLD_VM));
+}
+
+/* The agent has seen it, and can do nothing yet. Its pauses are long, so that nothing that is waited for comes by them. */
+static struct vm_machine *freeze(struct world *w)
+{
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	bypass_bring_up(w);
+	world_forget(w);
+	struct vm_machine *machine = g_hash_table_lookup(w->agent->machines, WORLD_VM);
+	g_assert_true(vm_machine_hold(machine));
+	vm_fake_freeze(w->machines, WORLD_VM);
+	world_wait(w, "the agent sees it", is_seen_frozen);
+	return machine;
+}
+
+static void go_on(struct world *w, struct vm_machine *machine)
+{
+	vm_machine_unhold(machine);
+	agent_kick(w->agent);
+}
+
+static bool is_given_back(struct world *w)
+{
+	return world_find(w, RELEASE, 0) >= 0 && bypass_nothing_is_claimed(w);
+}
+
+/* The process, which has the function open, before what the host does to the function. */
+static void expect_ended_first(struct world *w)
+{
+	world_expect(w, "stop " WORLD_VM, LEFT, RELEASE, NULL);
+	g_assert_cmpint(world_find(w, "stop " WORLD_VM, 0), <, world_find(w, LEFT, 0));
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+}
+
+static void test_frozen(struct world *w, gconstpointer data)
+{
+	bypass_bring_up(w);
+	world_forget(w);
+	vm_fake_freeze(w->machines, WORLD_VM);
+	world_wait(w, "it runs and is accelerated again", bypass_is_on);
+	expect_ended_first(w);
+	world_expect(w, LEFT, RELEASE, "start " WORLD_VM, CLAIM, BESIDE, ARM, BOTH, PLUG, FUNCTION, NULL);
+}
+
+static void test_frozen_pause(struct world *w, gconstpointer data)
+{
+	go_on(w, freeze(w));
+	world_wait(w, "its function is given back before its next start is due", is_given_back);
+	expect_ended_first(w);
+	g_assert_cmpint(world_find(w, "start " WORLD_VM, 0), <, 0);
+	g_assert_cmpint(world_power(w, WORLD_VM), ==, POWER_STATE_STOPPED);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
+}
+
+/* Nothing is done to the function while the machine cannot be ended, and it is not said to be off. */
+static void test_frozen_held(struct world *w, gconstpointer data)
+{
+	struct vm_machine *machine = freeze(w);
+
+	world_run(200);
+	g_assert_true(vm_machine_may_linger(machine));
+	g_assert_false(vm_machine_is_off(machine));
+	g_assert_cmpint(world_find(w, LEFT, 0), <, 0);
+	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
+	g_assert_cmpint(world_find(w, BOTH, 0), <, 0);
+	go_on(w, machine);
+	world_wait(w, "its function is given back", is_given_back);
+	expect_ended_first(w);
+}
+
+static bool is_deallocated(struct world *w)
+{
+	return world_power(w, WORLD_VM) == POWER_STATE_DEALLOCATED && bypass_nothing_is_claimed(w);
+}
+
+static void test_frozen_deallocated(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal_physical(2, true);
+	struct vm_machine *machine = freeze(w);
+
+	world_vm(goal)->power = POWER_DEALLOCATED;
+	agent_take_goal(w->agent, goal);
+	world_run(100);
+	g_assert_cmpint(world_power(w, WORLD_VM), ==, POWER_STATE_DEALLOCATING);
+	go_on(w, machine);
+	world_wait(w, "it is deallocated", is_deallocated);
+	expect_ended_first(w);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
+	agent_take_goal(w->agent, world_goal_physical(3, true));
+	world_wait(w, "it is accelerated again", bypass_is_on);
+}
+
+static bool is_removed(struct world *w)
+{
+	return world_machine(w, WORLD_VM) == VM_ABSENT && bypass_nothing_is_claimed(w);
+}
+
+static void test_frozen_removed(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal_physical(2, true);
+	struct vm_machine *machine = freeze(w);
+
+	world_vm(goal)->remove = true;
+	agent_take_goal(w->agent, goal);
+	go_on(w, machine);
+	world_wait(w, "it is removed", is_removed);
+	expect_ended_first(w);
+	world_expect(w, RELEASE, "remove " WORLD_VM, NULL);
+}
+
+/* Also what an agent before this one has left so. */
+static void test_frozen_without_agent(struct world *w, gconstpointer data)
+{
+	bypass_bring_up(w);
+	world_stop_agent(w);
+	vm_fake_freeze(w->machines, WORLD_VM);
+	world_forget(w);
+	world_start_agent(w, true);
+	world_wait(w, "it runs and is accelerated again", bypass_is_on);
+	expect_ended_first(w);
+}
+
 static void test_not_armed_twice(struct world *w, gconstpointer data)
 {
 	bypass_bring_up(w);
@@ -559,6 +686,13 @@ int main(int argc, char **argv)
 	add("/accel_bypass/one that leaves while its machine is busy is not forgotten", test_left_while_held);
 	add("/accel_bypass/one that leaves while it is being plugged is not forgotten", test_left_at_plug);
 	add("/accel_bypass/a machine that crashed has its function cleared and gets another", test_crash);
+	add("/accel_bypass/a machine whose disk fails is ended before its function is cleared", test_frozen);
+	add("/accel_bypass/which does not wait for its next start", test_frozen_pause);
+	add("/accel_bypass/nothing is done to its function, and it is not off, while it cannot be ended",
+		test_frozen_held);
+	add("/accel_bypass/such a machine can be deallocated and started again", test_frozen_deallocated);
+	add("/accel_bypass/and removed", test_frozen_removed);
+	add("/accel_bypass/one that a new agent finds so is ended and started", test_frozen_without_agent);
 	add("/accel_bypass/an agent that starts anew does not arm what is in a guest", test_not_armed_twice);
 	add("/accel_bypass/functions that nobody knows are cleared and released at the start", test_strays);
 	add("/accel_bypass/the host hears gateways and the NICs that no function has", test_heard);

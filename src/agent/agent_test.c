@@ -548,6 +548,43 @@ static void test_crash(struct world *w, gconstpointer data)
 	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 2);
 }
 
+/* Without a function it is as it is until its next start, unless it is to be off: then it ends. */
+static void test_freeze(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	bring_up(w);
+	vm_fake_freeze(w->machines, WORLD_VM);
+	world_wait(w, "the death is reported", is_stopped);
+	world_run(100);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_CRASHED);
+	world_forget(w);
+	world_vm(goal)->power = POWER_DEALLOCATED;
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM is deallocated", is_deallocated);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
+	world_run(200);
+	g_assert_cmpuint(count(w, "stop " WORLD_VM), ==, 1);
+}
+
+/* What a look finds crashed after that is known to be over. */
+static void test_crash_deallocated(struct world *w, gconstpointer data)
+{
+	struct goal *goal = world_goal(2, false);
+
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	bring_up(w);
+	vm_fake_crash(w->machines, WORLD_VM);
+	world_wait(w, "the death is reported", is_stopped);
+	world_vm(goal)->power = POWER_DEALLOCATED;
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the VM is deallocated", is_deallocated);
+	world_run(200);
+	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_CRASHED);
+	g_assert_cmpuint(count(w, "stop " WORLD_VM), ==, 1);
+}
+
 static bool is_left_alone(struct world *w)
 {
 	g_autofree char *message = NULL, *fault = fault_of(w, &message);
@@ -685,6 +722,8 @@ int main(int argc, char **argv)
 	add("/agent/a VM for which memory is missing is refused with the numbers, and tried again",
 		test_admission);
 	add("/agent/a VM that crashes is reported and started again", test_crash);
+	add("/agent/a VM whose disk failed is ended when it is to be off", test_freeze);
+	add("/agent/a VM that crashed is ended once when it is to be off", test_crash_deallocated);
 	add("/agent/a VM that keeps crashing is left alone until a restart is asked for", test_crash_loop);
 	add("/agent/a start that fails when the machine seemed to run is tried again", test_start_fails_late);
 	add("/agent/a guest that powers itself off stays off until off and on again",

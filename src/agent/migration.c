@@ -213,7 +213,7 @@ static const char *find_hindrance(const struct migration *m)
 
 	if (migration_goal(m)->migration.cancel)
 		return "it was cancelled";
-	if (!m->held && vm_machine_is_off(machine))
+	if (!m->held && (vm_machine_is_off(machine) || vm_machine_may_linger(machine)))
 		return "its machine does not run";
 	return m->agent->tunnel ? NULL : "its host's agent has no tunnel to others";
 }

@@ -165,6 +165,16 @@ static void stopped(struct vm_machine *m)
 	clear_fault(m);
 }
 
+/* Nothing is left of what crashed. The pause before its next start goes on, where there is to be one. */
+static void ended(struct vm_machine *m)
+{
+	failpoint(FAILPOINT_AGENT_VM_STOPPED);
+	m->ended = true;
+	m->phase = VM_REST;
+	if (m->fault || vm_machine_want(m) != WANT_RUNNING)
+		clear_fault(m);
+}
+
 static void removed(struct vm_machine *m)
 {
 	failpoint(FAILPOINT_AGENT_VM_REMOVED);
@@ -315,6 +325,7 @@ static const struct goal_nic *worst_port(const struct vm_machine *m, const struc
 static void confirmed(struct vm_machine *m)
 {
 	if (vm_machine_want(m) != WANT_COMING) {
+		m->ended = false;
 		begin(m, VM_STARTING, run_start, started, NULL, 0);
 		return;
 	}
@@ -456,14 +467,29 @@ static void step_coming(struct vm_machine *m)
 		start_up(m);
 }
 
+/* What crashed may have its functions open still, and is not off. Where it is as its migration goes, that decides. */
+static bool must_end(const struct vm_machine *m, enum want wanted)
+{
+	bool off = wanted == WANT_OFF || wanted == WANT_GONE;
+
+	return vm_machine_may_linger(m) &&
+	       (off || (wanted == WANT_RUNNING && agent_functions_held(m->agent, m->uid)));
+}
+
 void vm_machine_step(struct vm_machine *m)
 {
 	enum want wanted = vm_machine_want(m);
+	bool ends = must_end(m, wanted);
 
 	if (m->busy || m->held || !m->known || m->agent->stopping)
 		return;
-	if (g_get_monotonic_time() < m->retry_at_us) {
+	/* The pause after a death is one before the next start: its end does not wait for that. */
+	if (g_get_monotonic_time() < m->retry_at_us && !(ends && !m->fault)) {
 		agent_wake_at(m->agent, m->retry_at_us);
+		return;
+	}
+	if (ends) {
+		begin(m, VM_STOPPING, run_stop, ended, NULL, 0);
 		return;
 	}
 	switch (wanted) {
@@ -513,6 +539,7 @@ void vm_machine_set_actual(struct vm_machine *m, enum vm_state state, const char
 	if (!m->known && state == VM_RUNNING)
 		m->up_since_us = g_get_monotonic_time();
 	m->known = true;
+	m->ended = m->ended && m->actual == VM_CRASHED && state == VM_CRASHED;
 	m->actual = state;
 	if (ran && state != VM_RUNNING && vm_machine_want(m) != WANT_LEFT)
 		died(m, state, detail);

@@ -10,6 +10,8 @@
  *     running   on        -                none; or stop, when a restart is due: counted once it is off
  *     off       on        -                stop (a grace, then hard)
  *     off       off       some             wait until they are released
+ *     any       crashed   some             end what may be left of it, which may have them open
+ *     off       crashed   -                the same
  *     remove    off       none             remove disk and definition, report it absent
  *     coming    off       -                admit → define → switch confirms the ports → let its migration in
  *     left      -         -                none: its migration decides (migration.h)
@@ -19,6 +21,9 @@
  *
  * Death. A machine that ran and is then seen off, without a stop of ours, died. One that crashed is reported
  * as stopped with the reason, and started again after a pause that doubles, at most AGENT_DEATHS_MAX times.
+ * One whose disk failed is held still, and counts as crashed: its process is there with its memory and all that it
+ * has open, and goes on when somebody resumes it. So what crashed is not taken for off until a stop has ended it.
+ * Rejected: to tell the two apart by a state of their own, as VM managers learn late of a process that died.
  * One whose guest powered itself off stays off, as on Azure, until the goal's restart count rises or its
  * power is changed and changed back. One that a new process finds off (the host was rebooted) is just
  * started.
@@ -66,6 +71,9 @@ bool vm_machine_is_running(const struct vm_machine *machine);
 bool vm_machine_is_ready(const struct vm_machine *machine);
 /* The machine is off for sure: no device of it is left. */
 bool vm_machine_is_off(const struct vm_machine *machine);
+/* It crashed, and its process may be there still, with its devices: it may be held still. It is ended before its functions are
+ * taken back, and before it counts as off. */
+bool vm_machine_may_linger(const struct vm_machine *machine);
 /* It is being started: a job or a wait between admission and the guest's first sign. */
 bool vm_machine_is_starting(const struct vm_machine *machine);
 /* It is being stopped or removed by us. */

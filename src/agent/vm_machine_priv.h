@@ -37,6 +37,7 @@ struct vm_machine {
 	bool held; /* a job of a NIC is running: likewise */
 	bool known; /* the VM manager was asked since we started */
 	enum vm_state actual;
+	bool ended; /* CRASHED only: a stop has seen to it that no process of it is left */
 	uint64_t epoch;
 	uint64_t number; /* of the switch's state that has the ports; 0: not built yet */
 	int64_t deadline_us; /* of CONFIRMING and PORTS */

@@ -88,7 +88,12 @@ bool vm_machine_is_ready(const struct vm_machine *m)
 
 bool vm_machine_is_off(const struct vm_machine *m)
 {
-	return m->known && !m->busy && m->actual != VM_RUNNING;
+	return m->known && !m->busy && m->actual != VM_RUNNING && !vm_machine_may_linger(m);
+}
+
+bool vm_machine_may_linger(const struct vm_machine *m)
+{
+	return m->known && m->actual == VM_CRASHED && !m->ended;
 }
 
 bool vm_machine_is_starting(const struct vm_machine *m)
@@ -117,13 +122,16 @@ bool vm_machine_is_over(const struct vm_machine *m)
 static enum power_state power_at_rest(const struct vm_machine *m, const struct goal_vm *goal)
 {
 	const struct ledger_vm *entry = vm_machine_record(m);
+	bool away = goal->power == POWER_DEALLOCATED || goal->remove;
 
 	if (!m->known)
 		return POWER_STATE_UNKNOWN;
+	if (vm_machine_may_linger(m) && (away || vm_machine_want(m) == WANT_OFF))
+		return away ? POWER_STATE_DEALLOCATING : POWER_STATE_STOPPING;
 	bool off = goal->power == POWER_DEALLOCATED && m->actual != VM_RUNNING; /* and may be on its way */
 	if (m->actual == VM_RUNNING || (vm_machine_want(m) == WANT_LEFT && !off)) /* here or there */
 		return POWER_STATE_RUNNING;
-	if (goal->power == POWER_DEALLOCATED || goal->remove)
+	if (away)
 		return POWER_STATE_DEALLOCATED;
 	if (goal->power == POWER_RUNNING && !m->fault && !(entry && entry->message))
 		return POWER_STATE_STARTING;

@@ -65,7 +65,8 @@ void fake_vm_change(struct fake_manager *fake, struct fake_vm *vm, enum vm_state
 	if (vm->state == state)
 		return;
 	vm->state = state;
-	if (state != VM_RUNNING)
+	vm->frozen = vm->frozen && state == VM_CRASHED;
+	if (state != VM_RUNNING && !vm->frozen)
 		g_hash_table_remove_all(vm->primaries);
 	vm_events_tell(fake->base.events, vm->spec->uid, state, NULL);
 }
@@ -79,6 +80,7 @@ bool fake_vm_run(struct fake_manager *fake, struct fake_vm *vm, GError **error)
 	if (fake->switch_lost && vm->spec->nics->len)
 		return fault_set(error, FAULT_UNAVAILABLE, "vm %s: the switch does not serve its NICs",
 			vm->spec->name);
+	g_hash_table_remove_all(vm->primaries); /* of one that is held still */
 	fake_vm_change(fake, vm, VM_RUNNING);
 	return true;
 }
@@ -104,7 +106,7 @@ static bool fake_define(struct vm_manager *manager, const struct vm_spec *spec, 
 		vm->primaries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 		g_hash_table_insert(fake->vms, g_strdup(spec->uid), vm);
 		fake_vm_change(fake, vm, VM_STOPPED);
-	} else if (vm->state != VM_RUNNING) {
+	} else if (vm->state != VM_RUNNING && !vm->frozen) {
 		vm_spec_free(vm->spec);
 		vm->spec = spec_copy(spec);
 	}
@@ -121,7 +123,7 @@ static bool fake_take_disk(
 
 	if (!vm)
 		return false;
-	if (vm->state == VM_RUNNING)
+	if (vm->state == VM_RUNNING || vm->frozen)
 		return fault_set(error, FAULT_NOT_ALLOWED, "vm %s runs", spec->name);
 	return g_rename(path, disk) == 0 ||
 	       fault_set(error, FAULT_INVALID, "%s is no disk: %s", path, g_strerror(errno));
@@ -148,7 +150,7 @@ static bool fake_stop(struct vm_manager *manager, const char *uid, unsigned grac
 
 	if (!vm)
 		return false;
-	if (vm->state == VM_RUNNING)
+	if (vm->state == VM_RUNNING || vm->frozen)
 		fake_vm_change(fake, vm, VM_STOPPED);
 	return true;
 }
@@ -249,7 +251,7 @@ static bool fake_unplug(struct vm_manager *manager, const char *uid, const struc
 		return false;
 	if (!g_hash_table_contains(vm->primaries, primary->nic_uid))
 		return true;
-	if (fake->hold_primaries)
+	if (fake->hold_primaries || vm->frozen)
 		return fault_set(error, FAULT_UNAVAILABLE,
 			"the guest of vm %s did not let go of the primary of NIC %s within %u ms",
 			vm->spec->name, primary->nic_uid, timeout_ms);
@@ -324,6 +326,18 @@ void vm_fake_crash(struct vm_manager *manager, const char *uid)
 
 	if (vm && vm->state == VM_RUNNING)
 		fake_vm_change(fake, vm, VM_CRASHED);
+}
+
+void vm_fake_freeze(struct vm_manager *manager, const char *uid)
+{
+	struct fake_manager *fake = fake_manager_of(manager);
+	g_autoptr(GMutexLocker) lock = g_mutex_locker_new(&fake->lock);
+	struct fake_vm *vm = g_hash_table_lookup(fake->vms, uid);
+
+	if (!vm || vm->state != VM_RUNNING)
+		return;
+	vm->frozen = true;
+	fake_vm_change(fake, vm, VM_CRASHED);
 }
 
 void vm_fake_hold_primaries(struct vm_manager *manager, bool hold)

@@ -5,6 +5,9 @@
 /* Its process dies. */
 void vm_fake_crash(struct vm_manager *manager, const char *uid);
 
+/* Its disk fails: it is as crashed and is held still, with its primaries, until it is stopped, started or removed. */
+void vm_fake_freeze(struct vm_manager *manager, const char *uid);
+
 /* While set, guests let no primary go: unplug waits its time and fails. */
 void vm_fake_hold_primaries(struct vm_manager *manager, bool hold);
 

@@ -5,6 +5,7 @@
 struct fake_vm {
 	struct vm_spec *spec; /* Owned */
 	enum vm_state state;
+	bool frozen; /* CRASHED only: it is held still, with its primaries */
 	GHashTable *primaries; /* Owned: NIC uid -> PCI address of its function, "" on a tap */
 	bool moving, cancelled; /* a migrate is under way, and is to end */
 	bool between; /* stopped by a migration, and the other side has not taken it */

@@ -86,6 +86,38 @@ static void a_guest_can_be_told_to_hold_its_primary(const void *data)
 	g_assert_true(manager->ops->remove(manager, spec->uid, NULL));
 }
 
+/* As one whose disk failed is. */
+static void a_frozen_machine_keeps_its_primary_until_it_is_ended(const void *data)
+{
+	struct conformance *c = (struct conformance *)data;
+	struct vm_manager *manager = c->manager;
+	_cleanup_(vm_spec_free) struct vm_spec *spec = conformance_spec(c, "frozen");
+	const struct vm_nic *nic = spec->nics->pdata[0];
+	const struct vm_primary primary = {.nic_uid = nic->uid, .mac = nic->mac, .tap = c->tap};
+	bool plugged;
+
+	serve(c, spec);
+	g_assert_true(manager->ops->define(manager, spec, NULL));
+	for (int by_start = 0; by_start < 2; by_start++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_true(manager->ops->start(manager, spec->uid, NULL));
+		g_assert_true(manager->ops->plug(manager, spec->uid, &primary, NULL));
+		vm_fake_freeze(manager, spec->uid);
+		g_assert_cmpint(conformance_state(c, spec->uid, NULL), ==, VM_CRASHED);
+		g_assert_true(manager->ops->plugged(manager, spec->uid, nic->uid, &plugged, NULL));
+		g_assert_true(plugged);
+		g_assert_false(manager->ops->unplug(manager, spec->uid, &primary, 1, &error));
+		g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
+		g_assert_true(by_start ? manager->ops->start(manager, spec->uid, NULL)
+				       : manager->ops->stop(manager, spec->uid, 0, NULL));
+		g_assert_cmpint(
+			conformance_state(c, spec->uid, NULL), ==, by_start ? VM_RUNNING : VM_STOPPED);
+		g_assert_true(manager->ops->plugged(manager, spec->uid, nic->uid, &plugged, NULL));
+		g_assert_false(plugged);
+	}
+	g_assert_true(manager->ops->remove(manager, spec->uid, NULL));
+}
+
 static void a_function_is_in_one_machine_at_a_time(const void *data)
 {
 	struct conformance *c = (struct conformance *)data;
@@ -181,6 +213,8 @@ int main(int argc, char **argv)
 		a_migration_that_was_cut_off_is_decided_by_the_next);
 	g_test_add_data_func("/vm/fake/a guest can be told to hold its primary", &c,
 		a_guest_can_be_told_to_hold_its_primary);
+	g_test_add_data_func("/vm/fake/a frozen machine keeps its primary until it is ended", &c,
+		a_frozen_machine_keeps_its_primary_until_it_is_ended);
 	g_test_add_data_func("/vm/fake/a function is in one machine at a time", &c,
 		a_function_is_in_one_machine_at_a_time);
 	g_test_add_data_func("/vm/fake/a machine bigger than the host is refused as allocation", &c,

@@ -126,8 +126,7 @@ char *libvirt_last_words(const char *log_dir, const char *name)
 static char *crash_detail(const char *log_dir, const char *name, int state)
 {
 	if (state == VIR_DOMAIN_PAUSED)
-		return g_strdup("Its disk failed with an I/O error, so it is held still; the host's disk may "
-				"be full.");
+		return g_strdup("Its disk failed with an I/O error; the host's disk may be full.");
 	g_autofree char *words = log_dir ? libvirt_last_words(log_dir, name) : NULL;
 	return words ? g_strdup_printf("Its QEMU process ended unexpectedly; its last words: %s.", words)
 		     : g_strdup("Its QEMU process ended unexpectedly (killed, or the guest panicked).");

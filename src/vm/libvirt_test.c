@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 
 /* One started VM, for the length of one test. */
 struct subject {
@@ -112,6 +113,64 @@ static void a_guest_that_panics_is_told_as_crashed(struct subject *s, const void
 	rig_type(s->spec, "echo c >/proc/sysrq-trigger");
 	conformance_await(s->c, s->spec->uid, VM_CRASHED, NULL);
 	g_assert_cmpint(conformance_state(s->c, s->spec->uid, NULL), ==, VM_CRASHED);
+}
+
+/* A VM in a file system of its own, of so many MiB, which the daemon sees from its next start on. */
+static struct vm_spec *make_cramped(struct subject *s, const char *folder, unsigned mib)
+{
+	g_autofree char *options = g_strdup_printf("size=%um", mib);
+	struct vm_spec *spec = conformance_spec(s->c, "cramped");
+	struct vm_nic *nic = spec->nics->pdata[0];
+
+	g_assert_cmpint(g_mkdir(folder, 0755), ==, 0);
+	g_assert_cmpint(mount("cramped", folder, "tmpfs", 0, options), ==, 0);
+	rig_kill_daemon(s->rig);
+	rig_start_daemon(s->rig);
+	conformance_await(s->c, NULL, VM_ABSENT, NULL);
+	g_free(spec->directory);
+	g_free(nic->vhost_socket);
+	spec->directory = g_build_filename(folder, spec->uid, NULL);
+	nic->vhost_socket = g_build_filename(spec->directory, "nic0.sock", NULL);
+	return spec;
+}
+
+static void a_machine_whose_disk_fails_is_there_with_its_primary_until_it_is_stopped(
+	struct subject *s, const void *data)
+{
+	g_autofree char *folder = g_build_filename(s->rig->root, "cramped", NULL), *detail = NULL;
+	_cleanup_(vm_spec_free) struct vm_spec *spec = make_cramped(s, folder, 4);
+	const struct vm_nic *nic = spec->nics->pdata[0];
+	const struct vm_primary primary = {.nic_uid = nic->uid, .mac = nic->mac, .tap = s->c->tap};
+	g_autoptr(GError) error = NULL;
+	bool plugged = false;
+
+	s->ops->define(s->manager, spec, &error);
+	g_assert_no_error(error);
+	s->c->serve(s->c, spec);
+	s->ops->start(s->manager, spec->uid, &error);
+	g_assert_no_error(error);
+	s->c->await_guest(s->c, spec);
+	s->ops->plug(s->manager, spec->uid, &primary, &error);
+	g_assert_no_error(error);
+	pid_t qemu = rig_qemu_pid(s->rig, spec);
+	rig_type(spec, "dd if=/dev/urandom of=/dev/vda bs=1M count=16; sync");
+	conformance_await(s->c, spec->uid, VM_CRASHED, NULL);
+	g_assert_cmpint(conformance_state(s->c, spec->uid, &detail), ==, VM_CRASHED);
+	g_test_message("%s", detail);
+	g_assert_nonnull(g_strrstr(detail, "I/O error"));
+	g_assert_cmpint(kill(qemu, 0), ==, 0);
+	s->ops->plugged(s->manager, spec->uid, nic->uid, &plugged, &error);
+	g_assert_no_error(error);
+	g_assert_true(plugged);
+	s->ops->stop(s->manager, spec->uid, 0, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(kill(qemu, 0), ==, -1);
+	g_assert_cmpint(conformance_state(s->c, spec->uid, NULL), ==, VM_STOPPED);
+	s->ops->remove(s->manager, spec->uid, &error);
+	g_assert_no_error(error);
+	s->c->unserve(s->c, spec);
+	g_assert_cmpint(umount2(folder, MNT_DETACH), ==, 0);
+	g_assert_cmpint(g_rmdir(folder), ==, 0);
 }
 
 static void a_guest_that_heeds_the_power_button_stops_before_its_grace_ends(
@@ -256,6 +315,8 @@ static void add(struct rig *rig)
 		{"what died while the daemon was away is told when it is back",
 			what_died_while_the_daemon_was_away_is_told_when_it_is_back},
 		{"a guest that panics is told as crashed", a_guest_that_panics_is_told_as_crashed},
+		{"a machine whose disk fails is there, with its primary, until it is stopped",
+			a_machine_whose_disk_fails_is_there_with_its_primary_until_it_is_stopped},
 		{"a guest that heeds the power button stops before its grace ends",
 			a_guest_that_heeds_the_power_button_stops_before_its_grace_ends},
 		{"a guest that does not is turned off after its grace",

@@ -62,7 +62,8 @@ enum vm_state {
 	VM_STOPPED, /* defined, guest off by request or by itself; also while it is starting or changes hosts */
 	VM_RUNNING,
 	VM_CRASHED, /* its process died, the guest panicked, or its disk failed: `detail` says what is known.
-		     * It stays so until it is started or removed */
+		     * It stays so until it is started or removed. One whose disk failed is held still: its process is there,
+		     * with its disk and its primaries open, until it is stopped, started or removed */
 };
 
 /* Stable word: "absent", "stopped", "running", "crashed". */
@@ -193,7 +194,8 @@ struct vm_ops {
 	/* FAULT_ALLOCATION when the host lacks memory, FAULT_UNAVAILABLE when the switch does not serve a
 	 * NIC. */
 	bool (*start)(struct vm_manager *manager, const char *uid, GError **error);
-	/* Asks the guest to power off, then after grace_s seconds turns it off; grace 0: at once. */
+	/* Asks the guest to power off, then after grace_s seconds turns it off; grace 0: at once. When this returns nothing of
+	 * the machine is left, also of one that has crashed, which may go on to count as such. */
 	bool (*stop)(struct vm_manager *manager, const char *uid, unsigned grace_s, GError **error);
 	/* FAULT_NOT_ALLOWED when it is not running. */
 	bool (*reset)(struct vm_manager *manager, const char *uid, GError **error);
