@@ -126,6 +126,7 @@ struct nic_provider_ops {
 	bool (*cut)(struct nic_provider *provider, const char *nic, GError **error);
 	/* The function has left the guest: its MAC and VLAN are cleared, and the host hears the NIC's MAC again.
 	 * FAULT_TIMEOUT: that is so, but the VM manager has not given its driver back; where nobody will, release sees to it.
+	 * FAULT_IN_USE: a guest has it open all the same; nothing passes it, and it is to be told again.
 	 * NULL: there is nothing to do. */
 	bool (*left)(struct nic_provider *provider, const char *nic, GError **error);
 	/* Takes the NIC's function back; a NIC without one is fine. What cannot be made as it was found is not the NIC's any more

@@ -320,15 +320,33 @@ static bool is_back(const struct sriov *sriov, const struct sriov_claim *claim, 
 		label, place.vf->driver, RESTORE_WAIT_MS / 1000);
 }
 
+/* It has not left where a guest has it open still: nothing passes it until it has. */
+static void keep_dead(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
+{
+	g_autoptr(GError) cause = NULL;
+
+	if (!g_error_matches(*error, FAULT, FAULT_IN_USE) || sriov_vf_cut(sriov, claim, &cause))
+		return;
+	g_autofree char *in_use = g_strdup((*error)->message);
+	g_clear_error(error);
+	fault_set(error, FAULT_IN_USE, "%s; and it cannot be cut off: %s", in_use, cause->message);
+}
+
 /* Once it is back it is cleared of what libvirt has restored. */
 static bool finish_leaving(struct sriov *sriov, const char *nic, GError **error)
 {
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
 	struct sriov_claim *claim = sriov_ledger_find_nic(sriov->ledger, nic);
+	GError *cause = NULL;
 
 	/* Others may have gone on with it meanwhile. */
-	return !claim || claim->step != SRIOV_LEFT ||
-	       (is_back(sriov, claim, error) && sriov_vf_clear(sriov, claim, error));
+	if (!claim || claim->step != SRIOV_LEFT)
+		return true;
+	if (is_back(sriov, claim, &cause))
+		return sriov_vf_clear(sriov, claim, error);
+	keep_dead(sriov, claim, &cause);
+	g_propagate_error(error, cause);
+	return false;
 }
 
 bool sriov_left(struct nic_provider *provider, const char *nic, GError **error)

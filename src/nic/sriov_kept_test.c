@@ -298,6 +298,43 @@ static void test_reclaim_representor(struct test_sriov *f, gconstpointer data)
 	g_log_set_always_fatal(fatal);
 }
 
+/* ---- what VFs have to have ---- */
+
+static const struct mac_addr none;
+static const struct mac_addr dead = {{0x02, 'c', 'u', 't', 0, 3}}; /* of the fourth VF of a PF */
+
+/* Who has the NIC's MAC is never one that its guest has left, or was not given yet. */
+static void test_wanted(void)
+{
+	static const struct {
+		enum sriov_step step;
+		bool in_guest;
+		const struct mac_addr *mac;
+		unsigned vlan;
+		enum vf_link link;
+	} cases[] = {
+		{SRIOV_CLAIMED, false, &none, 100, VF_LINK_AUTO},
+		{SRIOV_CLAIMED, true, &none, 100, VF_LINK_AUTO},
+		{SRIOV_ARMED, false, &none, 100, VF_LINK_AUTO},
+		{SRIOV_ARMED, true, &request.mac, 100, VF_LINK_AUTO},
+		{SRIOV_CUT, false, &dead, 4095, VF_LINK_DISABLE},
+		{SRIOV_CUT, true, &dead, 4095, VF_LINK_DISABLE},
+		{SRIOV_LEFT, false, &none, 0, VF_LINK_AUTO},
+		{SRIOV_LEFT, true, &dead, 4095, VF_LINK_DISABLE},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		const struct sriov_claim claim = {
+			.index = 3, .mac = request.mac, .vlan = 100, .rate_mbps = 500, .step = cases[i].step};
+		const struct vf_attributes want = sriov_vf_wanted(&claim, cases[i].in_guest);
+		g_assert_cmpmem(want.mac.bytes, 6, cases[i].mac->bytes, 6);
+		g_assert_cmpuint(want.vlan, ==, cases[i].vlan);
+		g_assert_cmpint(want.link, ==, cases[i].link);
+		g_assert_true(want.spoofchk && !want.trust);
+		g_assert_cmpuint(want.max_rate, ==, 500);
+	}
+}
+
 /* ---- filters ---- */
 
 static void make_pf(const char *type)
@@ -358,6 +395,9 @@ int main(int argc, char **argv)
 	TEST("what the ledger cannot be rid of stays claimed", test_sriov_setup, test_unsaved);
 	TEST("a representor is set down whatever becomes of its VF", test_sriov_setup_switchdev,
 		test_reclaim_representor);
+	g_test_add_func(
+		"/sriov/kept/a VF has its NIC's MAC while that is armed and in a guest, and no longer",
+		test_wanted);
 	TEST("MACs that could not be heard are no repair when they can be", test_sriov_setup, test_filters);
 	return g_test_run();
 }

@@ -241,6 +241,17 @@ static void test_chosen_mac(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(memcmp(&is.mac, &none, sizeof none), !=, 0);
 }
 
+static int open_by_vfio(const char *name)
+{
+	g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/iommu_group", name);
+	g_autofree char *target = g_file_read_link(link, NULL), *group = g_path_get_basename(target);
+	g_autofree char *path = g_strdup_printf("/dev/vfio/%s", group);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	g_assert_cmpint(fd, >=, 0);
+	return fd;
+}
+
 static void test_in_guest(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *name = claim(f->provider, &request_a);
@@ -248,11 +259,7 @@ static void test_in_guest(struct fixture *f, gconstpointer data)
 
 	CALL(f->provider, arm, "a");
 	lab_plug(0, mac_a);
-	g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/iommu_group", name);
-	g_autofree char *target = g_file_read_link(link, NULL), *group = g_path_get_basename(target);
-	g_autofree char *path = g_strdup_printf("/dev/vfio/%s", group);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	g_assert_cmpint(fd, >=, 0);
+	int fd = open_by_vfio(name);
 
 	g_assert_false(f->provider->ops->release(f->provider, "a", &error));
 	g_assert_error(error, FAULT, FAULT_IN_USE);
@@ -267,6 +274,33 @@ static void test_in_guest(struct fixture *f, gconstpointer data)
 	close(fd);
 	lab_unplug(0);
 	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
+/* The VM manager was wrong, or its guest is held still: it is not to go on by the function when it is let go on. */
+static void test_left_in_guest(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *name = claim(f->provider, &request_a);
+	g_autoptr(GError) error = NULL;
+
+	CALL(f->provider, arm, "a");
+	lab_plug(0, mac_a);
+	int fd = open_by_vfio(name);
+	g_assert_false(f->provider->ops->left(f->provider, "a", &error));
+	g_assert_error(error, FAULT, FAULT_IN_USE);
+	expect_attributes(0, dead, DEAD_VLAN, true, false, 100);
+	g_assert_true(lab_hears(mac_a));
+	expect_check(f, "");
+	lab_write_vf(0, (struct vf_attributes){.vlan = LAB_VLAN}, VF_VLAN);
+	g_autofree char *says =
+		g_strdup_printf("VF 0 of %s (NIC a): its vlan was 100; it is 4095 again", lab_pf);
+	expect_check(f, says);
+	close(fd);
+	lab_unplug(0);
+	CALL(f->provider, left, "a");
+	expect_attributes(0, none, 0, true, false, 100);
+	expect_check(f, "");
 	CALL(f->provider, release, "a");
 	expect_unchanged(f);
 }
@@ -698,6 +732,7 @@ int main(int argc, char **argv)
 	add("what an operator had set on a VF is restored", test_originals, NULL);
 	add("a MAC that nobody had set is left to the VF's driver", test_chosen_mac, NULL);
 	add("one that a guest has open is not taken, and keeps its MAC and VLAN", test_in_guest, NULL);
+	add("nothing passes one that its guest was said to have left and has open", test_left_in_guest, NULL);
 	add("what somebody else changes is repaired, and told", test_drift, NULL);
 	add("the PF hears what it is told, and removes only what it added", test_heard, NULL);
 	add("a PF whose filters are full says so", test_heard_full, NULL);

@@ -13,6 +13,7 @@
  *     CUT         its guest held on to it: it has a dead MAC and VLAN, and  –         –       CUT        LEFT       RESETTING
  *                 no link where the driver can; the PF hears the NIC's MAC
  *     LEFT        out of the guest: MAC and VLAN are cleared, the PF hears  CLAIMED   ARMED   LEFT       LEFT       RESETTING
+ *                 the NIC's MAC; as in CUT where a guest has it open still
  *     RESETTING   being reset and restored; FREE when all is read back as   –         –       –          –          RESETTING
  *                 it was found. With a reason: quarantined
  *

@@ -81,7 +81,11 @@ GPtrArray *sriov_survey(struct nic_provider *provider);
 
 /* Sets a claimed VF up: PF up, no driver, no MAC, its VLAN, limits. */
 bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GError **error);
-/* A MAC and a VLAN that nobody has, and no link where the driver can: nothing passes it. Only what differs is written, since
+/* What the VF has to have in its present step; in_guest: a guest has it open. One that it was said to have left, and has not,
+ * passes nothing until it has. */
+struct vf_attributes sriov_vf_wanted(const struct sriov_claim *claim, bool in_guest);
+/* A MAC and a VLAN that nobody has, and no link where the driver can: nothing passes it. Of one that is cut off, or has left
+ * and is in its guest all the same. Only what differs is written, since
  * drivers reset the VF for it. One that is gone is fine. FAULT_UNSUPPORTED when the driver does not keep it, FAULT_UNAVAILABLE when its
  * PF cannot be reached. */
 bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError **error);

@@ -15,16 +15,21 @@
 /* IEEE 802.1Q has it reserved: no network is there, and no bridge passes it on. */
 #define DEAD_VLAN 4095
 
-/* Of a VF that is cut off: known to nobody, and another one for each of a PF. */
+/* Of a VF that passes nothing: known to nobody, and another one for each of a PF. */
 static struct mac_addr dead_mac(unsigned index)
 {
 	return (struct mac_addr){{0x02, 'c', 'u', 't', (uint8_t)(index >> 8), (uint8_t)index}};
 }
 
-/* What the VF has to have in its present step. */
-static struct vf_attributes attributes_wanted(const struct sriov_claim *claim, bool in_guest)
+/* Nothing may pass it: it is cut off, or is in a guest that it was said to have left. */
+static bool is_dead(const struct sriov_claim *claim, bool in_guest)
 {
-	if (claim->step == SRIOV_CUT)
+	return claim->step == SRIOV_CUT || (claim->step == SRIOV_LEFT && in_guest);
+}
+
+struct vf_attributes sriov_vf_wanted(const struct sriov_claim *claim, bool in_guest)
+{
+	if (is_dead(claim, in_guest))
 		return (struct vf_attributes){.mac = dead_mac(claim->index),
 			.vlan = DEAD_VLAN,
 			.spoofchk = true,
@@ -33,7 +38,7 @@ static struct vf_attributes attributes_wanted(const struct sriov_claim *claim, b
 	bool vlan = claim->step == SRIOV_CLAIMED || claim->step == SRIOV_ARMED;
 
 	return (struct vf_attributes){
-		.mac = in_guest ? claim->mac : (struct mac_addr){},
+		.mac = in_guest && claim->step == SRIOV_ARMED ? claim->mac : (struct mac_addr){},
 		.vlan = vlan ? claim->vlan : 0,
 		.spoofchk = true,
 		.max_rate = claim->rate_mbps,
@@ -88,7 +93,7 @@ static bool check_protection(struct sriov *sriov, const struct nic_pf *pf, const
 static bool set_attributes(
 	struct sriov *sriov, const struct nic_pf *pf, const struct sriov_claim *claim, GError **error)
 {
-	struct vf_attributes is, want = attributes_wanted(claim, false);
+	struct vf_attributes is, want = sriov_vf_wanted(claim, false);
 	g_autofree char *label = sriov_label(claim, pf);
 	g_autoptr(GError) cause = NULL;
 
@@ -125,7 +130,7 @@ bool sriov_vf_set_up(struct sriov *sriov, const struct sriov_claim *claim, GErro
 bool sriov_vf_cut(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
 {
 	_cleanup_(sriov_place_done) struct sriov_place place = sriov_find(sriov, claim);
-	const struct vf_attributes want = attributes_wanted(claim, true);
+	const struct vf_attributes want = sriov_vf_wanted(claim, true);
 	const unsigned protection = sriov_kind_of(sriov, claim)->protection;
 	g_autoptr(GError) cause = NULL;
 	struct vf_attributes is;
@@ -338,8 +343,8 @@ static void repair(struct sriov *sriov, const struct nic_pf *pf, const struct sr
 	if (vf_write(sriov->links, pf->netdev, claim->index, want, attribute, &error) == 0)
 		g_ptr_array_add(sentences,
 			g_strdup_printf("%s: its %s was %s; it is %s again", label, word, value, set));
-	/* One that is cut off is so by its MAC and VLAN where the driver sets no link. */
-	else if (claim->step != SRIOV_CUT || attribute != VF_LINK)
+	/* Nothing passes one by its MAC and VLAN where the driver sets no link. */
+	else if (want->link != VF_LINK_DISABLE || attribute != VF_LINK)
 		g_ptr_array_add(sentences, g_strdup_printf("%s: its %s is %s, and %s cannot be set: %s",
 						   label, word, value, set, error->message));
 }
@@ -385,11 +390,11 @@ void sriov_vf_check(
 		return;
 	}
 	bool in_guest = vf_use_guest(guests, sriov->root, place.vf) != NULL;
-	struct vf_attributes want = attributes_wanted(claim, in_guest);
+	struct vf_attributes want = sriov_vf_wanted(claim, in_guest);
 	/* MAC and VLAN of one that is armed and not yet, or no more, in its guest are libvirt's. */
 	const struct sriov_kind *kind = sriov_kind_of(sriov, claim);
 	unsigned which = kind->protection | kind->limits;
-	if (claim->step == SRIOV_CUT)
+	if (is_dead(claim, in_guest))
 		which |= VF_LINK;
 	if (claim->step == SRIOV_ARMED && !in_guest)
 		which &= ~(unsigned)(VF_MAC | VF_VLAN);
