@@ -115,7 +115,9 @@ static struct rtnl_link_vf *find_vf(
 		fault_set(error, FAULT_INTERNAL, "cannot read the VFs of %s: %s", pf, nl_geterror(rc));
 		return NULL;
 	}
-	vf = rtnl_link_vf_get(*ret_link, index);
+	/* libnl looks into the list also where the kernel told none. */
+	if (rtnl_link_has_vf_list(*ret_link))
+		vf = rtnl_link_vf_get(*ret_link, index);
 	if (!vf)
 		fault_set(error, FAULT_NOT_FOUND, "%s has no VF %u", pf, index);
 	return vf;

@@ -193,6 +193,20 @@ static void test_live(void)
 	links_close(links);
 }
 
+/* What VFs a PF had may be gone between two looks. */
+static void test_no_vfs(void)
+{
+	g_autoptr(GError) error = NULL, gone = NULL;
+	struct links *here = links_open(NULL, &error);
+	struct vf_attributes is;
+
+	g_assert_no_error(error);
+	g_assert_false(vf_read(here, "lo", 0, &is, &gone));
+	g_assert_error(gone, FAULT, FAULT_NOT_FOUND);
+	g_assert_cmpstr(gone->message, ==, "lo has no VF 0");
+	links_close(here);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -202,6 +216,7 @@ int main(int argc, char **argv)
 	else
 		g_test_add_func(
 			"/vf/the kernel's answers say which protocol a VF's tag is of", test_recorded);
+	g_test_add_func("/vf/a VF of an interface that has none is not found", test_no_vfs);
 	g_test_add_func("/vf/a VLAN of 802.1ad is asked for as iproute2 asks for it", test_request);
 	return g_test_run();
 }
