@@ -129,10 +129,15 @@ static bool is_for(const struct sriov_claim *claim, const struct nic_request *re
 /* Check sees to it where the VF is armed. */
 static bool set_rate(struct sriov *sriov, struct sriov_claim *claim, uint32_t rate_mbps, GError **error)
 {
-	if (claim->rate_mbps == rate_mbps)
+	uint32_t old = claim->rate_mbps;
+
+	if (rate_mbps == old)
 		return true;
 	claim->rate_mbps = rate_mbps;
-	return sriov_ledger_save(sriov->ledger, error);
+	if (sriov_ledger_save(sriov->ledger, error))
+		return true;
+	claim->rate_mbps = old;
+	return false;
 }
 
 /* What a failed set-up leaves is undone; when that fails too, check goes on with it. */

@@ -111,7 +111,7 @@ bool sriov_hear_less(struct sriov *sriov, GError **error)
 
 /* ---- more ---- */
 
-/* Enters those of ours that are new. */
+/* Enters those that are new to ours. */
 static bool record(struct sriov *sriov, const GPtrArray *missing, GError **error)
 {
 	GPtrArray *ours = sriov->ledger->filters;
@@ -123,8 +123,10 @@ static bool record(struct sriov *sriov, const GPtrArray *missing, GError **error
 	}
 	if (ours->len == before)
 		return true;
-	if (!sriov_ledger_save(sriov->ledger, error))
+	if (!sriov_ledger_save(sriov->ledger, error)) {
+		g_ptr_array_set_size(ours, (int)before); /* they are new to the next try, too */
 		return false;
+	}
 	failpoint(FAILPOINT_SRIOV_FILTERING);
 	return true;
 }
@@ -279,17 +281,30 @@ static GPtrArray *heard_new(const struct nic_heard *heard, size_t n)
 	return list;
 }
 
+/* What cannot be written down is not wanted: the next try finds it new again. */
+static bool want_heard(struct sriov *sriov, const struct nic_heard *heard, size_t n, GError **error)
+{
+	GPtrArray *old = sriov->ledger->heard;
+
+	if (is_heard(old, heard, n))
+		return true;
+	sriov->ledger->heard = heard_new(heard, n);
+	if (sriov_ledger_save(sriov->ledger, error)) {
+		g_ptr_array_unref(old);
+		return true;
+	}
+	g_ptr_array_unref(sriov->ledger->heard);
+	sriov->ledger->heard = old;
+	return false;
+}
+
 bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error)
 {
 	struct sriov *sriov = (struct sriov *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
 
-	if (!is_heard(sriov->ledger->heard, heard, n)) {
-		g_ptr_array_unref(sriov->ledger->heard);
-		sriov->ledger->heard = heard_new(heard, n);
-		if (!sriov_ledger_save(sriov->ledger, error))
-			return false;
-	}
+	if (!want_heard(sriov, heard, n, error))
+		return false;
 	g_autoptr(GError) kept = NULL, lacking = NULL;
 	if (!sriov_hear_less(sriov, &kept))
 		return fault_set(error, FAULT_INTERNAL, "%s", kept->message);

@@ -1,6 +1,7 @@
 /* Tests of the providers of VFs, on made-up sysfs trees: VFs that are not given back in the way that they were given. They are of
  * another kind than VFs are now, their PF cannot be reached, or an operator wants them as they are. */
 #include "base/fault.h"
+#include "nic/filter.h"
 #include "nic/test_sriov.h"
 
 #include <glib/gstdio.h>
@@ -245,6 +246,26 @@ static void test_reclaim_in_use(struct test_sriov *f, gconstpointer data)
 	g_log_set_always_fatal(fatal);
 }
 
+/* A new rate that cannot be written down is as new to the next try. */
+static void expect_rate_refused(const struct test_sriov *f, const struct sriov_claim *claim)
+{
+	const struct nic_request faster = {.nic = claim->nic,
+		.physical = claim->physical,
+		.mac = claim->mac,
+		.vlan = claim->vlan,
+		.rate_mbps = claim->rate_mbps + 1};
+	uint32_t before = claim->rate_mbps;
+
+	for (int try = 0; try < 2; try++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *name = NULL;
+		g_assert_false(f->provider->ops->claim(f->provider, &faster, &name, &error));
+		g_assert_error(error, FAULT, FAULT_INTERNAL);
+		g_assert_nonnull(strstr(error->message, "cannot write the ledger"));
+		g_assert_cmpuint(claim->rate_mbps, ==, before);
+	}
+}
+
 /* What was given back, and cannot be written down as such, stays claimed until it can. */
 static void test_unsaved(struct test_sriov *f, gconstpointer data)
 {
@@ -261,6 +282,7 @@ static void test_unsaved(struct test_sriov *f, gconstpointer data)
 	g_assert_cmpint(g_mkdir(f->ledger, 0700), ==, 0); /* no file can be put there */
 	expect_not_reclaimed(f, name, FAULT_INTERNAL);
 	g_assert_cmpstr(((struct sriov_claim *)claims->pdata[1])->nic, ==, "b");
+	expect_rate_refused(f, claims->pdata[0]);
 	g_assert_cmpint(g_rmdir(f->ledger), ==, 0);
 	g_assert_true(f->provider->ops->reclaim(f->provider, name, true, &lost, &error));
 	g_assert_no_error(error);
@@ -345,7 +367,24 @@ static void make_pf(const char *type)
 	g_assert_cmpint(system(command), ==, 0);
 }
 
-/* In a network namespace where the first PF is there, as an interface that takes no filter at first. */
+/* In a network namespace where the first PF is there, of that type. Whether there is one. */
+static bool enter_namespace(const struct test_sriov *f, const char *type)
+{
+	struct sriov *sriov = test_sriov_provider(f);
+	g_autoptr(GError) error = NULL;
+
+	if (unshare(CLONE_NEWNET) < 0) {
+		g_test_skip("network namespaces need root");
+		return false;
+	}
+	make_pf(type);
+	links_close(sriov->links);
+	sriov->links = links_open(NULL, &error);
+	g_assert_no_error(error);
+	return true;
+}
+
+/* On an interface that takes no filter at first. */
 static void test_filters(struct test_sriov *f, gconstpointer data)
 {
 	const struct nic_heard heard[] = {{.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 7}}},
@@ -353,14 +392,8 @@ static void test_filters(struct test_sriov *f, gconstpointer data)
 	struct sriov *sriov = test_sriov_provider(f);
 	g_autoptr(GError) error = NULL, refused = NULL;
 
-	if (unshare(CLONE_NEWNET) < 0) {
-		g_test_skip("network namespaces need root");
+	if (!enter_namespace(f, "type vxlan id 7 dstport 4789 remote 192.0.2.1"))
 		return;
-	}
-	make_pf("type vxlan id 7 dstport 4789 remote 192.0.2.1");
-	links_close(sriov->links);
-	sriov->links = links_open(NULL, &error);
-	g_assert_no_error(error);
 	g_assert_false(f->provider->ops->hear(f->provider, heard, 2, &refused));
 	g_test_message("%s", refused->message);
 	g_assert_nonnull(strstr(refused->message, "cannot hear MAC"));
@@ -376,6 +409,46 @@ static void test_filters(struct test_sriov *f, gconstpointer data)
 		g_assert_cmpuint(sentences->len, ==, repairs);
 		g_assert_cmpuint(sriov->ledger->filters->len, ==, 2);
 	}
+}
+
+static guint heard_by_pf(const struct test_sriov *f)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) macs = filter_list(test_sriov_provider(f)->links, "sriov-pf1", &error);
+
+	g_assert_no_error(error);
+	return macs->len;
+}
+
+/* What cannot be written down is neither done nor taken for done, however often it is tried. */
+static void test_unsaved_filters(struct test_sriov *f, gconstpointer data)
+{
+	const struct nic_heard heard = {.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 7}}};
+	struct sriov_ledger *ledger = test_sriov_provider(f)->ledger;
+	g_autoptr(GError) error = NULL;
+
+	if (!enter_namespace(f, "type veth peer name wire"))
+		return;
+	test_sriov_add_claim(f, PF1, 0, "a"); /* its NIC is to be heard, too */
+	g_assert_cmpint(g_mkdir(f->ledger, 0700), ==, 0);
+	for (int try = 0; try < 2; try++) {
+		g_autoptr(GError) unsaved = NULL;
+		g_autoptr(GPtrArray) sentences = f->provider->ops->check(f->provider);
+		g_assert_true(tells(sentences, "cannot write the ledger"));
+		g_assert_false(f->provider->ops->hear(f->provider, &heard, 1, &unsaved));
+		g_assert_error(unsaved, FAULT, FAULT_INTERNAL);
+		g_assert_cmpuint(ledger->filters->len, ==, 0);
+		g_assert_cmpuint(ledger->heard->len, ==, 0);
+		g_assert_cmpuint(heard_by_pf(f), ==, 0);
+	}
+	g_assert_cmpint(g_rmdir(f->ledger), ==, 0);
+	g_assert_true(f->provider->ops->hear(f->provider, &heard, 1, &error));
+	g_assert_no_error(error);
+	g_assert_cmpuint(heard_by_pf(f), ==, 2);
+	_cleanup_(sriov_ledger_free) struct sriov_ledger *saved = sriov_ledger_load(f->ledger, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(saved->filters->len, ==, 2);
+	g_assert_cmpuint(saved->heard->len, ==, 1);
 }
 
 int main(int argc, char **argv)
@@ -399,5 +472,6 @@ int main(int argc, char **argv)
 		"/sriov/kept/a VF has its NIC's MAC while that is armed and in a guest, and no longer",
 		test_wanted);
 	TEST("MACs that could not be heard are no repair when they can be", test_sriov_setup, test_filters);
+	TEST("a MAC that cannot be written down is not heard", test_sriov_setup, test_unsaved_filters);
 	return g_test_run();
 }
