@@ -185,19 +185,30 @@ static int step_of(const char *word)
 	return -1;
 }
 
+#define VLAN_MAX     4095
+#define PRIORITY_MAX 7
+
+static bool is_within(json_int_t value, json_int_t max)
+{
+	return value >= 0 && value <= max;
+}
+
 static bool original_from_json(json_t *json, struct sriov_claim *claim)
 {
 	struct vf_attributes *is = &claim->original.attributes;
 	const char *driver = NULL, *override = NULL;
-	int known, vlan, priority, vlan_protocol = 0, spoofchk, trust, link;
-	json_int_t min_rate, max_rate;
+	json_int_t known, vlan, priority, vlan_protocol = 0, min_rate, max_rate, link;
+	int spoofchk, trust;
 	json_t *mac;
 
-	if (json_unpack(json, "{s?s, s?s, s:i, s:o, s:i, s:i, s?i, s:b, s:b, s:I, s:I, s:i}", "driver",
+	if (json_unpack(json, "{s?s, s?s, s:I, s:o, s:I, s:I, s?I, s:b, s:b, s:I, s:I, s:I}", "driver",
 		    &driver, "override", &override, "known", &known, "mac", &mac, "vlan", &vlan, "priority",
 		    &priority, "vlan_protocol", &vlan_protocol, "spoofchk", &spoofchk, "trust", &trust,
 		    "min_rate", &min_rate, "max_rate", &max_rate, "link", &link) < 0 ||
-		!mac_from_json(mac, &is->mac))
+		!mac_from_json(mac, &is->mac) || !is_within(known, (1 << VF_ATTRIBUTES) - 1) ||
+		!is_within(vlan, VLAN_MAX) || !is_within(priority, PRIORITY_MAX) ||
+		!is_within(vlan_protocol, UINT16_MAX) || !is_within(min_rate, UINT32_MAX) ||
+		!is_within(max_rate, UINT32_MAX) || !is_within(link, VF_LINK_DISABLE))
 		return false;
 	claim->original.driver = g_strdup(driver);
 	claim->original.override = g_strdup(override);
@@ -219,14 +230,15 @@ static void *claim_from_json(json_t *json)
 	_cleanup_(sriov_claim_free) struct sriov_claim *claim = g_new0(struct sriov_claim, 1);
 	const char *pf, *vf, *nic, *physical = NULL, *kind = NULL, *step, *reason = NULL;
 	json_t *mac, *original;
-	json_int_t rate;
-	int index, vlan;
+	json_int_t index, vlan, rate;
 
-	if (json_unpack(json, "{s:s, s:i, s:s, s:s, s?s, s?s, s:o, s:i, s:I, s:s, s?s, s:o}", "pf", &pf,
+	if (json_unpack(json, "{s:s, s:I, s:s, s:s, s?s, s?s, s:o, s:I, s:I, s:s, s?s, s:o}", "pf", &pf,
 		    "index", &index, "vf", &vf, "nic", &nic, "physical", &physical, "kind", &kind, "mac",
 		    &mac, "vlan", &vlan, "rate_mbps", &rate, "step", &step, "reason", &reason, "original",
 		    &original) < 0 ||
-		step_of(step) < 0 || !mac_from_json(mac, &claim->mac) || !original_from_json(original, claim))
+		step_of(step) < 0 || !is_within(index, INT_MAX) || !is_within(vlan, VLAN_MAX) ||
+		!is_within(rate, UINT32_MAX) || !mac_from_json(mac, &claim->mac) ||
+		!original_from_json(original, claim))
 		return NULL;
 	claim->pf = g_strdup(pf);
 	claim->index = (unsigned)index;

@@ -5,7 +5,9 @@
 #include "nic/test_sriov.h"
 #include "nic/vf_use.h"
 
+#include <jansson.h>
 #include <linux/if_ether.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BUS TEST_SRIOV_BUS
@@ -378,6 +380,68 @@ static void expect_damaged(const struct test_sriov *f, const char *text)
 	g_assert_cmpstr(still, ==, text);
 }
 
+/* As one of a whole claim, on the way of keys to it: "/original/link". NULL: the claim as it is. Owned by the caller. */
+static char *ledger_with(const struct test_sriov *f, const char *key, json_int_t value)
+{
+	json_auto_t *root = json_load_file(f->ledger, 0, NULL);
+	json_t *claim = json_array_get(json_object_get(root, "claims"), 0);
+	const char *last = key ? strrchr(key, '/') + 1 : NULL;
+
+	g_assert_nonnull(claim);
+	if (key && g_str_has_prefix(key, "/original/"))
+		claim = json_object_get(claim, "original");
+	if (key) {
+		g_assert_nonnull(json_object_get(claim, last));
+		json_object_set_new(claim, last, json_integer(value));
+	}
+	char *text = json_dumps(root, 0), *copy = g_strdup(text);
+	free(text);
+	return copy;
+}
+
+/* Numbers that nobody has written there: what is put back by them would be anything, and some are looked up in tables. */
+static void test_out_of_range(struct test_sriov *f, gconstpointer data)
+{
+	static const struct {
+		const char *key;
+		json_int_t value;
+	} cases[] = {
+		{"/index", -1},
+		{"/index", 1ll << 32},
+		{"/vlan", -1},
+		{"/vlan", 4096},
+		{"/rate_mbps", -1},
+		{"/rate_mbps", 1ll << 32},
+		{"/original/known", -1},
+		{"/original/known", 1 << VF_ATTRIBUTES},
+		{"/original/vlan", -1},
+		{"/original/vlan", 4096},
+		{"/original/priority", 8},
+		{"/original/vlan_protocol", 1 << 16},
+		{"/original/min_rate", -1},
+		{"/original/max_rate", 1ll << 32},
+		{"/original/link", -1},
+		{"/original/link", 9},
+		{"/original/link", 1ll << 32},
+	};
+
+	test_sriov_add_claim(f, PF1, 1, "b");
+	((struct sriov_claim *)test_sriov_provider(f)->ledger->claims->pdata[0])->kind = g_strdup("sriov");
+	g_assert_true(sriov_ledger_save(test_sriov_provider(f)->ledger, NULL));
+	g_autofree char *whole = ledger_with(f, NULL, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_test_message("%s: %lld", cases[i].key, (long long)cases[i].value);
+		g_assert_true(g_file_set_contents(f->ledger, whole, -1, NULL));
+		g_autofree char *text = ledger_with(f, cases[i].key, cases[i].value);
+		expect_damaged(f, text);
+	}
+	g_autoptr(GError) error = NULL;
+	g_assert_true(g_file_set_contents(f->ledger, whole, -1, NULL));
+	_cleanup_(sriov_ledger_free) struct sriov_ledger *again = sriov_ledger_load(f->ledger, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(again->claims->len, ==, 1);
+}
+
 static void test_damaged(struct test_sriov *f, gconstpointer data)
 {
 	expect_damaged(f, "");
@@ -474,6 +538,7 @@ int main(int argc, char **argv)
 		"/sriov/steps: only a release that is finished frees, and calls can be repeated", test_steps);
 	add("what is written to the ledger is read from it", test_ledger);
 	add("a damaged ledger is refused, not overwritten", test_damaged);
+	add("so is one with numbers that nobody has written", test_out_of_range);
 	add("a driver is chosen, and the choice is told", test_override);
 	g_test_add_func("/sriov/attributes are compared as far as they are known", test_compare);
 	add_switchdev("a VF is given that has a representor, of a PF in switchdev mode", test_representor);
