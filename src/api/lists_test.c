@@ -303,18 +303,50 @@ static void assert_on_trail(const char *trail, const char *words)
 		g_error("'%s' is not in:\n%s", words, trail);
 }
 
+static guint count_on_trail(const char *trail, const char *words)
+{
+	g_auto(GStrv) parts = g_strsplit(trail, words, -1);
+
+	return g_strv_length(parts) - 1;
+}
+
+#define MINE GROUP "/providers/Microsoft.Resources/deployments/mine"
+
+/* A deployment with a resource that is its own. */
+static const char makes_group[] =
+	"{\"properties\": {\"mode\": \"Incremental\", \"template\": {\"resources\": [{\"type\": "
+	"\"Microsoft.Network/networkSecurityGroups\", \"name\": \"made\", \"location\": \"centralus\"}]}}}";
+
+/* Before there is any machine no host must learn of a change, which is done at once: nothing waits for an end that never
+ * comes. */
+static void scenario_trail_at_once(struct test_cloud *cloud)
+{
+	static const char empty[] =
+		"{\"properties\": {\"mode\": \"Complete\", \"template\": {\"resources\": []}}}";
+
+	put_base(cloud);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", MINE, makes_group, NULL);
+	g_autofree char *end = finish(cloud, &put, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+	g_autofree char *made = trail(cloud, answer_header(&put, "x-ms-request-id"));
+	assert_on_trail(made, "\ndone PUT /subscriptions/");
+	assert_on_trail(made, "networkSecurityGroups/made\n");
+	g_assert_cmpuint(count_on_trail(made, "accepted "), ==, 1); /* the deployment's own */
+	_cleanup_(answer_clear) struct answer sweep = ask(cloud, "PUT", MINE, empty, NULL);
+	g_autofree char *swept = finish(cloud, &sweep, NULL);
+	g_assert_cmpstr(swept, ==, "Succeeded");
+	g_autofree char *gone = trail(cloud, answer_header(&sweep, "x-ms-request-id"));
+	assert_on_trail(gone, "\ndone DELETE /subscriptions/");
+	g_assert_cmpuint(count_on_trail(gone, "accepted "), ==, 1);
+	g_assert_cmpuint(count_on_trail(gone, "succeeded "), ==, 1);
+}
+
 /* One id leads from a request to all that it has done: az vm create sends a deployment and nothing else. */
 static void scenario_trail(struct test_cloud *cloud)
 {
-	static const char body[] =
-		"{\"properties\": {\"mode\": \"Incremental\", \"template\": {\"resources\": [{\"type\": "
-		"\"Microsoft.Network/networkSecurityGroups\", \"name\": \"made\", \"location\": "
-		"\"centralus\"}]}}}";
-
 	put_base(cloud);
 	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
-	_cleanup_(answer_clear) struct answer put =
-		ask(cloud, "PUT", GROUP "/providers/Microsoft.Resources/deployments/mine", body, NULL);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", MINE, makes_group, NULL);
 	g_autofree char *end = finish(cloud, &put, NULL);
 	g_assert_cmpstr(end, ==, "Succeeded");
 	g_autofree char *deployed = trail(cloud, answer_header(&put, "x-ms-request-id"));
@@ -351,5 +383,6 @@ int main(int argc, char **argv)
 	TEST_CLOUD_ADD(
 		"/lists/each change is on record, also a refused one, and no secret is", scenario_audit);
 	TEST_CLOUD_ADD("/lists/one id leads from a request to all that follows from it", scenario_trail);
+	TEST_CLOUD_ADD("/lists/what a deployment does at once is on record as done", scenario_trail_at_once);
 	return g_test_run();
 }

@@ -21,9 +21,9 @@ struct arm {
 void arm_record_answer(struct call *call, unsigned status, void *arm);
 /* Of an operation that ended. */
 void arm_record_end(const struct operation *operation, void *arm);
-/* Of what a deployment does: an operation that it began on the resource, or why none. */
+/* Of what a deployment does: the operation that it began on the resource, which may be over, or (NULL) why none. */
 void arm_record_part(struct arm *arm, const struct operation *deployment, const char *verb, const char *id,
-	const char *operation, const char *code);
+	const struct operation *operation, const char *code);
 /* Of a deployment that went because that operation's came. */
 void arm_record_forgotten(struct arm *arm, const struct operation *deployment, const char *id);
 

@@ -113,7 +113,7 @@ static void set_failed(struct deploying *deploying, struct deployment_resource *
 }
 
 static void put_on_record(const struct deploying *deploying, const struct deployment_resource *record,
-	const char *operation, const char *code)
+	const struct operation *operation, const char *code)
 {
 	arm_record_part(deploying->arm, deploying->operation, record->removed ? "DELETE" : "PUT",
 		record->id ? record->id : record->name, operation, code);
@@ -184,7 +184,7 @@ void deploying_begun(
 	g_free(record->operation);
 	record->operation = g_strdup(operation->meta.uid);
 	deploying->changed = true;
-	put_on_record(deploying, record, operation->meta.uid, NULL);
+	put_on_record(deploying, record, operation, NULL);
 	settle(deploying, record, operation);
 }
 

@@ -59,16 +59,24 @@ void arm_record_end(const struct operation *operation, void *data)
 	audit_write(arm->audit, &record);
 }
 
+/* Of an operation that was over when it began no end is told. */
+static enum audit_result result_of_part(const struct operation *operation)
+{
+	if (!operation)
+		return AUDIT_REFUSED;
+	return operation->status.state == OPERATION_RUNNING ? AUDIT_ACCEPTED : AUDIT_DONE;
+}
+
 void arm_record_part(struct arm *arm, const struct operation *deployment, const char *verb, const char *id,
-	const char *operation, const char *code)
+	const struct operation *operation, const char *code)
 {
 	g_autofree char *what = g_strdup_printf("%s %s", verb, id);
 	const struct audit_record record = {
-		.result = code ? AUDIT_REFUSED : AUDIT_ACCEPTED,
+		.result = result_of_part(operation),
 		.who = deployment->spec.principal,
 		.what = what,
 		.code = code,
-		.operation = operation,
+		.operation = operation ? operation->meta.uid : NULL,
 		.parent = deployment->meta.uid,
 		.request = deployment->spec.request,
 	};
