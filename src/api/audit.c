@@ -180,10 +180,19 @@ static void put(json_t *json, const char *key, const char *text, size_t max)
 	json_object_set_new(json, key, json_string(valid));
 }
 
+/* Owned. */
+static char *format_time(int64_t us)
+{
+	g_autoptr(GDateTime) second = g_date_time_new_from_unix_utc(us / G_USEC_PER_SEC);
+	g_autoptr(GDateTime) time = second ? g_date_time_add(second, (GTimeSpan)(us % G_USEC_PER_SEC)) : NULL;
+
+	return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%S.%fZ") : NULL;
+}
+
 static char *format(const struct audit *audit, const struct audit_record *record)
 {
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ");
+	g_autofree char *time = format_time(g_get_real_time()),
+			*ended = record->ended_us ? format_time(record->ended_us) : NULL;
 	json_auto_t *json = json_pack("{s:I, s:s, s:s}", "seq", (json_int_t)audit->seq + 1, "time", time,
 		"result", audit_result_words[record->result]);
 
@@ -198,6 +207,7 @@ static char *format(const struct audit *audit, const struct audit_record *record
 	put(json, "client", record->client, TEXT_MAX);
 	put(json, "command", record->command, TEXT_MAX);
 	put(json, "address", record->address, TEXT_MAX);
+	put(json, "ended", ended, TEXT_MAX);
 	if (audit->missed)
 		json_object_set_new(json, "missed", json_integer((json_int_t)audit->missed));
 	g_autofree char *text = json_dumps(json, JSON_COMPACT);

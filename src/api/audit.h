@@ -17,6 +17,7 @@
  * | parent | uid of the operation that it is a part of: a deployment's, the deletion of a group, a scale set's |
  * | request, client | ids: ours (x-ms-request-id), which all that follows from the request has too, and the client's own |
  * | command, address | what the client says it does, and from where |
+ * | ended | when the operation had ended, of one that is on record only since the program began anew |
  * | missed | records that are missing before this one: the disk could not be written, or strangers asked too often |
  *
  * Bodies, queries and tokens are never in it, nor sentences, which may quote them.
@@ -54,6 +55,7 @@ struct audit_record {
 	enum audit_result result;
 	unsigned status; /* 0: none */
 	const char *who, *what, *code, *operation, *parent, *request, *client, *command, *address;
+	int64_t ended_us; /* microseconds since 1970; 0: it is on record as it ends */
 };
 /* A record that cannot be written is counted, said once in the program's log, and missed in the next one. */
 void audit_write(struct audit *audit, const struct audit_record *record);
@@ -69,3 +71,5 @@ struct audit_filter {
 /* Fills the page, newest first. A filter that few pass makes a short one, with a link. */
 bool audit_read(struct audit *audit, const struct audit_filter *filter, struct page *page, json_t *array,
 	GError **error);
+/* When it was written, in microseconds since 1970; 0 when it does not say. */
+int64_t audit_time_us(const json_t *record);

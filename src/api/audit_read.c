@@ -44,15 +44,19 @@ static bool contains(const char *part, const char *whole)
 	return !part || strstr(in, small);
 }
 
+int64_t audit_time_us(const json_t *record)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(text(record, "time"), NULL);
+
+	return time ? g_date_time_to_unix(time) * G_USEC_PER_SEC + g_date_time_get_microsecond(time) : 0;
+}
+
 static bool is_in_time(const struct audit_filter *filter, const json_t *record)
 {
 	if (!filter->since_us && !filter->until_us)
 		return true;
-	g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(text(record, "time"), NULL);
-	if (!time)
-		return false;
-	int64_t us = g_date_time_to_unix(time) * G_USEC_PER_SEC + g_date_time_get_microsecond(time);
-	return us >= filter->since_us && (!filter->until_us || us <= filter->until_us);
+	int64_t us = audit_time_us(record);
+	return us && us >= filter->since_us && (!filter->until_us || us <= filter->until_us);
 }
 
 static bool fits(const struct audit_filter *filter, const json_t *record)

@@ -18,6 +18,7 @@ struct arm *arm_new(const struct arm_config *config)
 		arm->url[strlen(arm->url) - 1] = '\0';
 	control_set_reconciler(arm->control, KIND_DEPLOYMENT, arm_deploy, arm);
 	control_set_listener(arm->control, arm_record_end, arm);
+	arm_record_missed(arm);
 	return arm;
 }
 

@@ -21,6 +21,8 @@ struct arm {
 void arm_record_answer(struct call *call, unsigned status, void *arm);
 /* Of an operation that ended. */
 void arm_record_end(const struct operation *operation, void *arm);
+/* Of all that ended without a record, as the program did too. */
+void arm_record_missed(const struct arm *arm);
 /* Of what a deployment does: the operation that it began on the resource, which may be over, or (NULL) why none. */
 void arm_record_part(struct arm *arm, const struct operation *deployment, const char *verb, const char *id,
 	const struct operation *operation, const char *code);
