@@ -1,10 +1,8 @@
 /* What hosts are told of load balancers.
  *
- * Each host with NICs of an internal one's network has its addresses. Of a public one,
-one host has the
- * addresses (its status says which): its goal has the rules, with all members that are
- * placed, wherever they are. The goals of hosts that have members say what is asked of them (probes), and, where the load
- * balancer is elsewhere, by which host it is reached.
+ * Each host with NICs of an internal one's network has its addresses. Of a public one, one host has the addresses (its
+ * status says which): its goal has the rules, with all members that are placed, wherever they are. The goals of hosts that
+ * have members say what is asked of them (probes), and, where the load balancer is elsewhere, by which host it is reached.
  *
  * A member is well for a rule when the rule's probe finds it so. Its own host asks, and reports; what it found is stored
  * with the NIC, so that the goal of the host with the addresses follows. Until then it is not.
