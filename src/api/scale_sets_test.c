@@ -304,6 +304,56 @@ static void scenario_upgrades(struct test_cloud *cloud)
 	assert_sent(cloud, "POST", SET "/rollingUpgrades/cancel", NULL, 409, "no rolling upgrade");
 }
 
+/* As `az vm list --vmss` asks; %s: the set, or what the client takes for one. */
+static struct answer list_of_set(struct test_cloud *cloud, const char *path, const char *set)
+{
+	g_autofree char *filter =
+				g_strdup_printf("'virtualMachineScaleSet/id' eq "
+						"'/subscriptions/%s/resourceGroups/MYRESOURCEGROUP/providers/"
+						"Microsoft.Compute/%s'",
+					control_subscription(cloud->fixture.control), set),
+			*escaped = g_uri_escape_string(filter, NULL, FALSE),
+			*url = g_strdup_printf("%s?$filter=%s", path, escaped);
+
+	return ask(cloud, "GET", url, NULL, NULL);
+}
+
+static void assert_listed(struct test_cloud *cloud, const char *path, const char *set, size_t n)
+{
+	_cleanup_(answer_clear) struct answer answer = list_of_set(cloud, path, set);
+
+	g_assert_cmpint(answer.status, ==, 200);
+	g_assert_cmpuint(json_array_size(json_object_get(answer.json, "value")), ==, n);
+}
+
+static void assert_not_listed(struct test_cloud *cloud, const char *set, unsigned status, const char *code)
+{
+	_cleanup_(answer_clear) struct answer answer = list_of_set(cloud, COMPUTE "/virtualMachines", set);
+
+	g_assert_cmpint(answer.status, ==, status);
+	g_assert_cmpstr(answer_code(&answer), ==, code);
+}
+
+static void scenario_list_of_set(struct test_cloud *cloud)
+{
+	g_autofree char *uniform = make_body(cloud, 1, "", "");
+
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	put_set(cloud, 2, "", ", \"orchestrationMode\": \"Flexible\", \"platformFaultDomainCount\": 1");
+	assert_sent(cloud, "PUT", COMPUTE "/virtualMachineScaleSets/uniform", uniform, 201, "uniform");
+	assert_listed(cloud, COMPUTE "/virtualMachines", "virtualMachineScaleSets/MyVmss", 2);
+	assert_listed(
+		cloud, "S/providers/Microsoft.Compute/virtualMachines", "virtualMachineScaleSets/myvmss", 2);
+	assert_listed(cloud, GROUP "/resources", "virtualMachineScaleSets/myvmss", 2);
+	/* Those of a uniform set are no machines of the group. */
+	assert_listed(cloud, COMPUTE "/virtualMachines", "virtualMachineScaleSets/uniform", 0);
+	assert_not_listed(cloud, "virtualMachineScaleSets/nosuch", 404, "ResourceNotFound");
+	assert_not_listed(cloud, "virtualMachines/myVM", 400, "InvalidFilterInQueryString");
+	assert_not_listed(cloud, "virtualMachineScaleSets/uniform/virtualMachines/0", 400,
+		"InvalidFilterInQueryString");
+}
+
 static void scenario_flexible(struct test_cloud *cloud)
 {
 	static const char address[] =
@@ -533,6 +583,7 @@ int main(int argc, char **argv)
 	ADD("acceleration is turned on as the document says", scenario_document);
 	ADD("instances take the model by each upgrade policy", scenario_upgrades);
 	ADD("machines of a flexible set are the group's", scenario_flexible);
+	ADD("the group's machines of a set are listed by its id", scenario_list_of_set);
 	ADD("instances are in the pools of load balancers, and leave them", scenario_balanced);
 	ADD("what is wrong or not there is refused by name", scenario_refused);
 	return g_test_run();

@@ -65,6 +65,7 @@ cannot() {
 		" network lb "@(show|update|delete)" "* | " network "@(lb|nsg)" rule update "* | " network list-usages "*)
 		why="Debian 12's package of az lacks its operations" ;;
 	*" --protocol Icmp "*) why="profile $profile has no Icmp" ;;
+	" vm list "*" --vmss "*) why="profile $profile has no --vmss" ;;
 	*) return 1 ;;
 	esac
 }

@@ -35,6 +35,7 @@ write_set() {
 
 # deploy_set NAME MODE
 deploy_set() {
+	mkdir -p "$HOME/.ssh"
 	[ -e "$HOME/.ssh/id_rsa.pub" ] || ssh-keygen -q -t rsa -N "" -f "$HOME/.ssh/id_rsa"
 	does "a ${2,,} scale set is deployed" '.properties.provisioningState == "Succeeded"' \
 		az deployment group create "${group[@]}" --name "$1" --template-file "$work/set.json" \
@@ -109,6 +110,10 @@ keep_flexible_set() {
 	name=$(run az vm list "${group[@]}" --query "[?starts_with(name, 'flex_')].name | [0]" -o tsv >/dev/null; cat "$work/out")
 	does "an instance is a machine of the group" '.powerState == "VM running" and (.virtualMachineScaleSet.id | endswith("/flex"))' \
 		az vm show -d "${group[@]}" --name "$name"
+	does "machines of a set are listed by its name" "map(.name) | length == 2 and index(\"$name\")" \
+		az vm list "${group[@]}" --vmss flex
+	refuses "those of one that does not exist are not" "virtualMachineScaleSets/nosuch.* was not found" \
+		az vm list "${group[@]}" --vmss nosuch
 	does "and is deleted as one" "" az vm delete "${group[@]}" --name "$name" --yes
 	does "which leaves the set with one" '.sku.capacity == 1' az vmss show "${group[@]}" --name flex
 }

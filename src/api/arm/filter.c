@@ -13,6 +13,7 @@ static const struct {
 	{"location", offsetof(struct filter, location)},
 	{"tagName", offsetof(struct filter, tag_name)},
 	{"tagValue", offsetof(struct filter, tag_value)},
+	{"virtualMachineScaleSet/id", offsetof(struct filter, scale_set)},
 	{"provisioningState", offsetof(struct filter, state)},
 };
 
@@ -31,10 +32,10 @@ static char **find_word(struct filter *filter, const char *word)
 	return NULL;
 }
 
-/* "word eq 'value'"; a doubled quote stands for one. */
+/* "word eq 'value'", the word in quotes or not; a doubled quote stands for one. */
 static bool parse_clause(struct filter *filter, GMatchInfo *match)
 {
-	g_autofree char *word = g_match_info_fetch(match, 1), *raw = g_match_info_fetch(match, 2);
+	g_autofree char *word = g_match_info_fetch(match, 2), *raw = g_match_info_fetch(match, 3);
 	g_auto(GStrv) parts = g_strsplit(raw, "''", -1);
 	char **at = find_word(filter, word);
 
@@ -46,8 +47,9 @@ static bool parse_clause(struct filter *filter, GMatchInfo *match)
 
 bool filter_parse(const char *text, struct filter *ret, GError **error)
 {
-	g_autoptr(GRegex) clause = g_regex_new(
-		"\\G\\s*(\\w+)\\s+eq\\s+'((?:[^']|'')*)'\\s*(?:$|and(?=\\s+\\S))", G_REGEX_CASELESS, 0, NULL);
+	g_autoptr(GRegex) clause =
+		g_regex_new("\\G\\s*('?)([\\w/]+)\\1\\s+eq\\s+'((?:[^']|'')*)'\\s*(?:$|and(?=\\s+\\S))",
+			G_REGEX_CASELESS, 0, NULL);
 	g_autoptr(GMatchInfo) match = NULL;
 	size_t length = text ? strlen(text) : 0;
 	int end = 0;
@@ -63,21 +65,41 @@ bool filter_parse(const char *text, struct filter *ret, GError **error)
 	return (good && (size_t)end == length) ||
 	       arm_fault_set(error, ARM_INVALID_FILTER,
 		       "The filter '%s' is not supported; use \"resourceType eq 'TYPE'\", with name, "
-		       "resourceGroup, "
-		       "location, tagName or tagValue, joined by \"and\".",
+		       "resourceGroup, location, tagName, tagValue or 'virtualMachineScaleSet/id', joined by "
+		       "\"and\".",
 		       text);
+}
+
+static bool find_location(struct arm *arm, struct filter *filter, GError **error)
+{
+	const char *location = arm_location(arm, NULL, filter->location, error);
+
+	g_free(filter->location);
+	filter->location = g_strdup(location);
+	return location;
+}
+
+static bool find_scale_set(struct arm *arm, struct filter *filter, GError **error)
+{
+	_cleanup_(arm_id_clear) struct arm_id id = {};
+	_cleanup_(model_free) struct meta *set =
+		arm_id_parse(filter->scale_set, &id, error) ? arm_find(arm, &id, error) : NULL;
+
+	if (!set)
+		return false;
+	if (set->kind != KIND_SCALE_SET || id.child)
+		return arm_fault_set(error, ARM_INVALID_FILTER,
+			"The filter's '%s' is no virtual machine scale set.", filter->scale_set);
+	g_free(filter->scale_set);
+	filter->scale_set = g_strdup(set->uid);
+	return true;
 }
 
 bool filter_of_call(struct arm *arm, const struct call *call, struct filter *ret, GError **error)
 {
-	if (!filter_parse(call_query(call, "$filter"), ret, error))
-		return false;
-	if (!ret->location)
-		return true;
-	const char *location = arm_location(arm, NULL, ret->location, error);
-	g_free(ret->location);
-	ret->location = g_strdup(location);
-	return location;
+	return filter_parse(call_query(call, "$filter"), ret, error) &&
+	       (!ret->location || find_location(arm, ret, error)) &&
+	       (!ret->scale_set || find_scale_set(arm, ret, error));
 }
 
 static bool fits(const char *wanted, const char *value)
@@ -95,6 +117,13 @@ static bool tags_fit(const struct filter *filter, const json_t *tags)
 	return value && (!filter->tag_value || g_strcmp0(filter->tag_value, json_string_value(value)) == 0);
 }
 
+static bool is_of_scale_set(const struct filter *filter, const struct meta *meta)
+{
+	const struct vm *vm = meta->kind == KIND_VM ? (const struct vm *)(const void *)meta : NULL;
+
+	return !filter->scale_set || (vm && g_strcmp0(vm->spec.scale_set, filter->scale_set) == 0);
+}
+
 bool filter_fits(
 	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group)
 {
@@ -102,5 +131,5 @@ bool filter_fits(
 
 	return fits(filter->resource_type, type_name) && fits(filter->name, meta->name) &&
 	       (!group || fits(filter->group, group)) && fits(filter->location, meta->location) &&
-	       tags_fit(filter, meta->tags);
+	       tags_fit(filter, meta->tags) && is_of_scale_set(filter, meta);
 }

@@ -133,6 +133,11 @@ static void test_filter(void)
 	g_assert_cmpstr(filter.tag_name, ==, "it's");
 	g_assert_cmpstr(filter.tag_value, ==, "");
 	filter_clear(&filter);
+	g_assert_true(
+		filter_parse("'virtualMachineScaleSet/id' eq '/a/b' and 'name' eq 'x'", &filter, &error));
+	g_assert_cmpstr(filter.scale_set, ==, "/a/b");
+	g_assert_cmpstr(filter.name, ==, "x");
+	filter_clear(&filter);
 	g_assert_true(filter_parse(NULL, &filter, &error));
 	g_assert_true(filter_parse("", &filter, &error));
 	g_assert_null(filter.name);
@@ -142,7 +147,8 @@ static void test_filter_bad(void)
 {
 	static const char *const bad[] = {"name", "name eq", "name eq x", "name ne 'x'", "size eq 'x'",
 		"name eq 'x' or 1", "name eq 'x' and", "name eq 'x' name eq 'y'",
-		"name eq 'x' and name eq 'y'", "substringof('a', name)", "'"};
+		"name eq 'x' and name eq 'y'", "substringof('a', name)", "'", "'name eq 'x'", "name' eq 'x'",
+		"'virtualMachineScaleSet/name' eq 'x'", "''virtualMachineScaleSet/id'' eq 'x'"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
 		_cleanup_(filter_clear) struct filter filter = {};
