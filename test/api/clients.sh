@@ -466,6 +466,7 @@ export_templates
 forget_templates
 accelerate_scale_set
 change_scale_set
+stop_upgrade
 keep_flexible_set
 make_scale_set
 use_scale_set

@@ -65,6 +65,14 @@ def guest_of(vm):
     return {"guest": dict(zip(("id", "version", "kernel"), words), agent="0.1")}
 
 
+def fault_of(vm):
+    """What the host says against a machine: its tag pretend-fault; at one size alone, if pretend-fault-size says which."""
+    tags = vm.get("tags", {})
+    if "pretend-fault" not in tags or tags.get("pretend-fault-size", vm["size"]) != vm["size"]:
+        return {}
+    return {"fault": "internal", "message": tags["pretend-fault"]}
+
+
 class PretendedHost:
     """Follows the goal of one host over its own TLS certificate, and reports it as done; repeats that as a sign of life."""
 
@@ -103,7 +111,7 @@ class PretendedHost:
                 "memory_mib": 1 << 20, "available_mib": 1 << 20, "kvm": False, "accel_detail": "pretended",
                 "provider": "emulated", "version": "test", "physicals": ["physnet1"],
                 "vms": [{"uid": vm["uid"], "power": vm.get("power", "running"), "absent": vm.get("remove", False),
-                         "restarts": vm.get("restarts", 0), "reimages": vm.get("reimages", 0), **guest_of(vm)}
+                         "restarts": vm.get("restarts", 0), "reimages": vm.get("reimages", 0), **guest_of(vm), **fault_of(vm)}
                         for vm in goal.get("vms", ())],
                 "nics": [{"uid": nic["uid"], "path": "emulated" if nic.get("accelerated") else "synthetic",
                           "enforcement": "switch", "well": [probe["key"] for probe in nic.get("probes", ())]}

@@ -104,6 +104,38 @@ change_scale_set() {
 }
 
 # Newer clients make these where nothing is said.
+# An upgrade whose host takes no instance at the new size.
+stop_upgrade() {
+	is_pretended || return 0
+	local latest=(az vmss rolling-upgrade get-latest "${vmss[@]}")
+	write_set "$work/plain.json"
+	jq '.resources[0].tags = {"pretend-fault": "its disk is full", "pretend-fault-size": "Standard_DS3_v2"}' "$work/plain.json" \
+		>"$work/set.json"
+	deploy_set myvmss Uniform
+	refuses "an upgrade stops at an instance that its host does not take, with that host's reason" \
+		"rolling upgrade of scale set myvmss has stopped.*not healthy \\(myvmss_0\\), its policy allows 40 percent" \
+		az vmss update "${vmss[@]}" --set sku.name=Standard_DS3_v2 'upgradePolicy={"mode":"Rolling","rollingUpgradePolicy":{
+			"maxBatchInstancePercent":50,"maxUnhealthyInstancePercent":40,"maxUnhealthyUpgradedInstancePercent":40,
+			"pauseTimeBetweenBatches":"PT0S"}}'
+	does "and says that it has" '.runningStatus.code == "Faulted" and (.error.message | test("its policy allows 40 percent")) and
+		(.progress | .failedInstanceCount == 1 and .pendingInstanceCount == 1 and .successfulInstanceCount == 0)' "${latest[@]}"
+	does "the next instance keeps its model" 'map(.latestModelApplied)[1] | not' az vmss list-instances "${vmss[@]}"
+	does "which instance is unhealthy is told with the reason" \
+		'any(.statuses[]; (.code | startswith("ProvisioningState/failed")) and (.message | test("its disk is full")))' \
+		az vmss get-instance-view "${vmss[@]}" --instance-id 0
+	refuses "what has stopped is not cancelled" "no rolling upgrade .* could be cancelled" \
+		az vmss rolling-upgrade cancel "${vmss[@]}"
+	refuses "no other begins while more instances are unhealthy than its policy allows" \
+		"1 of 2 instances are not healthy \\(myvmss_0\\), its policy allows 40 percent" \
+		az vmss rolling-upgrade start "${vmss[@]}"
+	does "a policy that allows it" '.sku.name == "Standard_DS4_v2"' az vmss update "${vmss[@]}" --set sku.name=Standard_DS4_v2 \
+		upgradePolicy.rollingUpgradePolicy.maxUnhealthyInstancePercent=50
+	does "has them take a model that their host takes" 'all(.latestModelApplied)' az vmss list-instances "${vmss[@]}"
+	does "and is completed" '.runningStatus.code == "Completed"' "${latest[@]}"
+	counts "all instances run again" running 2
+	run az vmss delete "${vmss[@]}"
+}
+
 keep_flexible_set() {
 	local name
 	deploy_set flex Flexible
