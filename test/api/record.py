@@ -30,7 +30,7 @@ import transcript
 # Read by signed links, as text, and the administrator's of the cloud that was recorded: nothing that a replay could ask again.
 OWN = ("/boot-diagnostics/", "/sluice/")
 HOP_BY_HOP = {"connection", "content-length", "transfer-encoding"}
-SECRET = "secret"  # stands for the password
+SECRET = "secret"  # stands for the password, and for private keys
 
 
 @dataclasses.dataclass
@@ -113,13 +113,22 @@ def body_of(exchange, password):
         return {"text": exchange.body}
 
 
+def redacted(answer):
+    """An answer without private keys, wherever they are in it."""
+    if isinstance(answer, dict):
+        return {key: redacted(member) for key, member in answer.items()}
+    if isinstance(answer, list):
+        return [redacted(item) for item in answer]
+    return SECRET if isinstance(answer, str) and "PRIVATE KEY" in answer else answer
+
+
 def entry(exchange, password):
     result = {"method": exchange.method, "path": exchange.path}
     if exchange.query:
         result["query"] = exchange.query
     result.update(body_of(exchange, password), status=exchange.status)
     if exchange.answer is not None:
-        result["answer"] = transcript.trim(exchange.answer)
+        result["answer"] = transcript.trim(redacted(exchange.answer))
     return result
 
 

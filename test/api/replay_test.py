@@ -123,15 +123,17 @@ def recording():
                  x_ms_client_request_id="1"),
         exchange("GET", poll, 200, {"status": "Failed", "error": {"code": "Broken", "message": "m"}},
                  CommandName="vm create", x_ms_client_request_id="1"),
-        exchange("DELETE", group, 204, CommandName="group delete", x_ms_client_request_id="2")])
+        exchange("POST", group + "/k", 200, {"keys": [{"privateKey": "-----BEGIN RSA PRIVATE KEY-----", "publicKey": "p"}]},
+                 CommandName="sshkey create", x_ms_client_request_id="2"),
+        exchange("DELETE", group, 204, CommandName="group delete", x_ms_client_request_id="3")])
     return record.recorded(proxy, "az", "pw")["commands"]
 
 
 def check_recording():
     """Sentences on what the recorder does wrong."""
-    login, create, delete = commands = recording()
+    login, create, make, delete = commands = recording()
     names = [command["command"] for command in commands]
-    if names != ["az login --service-principal", "az vm create, refused", "az group delete"]:
+    if names != ["az login --service-principal", "az vm create, refused", "az sshkey create", "az group delete"]:
         yield f"the commands are {names}"
     if login["exchanges"][1:] != [{"method": "POST", "path": "/adfs/oauth2/token", "status": 200,
                                    "body": {"client_id": "us", "client_secret": "secret"}, "answer": {"access_token": "t"}}]:
@@ -139,6 +141,8 @@ def check_recording():
     if create["exchanges"][1:] != [{"method": "PUT", "path": "/subscriptions/S/resourceGroups/g/x", "text": "{ text: 1 }",
                                     "status": 201, "answer": {"name": "x"}, "fails": {"code": "Broken"}}]:
         yield f"what failed is {create['exchanges']}"
+    if make["exchanges"][0]["answer"] != {"keys": [{"privateKey": "secret", "publicKey": "p"}]}:
+        yield f"a private key is {make['exchanges']}"
     if len(delete["exchanges"]) != 1:
         yield f"the last one is {delete['exchanges']}"
 
