@@ -83,10 +83,11 @@ static struct sriov_claim *claim_new(const struct sriov *sriov, const struct nic
 }
 
 /* Chooses a VF and enters it in the ledger. NULL with *error when that fails. Whoever sets the host up sees it there, or has
- * taken the VFs away before they were looked at. */
+ * taken the VFs away before they were looked at; while it is at that, which may take a minute, no VF is chosen: those that are
+ * to be cut off or cleared must not wait for it. */
 static struct sriov_claim *record(struct sriov *sriov, const struct nic_request *request, GError **error)
 {
-	_cleanup_(sriov_ledger_unlock) int lock = sriov_ledger_lock(sriov->ledger->path, error);
+	_cleanup_(sriov_ledger_unlock) int lock = sriov_ledger_try_lock(sriov->ledger->path, error);
 
 	if (lock < 0)
 		return NULL;

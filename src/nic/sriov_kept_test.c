@@ -451,6 +451,28 @@ static void test_unsaved_filters(struct test_sriov *f, gconstpointer data)
 	g_assert_cmpuint(saved->heard->len, ==, 1);
 }
 
+/* ---- a host that is being set up ---- */
+
+/* Making VFs takes NICs their time. Nobody waits for that, since others would wait for who does. */
+static void test_set_up_elsewhere(struct test_sriov *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL, later = NULL;
+	g_autofree char *name = NULL;
+	int lock = sriov_ledger_lock(f->ledger, &error);
+
+	g_assert_cmpint(lock, >=, 0);
+	g_assert_false(f->provider->ops->claim(f->provider, &request, &name, &error));
+	g_test_message("%s", error->message);
+	g_assert_error(error, FAULT, FAULT_UNAVAILABLE);
+	g_assert_nonnull(strstr(error->message, "sluice host setup"));
+	g_assert_cmpuint(test_sriov_provider(f)->ledger->claims->len, ==, 0);
+	sriov_ledger_unlock(&lock);
+	/* Now it is the kernel, which has no such PF, that keeps it from a VF. */
+	g_assert_false(f->provider->ops->claim(f->provider, &request, &name, &later));
+	g_test_message("%s", later->message);
+	g_assert_error(later, FAULT, FAULT_POOL_FULL);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -473,5 +495,6 @@ int main(int argc, char **argv)
 		test_wanted);
 	TEST("MACs that could not be heard are no repair when they can be", test_sriov_setup, test_filters);
 	TEST("a MAC that cannot be written down is not heard", test_sriov_setup, test_unsaved_filters);
+	TEST("who sets the host up holds no call up", test_sriov_setup, test_set_up_elsewhere);
 	return g_test_run();
 }

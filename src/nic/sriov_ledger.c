@@ -58,17 +58,33 @@ void sriov_filter_free(struct sriov_filter *filter)
 
 /* ---- the lock: the ledger itself is replaced ---- */
 
-int sriov_ledger_lock(const char *path, GError **error)
+/* operation: of flock(2). */
+static int take_lock(const char *path, int operation, GError **error)
 {
 	g_autofree char *name = g_strconcat(path, ".lock", NULL);
 	int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	if (lock >= 0 && flock(lock, LOCK_EX) == 0)
+	if (lock >= 0 && flock(lock, operation) == 0)
 		return lock;
-	fault_set(error, FAULT_INTERNAL, "the ledger of VFs cannot be locked by %s: %s", name,
-		g_strerror(errno));
+	if (lock >= 0 && errno == EWOULDBLOCK)
+		fault_set(error, FAULT_UNAVAILABLE,
+			"the host's VFs are being set up by another program (`sluice host setup`); it is "
+			"tried again");
+	else
+		fault_set(error, FAULT_INTERNAL, "the ledger of VFs cannot be locked by %s: %s", name,
+			g_strerror(errno));
 	sriov_ledger_unlock(&lock);
 	return -1;
+}
+
+int sriov_ledger_lock(const char *path, GError **error)
+{
+	return take_lock(path, LOCK_EX, error);
+}
+
+int sriov_ledger_try_lock(const char *path, GError **error)
+{
+	return take_lock(path, LOCK_EX | LOCK_NB, error);
 }
 
 void sriov_ledger_unlock(int *lock)

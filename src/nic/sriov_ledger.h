@@ -87,6 +87,9 @@ CLEANUP_FUNC(struct sriov_ledger *, sriov_ledger_free)
 /* Until the file descriptor that it returns is closed nobody else claims VFs of that ledger, or takes away VFs that nobody has
  * claimed. Waits. -1 with FAULT_INTERNAL. */
 int sriov_ledger_lock(const char *path, GError **error);
+/* The same for who must not wait, since others wait for it: FAULT_UNAVAILABLE while another has it, which may be for the time
+ * that NICs take to make VFs. */
+int sriov_ledger_try_lock(const char *path, GError **error);
 /* For _cleanup_: closes it, unless it is none. */
 void sriov_ledger_unlock(int *lock);
 CLEANUP_CLEAR_FUNC(int, sriov_ledger_unlock)
