@@ -220,13 +220,16 @@ bool sriov_claim(
 
 /* ---- arm ---- */
 
+/* That nobody else has its MAC. What goes to a VF with a representor is decided by flows, not by filters. */
 static bool check_free_of(struct sriov *sriov, const struct sriov_claim *claim, GError **error)
 {
 	_cleanup_(sriov_place_done) struct sriov_place place;
 
 	return sriov_must_find(sriov, claim, &place, error) &&
 	       inventory_add_attributes(place.inventory, error) &&
-	       sriov_check_mac(sriov, place.inventory, claim->physical, place.vf, claim->mac, error);
+	       sriov_check_mac(sriov, place.inventory, claim->physical, place.vf, claim->mac, error) &&
+	       (sriov_kind_of(sriov, claim)->caps.representors ||
+		       sriov_check_filters(sriov, place.inventory, claim->physical, claim->mac, error));
 }
 
 bool sriov_arm(struct nic_provider *provider, const char *nic, GError **error)

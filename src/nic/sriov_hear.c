@@ -254,6 +254,32 @@ void sriov_hear_anew(struct sriov *sriov)
 		log_warn("sriov", "%s", error->message);
 }
 
+/* ---- others' ---- */
+
+bool sriov_check_filters(struct sriov *sriov, const GPtrArray *inventory, const char *name,
+	struct mac_addr mac, GError **error)
+{
+	const struct physical *physical = sriov_find_physical(sriov, name);
+	char text[MAC_TEXT_MAX];
+
+	for (guint i = 0; physical && i < physical->pfs->len; i++) {
+		const struct nic_pf *pf = sriov_find_pf(inventory, physical->pfs->pdata[i]);
+		if (!pf || has(sriov->ledger->filters, pf->address, mac))
+			continue;
+		g_autoptr(GArray) macs = filter_list(sriov->links, pf->netdev, error);
+		if (!macs)
+			return false;
+		if (hears(macs, mac))
+			return fault_set(error, FAULT_EXISTS,
+				"%s hears MAC %s, as somebody has told it to, and would take what other VFs "
+				"send to it; see who has (`bridge fdb show dev %s`) and take it away "
+				"(`bridge "
+				"fdb del %s dev %s self`)",
+				pf->netdev, mac_format(mac, text), pf->netdev, text, pf->netdev);
+	}
+	return true;
+}
+
 /* ---- the provider's call ---- */
 
 static bool is_heard(const GPtrArray *list, const struct nic_heard *heard, size_t n)

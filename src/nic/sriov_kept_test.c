@@ -451,6 +451,58 @@ static void test_unsaved_filters(struct test_sriov *f, gconstpointer data)
 	g_assert_cmpuint(saved->heard->len, ==, 1);
 }
 
+static void add_filter(const struct sriov *sriov, const char *pf, struct mac_addr mac)
+{
+	g_autoptr(GError) error = NULL;
+
+	filter_add(sriov->links, pf, mac, &error);
+	g_assert_no_error(error);
+}
+
+/* `by`: whose filter is in the way; NULL: nobody's. */
+static void expect_armed(struct test_sriov *f, const struct sriov_claim *claim, const char *by)
+{
+	g_autoptr(GError) error = NULL;
+	bool armed = f->provider->ops->arm(f->provider, claim->nic, &error);
+
+	g_assert_cmpint(armed, ==, !by);
+	g_assert_cmpint(claim->step, ==, by ? SRIOV_CLAIMED : SRIOV_ARMED);
+	if (!by)
+		return;
+	g_test_message("%s", error->message);
+	g_assert_error(error, FAULT, FAULT_EXISTS);
+	g_autofree char *remedy = g_strdup_printf("`bridge fdb del 02:00:00:00:09:00 dev %s self`", by);
+	g_assert_nonnull(strstr(error->message, remedy));
+}
+
+/* By such a filter the NIC gives the PF what is for the VF. */
+static void test_others_filters(struct test_sriov *f, gconstpointer data)
+{
+	struct sriov *sriov = test_sriov_provider(f);
+	g_autoptr(GError) error = NULL;
+
+	if (!enter_namespace(f, "type veth peer name sriov-pf2"))
+		return;
+	test_sriov_add_claim(f, PF1, 0, "a");
+	const struct sriov_claim *claim = sriov->ledger->claims->pdata[0];
+	add_filter(sriov, "sriov-pf1", claim->mac); /* before the agent had it added */
+	sriov_hear_anew(sriov);
+	g_assert_cmpuint(sriov->ledger->filters->len, ==, 0);
+	expect_armed(f, claim, "sriov-pf1");
+	g_assert_true(filter_remove(sriov->links, "sriov-pf1", claim->mac, &error));
+	add_filter(sriov, "sriov-pf2", claim->mac);
+	expect_armed(f, claim, "sriov-pf2");
+	g_assert_true(filter_remove(sriov->links, "sriov-pf2", claim->mac, &error));
+	/* Its own is taken away, and others' of other MACs are others' matter. */
+	sriov_hear_anew(sriov);
+	g_assert_cmpuint(sriov->ledger->filters->len, ==, 1);
+	g_assert_cmpuint(heard_by_pf(f), ==, 1);
+	add_filter(sriov, "sriov-pf2", (struct mac_addr){{2, 0, 0, 0, 0, 7}});
+	expect_armed(f, claim, NULL);
+	g_assert_cmpuint(sriov->ledger->filters->len, ==, 0);
+	g_assert_cmpuint(heard_by_pf(f), ==, 0);
+}
+
 /* ---- a host that is being set up ---- */
 
 /* Making VFs takes NICs their time. Nobody waits for that, since others would wait for who does. */
@@ -495,6 +547,7 @@ int main(int argc, char **argv)
 		test_wanted);
 	TEST("MACs that could not be heard are no repair when they can be", test_sriov_setup, test_filters);
 	TEST("a MAC that cannot be written down is not heard", test_sriov_setup, test_unsaved_filters);
+	TEST("a VF is not armed while somebody has a PF hear its MAC", test_sriov_setup, test_others_filters);
 	TEST("who sets the host up holds no call up", test_sriov_setup, test_set_up_elsewhere);
 	return g_test_run();
 }

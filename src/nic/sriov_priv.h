@@ -131,6 +131,9 @@ struct nic_provider *switchdev_open(const char *root, const char *ledger, struct
 bool sriov_hear_less(struct sriov *sriov, GError **error);
 /* Adds those that are wanted. sentences: for those that somebody else has removed; may be NULL. */
 bool sriov_hear_more(struct sriov *sriov, GPtrArray *sentences, GError **error);
+/* FAULT_EXISTS when a PF of the physical network has the MAC as a filter that is not ours. name may be NULL: of none. */
+bool sriov_check_filters(struct sriov *sriov, const GPtrArray *inventory, const char *name,
+	struct mac_addr mac, GError **error);
 /* Both; what fails is logged, and tried again by each check. */
 void sriov_hear_anew(struct sriov *sriov);
 bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error);
