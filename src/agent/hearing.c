@@ -4,12 +4,13 @@
 #include "agent/agent_priv.h"
 #include "agent/switch_nic.h"
 #include "base/fault.h"
+#include "base/gateway.h"
 #include "base/log.h"
 
 #include <string.h>
 
-/* The switch's on every network: docs/API.md, "State". */
-static const struct mac_addr gateway_mac = {{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc}};
+/* The switch's on every network. */
+static const struct mac_addr gateway_mac = {GATEWAY_MAC};
 
 /* Lists are compared byte by byte. */
 G_STATIC_ASSERT(

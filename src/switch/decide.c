@@ -1,10 +1,11 @@
 /* The walk through the layers, and the composition of what they said. */
 #include "switch/decide.h"
 
+#include "base/gateway.h"
 #include "switch/checksum.h"
 #include "switch/layers/layer.h"
 
-const uint8_t gateway_mac[6] = {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc};
+const uint8_t gateway_mac[6] = GATEWAY_MAC;
 const struct ip_addr gateway_link_local = {.family = IP_V6,
 	.bytes = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x10, 0x34, 0x56, 0xff, 0xfe, 0x78, 0x9a, 0xbc}};
 
