@@ -2,6 +2,7 @@
 #include "guest/enforce_rules.h"
 
 #include "base/fault.h"
+#include "base/gateway.h"
 #include "base/ip.h"
 
 #include <netinet/in.h>
@@ -241,20 +242,24 @@ static bool add_chains(
 	return true;
 }
 
+/* On the NIC's VLAN others can take the platform's addresses, but not its MAC. */
 static void add_gates(struct build *b)
 {
+	char gateway[MAC_TEXT_MAX];
+
+	mac_format((struct mac_addr){GATEWAY_MAC}, gateway);
 	g_string_append_printf(b->out,
 		" chain n%zu_arrive {\n"
-		"  ip saddr " PLATFORM " accept\n"
-		"  meta nfproto ipv4 udp sport 67 udp dport 68 accept\n"
-		"  ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
+		"  ether saddr %s ip saddr " PLATFORM " accept\n"
+		"  ether saddr %s meta nfproto ipv4 udp sport 67 udp dport 68 accept\n"
+		"  ether saddr %s ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
 		"  icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit "
 		"255 "
 		"accept\n"
 		"  meta l4proto { 1, 58 } ct state related accept\n"
 		"  ct direction reply goto n%zu_out_back\n"
 		"  goto n%zu_in\n }\n",
-		b->nic, b->nic, b->nic);
+		b->nic, gateway, gateway, gateway, b->nic, b->nic);
 	g_string_append_printf(b->out,
 		" chain n%zu_leave {\n"
 		"  ip daddr " PLATFORM " accept\n"

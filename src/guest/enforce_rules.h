@@ -8,8 +8,8 @@
  * are those on the wire, and what the guest forwards is judged too.
  *
  *     arrive, leave          by interface, to the NIC's
- *     nN_arrive, nN_leave     what passes groups: platform addresses, DHCP, neighbour discovery, ICMP errors about
- *                            connections; then by who began the connection
+ *     nN_arrive, nN_leave     what passes groups: platform addresses and DHCP, which come from the gateway's MAC;
+ *                            neighbour discovery, ICMP errors about connections; then by who began the connection
  *     nN_in, nN_out            connections that began on the other side, or here: known ones pass, those that were
  *                            judged by older rules go to the groups that revalidate, others to all groups
  *     nN_…_back               the same for packets of the answering direction: sides are exchanged

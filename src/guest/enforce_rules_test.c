@@ -92,6 +92,19 @@ static void test_keep(void)
 	assert_has(text, "  jump n0_in_0\n  jump n0_in_1\n  ct mark set");
 }
 
+/* Others on the VLAN can take the platform's addresses. */
+static void test_platform(void)
+{
+	g_autofree char *text = text_of("eth0", "{\"version\": 1, \"outbound\": [], \"inbound\": []}", NULL);
+
+	assert_has(text,
+		" chain n0_arrive {\n"
+		"  ether saddr 12:34:56:78:9a:bc ip saddr { 168.63.129.16, 169.254.169.254 } accept\n"
+		"  ether saddr 12:34:56:78:9a:bc meta nfproto ipv4 udp sport 67 udp dport 68 accept\n"
+		"  ether saddr 12:34:56:78:9a:bc ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
+		"  icmpv6 type ");
+}
+
 /* The host is trusted with the rules, not with this guest's shell. */
 static void test_hostile(void)
 {
@@ -161,6 +174,7 @@ int main(int argc, char **argv)
 		"/enforce/a connection's mark says which generation let it in and out", test_generations);
 	g_test_add_func("/enforce/without NICs the table is removed", test_nothing);
 	g_test_add_func("/enforce/known connections are asked of groups that revalidate only", test_keep);
+	g_test_add_func("/enforce/the platform is known by its MAC", test_platform);
 	g_test_add_func("/enforce/nothing of a document gets into the rules unchecked", test_hostile);
 	g_test_add_func("/enforce/a document of another form is refused", test_other_documents);
 	g_test_add_func("/enforce/an interface that nft would misread is refused", test_names);

@@ -118,6 +118,16 @@ static void test_answered(struct fixture *f, const void *data)
 	vlan_from_wire(f, 100, test_tcp(MAC_A, MAC_GATEWAY, IP_A, 1000, METADATA, 80, TCP_SYN, 0));
 	frame = lab_expect(f, "host");
 	vlan_assert_arp(frame, 1, MAC_HOST, "100.64.0.4", METADATA);
+	lab_put(f, "host", test_arp(MAC_PEER, 2, MAC_PEER, METADATA, "100.64.0.4"));
+	lab_expect(f, "host");
+	/* The platform is known by the gateway's MAC, whoever of the two begins. */
+	lab_put(f, "host",
+		test_tcp(MAC_PEER, MAC_HOST, METADATA, 80, "100.64.0.4", 1000, TCP_SYN | TCP_ACK, 0));
+	frame = vlan_on_wire(f, 100);
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_A, METADATA, IP_A);
+	lab_put(f, "host", test_tcp(MAC_PEER, MAC_HOST, "168.63.129.16", 9, "100.64.0.4", 22, TCP_SYN, 0));
+	frame = vlan_on_wire(f, 100);
+	lab_assert_path(&frame, MAC_GATEWAY, MAC_A, "168.63.129.16", IP_A);
 	/* An error is an answer, too. */
 	struct test_frame dying = test_udp(MAC_A, MAC_GATEWAY, IP_A, 1, IP_C, 2, 0);
 	dying.bytes[22] = 1;

@@ -6,6 +6,7 @@
 The real tool asks a metadata service for documents, makes nftables rules of them and reports; packets cross its NIC.
 """
 import collections
+import contextlib
 import ipaddress
 import json
 import os
@@ -16,9 +17,9 @@ import subprocess
 import sys
 import time
 
-from guest_world import GUEST, GUEST6, HOST, HOST6, World, hash_of
-from lab import expect, run_tests, wait_for
-from nft_oracle_test import frame_of
+from guest_world import GUEST, GUEST6, HOST, HOST6, World, end, hash_of
+from lab import GATEWAY_MAC, expect, run_tests, wait_for
+from nft_oracle_test import PLATFORM, frame_of
 
 # Rules in a group at most, worlds, first seed: among these are NICs without groups that have Standard addresses.
 WORLDS = ((12, 4, 11), (100, 2, 1), (250, 1, 1))
@@ -80,6 +81,8 @@ class Crossing:
     def frame(self, packet, number):
         frame = bytearray(frame_of(packet, number & 0xffff, 0))
         frame[0:6] = self.mac
+        if packet["src"] in PLATFORM:
+            frame[6:12] = bytes.fromhex(GATEWAY_MAC.replace(":", ""))
         frame[-4:] = struct.pack("!I", number)
         return bytes(frame)
 
@@ -243,6 +246,53 @@ def test_metadata(world):
     world.apply(policy(CLOSED, CLOSED))
     done = world.run_tool("--once")
     expect(done.returncode == 0, "rules that deny everything keep the guest from its host: " + done.stderr)
+
+
+def hears(listening, sender, to):
+    """Whether a datagram comes in."""
+    listening.settimeout(0.5)
+    sender.sendto(b"x", to)
+    try:
+        return listening.recv(10) == b"x"
+    except OSError:
+        return False
+
+
+def link_local(world, name, device):
+    """The device's IPv6 address, and the device's number."""
+    link = json.loads(world.at(name, "ip", "-j", "-6", "addr", "show", "dev", device).stdout)[0]
+    own = next(a["local"] for a in link["addr_info"] if a["scope"] == "link")
+    return own, link["ifindex"]
+
+
+@contextlib.contextmanager
+def another_mac(world):
+    """The host's, which its guest is not to go on with."""
+    world.at("host", "ip", "link", "set", "host0", "address", "02:00:00:00:00:99")
+    try:
+        yield
+    finally:
+        world.at("host", "ip", "link", "set", "host0", "address", GATEWAY_MAC)
+        for family in ("-4", "-6"):
+            world.at("guest", "ip", family, "neigh", "flush", "dev", "eth0")
+
+
+def test_forged(world):
+    """On its VLAN others can send by the platform's addresses, and none by its MAC."""
+    world.apply(policy(CLOSED, CLOSED))
+    (near, host0), (far, eth0) = link_local(world, "host", "host0"), link_local(world, "guest", "eth0")
+    datagrams = [(address, 5000, GUEST, GUEST, 5001) for address in PLATFORM]
+    datagrams += [(HOST, 67, GUEST, GUEST, 68), (f"{near}%{host0}", 547, f"{far}%{eth0}", f"{far}%{host0}", 546)]
+    for address in PLATFORM:
+        world.at("host", "ip", "addr", "replace", address + "/32", "dev", "host0")
+    for source, sport, destination, seen_from_host, dport in datagrams:
+        sender = world.listen("host", source, sport, socket.SOCK_DGRAM)
+        listening = world.listen("guest", destination, dport, socket.SOCK_DGRAM)
+        to = end(seen_from_host, dport)
+        expect(hears(listening, sender, to), f"{source}:{sport} of the platform does not come in")
+        with another_mac(world):
+            expect(not hears(listening, sender, to), f"what claims to be {source}:{sport} of the platform comes in")
+        listening.close()
 
 
 # ---- rules that change under connections ----
@@ -447,6 +497,7 @@ TESTS = [
     ("ICMP errors about connections come in", test_errors),
     ("neighbours are found under rules that deny everything", test_neighbours),
     ("the host's services are reached under rules that deny everything", test_metadata),
+    ("nobody else is taken for the platform", test_forged),
     ("a connection that rules no longer allow is cut both ways, and others are not", test_revoked),
     ("who only answers is cut too", test_revoked_answers),
     ("after a change an answer may come first", test_first_answer),

@@ -2,7 +2,7 @@
 
     host: 169.254.169.254:80, host0 ~~ eth0 :guest: far0 ~~ host1 :host
 
-eth0 is the NIC. The host's metadata service is a small one of the test's own: it serves the document that the test has set
+eth0 is the NIC; host0 has the gateway's MAC, as what the platform sends to NICs has. The host's metadata service is a small one of the test's own: it serves the document that the test has set
 and holds requests, as docs/API.md says. What comes in by eth0 for others the guest forwards to far0, and the reverse, so
 that a test sees by the packet what rules let through in either direction.
 """
@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 
-from lab import CLONE_NEWNET, run, wait_for
+from lab import CLONE_NEWNET, GATEWAY_MAC, run, wait_for
 
 PREFIX = "sgp"
 SERVICE = ("169.254.169.254", 80)
@@ -33,6 +33,12 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def canonical(policy):
     return json.dumps(policy, separators=(",", ":"), sort_keys=True)
+
+
+def end(address, port):
+    """For a socket; a link-local address with the number of its interface: "fe80::1%2"."""
+    ip, _, scope = address.partition("%")
+    return (ip, port, 0, int(scope)) if scope else (ip, port)
 
 
 def hash_of(policy):
@@ -129,9 +135,10 @@ class World:
     def at(self, name, *command, check=True):
         return run("ip", "netns", "exec", f"{PREFIX}-{name}", *command, check=check)
 
-    def wire(self, device, host_device):
+    def wire(self, device, host_device, *host_options):
         guest, host = f"{PREFIX}-guest", f"{PREFIX}-host"
-        run("ip", "-n", guest, "link", "add", device, "type", "veth", "peer", "name", host_device, "netns", host)
+        run("ip", "-n", guest, "link", "add", device, "type", "veth", "peer", "name", host_device, *host_options, "netns",
+            host)
         run("ip", "-n", guest, "link", "set", device, "up")
         run("ip", "-n", host, "link", "set", host_device, "up")
 
@@ -144,7 +151,7 @@ class World:
             run("ip", "netns", "add", f"{PREFIX}-{name}")
             run("ip", "-n", f"{PREFIX}-{name}", "link", "set", "lo", "up")
             self.at(name, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
-        self.wire("eth0", "host0")
+        self.wire("eth0", "host0", "address", GATEWAY_MAC)
         self.wire("far0", "host1")
         for name, device, address, address6 in (("guest", "eth0", GUEST, GUEST6), ("host", "host0", HOST, HOST6)):
             run("ip", "-n", f"{PREFIX}-{name}", "addr", "add", f"{address}/30", "dev", device)
@@ -201,7 +208,7 @@ class World:
         with self.inside(name):
             s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((address, port))
+        s.bind(end(address, port))
         if kind == socket.SOCK_STREAM:
             s.listen(8)
         s.settimeout(1)
