@@ -378,6 +378,15 @@ static void test_revoke_notice(struct world *w, gconstpointer data)
 	expect_no_event(w);
 	g_assert_true(is_on(w));
 	json_auto_t *again = revoke_with_notice(w, 600, &error);
+	world_run(50);
+	json_auto_t *late = event_of(w);
+	json_auto_t *hurried = revoke_with_notice(w, 300, &error);
+	world_run(50);
+	json_auto_t *early = event_of(w);
+	g_assert_cmpstr(json_string_value(json_object_get(early, "EventId")), ==,
+		json_string_value(json_object_get(late, "EventId")));
+	g_assert_cmpstr(json_string_value(json_object_get(early, "NotBefore")), !=,
+		json_string_value(json_object_get(late, "NotBefore")));
 	json_auto_t *sooner = revoke_with_notice(w, 1, &error);
 	g_assert_cmpint(number(sooner, "notice_s"), <=, 1);
 	world_wait(w, "its time is over", is_synthetic);

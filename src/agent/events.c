@@ -144,20 +144,38 @@ static struct event_vm *take_vm(struct events *events, const char *uid)
 	return vm;
 }
 
+/* Who announces it again may be in more of a hurry; the guest is not to rely on the time of before. */
+static bool bring_forward(struct events *events, const char *id, int64_t not_before, GError **error)
+{
+	struct event_vm *vm;
+	struct event *event = find_anywhere(events, id, &vm);
+	int64_t old = event->not_before;
+
+	if (event->status != EVENT_SCHEDULED || not_before >= old)
+		return true;
+	event->not_before = not_before;
+	vm->incarnation++;
+	if (save(events, error))
+		return true;
+	event->not_before = old;
+	vm->incarnation--;
+	return false;
+}
+
 const struct event *events_announce(struct events *events, const struct event_plan *plan, GError **error)
 {
 	const struct event *known = events_find(events, plan->vm, plan->key);
 	g_autofree char *id = g_uuid_string_random();
 
 	if (known)
-		return known;
+		return bring_forward(events, known->id, plan->not_before, error) ? known : NULL;
 	struct event_vm *vm = take_vm(events, plan->vm);
 	struct event *event = shape_new(&event_shape);
 	event->id = g_ascii_strup(id, -1);
 	event->key = g_strdup(plan->key);
 	event->type = plan->type;
 	event->description = g_strdup(plan->description);
-	event->not_before = events->config.now_s() + plan->not_before_s;
+	event->not_before = plan->not_before;
 	if (!vm->events)
 		vm->events = shape_list_new(&event_shape);
 	g_ptr_array_add(vm->events, event);

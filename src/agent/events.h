@@ -30,7 +30,7 @@ struct event {
 	int type; /* enum event_type */
 	int status; /* enum event_status */
 	char *description;
-	int64_t not_before; /* Unix time; it does not start before unless acknowledged */
+	int64_t not_before; /* Unix time; it does not start before unless acknowledged; may become earlier, never later */
 	bool acknowledged;
 };
 
@@ -40,12 +40,13 @@ struct event_plan {
 	const char *key;
 	enum event_type type;
 	const char *description;
-	unsigned not_before_s; /* from now */
+	int64_t not_before; /* Unix time */
 };
 
 /* ---- of an agent ---- */
 
-/* Announces, or finds what has this key already. NULL with FAULT_NOT_FOUND when the goal does not have the VM, or with
+/* Announces, or finds what has this key already: one that is scheduled for later comes forward to the plan's time, and its
+ * guest is told. NULL with FAULT_NOT_FOUND when the goal does not have the VM, or with
  * FAULT_INTERNAL when it cannot be kept. Borrowed until done, or until the VM leaves the goal. */
 const struct event *agent_events_announce(struct agent *agent, const struct event_plan *plan, GError **error);
 /* NULL when there is none. Borrowed likewise. */

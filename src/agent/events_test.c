@@ -69,18 +69,23 @@ static void restart(struct fixture *f)
 	guests_init(&f->guests, NULL, f->events);
 }
 
-static const struct event *announce(struct fixture *f, const char *key)
+static const struct event *announce_in(struct fixture *f, const char *key, int64_t seconds)
 {
 	const struct event_plan plan = {.vm = WORLD_VM,
 		.key = key,
 		.type = EVENT_FREEZE,
 		.description = "Host maintenance",
-		.not_before_s = 900};
+		.not_before = clock_s + seconds};
 	g_autoptr(GError) error = NULL;
 	const struct event *event = events_announce(f->events, &plan, &error);
 
 	g_assert_no_error(error);
 	return event;
+}
+
+static const struct event *announce(struct fixture *f, const char *key)
+{
+	return announce_in(f, key, 900);
 }
 
 static json_t *get(struct fixture *f, const char *from)
@@ -168,6 +173,44 @@ static void test_acknowledge(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->changes, ==, 1);
 	g_assert_true(events_is_ready(f->events, first));
 	g_assert_false(events_is_ready(f->events, second));
+}
+
+static void expect_not_before(struct fixture *f, json_int_t incarnation, const char *when)
+{
+	json_auto_t *json = get(f, GUEST);
+	json_t *event = json_array_get(json_object_get(json, "Events"), 0);
+
+	g_assert_cmpint(json_integer_value(json_object_get(json, "DocumentIncarnation")), ==, incarnation);
+	g_assert_cmpstr(json_string_value(json_object_get(event, "NotBefore")), ==, when);
+}
+
+/* The guest is not to rely on a time that holds no more. */
+static void test_forward(struct fixture *f, gconstpointer data)
+{
+	const struct event *event = announce(f, "move");
+	g_autoptr(GError) error = NULL;
+
+	expect_not_before(f, 1, "Mon, 19 Sep 2016 18:44:47 GMT");
+	g_assert_true(announce_in(f, "move", 901) == event);
+	expect_not_before(f, 1, "Mon, 19 Sep 2016 18:44:47 GMT");
+	g_assert_true(announce_in(f, "move", 60) == event);
+	expect_not_before(f, 2, "Mon, 19 Sep 2016 18:30:47 GMT");
+	restart(f);
+	event = events_find(f->events, WORLD_VM, "move");
+	expect_not_before(f, 2, "Mon, 19 Sep 2016 18:30:47 GMT");
+	/* What cannot be kept is not told. */
+	const struct event_plan sooner = {.vm = WORLD_VM, .key = "move", .not_before = clock_s + 10};
+	g_remove(f->path);
+	g_assert_cmpint(g_mkdir(f->path, 0700), ==, 0);
+	g_assert_null(events_announce(f->events, &sooner, &error));
+	g_assert_error(error, FAULT, FAULT_INTERNAL);
+	expect_not_before(f, 2, "Mon, 19 Sep 2016 18:30:47 GMT");
+	g_assert_cmpint(g_rmdir(f->path), ==, 0);
+	clock_s += 60;
+	g_assert_true(events_is_ready(f->events, event));
+	g_assert_true(events_started(f->events, event->id, NULL));
+	g_assert_true(announce_in(f, "move", 0) == event);
+	expect_not_before(f, 3, "");
 }
 
 static void test_bad_requests(struct fixture *f, gconstpointer data)
@@ -264,7 +307,7 @@ static void test_agent(void)
 	const struct event_plan plan = {.vm = WORLD_VM,
 					.key = "move",
 					.type = EVENT_FREEZE,
-					.not_before_s = 1},
+					.not_before = g_get_real_time() / G_USEC_PER_SEC + 1},
 				stray = {.vm = "nobody", .key = "move"};
 	const struct event *event = agent_events_announce(world.agent, &plan, &error);
 	g_assert_no_error(error);
@@ -292,6 +335,7 @@ int main(int argc, char **argv)
 	add_test("/events/an event is scheduled, started and gone, in Azure's form", test_life);
 	add_test("/events/what nobody acknowledges is ready when its time has come", test_ready);
 	add_test("/events/what the guest acknowledges is ready at once", test_acknowledge);
+	add_test("/events/who announces it for earlier brings it forward", test_forward);
 	add_test("/events/a request that is malformed, or for another VM's event, acknowledges nothing",
 		test_bad_requests);
 	add_test("/events/header, version and method are demanded", test_rules);

@@ -1,5 +1,6 @@
 /* A VM's migration: its life, and the source's side. */
 #include "agent/migration_priv.h"
+#include "agent/notice.h"
 #include "base/failpoint.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -101,7 +102,7 @@ static bool has_started(struct migration *m)
 		.type = EVENT_FREEZE,
 		.description =
 			"Live migration to another host: the machine pauses for a moment; connections go on.",
-		.not_before_s = (unsigned)CLAMP(goal->notice_s, 0, G_MAXINT)};
+		.not_before = notice_now_s() + CLAMP(goal->notice_s, 0, G_MAXINT)};
 	g_autoptr(GError) error = NULL;
 	const struct event *event = agent_events_announce(m->agent, &plan, &error);
 

@@ -33,7 +33,7 @@ void notice_give(struct agent *agent, const struct notice *notice)
 		.key = notice->key,
 		.type = EVENT_FREEZE,
 		.description = notice->description,
-		.not_before_s = (unsigned)MAX(notice->due_s - notice_now_s(), 0)};
+		.not_before = MAX(notice->due_s, notice_now_s())};
 	g_autoptr(GError) error = NULL;
 	bool come = has_come(agent, notice);
 	const struct event *event = agent_events_announce(agent, &plan, &error);

@@ -27,7 +27,7 @@ struct notice {
 int64_t notice_now_s(void);
 /* Whether it may be done. The description is not needed. */
 bool notice_is_due(const struct agent *agent, const struct notice *notice);
-/* Tells the VM's guest, once; the agent evaluates again when it is due. The goal must have the VM. */
+/* Tells the VM's guest, once, and again when it becomes due earlier; the agent evaluates again when it is due. The goal must have the VM. */
 void notice_give(struct agent *agent, const struct notice *notice);
 /* It is over, or called off. */
 void notice_end(struct agent *agent, const char *vm, const char *key);
