@@ -7,8 +7,8 @@
  *
  * A NIC may have a function while the goal accelerates it, the provider's capabilities allow that for its
  * network and groups, its guest is up (the machine runs, and the virtio driver has set the rings up), and no
- * operator has revoked it. Revocation sticks until it is restored, also over restarts of the agent. The guest is told of it by a
- * scheduled event, and may be given notice.
+ * operator has revoked it. Revocation sticks until it is restored, also over restarts of the agent, but not over a
+ * migration: it is of this host's functions. The guest is told of it by a scheduled event, and may be given notice.
  *
  * A bypass function is taken back, too, from a guest that goes on sending by its standby: it has no driver for the
  * function, which others could use, or has set it down, and hears nothing then of what the wire brings to the function. It gets one again when its machine starts anew, else after a pause that

@@ -34,7 +34,7 @@ struct ledger_nic {
 	int64_t vlan; /* there; 0: not tagged */
 	char *function; /* interface name, or PCI address of a bypass function; NULL until it is claimed */
 	char *representor; /* interface by which the switch reaches the function, a bypass one; NULL: it has none */
-	bool revoked; /* by the operator, until restored */
+	bool revoked; /* by the operator, until restored or the VM leaves this host */
 	int64_t revoke_due_s; /* Unix time by which it loses the function that it had then; 0: at once */
 	bool forced; /* the same, also from a guest that does not let go */
 	int64_t changes; /* functions given and taken, ever */
