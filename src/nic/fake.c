@@ -26,11 +26,6 @@ static bool remove_file(void *data, const char *name, GError **error)
 	       fault_set(error, FAULT_INTERNAL, "cannot remove %s: %s", path, g_strerror(errno));
 }
 
-static void abandon_file(void *data, const char *name)
-{
-	remove_file(data, name, NULL);
-}
-
 static bool cut_file(void *data, const char *name, GError **error)
 {
 	g_autofree char *path = g_build_filename(data, name, NULL);
@@ -39,7 +34,7 @@ static bool cut_file(void *data, const char *name, GError **error)
 }
 
 static const struct function_maker file_maker = {
-	.make = make_file, .remove = remove_file, .abandon = abandon_file, .cut = cut_file, .free = g_free};
+	.make = make_file, .remove = remove_file, .cut = cut_file, .free = g_free};
 
 struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **error)
 {
@@ -203,14 +198,6 @@ static bool remove_bypass(void *data, const char *name, GError **error)
 	return may(fake, "fail-release", error) && remove_file(fake->folder, name, error);
 }
 
-static void abandon_bypass(void *data, const char *name)
-{
-	const struct fake_bypass *fake = data;
-
-	note(fake, "abandon", name);
-	remove_file(fake->folder, name, NULL);
-}
-
 static void survey_bypass(void *data, unsigned n, struct nic_device *device)
 {
 	g_autofree char *text = read_text(data, device->name);
@@ -277,9 +264,9 @@ static void free_bypass(void *data)
 }
 
 #define BYPASS_MAKER                                                                                         \
-	.name = bypass_name, .make = make_bypass, .remove = remove_bypass, .abandon = abandon_bypass,        \
-	.free = free_bypass, .arm = arm_bypass, .cut = cut_bypass, .left = leave_bypass,                     \
-	.survey = survey_bypass, .check = check_bypass, .hear = hear_bypass
+	.name = bypass_name, .make = make_bypass, .remove = remove_bypass, .free = free_bypass,              \
+	.arm = arm_bypass, .cut = cut_bypass, .left = leave_bypass, .survey = survey_bypass,                 \
+	.check = check_bypass, .hear = hear_bypass
 
 static const struct function_maker bypass_maker = {BYPASS_MAKER};
 static const struct function_maker switchdev_maker = {BYPASS_MAKER, .representor = representor_name};

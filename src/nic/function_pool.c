@@ -257,8 +257,6 @@ static bool pool_reclaim(
 			return false;
 		}
 		g_ptr_array_add(lost, g_strdup(cause->message));
-		if (pool->maker->abandon)
-			pool->maker->abandon(pool->data, name);
 	}
 	if (!forget_function(pool, function, error))
 		return false;

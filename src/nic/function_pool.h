@@ -16,8 +16,6 @@ struct function_maker {
 	bool (*make)(void *data, const char *name, const struct nic_request *request, GError **error);
 	/* FAULT_IN_USE: a guest may have it; any other: it is put in quarantine, and tried again. */
 	bool (*remove)(void *data, const char *name, GError **error);
-	/* What could not be removed is given up. NULL: nothing is to be done for that. */
-	void (*abandon)(void *data, const char *name);
 	/* Nothing passes the function any more; it is claimed. */
 	bool (*cut)(void *data, const char *name, GError **error);
 	void (*free)(void *data);

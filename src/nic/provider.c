@@ -1,8 +1,6 @@
 /* What all providers of NIC functions share. */
 #include "nic/provider.h"
 
-#include "base/fault.h"
-
 void nic_function_free(struct nic_function *function)
 {
 	if (!function)
@@ -58,22 +56,4 @@ void nic_device_free(struct nic_device *device)
 	g_free(device->nic);
 	g_free(device->detail);
 	g_free(device);
-}
-
-bool nic_survey_is_idle(const GPtrArray *survey, const char *pf, GError **error)
-{
-	g_autoptr(GString) names = g_string_new(NULL);
-	const char *netdev = NULL;
-
-	for (guint i = 0; i < survey->len; i++) {
-		const struct nic_device *device = survey->pdata[i];
-		if (!g_str_equal(device->pf, pf) || !device->nic)
-			continue;
-		netdev = device->pf_netdev;
-		g_string_append_printf(
-			names, "%sVF %u (NIC %s)", names->len ? ", " : "", device->index, device->nic);
-	}
-	return names->len == 0 ||
-	       fault_set(error, FAULT_IN_USE, "%s of %s must be released first; `sluice host drain` does it",
-		       names->str, netdev ? netdev : pf);
 }

@@ -21,7 +21,9 @@ struct nic_caps {
 	const char *name; /* "emulated" */
 	const char *claim; /* what users are told: "emulated: no host bypass, no speed claim" */
 	bool bypass; /* packets do not go through the switch; functions are PCI devices that a VM gets */
-	bool tunnels; /* can carry vxlan segments past the host; no provider can: see switchdev.c */
+	/* Can carry vxlan segments past the host. No provider can (switchdev.c says why): it is there so that the table below and its
+	 * test say what holds for one that could. */
+	bool tunnels;
 	bool flow_policy; /* can enforce any policy, flow by flow */
 	bool representors; /* what no flow takes goes by the function's representor, an interface for the switch */
 };
@@ -98,10 +100,6 @@ struct nic_device {
 	struct vf_counters counters; /* likewise */
 };
 void nic_device_free(struct nic_device *device);
-
-/* Whether no function of the PF is claimed, so that its driver may be reloaded or its number of functions be changed.
- * FAULT_IN_USE names those that are in the way. survey: of nic_provider_ops. */
-bool nic_survey_is_idle(const GPtrArray *survey, const char *pf, GError **error);
 
 struct nic_provider;
 struct sriov_physical;
