@@ -281,7 +281,7 @@ static void on_switch(void *data)
 
 /* ---- life ---- */
 
-static bool make_folder(const char *path, GError **error)
+bool agent_make_folder(const char *path, GError **error)
 {
 	return g_mkdir_with_parents(path, 0711) == 0 ||
 	       fault_set(error, FAULT_INTERNAL, "cannot make folder %s: %s", path, g_strerror(errno));
@@ -293,7 +293,7 @@ static bool make_exchange(struct agent *agent, GError **error)
 	struct stat sockets;
 
 	agent->exchange_dir = g_build_filename(agent->socket_dir, "exchange", NULL);
-	if (!make_folder(agent->exchange_dir, error))
+	if (!agent_make_folder(agent->exchange_dir, error))
 		return false;
 	return (stat(agent->socket_dir, &sockets) == 0 &&
 		       chown(agent->exchange_dir, (uid_t)-1, sockets.st_gid) == 0 &&
@@ -354,8 +354,8 @@ struct agent *agent_new(const struct agent_config *config, GError **error)
 	agent->hearing = hearing_new(agent);
 	agent->health = health_new(agent);
 	agent->config.site.probes = agent->probes = new_probes(agent);
-	if (!make_folder(agent->socket_dir, error) || !make_exchange(agent, error) ||
-		!make_folder(agent->vm_dir, error))
+	if (!agent_make_folder(agent->socket_dir, error) || !make_exchange(agent, error) ||
+		!agent_make_folder(agent->vm_dir, error))
 		return NULL;
 	agent->ledger = ledger_load(ledger_path, error);
 	if (!agent->ledger)

@@ -75,6 +75,9 @@ struct agent_config {
 
 struct agent;
 
+/* Makes a folder, and those above it, that others may pass through: VMs and the switch have files below. */
+bool agent_make_folder(const char *path, GError **error);
+
 /* Reads goal and ledger from state_dir, makes the folders. Nothing runs yet. */
 struct agent *agent_new(const struct agent_config *config, GError **error);
 

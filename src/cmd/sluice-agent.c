@@ -154,12 +154,6 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 
 /* ---- starting ---- */
 
-static bool make_folder(const char *path, GError **error)
-{
-	return g_mkdir_with_parents(path, 0711) == 0 ||
-	       fault_set(error, FAULT_INTERNAL, "cannot make folder %s: %s", path, g_strerror(errno));
-}
-
 static bool set_up_network(struct program *p, GError **error)
 {
 	const struct options *o = &p->options;
@@ -344,7 +338,7 @@ static bool open_services(struct program *p, GError **error)
 
 static bool start(struct program *p, GError **error)
 {
-	return make_folder(p->options.state, error) && make_folder(p->options.run, error) &&
+	return agent_make_folder(p->options.state, error) && agent_make_folder(p->options.run, error) &&
 	       read_host_file(p, error) && set_up_network(p, error) && new_agent(p, error) &&
 	       open_manager(p, error) && open_provider(p, error) &&
 	       agent_start(p->agent, p->manager, p->provider, error) && open_services(p, error);

@@ -309,16 +309,31 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
 	return check(links, rc, NLE_EXIST, "add a route by", name, error);
 }
 
+static bool is_made_by_itself(struct rtnl_addr *address)
+{
+	struct ip_addr ip = {.family = IP_V6};
+	struct nl_addr *local = rtnl_addr_get_local(address);
+
+	if (!local || nl_addr_get_family(local) != AF_INET6 || nl_addr_get_len(local) != sizeof ip.bytes)
+		return false;
+	memcpy(ip.bytes, nl_addr_get_binary_addr(local), sizeof ip.bytes);
+	return ip_is_link_local(ip);
+}
+
 bool links_has_address(struct links *links, const char *name)
 {
 	_cleanup_(nl_cache_free) struct nl_cache *addresses = NULL;
 	int index = link_index(links, name);
 
-	if (index == 0 || rtnl_addr_alloc_cache(links->sock, &addresses) < 0)
+	if (index == 0)
 		return false;
-	for (struct nl_object *at = nl_cache_get_first(addresses); at; at = nl_cache_get_next(at))
-		if (rtnl_addr_get_ifindex((struct rtnl_addr *)at) == index)
+	if (rtnl_addr_alloc_cache(links->sock, &addresses) < 0)
+		return true;
+	for (struct nl_object *at = nl_cache_get_first(addresses); at; at = nl_cache_get_next(at)) {
+		struct rtnl_addr *address = (struct rtnl_addr *)at;
+		if (rtnl_addr_get_ifindex(address) == index && !is_made_by_itself(address))
 			return true;
+	}
 	return false;
 }
 

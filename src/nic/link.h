@@ -48,7 +48,8 @@ bool links_set_mtu(struct links *links, const char *name, unsigned mtu, GError *
 bool links_add_address(
 	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error);
 
-/* Whether it has an address of any family, also one of the link alone. */
+/* Whether it has an address that somebody gave it: IPv6 link-local ones an interface makes itself. One that is not there has
+ * none; where it cannot be seen, it has one, which is the safe side. */
 bool links_has_address(struct links *links, const char *name);
 
 /* A route to hosts that are directly on the link. */

@@ -207,6 +207,9 @@ static void test_address(void)
 	struct links *a = must_open(NETNS_A);
 	must(links_add_tap(a, "tap", &error));
 	g_assert_false(links_has_address(a, "tap") || links_has_address(a, "none"));
+	g_assert_cmpint(ip_parse("fe80::7", &addr), ==, 0);
+	must(links_add_address(a, "tap", addr, 64, &error));
+	g_assert_false(links_has_address(a, "tap"));
 	g_assert_cmpint(ip_parse("10.7.0.1", &addr), ==, 0);
 	must(links_add_address(a, "tap", addr, 24, &error));
 	g_assert_true(links_has_address(a, "tap"));
@@ -404,7 +407,7 @@ int main(int argc, char **argv)
 	g_test_add_func(
 		"/link/a macvlan is on the wire of a parent in another namespace, and of no other parent",
 		test_macvlan);
-	g_test_add_func("/link/addresses are seen on the interface that has them", test_address);
+	g_test_add_func("/link/addresses are seen on the interface that was given them", test_address);
 	g_test_add_func(
 		"/filter/MACs are added once, listed for their interface alone, and removed", test_filter);
 	g_test_add_func("/link/a tap is made quiet and up in its namespace only, and removed", test_tap);

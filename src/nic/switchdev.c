@@ -53,7 +53,8 @@ char *switchdev_obstacle(const struct sriov *sriov, const struct nic_pf *pf, con
 
 	if (lack || !sriov->kind->caps.representors)
 		return lack;
-	g_autofree char *use = vf_use_netdev(sriov->root, sriov->links, vf->representor);
+	g_autofree char *use =
+		vf_use_netdev(sriov->root, vf->representor, links_has_address(sriov->links, vf->representor));
 	return use ? g_strdup_printf("has a representor that %s", use) : NULL;
 }
 

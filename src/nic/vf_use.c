@@ -79,7 +79,7 @@ const char *vf_use_guest(GHashTable *guests, const char *root, const struct nic_
 
 /* ---- this host ---- */
 
-char *vf_use_netdev(const char *root, struct links *links, const char *netdev)
+char *vf_use_netdev(const char *root, const char *netdev, bool has_address)
 {
 	g_autofree char *master = sysfs_link_name(root, "/sys/class/net/%s/master", netdev);
 	g_auto(GStrv) uppers = sysfs_children(root, "upper_", "/sys/class/net/%s", netdev);
@@ -90,7 +90,7 @@ char *vf_use_netdev(const char *root, struct links *links, const char *netdev)
 		return g_strdup_printf("carries %s, as %s", uppers[0] + strlen("upper_"), netdev);
 	if (sysfs_number(root, 0, "/sys/class/net/%s/flags", netdev) & 1)
 		return g_strdup_printf("is up, as %s", netdev);
-	if (links_has_address(links, netdev))
+	if (has_address)
 		return g_strdup_printf("has addresses of this host, as %s", netdev);
 	return NULL;
 }
@@ -115,7 +115,7 @@ char *vf_use_obstacle(GHashTable *guests, const char *root, struct links *links,
 		return g_strdup_printf("is open in %s", guest);
 	if (vf->driver && !pci_driver_is_vfio(vf->driver)) {
 		char *obstacle =
-			vf->netdev ? vf_use_netdev(root, links, vf->netdev)
+			vf->netdev ? vf_use_netdev(root, vf->netdev, links_has_address(links, vf->netdev))
 				   : g_strdup_printf("is bound to %s, with no interface here", vf->driver);
 		if (obstacle)
 			return obstacle;

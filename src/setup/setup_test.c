@@ -451,12 +451,11 @@ static void test_in_use(void)
 	tree_link(tree, "../../../bus/pci/drivers/igbvf", BUS "0000:01:10.1/driver");
 	tree_write(tree, "9", BUS "0000:01:10.1/net/eth3/ifindex");
 	tree_write(tree, "0x1003", "sys/class/net/eth3/flags");
-	expect_blocked(
-		tree, USUAL, SETUP_VFS, "VF 1 (0000:01:10.1) by this host, whose interface eth3 is up");
+	expect_blocked(tree, USUAL, SETUP_VFS, "VF 1 (0000:01:10.1) is up, as eth3");
 	tree_write(tree, "0x1002", "sys/class/net/eth3/flags");
 	tree_write(tree, "{\"claims\": [{\"vf\": \"0000:01:10.0\", \"nic\": \"nic-7\"}]}",
 		"var/lib/sluice/agent/vfs.json");
-	expect_blocked(tree, USUAL, SETUP_VFS, "VF 0 (0000:01:10.0) by the agent, for NIC nic-7");
+	expect_blocked(tree, USUAL, SETUP_VFS, "VF 0 (0000:01:10.0) is claimed by the agent, for NIC nic-7");
 }
 
 static void test_revert_in_use(void)
@@ -604,8 +603,7 @@ static void test_switchdev_in_use(void)
 	tree_write(tree, "3", BUS PF "/sriov_numvfs");
 	make_vfs(PF, 3);
 	use_vf(tree);
-	expect_blocked(
-		tree, SWITCHDEV, SETUP_MODE, "VF 1 (0000:01:10.1) by this host, whose interface eth5 is up");
+	expect_blocked(tree, SWITCHDEV, SETUP_MODE, "VF 1 (0000:01:10.1) is up, as eth5");
 	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_LEGACY);
 }
 
@@ -620,8 +618,7 @@ static void test_legacy(void)
 	wants_headers = true;
 	g_autoptr(GPtrArray) switchdev = apply_text(tree, SWITCHDEV, false);
 	use_vf(tree);
-	expect_blocked(
-		tree, LEGACY, SETUP_MODE, "VF 1 (0000:01:10.1) by this host, whose interface eth5 is up");
+	expect_blocked(tree, LEGACY, SETUP_MODE, "VF 1 (0000:01:10.1) is up, as eth5");
 	expect_vfs(tree, "3", DEVLINK_SWITCHDEV);
 	tree_write(tree, "0x1002", "sys/class/net/eth5/flags");
 	g_autoptr(GPtrArray) legacy = apply_text(tree, LEGACY, false);

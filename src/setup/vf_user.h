@@ -16,11 +16,11 @@ struct vf_watch {
 	bool (*has_address)(const char *netdev);
 };
 
-/* "qemu-system-x86 (process 123), by vfio"; NULL: nobody. Owned by the caller. */
+/* Who uses it, as the end of a sentence about it: "is open in qemu-system-x86 (process 123)"; NULL: nobody. Owned by the caller. */
 char *vf_user(const struct vf_watch *watch, const struct nic_vf *vf);
 
-/* Whether nobody uses a VF of the PF; FAULT_IN_USE names each that is in use, and its user. */
+/* Whether nobody uses a VF of the PF; FAULT_IN_USE names each that is in use, and by whom. */
 bool vf_check_unused(const struct vf_watch *watch, const struct nic_pf *pf, GError **error);
 
-/* For vf_watch: whether an interface of this process's namespace has an IP address that somebody gave it. */
+/* For vf_watch: links_has_address of an interface of this process's namespace. */
 bool vf_has_address(const char *netdev);

@@ -89,13 +89,13 @@ static void test_vfio(void)
 	expect_user(tree, NULL);
 	tree_write(tree, "qemu-system-x86", "proc/123/comm");
 	tree_link(tree, "/dev/null", "proc/123/fd/12");
-	expect_user(tree, "by qemu-system-x86 (process 123), by vfio");
+	expect_user(tree, "is open in qemu-system-x86 (process 123)");
 	tree_remove(tree, "proc/123/fd/12");
 	tree_link(tree, "/dev/full", "proc/123/fd/13");
 	expect_user(tree, NULL);
 	tree_write(tree, "", BUS VF "/vfio-dev/vfio0/dev");
 	tree_write(tree, "1:7", "sys/class/vfio-dev/vfio0/dev"); /* of /dev/full */
-	expect_user(tree, "by qemu-system-x86 (process 123), by vfio");
+	expect_user(tree, "is open in qemu-system-x86 (process 123)");
 }
 
 static void test_claimed(void)
@@ -107,7 +107,7 @@ static void test_claimed(void)
 	expect_user(tree, NULL);
 	tree_write(tree, "{\"claims\": [{\"vf\": \"" VF "\", \"nic\": \"nic-1\"}]}",
 		"var/lib/sluice/agent/vfs.json");
-	expect_user(tree, "by the agent, for NIC nic-1");
+	expect_user(tree, "is claimed by the agent, for NIC nic-1");
 	tree_write(tree, "{\"claims\": [{", "var/lib/sluice/agent/vfs.json");
 	expect_user(tree, "the agent's ledger /var/lib/sluice/agent/vfs.json cannot be read");
 }
@@ -118,11 +118,13 @@ static void test_interface(void)
 
 	bind_driver(tree, "igbvf", "ens1v0");
 	has_addresses = true;
-	expect_user(tree, "interface ens1v0 has an address");
+	expect_user(tree, "has addresses of this host, as ens1v0");
 	tree_write(tree, "0x1003", "sys/class/net/ens1v0/flags");
-	expect_user(tree, "interface ens1v0 is up");
+	expect_user(tree, "is up, as ens1v0");
 	tree_link(tree, "../br0", "sys/class/net/ens1v0/upper_br0");
-	expect_user(tree, "by br0, on its interface ens1v0");
+	expect_user(tree, "carries br0, as ens1v0");
+	tree_link(tree, "../br0", "sys/class/net/ens1v0/master");
+	expect_user(tree, "is a port of br0, as ens1v0");
 }
 
 static void test_elsewhere(void)
@@ -130,7 +132,7 @@ static void test_elsewhere(void)
 	_cleanup_(tree_free) struct tree *tree = machine_new();
 
 	bind_driver(tree, "igbvf", NULL);
-	expect_user(tree, "igbvf has it, and no interface");
+	expect_user(tree, "is bound to igbvf, with no interface here");
 }
 
 /* ---- keepers ---- */

@@ -110,15 +110,15 @@ class Test:
         m.run(f"ip link set {netdev} up")
         self.host_file("[physical physnet1]\ndevices = eth0\nvfs = 5")
         problem = self.setup("apply", 1)["vfs", PF]["problem"]
-        assert f"VF 0 ({VF}) by this host, whose interface {netdev} is up" in problem, problem
+        assert f"VF 0 ({VF}) is up, as {netdev}" in problem, problem
         m.run(f"ip link set {netdev} down && echo {VF} >{DEVICES}/{VF}/driver/unbind && "
               f"echo vfio-pci >{DEVICES}/{VF}/driver_override && echo {VF} >/sys/bus/pci/drivers_probe")
         m.run(f"sleep 1000 3<>/dev/vfio/$(basename $(readlink {DEVICES}/{VF}/iommu_group)) & echo $! >/run/user.pid")
         problem = self.setup("apply", 1)["vfs", PF]["problem"]
-        assert f"VF 0 ({VF}) by sleep (process" in problem and "), by vfio" in problem, problem
+        assert f"VF 0 ({VF}) is open in sleep (process" in problem, problem
         assert self.vfs() == 3
         step = self.setup("revert", 1)["vfs", PF]
-        assert step["state"] == "failed" and "by sleep (process" in step["problem"], step
+        assert step["state"] == "failed" and "is open in sleep (process" in step["problem"], step
         assert self.vfs() == 3
 
     def reverts(self):
