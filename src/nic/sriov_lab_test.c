@@ -370,6 +370,24 @@ static void test_heard(struct fixture *f, gconstpointer data)
 	expect_unchanged(f);
 }
 
+static void test_heard_by_others(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL, refused = NULL;
+
+	g_assert_true(filter_add(lab_links, lab_pf, mac_a, &error));
+	g_autofree char *name = claim(f->provider, &request_a);
+	g_assert_false(f->provider->ops->arm(f->provider, "a", &refused));
+	g_test_message("%s", refused->message);
+	g_assert_error(refused, FAULT, FAULT_EXISTS);
+	g_assert_true(lab_hears(mac_a));
+	g_assert_true(filter_remove(lab_links, lab_pf, mac_a, &error));
+	CALL(f->provider, arm, "a");
+	g_assert_false(lab_hears(mac_a));
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
 static void test_heard_full(struct fixture *f, gconstpointer data)
 {
 	struct nic_heard heard[32];
@@ -735,6 +753,7 @@ int main(int argc, char **argv)
 	add("nothing passes one that its guest was said to have left and has open", test_left_in_guest, NULL);
 	add("what somebody else changes is repaired, and told", test_drift, NULL);
 	add("the PF hears what it is told, and removes only what it added", test_heard, NULL);
+	add("a VF is not armed while somebody has the PF hear its MAC", test_heard_by_others, NULL);
 	add("a PF whose filters are full says so", test_heard_full, NULL);
 	add("a VLAN that a VF has is heard by a port on the PF too", test_vlan_heard, NULL);
 	add("nothing passes a VF that is cut off, whatever its guest does", test_cut, NULL);
