@@ -538,6 +538,57 @@ static void test_admission(struct world *w, gconstpointer data)
 	world_wait(w, "the VM runs once there is memory", is_running);
 }
 
+/* The same of the VM as before, once more. */
+static struct goal *repeated(int64_t version)
+{
+	struct goal *goal = world_goal(version, false);
+
+	world_vm(goal)->generation = version;
+	return goal;
+}
+
+static void test_repeated_command(struct world *w, gconstpointer data)
+{
+	write_memory(w, "1048576");
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, repeated(1));
+	world_wait(w, "a fault is reported", has_fault);
+	write_memory(w, "33554432");
+	world_run(100);
+	g_assert_true(has_fault(w));
+	agent_take_goal(w->agent, repeated(2));
+	g_assert_false(has_fault(w)); /* it was about the goal before */
+	world_wait(w, "the VM runs without the rest of the pause", is_running);
+}
+
+static gboolean repeat_during_start(void *data)
+{
+	struct world *w = data;
+
+	if (!w->half_started)
+		return G_SOURCE_CONTINUE;
+	agent_take_goal(w->agent, repeated(2));
+	return G_SOURCE_REMOVE;
+}
+
+static bool runs_without_fault(struct world *w)
+{
+	g_assert_false(has_fault(w));
+	return is_running(w);
+}
+
+static void test_goal_during_failure(struct world *w, gconstpointer data)
+{
+	w->half_starts = 1;
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	world_start_agent(w, false);
+	agent_take_goal(w->agent, repeated(1));
+	g_timeout_add(10, repeat_during_start, w); /* a start that will fail */
+	world_wait(w, "the VM runs by a try of its own", runs_without_fault);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 2);
+}
+
 static void test_crash(struct world *w, gconstpointer data)
 {
 	bring_up(w);
@@ -721,6 +772,10 @@ int main(int argc, char **argv)
 	add("/agent/a NIC that the switch would refuse is reported, all else goes on", test_bad_nic);
 	add("/agent/a VM for which memory is missing is refused with the numbers, and tried again",
 		test_admission);
+	add("/agent/a command that is repeated is tried at once, and answered by that try",
+		test_repeated_command);
+	add("/agent/a failure of what was begun for an older goal is not told of the new one",
+		test_goal_during_failure);
 	add("/agent/a VM that crashes is reported and started again", test_crash);
 	add("/agent/a VM whose disk failed is ended when it is to be off", test_freeze);
 	add("/agent/a VM that crashed is ended once when it is to be off", test_crash_deallocated);

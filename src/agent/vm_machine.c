@@ -86,7 +86,12 @@ static void finish(void *data)
 
 	m->busy = false;
 	m->epoch++;
-	if (job->error) {
+	if (job->error && m->overtaken) {
+		/* It says nothing of the goal that came meanwhile, which has a try of its own. */
+		g_clear_error(&job->error);
+		m->phase = VM_REST;
+		agent_refresh(m->agent);
+	} else if (job->error) {
 		fail(m, g_steal_pointer(&job->error));
 		agent_refresh(m->agent);
 	} else {
@@ -116,6 +121,7 @@ static void begin(struct vm_machine *m, enum vm_phase phase, bool (*run)(struct 
 		.then = then};
 	m->phase = phase;
 	m->busy = true;
+	m->overtaken = false;
 	m->epoch++;
 	jobs_run(m->agent->jobs, work, finish, job);
 }
@@ -579,6 +585,7 @@ bool vm_machine_set_number(struct vm_machine *m, uint64_t number)
 
 void vm_machine_goal_changed(struct vm_machine *m)
 {
+	m->overtaken = m->busy;
 	if (m->fault)
 		clear_fault(m);
 }

@@ -34,6 +34,7 @@ struct vm_machine {
 	char *uid;
 	enum vm_phase phase;
 	bool busy; /* a job is running: nothing else is done */
+	bool overtaken; /* by another goal than the one it began for */
 	bool held; /* a job of a NIC is running: likewise */
 	bool known; /* the VM manager was asked since we started */
 	enum vm_state actual;

@@ -239,6 +239,7 @@ static void fill_vm(
 	_cleanup_(model_free) struct group *group = control_group_of(builder->control, &vm->meta);
 
 	out->uid = g_strdup(vm->meta.uid);
+	out->generation = vm->meta.generation;
 	out->name = g_strdup(vm->meta.name);
 	out->group_name = g_strdup(group ? group->meta.name : NULL);
 	out->location = g_strdup(vm->meta.location);

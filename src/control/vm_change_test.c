@@ -392,6 +392,74 @@ static void test_nic_has_one_vm(void)
 		"attached to virtual machine second already");
 }
 
+/* ---- the same again ---- */
+
+/* It fails by what its host says, and is under way again by what that has said before. */
+static struct operation *fail_and_repeat(struct fixture *f, struct operation *(*command)(struct fixture *f))
+{
+	f->failing = "vm";
+	_cleanup_(model_free) struct operation *first = command(f);
+	_cleanup_(model_free) struct operation *failed = fixture_finish(f, first, true);
+	g_assert_cmpstr(failed->status.message, ==, "its disk is broken");
+	f->failing = NULL;
+	struct operation *again = command(f);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	_cleanup_(model_free) struct operation *now =
+		control_get(f->control, KIND_OPERATION, again->meta.uid, NULL);
+	g_assert_cmpint(now->status.state, ==, OPERATION_RUNNING);
+	return again;
+}
+
+static void assert_repeats(struct fixture *f, struct operation *(*command)(struct fixture *f))
+{
+	_cleanup_(model_free) struct operation *again = fail_and_repeat(f, command);
+	_cleanup_(model_free) struct operation *over = fixture_finish(f, again, true);
+
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+}
+
+static struct vm *find_vm(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	struct vm *vm = control_find(f->control, KIND_VM, f->group, "vm", &error);
+
+	g_assert_no_error(error);
+	return vm;
+}
+
+static struct operation *put_same(struct fixture *f)
+{
+	_cleanup_(model_free) struct vm *vm = find_vm(f);
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_put(f->control, vm, &request, &result, &error);
+	g_assert_no_error(error);
+	return g_steal_pointer(&result.operation);
+}
+
+static struct operation *start_it(struct fixture *f)
+{
+	_cleanup_(model_free) struct vm *vm = find_vm(f);
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_vm_action(f->control, vm->meta.uid, VERB_START, &request, &result, &error);
+	g_assert_no_error(error);
+	return g_steal_pointer(&result.operation);
+}
+
+static void test_repeated_command(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", false);
+
+	g_assert_nonnull(vm);
+	assert_repeats(&f, put_same);
+	assert_repeats(&f, start_it);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -410,5 +478,6 @@ int main(int argc, char **argv)
 	TEST("a VM that no host could hold is placed with a smaller size", test_unplaced_vm_is_placed);
 	TEST("NICs keep their order, one is primary, plain and accelerated ones mix", test_several_nics);
 	TEST("a NIC is in one VM at a time", test_nic_has_one_vm);
+	TEST("a command that is repeated waits for what its host says of it then", test_repeated_command);
 	return g_test_run();
 }

@@ -37,13 +37,14 @@ SHAPE(goal_migration, struct goal_migration, "migration", F_STRING(goal_migratio
 	F_ENUM(goal_migration, role, migration_role_words), F_STRING(goal_migration, peer),
 	F_STRING(goal_migration, address), F_STRING(goal_migration, vtep), F_INT(goal_migration, notice_s),
 	F_BOOL(goal_migration, go), F_BOOL(goal_migration, cancel));
-SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_STRING(goal_vm, name),
-	F_STRING(goal_vm, group_name), F_STRING(goal_vm, location), F_STRING(goal_vm, size),
-	F_STRING(goal_vm, subscription), F_INT(goal_vm, vcpus), F_INT(goal_vm, memory_mib),
-	F_STRING(goal_vm, image), F_INT(goal_vm, disk_gib), F_STRING(goal_vm, computer_name),
-	F_STRING(goal_vm, admin_user), F_STRINGS(goal_vm, ssh_keys), F_JSON(goal_vm, tags),
-	F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts), F_INT(goal_vm, reimages),
-	F_BOOL(goal_vm, remove), F_STRUCT(goal_vm, migration, goal_migration_shape));
+SHAPE(goal_vm, struct goal_vm, "VM", F_STRING(goal_vm, uid), F_INT(goal_vm, generation),
+	F_STRING(goal_vm, name), F_STRING(goal_vm, group_name), F_STRING(goal_vm, location),
+	F_STRING(goal_vm, size), F_STRING(goal_vm, subscription), F_INT(goal_vm, vcpus),
+	F_INT(goal_vm, memory_mib), F_STRING(goal_vm, image), F_INT(goal_vm, disk_gib),
+	F_STRING(goal_vm, computer_name), F_STRING(goal_vm, admin_user), F_STRINGS(goal_vm, ssh_keys),
+	F_JSON(goal_vm, tags), F_ENUM(goal_vm, power, power_words), F_INT(goal_vm, restarts),
+	F_INT(goal_vm, reimages), F_BOOL(goal_vm, remove),
+	F_STRUCT(goal_vm, migration, goal_migration_shape));
 SHAPE(goal_route, struct goal_route, "route", F_STRING(goal_route, prefix), F_STRING(goal_route, via));
 SHAPE(goal_subnet, struct goal_subnet, "subnet", F_STRING(goal_subnet, uid), F_STRING(goal_subnet, prefix),
 	F_STRING(goal_subnet, gateway), F_STRING(goal_subnet, prefix6), F_STRING(goal_subnet, gateway6),

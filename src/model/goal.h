@@ -121,6 +121,7 @@ struct goal_migration {
 
 struct goal_vm {
 	char *uid;
+	int64_t generation; /* of the VM: another one means that a command was given, which may be the same again */
 	char *name;
 	char *group_name;
 	char *location;
