@@ -303,8 +303,9 @@ static void test_unplaced_vm_is_placed(void)
 	g_assert_true(control_put(f.control, huge, &request, &result, &error));
 	_cleanup_(model_free) struct operation *over = fixture_finish(&f, result.operation, true);
 	g_assert_cmpstr(over->status.fault, ==, "allocation");
-	_cleanup_(model_free) struct vm *small =
-		fixture_must_put(&f, resized(&f, result.object, "Standard_B1s"));
+	struct vm *wanted = resized(&f, result.object, "Standard_B1s");
+	wanted->spec.disk_gib = 64; /* it has no disk yet */
+	_cleanup_(model_free) struct vm *small = fixture_must_put(&f, wanted);
 	g_assert_cmpint(small->status.power, ==, POWER_STATE_RUNNING);
 	assert_told(&f, 1, 1024, 0, 0);
 }
@@ -390,6 +391,26 @@ static void test_nic_has_one_vm(void)
 	fixture_act(&f, first, VERB_DEALLOCATE);
 	assert_refused(&f, with_nics(&f, first, both, 0), FAULT_IN_USE,
 		"attached to virtual machine second already");
+}
+
+/* ---- disks ---- */
+
+static struct vm *with_disk(struct vm *vm, int64_t gib)
+{
+	vm->spec.disk_gib = gib;
+	return vm;
+}
+
+static void test_disk_keeps_its_size(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", false);
+
+	assert_refused(&f, with_disk(read_vm(&f, vm), 64), FAULT_NOT_ALLOWED,
+		"the disk of virtual machine vm keeps the size that it was made with");
+	fixture_act(&f, vm, VERB_DEALLOCATE);
+	assert_refused(&f, with_disk(read_vm(&f, vm), 1), FAULT_NOT_ALLOWED, "keeps the size");
+	model_free(fixture_must_put(&f, with_disk(read_vm(&f, vm), 0)));
 }
 
 /* ---- the same again ---- */
@@ -478,6 +499,7 @@ int main(int argc, char **argv)
 	TEST("a VM that no host could hold is placed with a smaller size", test_unplaced_vm_is_placed);
 	TEST("NICs keep their order, one is primary, plain and accelerated ones mix", test_several_nics);
 	TEST("a NIC is in one VM at a time", test_nic_has_one_vm);
+	TEST("the disk of a VM keeps its size", test_disk_keeps_its_size);
 	TEST("a command that is repeated waits for what its host says of it then", test_repeated_command);
 	return g_test_run();
 }

@@ -50,6 +50,8 @@ bool vm_files_prepare(const struct vm_spec *spec, const struct image *image, GEr
 	g_autofree char *disk = g_build_filename(spec->directory, VM_DISK_FILE, NULL);
 	guint64 bytes = spec->disk_gib ? spec->disk_gib * GIB : image->virtual_bytes;
 
+	if (g_file_test(disk, G_FILE_TEST_EXISTS))
+		return true;
 	if (bytes < image->virtual_bytes)
 		return fault_set(error, FAULT_INVALID,
 			"vm %s: a disk of %" G_GUINT64_FORMAT
@@ -58,8 +60,6 @@ bool vm_files_prepare(const struct vm_spec *spec, const struct image *image, GEr
 	if (g_mkdir_with_parents(spec->directory, DIRECTORY_MODE) < 0)
 		return fault_set(error, FAULT_INTERNAL, "vm %s: cannot make %s: %s", spec->name,
 			spec->directory, g_strerror(errno));
-	if (g_file_test(disk, G_FILE_TEST_EXISTS))
-		return true;
 	if (!make_overlay(disk, image, bytes, error)) {
 		g_prefix_error(error, "vm %s: cannot make its disk: ", spec->name);
 		return false;

@@ -107,6 +107,10 @@ static void a_second_preparation_keeps_the_disk_and_a_half_made_one_is_replaced(
 	g_assert_true(vm_files_prepare(folder->spec, &folder->image, NULL));
 	g_assert_cmpint(g_stat(disk, &after), ==, 0);
 	g_assert_cmpuint(before.st_ino, ==, after.st_ino);
+	folder->spec->disk_gib = 1; /* less than its image, which is only asked of a disk that is made */
+	g_assert_true(vm_files_prepare(folder->spec, &folder->image, NULL));
+	g_assert_cmpint(g_stat(disk, &after), ==, 0);
+	g_assert_cmpuint(before.st_ino, ==, after.st_ino);
 	g_assert_false(g_file_test(half, G_FILE_TEST_EXISTS));
 }
 

@@ -490,6 +490,34 @@ static void test_image(struct fixture *f, const void *data)
 		"there are.");
 }
 
+static char *with_disk(const struct fixture *f, const char *size)
+{
+	g_autofree char *body = g_strdup_printf(vm_body, "18.04-LTS",
+		"\"linuxConfiguration\": {\"ssh\": {\"publicKeys\": [{\"keyData\": \"ssh-ed25519 AAAA "
+		"me\"}]}}",
+		control_subscription(f->control));
+	g_auto(GStrv) parts = g_strsplit(body, "\"storageProfile\": {", 2);
+
+	return g_strdup_printf(
+		"%s\"storageProfile\": {\"osDisk\": {\"diskSizeGB\": %s}, %s", parts[0], size, parts[1]);
+}
+
+static void test_disk_size(struct fixture *f, const void *data)
+{
+	static const char *const bad[] = {"-1", "4096", "17179869185"};
+
+	make_nic(f);
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *body = with_disk(f, bad[i]);
+		assert_refused(f, VM, body,
+			"InvalidRequestContent: The request content is not valid: "
+			"properties.storageProfile.osDisk.diskSizeGB: a number of 1 to "
+			"4095 is needed.");
+	}
+	g_autofree char *most = with_disk(f, "4095");
+	must_put(f, VM, most);
+}
+
 #define ADD(name, test) g_test_add("/arm/resource/" name, struct fixture, NULL, set_up, test, tear_down)
 
 int main(int argc, char **argv)
@@ -510,6 +538,7 @@ int main(int argc, char **argv)
 	ADD("features and types that are not there are refused by name", test_unsupported);
 	ADD("missing groups, parents, locations and references are told", test_missing);
 	ADD("passwords are neither stored nor shown, and do not replace keys", test_secrets);
+	ADD("a disk is of 1 to 4095 GiB", test_disk_size);
 	ADD("an unknown image is refused", test_image);
 	return g_test_run();
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define KEY_LENGTH_MAX 16384
+#define DISK_GIB_MAX   4095 /* of a disk with an operating system, as in Azure */
 
 static const char *const owned[] = {"availabilitySet", "virtualMachineScaleSet", "hardwareProfile",
 	"networkProfile", "diagnosticsProfile", "vmId", "timeCreated", "instanceView", "etag", NULL};
@@ -138,8 +139,8 @@ static void decode_storage(
 	decode_image(arm, &storage, old, vm);
 	cursor_word(&disk, "createOption", create_options, 0);
 	vm->spec.disk_gib = cursor_int(&disk, "diskSizeGB", old ? old->spec.disk_gib : 0);
-	if (vm->spec.disk_gib < 0)
-		cursor_fail(&disk, "diskSizeGB", "a positive number is needed");
+	if (vm->spec.disk_gib < 0 || vm->spec.disk_gib > DISK_GIB_MAX)
+		cursor_fail(&disk, "diskSizeGB", "a number of 1 to " G_STRINGIFY(DISK_GIB_MAX) " is needed");
 }
 
 static struct ssh_key *decode_key(const struct cursor *item)

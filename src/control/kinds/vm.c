@@ -291,6 +291,13 @@ static bool check_update(struct put *put, const struct size *size, GError **erro
 	if (g_strcmp0(vm->spec.admin_user, old->spec.admin_user) != 0)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"the admin user of virtual machine %s cannot be changed", vm->meta.name);
+	/* One that no host has yet has no disk. */
+	if (!put->by_set && old->status.host && vm->spec.disk_gib != old->spec.disk_gib)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"the disk of virtual machine %s keeps the size that it was made with; leave it as it "
+			"is, or "
+			"delete the machine and create it anew",
+			vm->meta.name);
 	if (!g_str_equal(vm->spec.size, old->spec.size) && !size_takes_acceleration(size) &&
 		!availability_check_plain(put->change, vm, size, error))
 		return false;
