@@ -417,18 +417,17 @@ static bool check_numbers(const struct scale_set *set, GError **error)
 {
 	const struct set_rolling_policy *rolling = &set->spec.rolling;
 
-	if (!check_range(set, "the capacity", set->spec.capacity, 0, CAPACITY_MAX, error) ||
-		!check_range(set, "the number of fault domains", set->spec.fault_domains, 1,
-			FAULT_DOMAINS_MAX, error))
-		return false;
-	return set->spec.upgrade != UPGRADE_ROLLING ||
-	       (check_range(set, "the percentage of a batch", rolling->batch_percent, 5, 100, error) &&
-		       check_range(set, "the percentage of unhealthy instances", rolling->unhealthy_percent,
-			       5, 100, error) &&
-		       check_range(set, "the percentage of unhealthy upgraded instances",
-			       rolling->unhealthy_upgraded_percent, 0, 100, error) &&
-		       check_range(set, "the pause between batches, in seconds,", rolling->pause_s, 0,
-			       PAUSE_MAX_S, error));
+	/* A rolling upgrade may be asked for whatever the mode is. */
+	return check_range(set, "the capacity", set->spec.capacity, 0, CAPACITY_MAX, error) &&
+	       check_range(set, "the number of fault domains", set->spec.fault_domains, 1, FAULT_DOMAINS_MAX,
+		       error) &&
+	       check_range(set, "the percentage of a batch", rolling->batch_percent, 5, 100, error) &&
+	       check_range(set, "the percentage of unhealthy instances", rolling->unhealthy_percent, 5, 100,
+		       error) &&
+	       check_range(set, "the percentage of unhealthy upgraded instances",
+		       rolling->unhealthy_upgraded_percent, 0, 100, error) &&
+	       check_range(set, "the pause between batches, in seconds,", rolling->pause_s, 0, PAUSE_MAX_S,
+		       error);
 }
 
 /* ---- a put of a set that exists: what may change ---- */
