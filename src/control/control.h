@@ -292,6 +292,8 @@ GPtrArray *control_scale_set_instances(struct control *control, const struct sca
 /* A VM as the set's model says; without a name and interfaces. Owned by the caller. */
 struct vm *control_scale_set_machine(const struct scale_set *set);
 bool control_instance_is_current(const struct scale_set *set, const struct vm *vm);
+/* The set's operation has given it the model; one that it has made has not been upgraded. */
+bool control_instance_was_upgraded(const struct vm *vm, const char *operation);
 /* It is as it was last asked to be and, while it shall run, found well by the set's probe, if there is one. */
 bool control_instance_is_healthy(struct control *control, const struct scale_set *set, const struct vm *vm);
 /* A VM, NIC or address is an instance, or of one: it comes and goes with that. */

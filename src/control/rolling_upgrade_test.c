@@ -110,6 +110,24 @@ static void test_rolling_stops(void)
 	set_assert_instances(&f, "web_0* web_1* web_2*");
 }
 
+/* Instances that the operation makes have the model from the first, and speak for no upgrade. */
+static void test_new_instances_do_not_count(void)
+{
+	OPEN(f);
+
+	set_put_capacity(&f, 2);
+	f.failing = "web_0";
+	EDIT(&f);
+	edit->spec.capacity = 6;
+	edit->spec.upgrade = UPGRADE_ROLLING;
+	edit->spec.rolling = (struct set_rolling_policy){50, 100, 40, 0};
+	g_free(edit->spec.model.size);
+	edit->spec.model.size = g_strdup("Standard_B1s");
+	set_assert_fails(&f, edit, FAULT_NOT_ALLOWED,
+		"1 of 2 upgraded instances are not healthy (web_0), its policy allows 40 percent.");
+	set_assert_instances(&f, "web_0* web_1* web_2* web_3* web_4* web_5*");
+}
+
 static void test_rolling_does_not_begin(void)
 {
 	const struct set_rolling_policy policy = {30, 20, 100, 0};
@@ -313,6 +331,7 @@ int main(int argc, char **argv)
 	ADD("it takes batch after batch", test_rolling);
 	ADD("it pauses between batches", test_batches_and_pause);
 	ADD("it stops at unhealthy instances", test_rolling_stops);
+	ADD("instances that come with it do not count as upgraded", test_new_instances_do_not_count);
 	ADD("it does not begin on unhealthy instances", test_rolling_does_not_begin);
 	ADD("it can be cancelled in its pause, also behind a crash", test_rolling_cancelled);
 	ADD("it can be cancelled while its batch is on a host that is silent", test_silent_batch_cancelled);

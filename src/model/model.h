@@ -595,6 +595,7 @@ struct vm {
 		int64_t update_domain; /* of its availability set, from 0; given at creation */
 		int64_t model; /* of its scale set, that it was last made by */
 		char *set_operation; /* uid of its scale set's operation that began its own last one; NULL: a client did */
+		char *made_by; /* uid of its scale set's operation that made it; NULL: it is of no set */
 		struct vm_migration_status migration;
 		struct guest_os guest; /* what its guest has said last, of this disk */
 		bool guest_heard; /* it is there, and says so */

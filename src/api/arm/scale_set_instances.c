@@ -473,7 +473,7 @@ static void count_progress(
 {
 	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = vms->pdata[i];
-		bool its = g_strcmp0(vm->status.set_operation, set->status.rolling.operation) == 0;
+		bool its = control_instance_was_upgraded(vm, set->status.rolling.operation);
 		if (!control_instance_is_current(set, vm))
 			ret->pending++;
 		else if (its && vm->status.outcome.state == PROVISIONING_UPDATING)

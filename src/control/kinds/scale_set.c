@@ -69,6 +69,12 @@ bool control_instance_is_current(const struct scale_set *set, const struct vm *v
 	return vm->status.model == set->status.model;
 }
 
+bool control_instance_was_upgraded(const struct vm *vm, const char *operation)
+{
+	return g_strcmp0(vm->status.set_operation, operation) == 0 &&
+	       g_strcmp0(vm->status.made_by, operation) != 0;
+}
+
 bool scale_set_check_off(struct change *change, const struct scale_set *set, const char *what, GError **error)
 {
 	g_autoptr(GPtrArray) vms = change_list(change, KIND_VM, error);

@@ -178,6 +178,7 @@ static bool make(struct change *change, void *data, GError **error)
 		return false;
 	}
 	begin(change, task, set, vm, PROVISIONING_CREATING);
+	vm->status.made_by = g_strdup(task->operation->meta.uid);
 	change_ref(change, set->meta.uid, &vm->meta);
 	set->status.instances_made++;
 	change_put(change, set);

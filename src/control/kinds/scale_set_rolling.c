@@ -70,7 +70,7 @@ static char *judge(const struct drive *drive, bool upgraded, int64_t limit_perce
 
 	for (guint i = 0; i < drive->instances->len; i++) {
 		const struct vm *vm = drive->instances->pdata[i];
-		if (upgraded && !drive_has_touched(drive, vm))
+		if (upgraded && !control_instance_was_upgraded(vm, drive->operation->meta.uid))
 			continue;
 		n++;
 		if (control_instance_is_healthy(drive->control, drive->set, vm))
