@@ -27,6 +27,62 @@ static void test_capacity(void)
 	g_assert_cmpuint(set_count_keys(&f, "/sluice/placed/"), ==, 0);
 }
 
+static guint count_begun(struct fixture *f, const struct operation *operation)
+{
+	g_autoptr(GPtrArray) vms = set_instances(f);
+	guint n = 0;
+
+	for (guint i = 0; i < vms->len; i++)
+		n += g_strcmp0(((const struct vm *)vms->pdata[i])->status.set_operation,
+			     operation->meta.uid) == 0;
+	return n;
+}
+
+/* All instances have their turn, some of them in each turn of the main loop. Takes the operation. */
+static void assert_turns(struct fixture *f, struct operation *operation, guint instances)
+{
+	_cleanup_(model_free) struct operation *begun = operation, *over = NULL;
+
+	for (guint before = 0, now; before < instances; before = now) {
+		g_main_context_iteration(NULL, TRUE);
+		now = count_begun(f, begun);
+		g_assert_cmpuint(now - before, <=, 16);
+	}
+	over = fixture_finish(f, begun, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+}
+
+static void test_large_set(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct scale_set *wanted = fixture_scale_set(&f, "web", 40);
+	_cleanup_(control_result_clear) struct control_result put = {}, action = {};
+	g_autoptr(GError) error = NULL;
+
+	f.report->vcpus = 4;
+	g_free(wanted->spec.model.size);
+	wanted->spec.model.size = g_strdup("Standard_B1s");
+	control_put(f.control, wanted, &set_request, &put, &error);
+	g_assert_no_error(error);
+	assert_turns(&f, g_steal_pointer(&put.operation), 40);
+	const struct meta *set = put.object;
+	control_scale_set_act(f.control, set->uid, VERB_DEALLOCATE, NULL, &set_request, &action, &error);
+	g_assert_no_error(error);
+	assert_turns(&f, g_steal_pointer(&action.operation), 40);
+	EDIT(&f);
+	edit->spec.model.disk_gib = 64;
+	edit = set_put(&f, edit);
+	edit->spec.upgrade = UPGRADE_ROLLING;
+	g_assert_true(control_store(f.control, edit, NULL)); /* as if its put had been killed */
+	set_do(&f, VERB_START, -1);
+	g_autoptr(GPtrArray) vms = set_instances(&f);
+	for (guint i = 0; i < vms->len; i++) {
+		g_assert_true(control_instance_is_current(edit, vms->pdata[i]));
+		g_assert_cmpint(((const struct vm *)vms->pdata[i])->status.power, ==, POWER_STATE_RUNNING);
+	}
+	model_free(edit);
+}
+
 static void test_instances_are_inside(void)
 {
 	OPEN(f);
@@ -676,6 +732,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name, fn) g_test_add_func("/scale-set/" name, fn)
 	ADD("there are as many instances as its capacity says, and the youngest go first", test_capacity);
+	ADD("a large one leaves turns to others", test_large_set);
 	ADD("the oldest go first where its rule says so", test_scale_in);
 	ADD("instances and their interfaces are inside of it", test_instances_are_inside);
 	ADD("flexible instances are in the group, and are what the model says",

@@ -9,12 +9,16 @@ struct drive {
 	const struct operation *operation;
 	struct scale_set *set; /* Owned */
 	GPtrArray *instances; /* Owned, by number: as they were at the look's begin */
-	bool waiting; /* for something that is under way */
+	bool waiting; /* for something that is under way, or left for the next look */
+	guint steps; /* done in this look */
 	guint failed; /* instances */
 	enum fault fault; /* of the first of them */
 	GString *reasons; /* Owned: sentences of the first of them */
 };
 
+/* Whether another step may be done in this look; the rest is for the next one, which the steps that were done bring about. Each
+ * is a transaction on its way to the disk, and all else waits for it. */
+bool drive_may_step(struct drive *drive);
 /* The operation began what the instance did last. */
 static inline bool drive_has_touched(const struct drive *drive, const struct vm *vm)
 {

@@ -3,7 +3,9 @@
  * How it works. Each look at an operation compares the set with its instances and begins what is missing: an instance is
  * made, upgraded, told or removed in a transaction of its own, which leaves an operation on the instance that
  * vm_reconcile() drives, and its uid of the set's operation that has begun it. So the next look, in this process or
- * another, knows what is begun, what is over and what has failed, and nothing is begun twice.
+ * another, knows what is begun, what is over and what has failed, and nothing is begun twice. A look does some steps only,
+ * so that what others ask for is not held up by a set of a thousand; those that were done bring about the next look. What is
+ * refused counts as no step: else instances that refuse would keep the rest from its turn.
  *
  * | operation | what each instance of it is asked for                                                |
  * |-----------|--------------------------------------------------------------------------------------|
@@ -25,6 +27,7 @@
 #include <string.h>
 
 #define REASONS_MAX 3
+#define STEPS_MAX   16 /* of a look */
 
 /* ---- what became of instances ---- */
 
@@ -34,6 +37,12 @@ static void fail_instance(struct drive *drive, const char *name, enum fault faul
 		drive->fault = fault;
 	if (drive->failed++ < REASONS_MAX)
 		g_string_append_printf(drive->reasons, " %s: %s", name, message);
+}
+
+bool drive_may_step(struct drive *drive)
+{
+	drive->waiting |= drive->steps == STEPS_MAX;
+	return drive->steps < STEPS_MAX;
 }
 
 void drive_note(struct drive *drive, const char *name, const GError *failure)
@@ -75,10 +84,14 @@ void drive_upgrade(struct drive *drive, const struct vm *vm)
 {
 	g_autoptr(GError) failure = NULL;
 
-	if (instance_upgrade(drive->control, drive->operation, vm->meta.uid, &failure))
-		drive->waiting = true;
-	else
+	if (!drive_may_step(drive))
+		return;
+	if (!instance_upgrade(drive->control, drive->operation, vm->meta.uid, &failure)) {
 		drive_note(drive, vm->meta.name, failure);
+		return;
+	}
+	drive->waiting = true;
+	drive->steps++;
 }
 
 /* Its first operation has failed before any host had it: whoever asks for the set again asks for it, too. */
@@ -105,11 +118,13 @@ static void remove_instance(struct drive *drive, const struct vm *vm)
 	g_autoptr(GError) failure = NULL;
 
 	drive->waiting = true;
-	if (vm->status.outcome.state == PROVISIONING_DELETING)
+	if (vm->status.outcome.state == PROVISIONING_DELETING || !drive_may_step(drive))
 		return;
 	/* One that is on its way to another host is waited for. */
-	if (instance_act(drive->control, drive->operation, vm->meta.uid, VERB_DELETE, &failure))
-		failpoint(FAILPOINT_CONTROL_INSTANCE_TOLD);
+	if (!instance_act(drive->control, drive->operation, vm->meta.uid, VERB_DELETE, &failure))
+		return;
+	drive->steps++;
+	failpoint(FAILPOINT_CONTROL_INSTANCE_TOLD);
 }
 
 static int64_t count_alive(const struct drive *drive)
@@ -127,13 +142,14 @@ static void make_missing(struct drive *drive, int64_t alive)
 {
 	int64_t revision = drive->set->meta.revision;
 
-	for (; alive < drive->set->spec.capacity; alive++) {
+	for (; alive < drive->set->spec.capacity && drive_may_step(drive); alive++) {
 		g_autoptr(GError) failure = NULL;
 		if (!instance_make(drive->control, drive->operation, &revision, &failure)) {
 			drive_note(drive, drive->set->meta.name, failure);
 			return;
 		}
 		drive->waiting = true;
+		drive->steps++;
 	}
 }
 
@@ -206,13 +222,14 @@ static void act(struct drive *drive)
 		bool upgraded = verb == VERB_START && vm->spec.power != POWER_RUNNING &&
 				!operation_running(&vm->status.outcome);
 		if (!is_named(drive, vm) || (!upgraded && drive_is_settled(drive, vm)) ||
-			!is_wanted(drive, vm))
+			!is_wanted(drive, vm) || !drive_may_step(drive))
 			continue;
 		if (!instance_act(drive->control, drive->operation, vm->meta.uid, verb, &failure)) {
 			drive_note(drive, vm->meta.name, failure);
 			continue;
 		}
 		drive->waiting = true;
+		drive->steps++;
 		failpoint(FAILPOINT_CONTROL_INSTANCE_TOLD);
 	}
 }
@@ -223,9 +240,13 @@ static void refresh(struct drive *drive)
 	for (guint i = 0; i < drive->instances->len; i++) {
 		const struct vm *vm = drive->instances->pdata[i];
 		g_autoptr(GError) failure = NULL;
-		if (vm_is_off(vm) && !control_instance_is_current(drive->set, vm))
-			drive->waiting |=
-				instance_upgrade(drive->control, drive->operation, vm->meta.uid, &failure);
+		if (operation_running(&vm->status.outcome) || !vm_is_off(vm) ||
+			control_instance_is_current(drive->set, vm) || !drive_may_step(drive))
+			continue;
+		if (instance_upgrade(drive->control, drive->operation, vm->meta.uid, &failure)) {
+			drive->waiting = true;
+			drive->steps++;
+		}
 	}
 }
 
@@ -245,9 +266,8 @@ static bool is_settling(const struct drive *drive)
 static void start(struct drive *drive)
 {
 	if (drive->set->spec.upgrade != UPGRADE_MANUAL) {
-		drive->waiting = is_settling(drive);
-		if (!drive->waiting)
-			refresh(drive);
+		refresh(drive);
+		drive->waiting |= is_settling(drive);
 	}
 	if (!drive->waiting)
 		act(drive);
