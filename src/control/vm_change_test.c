@@ -38,6 +38,17 @@ static struct vm *new_vm(struct fixture *f, const char *size, bool accelerated)
 	return fixture_must_put(f, fixture_vm(f, "vm", size, nic));
 }
 
+static void delete_vm(struct fixture *f, const struct vm *vm)
+{
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_delete(f->control, KIND_VM, vm->meta.uid, &request, &result, &error);
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct operation *over = fixture_finish(f, result.operation, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+}
+
 static struct vm *resized(struct fixture *f, const struct vm *vm, const char *size)
 {
 	struct vm *wanted = read_vm(f, vm);
@@ -393,6 +404,57 @@ static void test_nic_has_one_vm(void)
 		"attached to virtual machine second already");
 }
 
+/* ---- names ---- */
+
+static struct vm *with_names(struct vm *vm, const char *user, const char *computer)
+{
+	g_free(vm->spec.admin_user);
+	vm->spec.admin_user = g_strdup(user);
+	g_free(vm->spec.computer_name);
+	vm->spec.computer_name = g_strdup(computer);
+	return vm;
+}
+
+static void test_names_in_the_guest(void)
+{
+	static const struct {
+		const char *user, *computer, *words; /* words NULL: good */
+	} rows[] = {
+		{"azureuser\n", "web", "no admin user name"},
+		{"root\n", "web", "no admin user name"},
+		{"root", "web", "is not allowed"},
+		{"azureuser", "", "no computer name"},
+		{"azureuser", "web\n", "no computer name"},
+		{"azureuser", "web_1", "no computer name"},
+		{"azureuser", "-web", "no computer name"},
+		{"azureuser", "web.", "no computer name"},
+		{"azureuser", "a23456789-b23456789-c23456789-d23456789-e23456789-f23456789-g234",
+			"no computer name"},
+		{"azureuser", "a23456789-b23456789-c23456789-d23456789-e23456789-f23456789-g23", NULL},
+		{"azure-user_1", "Web-1.example", NULL},
+		{"azureuser", NULL, NULL},
+	};
+	OPEN(f);
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(GError) error = NULL;
+		_cleanup_(model_free) struct vm *vm = fixture_put(&f,
+			with_names(fixture_vm(&f, "web_vm", "Standard_B1s", nic), rows[i].user,
+				rows[i].computer),
+			&error);
+		g_assert_cmpint(!vm, ==, rows[i].words != NULL);
+		if (rows[i].words && !strstr(error->message, rows[i].words))
+			g_error("'%s' is not in: %s", rows[i].words, error->message);
+		if (!vm)
+			continue;
+		g_assert_cmpstr(vm->spec.computer_name, ==, rows[i].computer ? rows[i].computer : "web_vm");
+		/* What it has is put back. */
+		model_free(fixture_must_put(&f, read_vm(&f, vm)));
+		delete_vm(&f, vm);
+	}
+}
+
 /* ---- disks ---- */
 
 static struct vm *with_disk(struct vm *vm, int64_t gib)
@@ -499,6 +561,7 @@ int main(int argc, char **argv)
 	TEST("a VM that no host could hold is placed with a smaller size", test_unplaced_vm_is_placed);
 	TEST("NICs keep their order, one is primary, plain and accelerated ones mix", test_several_nics);
 	TEST("a NIC is in one VM at a time", test_nic_has_one_vm);
+	TEST("names of users and computers are what a guest takes", test_names_in_the_guest);
 	TEST("the disk of a VM keeps its size", test_disk_keeps_its_size);
 	TEST("a command that is repeated waits for what its host says of it then", test_repeated_command);
 	return g_test_run();

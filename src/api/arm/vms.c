@@ -192,8 +192,8 @@ static void decode_os(const struct cursor *properties, const struct vm *old, str
 
 	vm->spec.computer_name = cursor_dup(&os, "computerName");
 	vm->spec.admin_user = cursor_dup(&os, "adminUsername");
-	if (!vm->spec.computer_name)
-		vm->spec.computer_name = g_strdup(old ? old->spec.computer_name : vm->meta.name);
+	if (!vm->spec.computer_name && old)
+		vm->spec.computer_name = g_strdup(old->spec.computer_name);
 	if (!vm->spec.admin_user && old)
 		vm->spec.admin_user = g_strdup(old->spec.admin_user);
 	if (!vm->spec.admin_user)

@@ -79,7 +79,8 @@ bool machine_check_user(const struct meta *of, const char *user, const GPtrArray
 
 	if (!user || !*user)
 		return fault_set(error, FAULT_INVALID, "%s %s needs an admin user name", title, of->name);
-	if (strlen(user) > 32 || !g_regex_match_simple("^[a-z_][a-z0-9_-]*$", user, 0, 0))
+	if (strlen(user) > 32 ||
+		!g_regex_match_simple("^[a-z_][a-z0-9_-]*$", user, G_REGEX_DOLLAR_ENDONLY, 0))
 		return fault_set(error, FAULT_INVALID,
 			"%s %s: '%s' is no admin user name; use up to 32 lower-case letters, digits, '-' and "
 			"'_', starting with a letter",
@@ -313,6 +314,26 @@ static bool check_new(struct put *put, GError **error)
 	return vm->spec.scale_set || machine_check_image(put, &vm->meta, &image, error);
 }
 
+/* A host name that guests take (RFC 1123); DHCP gives it where it is one label. One that the VM has already stays. */
+static bool check_computer_name(struct put *put, GError **error)
+{
+	static const char pattern[] = "^[0-9A-Za-z]([0-9A-Za-z.-]{0,61}[0-9A-Za-z])?$";
+	const struct vm *old = put->old;
+	struct vm *vm = put->object;
+	const char *name = vm->spec.computer_name;
+
+	if (!name)
+		vm->spec.computer_name = g_strdup(vm->meta.name);
+	if (!name || put->by_set || (old && g_strcmp0(name, old->spec.computer_name) == 0))
+		return true;
+	return g_regex_match_simple(pattern, name, G_REGEX_DOLLAR_ENDONLY, 0) ||
+	       fault_set(error, FAULT_INVALID,
+		       "virtual machine %s: '%s' is no computer name; use 1 to 63 letters, digits, '-' and "
+		       "'.', with a "
+		       "letter or digit at both ends",
+		       vm->meta.name, name);
+}
+
 static bool vm_prepare(struct put *put, GError **error)
 {
 	struct vm *vm = put->object;
@@ -326,13 +347,8 @@ static bool vm_prepare(struct put *put, GError **error)
 		(put->old ? !check_update(put, size, error) : !check_new(put, error)))
 		return false;
 	vm->status.vcpus = size->vcpus;
-	if (!vm->spec.computer_name) {
-		vm->spec.computer_name = g_strdup(vm->meta.name);
-	} else if (strlen(vm->spec.computer_name) > 64) {
-		return fault_set(error, FAULT_INVALID,
-			"virtual machine %s: a computer name has 64 characters at most", vm->meta.name);
-	}
-	return bind_nics(put, size, error) && (!put->old || resize(put, size, error));
+	return check_computer_name(put, error) && bind_nics(put, size, error) &&
+	       (!put->old || resize(put, size, error));
 }
 
 /* ---- reconcile ---- */
