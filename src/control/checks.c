@@ -23,6 +23,11 @@ static struct name_rule name_rule_of(enum kind kind)
 	}
 }
 
+size_t check_name_max(enum kind kind)
+{
+	return name_rule_of(kind).max;
+}
+
 bool check_name(enum kind kind, const char *name, GError **error)
 {
 	const struct name_rule rule = name_rule_of(kind);

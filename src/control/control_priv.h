@@ -225,6 +225,8 @@ GPtrArray *route_table_effective(const struct network *network, const struct rou
 /* Names as ARM has them: letters, digits, '_', '.', '-'; starts with a letter or digit, ends without '.' or
  * '-'. */
 bool check_name(enum kind kind, const char *name, GError **error);
+/* How many characters it has at most. */
+size_t check_name_max(enum kind kind);
 /* FAULT_BUSY while another operation on it is under way that the change cannot join, FAULT_NOT_ALLOWED while it
  * migrates. */
 bool check_not_busy(const void *object, GError **error);

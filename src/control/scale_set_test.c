@@ -472,58 +472,6 @@ static void test_model_is_in_use(void)
 	set_assert_words(error->message, "scale set web");
 }
 
-static void test_refused_percentages(void)
-{
-	static const struct {
-		struct set_rolling_policy policy;
-		const char *words;
-	} rows[] = {
-		{{4, 20, 20, 0}, "percentage of a batch is 5 to 100, not 4"},
-		{{INT64_MAX, 20, 20, 0}, "percentage of a batch is 5 to 100, not 9223372036854775807"},
-		{{20, -1, 20, 0}, "percentage of unhealthy instances is 5 to 100, not -1"},
-		{{20, 20, 101, 0}, "percentage of unhealthy upgraded instances is 0 to 100, not 101"},
-		{{20, 20, 20, -1}, "in seconds, is 0 to 86400, not -1"},
-	};
-	OPEN(f);
-
-	/* Also where it does not upgrade by them by itself. */
-	for (int mode = UPGRADE_MANUAL; mode <= UPGRADE_ROLLING; mode++)
-		for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-			struct scale_set *set = fixture_scale_set(&f, "web", 1);
-			set->spec.upgrade = mode;
-			set->spec.rolling = rows[i].policy;
-			set_assert_refused(&f, set, FAULT_INVALID, rows[i].words);
-		}
-}
-
-static void test_refused_models(void)
-{
-	OPEN(f);
-	struct scale_set *set = fixture_scale_set(&f, "web", 1);
-
-	set->spec.capacity = 1001;
-	set_assert_refused(&f, model_copy(set), FAULT_INVALID, "the capacity is 0 to 1000, not 1001");
-	set->spec.capacity = 1;
-	set->spec.fault_domains = 6;
-	set_assert_refused(&f, model_copy(set), FAULT_INVALID, "fault domains is 1 to 5, not 6");
-	set->spec.fault_domains = 1;
-	g_ptr_array_add(set->spec.model.nics, shape_copy(&set_nic_shape, set_first_nic(set)));
-	set_assert_refused(&f, model_copy(set), FAULT_INVALID, "two network interfaces named eth0");
-	g_ptr_array_set_size(set->spec.model.nics, 0);
-	set_assert_refused(&f, model_copy(set), FAULT_INVALID, "at least one network interface");
-	model_free(set);
-	set = fixture_scale_set(&f, "web", 1);
-	g_free(set->spec.model.name_prefix);
-	set->spec.model.name_prefix = g_strdup("-web");
-	set_assert_refused(&f, model_copy(set), FAULT_INVALID, "'-web' is no prefix of computer names");
-	g_free(set->spec.model.name_prefix);
-	set->spec.model.name_prefix = g_strdup("web");
-	g_free(((struct set_config *)set_first_nic(set)->configs->pdata[0])->nic.subnet);
-	((struct set_config *)set_first_nic(set)->configs->pdata[0])->nic.subnet = g_strdup("none");
-	set_assert_refused(&f, set, FAULT_INVALID_REFERENCE, "eth0 refers to a subnet that");
-	g_assert_cmpuint(set_count_keys(&f, "/sluice/object/scale-set/"), ==, 0);
-}
-
 static void test_what_stands(void)
 {
 	OPEN(f);
@@ -753,9 +701,6 @@ int main(int argc, char **argv)
 	ADD("a set whose image has no alias any more goes on with it", test_older_images);
 	ADD("interfaces take groups without a restart", test_other_changes_of_interfaces);
 	ADD("what the model names is in use", test_model_is_in_use);
-	ADD("what is wrong in the policy of rolling upgrades is refused in each mode",
-		test_refused_percentages);
-	ADD("what is wrong in a model is refused by name", test_refused_models);
 	ADD("what instances cannot take stands while there are any", test_what_stands);
 	ADD("instances get new disks where they are told to", test_reimage);
 	ADD("instances take another image or disk size by a new disk", test_other_image);

@@ -378,6 +378,38 @@ static bool check_nics(struct put *put, const struct size *size, GError **error)
 					 set->meta.name, primaries);
 }
 
+/* What instances of a flexible set have is named after it in the group, and must be a name there: see scale_set_instance.c. */
+static bool check_instance_name(
+	const struct scale_set *set, enum kind kind, const char *name, const char *suffix, GError **error)
+{
+	g_autofree char *full = g_strconcat(name, set->spec.flexible ? suffix : NULL, NULL);
+
+	return check_name(kind, name, error) &&
+	       (check_name(kind, full, NULL) ||
+		       fault_set(error, FAULT_INVALID,
+			       "'%s' is too long a name for a flexible scale set: instances have it with %zu "
+			       "characters more, and the name of a %s has %zu at most",
+			       name, strlen(suffix), kind_info(kind)->title, check_name_max(kind)));
+}
+
+static bool check_instance_names(const struct scale_set *set, GError **error)
+{
+	if (!check_instance_name(set, KIND_VM, set->meta.name, "_12345678", error))
+		return false;
+	for (guint i = 0; i < list_length(set->spec.model.nics); i++) {
+		const struct set_nic *nic = set->spec.model.nics->pdata[i];
+		if (!check_instance_name(set, KIND_NIC, nic->name, "-12345678", error))
+			return false;
+		for (guint c = 0; c < list_length(nic->configs); c++) {
+			const char *address =
+				((const struct set_config *)nic->configs->pdata[c])->address.name;
+			if (address && !check_instance_name(set, KIND_ADDRESS, address, "-12345678", error))
+				return false;
+		}
+	}
+	return true;
+}
+
 static bool check_prefix(const struct scale_set *set, GError **error)
 {
 	const char *prefix = set->spec.model.name_prefix;
@@ -540,6 +572,9 @@ static bool scale_set_prepare(struct put *put, GError **error)
 
 	if (!check_numbers(set, error) || !check_model(put, error) || !scale_set_check_health(put, error) ||
 		(old && !check_update(put, error)))
+		return false;
+	/* Sets of before go on with their names. */
+	if (!(old && frames_equal(&old->spec.model, &set->spec.model)) && !check_instance_names(set, error))
 		return false;
 	if (!old || !shape_equal(&set_model_shape, &old->spec.model, &set->spec.model))
 		set->status.model++;
