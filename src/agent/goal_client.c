@@ -65,17 +65,29 @@ static void request_free(struct request *request)
 }
 CLEANUP_FUNC(struct request *, request_free)
 
+/* Why the controller refuses, in its words. Owned; NULL when it gives none. */
+static char *refusal(GBytes *body)
+{
+	size_t length;
+	const char *text = g_bytes_get_data(body, &length);
+	json_auto_t *json = text ? json_loadb(text, length, 0, NULL) : NULL;
+
+	return g_strdup(json_string_value(json_object_get(json, "message")));
+}
+
 /* Whether an answer that has come is one of our protocol; its status is the caller's matter. */
-static bool check_answer(struct request *request, GError **error)
+static bool check_answer(struct request *request, GBytes *body, GError **error)
 {
 	SoupMessageHeaders *headers = soup_message_get_response_headers(request->message);
 	const char *protocol = soup_message_headers_get_one(headers, "Sluice-Protocol");
 	guint status = soup_message_get_status(request->message);
 
+	g_autofree char *why = status >= 400 ? refusal(body) : NULL;
+
 	if (status >= 400)
 		return fault_set(error, status == 401 || status == 403 ? FAULT_DENIED : FAULT_UNAVAILABLE,
-			"the controller answered %u %s", status,
-			soup_message_get_reason_phrase(request->message));
+			"the controller answered %u %s%s%s", status,
+			soup_message_get_reason_phrase(request->message), why ? ": " : "", why ? why : "");
 	if (g_strcmp0(protocol, G_STRINGIFY(GOAL_PROTOCOL)) != 0)
 		return fault_set(error, FAULT_UNSUPPORTED,
 			"the controller speaks agent protocol %s, this agent %d; run programs of one version",
@@ -156,7 +168,7 @@ static void on_goal(GObject *source, GAsyncResult *result, void *data)
 
 	if (g_cancellable_is_cancelled(request->cancellable))
 		return;
-	if (body && check_answer(request, &error)) {
+	if (body && check_answer(request, body, &error)) {
 		if (soup_message_get_status(request->message) == 200)
 			take_goal(client, body, &error);
 		take_wishes(request);
@@ -200,7 +212,7 @@ static void on_report(GObject *source, GAsyncResult *result, void *data)
 		return;
 	client->reporting = false;
 	if (body)
-		check_answer(request, &error);
+		check_answer(request, body, &error);
 	note(client, error);
 	client->report_failures = error ? client->report_failures + 1 : 0;
 	if (error)
@@ -247,7 +259,7 @@ static void on_brought(GObject *source, GAsyncResult *result, void *data)
 	if (g_cancellable_is_cancelled(request->cancellable))
 		return;
 	if (body)
-		check_answer(request, &error);
+		check_answer(request, body, &error);
 	if (error)
 		log_debug("controller", "a console log was not taken: %s", error->message);
 }

@@ -136,7 +136,7 @@ static void on_goal_request(
 			soup_server_message_get_response_headers(message), "Sluice-Consoles", f->wanted);
 	f->wanted = NULL;
 	if (f->refuse) {
-		answer(f, message, f->refuse, NULL);
+		answer(f, message, f->refuse, "{\"fault\": \"denied\", \"message\": \"host h was removed\"}");
 	} else if (f->offer && (f->offer->version != atoi(f->after) || !is_ours(f))) {
 		json_auto_t *json = shape_encode(&goal_shape, f->offer);
 		char *text = json_dumps(json, 0);
@@ -482,6 +482,19 @@ static void test_outage(struct fixture *f, gconstpointer data)
 	g_assert_true(goal_client_is_connected(f->client));
 }
 
+/* Of the client's thread, which is the test's. */
+static char *last_warning; /* Owned */
+
+static GLogWriterOutput on_log(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
+{
+	for (gsize i = 0; (level & G_LOG_LEVEL_WARNING) && i < n; i++)
+		if (g_str_equal(fields[i].key, "MESSAGE")) {
+			g_free(last_warning);
+			last_warning = g_strdup(fields[i].value);
+		}
+	return g_log_writer_default(level, fields, n, NULL);
+}
+
 static void test_refused(struct fixture *f, gconstpointer data)
 {
 	set_refuse(f, 503);
@@ -489,6 +502,8 @@ static void test_refused(struct fixture *f, gconstpointer data)
 	start_client(f, -1);
 	wait_for(&f->polls, 3);
 	g_assert_cmpint(f->goals, ==, 0);
+	g_assert_nonnull(strstr(last_warning, "the controller answered 503"));
+	g_assert_nonnull(strstr(last_warning, ": host h was removed; there is no goal yet"));
 	set_refuse(f, 0);
 	wait_for(&f->goals, 1);
 }
@@ -547,6 +562,7 @@ int main(int argc, char **argv)
 	struct identities ids = {};
 	int status;
 
+	g_log_set_writer_func(on_log, NULL, NULL);
 	g_test_init(&argc, &argv, NULL);
 	g_autofree char *openssl = g_find_program_in_path("openssl");
 	if (!openssl) {
@@ -567,6 +583,7 @@ int main(int argc, char **argv)
 	add("/goal-client/a controller that our CA did not sign is told nothing", test_stranger);
 	add("/goal-client/plain http and a wrong key are refused at the start", test_configuration);
 	status = g_test_run();
+	g_free(last_warning);
 	remove_identities(&ids);
 	return status;
 }
