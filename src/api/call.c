@@ -105,6 +105,11 @@ const char *call_peer(const struct call *call)
 	return call->peer;
 }
 
+int64_t call_peer_made_s(const struct call *call)
+{
+	return call->peer_made_s;
+}
+
 const char *call_remote(const struct call *call)
 {
 	return soup_server_message_get_remote_host(call->message);

@@ -34,6 +34,8 @@ bool call_is_open(const struct call *call);
 const char *call_id(const struct call *call);
 /* Common name of the client's certificate, which the listener's CA has signed; NULL without one. */
 const char *call_peer(const struct call *call);
+/* When that certificate was made, seconds since 1970; 0: none, or it does not say. */
+int64_t call_peer_made_s(const struct call *call);
 
 /* ---- the answer ---- */
 void call_set_header(struct call *call, const char *name, const char *value);

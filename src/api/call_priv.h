@@ -13,6 +13,7 @@ struct call {
 	GHashTable *query; /* Ref; may be NULL */
 	char *principal; /* Owned */
 	char *peer; /* Owned */
+	int64_t peer_made_s;
 	char *code, *operation; /* Owned; for the record */
 	bool open; /* its route is */
 	int64_t started_us;

@@ -110,16 +110,35 @@ static void refuse_length(const struct server *server, struct call *call)
 	call_fail_status(call, 413, "The request is longer than %d bytes.", SERVER_BODY_MAX);
 }
 
-/* libsoup gives the client's certificate to the first message of a connection only, so its name is kept with
- * the connection's socket. Borrowed. */
-static const char *peer_of(SoupServerMessage *message)
+/* What is kept of a client's certificate. */
+struct peer {
+	char *name; /* Owned; NULL: see peer_name() */
+	int64_t made_s;
+};
+
+static void peer_free(void *data)
+{
+	struct peer *peer = data;
+
+	g_free(peer->name);
+	g_free(peer);
+}
+
+/* libsoup gives the client's certificate to the first message of a connection only, so what is asked of it is kept with
+ * the connection's socket. */
+static void set_peer(struct call *call, SoupServerMessage *message)
 {
 	GTlsCertificate *certificate = soup_server_message_get_tls_peer_certificate(message);
 	GSocket *socket = soup_server_message_get_socket(message);
 
-	if (certificate && socket)
-		g_object_set_data_full(G_OBJECT(socket), PEER_KEY, peer_name(certificate), g_free);
-	return socket ? g_object_get_data(G_OBJECT(socket), PEER_KEY) : NULL;
+	if (certificate && socket) {
+		struct peer *made = g_new0(struct peer, 1);
+		*made = (struct peer){peer_name(certificate), peer_made_s(certificate)};
+		g_object_set_data_full(G_OBJECT(socket), PEER_KEY, made, peer_free);
+	}
+	const struct peer *peer = socket ? g_object_get_data(G_OBJECT(socket), PEER_KEY) : NULL;
+	call->peer = g_strdup(peer ? peer->name : NULL);
+	call->peer_made_s = peer ? peer->made_s : 0;
 }
 
 /* Behind the headers, before the body: refuses what is announced to be too long, watches what is not
@@ -133,7 +152,7 @@ static void on_headers(
 
 	g_object_set_data_full(G_OBJECT(message), CALL_KEY, call, (GDestroyNotify)call_free);
 	call->query = query ? g_hash_table_ref(query) : NULL;
-	call->peer = g_strdup(peer_of(message));
+	set_peer(call, message);
 	if (soup_message_headers_get_encoding(headers) == SOUP_ENCODING_CONTENT_LENGTH &&
 		soup_message_headers_get_content_length(headers) > SERVER_BODY_MAX)
 		refuse_length(server, call);

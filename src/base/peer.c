@@ -2,6 +2,8 @@
  * the name apart. */
 #include "base/peer.h"
 
+#include "base/pki.h"
+
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -48,6 +50,13 @@ char *peer_name(GTlsCertificate *certificate)
 
 	X509_free(x509);
 	return name;
+}
+
+int64_t peer_made_s(GTlsCertificate *certificate)
+{
+	g_autoptr(GDateTime) valid_from = g_tls_certificate_get_not_valid_before(certificate);
+
+	return valid_from ? g_date_time_to_unix(valid_from) + PKI_EARLIER_S : 0;
 }
 
 bool peer_is_client(GTlsCertificate *certificate)

@@ -2,11 +2,15 @@
 #pragma once
 #include <gio/gio.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Common name of the certificate's subject; NULL without a certificate, or when it has not exactly one, or
  * one that is no host name (letters, digits, '-', '.', 64 characters at most). Owned. The certificate must
  * have been checked by the TLS layer. */
 char *peer_name(GTlsCertificate *certificate);
+
+/* When pki.h made the certificate: seconds since 1970; 0 when it does not say. */
+int64_t peer_made_s(GTlsCertificate *certificate);
 
 /* Whether the certificate was made for a client (extended key usage of RFC 5280). GLib checks who signed it,
  * but not for what: without this the controller's own certificate, of the same CA, would pass for a host's.

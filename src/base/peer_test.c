@@ -2,6 +2,8 @@
  * layer's to check. */
 #include "base/peer.h"
 
+#include "base/pki.h"
+
 /* clang-format off */
 static const char client[] =
 	"-----BEGIN CERTIFICATE-----\n"
@@ -121,11 +123,22 @@ static void test_purpose(void)
 	g_assert_false(is_client(server));
 }
 
+static void test_made(void)
+{
+	const struct tm from = {
+		.tm_year = 126, .tm_mon = 10, .tm_mday = 22, .tm_hour = 2, .tm_min = 53, .tm_sec = 50};
+	struct tm utc = from;
+	g_autoptr(GTlsCertificate) certificate = load(nameless);
+
+	g_assert_cmpint(peer_made_s(certificate), ==, timegm(&utc) + PKI_EARLIER_S);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/peer/a client is known by its common name", test_name);
 	g_test_add_func("/peer/no name, two names and what is no host name are none", test_bad_name);
 	g_test_add_func("/peer/a certificate made for servers is no client's", test_purpose);
+	g_test_add_func("/peer/it is known when a certificate was made", test_made);
 	return g_test_run();
 }

@@ -166,7 +166,7 @@ static bool make(const struct request *request, struct pair *ret, GError **error
 	const struct pair *issuer = request->issuer ? request->issuer : &pair;
 
 	if (!pair.key || X509_set_version(pair.cert, X509_VERSION_3) != 1 || !set_serial(pair.cert) ||
-		!X509_gmtime_adj(X509_getm_notBefore(pair.cert), -3600) ||
+		!X509_gmtime_adj(X509_getm_notBefore(pair.cert), -PKI_EARLIER_S) ||
 		!X509_time_adj_ex(X509_getm_notAfter(pair.cert), request->days, 0, NULL) ||
 		X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
 			(const unsigned char *)request->common_name, -1, -1, 0) != 1 ||

@@ -12,6 +12,9 @@
 #include <glib.h>
 #include <stdbool.h>
 
+/* Certificates are good from so long before they are made: clocks differ. */
+#define PKI_EARLIER_S 3600
+
 /* Makes DIR/ca.pem and DIR/ca.key when neither is there. `name` is the CA's common name. FAULT_INTERNAL names
  * the file when they are there but not a pair. */
 bool pki_ensure_ca(const char *dir, const char *name, GError **error);
