@@ -1,9 +1,11 @@
 /* What goes over the wire: logging in, the tutorial's requests, asynchronous operations, deployments, hosts.
  */
 #include "api/test_cloud.h"
+#include "base/pki.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GROUP "S/resourceGroups/myResourceGroup"
 #define NET   GROUP "/providers/Microsoft.Network"
@@ -511,6 +513,56 @@ static void scenario_host_rules(struct test_cloud *cloud)
 	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/other", NULL, "1"), ==, 404);
 }
 
+static void assert_removal(struct test_cloud *cloud, const char *query, unsigned status, const char *words)
+{
+	g_autofree char *path = g_strconcat("/sluice/v1/hosts/host1", query, NULL);
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "DELETE", path, NULL, NULL);
+	g_autofree char *text = json_dumps(answer.json, JSON_COMPACT);
+
+	g_test_message("%u %s", answer.status, text);
+	g_assert_cmpint(answer.status, ==, status);
+	g_assert_nonnull(strstr(text, words));
+}
+
+static void renew_certificate(struct test_cloud *cloud)
+{
+	static const char *const files[] = {"host.pem", "host.key"};
+	g_autoptr(GError) error = NULL;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(cloud->fixture.dir, files[i], NULL);
+		g_assert_cmpint(unlink(path), ==, 0);
+	}
+	pki_ensure_leaf(cloud->fixture.dir, "host", "host1", NULL, &error);
+	g_assert_no_error(error);
+	soup_session_abort(cloud->session); /* its connections were made with the old one */
+}
+
+static void scenario_removed_host(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	g_assert_cmpint(put_recorded(cloud, "vm"), ==, 201);
+	cloud->fixture.host_timeout_s = 1;
+	test_cloud_restart(cloud);
+	assert_removal(cloud, "?lost=true", 409, "host host1 reports, or may yet do so");
+	test_cloud_obey(cloud, false);
+	g_usleep(1500 * 1000);
+	assert_removal(cloud, "?lost=no", 400, "lost is 'true' or left out");
+	assert_removal(cloud, "", 409, "has the disks of 1 virtual machines");
+	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal", NULL, "1"), ==, 200);
+	assert_removal(cloud, "?lost=true", 200, "\"lost\":[\"myResourceGroup/myVM\"]");
+	assert_removal(cloud, "?lost=true", 404, "there is no host host1");
+	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal", NULL, "1"), ==, 403);
+	assert_power(cloud, "PowerState/deallocated");
+	_cleanup_(answer_clear) struct answer start = ask(cloud, "POST", VM "/start", NULL, NULL);
+	g_assert_cmpint(start.status, ==, 409);
+	_cleanup_(answer_clear) struct answer deletion = ask(cloud, "DELETE", VM, NULL, NULL);
+	g_autofree char *end = finish(cloud, &deletion, NULL);
+	g_assert_cmpstr(end, ==, "Succeeded");
+	renew_certificate(cloud);
+	g_assert_cmpint(ask_as_host(cloud, "GET", "/agent/v1/goal", NULL, "1"), ==, 200);
+}
+
 static void scenario_operator(struct test_cloud *cloud)
 {
 	_cleanup_(answer_clear) struct answer closed = ask(cloud, "GET", "/sluice/v1/functions", NULL, NULL);
@@ -550,6 +602,8 @@ int main(int argc, char **argv)
 	ADD("a deployment goes on after a restart of the controller", scenario_restart);
 	ADD("hosts need a certificate", scenario_hosts);
 	ADD("a host speaks the protocol and for itself only", scenario_host_rules);
+	ADD("a host that was removed needs a new certificate, and its machine can be deleted",
+		scenario_removed_host);
 	ADD("an operator sees hosts and functions", scenario_operator);
 	return g_test_run();
 }

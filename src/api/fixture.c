@@ -40,6 +40,7 @@ static void start(struct fixture *f)
 		.locations = locations,
 		.public_prefix = "203.0.113.0/24",
 		.public_gateway = "203.0.113.1",
+		.host_timeout_s = f->host_timeout_s,
 		.cpu_allocation_ratio = 16,
 		.ram_allocation_ratio = 1.5,
 	};

@@ -14,6 +14,7 @@ struct fixture {
 	struct arm *arm;
 	struct server *clients, *agents; /* NULL before fixture_serve() */
 	char *secret; /* of "tester" */
+	unsigned host_timeout_s; /* of the control plane that is opened next; 0: the default */
 };
 
 void fixture_open(struct fixture *fixture, bool persistent);

@@ -1,5 +1,5 @@
-/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines,
- * and says which of them share a `fault-domain`; `setup`s this one, `drain`s it and `undrain`s it. */
+/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines, `remove`s
+ * them, and says which of them share a `fault-domain`; `setup`s this one, `drain`s it and `undrain`s it. */
 #include "cli/cli.h"
 #include "cli/host_priv.h"
 
@@ -10,7 +10,7 @@
 int cli_host(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
-	gboolean as_json = FALSE, force = FALSE, migrate = FALSE;
+	gboolean as_json = FALSE, force = FALSE, migrate = FALSE, lost = FALSE;
 	int timeout_s = DRAIN_S, notice_s = 0;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
@@ -25,6 +25,8 @@ int cli_host(int argc, char **argv)
 			NULL},
 		{"migrate", 0, 0, G_OPTION_ARG_NONE, &migrate,
 			"Then move all virtual machines that run here to other hosts", NULL},
+		{"lost", 0, 0, G_OPTION_ARG_NONE, &lost,
+			"Give the host's virtual machines up with it: their disks do not come back", NULL},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Print JSON", NULL},
 		{NULL},
 	};
@@ -33,14 +35,17 @@ int cli_host(int argc, char **argv)
 		argv[1] = "host setup";
 		return host_setup(argc - 1, argv + 1);
 	}
-	if (!cli_options(&argc, &argv, "show | add NAME | fault-domain HOST [NAME] | drain | undrain | setup",
+	if (!cli_options(&argc, &argv,
+		    "show | add NAME | remove NAME | fault-domain HOST [NAME] | drain | undrain | setup",
 		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
 		    "functions "
 		    "(made/possible), how many traffic classes these leave on ports whose number depends "
 		    "on it, their queues (there are/could be), what each virtual function may do and which "
 		    "VM has it, what they can enforce, and what they have carried. Or makes, or renews, the "
 		    "certificate by which the host NAME takes part in this "
-		    "cloud. Or says which fault domain HOST shares with others, such as a rack (without "
+		    "cloud. Or removes the host NAME, which must not report any more and, without --lost, "
+		    "have no "
+		    "machines. Or says which fault domain HOST shares with others, such as a rack (without "
 		    "NAME: none), "
 		    "so that machines of an availability set are spread over several. Or drains this host "
 		    "for maintenance: its NICs go on by their synthetic paths, no "
@@ -50,6 +55,8 @@ int cli_host(int argc, char **argv)
 		return CLI_USAGE;
 	if (argc == 3 && g_str_equal(argv[1], "add"))
 		return host_add(state_option, argv[2], as_json);
+	if (argc == 3 && g_str_equal(argv[1], "remove"))
+		return host_remove(state_option, argv[2], lost, as_json);
 	if ((argc == 3 || argc == 4) && g_str_equal(argv[1], "fault-domain"))
 		return host_domain(state_option, argv[2], argc == 4 ? argv[3] : NULL, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
@@ -63,7 +70,7 @@ int cli_host(int argc, char **argv)
 		return host_drain(state_option, &plan, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);
-	fprintf(stderr, "sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "
-			"is needed\n");
+	fprintf(stderr, "sluice host: 'show', 'add NAME', 'remove NAME', 'fault-domain HOST', 'drain', "
+			"'undrain' or 'setup' is needed\n");
 	return CLI_USAGE;
 }

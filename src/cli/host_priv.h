@@ -19,6 +19,10 @@ int host_add(const char *state_option, const char *name, bool as_json);
 /* host_domain.c: tells the controller that the host fails together with others of that fault domain; NULL: with none. */
 int host_domain(const char *state_option, const char *host, const char *domain, bool as_json);
 
+/* host_remove.c: takes a host that does not report out of the cloud, and its certificates off this machine. lost: with the
+ * machines that it has. An exit status. */
+int host_remove(const char *state_option, const char *host, bool lost, bool as_json);
+
 struct drain_plan {
 	unsigned notice_s; /* guests have so long to acknowledge it, at most */
 	unsigned timeout_s; /* to wait after that */

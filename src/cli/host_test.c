@@ -105,7 +105,11 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 {
 	const char *text = "{}";
 
-	if (g_str_has_suffix(path, "/virtual-machines"))
+	if (g_str_has_suffix(path, "/hosts/b")) {
+		bool lost = query && g_strcmp0(g_hash_table_lookup(query, "lost"), "true") == 0;
+		g_assert_cmpstr(soup_server_message_get_method(message), ==, "DELETE");
+		text = lost ? "{\"host\": \"b\", \"lost\": [\"rg/web\"]}" : "{\"host\": \"b\", \"lost\": []}";
+	} else if (g_str_has_suffix(path, "/virtual-machines"))
 		text = "{\"virtualMachines\": [" VM("u1", "web", "running") ", " VM(
 			"u2", "db", "running") ", " VM("u3", "old", "stopped") "]}";
 	else if (g_str_has_suffix(path, "/migrate"))
@@ -174,6 +178,48 @@ static void test_alone(void)
 	test_cases_assert(cases_alone, G_N_ELEMENTS(cases_alone));
 	agent_close(&agent);
 	g_assert_cmpint(g_rmdir(state), ==, 0);
+}
+
+/* ---- removal ---- */
+
+static const struct test_case removals[] = {
+	{"host remove b", CLI_OK, "host b is removed\n", ""},
+	{"host remove b --lost", CLI_OK,
+		"host b is removed\nvirtual machine rg/web is lost; it can be deleted\n", ""},
+	{"host remove b --lost --json", CLI_OK, "{\"host\":\"b\",\"lost\":[\"rg/web\"]}\n", ""},
+};
+
+static void write_file(const char *dir, const char *name)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_cmpint(g_mkdir_with_parents(dir, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(path, "x", -1, NULL));
+}
+
+/* Its certificates go, others stay. */
+static void test_remove(void)
+{
+	static const char *const files[] = {"ca.pem", "host.pem", "host.key"};
+	_cleanup_(test_controller_close) struct test_controller controller;
+
+	test_cases_answer(run_case);
+	test_controller_open(&controller, answer, NULL);
+	g_autofree char *tls = g_build_filename(controller.state, "tls", NULL),
+			*hosts = g_build_filename(tls, "hosts", NULL),
+			*bundle = g_build_filename(hosts, "b", NULL),
+			*own = g_build_filename(tls, "host.pem", NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+		write_file(bundle, files[i]);
+	write_file(tls, "host-b.pem");
+	write_file(tls, "host-b.key");
+	write_file(tls, "host.pem");
+	g_setenv("SLUICE_STATE", controller.state, true);
+	test_cases_assert(removals, G_N_ELEMENTS(removals));
+	/* Nothing else is there any more. */
+	g_assert_cmpint(g_rmdir(hosts), ==, 0);
+	g_assert_cmpint(g_unlink(own), ==, 0);
+	g_assert_cmpint(g_rmdir(tls), ==, 0);
 }
 
 /* ---- devices ---- */
@@ -272,6 +318,8 @@ int main(int argc, char **argv)
 		test_drain);
 	g_test_add_func(
 		"/host/a drain without a controller tells what it has done, as one document", test_alone);
+	g_test_add_func(
+		"/host/a removed host's certificates go, and its lost machines are named", test_remove);
 	g_test_add_func("/host/what each VF may do is a table, as far as the driver tells it, with its VM "
 			"where the agent does",
 		test_show);

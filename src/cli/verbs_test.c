@@ -88,9 +88,8 @@ static void test_words(void)
 		{"up --switch-connections many", CLI_USAGE, "sluice up: *many* for --switch-connections\n"},
 		{"up --workers 99", CLI_USAGE, "sluice up: --workers takes a number from 1 to *"},
 		{"host", CLI_USAGE,
-			"sluice host: 'show', 'add NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup' "
-			"is "
-			"needed\n"},
+			"sluice host: 'show', 'add NAME', 'remove NAME', 'fault-domain HOST', 'drain', "
+			"'undrain' or 'setup' is needed\n"},
 		{"host setup", CLI_USAGE,
 			"sluice host setup: one of --plan, --apply and --revert is needed\n"},
 		{"host setup --plan --apply", CLI_USAGE, "*one of --plan, --apply and --revert is needed*"},

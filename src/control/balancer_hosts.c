@@ -107,6 +107,44 @@ static void rescue(struct control *control, const struct balancer *balancer)
 	g_free(rescue.name);
 }
 
+/* ---- its host is none any more ---- */
+
+static bool is_other(const struct host *host, void *data)
+{
+	return !g_str_equal(host->meta.uid, ((const struct rescue *)data)->from);
+}
+
+static bool leave(struct change *change, void *data, GError **error)
+{
+	struct rescue *rescue = data;
+	struct balancer *balancer = change_get(change, KIND_BALANCER, rescue->balancer, NULL);
+	g_autoptr(GPtrArray) hosts = change_list(change, KIND_HOST, error);
+
+	if (!balancer || g_strcmp0(balancer->status.host, rescue->from) != 0)
+		return hosts != NULL;
+	const struct host *to = first_in_line(balancer, hosts, may_take_over, rescue);
+	if (!to)
+		to = first_in_line(balancer, hosts, is_other, rescue);
+	g_free(balancer->status.host);
+	balancer->status.host = to ? g_strdup(to->meta.uid) : NULL;
+	change_put(change, balancer);
+	return hosts != NULL;
+}
+
+bool balancers_leave_host(struct control *control, const char *host, GError **error)
+{
+	g_autoptr(GPtrArray) balancers = control_list(control, KIND_BALANCER, NULL, error);
+
+	for (guint i = 0; i < list_length(balancers); i++) {
+		const struct balancer *balancer = balancers->pdata[i];
+		struct rescue rescue = {.control = control, .balancer = balancer->meta.uid, .from = host};
+		if (g_strcmp0(balancer->status.host, host) == 0 &&
+			!change_run(control->store, leave, &rescue, NULL, error))
+			return false;
+	}
+	return balancers != NULL;
+}
+
 /* ---- its members' hosts are ---- */
 
 struct forgetting {

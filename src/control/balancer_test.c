@@ -445,6 +445,28 @@ static void test_silent(void)
 	g_assert_cmpuint(count_well(&f, balancer, home), >, 0);
 }
 
+/* Nobody reports, so it stays with its host until that is given up. */
+static void test_given_up(void)
+{
+	_cleanup_(fixture_close) struct fixture f = {.host_timeout_s = 1};
+	g_autoptr(GPtrArray) lost = NULL;
+	g_autoptr(GError) error = NULL;
+	struct address *ip;
+
+	fixture_open(&f);
+	fixture_add_host(&f);
+	_cleanup_(model_free) struct balancer *balancer = put_web(&f, &ip);
+	_cleanup_(model_free) struct address *address = ip;
+	_cleanup_(model_free) struct host *one = control_find(f.control, KIND_HOST, NULL, "host-1", NULL),
+					  *two = control_find(f.control, KIND_HOST, NULL, "host-2", NULL);
+	bool first = is_at(&f, balancer, one);
+
+	g_usleep(1100000);
+	control_remove_host(f.control, first ? "host-1" : "host-2", true, &lost, &error);
+	g_assert_no_error(error);
+	g_assert_true(is_at(&f, balancer, first ? two : one));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -457,5 +479,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/balancer/a host is told of rules, members and what it asks them", test_goal);
 	g_test_add_func("/balancer/one host has the addresses, others the way to it", test_two_hosts);
 	g_test_add_func("/balancer/it leaves a host that is silent for one that is not", test_silent);
+	g_test_add_func("/balancer/it leaves a host that is given up", test_given_up);
 	return g_test_run();
 }

@@ -452,7 +452,7 @@ static bool act_on_vm(struct change *change, void *data, GError **error)
 	struct call *call = data;
 	struct vm *vm = change_get(change, KIND_VM, call->uid, error);
 
-	if (!vm || !check_not_busy(vm, error) ||
+	if (!vm || !check_not_busy(vm, error) || !vm_check_there(vm, error) ||
 		(!call->set_operation && !scale_set_check_idle(change, vm, error)))
 		return false;
 	if (call->verb == VERB_START && !check_startable(call->control, vm, error))

@@ -340,6 +340,16 @@ guint control_goal_wait(struct control *control, const char *host_name, int64_t 
 void control_goal_wait_cancel(struct control *control, guint id);
 bool control_report(
 	struct control *control, const char *host_name, const struct report *report, GError **error);
+/* Takes a host that does not report out of the cloud; FAULT_NOT_ALLOWED while it does. lost: machines that it has are lost
+ * with it: those that are being deleted have gone, of others only their record is left, to be deleted; *ret_lost has the
+ * names of these, "GROUP/NAME" (Owned by the caller). Else FAULT_NOT_ALLOWED when it has any. FAULT_NOT_FOUND. It is done
+ * machine by machine: what fails is repeated. */
+bool control_remove_host(
+	struct control *control, const char *host_name, bool lost, GPtrArray **ret_lost, GError **error);
+/* A host of that name, whose certificate was made then (seconds since 1970), may take part; else FAULT_DENIED: one of the
+ * name was removed since. */
+bool control_admit_host(
+	struct control *control, const char *host_name, int64_t certificate_made_s, GError **error);
 /* The functions that a host reported last, for `sluice vf list`. Borrowed; NULL when it never did. */
 const struct report *control_last_report(struct control *control, const char *host_name);
 

@@ -95,6 +95,8 @@ void nic_clear_path(struct nic *nic);
 char *nic_reason(struct control *control, const struct nic *nic, const struct vm *vm, const char *reported);
 /* kinds/vm.c: no host has its NICs, nor will one without another command. */
 bool vm_is_off(const struct vm *vm);
+/* kinds/vm.c: its disk was not lost with its host; else FAULT_NOT_ALLOWED: it can only be deleted. */
+bool vm_check_there(const struct vm *vm, GError **error);
 /* kinds/vm.c: it holds more of its host than a disk, and is to go on doing so. */
 bool vm_needs_size(const struct vm *vm);
 /* Its guest has not said that its kernel is too old for the NIC of that name to be accelerated. FAULT_NOT_ALLOWED. */
@@ -189,6 +191,8 @@ bool balancer_join(struct change *change, const struct nic *old, const struct ni
 bool balancer_keep_members(struct put *put, GError **error);
 /* The part of a list that has the name, the first member of them all; NULL when there is none. */
 void *balancer_part(const GPtrArray *parts, const char *name);
+/* Those whose host this is go to another one, if there is any. */
+bool balancers_leave_host(struct control *control, const char *host, GError **error);
 /* Gives it a host to answer for its addresses, once there is one. */
 bool balancer_settle(struct change *change, struct balancer *balancer, GError **error);
 /* Those whose host is silent go to one that reports, and members of silent hosts are not well. Called every now and then. */
@@ -337,6 +341,11 @@ void consoles_close(struct consoles *consoles);
 /* There is a wish that the host has not been told of. */
 bool consoles_has_news(const struct control *control, const char *host_name);
 
+/* The host is none any more: whoever waits for its goal is answered. */
+void hosts_forget(struct control *control, const char *host);
+/* The NICs of a VM that is deallocated are in no goal any more, so nobody would report their change. */
+void hosts_clear_paths(struct change *change, const struct vm *vm);
+
 /* Live figures for the scheduler. */
 struct host_live {
 	bool alive;
@@ -425,6 +434,10 @@ int migrate_reconcile(
 	struct control *control, const struct operation *operation, const struct vm *vm, GError **error);
 /* FAULT_NOT_ALLOWED while the VM is on its way. */
 bool migrate_check_still(const struct vm *vm, GError **error);
+/* The host, which has a place for the VM, is given up: the VM's migration, if it is on one, ends. FAULT_NOT_ALLOWED while it
+ * may be on, or go on at, the other host. */
+bool migrate_lose(
+	struct control *control, struct change *change, struct vm *vm, const char *host, GError **error);
 /* What the goal of a host says of it. */
 bool migrate_fill(struct control *control, const struct host *host, const struct vm *vm,
 	struct goal_migration *ret, GError **error);

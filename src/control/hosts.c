@@ -312,6 +312,19 @@ void control_goal_wait_cancel(struct control *control, guint id)
 	}
 }
 
+void hosts_forget(struct control *control, const char *host)
+{
+	struct live *live;
+
+	while ((live = find_live(control, host))) {
+		g_autoptr(GList) waiters = g_list_copy(control->hosts->waiters);
+		for (GList *item = waiters; item; item = item->next)
+			if (g_str_equal(((struct waiter *)item->data)->host_name, live->name))
+				answer(control, item->data, NULL);
+		g_hash_table_remove(control->hosts->by_name, live->name);
+	}
+}
+
 /* ---- what hosts have applied ---- */
 
 /* The report is about a goal of this store as it is: a host may still follow that of a store that was lost or set back.
@@ -454,8 +467,7 @@ struct note {
 	const void *entry;
 };
 
-/* The NICs of a VM that is deallocated are in no goal any more, so nobody would report their change. */
-static void clear_paths(struct change *change, const struct vm *vm)
+void hosts_clear_paths(struct change *change, const struct vm *vm)
 {
 	for (guint i = 0; i < list_length(vm->spec.nics); i++) {
 		const struct vm_nic_ref *ref = vm->spec.nics->pdata[i];
@@ -512,7 +524,7 @@ static bool note_vm(struct change *change, void *data, GError **error)
 	if (!vm || !take_vm(vm, note))
 		return true;
 	if (report->power == POWER_STATE_DEALLOCATED && before != POWER_STATE_DEALLOCATED)
-		clear_paths(change, vm);
+		hosts_clear_paths(change, vm);
 	change_put(change, vm);
 	return true;
 }

@@ -30,4 +30,5 @@ char *key_placements(const char *host); /* prefix; NULL: of all hosts */
 #define POOL_HOST              "host-address"
 #define POOL_PUBLIC            "public"
 #define POOL_VTEP              "vtep" /* held by hosts */
+#define POOL_REMOVED_HOST      "removed-host" /* names in lower case, held by when that was, as in host_remove.c */
 #define POOL_APPLICATION_GROUP "application-group" /* their numbers */

@@ -101,7 +101,7 @@ static bool begin(struct change *change, void *data, GError **error)
 	const struct beginning *b = data;
 	struct vm *vm = change_get(change, KIND_VM, b->uid, error);
 
-	if (!vm || !check_not_busy(vm, error) || !check_movable(vm, error))
+	if (!vm || !check_not_busy(vm, error) || !vm_check_there(vm, error) || !check_movable(vm, error))
 		return false;
 	g_autofree char *target = find_target(b, change, vm, error);
 	if (!target || !vm_enter_host(b->control, change, target, vm->meta.uid, error))
@@ -243,6 +243,36 @@ static bool go(struct change *change, void *data, GError **error)
 	vm->status.migration.phase = MIGRATION_GOING;
 	change_put(change, vm);
 	return true;
+}
+
+bool migrate_lose(
+	struct control *control, struct change *change, struct vm *vm, const char *host, GError **error)
+{
+	const struct vm_migration_status *migration = &vm->status.migration;
+	bool source = g_strcmp0(vm->status.host, host) == 0;
+	g_autofree char *other = migration->uid ? name_of(control, migration->target) : NULL;
+	g_autoptr(GError) failure = NULL;
+
+	if (!migration->uid)
+		return true;
+	if (!source)
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"virtual machine %s is on its way there; wait until that has failed, or cancel it: "
+			"'sluice vm migrate %s --cancel'",
+			vm->meta.name, vm->meta.name);
+	/* One that has it says so, and it moves without its source. */
+	if (migration->phase != MIGRATION_PREPARING && hosts_is_silent(control, migration->target))
+		return fault_set(error, FAULT_NOT_ALLOWED,
+			"virtual machine %s is on its way from there to host %s, which does not report "
+			"either: "
+			"it may be there; start sluice-agent there, or remove that host first",
+			vm->meta.name, other);
+	g_autofree char *left = g_strdup(migration->target), *uid = g_strdup(migration->uid);
+	const struct turn turn = {.control = control, .migration = uid};
+	fault_set(&failure, FAULT_UNAVAILABLE,
+		"virtual machine %s was not migrated: its host was given up before it was on host %s",
+		vm->meta.name, other);
+	return end(change, &turn, vm, left, failure, error);
 }
 
 /* ---- cancelling ---- */

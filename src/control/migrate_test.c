@@ -454,6 +454,50 @@ static void test_nothing_else(void)
 	g_assert_nonnull(strstr(error->message, "virtual machine vm is not being migrated"));
 }
 
+/* ---- hosts that are given up ---- */
+
+static void fall_silent(struct pair *p, bool second_too)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		g_usleep(100000);
+		if (!second_too)
+			g_assert_true(control_report(p->f.control, "host-2", p->f.second, NULL));
+		run();
+	}
+}
+
+static void test_source_given_up(void)
+{
+	_cleanup_(pair_close) struct pair p = {.f.host_timeout_s = 1};
+	g_autoptr(GPtrArray) lost = NULL;
+	g_autoptr(GError) error = NULL;
+
+	pair_open(&p);
+	go(&p);
+	fall_silent(&p, true);
+	assert_running(&p);
+	/* It may be on the other host, which does not say. */
+	g_assert_false(control_remove_host(p.f.control, "host-1", true, &lost, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
+	g_assert_nonnull(strstr(error->message, "host host-2, which does not report either"));
+	g_clear_error(&error);
+	g_assert_false(control_remove_host(p.f.control, "host-2", true, &lost, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
+	g_assert_nonnull(strstr(error->message, "is on its way there"));
+	g_clear_error(&error);
+	fall_silent(&p, false);
+	control_remove_host(p.f.control, "host-1", true, &lost, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(lost->len, ==, 1);
+	run();
+	assert_over(&p, "unavailable", "its host was given up before it was on host host-2");
+	_cleanup_(model_free) struct vm *vm = control_get(p.f.control, KIND_VM, p.vm->meta.uid, NULL);
+	g_assert_cmpstr(vm->status.lost, ==, "host-1");
+	g_assert_null(vm->status.migration.uid);
+	_cleanup_(goal_free) struct goal *target = goal_of(&p, "host-2");
+	g_assert_null(told(target));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -472,5 +516,7 @@ int main(int argc, char **argv)
 	ADD("a deallocated VM, whose host is full, starts where its disk was moved", test_deallocated);
 	ADD("only what runs or is deallocated is migrated", test_only_running);
 	ADD("nothing else is done to a VM on its way, and it is said how to end that", test_nothing_else);
+	ADD("a source that is given up while the machine is not on the target takes it along",
+		test_source_given_up);
 	return g_test_run();
 }

@@ -308,6 +308,167 @@ static void test_machine(void)
 	g_assert_cmpint(gone->status.state, ==, OPERATION_SUCCEEDED);
 }
 
+/* ---- a host is given up ---- */
+
+static bool remove_host(struct pair *p, bool lost, char **ret_lost, GError **error)
+{
+	g_autoptr(GPtrArray) names = NULL;
+
+	if (!control_remove_host(p->f.control, "HOST-2", lost, &names, error))
+		return false;
+	g_ptr_array_add(names, NULL);
+	*ret_lost = g_strjoinv(" ", (char **)names->pdata);
+	return true;
+}
+
+static void assert_not_removed(struct pair *p, bool lost, const char *words)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *names = NULL;
+
+	g_assert_false(remove_host(p, lost, &names, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
+	g_test_message("%s", error->message);
+	g_assert_nonnull(strstr(error->message, words));
+}
+
+static void assert_removed(struct pair *p, bool lost, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *names = NULL;
+
+	remove_host(p, lost, &names, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(names, ==, expected);
+	g_autoptr(GPtrArray) hosts = control_list(p->f.control, KIND_HOST, NULL, NULL);
+	g_assert_cmpuint(hosts->len, ==, 1);
+}
+
+static void test_not_removed(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+	g_autoptr(GPtrArray) names = NULL;
+	g_autoptr(GError) error = NULL;
+
+	pair_open(&p);
+	assert_not_removed(&p, true, "host host-2 reports, or may yet do so");
+	fixture_restart(&p.f);
+	assert_not_removed(&p, true, "host host-2 reports, or may yet do so");
+	fall_silent(&p);
+	assert_not_removed(&p, false, "host host-2 has the disks of 1 virtual machines");
+	g_assert_false(control_remove_host(p.f.control, "other", true, &names, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+}
+
+/* Its machine can be deleted, and nothing else. */
+static void assert_lost(struct pair *p, const struct vm *of)
+{
+	_cleanup_(model_free) struct vm *vm = control_get(p->f.control, KIND_VM, of->meta.uid, NULL);
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL, put_error = NULL, migrate_error = NULL;
+	const struct control_migration wish = {};
+
+	g_assert_cmpint(vm->status.outcome.state, ==, PROVISIONING_FAILED);
+	g_assert_cmpint(vm->status.power, ==, POWER_STATE_DEALLOCATED);
+	g_assert_null(vm->status.host);
+	g_assert_nonnull(strstr(vm->status.outcome.message, "host host-2, which had its disk, was given up"));
+	g_assert_false(control_vm_action(p->f.control, vm->meta.uid, VERB_START, &request, &result, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_ALLOWED);
+	g_assert_nonnull(strstr(error->message, "it can only be deleted"));
+	g_assert_false(control_put(p->f.control, vm, &request, &result, &put_error));
+	g_assert_error(put_error, FAULT, FAULT_NOT_ALLOWED);
+	g_assert_false(control_migrate(p->f.control, vm->meta.uid, &wish, &request, &result, &migrate_error));
+	g_assert_nonnull(strstr(migrate_error->message, "it can only be deleted"));
+	expect_passes(p, begin_delete(p, KIND_VM, vm->meta.uid));
+	_cleanup_(model_free) struct nic *nic =
+		control_get(p->f.control, KIND_NIC, p->nics[1]->meta.uid, NULL);
+	g_assert_null(nic->status.vm);
+}
+
+static void test_lost(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+
+	pair_open(&p);
+	p.second->vtep = g_strdup("172.16.0.2");
+	fixture_obey_as(&p.f, "host-2", p.second);
+	fall_silent(&p);
+	_cleanup_(model_free) struct operation *stop = act(&p, p.vms[1], VERB_POWER_OFF);
+	assert_removed(&p, true, "rg/vm-2");
+	_cleanup_(model_free) struct operation *stopped = fixture_finish(&p.f, stop, true);
+	g_assert_cmpstr(stopped->status.fault, ==, fault_name(FAULT_NOT_ALLOWED));
+	assert_lost(&p, p.vms[1]);
+	/* What it held is free, and its name is another's, who has what it needs. */
+	g_free(p.f.report->vtep);
+	p.f.report->vtep = g_strdup("172.16.0.2");
+	fixture_obey(&p.f);
+	_cleanup_(model_free) struct host *first = control_find(p.f.control, KIND_HOST, NULL, "host-1", NULL);
+	g_assert_cmpstr(first->status.vtep, ==, "172.16.0.2");
+	g_clear_pointer(&p.second->vtep, g_free);
+	fixture_obey_as(&p.f, "host-2", p.second);
+	model_free(g_steal_pointer(&p.nics[1]));
+	_cleanup_(model_free) struct vm *anew = vm_on(&p, 1, "vm-2b");
+	g_assert_cmpint(anew->status.power, ==, POWER_STATE_RUNNING);
+}
+
+static void test_lost_in_deletion(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+
+	pair_open(&p);
+	fall_silent(&p);
+	_cleanup_(model_free) struct operation *deletion = begin_delete(&p, KIND_GROUP, p.f.group);
+	for (unsigned i = 0; i < 20; i++) {
+		fixture_obey(&p.f);
+		while (g_main_context_iteration(NULL, false))
+			;
+	}
+	_cleanup_(model_free) struct operation *waits =
+		control_get(p.f.control, KIND_OPERATION, deletion->meta.uid, NULL);
+	g_assert_cmpint(waits->status.state, ==, OPERATION_RUNNING);
+	assert_removed(&p, true, "");
+	_cleanup_(model_free) struct operation *over = fixture_finish(&p.f, deletion, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+}
+
+static void on_goal(const struct goal *goal, void *data)
+{
+	g_assert_null(goal);
+	*(bool *)data = true;
+}
+
+static void test_comes_back(void)
+{
+	_cleanup_(pair_close) struct pair p = {};
+	g_autoptr(GError) error = NULL;
+	int64_t before = g_get_real_time() / G_USEC_PER_SEC - 10;
+	bool answered = false;
+
+	pair_open(&p);
+	g_assert_true(control_admit_host(p.f.control, "host-2", before, NULL));
+	_cleanup_(model_free) struct operation *deletion = begin_delete(&p, KIND_VM, p.vms[1]->meta.uid);
+	_cleanup_(model_free) struct operation *over = finish(&p, deletion);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+	control_goal_wait(p.f.control, "host-2", INT64_MAX, 60000, on_goal, &answered);
+	fall_silent(&p);
+	assert_removed(&p, false, "");
+	g_assert_true(answered);
+	for (unsigned i = 0; i < 2; i++) {
+		g_clear_error(&error);
+		g_assert_false(control_admit_host(p.f.control, "Host-2", before, &error));
+		g_assert_error(error, FAULT, FAULT_DENIED);
+		fixture_restart(&p.f);
+	}
+	g_test_message("%s", error->message);
+	g_assert_nonnull(strstr(error->message, "sluice host add Host-2"));
+	g_assert_true(control_admit_host(p.f.control, "host-2", before + 3600, NULL));
+	g_assert_true(control_admit_host(p.f.control, "host-1", before, NULL));
+	/* It takes part again, and is removed once more. */
+	fixture_obey_as(&p.f, "host-2", p.second);
+	fall_silent(&p);
+	assert_removed(&p, false, "");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -317,5 +478,10 @@ int main(int argc, char **argv)
 	TEST("with deallocated machines alone it holds up nothing", test_deallocated);
 	TEST("what is asked of its machines times out, and is done when it is back; a deletion waits",
 		test_machine);
+	TEST("it is not removed while it reports, nor with machines unless they are given up",
+		test_not_removed);
+	TEST("machines that are lost with it can be deleted, and nothing else", test_lost);
+	TEST("what waits for it to delete machines goes on when it is given up", test_lost_in_deletion);
+	TEST("one that comes back is refused until it has a new certificate", test_comes_back);
 	return g_test_run();
 }

@@ -599,6 +599,7 @@ struct vm {
 		struct vm_migration_status migration;
 		struct guest_os guest; /* what its guest has said last, of this disk */
 		bool guest_heard; /* it is there, and says so */
+		char *lost; /* name of the host that was given up, and its disk with it; NULL: it is not lost */
 	} status;
 };
 

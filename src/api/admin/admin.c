@@ -197,9 +197,25 @@ static void put_fault_domain(struct call *call, void *data)
 		call_fail(call, error);
 }
 
+/* ?lost=true: with the machines that it has */
+static void delete_host(struct call *call, void *data)
+{
+	const char *name = call_param(call, "host"), *lost = call_query(call, "lost");
+	g_autoptr(GPtrArray) machines = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (lost && !g_str_equal(lost, "true"))
+		fault_set(&error, FAULT_INVALID, "lost is 'true' or left out, not '%s'", lost);
+	bool removed = !error && control_remove_host(data, name, lost != NULL, &machines, &error);
+	admin_answer(call, 200,
+		removed ? json_pack("{s:s, s:o}", "host", name, "lost", encode_names(machines)) : NULL,
+		error);
+}
+
 static const struct route routes[] = {
 	{"GET", "/sluice/v1/functions", list_functions},
 	{"GET", "/sluice/v1/hosts", list_hosts},
+	{"DELETE", "/sluice/v1/hosts/{host}", delete_host},
 	{"PUT", "/sluice/v1/hosts/{host}/fault-domain", put_fault_domain},
 	{},
 };

@@ -20,7 +20,9 @@ static void begin(struct call *call, void *data)
 static char *authenticate(struct call *call, void *data, GError **error)
 {
 	if (call_peer(call))
-		return g_strdup(call_peer(call));
+		return control_admit_host(data, call_peer(call), call_peer_made_s(call), error)
+			       ? g_strdup(call_peer(call))
+			       : NULL;
 	fault_set(error, FAULT_UNAUTHENTICATED,
 		"the certificate names no host: its subject needs one common name");
 	return NULL;

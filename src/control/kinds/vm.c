@@ -31,6 +31,15 @@ bool vm_is_off(const struct vm *vm)
 	return vm->spec.power == POWER_DEALLOCATED && vm->status.power == POWER_STATE_DEALLOCATED;
 }
 
+bool vm_check_there(const struct vm *vm, GError **error)
+{
+	return !vm->status.lost || fault_set(error, FAULT_NOT_ALLOWED,
+					   "virtual machine %s was lost: host %s, which had its disk, was "
+					   "given up and removed from the "
+					   "cloud; it can only be deleted, and created anew",
+					   vm->meta.name, vm->status.lost);
+}
+
 bool vm_needs_size(const struct vm *vm)
 {
 	return vm->status.host && vm->spec.power != POWER_DEALLOCATED &&
@@ -339,7 +348,7 @@ static bool vm_prepare(struct put *put, GError **error)
 	struct vm *vm = put->object;
 	const struct size *size;
 
-	if (!scale_set_prepare_instance(put, error) ||
+	if ((put->old && !vm_check_there(put->old, error)) || !scale_set_prepare_instance(put, error) ||
 		!machine_check_user(&vm->meta, vm->spec.admin_user, vm->spec.ssh_keys, error))
 		return false;
 	size = machine_check_size(put->control, &vm->meta, &vm->spec.size, vm->spec.nics, error);
@@ -505,6 +514,8 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 	}
 	if (operation->spec.verb == VERB_DELETE)
 		return reconcile_delete(control, vm, revision, error);
+	if (!vm_check_there(vm, error))
+		return -1;
 	if (operation->spec.verb == VERB_MIGRATE)
 		return migrate_reconcile(control, operation, vm, error);
 	const struct size *size = control_size(control, vm->spec.size);
