@@ -1,6 +1,7 @@
 /* Load balancers in the control plane: their rules, who is behind them, and what hosts are told. */
 #include "base/fault.h"
 #include "control/balancer_fixture.h"
+#include "control/control_priv.h"
 
 #include <string.h>
 
@@ -467,6 +468,51 @@ static void test_given_up(void)
 	g_assert_true(is_at(&f, balancer, first ? two : one));
 }
 
+/* A put of the object is a matter of the host of that name, also while it is silent. */
+static bool concerns(struct fixture *f, const char *host, const void *object)
+{
+	const struct control_request request = {.principal = "test"};
+	_cleanup_(goal_free) struct goal *goal = control_goal(f->control, host, NULL);
+	_cleanup_(model_free) struct operation *operation = operation_new(VERB_PUT, object, &request, false);
+
+	return exposure_concerns(f->control, goal, operation);
+}
+
+static void test_silent_parts(void)
+{
+	OPEN(f);
+	g_autoptr(GError) error = NULL;
+	struct address *ip;
+
+	fixture_add_host(&f);
+	_cleanup_(model_free) struct balancer *balancer = put_web(&f, &ip);
+	_cleanup_(model_free) struct address *address = ip;
+	_cleanup_(model_free) struct address *idle = balancer_fixture_address(&f, "idle", ADDRESS_STANDARD);
+	_cleanup_(model_free) struct balancer *beside =
+		fixture_must_put(&f, balancer_fixture_new(&f, "beside", idle));
+	_cleanup_(model_free) struct host *one = control_find(f.control, KIND_HOST, NULL, "host-1", NULL);
+	bool first = is_at(&f, balancer, one);
+	const char *home = first ? "host-1" : "host-2", *other = first ? "host-2" : "host-1";
+
+	add_members(&f, balancer, one);
+	g_assert_true(concerns(&f, home, balancer));
+	g_assert_true(concerns(&f, other, balancer)); /* it has members, and knows where it is */
+	g_assert_true(concerns(&f, home, address));
+	g_assert_false(concerns(&f, home, beside));
+	g_assert_false(concerns(&f, other, beside));
+	g_assert_false(concerns(&f, home, idle));
+	/* Wherever a member is, it may leave; one that is new and without a machine is none. */
+	_cleanup_(goal_free) struct goal *there = control_goal(f.control, other, NULL);
+	_cleanup_(model_free) struct nic *member =
+		control_get(f.control, KIND_NIC, ((struct goal_nic *)there->nics->pdata[0])->uid, &error);
+	g_assert_no_error(error);
+	g_assert_true(concerns(&f, home, member));
+	_cleanup_(model_free) struct nic *idler =
+		balancer_fixture_member(&f, "idler", balancer, "pool", NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_false(concerns(&f, home, idler));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -480,5 +526,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/balancer/one host has the addresses, others the way to it", test_two_hosts);
 	g_test_add_func("/balancer/it leaves a host that is silent for one that is not", test_silent);
 	g_test_add_func("/balancer/it leaves a host that is given up", test_given_up);
+	g_test_add_func("/balancer/a silent host waits for changes to those that it has something of",
+		test_silent_parts);
 	return g_test_run();
 }
