@@ -82,7 +82,12 @@ class World(net.Lab):
                 "basicConstraints=critical,CA:FALSE")
         (self.state / "ca.pem").write_text((tls / "ca.pem").read_text())
         for host in HOSTS:
-            net.run(self.sluice, "host", "add", host, "--state", str(self.state))
+            self.add_host(host)
+
+    def add_host(self, host):
+        """Its certificate is copied to where its agent has it."""
+        net.run(self.sluice, "host", "add", host, "--state", str(self.state))
+        shutil.copytree(self.state / "tls/hosts" / host, f"{self.folder}/{host}-tls", dirs_exist_ok=True)
 
     # ---- processes ----
 
@@ -111,7 +116,7 @@ class World(net.Lab):
                       f"{self.folder}/{host}-switch", "--netns", f"{self.prefix}-{host}-switch", "--hugepages", "off")
 
     def start_agent(self, host, underlay=True):
-        tls = self.state / "tls/hosts" / host
+        tls = pathlib.Path(f"{self.folder}/{host}-tls")
         more = ("--underlay", "eth0", "--underlay-address", HOSTS[host] + "/24") if underlay else ()
         self.start_in(host, f"{host}-agent", self.agent_program, "--host-name", host, "--state",
                       f"{self.folder}/{host}-agent", "--run", f"{self.folder}/{host}", "--controller",
@@ -312,6 +317,32 @@ class Test:
             cloud.delete(self.group("virtualMachines", "b"))
         tap.wait_for("host one's mappings to go", 30, lambda: not self.mappings())
 
+    def remove(self, host, *options):
+        with self.cloud():
+            return net.run(self.world.sluice, "host", "remove", host, *options, "--state", str(self.world.state), check=False)
+
+    def gives_up(self):
+        """A host that died with a machine."""
+        host = self.place["a"]
+        refused = self.remove(host, "--lost")
+        assert refused.returncode == 1 and f"host {host} reports" in refused.stderr, refused
+        self.world.stop_process(f"{host}-agent", kill=True)
+        done = tap.wait_for("the host to be silent", 60, lambda: (
+            (done := self.remove(host, "--lost")).returncode == 0 and done))
+        tap.note(done.stdout)
+        assert "virtual machine g/a is lost" in done.stdout, done
+        with self.cloud() as cloud:
+            assert host not in {other["name"] for other in cloud.get("/sluice/v1/hosts")["hosts"]}
+            cloud.delete(self.group("virtualMachines", "a"))
+        self.world.start_agent(host)
+        log = pathlib.Path(f"{self.world.folder}/{host}-agent.log")
+        tap.wait_for("it to be told", 30, lambda: f"host {host} was removed from the cloud" in log.read_text())
+        self.world.stop_process(f"{host}-agent")
+        shutil.rmtree(f"{self.world.folder}/{host}-agent")
+        self.world.add_host(host)
+        self.world.start_agent(host)
+        self.world.wait_hosts()
+
     def mappings(self):
         networks = self.world.state_of(self.place["a"])["networks"]
         return [mapping for network in networks for mapping in network.get("mappings", [])]
@@ -329,6 +360,7 @@ POINTS = [
     ("a controller and agents that die and come again lose no mapping", Test.survives),
     ("a host without underlay is named by all that it concerns", Test.says_so),
     ("what is gone is mapped no more", Test.forgets),
+    ("a host that died is given up, and takes part again with a new certificate", Test.gives_up),
 ]
 
 
