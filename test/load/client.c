@@ -8,8 +8,7 @@
 void client_init(struct client *client, const struct server *server, unsigned number)
 {
 	*client = (struct client){.server = server, .number = number};
-	client->session = soup_session_new_with_options(
-		"tls-database", server->trust, "timeout", TIMEOUT_S, "proxy-resolver", NULL, NULL);
+	client->session = soup_session_new_with_options("timeout", TIMEOUT_S, "proxy-resolver", NULL, NULL);
 	for (int i = 0; i < SORTS; i++)
 		client->took_us[i] = g_array_new(FALSE, FALSE, sizeof(int64_t));
 }

@@ -10,7 +10,6 @@ enum sort { SORT_READ, SORT_LIST, SORT_WRITE, SORT_WAIT, SORTS };
 struct server {
 	const char *endpoint; /* "https://127.0.0.1:8443" */
 	const char *token; /* NULL: none is needed */
-	GTlsDatabase *trust;
 };
 
 struct client {
