@@ -71,6 +71,7 @@ struct control *control_open(const struct control_config *config, GError **error
 
 	control->store = config->store;
 	control->cache = cache_new();
+	control->mirror = mirror_new(control->store, control->cache);
 	control->default_outbound = !config->no_default_outbound;
 	control->cpu_ratio = config->cpu_allocation_ratio;
 	control->ram_ratio = config->ram_allocation_ratio;
@@ -95,6 +96,7 @@ void control_close(struct control *control)
 	consoles_close(control->consoles);
 	places_free(control->places);
 	catalog_close(control->catalog);
+	mirror_free(control->mirror);
 	cache_free(control->cache);
 	g_free(control->subscription);
 	g_free(control->tenant);
@@ -110,6 +112,7 @@ struct control *control_preview_open(struct control *control, GError **error)
 	struct control *preview = g_memdup2(control, sizeof *control);
 	preview->store = store;
 	preview->cache = cache_new();
+	preview->mirror = mirror_new(store, preview->cache);
 	preview->places = NULL;
 	preview->preview = true;
 	return preview;
@@ -120,12 +123,20 @@ void control_preview_close(struct control *preview)
 	if (!preview)
 		return;
 	places_free(preview->places);
+	mirror_free(preview->mirror);
 	cache_free(preview->cache);
 	store_close(preview->store);
 	g_free(preview);
 }
 
 /* ---- reading ---- */
+
+bool control_revision(struct control *control, int64_t *ret, GError **error)
+{
+	_cleanup_(store_range_clear) struct store_range range = {};
+
+	return store_list(control->store, KEY_ROOT, NULL, 0, 1, &range, ret, error);
+}
 
 void *control_get(struct control *control, enum kind kind, const char *uid, GError **error)
 {

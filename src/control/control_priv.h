@@ -4,6 +4,7 @@
 #include "control/cache.h"
 #include "control/change.h"
 #include "control/control.h"
+#include "control/mirror.h"
 
 struct catalog;
 struct reconciler;
@@ -13,6 +14,7 @@ struct consoles;
 struct control {
 	struct store *store; /* Borrowed */
 	struct cache *cache;
+	struct mirror *mirror;
 	struct catalog *catalog;
 	struct reconciler *reconciler;
 	struct hosts *hosts;
@@ -25,8 +27,11 @@ struct control {
 	int64_t silent_us; /* without a report for so long a host is silent */
 	char *subscription; /* uid */
 	char *tenant;
-	bool preview; /* only store, cache and places are its own; nothing is waited for */
+	bool preview; /* only store, cache, mirror and places are its own; nothing is waited for */
 };
+
+/* The store's newest revision. */
+bool control_revision(struct control *control, int64_t *ret, GError **error);
 
 /* ---- catalog.c ---- */
 struct catalog *catalog_open(const struct control_config *config, GError **error);
@@ -359,7 +364,7 @@ bool hosts_is_silent(struct control *control, const char *host);
 /* Some host is; some host reports. */
 bool hosts_any_silent(struct control *control);
 bool hosts_any_alive(struct control *control);
-/* The store's revision is the one that is given. */
+/* The store's newest revision is the one that is given. */
 struct goal *goal_build(struct control *control, const struct host *host, int64_t revision, GError **error);
 /* One with the NIC, its network and its groups, and no more. */
 struct goal *goal_of_nic(struct control *control, const struct nic *nic, GError **error);
@@ -375,7 +380,7 @@ struct places {
 	GHashTable *hosts; /* Owned: uid → struct host; all */
 	GHashTable *by_network; /* Owned: uid → GPtrArray of struct place; empty where there is one host */
 };
-/* The store's revision is the one that is given. Borrowed until the next call. */
+/* The store's newest revision is the one that is given. Borrowed until the next call. */
 const struct places *places_at(struct control *control, int64_t revision, GError **error);
 void places_free(struct places *places);
 CLEANUP_FUNC(struct places *, places_free)

@@ -1,5 +1,6 @@
 /* What one host must do, computed whole from the store: its VMs, their NICs, the networks and groups that
- * these use, and where on other hosts these networks go on. */
+ * these use, and where on other hosts these networks go on. Objects are the mirror's, and a goal refers to lists of theirs, so
+ * that what did not change is not copied, and equal to what it was at a glance. */
 #include "base/fault.h"
 #include "control/control_priv.h"
 
@@ -14,12 +15,17 @@ struct builder {
 	GHashTable *networks, *groups; /* uids that are in the goal already; of groups of either kind */
 };
 
+static GPtrArray *ref_list(GPtrArray *list)
+{
+	return list ? g_ptr_array_ref(list) : NULL;
+}
+
 static bool add_application_group(struct builder *builder, const char *uid, GError **error)
 {
 	if (!g_hash_table_add(builder->groups, g_strdup(uid)))
 		return true;
-	_cleanup_(model_free) struct application_group *group =
-		control_get(builder->control, KIND_APPLICATION_GROUP, uid, error);
+	const struct application_group *group =
+		mirror_get(builder->control->mirror, KIND_APPLICATION_GROUP, uid, error);
 	if (!group)
 		return false;
 	struct goal_application_group *out = shape_new(&goal_application_group_shape);
@@ -48,15 +54,15 @@ static bool add_group(struct builder *builder, const char *uid, GError **error)
 {
 	if (!uid || !g_hash_table_add(builder->groups, g_strdup(uid)))
 		return true;
-	_cleanup_(model_free) struct security_group *group =
-		control_get(builder->control, KIND_SECURITY_GROUP, uid, error);
+	const struct security_group *group =
+		mirror_get(builder->control->mirror, KIND_SECURITY_GROUP, uid, error);
 	if (!group)
 		return false;
 	struct goal_group *out = shape_new(&goal_group_shape);
 	out->uid = g_strdup(uid);
 	out->name = g_strdup(group->meta.name);
 	out->keep_established = group->spec.keep_established;
-	out->rules = g_steal_pointer(&group->spec.rules);
+	out->rules = ref_list(group->spec.rules);
 	g_ptr_array_add(builder->goal->groups, out);
 	for (guint i = 0; i < list_length(out->rules); i++) {
 		const struct rule *rule = out->rules->pdata[i];
@@ -84,8 +90,8 @@ static bool set_routes(struct builder *builder, const struct network *network, c
 {
 	if (!subnet->route_table)
 		return true;
-	_cleanup_(model_free) struct route_table *table =
-		control_get(builder->control, KIND_ROUTE_TABLE, subnet->route_table, error);
+	const struct route_table *table =
+		mirror_get(builder->control->mirror, KIND_ROUTE_TABLE, subnet->route_table, error);
 	if (!table)
 		return false;
 	*ret = shape_list_new(&goal_route_shape);
@@ -137,8 +143,8 @@ static bool set_segment(
 	out->vlan = network->status.vlan;
 	if (!network->spec.physical)
 		return true;
-	_cleanup_(model_free) struct physical *physical =
-		control_get(builder->control, KIND_PHYSICAL, network->spec.physical, error);
+	const struct physical *physical =
+		mirror_get(builder->control->mirror, KIND_PHYSICAL, network->spec.physical, error);
 	out->physical = physical ? g_strdup(physical->meta.name) : NULL;
 	return physical != NULL;
 }
@@ -147,15 +153,14 @@ static bool add_network(struct builder *builder, const char *uid, GError **error
 {
 	if (!g_hash_table_add(builder->networks, g_strdup(uid)))
 		return true;
-	_cleanup_(model_free) struct network *network =
-		control_get(builder->control, KIND_NETWORK, uid, error);
+	const struct network *network = mirror_get(builder->control->mirror, KIND_NETWORK, uid, error);
 	if (!network)
 		return false;
 	struct goal_network *out = shape_new(&goal_network_shape);
 	g_ptr_array_add(builder->goal->networks, out);
 	out->uid = g_strdup(uid);
 	out->name = g_strdup(network->meta.name);
-	out->prefixes = g_steal_pointer(&network->spec.prefixes);
+	out->prefixes = ref_list(network->spec.prefixes);
 	out->subnets = shape_list_new(&goal_subnet_shape);
 	for (guint i = 0; i < list_length(network->spec.subnets); i++)
 		if (!add_subnet(builder, network, out, network->spec.subnets->pdata[i], error))
@@ -180,8 +185,8 @@ static bool add_address(
 		g_ptr_array_add(nic->addresses, out);
 	if (!config->address)
 		return true;
-	_cleanup_(model_free) struct address *address =
-		control_get(builder->control, KIND_ADDRESS, config->address, error);
+	const struct address *address =
+		mirror_get(builder->control->mirror, KIND_ADDRESS, config->address, error);
 	if (!address)
 		return false;
 	out->public_ip = g_strdup(address->status.ip);
@@ -216,7 +221,7 @@ static bool add_nic(struct builder *builder, const struct nic *nic, struct goal_
 static bool add_nic_of(struct builder *builder, const struct vm *vm, const struct size *size,
 	const struct vm_nic_ref *ref, GError **error)
 {
-	_cleanup_(model_free) struct nic *nic = control_get(builder->control, KIND_NIC, ref->nic, error);
+	const struct nic *nic = mirror_get(builder->control->mirror, KIND_NIC, ref->nic, error);
 	struct goal_nic *out;
 	enum guest guest;
 
@@ -232,11 +237,21 @@ static bool add_nic_of(struct builder *builder, const struct vm *vm, const struc
 	return true;
 }
 
+static const struct group *group_of(struct builder *builder, const struct meta *meta)
+{
+	const struct meta *outer = meta;
+
+	while (outer && model_is_inner(outer))
+		outer = mirror_get(
+			builder->control->mirror, (enum kind)outer->parent_kind, outer->parent, NULL);
+	return outer ? mirror_get(builder->control->mirror, KIND_GROUP, outer->parent, NULL) : NULL;
+}
+
 /* size NULL: the catalog has it no more; the VM holds nothing but its disk. */
 static void fill_vm(
 	struct builder *builder, struct goal_vm *out, const struct vm *vm, const struct size *size)
 {
-	_cleanup_(model_free) struct group *group = control_group_of(builder->control, &vm->meta);
+	const struct group *group = group_of(builder, &vm->meta);
 
 	out->uid = g_strdup(vm->meta.uid);
 	out->generation = vm->meta.generation;
@@ -264,7 +279,7 @@ static void fill_vm(
 
 static bool add_vm(struct builder *builder, const char *uid, GError **error)
 {
-	_cleanup_(model_free) struct vm *vm = control_get(builder->control, KIND_VM, uid, error);
+	const struct vm *vm = mirror_get(builder->control->mirror, KIND_VM, uid, error);
 	const struct size *size = vm ? control_size(builder->control, vm->spec.size) : NULL;
 
 	if (!vm)
@@ -318,7 +333,11 @@ struct goal *goal_of_nic(struct control *control, const struct nic *nic, GError 
 	g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	struct builder builder = {.control = control, .goal = goal, .networks = networks, .groups = groups};
 	struct goal_nic *out;
+	int64_t revision;
 
+	if (!control_revision(control, &revision, error))
+		return NULL;
+	mirror_at(control->mirror, revision);
 	return add_nic(&builder, nic, &out, error) ? g_steal_pointer(&goal) : NULL;
 }
 
@@ -334,6 +353,7 @@ struct goal *goal_build(struct control *control, const struct host *host, int64_
 	struct builder builder = {control, host, goal, places, overlay, networks, groups};
 
 	goal->host = g_strdup(host->meta.uid);
+	mirror_at(control->mirror, revision);
 	if (!overlay || !store_list(control->store, prefix, end, 0, 0, &range, NULL, error))
 		return NULL;
 	for (guint i = 0; i < range.kvs->len; i++)

@@ -171,13 +171,6 @@ bool hosts_awaited(struct control *control)
 
 /* ---- goals ---- */
 
-static bool store_revision(struct control *control, int64_t *ret, GError **error)
-{
-	_cleanup_(store_range_clear) struct store_range range = {};
-
-	return store_list(control->store, KEY_ROOT, NULL, 0, 1, &range, ret, error);
-}
-
 /* goal becomes the newest one. Takes it. */
 static void take_goal(struct live *live, struct goal *goal)
 {
@@ -205,7 +198,7 @@ static bool refresh(struct control *control, struct live *live, GError **error)
 {
 	int64_t revision;
 
-	if (!store_revision(control, &revision, error))
+	if (!control_revision(control, &revision, error))
 		return false;
 	if (live->goal && live->checked == revision)
 		return true;
@@ -670,7 +663,8 @@ bool control_report(
 	int64_t now;
 	g_clear_pointer(&live->report, report_free);
 	live->report = shape_copy(&report_shape, report);
-	live->ours = store_revision(control, &now, NULL) && report->received <= now && report->applied <= now;
+	live->ours =
+		control_revision(control, &now, NULL) && report->received <= now && report->applied <= now;
 	live->seen_us = g_get_monotonic_time();
 	reconciler_kick(control);
 	return true;

@@ -57,11 +57,12 @@ static void add_place(
 
 /* *ret is NULL when there is none, which is that host's trouble alone. But a store that cannot be read must not
  * look like one where nobody is. */
-static bool find(struct control *control, enum kind kind, const char *uid, void *ret, GError **error)
+static bool find(
+	const struct control *control, enum kind kind, const char *uid, const void *ret, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
 
-	*(void **)ret = control_get(control, kind, uid, &failure);
+	*(const void **)ret = mirror_get(control->mirror, kind, uid, &failure);
 	if (!failure || g_error_matches(failure, FAULT, FAULT_NOT_FOUND))
 		return true;
 	g_propagate_error(error, g_steal_pointer(&failure));
@@ -71,7 +72,7 @@ static bool find(struct control *control, enum kind kind, const char *uid, void 
 static bool add_nic(
 	struct control *control, struct places *places, const char *uid, const char *host, GError **error)
 {
-	_cleanup_(model_free) struct nic *nic = NULL;
+	const struct nic *nic;
 
 	if (!find(control, KIND_NIC, uid, &nic, error))
 		return false;
@@ -83,7 +84,7 @@ static bool add_nic(
 /* key: of its placement on a host, which may not be where it is: the target of its migration has one, too. */
 static bool add_vm(struct control *control, struct places *places, const char *key, GError **error)
 {
-	_cleanup_(model_free) struct vm *vm = NULL;
+	const struct vm *vm;
 
 	if (!find(control, KIND_VM, strrchr(key, '/') + 1, &vm, error))
 		return false;
@@ -130,6 +131,7 @@ const struct places *places_at(struct control *control, int64_t revision, GError
 	if (control->places && control->places->revision == revision)
 		return control->places;
 	places = places_new(revision);
+	mirror_at(control->mirror, revision);
 	if (!add_hosts(control, places, error) ||
 		(g_hash_table_size(places->hosts) > 1 && !add_vms(control, places, error)))
 		return NULL;

@@ -298,6 +298,8 @@ static void on_change(
 			start_watch(reconciler, now + 1);
 		else
 			log_error("reconciler", "running operations cannot be read: %s", failure->message);
+	} else {
+		mirror_tell(reconciler->control->mirror, events, n, revision);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (g_str_has_prefix(events[i].kv->key, prefix))
@@ -310,6 +312,7 @@ static void start_watch(struct reconciler *reconciler, int64_t from)
 {
 	g_autofree char *end = store_prefix_end(KEY_ROOT);
 
+	mirror_forget(reconciler->control->mirror);
 	reconciler->watch =
 		store_watch(reconciler->control->store, KEY_ROOT, end, from, on_change, reconciler);
 }
@@ -372,14 +375,13 @@ static gboolean prune(void *data)
 static gboolean compact(void *data)
 {
 	struct reconciler *reconciler = data;
-	_cleanup_(store_range_clear) struct store_range range = {};
 	g_autoptr(GError) failure = NULL;
 	struct store *store = reconciler->control->store;
 	int64_t revision;
 
 	if (reconciler->compact_to && !store_compact(store, reconciler->compact_to, &failure))
 		log_warn("store", "old versions cannot be forgotten: %s", failure->message);
-	if (store_list(store, KEY_ROOT, NULL, 0, 1, &range, &revision, NULL))
+	if (control_revision(reconciler->control, &revision, NULL))
 		reconciler->compact_to = revision;
 	return G_SOURCE_CONTINUE;
 }

@@ -66,15 +66,15 @@ CLEANUP_CLEAR_FUNC(struct candidate, candidate_clear)
 static bool add_need(struct control *control, const char *nic_uid, const struct size *size, GPtrArray *needs,
 	GError **error)
 {
-	_cleanup_(model_free) struct nic *nic = control_get(control, KIND_NIC, nic_uid, error);
+	const struct nic *nic = mirror_get(control->mirror, KIND_NIC, nic_uid, error);
 	const struct nic_config *first = nic ? nic->spec.configs->pdata[0] : NULL;
-	_cleanup_(model_free) struct network *network =
-		nic ? control_get(control, KIND_NETWORK, first->network, error) : NULL;
+	const struct network *network =
+		nic ? mirror_get(control->mirror, KIND_NETWORK, first->network, error) : NULL;
 
 	if (!network || !network->spec.physical)
 		return network != NULL;
-	_cleanup_(model_free) struct physical *physical =
-		control_get(control, KIND_PHYSICAL, network->spec.physical, error);
+	const struct physical *physical =
+		mirror_get(control->mirror, KIND_PHYSICAL, network->spec.physical, error);
 	if (!physical)
 		return false;
 	struct need *need = g_new0(struct need, 1);
@@ -158,7 +158,7 @@ static void find_used(struct control *control, struct candidate *candidate)
 		return;
 	for (guint i = 0; i < range.kvs->len; i++) {
 		const char *uid = strrchr(((struct store_kv *)range.kvs->pdata[i])->key, '/') + 1;
-		_cleanup_(model_free) struct vm *vm = control_get(control, KIND_VM, uid, NULL);
+		const struct vm *vm = mirror_get(control->mirror, KIND_VM, uid, NULL);
 		const struct size *size = vm ? control_size(control, vm->spec.size) : NULL;
 		if (!size || vm->spec.power == POWER_DEALLOCATED || g_str_equal(uid, candidate->vm->meta.uid))
 			continue;

@@ -155,8 +155,8 @@ void *shape_copy(const struct shape *shape, const void *object)
 
 static bool lists_equal(const struct field *field, const GPtrArray *a, const GPtrArray *b)
 {
-	if (list_length(a) != list_length(b))
-		return false;
+	if (a == b || list_length(a) != list_length(b))
+		return a == b;
 	for (guint i = 0; i < list_length(a); i++) {
 		if (field->type == FIELD_STRINGS ? strcmp(a->pdata[i], b->pdata[i]) != 0
 						 : !shape_equal(field->shape, a->pdata[i], b->pdata[i]))
