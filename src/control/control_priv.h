@@ -328,10 +328,10 @@ void hosts_touch(struct control *control);
 bool hosts_applied(struct control *control, const struct operation *operation, char **ret_behind);
 /* Some host may still report for the first time since the controller's start: no placement has failed yet. */
 bool hosts_awaited(struct control *control);
-/* What the host last said of a VM, if it said it about a goal that has the VM as it is at the revision; NULL else.
- * Borrowed. */
+/* What the host last said of a VM, if it said it about a goal that has the VM as it was read, and as it is at the revision;
+ * NULL else. Borrowed. */
 const struct report_vm *hosts_vm_report(
-	struct control *control, const char *host, const char *vm, int64_t revision);
+	struct control *control, const char *host, const struct vm *vm, int64_t revision);
 /* ---- exposure.c ---- */
 /* Why the operation is not in force on that host although it has applied it; NULL: it is. Owned by the caller. */
 char *exposure_behind(

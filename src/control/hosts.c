@@ -321,7 +321,7 @@ void hosts_forget(struct control *control, const char *host)
 /* ---- what hosts have applied ---- */
 
 /* The report is about a goal of this store as it is: a host may still follow that of a store that was lost or set back.
- * live->goal is fresh. */
+ * No host has a newer goal than live->goal. */
 static bool follows_us(const struct live *live)
 {
 	const struct report *report = live->report;
@@ -376,19 +376,19 @@ bool hosts_applied(struct control *control, const struct operation *operation, c
 }
 
 const struct report_vm *hosts_vm_report(
-	struct control *control, const char *host, const char *vm, int64_t revision)
+	struct control *control, const char *host, const struct vm *vm, int64_t revision)
 {
 	struct live *live = find_live(control, host);
 
-	if (!live || !refresh(control, live, NULL) || live->checked < revision || !follows_us(live))
+	if (!live || !refresh_to(control, live, MAX(revision, vm->meta.revision), NULL) || !follows_us(live))
 		return NULL;
 	/* The rest of the goal may have changed since. */
-	const int64_t *since = g_hash_table_lookup(live->since, vm);
+	const int64_t *since = g_hash_table_lookup(live->since, vm->meta.uid);
 	if (live->report->received < (since ? *since : live->goal->version))
 		return NULL;
 	for (guint i = 0; i < list_length(live->report->vms); i++) {
 		const struct report_vm *report = live->report->vms->pdata[i];
-		if (g_strcmp0(report->uid, vm) == 0)
+		if (g_strcmp0(report->uid, vm->meta.uid) == 0)
 			return report;
 	}
 	return NULL;

@@ -428,8 +428,8 @@ int migrate_reconcile(
 		.control = control,
 		.operation = operation,
 		.vm = vm,
-		.source = hosts_vm_report(control, vm->status.host, vm->meta.uid, revision),
-		.target = hosts_vm_report(control, migration->target, vm->meta.uid, revision),
+		.source = hosts_vm_report(control, vm->status.host, vm, revision),
+		.target = hosts_vm_report(control, migration->target, vm, revision),
 	};
 	switch ((enum migration_phase)migration->phase) {
 	case MIGRATION_PREPARING: return step_preparing(&view, error);
@@ -446,7 +446,7 @@ void control_migration_progress(struct control *control, const struct vm *vm, st
 	const struct vm_migration_status *migration = &vm->status.migration;
 	bool preparing = migration->phase == MIGRATION_PREPARING;
 	const char *host = preparing ? migration->target : vm->status.host;
-	const struct report_vm *report = hosts_vm_report(control, host, vm->meta.uid, 0);
+	const struct report_vm *report = hosts_vm_report(control, host, vm, 0);
 
 	*ret = (struct control_progress){.phase = migration_phase_words[migration->phase]};
 	if (report && g_strcmp0(report->migration.uid, migration->uid) == 0) {

@@ -441,7 +441,7 @@ static bool dissolve(struct change *change, void *data, GError **error)
 static int reconcile_delete(struct control *control, const struct vm *vm, int64_t revision, GError **error)
 {
 	const struct report_vm *report =
-		vm->status.host ? hosts_vm_report(control, vm->status.host, vm->meta.uid, revision) : NULL;
+		vm->status.host ? hosts_vm_report(control, vm->status.host, vm, revision) : NULL;
 	struct step step = {.control = control, .uid = vm->meta.uid};
 
 	if (vm->status.host && !(report && report->absent))
@@ -526,7 +526,7 @@ int vm_reconcile(struct control *control, struct operation *operation, int64_t r
 	}
 	if (!vm->status.host)
 		return vm->spec.power == POWER_RUNNING ? reconcile_place(control, vm, size, error) : 1;
-	const struct report_vm *report = hosts_vm_report(control, vm->status.host, vm->meta.uid, revision);
+	const struct report_vm *report = hosts_vm_report(control, vm->status.host, vm, revision);
 	if (report && report->fault) {
 		fault_set(error, fault_from_name(report->fault), "%s",
 			report->message ? report->message : report->fault);
