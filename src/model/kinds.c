@@ -247,7 +247,8 @@ SHAPE(static, vm_status, struct vm_status, "status", F_STRUCT(vm_status, outcome
 	F_INT(vm_status, restarts_done), F_INT(vm_status, started_us), F_INT(vm_status, vcpus),
 	F_INT(vm_status, update_domain), F_INT(vm_status, model), F_STRING(vm_status, set_operation),
 	F_STRING(vm_status, made_by), F_STRUCT(vm_status, migration, vm_migration_status_shape),
-	F_STRUCT(vm_status, guest, guest_os_shape), F_BOOL(vm_status, guest_heard), F_STRING(vm_status, lost));
+	F_STRUCT(vm_status, guest, guest_os_shape), F_BOOL(vm_status, guest_heard),
+	F_STRING(vm_status, lost));
 RESOURCE(vm, "virtual machine");
 
 SHAPE(PUBLIC, deployment_resource, struct deployment_resource, "deployed resource",
