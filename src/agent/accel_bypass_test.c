@@ -121,7 +121,8 @@ static void test_frozen_pause(struct world *w, gconstpointer data)
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
 }
 
-/* Nothing is done to the function while the machine cannot be ended, and it is not said to be off. */
+/* Nothing is done to the function while the machine cannot be ended, and it is not said to be off. Copies may go to both, as
+ * its guest is silent. */
 static void test_frozen_held(struct world *w, gconstpointer data)
 {
 	struct vm_machine *machine = freeze(w);
@@ -131,7 +132,6 @@ static void test_frozen_held(struct world *w, gconstpointer data)
 	g_assert_false(vm_machine_is_off(machine));
 	g_assert_cmpint(world_find(w, LEFT, 0), <, 0);
 	g_assert_cmpint(world_find(w, UNPLUG, 0), <, 0);
-	g_assert_cmpint(world_find(w, BOTH, 0), <, 0);
 	go_on(w, machine);
 	world_wait(w, "its function is given back", is_given_back);
 	expect_ended_first(w);
