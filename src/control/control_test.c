@@ -27,6 +27,11 @@ static void test_networks_refused(void)
 	check_refused(&f, fixture_network(&f, "n", "10.0.0.1/16", NULL), FAULT_INVALID,
 		"bits set behind its length");
 	check_refused(&f, fixture_network(&f, "n", "ten", NULL), FAULT_INVALID, "no address prefix");
+	static const char *const taken[] = {
+		"168.63.129.0/24", "169.254.1.0/24", "127.1.0.0/16", "239.0.0.0/8", "0.0.0.0/0"};
+	for (size_t i = 0; i < G_N_ELEMENTS(taken); i++)
+		check_refused(&f, fixture_network(&f, "n", taken[i], NULL), FAULT_INVALID,
+			"the platform's or no machine's");
 	check_refused(&f, fixture_network(&f, "n", "10.0.0.0/16", "a", "10.1.0.0/24", NULL), FAULT_INVALID,
 		"outside");
 	check_refused(&f,

@@ -52,6 +52,25 @@ static bool check_unicast(const char *name, struct ip_prefix prefix, GError **er
 		name, prefix_format(prefix, text));
 }
 
+/* What the platform answers from, as a NIC with such an address would pass all groups as the platform, and what no machine can
+ * have. Source: Azure's virtual networks refuse the same. */
+static bool is_free_of_platform(const char *name, struct ip_prefix prefix, GError **error)
+{
+	static const char *const taken[] = {
+		"168.63.129.16/32", "169.254.0.0/16", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"};
+	struct ip_prefix one;
+	char text[PREFIX_TEXT_MAX];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(taken); i++)
+		if (prefix_parse(taken[i], &one) == 0 && prefix_overlaps(one, prefix))
+			return fault_set(error, FAULT_INVALID,
+				"virtual network %s: %s has addresses of %s, which are the platform's or no "
+				"machine's; "
+				"take a private range, such as 10.0.0.0/16",
+				name, prefix_format(prefix, text), taken[i]);
+	return true;
+}
+
 static bool check_prefixes(const struct network *network, GArray *ret, GError **error)
 {
 	if (list_length(network->spec.prefixes) == 0)
@@ -66,7 +85,8 @@ static bool check_prefixes(const struct network *network, GArray *ret, GError **
 		if (!parse_prefix("virtual network", network->meta.name, network->spec.prefixes->pdata[i],
 			    &prefix, error))
 			return false;
-		if (prefix.addr.family == IP_V6 && !check_unicast(network->meta.name, prefix, error))
+		if (!(prefix.addr.family == IP_V6 ? check_unicast : is_free_of_platform)(
+			    network->meta.name, prefix, error))
 			return false;
 		for (guint j = 0; j < ret->len; j++)
 			if (prefix_overlaps(prefix, g_array_index(ret, struct ip_prefix, j)))
