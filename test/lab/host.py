@@ -265,4 +265,4 @@ def prepare(kernel, guest):
 
 def show_logs(machine):
     note(machine.try_run(f"cat /run/up.log; tail -n 60 {STATE}/log/*.log; tail -n 3 /run/count.log; ip -d link show dev eth0; "
-                         f"bridge fdb show dev eth0; dmesg | tail -n 15; tail -n 15 {STATE}/agent/vms/*/console.log")[1])
+                         f"bridge fdb show dev eth0; dmesg | tail -n 15; tail -n 15 {STATE}/agent/vms/*/console.log; tail -n 12 $(find {STATE} -path '*log/qemu/*.log')")[1])
