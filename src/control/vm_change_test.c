@@ -466,13 +466,25 @@ static struct vm *with_disk(struct vm *vm, int64_t gib)
 static void test_disk_keeps_its_size(void)
 {
 	OPEN(f);
-	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", false);
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
+	_cleanup_(model_free) struct vm *vm =
+		fixture_must_put(&f, with_disk(fixture_vm(&f, "vm", "Standard_DS2_v2", nic), 64));
 
-	assert_refused(&f, with_disk(read_vm(&f, vm), 64), FAULT_NOT_ALLOWED,
+	assert_refused(&f, with_disk(read_vm(&f, vm), 65), FAULT_NOT_ALLOWED,
 		"the disk of virtual machine vm keeps the size that it was made with");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	assert_refused(&f, with_disk(read_vm(&f, vm), 1), FAULT_NOT_ALLOWED, "keeps the size");
-	model_free(fixture_must_put(&f, with_disk(read_vm(&f, vm), 0)));
+	model_free(fixture_must_put(&f, with_disk(read_vm(&f, vm), 64)));
+}
+
+/* As az 2.74 and 2.45 send it at a resize, by their transcripts. */
+static void test_disk_of_the_image(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct vm *vm = new_vm(&f, "Standard_DS2_v2", false);
+	_cleanup_(model_free) struct vm *same = fixture_must_put(&f, with_disk(read_vm(&f, vm), 30));
+
+	g_assert_cmpint(same->spec.disk_gib, ==, 0);
 }
 
 /* ---- the same again ---- */
@@ -563,6 +575,7 @@ int main(int argc, char **argv)
 	TEST("a NIC is in one VM at a time", test_nic_has_one_vm);
 	TEST("names of users and computers are what a guest takes", test_names_in_the_guest);
 	TEST("the disk of a VM keeps its size", test_disk_keeps_its_size);
+	TEST("a disk made without a size is the image's, whatever is sent back", test_disk_of_the_image);
 	TEST("a command that is repeated waits for what its host says of it then", test_repeated_command);
 	return g_test_run();
 }

@@ -301,6 +301,9 @@ static bool check_update(struct put *put, const struct size *size, GError **erro
 	if (g_strcmp0(vm->spec.admin_user, old->spec.admin_user) != 0)
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"the admin user of virtual machine %s cannot be changed", vm->meta.name);
+	/* Clients send back what any release has shown them; one that was made without a size has the image's. */
+	if (!put->by_set && old->status.host && old->spec.disk_gib == 0)
+		vm->spec.disk_gib = 0;
 	/* One that no host has yet has no disk. */
 	if (!put->by_set && old->status.host && vm->spec.disk_gib != old->spec.disk_gib)
 		return fault_set(error, FAULT_NOT_ALLOWED,
