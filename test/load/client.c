@@ -1,9 +1,19 @@
-/* Clients in threads. */
+/* Clients in threads.
+ *
+ * How they connect. GLib shakes hands in threads of a pool that has 10 at first, here as in the server. When ten connections
+ * wait here for the server's threads, and its threads for ten others that have none here, both do nothing until the pools have
+ * grown, for many seconds. Clients that are programs of their own do not share a pool; these therefore take turns.
+ */
 #include "client.h"
 
 #include <string.h>
 
-#define TIMEOUT_S 120
+#define TIMEOUT_S      120
+#define CONNECTING_MAX 8
+
+static GMutex turns;
+static GCond turn_ends;
+static unsigned connecting;
 
 void client_init(struct client *client, const struct server *server, unsigned number)
 {
@@ -18,6 +28,34 @@ void client_clear(struct client *client)
 	g_object_unref(client->session);
 	for (int i = 0; i < SORTS; i++)
 		g_array_unref(client->took_us[i]);
+}
+
+static void begin_connecting(struct client *client)
+{
+	g_mutex_lock(&turns);
+	while (!client->connecting && connecting == CONNECTING_MAX)
+		g_cond_wait(&turn_ends, &turns);
+	connecting += !client->connecting;
+	client->connecting = TRUE;
+	g_mutex_unlock(&turns);
+}
+
+static void end_connecting(struct client *client)
+{
+	g_mutex_lock(&turns);
+	connecting -= client->connecting;
+	client->connecting = FALSE;
+	g_cond_signal(&turn_ends);
+	g_mutex_unlock(&turns);
+}
+
+static void on_network_event(
+	SoupMessage *message, GSocketClientEvent event, GIOStream *connection, void *client)
+{
+	if (event == G_SOCKET_CLIENT_CONNECTING)
+		begin_connecting(client);
+	else if (event == G_SOCKET_CLIENT_TLS_HANDSHAKED)
+		end_connecting(client);
 }
 
 static SoupMessage *make_message(
@@ -46,9 +84,11 @@ unsigned client_ask(struct client *client, enum sort sort, const char *method, c
 {
 	g_autoptr(SoupMessage) message = make_message(client, method, path, body);
 	g_autoptr(GError) error = NULL;
+	g_signal_connect(message, "network-event", G_CALLBACK(on_network_event), client);
 	int64_t from = g_get_monotonic_time();
 	g_autoptr(GBytes) bytes = soup_session_send_and_read(client->session, message, NULL, &error);
 	int64_t took = g_get_monotonic_time() - from;
+	end_connecting(client); /* which may have failed */
 
 	if (ret)
 		*ret = bytes ? json_loadb(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0, NULL)

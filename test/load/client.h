@@ -15,6 +15,7 @@ struct server {
 struct client {
 	const struct server *server;
 	unsigned number;
+	gboolean connecting; /* is among those who do */
 	SoupSession *session;
 	GArray *took_us[SORTS]; /* of int64_t */
 	unsigned errors; /* requests that no server answered */
