@@ -352,11 +352,16 @@ struct choice {
 static char *choose(struct control *control, const struct vm *vm, const struct size *size,
 	const struct choice *choice, GString *reasons, GError **error)
 {
-	g_autoptr(GPtrArray) hosts = control_list(control, KIND_HOST, NULL, error);
-	g_autoptr(GPtrArray) needs = hosts ? find_needs(control, vm, size, error) : NULL;
 	_cleanup_(candidate_clear) struct candidate best = {};
 	_cleanup_(availability_mates_clear) struct availability_mates mates = {};
+	int64_t revision;
 
+	/* What others have taken a moment ago counts, too. */
+	if (!control_revision(control, &revision, error))
+		return NULL;
+	mirror_at(control->mirror, revision);
+	g_autoptr(GPtrArray) hosts = control_list(control, KIND_HOST, NULL, error);
+	g_autoptr(GPtrArray) needs = hosts ? find_needs(control, vm, size, error) : NULL;
 	if (!needs || !availability_find_mates(control, vm, &mates, error))
 		return NULL;
 	for (guint i = 0; i < hosts->len; i++) {

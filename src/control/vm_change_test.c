@@ -545,6 +545,28 @@ static struct operation *start_it(struct fixture *f)
 	return g_steal_pointer(&result.operation);
 }
 
+/* The first start takes the room before any watch or host has told of it. */
+static void test_starts_at_once(void)
+{
+	OPEN(f);
+	_cleanup_(model_free) struct vm *first = new_vm(&f, "Standard_DS2_v2", false);
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic-2", false));
+	_cleanup_(model_free) struct vm *second =
+		fixture_must_put(&f, fixture_vm(&f, "vm-2", "Standard_DS2_v2", nic));
+	_cleanup_(control_result_clear) struct control_result result = {}, none = {};
+	g_autoptr(GError) error = NULL;
+
+	fixture_act(&f, first, VERB_DEALLOCATE);
+	fixture_act(&f, second, VERB_DEALLOCATE);
+	f.report->memory_mib = 2048; /* of which five times as much is given */
+	fixture_obey(&f);
+	g_assert_true(control_vm_action(f.control, first->meta.uid, VERB_START, &request, &result, &error));
+	g_assert_no_error(error);
+	g_assert_false(control_vm_action(f.control, second->meta.uid, VERB_START, &request, &none, &error));
+	g_assert_error(error, FAULT, FAULT_ALLOCATION);
+	g_assert_nonnull(strstr(error->message, "7168 of 10240 MiB are in use"));
+}
+
 static void test_repeated_command(void)
 {
 	OPEN(f);
@@ -576,6 +598,7 @@ int main(int argc, char **argv)
 	TEST("names of users and computers are what a guest takes", test_names_in_the_guest);
 	TEST("the disk of a VM keeps its size", test_disk_keeps_its_size);
 	TEST("a disk made without a size is the image's, whatever is sent back", test_disk_of_the_image);
+	TEST("of two that are started at once, one has the room that is left", test_starts_at_once);
 	TEST("a command that is repeated waits for what its host says of it then", test_repeated_command);
 	return g_test_run();
 }
