@@ -41,12 +41,8 @@ static struct nic *put_stranger(struct fixture *f, const struct application_grou
 		fixture_put(f, fixture_network(f, "other", "10.9.0.0/16", "sub", "10.9.1.0/24", NULL), NULL);
 	struct nic *nic = fixture_nic(f, "stranger", false);
 	struct nic_config *config = nic->spec.configs->pdata[0];
-	const struct subnet *subnet = network->spec.subnets->pdata[0];
 
-	g_free(config->network);
-	g_free(config->subnet);
-	config->network = g_strdup(network->meta.uid);
-	config->subnet = g_strdup(subnet->uid);
+	fixture_join(nic, network);
 	config->application_groups = group ? uids_of(group) : NULL;
 	return fixture_put(f, nic, error);
 }

@@ -69,18 +69,6 @@ static void cloud_close(struct cloud *p)
 }
 CLEANUP_CLEAR_FUNC(struct cloud, cloud_close)
 
-/* Takes the object. Owned by the caller. */
-static struct operation *put(struct cloud *p, void *object)
-{
-	_cleanup_(model_free) void *wanted = object;
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-
-	control_put(p->f.control, wanted, &request, &result, &error);
-	g_assert_no_error(error);
-	return g_steal_pointer(&result.operation);
-}
-
 /* What the operation waits for when the host has done all that it was told; NULL: nothing. Owned by the caller. */
 static char *behind(struct cloud *p, const struct operation *operation)
 {
@@ -93,7 +81,7 @@ static char *behind(struct cloud *p, const struct operation *operation)
 
 static void expect(struct cloud *p, void *object, bool waits)
 {
-	_cleanup_(model_free) struct operation *operation = put(p, object);
+	_cleanup_(model_free) struct operation *operation = fixture_begin(&p->f, object);
 	g_autofree char *text = behind(p, operation);
 
 	g_test_message("%s: %s", operation->spec.target_name, text ? text : "nothing");
@@ -109,7 +97,8 @@ static void test_others(void)
 	_cleanup_(cloud_close) struct cloud p = {};
 
 	cloud_open(&p);
-	_cleanup_(model_free) struct operation *operation = put(&p, group_of(&p.f, "group-b", 200));
+	_cleanup_(model_free) struct operation *operation =
+		fixture_begin(&p.f, group_of(&p.f, "group-b", 200));
 	_cleanup_(model_free) struct operation *over = fixture_finish(&p.f, operation, true);
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 }
@@ -119,7 +108,8 @@ static void test_own(void)
 	_cleanup_(cloud_close) struct cloud p = {};
 
 	cloud_open(&p);
-	_cleanup_(model_free) struct operation *operation = put(&p, group_of(&p.f, "group-a", 200));
+	_cleanup_(model_free) struct operation *operation =
+		fixture_begin(&p.f, group_of(&p.f, "group-a", 200));
 	for (unsigned i = 0; i < 20; i++) {
 		fixture_obey(&p.f);
 		g_main_context_iteration(NULL, true);

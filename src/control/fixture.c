@@ -308,6 +308,41 @@ void fixture_act(struct fixture *fixture, const struct vm *vm, enum verb verb)
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 }
 
+void fixture_delete(struct fixture *fixture, enum kind kind, const char *uid)
+{
+	const struct control_request request = {.principal = "test"};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_delete(fixture->control, kind, uid, &request, &result, &error);
+	g_assert_no_error(error);
+	_cleanup_(model_free) struct operation *over = fixture_finish(fixture, result.operation, true);
+	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
+}
+
+struct operation *fixture_begin(struct fixture *fixture, void *object)
+{
+	_cleanup_(model_free) void *wanted = object;
+	const struct control_request request = {.principal = "test"};
+	_cleanup_(control_result_clear) struct control_result result = {};
+	g_autoptr(GError) error = NULL;
+
+	control_put(fixture->control, wanted, &request, &result, &error);
+	g_assert_no_error(error);
+	return g_steal_pointer(&result.operation);
+}
+
+void fixture_join(struct nic *nic, const struct network *network)
+{
+	struct nic_config *config = nic->spec.configs->pdata[0];
+	const struct subnet *subnet = network->spec.subnets->pdata[0];
+
+	g_free(config->network);
+	g_free(config->subnet);
+	config->network = g_strdup(network->meta.uid);
+	config->subnet = g_strdup(subnet->uid);
+}
+
 static gboolean give_up(void *data)
 {
 	g_error("an operation did not end within 10 s");

@@ -36,6 +36,9 @@ void *fixture_put(struct fixture *fixture, void *object, GError **error);
 /* Likewise, and it must succeed. Takes the object. */
 void *fixture_must_put(struct fixture *fixture, void *object);
 
+/* Puts, and leaves what that begins to its course. Takes the object; the operation is Owned. */
+struct operation *fixture_begin(struct fixture *fixture, void *object);
+
 /* Objects ready to be put. */
 struct network *fixture_network(const struct fixture *fixture, const char *name, const char *prefix,
 	...) G_GNUC_NULL_TERMINATED; /* then name, prefix of each subnet, NULL */
@@ -43,6 +46,8 @@ struct physical *fixture_physical(const char *name, const char *vlans);
 struct nic *fixture_nic(const struct fixture *fixture, const char *name, bool accelerated);
 struct vm *fixture_vm(
 	const struct fixture *fixture, const char *name, const char *size, const struct nic *nic);
+/* The NIC, which is to be put, goes into the network's first subnet. */
+void fixture_join(struct nic *nic, const struct network *network);
 struct availability_set *fixture_set(const struct fixture *fixture, const char *name);
 /* Of Standard_DS2_v2, with one interface "eth0" of one configuration; manual upgrades. */
 struct scale_set *fixture_scale_set(const struct fixture *fixture, const char *name, int64_t capacity);
@@ -56,6 +61,8 @@ void fixture_add_host(struct fixture *fixture);
 void fixture_obey(struct fixture *fixture);
 /* Start, deallocate, ... of a VM of that host, to its success. */
 void fixture_act(struct fixture *fixture, const struct vm *vm, enum verb verb);
+/* Deletes an object, to its success. */
+void fixture_delete(struct fixture *fixture, enum kind kind, const char *uid);
 /* A host does what this goal says, which may be an old one; what else it says is in `report`. */
 void fixture_report(
 	struct fixture *fixture, const struct goal *goal, const char *host, struct report *report);

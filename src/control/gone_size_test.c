@@ -57,17 +57,6 @@ static void test_running(void)
 	g_assert_nonnull(strstr(error->message, "virtual machine vm of resource group rg has it"));
 }
 
-static void delete_vm(struct fixture *f, const struct vm *vm)
-{
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-
-	control_delete(f->control, KIND_VM, vm->meta.uid, &request, &result, &error);
-	g_assert_no_error(error);
-	_cleanup_(model_free) struct operation *over = fixture_finish(f, result.operation, true);
-	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
-}
-
 static void test_deallocated(void)
 {
 	OPEN(f);
@@ -87,7 +76,7 @@ static void test_deallocated(void)
 	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "other", false));
 	_cleanup_(model_free) struct vm *other = fixture_must_put(&f, fixture_vm(&f, "other", LEFT, nic));
 	g_assert_cmpint(other->status.power, ==, POWER_STATE_RUNNING);
-	delete_vm(&f, first);
+	fixture_delete(&f, KIND_VM, first->meta.uid);
 	_cleanup_(model_free) struct vm *resized = model_copy(second);
 	g_free(resized->spec.size);
 	resized->spec.size = g_strdup(LEFT);

@@ -14,17 +14,6 @@ static struct vm *run_vm(struct fixture *f, const char *name)
 	return vm;
 }
 
-static void remove_vm(struct fixture *f, const struct vm *vm)
-{
-	const struct control_request request = {.principal = "test"};
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-
-	control_delete(f->control, KIND_VM, vm->meta.uid, &request, &result, &error);
-	g_assert_no_error(error);
-	model_free(fixture_finish(f, result.operation, true));
-}
-
 static struct address *new_address(struct fixture *f, const char *name, GError **error)
 {
 	struct address *wanted = model_new(KIND_ADDRESS, name, f->group);
@@ -55,9 +44,9 @@ static void test_life(void)
 	_cleanup_(model_free) struct vm *first = run_vm(&f, "one");
 	assert_shared(&f, "203.0.113.14");
 	_cleanup_(model_free) struct vm *second = run_vm(&f, "two");
-	remove_vm(&f, first);
+	fixture_delete(&f, KIND_VM, first->meta.uid);
 	assert_shared(&f, "203.0.113.14");
-	remove_vm(&f, second);
+	fixture_delete(&f, KIND_VM, second->meta.uid);
 	fixture_obey(&f);
 	assert_shared(&f, NULL);
 	_cleanup_(model_free) struct vm *third = run_vm(&f, "three");

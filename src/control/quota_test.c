@@ -47,17 +47,6 @@ static void assert_refused(struct fixture *f, void *object, const char *words)
 		g_error("'%s' is not in: %s", words, error->message);
 }
 
-static void delete (struct fixture *f, enum kind kind, const char *uid)
-{
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-
-	control_delete(f->control, kind, uid, &request, &result, &error);
-	g_assert_no_error(error);
-	_cleanup_(model_free) struct operation *over = fixture_finish(f, result.operation, true);
-	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
-}
-
 /* ---- what counts ---- */
 
 static void test_counts(void)
@@ -77,8 +66,8 @@ static void test_counts(void)
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 2);
 	fixture_restart(&f);
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 2);
-	delete (&f, KIND_VM, vm->meta.uid);
-	delete (&f, KIND_NIC, fast->meta.uid);
+	fixture_delete(&f, KIND_VM, vm->meta.uid);
+	fixture_delete(&f, KIND_NIC, fast->meta.uid);
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 0);
 	g_assert_cmpint(used(&f, QUOTA_MACHINES), ==, 0);
 	g_assert_cmpint(used(&f, QUOTA_FUNCTIONS), ==, 0);
@@ -94,7 +83,7 @@ static void test_instances_count(void)
 	g_assert_cmpint(used(&f, QUOTA_MACHINES), ==, 2);
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 4);
 	g_assert_cmpint(used(&f, QUOTA_INTERFACES), ==, 2);
-	delete (&f, KIND_GROUP, f.group);
+	fixture_delete(&f, KIND_GROUP, f.group);
 	for (int i = 0; i < QUOTA_COUNT; i++)
 		g_assert_cmpint(used(&f, (enum quota_item)i), ==, 0);
 }
@@ -218,7 +207,7 @@ static void test_old_store(void)
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 2);
 	g_assert_cmpint(used(&f, QUOTA_MACHINES), ==, 1);
 	g_assert_cmpint(used(&f, QUOTA_FUNCTIONS), ==, 1);
-	delete (&f, KIND_VM, vm->meta.uid);
+	fixture_delete(&f, KIND_VM, vm->meta.uid);
 	g_assert_cmpint(used(&f, QUOTA_CORES), ==, 0);
 }
 
@@ -257,7 +246,7 @@ static void test_parts(void)
 	/* The part's last one goes, one comes before it, and one behind. */
 	_cleanup_(model_free) struct meta *b =
 		control_find(f.control, KIND_SECURITY_GROUP, f.group, "b", NULL);
-	delete (&f, KIND_SECURITY_GROUP, b->uid);
+	fixture_delete(&f, KIND_SECURITY_GROUP, b->uid);
 	model_free(fixture_must_put(&f, placed(KIND_SECURITY_GROUP, &f, "aa")));
 	model_free(fixture_must_put(&f, placed(KIND_SECURITY_GROUP, &f, "c.1")));
 	assert_part(&f, first, 2, &second, "c c.1 ");

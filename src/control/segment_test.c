@@ -103,16 +103,6 @@ static void act(struct fixture *f, const struct vm *vm, enum verb verb)
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 }
 
-static void delete_one(struct fixture *f, enum kind kind, const char *uid)
-{
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-
-	control_delete(f->control, kind, uid, &request, &result, &error);
-	g_assert_no_error(error);
-	model_free(fixture_finish(f, result.operation, true));
-}
-
 /* ---- numbers ---- */
 
 static void test_moves(void)
@@ -149,7 +139,7 @@ static void test_ids_once(void)
 	assert_stays(&f, f.network, "vlan:physnet1:101", FAULT_EXISTS,
 		"VLAN 101 of physical network physnet1 is virtual network b's");
 	assert_stays(&f, f.network, "vlan:physnet1", FAULT_POOL_FULL, "all of 100-101 are in use");
-	delete_one(&f, KIND_NETWORK, a->meta.uid);
+	fixture_delete(&f, KIND_NETWORK, a->meta.uid);
 	assert_moved(&f, f.network, "vlan:physnet1");
 	assert_segment(&f, f.network, "vlan:physnet1:100");
 }
@@ -175,7 +165,7 @@ static void test_group_gives_back(void)
 
 	put_physical(&f, "physnet1", "100");
 	assert_moved(&f, f.network, "vlan:physnet1");
-	delete_one(&f, KIND_GROUP, f.group);
+	fixture_delete(&f, KIND_GROUP, f.group);
 	g_assert_cmpuint(count_keys(&f, "/sluice/pool/") + count_keys(&f, "/sluice/ref/"), ==, 0);
 }
 
@@ -282,7 +272,7 @@ static void test_physical_in_use(void)
 		control_delete(f.control, KIND_PHYSICAL, physical->meta.uid, &request, &result, &error));
 	assert_error(error, FAULT_IN_USE, "physical network physnet1 is in use by virtual network net");
 	assert_moved(&f, f.network, "vxlan");
-	delete_one(&f, KIND_PHYSICAL, physical->meta.uid);
+	fixture_delete(&f, KIND_PHYSICAL, physical->meta.uid);
 	assert_put_refused(
 		&f, fixture_physical("physnet1", "0-5"), FAULT_INVALID, "physnet1: '0-5' are no VLANs");
 	assert_put_refused(&f, fixture_physical("phys:net", "5"), FAULT_INVALID, "is no name");

@@ -31,18 +31,6 @@ static struct security_group *group_of(const struct fixture *f, const char *name
 	return group;
 }
 
-/* Takes the object. */
-static struct operation *begin(struct pair *p, void *object)
-{
-	_cleanup_(model_free) void *wanted = object;
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-
-	control_put(p->f.control, wanted, &request, &result, &error);
-	g_assert_no_error(error);
-	return g_steal_pointer(&result.operation);
-}
-
 /* Both hosts obey. */
 static struct operation *finish(struct pair *p, const struct operation *operation)
 {
@@ -60,22 +48,11 @@ static struct operation *finish(struct pair *p, const struct operation *operatio
 static void *put(struct pair *p, void *object)
 {
 	_cleanup_(model_free) struct meta *wanted = model_copy(object);
-	_cleanup_(model_free) struct operation *operation = begin(p, object);
+	_cleanup_(model_free) struct operation *operation = fixture_begin(&p->f, object);
 	_cleanup_(model_free) struct operation *over = finish(p, operation);
 
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 	return control_get(p->f.control, (enum kind)wanted->kind, operation->spec.target, NULL);
-}
-
-static void in_network(struct nic *nic, const struct network *network)
-{
-	struct nic_config *config = nic->spec.configs->pdata[0];
-	const struct subnet *subnet = network->spec.subnets->pdata[0];
-
-	g_free(config->network);
-	g_free(config->subnet);
-	config->network = g_strdup(network->meta.uid);
-	config->subnet = g_strdup(subnet->uid);
 }
 
 /* The host with the most memory left gets the VM. */
@@ -87,7 +64,7 @@ static struct vm *vm_on(struct pair *p, unsigned host, const char *name)
 	fixture_obey_as(&p->f, "host-2", p->second);
 	struct nic *nic = fixture_nic(&p->f, name, false);
 	if (host) {
-		in_network(nic, p->network);
+		fixture_join(nic, p->network);
 		nic->spec.security_group = g_strdup(p->group->meta.uid);
 	}
 	p->nics[host] = put(p, nic);
@@ -187,16 +164,17 @@ static void test_unrelated(void)
 
 	pair_open(&p);
 	fall_silent(&p);
-	expect_passes(&p, begin(&p, fixture_nic(&p.f, "new", false)));
-	expect_passes(&p, begin(&p, group_of(&p.f, "new", 100)));
-	expect_passes(&p, begin(&p, fixture_network(&p.f, "new", "10.3.0.0/16", "sub", "10.3.1.0/24", NULL)));
-	expect_passes(&p, begin(&p, model_copy(p.nics[0])));
+	expect_passes(&p, fixture_begin(&p.f, fixture_nic(&p.f, "new", false)));
+	expect_passes(&p, fixture_begin(&p.f, group_of(&p.f, "new", 100)));
+	expect_passes(&p,
+		fixture_begin(&p.f, fixture_network(&p.f, "new", "10.3.0.0/16", "sub", "10.3.1.0/24", NULL)));
+	expect_passes(&p, fixture_begin(&p.f, model_copy(p.nics[0])));
 	struct nic *beside = fixture_nic(&p.f, "beside", false);
-	in_network(beside, p.network);
-	expect_passes(&p, begin(&p, beside));
+	fixture_join(beside, p.network);
+	expect_passes(&p, fixture_begin(&p.f, beside));
 	fixture_restart(&p.f); /* nothing is known of it then */
 	fall_silent(&p);
-	expect_passes(&p, begin(&p, group_of(&p.f, "new", 200)));
+	expect_passes(&p, fixture_begin(&p.f, group_of(&p.f, "new", 200)));
 }
 
 static struct application_group *application_group(const struct pair *p, const char *name)
@@ -213,12 +191,12 @@ static void expect_members_wait(struct pair *p, const struct application_group *
 	struct nic *member = fixture_nic(&p->f, "member", false);
 	struct nic_config *config = member->spec.configs->pdata[0];
 
-	in_network(member, p->network);
+	fixture_join(member, p->network);
 	config->application_groups = strings_new();
 	g_ptr_array_add(config->application_groups, g_strdup(named->meta.uid));
-	expect_waits(p, begin(p, model_copy(member)));
+	expect_waits(p, fixture_begin(&p->f, model_copy(member)));
 	g_clear_pointer(&config->application_groups, g_ptr_array_unref);
-	expect_waits(p, begin(p, member));
+	expect_waits(p, fixture_begin(&p->f, member));
 }
 
 static void test_used(void)
@@ -228,17 +206,17 @@ static void test_used(void)
 	pair_open(&p);
 	_cleanup_(model_free) struct application_group *named = put(&p, application_group(&p, "named"));
 	fall_silent(&p);
-	expect_waits(&p, begin(&p, group_of(&p.f, "group-2", 200)));
+	expect_waits(&p, fixture_begin(&p.f, group_of(&p.f, "group-2", 200)));
 	/* The goal is what it was then, and the host has not got it. */
-	expect_waits(&p, begin(&p, group_of(&p.f, "group-2", 200)));
-	expect_waits(&p, begin(&p, model_copy(p.nics[1])));
-	expect_waits(&p, begin(&p, model_copy(p.network)));
+	expect_waits(&p, fixture_begin(&p.f, group_of(&p.f, "group-2", 200)));
+	expect_waits(&p, fixture_begin(&p.f, model_copy(p.nics[1])));
+	expect_waits(&p, fixture_begin(&p.f, model_copy(p.network)));
 	struct security_group *naming = group_of(&p.f, "group-2", 300);
 	struct rule *rule = naming->spec.rules->pdata[0];
 	g_clear_pointer(&rule->source.addresses, g_ptr_array_unref);
 	rule->source.application_groups = strings_new();
 	g_ptr_array_add(rule->source.application_groups, g_strdup(named->meta.uid));
-	expect_waits(&p, begin(&p, naming));
+	expect_waits(&p, fixture_begin(&p.f, naming));
 	expect_members_wait(&p, named);
 }
 
@@ -254,9 +232,9 @@ static void test_deallocated(void)
 	_cleanup_(model_free) struct operation *over = finish(&p, result.operation);
 	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
 	fall_silent(&p);
-	expect_passes(&p, begin(&p, group_of(&p.f, "group-2", 200)));
-	expect_passes(&p, begin(&p, model_copy(p.network)));
-	expect_passes(&p, begin(&p, model_copy(p.nics[1])));
+	expect_passes(&p, fixture_begin(&p.f, group_of(&p.f, "group-2", 200)));
+	expect_passes(&p, fixture_begin(&p.f, model_copy(p.network)));
+	expect_passes(&p, fixture_begin(&p.f, model_copy(p.nics[1])));
 }
 
 static struct operation *act(struct pair *p, const struct vm *vm, enum verb verb)

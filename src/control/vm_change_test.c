@@ -38,17 +38,6 @@ static struct vm *new_vm(struct fixture *f, const char *size, bool accelerated)
 	return fixture_must_put(f, fixture_vm(f, "vm", size, nic));
 }
 
-static void delete_vm(struct fixture *f, const struct vm *vm)
-{
-	_cleanup_(control_result_clear) struct control_result result = {};
-	g_autoptr(GError) error = NULL;
-
-	control_delete(f->control, KIND_VM, vm->meta.uid, &request, &result, &error);
-	g_assert_no_error(error);
-	_cleanup_(model_free) struct operation *over = fixture_finish(f, result.operation, true);
-	g_assert_cmpint(over->status.state, ==, OPERATION_SUCCEEDED);
-}
-
 static struct vm *resized(struct fixture *f, const struct vm *vm, const char *size)
 {
 	struct vm *wanted = read_vm(f, vm);
@@ -451,7 +440,7 @@ static void test_names_in_the_guest(void)
 		g_assert_cmpstr(vm->spec.computer_name, ==, rows[i].computer ? rows[i].computer : "web_vm");
 		/* What it has is put back. */
 		model_free(fixture_must_put(&f, read_vm(&f, vm)));
-		delete_vm(&f, vm);
+		fixture_delete(&f, KIND_VM, vm->meta.uid);
 	}
 }
 

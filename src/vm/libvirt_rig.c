@@ -194,8 +194,10 @@ struct rig *rig_new(char **ret_reason)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *root = g_dir_make_tmp("vmrig-XXXXXX", NULL);
 	g_autofree char *state = g_build_filename(root, "libvirt", NULL);
+	/* The path of the tree may have blanks. */
+	g_autofree char *maker = g_shell_quote(g_getenv("VM_TEST_GUEST"));
 
-	*ret_reason = geteuid() == 0 ? run("%s " GUEST_DIR, g_getenv("VM_TEST_GUEST"))
+	*ret_reason = geteuid() == 0 ? run("%s " GUEST_DIR, maker)
 				     : g_strdup("not root: namespaces and libvirt need it");
 	if (**ret_reason)
 		return NULL;
