@@ -91,6 +91,10 @@ static int run(const struct options *options)
 		fprintf(stderr, "sluice host setup: one of --plan, --apply and --revert is needed\n");
 		return CLI_USAGE;
 	}
+	if (!options->revert && options->host_file && !g_file_test(options->host_file, G_FILE_TEST_EXISTS)) {
+		fprintf(stderr, "sluice host setup: --host-file: there is no %s\n", options->host_file);
+		return CLI_USAGE;
+	}
 	return options->revert ? revert(&machine, options->json) : plan_or_apply(&machine, options);
 }
 

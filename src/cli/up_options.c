@@ -3,6 +3,7 @@
 #include "base/ip.h"
 #include "cli/listen.h"
 #include "cli/up_priv.h"
+#include "nic/host_file.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -177,6 +178,11 @@ bool up_check_options(struct up_options *options, GError **error)
 {
 	if (options->sizes && !g_file_test(options->sizes, G_FILE_TEST_IS_REGULAR))
 		return fault_set(error, FAULT_INVALID, "--sizes %s: there is no such file", options->sizes);
+	if (!g_str_equal(options->host_file, HOST_FILE) &&
+		!g_file_test(options->host_file, G_FILE_TEST_EXISTS))
+		return fault_set(error, FAULT_INVALID,
+			"--host-file %s: there is no such file; /dev/null stands for none",
+			options->host_file);
 	if (!g_str_equal(options->outside, "host") && !g_str_has_prefix(options->outside, "netns:"))
 		return fault_set(error, FAULT_INVALID, "--outside takes 'host' or 'netns:NAME', not '%s'",
 			options->outside);

@@ -1,6 +1,7 @@
 /* Options of `sluice up`: which make a cloud, and what is said of those that do not. */
 #include "base/fault.h"
 #include "cli/up_priv.h"
+#include "nic/host_file.h"
 
 #include <string.h>
 
@@ -8,6 +9,7 @@ static struct up_options good(void)
 {
 	return (struct up_options){
 		.outside = (char *)"host",
+		.host_file = (char *)HOST_FILE,
 		.listen = (char *)"127.0.0.1:8443",
 		.agent_listen = (char *)"127.0.0.1:8444",
 		.locations = (char *)"centralus",
@@ -115,6 +117,9 @@ static void test_refusals(void)
 	options = good();
 	options.sizes = (char *)"/nonexistent";
 	assert_refused(options, "--sizes /nonexistent: there is no such file");
+	options = good();
+	options.host_file = (char *)"/nonexistent";
+	assert_refused(options, "--host-file /nonexistent: there is no such file");
 	options = good();
 	options.controller = (char *)"10.0.0.1:8444";
 	assert_refused(options, "--controller takes a URL such as https://");

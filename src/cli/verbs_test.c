@@ -92,6 +92,8 @@ static void test_words(void)
 			"'undrain' or 'setup' is needed\n"},
 		{"host setup", CLI_USAGE,
 			"sluice host setup: one of --plan, --apply and --revert is needed\n"},
+		{"host setup --plan --host-file /nonexistent", CLI_USAGE,
+			"*--host-file: there is no /nonexistent\n"},
 		{"host setup --plan --apply", CLI_USAGE, "*one of --plan, --apply and --revert is needed*"},
 		{"host add ../x", CLI_FAILED, "*'../x' is no name of a host*"},
 		{"host add other", CLI_FAILED, "*no certificate for other; did 'sluice up' run*"},
