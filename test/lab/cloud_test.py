@@ -15,10 +15,10 @@ import tempfile
 import time
 
 from lab import HERE, PF, STATE, VFS, VLAN, OUTSIDE, Connection, Lab, Losses, free_port, note, spread, wait_for
-from machine import Machine, judge
+from machine import Machine, judge, plain
 from tap import Tap
 
-SLUICE, GUEST, AZ, KERNEL = [os.path.abspath(path) for path in sys.argv[1:5]]
+SLUICE, GUEST, AZ, KERNEL = [plain(path) for path in sys.argv[1:5]]
 CYCLES = int(os.environ.get("CYCLES", "20"))
 
 

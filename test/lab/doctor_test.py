@@ -10,11 +10,11 @@ import re
 import subprocess
 import sys
 
-from machine import Machine, judge
+from machine import Machine, judge, plain
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 from tap import Tap  # noqa: E402
 
-SLUICE, KERNEL, GUEST = os.path.abspath(sys.argv[1]), sys.argv[2], os.path.abspath(sys.argv[3])
+SLUICE, KERNEL, GUEST = plain(sys.argv[1]), sys.argv[2], plain(sys.argv[3])
 HERE = os.path.dirname(os.path.abspath(__file__))
 PF, VFS = "0000:01:00.0", ["0000:01:10.0", "0000:01:10.2", "0000:01:10.4"]
 # Of emulated processors and this small machine, not of SR-IOV.

@@ -11,11 +11,11 @@ import sys
 import time
 
 from host import PCI, PF, Host, Pings, Stream, prepare, show_logs
-from machine import Machine, judge
+from machine import Machine, judge, plain
 from tap import Tap, note, wait_for
 
-SLUICE, GUEST, KERNEL = [os.path.abspath(path) for path in sys.argv[1:4]]
-AGENT = os.path.join(os.path.dirname(os.path.realpath(SLUICE)), "sluice-agent")
+SLUICE, GUEST, KERNEL = [plain(path) for path in sys.argv[1:4]]
+AGENT = plain(os.path.join(os.path.dirname(os.path.realpath(SLUICE)), "sluice-agent"))
 VFS = 2
 # Failpoints of a function's life: on its way to the guest, and on its way back, as they come.
 LIFE = ("agent.accel-", "agent.vf-", "sriov.", "agent.switch-")

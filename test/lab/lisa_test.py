@@ -13,10 +13,10 @@ import os
 import sys
 
 from host import PCI, Host, Stream, mac_of, name_of, prepare, show_logs
-from machine import Machine, judge
+from machine import Machine, judge, plain
 from tap import Tap, note, wait_for
 
-SLUICE, GUEST, KERNEL = [os.path.abspath(path) for path in sys.argv[1:4]]
+SLUICE, GUEST, KERNEL = [plain(path) for path in sys.argv[1:4]]
 MAX = 7  # VFs of a port of an 82576; the other port is the machine outside
 SERVICES = ("acpid", "sluice-guest", "nc", "httpd")
 PINGS = 30  # of each NIC: more than the packets of one command in the guest

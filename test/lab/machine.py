@@ -5,6 +5,7 @@ machine's files read-only under a layer in memory, so the programs under test ru
 lasts. Two emulated Intel igb NICs (82576, 7 VFs each) on one wire, behind PCIe root ports, and an Intel IOMMU. Its processors are
 emulated with AMD's virtualization: with the module kvm_amd, machines within it run by KVM, as fast as itself.
 """
+import atexit
 import contextlib
 import ctypes
 import json
@@ -12,6 +13,7 @@ import mmap
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -55,6 +57,17 @@ class Failed(Exception):
 
 class NoAnswer(RuntimeError):
     """The machine runs and says nothing, or QEMU has ended."""
+
+
+def plain(path):
+    """The file by an absolute path that no shell takes apart: a tree's may have blanks, and tests write commands of it."""
+    path = os.path.abspath(path)
+    if shlex.quote(path) == path:
+        return path
+    folder = tempfile.mkdtemp(prefix="sluice-lab-")
+    atexit.register(shutil.rmtree, folder)
+    os.symlink(os.path.dirname(path), f"{folder}/tree")
+    return f"{folder}/tree/{os.path.basename(path)}"
 
 
 def nic(number, mac, more=""):

@@ -17,11 +17,11 @@ import tempfile
 
 from lab import ALIASES, OUTSIDE, RELAY, SIZES, VLAN, Connection, Losses, Quiet, free_port, note, wait_for
 from host import PCI, prepare
-from machine import Machine, judge
+from machine import Machine, judge, plain
 from tap import Tap
 import arm
 
-SLUICE, GUEST, KERNEL = [os.path.abspath(path) for path in sys.argv[1:4]]
+SLUICE, GUEST, KERNEL = [plain(path) for path in sys.argv[1:4]]
 NOBODY = ("00:00:00:00:00:00", 0)
 
 

@@ -12,12 +12,12 @@ import shutil
 import subprocess
 import sys
 
-from machine import Machine, judge
+from machine import Machine, judge, plain
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 from tap import Tap, note  # noqa: E402
 
-CONFORMANCE, TC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+CONFORMANCE, TC = plain(sys.argv[1]), plain(sys.argv[2])
 KERNEL = sys.argv[3]
 MODULES = ("veth vxlan cls_flower sch_ingress act_gact act_police act_pedit act_csum act_vlan act_tunnel_key act_mirred")
 PORTS = 32  # of src/switch/test_executor.c

@@ -17,7 +17,7 @@ import sys
 import time
 
 from host import STATE, Host, Pings, mac_of, prepare, show_logs
-from machine import Machine
+from machine import Machine, plain
 from tap import wait_for
 
 SOCKET = f"{STATE}/switch/switch.sock"
@@ -158,7 +158,7 @@ class Bench:
         host.run("ip netns add near && ip link add sw-near type veth peer name eth0 address 00:0d:3a:00:00:99 netns near && "
                  f"ip link set sw-near up && ip -n near addr add {NEAR}/24 dev eth0 && ip -n near link set eth0 up")
         host.run(f"kill -STOP {host.agent()}; mkfifo /run/commands; : >/run/done; "
-                 f"({os.path.abspath(__file__)} --hand {index} </run/commands >/run/hand.log 2>&1 &); (sleep infinity >/run/commands &)")
+                 f"({plain(__file__)} --hand {index} </run/commands >/run/hand.log 2>&1 &); (sleep infinity >/run/commands &)")
         self.tell("near")
 
     def tell(self, command, seconds=120):
@@ -195,7 +195,7 @@ class Bench:
 def main():
     if sys.argv[1] == "--hand":
         return Hand(int(sys.argv[2])).serve()
-    sluice, guest, kernel = [os.path.abspath(path) for path in sys.argv[1:4]]
+    sluice, guest, kernel = [plain(path) for path in sys.argv[1:4]]
     if not prepare(kernel, guest):
         return 1
     with Machine(kernel, memory_mib=3072) as machine:

@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 
-from machine import Machine, judge
+from machine import Machine, judge, plain
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 from tap import Tap  # noqa: E402
 
-SLUICE, KERNEL = os.path.abspath(sys.argv[1]), sys.argv[2]
+SLUICE, KERNEL = plain(sys.argv[1]), sys.argv[2]
 PF, OTHER, VF = "0000:01:00.0", "0000:02:00.0", "0000:01:10.0"
 DEVICES = "/sys/bus/pci/devices"
 # What setup may write to, and what of it is compared.

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from machine import Machine, judge
+from machine import Machine, judge, plain
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CARRIER = "until grep -q 1 /sys/class/net/eth0/carrier; do sleep 0.1; done"
@@ -42,7 +42,7 @@ class Points:
 
 
 def main():
-    programs, kernel = [os.path.abspath(program) for program in sys.argv[1:3]], sys.argv[3]
+    programs, kernel = [plain(program) for program in sys.argv[1:3]], sys.argv[3]
     if os.geteuid() != 0:
         print("1..0 # SKIP must be root to unpack a kernel and read this machine's files")
         return 0

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from machine import Machine, judge
+from machine import Machine, judge, plain
 from sriov_test import PREPARE, Points
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -40,7 +40,7 @@ def run(machine, points, program, environment):
 
 
 def main():
-    programs, (kernel, folder) = [os.path.abspath(path) for path in sys.argv[1:5]], sys.argv[5:7]
+    programs, (kernel, folder) = [plain(path) for path in sys.argv[1:5]], sys.argv[5:7]
     record = sys.argv[7:] == ["--record"]
     if os.geteuid() != 0:
         print("1..0 # SKIP must be root to unpack a kernel and read this machine's files")

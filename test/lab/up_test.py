@@ -9,12 +9,12 @@ import os
 import subprocess
 import sys
 
-from machine import Machine, judge
+from machine import Machine, judge, plain
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 from tap import Tap, wait_for  # noqa: E402
 
-SLUICE, KERNEL = os.path.abspath(sys.argv[1]), sys.argv[2]
+SLUICE, KERNEL = plain(sys.argv[1]), sys.argv[2]
 STATE, HOST_FILE = "/run/cloud", "/run/host.conf"
 MAC, GATEWAY = "00:0d:3a:00:00:04", "12:34:56:78:9a:bc"
 # What the host was told before its controller went away: a NIC in a VLAN, of a VM that is off.

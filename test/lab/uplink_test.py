@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 
-from machine import Machine, judge
+from machine import Machine, judge, plain
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 from tap import Tap, wait_for  # noqa: E402
 
-SWITCH, KERNEL = os.path.abspath(sys.argv[1]), sys.argv[2]
+SWITCH, KERNEL = plain(sys.argv[1]), sys.argv[2]
 DEVICE, SOCKET = "0000:02:00.0", "/run/switch.sock"
 MAC = "00:0d:3a:00:00:04"
 ANY = {"any": True, "tags": [], "prefixes": [], "ports": []}
