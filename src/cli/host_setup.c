@@ -16,16 +16,19 @@ struct options {
 static char *command_line(const struct options *options)
 {
 	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
-	GString *line = g_string_new(program ? program : "sluice");
+	GString *line = g_string_new(NULL);
 
+	setup_add_word(line, program ? program : "sluice");
 	g_string_append(line, " host setup");
 	if (options->host_file) {
 		g_autofree char *path = g_canonicalize_filename(options->host_file, NULL);
-		g_string_append_printf(line, " --host-file %s", path);
+		g_string_append(line, " --host-file ");
+		setup_add_word(line, path);
 	}
 	if (options->state) {
 		g_autofree char *path = cli_state_dir(options->state);
-		g_string_append_printf(line, " --state %s", path);
+		g_string_append(line, " --state ");
+		setup_add_word(line, path);
 	}
 	return g_string_free(line, false);
 }

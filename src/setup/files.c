@@ -33,6 +33,22 @@ static const char unit_text[] = HEAD "[Unit]\n"
 				     "ExecStart=%s --boot\n"
 				     "TimeoutStartSec=300\n";
 
+void setup_add_word(GString *line, const char *word)
+{
+	static const char plain[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "/._-+,:@=";
+	bool quoted = word[strspn(word, plain)];
+
+	g_string_append(line, quoted ? "\"" : "");
+	for (const char *at = word; *at; at++) {
+		if (*at == '"' || *at == '\\')
+			g_string_append_c(line, '\\');
+		else if (*at == '%' || *at == '$')
+			g_string_append_c(line, *at);
+		g_string_append_c(line, *at);
+	}
+	g_string_append(line, quoted ? "\"" : "");
+}
+
 /* Who reads a file, told only when it runs: `when` is there then. */
 struct setup_command {
 	const char *path; /* of the file */

@@ -44,6 +44,9 @@ struct setup_machine {
 	unsigned wait_ms; /* how long VFs may take to appear */
 };
 
+/* Adds a word of a unit's command, in quotes where it has to be. Source: systemd.service(5), "Command lines". */
+void setup_add_word(GString *line, const char *word);
+
 /* This machine. state, program: Borrowed. */
 struct setup_machine setup_machine_real(const char *state, const char *program);
 
