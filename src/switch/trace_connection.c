@@ -77,29 +77,68 @@ static bool is_brought(const struct trace *t, const struct nic *nic)
 	return t->parsed.flags & PACKET_ON_WIRE && nic_is_changing(nic);
 }
 
-static void tell_delivery(struct trace *t, const struct flow_action *action)
+static bool is_ready(const struct port *port)
 {
-	const struct nic *nic = snapshot_nic(t->state, action->target);
-	const struct edge *edge = trace_edge(t, action->exit);
-	g_autoptr(GString) text = g_string_new(NULL);
+	return port && port->ops->state(port) == PORT_READY;
+}
 
-	if (action->exit != FLOW_TO_NIC) {
-		g_string_printf(text, "by the %s, %s", trace_edge_word(action->exit),
-			edge->port ? port_state_word(edge->port->ops->state(edge->port))
-				   : "which is not open");
-	} else {
-		for (unsigned i = 0; nic && i < nic->n_attachments; i++) {
-			const struct attachment *a = &nic->attachments[i];
-			if (a->active && !(a->physical && is_brought(t, nic)))
-				g_string_append_printf(text, "%sto the %s attachment of NIC %s%s, %s",
-					text->len ? "; " : "",
-					a->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", nic->name,
-					a->physical ? " on the physical network" : "",
-					a->port ? port_state_word(a->port->ops->state(a->port))
-						: "which is not open");
-		}
+static const char *state_text(const struct port *port)
+{
+	return port ? port_state_word(port->ops->state(port)) : "which is not open";
+}
+
+/* As output_edge and output_physical drop. A next hop that is not known yet is asked for by the same port. */
+static enum drop deliver_to_edge(const struct trace *t, enum flow_exit exit, GString *text)
+{
+	static const enum drop absent[] = {
+		[FLOW_TO_OUTSIDE] = DROP_NO_OUTSIDE,
+		[FLOW_TO_HOST] = DROP_NO_HOST_PORT,
+		[FLOW_TO_TUNNEL] = DROP_NO_UNDERLAY,
+		[FLOW_TO_PHYSICAL] = DROP_NO_PHYSICAL,
+	};
+	const struct edge *edge = trace_edge(t, exit);
+
+	g_string_printf(text, "by the %s, %s", trace_edge_word(exit), state_text(edge->port));
+	return !edge->present || !edge->port ? absent[exit]
+	       : is_ready(edge->port)        ? DROP_NONE
+					     : DROP_PORT_DOWN;
+}
+
+/* As output_arrived drops: a packet arrives if one of the attachments takes it. */
+static enum drop deliver_to_nic(const struct trace *t, const struct nic *nic, GString *text)
+{
+	enum drop drop = DROP_PORT_DOWN;
+
+	if (!nic)
+		return DROP_NO_DESTINATION;
+	for (unsigned i = 0; i < nic->n_attachments; i++) {
+		const struct attachment *a = &nic->attachments[i];
+		if (!a->active || (a->physical && is_brought(t, nic)))
+			continue;
+		g_string_append_printf(text, "%sto the %s attachment of NIC %s%s, %s", text->len ? "; " : "",
+			a->kind == ATTACHMENT_SYNTHETIC ? "synthetic" : "function", nic->name,
+			a->physical ? " on the physical network" : "", state_text(a->port));
+		if (is_ready(a->port))
+			drop = DROP_NONE;
 	}
-	trace_step(t, "deliver", "passed", "%s", text->str);
+	return drop;
+}
+
+static void deliver(struct trace *t, const struct flow_action *action)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	enum drop drop = action->exit == FLOW_TO_NIC
+				 ? deliver_to_nic(t, snapshot_nic(t->state, action->target), text)
+				 : deliver_to_edge(t, action->exit, text);
+
+	if (drop == DROP_NONE) {
+		trace_step(t, "deliver", "passed", "%s", text->str);
+		trace_outcome(t, "forwarded");
+	} else {
+		trace_step(
+			t, "deliver", "refused", "%s%s%s", text->str, text->len ? ": " : "", drop_text(drop));
+		trace_set_drop(t, drop);
+	}
 }
 
 /* What the packet's direction does with it, and what the other does with its answers. */
@@ -119,8 +158,7 @@ static void execute(struct trace *t, const struct flow_action *action, const str
 		if (oversized)
 			trace_step(
 				t, "execute", "changed", "IPv4 fragments of at most %u bytes", action->mtu);
-		tell_delivery(t, action);
-		trace_outcome(t, "forwarded");
+		deliver(t, action);
 	}
 }
 

@@ -185,6 +185,29 @@ static void test_drops(struct fixture *f, const void *data)
 	assert_both_drop(f, "a", "in udp " PEER ":1 > " PUBLIC_A ":2 dmac " MAC_A, DROP_NOT_OURS);
 }
 
+/* Nobody is at the other end; of two attachments one is enough. */
+static void test_down(struct fixture *f, const void *data)
+{
+	const char *out = "out udp " IP_A ":1 > " PEER ":2", *there = "out udp " IP_B ":1 > " IP_A ":2";
+
+	lab_meet_peer(f);
+	port_fake_set_down(lab_port(f, "out"), true);
+	assert_both_drop(f, "a", out, DROP_PORT_DOWN);
+	port_fake_set_down(lab_port(f, "a"), true);
+	assert_both_drop(f, "b", there, DROP_PORT_DOWN);
+	assert_both_drop(f, "b", there, DROP_PORT_DOWN); /* of its connection */
+	json_auto_t *one = trace(f, "b", there);
+	assert_step(one, "deliver", 0, "refused", "to the function attachment of NIC a, waiting: nobody");
+	json_object_set_new(lab_nic(f, 0), "active", json_string("both"));
+	lab_apply(f);
+	json_auto_t *both = trace(f, "b", there);
+	g_assert_cmpstr(text(both, "verdict"), ==, "forwarded");
+	assert_step(
+		both, "deliver", 0, "passed", "NIC a, waiting; to the synthetic attachment of NIC a, ready");
+	port_fake_set_down(lab_port(f, "/a"), true);
+	assert_dropped(f, "b", there, "port-down");
+}
+
 /* Another connection has the key that the answers to this one would have. */
 static void take_tuple(struct fixture *f, const struct test_frame *frame)
 {
@@ -424,6 +447,7 @@ int main(int argc, char **argv)
 	ADD("a denial names the layer, the group and the rule", test_rule);
 	ADD("what would be fragmented is", test_fragments);
 	ADD("what would be dropped is, for the reason that would be counted", test_drops);
+	ADD("a port that nobody is behind drops, as the switch does", test_down);
 	ADD("a port of a shared address is the one that the connection gets", test_shared);
 	ADD("what the switch answers itself is answered", test_answers);
 	ADD("neighbour discovery and DHCPv6 are answered as they would be", test_discovery);
