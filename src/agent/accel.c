@@ -4,27 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 
-#define MINUTE_US  (60 * G_USEC_PER_SEC)
-#define LEFT_TRIES 3 /* to tell that a function has left, before it is asked whether it comes back at all */
-
-struct accel_job {
-	struct accel *accel; /* main thread only */
-	struct nic_provider *provider;
-	struct vm_manager *manager;
-	char *nic, *vm, *function, *representor; /* Owned; claim sets the last two */
-	char *physical; /* Owned; NULL: none */
-	bool bypass;
-	struct mac_addr mac;
-	uint16_t vlan;
-	uint32_t rate_mbps;
-	unsigned timeout_ms;
-	unsigned tries; /* that have failed before */
-	bool plugged; /* what plugged answered */
-	bool (*run)(struct accel_job *job);
-	void (*then)(struct accel *a, struct accel_job *job, GError *error);
-	struct vm_machine *held; /* the machine that the job keeps still; main thread only */
-	GError *error;
-};
+#define MINUTE_US (60 * G_USEC_PER_SEC)
 
 /* ---- damping ---- */
 
@@ -187,8 +167,6 @@ static void finish(void *data)
 	g_free(job);
 }
 
-static bool run_unplug(struct accel_job *job);
-
 /* Runs one call; `then` follows in either case and takes the error. `held`: a machine that must do nothing
  * else meanwhile; when it is busy the step is taken later. */
 static void begin(struct accel *a, bool (*run)(struct accel_job *),
@@ -218,107 +196,7 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 		.held = held};
 	mac_parse(record->mac, &job->mac);
 	a->busy = true;
-	jobs_run(run == run_unplug ? a->agent->unplugs : a->agent->jobs, work, finish, job);
-}
-
-/* Of the function that was claimed: by it the switch reaches the guest. */
-static bool find_representor(struct accel_job *job)
-{
-	g_autoptr(GPtrArray) list = job->provider->ops->list(job->provider);
-
-	g_clear_pointer(&job->representor, g_free);
-	for (guint i = 0; i < list->len; i++) {
-		struct nic_function *function = list->pdata[i];
-		if (g_str_equal(function->name, job->function))
-			job->representor = g_steal_pointer(&function->representor);
-	}
-	return job->representor ||
-	       fault_set(&job->error, FAULT_NOT_FOUND,
-		       "Function %s has no representor: its NIC must be in switchdev mode; "
-		       "`sluice doctor` says more.",
-		       job->function);
-}
-
-static bool run_claim(struct accel_job *job)
-{
-	const struct nic_request request = {.nic = job->nic,
-		.physical = job->physical,
-		.mac = job->mac,
-		.vlan = job->vlan,
-		.rate_mbps = job->rate_mbps};
-
-	g_clear_pointer(&job->function, g_free);
-	return job->provider->ops->claim(job->provider, &request, &job->function, &job->error) &&
-	       (!job->provider->caps->representors || find_representor(job));
-}
-
-static bool run_release(struct accel_job *job)
-{
-	return job->provider->ops->release(job->provider, job->nic, &job->error);
-}
-
-static bool run_arm(struct accel_job *job)
-{
-	return job->provider->ops->arm(job->provider, job->nic, &job->error);
-}
-
-static bool run_cut(struct accel_job *job)
-{
-	return job->provider->ops->cut(job->provider, job->nic, &job->error);
-}
-
-/* Whether the VM manager will not give back what has left the guest: it died at that, and knows nothing of it any more. */
-static bool is_abandoned(const struct accel_job *job)
-{
-	g_autoptr(GError) error = NULL;
-	bool plugged;
-
-	if (job->tries < LEFT_TRIES || !g_error_matches(job->error, FAULT, FAULT_TIMEOUT))
-		return false;
-	return job->manager->ops->plugged(job->manager, job->vm, job->nic, &plugged, &error)
-		       ? !plugged
-		       : g_error_matches(error, FAULT, FAULT_NOT_FOUND);
-}
-
-static bool run_left(struct accel_job *job)
-{
-	if (job->provider->ops->left(job->provider, job->nic, &job->error))
-		return true;
-	if (!is_abandoned(job))
-		return false;
-	log_warn(job->nic, "%s; the VM manager knows nothing of it, so it is taken back without that",
-		job->error->message);
-	g_clear_error(&job->error);
-	return true;
-}
-
-/* On a representor the switch does the tagging. */
-static struct vm_primary primary_of(const struct accel_job *job)
-{
-	return (struct vm_primary){.nic_uid = job->nic,
-		.mac = job->mac,
-		.tap = job->bypass ? NULL : job->function,
-		.pci = job->bypass ? job->function : NULL,
-		.vlan = job->representor ? 0 : job->vlan};
-}
-
-static bool run_plug(struct accel_job *job)
-{
-	struct vm_primary primary = primary_of(job);
-
-	return job->manager->ops->plug(job->manager, job->vm, &primary, &job->error);
-}
-
-static bool run_unplug(struct accel_job *job)
-{
-	struct vm_primary primary = primary_of(job);
-
-	return job->manager->ops->unplug(job->manager, job->vm, &primary, job->timeout_ms, &job->error);
-}
-
-static bool run_plugged(struct accel_job *job)
-{
-	return job->manager->ops->plugged(job->manager, job->vm, job->nic, &job->plugged, &job->error);
+	jobs_run(run == accel_run_unplug ? a->agent->unplugs : a->agent->jobs, work, finish, job);
 }
 
 /* ---- what each state does ---- */
@@ -496,7 +374,7 @@ static void step_plugging(struct accel *a)
 	} else {
 		a->baseline = accel_function_frames(a);
 		a->ask_at_us = 0;
-		begin(a, run_plug, plugged, accel_machine(a));
+		begin(a, accel_run_plug, plugged, accel_machine(a));
 	}
 }
 
@@ -506,7 +384,7 @@ static void step_arming(struct accel *a)
 	if (accel_machine_is_off(a) || !accel_is_wanted(a))
 		enter(a, ACCEL_DRAINING);
 	else if (hearing_is_settled(a->agent->hearing))
-		begin(a, run_arm, armed, NULL);
+		begin(a, accel_run_arm, armed, NULL);
 }
 
 /* ---- whether the device is still there ---- */
@@ -539,7 +417,7 @@ static bool must_look(struct accel *a)
 /* A machine that is busy is asked about later. */
 static void look(struct accel *a)
 {
-	begin(a, run_plugged, looked, accel_machine(a));
+	begin(a, accel_run_plugged, looked, accel_machine(a));
 	if (a->busy)
 		a->ask_at_us = 0;
 }
@@ -618,7 +496,7 @@ static void step_unplugging(struct accel *a)
 	if (accel_machine_is_off(a))
 		enter(a, ACCEL_DRAINING);
 	else
-		begin(a, run_unplug, unplugged, accel_machine(a));
+		begin(a, accel_run_unplug, unplugged, accel_machine(a));
 }
 
 /* Whether the guest has had its time to let go, and must not go on with the function. */
@@ -642,16 +520,16 @@ static void step_cut(struct accel *a)
 	if (accel_machine_is_off(a))
 		enter(a, ACCEL_DRAINING);
 	else if (!a->cut && !a->asks && a->agent->provider)
-		begin(a, run_cut, cut_off, NULL);
+		begin(a, accel_run_cut, cut_off, NULL);
 	else
-		begin(a, run_unplug, unplugged, accel_machine(a));
+		begin(a, accel_run_unplug, unplugged, accel_machine(a));
 }
 
 /* Without a provider its devices are left to it: it releases them when it is opened again. */
 static void step_releasing(struct accel *a)
 {
 	if (a->agent->provider)
-		begin(a, run_release, released, NULL);
+		begin(a, accel_run_release, released, NULL);
 	else
 		enter(a, ACCEL_OFF);
 }
@@ -665,7 +543,7 @@ static bool must_tell_left(const struct accel *a)
 static void step_draining(struct accel *a)
 {
 	if (must_tell_left(a))
-		begin(a, run_left, has_left, NULL);
+		begin(a, accel_run_left, has_left, NULL);
 	else
 		enter(a, ACCEL_RELEASING);
 }
@@ -673,7 +551,7 @@ static void step_draining(struct accel *a)
 static void step_claiming(struct accel *a)
 {
 	if (accel_is_wanted(a))
-		begin(a, run_claim, claimed, NULL);
+		begin(a, accel_run_claim, claimed, NULL);
 	else
 		enter(a, ACCEL_RELEASING);
 }

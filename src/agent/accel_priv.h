@@ -1,4 +1,4 @@
-/* What the parts of a NIC's acceleration share: accel.c drives it, accel_want.c knows what is wanted,
+/* What the parts of a NIC's acceleration share: accel.c drives it, accel_calls.c calls, accel_want.c knows what is wanted,
  * accel_answer.c tells about it. */
 #pragma once
 #include "agent/accel.h"
@@ -42,6 +42,37 @@ struct accel_waiter {
 	void *data;
 	bool revoking;
 };
+
+/* One call, which blocks: on a thread, for which the job has copies of all that it needs. */
+struct accel_job {
+	struct accel *accel; /* main thread only */
+	struct nic_provider *provider;
+	struct vm_manager *manager;
+	char *nic, *vm, *function, *representor; /* Owned; claim sets the last two */
+	char *physical; /* Owned; NULL: none */
+	bool bypass;
+	struct mac_addr mac;
+	uint16_t vlan;
+	uint32_t rate_mbps;
+	unsigned timeout_ms;
+	unsigned tries; /* that have failed before */
+	bool plugged; /* what plugged answered */
+	bool (*run)(struct accel_job *job);
+	void (*then)(struct accel *a, struct accel_job *job, GError *error);
+	struct vm_machine *held; /* the machine that the job keeps still; main thread only */
+	GError *error;
+};
+
+/* What a job runs, any thread: false with job->error when it fails. accel_run_claim sets the job's function and representor;
+ * accel_run_plugged its answer, `plugged`. */
+bool accel_run_claim(struct accel_job *job);
+bool accel_run_arm(struct accel_job *job);
+bool accel_run_cut(struct accel_job *job);
+bool accel_run_left(struct accel_job *job);
+bool accel_run_release(struct accel_job *job);
+bool accel_run_plug(struct accel_job *job);
+bool accel_run_unplug(struct accel_job *job);
+bool accel_run_plugged(struct accel_job *job);
 
 struct ledger_nic *accel_record(const struct accel *a);
 const struct goal_nic *accel_goal(const struct accel *a);
