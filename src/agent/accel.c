@@ -82,6 +82,7 @@ static void enter(struct accel *a, enum accel_state state)
 	switch_link_hurry(a->agent->link);
 	a->number = 0;
 	a->left = a->cut = a->asks = false;
+	g_clear_pointer(&a->loss, g_free);
 	a->failures = 0;
 	a->retry_at_us = 0;
 	a->entered_us[state] = g_get_monotonic_time();
@@ -389,6 +390,21 @@ static void step_arming(struct accel *a)
 
 /* ---- whether the device is still there ---- */
 
+/* Only its guest can make the function work again, by letting it go and getting it anew; meanwhile it has its standby. */
+static void replace(struct accel *a)
+{
+	const char *function = accel_record(a)->function;
+	g_autofree char *finding =
+		g_strdup_printf("function %s (NIC %s) %s; its guest gives it back, and gets one again",
+			function, a->uid, a->loss);
+
+	health_note(a->agent->health, finding);
+	g_clear_error(&a->attach_fault);
+	fault_set(&a->attach_fault, FAULT_UNAVAILABLE,
+		"Its function %s %s: its guest gives it back, and gets one again.", function, a->loss);
+	begin_unplugging(a);
+}
+
 /* The guest gave the device away by itself, or it only seemed so. */
 static void looked(struct accel *a, struct accel_job *job, GError *error)
 {
@@ -401,6 +417,8 @@ static void looked(struct accel *a, struct accel_job *job, GError *error)
 		log_info(a->uid, "function %s is not in its guest any more", accel_record(a)->function);
 		note_change(a);
 		enter(a, ACCEL_DRAINING);
+	} else if (a->loss) {
+		replace(a);
 	}
 }
 
@@ -426,6 +444,17 @@ void accel_doubt(struct accel *a)
 {
 	a->ask_at_us = g_get_monotonic_time();
 	agent_kick(a->agent);
+}
+
+void accel_lose(struct accel *a, const char *loss, int64_t seen_us)
+{
+	enum accel_state state = accel_state(a);
+
+	if ((state != ACCEL_COPYING && state != ACCEL_ON) || a->entered_us[state] > seen_us)
+		return;
+	g_free(a->loss);
+	a->loss = g_strdup(loss);
+	accel_doubt(a);
 }
 
 void accel_gone(struct accel *a)
@@ -475,6 +504,8 @@ static void forget_guest(struct accel *a)
 
 static void step_on(struct accel *a)
 {
+	if (accel_lacks_port(a))
+		health_touch(a->agent->health);
 	if (accel_machine_is_off(a)) {
 		enter(a, ACCEL_DRAINING);
 	} else if (!accel_is_wanted(a)) {
@@ -665,6 +696,7 @@ void accel_free(struct accel *a)
 	g_ptr_array_unref(a->waiters);
 	g_clear_error(&a->fault);
 	g_clear_error(&a->attach_fault);
+	g_free(a->loss);
 	g_free(a->uid);
 	g_free(a);
 }

@@ -20,6 +20,9 @@
  * What leaves a guest by itself is told by the VM manager. It is asked, too, wherever that may have been missed: once by each
  * agent, when the manager was away, and when the health look (health.h) finds a function that no program has open.
  *
+ * A function of which the guest has only an end that leads nowhere is taken back as if it were revoked, and given anew: the switch
+ * delivers by the standby, too, from then on.
+ *
  * A guest that does not let go within unplug_ms has its function cut off when rules are at stake or an operator forces
  * it (accel_state.h); else it is asked again and again.
  */
@@ -52,6 +55,9 @@ void accel_tell_freed(struct agent *agent);
 void accel_gone(struct accel *accel);
 /* The device may have left unseen: the VM manager is asked whether it is still there. */
 void accel_doubt(struct accel *accel);
+/* By a look that began then (monotonic), its function has the loss of struct nic_function: a guest that has it, and had it by then, is
+ * to give it back, and gets one again. */
+void accel_lose(struct accel *accel, const char *loss, int64_t seen_us);
 
 /* Wants to see the switch's counters soon. */
 bool accel_is_eager(const struct accel *accel);

@@ -13,6 +13,7 @@ struct accel {
 	bool cut; /* CUT only: the provider has cut the function off */
 	bool asks; /* CUT only: it could not; the guest is asked before that is tried again */
 	bool gone; /* the VM manager has said so while a job was running, whose outcome may be older */
+	char *loss; /* Owned; COPYING and ON: what is amiss with the function (struct nic_function); NULL: nothing */
 	int64_t ask_at_us; /* COPYING and ON: when the VM manager is asked whether the device is there still; 0: no doubt */
 	uint64_t number; /* of the switch's state with this state's attachments; 0: not built yet */
 	/* Of the last visit to each state: when it was entered, when the switch confirmed it. Monotonic. */
@@ -107,6 +108,8 @@ bool accel_is_wanted(const struct accel *a);
 bool accel_guest_is_ready(const struct accel *a);
 /* The guest's virtio driver has gone, while the switch is there to say so. */
 bool accel_guest_went_away(const struct accel *a);
+/* The switch cannot open the interface of its function, which is no bypass one. */
+bool accel_lacks_port(const struct accel *a);
 /* Whether an eswitch takes flows of the function that the NIC has. */
 bool accel_is_offloaded(const struct accel *a);
 /* Frames from the guest by the function, or by the standby, as the switch counted last. */

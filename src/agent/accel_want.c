@@ -65,6 +65,14 @@ bool accel_guest_went_away(const struct accel *a)
 	return port && port->synthetic.present && port->synthetic.state == SWITCH_PORT_WAITING;
 }
 
+bool accel_lacks_port(const struct accel *a)
+{
+	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);
+
+	return port && port->function.present && port->function.state == SWITCH_PORT_FAILED &&
+	       !accel_is_bypass(accel_record(a));
+}
+
 bool accel_is_offloaded(const struct accel *a)
 {
 	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);

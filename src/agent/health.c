@@ -39,6 +39,9 @@ struct health_job {
 	const GPtrArray *before; /* of struct physical_port; Borrowed */
 	GPtrArray *physicals; /* Owned; NULL: there is no source */
 	GPtrArray *sentences, *devices; /* Owned; NULL: the provider has no such call */
+	int64_t began_us; /* monotonic: of what follows */
+	GPtrArray *
+		functions; /* Owned, of struct nic_function; NULL: the provider's are PCI devices, which lose no end */
 };
 
 /* ---- physical networks ---- */
@@ -104,6 +107,9 @@ static void look(void *data)
 		job->sentences = job->provider->ops->check(job->provider);
 	if (job->provider && job->provider->ops->survey)
 		job->devices = job->provider->ops->survey(job->provider);
+	job->began_us = g_get_monotonic_time();
+	if (job->provider && !job->provider->caps->bypass)
+		job->functions = job->provider->ops->list(job->provider);
 }
 
 /* ---- findings ---- */
@@ -152,7 +158,7 @@ static void note_finding_of(struct health *h, const char *nic, const char *funct
 	finding->at_us = h->last_us;
 }
 
-static void note_finding(struct health *h, const char *sentence)
+void health_note(struct health *h, const char *sentence)
 {
 	GHashTableIter iter;
 	void *nic;
@@ -211,6 +217,17 @@ static void doubt_unused(struct health *h)
 	}
 }
 
+static void tell_losses(struct health *h, const struct health_job *job)
+{
+	for (guint i = 0; job->functions && i < job->functions->len; i++) {
+		const struct nic_function *function = job->functions->pdata[i];
+		struct accel *accel =
+			function->loss ? g_hash_table_lookup(h->agent->accels, function->nic) : NULL;
+		if (accel && !function->quarantined)
+			accel_lose(accel, function->loss, job->began_us);
+	}
+}
+
 static void looked(void *data)
 {
 	struct health_job *job = data;
@@ -222,7 +239,7 @@ static void looked(void *data)
 	forget_findings(h);
 	for (guint i = 0; job->sentences && i < job->sentences->len; i++)
 		if (!has_text(h->sentences, job->sentences->pdata[i]))
-			note_finding(h, job->sentences->pdata[i]);
+			health_note(h, job->sentences->pdata[i]);
 	if (job->physicals)
 		take_physicals(h, job->physicals);
 	g_clear_pointer(&h->sentences, g_ptr_array_unref);
@@ -230,6 +247,8 @@ static void looked(void *data)
 	h->sentences = job->sentences;
 	h->devices = job->devices;
 	doubt_unused(h);
+	tell_losses(h, job);
+	g_clear_pointer(&job->functions, g_ptr_array_unref);
 	agent_kick(h->agent);
 	g_free(job);
 }
@@ -239,7 +258,7 @@ void health_update(struct health *h)
 	struct nic_provider *provider = h->agent->provider;
 	const struct physicals_source *source = h->agent->config.physicals;
 
-	if (h->busy || (!source && !(provider && (provider->ops->check || provider->ops->survey))))
+	if (h->busy || (!source && !provider))
 		return;
 	if (g_get_monotonic_time() < h->next_us) {
 		agent_wake_at(h->agent, h->next_us);

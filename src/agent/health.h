@@ -1,10 +1,10 @@
 /* The health of the host's functions: has the provider look at them, tells what it found, and keeps what it saw; and which NICs
  * lead to the host's physical networks.
  *
- * How it works. Every health_ms, and soon after a NIC's acceleration has changed, one job looks for the NICs of the physical
+ * How it works. Every health_ms, and soon after a NIC's acceleration has changed or the switch cannot open its function, one job looks for the NICs of the physical
  * networks, tells the provider of them, and asks it to check and to survey its functions. What it repaired, or could not, is a
  * sentence; a new one is logged and counted, one that comes again with each look is not. So are the conditions of physical
- * networks. Where no program has a function open that a guest should have, its NIC's acceleration asks the VM manager. The last
+ * networks. A function that only its guest can have work again, as its tap is gone, its NIC's acceleration replaces. Where no program has a function open that a guest should have, its NIC's acceleration asks the VM manager. The last
  * sentence about a NIC's function is shown with the NIC, with how many there were and when, until the NIC has another function or
  * the function another NIC. The switch follows NICs that come, go or have new names: the site of the agent's configuration is kept here.
  */
@@ -25,9 +25,11 @@ CLEANUP_FUNC(struct health *, health_free)
 
 /* Looks if it is time to. */
 void health_update(struct health *health);
-/* Functions have changed: the next look is soon. */
+/* Functions have changed, or one does not work: the next look is soon. */
 void health_touch(struct health *health);
 
+/* Something was found that somebody else had changed: a sentence, which names the NIC if it is about one. */
+void health_note(struct health *health, const char *sentence);
 /* How many things were found that somebody else had changed, since the agent started. */
 unsigned health_repairs(const struct health *health);
 /* What was found last, about any; NULL: nothing. Borrowed. */

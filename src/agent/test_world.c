@@ -136,9 +136,10 @@ static json_t *on_nic_list(json_t *params, void *data, GError **error)
 		if (json_array_size(json_object_get(nic, "attachments")) > 1) {
 			if (up && is_plugged(w, vm, uid) && !w->guest_is_quiet && !w->has_no_driver)
 				w->frames++;
-			json_array_append_new(attachments,
-				json_pack("{s:s, s:s, s:I, s:b}", "kind", "function", "state", "ready",
-					"rx_packets", w->frames, "answered", w->chatters));
+			json_array_append_new(
+				attachments, json_pack("{s:s, s:s, s:I, s:b}", "kind", "function", "state",
+						     w->function_fails ? "failed" : "ready", "rx_packets",
+						     w->frames, "answered", w->chatters));
 		}
 		json_array_append_new(list, json_pack("{s:s, s:o, s:o*}", "uid", uid, "attachments",
 						    attachments, "offload", offload_of(w, nic)));

@@ -36,6 +36,7 @@ struct world {
 	bool guest_is_deaf; /* its drivers never set the rings up */
 	bool guest_is_quiet; /* it sends nothing on a function */
 	bool has_no_driver; /* it sends by its standby only, all the time */
+	bool function_fails; /* the switch cannot open the interfaces of functions */
 	bool chatters; /* it sends by its standby, too, and answers by its function */
 	bool drops_next; /* it gives the next function away as soon as it has it; cleared then */
 	bool bypass; /* functions pass the host */

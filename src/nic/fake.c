@@ -33,8 +33,15 @@ static bool cut_file(void *data, const char *name, GError **error)
 	return g_file_set_contents(path, "cut", -1, error);
 }
 
+static char *file_loss(void *data, const char *name)
+{
+	g_autofree char *path = g_build_filename(data, name, NULL);
+
+	return g_file_test(path, G_FILE_TEST_EXISTS) ? NULL : g_strdup("is not there any more");
+}
+
 static const struct function_maker file_maker = {
-	.make = make_file, .remove = remove_file, .cut = cut_file, .free = g_free};
+	.make = make_file, .remove = remove_file, .cut = cut_file, .free = g_free, .loss = file_loss};
 
 struct nic_provider *nic_fake_open(const char *folder, unsigned limit, GError **error)
 {

@@ -275,6 +275,7 @@ static GPtrArray *pool_list(struct nic_provider *provider)
 		struct nic_function *copy = function_new(function->name, function->nic);
 		copy->representor =
 			pool->maker->representor ? pool->maker->representor(function->name) : NULL;
+		copy->loss = pool->maker->loss ? pool->maker->loss(pool->data, function->name) : NULL;
 		copy->cut = function->cut;
 		copy->quarantined = function->quarantined;
 		g_ptr_array_add(list, copy);
@@ -340,14 +341,26 @@ static GPtrArray *pool_survey(struct nic_provider *provider)
 	return survey;
 }
 
+/* Adds sentences to the list. */
+static void mend(struct function_pool *pool, GPtrArray *sentences)
+{
+	for (unsigned i = 0; pool->maker->mend && i < pool->functions->len; i++) {
+		const struct nic_function *function = pool->functions->pdata[i];
+		char *sentence = function->quarantined ? NULL : pool->maker->mend(pool->data, function);
+		if (sentence)
+			g_ptr_array_add(sentences, sentence);
+	}
+}
+
 static GPtrArray *pool_check(struct nic_provider *provider)
 {
 	struct function_pool *pool = (struct function_pool *)provider;
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&pool->mutex);
-
 	g_autoptr(GError) error = NULL;
+	GPtrArray *sentences =
+		pool->maker->check ? pool->maker->check(pool->data) : g_ptr_array_new_with_free_func(g_free);
 
-	GPtrArray *sentences = pool->maker->check(pool->data);
+	mend(pool, sentences);
 	if (!sweep(pool, &error))
 		g_ptr_array_add(sentences, g_strdup(error->message));
 	return sentences;
@@ -380,6 +393,7 @@ static const struct nic_provider_ops pool_ops = {
 	.release = pool_release,
 	.reclaim = pool_reclaim,
 	.list = pool_list,
+	.check = pool_check,
 	.close = pool_close,
 };
 

@@ -28,6 +28,11 @@ struct function_maker {
 	void (*survey)(void *data, unsigned n, struct nic_device *device);
 	GPtrArray *(*check)(void *data);
 	bool (*hear)(void *data, const struct nic_heard *heard, size_t n, GError **error);
+	/* The function's loss, as of struct nic_function. Owned by the caller. NULL: none is ever lost. */
+	char *(*loss)(void *data, const char *name);
+	/* Makes the function as it was set, unless that needs its guest: a sentence, as of check(), when it was not. Owned by the
+	 * caller. NULL: nothing of the kind. */
+	char *(*mend)(void *data, const struct nic_function *function);
 };
 
 /* A provider (opened by nic_provider ops) whose functions `maker` makes. Takes `data`, also on failure. place: where the devices

@@ -118,6 +118,21 @@ bool links_exists(struct links *links, const char *name)
 	return link_index(links, name) != 0;
 }
 
+bool links_get_state(struct links *links, const char *name, struct link_state *ret, GError **error)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+	int rc = rtnl_link_get_kernel(links->sock, 0, name, &link);
+
+	if (rc == -NLE_OBJ_NOTFOUND)
+		rc = -NLE_NODEV;
+	if (!check(links, rc, NLE_NODEV, "look at", name, error))
+		return false;
+	*ret = (struct link_state){.exists = link != NULL,
+		.up = link && rtnl_link_get_flags(link) & IFF_UP,
+		.carrier = link && rtnl_link_get_carrier(link)};
+	return true;
+}
+
 bool links_remove(struct links *links, const char *name, GError **error)
 {
 	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_alloc();

@@ -19,6 +19,14 @@ CLEANUP_FUNC(struct links *, links_close)
 
 bool links_exists(struct links *links, const char *name);
 
+struct link_state {
+	bool exists; /* else nothing else is so */
+	bool up; /* an administrator's word: IFF_UP */
+	bool carrier; /* of a tap: a program has it open (the kernel's drivers/net/tun.c) */
+};
+/* Fails only where it cannot be told. */
+bool links_get_state(struct links *links, const char *name, struct link_state *ret, GError **error);
+
 /* A veth pair: `name` here, `peer` in the namespace `peer_netns` (NULL: the process's own). A half of it that
  * stands alone is replaced. */
 bool links_add_veth(

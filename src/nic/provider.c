@@ -8,6 +8,7 @@ void nic_function_free(struct nic_function *function)
 	g_free(function->name);
 	g_free(function->nic);
 	g_free(function->representor);
+	g_free(function->loss);
 	g_free(function);
 }
 

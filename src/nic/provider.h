@@ -62,6 +62,10 @@ struct nic_function {
 	char *representor; /* interface of the host; NULL: it has none, or not now */
 	bool cut; /* nothing passes it until it is released */
 	bool quarantined; /* its NIC is without it, and nobody gets it: it is not yet as it was found */
+	/* Owned. Why a guest that has it gets nothing by it until it is released and claimed anew, as the end of a sentence about
+	 * it: "is not there any more". It says nothing of one that no guest has. NULL: as far as can be told it works, as bypass
+	 * functions always do: what happens to a PCI device, guest and VM manager see. */
+	char *loss;
 };
 void nic_function_free(struct nic_function *function);
 

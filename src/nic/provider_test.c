@@ -11,8 +11,12 @@
 #include "nic/test_switchdev.h"
 #endif
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +52,30 @@ static void device_lose(struct fixture *f, const char *name)
 {
 	_cleanup_(links_close) struct links *links = links_open(NETNS, NULL);
 	g_assert_true(links_remove(links, name, NULL));
+}
+
+struct held_tap {
+	const char *name;
+	int fd;
+};
+
+static bool open_tap(void *data, GError **error)
+{
+	struct held_tap *held = data;
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+
+	held->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	g_strlcpy(request.ifr_name, held->name, sizeof request.ifr_name);
+	return held->fd >= 0 && ioctl(held->fd, TUNSETIFF, &request) == 0;
+}
+
+/* As the program of the guest's machine does: a descriptor; negative: no program has it. */
+static int device_hold(const char *name)
+{
+	struct held_tap held = {name, -1};
+
+	g_assert_true(netns_run(NETNS, open_tap, &held, NULL));
+	return held.fd;
 }
 
 #elif defined PROVIDER_SWITCHDEV
@@ -140,6 +168,11 @@ static void device_lose(struct fixture *f, const char *name)
 {
 	g_autofree char *path = g_build_filename(f->folder, name, NULL);
 	g_assert_cmpint(g_unlink(path), ==, 0);
+}
+
+static int device_hold(const char *name)
+{
+	return -1;
 }
 
 #endif
@@ -329,6 +362,37 @@ static void test_remake(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(n_claimed(f), ==, 0);
 }
 
+#if defined PROVIDER_FAKE || defined PROVIDER_EMULATED
+/* Fails the test unless exactly one function is claimed, and its loss begins like that (NULL: it has none). */
+static void expect_loss(struct fixture *f, const char *loss)
+{
+	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
+
+	g_assert_cmpuint(list->len, ==, 1);
+	g_assert_cmpstr(((struct nic_function *)list->pdata[0])->loss, ==, loss);
+}
+
+/* As the guest's machine has it. */
+static void test_lost(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *a = claim(f, "nic-a"), *again = NULL;
+	int held = device_hold(a);
+
+	expect_loss(f, NULL);
+	device_lose(f, a);
+	expect_loss(f, "is not there any more");
+	again = claim(f, "nic-a");
+	/* Made again under a guest that has it, it is another one than the guest's. */
+	expect_loss(f, held < 0 ? NULL : "is open in no program any more");
+	if (held >= 0)
+		close(held);
+	held = device_hold(again);
+	expect_loss(f, NULL);
+	if (held >= 0)
+		close(held);
+}
+#endif
+
 static bool is_cut(struct fixture *f)
 {
 	g_autoptr(GPtrArray) list = f->provider->ops->list(f->provider);
@@ -366,6 +430,36 @@ static void test_cut(struct fixture *f, gconstpointer data)
 	g_autofree char *again = claim(f, "nic-a");
 	g_assert_true(device_passes(f, again) && !is_cut(f));
 }
+
+#ifdef PROVIDER_EMULATED
+/* What check() says: a sentence, or nothing. */
+static void expect_finding(struct fixture *f, const char *sentence)
+{
+	g_autoptr(GPtrArray) found = f->provider->ops->check(f->provider);
+
+	g_assert_cmpuint(found->len, ==, sentence ? 1 : 0);
+	if (sentence)
+		g_assert_cmpstr(found->pdata[0], ==, sentence);
+}
+
+static void test_drift(struct fixture *f, gconstpointer data)
+{
+	_cleanup_(links_close) struct links *links = links_open(NETNS, NULL);
+	g_autofree char *a = claim(f, "nic-a");
+
+	expect_finding(f, NULL);
+	g_assert_true(links_set_down(links, a, NULL));
+	expect_finding(f, "function sl-f0 (NIC nic-a) was set down by somebody else; it is up again");
+	g_assert_true(device_passes(f, a));
+	g_assert_true(f->provider->ops->cut(f->provider, "nic-a", NULL));
+	expect_finding(f, NULL);
+	g_assert_true(links_set_up(links, a, NULL));
+	expect_finding(f, "function sl-f0 (NIC nic-a) was set up by somebody else; it is down again");
+	g_assert_false(device_passes(f, a));
+	device_lose(f, a);
+	expect_finding(f, NULL); /* its guest has to give it back */
+}
+#endif
 
 /* Runs one call in a child that dies at the failpoint. */
 static void die_in_call(struct fixture *f, const char *point, bool releasing)
@@ -495,6 +589,13 @@ int main(int argc, char **argv)
 	add("/provider/only what is in quarantine is taken out of it", test_not_quarantined);
 #if defined PROVIDER_FAKE || defined PROVIDER_EMULATED
 	add("/provider/what the ledger cannot be rid of stays claimed", test_unsaved);
+#endif
+#if defined PROVIDER_FAKE || defined PROVIDER_EMULATED
+	add("/provider/a function whose device went under its guest is lost until it is claimed anew",
+		test_lost);
+#endif
+#ifdef PROVIDER_EMULATED
+	add("/provider/a function that somebody sets up or down is as it was again", test_drift);
 #endif
 	add("/provider/claims outlive the process", test_survives);
 	add("/provider/what was cut off lets nothing pass until it is released", test_cut);

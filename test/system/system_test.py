@@ -123,6 +123,21 @@ class Test:
         assert stream.end(), f"of {stream.bytes_sent} bytes {stream.bytes_back} came back, or others"
         tap.note(f"{stream.bytes_back} bytes there and back")
 
+    def replaces_lost(self):
+        """Its guest is cut off until the agent's next look at its functions, and a connection outlives that."""
+        before, name = self.function()["changes"], self.function()["function"]
+        stream = cloud.Stream(self.cloud, self.address)
+        stream.wait_bytes()
+        with cloud.Ping(self.cloud, self.address) as ping:
+            cloud.run("ip", "-n", self.cloud.namespace, "link", "del", name)
+            tap.wait_for("the function is replaced", 60, lambda: self.function()["changes"] > before + 1
+                         and self.function()["state"] == "attached")
+            stream.wait_bytes()
+        tap.note(f"'ip link del {name}': {ping}")
+        row = self.function()
+        assert row["active"] == "function" and row["repairs"] == 1 and "is not there any more" in row["repaired"], row
+        assert stream.end(), f"of {stream.bytes_sent} bytes {stream.bytes_back} came back, or others"
+
     def survives_control(self):
         self.wait_reported("emulated")
         before, qemu = self.cloud.arm.resources(), self.cloud.qemu_pid(self.uid)
@@ -240,6 +255,7 @@ STEPS = [
     ("it answers ping and ssh from outside", "is_reached"),
     ("a load balancer brings connections to it, by a probed rule and by a NAT rule", "is_balanced"),
     ("a function is taken and given back, and no byte of a connection is lost", "takes_and_gives"),
+    ("a function whose interface is deleted is replaced, and no byte of a connection is lost", "replaces_lost"),
     ("while controller and agent are killed again and again, no ping is lost", "survives_control"),
     ("they take commands again", "takes_commands"),
     ("when the switch is killed, the machine is soon reached again", "survives_switch"),
