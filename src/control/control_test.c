@@ -306,6 +306,8 @@ static void test_acceleration_needs_the_size(void)
 	_cleanup_(model_free) struct nic *nic = fixture_put(&f, fixture_nic(&f, "nic", true), &error);
 
 	check_refused(&f, fixture_vm(&f, "vm", "Standard_B1s", nic), FAULT_NOT_ALLOWED, "Standard_B1s");
+	check_refused(&f, fixture_vm(&f, "vm", "Standard_B1s", nic), FAULT_NOT_ALLOWED,
+		"or create the machine with an interface without it (--accelerated-networking false)");
 	check_refused(&f, fixture_vm(&f, "vm", "Standard_Q9", nic), FAULT_INVALID, "no size of this cloud");
 }
 

@@ -378,12 +378,19 @@ static void test_sizes_and_acceleration(void)
 	struct scale_set *wanted = fixture_scale_set(&f, "web", 1);
 
 	set_first_nic(wanted)->accelerated = true;
+	struct scale_set *unfit = model_copy(wanted);
+	g_free(unfit->spec.model.size);
+	unfit->spec.model.size = g_strdup("Standard_B1s");
+	set_assert_refused(&f, unfit, FAULT_NOT_ALLOWED,
+		"which size Standard_B1s does not support; take a size that 'az vm list-skus' shows with "
+		"AcceleratedNetworkingEnabled, or create the set without it");
 	model_free(set_put(&f, wanted));
 	struct scale_set *small = set_read(&f);
 	g_free(small->spec.model.size);
 	small->spec.model.size = g_strdup("Standard_B1s");
 	set_assert_refused(
 		&f, model_copy(small), FAULT_NOT_ALLOWED, "which size Standard_B1s does not support");
+	set_assert_refused(&f, model_copy(small), FAULT_NOT_ALLOWED, "or deallocate all instances");
 	set_first_nic(small)->accelerated = false;
 	set_assert_refused(&f, model_copy(small), FAULT_NOT_ALLOWED, "not deallocated: web_0.");
 	set_do(&f, VERB_DEALLOCATE, -1);

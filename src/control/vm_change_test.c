@@ -131,7 +131,8 @@ static void test_acceleration_wants_its_sizes(void)
 
 	assert_refused(&f, resized(&f, vm, "Standard_B1s"), FAULT_NOT_ALLOWED,
 		"nic has accelerated networking, which size Standard_B1s of virtual machine vm does not "
-		"support");
+		"support; take a size that 'az vm list-skus' shows with AcceleratedNetworkingEnabled, or "
+		"turn it off on the interface");
 	assert_refused(&f, resized(&f, vm, "Standard_X9"), FAULT_INVALID, "no size of this cloud");
 	fixture_act(&f, vm, VERB_DEALLOCATE);
 	model_free(fixture_must_put(&f, fixture_nic(&f, "nic", false)));

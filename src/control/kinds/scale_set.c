@@ -340,13 +340,13 @@ static bool check_nic(struct put *put, const struct set_nic *nic, const struct s
 	if (nic->accelerated && !size_takes_acceleration(size))
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"Network interface %s of scale set %s has accelerated networking, which size %s does "
-			"not "
-			"support; deallocate all instances, turn it off in the model (az vmss update --set "
-			"virtualMachineProfile.networkProfile.networkInterfaceConfigurations[0]"
-			".enableAcceleratedNetworking=false), then resize, or take a size that 'az vm "
-			"list-skus' "
-			"shows with AcceleratedNetworkingEnabled",
-			nic->name, set->meta.name, size->name);
+			"not support; take a size that 'az vm list-skus' shows with "
+			"AcceleratedNetworkingEnabled, or %s",
+			nic->name, set->meta.name, size->name,
+			put->old ? "deallocate all instances, turn it off in the model (az vmss update --set "
+				   "virtualMachineProfile.networkProfile.networkInterfaceConfigurations[0]"
+				   ".enableAcceleratedNetworking=false), then resize"
+				 : "create the set without it (--accelerated-networking false)");
 	const struct machine_image image = {set->spec.model.image, set->spec.model.custom_image};
 	return !nic->accelerated || machine_check_support(put, &set->meta, &image, nic->name, error);
 }

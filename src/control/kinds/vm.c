@@ -153,9 +153,11 @@ static bool bind_nic(
 		return fault_set(error, FAULT_NOT_ALLOWED,
 			"Network interface %s has accelerated networking, which size %s of virtual machine "
 			"%s does not support; "
-			"take a size that 'az vm list-skus' shows with AcceleratedNetworkingEnabled, or turn "
-			"it off on the interface",
-			nic->meta.name, size->name, vm->meta.name);
+			"take a size that 'az vm list-skus' shows with AcceleratedNetworkingEnabled, or %s",
+			nic->meta.name, size->name, vm->meta.name,
+			put->old ? "turn it off on the interface"
+				 : "create the machine with an interface without it "
+				   "(--accelerated-networking false)");
 	const struct machine_image image = {vm->spec.image, vm->spec.custom_image};
 	if (nic->spec.accelerated && !machine_check_support(put, &vm->meta, &image, nic->meta.name, error))
 		return false;
