@@ -134,16 +134,37 @@ static void scenario_failures(struct test_cloud *cloud)
 
 	put_base(cloud);
 	g_autofree char *never = body_of("Incremental", "", broken),
-			*no_mode = body_of("Some", "", "resources: []"),
 			*bad = body_of("Incremental", "\"priority\": {\"value\": 7}", format),
 			*good = body_of("Incremental", "\"priority\": {\"value\": 700}", format);
 	assert_fails(cloud, "f", never, "in resources[0].tags.t: column 14: the function 'nosuch'");
-	assert_fails(cloud, "f", no_mode, "there are Incremental and Complete");
 	assert_fails(cloud, "f", bad, "/networkSecurityGroups/bad");
 	g_assert_cmpint(status_of(cloud, "GET", NSG "/free"), ==, 200);
 	g_assert_cmpint(status_of(cloud, "GET", NSG "/after"), ==, 404);
 	assert_deployed(cloud, "f", good);
 	assert_read(cloud, NSG "/after", json_pack("{s:{s:s}}", "tags", "t", "Succeeded"));
+}
+
+/* What can be known of the request alone is refused at once. */
+static void scenario_mode(struct test_cloud *cloud)
+{
+	g_autofree char *body = body_of("Bogus", "", "resources: []"),
+			*good = body_of("COMPLETE", "", "resources: []");
+
+	put_base(cloud);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", DEPLOYMENTS "/m", body, NULL);
+	g_assert_cmpint(put.status, ==, 400);
+	g_assert_cmpstr(answer_code(&put), ==, "InvalidRequestContent");
+	g_autofree char *text = json_dumps(put.json, JSON_COMPACT);
+	if (!strstr(text, "properties.mode: 'Bogus' is not allowed; use Incremental or Complete"))
+		g_error("%s", text);
+	g_assert_cmpint(status_of(cloud, "GET", DEPLOYMENTS "/m"), ==, 404);
+	_cleanup_(answer_clear) struct answer check =
+		ask(cloud, "POST", DEPLOYMENTS "/m/validate", body, NULL);
+	g_assert_cmpint(check.status, ==, 200); /* as all that this refuses */
+	g_assert_cmpstr(answer_code(&check), ==, "InvalidRequestContent");
+	_cleanup_(answer_clear) struct answer taken =
+		ask(cloud, "POST", DEPLOYMENTS "/m/validate", good, NULL);
+	g_assert_null(json_object_get(taken.json, "error"));
 }
 
 /* ---- deployments inside each other ---- */
@@ -720,6 +741,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("loops and conditions make what they say, as often as they are deployed", scenario_loops);
 	ADD("a failure has its place and its resource, and can be mended", scenario_failures);
+	ADD("a mode that there is not is refused at once", scenario_mode);
 	ADD("a deployment inside of another gets values and gives some", scenario_inner);
 	ADD("what is wrong inside of another is said outside", scenario_inner_fails);
 	ADD("what fails deep inside of others is explained outside", scenario_deep_failure);

@@ -2,7 +2,8 @@
  *
  * A client of ARM cannot show an error that comes as the answer to the PUT of a deployment (az 2.74 ends with
  * a traceback), so what can be stored is accepted, and a template that is wrong fails the operation. So does what came
- * into its way between the client's check and its PUT: a deployment of the same name, or the group's deletion.
+ * into its way between the client's check and its PUT: a deployment of the same name, or the group's deletion. A body that is
+ * no deployment, or of a mode that there is not, is refused: that clients do not send.
  */
 #include "api/arm/deploy.h"
 #include "api/arm/filter.h"
@@ -163,6 +164,19 @@ struct deployment *deploy_decode(
 	return g_steal_pointer(&deployment);
 }
 
+/* What a client says of its own deployment; one inside of another may have an expression there, and is told by its template. */
+static bool check_mode(const json_t *json, GError **error)
+{
+	static const char *const modes[] = {"Incremental", "Complete", NULL};
+	GError *failure = NULL;
+	struct cursor body = cursor_root(json, &failure), properties = cursor_object(&body, "properties");
+
+	cursor_word(&properties, "mode", modes, 0);
+	if (failure)
+		g_propagate_error(error, failure);
+	return !failure;
+}
+
 /* Not strict JSON: clients splice the user's file as it is into the body. */
 struct deployment *deploy_read(
 	const struct call *call, const struct group *group, json_t **ret_body, GError **error)
@@ -172,7 +186,9 @@ struct deployment *deploy_read(
 	json_auto_t *json = relaxed_json_parse(text, length, error);
 	struct deployment *wanted = json ? deploy_decode(json, call_param(call, "name"), group, error) : NULL;
 
-	if (wanted && ret_body)
+	if (!wanted || !check_mode(json, error))
+		return NULL;
+	if (ret_body)
 		*ret_body = g_steal_pointer(&json);
 	return wanted;
 }
