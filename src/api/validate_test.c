@@ -223,6 +223,43 @@ static void scenario_inside(struct test_cloud *cloud)
 		"In the deployment 'module': Microsoft.Compute/virtualMachines 'web': ");
 }
 
+/* ---- the audit log ---- */
+
+static void assert_recorded(struct test_cloud *cloud, const char *path, const char *result, const char *code)
+{
+	json_auto_t *expected = json_pack("{s:s, s:s*, s:i}", "result", result, "code", code, "status", 200);
+	_cleanup_(answer_clear) struct answer answer =
+		ask(cloud, "GET", "/sluice/v1/audit?$top=1", NULL, NULL);
+	const json_t *record = json_array_get(json_object_get(answer.json, "records"), 0);
+
+	g_assert_true(g_str_has_suffix(json_string_value(json_object_get(record, "what")), path));
+	fixture_assert_covers(expected, record);
+	g_assert_true(code || !json_object_get(record, "code"));
+}
+
+static void scenario_audit(struct test_cloud *cloud)
+{
+	struct machine no_size = good;
+
+	no_size.size = "Standard_Huge";
+	g_autofree char *wrong = template_of(&no_size), *right = template_of(&good),
+			*body = g_strdup_printf("{\"properties\": {template: {%s}}}", wrong);
+
+	put_group(cloud);
+	assert_machine_refused(cloud, &no_size, "InvalidParameter", "Standard_Huge");
+	assert_recorded(cloud, "/deployments/checked/validate", "refused", "InvalidTemplateDeployment");
+	assert_good(cloud, right);
+	assert_recorded(cloud, "/deployments/checked/validate", "done", NULL);
+	_cleanup_(answer_clear) struct answer what_if =
+		ask(cloud, "POST", DEPLOYMENTS "/checked/whatIf", body, NULL);
+	g_assert_cmpint(what_if.status, ==, 200);
+	assert_recorded(cloud, "/deployments/checked/whatIf", "refused", "InvalidTemplateDeployment");
+	_cleanup_(answer_clear) struct answer scope =
+		ask(cloud, "POST", "S/providers/Microsoft.Resources/deployments/d/validate", "{}", NULL);
+	g_assert_cmpint(scope.status, ==, 200);
+	assert_recorded(cloud, "/deployments/d/validate", "refused", answer_code(&scope));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -232,5 +269,6 @@ int main(int argc, char **argv)
 		scenario_running);
 	TEST_CLOUD_ADD("/api/validate/refuses nothing that may become good", scenario_later);
 	TEST_CLOUD_ADD("/api/validate/looks into deployments inside of others", scenario_inside);
+	TEST_CLOUD_ADD("/api/validate/is on record as what came of it", scenario_audit);
 	return g_test_run();
 }

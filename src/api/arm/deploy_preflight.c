@@ -1,7 +1,7 @@
 /* A deployment before it is one: validation and what-if.
  *
  * A mistake is an answer with 200, which clients print; they cannot print a 400 to these requests (az 2.74 ends with a
- * traceback).
+ * traceback). The audit log has it as refused all the same.
  */
 #include "api/arm/deploy.h"
 
@@ -12,6 +12,16 @@
 static json_t *error_json(const GError *failure)
 {
 	return arm_error_json(arm_error_of(failure).code, failure->message, NULL);
+}
+
+/* Takes the answer; what has an "error" is a refusal. */
+static void answer(struct call *call, json_t *json)
+{
+	const json_t *error = json_object_get(json, "error");
+
+	if (error)
+		call_set_code(call, json_string_value(json_object_get(error, "code")));
+	call_answer_json(call, 200, json);
 }
 
 static struct group *find_group(const struct call *call, struct arm *arm, GError **error)
@@ -33,12 +43,12 @@ static void post_validate(struct call *call, void *data)
 				 : error_json(error);
 
 	if (why_not) {
-		call_answer_json(call, 200, json_pack("{s:o}", "error", why_not));
+		answer(call, json_pack("{s:o}", "error", why_not));
 		return;
 	}
 	json = deploy_encode(arm, group, wanted, "Succeeded");
 	put_json(json_object_get(json, "properties"), "validatedResources", ids);
-	call_answer_json(call, 200, json);
+	answer(call, json);
 }
 
 /* ---- what-if ---- */
@@ -66,9 +76,8 @@ static void post_what_if(struct call *call, void *data)
 	_cleanup_(model_free) struct deployment *wanted =
 		group ? deploy_read(call, group, &body, &error) : NULL;
 	bool whole = wanted && wants_whole(body, &error);
-	call_answer_json(call, 200,
-		error ? json_pack("{s:s, s:o}", "status", "Failed", "error", error_json(error))
-		      : deploy_what_if(arm, group, wanted, whole, call_principal(call)));
+	answer(call, error ? json_pack("{s:s, s:o}", "status", "Failed", "error", error_json(error))
+			   : deploy_what_if(arm, group, wanted, whole, call_principal(call)));
 }
 
 /* ---- scopes that there are none of ---- */
@@ -87,8 +96,7 @@ static void refuse_scope(struct call *call, void *data)
 
 	fault_set(&error, FAULT_UNSUPPORTED, "%s", other_scopes);
 	if (preflight)
-		call_answer_json(
-			call, 200, json_pack("{s:s, s:o}", "status", "Failed", "error", error_json(error)));
+		answer(call, json_pack("{s:s, s:o}", "status", "Failed", "error", error_json(error)));
 	else
 		arm_fail(call, g_steal_pointer(&error));
 }
