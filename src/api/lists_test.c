@@ -100,6 +100,13 @@ static void scenario_pages(struct test_cloud *cloud)
 		"AllowAzureLoadBalancerInBound AllowInternetOutBound AllowVnetInBound AllowVnetOutBound "
 		"DenyAllInBound DenyAllOutBound ");
 	assert_followed(cloud, GROUPS "?$top=2&$filter=name%20eq%20%27NSG5%27", "value", 2, 1, "nsg5 ");
+	assert_followed(
+		cloud, GROUPS "?$filter=provisioningState%20eq%20%27succeeded%27", "value", N, 1, NULL);
+	assert_followed(cloud, GROUPS "?$filter=provisioningState%20eq%20%27Failed%27", "value", 0, 1, "");
+	assert_followed(
+		cloud, "S/resources?$filter=provisioningState%20eq%20%27Failed%27", "value", 0, 1, "");
+	assert_followed(
+		cloud, "S/resourceGroups?$filter=provisioningState%20eq%20%27Failed%27", "value", 0, 1, "");
 }
 
 /* The list goes on behind the element that the page ended with, also when that is gone. */
@@ -138,6 +145,14 @@ static void scenario_links(struct test_cloud *cloud)
 		g_error("%s", next_of(&good));
 }
 
+static void assert_refused(struct test_cloud *cloud, const char *path)
+{
+	_cleanup_(answer_clear) struct answer answer = ask(cloud, "GET", path, NULL, NULL);
+
+	g_test_message("%s", path);
+	g_assert_cmpint(answer.status, ==, 400);
+}
+
 static void scenario_mistakes(struct test_cloud *cloud)
 {
 	static const char *const wrong[] = {"$top=0", "$top=-1", "$top=many", "$skiptoken=bm9uc2Vuc2U",
@@ -146,10 +161,10 @@ static void scenario_mistakes(struct test_cloud *cloud)
 	make_groups(cloud);
 	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
 		g_autofree char *path = g_strconcat(GROUPS "?", wrong[i], NULL);
-		_cleanup_(answer_clear) struct answer answer = ask(cloud, "GET", path, NULL, NULL);
-		g_test_message("%s", wrong[i]);
-		g_assert_cmpint(answer.status, ==, 400);
+		assert_refused(cloud, path);
 	}
+	assert_refused(cloud, GROUP "/providers/Microsoft.Resources/deployments?$filter=name%20eq%20%27x%27");
+	assert_refused(cloud, "S/providers/Microsoft.Compute/skus?$filter=provisioningState%20eq%20%27x%27");
 	/* More than a page has is as many as it has. */
 	_cleanup_(answer_clear) struct answer many =
 		ask(cloud, "GET", GROUPS "?$top=99999999999", NULL, NULL);

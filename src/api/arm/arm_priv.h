@@ -183,6 +183,8 @@ CLEANUP_CLEAR_FUNC(struct arm_put_result, arm_put_result_clear)
 bool arm_put(struct arm *arm, const struct arm_id *id, const json_t *body,
 	const struct control_request *request, struct arm_put_result *ret, GError **error);
 json_t *arm_encode(struct arm *arm, const void *object, unsigned flags);
+/* "Succeeded", of an enum provisioning, as arm_encode() shows it. */
+const char *arm_provisioning_state(int state);
 /* The child of an encoded parent, compared without case. Borrowed; NULL when there is none. */
 json_t *arm_child_of(const json_t *parent, const char *list, const char *name);
 /* As arm_put() of a child; body NULL: removes it, and ret->result is empty when it was not there. */

@@ -184,13 +184,14 @@ struct deployment *deploy_read(
 	size_t length;
 	const char *text = call_body(call, &length);
 	json_auto_t *json = relaxed_json_parse(text, length, error);
-	struct deployment *wanted = json ? deploy_decode(json, call_param(call, "name"), group, error) : NULL;
+	_cleanup_(model_free) struct deployment *wanted =
+		json ? deploy_decode(json, call_param(call, "name"), group, error) : NULL;
 
 	if (!wanted || !check_mode(json, error))
 		return NULL;
 	if (ret_body)
 		*ret_body = g_steal_pointer(&json);
-	return wanted;
+	return g_steal_pointer(&wanted);
 }
 
 void deploy_explain(struct arm *arm, const struct group *group, const char *name, GError **failure)
@@ -322,6 +323,7 @@ static void list_deployments(struct call *call, void *data)
 		return;
 	struct listing listing = {.arm = arm, .group = group, .array = json_array()};
 	if (filter_parse(call_query(call, "$filter"), &listing.filter, &error) &&
+		filter_has_only(&listing.filter, "provisioningState", &error) &&
 		page_of_call(call, &page, &error) &&
 		page_walk(&page, arm->control, KIND_DEPLOYMENT, group->meta.uid, take, &listing, &error))
 		arm_answer_page(call, &page, json_incref(listing.array));

@@ -65,9 +65,21 @@ bool filter_parse(const char *text, struct filter *ret, GError **error)
 	return (good && (size_t)end == length) ||
 	       arm_fault_set(error, ARM_INVALID_FILTER,
 		       "The filter '%s' is not supported; use \"resourceType eq 'TYPE'\", with name, "
-		       "resourceGroup, location, tagName, tagValue or 'virtualMachineScaleSet/id', joined by "
-		       "\"and\".",
+		       "resourceGroup, location, tagName, tagValue, provisioningState or "
+		       "'virtualMachineScaleSet/id', joined by \"and\".",
 		       text);
+}
+
+bool filter_has_only(const struct filter *filter, const char *word, GError **error)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (*(char *const *)((const char *)filter + words[i].offset) &&
+			!g_str_equal(words[i].word, word))
+			return arm_fault_set(error, ARM_INVALID_FILTER,
+				"The filter's '%s' is not supported by this list, which can be filtered by "
+				"'%s' alone.",
+				words[i].word, word);
+	return true;
 }
 
 static bool find_location(struct arm *arm, struct filter *filter, GError **error)
@@ -124,6 +136,13 @@ static bool is_of_scale_set(const struct filter *filter, const struct meta *meta
 	return !filter->scale_set || (vm && g_strcmp0(vm->spec.scale_set, filter->scale_set) == 0);
 }
 
+static bool state_fits(const struct filter *filter, const struct meta *meta)
+{
+	const struct outcome *outcome = filter->state ? model_outcome((void *)meta) : NULL;
+
+	return !filter->state || (outcome && fits(filter->state, arm_provisioning_state(outcome->state)));
+}
+
 bool filter_fits(
 	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group)
 {
@@ -131,5 +150,5 @@ bool filter_fits(
 
 	return fits(filter->resource_type, type_name) && fits(filter->name, meta->name) &&
 	       (!group || fits(filter->group, group)) && fits(filter->location, meta->location) &&
-	       tags_fit(filter, meta->tags) && is_of_scale_set(filter, meta);
+	       tags_fit(filter, meta->tags) && is_of_scale_set(filter, meta) && state_fits(filter, meta);
 }

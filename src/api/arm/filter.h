@@ -6,7 +6,7 @@
 struct filter {
 	char *resource_type, *name, *group, *location, *tag_name, *tag_value; /* NULL: any */
 	char *scale_set; /* that machines are of: its id, and behind filter_of_call() its uid; NULL: any, or none */
-	char *state; /* "Failed": for lists whose elements are asked for theirs; NULL: any */
+	char *state; /* "Failed"; NULL: any */
 };
 void filter_clear(struct filter *filter);
 CLEANUP_CLEAR_FUNC(struct filter, filter_clear)
@@ -18,5 +18,7 @@ bool filter_parse(const char *text, struct filter *ret, GError **error);
  * scale set that does not exist. */
 bool filter_of_call(struct arm *arm, const struct call *call, struct filter *ret, GError **error);
 /* group: name of the object's group; NULL when the filter's does not matter. */
+/* Of lists whose elements have nothing else that could be asked for: ARM_INVALID_FILTER when the filter has other words. */
+bool filter_has_only(const struct filter *filter, const char *word, GError **error);
 bool filter_fits(
 	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group);

@@ -15,6 +15,11 @@ static const char *const provisioning_states[] = {[PROVISIONING_SUCCEEDED] = "Su
 	[PROVISIONING_DELETING] = "Deleting",
 	[PROVISIONING_FAILED] = "Failed"};
 
+const char *arm_provisioning_state(int state)
+{
+	return provisioning_states[state];
+}
+
 void arm_put_result_clear(struct arm_put_result *result)
 {
 	control_result_clear(&result->result);

@@ -95,7 +95,8 @@ static void list_skus(struct call *call, void *data)
 	json_t *array;
 
 	if (!arm_check_subscription(arm, call_param(call, "subscription"), &error) ||
-		!filter_of_call(arm, call, &filter, &error)) {
+		!filter_of_call(arm, call, &filter, &error) ||
+		!filter_has_only(&filter, "location", &error)) {
 		arm_fail(call, error);
 		return;
 	}

@@ -175,6 +175,24 @@ static void test_filter_fits(void)
 	g_assert_true(filter_parse("resourceGroup eq 'RG'", &filter, NULL));
 	g_assert_true(filter_fits(&filter, &network->meta, &arm_networks, "rg"));
 	g_assert_false(filter_fits(&filter, &network->meta, &arm_networks, "other"));
+	filter_clear(&filter);
+	g_assert_true(filter_parse("provisioningState eq 'failed'", &filter, NULL));
+	g_assert_false(filter_fits(&filter, &network->meta, &arm_networks, NULL));
+	network->status.outcome.state = PROVISIONING_FAILED;
+	g_assert_true(filter_fits(&filter, &network->meta, &arm_networks, NULL));
+}
+
+static void test_filter_has_only(void)
+{
+	_cleanup_(filter_clear) struct filter filter = {};
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(filter_has_only(&filter, "location", &error));
+	g_assert_true(filter_parse("location eq 'x'", &filter, NULL));
+	g_assert_true(filter_has_only(&filter, "location", &error));
+	g_assert_false(filter_has_only(&filter, "provisioningState", &error));
+	g_assert_error(error, ARM_FAULT, ARM_INVALID_FILTER);
+	g_assert_nonnull(strstr(error->message, "'location' is not supported by this list"));
 }
 
 /* ---- errors ---- */
@@ -212,7 +230,8 @@ int main(int argc, char **argv)
 		"/arm/extra/what the model does not hold is kept, secrets and nulls are not", test_extra);
 	g_test_add_func("/arm/filter/clauses are read", test_filter);
 	g_test_add_func("/arm/filter/what is not understood is refused", test_filter_bad);
-	g_test_add_func("/arm/filter/resources fit by type, group and tag", test_filter_fits);
+	g_test_add_func("/arm/filter/resources fit by type, group, tag and state", test_filter_fits);
+	g_test_add_func("/arm/filter/what a list cannot be asked for is refused", test_filter_has_only);
 	g_test_add_func(
 		"/arm/error/every fault has a status that clients do not repeat in vain", test_errors);
 	return g_test_run();
