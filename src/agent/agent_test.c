@@ -114,15 +114,19 @@ static void test_start(struct world *w, gconstpointer data)
 	g_assert_true(g_str_has_suffix(spec->directory, "/vms/" WORLD_VM));
 }
 
-static void test_deallocate(struct world *w, gconstpointer data)
+/* By this goal, which is of nothing else. */
+static void deallocate(struct world *w, struct goal *goal)
 {
-	struct goal *goal = world_goal(2, false);
-
-	bring_up(w);
 	world_vm(goal)->power = POWER_DEALLOCATED;
 	g_ptr_array_set_size(goal->nics, 0);
 	agent_take_goal(w->agent, goal);
 	world_wait(w, "the VM is deallocated", is_deallocated);
+}
+
+static void test_deallocate(struct world *w, gconstpointer data)
+{
+	bring_up(w);
+	deallocate(w, world_goal(2, false));
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
 	g_assert_cmpint(world_find(w, "remove " WORLD_VM, 0), <, 0);
 	world_wait(w, "the switch has no NIC", is_applied);
@@ -250,13 +254,8 @@ static void test_resize(struct world *w, gconstpointer data)
 
 static void test_resize_deallocated(struct world *w, gconstpointer data)
 {
-	struct goal *off = resized(2, 0);
-
 	bring_up(w);
-	world_vm(off)->power = POWER_DEALLOCATED;
-	g_ptr_array_set_size(off->nics, 0);
-	agent_take_goal(w->agent, off);
-	world_wait(w, "the VM is deallocated", is_deallocated);
+	deallocate(w, resized(2, 0));
 	agent_take_goal(w->agent, resized(3, 0));
 	world_wait(w, "the VM runs again", is_running);
 	assert_size(w, 2, 7168);
@@ -599,21 +598,33 @@ static void test_crash(struct world *w, gconstpointer data)
 	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 2);
 }
 
+/* It runs and dies, with a pause before its next start that is longer than the test. */
+static void die(struct world *w, void (*how)(struct vm_manager *manager, const char *uid))
+{
+	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
+	bring_up(w);
+	how(w->machines, WORLD_VM);
+	world_wait(w, "the death is reported", is_stopped);
+}
+
+static void test_command_ends_pause(struct world *w, gconstpointer data)
+{
+	die(w, vm_fake_crash);
+	agent_take_goal(w->agent, world_goal(2, false)); /* about something else */
+	world_run(100);
+	g_assert_true(is_stopped(w));
+	agent_take_goal(w->agent, repeated(3));
+	world_wait(w, "the VM runs without the rest of the pause", is_running);
+}
+
 /* Without a function it is as it is until its next start, unless it is to be off: then it ends. */
 static void test_freeze(struct world *w, gconstpointer data)
 {
-	struct goal *goal = world_goal(2, false);
-
-	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
-	bring_up(w);
-	vm_fake_freeze(w->machines, WORLD_VM);
-	world_wait(w, "the death is reported", is_stopped);
+	die(w, vm_fake_freeze);
 	world_run(100);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_CRASHED);
 	world_forget(w);
-	world_vm(goal)->power = POWER_DEALLOCATED;
-	agent_take_goal(w->agent, goal);
-	world_wait(w, "the VM is deallocated", is_deallocated);
+	deallocate(w, world_goal(2, false));
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_STOPPED);
 	world_run(200);
 	g_assert_cmpuint(count(w, "stop " WORLD_VM), ==, 1);
@@ -622,15 +633,8 @@ static void test_freeze(struct world *w, gconstpointer data)
 /* What a look finds crashed after that is known to be over. */
 static void test_crash_deallocated(struct world *w, gconstpointer data)
 {
-	struct goal *goal = world_goal(2, false);
-
-	w->config.times.retry_ms = w->config.times.retry_max_ms = 60000;
-	bring_up(w);
-	vm_fake_crash(w->machines, WORLD_VM);
-	world_wait(w, "the death is reported", is_stopped);
-	world_vm(goal)->power = POWER_DEALLOCATED;
-	agent_take_goal(w->agent, goal);
-	world_wait(w, "the VM is deallocated", is_deallocated);
+	die(w, vm_fake_crash);
+	deallocate(w, world_goal(2, false));
 	world_run(200);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_CRASHED);
 	g_assert_cmpuint(count(w, "stop " WORLD_VM), ==, 1);
@@ -777,6 +781,7 @@ int main(int argc, char **argv)
 	add("/agent/a failure of what was begun for an older goal is not told of the new one",
 		test_goal_during_failure);
 	add("/agent/a VM that crashes is reported and started again", test_crash);
+	add("/agent/a command starts a VM that crashed at once", test_command_ends_pause);
 	add("/agent/a VM whose disk failed is ended when it is to be off", test_freeze);
 	add("/agent/a VM that crashed is ended once when it is to be off", test_crash_deallocated);
 	add("/agent/a VM that keeps crashing is left alone until a restart is asked for", test_crash_loop);

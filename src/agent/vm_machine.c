@@ -561,6 +561,8 @@ struct vm_machine *vm_machine_new(struct agent *agent, const char *uid)
 
 	m->agent = agent;
 	m->uid = g_strdup(uid);
+	const struct goal_vm *goal = vm_machine_goal(m);
+	m->generation = goal ? goal->generation : 0;
 	return m;
 }
 
@@ -585,8 +587,13 @@ bool vm_machine_set_number(struct vm_machine *m, uint64_t number)
 
 void vm_machine_goal_changed(struct vm_machine *m)
 {
+	const struct goal_vm *goal = vm_machine_goal(m);
+	bool commanded = goal && goal->generation != m->generation;
+
 	m->overtaken = m->busy;
-	if (m->fault)
+	if (goal)
+		m->generation = goal->generation;
+	if (m->fault || commanded)
 		clear_fault(m);
 }
 

@@ -20,9 +20,10 @@
  * that lost its memory destroys nothing. (The exception is what a migration has left, or prepared in vain.)
  *
  * Death. A machine that ran and is then seen off, without a stop of ours, died. One that crashed is reported
- * as stopped with the reason, and started again after a pause that doubles, at most AGENT_DEATHS_MAX times.
- * One whose disk failed is held still, and counts as crashed: its process is there with its memory and all that it
- * has open, and goes on when somebody resumes it. So what crashed is not taken for off until a stop has ended it.
+ * as stopped with the reason, and started again after a pause that doubles, at most AGENT_DEATHS_MAX times. A command
+ * about it, such as its start, ends the pause. One whose disk failed is held still, and counts as crashed: its process
+ * is there with its memory and all that it has open, and goes on when somebody resumes it. So what crashed is not taken
+ * for off until a stop has ended it.
  * Rejected: to tell the two apart by a state of their own, as VM managers learn late of a process that died.
  * One whose guest powered itself off stays off, as on Azure, until the goal's restart count rises or its
  * power is changed and changed back. One that a new process finds off (the host was rebooted) is just
@@ -43,7 +44,7 @@ CLEANUP_FUNC(struct vm_machine *, vm_machine_free)
 
 /* The switch's state that is wanted now, of this number, has all the VM's ports. Whether that is news. */
 bool vm_machine_set_number(struct vm_machine *machine, uint64_t number);
-/* A new goal is there: what failed is tried at once. */
+/* A new goal is there: what failed is tried at once, and of a machine about which a command was given what died, too. */
 void vm_machine_goal_changed(struct vm_machine *machine);
 
 /* Counts jobs begun and ended: a look at all VMs is about this machine only if the count did not change. */

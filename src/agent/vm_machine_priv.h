@@ -43,6 +43,7 @@ struct vm_machine {
 	uint64_t number; /* of the switch's state that has the ports; 0: not built yet */
 	int64_t deadline_us; /* of CONFIRMING and PORTS */
 	int64_t retry_at_us; /* nothing is tried before */
+	int64_t generation; /* of the goal's VM when it was looked at last: another one is another command */
 	int64_t up_since_us;
 	unsigned failures, deaths;
 	GError *fault; /* Owned; why the last step failed */
