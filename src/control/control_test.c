@@ -667,6 +667,50 @@ static void test_preview(void)
 	g_assert_cmpint(still->meta.revision, ==, real->meta.revision);
 }
 
+static void note_end(const struct operation *operation, void *data)
+{
+	g_string_append_printf(data, "%s ", operation->spec.target_name);
+}
+
+/* Whether it is over in the store, of which the watch tells in its next turn. */
+static bool is_over(struct fixture *f, const struct operation *operation)
+{
+	_cleanup_(model_free) struct operation *now =
+		control_get(f->control, KIND_OPERATION, operation->meta.uid, NULL);
+
+	return now->status.state != OPERATION_RUNNING;
+}
+
+static void test_watch_that_lags(void)
+{
+	OPEN(f);
+	g_autoptr(GString) ends = g_string_new(NULL);
+	g_autoptr(GError) error = NULL;
+	_cleanup_(model_free) struct nic *nic = fixture_must_put(&f, fixture_nic(&f, "nic", false));
+	g_autoptr(GBytes) value = g_bytes_new_static("x", 1);
+	int64_t revision;
+
+	control_set_listener(f.control, note_end, ends);
+	_cleanup_(model_free) struct operation *operation =
+		fixture_begin(&f, fixture_vm(&f, "vm", "Standard_DS2_v2", nic));
+	while (!is_over(&f, operation)) {
+		fixture_obey(&f);
+		g_main_context_iteration(NULL, true);
+	}
+	g_assert_cmpstr(ends->str, ==, "");
+	g_assert_true(store_put(f.store, "/sluice/later", value, &revision, &error));
+	g_assert_true(store_compact(f.store, revision, &error));
+	while (g_main_context_iteration(NULL, false))
+		continue;
+	g_assert_cmpstr(ends->str, ==, "vm ");
+	/* Once, and what comes after that is followed again. */
+	fixture_delete(&f, KIND_VM, operation->spec.target);
+	while (g_main_context_iteration(NULL, false))
+		continue;
+	g_assert_cmpstr(ends->str, ==, "vm vm ");
+	control_set_listener(f.control, NULL, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -695,6 +739,7 @@ int main(int argc, char **argv)
 		test_goal_holds_what_the_vm_needs);
 	TEST("etags guard against lost updates", test_etags);
 	TEST("principals are known by their secrets", test_principals);
+	TEST("ends are told of, also where the store has forgotten the changes", test_watch_that_lags);
 	TEST("a preview sees what it did, and nothing of it was done", test_preview);
 	return g_test_run();
 }

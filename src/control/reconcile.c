@@ -6,6 +6,9 @@
  * it can be repeated at will, and a crash between two steps loses nothing. Those who wait for an operation
  * are told from here.
  *
+ * A watch that lags behind what the store has forgotten ends. Then all operations are read again, and those that have
+ * ended since the watch told its last are told of as if it had; an operation that was over when it began is not, as ever.
+ *
  * Rejected: one queue per object with dependencies between them. Operations that run at one time are few;
  * asking all of them is simpler than knowing which of them a change concerns.
  */
@@ -42,7 +45,8 @@ struct reconciler {
 	guint next_id;
 	guint pass, tick, prune, compact; /* sources */
 	int64_t compact_to; /* revision of the last look; 0: none yet */
-	uint64_t watch;
+	uint64_t watch; /* 0: there is none, as the store could not be read */
+	int64_t told; /* newest revision of whose operations all is known */
 	control_end_fn ended; /* NULL: nobody is told */
 	void *ended_data;
 	struct hook hooks[KIND_COUNT];
@@ -245,15 +249,6 @@ void reconciler_kick(struct control *control)
 		reconciler->pass = g_idle_add(run_pass, reconciler);
 }
 
-static gboolean tick(void *data)
-{
-	struct control *control = ((struct reconciler *)data)->control;
-
-	balancers_leave_silent(control);
-	reconciler_kick(control);
-	return G_SOURCE_CONTINUE;
-}
-
 /* ---- following the store ---- */
 
 void reconciler_tell_end(struct control *control, const struct operation *operation)
@@ -282,8 +277,48 @@ static void follow_operation(struct reconciler *reconciler, const struct store_e
 	answer_all(reconciler, uid);
 }
 
-static bool read_running(struct reconciler *reconciler, int64_t *ret_revision, GError **error);
-static void start_watch(struct reconciler *reconciler, int64_t from);
+static void on_change(
+	const struct store_event *events, size_t n, int64_t revision, int64_t compacted, void *data);
+
+/* What was put more than once has run: since the watch told its last, when the latest put is newer. */
+static void catch_up_operation(struct reconciler *reconciler, const struct store_kv *kv)
+{
+	const struct store_event event = {.kv = kv};
+
+	if (reconciler->told && kv->mod_revision > reconciler->told && kv->version > 1)
+		g_hash_table_add(reconciler->running, g_strdup(strrchr(kv->key, '/') + 1));
+	follow_operation(reconciler, &event);
+}
+
+/* Reads all operations, and watches from there. */
+static bool catch_up(struct reconciler *reconciler, GError **error)
+{
+	g_autofree char *prefix = key_objects(KIND_OPERATION), *end = store_prefix_end(prefix),
+			*root_end = store_prefix_end(KEY_ROOT);
+	struct control *control = reconciler->control;
+	_cleanup_(store_range_clear) struct store_range range = {};
+	int64_t now;
+
+	if (!store_list(control->store, prefix, end, 0, 0, &range, &now, error))
+		return false;
+	g_hash_table_remove_all(reconciler->running);
+	for (guint i = 0; i < range.kvs->len; i++)
+		catch_up_operation(reconciler, range.kvs->pdata[i]);
+	reconciler->told = now;
+	mirror_forget(control->mirror);
+	reconciler->watch = store_watch(control->store, KEY_ROOT, root_end, now + 1, on_change, reconciler);
+	return true;
+}
+
+/* The watch has ended, and the next tick tries again where this fails. */
+static void resume(struct reconciler *reconciler)
+{
+	g_autoptr(GError) failure = NULL;
+
+	reconciler->watch = 0;
+	if (!catch_up(reconciler, &failure))
+		log_error("reconciler", "operations cannot be read: %s", failure->message);
+}
 
 static void on_change(
 	const struct store_event *events, size_t n, int64_t revision, int64_t compacted, void *data)
@@ -292,14 +327,10 @@ static void on_change(
 	g_autofree char *prefix = key_objects(KIND_OPERATION);
 
 	if (compacted) {
-		g_autoptr(GError) failure = NULL;
-		int64_t now;
-		if (read_running(reconciler, &now, &failure))
-			start_watch(reconciler, now + 1);
-		else
-			log_error("reconciler", "running operations cannot be read: %s", failure->message);
+		resume(reconciler);
 	} else {
 		mirror_tell(reconciler->control->mirror, events, n, revision);
+		reconciler->told = revision;
 	}
 	for (size_t i = 0; i < n; i++)
 		if (g_str_has_prefix(events[i].kv->key, prefix))
@@ -308,29 +339,16 @@ static void on_change(
 	reconciler_kick(reconciler->control);
 }
 
-static void start_watch(struct reconciler *reconciler, int64_t from)
+static gboolean tick(void *data)
 {
-	g_autofree char *end = store_prefix_end(KEY_ROOT);
+	struct reconciler *reconciler = data;
+	struct control *control = reconciler->control;
 
-	mirror_forget(reconciler->control->mirror);
-	reconciler->watch =
-		store_watch(reconciler->control->store, KEY_ROOT, end, from, on_change, reconciler);
-}
-
-static bool read_running(struct reconciler *reconciler, int64_t *ret_revision, GError **error)
-{
-	g_autofree char *prefix = key_objects(KIND_OPERATION), *end = store_prefix_end(prefix);
-	_cleanup_(store_range_clear) struct store_range range = {};
-
-	if (!store_list(reconciler->control->store, prefix, end, 0, 0, &range, ret_revision, error))
-		return false;
-	g_hash_table_remove_all(reconciler->running);
-	for (guint i = 0; i < range.kvs->len; i++) {
-		const struct store_kv *kv = range.kvs->pdata[i];
-		const struct store_event event = {.kv = kv};
-		follow_operation(reconciler, &event);
-	}
-	return true;
+	if (!reconciler->watch)
+		resume(reconciler);
+	balancers_leave_silent(control);
+	reconciler_kick(control);
+	return G_SOURCE_CONTINUE;
 }
 
 /* ---- forgetting ---- */
@@ -389,16 +407,14 @@ static gboolean compact(void *data)
 struct reconciler *reconciler_open(struct control *control, GError **error)
 {
 	struct reconciler *reconciler = g_new0(struct reconciler, 1);
-	int64_t revision;
 
 	control->reconciler = reconciler;
 	reconciler->control = control;
 	reconciler->running = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	if (!read_running(reconciler, &revision, error)) {
+	if (!catch_up(reconciler, error)) {
 		reconciler_close(reconciler);
 		return control->reconciler = NULL;
 	}
-	start_watch(reconciler, revision + 1);
 	reconciler->tick = g_timeout_add(TICK_MS, tick, reconciler);
 	reconciler->prune = g_timeout_add_seconds(3600, prune, reconciler);
 	reconciler->compact = g_timeout_add_seconds(COMPACT_S, compact, reconciler);
