@@ -53,7 +53,9 @@ char *controller_endpoint(const char *state, GError **error)
 static bool fail(GError **error, guint status, const json_t *answer)
 {
 	const char *words = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
-	enum fault code = status >= 500 ? FAULT_UNAVAILABLE : FAULT_NOT_ALLOWED;
+	enum fault code = status >= 500                     ? FAULT_UNAVAILABLE
+			  : status == SOUP_STATUS_NOT_FOUND ? FAULT_NOT_FOUND
+							    : FAULT_NOT_ALLOWED;
 
 	if (!words)
 		words = json_string_value(json_object_get(answer, "error_description"));

@@ -10,8 +10,7 @@
 
 #define NAME_MAX_BYTES 64 /* of a common name, RFC 5280 appendix A.1 */
 
-/* A host's name is also a file's here. */
-static bool check_name(const char *name, GError **error)
+bool host_check_name(const char *name, GError **error)
 {
 	static const char allowed[] = G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-.";
 
@@ -59,7 +58,7 @@ int host_add(const char *state_option, const char *name, bool as_json)
 	g_autofree char *bundle = g_build_filename(tls, "hosts", name, NULL);
 	g_autoptr(GError) error = NULL;
 
-	if (!check_name(name, &error) || !add_certificates(tls, name, bundle, &error))
+	if (!host_check_name(name, &error) || !add_certificates(tls, name, bundle, &error))
 		return cli_fail("host", error);
 	json_auto_t *made = json_pack("{s:s, s:s}", "host", name, "folder", bundle);
 	if (as_json) {

@@ -15,12 +15,15 @@ void host_print(const GPtrArray *pfs, const json_t *encoded);
 
 /* host_add.c: makes the certificate by which a host takes part in the cloud, or renews it; says where it is. An exit status. */
 int host_add(const char *state_option, const char *name, bool as_json);
+/* It may be one of a host, which is also a file's here: FAULT_INVALID. */
+bool host_check_name(const char *name, GError **error);
 
 /* host_domain.c: tells the controller that the host fails together with others of that fault domain; NULL: with none. */
 int host_domain(const char *state_option, const char *host, const char *domain, bool as_json);
 
 /* host_remove.c: takes a host that does not report out of the cloud, and its certificates off this machine. lost: with the
- * machines that it has. An exit status. */
+ * machines that it has. Of a host that the controller does not know it takes the certificates alone, if there are any: a
+ * command that was cut off is repeated. An exit status. */
 int host_remove(const char *state_option, const char *host, bool lost, bool as_json);
 
 struct drain_plan {

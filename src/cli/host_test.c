@@ -105,6 +105,11 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 {
 	const char *text = "{}";
 
+	if (g_str_has_suffix(path, "/gone")) {
+		test_controller_reply(message, 404,
+			"{\"error\": {\"code\": \"x\", \"message\": \"there is no host gone\"}}");
+		return;
+	}
 	if (g_str_has_suffix(path, "/hosts/b")) {
 		bool lost = query && g_strcmp0(g_hash_table_lookup(query, "lost"), "true") == 0;
 		g_assert_cmpstr(soup_server_message_get_method(message), ==, "DELETE");
@@ -222,6 +227,37 @@ static void test_remove(void)
 	g_assert_cmpint(g_rmdir(tls), ==, 0);
 }
 
+/* A command that was cut off between the controller and the files is repeated. */
+static const struct test_case tidied[] = {
+	{"host remove gone", CLI_OK, "the cloud has no host gone; its certificates are removed here\n", ""},
+	{"host remove gone", CLI_FAILED, "sluice host: there is no host gone\n", ""},
+	{"host remove ./gone", CLI_FAILED, "sluice host: there is no host gone\n", ""},
+};
+
+static void test_tidy(void)
+{
+	_cleanup_(test_controller_close) struct test_controller controller;
+
+	test_cases_answer(run_case);
+	test_controller_open(&controller, answer, NULL);
+	g_autofree char *tls = g_build_filename(controller.state, "tls", NULL),
+			*hosts = g_build_filename(tls, "hosts", NULL),
+			*bundle = g_build_filename(hosts, "gone", NULL),
+			*own = g_build_filename(tls, "host.pem", NULL);
+	write_file(bundle, "host.pem");
+	write_file(tls, "host-gone.pem");
+	write_file(tls, "host-gone.key");
+	write_file(tls, "host.pem");
+	g_setenv("SLUICE_STATE", controller.state, true);
+	test_cases_assert(tidied, 2);
+	write_file(bundle, "host.pem");
+	test_cases_assert(tidied + 2, 1); /* what is no name leads to no files */
+	test_cases_assert(tidied, 1);
+	g_assert_cmpint(g_rmdir(hosts), ==, 0);
+	g_assert_cmpint(g_unlink(own), ==, 0);
+	g_assert_cmpint(g_rmdir(tls), ==, 0);
+}
+
 /* ---- devices ---- */
 
 static struct nic_vf *vf_new(unsigned index, const char *address, const struct vf_attributes *attributes)
@@ -320,6 +356,7 @@ int main(int argc, char **argv)
 		"/host/a drain without a controller tells what it has done, as one document", test_alone);
 	g_test_add_func(
 		"/host/a removed host's certificates go, and its lost machines are named", test_remove);
+	g_test_add_func("/host/a removal that was cut off can be repeated", test_tidy);
 	g_test_add_func("/host/what each VF may do is a table, as far as the driver tells it, with its VM "
 			"where the agent does",
 		test_show);
