@@ -63,6 +63,35 @@ static void test_long_names(void)
 	}
 }
 
+static struct scale_set *of_prefix(struct fixture *f, const char *name, size_t length)
+{
+	struct scale_set *set = fixture_scale_set(f, name, 1);
+
+	g_free(set->spec.model.name_prefix);
+	set->spec.model.name_prefix = g_strnfill(length, 'p');
+	return set;
+}
+
+/* Host names have 63 characters at most. A set that was made when 58 were taken goes on as it is. */
+static void test_long_prefixes(void)
+{
+	OPEN(f);
+
+	set_assert_refused(&f, of_prefix(&f, "long", 58), FAULT_INVALID,
+		"use 1 to 57 letters, digits and '-', starting with a letter or digit: instances have six "
+		"characters more, and a host name has 63 at most");
+	_cleanup_(model_free) struct scale_set *set = set_put(&f, of_prefix(&f, "web", 57));
+	_cleanup_(model_free) struct vm *vm = set_instance(&f, 0);
+	g_assert_cmpuint(strlen(vm->spec.computer_name), ==, 63);
+	g_free(set->spec.model.name_prefix);
+	set->spec.model.name_prefix = g_strnfill(58, 'p');
+	g_assert_true(control_store(f.control, set, NULL)); /* as if it had been made so */
+	struct scale_set *wider = set_read(&f);
+	wider->spec.capacity = 2;
+	model_free(set_put(&f, wider));
+	g_assert_cmpuint(set_count_keys(&f, "/sluice/object/vm/"), ==, 2);
+}
+
 static void test_refused_models(void)
 {
 	OPEN(f);
@@ -98,6 +127,7 @@ int main(int argc, char **argv)
 	ADD("what is wrong in the policy of rolling upgrades is refused in each mode",
 		test_refused_percentages);
 	ADD("what instances of a flexible one are named can be put again", test_long_names);
+	ADD("prefixes of computer names make host names", test_long_prefixes);
 	ADD("what is wrong in a model is refused by name", test_refused_models);
 	return g_test_run();
 }

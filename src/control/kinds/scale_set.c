@@ -24,7 +24,7 @@
 #define CAPACITY_MAX      1000 /* as in Azure, as the next */
 #define FAULT_DOMAINS_MAX 5
 #define CONFIGS_MAX       12 /* of an instance: all that it has is stored in one transaction */
-#define PREFIX_MAX        58 /* and six characters of the instance's number */
+#define PREFIX_MAX        57 /* and six characters of the instance's number make a host name of 63 (RFC 1123) */
 #define PAUSE_MAX_S       (24 * 3600)
 #define NAMES_MAX         20
 
@@ -410,17 +410,20 @@ static bool check_instance_names(const struct scale_set *set, GError **error)
 	return true;
 }
 
-static bool check_prefix(const struct scale_set *set, GError **error)
+/* One that the set has already stays. */
+static bool check_prefix(const struct scale_set *set, const struct scale_set *old, GError **error)
 {
 	const char *prefix = set->spec.model.name_prefix;
 	size_t length = prefix ? strlen(prefix) : 0;
 
+	if (old && g_strcmp0(old->spec.model.name_prefix, prefix) == 0)
+		return true;
 	return (length > 0 && length <= PREFIX_MAX && g_ascii_isalnum(prefix[0]) &&
 		       strspn(prefix, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-") == length) ||
 	       fault_set(error, FAULT_INVALID,
-		       "scale set %s: '%s' is no prefix of computer names; use 1 to %d letters, digits and "
-		       "'-', "
-		       "starting with a letter or digit",
+		       "scale set %s: '%s' is no prefix of computer names (--computer-name-prefix); use 1 to "
+		       "%d letters, digits and '-', starting with a letter or digit: instances have six "
+		       "characters more, and a host name has 63 at most",
 		       set->meta.name, prefix ? prefix : "", PREFIX_MAX);
 }
 
@@ -436,7 +439,7 @@ static bool check_model(struct put *put, GError **error)
 
 	if (!machine_check_user(&set->meta, model->admin_user, model->ssh_keys, error) ||
 		(!same_image && !machine_check_image(put, &set->meta, &image, error)) ||
-		!check_prefix(set, error))
+		!check_prefix(set, old, error))
 		return false;
 	size = machine_check_size(put->control, &set->meta, &model->size, model->nics, error);
 	return size && check_nics(put, size, error);
