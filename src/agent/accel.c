@@ -80,6 +80,7 @@ static void enter(struct accel *a, enum accel_state state)
 	log_debug(a->uid, "acceleration: %s", accel_state_words[state]);
 	health_touch(a->agent->health);
 	switch_link_hurry(a->agent->link);
+	change_log_entered(a, (enum accel_state)old);
 	a->number = 0;
 	a->left = a->cut = a->asks = false;
 	g_clear_pointer(&a->loss, g_free);
@@ -414,7 +415,6 @@ static void looked(struct accel *a, struct accel_job *job, GError *error)
 			a->ask_at_us =
 				g_get_monotonic_time() + (int64_t)a->agent->config.times.retry_max_ms * 1000;
 	} else if (!job->plugged) {
-		log_info(a->uid, "function %s is not in its guest any more", accel_record(a)->function);
 		note_change(a);
 		enter(a, ACCEL_DRAINING);
 	} else if (a->loss) {
@@ -697,6 +697,8 @@ void accel_free(struct accel *a)
 	g_clear_error(&a->fault);
 	g_clear_error(&a->attach_fault);
 	g_free(a->loss);
+	g_free(a->function);
+	g_free(a->why);
 	g_free(a->uid);
 	g_free(a);
 }

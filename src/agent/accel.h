@@ -70,7 +70,10 @@ bool accel_is_heard(const struct accel *accel);
 /* Holds a function, or may: it is not wholly back on its synthetic path. */
 bool accel_holds(const struct accel *accel);
 
-/* Called once: {"nic", "state", "changes", "unplug_ms" or "plug_ms", "copy_ms", "total_ms"} (new reference),
+/* An operator has revoked it before, and it has no function, nor is one on its way: there is nothing to revoke. */
+bool accel_is_revoked(const struct accel *accel);
+
+/* Called once: {"nic", "nic_name", "function", "state", "changes", "unplug_ms" or "plug_ms", "copy_ms", "total_ms"} (new reference),
  * or NULL with error. copy_ms: how long deliveries were copied to both attachments. */
 typedef void (*accel_done_fn)(json_t *result, const GError *error, void *data);
 /* Marks the NIC as revoked, or restored, and calls back when that is done or cannot be now. force: a guest that does not let

@@ -32,9 +32,13 @@ static json_t *describe_change(const struct accel *a, bool revoking)
 	bool done = a->began_us > 0 && a->confirmed_us[first] >= a->began_us;
 	bool armed = !revoking && a->confirmed_us[ACCEL_ARMING] >= a->began_us;
 
-	return json_pack("{s:s, s:s?, s:s, s:I, s:I, s:I, s:I}", "nic", a->uid, "nic_name",
-		goal ? goal->name : NULL, "state", word_of(a, record), "changes",
-		(json_int_t)(record ? record->changes : 0), revoking ? "unplug_ms" : "plug_ms",
+	return json_pack("{s:s, s:s?, s:s?, s:s, s:I, s:I, s:I, s:I}", "nic", a->uid, "nic_name",
+		goal ? goal->name : NULL, "function",
+		done     ? a->function
+		: record ? record->function
+			 : NULL,
+		"state", word_of(a, record), "changes", (json_int_t)(record ? record->changes : 0),
+		revoking ? "unplug_ms" : "plug_ms",
 		done ? ms_between(a->confirmed_us[first], a->entered_us[middle]) : 0, "copy_ms",
 		done ? ms_between(a->confirmed_us[armed ? ACCEL_ARMING : first], a->confirmed_us[last]) : 0,
 		"total_ms", done ? ms_between(a->began_us, end) : 0);
@@ -42,14 +46,19 @@ static json_t *describe_change(const struct accel *a, bool revoking)
 
 void accel_answer(struct accel *a, bool revoking, const GError *error)
 {
+	bool awaited = false;
+
 	for (guint i = a->waiters->len; i-- > 0;) {
 		struct accel_waiter *waiter = a->waiters->pdata[i];
 		if (waiter->revoking != revoking)
 			continue;
+		awaited = true;
 		g_ptr_array_steal_index(a->waiters, i);
 		waiter->done(error ? NULL : describe_change(a, revoking), error, waiter->data);
 		g_free(waiter);
 	}
+	if (!error)
+		change_log_ended(a, revoking, awaited);
 }
 
 static void wait_for(struct accel *a, bool revoking, accel_done_fn done, void *data)
@@ -90,6 +99,13 @@ static bool mark(struct accel *a, bool revoked, bool force, int64_t due_s, GErro
 	return false;
 }
 
+bool accel_is_revoked(const struct accel *a)
+{
+	const struct ledger_nic *record = accel_record(a);
+
+	return record && record->revoked && accel_state(a) == ACCEL_OFF;
+}
+
 void accel_revoke(struct accel *a, bool force, unsigned notice_s, accel_done_fn done, void *data)
 {
 	const struct ledger_nic *record = accel_record(a);
@@ -114,6 +130,18 @@ void accel_revoke(struct accel *a, bool force, unsigned notice_s, accel_done_fn 
 		a->began_us = began_us;
 }
 
+/* The revocation is over, and the NIC gets no function for now all the same. */
+static void answer_restored(struct accel *a, const char *reason, accel_done_fn done, void *data)
+{
+	const struct goal_nic *goal = accel_goal(a);
+	json_t *result = json_pack("{s:s, s:s, s:n, s:s, s:I, s:s}", "nic", a->uid, "nic_name", goal->name,
+		"function", "state", word_of(a, accel_record(a)), "changes",
+		(json_int_t)accel_record(a)->changes, "reason", reason);
+
+	agent_kick(a->agent);
+	done(result, NULL, data);
+}
+
 void accel_restore(struct accel *a, accel_done_fn done, void *data)
 {
 	const struct vm_machine *machine = accel_machine(a);
@@ -127,25 +155,24 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 	}
 	fault_set(&overtaken, FAULT_CONFLICT, "NIC %s was restored meanwhile", accel_goal(a)->name);
 	accel_answer(a, true, overtaken);
-	if (!accel_is_entitled(a, &reason))
-		fault_set(&error, FAULT_NOT_ALLOWED, "NIC %s gets no function: %s", accel_goal(a)->name,
-			reason);
-	else if (accel_state(a) == ACCEL_CUT)
+	bool entitled = accel_is_entitled(a, &reason);
+	if (entitled && accel_state(a) == ACCEL_CUT) {
 		fault_set(&error, FAULT_UNAVAILABLE,
 			"the guest of NIC %s still has function %s, which was cut off; when it lets go, or "
 			"its VM is "
 			"restarted, the NIC gets one again",
 			accel_goal(a)->name, accel_record(a)->function);
-	else if (!machine || !vm_machine_is_up(machine))
-		fault_set(&error, FAULT_NOT_ALLOWED,
-			"the VM of NIC %s does not run; its function is restored when it does",
-			accel_goal(a)->name);
-	if (error) {
 		done(NULL, error, data);
 		return;
 	}
 	g_clear_error(&a->attach_fault);
 	a->attach_at_us = 0;
+	if (entitled && !(machine && vm_machine_is_up(machine)))
+		reason = "Its VM does not run; it gets a function when that does.";
+	if (reason) {
+		answer_restored(a, reason, done, data);
+		return;
+	}
 	bool begun = accel_state(a) >= ACCEL_CLAIMING && accel_state(a) <= ACCEL_ON;
 	int64_t held_us = a->hold_until_us - g_get_monotonic_time();
 	if (!begun && held_us > 0) {
@@ -195,20 +222,34 @@ static char *explain_switch(const struct accel *a)
 	return g_strdup_printf("Its packets pass the switch: %s.", port->offload_reason);
 }
 
+/* A function that goes, and is still in the guest. reason: why it goes. */
+static char *explain_going(const struct accel *a, const char *reason)
+{
+	const char *function = accel_record(a)->function;
+
+	if (accel_state(a) == ACCEL_ON)
+		return g_strdup_printf(
+			"Its guest is about to be asked for function %s. %s", function, reason);
+	return g_strdup_printf("Its guest has not let go of function %s yet. %s", function, reason);
+}
+
 /* Why an accelerated NIC of a VM that runs is not on its function, or not with all that it could have; NULL when it is. Owned by the caller. */
 static char *explain(const struct accel *a)
 {
 	const char *reason = NULL;
+	bool entitled = accel_is_entitled(a, &reason);
 
 	if (accel_state(a) == ACCEL_ON)
-		return explain_switch(a);
+		return reason ? explain_going(a, reason) : explain_switch(a);
 	if (accel_state(a) == ACCEL_CUT && a->cut)
 		return g_strdup_printf("Its guest does not let go of function %s, which is cut off: nothing "
 				       "passes it, and the guest goes on being asked for it.",
 			accel_record(a)->function);
 	if (a->fault && (accel_state(a) == ACCEL_UNPLUGGING || accel_state(a) == ACCEL_CUT))
 		return g_strdup(a->fault->message);
-	if (!accel_is_entitled(a, &reason))
+	if (accel_state(a) == ACCEL_UNPLUGGING && reason)
+		return explain_going(a, reason);
+	if (!entitled)
 		return g_strdup(reason);
 	if (a->attach_fault)
 		return g_strdup(a->attach_fault->message);

@@ -3,6 +3,7 @@
 #pragma once
 #include "agent/accel.h"
 #include "agent/agent_priv.h"
+#include "agent/change_log.h"
 
 struct accel {
 	struct agent *agent; /* Borrowed */
@@ -35,6 +36,15 @@ struct accel {
 	int64_t changes_us[AGENT_CHANGES_MAX]; /* ring: when the path changed last */
 	unsigned next_change;
 	GPtrArray *waiters; /* Owned, of struct waiter */
+	/* Of the change that is under way, or was last, for the log (change_log.h). */
+	char *function; /* Owned; NULL: none yet */
+	char *why; /* Owned; sentence: why it is taken */
+	enum accel_change {
+		ACCEL_TOLD,
+		ACCEL_GIVING,
+		ACCEL_TAKING
+	} change; /* not in the log yet, or it is */
+	int64_t change_us; /* when it began */
 };
 
 /* An operator who waits. */

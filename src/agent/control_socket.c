@@ -2,6 +2,7 @@
 #include "agent/control_socket.h"
 
 #include "agent/agent_priv.h"
+#include "agent/change_log.h"
 #include "agent/quarantine.h"
 #include "base/fault.h"
 #include "base/jsonrpc.h"
@@ -26,6 +27,7 @@ struct call {
 	struct control_socket *socket;
 	void (*run)(struct call *call); /* in the main thread; ends with finish(), now or later */
 	json_t *params; /* Ref; NULL: none */
+	bool repeated; /* it asks for what is so already, and changes nothing; main thread only until it is done */
 	gint given; /* to the main thread; GLib's own locks order it, which a sanitizer does not see into */
 	GMutex mutex; /* guards what follows */
 	GCond cond;
@@ -191,17 +193,17 @@ static void run_status(struct call *call)
 	g_autofree char *last_repair = health_last_repair_at(agent->health);
 
 	finish(call,
-		json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:i, s:s?, s:s?, s:o, s:o, s:o, "
-			  "s:o}",
-			"host", report->host, "version", report->version, "goal",
-			(json_int_t)report->received, "applied", (json_int_t)report->applied, "controller",
-			controller, "switch", switch_word(agent), "provider", report->provider, "memory",
-			"total_mib", (json_int_t)report->memory_mib, "available_mib",
-			(json_int_t)report->available_mib, "repairs", (int)health_repairs(agent->health),
-			"last_repair", health_last_repair(agent->health), "last_repair_at", last_repair,
-			"underlay", describe_underlay(agent->config.site.underlay), "conditions",
-			agent_conditions(agent), "vms", list_vms(report, agent), "functions",
-			list_functions(agent)),
+		json_pack("{s:s, s:b, s:s, s:I, s:I, s:s, s:s, s:s, s:{s:I, s:I}, s:i, s:s?, s:s?, s:o, s:o, "
+			  "s:o, s:o}",
+			"host", report->host, "drained", (int)agent->ledger->drained, "version",
+			report->version, "goal", (json_int_t)report->received, "applied",
+			(json_int_t)report->applied, "controller", controller, "switch", switch_word(agent),
+			"provider", report->provider, "memory", "total_mib", (json_int_t)report->memory_mib,
+			"available_mib", (json_int_t)report->available_mib, "repairs",
+			(int)health_repairs(agent->health), "last_repair", health_last_repair(agent->health),
+			"last_repair_at", last_repair, "underlay",
+			describe_underlay(agent->config.site.underlay), "conditions", agent_conditions(agent),
+			"vms", list_vms(report, agent), "functions", list_functions(agent)),
 		NULL);
 }
 
@@ -301,8 +303,10 @@ static void run_revoke(struct call *call)
 	unsigned notice_s;
 	bool force;
 
-	if (accel && read_notice(call, &notice_s, &force))
-		accel_revoke(accel, force, notice_s, on_change, call);
+	if (!accel || !read_notice(call, &notice_s, &force))
+		return;
+	call->repeated = accel_is_revoked(accel);
+	accel_revoke(accel, force, notice_s, on_change, call);
 }
 
 static void run_restore(struct call *call)
@@ -405,7 +409,9 @@ static json_t *wait_for(struct call *call, GError **error)
 	return result;
 }
 
-static json_t *hop(struct control_socket *socket, json_t *params, void (*run)(struct call *), GError **error)
+/* *ret_repeated: as in struct call. */
+static json_t *take_hop(struct control_socket *socket, json_t *params, void (*run)(struct call *),
+	bool *ret_repeated, GError **error)
 {
 	struct call *call = g_atomic_rc_box_new0(struct call);
 	g_autoptr(GSource) source = g_idle_source_new();
@@ -420,7 +426,32 @@ static json_t *hop(struct control_socket *socket, json_t *params, void (*run)(st
 	g_atomic_int_set(&call->given, 1);
 	g_source_attach(source, socket->main);
 	json_t *result = wait_for(call, error);
+	*ret_repeated = result && call->repeated;
 	call_unref(call);
+	return result;
+}
+
+static json_t *hop(struct control_socket *socket, json_t *params, void (*run)(struct call *), GError **error)
+{
+	bool repeated;
+
+	return take_hop(socket, params, run, &repeated, error);
+}
+
+/* Of what changes something, the log tells. */
+static json_t *hop_to_change(struct control_socket *socket, const char *method, json_t *params,
+	void (*run)(struct call *), GError **error)
+{
+	g_autofree char *who = jsonrpc_asker(socket->server);
+	const struct change_request request = {method, who, params, g_get_monotonic_time()};
+	g_autoptr(GError) failure = NULL;
+	bool repeated;
+	json_t *result = take_hop(socket, params, run, &repeated, &failure);
+
+	if (!repeated)
+		change_log_request(&request, result, failure);
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
 	return result;
 }
 
@@ -436,17 +467,17 @@ static json_t *on_list(json_t *params, void *data, GError **error)
 
 static json_t *on_revoke(json_t *params, void *data, GError **error)
 {
-	return hop(data, params, run_revoke, error);
+	return hop_to_change(data, "vf.revoke", params, run_revoke, error);
 }
 
 static json_t *on_restore(json_t *params, void *data, GError **error)
 {
-	return hop(data, params, run_restore, error);
+	return hop_to_change(data, "vf.restore", params, run_restore, error);
 }
 
 static json_t *on_release(json_t *params, void *data, GError **error)
 {
-	return hop(data, params, run_release, error);
+	return hop_to_change(data, "vf.release", params, run_release, error);
 }
 
 static json_t *on_draining(json_t *params, void *data, GError **error)
@@ -456,12 +487,12 @@ static json_t *on_draining(json_t *params, void *data, GError **error)
 
 static json_t *on_drain(json_t *params, void *data, GError **error)
 {
-	return hop(data, params, run_drain, error);
+	return hop_to_change(data, "host.drain", params, run_drain, error);
 }
 
 static json_t *on_undrain(json_t *params, void *data, GError **error)
 {
-	return hop(data, params, run_undrain, error);
+	return hop_to_change(data, "host.undrain", params, run_undrain, error);
 }
 
 static const struct jsonrpc_method methods[] = {

@@ -152,6 +152,34 @@ static json_t *result_answer(json_t *result, json_t *id)
 	return json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result, "id", id ? id : json_null());
 }
 
+/* A line of a process' folder in /proc; NULL: it has ended, or there is none. Owned by the caller. */
+static char *process_line(pid_t pid, const char *name)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name), *text = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return NULL;
+	return g_strescape(g_strchomp(text), NULL);
+}
+
+char *jsonrpc_asker(const struct jsonrpc_server *server)
+{
+	g_autoptr(GCredentials) peer = g_socket_get_credentials(server->asking->socket, NULL);
+
+	if (!peer)
+		return g_strdup("somebody unknown");
+	guint64 uid = g_credentials_get_unix_user(peer, NULL), login;
+	pid_t pid = g_credentials_get_unix_pid(peer, NULL);
+	g_autofree char *program = process_line(pid, "comm"), *login_text = process_line(pid, "loginuid");
+	/* Who has not logged in, as a service, has the highest number. */
+	bool other = login_text &&
+		     g_ascii_string_to_unsigned(login_text, 10, 0, G_MAXUINT32 - 1, &login, NULL) &&
+		     login != uid;
+
+	return g_strdup_printf("uid %" G_GUINT64_FORMAT ", process %d (%s)%s%s", uid, (int)pid,
+		program ? program : "ended", other ? ", logged in as uid " : "", other ? login_text : "");
+}
+
 /* Runs a valid request; the answer to it, also when it is a notification; NULL: it comes later. */
 static json_t *run(struct connection *c, json_t *request)
 {

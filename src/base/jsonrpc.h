@@ -43,6 +43,10 @@ struct jsonrpc_server *jsonrpc_serve(
 void jsonrpc_server_free(struct jsonrpc_server *server);
 CLEANUP_FUNC(struct jsonrpc_server *, jsonrpc_server_free)
 
+/* For a handler: who asks, as far as the kernel tells (unix(7), SO_PEERCRED): "uid 0, process 812 (sluice)", with ", logged in as
+ * uid 1000" where that is another one. Owned by the caller. */
+char *jsonrpc_asker(const struct jsonrpc_server *server);
+
 /* A call that is answered later. */
 struct jsonrpc_later;
 
