@@ -83,6 +83,25 @@ static void scenario_way(struct test_cloud *cloud)
 	assert_asked(cloud, "GET", VM, NULL, 200, "\"provisioningState\":\"Succeeded\"");
 }
 
+/* One that no host has room for is there all the same, and says why it is nowhere. */
+static void scenario_unplaced(struct test_cloud *cloud)
+{
+	json_auto_t *recorded = fixture_load(&cloud->fixture, "vm");
+	json_t *properties = json_object_get(json_object_get(recorded, "request"), "properties");
+
+	put_base(cloud);
+	json_object_set_new(
+		json_object_get(properties, "hardwareProfile"), "vmSize", json_string("Standard_M128ms"));
+	g_autofree char *body = json_dumps(json_object_get(recorded, "request"), JSON_COMPACT);
+	_cleanup_(answer_clear) struct answer put = ask(cloud, "PUT", VM, body, NULL);
+	g_autofree char *end = put.status < 300 ? finish(cloud, &put, NULL) : g_strdup("Failed");
+	g_assert_cmpstr(end, ==, "Failed");
+	_cleanup_(answer_clear) struct answer listed = ask(cloud, "GET", VMS, NULL, NULL);
+	assert_says(
+		&listed, 200, "\"host\":null,\"power\":\"unknown\",\"provisioning\":\"failed\",\"fault\":\"");
+	assert_says(&listed, 200, "Host host1: ");
+}
+
 static void scenario_cancel(struct test_cloud *cloud)
 {
 	begin_cloud(cloud);
@@ -129,6 +148,7 @@ int main(int argc, char **argv)
 	ADD("an operator moves a virtual machine and sees where it is", scenario_way);
 	ADD("a migration is followed and cancelled; meanwhile nothing else is done to the machine",
 		scenario_cancel);
+	ADD("one that could not be placed is listed as failed, with the reason", scenario_unplaced);
 	ADD("what cannot be is refused in words", scenario_refused);
 	return g_test_run();
 }

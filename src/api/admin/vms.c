@@ -29,11 +29,15 @@ static json_t *encode_vm(struct control *control, const struct vm *vm)
 {
 	g_autofree char *host = host_name(control, vm->status.host);
 	json_t *json = admin_user(control, KIND_VM, vm->meta.uid);
+	const struct outcome *outcome = &vm->status.outcome;
 
 	if (json_is_object(json))
-		json_object_update_new(json, json_pack("{s:s?, s:s, s:o}", "host", host, "power",
-						     power_state_words[vm->status.power], "migration",
-						     encode_migration(control, vm)));
+		json_object_update_new(
+			json, json_pack("{s:s?, s:s, s:s, s:s?, s:s?, s:o}", "host", host, "power",
+				      power_state_words[vm->status.power], "provisioning",
+				      provisioning_words[outcome->state], "fault", outcome->fault, "message",
+				      outcome->message ? outcome->message : vm->status.detail, "migration",
+				      encode_migration(control, vm)));
 	return json;
 }
 
