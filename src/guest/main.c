@@ -28,9 +28,12 @@ static const char description[] =
 	"  0  acceleration is on and working\n"
 	"  1  it is off: not enabled, or the host took the VF away\n"
 	"  2  there is a VF and it does not work; the last line says why\n"
-	"  3  the command line is wrong\n"
 	"\n"
-	"Exit status of `doctor`: 0 when it finds no problem, 1 when there is one.\n";
+	"Exit status of `doctor`: 0 when it finds no problem, 1 when there is one.\n"
+	"\n"
+	"Exit status of all: 3 when the command line is wrong.\n";
+
+#define VERBS "status, doctor, metadata FILE or enforce"
 
 static int run_status(const struct options *options, char **arguments)
 {
@@ -100,17 +103,54 @@ static const struct verb {
 static const struct verb *find_verb(int argc, char **argv)
 {
 	for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(verbs); i++)
-		if (g_str_equal(argv[1], verbs[i].name) && argc == verbs[i].arguments + 2)
+		if (g_str_equal(argv[1], verbs[i].name))
 			return &verbs[i];
 	return NULL;
 }
 
-static int usage(GOptionContext *context, const char *message)
+static int refuse(const char *sentence)
+{
+	fprintf(stderr, "sluice-guest: %s\n", sentence);
+	return STATUS_EXIT_USAGE;
+}
+
+/* Options that are another verb's; NULL: there are none. */
+static const char *find_misplaced(const struct verb *verb, const struct options *options)
+{
+	const struct enforce_options *enforce = &options->enforce;
+
+	if (options->json && verb->run != run_status && verb->run != run_doctor)
+		return "--json is for status and doctor";
+	if ((enforce->once || enforce->show || enforce->interface) && verb->run != run_enforce)
+		return "--once, --show and --interface are for enforce";
+	return NULL;
+}
+
+static int run_verb(const struct options *options, int argc, char **argv)
+{
+	const struct verb *verb = find_verb(argc, argv);
+
+	if (argc < 2)
+		return refuse("one of " VERBS " is needed; --help tells more");
+	if (!verb) {
+		fprintf(stderr, "sluice-guest: there is no verb '%s'; one of " VERBS " is needed\n", argv[1]);
+		return STATUS_EXIT_USAGE;
+	}
+	const char *misplaced = find_misplaced(verb, options);
+	if (misplaced)
+		return refuse(misplaced);
+	if (argc != verb->arguments + 2)
+		return refuse(verb->arguments ? "metadata takes one FILE"
+					      : "status, doctor and enforce take no argument");
+	return verb->run(options, argv + 2);
+}
+
+static int print_help(GOptionContext *context)
 {
 	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
 
-	fprintf(stderr, "%s%s%s", message ? message : "", message ? "\n\n" : "", help);
-	return STATUS_EXIT_USAGE;
+	fputs(help, stdout);
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -133,15 +173,17 @@ int main(int argc, char **argv)
 	g_option_context_set_summary(context, "Checks accelerated networking inside a virtual machine.");
 	g_option_context_set_description(context, description);
 	g_option_context_add_main_entries(context, entries, NULL);
-	if (!g_option_context_parse(context, &argc, &argv, &error))
-		return usage(context, error->message);
+	if (!g_option_context_parse(context, &argc, &argv, &error)) {
+		fprintf(stderr, "sluice-guest: %s; --help tells which options there are\n", error->message);
+		return STATUS_EXIT_USAGE;
+	}
 	if (options.version) {
 		puts("sluice-guest " SLUICE_VERSION);
 		return 0;
 	}
 
-	const struct verb *verb = find_verb(argc, argv);
-	int status = verb ? verb->run(&options, argv + 2) : usage(context, NULL);
+	bool help = argc > 1 && g_str_equal(argv[1], "help");
+	int status = help ? print_help(context) : run_verb(&options, argc, argv);
 
 	g_free(options.enforce.interface);
 	return status;
