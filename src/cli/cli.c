@@ -5,9 +5,20 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define STATE_DIR "/var/lib/sluice"
+
+static const char help_option[] = "--help";
+
+/* Whether `help` alone stands for --help: not where it may be a NIC's name. */
+static bool is_help(int argc, char **argv, const char *synopsis)
+{
+	const char *first = synopsis + strspn(synopsis, "[");
+
+	return argc == 2 && g_str_equal(argv[1], "help") && !g_ascii_isupper(*first);
+}
 
 bool cli_options(
 	int *argc, char ***argv, const char *synopsis, const char *summary, const GOptionEntry *entries)
@@ -19,6 +30,8 @@ bool cli_options(
 	g_set_prgname(name);
 	g_option_context_set_summary(context, summary);
 	g_option_context_add_main_entries(context, entries, NULL);
+	if (is_help(*argc, *argv, synopsis))
+		(*argv)[1] = (char *)help_option; /* options take words, and write into none */
 	if (g_option_context_parse(context, argc, argv, &error)) {
 		if (*synopsis || *argc == 1)
 			return true;
@@ -30,7 +43,7 @@ bool cli_options(
 		return false;
 	}
 	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
-	fprintf(stderr, "sluice: %s\n\n%s", error->message, help);
+	fprintf(stderr, "%s: %s\n\n%s", name, error->message, help);
 	return false;
 }
 
@@ -38,6 +51,21 @@ int cli_fail(const char *verb, const GError *error)
 {
 	fprintf(stderr, "sluice %s: %s\n", verb, error->message);
 	return CLI_FAILED;
+}
+
+int cli_misused(const char *verb, const char *sentence)
+{
+	fprintf(stderr, "sluice %s: %s\n", verb, sentence);
+	return CLI_USAGE;
+}
+
+int cli_no_action(const char *verb, const char *word, const char *actions)
+{
+	if (word)
+		fprintf(stderr, "sluice %s: there is no '%s'; %s is needed\n", verb, word, actions);
+	else
+		fprintf(stderr, "sluice %s: %s is needed\n", verb, actions);
+	return CLI_USAGE;
 }
 
 void cli_print_json(const json_t *value)

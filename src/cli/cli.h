@@ -40,12 +40,17 @@ int cli_status(int argc, char **argv);
 
 /* Parses options into entries; argv keeps what is left. `synopsis`: what follows the verb's name; "": nothing may
  * be left. On a mistake it prints the error, with the help unless it is about an option's value, and returns false:
- * return CLI_USAGE. */
+ * return CLI_USAGE. Does not return from --help and -h, nor from 'help' alone where the synopsis begins with a word that is to be
+ * written as it is, or is "". */
 bool cli_options(
 	int *argc, char ***argv, const char *synopsis, const char *summary, const GOptionEntry *entries);
 
 /* Prints "sluice VERB: message" and returns CLI_FAILED. */
 int cli_fail(const char *verb, const GError *error);
+/* Prints "sluice VERB: sentence" and returns CLI_USAGE. */
+int cli_misused(const char *verb, const char *sentence);
+/* The verb has no such action (NULL: none was given). actions: those that it has, "'list' or 'show ID'". Returns CLI_USAGE. */
+int cli_no_action(const char *verb, const char *word, const char *actions);
 
 /* For --json: the value and a new line to standard output. */
 void cli_print_json(const json_t *value);

@@ -295,15 +295,22 @@ static bool is_state(const char *word)
 	return !word || g_strv_contains(words, word);
 }
 
-/* What is wrong with the command line; NULL: nothing. */
+static bool is_action(const char *word)
+{
+	static const char *const actions[] = {"list", "count", "show", NULL};
+
+	return g_strv_contains(actions, word);
+}
+
+/* What is wrong with the command line of an action that there is; NULL: nothing. */
 static const char *find_mistake(int argc, char **argv, const struct options *o)
 {
-	bool list = argc == 2 && g_str_equal(argv[1], "list");
-	bool count = argc == 2 && g_str_equal(argv[1], "count");
-	bool show = argc == 3 && g_str_equal(argv[1], "show");
+	bool list = g_str_equal(argv[1], "list"), show = g_str_equal(argv[1], "show");
 
-	if (!list && !count && !show)
-		return "'list', 'count' or 'show ID' is needed, and no other word";
+	if (show && argc != 3)
+		return "show takes one ID, as list prints it";
+	if (!show && argc != 2)
+		return "list and count take no argument, but options that begin with --";
 	if (show && has_filter(o))
 		return "show takes an ID, and no option that chooses connections";
 	if (!list && o->limit != NOT_GIVEN)
@@ -324,11 +331,11 @@ int cli_flow(int argc, char **argv)
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
+	if (argc < 2 || !is_action(argv[1]))
+		return cli_no_action("flow", argc < 2 ? NULL : argv[1], "'list', 'count' or 'show ID'");
 	const char *mistake = find_mistake(argc, argv, &o);
-	if (mistake) {
-		fprintf(stderr, "sluice flow: %s\n", mistake);
-		return CLI_USAGE;
-	}
+	if (mistake)
+		return cli_misused("flow", mistake);
 	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = switch_client(o.state, &error);
 	if (!client)
 		return cli_fail("flow", error);

@@ -3,15 +3,54 @@
 #include "cli/cli.h"
 #include "cli/host_priv.h"
 
-#include <stdio.h>
+#include <limits.h>
 
-#define DRAIN_S 120
+#define DRAIN_S      120
+#define NOTICE_MAX_S 3600 /* the agent's */
+#define NOT_GIVEN    INT_MIN
+
+/* What is wrong with the options of the action; NULL: nothing. */
+static const char *check(const char *action, int notice_s, int timeout_s, bool drains, bool lost)
+{
+	bool drain = g_str_equal(action, "drain");
+
+	if (!drain && (drains || notice_s != NOT_GIVEN || timeout_s != NOT_GIVEN))
+		return "--notice, --timeout, --force and --migrate are for 'drain'";
+	if (lost && !g_str_equal(action, "remove"))
+		return "--lost is for 'remove NAME'";
+	if (notice_s != NOT_GIVEN && (notice_s < 0 || notice_s > NOTICE_MAX_S))
+		return "--notice takes a number of seconds, from 0 to 3600";
+	if (timeout_s != NOT_GIVEN && timeout_s < 0)
+		return "--timeout takes a number of seconds, 0 or more";
+	return NULL;
+}
+
+/* The words are none of the verb's. */
+static int refuse(int argc, char **argv)
+{
+	static const struct {
+		const char *action, *wants;
+	} actions[] = {
+		{"show", "show takes no argument"},
+		{"add", "add takes one NAME, as 'hostname' prints it there"},
+		{"remove", "remove takes one NAME, of a host"},
+		{"fault-domain", "fault-domain takes a HOST, and a NAME or none"},
+		{"drain", "drain takes no argument: it is this host that is drained"},
+		{"undrain", "undrain takes no argument: it is this host that is undrained"},
+	};
+
+	for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(actions); i++)
+		if (g_str_equal(argv[1], actions[i].action))
+			return cli_misused("host", actions[i].wants);
+	return cli_no_action("host", argc > 1 ? argv[1] : NULL,
+		"'show', 'add NAME', 'remove NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup'");
+}
 
 int cli_host(int argc, char **argv)
 {
 	g_autofree char *state_option = NULL;
 	gboolean as_json = FALSE, force = FALSE, migrate = FALSE, lost = FALSE;
-	int timeout_s = DRAIN_S, notice_s = 0;
+	int timeout_s = NOT_GIVEN, notice_s = NOT_GIVEN;
 	const GOptionEntry entries[] = {
 		{"state", 0, 0, G_OPTION_ARG_FILENAME, &state_option,
 			"State folder of the cloud (/var/lib/sluice)", "DIR"},
@@ -20,7 +59,8 @@ int cli_host(int argc, char **argv)
 			"(0)",
 			"SECONDS"},
 		{"timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s,
-			"How long to wait for guests to let their functions go (120)", "SECONDS"},
+			"How long to wait for guests to let their functions go (120); 0: not at all",
+			"SECONDS"},
 		{"force", 0, 0, G_OPTION_ARG_NONE, &force, "Cut functions off that guests do not let go of",
 			NULL},
 		{"migrate", 0, 0, G_OPTION_ARG_NONE, &migrate,
@@ -53,6 +93,9 @@ int cli_host(int argc, char **argv)
 		    "host setup --help' tells of setting it up for SR-IOV.",
 		    entries))
 		return CLI_USAGE;
+	const char *mistake = check(argc > 1 ? argv[1] : "", notice_s, timeout_s, force || migrate, lost);
+	if (mistake)
+		return cli_misused("host", mistake);
 	if (argc == 3 && g_str_equal(argv[1], "add"))
 		return host_add(state_option, argv[2], as_json);
 	if (argc == 3 && g_str_equal(argv[1], "remove"))
@@ -61,16 +104,11 @@ int cli_host(int argc, char **argv)
 		return host_domain(state_option, argv[2], argc == 4 ? argv[3] : NULL, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
 		return host_show(state_option, as_json);
-	if (timeout_s < 0 || notice_s < 0) {
-		fprintf(stderr, "sluice host: --notice and --timeout take a number of seconds, 0 or more\n");
-		return CLI_USAGE;
-	}
-	const struct drain_plan plan = {(unsigned)notice_s, (unsigned)timeout_s, force, migrate};
+	const struct drain_plan plan = {notice_s == NOT_GIVEN ? 0 : (unsigned)notice_s,
+		timeout_s == NOT_GIVEN ? DRAIN_S : (unsigned)timeout_s, force, migrate};
 	if (argc == 2 && g_str_equal(argv[1], "drain"))
 		return host_drain(state_option, &plan, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "undrain"))
 		return host_undrain(state_option, as_json);
-	fprintf(stderr, "sluice host: 'show', 'add NAME', 'remove NAME', 'fault-domain HOST', 'drain', "
-			"'undrain' or 'setup' is needed\n");
-	return CLI_USAGE;
+	return refuse(argc, argv);
 }

@@ -58,7 +58,9 @@ int host_add(const char *state_option, const char *name, bool as_json)
 	g_autofree char *bundle = g_build_filename(tls, "hosts", name, NULL);
 	g_autoptr(GError) error = NULL;
 
-	if (!host_check_name(name, &error) || !add_certificates(tls, name, bundle, &error))
+	if (!host_check_name(name, &error))
+		return cli_misused("host", error->message);
+	if (!add_certificates(tls, name, bundle, &error))
 		return cli_fail("host", error);
 	json_auto_t *made = json_pack("{s:s, s:s}", "host", name, "folder", bundle);
 	if (as_json) {

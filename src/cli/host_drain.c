@@ -73,6 +73,7 @@ static void print_holding(const json_t *holding, unsigned timeout_s)
 
 	json_array_foreach(holding, i, entry)
 	{
+		const char *reason = json_string_value(json_object_get(entry, "reason"));
 		if (is_cut(entry))
 			fprintf(stderr,
 				"sluice host: the guest of VM %s does not let go of %s (NIC %s): it is cut "
@@ -81,9 +82,9 @@ static void print_holding(const json_t *holding, unsigned timeout_s)
 				text_of(entry, "vm"), text_of(entry, "function"), text_of(entry, "nic_name"),
 				text_of(entry, "pf"));
 		else
-			fprintf(stderr, "sluice host: NIC %s of VM %s still has %s after %u s: %s\n",
+			fprintf(stderr, "sluice host: NIC %s of VM %s still has %s after %u s%s%s\n",
 				text_of(entry, "nic_name"), text_of(entry, "vm"), text_of(entry, "function"),
-				timeout_s, text_of(entry, "reason"));
+				timeout_s, reason ? ": " : "", reason ? reason : "");
 	}
 }
 

@@ -27,8 +27,9 @@ static json_t *draining(bool holds)
 
 	if (holds)
 		json_array_append_new(json_object_get(state, "holding"),
-			json_pack("{s:s, s:s, s:s, s:s}", "nic", "n1", "nic_name", "web", "vm", "v", "state",
-				"unplugging"));
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "nic", "n1", "nic_name", "web", "vm", "v",
+				"function", "sl-f0", "state", "unplugging", "reason",
+				"Its guest is about to be asked."));
 	return state;
 }
 
@@ -139,6 +140,9 @@ static const struct test_case cases[] = {
 	{"host drain", CLI_OK, "NIC web of VM v is on its synthetic path\nhost a is drained: *", ""},
 	{"host drain --json", CLI_OK, "{\"host\":\"a\",\"drained\":true,\"holding\":[]}\n", ""},
 	{"host drain --timeout 0 --json", CLI_FAILED, "", "{*\"holding\":[{\"nic\":\"n1\",*}]}\n"},
+	{"host drain --timeout 0", CLI_FAILED,
+		"sluice host: NIC web of VM v still has sl-f0 after 0 s: Its guest is about to be asked.\n*",
+		""},
 	{"host drain --migrate", CLI_FAILED, "rg/old stays: it is stopped, and its disk is here\n",
 		"NIC web of *host a is drained: *rg/x runs on host b\nrg/x runs on host b\n"},
 	{"host drain --migrate --json", CLI_FAILED, "rg/old stays: it is stopped, and its disk is here\n",

@@ -54,8 +54,6 @@ static bool do_import(const struct options *options, const char *dir, const char
 		.accelerated = options->accelerated,
 	};
 
-	if (!argument || !options->id)
-		return fault_set(error, FAULT_INVALID, "a qcow2 file and --id NAME are needed");
 	if (!image_import(dir, &import, error))
 		return false;
 	printf("image %s is ready in %s\n", options->id, dir);
@@ -64,9 +62,6 @@ static bool do_import(const struct options *options, const char *dir, const char
 
 static bool remove_alias(const char *dir, const char *name, GError **error)
 {
-	if (!name)
-		return fault_set(error, FAULT_INVALID,
-			"the name of an alias is needed; 'sluice image list' shows them");
 	if (!image_alias_remove(dir, name, error))
 		return false;
 	printf("alias %s is removed\n", name);
@@ -77,18 +72,11 @@ static bool do_alias(const struct options *options, const char *dir, const char 
 {
 	if (options->remove)
 		return remove_alias(dir, argument, error);
-	if (!argument || !options->alias)
-		return fault_set(error, FAULT_INVALID,
-			"give the id of an image and --alias NAME, or --remove and an alias; 'sluice image "
-			"list' shows them");
 	return set_alias(options, dir, argument, error);
 }
 
 static bool do_remove(const struct options *options, const char *dir, const char *argument, GError **error)
 {
-	if (!argument)
-		return fault_set(
-			error, FAULT_INVALID, "the id of an image is needed; 'sluice image list' shows them");
 	if (!image_remove(dir, argument, error))
 		return false;
 	printf("image %s is removed\n", argument);
@@ -142,8 +130,32 @@ static const struct action *find_action(int argc, char **argv)
 		fprintf(stderr, "sluice image: %s does not take '%s'\n", argv[1], argv[last + 1]);
 		return NULL;
 	}
-	fprintf(stderr, "sluice image: one of build, import, alias, list, remove is needed\n");
+	cli_no_action("image", argc > 1 ? argv[1] : NULL, "one of build, import, alias, list, remove");
 	return NULL;
+}
+
+/* What is missing, or too much; NULL: nothing. */
+static const char *find_mistake(const struct action *action, const char *argument, const struct options *o)
+{
+	bool import = action->run == do_import, alias = action->run == do_alias;
+
+	if (import && (!argument || !o->id))
+		return "a qcow2 file and --id NAME are needed";
+	if (alias && o->remove && !argument)
+		return "the name of an alias is needed; 'sluice image list' shows them";
+	if (alias && o->remove && (o->alias || o->urn))
+		return "alias --remove takes the name of an alias, and neither --alias nor --urn";
+	if (alias && !o->remove && (!argument || !o->alias))
+		return "give the id of an image and --alias NAME, or --remove and an alias; 'sluice image "
+		       "list' "
+		       "shows them";
+	if (action->run == do_remove && !argument)
+		return "the id of an image is needed; 'sluice image list' shows them";
+	if (!import && (o->id || o->description || o->accelerated))
+		return "--id, --description and --accelerated are for 'import FILE'";
+	if (!import && !alias && (o->alias || o->urn))
+		return "--alias and --urn are for 'import FILE' and 'alias ID'";
+	return o->remove && !alias ? "--remove is for 'alias --remove NAME'" : NULL;
 }
 
 static void options_clear(struct options *options)
@@ -186,6 +198,9 @@ int cli_image(int argc, char **argv)
 	const struct action *action = find_action(argc, argv);
 	if (!action)
 		return CLI_USAGE;
+	const char *mistake = find_mistake(action, argc > 2 ? argv[2] : NULL, &o);
+	if (mistake)
+		return cli_misused("image", mistake);
 	log_init("sluice");
 	g_autofree char *dir = image_dir(&o);
 	return action->run(&o, dir, argc > 2 ? argv[2] : NULL, &error) ? CLI_OK : cli_fail("image", error);

@@ -20,6 +20,10 @@
 #define NOT_GIVEN    INT_MIN
 #define POLL_MS      50
 #define READ_PACKETS 1024 /* the most that one answer has */
+#define SNAPLEN_MIN  64 /* the switch's, as what follows: switch/mirror_session.c */
+#define SNAPLEN_MAX  65535
+#define RATE_MIN     10
+#define RATE_MAX     1000000
 
 struct options {
 	char *state, *flow, *protocol, *address, *file; /* Owned */
@@ -276,6 +280,32 @@ static bool parse_options(int *argc, char ***argv, struct options *o)
 		entries);
 }
 
+static bool is_outside(int value, int least, int most)
+{
+	return value != NOT_GIVEN && (value < least || value > most);
+}
+
+/* What is wrong with the command line; NULL: nothing. */
+static const char *find_mistake(int argc, const struct options *o)
+{
+	if (argc != 2)
+		return "one NIC is needed";
+	if (is_outside(o->count, 1, INT_MAX) || is_outside(o->seconds, 1, INT_MAX))
+		return "-c and --seconds take a number from 1; without them ^C ends it";
+	if (is_outside(o->port, 0, UINT16_MAX))
+		return "--port must be a number from 0 to 65535";
+	if (is_outside(o->snaplen, SNAPLEN_MIN, SNAPLEN_MAX))
+		return "--snaplen must be a number from " G_STRINGIFY(SNAPLEN_MIN) " to " G_STRINGIFY(
+			SNAPLEN_MAX);
+	if (is_outside(o->rate, RATE_MIN, RATE_MAX))
+		return "--rate must be a number from " G_STRINGIFY(RATE_MIN) " to " G_STRINGIFY(RATE_MAX);
+	if (!o->json && is_stdout(o) && isatty(STDOUT_FILENO))
+		return "packets would go to the terminal; give -w FILE, or pipe them: sluice mirror NIC | "
+		       "tcpdump "
+		       "-nr -";
+	return NULL;
+}
+
 int cli_mirror(int argc, char **argv)
 {
 	_cleanup_(options_clear) struct options o = {.port = NOT_GIVEN,
@@ -286,21 +316,9 @@ int cli_mirror(int argc, char **argv)
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
-	if (argc != 2) {
-		fprintf(stderr, "sluice mirror: one NIC is needed\n");
-		return CLI_USAGE;
-	}
-	if ((o.count != NOT_GIVEN && o.count < 1) || (o.seconds != NOT_GIVEN && o.seconds < 1)) {
-		fprintf(stderr,
-			"sluice mirror: -c and --seconds take a number from 1; without them ^C ends it\n");
-		return CLI_USAGE;
-	}
-	if (!o.json && is_stdout(&o) && isatty(STDOUT_FILENO)) {
-		fprintf(stderr,
-			"sluice mirror: packets would go to the terminal; give -w FILE, or pipe them: "
-			"sluice mirror NIC | tcpdump -nr -\n");
-		return CLI_USAGE;
-	}
+	const char *mistake = find_mistake(argc, &o);
+	if (mistake)
+		return cli_misused("mirror", mistake);
 	int signals = take_signals();
 	int status = run(argv[1], &o, signals);
 	close(signals);

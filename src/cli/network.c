@@ -1,9 +1,13 @@
 /* `sluice network`: which virtual network travels where, asked of the controller and told to it. */
+#include "base/fault.h"
 #include "cli/cli.h"
 #include "cli/network_priv.h"
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
+#include <string.h>
+
+#define VLAN_ID_MAX 4094
 
 char *network_title(const json_t *network)
 {
@@ -74,29 +78,70 @@ static bool do_list(struct controller *controller, const struct network_options 
 	return true;
 }
 
-/* "/networks/GROUP/NAME/segment" or "/networks/UID/segment". */
-static char *segment_path(const char *network)
+static bool is_named(const json_t *network, const char *name)
 {
-	g_auto(GStrv) parts = g_strsplit(network, "/", 2);
-	g_autoptr(GString) path = g_string_new("/networks");
+	const char *own = json_string_value(json_object_get(network, "name"));
 
-	for (char **part = parts; *part; part++) {
-		g_autofree char *encoded = g_uri_escape_string(*part, NULL, false);
-		g_string_append_printf(path, "/%s", encoded);
+	return g_strcmp0(json_string_value(json_object_get(network, "uid")), name) == 0 ||
+	       (own && g_ascii_strcasecmp(own, name) == 0);
+}
+
+/* The uid of the one that is called so by its uid, or by its name, where that is one's alone. Owned by the caller; NULL with *error. */
+static char *find_uid(struct controller *controller, const char *name, GError **error)
+{
+	json_auto_t *answer = NULL;
+	const json_t *found = NULL;
+	json_t *network;
+	unsigned n = 0;
+	size_t i;
+
+	if (!controller_list(controller, "/networks", "networks", 0, &answer, error))
+		return NULL;
+	json_array_foreach(json_object_get(answer, "networks"), i, network)
+	{
+		if (is_named(network, name) && n++ == 0)
+			found = network;
 	}
-	g_string_append(path, "/segment");
-	return g_string_free(g_steal_pointer(&path), FALSE);
+	if (n == 1)
+		return g_strdup(json_string_value(json_object_get(found, "uid")));
+	if (n == 0)
+		fault_set(error, FAULT_NOT_FOUND,
+			"there is no virtual network %s: give NAME, GROUP/NAME or a uid, as 'sluice network "
+			"list' shows them",
+			name);
+	else
+		fault_set(error, FAULT_INVALID,
+			"%u virtual networks are called %s; give GROUP/NAME or a uid, as 'sluice network "
+			"list' shows them",
+			n, name);
+	return NULL;
+}
+
+/* "/networks/GROUP/NAME/segment" or "/networks/UID/segment". Owned by the caller; NULL with *error. */
+static char *segment_path(struct controller *controller, const char *name, GError **error)
+{
+	const char *slash = strchr(name, '/');
+
+	if (!slash) {
+		g_autofree char *uid = find_uid(controller, name, error);
+		return uid ? g_strdup_printf("/networks/%s/segment", uid) : NULL;
+	}
+	g_autofree char *group = g_strndup(name, (gsize)(slash - name));
+	g_autofree char *group_word = g_uri_escape_string(group, NULL, false),
+			*name_word = g_uri_escape_string(slash + 1, NULL, false);
+	return g_strdup_printf("/networks/%s/%s/segment", group_word, name_word);
 }
 
 static bool do_segment(struct controller *controller, const struct network_options *options, const char *name,
 	GError **error)
 {
-	g_autofree char *path = segment_path(name);
+	g_autofree char *path = segment_path(controller, name, error);
 	g_autofree char *words =
 		options->vlan ? g_strconcat("vlan:", options->vlan, NULL) : g_strdup("vxlan");
 	json_auto_t *answer = NULL;
 
-	if (!controller_call(controller, "PUT", path, json_pack("{s:s}", "segment", words), &answer, error))
+	if (!path || !controller_call(
+			     controller, "PUT", path, json_pack("{s:s}", "segment", words), &answer, error))
 		return false;
 	g_autofree char *title = network_title(answer);
 	if (options->as_json)
@@ -108,10 +153,25 @@ static bool do_segment(struct controller *controller, const struct network_optio
 
 /* ---- words and options ---- */
 
+/* As controllers take it: control/segment.c. */
+static bool is_vlan(const char *text)
+{
+	g_auto(GStrv) parts = g_strsplit(text, ":", -1);
+	guint n = g_strv_length(parts);
+
+	return (n == 1 || n == 2) && *parts[0] &&
+	       (n == 1 || g_ascii_string_to_unsigned(parts[1], 10, 1, VLAN_ID_MAX, NULL, NULL));
+}
+
 /* NULL when the options are what the action needs; else a sentence. */
 static const char *check_segment(const struct network_options *options)
 {
-	return (options->vlan != NULL) != options->vxlan ? NULL : "segment needs either --vlan or --vxlan";
+	if ((options->vlan != NULL) == options->vxlan)
+		return "segment needs either --vlan or --vxlan";
+	if (options->vlan && !is_vlan(options->vlan))
+		return "--vlan takes a physical network, alone or with a VLAN from 1 to " G_STRINGIFY(
+			VLAN_ID_MAX) ", such as physnet1:150";
+	return NULL;
 }
 
 static const char *check_add(const struct network_options *options)
@@ -135,16 +195,37 @@ static const struct action {
 	{{"physical", "remove"}, 1, network_physical_remove, NULL},
 };
 
-static const struct action *find_action(int argc, char **argv)
+/* By its words alone. *ret_arguments: how many follow them. */
+static const struct action *find_action(int argc, char **argv, int *ret_arguments)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
 		int n = 0;
 		while (actions[i].words[n] && n + 1 < argc && g_str_equal(actions[i].words[n], argv[n + 1]))
 			n++;
-		if (!actions[i].words[n] && argc == 1 + n + actions[i].arguments)
+		*ret_arguments = argc - 1 - n;
+		if (!actions[i].words[n])
 			return &actions[i];
 	}
 	return NULL;
+}
+
+/* What is wrong with the command line of an action that there is; NULL: nothing. */
+static const char *find_mistake(const struct action *action, int arguments, const struct network_options *o)
+{
+	bool segment = action->run == do_segment;
+
+	if (arguments != action->arguments)
+		return segment ? "segment takes one NETWORK: NAME, GROUP/NAME or a uid, as 'sluice network "
+				 "list' "
+				 "shows them"
+		       : action->arguments ? "physical add and physical remove take one NAME"
+					   : "list and physical list take no argument";
+	if (!segment && (o->vlan || o->vxlan))
+		return "--vlan and --vxlan are for 'segment NETWORK'";
+	if (action->run != network_physical_add &&
+		(o->vlans || o->guest_enforcement || o->no_guest_enforcement))
+		return "--vlans, --guest-enforcement and --no-guest-enforcement are for 'physical add NAME'";
+	return action->check ? action->check(o) : NULL;
 }
 
 static void options_clear(struct network_options *options)
@@ -193,17 +274,20 @@ int cli_network(int argc, char **argv)
 		    "machines "
 		    "in it are deallocated. Shows, adds (or changes) and removes the physical networks whose "
 		    "VLANs "
-		    "they may have. NETWORK is GROUP/NAME or a uid. Runs on the controller's machine.",
+		    "they may have. NETWORK is NAME, GROUP/NAME or a uid. Runs on the controller's machine.",
 		    entries))
 		return CLI_USAGE;
-	const struct action *action = find_action(argc, argv);
-	const char *missing = !action ? "one of list, segment NETWORK, physical list, physical add NAME, "
-					"physical remove NAME is needed"
-			      : action->check ? action->check(&o)
-					      : NULL;
-	if (missing) {
-		fprintf(stderr, "sluice network: %s\n", missing);
-		return CLI_USAGE;
+	int arguments;
+	const struct action *action = find_action(argc, argv, &arguments);
+	if (!action) {
+		bool half = argc < 2 || (argc == 2 && g_str_equal(argv[1], "physical"));
+		g_autofree char *words = half ? NULL : g_strjoinv(" ", argv + 1);
+		return cli_no_action("network", words,
+			"one of list, segment NETWORK, physical list, physical add NAME, physical remove "
+			"NAME");
 	}
+	const char *mistake = find_mistake(action, arguments, &o);
+	if (mistake)
+		return cli_misused("network", mistake);
 	return run(action, &o, action->arguments ? argv[argc - 1] : NULL);
 }

@@ -227,15 +227,13 @@ static bool parse_options(int *argc, char ***argv, struct cli_policy_options *op
 		entries);
 }
 
-/* What is wrong with the command line; NULL: nothing. */
+/* What is wrong with the command line of an action that there is; NULL: nothing. */
 static const char *find_mistake(int argc, char **argv, const struct cli_policy_options *o)
 {
-	bool effective = argc > 1 && g_str_equal(argv[1], "effective");
+	bool effective = g_str_equal(argv[1], "effective");
 	bool has_packet = o->protocol || o->source || o->destination || o->direction ||
 			  o->source_port != CLI_POLICY_NO_PORT || o->destination_port != CLI_POLICY_NO_PORT;
 
-	if (argc < 2 || (!effective && !g_str_equal(argv[1], "check")))
-		return "'effective NIC' or 'check NIC' is needed";
 	if (argc < 3)
 		return "a NIC is needed, by its uid or name";
 	if (argc > 3)
@@ -247,14 +245,17 @@ int cli_policy(int argc, char **argv)
 {
 	_cleanup_(options_clear) struct cli_policy_options options = {
 		.source_port = CLI_POLICY_NO_PORT, .destination_port = CLI_POLICY_NO_PORT};
+	g_autoptr(GError) error = NULL;
 
 	if (!parse_options(&argc, &argv, &options))
 		return CLI_USAGE;
+	bool check = argc > 1 && g_str_equal(argv[1], "check");
+	if (!check && !(argc > 1 && g_str_equal(argv[1], "effective")))
+		return cli_no_action("policy", argc > 1 ? argv[1] : NULL, "'effective NIC' or 'check NIC'");
 	const char *mistake = find_mistake(argc, argv, &options);
-	if (mistake) {
-		fprintf(stderr, "sluice policy: %s\n", mistake);
-		return CLI_USAGE;
-	}
-	return with_nic(
-		&options, argv[2], g_str_equal(argv[1], "check") ? cli_policy_check : cli_policy_effective);
+	if (mistake)
+		return cli_misused("policy", mistake);
+	if (check && !cli_policy_check_packet(&options, &error))
+		return cli_misused("policy", error->message);
+	return with_nic(&options, argv[2], check ? cli_policy_check : cli_policy_effective);
 }

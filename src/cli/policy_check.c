@@ -62,9 +62,6 @@ static bool direction_find(const struct cli_policy_options *options, const struc
 	bool to = policy_state_find_address(nic, packet->destination);
 	const struct policy_word *word = policy_word_find(policy_direction_words, options->direction);
 
-	if (options->direction && !word)
-		return fault_set(error, FAULT_INVALID, "--direction: '%s' is none of inbound, outbound",
-			options->direction);
 	if (word)
 		packet->direction = word->value;
 	else if (to || from)
@@ -138,17 +135,34 @@ static bool ends_find(
 	       fault_set(error, FAULT_INVALID, "the packet's two ends are not of one IP version");
 }
 
-static bool packet_parse(const struct cli_policy_options *options, const struct policy_state_nic *nic,
-	struct policy_packet *packet, bool *ret_standard, GError **error)
+/* All but what depends on whose NIC it is. */
+static bool words_parse(
+	const struct cli_policy_options *options, struct policy_packet *packet, GError **error)
 {
+	if (options->direction && !policy_word_find(policy_direction_words, options->direction))
+		return fault_set(error, FAULT_INVALID, "--direction: '%s' is none of inbound, outbound",
+			options->direction);
 	return address_parse("--src", options->source, &packet->source, error) &&
 	       address_parse("--dst", options->destination, &packet->destination, error) &&
 	       protocol_parse(options->protocol, &packet->protocol, error) &&
 	       port_parse("--sport", options->source_port, EPHEMERAL, packet->protocol, &packet->source_port,
 		       error) &&
 	       port_parse("--dport", options->destination_port, CLI_POLICY_NO_PORT, packet->protocol,
-		       &packet->destination_port, error) &&
-	       direction_find(options, nic, packet, error) && ends_find(nic, packet, ret_standard, error);
+		       &packet->destination_port, error);
+}
+
+static bool packet_parse(const struct cli_policy_options *options, const struct policy_state_nic *nic,
+	struct policy_packet *packet, bool *ret_standard, GError **error)
+{
+	return words_parse(options, packet, error) && direction_find(options, nic, packet, error) &&
+	       ends_find(nic, packet, ret_standard, error);
+}
+
+bool cli_policy_check_packet(const struct cli_policy_options *options, GError **error)
+{
+	struct policy_packet packet = {};
+
+	return words_parse(options, &packet, error);
 }
 
 static char *end_text(struct ip_addr addr, uint16_t port, uint8_t protocol)

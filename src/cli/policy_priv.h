@@ -13,6 +13,9 @@ struct cli_policy_options {
 	gboolean as_json;
 };
 
+/* Whether the options can be a packet, as far as they alone tell; else *error. */
+bool cli_policy_check_packet(const struct cli_policy_options *options, GError **error);
+
 /* Both print, and return an exit status. */
 int cli_policy_effective(const struct cli_policy_options *options, const struct policy_state_nic *nic);
 int cli_policy_check(const struct cli_policy_options *options, const struct policy_state_nic *nic);

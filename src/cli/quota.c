@@ -56,15 +56,13 @@ static json_t *parse(char **words, GError **error)
 	return json_incref(body);
 }
 
-/* words: NULL: it only shows. */
-static bool run(const char *state, char **words, bool as_json, GError **error)
+/* body: NULL: it only shows. */
+static bool run(const char *state, json_t *body, bool as_json, GError **error)
 {
-	json_auto_t *body = words ? parse(words, error) : NULL, *answer = NULL;
+	json_auto_t *answer = NULL;
 
-	if (words && !body)
-		return false;
 	_cleanup_(controller_close) struct controller *controller = controller_open(state, error);
-	if (!controller || !controller_call(controller, words ? "PUT" : "GET", "/quotas", json_incref(body),
+	if (!controller || !controller_call(controller, body ? "PUT" : "GET", "/quotas", json_incref(body),
 				   &answer, error))
 		return false;
 	if (as_json)
@@ -93,9 +91,14 @@ int cli_quota(int argc, char **argv)
 		    entries))
 		return CLI_USAGE;
 	bool set = argc > 2 && g_str_equal(argv[1], "set");
-	if (!set && argc > 1 && !(argc == 2 && g_str_equal(argv[1], "list"))) {
-		fprintf(stderr, "sluice quota: 'list' or 'set NAME=LIMIT' is needed\n");
-		return CLI_USAGE;
-	}
-	return run(state, set ? argv + 2 : NULL, as_json, &error) ? CLI_OK : cli_fail("quota", error);
+	bool list = argc == 1 || g_str_equal(argv[1], "list");
+	if (list && argc > 2)
+		return cli_misused("quota", "list takes no argument");
+	if (!list && !set)
+		return cli_no_action(
+			"quota", g_str_equal(argv[1], "set") ? NULL : argv[1], "'list' or 'set NAME=LIMIT'");
+	json_auto_t *body = set ? parse(argv + 2, &error) : NULL;
+	if (error)
+		return cli_misused("quota", error->message);
+	return run(state, body, as_json, &error) ? CLI_OK : cli_fail("quota", error);
 }

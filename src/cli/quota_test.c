@@ -28,8 +28,8 @@ static const struct test_case cases[] = {
 	{"quota list --json", CLI_OK, "*\"limit\": 10*", ""},
 	{"quota set cores=12 virtual-machines=unlimited", CLI_OK, "*cores*10*", ""},
 	{"quota set bananas=1", CLI_FAILED, "sluice quota: there is no such quota\n"},
-	{"quota set cores", CLI_FAILED, "sluice quota: 'cores': what is needed looks like*"},
-	{"quota set cores=-1", CLI_FAILED, "sluice quota: 'cores=-1': what is needed*"},
+	{"quota set cores", CLI_USAGE, "sluice quota: 'cores': what is needed looks like*"},
+	{"quota set cores=-1", CLI_USAGE, "sluice quota: 'cores=-1': what is needed*"},
 	{"quota set", CLI_USAGE, "sluice quota: 'list' or 'set NAME=LIMIT' is needed\n"},
 	{"quota raise cores=1", CLI_USAGE, "*is needed\n"},
 };

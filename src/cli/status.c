@@ -52,6 +52,15 @@ static bool others_answer(json_t *all)
 	return controller;
 }
 
+/* Below the host's name. */
+static void print_drained(const json_t *answer)
+{
+	if (json_is_true(json_object_get(answer, "drained")))
+		printf("  %-12s yes: no NIC gets a function, and no new VM comes, until 'sluice host "
+		       "undrain'\n",
+			"drained");
+}
+
 static void print_scalars(const char *title, json_t *answer)
 {
 	const char *member;
@@ -60,7 +69,9 @@ static void print_scalars(const char *title, json_t *answer)
 	printf("%s\n", title);
 	json_object_foreach(answer, member, value)
 	{
-		if (json_is_string(value))
+		if (g_str_equal(member, "drained"))
+			print_drained(answer);
+		else if (json_is_string(value))
 			printf("  %-12s %s\n", member, json_string_value(value));
 		else if (json_is_integer(value))
 			printf("  %-12s %" JSON_INTEGER_FORMAT "\n", member, json_integer_value(value));

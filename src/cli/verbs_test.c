@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static const struct cli_verb verbs[] = {
+	{"audit", "", cli_audit},
 	{"az-env", "", cli_az_env},
 	{"doctor", "", cli_doctor},
 	{"drops", "", cli_drops},
@@ -21,6 +22,7 @@ static const struct cli_verb verbs[] = {
 	{"mirror", "", cli_mirror},
 	{"network", "", cli_network},
 	{"policy", "", cli_policy},
+	{"quota", "", cli_quota},
 	{"status", "", cli_status},
 	{"top", "", cli_top},
 	{"trace", "", cli_trace},
@@ -95,11 +97,45 @@ static void test_words(void)
 		{"host setup --plan --host-file /nonexistent", CLI_USAGE,
 			"*--host-file: there is no /nonexistent\n"},
 		{"host setup --plan --apply", CLI_USAGE, "*one of --plan, --apply and --revert is needed*"},
-		{"host add ../x", CLI_FAILED, "*'../x' is no name of a host*"},
+		{"host show all", CLI_USAGE, "sluice host: show takes no argument\n"},
+		{"host park", CLI_USAGE, "sluice host: there is no 'park'; 'show', 'add NAME', *"},
+		{"host add", CLI_USAGE, "sluice host: add takes one NAME, *"},
+		{"host remove a b", CLI_USAGE, "sluice host: remove takes one NAME, *"},
+		{"host fault-domain", CLI_USAGE, "sluice host: fault-domain takes a HOST, *"},
+		{"host drain web", CLI_USAGE, "sluice host: drain takes no argument*"},
+		{"host drain --timeout -1", CLI_USAGE, "sluice host: --timeout takes a number of seconds, *"},
+		{"host drain --timeout soon", CLI_USAGE, "sluice host: *soon* for --timeout\n"},
+		{"host drain --notice 3601", CLI_USAGE, "sluice host: --notice * from 0 to 3600\n"},
+		{"host show --timeout 3", CLI_USAGE, "sluice host: * are for 'drain'\n"},
+		{"host undrain --lost", CLI_USAGE, "sluice host: --lost is for 'remove NAME'\n"},
+		{"status --frob", CLI_USAGE, "sluice status: *--frob*Usage:*"},
+		{"host add ../x", CLI_USAGE, "*'../x' is no name of a host*"},
 		{"host add other", CLI_FAILED, "*no certificate for other; did 'sluice up' run*"},
 		{"mirror nic -c 0", CLI_USAGE, "*-c and --seconds take a number from 1*"},
 		{"mirror nic --seconds -5", CLI_USAGE, "*-c and --seconds take a number from 1*"},
-		{"flow", CLI_USAGE, "sluice flow: 'list', 'count' or 'show ID' is needed, *"},
+		{"mirror nic --port 65536", CLI_USAGE,
+			"sluice mirror: --port must be a number from 0 to 65535\n"},
+		{"mirror nic --snaplen 63", CLI_USAGE,
+			"sluice mirror: --snaplen must be a number from 64 to 65535\n"},
+		{"mirror nic --rate 9", CLI_USAGE,
+			"sluice mirror: --rate must be a number from 10 to 1000000\n"},
+		{"mirror one two", CLI_USAGE, "sluice mirror: one NIC is needed\n"},
+		{"drops one two", CLI_USAGE, "sluice drops: one NIC at most, *"},
+		{"trace nic", CLI_USAGE, "sluice trace: a NIC and a packet are needed, *"},
+		{"quota", CLI_FAILED, "*/endpoint cannot be read; start the cloud*"},
+		{"quota list all", CLI_USAGE, "sluice quota: list takes no argument\n"},
+		{"quota raise", CLI_USAGE,
+			"sluice quota: there is no 'raise'; 'list' or 'set NAME=LIMIT' is needed\n"},
+		{"quota set", CLI_USAGE, "sluice quota: 'list' or 'set NAME=LIMIT' is needed\n"},
+		{"quota set cores", CLI_USAGE,
+			"sluice quota: 'cores': what is needed looks like cores=100 *"},
+		{"quota set cores=many", CLI_USAGE, "sluice quota: 'cores=many': what is needed *"},
+		{"audit --last 0", CLI_USAGE, "sluice audit: --last takes a number from 1 on\n"},
+		{"flow", CLI_USAGE, "sluice flow: 'list', 'count' or 'show ID' is needed\n"},
+		{"flow stop", CLI_USAGE,
+			"sluice flow: there is no 'stop'; 'list', 'count' or 'show ID' is needed\n"},
+		{"flow list all", CLI_USAGE, "sluice flow: list and count take no argument*"},
+		{"flow show", CLI_USAGE, "sluice flow: show takes one ID*"},
 		{"flow count --limit 3", CLI_USAGE, "sluice flow: --limit is of list alone\n"},
 		{"flow show 1-2 --port 3", CLI_USAGE, "*no option that chooses connections\n"},
 		{"flow list --limit 1", CLI_USAGE, "*--limit must be 0 or at least 2*"},
@@ -110,12 +146,20 @@ static void test_words(void)
 		{"top --interval", CLI_USAGE, "sluice top: *--interval\n"},
 		{"flow list --connection-state zombie", CLI_USAGE, "*--connection-state must be new, est*"},
 		{"policy", CLI_USAGE, "*'effective NIC' or 'check NIC' is needed\n"},
-		{"policy frob nic", CLI_USAGE, "*'effective NIC' or 'check NIC' is needed\n"},
+		{"policy frob nic", CLI_USAGE,
+			"*there is no 'frob'; 'effective NIC' or 'check NIC' is needed\n"},
+		{"policy check nic", CLI_USAGE, "sluice policy: --dport is needed: *"},
+		{"policy check nic --dport 65536", CLI_USAGE, "sluice policy: --dport: 65536 is no port\n"},
+		{"policy check nic --dport 22 --src web", CLI_USAGE,
+			"sluice policy: --src: 'web' is no IP address\n"},
+		{"policy check nic --dport 22 --direction up", CLI_USAGE,
+			"sluice policy: --direction: 'up' is none of *"},
 		{"policy effective", CLI_USAGE, "*a NIC is needed, by its uid or name\n"},
 		{"policy effective nic extra", CLI_USAGE, "*it takes one NIC, *"},
 		{"policy effective nic --dport 22", CLI_USAGE, "*'check NIC' asks about a packet\n"},
 		{"vf", CLI_USAGE,
 			"sluice vf: 'list', 'revoke NIC', 'restore NIC' or 'release FUNCTION' is needed\n"},
+		{"vf steal nic", CLI_USAGE, "sluice vf: there is no 'steal'; 'list', 'revoke NIC', *"},
 		{"vf release", CLI_USAGE, "sluice vf: one function is needed, *"},
 		{"vf revoke --as-is n", CLI_USAGE, "sluice vf: --as-is is for 'release FUNCTION'\n"},
 		{"vf release --force f", CLI_USAGE, "sluice vf: --force is for 'revoke NIC'\n"},
@@ -127,8 +171,15 @@ static void test_words(void)
 		{"doctor --host-file /nonexistent", CLI_USAGE, "*there is no /nonexistent\n"},
 		{"network", CLI_USAGE,
 			"sluice network: one of list, segment NETWORK, physical list, physical add NAME*"},
-		{"network list all", CLI_USAGE, "*one of list, segment NETWORK,*"},
-		{"network segment", CLI_USAGE, "*one of list, segment NETWORK,*"},
+		{"network frob", CLI_USAGE, "*there is no 'frob'; one of list, segment NETWORK,*"},
+		{"network physical", CLI_USAGE, "sluice network: one of list, segment NETWORK,*"},
+		{"network list all", CLI_USAGE, "*list and physical list take no argument\n"},
+		{"network list --vxlan", CLI_USAGE, "*--vlan and --vxlan are for 'segment NETWORK'\n"},
+		{"network segment", CLI_USAGE, "*segment takes one NETWORK: NAME, GROUP/NAME or a uid*"},
+		{"network segment rg/net --vlan physnet1:4095", CLI_USAGE, "*a VLAN from 1 to 4094*"},
+		{"network segment rg/net --vlan physnet1:x", CLI_USAGE, "*a VLAN from 1 to 4094*"},
+		{"network physical add", CLI_USAGE, "*take one NAME\n"},
+		{"network physical remove p --vlans 1", CLI_USAGE, "*are for 'physical add NAME'\n"},
 		{"network segment rg/net", CLI_USAGE, "*needs either --vlan or --vxlan*"},
 		{"network segment rg/net --vxlan --vlan physnet1", CLI_USAGE,
 			"*needs either --vlan or --vxlan*"},
@@ -137,7 +188,11 @@ static void test_words(void)
 			"*--guest-enforcement or --no-guest-enforcement, not both*"},
 		{"network list", CLI_FAILED, "*/endpoint cannot be read; start the cloud with 'sluice up*"},
 		{"vm", CLI_USAGE, "sluice vm: 'list' or 'migrate VM' is needed\n"},
-		{"vm list web", CLI_USAGE, "*'list' or 'migrate VM' is needed*"},
+		{"vm list web", CLI_USAGE, "sluice vm: list takes no argument\n"},
+		{"vm list --to a", CLI_USAGE, "sluice vm: * are for 'migrate'\n"},
+		{"vm move web", CLI_USAGE,
+			"sluice vm: there is no 'move'; 'list' or 'migrate VM' is needed\n"},
+		{"vm migrate web db", CLI_USAGE, "sluice vm: migrate takes one VM, or --from HOST\n"},
 		{"vm migrate", CLI_USAGE, "*either a VM or --from HOST*"},
 		{"vm migrate web --from a", CLI_USAGE, "*either a VM or --from HOST*"},
 		{"vm migrate web --to a --cancel", CLI_USAGE, "*--cancel takes a VM alone*"},
@@ -145,7 +200,18 @@ static void test_words(void)
 		{"vm migrate web", CLI_FAILED, "sluice vm: */endpoint cannot be read; start the cloud*"},
 		{"image list all", CLI_USAGE, "sluice image: list does not take 'all'\n"},
 		{"image remove one two", CLI_USAGE, "sluice image: remove does not take 'two'\n"},
-		{"image alias --remove", CLI_FAILED, "*the name of an alias is needed*"},
+		{"image frob", CLI_USAGE, "sluice image: there is no 'frob'; one of build, import, *"},
+		{"image import", CLI_USAGE, "sluice image: a qcow2 file and --id NAME are needed\n"},
+		{"image import disk.qcow2", CLI_USAGE,
+			"sluice image: a qcow2 file and --id NAME are needed\n"},
+		{"image alias", CLI_USAGE, "sluice image: give the id of an image and --alias NAME, *"},
+		{"image alias --remove", CLI_USAGE, "*the name of an alias is needed*"},
+		{"image alias a --remove --alias b", CLI_USAGE, "*neither --alias nor --urn\n"},
+		{"image remove", CLI_USAGE, "sluice image: the id of an image is needed*"},
+		{"image list --id a", CLI_USAGE, "sluice image: * are for 'import FILE'\n"},
+		{"image build --alias a", CLI_USAGE,
+			"sluice image: * are for 'import FILE' and 'alias ID'\n"},
+		{"image list --remove", CLI_USAGE, "sluice image: --remove is for 'alias --remove NAME'\n"},
 		{"image alias --remove UbuntuLTS", CLI_FAILED, "*there is no alias UbuntuLTS in *"},
 		{"image list", CLI_OK, "*no image in */images; make one with 'sluice image build'*"},
 	};
@@ -273,11 +339,13 @@ struct lone_agent {
 	GMainContext *context;
 	GMainLoop *loop;
 	struct jsonrpc_server *server;
+	bool drained;
 };
 
 static json_t *answer_status(json_t *params, void *data, GError **error)
 {
-	return json_pack("{s:s, s:s}", "controller", "not reached", "switch", "in step");
+	return json_pack("{s:s, s:b, s:s, s:s}", "host", "a", "drained", ((struct lone_agent *)data)->drained,
+		"controller", "not reached", "switch", "in step");
 }
 
 static const struct jsonrpc_method agent_methods[] = {{"status", answer_status}, {NULL, NULL}};
@@ -303,7 +371,7 @@ static GThread *start_agent(struct lone_agent *agent, const char *state)
 	agent->context = g_main_context_new();
 	agent->loop = g_main_loop_new(agent->context, false);
 	g_main_context_push_thread_default(agent->context);
-	agent->server = jsonrpc_serve(agent->socket, agent_methods, NULL, &error);
+	agent->server = jsonrpc_serve(agent->socket, agent_methods, agent, &error);
 	g_main_context_pop_thread_default(agent->context);
 	g_assert_no_error(error);
 	return g_thread_new("agent", run_agent, agent);
@@ -337,6 +405,12 @@ static void test_status(void)
 		state);
 	g_test_trap_assert_stdout("*switch       not reached\n*");
 	g_test_trap_assert_stdout_unmatched("*in step*");
+	g_test_trap_assert_stdout_unmatched("*drained*");
+	agent.drained = true;
+	assert_case(&(struct test_case){"status", CLI_FAILED, "*"}, state);
+	g_test_trap_assert_stdout("*host         a\n  drained      yes: *until 'sluice host undrain'\n*");
+	assert_case(&(struct test_case){"status --json", CLI_FAILED, "*"}, state);
+	g_test_trap_assert_stdout("*\"drained\": true*");
 	stop_agent(&agent, thread, state);
 	g_assert_cmpint(g_rmdir(state), ==, 0);
 }
@@ -349,7 +423,10 @@ int main(int argc, char **argv)
 	g_test_add_func(
 		"/verbs/az-env brings a known cloud up to date and ends with what to export", test_az_env);
 	g_test_add_func("/verbs/a capture is kept when the next one cannot begin", test_capture);
-	g_test_add_func("/verbs/status fails when a part does not answer, also the controller", test_status);
+	g_test_add_func(
+		"/verbs/status fails when a part does not answer, also the controller, and says that the "
+		"host is drained",
+		test_status);
 	g_test_add_func("/verbs/a part that alone is away is asked all the same", test_client);
 	return g_test_run();
 }

@@ -130,19 +130,51 @@ static void print_statistics(json_t *list)
 	scols_unref_table(table);
 }
 
-/* What a change took: its members as the agent named them. */
-static void print_change(const char *action, json_t *result)
+static json_int_t number(const json_t *result, const char *member)
 {
-	const char *member;
-	json_t *value;
+	return json_integer_value(json_object_get(result, member));
+}
 
-	printf("%sd:", action);
-	json_object_foreach(result, member, value)
-	{
-		g_autofree char *text = column_cell(result, member);
-		if (!g_str_equal(member, "nic"))
-			printf(" %s %s", g_str_equal(member, "nic_name") ? "nic" : member, text);
+/* What became of the function, as a sentence. */
+static const char *outcome_of(const char *state)
+{
+	static const struct {
+		const char *state, *text;
+	} outcomes[] = {
+		{"revoked", "its function is revoked"},
+		{"cut", "its guest does not let go of its function, which is cut off"},
+		{"attached", "it is on its function"},
+		{"copying",
+			"it has its function; the guest has sent nothing by it yet, so both paths deliver"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(outcomes); i++)
+		if (g_str_equal(outcomes[i].state, state))
+			return outcomes[i].text;
+	return state;
+}
+
+/* What a change came to, and what it took where something changed: "NIC web: its function is revoked; 321 ms in all: …". */
+static void print_change(const json_t *result)
+{
+	g_autofree char *name = column_cell(result, "nic_name"), *function = cell(result, "function"),
+			*state = cell(result, "state");
+	const char *reason = json_string_value(json_object_get(result, "reason"));
+	bool plugged = json_object_get(result, "plug_ms") != NULL;
+
+	if (reason) {
+		printf("NIC %s: it is not revoked any more, and gets no function for now: %s\n", name,
+			reason);
+		return;
 	}
+	printf("NIC %s: %s", name, outcome_of(state));
+	if (!g_str_equal(function, "-"))
+		printf(" (%s)", function);
+	if (number(result, "total_ms"))
+		printf("; it took %" JSON_INTEGER_FORMAT " ms: %s the guest %" JSON_INTEGER_FORMAT
+		       " ms, copies to both paths %" JSON_INTEGER_FORMAT " ms",
+			number(result, "total_ms"), plugged ? "plugged into" : "out of",
+			number(result, plugged ? "plug_ms" : "unplug_ms"), number(result, "copy_ms"));
 	putchar('\n');
 }
 
@@ -259,21 +291,25 @@ static int run_action(const char *state, const struct request *request)
 	if (request->as_json)
 		cli_print_json(result);
 	else if (request->nic)
-		print_change(request->action, result);
+		print_change(result);
 	else
 		print_list(result, request);
 	return CLI_OK;
 }
 
-/* What is wrong with the words of the command; NULL: nothing. */
+static bool is_action(const char *word)
+{
+	static const char *const actions[] = {"list", "revoke", "restore", "release", NULL};
+
+	return g_strv_contains(actions, word);
+}
+
+/* What is wrong with the command line of an action that there is; NULL: nothing. */
 static const char *find_mistake(int argc, char **argv, const struct request *request)
 {
-	bool list = argc > 1 && g_str_equal(argv[1], "list"),
-	     revoke = argc > 1 && g_str_equal(argv[1], "revoke"),
-	     release = argc > 1 && g_str_equal(argv[1], "release");
+	bool list = g_str_equal(argv[1], "list"), revoke = g_str_equal(argv[1], "revoke"),
+	     release = g_str_equal(argv[1], "release");
 
-	if (argc < 2 || (!list && !revoke && !release && !g_str_equal(argv[1], "restore")))
-		return "'list', 'revoke NIC', 'restore NIC' or 'release FUNCTION' is needed";
 	if (list && argc > 2)
 		return "list takes no argument";
 	if (release && argc != 3)
@@ -323,11 +359,12 @@ int cli_vf(int argc, char **argv)
 		    "once again to give back one that is in quarantine.",
 		    entries))
 		return CLI_USAGE;
+	if (argc < 2 || !is_action(argv[1]))
+		return cli_no_action("vf", argc < 2 ? NULL : argv[1],
+			"'list', 'revoke NIC', 'restore NIC' or 'release FUNCTION'");
 	const char *mistake = find_mistake(argc, argv, &request);
-	if (mistake) {
-		fprintf(stderr, "sluice vf: %s\n", mistake);
-		return CLI_USAGE;
-	}
+	if (mistake)
+		return cli_misused("vf", mistake);
 	request.action = argv[1];
 	request.nic = argc > 2 ? argv[2] : NULL;
 	if (g_str_equal(request.action, "release"))

@@ -1,4 +1,4 @@
-/* What `sluice vf revoke` makes of an agent's answers, with and without notice to the guest. */
+/* What `sluice vf revoke` and `restore` make of an agent's answers, with and without notice to the guest. */
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 #include "cli/cli.h"
@@ -43,8 +43,9 @@ static json_t *on_revoke(json_t *params, void *data, GError **error)
 	bool has = !g_str_equal(nic, "off");
 
 	if (!has || (!notice && agent->looks > 1 && json_is_true(json_object_get(params, "force"))))
-		return json_pack("{s:s, s:s, s:s, s:i}", "nic", nic, "nic_name", nic, "state", "revoked",
-			"total_ms", 321);
+		return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i}", "nic", nic, "nic_name", nic,
+			"function", "sl-f0", "state", "revoked", "unplug_ms", 300, "copy_ms", 310, "total_ms",
+			321);
 	agent->looks = 0;
 	if (notice)
 		return entry(nic, true, true);
@@ -52,7 +53,19 @@ static json_t *on_revoke(json_t *params, void *data, GError **error)
 	return NULL;
 }
 
-static const struct jsonrpc_method methods[] = {{"vf.list", on_list}, {"vf.revoke", on_revoke}, {NULL, NULL}};
+static json_t *on_restore(json_t *params, void *data, GError **error)
+{
+	const char *nic = json_string_value(json_object_get(params, "nic"));
+
+	if (g_str_equal(nic, "off"))
+		return json_pack("{s:s, s:s, s:n, s:s, s:s}", "nic", nic, "nic_name", nic, "function",
+			"state", "detached", "reason", "Its host is drained.");
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i}", "nic", nic, "nic_name", nic, "function",
+		"sl-f0", "state", "attached", "plug_ms", 100, "copy_ms", 110, "total_ms", 123);
+}
+
+static const struct jsonrpc_method methods[] = {
+	{"vf.list", on_list}, {"vf.revoke", on_revoke}, {"vf.restore", on_restore}, {NULL, NULL}};
 
 static void *run_agent(void *data)
 {
@@ -74,14 +87,26 @@ static gboolean quit(void *loop)
 static const struct test_case cases[] = {
 	{"vf revoke web --notice 60 --force", CLI_OK,
 		"the guest of NIC web is told; its function goes in 60 s, or when it acknowledges that\n"
-		"revoked: *total_ms 321*",
+		"NIC web: its function is revoked (sl-f0); it took 321 ms: out of the guest 300 ms, copies "
+		"to both "
+		"paths 310 ms\n",
 		""},
 	{"vf revoke web --notice 60 --force --json", CLI_OK, "{*\"total_ms\": 321*", ""},
 	{"vf revoke back --notice 60", CLI_FAILED, "sluice vf: NIC back was restored meanwhile\n"},
 	{"vf revoke gone --notice 60", CLI_FAILED,
 		"sluice vf: NIC gone is not on this host any more: its virtual machine was deleted, or has "
 		"moved*"},
-	{"vf revoke off --notice 60", CLI_OK, "revoked: *total_ms 321*", ""},
+	{"vf revoke off --notice 60", CLI_OK, "NIC off: its function is revoked (sl-f0); it took 321 ms: *",
+		""},
+	{"vf restore web", CLI_OK,
+		"NIC web: it is on its function (sl-f0); it took 123 ms: plugged into the guest 100 ms, "
+		"copies to "
+		"both paths 110 ms\n",
+		""},
+	{"vf restore web --json", CLI_OK, "{*\"plug_ms\": 100*}\n", ""},
+	{"vf restore off", CLI_OK,
+		"NIC off: it is not revoked any more, and gets no function for now: Its host is drained.\n",
+		""},
 	{"vf revoke web", CLI_FAILED, "sluice vf: it is asked for at once\n"},
 };
 
@@ -120,7 +145,9 @@ static void test_revoke(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/vf/a revocation with notice is followed to its end, and until it is called off",
+	g_test_add_func("/vf/a revocation with notice is followed to its end, and until it is called off; "
+			"what came of "
+			"changes is a sentence",
 		test_revoke);
 	return g_test_run();
 }

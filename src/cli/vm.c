@@ -35,9 +35,15 @@ static char *describe_migration(const json_t *vm)
 		text_of(migration, "phase"), json_integer_value(json_object_get(migration, "percent")));
 }
 
+/* One that has no host has no power either. */
+static const char *power_of(const json_t *vm)
+{
+	return json_is_string(json_object_get(vm, "host")) ? text_of(vm, "power") : "-";
+}
+
 static void print_table(const json_t *vms)
 {
-	static const char *const titles[] = {"VM", "HOST", "POWER", "MIGRATION", "UID"};
+	static const char *const titles[] = {"VM", "HOST", "POWER", "STATE", "MIGRATION", "UID", "REASON"};
 	struct libscols_table *table = scols_new_table();
 	json_t *vm;
 	size_t i;
@@ -48,8 +54,8 @@ static void print_table(const json_t *vms)
 	{
 		g_autofree char *title = g_strdup_printf("%s/%s", text_of(vm, "group"), text_of(vm, "name"));
 		g_autofree char *migration = describe_migration(vm);
-		const char *const cells[] = {
-			title, text_of(vm, "host"), text_of(vm, "power"), migration, text_of(vm, "uid")};
+		const char *const cells[] = {title, text_of(vm, "host"), power_of(vm),
+			text_of(vm, "provisioning"), migration, text_of(vm, "uid"), text_of(vm, "message")};
 		struct libscols_line *line = scols_table_new_line(table, NULL);
 		for (size_t c = 0; c < G_N_ELEMENTS(cells); c++)
 			scols_line_set_data(line, c, cells[c]);
@@ -148,9 +154,21 @@ static bool do_migrate(
 
 /* ---- words and options ---- */
 
-/* NULL when the options are what `migrate` needs; else a sentence. */
-static const char *check(const struct vm_options *o, const char *name)
+/* NULL when there is nothing that is for `migrate`; else a sentence. */
+static const char *check_list(const struct vm_options *o, const char *name)
 {
+	if (name)
+		return "list takes no argument";
+	if (o->to || o->from || o->notice_s || o->cancel)
+		return "--to, --from, --notice and --cancel are for 'migrate'";
+	return NULL;
+}
+
+/* NULL when words and options are what `migrate` needs; else a sentence. */
+static const char *check(const struct vm_options *o, int argc, const char *name)
+{
+	if (argc > 3)
+		return "migrate takes one VM, or --from HOST";
 	if ((name != NULL) == (o->from != NULL))
 		return "migrate needs either a VM or --from HOST";
 	if (o->cancel && (o->from || o->to))
@@ -211,14 +229,10 @@ int cli_vm(int argc, char **argv)
 		    "controller's machine.",
 		    entries))
 		return CLI_USAGE;
-	if (argc == 2 && g_str_equal(argv[1], "list"))
-		return run(&o, false, NULL);
-	const char *name = argc == 3 ? argv[2] : NULL,
-		   *wrong = argc >= 2 && argc <= 3 && g_str_equal(argv[1], "migrate")
-				    ? check(&o, name)
-				    : "'list' or 'migrate VM' is needed";
-	if (!wrong)
-		return run(&o, true, name);
-	fprintf(stderr, "sluice vm: %s\n", wrong);
-	return CLI_USAGE;
+	bool list = argc > 1 && g_str_equal(argv[1], "list");
+	if (!list && !(argc > 1 && g_str_equal(argv[1], "migrate")))
+		return cli_no_action("vm", argc > 1 ? argv[1] : NULL, "'list' or 'migrate VM'");
+	const char *name = argc > 2 ? argv[2] : NULL,
+		   *wrong = list ? check_list(&o, name) : check(&o, argc, name);
+	return wrong ? cli_misused("vm", wrong) : run(&o, !list, name);
 }

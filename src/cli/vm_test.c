@@ -11,6 +11,10 @@
 #define VM(uid, name, power)                                                                                 \
 	"{\"uid\": \"" uid "\", \"name\": \"" name                                                           \
 	"\", \"group\": \"rg\", \"host\": \"a\", \"power\": \"" power "\", \"migration\": null}"
+#define UNPLACED                                                                                             \
+	"{\"uid\": \"u5\", \"name\": \"big\", \"group\": \"rg\", \"host\": null, \"power\": \"unknown\", "   \
+	"\"provisioning\": \"failed\", \"fault\": \"no-host\", \"message\": \"a: RamFilter\", "              \
+	"\"migration\": null}"
 #define OPERATION(state, more) "{\"uid\": \"op\", \"verb\": \"migrate\", \"state\": \"" state "\", " more "}"
 #define MOVING(phase, percent)                                                                               \
 	"\"virtualMachine\": {\"uid\": \"u1\", \"name\": \"web\", \"group\": \"rg\", \"migration\": "        \
@@ -33,7 +37,7 @@ static const char *answer_post(SoupServerMessage *message, unsigned *looks, guin
 static void answer(SoupServerMessage *message, const char *path, GHashTable *query, void *data)
 {
 	static const char vms[] = "{\"virtualMachines\": [" VM("u1", "web", "running") ", " VM(
-		"u2", "twin", "running") ", " VM("u3", "twin", "running") "]}";
+		"u2", "twin", "running") ", " VM("u3", "twin", "running") ", " UNPLACED "]}";
 	static const char of_a[] =
 		"{\"virtualMachines\": [" VM("u1", "web", "running") ", " VM("u4", "db", "stopped") "]}";
 	const char *method = soup_server_message_get_method(message), *text = "{}";
@@ -71,7 +75,9 @@ static int run_case(const char *words)
 }
 
 static const struct test_case cases[] = {
-	{"vm list", CLI_OK, "*rg/web*a*running*rg/twin*", ""},
+	{"vm list", CLI_OK,
+		"VM *STATE *REASON*rg/web*a*running*rg/twin*\nrg/big *- *- *failed *a: RamFilter*", ""},
+	{"vm list --json", CLI_OK, "*\"provisioning\":\"failed\"*\"message\":\"a: RamFilter\"*", ""},
 	{"vm migrate web", CLI_OK,
 		"rg/web: preparing: waits\nrg/web: moving, 42 %: waits\nrg/web runs on host b\n", ""},
 	{"vm migrate RG/WEB --json", CLI_OK, "*\"state\":\"succeeded\"*", ""},

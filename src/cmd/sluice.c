@@ -3,6 +3,7 @@
 
 #include <locale.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct cli_verb verbs[] = {
 	{"up", "run a whole cloud on this machine", cli_up},
@@ -31,10 +32,39 @@ static int usage(FILE *to)
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
 		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
 	fprintf(to,
-		"\n'sluice VERB --help' tells more.\n"
+		"\n'sluice help VERB', or 'sluice VERB --help', tells more.\n"
 		"Exit status: 0 when it was done or answered, whatever the answer; 1 when it failed, or the "
 		"part that\nwas asked refused it; 2 when the command line is wrong.\n");
 	return to == stdout ? CLI_OK : CLI_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+	return g_str_equal(word, "help") || g_str_equal(word, "--help") || g_str_equal(word, "-h");
+}
+
+static const struct cli_verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+		if (g_str_equal(name, verbs[i].name))
+			return &verbs[i];
+	fprintf(stderr, "sluice: there is no verb '%s'\n\n", name);
+	return NULL;
+}
+
+/* `sluice help VERB WORD…` is `sluice VERB WORD… --help`: what follows argv[0] goes one to the front. */
+static int help(int argc, char **argv)
+{
+	static char option[] = "--help";
+	const struct cli_verb *verb = argc > 2 ? find_verb(argv[2]) : NULL;
+
+	if (argc == 2)
+		return usage(stdout);
+	if (!verb)
+		return usage(stderr);
+	memmove(&argv[1], &argv[2], sizeof *argv * (size_t)(argc - 2));
+	argv[argc - 1] = option;
+	return verb->run(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)
@@ -42,15 +72,12 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "");
 	if (argc < 2)
 		return usage(stderr);
-	if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "help"))
-		return usage(stdout);
+	if (is_help(argv[1]))
+		return help(argc, argv);
 	if (g_str_equal(argv[1], "--version")) {
 		puts("sluice " SLUICE_VERSION);
 		return CLI_OK;
 	}
-	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-		if (g_str_equal(argv[1], verbs[i].name))
-			return verbs[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "sluice: there is no verb '%s'\n\n", argv[1]);
-	return usage(stderr);
+	const struct cli_verb *verb = find_verb(argv[1]);
+	return verb ? verb->run(argc - 1, argv + 1) : usage(stderr);
 }

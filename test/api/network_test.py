@@ -74,6 +74,8 @@ class Test:
         assert self.shell.json("segment", network["uid"], "--vlan", "physnet1")["vlan"] == 150
         assert self.rows("list") == [["web/net", "vlan:physnet1:150", "-", "0", network["uid"]]]
         assert self.rows("physical", "list") == [["physnet1", "100-199", "allowed", "web/net", "150", "pretended"]]
+        assert self.shell.json("segment", "NET", "--vlan", "physnet1")["vlan"] == 150
+        self.shell.refused("no virtual network other:", "segment", "other", "--vxlan")
         self.shell.refused("no virtual network other in resource group web", "segment", "web/other", "--vxlan")
         self.shell.refused("there is no physical network wire", "segment", "web/net", "--vlan", "wire")
 

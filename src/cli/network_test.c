@@ -1,0 +1,64 @@
+/* How `sluice network segment` finds the network that it is told. */
+#include "cli/cli.h"
+#include "cli/test_case.h"
+#include "cli/test_controller.h"
+
+#include <string.h>
+
+#define NETWORK(uid, group, name)                                                                            \
+	"{\"uid\": \"" uid "\", \"name\": \"" name "\", \"group\": \"" group "\", \"segment\": \"vxlan\", "  \
+	"\"nicCount\": 0}"
+
+static void answer(SoupServerMessage *message, const char *path, GHashTable *query, void *data)
+{
+	static const char list[] = "{\"networks\": [" NETWORK("n1", "rg", "web") ", " NETWORK(
+		"n2", "rg", "twin") ", " NETWORK("n3", "other", "twin") "]}";
+
+	if (g_str_has_suffix(path, "/networks"))
+		test_controller_reply(message, 200, list);
+	else if (g_str_has_suffix(path, "/networks/n1/segment") ||
+		 g_str_has_suffix(path, "/networks/RG/Web/segment"))
+		test_controller_reply(message, 200, NETWORK("n1", "rg", "web"));
+	else if (g_str_has_suffix(path, "/networks/other/twin/segment"))
+		test_controller_reply(message, 200, NETWORK("n3", "other", "twin"));
+	else
+		test_controller_reply(
+			message, 404, "{\"error\": {\"code\": \"x\", \"message\": \"not asked for\"}}");
+}
+
+static int run_case(const char *words)
+{
+	return test_case_call(cli_network, words);
+}
+
+static const struct test_case cases[] = {
+	{"network list", CLI_OK, "NETWORK*rg/web*n3*", ""},
+	{"network segment web --vxlan", CLI_OK, "rg/web: vxlan\n", ""},
+	{"network segment RG/Web --vxlan", CLI_OK, "rg/web: vxlan\n", ""},
+	{"network segment n1 --vxlan", CLI_OK, "rg/web: vxlan\n", ""},
+	{"network segment other/twin --vxlan", CLI_OK, "other/twin: vxlan\n", ""},
+	{"network segment twin --vxlan", CLI_FAILED,
+		"sluice network: 2 virtual networks are called twin; give GROUP/NAME or a uid, *"},
+	{"network segment none --vlan physnet1:7", CLI_FAILED,
+		"sluice network: there is no virtual network none: give NAME, GROUP/NAME or a uid, as "
+		"'sluice network "
+		"list' shows them\n"},
+};
+
+static void test_segment(void)
+{
+	_cleanup_(test_controller_close) struct test_controller controller;
+
+	test_cases_answer(run_case);
+	test_controller_open(&controller, answer, NULL);
+	g_setenv("SLUICE_STATE", controller.state, true);
+	test_cases_assert(cases, G_N_ELEMENTS(cases));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func(
+		"/network/a network is named by its name, by group and name, or by its uid", test_segment);
+	return g_test_run();
+}
