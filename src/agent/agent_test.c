@@ -665,6 +665,21 @@ static void test_crash_loop(struct world *w, gconstpointer data)
 	world_wait(w, "a restart that is asked for starts it", is_running);
 }
 
+/* What it did before is no reason to give up at its next death. */
+static void test_command_counts_anew(struct world *w, gconstpointer data)
+{
+	struct goal *again = repeated(2);
+
+	bring_up(w);
+	world_wait(w, "a VM that keeps dying is left alone", is_left_alone);
+	world_forget(w);
+	world_vm(again)->restarts = 1;
+	agent_take_goal(w->agent, again);
+	world_wait(w, "the VM is started again", is_running);
+	world_wait(w, "it is left alone again", is_left_alone);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, AGENT_DEATHS_MAX + 1);
+}
+
 static void test_start_fails_late(struct world *w, gconstpointer data)
 {
 	w->half_starts = 1;

@@ -593,6 +593,8 @@ void vm_machine_goal_changed(struct vm_machine *m)
 	m->overtaken = m->busy;
 	if (goal)
 		m->generation = goal->generation;
+	if (commanded)
+		m->deaths = 0;
 	if (m->fault || commanded)
 		clear_fault(m);
 }

@@ -21,9 +21,9 @@
  *
  * Death. A machine that ran and is then seen off, without a stop of ours, died. One that crashed is reported
  * as stopped with the reason, and started again after a pause that doubles, at most AGENT_DEATHS_MAX times. A command
- * about it, such as its start, ends the pause. One whose disk failed is held still, and counts as crashed: its process
- * is there with its memory and all that it has open, and goes on when somebody resumes it. So what crashed is not taken
- * for off until a stop has ended it.
+ * about it, such as its start, ends the pause, and they are counted anew. One whose disk failed is held still, and counts
+ * as crashed: its process is there with its memory and all that it has open, and goes on when somebody resumes it. So what
+ * crashed is not taken for off until a stop has ended it.
  * Rejected: to tell the two apart by a state of their own, as VM managers learn late of a process that died.
  * One whose guest powered itself off stays off, as on Azure, until the goal's restart count rises or its
  * power is changed and changed back. One that a new process finds off (the host was rebooted) is just
