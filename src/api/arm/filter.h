@@ -17,8 +17,8 @@ bool filter_parse(const char *text, struct filter *ret, GError **error);
 /* The query's, with its location in the canonical spelling; FAULT_BAD_LOCATION for one that is none, FAULT_NOT_FOUND for a
  * scale set that does not exist. */
 bool filter_of_call(struct arm *arm, const struct call *call, struct filter *ret, GError **error);
-/* group: name of the object's group; NULL when the filter's does not matter. */
 /* Of lists whose elements have nothing else that could be asked for: ARM_INVALID_FILTER when the filter has other words. */
 bool filter_has_only(const struct filter *filter, const char *word, GError **error);
+/* group: name of the object's group; NULL when the filter's does not matter. */
 bool filter_fits(
 	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group);
