@@ -113,7 +113,8 @@ class Test:
         assert f"VF 0 ({VF}) is up, as {netdev}" in problem, problem
         m.run(f"ip link set {netdev} down && echo {VF} >{DEVICES}/{VF}/driver/unbind && "
               f"echo vfio-pci >{DEVICES}/{VF}/driver_override && echo {VF} >/sys/bus/pci/drivers_probe")
-        m.run(f"sleep 1000 3<>/dev/vfio/$(basename $(readlink {DEVICES}/{VF}/iommu_group)) & echo $! >/run/user.pid")
+        m.run(f"sleep 1000 3<>/dev/vfio/$(basename $(readlink {DEVICES}/{VF}/iommu_group)) & echo $! >/run/user.pid; "
+              "until grep -qx sleep /proc/$(cat /run/user.pid)/comm; do sleep 0.1; done")
         problem = self.setup("apply", 1)["vfs", PF]["problem"]
         assert f"VF 0 ({VF}) is open in sleep (process" in problem, problem
         assert self.vfs() == 3
