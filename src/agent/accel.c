@@ -82,7 +82,7 @@ static void enter(struct accel *a, enum accel_state state)
 	switch_link_hurry(a->agent->link);
 	change_log_entered(a, (enum accel_state)old);
 	a->number = 0;
-	a->left = a->cut = a->asks = false;
+	a->left = a->cut = a->asks = a->lacked_port = false;
 	g_clear_pointer(&a->loss, g_free);
 	a->failures = 0;
 	a->retry_at_us = 0;
@@ -504,8 +504,11 @@ static void forget_guest(struct accel *a)
 
 static void step_on(struct accel *a)
 {
-	if (accel_lacks_port(a))
+	bool lacks_port = accel_lacks_port(a);
+
+	if (lacks_port && !a->lacked_port)
 		health_touch(a->agent->health);
+	a->lacked_port = lacks_port;
 	if (accel_machine_is_off(a)) {
 		enter(a, ACCEL_DRAINING);
 	} else if (!accel_is_wanted(a)) {
@@ -684,6 +687,7 @@ struct accel *accel_new(struct agent *agent, const char *nic)
 	a->ask_at_us = g_get_monotonic_time(); /* it may have left while no agent was there */
 	a->waiters = g_ptr_array_new_with_free_func(g_free);
 	accel_goal_changed(a);
+	change_log_resume(a);
 	return a;
 }
 

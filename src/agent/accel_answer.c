@@ -134,9 +134,10 @@ void accel_revoke(struct accel *a, bool force, unsigned notice_s, accel_done_fn 
 static void answer_restored(struct accel *a, const char *reason, accel_done_fn done, void *data)
 {
 	const struct goal_nic *goal = accel_goal(a);
-	json_t *result = json_pack("{s:s, s:s, s:n, s:s, s:I, s:s}", "nic", a->uid, "nic_name", goal->name,
-		"function", "state", word_of(a, accel_record(a)), "changes",
-		(json_int_t)accel_record(a)->changes, "reason", reason);
+	const struct ledger_nic *record = accel_record(a);
+	json_t *result = json_pack("{s:s, s:s, s:s?, s:s, s:I, s:s}", "nic", a->uid, "nic_name", goal->name,
+		"function", record->function, "state", word_of(a, record), "changes",
+		(json_int_t)record->changes, "reason", reason);
 
 	agent_kick(a->agent);
 	done(result, NULL, data);

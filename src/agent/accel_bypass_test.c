@@ -487,6 +487,8 @@ static void test_guest(struct world *w, gconstpointer data)
 	world_run(200);
 	g_assert_true(bypass_is_on(w));
 	g_assert_cmpint(bypass_enforcement(w), ==, ENFORCEMENT_NONE);
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_assert_null(bypass_entry_of(report, WORLD_NIC)->reason);
 	g_autofree char *exposed = bypass_exposure(w, WORLD_NIC);
 	g_assert_nonnull(strstr(exposed, "by other rules"));
 	guest_reports(w, true);

@@ -5,6 +5,13 @@
 #include "agent/agent_priv.h"
 #include "agent/change_log.h"
 
+/* What the log has to tell of a NIC yet. */
+enum accel_change {
+	ACCEL_TOLD, /* nothing: its last change is told, or came to nothing */
+	ACCEL_GIVING, /* a function is on its way to the guest: from CLAIMING, until its guest uses it or has not for long */
+	ACCEL_TAKING, /* one is on its way back: from COPYING or ON, until nothing is held */
+};
+
 struct accel {
 	struct agent *agent; /* Borrowed */
 	char *uid;
@@ -14,6 +21,7 @@ struct accel {
 	bool cut; /* CUT only: the provider has cut the function off */
 	bool asks; /* CUT only: it could not; the guest is asked before that is tried again */
 	bool gone; /* the VM manager has said so while a job was running, whose outcome may be older */
+	bool lacked_port; /* ON only: at the last step the switch could not open the function's interface */
 	char *loss; /* Owned; COPYING and ON: what is amiss with the function (struct nic_function); NULL: nothing */
 	int64_t ask_at_us; /* COPYING and ON: when the VM manager is asked whether the device is there still; 0: no doubt */
 	uint64_t number; /* of the switch's state with this state's attachments; 0: not built yet */
@@ -39,11 +47,7 @@ struct accel {
 	/* Of the change that is under way, or was last, for the log (change_log.h). */
 	char *function; /* Owned; NULL: none yet */
 	char *why; /* Owned; sentence: why it is taken */
-	enum accel_change {
-		ACCEL_TOLD,
-		ACCEL_GIVING,
-		ACCEL_TAKING
-	} change; /* not in the log yet, or it is */
+	enum accel_change change;
 	int64_t change_us; /* when it began */
 };
 

@@ -181,8 +181,10 @@ bool accel_is_entitled(const struct accel *a, const char **ret_reason)
 		*ret_reason = bar;
 	else if (record && record->revoked && !accel_has_notice(a))
 		*ret_reason = "The operator has revoked its function.";
-	else
-		return accel_is_permitted(a, &enforcer, ret_reason);
+	else if (accel_is_permitted(a, &enforcer, ret_reason)) {
+		*ret_reason = NULL; /* the guest's time to follow a change of rules is none yet */
+		return true;
+	}
 	return false;
 }
 

@@ -651,33 +651,22 @@ static bool is_left_alone(struct world *w)
 
 static void test_crash_loop(struct world *w, gconstpointer data)
 {
-	struct goal *goal = world_goal(2, false);
+	struct goal *again = repeated(2), *goal = world_goal(3, false);
 
 	bring_up(w);
 	world_wait(w, "a VM that keeps dying is left alone", is_left_alone);
-	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, AGENT_DEATHS_MAX + 1);
+	world_vm(again)->restarts = 1;
+	agent_take_goal(w->agent, again);
+	world_wait(w, "a command starts it", is_running);
+	world_wait(w, "it is left alone after as many deaths", is_left_alone);
+	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, 2 * (AGENT_DEATHS_MAX + 1));
 	world_stop_agent(w);
 	world_start_agent(w, false);
 	world_run(150);
 	g_assert_cmpint(world_machine(w, WORLD_VM), ==, VM_CRASHED);
-	world_vm(goal)->restarts = 1;
+	world_vm(goal)->restarts = 2;
 	agent_take_goal(w->agent, goal);
 	world_wait(w, "a restart that is asked for starts it", is_running);
-}
-
-/* What it did before is no reason to give up at its next death. */
-static void test_command_counts_anew(struct world *w, gconstpointer data)
-{
-	struct goal *again = repeated(2);
-
-	bring_up(w);
-	world_wait(w, "a VM that keeps dying is left alone", is_left_alone);
-	world_forget(w);
-	world_vm(again)->restarts = 1;
-	agent_take_goal(w->agent, again);
-	world_wait(w, "the VM is started again", is_running);
-	world_wait(w, "it is left alone again", is_left_alone);
-	g_assert_cmpuint(count(w, "start " WORLD_VM), ==, AGENT_DEATHS_MAX + 1);
 }
 
 static void test_start_fails_late(struct world *w, gconstpointer data)

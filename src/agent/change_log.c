@@ -103,7 +103,7 @@ static char *explain_taking(const struct accel *a, enum accel_state state)
 						: "the NIC is to have a function of another kind or network");
 }
 
-static void begin_change(struct accel *a, enum accel_change change)
+static void note_begin(struct accel *a, enum accel_change change)
 {
 	a->change = change;
 	a->change_us = g_get_monotonic_time();
@@ -115,7 +115,7 @@ void change_log_entered(struct accel *a, enum accel_state old)
 	enum accel_state state = accel_state(a);
 
 	if (state == ACCEL_CLAIMING)
-		begin_change(a, ACCEL_GIVING);
+		note_begin(a, ACCEL_GIVING);
 	if (record->function && g_strcmp0(a->function, record->function) != 0) {
 		g_free(a->function);
 		a->function = g_strdup(record->function);
@@ -123,10 +123,21 @@ void change_log_entered(struct accel *a, enum accel_state old)
 	/* What comes to nothing before the guest has it was told as a failure, or never wanted. */
 	if ((old == ACCEL_COPYING || old == ACCEL_ON) &&
 		(state == ACCEL_UNPLUGGING || state == ACCEL_DRAINING)) {
-		begin_change(a, ACCEL_TAKING);
+		note_begin(a, ACCEL_TAKING);
 		g_free(a->why);
 		a->why = explain_taking(a, state);
 	}
+}
+
+void change_log_resume(struct accel *a)
+{
+	enum accel_state state = accel_state(a);
+
+	if (state == ACCEL_OFF || state == ACCEL_ON)
+		return;
+	a->function = g_strdup(accel_record(a)->function);
+	a->why = g_strdup("that was under way when the agent started");
+	note_begin(a, state < ACCEL_ON ? ACCEL_GIVING : ACCEL_TAKING);
 }
 
 /* "NIC web of VM db" */

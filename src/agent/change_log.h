@@ -1,7 +1,7 @@
 /* What the log says of functions that are given and taken, and of the operators who asked for it: one line for each.
  *
  * How it works. Whoever asks by the control socket has a line when the answer is there: who it is, what for, what came of it and
- * how long that took. A change that nobody waited for (a drain, notice that is over, rules, a guest that gave the device away) has one
+ * how long that took; a second one when the answer was that it is still under way. A change that nobody waited for (a drain, notice that is over, rules, a guest that gave the device away) has one
  * when it has come to its end: which NIC and function, why it was taken, how long that took. What failed is told where it failed.
  */
 #pragma once
@@ -21,6 +21,8 @@ struct change_request {
 };
 void change_log_request(const struct change_request *request, const json_t *result, const GError *error);
 
+/* The NIC's acceleration is new, with the state that the ledger has. */
+void change_log_resume(struct accel *accel);
 /* The NIC's acceleration was in state `old`, and has entered another. */
 void change_log_entered(struct accel *accel, enum accel_state old);
 /* A taking (revoking), or a giving, has come to its end, or is over already. awaited: an operator is told of it, and has

@@ -28,10 +28,14 @@ struct call {
 	void (*run)(struct call *call); /* in the main thread; ends with finish(), now or later */
 	json_t *params; /* Ref; NULL: none */
 	bool repeated; /* it asks for what is so already, and changes nothing; main thread only until it is done */
+	const char *method; /* for the log, as what follows; NULL: it changes nothing */
+	char *who; /* Owned */
+	int64_t began_us; /* monotonic */
 	gint given; /* to the main thread; GLib's own locks order it, which a sanitizer does not see into */
 	GMutex mutex; /* guards what follows */
 	GCond cond;
 	bool done;
+	bool late; /* whoever asked has been told that it is still under way */
 	json_t *result; /* Owned */
 	GError *error; /* Owned */
 };
@@ -42,6 +46,7 @@ static void call_clear(void *data)
 
 	json_decref(call->params);
 	json_decref(call->result);
+	g_free(call->who);
 	g_clear_error(&call->error);
 	g_mutex_clear(&call->mutex);
 	g_cond_clear(&call->cond);
@@ -53,9 +58,20 @@ static void call_unref(struct call *call)
 }
 
 /* The answer; takes the result, copies the error, drops the main thread's reference. */
+/* Of what changes something, the log tells. Borrows all. */
+static void tell(const struct call *call, const json_t *result, const GError *error)
+{
+	const struct change_request request = {call->method, call->who, call->params, call->began_us};
+
+	if (call->method)
+		change_log_request(&request, result, error);
+}
+
 static void finish(struct call *call, json_t *result, const GError *error)
 {
 	g_mutex_lock(&call->mutex);
+	if (call->late)
+		tell(call, result, error);
 	call->done = true;
 	call->result = result;
 	call->error = error ? g_error_copy(error) : NULL;
@@ -405,54 +421,43 @@ static json_t *wait_for(struct call *call, GError **error)
 		g_propagate_error(error, g_steal_pointer(&call->error));
 	else if (!result)
 		fault_set(error, FAULT_UNAVAILABLE, "it is still under way; ask with vf.list how it stands");
+	call->late = !call->done;
 	g_mutex_unlock(&call->mutex);
 	return result;
 }
 
-/* *ret_repeated: as in struct call. */
-static json_t *take_hop(struct control_socket *socket, json_t *params, void (*run)(struct call *),
-	bool *ret_repeated, GError **error)
+/* method: for the log, of what changes something; NULL: nothing does. */
+static json_t *take_hop(struct control_socket *socket, const char *method, json_t *params,
+	void (*run)(struct call *), GError **error)
 {
 	struct call *call = g_atomic_rc_box_new0(struct call);
 	g_autoptr(GSource) source = g_idle_source_new();
+	g_autoptr(GError) failure = NULL;
 
 	call->socket = socket;
 	call->run = run;
 	call->params = json_incref(params);
+	call->method = method;
+	call->who = method ? jsonrpc_asker(socket->server) : NULL;
+	call->began_us = g_get_monotonic_time();
 	g_mutex_init(&call->mutex);
 	g_cond_init(&call->cond);
 	g_source_set_priority(source, G_PRIORITY_DEFAULT);
 	g_source_set_callback(source, run_call, g_atomic_rc_box_acquire(call), NULL);
 	g_atomic_int_set(&call->given, 1);
 	g_source_attach(source, socket->main);
-	json_t *result = wait_for(call, error);
-	*ret_repeated = result && call->repeated;
+	json_t *result = wait_for(call, &failure);
+	if (!result || !call->repeated)
+		tell(call, result, failure);
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
 	call_unref(call);
 	return result;
 }
 
 static json_t *hop(struct control_socket *socket, json_t *params, void (*run)(struct call *), GError **error)
 {
-	bool repeated;
-
-	return take_hop(socket, params, run, &repeated, error);
-}
-
-/* Of what changes something, the log tells. */
-static json_t *hop_to_change(struct control_socket *socket, const char *method, json_t *params,
-	void (*run)(struct call *), GError **error)
-{
-	g_autofree char *who = jsonrpc_asker(socket->server);
-	const struct change_request request = {method, who, params, g_get_monotonic_time()};
-	g_autoptr(GError) failure = NULL;
-	bool repeated;
-	json_t *result = take_hop(socket, params, run, &repeated, &failure);
-
-	if (!repeated)
-		change_log_request(&request, result, failure);
-	if (failure)
-		g_propagate_error(error, g_steal_pointer(&failure));
-	return result;
+	return take_hop(socket, NULL, params, run, error);
 }
 
 static json_t *on_status(json_t *params, void *data, GError **error)
@@ -467,17 +472,17 @@ static json_t *on_list(json_t *params, void *data, GError **error)
 
 static json_t *on_revoke(json_t *params, void *data, GError **error)
 {
-	return hop_to_change(data, "vf.revoke", params, run_revoke, error);
+	return take_hop(data, "vf.revoke", params, run_revoke, error);
 }
 
 static json_t *on_restore(json_t *params, void *data, GError **error)
 {
-	return hop_to_change(data, "vf.restore", params, run_restore, error);
+	return take_hop(data, "vf.restore", params, run_restore, error);
 }
 
 static json_t *on_release(json_t *params, void *data, GError **error)
 {
-	return hop_to_change(data, "vf.release", params, run_release, error);
+	return take_hop(data, "vf.release", params, run_release, error);
 }
 
 static json_t *on_draining(json_t *params, void *data, GError **error)
@@ -487,12 +492,12 @@ static json_t *on_draining(json_t *params, void *data, GError **error)
 
 static json_t *on_drain(json_t *params, void *data, GError **error)
 {
-	return hop_to_change(data, "host.drain", params, run_drain, error);
+	return take_hop(data, "host.drain", params, run_drain, error);
 }
 
 static json_t *on_undrain(json_t *params, void *data, GError **error)
 {
-	return hop_to_change(data, "host.undrain", params, run_undrain, error);
+	return take_hop(data, "host.undrain", params, run_undrain, error);
 }
 
 static const struct jsonrpc_method methods[] = {

@@ -1,12 +1,14 @@
 /* The health of the host's functions: has the provider look at them, tells what it found, and keeps what it saw; and which NICs
  * lead to the host's physical networks.
  *
- * How it works. Every health_ms, and soon after a NIC's acceleration has changed or the switch cannot open its function, one job looks for the NICs of the physical
- * networks, tells the provider of them, and asks it to check and to survey its functions. What it repaired, or could not, is a
- * sentence; a new one is logged and counted, one that comes again with each look is not. So are the conditions of physical
- * networks. A function that only its guest can have work again, as its tap is gone, its NIC's acceleration replaces. Where no program has a function open that a guest should have, its NIC's acceleration asks the VM manager. The last
- * sentence about a NIC's function is shown with the NIC, with how many there were and when, until the NIC has another function or
- * the function another NIC. The switch follows NICs that come, go or have new names: the site of the agent's configuration is kept here.
+ * How it works. Every health_ms, and soon after a NIC's acceleration has changed or the switch cannot open its function, one
+ * job looks for the NICs of the physical networks, tells the provider of them, and asks it to check and to survey its
+ * functions. What it repaired, or could not, is a sentence; a new one is logged and counted, one that comes again with each
+ * look is not. So are the conditions of physical networks. A function that only its guest can have work again, as its tap is
+ * gone, its NIC's acceleration replaces. Where no program has a function open that a guest should have, its NIC's acceleration
+ * asks the VM manager. The last sentence about a NIC's function is shown with the NIC, with how many there were and when, until
+ * the NIC has another function or the function another NIC. The switch follows NICs that come, go or have new names: the site
+ * of the agent's configuration is kept here.
  */
 #pragma once
 #include "base/cleanup.h"
