@@ -10,7 +10,7 @@
 
 #define NAME_MAX_LENGTH 64 /* ub-common-name of RFC 5280 */
 
-static bool is_host_name(const char *name, size_t length)
+bool peer_is_host_name(const char *name, size_t length)
 {
 	if (length == 0 || length > NAME_MAX_LENGTH)
 		return false;
@@ -30,7 +30,7 @@ static char *common_name(const X509 *x509)
 	const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, index));
 	const char *text = (const char *)ASN1_STRING_get0_data(value);
 	size_t length = (size_t)ASN1_STRING_length(value);
-	return is_host_name(text, length) ? g_strndup(text, length) : NULL;
+	return peer_is_host_name(text, length) ? g_strndup(text, length) : NULL;
 }
 
 static X509 *parse_certificate(GTlsCertificate *certificate)

@@ -4,6 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* One of a host: letters, digits, '-' and '.', 64 at most (ub-common-name of RFC 5280). length: its bytes. */
+bool peer_is_host_name(const char *name, size_t length);
+
 /* Common name of the certificate's subject; NULL without a certificate, or when it has not exactly one, or
  * one that is no host name (letters, digits, '-', '.', 64 characters at most). Owned. The certificate must
  * have been checked by the TLS layer. */

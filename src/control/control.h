@@ -342,7 +342,8 @@ bool control_report(
 	struct control *control, const char *host_name, const struct report *report, GError **error);
 /* Takes a host that does not report out of the cloud; FAULT_NOT_ALLOWED while it does. lost: machines that it has are lost
  * with it: those that are being deleted have gone, of others only their record is left, to be deleted; *ret_lost has the
- * names of these, "GROUP/NAME" (Owned by the caller). Else FAULT_NOT_ALLOWED when it has any. FAULT_NOT_FOUND. It is done
+ * names of these, "GROUP/NAME" (Owned by the caller). Else FAULT_NOT_ALLOWED when it has any. FAULT_NOT_FOUND: there is none;
+ * certificates that were made for one of that name are refused from then on, as those of a host that is removed. It is done
  * machine by machine: what fails is repeated. */
 bool control_remove_host(
 	struct control *control, const char *host_name, bool lost, GPtrArray **ret_lost, GError **error);

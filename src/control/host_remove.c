@@ -13,6 +13,7 @@
  */
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/peer.h"
 #include "control/control_priv.h"
 
 #include <string.h>
@@ -105,11 +106,20 @@ static bool give_up_all(
 
 /* ---- the host ---- */
 
+/* Certificates that were made for it until now are refused. data: its name. */
+static bool shut_out(struct change *change, void *data, GError **error)
+{
+	g_autofree char *name = g_ascii_strdown(data, -1),
+			*now = g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
+
+	change_release(change, POOL_REMOVED_HOST, name);
+	return change_claim(change, POOL_REMOVED_HOST, name, now, error);
+}
+
 static bool take_out(struct change *change, void *data, GError **error)
 {
 	const struct removal *removal = data;
 	struct host *host = change_get(change, KIND_HOST, removal->host->meta.uid, error);
-	g_autofree char *now = g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
 	bool placed;
 
 	if (!host || !change_has_placed(change, host->meta.uid, &placed, error) ||
@@ -119,9 +129,7 @@ static bool take_out(struct change *change, void *data, GError **error)
 		return fault_set(error, FAULT_CONFLICT, "host %s got a machine meanwhile", host->meta.name);
 	if (host->status.vtep)
 		change_release(change, POOL_VTEP, host->status.vtep);
-	g_autofree char *name = g_ascii_strdown(host->meta.name, -1);
-	change_release(change, POOL_REMOVED_HOST, name);
-	if (!change_claim(change, POOL_REMOVED_HOST, name, now, error))
+	if (!shut_out(change, host->meta.name, error))
 		return false;
 	change_delete(change, host);
 	return true;
@@ -158,8 +166,10 @@ bool control_remove_host(
 		g_propagate_error(error, g_steal_pointer(&failure));
 		return false;
 	}
-	if (!host)
-		return fault_set(error, FAULT_NOT_FOUND, "there is no host %s", host_name);
+	if (!host) /* it may have certificates, and come yet */
+		return (!peer_is_host_name(host_name, strlen(host_name)) ||
+			       change_run(control->store, shut_out, (void *)host_name, NULL, error)) &&
+		       fault_set(error, FAULT_NOT_FOUND, "there is no host %s", host_name);
 	g_autofree char *prefix = key_placements(host->meta.uid), *end = store_prefix_end(prefix);
 	if (!store_list(control->store, prefix, end, 0, 0, &placed, NULL, error) ||
 		!check_removable(control, host, lost ? 0 : placed.kvs->len, error) ||

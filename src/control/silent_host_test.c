@@ -447,6 +447,24 @@ static void test_comes_back(void)
 	assert_removed(&p, false, "");
 }
 
+/* Its certificates have been made, and it has not come yet. */
+static void test_never_came(void)
+{
+	int64_t before = g_get_real_time() / G_USEC_PER_SEC - 10;
+	g_autoptr(GError) error = NULL, unnamed = NULL;
+	g_autoptr(GPtrArray) lost = NULL;
+	_cleanup_(pair_close) struct pair p = {};
+
+	pair_open(&p);
+	g_assert_true(control_admit_host(p.f.control, "host-3", before, NULL));
+	g_assert_false(control_remove_host(p.f.control, "host-3", false, &lost, &error));
+	g_assert_error(error, FAULT, FAULT_NOT_FOUND);
+	g_assert_false(control_admit_host(p.f.control, "host-3", before, NULL));
+	g_assert_true(control_admit_host(p.f.control, "host-3", before + 3600, NULL));
+	g_assert_false(control_remove_host(p.f.control, "../x", false, &lost, &unnamed));
+	g_assert_error(unnamed, FAULT, FAULT_NOT_FOUND);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -458,6 +476,7 @@ int main(int argc, char **argv)
 		test_machine);
 	TEST("it is not removed while it reports, nor with machines unless they are given up",
 		test_not_removed);
+	TEST("one that never came is kept out", test_never_came);
 	TEST("machines that are lost with it can be deleted, and nothing else", test_lost);
 	TEST("what waits for it to delete machines goes on when it is given up", test_lost_in_deletion);
 	TEST("one that comes back is refused until it has a new certificate", test_comes_back);
