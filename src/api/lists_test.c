@@ -165,6 +165,7 @@ static void scenario_mistakes(struct test_cloud *cloud)
 	}
 	assert_refused(cloud, GROUP "/providers/Microsoft.Resources/deployments?$filter=name%20eq%20%27x%27");
 	assert_refused(cloud, "S/providers/Microsoft.Compute/skus?$filter=provisioningState%20eq%20%27x%27");
+	assert_refused(cloud, GROUPS "/nsg1/securityRules?$filter=name%20eq%20%27x%27");
 	/* More than a page has is as many as it has. */
 	_cleanup_(answer_clear) struct answer many =
 		ask(cloud, "GET", GROUPS "?$top=99999999999", NULL, NULL);

@@ -470,7 +470,7 @@ static void list_operations(struct call *call, void *data)
 
 	if (!find(call, data, &group, &deployment))
 		return;
-	if (!page_of_call(call, &page, &error)) {
+	if (!filter_is_absent(call, &error) || !page_of_call(call, &page, &error)) {
 		arm_fail(call, error);
 		return;
 	}

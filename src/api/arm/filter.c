@@ -82,6 +82,15 @@ bool filter_has_only(const struct filter *filter, const char *word, GError **err
 	return true;
 }
 
+bool filter_is_absent(const struct call *call, GError **error)
+{
+	const char *text = call_query(call, "$filter");
+
+	return !text || !*text ||
+	       arm_fault_set(error, ARM_INVALID_FILTER,
+		       "This list cannot be filtered: ask for it without '%s'.", text);
+}
+
 static bool find_location(struct arm *arm, struct filter *filter, GError **error)
 {
 	const char *location = arm_location(arm, NULL, filter->location, error);

@@ -19,6 +19,8 @@ bool filter_parse(const char *text, struct filter *ret, GError **error);
 bool filter_of_call(struct arm *arm, const struct call *call, struct filter *ret, GError **error);
 /* Of lists whose elements have nothing else that could be asked for: ARM_INVALID_FILTER when the filter has other words. */
 bool filter_has_only(const struct filter *filter, const char *word, GError **error);
+/* Of a list that cannot be filtered: ARM_INVALID_FILTER when the query has a filter. */
+bool filter_is_absent(const struct call *call, GError **error);
 /* group: name of the object's group; NULL when the filter's does not matter. */
 bool filter_fits(
 	const struct filter *filter, const struct meta *meta, const struct arm_type *type, const char *group);

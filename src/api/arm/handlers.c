@@ -70,7 +70,9 @@ static void get_inner(struct call *call, void *data)
 
 	arm_id_of_call(call, &id);
 	_cleanup_(model_free) struct meta *object =
-		page_of_call(call, &page, &error) ? arm_find(arm, &id, &error) : NULL;
+		filter_is_absent(call, &error) && page_of_call(call, &page, &error)
+			? arm_find(arm, &id, &error)
+			: NULL;
 	if (!object) {
 		arm_fail(call, error);
 		return;

@@ -4,6 +4,7 @@
  * An instance is named by its number, one of a flexible set by its machine's name.
  */
 #include "api/arm/arm_priv.h"
+#include "api/arm/filter.h"
 #include "api/arm/instance_view.h"
 
 #include <string.h>
@@ -192,7 +193,7 @@ static GPtrArray *page_of(
 	GPtrArray *vms;
 
 	*ret_set = NULL;
-	if (!page_of_call(call, ret_page, &error)) {
+	if (!filter_is_absent(call, &error) || !page_of_call(call, ret_page, &error)) {
 		arm_fail(call, error);
 		return NULL;
 	}
