@@ -9,6 +9,8 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 
+static const char *const action_words[] = {"list", "count", "show", NULL};
+
 #define LIST_LIMIT 1000
 #define PAGE_ROWS  1000
 #define NOT_GIVEN  INT_MIN
@@ -295,13 +297,6 @@ static bool is_state(const char *word)
 	return !word || g_strv_contains(words, word);
 }
 
-static bool is_action(const char *word)
-{
-	static const char *const actions[] = {"list", "count", "show", NULL};
-
-	return g_strv_contains(actions, word);
-}
-
 /* What is wrong with the command line of an action that there is; NULL: nothing. */
 static const char *find_mistake(int argc, char **argv, const struct options *o)
 {
@@ -331,7 +326,7 @@ int cli_flow(int argc, char **argv)
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
-	if (argc < 2 || !is_action(argv[1]))
+	if (argc < 2 || !g_strv_contains(action_words, argv[1]))
 		return cli_no_action("flow", argc < 2 ? NULL : argv[1], "'list', 'count' or 'show ID'");
 	const char *mistake = find_mistake(argc, argv, &o);
 	if (mistake)

@@ -8,6 +8,8 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 
+static const char *const action_words[] = {"list", "revoke", "restore", "release", NULL};
+
 /* The agent itself gives up on a change after 60 s. */
 #define CALL_MS      70000
 #define LOOK_US      (G_USEC_PER_SEC / 5)
@@ -297,13 +299,6 @@ static int run_action(const char *state, const struct request *request)
 	return CLI_OK;
 }
 
-static bool is_action(const char *word)
-{
-	static const char *const actions[] = {"list", "revoke", "restore", "release", NULL};
-
-	return g_strv_contains(actions, word);
-}
-
 /* What is wrong with the command line of an action that there is; NULL: nothing. */
 static const char *find_mistake(int argc, char **argv, const struct request *request)
 {
@@ -359,7 +354,7 @@ int cli_vf(int argc, char **argv)
 		    "once again to give back one that is in quarantine.",
 		    entries))
 		return CLI_USAGE;
-	if (argc < 2 || !is_action(argv[1]))
+	if (argc < 2 || !g_strv_contains(action_words, argv[1]))
 		return cli_no_action("vf", argc < 2 ? NULL : argv[1],
 			"'list', 'revoke NIC', 'restore NIC' or 'release FUNCTION'");
 	const char *mistake = find_mistake(argc, argv, &request);
