@@ -8,7 +8,7 @@
 # lint     formatter, checker of scripts
 # clang    the second compiler, for `make check-all`
 # test     what the test suites drive (scapy, nftables, ...)
-# lab      what `make check-lab` starts its machines with
+# lab      what `make check-lab` starts its machines with: Debian 13's QEMU, too (in a folder of its own)
 # clients  the real az: Debian 13's 2.74 (in a folder of its own on Debian 12)
 # az245    Debian 12's own az 2.45, for `make check-clients`
 # bench    Open vSwitch with DPDK, testpmd, and DPDK's driver headers, for `make bench-switch`
@@ -19,6 +19,8 @@
 set -euo pipefail
 # Folder that holds trixie's root with az in it (Debian 12 only).
 SLUICE_AZ_ROOT=${SLUICE_AZ_ROOT:-/var/cache/sluice/az-trixie}
+# Folder that holds trixie's QEMU, for the lab's machines (test/lab/machine.py says why).
+SLUICE_LAB_QEMU=${SLUICE_LAB_QEMU:-/var/cache/sluice/lab-qemu}
 # Folder that holds a Debian 13 to build and test in (Debian 12 only).
 SLUICE_DEBIAN13=${SLUICE_DEBIAN13:-/var/cache/sluice/debian13}
 # Folder of DPDK's driver headers, one folder a version; test/peers/meson.build looks here.
@@ -120,6 +122,31 @@ setup_test() {
 setup_lab() {
 	setup_run
 	install python3 busybox-static pciutils iproute2 iputils-ping systemd udev nftables
+	[ ! -e "$SLUICE_LAB_QEMU/.complete" ] || return 0
+	unpack "$SLUICE_LAB_QEMU" --variant=extract --include=qemu-system-x86 --aptopt='APT::Install-Recommends "false"'
+	cat >"$SLUICE_LAB_QEMU/qemu" <<-SCRIPT
+		#!/bin/sh
+		exec $SLUICE_LAB_QEMU/usr/lib64/ld-linux-x86-64.so.2 --library-path $SLUICE_LAB_QEMU/usr/lib/x86_64-linux-gnu \\
+			$SLUICE_LAB_QEMU/usr/bin/qemu-system-x86_64 -L $SLUICE_LAB_QEMU/usr/share/qemu -L $SLUICE_LAB_QEMU/usr/share/seabios "\$@"
+	SCRIPT
+	chmod 755 "$SLUICE_LAB_QEMU/qemu"
+	touch "$SLUICE_LAB_QEMU/.complete"
+}
+
+# unpack FOLDER OPTION...: makes a folder with trixie's packages, as mmdebstrap's options say.
+unpack() {
+	local folder=$1 uri
+	shift
+	install mmdebstrap debian-archive-keyring ca-certificates
+	uri=$(mirror)
+	say "unpacking trixie's packages into $folder"
+	rm -rf "$folder.new"
+	mkdir -p "$(dirname "$folder")"
+	mmdebstrap --mode=root "$@" trixie "$folder.new" \
+		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri trixie main" >"$folder.log" 2>&1 ||
+		die "fetching trixie's packages failed; the last lines of $folder.log say why"
+	rm -rf "$folder"
+	mv "$folder.new" "$folder"
 }
 
 # Debian 12: a folder with trixie's az and its own Python and C library, unpacked and compiled (about 30 s), not
@@ -131,17 +158,8 @@ setup_clients() {
 		return
 	fi
 	[ -e "$SLUICE_AZ_ROOT/.complete-2" ] && return
-	install mmdebstrap debian-archive-keyring ca-certificates
-	local uri new=$SLUICE_AZ_ROOT.new log=$SLUICE_AZ_ROOT.log
-	uri=$(mirror)
-	say "unpacking trixie's az into $SLUICE_AZ_ROOT"
-	rm -rf "$new"
-	mkdir -p "$(dirname "$new")"
-	mmdebstrap --mode=root --variant=extract --include=azure-cli trixie "$new" \
-		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri trixie main" >"$log" 2>&1 ||
-		die "fetching trixie's az failed; the last lines of $log say why"
-	rm -rf "$SLUICE_AZ_ROOT"
-	mv "$new" "$SLUICE_AZ_ROOT"
+	local log=$SLUICE_AZ_ROOT.log
+	unpack "$SLUICE_AZ_ROOT" --variant=extract --include=azure-cli
 	az_python "$SLUICE_AZ_ROOT"
 	say "compiling az"
 	"$SLUICE_AZ_ROOT/usr/bin/python3" -m compileall -q -j "$(nproc)" \
@@ -170,19 +188,9 @@ setup_az245() { [ "$VERSION_ID" = 13 ] || install azure-cli; }
 setup_debian13() {
 	[ "$VERSION_ID" = 12 ] || return 0
 	[ ! -e "$SLUICE_DEBIAN13/.complete" ] || return 0
-	install mmdebstrap debian-archive-keyring ca-certificates
-	local uri new=$SLUICE_DEBIAN13.new log=$SLUICE_DEBIAN13.log
-	uri=$(mirror)
-	say "unpacking a Debian 13 into $SLUICE_DEBIAN13"
-	rm -rf "$new"
-	mkdir -p "$(dirname "$new")"
-	mmdebstrap --mode=root --variant=minbase --include=ca-certificates,debian-archive-keyring,make,python3 trixie "$new" \
-		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri trixie main" >"$log" 2>&1 ||
-		die "unpacking Debian 13 failed; the last lines of $log say why"
-	printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d"
-	chmod 755 "$new/usr/sbin/policy-rc.d"
-	rm -rf "$SLUICE_DEBIAN13"
-	mv "$new" "$SLUICE_DEBIAN13"
+	unpack "$SLUICE_DEBIAN13" --variant=minbase --include=ca-certificates,debian-archive-keyring,make,python3
+	printf '#!/bin/sh\nexit 101\n' >"$SLUICE_DEBIAN13/usr/sbin/policy-rc.d"
+	chmod 755 "$SLUICE_DEBIAN13/usr/sbin/policy-rc.d"
 	touch "$SLUICE_DEBIAN13/.complete"
 }
 

@@ -175,8 +175,8 @@ class Host:
         (vfs, heard), macs = self.on_pf(), {mac_of(number) for number in range(self.nics)}
         assert vfs == {}, vfs
         assert heard & macs == (macs if self.power != "deallocated" else set()), heard
-        rows = self.functions()
-        assert [row["state"] for row in rows if row["function"]] == ["free"] * self.vfs, rows
+        wait_for("the agent, which looks at them once a second, has all VFs as free", 10, lambda: ["free"] * self.vfs == [
+            row["state"] for row in self.functions() if row["function"]])
         now = self.inventory()
         assert now == self.before, (now, self.before)
 

@@ -16,6 +16,7 @@ from tap import note, wait_for  # noqa: E402
 
 STATE, PF, VLAN, OUTSIDE = "/run/cloud", "0000:01:00.0", 100, "10.9.0.200"
 VFS = 3
+AZ_SECONDS = 400 # within them az ends, whatever it was told to do
 SIZES = [{"name": "Standard_Lab", "family": "standardLabFamily", "vcpus": 2, "memory_mib": 320, "max_nics": 2, "bandwidth_mbps": 1000,
           "os_disk_mib": 65536, "resource_disk_mib": 1024, "max_data_disks": 4, "accelerated": True}]
 ALIASES = {"LabGuest": {"publisher": "Sluice", "offer": "Lab", "sku": "guest", "version": "latest", "architecture": "x64",
@@ -96,7 +97,7 @@ class Client:
     def __call__(self, *words):
         """What the command answers."""
         done = subprocess.run([self.az, *words, "--output", "json"], env=self.environment, stdin=subprocess.DEVNULL, text=True,
-                              capture_output=True, timeout=900)
+                              capture_output=True, timeout=AZ_SECONDS)
         if done.returncode:
             raise AssertionError(f"az {' '.join(words)}: {done.stderr.strip()}")
         return json.loads(done.stdout) if done.stdout.strip() else None
@@ -211,7 +212,8 @@ class Lab:
         """For a person who looks why a step failed."""
         return self.machine.try_run(
             f"cat /run/up.log /run/relay.log /run/count.log | tail -n 20; tail -n 60 {STATE}/log/*.log; {self.sluice} vf list --state {STATE}; "
-            f"tail -n 15 {STATE}/agent/vms/*/console.log; ip -d link; bridge fdb show dev eth0; dmesg | tail -n 30")[1]
+            f"tail -n 15 {STATE}/agent/vms/*/console.log; ip -d link; bridge fdb show dev eth0; dmesg | tail -n 30; "
+            "ss -tanpi; ip -s link show eth2; cat /proc/interrupts; ps -eLo pid,tid,stat,wchan:20,time,comm")[1]
 
 
 class Connection:

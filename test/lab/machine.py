@@ -20,6 +20,9 @@ import tempfile
 import time
 import traceback
 
+# Debian 13's QEMU, which `dist/setup.sh lab` fetches: its last 10.0 releases no more use a map of memory that was freed, where
+# functions come and go, which ended QEMU or left a processor without interrupts (iotlb_to_section, tcg_commit_cpu).
+QEMU = os.path.join(os.environ.get("SLUICE_LAB_QEMU", "/var/cache/sluice/lab-qemu"), "qemu")
 # A processor that QEMU 10 emulates loses an interrupt now and then, when it enters a machine within the machine with one pending: QEMU
 # changes what is asked of it without a lock there. Timers that ring once are lost for good, those that ring all the time come again.
 KERNEL_LINE = ("console=ttyS0 quiet nokaslr mitigations=off tsc=reliable no_timer_check clocksource=tsc random.trust_cpu=on "
@@ -100,7 +103,7 @@ class Machine:
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-lab-")
         self.log = os.path.join(self.folder.name, "console.log")
         shell = os.path.join(self.folder.name, "shell")
-        command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", CPU, "-smp", "2",
+        command = [QEMU, "-accel", "tcg,thread=multi,tb-size=512", "-cpu", CPU, "-smp", "2",
                    "-m", str(memory_mib), "-M", "q35,hpet=off", "-nodefaults", "-display", "none", "-no-reboot",
                    "-kernel", f"{kernel}/vmlinux", "-initrd", f"{kernel}/initrd.cpio", "-append", f"{KERNEL_LINE} tsc_early_khz={tsc_khz()} {line}",
                    "-serial", f"file:{self.log}", "-serial", f"unix:{shell},server=on,wait=off"]
