@@ -11,6 +11,8 @@
 #   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
 #   make fuzz         lets every fuzz target look for FUZZ_SECONDS (60 each) for what breaks it
 #   make lint | format | install | clean | help
+#
+# What each test of the check targets printed is in build-check/test-logs.
 MESON_FLAGS ?=
 BENCH ?= # options of test/peers/bench.py, or test/load/load
 WERROR = -Dwerror=true
