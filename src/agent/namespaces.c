@@ -69,6 +69,23 @@ static bool prepare_switch_end(struct links *links, const char *name, struct mac
 	       links_set_up(links, name, error);
 }
 
+/* Of the gateway's interface: the same whenever it is made anew, as the switch and others know it by ARP, and another on each host,
+ * whose interfaces somebody may join by a bridge. */
+static struct mac_addr gateway_mac(const struct namespaces_config *config, const char *name)
+{
+	g_autofree char *text = g_strjoin(" ", g_get_host_name(), config->ledger, name, NULL);
+	g_autoptr(GChecksum) hash = g_checksum_new(G_CHECKSUM_SHA256);
+	guint8 digest[32];
+	gsize length = sizeof digest;
+	struct mac_addr mac;
+
+	g_checksum_update(hash, (const guchar *)text, -1);
+	g_checksum_get_digest(hash, digest, &length);
+	memcpy(mac.bytes, digest, sizeof mac.bytes);
+	mac.bytes[0] = (mac.bytes[0] & 0xfc) | 0x02; /* locally administered, of one station */
+	return mac;
+}
+
 static bool prepare_far_end(
 	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error)
 {
@@ -113,6 +130,7 @@ static bool set_up_outside(const struct namespaces_config *config, struct links 
 	return far &&
 	       links_add_veth(switch_links, NAMESPACES_OUTSIDE_SWITCH, name, outside_netns(config), error) &&
 	       prepare_switch_end(switch_links, NAMESPACES_OUTSIDE_SWITCH, outside_mac, error) &&
+	       links_set_mac(far, name, gateway_mac(config, name), error) &&
 	       prepare_far_end(far, name, port->gateway, port->prefix.length, error);
 }
 

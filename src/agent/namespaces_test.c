@@ -188,13 +188,16 @@ static void test_keeper(struct fixture *f, gconstpointer data)
 	f->config.outside_interface = "sl-mine";
 	set_up(f);
 	g_assert_cmpuint(find(OUTSIDE, "sl-gw").index, ==, 0);
+	struct find before = find(OUTSIDE, "sl-mine");
 	struct namespaces_keeper *keeper = namespaces_keep(&f->config);
 	g_assert_true(remove_gateway((void *)"sl-mine", NULL));
 	g_assert_cmpuint(find(SWITCH, "sl-out").index, ==, 0);
 	for (unsigned i = 0; i < 150 && !(find(OUTSIDE, "sl-mine").flags & IFF_UP); i++)
 		g_usleep(G_USEC_PER_SEC / 10);
 	namespaces_keeper_free(keeper);
-	g_assert_true(find(OUTSIDE, "sl-mine").flags & IFF_UP);
+	struct find after = find(OUTSIDE, "sl-mine");
+	g_assert_true(after.flags & IFF_UP);
+	g_assert_cmpint(memcmp(after.mac, before.mac, 6), ==, 0);
 	g_assert_cmpuint(find(SWITCH, "sl-out").index, >, 0);
 }
 

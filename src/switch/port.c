@@ -33,6 +33,8 @@ void port_set_error(struct port *port, const char *format, ...)
 		va_end(args);
 		if (g_strcmp0(error, port->error) != 0)
 			log_warn(port->name, "%s; it is tried again every second", error);
+	} else if (port->error) {
+		log_info(port->name, "it is open now");
 	}
 	g_free(port->error);
 	port->error = g_steal_pointer(&error);
