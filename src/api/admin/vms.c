@@ -56,17 +56,17 @@ static bool take(const void *object, void *data)
 	       json_array_append_new(listing->array, encode_vm(listing->control, vm)) == 0;
 }
 
-/* Nobody is on a host that does not exist. */
 static bool find_host(struct control *control, const char *name, char **ret, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
 	_cleanup_(model_free) struct host *host = control_find(control, KIND_HOST, NULL, name, &failure);
 
-	*ret = g_strdup(host ? host->meta.uid : "");
-	if (!failure)
-		return true;
-	g_propagate_error(error, g_steal_pointer(&failure));
-	return false;
+	if (!host && !failure)
+		fault_set(&failure, FAULT_NOT_FOUND, "there is no host %s", name);
+	*ret = g_strdup(host ? host->meta.uid : NULL);
+	if (failure)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	return host != NULL;
 }
 
 static void list_vms(struct call *call, void *data)
