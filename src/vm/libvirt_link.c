@@ -29,6 +29,7 @@
 #include "vm/domain_xml.h"
 #include "vm/libvirt_priv.h"
 
+#include <signal.h>
 #include <string.h>
 
 #define OPEN_WAIT_US    (10 * G_USEC_PER_SEC)
@@ -63,6 +64,8 @@ static void ignore_error(void *data, virErrorPtr error)
 /* The library's own global state: once in a process. */
 static void *library_init(void *ok)
 {
+	signal(SIGPIPE,
+		SIG_IGN); /* the library sends keepalives without MSG_NOSIGNAL, also to a daemon that was just killed */
 	virSetErrorFunc(NULL, ignore_error);
 	return virInitialize() == 0 && virEventRegisterDefaultImpl() == 0 ? ok : NULL;
 }

@@ -259,7 +259,8 @@ struct vm_libvirt_config {
  * does not; open again later. Once open, the manager itself reconnects when the daemon was restarted; calls
  * meanwhile are FAULT_UNAVAILABLE after a few seconds.
  *
- * The program must run GLib's default main context (in any thread): libvirt's event loop lives on it. */
+ * The program must run GLib's default main context (in any thread): libvirt's event loop lives on it. SIGPIPE is ignored from
+ * then on, as GIO's sockets have it, too. */
 struct vm_manager *vm_libvirt_open(
 	const struct vm_libvirt_config *config, vm_event_fn event, void *data, GError **error);
 /* vm/fake.h has what tests do to it. */
