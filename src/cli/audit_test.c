@@ -1,6 +1,5 @@
 /* What `sluice audit` asks for, and what it makes of pages. */
 #include "cli/cli.h"
-#include "cli/test_case.h"
 #include "cli/test_controller.h"
 
 #include <stdio.h>
@@ -46,12 +45,7 @@ static int run_case(const char *words)
 
 static void test_verb(void)
 {
-	_cleanup_(test_controller_close) struct test_controller controller;
-
-	test_cases_answer(run_case);
-	test_controller_open(&controller, answer, NULL);
-	g_setenv("SLUICE_STATE", controller.state, true);
-	test_cases_assert(cases, G_N_ELEMENTS(cases));
+	test_controller_assert(run_case, answer, NULL, cases, G_N_ELEMENTS(cases));
 }
 
 int main(int argc, char **argv)

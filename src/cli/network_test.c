@@ -1,6 +1,5 @@
 /* How `sluice network segment` finds the network that it is told. */
 #include "cli/cli.h"
-#include "cli/test_case.h"
 #include "cli/test_controller.h"
 
 #include <string.h>
@@ -47,12 +46,7 @@ static const struct test_case cases[] = {
 
 static void test_segment(void)
 {
-	_cleanup_(test_controller_close) struct test_controller controller;
-
-	test_cases_answer(run_case);
-	test_controller_open(&controller, answer, NULL);
-	g_setenv("SLUICE_STATE", controller.state, true);
-	test_cases_assert(cases, G_N_ELEMENTS(cases));
+	test_controller_assert(run_case, answer, NULL, cases, G_N_ELEMENTS(cases));
 }
 
 int main(int argc, char **argv)

@@ -65,6 +65,17 @@ void test_controller_open(struct test_controller *c, test_controller_answer answ
 	g_assert_true(pki_ensure_ca(c->state, "test", NULL));
 }
 
+void test_controller_assert(int (*run)(const char *words), test_controller_answer answer, void *data,
+	const struct test_case *cases, size_t n)
+{
+	_cleanup_(test_controller_close) struct test_controller controller;
+
+	test_cases_answer(run);
+	test_controller_open(&controller, answer, data);
+	g_setenv("SLUICE_STATE", controller.state, true);
+	test_cases_assert(cases, n);
+}
+
 void test_controller_close(struct test_controller *c)
 {
 	g_main_loop_quit(c->loop);

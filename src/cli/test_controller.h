@@ -2,6 +2,7 @@
  * `sluice up` would leave for those who ask it. */
 #pragma once
 #include "base/cleanup.h"
+#include "cli/test_case.h"
 
 #include <glib.h>
 #include <libsoup/soup.h>
@@ -23,5 +24,8 @@ struct test_controller {
 void test_controller_open(struct test_controller *controller, test_controller_answer answer, void *data);
 /* body: NULL: none. */
 void test_controller_reply(SoupServerMessage *message, guint status, const char *body);
+/* A test of nothing but cases (test_case.h), which `run` runs on a controller that answers so. Borrows all. */
+void test_controller_assert(int (*run)(const char *words), test_controller_answer answer, void *data,
+	const struct test_case *cases, size_t n);
 void test_controller_close(struct test_controller *controller);
 CLEANUP_CLEAR_FUNC(struct test_controller, test_controller_close)

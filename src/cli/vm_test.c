@@ -1,6 +1,5 @@
 /* What `sluice vm` makes of a controller's answers. */
 #include "cli/cli.h"
-#include "cli/test_case.h"
 #include "cli/test_controller.h"
 
 #include <signal.h>
@@ -96,13 +95,9 @@ static const struct test_case cases[] = {
 
 static void test_verbs(void)
 {
-	_cleanup_(test_controller_close) struct test_controller controller;
 	unsigned looks = 0;
 
-	test_cases_answer(run_case);
-	test_controller_open(&controller, answer, &looks);
-	g_setenv("SLUICE_STATE", controller.state, true);
-	test_cases_assert(cases, G_N_ELEMENTS(cases));
+	test_controller_assert(run_case, answer, &looks, cases, G_N_ELEMENTS(cases));
 }
 
 int main(int argc, char **argv)
