@@ -1,8 +1,7 @@
 /* What the log says of functions given and taken: who asked, of what NIC and function, why, what came of it; once each. */
 #include "agent/agent_priv.h"
-#include "agent/control_socket.h"
 #include "agent/test_bypass.h"
-#include "base/jsonrpc.h"
+#include "agent/test_operator.h"
 #include "base/log.h"
 
 #include <string.h>
@@ -74,42 +73,12 @@ static void setup(struct world *w, gconstpointer data)
 
 /* ---- an operator ---- */
 
-struct request {
-	char *path; /* Owned */
-	const char *method;
-	json_t *params; /* Owned */
-	gint done;
-	json_t *result; /* Owned */
-	GError *error; /* Owned */
-};
-
-static void *ask(void *data)
-{
-	struct request *request = data;
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(request->path);
-
-	request->result = jsonrpc_call(
-		client, request->method, g_steal_pointer(&request->params), 10000, &request->error);
-	g_atomic_int_set(&request->done, 1);
-	return NULL;
-}
-
 /* Takes the parameters; NULL: it is refused. New reference. */
 static json_t *operate(struct world *w, const char *method, json_t *params)
 {
-	struct request request = {
-		.path = g_build_filename(w->folder, "agent.sock", NULL), .method = method, .params = params};
-	_cleanup_(control_socket_close) struct control_socket *control =
-		control_socket_open(w->agent, request.path, &request.error);
-	g_assert_no_error(request.error);
-	GThread *thread = g_thread_new("operator", ask, &request);
+	g_autoptr(GError) error = NULL;
 
-	while (!g_atomic_int_get(&request.done))
-		world_run(5);
-	g_thread_join(thread);
-	g_free(request.path);
-	g_clear_error(&request.error);
-	return request.result;
+	return operator_ask(w, method, params, &error);
 }
 
 static json_t *the_nic(void)

@@ -1,10 +1,9 @@
 /* Functions that cannot be given back: what an operator does about them, and what is told of repairs. */
 #include "agent/agent_priv.h"
-#include "agent/control_socket.h"
 #include "agent/quarantine.h"
 #include "agent/test_bypass.h"
+#include "agent/test_operator.h"
 #include "base/fault.h"
-#include "base/jsonrpc.h"
 
 #include <string.h>
 
@@ -12,40 +11,10 @@
 
 /* ---- an operator ---- */
 
-struct request {
-	char *path; /* Owned */
-	json_t *params; /* Owned */
-	gint done;
-	json_t *result; /* Owned */
-	GError *error; /* Owned */
-};
-
-static void *ask(void *data)
-{
-	struct request *request = data;
-	_cleanup_(jsonrpc_client_free) struct jsonrpc_client *client = jsonrpc_client_new(request->path);
-
-	request->result =
-		jsonrpc_call(client, "vf.release", g_steal_pointer(&request->params), 10000, &request->error);
-	g_atomic_int_set(&request->done, 1);
-	return NULL;
-}
-
 /* What vf.release answers; takes the parameters. */
 static json_t *release(struct world *w, json_t *params, GError **error)
 {
-	struct request request = {.path = g_build_filename(w->folder, "agent.sock", NULL), .params = params};
-	_cleanup_(control_socket_close) struct control_socket *control =
-		control_socket_open(w->agent, request.path, error);
-	GThread *thread = g_thread_new("operator", ask, &request);
-
-	while (!g_atomic_int_get(&request.done))
-		world_run(5);
-	g_thread_join(thread);
-	g_free(request.path);
-	if (request.error)
-		g_propagate_error(error, request.error);
-	return request.result;
+	return operator_ask(w, "vf.release", params, error);
 }
 
 static void expect_refused(struct world *w, json_t *params, int code, const char *says)
