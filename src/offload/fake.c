@@ -107,9 +107,12 @@ static void answer(struct fake *fake, struct offload_event event)
 	g_queue_push_tail(fake->events, g_memdup2(&event, sizeof event));
 }
 
-static bool has_port(const struct fake *fake, uint32_t number)
+static bool has_port(const struct fake *fake, uint32_t number, const struct offload_tunnel *tunnel)
 {
-	return !fake->ports || g_hash_table_contains(fake->ports, GUINT_TO_POINTER(number));
+	const struct offload_port *port =
+		fake->ports ? g_hash_table_lookup(fake->ports, GUINT_TO_POINTER(number)) : NULL;
+
+	return !fake->ports || (port && (!tunnel->used || port->tunnel_ifindex));
 }
 
 static const char *why_not(struct fake *fake, const struct offload_flow *flow, const struct table_key *key)
@@ -124,7 +127,8 @@ static const char *why_not(struct fake *fake, const struct offload_flow *flow, c
 		return unable;
 	if (g_hash_table_size(fake->by_key) >= fake->provider.caps.flows)
 		return "the NIC's table is full";
-	if (!has_port(fake, flow->match.port) || !has_port(fake, flow->actions.port))
+	if (!has_port(fake, flow->match.port, &flow->match.tunnel) ||
+		!has_port(fake, flow->actions.port, &flow->actions.tunnel))
 		return "it names a port that the NIC does not have";
 	for (unsigned i = 0; i < OFFLOAD_METERS; i++)
 		if (flow->actions.meters[i] &&

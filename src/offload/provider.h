@@ -21,8 +21,7 @@
 struct offload_port {
 	uint32_t number; /* what flows call it */
 	int ifindex;
-	int tunnel_ifindex; /* a VXLAN device ("external") whose packets go by this port; 0: none, as in the running switch,
-			     * whose VTEP is an address that the kernel does not have */
+	int tunnel_ifindex; /* a VXLAN device of the kernel ("external") whose packets go by this port; 0: none */
 };
 
 struct offload_caps {

@@ -27,6 +27,11 @@
  *
  * Sending goes past the queueing discipline: a tap whose reader has stopped drops, and never holds up the
  * worker.
+ *
+ * An interface that the host itself uses, by whose address the switch tunnels (PORT_UNDERLAY), is left as it is: up or
+ * down, and deaf for others' MACs. A filter in the kernel keeps all from the socket that is neither ARP nor to VXLAN's port, so
+ * that what the host receives costs nothing here. The kernel gets these packets, too: it answers ARP, and who reads its VXLAN
+ * device is its business.
  */
 #include "switch/port.h"
 
@@ -34,9 +39,11 @@
 #include "switch/grace.h"
 #include "switch/segmentation.h"
 #include "switch/vlan.h"
+#include "switch/vxlan.h"
 #include "switch/wire.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
@@ -69,6 +76,8 @@ struct device {
 
 struct interface_port {
 	struct port port;
+	const char *interface; /* within the port's name */
+	bool is_underlay; /* PORT_UNDERLAY */
 	struct device *_Atomic device; /* Owned; NULL: none */
 };
 
@@ -367,23 +376,65 @@ static int map_ring(struct device *device, const char *name)
 	return 0;
 }
 
-/* Frames for any MAC, and from now on. */
+/* From now on. */
 static int bind_device(struct device *device)
 {
-	struct packet_mreq promiscuous = {.mr_ifindex = (int)device->interface, .mr_type = PACKET_MR_PROMISC};
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
 		.sll_protocol = htobe16(ETH_P_ALL),
 		.sll_ifindex = (int)device->interface,
 	};
 
-	if (setsockopt(device->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous) < 0 ||
-		bind(device->fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return -errno;
-	return 0;
+	return bind(device->fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
 }
 
-static int device_make(const char *name, unsigned interface, struct device **ret)
+/* Frames for any MAC. */
+static int hear_all(struct device *device)
+{
+	struct packet_mreq promiscuous = {.mr_ifindex = (int)device->interface, .mr_type = PACKET_MR_PROMISC};
+
+	return setsockopt(device->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous) < 0
+		       ? -errno
+		       : 0;
+}
+
+#define LOAD(size, at)            BPF_STMT(BPF_LD | (size) | BPF_ABS, (uint32_t)(at))
+#define JUMP(how, value, yes, no) BPF_JUMP(BPF_JMP | (how) | BPF_K, value, yes, no)
+
+/* Of what has no tag: ARP, and UDP over IPv4 to VXLAN's port, also the first of several fragments. */
+static int hear_tunnels(struct device *device)
+{
+	struct sock_filter program[] = {
+		LOAD(BPF_B, SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT),
+		JUMP(BPF_JEQ, 0, 0, 11),
+		LOAD(BPF_H, ETH_TYPE),
+		JUMP(BPF_JEQ, ETH_ARP, 8, 0),
+		JUMP(BPF_JEQ, ETH_IPV4, 0, 8),
+		LOAD(BPF_B, ETH_LEN + IPV4_PROTOCOL),
+		JUMP(BPF_JEQ, PROTO_UDP, 0, 6),
+		LOAD(BPF_H, ETH_LEN + IPV4_FRAGMENT),
+		JUMP(BPF_JSET, IPV4_OFFSET, 4, 0),
+		BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, ETH_LEN), /* the IPv4 header's length */
+		BPF_STMT(BPF_LD | BPF_H | BPF_IND, ETH_LEN + UDP_DST),
+		JUMP(BPF_JEQ, VXLAN_PORT, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX), /* all of it */
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog filter = {.len = G_N_ELEMENTS(program), .filter = program};
+
+	return setsockopt(device->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno : 0;
+}
+
+static int prepare(struct device *device, const char *name, bool is_underlay)
+{
+	if (is_underlay)
+		return hear_tunnels(device);
+	ethtool_stop_merging(device->fd, name);
+	int r = set_up(device->fd, name);
+	return r < 0 ? r : hear_all(device);
+}
+
+static int device_make(const char *name, unsigned interface, bool is_underlay, struct device **ret)
 {
 	_cleanup_(device_free) struct device *device = g_new0(struct device, 1);
 	int r;
@@ -393,8 +444,7 @@ static int device_make(const char *name, unsigned interface, struct device **ret
 		AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* hears nothing until it is bound */
 	if (device->fd < 0)
 		return -errno;
-	ethtool_stop_merging(device->fd, name);
-	if ((r = set_up(device->fd, name)) < 0 || (r = set_options(device->fd)) < 0 ||
+	if ((r = prepare(device, name, is_underlay)) < 0 || (r = set_options(device->fd)) < 0 ||
 		(r = map_ring(device, name)) < 0 || (r = bind_device(device)) < 0)
 		return r;
 	*ret = g_steal_pointer(&device);
@@ -405,16 +455,16 @@ static void note_mac(struct interface_port *port, int fd)
 {
 	struct ifreq ifr = {};
 
-	if (interface_ioctl(fd, port->port.name, SIOCGIFHWADDR, &ifr) == 0)
+	if (interface_ioctl(fd, port->interface, SIOCGIFHWADDR, &ifr) == 0)
 		port_set_mac(&port->port, (const uint8_t *)ifr.ifr_hwaddr.sa_data);
 }
 
 static void open_device(struct interface_port *port)
 {
-	const char *name = port->port.name;
+	const char *name = port->interface;
 	unsigned interface = if_nametoindex(name);
 	struct device *device;
-	int r = interface ? device_make(name, interface, &device) : -ENODEV;
+	int r = interface ? device_make(name, interface, port->is_underlay, &device) : -ENODEV;
 
 	if (r == -ENODEV) {
 		port_set_error(&port->port, "there is no network interface %s", name);
@@ -462,11 +512,11 @@ static void interface_tick(struct port *base)
 	struct interface_port *port = (struct interface_port *)base;
 	struct device *device = atomic_load(&port->device);
 
-	if (device && if_nametoindex(base->name) == device->interface) {
+	if (device && if_nametoindex(port->interface) == device->interface) {
 		count_lost(port, device);
 		note_mac(port, device->fd); /* an operator may change it */
 		atomic_store(&base->takes,
-			ethtool_takes(device->fd, base->name)); /* a tap's follow its reader's */
+			ethtool_takes(device->fd, port->interface)); /* a tap's follow its reader's */
 		return;
 	}
 	withdraw_device(port);
@@ -489,11 +539,13 @@ static const struct port_ops interface_ops = {
 	.close = interface_close,
 };
 
-struct port *interface_open(const char *interface, struct rte_mempool *pool, struct rte_rcu_qsbr *readers)
+struct port *interface_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers)
 {
 	struct interface_port *port = g_aligned_alloc0(1, sizeof *port, 64);
 
-	port_init(&port->port, &interface_ops, interface, pool, readers);
+	port_init(&port->port, &interface_ops, name, pool, readers);
+	port->is_underlay = g_str_has_prefix(name, PORT_UNDERLAY);
+	port->interface = port->port.name + (port->is_underlay ? strlen(PORT_UNDERLAY) : 0);
 	open_device(port);
 	return &port->port;
 }

@@ -5,6 +5,7 @@
 #include "switch/meter.h"
 #include "switch/port.h"
 
+#include <net/if.h>
 #include <time.h>
 
 #define IDLE_NS   20000000 /* between two turns */
@@ -18,9 +19,11 @@ static const struct offload_policy policy = {
 /* ---- ports ---- */
 
 /* The index is what the port has open: to look a name up has the kernel seek a module for one that is not there. */
-static void add_port(struct offloader *o, GArray *ports, const struct port *port)
+static void add_port(struct offloader *o, GArray *ports, const struct port *port, int tunnel)
 {
-	struct offload_port found = {.number = port->index, .ifindex = (int)atomic_load(&port->interface)};
+	struct offload_port found = {.number = port->index,
+		.ifindex = (int)atomic_load(&port->interface),
+		.tunnel_ifindex = tunnel};
 
 	o->is_port[port->index] = true;
 	g_array_append_val(ports, found);
@@ -29,7 +32,27 @@ static void add_port(struct offloader *o, GArray *ports, const struct port *port
 static void add_edge(struct offloader *o, GArray *ports, const struct edge *edge)
 {
 	if (edge->offload && edge->port)
-		add_port(o, ports, edge->port);
+		add_port(o, ports, edge->port, 0);
+}
+
+/* The kernel's VXLAN device, which may be made anew under its name. Names that are not there are not sought each round. */
+static int find_tunnel(struct offloader *o, const char *name)
+{
+	char found[IF_NAMESIZE];
+
+	if (o->tunnel && if_indextoname(o->tunnel, found) && g_str_equal(found, name))
+		return (int)o->tunnel;
+	if (o->tunnel || o->now_ms - o->tunnel_ms >= RETRY_MS) {
+		o->tunnel_ms = o->now_ms;
+		o->tunnel = if_nametoindex(name);
+	}
+	return (int)o->tunnel;
+}
+
+static void add_underlay(struct offloader *o, GArray *ports, const struct underlay *underlay)
+{
+	if (underlay->edge.offload && underlay->edge.port)
+		add_port(o, ports, underlay->edge.port, find_tunnel(o, underlay->tunnel));
 }
 
 static void add_nic(struct offloader *o, GArray *ports, const struct nic *nic)
@@ -38,7 +61,7 @@ static void add_nic(struct offloader *o, GArray *ports, const struct nic *nic)
 		const struct attachment *attachment = &nic->attachments[i];
 		if (!attachment->offload || !attachment->port)
 			continue;
-		add_port(o, ports, attachment->port);
+		add_port(o, ports, attachment->port, 0);
 		o->is_wanted[nic_slot(nic->id)] = attachment->active;
 	}
 }
@@ -52,6 +75,7 @@ static GArray *find_ports(struct offloader *o)
 	memset(o->is_port, 0, sizeof o->is_port);
 	memset(o->is_wanted, 0, sizeof o->is_wanted);
 	add_edge(o, ports, &snapshot->outside);
+	add_underlay(o, ports, &snapshot->underlay);
 	for (unsigned slot = 0; slot < PHYSICAL_SLOTS; slot++)
 		add_edge(o, ports, &snapshot->physicals[slot].edge);
 	for (unsigned slot = 0; slot < NIC_SLOTS; slot++)

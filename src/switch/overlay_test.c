@@ -119,6 +119,13 @@ static void test_arp_answers(struct pair *p, const void *data)
 	g_assert_cmpmem(answer.bytes + 22, 6, mac, 6);
 	lab_put(&p->one, "wire", test_arp(MAC_PEER, 1, MAC_PEER, "172.16.0.7", VTEP_2));
 	lab_expect_none(&p->one, "wire");
+	/* But where it is the kernel's, which does. */
+	json_object_set_new(json_object_get(p->one.state, "underlay"), "kernel", json_true());
+	lab_apply(&p->one);
+	uint64_t unanswered = lab_drops(&p->one, DROP_ARP_UNANSWERED);
+	lab_put(&p->one, "wire", test_arp(MAC_PEER, 1, MAC_PEER, "172.16.0.7", VTEP_1));
+	lab_expect_none(&p->one, "wire");
+	g_assert_cmpuint(lab_drops(&p->one, DROP_ARP_UNANSWERED), ==, unanswered);
 }
 
 /* ---- policy ---- */

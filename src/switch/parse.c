@@ -71,7 +71,7 @@ static void parse_udp(struct cursor *c)
 		return;
 	}
 	memcpy(&p->key.sport, udp, 2);
-	memcpy(&p->key.dport, udp + 2, 2);
+	memcpy(&p->key.dport, udp + UDP_DST, 2);
 }
 
 static bool is_icmp_error(uint8_t family, uint8_t type)

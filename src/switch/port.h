@@ -3,8 +3,9 @@
  * Providers: vhost.c (a VM's virtio NIC, over vhost-user), interface.c (a network interface), ethdev.c (a DPDK
  * device), function.c (a function on a physical network, which is reached by that network's port), and for tests
  * port_fake.c. A port's name says which it is: a path is a vhost-user socket, a name behind PORT_DEVICE a DPDK
- * device, one behind PORT_FUNCTION such a function, another an interface. Policy never belongs to a port, always to the NIC
- * that it is an attachment of.
+ * device, one behind PORT_FUNCTION such a function, one behind PORT_UNDERLAY the tunnels that come by an interface which is
+ * the kernel's and may be another port, too, and another an interface. Policy never belongs to a port, always to the NIC that it is
+ * an attachment of.
  *
  * Threads. rx of a queue is called by its owner alone: the one worker that polls it, as the main thread says
  * (polling.h). tx is called by any thread, under tx_lock, which port_tx takes: once a burst, and uncontended
@@ -26,6 +27,7 @@
 #define PORT_BURST    32
 #define PORT_DEVICE   "dpdk:" /* no interface's name has a colon */
 #define PORT_FUNCTION "function:"
+#define PORT_UNDERLAY "underlay:"
 #define PORT_NOBODY   0xff /* owner of a queue that no worker may poll */
 #define PORTS_MAX     (NIC_SLOTS * NIC_ATTACHMENTS + PHYSICALS_MAX + 3)
 
@@ -101,7 +103,8 @@ struct port {
 
 /* Providers. All return a port even when its device cannot be opened yet; `port->error` says why. */
 struct port *vhost_open(const char *path, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
-struct port *interface_open(const char *interface, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
+/* name: the interface's. Behind PORT_UNDERLAY only ARP and VXLAN come by the port, and nothing is changed at the interface. */
+struct port *interface_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers);
 /* workers: how many will poll it, and send by it. mtu: as of port_ops.carry. */
 struct port *ethdev_open(const char *name, struct rte_mempool *pool, struct rte_rcu_qsbr *readers,
 	unsigned workers, uint16_t mtu);

@@ -1,12 +1,12 @@
 /* What every port promises, whatever is behind it: vhost-user, a network interface, a DPDK device, and the tests' own.
  *
  * Each kind is a subject: how it is opened, and its other end, which sends and receives without the port's code. The other
- * ends: a virtio-user device for vhost-user; a packet socket on the peer of a veth for an interface and for DPDK's
- * af_packet. All in a network namespace of this program's own, for which it must be root. */
+ * ends: a virtio-user device for vhost-user; a packet socket on the peer of a veth for an interface, for an underlay that is the
+ * kernel's, and for DPDK's af_packet. All in a network namespace of this program's own, for which it must be root. */
 #include "base/log.h"
 #include "switch/eal.h"
 #include "switch/port_fake.h"
-#include "switch/wire.h"
+#include "switch/vxlan.h"
 
 #include <arpa/inet.h>
 #include <glib/gstdio.h>
@@ -27,6 +27,7 @@
 #define GUEST      "net_virtio_user0"
 #define DEVICE     "net_af_packet0"
 
+static uint16_t frame_type; /* of the subject's frames */
 static struct rte_mempool *pool, *guest_pool;
 static struct rte_rcu_qsbr *readers;
 static char *folder;
@@ -43,6 +44,7 @@ struct kind {
 	uint16_t (*take)(struct subject *s, uint8_t frame[FRAME_MAX]);
 	void (*cut)(struct subject *s);
 	void (*mend)(struct subject *s);
+	uint16_t type; /* of frames that it takes */
 };
 
 struct subject {
@@ -112,7 +114,7 @@ static void mend_veth(struct subject *s)
 	run("ip link set near up");
 	run("ip link set far up");
 	struct sockaddr_ll address = {.sll_family = AF_PACKET,
-		.sll_protocol = htons(TYPE),
+		.sll_protocol = htons(frame_type),
 		.sll_ifindex = (int)if_nametoindex("far")};
 	s->socket = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	g_assert_cmpint(bind(s->socket, (struct sockaddr *)&address, sizeof address), ==, 0);
@@ -128,6 +130,12 @@ static struct port *open_interface(struct subject *s)
 {
 	mend_veth(s);
 	return interface_open("near", pool, readers);
+}
+
+static struct port *open_underlay(struct subject *s)
+{
+	mend_veth(s);
+	return interface_open(PORT_UNDERLAY "near", pool, readers);
 }
 
 static void close_interface(struct subject *s)
@@ -254,10 +262,11 @@ static uint16_t take_guest(struct subject *s, uint8_t frame[FRAME_MAX])
 }
 
 static const struct kind kinds[] = {
-	{"the tests' own", true, open_fake, close_port, put_fake, take_fake, cut_fake, mend_fake},
-	{"interface", true, open_interface, close_interface, put_veth, take_veth, cut_veth, mend_veth},
-	{"DPDK device", false, open_device, close_device, put_veth, take_veth, NULL, NULL},
-	{"vhost-user", true, open_vhost, close_vhost, put_guest, take_guest, cut_guest, mend_guest},
+	{"the tests' own", true, open_fake, close_port, put_fake, take_fake, cut_fake, mend_fake, TYPE},
+	{"interface", true, open_interface, close_interface, put_veth, take_veth, cut_veth, mend_veth, TYPE},
+	{"underlay", true, open_underlay, close_interface, put_veth, take_veth, cut_veth, mend_veth, ETH_ARP},
+	{"DPDK device", false, open_device, close_device, put_veth, take_veth, NULL, NULL, TYPE},
+	{"vhost-user", true, open_vhost, close_vhost, put_guest, take_guest, cut_guest, mend_guest, TYPE},
 };
 
 /* ---- frames: each says its number, and its bytes follow from it ---- */
@@ -269,7 +278,7 @@ static uint16_t make_frame(unsigned number, uint8_t frame[FRAME_MAX])
 	for (unsigned i = 0; i < length; i++)
 		frame[i] = (uint8_t)(number + i * 7);
 	frame[0] = frame[6] = 2; /* unicast, locally administered */
-	store16(frame + ETH_TYPE, TYPE);
+	store16(frame + ETH_TYPE, frame_type);
 	return length;
 }
 
@@ -467,6 +476,49 @@ static const struct promise {
 		false},
 };
 
+/* ---- the underlay's filter ---- */
+
+/* Of that destination port, or with another byte in it. */
+static void put_udp(struct subject *s, uint16_t port, unsigned at, uint8_t byte)
+{
+	uint8_t frame[FRAME_MIN] = {[0] = 2, [6] = 2};
+
+	store16(frame + ETH_TYPE, ETH_IPV4);
+	frame[ETH_LEN] = 0x46; /* with an option */
+	frame[ETH_LEN + IPV4_PROTOCOL] = PROTO_UDP;
+	store16(frame + ETH_LEN + 24 + UDP_DST, port);
+	frame[at] |= byte;
+	s->kind->put(s, frame, sizeof frame);
+}
+
+/* What the host itself receives there costs nothing: only tunnels come. */
+static void test_filter(void)
+{
+	const struct kind *kind = &kinds[2];
+	struct subject s = {.kind = kind};
+	uint8_t frame[FRAME_MAX];
+	struct rte_mbuf *packet;
+
+	frame_type = TYPE;
+	s.port = kind->open(&s);
+	put_udp(&s, VXLAN_PORT - 1, 0, 0);
+	put_udp(&s, VXLAN_PORT, ETH_LEN + IPV4_FRAGMENT + 1, 1); /* a later fragment, */
+	put_udp(&s, VXLAN_PORT, ETH_LEN + IPV4_PROTOCOL, 4); /* another protocol, */
+	put_udp(&s, VXLAN_PORT, ETH_TYPE + 1, 1); /* another type */
+	s.kind->put(&s, frame, make_frame(1, frame));
+	put_udp(&s, VXLAN_PORT, ETH_LEN + IPV4_FRAGMENT, 0x20); /* the first fragment */
+	put_udp(&s, VXLAN_PORT, 0, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		packet = receive(&s);
+		const uint8_t *got = rte_pktmbuf_mtod(packet, uint8_t *);
+		g_assert_cmpuint(load16(got + ETH_LEN + 24 + UDP_DST), ==, VXLAN_PORT);
+		g_assert_cmpuint(got[ETH_LEN + IPV4_FRAGMENT], ==, i == 0 ? 0x20 : 0);
+		rte_pktmbuf_free(packet);
+	}
+	g_assert_cmpuint(port_rx(s.port, 0, &packet, 1), ==, 0);
+	kind->close(&s);
+}
+
 /* ---- running them ---- */
 
 struct test {
@@ -479,6 +531,7 @@ static void run_test(const void *data)
 	const struct test *test = data;
 	struct subject s = {.kind = test->kind};
 
+	frame_type = test->kind->type;
 	s.port = s.kind->open(&s);
 	g_assert_null(s.port->error);
 	g_assert_cmpint(s.port->ops->state(s.port), ==, PORT_READY);
@@ -524,6 +577,7 @@ int main(int argc, char **argv)
 	g_assert_cmpint(rte_rcu_qsbr_init(readers, 1), ==, 0);
 	folder = g_dir_make_tmp("sluice-port-XXXXXX", NULL);
 	add_tests();
+	g_test_add_func("/port/underlay: nothing but ARP and tunnels comes by it", test_filter);
 	int status = g_test_run();
 	eal_stop();
 	g_rmdir(folder);

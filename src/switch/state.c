@@ -291,16 +291,28 @@ static bool claim_port(struct decode *d, const char *name, const char *shown, vo
 	return true;
 }
 
-bool decode_interface(struct decode *d, json_t *value, void *to)
+bool check_interface(struct decode *d, const char *name)
+{
+	return (name && *name && strlen(name) < IFNAMSIZ && strspn(name, NAME_LETTERS) == strlen(name)) ||
+	       decode_fail(d,
+		       "must be the name of a network interface: 1 to %d letters, digits, '.', '_', "
+		       "'-'",
+		       IFNAMSIZ - 1);
+}
+
+bool decode_interface_behind(struct decode *d, const char *prefix, json_t *value, void *to)
 {
 	const char *name = json_string_value(value);
 
-	if (!name || !*name || strlen(name) >= IFNAMSIZ || strspn(name, NAME_LETTERS) != strlen(name))
-		return decode_fail(d,
-			"must be the name of a network interface: 1 to %d letters, digits, '.', '_', "
-			"'-'",
-			IFNAMSIZ - 1);
-	return claim_port(d, name, name, to);
+	if (!check_interface(d, name))
+		return false;
+	g_autofree char *port = g_strconcat(prefix, name, NULL);
+	return claim_port(d, port, name, to);
+}
+
+bool decode_interface(struct decode *d, json_t *value, void *to)
+{
+	return decode_interface_behind(d, "", value, to);
 }
 
 /* Comes after the interface in the tables. */

@@ -4,6 +4,7 @@
  * table that the snapshot before has too, if it has the same (prefix_table.h), and none is made anew.
  */
 #include "switch/layers/layer.h"
+#include "switch/port.h"
 #include "switch/state_priv.h"
 
 #include <assert.h>
@@ -27,23 +28,54 @@ static bool decode_underlay_mtu(struct decode *d, json_t *value, void *to)
 	return true;
 }
 
+/* Not a port: packets of the switch's own do not go by it. */
+static bool decode_tunnel(struct decode *d, json_t *value, void *to)
+{
+	return check_interface(d, json_string_value(value)) && decode_text(d, value, to);
+}
+
+/* Comes after "kernel" in the table. */
+static bool decode_underlay_interface(struct decode *d, json_t *value, void *to)
+{
+	struct underlay *underlay = to;
+
+	return decode_interface_behind(
+		d, underlay->kernel ? PORT_UNDERLAY : "", value, &underlay->edge.interface);
+}
+
 static const struct decode_member underlay_members[] = {
-	{"interface", decode_interface, offsetof(struct underlay, edge.interface), .optional = true},
+	{"kernel", decode_bool, offsetof(struct underlay, kernel), .optional = true},
+	{"interface", decode_underlay_interface, 0, .optional = true},
 	{"device", decode_device, offsetof(struct underlay, edge.interface), .optional = true},
 	{"mac", decode_mac, offsetof(struct underlay, edge.mac)},
 	{"address", decode_ipv4, offsetof(struct underlay, address)},
 	{"prefix", decode_prefix_ipv4, offsetof(struct underlay, edge.prefix)},
 	{"gateway", decode_ipv4, offsetof(struct underlay, edge.gateway), .optional = true},
 	{"mtu", decode_underlay_mtu, offsetof(struct underlay, mtu)},
+	{"tunnel", decode_tunnel, offsetof(struct underlay, tunnel), .optional = true},
+	{"offload", decode_offload, offsetof(struct underlay, edge.offload), .optional = true},
 	{},
 };
+
+/* What an eswitch tunnels goes by the kernel's addresses and routes. */
+static bool check_kernel(struct decode *d, const struct underlay *underlay)
+{
+	if (underlay->kernel && g_str_has_prefix(underlay->edge.interface, PORT_DEVICE))
+		return decode_fail_at(d, "device", "is no interface of the kernel's");
+	if (underlay->edge.offload && !underlay->tunnel)
+		return decode_fail_at(d, "offload", "needs \"tunnel\", the kernel's VXLAN device");
+	if (underlay->tunnel && !underlay->kernel)
+		return decode_fail_at(d, "tunnel", "needs \"kernel\": its packets leave by the kernel's address");
+	return true;
+}
 
 bool decode_underlay(struct decode *d, json_t *value, void *to)
 {
 	struct underlay *underlay = to;
 	struct edge *edge = &underlay->edge;
 
-	if (!decode_object(d, value, underlay_members, underlay) || !decode_port_named(d, edge->interface))
+	if (!decode_object(d, value, underlay_members, underlay) || !decode_port_named(d, edge->interface) ||
+		!check_kernel(d, underlay))
 		return false;
 	if (!prefix_contains(edge->prefix, underlay->address))
 		return decode_fail_at(d, "address", "lies outside the prefix");

@@ -23,6 +23,9 @@ static inline struct state_index *index_of(struct decode *d)
 /* Element decoders of state.c; `to` as said. */
 bool decode_group_reference(struct decode *d, json_t *value, void *to); /* const struct group * */
 bool decode_interface(struct decode *d, json_t *value, void *to); /* char *: a port's name, used once */
+/* The same of a port whose name is the interface's behind that prefix. */
+bool decode_interface_behind(struct decode *d, const char *prefix, json_t *value, void *to);
+bool check_interface(struct decode *d, const char *name); /* that an interface can have it */
 bool decode_device(struct decode *d, json_t *value, void *to); /* the same; `to` must be NULL still */
 bool decode_offload(struct decode *d, json_t *value, void *to); /* bool */
 /* Whether an object had an interface or a device; false after decode_fail. */

@@ -2,10 +2,13 @@
 #include "switch/test_offload.h"
 
 #include "switch/offload_flows.h"
+#include "switch/offloader.h"
 #include "switch/test_executor.h"
 #include "switch/test_lab.h"
 #include "switch/test_pair.h"
 #include "switch/test_vlan.h"
+
+#define HOT 40 /* packets that make a connection worth a place */
 
 static const char *wire; /* namespace of the far ends; NULL: the model NIC */
 
@@ -96,6 +99,74 @@ static void test_tunnels(struct pair *p, const void *data)
 	frame = test_udp(MAC_A, MAC_D, IP_A, 9, IP_D, 9, WIRE_MTU - VXLAN_MTU_LESS - 27);
 	g_assert_cmpint(
 		executor_run(executor, lab_port(&p->one, "a")->index, &frame, &port, &out), ==, EXECUTOR_UP);
+}
+
+/* ---- tunnels, as it runs ---- */
+
+static struct offload_provider *lend(void *executor, GError **error)
+{
+	return executor_lend(executor);
+}
+
+/* Of the offloader's rounds. */
+static void pass(struct fixture *f, struct offloader *offloader)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		lab_pass(f, 250);
+		while (offloader_turn(offloader, (uint32_t)f->now_ms))
+			;
+	}
+}
+
+static void heat(struct pair *p)
+{
+	struct test_frame frame;
+
+	for (unsigned i = 0; i < HOT; i++) {
+		lab_put(&p->one, "a", test_udp(MAC_A, MAC_D, IP_A, 9, IP_D, 9, i));
+		g_assert_true(pair_take(&p->one, &frame));
+		lab_put(&p->one, "wire", pair_from_two(test_udp(MAC_D, MAC_A, IP_D, 9, IP_A, 9, i)));
+		lab_expect(&p->one, "a");
+	}
+}
+
+/* The underlay is the kernel's, and its interface an eswitch's uplink; so is the representor of a. */
+static void give_eswitch(struct fixture *f)
+{
+	json_t *underlay = json_object_get(f->state, "underlay");
+
+	json_object_set_new(underlay, "kernel", json_true());
+	json_object_set_new(underlay, "tunnel", json_string("lo")); /* one that there is */
+	json_object_set_new(underlay, "offload", json_string("tc"));
+	json_object_set_new(json_array_get(json_object_get(lab_nic(f, 0), "attachments"), 0), "offload",
+		json_string("tc"));
+	lab_apply(f);
+}
+
+/* What the switch chooses goes by the executor, both ways, until the other end is on another host. */
+static void test_chosen_tunnels(struct pair *p, const void *data)
+{
+	_cleanup_(executor_free) struct executor *executor =
+		executor_new(wire, lab_port(&p->one, "wire")->index);
+	_cleanup_(offloader_free) struct offloader *offloader =
+		offloader_new(p->one.datapath, lend, executor);
+	struct test_frame there = test_udp(MAC_A, MAC_D, IP_A, 9, IP_D, 9, 3), out;
+	struct test_frame back = pair_from_two(test_udp(MAC_D, MAC_A, IP_D, 9, IP_A, 9, 3));
+	uint32_t port, a = lab_port(&p->one, "a")->index, outer = lab_port(&p->one, "wire")->index;
+
+	pair_meet(p); /* before: then the kernel answers for the VTEP */
+	give_eswitch(&p->one);
+	pass(&p->one, offloader);
+	g_assert_cmpint(executor_run(executor, a, &there, &port, &out), ==, EXECUTOR_UP);
+	heat(p);
+	pass(&p->one, offloader);
+	same_of_both(&p->one, executor, "a", "wire", there, true);
+	same_of_both(&p->one, executor, "wire", "a", back, false);
+
+	json_object_set_new(pair_network(&p->one), "mappings", json_pack("[o]", pair_mapping(IP_D, VTEP_3, MAC_D)));
+	lab_apply(&p->one);
+	g_assert_cmpint(executor_run(executor, a, &there, &port, &out), ==, EXECUTOR_UP);
+	g_assert_cmpint(executor_run(executor, outer, &back, &port, &out), ==, EXECUTOR_UP);
 }
 
 static void test_vlans(struct fixture *f, const void *data)
@@ -197,6 +268,8 @@ void test_offload_add(const char *far)
 	wire = far;
 	g_test_add("/offload conformance/tunnels: the same packets in and out", struct pair, NULL, pair_setup,
 		test_tunnels, pair_teardown);
+	g_test_add("/offload conformance/tunnels that the switch chooses: the same, until it decides otherwise",
+		struct pair, NULL, pair_setup, test_chosen_tunnels, pair_teardown);
 	g_test_add("/offload conformance/shared addresses: the same ports", struct fixture, NULL, lab_setup,
 		test_translation, lab_teardown);
 	g_test_add("/offload conformance/a port that is made anew has none of its flows, either way",

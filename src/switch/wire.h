@@ -101,6 +101,7 @@ enum {
 	TCP_CWR = 0x80,
 
 	UDP_LEN = 8, /* RFC 768 */
+	UDP_DST = 2,
 	UDP_LENGTH = 4,
 	UDP_CHECK = 6,
 

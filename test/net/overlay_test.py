@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """Two real switches and a kernel, joined by one underlay; guests are network namespaces.
 
-    overlay_test.py SLUICE-SWITCH       as root; prints TAP. TESTS=WORDS chooses by name
+    overlay_test.py SLUICE-SWITCH [--kernel]      as root; prints TAP. TESTS=WORDS chooses by name
+
+With --kernel the switches' VTEPs are addresses of the kernel, as where an eswitch tunnels by them: the kernel has a VXLAN
+device beside the switch, which is nobody's.
 
     switch one, VTEP 172.16.0.1:  a 192.168.1.4, b 192.168.1.5
     switch two, VTEP 172.16.0.2:  d 192.168.1.6, e 192.168.2.6
@@ -24,11 +27,13 @@ try:
     import logging
 
     logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
-    from scapy.all import IP, UDP, VXLAN, Ether, Raw, fragment
+    from scapy.all import ARP, IP, UDP, VXLAN, Ether, Raw, fragment
 except ImportError:
     print("1..0 # SKIP scapy is not installed (dist/setup.sh test)")
     sys.exit(0)
 
+KERNEL = "--kernel" in sys.argv
+PROGRAM = [word for word in sys.argv[1:] if word != "--kernel"]
 VNI = 4096
 VTEPS = {"one": "172.16.0.1", "two": "172.16.0.2", "k": "172.16.0.3"}
 WIRES = {"one": "02:00:00:00:01:01", "two": "02:00:00:00:02:01", "k": "02:00:00:00:03:01"}
@@ -41,7 +46,7 @@ def state_of(switch):
     return {
         "generation": 1, "outside": None, "host_port": None,
         "underlay": {"interface": "wire", "mac": WIRES[switch], "address": VTEPS[switch], "prefix": "172.16.0.0/24",
-                     "gateway": None, "mtu": 1500},
+                     "gateway": None, "mtu": 1500} | ({"kernel": True, "tunnel": "vxlan0"} if KERNEL else {}),
         "groups": [{"uid": "g", "name": "g", "revalidate": True, "rules": []}],
         "networks": [{
             "uid": "n", "vni": VNI, "prefixes": ["192.168.0.0/16"],
@@ -61,7 +66,7 @@ class Side(Lab):
     """One switch with its guests."""
 
     def __init__(self, program, name):
-        super().__init__(program, "overlay-" + name)
+        super().__init__(program, f"overlay{'k' if KERNEL else ''}-" + name)
         self.name = name
         self.state = state_of(name)
 
@@ -74,6 +79,10 @@ class Side(Lab):
             self.address(guest, ip + "/24")
             self.ip(guest, "route", "add", "default", "via", f"192.168.{subnet[1:]}.1")
         join(fabric, self.name, f"{self.prefix}-switch", "wire", WIRES[self.name])
+        if KERNEL:
+            self.address("switch", VTEPS[self.name] + "/24", device="wire")
+            self.ip("switch", "link", "add", "vxlan0", "type", "vxlan", "external", "dstport", "4789")
+            self.ip("switch", "link", "set", "vxlan0", "up")
         self.start_switch()
         self.apply()
 
@@ -196,6 +205,25 @@ def test_kernel(w):
         send_bulk(w, source, target, port)
 
 
+def test_host(w):
+    """The address stays the host's own, and nobody else answers for it."""
+    if not KERNEL:
+        return
+    for side in (w.one, w.two):
+        expect(w.one.ping("k", VTEPS[side.name], 3), f"the host of switch {side.name} answers")
+    server = w.one.listen("switch", VTEPS["one"], 7050)
+    client = w.one.connect("k", VTEPS["one"], 7050)
+    expect(client and server.accept(), "and is reached by TCP")
+    w.listen()
+    w.spy.send(bytes(Ether(src=WIRES["k"], dst="ff:ff:ff:ff:ff:ff") /
+                     ARP(hwsrc=WIRES["k"], psrc=VTEPS["k"], pdst=VTEPS["one"])))
+    answers = 0
+    while capture(w, lambda f: ARP in f and f[ARP].op == 2 and f[ARP].psrc == VTEPS["one"], 0.5):
+        answers += 1
+    expect(answers == 1, f"one answers who has it: {answers}")
+    server.close()
+
+
 def mean_frame(w, guest, way, action):
     """Bytes of the frames that the switch received ("rx") from the guest, or sent ("tx") to it, meanwhile."""
     counters = lambda: next(row for row in w.side(guest).control.call("nic.list") if row["uid"] == guest)["attachments"][0]
@@ -313,9 +341,10 @@ def test_refused(w):
         ("truncated", Raw(good[:60])),
         ("truncated", Raw(good[:-1])),
         ("checksum", outer(inner(), chksum=1)),
-        ("not-ours", Ether(src=WIRES["two"], dst=WIRES["one"]) / IP(src=VTEPS["two"], dst=VTEPS["one"]) / UDP(dport=4790) /
-         Raw(b"z" * 60)),
     ]
+    if not KERNEL:  # whose filter keeps it from the switch
+        cases.append(("not-ours", Ether(src=WIRES["two"], dst=WIRES["one"]) /
+                      IP(src=VTEPS["two"], dst=VTEPS["one"]) / UDP(dport=4790) / Raw(b"z" * 60)))
     for reason, frame in cases:
         before = w.one.control.drops()[reason]
         w.spy.send(bytes(frame))
@@ -504,6 +533,7 @@ TESTS = [
     ("guests of two switches reach each other", test_ping),
     ("bytes cross whole, and connections find the path's MTU", test_bulk),
     ("the kernel's vxlan device is a peer like any other", test_kernel),
+    ("an address that is the kernel's stays the host's, too", test_host),
     ("TCP crosses from and to large frames", test_large),
     ("fragments of inner packets cross, to a switch and to the kernel", test_kernel_fragments),
     ("packets that are too large for the tunnel and may be fragmented are", test_fragmented),
@@ -520,7 +550,7 @@ TESTS = [
 
 
 def main():
-    return run_tests(lambda: World(sys.argv[1:]), TESTS)
+    return run_tests(lambda: World(PROGRAM), TESTS)
 
 
 if __name__ == "__main__":

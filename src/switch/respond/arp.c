@@ -214,6 +214,11 @@ static bool is_ours(const struct worker *worker, enum flow_origin origin, const 
 	return prefix_contains(snapshot->host.prefix, ipv4_at(ip));
 }
 
+static bool kernel_answers(const struct worker *worker, enum flow_origin origin)
+{
+	return origin == FLOW_FROM_TUNNEL && worker->snapshot->underlay.kernel;
+}
+
 void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mbuf *packet)
 {
 	const struct edge *edge = snapshot_edge(worker->snapshot, origin);
@@ -225,8 +230,8 @@ void arp_from_edge(struct worker *worker, enum flow_origin origin, struct rte_mb
 		neighbour_learn(table, worker, edge, arp + ARP_SENDER_IP, arp + ARP_SENDER_MAC);
 	if (origin == FLOW_FROM_OUTSIDE)
 		takeover_hear(worker, arp);
-	if (load16(arp + ARP_OP) != ARP_REQUEST) {
-		rte_pktmbuf_free(packet); /* an answer, and heard */
+	if (load16(arp + ARP_OP) != ARP_REQUEST || kernel_answers(worker, origin)) {
+		rte_pktmbuf_free(packet); /* it is heard */
 		return;
 	}
 	if (is_about_itself(arp) || !is_ours(worker, origin, arp + ARP_TARGET_IP)) {
