@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <net/if.h>
 
-#define ALL_GUARDS ((1u << TC_GUARDS) - 1)
+static unsigned n_guards(const struct tc_device *device)
+{
+	return device->is_tunnel ? TC_TUNNEL_GUARDS : TC_GUARDS;
+}
 
 /* ---- filters ---- */
 
@@ -119,13 +122,14 @@ static char *put_guards(struct tc_device *device, struct tc_socket *socket, uint
 	struct guarding guarding = {};
 
 	clear_all(device, socket);
-	for (unsigned i = 0; i < TC_GUARDS; i++) {
-		tc_message_guard(tc_socket_message(socket), device->ifindex, i, device->made_ingress, flags);
+	const struct tc_guard guard = {device->ifindex, device->is_tunnel, device->made_ingress};
+	for (unsigned i = 0; i < n_guards(device); i++) {
+		tc_message_guard(tc_socket_message(socket), &guard, i, flags);
 		tc_socket_add(socket, flags ? 0 : NLM_F_ECHO, 0);
 	}
 	if (tc_socket_run(socket, &hearer, &guarding) < 0 && !guarding.text)
 		guarding.text = g_strdup("the kernel does not answer");
-	if (!guarding.text && !flags && guarding.n_in_hw < TC_GUARDS)
+	if (!guarding.text && !flags && guarding.n_in_hw < n_guards(device))
 		guarding.text = g_strdup("the kernel says that they are not in hardware");
 	device->guarded = !guarding.text;
 	return guarding.text;
@@ -143,7 +147,7 @@ void tc_device_look(struct tc_device *device)
 
 void tc_device_see(struct tc_device *device, const struct tc_filter *filter, uint32_t flags)
 {
-	for (unsigned i = 0; i < TC_GUARDS; i++)
+	for (unsigned i = 0; i < n_guards(device); i++)
 		if (tc_guard_place(device->ifindex, i).priority == filter->place.priority &&
 			(flags || filter->in_hw))
 			device->guards |= 1u << i;
@@ -151,7 +155,7 @@ void tc_device_see(struct tc_device *device, const struct tc_filter *filter, uin
 
 bool tc_device_has_guards(const struct tc_device *device)
 {
-	return device->guarded && device->guards == ALL_GUARDS;
+	return device->guarded && device->guards == (1u << n_guards(device)) - 1;
 }
 
 /* ---- life ---- */
@@ -176,12 +180,14 @@ static bool open_ingress(struct tc_device *device, struct tc_socket *socket, GEr
 		name_of(device->ifindex, name), g_strerror(-status));
 }
 
-struct tc_device *tc_device_open(struct tc_socket *socket, int ifindex, uint32_t flags, GError **error)
+struct tc_device *tc_device_open(
+	struct tc_socket *socket, int ifindex, bool is_tunnel, uint32_t flags, GError **error)
 {
 	struct tc_device *device = g_new0(struct tc_device, 1);
 	char name[IF_NAMESIZE];
 
 	device->ifindex = ifindex;
+	device->is_tunnel = is_tunnel;
 	if (!open_ingress(device, socket, error)) {
 		g_free(device);
 		return NULL;

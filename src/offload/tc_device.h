@@ -18,13 +18,15 @@
 
 struct tc_device {
 	int ifindex;
+	bool is_tunnel; /* a VXLAN device */
 	bool made_ingress; /* it had none */
 	bool guarded;
 	unsigned guards; /* bits: those that the dump under way has told of */
 };
 
 /* Without what a process before left on it. FAULT_UNSUPPORTED when it cannot have filters or guards. */
-struct tc_device *tc_device_open(struct tc_socket *socket, int ifindex, uint32_t flags, GError **error);
+struct tc_device *tc_device_open(
+	struct tc_socket *socket, int ifindex, bool is_tunnel, uint32_t flags, GError **error);
 /* Takes our filters out, and the ingress if that is ours. */
 void tc_device_close(struct tc_device *device, struct tc_socket *socket);
 /* Takes its flows out, and leaves the guards. */

@@ -64,11 +64,11 @@ static bool is_named(const struct tc_ports *ports, int ifindex)
 
 /* ---- changes ---- */
 
-static bool add_device(struct tc_ports *ports, int ifindex, GError **error)
+static bool add_device(struct tc_ports *ports, int ifindex, bool is_tunnel, GError **error)
 {
 	if (!ifindex || tc_ports_device(ports, ifindex))
 		return true;
-	struct tc_device *device = tc_device_open(ports->socket, ifindex, ports->flags, error);
+	struct tc_device *device = tc_device_open(ports->socket, ifindex, is_tunnel, ports->flags, error);
 	if (device)
 		g_hash_table_insert(ports->devices, GINT_TO_POINTER(ifindex), device);
 	return device;
@@ -82,8 +82,8 @@ bool tc_ports_set(struct tc_ports *ports, const struct offload_port *is, unsigne
 	for (unsigned i = 0; i < n; i++) {
 		struct port port = {.is = is[i]};
 		g_autoptr(GError) fault = NULL;
-		if (!add_device(ports, is[i].ifindex, &fault) ||
-			!add_device(ports, is[i].tunnel_ifindex, &fault)) {
+		if (!add_device(ports, is[i].ifindex, false, &fault) ||
+			!add_device(ports, is[i].tunnel_ifindex, true, &fault)) {
 			port.why_not = g_strdup(fault->message);
 			first = first ? first : g_steal_pointer(&fault);
 		}

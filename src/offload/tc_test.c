@@ -9,6 +9,7 @@
 
 #define ONE    11 /* interfaces */
 #define TWO    12
+#define TUNNEL 13 /* a VXLAN device, whose packets go by TWO */
 #define GUARDS 4 /* filters of a device before its flows */
 
 struct fixture {
@@ -90,12 +91,17 @@ static struct offload_flow flow_of(unsigned id, uint32_t from, uint32_t to)
 		.actions = {.mtu = 1500, .hop = true, .port = to}};
 }
 
+static void put_flow(struct fixture *f, const struct offload_flow *flow)
+{
+	g_assert_cmpint(f->tc->ops->put(f->tc, flow), ==, 0);
+	expect(f, OFFLOAD_EVENT_INSTALLED, flow->id, NULL);
+}
+
 static void put(struct fixture *f, unsigned id, uint32_t from, uint32_t to)
 {
 	struct offload_flow flow = flow_of(id, from, to);
 
-	g_assert_cmpint(f->tc->ops->put(f->tc, &flow), ==, 0);
-	expect(f, OFFLOAD_EVENT_INSTALLED, id, NULL);
+	put_flow(f, &flow);
 }
 
 static void assert_refused(struct fixture *f, const struct offload_flow *flow, const char *why)
@@ -264,6 +270,57 @@ static void test_remade(struct fixture *f, const void *data)
 	g_assert_cmpuint(test_kernel_count(f->kernel, TWO + 1, ONE), ==, 1);
 }
 
+static bool set_tunnel(struct fixture *f, int tunnel)
+{
+	const struct offload_port ports[] = {
+		{.number = 1, .ifindex = ONE}, {.number = 2, .ifindex = TWO, .tunnel_ifindex = tunnel}};
+	g_autoptr(GError) error = NULL;
+
+	return f->tc->ops->ports(f->tc, ports, G_N_ELEMENTS(ports), &error);
+}
+
+/* Of n flows, in any order, and behind those of counters that they were all. */
+static void expect_events(struct fixture *f, unsigned n, enum offload_event_kind kind)
+{
+	struct offload_event event;
+
+	if (kind == OFFLOAD_EVENT_STATS)
+		ask_stats(f);
+	for (unsigned i = 0; i < n; i++) {
+		g_assert_cmpint(f->tc->ops->poll(f->tc, &event, 1), ==, 1);
+		g_assert_cmpint(event.kind, ==, kind);
+	}
+	if (kind == OFFLOAD_EVENT_STATS)
+		expect(f, OFFLOAD_EVENT_STATS_DONE, 0, NULL);
+	expect_nothing(f);
+}
+
+/* Flows of tunnels come and leave by the VXLAN device, where the NIC's driver takes no filter that does not say so. */
+static void test_tunnel(struct fixture *f, const void *data)
+{
+	const struct offload_tunnel way = {true, 7, {172, 16, 0, 2}, {172, 16, 0, 1}};
+	struct offload_flow out = flow_of(1, 1, 2), in = flow_of(2, 2, 1);
+
+	out.actions.tunnel = in.match.tunnel = way;
+	assert_refused(f, &out, "a port that");
+	test_kernel_add_device(f->kernel, TUNNEL, false);
+	f->kernel->tunnel = TUNNEL;
+	g_assert_true(set_tunnel(f, TUNNEL));
+	g_assert_cmpuint(
+		test_kernel_count(f->kernel, TUNNEL, 0), ==, GUARDS / 2); /* none of what is tagged */
+	put_flow(f, &out);
+	put_flow(f, &in);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TUNNEL), ==, 1);
+	g_assert_cmpuint(test_kernel_count(f->kernel, TUNNEL, ONE), ==, 1);
+	expect_events(f, 2, OFFLOAD_EVENT_STATS);
+	/* It is removed: nothing else of the port is touched. */
+	put(f, 3, 1, 2);
+	g_assert_true(set_tunnel(f, 0));
+	expect_events(f, 2, OFFLOAD_EVENT_EVICTED);
+	g_assert_cmpuint(test_kernel_count(f->kernel, TUNNEL, 0), ==, 0);
+	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 1);
+}
+
 /* Its filters go, and it has nothing of ours any more. */
 static void test_port_gone(struct fixture *f, const void *data)
 {
@@ -347,6 +404,7 @@ int main(int argc, char **argv)
 	TEST("flows whose guards somebody removes leave, until guards are there again", test_guards_removed);
 	TEST("what somebody removes is told as an eviction", test_removed);
 	TEST("a port that is another interface now has none of its flows", test_remade);
+	TEST("tunnels go by the port's VXLAN device, in filters as drivers want them", test_tunnel);
 	TEST("a port that is gone has no flows", test_port_gone);
 	g_test_add("/tc/filters and an ingress of others stay, ours go", struct fixture, NULL, setup_empty,
 		test_foreign, teardown);

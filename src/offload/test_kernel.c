@@ -124,12 +124,15 @@ static struct test_filter read_filter(struct nlmsghdr *request)
 	nlmsg_parse(request, sizeof *head, attributes, TCA_MAX, NULL);
 	nla_parse_nested(options, TCA_FLOWER_MAX, attributes[TCA_OPTIONS], NULL);
 	filter.flags = nla_get_u32(options[TCA_FLOWER_FLAGS]);
+	filter.tunnelled = options[TCA_FLOWER_KEY_ENC_UDP_DST_PORT_MASK];
 	nla_for_each_nested(action, options[TCA_FLOWER_ACT], left) read_action(action, &filter);
 	return filter;
 }
 
 static bool is_refused(const struct test_kernel *kernel, const struct test_filter *filter)
 {
+	if (filter->ifindex == kernel->tunnel && !filter->tunnelled)
+		return true;
 	return !(filter->flags & TCA_CLS_FLAGS_SKIP_HW) &&
 	       kernel->refusal == (filter->redirect ? TEST_REFUSE_FLOWS : TEST_REFUSE_GUARDS);
 }

@@ -21,6 +21,7 @@ struct test_filter {
 	uint16_t priority, protocol;
 	uint32_t handle, flags;
 	int redirect; /* interface; 0: none */
+	bool tunnelled; /* it matches the UDP port of a tunnel */
 	uint64_t packets, bytes;
 	uint8_t cookie[16]; /* of its last action */
 	unsigned cookie_size;
@@ -31,6 +32,7 @@ struct test_kernel {
 	GArray *filters; /* Owned, of struct test_filter */
 	GHashTable *police; /* Owned: indices of actions */
 	enum test_refusal refusal;
+	int tunnel; /* interface of a VXLAN device, of which the NIC takes no filters but such; 0: none */
 };
 
 struct test_kernel *test_kernel_new(void);

@@ -65,7 +65,8 @@ static bool check_kernel(struct decode *d, const struct underlay *underlay)
 	if (underlay->edge.offload && !underlay->tunnel)
 		return decode_fail_at(d, "offload", "needs \"tunnel\", the kernel's VXLAN device");
 	if (underlay->tunnel && !underlay->kernel)
-		return decode_fail_at(d, "tunnel", "needs \"kernel\": its packets leave by the kernel's address");
+		return decode_fail_at(
+			d, "tunnel", "needs \"kernel\": its packets leave by the kernel's address");
 	return true;
 }
 

@@ -172,9 +172,8 @@ static void exchange_pairs(struct executor *e, uint32_t port)
 static void open_model(struct executor *e)
 {
 	for (unsigned i = 0; i < PORTS; i++)
-		e->ports[i] = (struct offload_port){.number = i,
-			.ifindex = (int)i + 1,
-			.tunnel_ifindex = i == e->underlay ? PORTS : 0};
+		e->ports[i] = (struct offload_port){
+			.number = i, .ifindex = (int)i + 1, .tunnel_ifindex = i == e->underlay ? PORTS : 0};
 	e->provider = offload_fake_new(OFFLOAD_ALL, FLOWS_MAX);
 }
 

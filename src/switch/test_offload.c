@@ -163,7 +163,8 @@ static void test_chosen_tunnels(struct pair *p, const void *data)
 	same_of_both(&p->one, executor, "a", "wire", there, true);
 	same_of_both(&p->one, executor, "wire", "a", back, false);
 
-	json_object_set_new(pair_network(&p->one), "mappings", json_pack("[o]", pair_mapping(IP_D, VTEP_3, MAC_D)));
+	json_object_set_new(
+		pair_network(&p->one), "mappings", json_pack("[o]", pair_mapping(IP_D, VTEP_3, MAC_D)));
 	lab_apply(&p->one);
 	g_assert_cmpint(executor_run(executor, a, &there, &port, &out), ==, EXECUTOR_UP);
 	g_assert_cmpint(executor_run(executor, outer, &back, &port, &out), ==, EXECUTOR_UP);
@@ -268,7 +269,8 @@ void test_offload_add(const char *far)
 	wire = far;
 	g_test_add("/offload conformance/tunnels: the same packets in and out", struct pair, NULL, pair_setup,
 		test_tunnels, pair_teardown);
-	g_test_add("/offload conformance/tunnels that the switch chooses: the same, until it decides otherwise",
+	g_test_add(
+		"/offload conformance/tunnels that the switch chooses: the same, until it decides otherwise",
 		struct pair, NULL, pair_setup, test_chosen_tunnels, pair_teardown);
 	g_test_add("/offload conformance/shared addresses: the same ports", struct fixture, NULL, lab_setup,
 		test_translation, lab_teardown);
