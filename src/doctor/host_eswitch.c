@@ -78,7 +78,7 @@ static void check_representors(const struct visit *visit)
 			visit->pf->vfs->len, visit->name);
 }
 
-/* What flows are wanted to do beyond matching MACs. None puts packets into tunnels (nic/switchdev.c). */
+/* What flows are wanted to do beyond matching MACs. */
 static void check_modes(const struct visit *visit)
 {
 	const struct devlink_eswitch *eswitch = &visit->pf->eswitch;
@@ -87,6 +87,10 @@ static void check_modes(const struct visit *visit)
 		!g_str_equal(eswitch->inline_mode, DEVLINK_INLINE_WANTED))
 		add_problem(visit, SET_UP,
 			"does not match ports of what VFs send (inline-mode), so the NIC refuses flows");
+	if (eswitch->encap_mode && !g_str_equal(eswitch->encap_mode, DEVLINK_ENCAP_WANTED))
+		add_problem(visit, SET_UP,
+			"puts nothing into tunnels (encap-mode), so packets of VXLAN segments go by the "
+			"switch");
 }
 
 /* Source: Linux Documentation/networking/devlink/mlx5.rst, flow_steering_mode. */

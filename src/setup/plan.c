@@ -86,7 +86,7 @@ static void plan_legacy(const struct visit *visit)
 					 DEVLINK_LEGACY, "VFs pass the host, without its switch"));
 }
 
-/* What the second is shows only once the first is done; it is looked at again then. */
+/* What the last two are shows only once the first is done; they are looked at again then. */
 static void plan_eswitch(const struct visit *visit)
 {
 	const char *address = visit->pf->address;
@@ -106,6 +106,8 @@ static void plan_eswitch(const struct visit *visit)
 		return;
 	setup_add_step(visit->machine, visit->steps, SETUP_INLINE_MODE, address, DEVLINK_INLINE_WANTED,
 		"flows match addresses and ports of what VFs send");
+	setup_add_step(visit->machine, visit->steps, SETUP_ENCAP_MODE, address, DEVLINK_ENCAP_WANTED,
+		"flows put packets into tunnels");
 }
 
 /* No driver of the host's takes VFs as they come: none has an interface that anybody would configure, and libvirt binds

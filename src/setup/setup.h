@@ -55,7 +55,7 @@ enum setup_kind {
 	SETUP_ATTRIBUTE, /* object: path below /sys or /proc */
 	SETUP_MODE, /* object: PCI address of a PF, as below; text: "legacy", "switchdev" */
 	SETUP_INLINE_MODE, /* text: "transport", also when the NIC needs no headers of VFs; else what it has */
-	SETUP_ENCAP_MODE, /* text: "basic", also when the driver does not say; else "none". No plan has it: it is undone */
+	SETUP_ENCAP_MODE, /* text: "basic", also when the driver does not say; else "none" */
 	SETUP_VFS, /* object: PCI address of a PF; text: number */
 	SETUP_LINK, /* object: PCI address of a PF; text: "up", "down" */
 	SETUP_PERSON, /* only a person can do it; object: where */

@@ -549,6 +549,7 @@ static void test_switchdev(void)
 	g_assert_true(setup_is_well(steps));
 	g_assert_cmpstr(eswitch.is.mode, ==, DEVLINK_SWITCHDEV);
 	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_SO);
+	g_assert_cmpint(find(steps, SETUP_ENCAP_MODE)->state, ==, SETUP_SO);
 	eswitch.is.mode = DEVLINK_LEGACY; /* a restart */
 	tree_write(tree, "0", BUS PF "/sriov_numvfs");
 	g_autoptr(GPtrArray) again = apply_text(tree, SWITCHDEV, true);
@@ -648,27 +649,10 @@ static void test_headers(void)
 	g_assert_true(setup_is_well(steps));
 	g_assert_cmpint(find(steps, SETUP_INLINE_MODE)->state, ==, SETUP_DONE);
 	g_assert_cmpstr(eswitch.is.inline_mode, ==, "transport");
-	g_assert_cmpstr(eswitch.is.encap_mode, ==, "none"); /* no flow puts tunnels on */
+	g_assert_cmpstr(eswitch.is.encap_mode, ==, "basic");
 	g_autoptr(GPtrArray) undone = revert(tree);
 	g_assert_true(setup_is_well(undone));
 	g_assert_cmpstr(eswitch.is.inline_mode, ==, "link");
-	g_assert_cmpstr(eswitch.is.encap_mode, ==, "none");
-}
-
-/* Once it was set up, too. */
-static void test_tunnels_undone(void)
-{
-	_cleanup_(tree_free) struct tree *tree = machine_new();
-
-	eswitch.handle = "pci/" PF;
-	eswitch.is.mode = DEVLINK_SWITCHDEV;
-	eswitch.is.encap_mode = "basic";
-	tree_write(tree,
-		"{\"version\": 1, \"entries\": [{\"kind\": \"encap-mode\", \"object\": \"" PF
-		"\", \"before\": \"none\", \"wrote\": \"basic\", \"done\": true}]}",
-		"var/lib/sluice/" SETUP_LEDGER);
-	g_autoptr(GPtrArray) undone = revert(tree);
-	g_assert_true(setup_is_well(undone));
 	g_assert_cmpstr(eswitch.is.encap_mode, ==, "none");
 }
 
@@ -784,8 +768,7 @@ int main(int argc, char **argv)
 	TEST("an eswitch whose VFs are in use is left alone, and they are named", test_switchdev_in_use);
 	TEST("an eswitch is set back where the host file has legacy, never under VFs in use, and reverted",
 		test_legacy);
-	TEST("headers are seen to once the mode shows what they are, and tunnels are left", test_headers);
-	TEST("what an earlier setup did for tunnels is undone", test_tunnels_undone);
+	TEST("headers and tunnels are seen to once the mode shows what they are", test_headers);
 	TEST("huge pages are kept when they are asked for", test_hugepages);
 	TEST("the kernel's line gets what it lacks, by GRUB or by hand", test_kernel_lines);
 	TEST("a VF that ifupdown configures is a person's to take out", test_keepers);
