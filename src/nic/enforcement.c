@@ -6,6 +6,9 @@
 #include "nic/sriov_priv.h"
 
 #define SET_UP "'sluice host setup --apply' sets it"
+/* An eswitch tunnels by an address of the kernel's: see switchdev.c. */
+#define IF_UNDERLAY                                                                                          \
+	"if the host's underlay leaves by it, with the host's own address ('--underlay-address host')"
 
 struct answer {
 	const char *word; /* ENFORCEMENT_… */
@@ -130,13 +133,17 @@ static struct answer ask_policy(
 	return ask_offload(pf, source);
 }
 
-static struct answer ask_tunnels(const struct nic_caps *caps, const struct nic_pf *pf)
+/* policy: what was answered of flows that put no tunnels on. */
+static struct answer ask_tunnels(const struct nic_pf *pf, const struct answer *policy)
 {
-	if (!caps->flow_policy)
-		return without_flows(pf);
-	return because(ENFORCEMENT_NO,
-		"its eswitch would put packets into tunnels from an address of the kernel's, and the "
-		"underlay's is the switch's own");
+	const char *encap_mode = pf->eswitch.encap_mode;
+
+	if (is_no(policy))
+		return because(ENFORCEMENT_NO, "%s", policy->reason);
+	if (encap_mode && !g_str_equal(encap_mode, DEVLINK_ENCAP_WANTED))
+		return because(ENFORCEMENT_NO,
+			"its eswitch puts nothing into tunnels (encap mode %s); " SET_UP, encap_mode);
+	return because(policy->word, IF_UNDERLAY);
 }
 
 /* ---- networks ---- */
@@ -145,6 +152,7 @@ static struct answer ask_tunnels(const struct nic_caps *caps, const struct nic_p
 struct findings {
 	const char *withheld; /* why no VF of it is handed out; NULL: they are */
 	const char *no_flows; /* why its NIC executes none; NULL: it does, or its provider has none */
+	const char *no_tunnels; /* the same of flows that put packets into tunnels */
 };
 
 static json_t *describe_network(const struct nic_caps *caps, const struct findings *findings,
@@ -155,8 +163,11 @@ static json_t *describe_network(const struct nic_caps *caps, const struct findin
 	bool guest = !reason && nic_caps_allow(caps, segment, policy, true, &by, &unused);
 
 	if (!reason && nic_caps_allow(caps, segment, policy, false, &by, &reason)) {
-		reason = findings->no_flows;
+		bool tunnel = segment == NIC_SEGMENT_VXLAN;
+		reason = tunnel ? findings->no_tunnels : findings->no_flows;
 		enforcer = by == NIC_ENFORCER_HARDWARE && !reason ? "hardware" : "switch";
+		if (tunnel && !reason)
+			reason = IF_UNDERLAY;
 	}
 	return json_pack("{s:s, s:s, s:s?, s:s*, s:b}", "segment", segment_word, "policy", policy_word,
 		"enforcer", enforcer, "reason", reason, "guest", guest && !enforcer);
@@ -206,10 +217,11 @@ json_t *enforcement_describe(const struct nic_pf *pf, const struct enforcement_s
 	json_t *abilities = json_array();
 	g_autofree char *withheld = describe_attributes(kind, pf, source, abilities);
 	_cleanup_(answer_clear) struct answer policy = ask_policy(&kind->caps, pf, source),
-					      tunnels = ask_tunnels(&kind->caps, pf);
+					      tunnels = ask_tunnels(pf, &policy);
 	const struct findings findings = {
 		.withheld = withheld,
 		.no_flows = kind->caps.flow_policy && is_no(&policy) ? policy.reason : NULL,
+		.no_tunnels = kind->caps.tunnels && is_no(&tunnels) ? tunnels.reason : NULL,
 	};
 
 	add(abilities, "policy", &policy);

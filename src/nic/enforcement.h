@@ -28,6 +28,6 @@ struct enforcement_source {
  * provider: null: it gives no functions, and there is a "reason" in place of the lists. name: an attribute of VFs
  * (vf_attribute_word), "policy" or "tunnels"; answer: as above; reason: a clause about the PF. networks: what becomes of
  * a NIC on such a segment ("vxlan", "vlan") and under such a policy ("any", "allow-all", "other"); enforcer: "hardware",
- * "switch", or null: it stays synthetic; guest: it does not where guest enforcement is allowed.
+ * "switch", or null: it stays synthetic; reason: why not hardware, or what that takes; guest: it does not where guest enforcement is allowed.
  * pf: with attributes and eswitch. New reference. */
 json_t *enforcement_describe(const struct nic_pf *pf, const struct enforcement_source *source);

@@ -118,6 +118,8 @@ static void expect_same(const json_t *json, const struct nic_caps *caps)
 		enum nic_enforcer by;
 		bool alone = nic_caps_allow(caps, rows[i].segment, rows[i].policy, false, &by, &reason),
 		     guest = nic_caps_allow(caps, rows[i].segment, rows[i].policy, true, &by, &unused);
+		if (alone && rows[i].segment == NIC_SEGMENT_VXLAN)
+			reason = "if the host's underlay leaves by it*";
 		expect_network(json, i, alone ? "hardware" : NULL, guest && !alone, reason);
 	}
 }
@@ -228,7 +230,7 @@ static void test_switchdev(void)
 	expect_ability(json, "vlan", ENFORCEMENT_NO, "the switch does, *");
 	expect_ability(json, "rate", ENFORCEMENT_NO, "the switch does, *");
 	expect_ability(json, "policy", ENFORCEMENT_YES, NULL);
-	expect_ability(json, "tunnels", ENFORCEMENT_NO, "*the underlay's is the switch's own");
+	expect_ability(json, "tunnels", ENFORCEMENT_YES, "if the host's underlay leaves by it*");
 	expect_same(json, &sriov_switchdev.caps);
 }
 
@@ -238,7 +240,7 @@ static void test_no_offload(void)
 		"sim2p", (struct test_eswitch){.handle = "pci/" ADDRESS, .is.mode = DEVLINK_SWITCHDEV});
 
 	expect_ability(json, "policy", ENFORCEMENT_NO, "tc offload is turned off; *sim2p hw-tc-offload on*");
-	for (size_t i = 1; i < 3; i++)
+	for (size_t i = 0; i < 3; i++)
 		expect_network(json, i, "switch", false, "tc offload is turned off*");
 }
 
@@ -246,12 +248,19 @@ static void test_modes(void)
 {
 	json_auto_t *narrow = describe_eswitch("sim1p", (struct test_eswitch){.handle = "pci/" ADDRESS,
 								.is = {DEVLINK_SWITCHDEV, "link", "none"}}),
+		    *plain = describe_eswitch(
+			    "sim1p", (struct test_eswitch){.handle = "pci/" ADDRESS,
+					     .is = {DEVLINK_SWITCHDEV, "transport", "none"}}),
 		    *legacy = describe_eswitch("sim1p",
 			    (struct test_eswitch){.handle = "pci/" ADDRESS, .is.mode = DEVLINK_LEGACY});
 
 	expect_ability(narrow, "policy", ENFORCEMENT_NO, "*inline mode link*host setup*");
-	expect_ability(narrow, "tunnels", ENFORCEMENT_NO, "*the underlay's is the switch's own");
+	expect_ability(narrow, "tunnels", ENFORCEMENT_NO, "*inline mode link*host setup*");
 	expect_network(narrow, 1, "switch", false, "*inline mode*");
+	expect_ability(plain, "policy", ENFORCEMENT_YES, NULL);
+	expect_ability(plain, "tunnels", ENFORCEMENT_NO, "*encap mode none*host setup*");
+	expect_network(plain, 0, "switch", false, "*encap mode none*");
+	expect_network(plain, 2, "hardware", false, NULL);
 	g_assert_cmpstr(text_of(legacy, "provider"), ==, "sriov");
 	expect_ability(legacy, "policy", ENFORCEMENT_NO, "*legacy mode*'mode = switchdev'*");
 }

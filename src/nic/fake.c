@@ -68,6 +68,7 @@ static const struct nic_caps switchdev_caps = {
 	.name = "fake-switchdev",
 	.claim = "fake: for tests, past the host, with representors",
 	.bypass = true,
+	.tunnels = true,
 	.flow_policy = true,
 	.representors = true,
 };

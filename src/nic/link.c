@@ -15,6 +15,7 @@
 #include <netlink/route/link.h>
 #include <netlink/route/link/macvlan.h>
 #include <netlink/route/link/veth.h>
+#include <netlink/route/link/vxlan.h>
 #include <netlink/route/route.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -181,6 +182,19 @@ bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, G
 	return link_change(links, name, change, "set the MAC of", error);
 }
 
+bool links_get_mac(struct links *links, const char *name, struct mac_addr *ret, GError **error)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+	g_autofree char *in = where(links);
+	int rc = rtnl_link_get_kernel(links->sock, 0, name, &link);
+	struct nl_addr *addr = rc < 0 ? NULL : rtnl_link_get_addr(link);
+
+	if (!addr || nl_addr_get_len(addr) != sizeof ret->bytes)
+		return fault_set(error, FAULT_NOT_FOUND, "there is no Ethernet interface %s%s", name, in);
+	memcpy(ret->bytes, nl_addr_get_binary_addr(addr), sizeof ret->bytes);
+	return true;
+}
+
 bool links_set_mtu(struct links *links, const char *name, unsigned mtu, GError **error)
 {
 	struct rtnl_link *change = rtnl_link_alloc();
@@ -200,7 +214,7 @@ bool links_get_mtu(struct links *links, const char *name, unsigned *ret, GError 
 	return true;
 }
 
-/* ---- veth pairs, macvlans ---- */
+/* ---- veth pairs, macvlans, VXLAN devices ---- */
 
 bool links_add_veth(
 	struct links *links, const char *name, const char *peer, const char *peer_netns, GError **error)
@@ -252,6 +266,31 @@ bool links_add_macvlan(
 	rtnl_link_macvlan_set_mode(link, rtnl_link_macvlan_str2mode("bridge"));
 	int rc = rtnl_link_add(parent_links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
 	return check(links, rc, 0, "make the macvlan", name, error);
+}
+
+static bool is_external_vxlan(struct links *links, const char *name, uint16_t port)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+	uint32_t is_port;
+
+	return rtnl_link_get_kernel(links->sock, 0, name, &link) >= 0 && rtnl_link_is_vxlan(link) &&
+	       rtnl_link_vxlan_get_collect_metadata(link) > 0 &&
+	       rtnl_link_vxlan_get_port(link, &is_port) >= 0 && is_port == port;
+}
+
+bool links_add_vxlan(struct links *links, const char *name, uint16_t port, GError **error)
+{
+	_cleanup_(rtnl_link_put) struct rtnl_link *link = rtnl_link_vxlan_alloc();
+
+	if (is_external_vxlan(links, name, port))
+		return true;
+	if (!links_remove(links, name, error))
+		return false;
+	rtnl_link_set_name(link, name);
+	rtnl_link_vxlan_set_collect_metadata(link, 1);
+	rtnl_link_vxlan_set_port(link, port);
+	int rc = rtnl_link_add(links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	return check(links, rc, 0, "make the VXLAN device", name, error);
 }
 
 /* ---- taps ---- */
@@ -350,6 +389,58 @@ bool links_has_address(struct links *links, const char *name)
 			return true;
 	}
 	return false;
+}
+
+static bool is_ipv4(struct rtnl_addr *address, struct ip_addr *ret)
+{
+	struct nl_addr *local = rtnl_addr_get_local(address);
+
+	if (!local || nl_addr_get_family(local) != AF_INET || nl_addr_get_len(local) != 4)
+		return false;
+	*ret = (struct ip_addr){.family = IP_V4};
+	memcpy(ret->bytes, nl_addr_get_binary_addr(local), 4);
+	return true;
+}
+
+bool links_get_address(struct links *links, const char *name, struct ip_addr *ret_address,
+	uint8_t *ret_length, GError **error)
+{
+	_cleanup_(nl_cache_free) struct nl_cache *addresses = NULL;
+	int index = links_index(links, name, error);
+	g_autofree char *in = where(links);
+
+	if (index == 0)
+		return false;
+	int rc = rtnl_addr_alloc_cache(links->sock, &addresses);
+	if (!check(links, rc, 0, "list addresses of", name, error))
+		return false;
+	for (struct nl_object *at = nl_cache_get_first(addresses); at; at = nl_cache_get_next(at)) {
+		struct rtnl_addr *address = (struct rtnl_addr *)at;
+		if (rtnl_addr_get_ifindex(address) != index ||
+			rtnl_addr_get_scope(address) != RT_SCOPE_UNIVERSE ||
+			rtnl_addr_get_flags(address) & IFA_F_SECONDARY || !is_ipv4(address, ret_address))
+			continue;
+		*ret_length = (uint8_t)rtnl_addr_get_prefixlen(address);
+		return true;
+	}
+	return fault_set(error, FAULT_NOT_FOUND, "interface %s has no IPv4 address%s", name, in);
+}
+
+char *links_find_address(struct links *links, struct ip_addr address)
+{
+	_cleanup_(nl_cache_free) struct nl_cache *addresses = NULL;
+	struct ip_addr ip;
+
+	if (rtnl_addr_alloc_cache(links->sock, &addresses) < 0)
+		return NULL;
+	for (struct nl_object *at = nl_cache_get_first(addresses); at; at = nl_cache_get_next(at)) {
+		_cleanup_(rtnl_link_put) struct rtnl_link *link = NULL;
+		struct rtnl_addr *one = (struct rtnl_addr *)at;
+		if (is_ipv4(one, &ip) && ip_equal(ip, address) &&
+			rtnl_link_get_kernel(links->sock, rtnl_addr_get_ifindex(one), NULL, &link) >= 0)
+			return g_strdup(rtnl_link_get_name(link));
+	}
+	return NULL;
 }
 
 /* The interface that a route leads to; 0 when it has none or several. */

@@ -38,6 +38,10 @@ bool links_add_veth(
 bool links_add_macvlan(
 	struct links *links, const char *name, const char *parent, const char *parent_netns, GError **error);
 
+/* The kernel's VXLAN device of that UDP port, whose tunnels each packet or tc filter names itself ("external"). Another link of
+ * that name is replaced. */
+bool links_add_vxlan(struct links *links, const char *name, uint16_t port, GError **error);
+
 /* A tap that stays when nobody has it open, without packet information or vnet headers: one program opens it
  * (QEMU), and what that program sends arrives here. */
 bool links_add_tap(struct links *links, const char *name, GError **error);
@@ -49,12 +53,20 @@ bool links_set_up(struct links *links, const char *name, GError **error);
 bool links_set_down(struct links *links, const char *name, GError **error);
 bool links_set_mac(struct links *links, const char *name, struct mac_addr mac, GError **error);
 /* FAULT_NOT_FOUND. */
+bool links_get_mac(struct links *links, const char *name, struct mac_addr *ret, GError **error);
+/* FAULT_NOT_FOUND. */
 bool links_get_mtu(struct links *links, const char *name, unsigned *ret, GError **error);
 bool links_set_mtu(struct links *links, const char *name, unsigned mtu, GError **error);
 
 /* "203.0.113.1" of 203.0.113.0/24: address and length of its prefix. */
 bool links_add_address(
 	struct links *links, const char *name, struct ip_addr address, uint8_t length, GError **error);
+
+/* Its first IPv4 address that others can send to, no secondary one, and the length of that one's prefix. FAULT_NOT_FOUND. */
+bool links_get_address(struct links *links, const char *name, struct ip_addr *ret_address,
+	uint8_t *ret_length, GError **error);
+/* Name of an interface of the namespace that has the IPv4 address; NULL: none has. Owned by the caller. */
+char *links_find_address(struct links *links, struct ip_addr address);
 
 /* Whether it has an address that somebody gave it: IPv6 link-local ones an interface makes itself. One that is not there has
  * none; where it cannot be seen, it has one, which is the safe side. */

@@ -199,9 +199,30 @@ static void test_macvlan(void)
 	remove_both();
 }
 
+static void test_vxlan(void)
+{
+	make_both();
+	_cleanup_(links_close) struct links *a = must_open(NETNS_A);
+	struct mac_addr mac, again;
+
+	must(links_add_veth(a, "vx", "vx-far", NETNS_B, &error));
+	must(links_add_vxlan(a, "vx", 4789, &error));
+	must(links_set_up(a, "vx", &error));
+	must(links_get_mac(a, "vx", &mac, &error));
+	must(links_add_vxlan(a, "vx", 4789, &error));
+	must(links_get_mac(a, "vx", &again, &error));
+	g_assert_cmpmem(&mac, sizeof mac, &again, sizeof again);
+	must(links_add_vxlan(a, "vx", 4790, &error));
+	must(links_get_mac(a, "vx", &again, &error));
+	g_assert_cmpint(memcmp(&mac, &again, sizeof mac), !=, 0);
+	remove_both();
+}
+
 static void test_address(void)
 {
-	struct ip_addr addr;
+	struct ip_addr addr, second, found;
+	g_autoptr(GError) none = NULL;
+	uint8_t length;
 
 	make_both();
 	struct links *a = must_open(NETNS_A);
@@ -211,8 +232,18 @@ static void test_address(void)
 	must(links_add_address(a, "tap", addr, 64, &error));
 	g_assert_false(links_has_address(a, "tap"));
 	g_assert_cmpint(ip_parse("10.7.0.1", &addr), ==, 0);
+	g_assert_false(links_get_address(a, "tap", &found, &length, &none));
+	g_assert_error(none, FAULT, FAULT_NOT_FOUND);
+	g_assert_null(links_find_address(a, addr));
 	must(links_add_address(a, "tap", addr, 24, &error));
 	g_assert_true(links_has_address(a, "tap"));
+	/* A second one of the prefix is no way to be known by. */
+	g_assert_cmpint(ip_parse("10.7.0.2", &second), ==, 0);
+	must(links_add_address(a, "tap", second, 24, &error));
+	must(links_get_address(a, "tap", &found, &length, &error));
+	g_assert_true(ip_equal(found, addr) && length == 24);
+	g_autofree char *holder = links_find_address(a, second);
+	g_assert_cmpstr(holder, ==, "tap");
 	links_close(a);
 	remove_both();
 }
@@ -407,6 +438,8 @@ int main(int argc, char **argv)
 	g_test_add_func(
 		"/link/a macvlan is on the wire of a parent in another namespace, and of no other parent",
 		test_macvlan);
+	g_test_add_func(
+		"/link/a VXLAN device is external, made once, and replaces what had its name", test_vxlan);
 	g_test_add_func("/link/addresses are seen on the interface that was given them", test_address);
 	g_test_add_func(
 		"/filter/MACs are added once, listed for their interface alone, and removed", test_filter);

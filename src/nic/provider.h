@@ -21,9 +21,7 @@ struct nic_caps {
 	const char *name; /* "emulated" */
 	const char *claim; /* what users are told: "emulated: no host bypass, no speed claim" */
 	bool bypass; /* packets do not go through the switch; functions are PCI devices that a VM gets */
-	/* Can carry vxlan segments past the host. No provider can (switchdev.c says why): it is there so that the table below and its
-	 * test say what holds for one that could. */
-	bool tunnels;
+	bool tunnels; /* can carry vxlan segments past the host, where the host's underlay leaves by the NIC */
 	bool flow_policy; /* can enforce any policy, flow by flow */
 	bool representors; /* what no flow takes goes by the function's representor, an interface for the switch */
 };
@@ -37,12 +35,11 @@ enum nic_enforcer { NIC_ENFORCER_SWITCH, NIC_ENFORCER_HARDWARE, NIC_ENFORCER_GUE
  * `guest`: operator and NIC both want the guest itself to apply the rules where nothing else can. This is DESIGN's
  * table:
  *
- *     functions                           vxlan        vlan, allow-all   vlan, any other policy
- *     through the switch (emulated)       switch       switch            switch
- *     bypass, flow policy (switchdev)     synthetic    hardware          hardware
- *     bypass without (sriov)              synthetic    hardware          guest if it is wanted, else synthetic
- *
- * Such functions with tunnels would have the vxlan column of their vlan ones. */
+ *     functions                                   vxlan       vlan, allow-all   vlan, any other policy
+ *     through the switch (emulated)               switch      switch            switch
+ *     bypass, flow policy, tunnels (switchdev)    hardware    hardware          hardware
+ *     bypass without (sriov)                      synthetic   hardware          guest if it is wanted, else synthetic
+ */
 bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum nic_policy policy, bool guest,
 	enum nic_enforcer *ret_enforcer, const char **ret_reason);
 
@@ -50,7 +47,8 @@ bool nic_caps_allow(const struct nic_caps *caps, enum nic_segment segment, enum 
 struct nic_request {
 	const char *nic; /* uid */
 	const char *
-		physical; /* physical network that its segment is on; NULL: none, as emulated functions need none */
+		physical; /* physical network that its packets go by; NULL: none, as emulated functions need none */
+	bool tunnel; /* they go there by the host's underlay, in a VXLAN */
 	struct mac_addr mac;
 	uint16_t vlan; /* of the physical network; 0: not tagged */
 	uint32_t rate_mbps; /* that it may send; 0: not limited */
@@ -178,6 +176,7 @@ struct sriov_physical {
 	const char *name;
 	const GPtrArray *
 		pfs; /* PCI addresses; none: they are away. The switch's port is on the first, so that one hears */
+	const GPtrArray *tunnel_pfs; /* those of them that the host's underlay leaves by; NULL: none */
 };
 
 /* VFs of legacy SR-IOV NICs, for NICs on VLANs of physical networks. `root`: see base/sysfs.h; `ledger`: file, of which one
@@ -185,7 +184,7 @@ struct sriov_physical {
 struct nic_provider *nic_sriov_open(const char *root, const char *ledger,
 	const struct sriov_physical *physicals, size_t n, GError **error);
 
-/* VFs of NICs in switchdev mode, for NICs on VLANs, whatever their policy; as above in all else. What a VF sends and no flow takes comes from its
+/* VFs of NICs in switchdev mode, for NICs on VLANs and in VXLANs, whatever their policy; as above in all else. What a VF sends and no flow takes comes from its
  * representor, and goes to the VF by it: so VLAN, rate and MACs are for the switch to see to, and the VF's PF holds but
  * its MAC. The representor is up while its VF is claimed, and for the
  * switch alone: the host itself neither answers nor speaks there. FAULT_UNSUPPORTED when the kernel has no devlink. */

@@ -526,9 +526,8 @@ static void test_damaged(struct fixture *f, gconstpointer data)
 static void test_caps(void)
 {
 	static const struct nic_caps emulated = {.name = "emulated"};
-	static const struct nic_caps switchdev = {.name = "switchdev", .bypass = true, .flow_policy = true};
-	static const struct nic_caps tunnelling = {
-		.name = "none has it", .bypass = true, .tunnels = true, .flow_policy = true};
+	static const struct nic_caps switchdev = {
+		.name = "switchdev", .bypass = true, .tunnels = true, .flow_policy = true};
 	static const struct nic_caps legacy = {.name = "sriov", .bypass = true};
 	enum nic_enforcer enforcer = NIC_ENFORCER_GUEST;
 	const char *reason = NULL;
@@ -537,13 +536,8 @@ static void test_caps(void)
 		for (int policy = NIC_POLICY_ALLOW_ALL; policy <= NIC_POLICY_OTHER; policy++) {
 			g_assert_true(nic_caps_allow(&emulated, segment, policy, false, &enforcer, &reason));
 			g_assert_cmpint(enforcer, ==, NIC_ENFORCER_SWITCH);
-			g_assert_true(nic_caps_allow(&tunnelling, segment, policy, true, &enforcer, &reason));
+			g_assert_true(nic_caps_allow(&switchdev, segment, policy, true, &enforcer, &reason));
 			g_assert_cmpint(enforcer, ==, NIC_ENFORCER_HARDWARE);
-			enforcer = NIC_ENFORCER_GUEST;
-			g_assert_cmpint(nic_caps_allow(&switchdev, segment, policy, true, &enforcer, &reason),
-				==, segment == NIC_SEGMENT_VLAN);
-			g_assert_cmpint(enforcer, ==,
-				segment == NIC_SEGMENT_VLAN ? NIC_ENFORCER_HARDWARE : NIC_ENFORCER_GUEST);
 			bool wanted = segment == NIC_SEGMENT_VLAN && policy == NIC_POLICY_ALLOW_ALL;
 			g_assert_cmpint(nic_caps_allow(&legacy, segment, policy, false, &enforcer, &reason),
 				==, wanted);

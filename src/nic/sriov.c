@@ -196,7 +196,18 @@ static void physical_free(struct physical *physical)
 {
 	g_free(physical->name);
 	g_ptr_array_unref(physical->pfs);
+	g_ptr_array_unref(physical->tunnel_pfs);
 	g_free(physical);
+}
+
+/* NULL is an empty one. */
+static GPtrArray *texts_copy(const GPtrArray *from)
+{
+	GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; from && i < from->len; i++)
+		g_ptr_array_add(texts, g_strdup(from->pdata[i]));
+	return texts;
 }
 
 static GPtrArray *physicals_copy(const struct sriov_physical *from, size_t n)
@@ -207,9 +218,8 @@ static GPtrArray *physicals_copy(const struct sriov_physical *from, size_t n)
 		struct physical *physical = g_new0(struct physical, 1);
 		g_ptr_array_add(physicals, physical);
 		physical->name = g_strdup(from[i].name);
-		physical->pfs = g_ptr_array_new_with_free_func(g_free);
-		for (guint p = 0; p < from[i].pfs->len; p++)
-			g_ptr_array_add(physical->pfs, g_strdup(from[i].pfs->pdata[p]));
+		physical->pfs = texts_copy(from[i].pfs);
+		physical->tunnel_pfs = texts_copy(from[i].tunnel_pfs);
 	}
 	return physicals;
 }

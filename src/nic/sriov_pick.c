@@ -59,7 +59,8 @@ bool sriov_check_mac(const struct sriov *sriov, const GPtrArray *inventory, cons
 /* "physical network physnet1". Owned by the caller. */
 static char *place_of(const struct nic_request *request)
 {
-	return g_strdup_printf("physical network %s", request->physical);
+	return g_strdup_printf(
+		"%sphysical network %s", request->tunnel ? "the underlay on " : "", request->physical);
 }
 
 /* No two NICs have one MAC on a physical network, whichever PF they are on. */
@@ -179,14 +180,15 @@ static bool set_full(GError **error, const struct nic_request *request, const st
 
 /* Looks among the PFs of one physical network. */
 static void look_on(const struct sriov *sriov, const GPtrArray *inventory, const struct physical *physical,
-	struct mac_addr mac, struct search *search)
+	const struct nic_request *request, struct search *search)
 {
+	const GPtrArray *pfs = request->tunnel ? physical->tunnel_pfs : physical->pfs;
 	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
 	g_autoptr(GError) conflict = NULL;
-	bool may = check_mac_of(sriov, inventory, physical, NULL, mac, &conflict);
+	bool may = check_mac_of(sriov, inventory, physical, NULL, request->mac, &conflict);
 
-	for (guint i = 0; i < physical->pfs->len; i++) {
-		const char *address = physical->pfs->pdata[i];
+	for (guint i = 0; i < pfs->len; i++) {
+		const char *address = pfs->pdata[i];
 		const struct nic_pf *pf = sriov_find_pf(inventory, address);
 		g_string_append_printf(
 			search->pfs, "%s%s", search->pfs->len ? ", " : "", pf ? pf->netdev : address);
@@ -219,7 +221,7 @@ bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const str
 	for (guint i = 0; i < sriov->physicals->len; i++) {
 		const struct physical *physical = sriov->physicals->pdata[i];
 		if (g_str_equal(physical->name, request->physical))
-			look_on(sriov, inventory, physical, request->mac, &search);
+			look_on(sriov, inventory, physical, request, &search);
 	}
 	*ret_pf = search.pf;
 	*ret_vf = search.vf;

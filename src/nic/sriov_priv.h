@@ -7,6 +7,7 @@
 struct physical {
 	char *name; /* Owned */
 	GPtrArray *pfs; /* Owned; PCI addresses, as text; empty while none is there */
+	GPtrArray *tunnel_pfs; /* the same: those of them that the host's underlay leaves by */
 };
 
 /* In what VFs of legacy NICs and VFs of NICs in switchdev mode differ. Sets are of enum vf_attribute. A claim goes by the kind that
@@ -67,7 +68,7 @@ char *sriov_label(const struct sriov_claim *claim, const struct nic_pf *pf);
 
 /* ---- choosing (sriov_pick.c) ---- */
 
-/* A free VF of the request's physical network, of the PF with the fewest claims. FAULT_POOL_FULL, FAULT_EXISTS when others
+/* A free VF of the request's physical network, and of the underlay's PFs where it is for a tunnel, of the PF with the fewest claims. FAULT_POOL_FULL, FAULT_EXISTS when others
  * have the MAC, FAULT_INVALID. inventory: with attributes; what is returned is Borrowed from it. */
 bool sriov_pick(const struct sriov *sriov, const GPtrArray *inventory, const struct nic_request *request,
 	const struct nic_pf **ret_pf, const struct nic_vf **ret_vf, GError **error);

@@ -224,23 +224,37 @@ static void test_representor(struct test_sriov *f, gconstpointer data)
 		"as rep1");
 }
 
-/* Its packets would all be the switch's, as no flow takes them: the table says so, and no VF is picked. */
+/* It is given what the underlay's NIC has, which is the one that can tunnel; the table says so, whatever its policy. */
 static void test_vxlan(struct test_sriov *f, gconstpointer data)
 {
 	const struct nic_caps *caps = f->provider->caps;
+	g_autoptr(GPtrArray) both = g_ptr_array_new(), second = g_ptr_array_new(),
+			     inventory = test_sriov_inventory(f);
 	struct nic_request tunnelled = request;
-	g_autoptr(GPtrArray) inventory = test_sriov_inventory(f);
 	enum nic_enforcer enforcer;
 	const char *reason;
 
 	for (int policy = NIC_POLICY_ALLOW_ALL; policy <= NIC_POLICY_OTHER; policy++) {
-		g_assert_false(nic_caps_allow(caps, NIC_SEGMENT_VXLAN, policy, true, &enforcer, &reason));
-		g_assert_nonnull(strstr(reason, "vxlan"));
-		g_assert_true(nic_caps_allow(caps, NIC_SEGMENT_VLAN, policy, false, &enforcer, &reason));
+		g_assert_true(nic_caps_allow(caps, NIC_SEGMENT_VXLAN, policy, false, &enforcer, &reason));
 		g_assert_cmpint(enforcer, ==, NIC_ENFORCER_HARDWARE);
 	}
+	tunnelled.tunnel = true;
+	expect_refused(f, inventory, &tunnelled, FAULT_POOL_FULL,
+		"the underlay on physical network physnet1 has no PF");
+	g_ptr_array_add(both, (char *)PF1);
+	g_ptr_array_add(both, (char *)PF2);
+	g_ptr_array_add(second, (char *)PF2);
+	f->provider->ops->follow(f->provider, &(struct sriov_physical){"physnet1", both, second}, 1);
+	expect_refused(
+		f, inventory, &tunnelled, FAULT_POOL_FULL, "VF 0 of sriov-pf2 has a PF in legacy mode");
+	f->provider->ops->follow(f->provider, &(struct sriov_physical){"physnet1", both, both}, 1);
+	const struct nic_pf *pf;
+	const struct nic_vf *vf;
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sriov_pick(test_sriov_provider(f), inventory, &tunnelled, &pf, &vf, &error));
+	g_assert_cmpstr(vf->address, ==, test_sriov_vfs[0][1]);
 	tunnelled.physical = NULL;
-	expect_refused(f, inventory, &tunnelled, FAULT_INVALID, "for a segment that is no VLAN");
+	expect_refused(f, inventory, &tunnelled, FAULT_INVALID, "no physical network");
 }
 
 static void test_representors_told(struct test_sriov *f, gconstpointer data)
@@ -535,7 +549,7 @@ int main(int argc, char **argv)
 	add("a driver is chosen, and the choice is told", test_override);
 	g_test_add_func("/sriov/attributes are compared as far as they are known", test_compare);
 	add_switchdev("a VF is given that has a representor, of a PF in switchdev mode", test_representor);
-	add_switchdev("a NIC on a vxlan segment has none, whatever its policy", test_vxlan);
+	add_switchdev("a NIC on a vxlan segment has one of the NIC that the underlay leaves by", test_vxlan);
 	add_switchdev("representors are listed, and a claim on no physical network is kept",
 		test_representors_told);
 	return g_test_run();

@@ -11,10 +11,10 @@
  * A VF is found by its number among devlink's ports of the PF (inventory.h), each time anew: representors are renamed by udev
  * after they have come, and made again with the VFs. Whether the PF is in switchdev mode is seen by that, too.
  *
- * It carries no tunnels. An eswitch puts packets into VXLAN from an address that the kernel has, on the uplink or beside it, and
- * finds routes and neighbours by the kernel's tables; the underlay's address is the switch's own, on a macvlan that the kernel
- * keeps silent. So what a VF sends into a VXLAN would come up by the representor, packet by packet, and leave by the
- * switch: slower than a synthetic NIC, with a VF that another NIC could use.
+ * It carries tunnels where the host's underlay leaves by the eswitch, with an address of the kernel's: drivers put packets into
+ * VXLAN from such an address on the uplink (or a VLAN or bond above it), and find routes and neighbours by the kernel's tables.
+ * For a network in a VXLAN only VFs of those PFs will do: what another's sent would come up by the representor, packet
+ * by packet, and leave by the switch, slower than a synthetic NIC and with a VF that another NIC could use.
  *
  * Rejected: to put VFs of a PF that is in legacy mode into switchdev mode on demand, which takes all VFs of the PF away from
  * whoever has them; `sluice host setup` does it while nobody has any.
@@ -29,6 +29,7 @@ const struct sriov_kind sriov_switchdev = {
 			.name = "switchdev",
 			.claim = "switchdev: packets with flows bypass the host",
 			.bypass = true,
+			.tunnels = true,
 			.flow_policy = true,
 			.representors = true,
 		},
