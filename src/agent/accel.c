@@ -188,6 +188,7 @@ static void begin(struct accel *a, bool (*run)(struct accel_job *),
 		.function = g_strdup(record->function),
 		.representor = g_strdup(record->representor),
 		.physical = g_strdup(record->physical),
+		.tunnel = record->physical && accel_network(a) && !accel_network(a)->physical,
 		.bypass = accel_is_bypass(record),
 		.vlan = (uint16_t)record->vlan,
 		.rate_mbps = (uint32_t)(goal ? CLAMP(goal->bandwidth_mbps, 0, UINT32_MAX) : 0),
@@ -336,6 +337,7 @@ static void note_claim(struct accel *a)
 	const struct goal_nic *goal = accel_goal(a);
 	const struct goal_network *network = accel_provider_bypasses(a) ? accel_network(a) : NULL;
 	struct ledger_nic *record = accel_record(a);
+	const char *physical = accel_physical(a);
 
 	if (!record)
 		record = ledger_add_nic(a->agent->ledger, a->uid);
@@ -344,7 +346,7 @@ static void note_claim(struct accel *a)
 	g_free(record->physical);
 	record->vm = g_strdup(goal->vm);
 	record->mac = g_strdup(goal->mac);
-	record->physical = network ? g_strdup(network->physical) : NULL;
+	record->physical = g_strdup(physical);
 	record->vlan = network ? network->vlan : 0;
 }
 

@@ -27,6 +27,7 @@ bool accel_run_claim(struct accel_job *job)
 {
 	const struct nic_request request = {.nic = job->nic,
 		.physical = job->physical,
+		.tunnel = job->tunnel,
 		.mac = job->mac,
 		.vlan = job->vlan,
 		.rate_mbps = job->rate_mbps};

@@ -65,6 +65,7 @@ struct accel_job {
 	struct vm_manager *manager;
 	char *nic, *vm, *function, *representor; /* Owned; claim sets the last two */
 	char *physical; /* Owned; NULL: none */
+	bool tunnel; /* there it goes by the underlay */
 	bool bypass;
 	struct mac_addr mac;
 	uint16_t vlan;
@@ -104,6 +105,9 @@ bool accel_machine_is_off(const struct accel *a);
 bool accel_is_permitted(const struct accel *a, enum nic_enforcer *ret_enforcer, const char **ret_reason);
 /* The goal's network of the NIC; NULL when there is none. */
 const struct goal_network *accel_network(const struct accel *a);
+/* The physical network by whose devices the NIC's packets go past the host, be it in its VLANs or by the underlay; NULL: by none.
+ * Borrowed. */
+const char *accel_physical(const struct accel *a);
 /* A function of the provider, claimed now, would be a bypass one. */
 bool accel_provider_bypasses(const struct accel *a);
 /* Whether the NIC may have a function as far as goal, provider and operator say; else *ret_reason is a

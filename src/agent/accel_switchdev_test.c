@@ -103,7 +103,7 @@ static bool is_synthetic_for_vxlan(struct world *w)
 	       strstr(nic->reason, "vxlan segment");
 }
 
-/* No flow of an eswitch's takes what goes into a tunnel. */
+/* An eswitch tunnels by addresses of the kernel, which the host's underlay has not. */
 static void test_vxlan(struct world *w, gconstpointer data)
 {
 	world_start_agent(w, true);
@@ -120,6 +120,50 @@ static void test_vxlan_later(struct world *w, gconstpointer data)
 	agent_take_goal(w->agent, world_goal(2, true));
 	world_wait(w, "the function is taken back", is_synthetic_for_vxlan);
 	world_expect(w, BOTH, "unplug " WORLD_NIC, BESIDE, SYNTHETIC, "release " WORLD_VF, NULL);
+}
+
+/* The underlay leaves by the second physical network's NIC, or by none. */
+static void set_underlay(struct world *w, bool tunnels)
+{
+	static const struct switch_underlay underlay = {.kernel = true,
+		.tunnel = "sl-vxlan",
+		.interface = "ens4",
+		.address = {.family = IP_V4, .bytes = {172, 16, 0, 1}},
+		.prefix = {{.family = IP_V4, .bytes = {172, 16, 0, 0}}, 24},
+		.mtu = 1600};
+	static const struct switch_physical with[] = {{"physnet1", "ens3", 1500, .switchdev = true},
+		{"physnet2", "ens4", 1600, .switchdev = true, .tunnels = true}},
+					    without[] = {{"physnet1", "ens3", 1500, .switchdev = true}};
+	struct switch_site *site = &w->agent->config.site;
+
+	site->underlay = &underlay;
+	site->physicals = tunnels ? with : without;
+	site->n_physicals = tunnels ? G_N_ELEMENTS(with) : G_N_ELEMENTS(without);
+}
+
+/* Where it is the kernel's, and leaves by a NIC of the host, VFs of that one are for VXLANs. */
+static void test_tunnel(struct world *w, gconstpointer data)
+{
+	world_start_agent(w, true);
+	set_underlay(w, true);
+	struct goal *goal = world_goal(1, true);
+	world_add_rules(goal, DENY_TCP);
+	agent_take_goal(w->agent, goal);
+	world_wait(w, "the NIC is on its function", is_on);
+	world_wait(w, "the switch says that the NIC takes flows", is_offloaded);
+	const struct ledger_nic *record = ledger_find_nic(w->agent->ledger, WORLD_NIC);
+	g_assert_cmpstr(record->physical, ==, "physnet2");
+	const json_t *underlay = json_object_get(w->state, "underlay");
+	g_assert_true(json_is_true(json_object_get(underlay, "kernel")));
+	g_assert_cmpstr(json_string_value(json_object_get(underlay, "tunnel")), ==, "sl-vxlan");
+	g_assert_cmpstr(json_string_value(json_object_get(underlay, "offload")), ==, "tc");
+	/* It is taken back without a loss when none carries it any more. */
+	world_forget(w);
+	set_underlay(w, false);
+	agent_take_goal(w->agent, world_goal(2, true));
+	world_wait(w, "the function is taken back", is_synthetic_for_vxlan);
+	world_expect(w, BOTH, "unplug " WORLD_NIC, BESIDE, SYNTHETIC, "release " WORLD_VF, NULL);
+	g_assert_null(json_object_get(json_object_get(w->state, "underlay"), "tunnel"));
 }
 
 /* The switch tags: neither VM manager nor VF are told of the VLAN. */
@@ -210,7 +254,9 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	TEST("a VF with a representor is given for any rules", test_policy);
-	TEST("on a vxlan segment none is given, and it is said why", test_vxlan);
+	TEST("on a vxlan segment none is given where the underlay is the switch's own, and it is said why",
+		test_vxlan);
+	TEST("on a vxlan segment one is given of the NIC that the underlay leaves by", test_tunnel);
 	TEST("a NIC whose network is a vxlan segment now loses its function", test_vxlan_later);
 	TEST("on a VLAN the switch tags, and the physical network is an eswitch's", test_vlan);
 	TEST("taken back it is copied to until it has left", test_revoke);

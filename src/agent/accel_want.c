@@ -99,6 +99,16 @@ bool accel_provider_bypasses(const struct accel *a)
 	return a->agent->provider && a->agent->provider->caps->bypass;
 }
 
+const char *accel_physical(const struct accel *a)
+{
+	const struct goal_network *network = accel_network(a);
+
+	if (!network || !accel_provider_bypasses(a))
+		return NULL;
+	const struct switch_physical *tunnels = switch_site_tunnels(&a->agent->config.site);
+	return network->physical ? network->physical : tunnels ? tunnels->name : NULL;
+}
+
 /* The rules are many, and looked at often: what they amount to is kept. */
 void accel_goal_changed(struct accel *a)
 {
@@ -109,13 +119,18 @@ void accel_goal_changed(struct accel *a)
 		a->policy = accel_policy_of(a->agent->goal, goal);
 }
 
-/* Why this host cannot give a function on the physical network; NULL: it can. What a NIC has it keeps while the host's devices
- * are away. */
+/* Why this host cannot give a function for the network, of a NIC that passes it; NULL: it can. What a NIC has it keeps while the
+ * host's devices are away. */
 static const char *physical_obstacle(const struct accel *a, const struct goal_network *network)
 {
 	const struct switch_physical *physical =
-		switch_site_physical(&a->agent->config.site, network->physical);
+		switch_site_physical(&a->agent->config.site, accel_physical(a));
 
+	if (!physical && !network->physical)
+		return "Its network is a vxlan segment, and no NIC in switchdev mode carries its host's "
+		       "underlay "
+		       "with the host's own address, without which none can put packets into tunnels; see "
+		       "--underlay-address host.";
 	if (!physical)
 		return "Its network is on a physical network that this host is not on.";
 	if (physical->absent && !accel_holds(a))
@@ -149,8 +164,8 @@ bool accel_is_permitted(const struct accel *a, enum nic_enforcer *ret_enforcer, 
 	*ret_reason = "This host has no functions to give.";
 	if (!provider)
 		return false;
-	*ret_reason =
-		provider->caps->bypass && segment == NIC_SEGMENT_VLAN ? physical_obstacle(a, network) : NULL;
+	bool passes = provider->caps->bypass && (segment == NIC_SEGMENT_VLAN || provider->caps->tunnels);
+	*ret_reason = passes && network ? physical_obstacle(a, network) : NULL;
 	if (*ret_reason)
 		return false;
 	if (nic_caps_allow(provider->caps, segment, a->policy, accel_goal(a)->guest_enforcement, ret_enforcer,
@@ -239,7 +254,7 @@ static bool is_claimed_for(const struct accel *a, const struct goal_nic *goal)
 	if (record->function && !record->representor != !provider_represents(a))
 		return false;
 	return network && g_strcmp0(record->vm, goal->vm) == 0 && g_strcmp0(record->mac, goal->mac) == 0 &&
-	       g_strcmp0(record->physical, bypass ? network->physical : NULL) == 0 &&
+	       g_strcmp0(record->physical, accel_physical(a)) == 0 &&
 	       record->vlan == (bypass ? network->vlan : 0);
 }
 

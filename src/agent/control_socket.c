@@ -189,14 +189,17 @@ static const char *switch_word(const struct agent *agent)
 }
 
 /* null when there is none. */
-static json_t *describe_underlay(const struct switch_underlay *underlay)
+static json_t *describe_underlay(const struct switch_site *site)
 {
 	char address[IP_TEXT_MAX], prefix[PREFIX_TEXT_MAX];
+	const struct switch_underlay *underlay = site->underlay;
+	const struct switch_physical *tunnels = switch_site_tunnels(site);
 
 	if (!underlay)
 		return json_null();
-	return json_pack("{s:s, s:s, s:i}", "address", ip_format(underlay->address, address), "prefix",
-		prefix_format(underlay->prefix, prefix), "mtu", (int)underlay->mtu);
+	return json_pack("{s:s, s:s, s:i, s:b, s:s*}", "address", ip_format(underlay->address, address),
+		"prefix", prefix_format(underlay->prefix, prefix), "mtu", (int)underlay->mtu, "shared",
+		underlay->kernel, "tunnels", tunnels ? tunnels->name : NULL);
 }
 
 static void run_status(struct call *call)
@@ -217,9 +220,9 @@ static void run_status(struct call *call)
 			"provider", report->provider, "memory", "total_mib", (json_int_t)report->memory_mib,
 			"available_mib", (json_int_t)report->available_mib, "repairs",
 			(int)health_repairs(agent->health), "last_repair", health_last_repair(agent->health),
-			"last_repair_at", last_repair, "underlay",
-			describe_underlay(agent->config.site.underlay), "conditions", agent_conditions(agent),
-			"vms", list_vms(report, agent), "functions", list_functions(agent)),
+			"last_repair_at", last_repair, "underlay", describe_underlay(&agent->config.site),
+			"conditions", agent_conditions(agent), "vms", list_vms(report, agent), "functions",
+			list_functions(agent)),
 		NULL);
 }
 

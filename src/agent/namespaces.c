@@ -12,6 +12,7 @@
 
 #define METADATA_ADDRESS "169.254.169.254"
 #define HOST_PREFIX      "100.64.0.0/10"
+#define VXLAN_PORT       4789 /* RFC 7348; the switch's, too */
 
 /* The switch's own MACs: locally administered, the same on every host, never seen outside of it. */
 static const struct mac_addr outside_mac = {{0x02, 0x00, 0x5e, 0x00, 0x00, 0x01}};
@@ -97,6 +98,16 @@ static const char *outside_netns(const struct namespaces_config *config)
 	return config->outside == OUTSIDE_NETNS ? config->outside_netns : NULL;
 }
 
+/* The prefix of an address. */
+static struct ip_prefix prefix_of(struct ip_addr address, uint8_t length)
+{
+	struct ip_prefix prefix = {address, length};
+
+	for (unsigned bit = length; bit < 32; bit++)
+		prefix.addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+	return prefix;
+}
+
 /* "203.0.113.1/24" into address and prefix. */
 static bool parse_address(const char *text, struct ip_addr *ret_address, struct ip_prefix *ret_prefix)
 {
@@ -107,9 +118,7 @@ static bool parse_address(const char *text, struct ip_addr *ret_address, struct 
 		return false;
 	if (!g_ascii_string_to_unsigned(halves[1], 10, 8, 30, &length, NULL))
 		return false;
-	*ret_prefix = (struct ip_prefix){*ret_address, (uint8_t)length};
-	for (unsigned bit = (unsigned)length; bit < 32; bit++)
-		ret_prefix->addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+	*ret_prefix = prefix_of(*ret_address, (uint8_t)length);
 	return true;
 }
 
@@ -156,32 +165,73 @@ static bool set_up_host(const struct namespaces_config *config, struct links *sw
 
 /* ---- the underlay ---- */
 
-static bool parse_underlay(
-	const struct namespaces_config *config, struct switch_underlay *underlay, GError **error)
+/* One of its own: kernel and switch would both answer for one that the host has. */
+static bool parse_own_address(const struct namespaces_config *config, struct links *host,
+	struct switch_underlay *underlay, GError **error)
 {
-	const char *address = config->underlay_address, *gateway = config->underlay_gateway;
+	const char *address = config->underlay_address;
 
 	if (!parse_address(address, &underlay->address, &underlay->prefix) ||
 		ip_equal(underlay->address, underlay->prefix.addr))
 		return fault_set(error, FAULT_INVALID,
 			"the underlay address '%s' is none; give the switch one of its own with the prefix's "
-			"length, as 172.16.0.1/24",
+			"length, as 172.16.0.1/24, or '" NAMESPACES_HOST_ADDRESS "'",
 			address ? address : "");
-	if (gateway && (ip_parse(gateway, &underlay->gateway) < 0 ||
-			       !prefix_contains(underlay->prefix, underlay->gateway)))
+	g_autofree char *holder = links_find_address(host, underlay->address);
+	return !holder || fault_set(error, FAULT_INVALID,
+				  "the underlay address '%s' is the host's own on %s; give the switch one "
+				  "that nobody has, "
+				  "or '" NAMESPACES_HOST_ADDRESS "' to share the one that the host has on %s",
+				  address, holder, config->underlay_interface);
+}
+
+static bool is_shared(const struct namespaces_config *config)
+{
+	return g_strcmp0(config->underlay_address, NAMESPACES_HOST_ADDRESS) == 0;
+}
+
+static bool find_host_address(const struct namespaces_config *config, struct links *host,
+	struct switch_underlay *underlay, GError **error)
+{
+	uint8_t length;
+
+	if (config->switch_netns)
 		return fault_set(error, FAULT_INVALID,
-			"the underlay gateway '%s' is no address of %s's prefix", gateway, address);
+			"the underlay cannot have the host's address: the switch is in a network namespace "
+			"of its "
+			"own, as the host file names no physical networks; give the switch an address of its "
+			"own, "
+			"as 172.16.0.1/24");
+	if (!links_get_address(host, config->underlay_interface, &underlay->address, &length, error) ||
+		!links_get_mac(host, config->underlay_interface, &underlay->mac, error))
+		return false;
+	underlay->prefix = prefix_of(underlay->address, length);
+	underlay->kernel = true;
+	underlay->interface = config->underlay_interface;
 	return true;
 }
 
+static bool parse_gateway(
+	const struct namespaces_config *config, struct switch_underlay *underlay, GError **error)
+{
+	const char *gateway = config->underlay_gateway;
+	char text[PREFIX_TEXT_MAX];
+
+	return !gateway ||
+	       (ip_parse(gateway, &underlay->gateway) == 0 &&
+		       prefix_contains(underlay->prefix, underlay->gateway)) ||
+	       fault_set(error, FAULT_INVALID, "the underlay gateway '%s' is no address of %s", gateway,
+		       prefix_format(underlay->prefix, text));
+}
+
 /* The wire's MTU, or the less that the config says. */
-static bool choose_mtu(const struct namespaces_config *config, unsigned *ret, GError **error)
+static bool choose_mtu(
+	const struct namespaces_config *config, struct links *links, unsigned *ret, GError **error)
 {
 	const char *name = config->underlay_interface;
-	_cleanup_(links_close) struct links *links = links_open(NULL, error);
 	unsigned mtu;
 
-	if (!links || !links_get_mtu(links, name, &mtu, error))
+	if (!links_get_mtu(links, name, &mtu, error))
 		return false;
 	if (config->underlay_mtu < 0 || config->underlay_mtu > (int)mtu)
 		return fault_set(error, FAULT_INVALID,
@@ -201,26 +251,54 @@ static struct mac_addr underlay_mac(struct ip_addr vtep)
 	return (struct mac_addr){{0x02, 0x5e, vtep.bytes[0], vtep.bytes[1], vtep.bytes[2], vtep.bytes[3]}};
 }
 
+/* The switch's own wire. */
+static bool add_own(const struct namespaces_config *config, struct links *switch_links,
+	struct switch_underlay *underlay, GError **error)
+{
+	const char *name = NAMESPACES_UNDERLAY;
+
+	underlay->interface = name;
+	underlay->mac = underlay_mac(underlay->address);
+	return links_remove(switch_links, NAMESPACES_TUNNEL, error) &&
+	       links_add_macvlan(switch_links, name, config->underlay_interface, NULL, error) &&
+	       links_set_mtu(switch_links, name, underlay->mtu, error) &&
+	       prepare_switch_end(switch_links, name, underlay->mac, error);
+}
+
+/* What an eswitch tunnels by. The kernel reads VXLAN there from then on, and nobody reads what it has read. */
+static bool add_tunnel(struct links *links, struct switch_underlay *underlay, GError **error)
+{
+	const char *name = NAMESPACES_TUNNEL;
+
+	underlay->tunnel = name;
+	return links_add_vxlan(links, name, VXLAN_PORT, error) && links_quiet(links, name, error) &&
+	       links_set_up(links, name, error);
+}
+
 static bool set_up_underlay(const struct namespaces_config *config, struct links *switch_links,
 	struct namespaces_ports *ret, GError **error)
 {
 	struct switch_underlay *underlay = &ret->underlay;
-	const char *name = NAMESPACES_UNDERLAY;
+	_cleanup_(links_close) struct links *host = links_open(NULL, error);
 
-	if (!parse_underlay(config, underlay, error) || !choose_mtu(config, &underlay->mtu, error))
+	if (!host ||
+		!(is_shared(config) ? find_host_address(config, host, underlay, error)
+				    : parse_own_address(config, host, underlay, error)) ||
+		!parse_gateway(config, underlay, error) || !choose_mtu(config, host, &underlay->mtu, error))
 		return false;
-	underlay->interface = name;
-	underlay->mac = underlay_mac(underlay->address);
 	ret->has_underlay = true;
-	return links_add_macvlan(switch_links, name, config->underlay_interface, NULL, error) &&
-	       links_set_mtu(switch_links, name, underlay->mtu, error) &&
-	       prepare_switch_end(switch_links, name, underlay->mac, error);
+	if (!underlay->kernel)
+		return add_own(config, switch_links, underlay, error);
+	return links_remove(host, NAMESPACES_UNDERLAY, error) &&
+	       (config->eswitches ? add_tunnel(host, underlay, error)
+				  : links_remove(host, NAMESPACES_TUNNEL, error));
 }
 
 /* An underlay of an earlier run, which this one does not have. */
 static bool drop_underlay(struct links *switch_links, GError **error)
 {
-	return links_remove(switch_links, NAMESPACES_UNDERLAY, error);
+	return links_remove(switch_links, NAMESPACES_UNDERLAY, error) &&
+	       links_remove(switch_links, NAMESPACES_TUNNEL, error);
 }
 
 bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error)
@@ -249,20 +327,40 @@ bool namespaces_set_up(const struct namespaces_config *config, struct namespaces
 
 struct namespaces_keeper {
 	const struct namespaces_config *config; /* Borrowed */
+	struct namespaces_ports ports; /* as they were set up last */
 	GThread *thread;
 	GMutex lock;
 	GCond changed;
 	bool stop; /* under the lock */
 };
 
-static void set_up_again(const struct namespaces_config *config, bool *failed)
+/* The switch goes on by what the agent knew when it began. */
+static void compare_underlay(struct namespaces_keeper *keeper, const struct namespaces_ports *now)
+{
+	const struct switch_underlay *a = &keeper->ports.underlay, *b = &now->underlay;
+	char address[IP_TEXT_MAX], mac[MAC_TEXT_MAX];
+
+	if (!b->kernel || (ip_equal(a->address, b->address) && memcmp(&a->mac, &b->mac, sizeof a->mac) == 0 &&
+				  a->prefix.length == b->prefix.length))
+		return;
+	log_warn("network",
+		"the underlay's interface %s has the address %s/%u and the MAC %s now: start the agent "
+		"again, so "
+		"that the switch has them, too",
+		b->interface, ip_format(b->address, address), b->prefix.length, mac_format(b->mac, mac));
+	keeper->ports = *now;
+}
+
+static void set_up_again(struct namespaces_keeper *keeper, bool *failed)
 {
 	struct namespaces_ports ports;
 	g_autoptr(GError) error = NULL;
-	bool ok = namespaces_set_up(config, &ports, &error);
+	bool ok = namespaces_set_up(keeper->config, &ports, &error);
 
 	if (!ok && !*failed)
 		log_warn("network", "%s; it is tried again every few seconds", error->message);
+	if (ok)
+		compare_underlay(keeper, &ports);
 	*failed = !ok;
 }
 
@@ -279,18 +377,20 @@ static void *keep(void *data)
 		if (keeper->stop)
 			break;
 		g_mutex_unlock(&keeper->lock);
-		set_up_again(keeper->config, &failed);
+		set_up_again(keeper, &failed);
 		g_mutex_lock(&keeper->lock);
 	}
 	g_mutex_unlock(&keeper->lock);
 	return NULL;
 }
 
-struct namespaces_keeper *namespaces_keep(const struct namespaces_config *config)
+struct namespaces_keeper *namespaces_keep(
+	const struct namespaces_config *config, const struct namespaces_ports *ports)
 {
 	struct namespaces_keeper *keeper = g_new0(struct namespaces_keeper, 1);
 
 	keeper->config = config;
+	keeper->ports = *ports;
 	g_mutex_init(&keeper->lock);
 	g_cond_init(&keeper->changed);
 	keeper->thread = g_thread_new("network", keep, keeper);

@@ -7,6 +7,10 @@
  *                   '-------------->  sl-meta   169.254.169.254, 168.63.129.16, route to 100.64.0.0/10
  *       sl-under  - - - - - - - - - ->  an interface of this host, of which it is a macvlan
  *
+ * With an underlay of which address and interface are the host's own there is no sl-under: the switch opens that interface. Then,
+ * where eswitches are to tunnel, there is sl-vxlan, the kernel's VXLAN device, by which their flows are put in, and which nobody
+ * reads.
+ *
  * The switch's namespace is one of its own, or, where it has physical networks, this host's, in which their interfaces
  * are. The switch opens its ends by packet socket: the kernel has no address there, answers no ARP, speaks no
  * IPv6, forwards nothing. The other ends send whole packets with whole checksums. All of it is made idempotently; namespaces
@@ -22,6 +26,9 @@
 #define NAMESPACES_HOST           "sl-meta"
 #define NAMESPACES_PROBES         "168.63.129.16" /* address of sl-meta that load balancers ask from */
 #define NAMESPACES_UNDERLAY       NAME_UNDERLAY
+#define NAMESPACES_TUNNEL         NAME_TUNNEL
+#define NAMESPACES_HOST_ADDRESS                                                                              \
+	"host" /* in the place of an underlay's address: the one that the interface has */
 
 enum namespaces_outside { OUTSIDE_NONE, OUTSIDE_HOST, OUTSIDE_NETNS };
 
@@ -33,8 +40,10 @@ struct namespaces_config {
 	const char *outside_interface; /* NULL: NAMESPACES_OUTSIDE; hosts of several clouds need one each */
 	const char *outside_address; /* "203.0.113.1/24": the gateway and the public addresses' prefix */
 	const char *underlay_interface; /* of this host; NULL: no underlay */
-	const char *underlay_address; /* "172.16.0.1/24": the switch's own there, which nobody else has */
+	const char *
+		underlay_address; /* "172.16.0.1/24": the switch's own there, which nobody else has; or "host" */
 	const char *underlay_gateway; /* in that prefix, to VTEPs outside of it; NULL: there are none */
+	bool eswitches; /* NICs of this host are in switchdev mode */
 	int underlay_mtu; /* that packets of the underlay may have; 0: the interface's */
 	const char *ledger; /* file of the namespaces that were made here */
 };
@@ -46,12 +55,15 @@ struct namespaces_ports {
 	bool has_outside, has_underlay;
 };
 
-/* FAULT_INVALID when an address is none; FAULT_INTERNAL with what could not be made. */
+/* FAULT_INVALID when an address is none, or is the host's and was to be the switch's; FAULT_NOT_FOUND when there is no such interface,
+ * or it has no address yet; FAULT_INTERNAL with what could not be made. */
 bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error);
 
-/* Sets up again every few seconds, in a thread of its own, so that a pair that somebody removed comes back. config:
- * Borrowed until namespaces_keeper_free; it was set up once. */
-struct namespaces_keeper *namespaces_keep(const struct namespaces_config *config);
+/* Sets up again every few seconds, in a thread of its own, so that a pair that somebody removed comes back; that an underlay of
+ * the host's own has another address or MAC by now is logged. config: Borrowed until namespaces_keeper_free; ports: what it was
+ * set up as. */
+struct namespaces_keeper *namespaces_keep(
+	const struct namespaces_config *config, const struct namespaces_ports *ports);
 void namespaces_keeper_free(struct namespaces_keeper *keeper);
 
 /* Removes the pairs, and the namespaces that were made here. */

@@ -189,7 +189,7 @@ static void test_keeper(struct fixture *f, gconstpointer data)
 	set_up(f);
 	g_assert_cmpuint(find(OUTSIDE, "sl-gw").index, ==, 0);
 	struct find before = find(OUTSIDE, "sl-mine");
-	struct namespaces_keeper *keeper = namespaces_keep(&f->config);
+	struct namespaces_keeper *keeper = namespaces_keep(&f->config, &f->ports);
 	g_assert_true(remove_gateway((void *)"sl-mine", NULL));
 	g_assert_cmpuint(find(SWITCH, "sl-out").index, ==, 0);
 	for (unsigned i = 0; i < 150 && !(find(OUTSIDE, "sl-mine").flags & IFF_UP); i++)
@@ -224,6 +224,15 @@ static void make_wire(void)
 	g_assert_true(netns_create(OUTSIDE, NULL));
 	g_assert_true(links_add_veth(links, "sl-t-wire", "wire", OUTSIDE, NULL));
 	g_assert_true(links_set_mtu(links, "sl-t-wire", 1600, NULL));
+}
+
+static void give_address(const char *netns, const char *text)
+{
+	_cleanup_(links_close) struct links *links = links_open(netns, NULL);
+	struct ip_addr address;
+
+	ip_parse(text, &address);
+	g_assert_true(links_add_address(links, "sl-t-wire", address, 24, NULL));
 }
 
 static void test_underlay(struct fixture *f, gconstpointer data)
@@ -269,9 +278,12 @@ static void test_underlay_refusals(struct fixture *f, gconstpointer data)
 		{"sl-t-wire", "172.16.0.7/24", NULL, -1, "an MTU of -1"},
 		{"sl-t-wire", "172.16.0.7/24", NULL, 1329, "1330 are needed"},
 		{"sl-t-none", "172.16.0.7/24", NULL, 0, "no interface sl-t-none"},
+		{"sl-t-wire", "172.16.0.9/24", NULL, 0, "'172.16.0.9/24' is the host's own on sl-t-wire"},
+		{"sl-t-wire", "host", NULL, 0, "a network namespace of its own"},
 	};
 
 	make_wire();
+	give_address(NULL, "172.16.0.9");
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_autoptr(GError) error = NULL;
 		f->config.underlay_interface = rows[i].interface;
@@ -370,6 +382,65 @@ static void test_router(struct fixture *f, gconstpointer data)
 	g_assert_true(netns_remove(SWITCH, &error));
 }
 
+/* The wire's near end is in SWITCH, which stands for the host's namespace; its far end here. */
+static void make_wire_inside(void)
+{
+	_cleanup_(links_close) struct links *links = NULL;
+
+	g_assert_true(netns_create(SWITCH, NULL));
+	links = links_open(SWITCH, NULL);
+	g_assert_true(links_add_veth(links, "sl-t-wire", "sl-t-far", NULL, NULL));
+	g_assert_true(
+		links_set_mtu(links, "sl-t-wire", 1600, NULL) && links_set_up(links, "sl-t-wire", NULL));
+}
+
+static bool set_up_inside(void *data, GError **error)
+{
+	struct fixture *f = data;
+
+	return namespaces_set_up(&f->config, &f->ports, error);
+}
+
+/* An underlay with the host's address is the host's interface as it stands, and what eswitches tunnel by. */
+static void test_shared_underlay(struct fixture *f, gconstpointer data)
+{
+	const struct switch_underlay *underlay = &f->ports.underlay;
+	char text[PREFIX_TEXT_MAX];
+	g_autoptr(GError) none = NULL, error = NULL;
+
+	make_wire_inside();
+	f->config.switch_netns = NULL;
+	f->config.outside = OUTSIDE_NONE;
+	f->config.underlay_interface = "sl-t-wire";
+	f->config.underlay_address = NAMESPACES_HOST_ADDRESS;
+	g_assert_false(netns_run(SWITCH, set_up_inside, f, &none));
+	g_assert_nonnull(strstr(none->message, "sl-t-wire has no IPv4 address"));
+	give_address(SWITCH, "172.16.0.9");
+	struct find wire = find(SWITCH, "sl-t-wire");
+	g_assert_true(netns_run(SWITCH, set_up_inside, f, &error));
+	g_assert_no_error(error);
+	g_assert_true(underlay->kernel && !underlay->tunnel);
+	g_assert_cmpstr(underlay->interface, ==, "sl-t-wire");
+	g_assert_cmpstr(ip_format(underlay->address, text), ==, "172.16.0.9");
+	g_assert_cmpstr(prefix_format(underlay->prefix, text), ==, "172.16.0.0/24");
+	g_assert_cmpint(memcmp(underlay->mac.bytes, wire.mac, 6), ==, 0);
+	g_assert_cmpuint(underlay->mtu, ==, 1600);
+	g_assert_cmpuint(find(SWITCH, "sl-under").index + find(SWITCH, "sl-vxlan").index, ==, 0);
+
+	f->config.eswitches = true;
+	g_assert_true(netns_run(SWITCH, set_up_inside, f, &error));
+	struct find tunnel = find(SWITCH, underlay->tunnel);
+	g_assert_true((tunnel.flags & IFF_UP) && (tunnel.flags & IFF_NOARP));
+	g_assert_cmpint(find(SWITCH, "sl-t-wire").flags, ==, wire.flags);
+	g_assert_true(netns_run(SWITCH, set_up_inside, f, &error));
+	g_assert_cmpuint(find(SWITCH, "sl-vxlan").index, ==, tunnel.index);
+	f->config.eswitches = false;
+	g_assert_true(netns_run(SWITCH, set_up_inside, f, &error));
+	g_assert_cmpuint(find(SWITCH, "sl-vxlan").index, ==, 0);
+	f->config.switch_netns = SWITCH; /* for what takes it away */
+	g_assert_true(netns_remove(SWITCH, &error));
+}
+
 static void add(const char *name, void (*fn)(struct fixture *, gconstpointer))
 {
 	g_test_add(name, struct fixture, NULL, setup, fn, teardown);
@@ -391,6 +462,9 @@ int main(int argc, char **argv)
 		test_router);
 	add("/namespaces/the underlay is a wire of its own on an interface that stays the host's",
 		test_underlay);
+	add("/namespaces/an underlay with the host's address is the host's interface, with a device for "
+	    "tunnels",
+		test_shared_underlay);
 	add("/namespaces/an underlay that cannot carry what it must is refused", test_underlay_refusals);
 	add("/namespaces/addresses and places that are none are refused", test_refusals);
 	return g_test_run();

@@ -6,7 +6,11 @@
 #include "nic/host_file.h"
 #include "nic/inventory.h"
 
-#define USUAL_MTU 1500 /* of an interface that does not say */
+#include <string.h>
+
+#define USUAL_MTU  1500 /* of an interface that does not say */
+#define LOWER      "lower_" /* in sysfs, before the names of what an interface lies above */
+#define LAYERS_MAX 3 /* of interfaces: a VLAN on a bond of two PFs has two */
 
 struct host_file *physicals_open(const char *path, GError **error)
 {
@@ -26,6 +30,7 @@ static void physical_free(void *data)
 
 	g_free(physical->interface);
 	g_ptr_array_unref(physical->pfs);
+	g_ptr_array_unref(physical->tunnel_pfs);
 	g_ptr_array_unref(physical->conditions);
 	g_free(physical);
 }
@@ -77,15 +82,32 @@ static bool check_pf(struct physical_port *physical, const struct host_physical 
 	return true;
 }
 
-static void find_pfs(struct physical_port *physical, const struct host_physical *from,
-	const GPtrArray *inventory, GHashTable *owners)
+/* Whether packets that leave by `upper` leave by that interface: it is that one, or lies above. */
+static bool is_below(const char *root, const char *upper, const char *interface, unsigned depth)
+{
+	if (g_str_equal(upper, interface))
+		return true;
+	if (depth == 0)
+		return false;
+	g_auto(GStrv) below = sysfs_children(root, LOWER, "/sys/class/net/%s", upper);
+	for (char **one = below; *one; one++)
+		if (is_below(root, *one + strlen(LOWER), interface, depth - 1))
+			return true;
+	return false;
+}
+
+static void find_pfs(struct physical_port *physical, const struct physicals_source *source,
+	const struct host_physical *from, const GPtrArray *inventory, GHashTable *owners)
 {
 	g_autoptr(GPtrArray) pfs = host_file_find_pfs(from, inventory, physical->conditions);
 
 	for (guint i = 0; i < pfs->len; i++) {
 		const struct nic_pf *pf = find_pf(inventory, pfs->pdata[i]);
-		if (check_pf(physical, from, pf, owners))
-			g_ptr_array_add(physical->pfs, g_strdup(pf->address));
+		if (!check_pf(physical, from, pf, owners))
+			continue;
+		g_ptr_array_add(physical->pfs, g_strdup(pf->address));
+		if (source->underlay && is_below(source->root, source->underlay, pf->netdev, LAYERS_MAX))
+			g_ptr_array_add(physical->tunnel_pfs, g_strdup(pf->address));
 	}
 }
 
@@ -125,7 +147,8 @@ GPtrArray *physicals_find(const struct physicals_source *source, const GPtrArray
 		physical->switchdev = from->switchdev;
 		physical->pfs = g_ptr_array_new_with_free_func(g_free);
 		physical->conditions = g_ptr_array_new_with_free_func(g_free);
-		find_pfs(physical, from, inventory, owners);
+		physical->tunnel_pfs = g_ptr_array_new_with_free_func(g_free);
+		find_pfs(physical, source, from, inventory, owners);
 		find_interface(physical, source, inventory, before ? before->pdata[i] : NULL, i);
 	}
 	return physicals;
@@ -143,7 +166,8 @@ struct switch_physical *physicals_for_switch(const GPtrArray *physicals)
 			.interface = physical->interface,
 			.mtu = physical->mtu,
 			.switchdev = physical->switchdev,
-			.absent = physical->pfs->len == 0};
+			.absent = physical->pfs->len == 0,
+			.tunnels = physical->tunnel_pfs->len != 0};
 	}
 	return list;
 }
@@ -154,7 +178,7 @@ struct sriov_physical *physicals_for_provider(const GPtrArray *physicals)
 
 	for (guint i = 0; i < physicals->len; i++) {
 		const struct physical_port *physical = physicals->pdata[i];
-		list[i] = (struct sriov_physical){physical->name, physical->pfs};
+		list[i] = (struct sriov_physical){physical->name, physical->pfs, physical->tunnel_pfs};
 	}
 	return list;
 }

@@ -18,6 +18,8 @@ struct host_file;
 struct physicals_source {
 	const char *root; /* see base/sysfs.h */
 	const struct host_file *file;
+	const char *
+		underlay; /* interface of an underlay that has an address of the kernel's; NULL: there is none */
 };
 
 struct physical_port {
@@ -29,6 +31,8 @@ struct physical_port {
 	char *interface;
 	unsigned mtu; /* of that interface */
 	bool switchdev; /* its NICs are switched by their eswitches */
+	GPtrArray *
+		tunnel_pfs; /* Owned; PCI addresses: those of `pfs` that the underlay's interface is, or lies above as a VLAN or a bond */
 	GPtrArray *conditions; /* Owned, of text: sentences about what of it is not as the host file has it */
 };
 

@@ -113,6 +113,39 @@ static void test_found(void)
 	g_assert_cmpstr(given[1].pfs->pdata[0], ==, "0000:03:00.0");
 }
 
+/* NICs that the underlay leaves by: it is a NIC's interface, a VLAN of one, or a VLAN of a bond of both. */
+static void test_tunnels(void)
+{
+	static const struct {
+		const char *underlay;
+		guint n;
+	} rows[] = {{"ens2", 1}, {"ens1.7", 1}, {"bond0.7", 2}, {"eth0", 0}, {NULL, 0}};
+	_cleanup_(tree_free) struct tree *tree = host_of_two();
+	g_autoptr(GError) error = NULL;
+
+	tree_link(tree, "../../ens1", "sys/class/net/ens1.7/lower_ens1");
+	tree_link(tree, "../../bond0", "sys/class/net/bond0.7/lower_bond0");
+	tree_link(tree, "../../ens1", "sys/class/net/bond0/lower_ens1");
+	tree_link(tree, "../../ens2", "sys/class/net/bond0/lower_ens2");
+	tree_write(tree, "1", "sys/class/net/eth0/ifindex");
+	_cleanup_(host_file_free) struct host_file *file =
+		read_text(tree, "[physical p]\ndevices=ens1;ens2\nmode=switchdev\n", &error);
+	g_assert_no_error(error);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		const struct physicals_source source = {tree->root, file, rows[i].underlay};
+		g_autoptr(GPtrArray) physicals = physicals_find(&source, NULL);
+		const struct physical_port *port = physicals->pdata[0];
+		g_autofree struct switch_physical *ports = physicals_for_switch(physicals);
+		g_autofree struct sriov_physical *given = physicals_for_provider(physicals);
+		g_assert_cmpuint(port->tunnel_pfs->len, ==, rows[i].n);
+		g_assert_cmpint(ports[0].tunnels, ==, rows[i].n != 0);
+		g_assert_true(given[0].tunnel_pfs == port->tunnel_pfs);
+		if (rows[i].n == 1)
+			g_assert_cmpstr(port->tunnel_pfs->pdata[0], ==,
+				g_str_equal(rows[i].underlay, "ens2") ? "0000:02:00.0" : "0000:01:00.0");
+	}
+}
+
 static void test_none(void)
 {
 	_cleanup_(tree_free) struct tree *tree = host_of_two();
@@ -210,6 +243,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/physicals/a NIC with another name is followed by its address", test_renamed);
 	g_test_add_func("/physicals/another NIC of the network stands in for one that is away", test_second);
 	g_test_add_func("/physicals/a NIC of two physical networks is the first one's", test_shared);
+	g_test_add_func("/physicals/NICs that the underlay leaves by are known", test_tunnels);
 	g_test_add_func("/physicals/a host without a host file is on none", test_none);
 	g_test_add_func("/physicals/more than a switch takes are refused", test_too_many);
 	return g_test_run();

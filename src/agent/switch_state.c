@@ -25,6 +25,14 @@ const struct switch_physical *switch_site_physical(const struct switch_site *sit
 	return NULL;
 }
 
+const struct switch_physical *switch_site_tunnels(const struct switch_site *site)
+{
+	for (size_t i = 0; site->underlay && site->underlay->tunnel && i < site->n_physicals; i++)
+		if (site->physicals[i].tunnels && site->physicals[i].switchdev)
+			return &site->physicals[i];
+	return NULL;
+}
+
 json_t *switch_state_texts(const GPtrArray *texts)
 {
 	json_t *list = json_array();
@@ -337,15 +345,22 @@ static json_t *build_port(const struct switch_port *port)
 	return json;
 }
 
-static json_t *build_underlay(const struct switch_underlay *underlay)
+static json_t *build_underlay(const struct switch_site *site)
 {
 	char mac[MAC_TEXT_MAX], address[IP_TEXT_MAX], prefix[PREFIX_TEXT_MAX], gateway[IP_TEXT_MAX];
+	const struct switch_underlay *underlay = site->underlay;
 	bool routed = underlay->gateway.family != IP_NONE;
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:i}", "interface", underlay->interface, "mac",
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:i}", "interface", underlay->interface, "mac",
 		mac_format(underlay->mac, mac), "address", ip_format(underlay->address, address), "prefix",
 		prefix_format(underlay->prefix, prefix), "gateway",
 		routed ? ip_format(underlay->gateway, gateway) : NULL, "mtu", (int)underlay->mtu);
+	if (underlay->kernel)
+		json_object_set_new(json, "kernel", json_true());
+	if (switch_site_tunnels(site))
+		json_object_update_new(
+			json, json_pack("{s:s, s:s}", "tunnel", underlay->tunnel, "offload", "tc"));
+	return json;
 }
 
 static json_t *build_physicals(const struct switch_site *site)
@@ -426,7 +441,7 @@ json_t *switch_state_build(const struct switch_source *source, GHashTable *left_
 	if (json_array_size(balancers))
 		json_object_set(state, "balancers", balancers);
 	if (site->underlay)
-		json_object_set_new(state, "underlay", build_underlay(site->underlay));
+		json_object_set_new(state, "underlay", build_underlay(site));
 	if (site->n_physicals)
 		json_object_set_new(state, "physicals", build_physicals(site));
 	return state;

@@ -78,6 +78,18 @@ static void print_scalars(const char *title, json_t *answer)
 	}
 }
 
+static void print_underlay(json_t *underlay)
+{
+	const char *tunnels = json_string_value(json_object_get(underlay, "tunnels"));
+
+	printf("  %-12s %s%s, MTU %" JSON_INTEGER_FORMAT "%s%s\n", "underlay",
+		json_string_value(json_object_get(underlay, "address")),
+		json_is_true(json_object_get(underlay, "shared")) ? " (the host's own)" : "",
+		json_integer_value(json_object_get(underlay, "mtu")),
+		tunnels ? "; VXLANs of accelerated NICs pass the host on physical network " : "",
+		tunnels ? tunnels : "");
+}
+
 /* Of the agent; the switch says nothing of it. */
 static void print_network(json_t *answer)
 {
@@ -85,9 +97,7 @@ static void print_network(json_t *answer)
 	size_t i;
 
 	if (json_is_object(underlay))
-		printf("  %-12s %s, MTU %" JSON_INTEGER_FORMAT "\n", "underlay",
-			json_string_value(json_object_get(underlay, "address")),
-			json_integer_value(json_object_get(underlay, "mtu")));
+		print_underlay(underlay);
 	json_array_foreach(json_object_get(answer, "conditions"), i, condition)
 		printf("  %-12s %s\n", "condition", json_string_value(condition));
 }

@@ -155,13 +155,13 @@ static bool check_underlay(const struct up_options *options, GError **error)
 	if (!options->underlay && (options->underlay_gateway || options->underlay_mtu))
 		return fault_set(error, FAULT_INVALID,
 			"--underlay-gateway and --underlay-mtu need --underlay and --underlay-address");
-	if (!options->underlay)
+	if (!options->underlay || g_str_equal(options->underlay_address, "host"))
 		return true;
 	if (!halves[0] || !halves[1] || ip_parse(halves[0], &address) < 0 || address.family != IP_V4 ||
 		!g_ascii_string_to_unsigned(halves[1], 10, 1, 32, &length, NULL))
 		return fault_set(error, FAULT_INVALID,
 			"--underlay-address takes an IPv4 address with its prefix's length, such as "
-			"172.16.0.1/24, not '%s'",
+			"172.16.0.1/24, or 'host', not '%s'",
 			options->underlay_address);
 	return true;
 }

@@ -150,6 +150,8 @@ static void test_underlay(void)
 	assert_refused(options, "an IPv4 address");
 	options.underlay_address = (char *)"172.16.0.1/33";
 	assert_refused(options, "not '172.16.0.1/33'");
+	options.underlay_address = (char *)"host";
+	g_assert_true(up_check_options(&options, &error));
 	options.underlay_address = (char *)"172.16.0.1/24";
 	options.controller = (char *)"https://10.0.0.1:8444";
 	g_assert_true(up_check_options(&options, &error));

@@ -126,7 +126,9 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 		{"underlay", 0, 0, G_OPTION_ARG_STRING, &o->underlay,
 			"interface of this host that leads to the switches of other hosts", "NAME"},
 		{"underlay-address", 0, 0, G_OPTION_ARG_STRING, &o->underlay_address,
-			"the switch's own address there, which nobody else has", "ADDRESS/LENGTH"},
+			"the switch's own address there, which nobody else has; host: it shares the one that "
+			"the interface has, by which NICs in switchdev mode can tunnel",
+			"ADDRESS/LENGTH|host"},
 		{"underlay-gateway", 0, 0, G_OPTION_ARG_STRING, &o->underlay_gateway,
 			"to hosts whose addresses there are of other prefixes", "ADDRESS"},
 		{"underlay-mtu", 0, 0, G_OPTION_ARG_INT, &o->underlay_mtu,
@@ -154,6 +156,14 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 
 /* ---- starting ---- */
 
+/* The host file's NICs are in one mode. */
+static bool has_eswitches(const struct program *p)
+{
+	const GPtrArray *physicals = p->host_file->physicals;
+
+	return physicals->len && ((const struct host_physical *)physicals->pdata[0])->switchdev;
+}
+
 static bool set_up_network(struct program *p, GError **error)
 {
 	const struct options *o = &p->options;
@@ -168,6 +178,7 @@ static bool set_up_network(struct program *p, GError **error)
 		.underlay_address = o->underlay_address,
 		.underlay_gateway = o->underlay_gateway,
 		.underlay_mtu = o->underlay_mtu,
+		.eswitches = has_eswitches(p),
 		.ledger = p->namespaces_ledger,
 	};
 	if (!namespaces_parse_outside(o->outside, &p->namespaces))
@@ -178,7 +189,9 @@ static bool set_up_network(struct program *p, GError **error)
 			"--underlay and --underlay-address are given together, or none of them");
 	if (!namespaces_set_up(&p->namespaces, &p->ports, error))
 		return false;
-	p->keeper = namespaces_keep(&p->namespaces);
+	if (p->ports.underlay.kernel)
+		p->physicals.underlay = p->ports.underlay.interface;
+	p->keeper = namespaces_keep(&p->namespaces, &p->ports);
 	return true;
 }
 
@@ -187,7 +200,7 @@ static bool read_host_file(struct program *p, GError **error)
 	p->host_file = physicals_open(p->options.host_file, error);
 	if (!p->host_file)
 		return false;
-	p->physicals = (struct physicals_source){"", p->host_file};
+	p->physicals = (struct physicals_source){"", p->host_file, NULL};
 	return p->host_file->physicals->len == 0 || !p->options.netns_switch ||
 	       fault_set(error, FAULT_INVALID,
 		       "--netns-switch %s: where the host file names physical networks the switch runs "
@@ -257,12 +270,11 @@ static bool open_emulated(struct program *p, GError **error)
 /* VFs, as the host file has its NICs' eswitches: all of them alike, which its reader sees to. */
 static bool open_vfs(struct program *p, GError **error)
 {
-	const struct host_physical *first = p->host_file->physicals->pdata[0];
 	const GPtrArray *physicals = agent_physicals(p->agent);
 	g_autofree struct sriov_physical *list = physicals_for_provider(physicals);
 
 	p->functions_ledger = g_build_filename(p->options.state, VFS_LEDGER, NULL);
-	p->provider = (first->switchdev ? nic_switchdev_open : nic_sriov_open)(
+	p->provider = (has_eswitches(p) ? nic_switchdev_open : nic_sriov_open)(
 		"", p->functions_ledger, list, physicals->len, error);
 	return p->provider != NULL;
 }

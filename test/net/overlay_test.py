@@ -4,7 +4,7 @@
     overlay_test.py SLUICE-SWITCH [--kernel]      as root; prints TAP. TESTS=WORDS chooses by name
 
 With --kernel the switches' VTEPs are addresses of the kernel, as where an eswitch tunnels by them: the kernel has a VXLAN
-device beside the switch, which is nobody's.
+device beside the switch, which is nobody's, and the interface is a physical network's, too.
 
     switch one, VTEP 172.16.0.1:  a 192.168.1.4, b 192.168.1.5
     switch two, VTEP 172.16.0.2:  d 192.168.1.6, e 192.168.2.6
@@ -47,6 +47,7 @@ def state_of(switch):
         "generation": 1, "outside": None, "host_port": None,
         "underlay": {"interface": "wire", "mac": WIRES[switch], "address": VTEPS[switch], "prefix": "172.16.0.0/24",
                      "gateway": None, "mtu": 1500} | ({"kernel": True, "tunnel": "vxlan0"} if KERNEL else {}),
+        "physicals": [{"name": "physnet1", "interface": "wire", "mtu": 1500}] if KERNEL else [],
         "groups": [{"uid": "g", "name": "g", "revalidate": True, "rules": []}],
         "networks": [{
             "uid": "n", "vni": VNI, "prefixes": ["192.168.0.0/16"],

@@ -38,6 +38,7 @@ class World(net.Lab):
         self.sluice, self.controller_program, self.agent_program = sluice, controller, agent
         self.state = pathlib.Path(self.folder) / "cloud"
         self.running = {}  # name: process
+        self.sharing = set()  # hosts whose switch is in their own namespace, and tunnels by their own address
         self.arm = None
 
     # ---- what is built once ----
@@ -113,18 +114,23 @@ class World(net.Lab):
 
     def start_host_switch(self, host):
         self.start_in(host, f"{host}-switch", self.switch_program, "--socket", self.switch_socket(host), "--state-dir",
-                      f"{self.folder}/{host}-switch", "--netns", f"{self.prefix}-{host}-switch", "--hugepages", "off")
+                      f"{self.folder}/{host}-switch", "--netns", self.switch_namespace(host), "--hugepages", "off")
+
+    def switch_namespace(self, host):
+        return f"{self.prefix}-{host}" + ("" if host in self.sharing else "-switch")
 
     def start_agent(self, host, underlay=True):
         tls = pathlib.Path(f"{self.folder}/{host}-tls")
-        more = ("--underlay", "eth0", "--underlay-address", HOSTS[host] + "/24") if underlay else ()
+        address = "host" if host in self.sharing else HOSTS[host] + "/24"
+        more = ("--underlay", "eth0", "--underlay-address", address) if underlay else ()
+        if host not in self.sharing:
+            more += ("--netns-switch", self.switch_namespace(host))
         self.start_in(host, f"{host}-agent", self.agent_program, "--host-name", host, "--state",
                       f"{self.folder}/{host}-agent", "--run", f"{self.folder}/{host}", "--controller",
                       f"https://{CONTROLLER}:8444", "--cert", str(tls / "host.pem"), "--key", str(tls / "host.key"), "--ca",
-                      str(tls / "ca.pem"), "--vm", "fake", "--switch-socket", self.switch_socket(host), "--netns-switch",
-                      f"{self.prefix}-{host}-switch", "--netns-meta", f"{self.prefix}-{host}-meta", "--outside",
-                      f"netns:{self.prefix}-{host}-outside", "--outside-address", f"{OUTSIDE}/24", "--memory-start-mib", "1",
-                      "--memory-reserve-mib", "0", *more)
+                      str(tls / "ca.pem"), "--vm", "fake", "--switch-socket", self.switch_socket(host), "--netns-meta",
+                      f"{self.prefix}-{host}-meta", "--outside", f"netns:{self.prefix}-{host}-outside", "--outside-address",
+                      f"{OUTSIDE}/24", "--memory-start-mib", "1", "--memory-reserve-mib", "0", *more)
 
     def close(self):
         for host in HOSTS:
@@ -312,6 +318,29 @@ class Test:
         self.world.start_agent("two")
         self.wait_reaches()
 
+    def shares_address(self):
+        """Where the switch is in the host's namespace it can tunnel by the host's own address, which stays that."""
+        address = "172.16.0.12"
+        for name in ("two-agent", "two-switch"):
+            self.world.stop_process(name)
+        self.world.start_in("two", "two-agent", self.world.agent_program, "--underlay", "eth0", "--underlay-address",
+                            f"{address}/24", "--state", f"{self.world.folder}/two-agent", "--run", f"{self.world.folder}/two",
+                            "--netns-meta", f"{self.world.prefix}-two-meta")
+        assert self.world.running.pop("two-agent").wait(20) == 1
+        log = pathlib.Path(f"{self.world.folder}/two-agent.log").read_text()
+        assert f"'{address}/24' is the host's own on eth0" in log.splitlines()[-1], log
+        self.world.sharing.add("two")
+        self.world.start_host_switch("two")
+        self.world.start_agent("two")
+        self.world.wait_hosts()
+        self.wait_reaches()
+        assert self.reaches(MTU - 28), "a full packet"
+        self.keeps_host()
+        assert self.world.ask_agent("two")["underlay"]["shared"], self.world.ask_agent("two")
+        with self.cloud() as cloud:
+            hosts = {host["name"]: host for host in cloud.get("/sluice/v1/hosts")["hosts"]}
+        assert hosts["two"]["vtep"] == address and not hosts["two"]["conditions"], hosts
+
     def forgets(self):
         with self.cloud() as cloud:
             cloud.delete(self.group("virtualMachines", "b"))
@@ -359,6 +388,7 @@ POINTS = [
     ("policy is applied between hosts, and bytes cross whole", Test.holds_policy),
     ("a controller and agents that die and come again lose no mapping", Test.survives),
     ("a host without underlay is named by all that it concerns", Test.says_so),
+    ("a host's switch can tunnel by the host's own address, which stays the host's", Test.shares_address),
     ("what is gone is mapped no more", Test.forgets),
     ("a host that died is given up, and takes part again with a new certificate", Test.gives_up),
 ]
