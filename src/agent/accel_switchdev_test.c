@@ -153,6 +153,8 @@ static void test_tunnel(struct world *w, gconstpointer data)
 	world_wait(w, "the switch says that the NIC takes flows", is_offloaded);
 	const struct ledger_nic *record = ledger_find_nic(w->agent->ledger, WORLD_NIC);
 	g_assert_cmpstr(record->physical, ==, "physnet2");
+	_cleanup_(report_free) struct report *report = agent_report(w->agent);
+	g_assert_cmpstr(report->vxlans, ==, "physnet2");
 	const json_t *underlay = json_object_get(w->state, "underlay");
 	g_assert_true(json_is_true(json_object_get(underlay, "kernel")));
 	g_assert_cmpstr(json_string_value(json_object_get(underlay, "tunnel")), ==, "sl-vxlan");

@@ -16,10 +16,10 @@
 /* What a guest needs of the host's real memory to boot, however much is promised to it. */
 #define BOOT_MIB 384
 
-/* What a VM's NIC wants of a physical network. */
+/* What a VM's NIC wants of a host's physical networks. */
 struct need {
 	char *nic; /* uid */
-	char *physical; /* name */
+	char *physical; /* name; NULL: its network is in a VXLAN, and it wants no more than a function */
 	bool accelerated; /* a function would accelerate it */
 };
 
@@ -71,16 +71,18 @@ static bool add_need(struct control *control, const char *nic_uid, const struct 
 	const struct network *network =
 		nic ? mirror_get(control->mirror, KIND_NETWORK, first->network, error) : NULL;
 
-	if (!network || !network->spec.physical)
+	bool accelerated = nic && nic->spec.accelerated && size->accelerated;
+	if (!network || (!network->spec.physical && !accelerated))
 		return network != NULL;
-	const struct physical *physical =
-		mirror_get(control->mirror, KIND_PHYSICAL, network->spec.physical, error);
-	if (!physical)
+	const struct physical *physical = network->spec.physical ? mirror_get(control->mirror, KIND_PHYSICAL,
+									   network->spec.physical, error)
+								 : NULL;
+	if (network->spec.physical && !physical)
 		return false;
 	struct need *need = g_new0(struct need, 1);
 	need->nic = g_strdup(nic_uid);
-	need->physical = g_strdup(physical->meta.name);
-	need->accelerated = nic->spec.accelerated && size->accelerated;
+	need->physical = g_strdup(physical ? physical->meta.name : NULL);
+	need->accelerated = accelerated;
 	g_ptr_array_add(needs, need);
 	return true;
 }
@@ -97,14 +99,23 @@ static GPtrArray *find_needs(
 	return g_steal_pointer(&needs);
 }
 
+/* The physical network whose functions would accelerate the NIC on a host that reports so; NULL: none would. Borrowed. */
+static const char *functions_for(const struct need *need, const struct report *report)
+{
+	if (!need->accelerated)
+		return NULL;
+	return need->physical ? need->physical : report ? report->vxlans : NULL;
+}
+
 /* Of the first n needs, those of functions in that physical network. */
-static unsigned count_accelerated(const GPtrArray *needs, guint n, const char *physical)
+static unsigned count_accelerated(
+	const GPtrArray *needs, guint n, const struct report *report, const char *physical)
 {
 	unsigned count = 0;
 
 	for (guint i = 0; i < n; i++) {
-		const struct need *need = needs->pdata[i];
-		count += need->accelerated && g_ascii_strcasecmp(need->physical, physical) == 0;
+		const char *from = functions_for(needs->pdata[i], report);
+		count += from && g_ascii_strcasecmp(from, physical) == 0;
 	}
 	return count;
 }
@@ -127,7 +138,7 @@ static bool is_pinned(const struct report *report, const GPtrArray *needs)
 			       g_strcmp0(report->provider, PROVIDER_SWITCHDEV) != 0))
 		return false;
 	for (guint i = 0; i < needs->len; i++)
-		if (((struct need *)needs->pdata[i])->accelerated)
+		if (functions_for(needs->pdata[i], report))
 			return true;
 	return false;
 }
@@ -180,7 +191,7 @@ static int count_free(const struct candidate *c, const char *physical)
 		n += !function->nic && function->physical &&
 		     g_ascii_strcasecmp(function->physical, physical) == 0;
 	}
-	return n - (int)count_accelerated(promised, promised->len, physical);
+	return n - (int)count_accelerated(promised, promised->len, report, physical);
 }
 
 /* Memory as it is promised: each real MiB ram_ratio times. A pinned one is there once, so that it takes as many. */
@@ -262,7 +273,7 @@ static char *physical_network_filter(const struct candidate *c)
 
 	for (guint i = 0; i < c->needs->len; i++) {
 		const struct need *need = c->needs->pdata[i];
-		if (control_host_is_on(c->host, need->physical))
+		if (!need->physical || control_host_is_on(c->host, need->physical))
 			continue;
 		g_autoptr(GString) names = g_string_new(NULL);
 		for (guint j = 0; j < list_length(has); j++)
@@ -304,9 +315,9 @@ static double pci_weigher(const struct candidate *c)
 	double fit = 0;
 
 	for (guint i = 0; i < c->needs->len; i++) {
-		const struct need *need = c->needs->pdata[i];
-		fit += need->accelerated &&
-		       (int)count_accelerated(c->needs, i, need->physical) < count_free(c, need->physical);
+		const struct report *report = c->live.report;
+		const char *from = functions_for(c->needs->pdata[i], report);
+		fit += from && (int)count_accelerated(c->needs, i, report, from) < count_free(c, from);
 	}
 	return fit;
 }

@@ -612,6 +612,31 @@ static void test_pinned_memory(void)
 	g_assert_cmpstr(not_pinned, ==, "host-1");
 }
 
+/* NICs in VXLANs take functions, and pin memory, where the host's underlay leaves by a NIC that has them. */
+static void test_vxlans_take_functions(void)
+{
+	OPEN(f);
+	_cleanup_(report_free) struct report *second = second_host(&f, "physnet1", NULL);
+
+	put_physical(&f, "physnet1", "100-199");
+	set_provider(f.report, "switchdev");
+	set_provider(second, "switchdev");
+	add_function(f.report, "physnet1", NULL);
+	f.report->memory_mib = 36 * 1024;
+	fixture_obey(&f);
+	g_autofree char *anywhere = place(&f, second, "a", true);
+	g_assert_cmpstr(anywhere, ==, "host-2"); /* which has more memory */
+	f.report->vxlans = g_strdup("physnet1");
+	fixture_obey(&f);
+	g_autofree char *with = place(&f, second, "b", true);
+	g_assert_cmpstr(with, ==, "host-1");
+	/* What it pins is there once: 5 * 8 of its 36 GiB are left. */
+	second->vcpus = 0;
+	g_autofree char *not_twice = place(&f, second, "c", true), *other = place(&f, second, "d", false);
+	g_assert_nonnull(strstr(not_twice, "57344 MiB of the needed and used are pinned"));
+	g_assert_cmpstr(other, ==, "host-1");
+}
+
 static void test_names_without_case(void)
 {
 	OPEN(f);
@@ -714,6 +739,7 @@ int main(int argc, char **argv)
 	TEST("a function is promised to one NIC only, also before hosts tell",
 		test_functions_are_promised_once);
 	TEST("memory that a function pins is promised once, and it says so", test_pinned_memory);
+	TEST("NICs in VXLANs take functions where the host's underlay has them", test_vxlans_take_functions);
 	TEST("physical networks are named without case, by operators and hosts", test_names_without_case);
 	TEST("machines in a VLAN find each other on the wire, without mappings", test_no_mappings);
 	TEST("a host with VLANs alone needs no underlay", test_no_underlay_needed);

@@ -88,8 +88,9 @@ SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, 
 	F_INT(report, available_mib), F_BOOL(report, kvm), F_STRING(report, accel_detail),
 	F_STRING(report, provider), F_BOOL(report, drained), F_STRING(report, version),
 	F_STRING(report, vtep), F_STRING(report, tunnel), F_STRINGS(report, physicals),
-	F_LIST(report, vms, report_vm_shape), F_LIST(report, nics, report_nic_shape),
-	F_LIST(report, exposed, report_exposure_shape), F_LIST(report, functions, report_function_shape));
+	F_STRING(report, vxlans), F_LIST(report, vms, report_vm_shape),
+	F_LIST(report, nics, report_nic_shape), F_LIST(report, exposed, report_exposure_shape),
+	F_LIST(report, functions, report_function_shape));
 
 struct goal *goal_new(void)
 {

@@ -270,6 +270,7 @@ struct report {
 	char *tunnel; /* "IP:PORT" where it takes machines that migrate; NULL: nowhere */
 	GPtrArray *
 		physicals; /* of text: names of the physical networks that it is on, and has a device of now */
+	char *vxlans; /* the one of them by whose functions NICs in VXLANs pass the host; NULL: none do */
 	GPtrArray *vms; /* of struct report_vm */
 	GPtrArray *nics; /* of struct report_nic */
 	GPtrArray *exposed; /* of struct report_exposure */
