@@ -72,8 +72,8 @@ bool agent_save(struct agent *agent, GError **error);
 
 /* Whether the provider holds a function for a NIC of the VM, as far as the ledger knows. */
 bool agent_functions_held(const struct agent *agent, const char *vm);
-/* What an operator must see: the controller's conditions, what is not there of the physical networks, and what these do not hear. A
- * list of sentences, new reference. */
+/* What an operator must see: the controller's conditions, what is not there of the physical networks, what is wrong with functions
+ * and could not be repaired, and what the physical networks do not hear. A list of sentences, new reference. */
 json_t *agent_conditions(const struct agent *agent);
 /* Memory promised to VMs that are starting now. */
 int64_t agent_starting_mib(const struct agent *agent);

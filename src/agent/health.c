@@ -6,28 +6,37 @@
 
 #include <string.h>
 
-#define SOON_US G_USEC_PER_SEC /* between two looks, at least */
+#define SOON_US    G_USEC_PER_SEC /* between two looks, at least */
+#define NOTES_KEPT 16
+
+/* Something that was found. */
+struct note {
+	char *sentence; /* Owned */
+	int64_t at_us; /* real time */
+};
+
+struct notes {
+	GQueue list; /* Owned, of struct note: the last come first, and the oldest are dropped */
+	unsigned times; /* how many there were */
+};
 
 /* About a NIC's function. */
 struct finding {
-	char *sentence; /* Owned; the last */
 	char *function; /* Owned; its name */
-	unsigned times;
-	int64_t at_us; /* real time: of the last */
+	struct notes notes;
 };
 
 struct health {
 	struct agent *agent; /* Borrowed */
 	GPtrArray *devices; /* Owned; NULL: none seen */
 	GPtrArray *sentences; /* Owned, of text: of the last look */
+	GPtrArray *standing; /* Owned, of text Borrowed from it: those that the look before had found, too */
 	/* Owned, of struct physical_port, and what the site has of them; NULL: it is as it was configured. A job may read them:
 	   they change when it has ended. */
 	GPtrArray *physicals;
 	struct switch_physical *ports;
 	GHashTable *findings; /* Owned: uid of a NIC → struct finding */
-	char *last; /* Owned; NULL: none yet */
-	int64_t last_us; /* real time: of that */
-	unsigned repairs;
+	struct notes repairs;
 	bool busy; /* a job is running */
 	int64_t looked_us, next_us; /* monotonic: the last look, the next one */
 };
@@ -113,11 +122,55 @@ static void look(void *data)
 		job->functions = job->provider->ops->list(job->provider);
 }
 
+/* ---- notes ---- */
+
+static void note_free(struct note *note)
+{
+	g_free(note->sentence);
+	g_free(note);
+}
+
+static void notes_add(struct notes *notes, const char *sentence)
+{
+	struct note *note = g_new(struct note, 1);
+
+	*note = (struct note){g_strdup(sentence), g_get_real_time()};
+	g_queue_push_head(&notes->list, note);
+	notes->times++;
+	if (notes->list.length > NOTES_KEPT)
+		note_free(g_queue_pop_tail(&notes->list));
+}
+
+/* As if the last such note had never been. */
+static void notes_withdraw(struct notes *notes, const char *sentence)
+{
+	for (GList *link = notes->list.head; link; link = link->next) {
+		struct note *note = link->data;
+		if (!g_str_equal(note->sentence, sentence))
+			continue;
+		g_queue_delete_link(&notes->list, link);
+		note_free(note);
+		notes->times--;
+		return;
+	}
+}
+
+/* NULL: there is none. */
+static const struct note *notes_last(const struct notes *notes)
+{
+	return notes->list.head ? notes->list.head->data : NULL;
+}
+
+static void notes_clear(struct notes *notes)
+{
+	g_queue_clear_full(&notes->list, (GDestroyNotify)note_free);
+}
+
 /* ---- findings ---- */
 
 static void finding_free(struct finding *finding)
 {
-	g_free(finding->sentence);
+	notes_clear(&finding->notes);
 	g_free(finding->function);
 	g_free(finding);
 }
@@ -143,6 +196,13 @@ static bool is_about(const struct health *h, const char *function, const char *s
 	return g_str_has_prefix(sentence, by_name) || g_str_has_prefix(sentence, by_address);
 }
 
+static bool is_about_nic(const struct health *h, const char *nic, const char *sentence)
+{
+	const char *function = function_of(h->agent, nic);
+
+	return function && strstr(sentence, nic) && is_about(h, function, sentence);
+}
+
 /* About the NIC's function. */
 static void note_finding_of(struct health *h, const char *nic, const char *function, const char *sentence)
 {
@@ -153,10 +213,7 @@ static void note_finding_of(struct health *h, const char *nic, const char *funct
 		finding->function = g_strdup(function);
 		g_hash_table_insert(h->findings, g_strdup(nic), finding);
 	}
-	g_free(finding->sentence);
-	finding->sentence = g_strdup(sentence);
-	finding->times++;
-	finding->at_us = h->last_us;
+	notes_add(&finding->notes, sentence);
 }
 
 void health_note(struct health *h, const char *sentence)
@@ -165,16 +222,23 @@ void health_note(struct health *h, const char *sentence)
 	void *nic;
 
 	log_warn("functions", "%s", sentence);
-	h->repairs++;
-	g_free(h->last);
-	h->last = g_strdup(sentence);
-	h->last_us = g_get_real_time();
+	notes_add(&h->repairs, sentence);
 	g_hash_table_iter_init(&iter, h->agent->accels);
-	while (g_hash_table_iter_next(&iter, &nic, NULL)) {
-		const char *function = function_of(h->agent, nic);
-		if (function && strstr(sentence, nic) && is_about(h, function, sentence))
-			note_finding_of(h, nic, function, sentence);
-	}
+	while (g_hash_table_iter_next(&iter, &nic, NULL))
+		if (is_about_nic(h, nic, sentence))
+			note_finding_of(h, nic, function_of(h->agent, nic), sentence);
+}
+
+/* It was not repaired after all. */
+static void withdraw(struct health *h, const char *sentence)
+{
+	GHashTableIter iter;
+	void *finding;
+
+	notes_withdraw(&h->repairs, sentence);
+	g_hash_table_iter_init(&iter, h->findings);
+	while (g_hash_table_iter_next(&iter, NULL, &finding))
+		notes_withdraw(&((struct finding *)finding)->notes, sentence);
 }
 
 /* Another NIC's by now. */
@@ -229,6 +293,32 @@ static void tell_losses(struct health *h, const struct health_job *job)
 	}
 }
 
+/* What a look finds is new, and noted; or the look before had found it, too: then it stands. What stood and is not found any
+ * more is over. */
+static void take_sentences(struct health *h, GPtrArray *sentences)
+{
+	GPtrArray *standing = g_ptr_array_new();
+
+	for (guint i = 0; sentences && i < sentences->len; i++) {
+		const char *sentence = sentences->pdata[i];
+		if (!has_text(h->sentences, sentence)) {
+			health_note(h, sentence);
+			h->next_us = h->looked_us + SOON_US;
+			continue;
+		}
+		if (!has_text(h->standing, sentence))
+			withdraw(h, sentence);
+		g_ptr_array_add(standing, (char *)sentence);
+	}
+	for (guint i = 0; h->standing && i < h->standing->len; i++)
+		if (!has_text(standing, h->standing->pdata[i]))
+			log_info("functions", "not so any more: %s", (char *)h->standing->pdata[i]);
+	g_clear_pointer(&h->standing, g_ptr_array_unref);
+	g_clear_pointer(&h->sentences, g_ptr_array_unref);
+	h->standing = standing;
+	h->sentences = sentences;
+}
+
 static void looked(void *data)
 {
 	struct health_job *job = data;
@@ -238,14 +328,10 @@ static void looked(void *data)
 	h->looked_us = g_get_monotonic_time();
 	h->next_us = MAX(h->next_us, h->looked_us + SOON_US);
 	forget_findings(h);
-	for (guint i = 0; job->sentences && i < job->sentences->len; i++)
-		if (!has_text(h->sentences, job->sentences->pdata[i]))
-			health_note(h, job->sentences->pdata[i]);
+	take_sentences(h, job->sentences);
 	if (job->physicals)
 		take_physicals(h, job->physicals);
-	g_clear_pointer(&h->sentences, g_ptr_array_unref);
 	g_clear_pointer(&h->devices, g_ptr_array_unref);
-	h->sentences = job->sentences;
 	h->devices = job->devices;
 	doubt_unused(h);
 	tell_losses(h, job);
@@ -284,12 +370,14 @@ void health_touch(struct health *h)
 
 unsigned health_repairs(const struct health *h)
 {
-	return h->repairs;
+	return h->repairs.times;
 }
 
 const char *health_last_repair(const struct health *h)
 {
-	return h->last;
+	const struct note *last = notes_last(&h->repairs);
+
+	return last ? last->sentence : NULL;
 }
 
 /* Owned by the caller. */
@@ -302,18 +390,41 @@ static char *time_text(int64_t time_us)
 
 char *health_last_repair_at(const struct health *h)
 {
-	return h->last ? time_text(h->last_us) : NULL;
+	const struct note *last = notes_last(&h->repairs);
+
+	return last ? time_text(last->at_us) : NULL;
+}
+
+const GPtrArray *health_conditions(const struct health *h)
+{
+	return h->standing;
+}
+
+/* Of the NIC's function. New reference; NULL: there are none. */
+static json_t *conditions_of(const struct health *h, const char *nic)
+{
+	json_t *list = NULL;
+
+	for (guint i = 0; h->standing && i < h->standing->len; i++) {
+		if (!is_about_nic(h, nic, h->standing->pdata[i]))
+			continue;
+		list = list ? list : json_array();
+		json_array_append_new(list, json_string(h->standing->pdata[i]));
+	}
+	return list;
 }
 
 json_t *health_describe_finding(const struct health *h, const char *nic)
 {
 	const struct finding *finding = g_hash_table_lookup(h->findings, nic);
+	const struct note *last = finding ? notes_last(&finding->notes) : NULL;
+	json_t *conditions = conditions_of(h, nic);
 
-	if (!finding)
-		return json_pack("{s:n}", "repaired");
-	g_autofree char *at = time_text(finding->at_us);
-	return json_pack("{s:s, s:i, s:s}", "repaired", finding->sentence, "repairs", (int)finding->times,
-		"repaired_at", at);
+	if (!last)
+		return json_pack("{s:n, s:o*}", "repaired", "conditions", conditions);
+	g_autofree char *at = time_text(last->at_us);
+	return json_pack("{s:s, s:i, s:s, s:o*}", "repaired", last->sentence, "repairs",
+		(int)finding->notes.times, "repaired_at", at, "conditions", conditions);
 }
 
 const GPtrArray *health_devices(const struct health *h)
@@ -374,10 +485,11 @@ void health_free(struct health *h)
 		return;
 	g_assert(!h->busy);
 	g_clear_pointer(&h->devices, g_ptr_array_unref);
+	g_clear_pointer(&h->standing, g_ptr_array_unref);
 	g_clear_pointer(&h->sentences, g_ptr_array_unref);
 	g_clear_pointer(&h->physicals, g_ptr_array_unref);
 	g_free(h->ports);
 	g_hash_table_unref(h->findings);
-	g_free(h->last);
+	notes_clear(&h->repairs);
 	g_free(h);
 }

@@ -3,8 +3,9 @@
  *
  * How it works. Every health_ms, and soon after a NIC's acceleration has changed or the switch cannot open its function, one
  * job looks for the NICs of the physical networks, tells the provider of them, and asks it to check and to survey its
- * functions. What it repaired, or could not, is a sentence; a new one is logged and counted, one that comes again with each
- * look is not. So are the conditions of physical networks. A function that only its guest can have work again, as its tap is
+ * functions. What it repaired, or could not, is a sentence; a new one is logged and counted, and the next look is soon. One that
+ * this finds, too, was not repaired, or somebody undoes it each time: it is a condition, shown and not counted, until a look
+ * does not find it. So are the conditions of physical networks. A function that only its guest can have work again, as its tap is
  * gone, its NIC's acceleration replaces. Where no program has a function open that a guest should have, its NIC's acceleration
  * asks the VM manager. The last sentence about a NIC's function is shown with the NIC, with how many there were and when, until
  * the NIC has another function or the function another NIC. The switch follows NICs that come, go or have new names: the site
@@ -38,8 +39,10 @@ unsigned health_repairs(const struct health *health);
 const char *health_last_repair(const struct health *health);
 /* When that was, as of RFC 3339; NULL: never. Owned by the caller. */
 char *health_last_repair_at(const struct health *health);
-/* What vf.list says of what was found last about the NIC's function: {"repaired": sentence or null, "repairs": number, "repaired_at": time}, the last two only where there
- * was one. New reference. */
+/* What looks find of functions one after another, of text; NULL: nothing yet. Borrowed. */
+const GPtrArray *health_conditions(const struct health *health);
+/* What vf.list says of what was found about the NIC's function: {"repaired": the last sentence or null, "repairs": number, "repaired_at": time, "conditions": [sentence]},
+ * repairs and the time only where there was one, conditions only where there are any. New reference. */
 json_t *health_describe_finding(const struct health *health, const char *nic);
 /* All functions, of struct nic_device, by the last look; NULL when there are none to be seen. Borrowed. */
 const GPtrArray *health_devices(const struct health *health);

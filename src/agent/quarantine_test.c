@@ -172,6 +172,75 @@ static void test_repairs(struct world *w, gconstpointer data)
 	g_assert_cmpstr(health_last_repair(w->agent->health), ==, LABEL ": something else");
 }
 
+/* ---- what is not repaired ---- */
+
+#define FOREIGN LABEL ": somebody has told ens3 to hear its MAC"
+
+static bool is_condition(struct world *w, const char *sentence)
+{
+	json_auto_t *conditions = agent_conditions(w->agent);
+
+	for (size_t i = 0; i < json_array_size(conditions); i++)
+		if (g_str_equal(json_string_value(json_array_get(conditions, i)), sentence))
+			return true;
+	return false;
+}
+
+/* Each look finds it. */
+static bool stands(struct world *w)
+{
+	drift(w, FOREIGN);
+	return is_condition(w, FOREIGN);
+}
+
+static bool stands_beside_repair(struct world *w)
+{
+	drift(w, FOREIGN "\n" SENTENCE);
+	return is_repaired_again(w);
+}
+
+static bool is_over(struct world *w)
+{
+	return !is_condition(w, FOREIGN);
+}
+
+/* conditions: how many vf.list tells of the NIC's function. */
+static void expect_told(struct world *w, const char *repaired, json_int_t repairs, size_t conditions)
+{
+	json_auto_t *entry = describe(w);
+
+	g_assert_cmpstr(json_string_value(json_object_get(entry, "repaired")), ==, repaired);
+	g_assert_cmpint(json_integer_value(json_object_get(entry, "repairs")), ==, repairs);
+	g_assert_cmpstr(health_last_repair(w->agent->health), ==, repaired);
+	g_assert_cmpuint(health_repairs(w->agent->health), ==, (unsigned)repairs);
+	g_assert_cmpuint(json_array_size(json_object_get(entry, "conditions")), ==, conditions);
+	g_assert_cmpint(json_object_get(entry, "conditions") != NULL, ==, conditions != 0);
+}
+
+static void test_conditions(struct world *w, gconstpointer data)
+{
+	bypass_bring_up(w);
+	drift(w, FIRST);
+	world_wait(w, "the repair is counted", is_repaired);
+	world_wait(w, "what each look finds is a condition", stands);
+	g_assert_false(is_condition(w, FIRST));
+	/* It is no repair, and takes the place of none. */
+	expect_told(w, FIRST, 1, 1);
+	world_wait(w, "a repair is counted meanwhile", stands_beside_repair);
+	drift(w, FOREIGN); /* the repair is not found again */
+	expect_told(w, SENTENCE, 2, 1);
+	world_wait(w, "it is none any more when a look does not find it", is_over);
+	expect_told(w, SENTENCE, 2, 0);
+	/* Nor is one of a function that the NIC has no more one of its own. */
+	world_wait(w, "it is found again", stands);
+	bypass_touch(w, "fail-release");
+	vm_fake_crash(w->machines, WORLD_VM);
+	world_wait(w, "it has another function", has_other);
+	world_wait(w, "it is found of the former one", stands);
+	json_auto_t *entry = describe(w);
+	g_assert_null(json_object_get(entry, "conditions"));
+}
+
 static void add(const char *name, void (*fn)(struct world *, gconstpointer))
 {
 	g_test_add(name, struct world, NULL, bypass_setup, fn, bypass_teardown);
@@ -188,5 +257,7 @@ int main(int argc, char **argv)
 	add("/quarantine/repairs are told with their number and time, and only of the function that a NIC "
 	    "has",
 		test_repairs);
+	add("/quarantine/what look after look finds is a condition as long as it does, and no repair",
+		test_conditions);
 	return g_test_run();
 }

@@ -125,7 +125,9 @@ struct report *agent_report(struct agent *agent)
 json_t *agent_conditions(const struct agent *agent)
 {
 	const GPtrArray *physicals = agent_physicals(agent);
+	const GPtrArray *standing = health_conditions(agent->health);
 	const GError *deaf = hearing_error(agent->hearing);
+	json_auto_t *found = switch_state_texts(standing);
 	json_t *list = switch_state_texts(agent->goal ? agent->goal->conditions : NULL);
 
 	for (guint i = 0; physicals && i < physicals->len; i++) {
@@ -133,7 +135,10 @@ json_t *agent_conditions(const struct agent *agent)
 		json_auto_t *texts = switch_state_texts(physical->conditions);
 		json_array_extend(list, texts);
 	}
-	if (deaf)
+	json_array_extend(list, found);
+	/* A look finds that, too, in these words unless something has changed since. */
+	if (deaf && !(standing && g_ptr_array_find_with_equal_func(
+					  (GPtrArray *)standing, deaf->message, g_str_equal, NULL)))
 		json_array_append_new(list, json_string(deaf->message));
 	return list;
 }

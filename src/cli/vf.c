@@ -64,6 +64,18 @@ static char *repair_cell(const json_t *entry)
 	return g_strdup_printf("%s (%" JSON_INTEGER_FORMAT " times, last %s)", sentence, times, at);
 }
 
+/* Why it is as it is, and what is wrong with the function. Owned by the caller. */
+static char *reason_cell(const json_t *entry)
+{
+	const json_t *conditions = json_object_get(entry, "conditions"), *condition;
+	g_autoptr(GString) text = g_string_new(json_string_value(json_object_get(entry, "reason")));
+	size_t i;
+
+	json_array_foreach(conditions, i, condition)
+		g_string_append_printf(text, "%s%s", text->len ? "; " : "", json_string_value(condition));
+	return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : cell(entry, "reason");
+}
+
 /* The NIC's name; its uid when the host has forgotten the name, as of a VM that is deallocated. */
 static char *column_cell(const json_t *entry, const char *member)
 {
@@ -71,6 +83,8 @@ static char *column_cell(const json_t *entry, const char *member)
 
 	if (g_str_equal(member, "repaired"))
 		return repair_cell(entry);
+	if (g_str_equal(member, "reason"))
+		return reason_cell(entry);
 	return cell(entry, nameless ? "nic" : member);
 }
 

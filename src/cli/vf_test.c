@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* An agent whose NICs are called by what becomes of them: "web" loses its function at the second look, "back" is restored by
- * then, "off" has none, and "gone" is on the host no more. */
+ * then, "off" has none, "gone" is on the host no more, and "deaf" has one that does not work as it should. */
 struct agent {
 	GMainContext *context;
 	GMainLoop *loop;
@@ -31,7 +31,11 @@ static json_t *on_list(json_t *params, void *data, GError **error)
 	struct agent *agent = data;
 	bool over = ++agent->looks > 1;
 
-	return json_pack("[o, o]", entry("web", true, !over), entry("back", !over, !over));
+	json_t *deaf = entry("deaf", false, false);
+
+	json_object_update_new(deaf, json_pack("{s:s, s:[s, s]}", "reason", "it is so", "conditions",
+					     "VF 7 lacks this", "and that"));
+	return json_pack("[o, o, o]", entry("web", true, !over), entry("back", !over, !over), deaf);
 }
 
 /* Only what had its notice may be asked about without one. */
@@ -85,6 +89,8 @@ static gboolean quit(void *loop)
 }
 
 static const struct test_case cases[] = {
+	{"vf list", CLI_OK, "FUNCTION*REASON*deaf*it is so; VF 7 lacks this; and that*", ""},
+	{"vf list --json", CLI_OK, "[*\"conditions\": [*\"and that\"*]*", ""},
 	{"vf revoke web --notice 60 --force", CLI_OK,
 		"the guest of NIC web is told; its function goes in 60 s, or when it acknowledges that\n"
 		"NIC web: its function is revoked (sl-f0); it took 321 ms: out of the guest 300 ms, copies "

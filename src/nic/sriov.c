@@ -142,7 +142,6 @@ static GPtrArray *sriov_check(struct nic_provider *provider)
 	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&sriov->mutex);
 	g_autoptr(GHashTable) guests = vf_use_guests(sriov->root);
 	GPtrArray *sentences = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GError) error = NULL;
 
 	for (guint i = sriov->ledger->claims->len; i-- > 0;) {
 		struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
@@ -151,8 +150,7 @@ static GPtrArray *sriov_check(struct nic_provider *provider)
 		else
 			sriov_vf_check(sriov, claim, guests, sentences);
 	}
-	if (!sriov_hear_less(sriov, &error) || !sriov_hear_more(sriov, sentences, &error))
-		g_ptr_array_add(sentences, g_strdup(error->message));
+	sriov_hear_check(sriov, sentences);
 	return sentences;
 }
 

@@ -9,6 +9,10 @@
  * where they are full, the VFs of the PF do not reach the rest, unless the network beyond the wire sends it back. That is
  * told, and holds nothing else up: a VF may be armed as soon as its own MAC is no filter.
  *
+ * Others may add filters too. Where somebody has a PF hear the MAC of a VF that is armed, the NIC gives the PF what is for the
+ * VF. Such a VF is not armed; of one that is, each look says so, with what to do. Nobody but who added a filter knows what it
+ * is for, so none of others' is removed here.
+ *
  * Rejected: to give the PF a VLAN interface for each VLAN, which opens its VLAN filter without promiscuous mode: i40e
  * then needs a filter for each pair of MAC and VLAN.
  */
@@ -109,6 +113,49 @@ bool sriov_hear_less(struct sriov *sriov, GError **error)
 	return !changed || sriov_ledger_save(sriov->ledger, error);
 }
 
+/* ---- what PFs hear ---- */
+
+static bool hears(const GArray *macs, struct mac_addr mac)
+{
+	for (guint i = 0; i < macs->len; i++)
+		if (is_same_mac(g_array_index(macs, struct mac_addr, i), mac))
+			return true;
+	return false;
+}
+
+/* What the kernel has said of PFs, each of which is asked about once. */
+struct dumps {
+	GPtrArray *inventory; /* Owned */
+	GHashTable
+		*macs; /* Owned: address of a PF, Borrowed from the inventory → GArray of struct mac_addr */
+};
+
+static struct dumps dumps_init(const struct sriov *sriov)
+{
+	return (struct dumps){inventory_read(sriov->root),
+		g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_array_unref)};
+}
+
+static void dumps_done(struct dumps *dumps)
+{
+	g_hash_table_unref(dumps->macs);
+	g_ptr_array_unref(dumps->inventory);
+}
+CLEANUP_CLEAR_FUNC(struct dumps, dumps_done)
+
+/* The PF is of their inventory. Borrowed; NULL with *error. */
+static const GArray *dumps_get(
+	const struct dumps *dumps, struct sriov *sriov, const struct nic_pf *pf, GError **error)
+{
+	GArray *macs = g_hash_table_lookup(dumps->macs, pf->address);
+
+	if (!macs)
+		macs = filter_list(sriov->links, pf->netdev, error);
+	if (macs && !g_hash_table_contains(dumps->macs, pf->address))
+		g_hash_table_insert(dumps->macs, pf->address, macs);
+	return macs;
+}
+
 /* ---- more ---- */
 
 /* Enters those that are new to ours. */
@@ -181,14 +228,6 @@ static bool add_missing(struct sriov *sriov, const struct nic_pf *pf, const GPtr
 	return true;
 }
 
-static bool hears(const GArray *macs, struct mac_addr mac)
-{
-	for (guint i = 0; i < macs->len; i++)
-		if (is_same_mac(g_array_index(macs, struct mac_addr, i), mac))
-			return true;
-	return false;
-}
-
 static GPtrArray *wanted_of(const GPtrArray *wanted, const char *pf)
 {
 	GPtrArray *some = g_ptr_array_new();
@@ -199,12 +238,12 @@ static GPtrArray *wanted_of(const GPtrArray *wanted, const char *pf)
 	return some;
 }
 
-static bool fill(struct sriov *sriov, const char *address, const GPtrArray *inventory, const GPtrArray *all,
+static bool fill(struct sriov *sriov, const char *address, const struct dumps *dumps, const GPtrArray *all,
 	GPtrArray *sentences, GError **error)
 {
 	g_autoptr(GPtrArray) wanted = wanted_of(all, address), missing = g_ptr_array_new(),
 			     lost = g_ptr_array_new();
-	const struct nic_pf *pf = sriov_find_pf(inventory, address);
+	const struct nic_pf *pf = sriov_find_pf(dumps->inventory, address);
 
 	if (wanted->len == 0)
 		return true;
@@ -214,7 +253,7 @@ static bool fill(struct sriov *sriov, const char *address, const GPtrArray *inve
 			"its driver is "
 			"loaded",
 			address);
-	g_autoptr(GArray) macs = filter_list(sriov->links, pf->netdev, error);
+	const GArray *macs = dumps_get(dumps, sriov, pf, error);
 	for (guint i = 0; macs && i < wanted->len; i++) {
 		struct sriov_filter *filter = wanted->pdata[i];
 		if (hears(macs, filter->mac))
@@ -227,30 +266,34 @@ static bool fill(struct sriov *sriov, const char *address, const GPtrArray *inve
 	       add_missing(sriov, pf, missing, lost, sentences, error);
 }
 
-bool sriov_hear_more(struct sriov *sriov, GPtrArray *sentences, GError **error)
+/* sentences: for those that somebody else has removed; may be NULL. */
+static bool hear_more(struct sriov *sriov, const struct dumps *dumps, GPtrArray *sentences, GError **error)
 {
 	g_autoptr(GPtrArray) wanted = all_wanted(sriov);
 	bool ok = true;
 
-	if (wanted->len == 0)
-		return true;
-	g_autoptr(GPtrArray) inventory = inventory_read(sriov->root);
-	for (guint i = 0; i < sriov->physicals->len; i++) {
+	for (guint i = 0; wanted->len && i < sriov->physicals->len; i++) {
 		const struct physical *physical = sriov->physicals->pdata[i];
 		if (physical->pfs->len == 0)
 			continue;
 		/* The first cause wins; other PFs are served all the same. */
-		ok = fill(sriov, physical->pfs->pdata[0], inventory, wanted, sentences, ok ? error : NULL) &&
-		     ok;
+		ok = fill(sriov, physical->pfs->pdata[0], dumps, wanted, sentences, ok ? error : NULL) && ok;
 	}
 	return ok;
+}
+
+static bool hear_anew(struct sriov *sriov, GError **error)
+{
+	_cleanup_(dumps_done) struct dumps dumps = dumps_init(sriov);
+
+	return hear_more(sriov, &dumps, NULL, error);
 }
 
 void sriov_hear_anew(struct sriov *sriov)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!sriov_hear_less(sriov, &error) || !sriov_hear_more(sriov, NULL, &error))
+	if (!sriov_hear_less(sriov, &error) || !hear_anew(sriov, &error))
 		log_warn("sriov", "%s", error->message);
 }
 
@@ -280,7 +323,78 @@ bool sriov_check_filters(struct sriov *sriov, const GPtrArray *inventory, const 
 	return true;
 }
 
-/* ---- the provider's call ---- */
+/* PFs on which frames for the VF may be taken: its own, and those whose VFs reach it by the wire. GPtrArray of addresses,
+ * Borrowed. Owned by the caller. */
+static GPtrArray *pfs_around(const struct sriov *sriov, const struct sriov_claim *claim)
+{
+	const struct physical *physical = sriov_find_physical(sriov, claim->physical);
+	GPtrArray *pfs = g_ptr_array_new();
+
+	g_ptr_array_add(pfs, claim->pf);
+	for (guint i = 0; physical && i < physical->pfs->len; i++)
+		if (!g_str_equal(physical->pfs->pdata[i], claim->pf))
+			g_ptr_array_add(pfs, physical->pfs->pdata[i]);
+	return pfs;
+}
+
+static void tell_foreign(
+	const struct sriov_claim *claim, const char *own, const struct nic_pf *pf, GPtrArray *sentences)
+{
+	g_autofree char *from = g_strdup_printf("what VFs of %s send", pf->netdev);
+	char mac[MAC_TEXT_MAX];
+
+	mac_format(claim->mac, mac);
+	g_ptr_array_add(sentences,
+		g_strdup_printf("VF %u of %s (NIC %s): somebody has told %s to hear its MAC %s, so that "
+				"%s to it may go to this host, and not to the guest; see who has (`bridge "
+				"fdb show dev %s`) and take it away (`bridge fdb del %s dev %s self`)",
+			claim->index, own, claim->nic, pf->netdev, mac,
+			g_str_equal(pf->address, claim->pf) ? "what is sent" : from, pf->netdev, mac,
+			pf->netdev));
+}
+
+/* Of one that is armed: its MAC is no filter of ours. */
+static bool check_foreign(struct sriov *sriov, const struct sriov_claim *claim, const struct dumps *dumps,
+	GPtrArray *sentences, GError **error)
+{
+	g_autoptr(GPtrArray) pfs = pfs_around(sriov, claim);
+	const struct nic_pf *own = sriov_find_pf(dumps->inventory, claim->pf);
+
+	for (guint i = 0; i < pfs->len; i++) {
+		const struct nic_pf *pf = sriov_find_pf(dumps->inventory, pfs->pdata[i]);
+		const GArray *macs = pf ? dumps_get(dumps, sriov, pf, error) : NULL;
+		if (pf && !macs)
+			return false;
+		if (pf && hears(macs, claim->mac) && !has(sriov->ledger->filters, pf->address, claim->mac))
+			tell_foreign(claim, own ? own->netdev : claim->pf, pf, sentences);
+	}
+	return true;
+}
+
+static bool check_all_foreign(
+	struct sriov *sriov, const struct dumps *dumps, GPtrArray *sentences, GError **error)
+{
+	for (guint i = 0; i < sriov->ledger->claims->len; i++) {
+		const struct sriov_claim *claim = sriov->ledger->claims->pdata[i];
+		if (claim->step == SRIOV_ARMED && !sriov_kind_of(sriov, claim)->caps.representors &&
+			!check_foreign(sriov, claim, dumps, sentences, error))
+			return false;
+	}
+	return true;
+}
+
+/* ---- the provider's calls ---- */
+
+void sriov_hear_check(struct sriov *sriov, GPtrArray *sentences)
+{
+	_cleanup_(dumps_done) struct dumps dumps = dumps_init(sriov);
+	g_autoptr(GError) error = NULL, unseen = NULL;
+
+	if (!sriov_hear_less(sriov, &error) || !hear_more(sriov, &dumps, sentences, &error))
+		g_ptr_array_add(sentences, g_strdup(error->message));
+	if (!check_all_foreign(sriov, &dumps, sentences, &unseen) && !error)
+		g_ptr_array_add(sentences, g_strdup(unseen->message));
+}
 
 static bool is_heard(const GPtrArray *list, const struct nic_heard *heard, size_t n)
 {
@@ -334,7 +448,7 @@ bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, si
 	g_autoptr(GError) kept = NULL, lacking = NULL;
 	if (!sriov_hear_less(sriov, &kept))
 		return fault_set(error, FAULT_INTERNAL, "%s", kept->message);
-	if (sriov_hear_more(sriov, NULL, &lacking))
+	if (hear_anew(sriov, &lacking))
 		return true;
 	bool full = g_error_matches(lacking, FAULT, FAULT_POOL_FULL);
 	return fault_set(error, full ? FAULT_POOL_FULL : FAULT_UNAVAILABLE, "%s", lacking->message);

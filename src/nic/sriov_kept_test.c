@@ -503,6 +503,89 @@ static void test_others_filters(struct test_sriov *f, gconstpointer data)
 	g_assert_cmpuint(heard_by_pf(f), ==, 0);
 }
 
+/* What a look says of it, where somebody has that PF hear the MAC of a claim on the first one. Owned by the caller. */
+static char *foreign_text(const struct sriov_claim *claim, const char *pf)
+{
+	char mac[MAC_TEXT_MAX];
+	bool own = g_str_equal(pf, "sriov-pf1");
+
+	mac_format(claim->mac, mac);
+	return g_strdup_printf(
+		"VF %u of sriov-pf1 (NIC %s): somebody has told %s to hear its MAC %s, so that %s "
+		"to it may go to this host, and not to the guest; see who has (`bridge fdb show "
+		"dev %s`) and take it away (`bridge fdb del %s dev %s self`)",
+		claim->index, claim->nic, pf, mac, own ? "what is sent" : "what VFs of sriov-pf2 send", pf,
+		mac, pf);
+}
+
+/* Which PFs hear the claim's MAC by somebody else's doing. Looked at twice: it is so still. */
+static void expect_foreign(struct test_sriov *f, const struct sriov_claim *claim, bool first, bool second)
+{
+	g_autofree char *by_first = foreign_text(claim, "sriov-pf1"),
+			*by_second = foreign_text(claim, "sriov-pf2");
+
+	for (int look = 0; look < 2; look++) {
+		g_autoptr(GPtrArray) sentences = f->provider->ops->check(f->provider);
+		unsigned told = 0;
+		for (guint i = 0; i < sentences->len; i++)
+			told += strstr(sentences->pdata[i], "to hear its MAC") != NULL;
+		g_assert_cmpint(tells(sentences, by_first), ==, first);
+		g_assert_cmpint(tells(sentences, by_second), ==, second);
+		g_assert_cmpuint(told, ==, (unsigned)first + second);
+	}
+}
+
+/* Nobody asks before he adds a filter. It stays, as somebody may need it. */
+static void test_foreign(struct test_sriov *f, gconstpointer data)
+{
+	const struct nic_heard other = {.physical = "physnet1", .mac = {{2, 0, 0, 0, 0, 7}}};
+	struct sriov *sriov = test_sriov_provider(f);
+	g_autoptr(GError) error = NULL;
+
+	if (!enter_namespace(f, "type veth peer name sriov-pf2"))
+		return;
+	test_sriov_add_claim(f, PF1, 0, "a");
+	test_sriov_add_claim(f, PF1, 1, "b");
+	struct sriov_claim *claim = sriov->ledger->claims->pdata[0];
+	sriov_hear_anew(sriov);
+	g_assert_true(f->provider->ops->hear(f->provider, &other, 1, &error));
+	expect_armed(f, claim, NULL);
+	/* What the host hears for the other NIC, which is not armed, is ours. */
+	g_assert_cmpuint(heard_by_pf(f), ==, 2);
+	expect_foreign(f, claim, false, false);
+	add_filter(sriov, "sriov-pf1", (struct mac_addr){{2, 0, 0, 0, 0, 8}});
+	expect_foreign(f, claim, false, false);
+	add_filter(sriov, "sriov-pf2", claim->mac);
+	expect_foreign(f, claim, false, true);
+	add_filter(sriov, "sriov-pf1", claim->mac);
+	expect_foreign(f, claim, true, true);
+	g_assert_true(filter_remove(sriov->links, "sriov-pf2", claim->mac, &error));
+	expect_foreign(f, claim, true, false);
+	g_assert_cmpuint(heard_by_pf(f), ==, 4);
+	/* It does no harm while the VF is away: the host is to hear the MAC then. */
+	claim->step = SRIOV_CUT;
+	expect_foreign(f, claim, false, false);
+	claim->step = SRIOV_ARMED;
+	expect_foreign(f, claim, true, false);
+	g_assert_true(filter_remove(sriov->links, "sriov-pf1", claim->mac, &error));
+	expect_foreign(f, claim, false, false);
+}
+
+/* To a VF with a representor flows lead, and no filter. */
+static void test_foreign_representor(struct test_sriov *f, gconstpointer data)
+{
+	if (!enter_namespace(f, "type veth peer name sriov-pf2"))
+		return;
+	test_sriov_add_claim(f, PF1, 1, "a");
+	struct sriov_claim *claim = test_sriov_provider(f)->ledger->claims->pdata[0];
+	claim->step = SRIOV_ARMED;
+	add_filter(test_sriov_provider(f), "sriov-pf1", claim->mac);
+	expect_foreign(f, claim, false, false);
+	/* One that was given as a legacy VF is one. */
+	claim->kind = g_strdup("sriov");
+	expect_foreign(f, claim, true, false);
+}
+
 /* ---- a host that is being set up ---- */
 
 /* Making VFs takes NICs their time. Nobody waits for that, since others would wait for who does. */
@@ -548,6 +631,10 @@ int main(int argc, char **argv)
 	TEST("MACs that could not be heard are no repair when they can be", test_sriov_setup, test_filters);
 	TEST("a MAC that cannot be written down is not heard", test_sriov_setup, test_unsaved_filters);
 	TEST("a VF is not armed while somebody has a PF hear its MAC", test_sriov_setup, test_others_filters);
+	TEST("that somebody has a PF hear the MAC of a VF that is armed is told as long as it is so",
+		test_sriov_setup, test_foreign);
+	TEST("others' filters are nothing to VFs with representors", test_sriov_setup_switchdev,
+		test_foreign_representor);
 	TEST("who sets the host up holds no call up", test_sriov_setup, test_set_up_elsewhere);
 	return g_test_run();
 }

@@ -388,6 +388,29 @@ static void test_heard_by_others(struct fixture *f, gconstpointer data)
 	expect_unchanged(f);
 }
 
+static void test_heard_by_others_later(struct fixture *f, gconstpointer data)
+{
+	g_autofree char
+		*name = claim(f->provider, &request_a),
+		*begins = g_strdup_printf(
+			"VF 0 of %s (NIC a): somebody has told %s to hear its MAC 00:0d:3a:00:00:0a, ",
+			lab_pf, lab_pf);
+
+	CALL(f->provider, arm, "a");
+	lab_plug(0, mac_a);
+	lab_shell("bridge fdb add 00:0d:3a:00:00:0a dev %s self", lab_pf);
+	for (int look = 0; look < 2; look++) {
+		g_autofree char *text = check(f);
+		g_assert_true(g_str_has_prefix(text, begins) && !strchr(text, '\n') && lab_hears(mac_a));
+	}
+	lab_shell("bridge fdb del 00:0d:3a:00:00:0a dev %s self", lab_pf); /* as it is told */
+	expect_check(f, "");
+	lab_unplug(0);
+	CALL(f->provider, left, "a");
+	CALL(f->provider, release, "a");
+	expect_unchanged(f);
+}
+
 static void test_heard_full(struct fixture *f, gconstpointer data)
 {
 	struct nic_heard heard[32];
@@ -754,6 +777,8 @@ int main(int argc, char **argv)
 	add("what somebody else changes is repaired, and told", test_drift, NULL);
 	add("the PF hears what it is told, and removes only what it added", test_heard, NULL);
 	add("a VF is not armed while somebody has the PF hear its MAC", test_heard_by_others, NULL);
+	add("that somebody has the PF hear the MAC of a VF that is armed is told as long as it is so",
+		test_heard_by_others_later, NULL);
 	add("a PF whose filters are full says so", test_heard_full, NULL);
 	add("a VLAN that a VF has is heard by a port on the PF too", test_vlan_heard, NULL);
 	add("nothing passes a VF that is cut off, whatever its guest does", test_cut, NULL);

@@ -130,13 +130,14 @@ struct nic_provider *switchdev_open(const char *root, const char *ledger, struct
 
 /* Removes filters of ours that are not wanted now. */
 bool sriov_hear_less(struct sriov *sriov, GError **error);
-/* Adds those that are wanted. sentences: for those that somebody else has removed; may be NULL. */
-bool sriov_hear_more(struct sriov *sriov, GPtrArray *sentences, GError **error);
 /* FAULT_EXISTS when a PF of the physical network has the MAC as a filter that is not ours. name may be NULL: of none. */
 bool sriov_check_filters(struct sriov *sriov, const GPtrArray *inventory, const char *name,
 	struct mac_addr mac, GError **error);
-/* Both; what fails is logged, and tried again by each check. */
+/* That, and adds those that are wanted; what fails is logged, and tried again by each check. */
 void sriov_hear_anew(struct sriov *sriov);
+/* The same, with a sentence for each that somebody else has removed, for what fails, and, as long as it is so, for each VF
+ * that is armed and whose MAC is a filter of somebody else's. The kernel is asked once about each PF that this concerns. */
+void sriov_hear_check(struct sriov *sriov, GPtrArray *sentences);
 bool sriov_hear(struct nic_provider *provider, const struct nic_heard *heard, size_t n, GError **error);
 
 /* ---- claims (sriov_claim.c) ---- */
