@@ -533,7 +533,7 @@ static void renew_certificate(struct test_cloud *cloud)
 		g_autofree char *path = g_build_filename(cloud->fixture.dir, files[i], NULL);
 		g_assert_cmpint(unlink(path), ==, 0);
 	}
-	pki_ensure_leaf(cloud->fixture.dir, "host", "host1", NULL, &error);
+	pki_ensure_later_leaf(cloud->fixture.dir, "host", "host1", &error);
 	g_assert_no_error(error);
 	soup_session_abort(cloud->session); /* its connections were made with the old one */
 }

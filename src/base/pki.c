@@ -255,8 +255,18 @@ static bool satisfies(X509 *cert, const struct request *request)
 	return good;
 }
 
-bool pki_ensure_leaf(
-	const char *dir, const char *file, const char *common_name, const char *alt_names, GError **error)
+/* By the clock that certificates are made by, which may be some milliseconds late. Whoever sets it back is not waited for. */
+static void wait_for_next_second(void)
+{
+	int64_t now_us = g_get_real_time(), deadline_us = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+
+	g_usleep((gulong)(G_USEC_PER_SEC - now_us % G_USEC_PER_SEC));
+	while (time(NULL) <= now_us / G_USEC_PER_SEC && g_get_monotonic_time() < deadline_us)
+		g_usleep(1000);
+}
+
+static bool ensure_leaf(const char *dir, const char *file, const char *common_name, const char *alt_names,
+	bool later, GError **error)
 {
 	_cleanup_(pair_clear) struct pair ca = {}, old = {}, pair = {};
 	const struct request request = {common_name, alt_names, LEAF_DAYS, &ca};
@@ -265,5 +275,18 @@ bool pki_ensure_leaf(
 		return false;
 	if (load(dir, file, &old, NULL) && satisfies(old.cert, &request))
 		return true;
+	if (later)
+		wait_for_next_second();
 	return make(&request, &pair, error) && save(dir, file, &pair, error);
+}
+
+bool pki_ensure_leaf(
+	const char *dir, const char *file, const char *common_name, const char *alt_names, GError **error)
+{
+	return ensure_leaf(dir, file, common_name, alt_names, false, error);
+}
+
+bool pki_ensure_later_leaf(const char *dir, const char *file, const char *common_name, GError **error)
+{
+	return ensure_leaf(dir, file, common_name, NULL, true, error);
 }

@@ -25,3 +25,8 @@ bool pki_ensure_ca(const char *dir, const char *name, GError **error);
  * its common name alone. A server's certificate cannot be used as a client's, nor the reverse. */
 bool pki_ensure_leaf(
 	const char *dir, const char *file, const char *common_name, const char *alt_names, GError **error);
+
+/* The same for a client that may have been shut out just now. Times in certificates are of whole seconds (RFC 5280, 4.1.2.5), so
+ * one that is made is of a later second than the call: it waits for that, for a second at most. One who refuses what was made
+ * up to the second in which he shut a client out refuses all of before, and nothing of after. */
+bool pki_ensure_later_leaf(const char *dir, const char *file, const char *common_name, GError **error);

@@ -232,6 +232,41 @@ static void test_expiry(void)
 	clean(dir);
 }
 
+/* The time from which it is good. */
+static int64_t valid_from_s(const char *dir, const char *file)
+{
+	X509 *cert = read_cert(dir, file);
+	struct tm utc = {};
+
+	g_assert_cmpint(ASN1_TIME_to_tm(X509_get0_notBefore(cert), &utc), ==, 1);
+	X509_free(cert);
+	return timegm(&utc);
+}
+
+/* Called when a second begins, ends, and anywhere between. */
+static void test_later(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("sluice-pki-XXXXXX", NULL);
+
+	g_assert_true(pki_ensure_ca(dir, "Test CA", NULL));
+	for (unsigned i = 0; i < 4; i++) {
+		g_autofree char *name = g_strdup_printf("host-%u", i);
+		g_usleep(i * G_USEC_PER_SEC / 3);
+		int64_t before_s = g_get_real_time() / G_USEC_PER_SEC;
+		g_assert_true(pki_ensure_later_leaf(dir, "host", name, NULL));
+		int64_t made_s = valid_from_s(dir, "host.pem") + PKI_EARLIER_S;
+		g_assert_cmpint(made_s, >, before_s);
+		g_assert_cmpint(made_s, <=, g_get_real_time() / G_USEC_PER_SEC);
+		g_assert_true(verifies(dir, "host.pem"));
+		/* One that is good is kept, without waiting. */
+		g_autofree char *first = contents(dir, "host.pem");
+		g_assert_true(pki_ensure_later_leaf(dir, "host", name, NULL));
+		g_autofree char *second = contents(dir, "host.pem");
+		g_assert_cmpstr(first, ==, second);
+	}
+	clean(dir);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -242,6 +277,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pki/a damaged CA is reported and never replaced", test_damaged_ca);
 	g_test_add_func("/pki/a leaf of another CA is made anew", test_other_ca);
 	g_test_add_func("/pki/a leaf for another use or name is made anew", test_use);
+	g_test_add_func("/pki/a leaf of a later second is made when that has begun", test_later);
 	g_test_add_func("/pki/a leaf is made anew 30 days before it ends", test_expiry);
 	return g_test_run();
 }

@@ -40,7 +40,7 @@ static bool add_certificates(const char *tls, const char *name, const char *bund
 	g_autofree char *certificate = g_strdup_printf("%s.pem", file),
 			*key = g_strdup_printf("%s.key", file);
 
-	if (!pki_ensure_leaf(tls, file, name, NULL, error)) {
+	if (!pki_ensure_later_leaf(tls, file, name, error)) {
 		g_prefix_error(error,
 			"no certificate for %s; did 'sluice up' run on this state folder once? ", name);
 		return false;

@@ -348,7 +348,7 @@ bool control_report(
 bool control_remove_host(
 	struct control *control, const char *host_name, bool lost, GPtrArray **ret_lost, GError **error);
 /* A host of that name, whose certificate was made then (seconds since 1970), may take part; else FAULT_DENIED: one of the
- * name was removed since. */
+ * name was removed since, or in the same second. */
 bool control_admit_host(
 	struct control *control, const char *host_name, int64_t certificate_made_s, GError **error);
 /* The functions that a host reported last, for `sluice vf list`. Borrowed; NULL when it never did. */

@@ -9,7 +9,8 @@
  *
  * A host that was given up may come back, with machines that have been made anew elsewhere. Its name is kept with the time of
  * the removal, and certificates that are older open nothing any more; the operator lets it in again, once it is empty, with
- * a new one.
+ * a new one. Certificates tell in which second they were made, and no more: those of the removal's own are refused, and who
+ * makes new ones waits for the next (pki_ensure_later_leaf).
  */
 #include "base/fault.h"
 #include "base/log.h"
@@ -106,7 +107,7 @@ static bool give_up_all(
 
 /* ---- the host ---- */
 
-/* Certificates that were made for it until now are refused. data: its name. */
+/* Certificates that were made for it until now, and in this second, are refused. data: its name. */
 static bool shut_out(struct change *change, void *data, GError **error)
 {
 	g_autofree char *name = g_ascii_strdown(data, -1),
@@ -198,7 +199,7 @@ bool control_admit_host(
 		return true;
 	const char *data = g_bytes_get_data(kv->value, &length);
 	g_autofree char *text = g_strndup(data, length);
-	if (g_ascii_strtoll(text, NULL, 10) <= certificate_made_s)
+	if (g_ascii_strtoll(text, NULL, 10) < certificate_made_s)
 		return true;
 	return fault_set(error, FAULT_DENIED,
 		"host %s was removed from the cloud, and what still runs there must not go on. End 'sluice "

@@ -1,8 +1,11 @@
 /* What a host that does not report holds up, and what it does not. */
 #include "base/fault.h"
+#include "base/peer.h"
+#include "base/pki.h"
 #include "control/control_priv.h"
 #include "control/fixture.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #define SIZE      "Standard_B1s"
@@ -465,6 +468,68 @@ static void test_never_came(void)
 	g_assert_error(unnamed, FAULT, FAULT_NOT_FOUND);
 }
 
+/* When the host was removed, as it is kept. */
+static int64_t removed_s(const struct pair *p, const char *host_name)
+{
+	g_autofree char *key = key_pool(POOL_REMOVED_HOST, host_name);
+	_cleanup_(store_kv_free) struct store_kv *kv = NULL;
+	gsize length;
+
+	g_assert_true(store_get(p->f.control->store, key, &kv, NULL));
+	g_assert_nonnull(kv);
+	const char *data = g_bytes_get_data(kv->value, &length);
+	g_autofree char *text = g_strndup(data, length);
+	return g_ascii_strtoll(text, NULL, 10);
+}
+
+static int64_t made_s(const char *dir, const char *file)
+{
+	g_autofree char *path = g_build_filename(dir, file, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GTlsCertificate) certificate = g_tls_certificate_new_from_file(path, &error);
+
+	g_assert_no_error(error);
+	return peer_made_s(certificate);
+}
+
+static void remove_files(const char *dir)
+{
+	static const char *const names[] = {
+		"ca.pem", "ca.key", "before.pem", "before.key", "after.pem", "after.key"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(dir, names[i], NULL);
+		g_assert_cmpint(g_remove(path), ==, 0);
+	}
+	g_assert_cmpint(g_rmdir(dir), ==, 0);
+}
+
+/* All within a second, mostly. */
+static void test_same_second(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("sluice-hosts-XXXXXX", NULL);
+	g_autoptr(GError) error = NULL, unknown = NULL;
+	g_autoptr(GPtrArray) lost = NULL;
+	_cleanup_(pair_close) struct pair p = {};
+
+	pair_open(&p);
+	g_assert_true(pki_ensure_ca(dir, "Test CA", &error));
+	g_assert_true(pki_ensure_leaf(dir, "before", "host-3", NULL, &error));
+	g_assert_true(control_admit_host(p.f.control, "host-3", made_s(dir, "before.pem"), &error));
+	g_assert_false(control_remove_host(p.f.control, "host-3", false, &lost, &unknown));
+	g_assert_true(pki_ensure_later_leaf(dir, "after", "host-3", &error));
+	g_assert_no_error(error);
+	g_assert_true(control_admit_host(p.f.control, "host-3", made_s(dir, "after.pem"), &error));
+	g_assert_no_error(error);
+	g_assert_false(control_admit_host(p.f.control, "host-3", made_s(dir, "before.pem"), &error));
+	g_assert_error(error, FAULT, FAULT_DENIED);
+	/* However long that took. */
+	int64_t removed = removed_s(&p, "host-3");
+	g_assert_false(control_admit_host(p.f.control, "host-3", removed, NULL));
+	g_assert_true(control_admit_host(p.f.control, "host-3", removed + 1, NULL));
+	remove_files(dir);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -477,6 +542,8 @@ int main(int argc, char **argv)
 	TEST("it is not removed while it reports, nor with machines unless they are given up",
 		test_not_removed);
 	TEST("one that never came is kept out", test_never_came);
+	TEST("a certificate of the second of its removal is refused, and one that is made then is not",
+		test_same_second);
 	TEST("machines that are lost with it can be deleted, and nothing else", test_lost);
 	TEST("what waits for it to delete machines goes on when it is given up", test_lost_in_deletion);
 	TEST("one that comes back is refused until it has a new certificate", test_comes_back);
