@@ -86,7 +86,7 @@ static bool make_certificates(const struct cloud *cloud, GError **error)
 
 	return pki_ensure_ca(tls, "Sluice CA", error) && publish_ca(cloud, error) &&
 	       pki_ensure_leaf(tls, "controller", "sluice-controller", names, error) &&
-	       pki_ensure_leaf(tls, "host", g_get_host_name(), NULL, error);
+	       pki_ensure_later_leaf(tls, "host", g_get_host_name(), error);
 }
 
 /* The switch owns one folder, with its control socket and its state. Into the sockets of QEMU, which makes them
