@@ -269,10 +269,16 @@ static bool add_own(const struct namespaces_config *config, struct links *switch
 static bool add_tunnel(struct links *links, struct switch_underlay *underlay, GError **error)
 {
 	const char *name = NAMESPACES_TUNNEL;
+	g_autoptr(GError) failure = NULL;
 
 	underlay->tunnel = name;
-	return links_add_vxlan(links, name, VXLAN_PORT, error) && links_quiet(links, name, error) &&
-	       links_set_up(links, name, error);
+	return (links_add_vxlan(links, name, VXLAN_PORT, &failure) && links_quiet(links, name, &failure) &&
+		       links_set_up(links, name, &failure)) ||
+	       fault_set(error, fault_code(failure),
+		       "%s; if something else on this host has VXLAN's UDP port %d (ip -d link show type "
+		       "vxlan), "
+		       "take it away, or give the switch an underlay address of its own",
+		       failure->message, VXLAN_PORT);
 }
 
 static bool set_up_underlay(const struct namespaces_config *config, struct links *switch_links,

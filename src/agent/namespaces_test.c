@@ -406,7 +406,7 @@ static void test_shared_underlay(struct fixture *f, gconstpointer data)
 {
 	const struct switch_underlay *underlay = &f->ports.underlay;
 	char text[PREFIX_TEXT_MAX];
-	g_autoptr(GError) none = NULL, error = NULL;
+	g_autoptr(GError) none = NULL, taken = NULL, error = NULL;
 
 	make_wire_inside();
 	f->config.switch_netns = NULL;
@@ -427,7 +427,14 @@ static void test_shared_underlay(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(underlay->mtu, ==, 1600);
 	g_assert_cmpuint(find(SWITCH, "sl-under").index + find(SWITCH, "sl-vxlan").index, ==, 0);
 
+	/* Somebody else reads VXLAN here. */
+	_cleanup_(links_close) struct links *links = links_open(SWITCH, NULL);
+	g_assert_true(
+		links_add_vxlan(links, "sl-t-other", 4789, NULL) && links_set_up(links, "sl-t-other", NULL));
 	f->config.eswitches = true;
+	g_assert_false(netns_run(SWITCH, set_up_inside, f, &taken));
+	g_assert_nonnull(strstr(taken->message, "something else on this host has VXLAN's UDP port 4789"));
+	g_assert_true(links_remove(links, "sl-t-other", NULL));
 	g_assert_true(netns_run(SWITCH, set_up_inside, f, &error));
 	struct find tunnel = find(SWITCH, underlay->tunnel);
 	g_assert_true((tunnel.flags & IFF_UP) && (tunnel.flags & IFF_NOARP));
