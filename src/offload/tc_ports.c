@@ -39,7 +39,10 @@ char *tc_ports_find(const struct tc_ports *ports, uint32_t number, bool tunnel, 
 	if (port && port->why_not)
 		return g_strdup(port->why_not);
 	*ret = (struct tc_way){.port = number, .tunnel = tunnel, .ifindex = ifindex_of(port, tunnel)};
-	return ret->ifindex ? NULL : g_strdup("it names a port that the NIC does not have");
+	if (ret->ifindex)
+		return NULL;
+	return g_strdup(port && tunnel ? "the kernel's VXLAN device of the underlay is not there"
+				       : "it names a port that the NIC does not have");
 }
 
 bool tc_ports_has(const struct tc_ports *ports, const struct tc_way *way)

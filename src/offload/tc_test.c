@@ -302,7 +302,7 @@ static void test_tunnel(struct fixture *f, const void *data)
 	struct offload_flow out = flow_of(1, 1, 2), in = flow_of(2, 2, 1);
 
 	out.actions.tunnel = in.match.tunnel = way;
-	assert_refused(f, &out, "a port that");
+	assert_refused(f, &out, "VXLAN device");
 	test_kernel_add_device(f->kernel, TUNNEL, false);
 	f->kernel->tunnel = TUNNEL;
 	g_assert_true(set_tunnel(f, TUNNEL));
