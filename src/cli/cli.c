@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/fault.h"
+#include "base/help.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ bool cli_options(
 		fprintf(stderr, "%s: %s\n", name, error->message); /* which names the option and the value */
 		return false;
 	}
-	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+	g_autofree char *help = help_text(context);
 	fprintf(stderr, "%s: %s\n\n%s", name, error->message, help);
 	return false;
 }

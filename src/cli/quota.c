@@ -84,7 +84,7 @@ int cli_quota(int argc, char **argv)
 	};
 	g_autoptr(GError) error = NULL;
 
-	if (!cli_options(&argc, &argv, "[list | set NAME=LIMIT…]",
+	if (!cli_options(&argc, &argv, "[list | set NAME=LIMIT...]",
 		    "Shows how much of what the subscription has, and may have; sets limits, to a number or "
 		    "'unlimited'. What is there already stays, also where it is more. Runs on the "
 		    "controller's machine.",

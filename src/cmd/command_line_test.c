@@ -1,4 +1,4 @@
-/* What `sluice` and `sluice-guest` say of themselves, and of words that they do not know. */
+/* What programs say of themselves, and of words that they do not know. */
 #include <glib.h>
 
 struct line {
@@ -74,10 +74,33 @@ static void test_guest(void)
 	assert_lines("SLUICE_GUEST", guest_lines, G_N_ELEMENTS(guest_lines));
 }
 
+/* In whatever locale: the ellipsis that GLib has in it becomes '?' in most. */
+static void test_help(void)
+{
+	static const char *const locales[] = {"C", "C.UTF-8"};
+	g_auto(GStrv) programs = g_strsplit(g_getenv("PROGRAMS"), ":", -1);
+
+	for (char **program = programs; *program; program++)
+		for (size_t i = 0; i < G_N_ELEMENTS(locales); i++) {
+			g_autofree char *command =
+				g_strdup_printf("env LC_ALL=%s %s --help", locales[i], *program);
+			g_autofree char *output = NULL;
+			g_autoptr(GError) error = NULL;
+			int status;
+			g_test_message("%s", command);
+			g_spawn_command_line_sync(command, &output, NULL, &status, &error);
+			g_assert_no_error(error);
+			g_assert_cmpint(status, ==, 0);
+			assert_like(command, "Usage:*[OPTION...]*", output);
+			g_assert_true(g_str_is_ascii(output));
+		}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/command line/sluice tells its verbs, and which word is none of them", test_sluice);
 	g_test_add_func("/command line/so does sluice-guest", test_guest);
+	g_test_add_func("/command line/help is the same in all locales", test_help);
 	return g_test_run();
 }

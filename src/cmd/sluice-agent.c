@@ -5,6 +5,7 @@
 #include "agent/namespaces.h"
 #include "base/failpoint.h"
 #include "base/fault.h"
+#include "base/help.h"
 #include "base/log.h"
 #include "nic/heir.h"
 #include "nic/host_file.h"
@@ -428,6 +429,7 @@ int main(int argc, char **argv)
 	int status = 0;
 
 	setlocale(LC_ALL, "");
+	help_init();
 	log_init("sluice-agent");
 	if (!parse(&program.options, &argc, &argv, &error)) {
 		fprintf(stderr, "sluice-agent: %s\n", error->message);

@@ -3,6 +3,7 @@
 #include "api/agent/agent_api.h"
 #include "api/arm/arm.h"
 #include "base/fault.h"
+#include "base/help.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -302,6 +303,7 @@ int main(int argc, char **argv)
 	int status = EXIT_SUCCESS;
 
 	setlocale(LC_ALL, "C.UTF-8");
+	help_init();
 	log_init("sluice-controller");
 	if (!parse(&program.options, &argc, &argv, &error)) {
 		log_error(NULL, "%s", error->message);

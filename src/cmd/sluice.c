@@ -1,4 +1,5 @@
 /* sluice: the operator's shell. Verbs are a table; each lives in a file of src/cli. */
+#include "base/help.h"
 #include "cli/cli.h"
 
 #include <locale.h>
@@ -70,6 +71,7 @@ static int help(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	setlocale(LC_ALL, "");
+	help_init();
 	if (argc < 2)
 		return usage(stderr);
 	if (is_help(argv[1]))

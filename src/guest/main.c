@@ -1,4 +1,5 @@
 /* sluice-guest: the tool inside virtual machines. Wiring only. */
+#include "base/help.h"
 #include "guest/accel.h"
 #include "guest/doctor.h"
 #include "guest/enforce.h"
@@ -147,7 +148,7 @@ static int run_verb(const struct options *options, int argc, char **argv)
 
 static int print_help(GOptionContext *context)
 {
-	g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+	g_autofree char *help = help_text(context);
 
 	fputs(help, stdout);
 	return 0;
@@ -170,6 +171,7 @@ int main(int argc, char **argv)
 	g_autoptr(GOptionContext) context = g_option_context_new("VERB");
 	g_autoptr(GError) error = NULL;
 
+	help_init();
 	g_option_context_set_summary(context, "Checks accelerated networking inside a virtual machine.");
 	g_option_context_set_description(context, description);
 	g_option_context_add_main_entries(context, entries, NULL);
