@@ -127,5 +127,5 @@ int cli_audit(int argc, char **argv)
 		fprintf(stderr, "sluice audit: --last takes a number from 1 on\n");
 		return CLI_USAGE;
 	}
-	return run(&o, &error) ? CLI_OK : cli_fail("audit", error);
+	return run(&o, &error) ? CLI_OK : cli_refused("audit", error);
 }

@@ -18,7 +18,11 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 		   *who = g_hash_table_lookup(query, "who");
 
 	g_assert_cmpstr(path, ==, "/sluice/v1/audit");
-	if (who && g_str_equal(who, "no body"))
+	if (g_hash_table_contains(query, "result"))
+		test_controller_reply(message, 400,
+			"{\"error\": {\"code\": \"InvalidParameter\", \"message\": \"result: 'bogus' is none "
+			"of *\"}}");
+	else if (who && g_str_equal(who, "no body"))
 		test_controller_reply(message, 200, "{\"records\": []}");
 	else if (!token)
 		test_controller_reply(message, 200,
@@ -36,6 +40,7 @@ static const struct test_case cases[] = {
 	{"audit --who 'no body'", CLI_OK, "nothing of the kind is in the audit log\n", ""},
 	{"audit --last 0", CLI_USAGE, "sluice audit: --last takes a number from 1 on\n"},
 	{"audit all", CLI_USAGE, "*"},
+	{"audit --result bogus", CLI_USAGE, "sluice audit: result: 'bogus' is none of *\n"},
 };
 
 static int run_case(const char *words)

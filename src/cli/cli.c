@@ -54,9 +54,21 @@ int cli_fail(const char *verb, const GError *error)
 	return CLI_FAILED;
 }
 
+int cli_refused(const char *verb, const GError *error)
+{
+	cli_fail(verb, error);
+	return g_error_matches(error, FAULT, FAULT_INVALID) ? CLI_USAGE : CLI_FAILED;
+}
+
 int cli_misused(const char *verb, const char *sentence)
 {
 	fprintf(stderr, "sluice %s: %s\n", verb, sentence);
+	return CLI_USAGE;
+}
+
+int cli_surplus(const char *verb, const char *word, const char *usage)
+{
+	fprintf(stderr, "sluice %s: it does not take '%s'; usage: sluice %s %s\n", verb, word, verb, usage);
 	return CLI_USAGE;
 }
 

@@ -47,8 +47,13 @@ bool cli_options(
 
 /* Prints "sluice VERB: message" and returns CLI_FAILED. */
 int cli_fail(const char *verb, const GError *error);
+/* As cli_fail(), where a part of the cloud was asked: CLI_USAGE when it finds the words that it was sent malformed or out of range
+ * (FAULT_INVALID), as only it knows which there are. */
+int cli_refused(const char *verb, const GError *error);
 /* Prints "sluice VERB: sentence" and returns CLI_USAGE. */
 int cli_misused(const char *verb, const char *sentence);
+/* Behind all that the verb takes, `usage`, another word stands. Returns CLI_USAGE. */
+int cli_surplus(const char *verb, const char *word, const char *usage);
 /* The verb has no such action (NULL: none was given). actions: those that it has, "'list' or 'show ID'". Returns CLI_USAGE. */
 int cli_no_action(const char *verb, const char *word, const char *actions);
 

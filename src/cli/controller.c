@@ -10,6 +10,7 @@
 
 #define ANSWER_S 60
 #define ROOT     "/sluice/v1"
+#define INVALID  "InvalidParameter" /* the code of FAULT_INVALID: docs/API.md, Operators */
 
 struct controller {
 	char *endpoint;
@@ -50,12 +51,22 @@ char *controller_endpoint(const char *state, GError **error)
 
 /* ---- requests ---- */
 
+/* Of the answers with status 400 only one is about the request alone; the others are about what there is. */
+static enum fault fault_of(guint status, const char *code)
+{
+	if (status >= 500)
+		return FAULT_UNAVAILABLE;
+	if (status == SOUP_STATUS_NOT_FOUND)
+		return FAULT_NOT_FOUND;
+	return status == SOUP_STATUS_BAD_REQUEST && g_strcmp0(code, INVALID) == 0 ? FAULT_INVALID
+										  : FAULT_NOT_ALLOWED;
+}
+
 static bool fail(GError **error, guint status, const json_t *answer)
 {
-	const char *words = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
-	enum fault code = status >= 500                     ? FAULT_UNAVAILABLE
-			  : status == SOUP_STATUS_NOT_FOUND ? FAULT_NOT_FOUND
-							    : FAULT_NOT_ALLOWED;
+	const json_t *why = json_object_get(answer, "error");
+	const char *words = json_string_value(json_object_get(why, "message"));
+	enum fault code = fault_of(status, json_string_value(json_object_get(why, "code")));
 
 	if (!words)
 		words = json_string_value(json_object_get(answer, "error_description"));
@@ -125,7 +136,7 @@ static bool log_in(struct controller *controller, const json_t *principal, GErro
 
 	if (!message)
 		return fault_set(
-			error, FAULT_INVALID, "'%s' is no URL of a controller", controller->endpoint);
+			error, FAULT_UNAVAILABLE, "'%s' is no URL of a controller", controller->endpoint);
 	set_body(message, SOUP_FORM_MIME_TYPE_URLENCODED, form);
 	if (!exchange(controller, message, &answer, error))
 		return false;

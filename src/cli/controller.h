@@ -21,7 +21,7 @@ CLEANUP_FUNC(struct controller *, controller_close)
 
 /* One request to "/sluice/v1" and `path`, encoded as it goes there, blocking. Takes the body (NULL: none). *ret is the
  * answer's JSON object, a new reference; NULL: none is waited for. What the controller refuses is *error in its words,
- * FAULT_NOT_FOUND (404) or FAULT_NOT_ALLOWED; FAULT_UNAVAILABLE names the URL when something answers that is no controller. */
+ * FAULT_NOT_FOUND (404), FAULT_INVALID (the request is malformed or out of range) or FAULT_NOT_ALLOWED; FAULT_UNAVAILABLE names the URL when something answers that is no controller. */
 bool controller_call(struct controller *controller, const char *method, const char *path, json_t *body,
 	json_t **ret, GError **error);
 

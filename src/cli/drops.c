@@ -62,7 +62,7 @@ int cli_drops(int argc, char **argv)
 	json_auto_t *list = switch_call(
 		client, "drop.list", argc == 2 ? json_pack("{s:s}", "nic", argv[1]) : NULL, &error);
 	if (!list)
-		return cli_fail("drops", error);
+		return cli_refused("drops", error);
 	if (as_json)
 		cli_print_json(list);
 	else

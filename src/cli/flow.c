@@ -150,7 +150,7 @@ static int run_list(struct jsonrpc_client *client, const struct options *o)
 		if (!page) {
 			if (o->json)
 				puts("\n]"); /* what was printed so far is whole */
-			return cli_fail("flow list", error);
+			return cli_refused("flow list", error);
 		}
 		const json_t *rows = json_object_get(page, "flows");
 		cursor = number(page, "next");
@@ -212,7 +212,7 @@ static int run_count(struct jsonrpc_client *client, const struct options *o)
 		g_autoptr(GError) error = NULL;
 		json_auto_t *page = switch_call(client, "flow.count", page_params(o, cursor), &error);
 		if (!page)
-			return cli_fail("flow count", error);
+			return cli_refused("flow count", error);
 		cursor = number(page, "next");
 		json_object_del(page, "next");
 		add_numbers(sum, page);
@@ -249,7 +249,7 @@ static int run_show(struct jsonrpc_client *client, const struct options *o, cons
 	json_auto_t *shown = switch_call(client, "flow.show", json_pack("{s:s}", "id", id), &error);
 
 	if (!shown)
-		return cli_fail("flow show", error);
+		return cli_refused("flow show", error);
 	if (o->json) {
 		cli_print_json(shown);
 		return CLI_OK;

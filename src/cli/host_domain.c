@@ -15,7 +15,7 @@ int host_domain(const char *state_option, const char *host, const char *domain, 
 
 	if (!controller || !controller_call(controller, "PUT", path,
 				   json_pack("{s:s?}", "faultDomain", domain), &answer, &error))
-		return cli_fail("host", error);
+		return cli_refused("host", error);
 	if (as_json)
 		cli_print_json(answer);
 	else if (domain)

@@ -145,7 +145,7 @@ int host_drain(const char *state_option, const struct drain_plan *plan, bool as_
 			       : NULL;
 	json_auto_t *state = began ? wait_until_empty(client, began, plan, as_json, &error) : NULL;
 	if (!state)
-		return cli_fail("host", error);
+		return cli_refused("host", error);
 	bool empty = as_json ? count_held(state, plan->force) == 0 : print_end(state, plan);
 	int status = empty ? CLI_OK : CLI_FAILED;
 	if (empty && plan->migrate)

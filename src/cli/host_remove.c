@@ -83,7 +83,7 @@ int host_remove(const char *state_option, const char *host, bool lost, bool as_j
 	bool any;
 
 	if (!controller)
-		return cli_fail("host", error);
+		return cli_refused("host", error);
 	if (!controller_call(controller, "DELETE", path, NULL, &answer, &error))
 		return g_error_matches(error, FAULT, FAULT_NOT_FOUND)
 			       ? tidy(state_option, host, as_json, g_steal_pointer(&error))

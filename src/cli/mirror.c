@@ -223,7 +223,7 @@ static int run(const char *nic, const struct options *o, int signals)
 		client ? switch_call(client, "mirror.start", start_params(nic, o), &error) : NULL;
 
 	if (!started)
-		return cli_fail("mirror", error);
+		return cli_refused("mirror", error);
 	c.mirror = number(started, "mirror");
 	if (o->seconds > 0)
 		c.end_us = g_get_monotonic_time() + (int64_t)o->seconds * G_USEC_PER_SEC;
@@ -316,6 +316,8 @@ int cli_mirror(int argc, char **argv)
 
 	if (!parse_options(&argc, &argv, &o))
 		return CLI_USAGE;
+	if (argc > 2)
+		return cli_surplus("mirror", argv[2], "[OPTION...] NIC");
 	const char *mistake = find_mistake(argc, &o);
 	if (mistake)
 		return cli_misused("mirror", mistake);

@@ -242,7 +242,7 @@ static int run(const struct action *action, const struct network_options *option
 	_cleanup_(controller_close) struct controller *controller = controller_open(options->state, &error);
 
 	return controller && action->run(controller, options, name, &error) ? CLI_OK
-									    : cli_fail("network", error);
+									    : cli_refused("network", error);
 }
 
 #define SYNOPSIS "list | segment NETWORK | physical list | physical add NAME | physical remove NAME"

@@ -20,6 +20,13 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 		test_controller_reply(message, 200, NETWORK("n1", "rg", "web"));
 	else if (g_str_has_suffix(path, "/networks/other/twin/segment"))
 		test_controller_reply(message, 200, NETWORK("n3", "other", "twin"));
+	else if (g_str_has_suffix(path, "/physical-networks/p"))
+		test_controller_reply(message, 400,
+			"{\"error\": {\"code\": \"InvalidParameter\", \"message\": \"'abc' are no VLANs\"}}");
+	else if (g_str_has_suffix(path, "/networks/n2/segment"))
+		test_controller_reply(message, 400,
+			"{\"error\": {\"code\": \"InvalidResourceReference\", \"message\": \"there is "
+			"none\"}}");
 	else
 		test_controller_reply(
 			message, 404, "{\"error\": {\"code\": \"x\", \"message\": \"not asked for\"}}");
@@ -36,12 +43,14 @@ static const struct test_case cases[] = {
 	{"network segment RG/Web --vxlan", CLI_OK, "rg/web: vxlan\n", ""},
 	{"network segment n1 --vxlan", CLI_OK, "rg/web: vxlan\n", ""},
 	{"network segment other/twin --vxlan", CLI_OK, "other/twin: vxlan\n", ""},
-	{"network segment twin --vxlan", CLI_FAILED,
+	{"network segment twin --vxlan", CLI_USAGE,
 		"sluice network: 2 virtual networks are called twin; give GROUP/NAME or a uid, *"},
 	{"network segment none --vlan physnet1:7", CLI_FAILED,
 		"sluice network: there is no virtual network none: give NAME, GROUP/NAME or a uid, as "
 		"'sluice network "
 		"list' shows them\n"},
+	{"network physical add p --vlans abc", CLI_USAGE, "sluice network: 'abc' are no VLANs\n"},
+	{"network segment n2 --vlan gone", CLI_FAILED, "sluice network: there is none\n"},
 };
 
 static void test_segment(void)
@@ -52,7 +61,9 @@ static void test_segment(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func(
-		"/network/a network is named by its name, by group and name, or by its uid", test_segment);
+	g_test_add_func("/network/a network is named by its name, by group and name, or by its uid; words "
+			"that are refused "
+			"end with 2, what is not there with 1",
+		test_segment);
 	return g_test_run();
 }

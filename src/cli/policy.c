@@ -41,7 +41,10 @@ static int with_nic(const struct cli_policy_options *options, const char *name,
 	_cleanup_(policy_state_free) struct policy_state *state = load(options, &error);
 	const struct policy_state_nic *nic = state ? policy_state_find(state, name, &error) : NULL;
 
-	return nic ? what(options, nic) : cli_fail("policy", error);
+	if (!state)
+		return cli_fail(
+			"policy", error); /* it may be malformed, too, but by no fault of the command line */
+	return nic ? what(options, nic) : cli_refused("policy", error);
 }
 
 /* ---- effective ---- */

@@ -100,5 +100,5 @@ int cli_quota(int argc, char **argv)
 	json_auto_t *body = set ? parse(argv + 2, &error) : NULL;
 	if (error)
 		return cli_misused("quota", error->message);
-	return run(state, body, as_json, &error) ? CLI_OK : cli_fail("quota", error);
+	return run(state, body, as_json, &error) ? CLI_OK : cli_refused("quota", error);
 }

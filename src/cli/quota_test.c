@@ -17,7 +17,9 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 
 	g_assert_cmpstr(path, ==, "/sluice/v1/quotas");
 	if (put && !g_str_equal(text, "{\"cores\":12,\"virtual-machines\":null}"))
-		test_controller_reply(message, 400, "{\"error\": {\"message\": \"there is no such quota\"}}");
+		test_controller_reply(message, 400,
+			"{\"error\": {\"code\": \"InvalidParameter\", \"message\": \"there is no such "
+			"quota\"}}");
 	else
 		test_controller_reply(message, 200, quotas);
 }
@@ -26,7 +28,7 @@ static const struct test_case cases[] = {
 	{"quota", CLI_OK, "QUOTA*USED*LIMIT\ncores*8*10\nvirtual-machines*1*unlimited\n", ""},
 	{"quota list --json", CLI_OK, "*\"limit\": 10*", ""},
 	{"quota set cores=12 virtual-machines=unlimited", CLI_OK, "*cores*10*", ""},
-	{"quota set bananas=1", CLI_FAILED, "sluice quota: there is no such quota\n"},
+	{"quota set bananas=1", CLI_USAGE, "sluice quota: there is no such quota\n"},
 	{"quota set cores", CLI_USAGE, "sluice quota: 'cores': what is needed looks like*"},
 	{"quota set cores=-1", CLI_USAGE, "sluice quota: 'cores=-1': what is needed*"},
 	{"quota set", CLI_USAGE, "sluice quota: 'list' or 'set NAME=LIMIT' is needed\n"},

@@ -96,7 +96,7 @@ int cli_trace(int argc, char **argv)
 	json_auto_t *result = switch_call(
 		client, "trace", json_pack("{s:s, s:s}", "nic", argv[1], "packet", packet), &error);
 	if (!result)
-		return cli_fail("trace", error);
+		return cli_refused("trace", error);
 	if (as_json) {
 		cli_print_json(result);
 		return CLI_OK;

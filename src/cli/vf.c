@@ -303,7 +303,7 @@ static int run_action(const char *state, const struct request *request)
 	json_auto_t *result = client ? ask(client, request, &error) : NULL;
 
 	if (!result)
-		return cli_fail("vf", error);
+		return cli_refused("vf", error);
 	if (request->as_json)
 		cli_print_json(result);
 	else if (request->nic)
@@ -371,6 +371,11 @@ int cli_vf(int argc, char **argv)
 	if (argc < 2 || !g_strv_contains(action_words, argv[1]))
 		return cli_no_action("vf", argc < 2 ? NULL : argv[1],
 			"'list', 'revoke NIC', 'restore NIC' or 'release FUNCTION'");
+	if (argc > 3 && !g_str_equal(argv[1], "list")) {
+		g_autofree char *usage = g_strdup_printf(
+			"[OPTION...] %s %s", argv[1], g_str_equal(argv[1], "release") ? "FUNCTION" : "NIC");
+		return cli_surplus("vf", argv[3], usage);
+	}
 	const char *mistake = find_mistake(argc, argv, &request);
 	if (mistake)
 		return cli_misused("vf", mistake);

@@ -34,7 +34,7 @@ int vf_release(const char *state, const char *function, bool as_is, bool as_json
 	json_t *params = json_pack("{s:s, s:b}", "function", function, "as_is", as_is);
 	json_auto_t *result = jsonrpc_call(client, "vf.release", params, CALL_MS, &error);
 	if (!result)
-		return cli_fail("vf", error);
+		return cli_refused("vf", error);
 	if (as_json)
 		cli_print_json(result);
 	else

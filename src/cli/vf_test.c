@@ -113,7 +113,7 @@ static const struct test_case cases[] = {
 	{"vf restore off", CLI_OK,
 		"NIC off: it is not revoked any more, and gets no function for now: Its host is drained.\n",
 		""},
-	{"vf revoke web", CLI_FAILED, "sluice vf: it is asked for at once\n"},
+	{"vf revoke web", CLI_USAGE, "sluice vf: it is asked for at once\n"},
 };
 
 static int run_case(const char *words)

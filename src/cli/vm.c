@@ -188,7 +188,7 @@ static int run(const struct vm_options *o, bool migrate, const char *name)
 	bool done = controller &&
 		    (migrate ? do_migrate(controller, o, name, &error) : do_list(controller, o, &error));
 	if (error)
-		return cli_fail("vm", error);
+		return cli_refused("vm", error);
 	return done ? CLI_OK : CLI_FAILED;
 }
 

@@ -82,7 +82,7 @@ static const struct test_case cases[] = {
 	{"vm migrate RG/WEB --json", CLI_OK, "*\"state\":\"succeeded\"*", ""},
 	{"vm migrate u1 --to full", CLI_FAILED, "sluice vm: no room\n"},
 	{"vm migrate none", CLI_FAILED, "sluice vm: there is no virtual machine none;*"},
-	{"vm migrate twin", CLI_FAILED, "*2 virtual machines are called twin; say GROUP/twin\n"},
+	{"vm migrate twin", CLI_USAGE, "*2 virtual machines are called twin; say GROUP/twin\n"},
 	{"vm migrate web --cancel", CLI_OK, "web: cancelling;*", ""},
 	{"vm migrate --from a", CLI_FAILED, "rg/db stays: it is stopped*", "*rg/web runs on host b\n"},
 	{"vm migrate --from a --json", CLI_FAILED, "rg/db stays: it is stopped*",

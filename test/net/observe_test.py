@@ -266,14 +266,16 @@ def test_mirror_flow(w):
 
 
 def test_mistakes(w):
-    for words, says in (
-            (("flow", "list", "--nic", "q"), "no NIC with the uid or name q"),
-            (("flow", "list", "--protocol", "tpc"), "protocol: must be tcp"),
-            (("flow", "show", "7-7"), "there is no connection 7-7"),
-            (("trace", "nic-a", "out tcp 1.2.3.4 > 1.2.3.5:2"), "'1.2.3.4' is not an address and a port"),
-            (("drops", "nic-q"), "no NIC with the uid or name nic-q"),
-            (("mirror", "nic-q", "-w", w.folder + "/q"), "no NIC with the uid or name nic-q")):
-        expect(says in w.run(*words, status=1), words)
+    for words, status, says in (
+            (("flow", "list", "--nic", "q"), 1, "no NIC with the uid or name q"),
+            (("flow", "list", "--protocol", "tpc"), 2, "protocol: must be tcp"),
+            (("flow", "count", "--address", "10.0.0.1/8"), 2, "address: must be"),
+            (("flow", "show", "7-7"), 1, "there is no connection 7-7"),
+            (("trace", "nic-a", "out tcp 1.2.3.4 > 1.2.3.5:2"), 2, "'1.2.3.4' is not an address and a port"),
+            (("drops", "nic-q"), 1, "no NIC with the uid or name nic-q"),
+            (("mirror", "nic-a", "--protocol", "tpc", "-w", w.folder + "/q"), 2, "protocol: must be tcp"),
+            (("mirror", "nic-q", "-w", w.folder + "/q"), 1, "no NIC with the uid or name nic-q")):
+        expect(says in w.run(*words, status=status), words)
     expect(not os.path.exists(w.folder + "/q"), "no file is made for a mirror that is refused")
     for words in (("flow",), ("flow", "frobnicate"), ("trace", "nic-a"), ("mirror",), ("top", "--interval", "0"),
                   ("drops", "a", "b"), ("flow", "list", "--limit", "1")):
