@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "cli/cli.h"
 #include "cli/network_priv.h"
+#include "cli/order.h"
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
@@ -56,6 +57,7 @@ static bool do_list(struct controller *controller, const struct network_options 
 	GError **error)
 {
 	static const char *const titles[] = {"NETWORK", "SEGMENT", "VNI", "NICS", "UID", NULL};
+	static const char *const order[] = {"group", "name", NULL};
 	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
 	json_auto_t *answer = NULL;
 	json_t *network;
@@ -63,11 +65,13 @@ static bool do_list(struct controller *controller, const struct network_options 
 
 	if (!controller_list(controller, "/networks", "networks", 0, &answer, error))
 		return false;
+	json_t *networks = json_object_get(answer, "networks");
+	order_by(networks, order);
 	if (options->as_json) {
 		cli_print_json(answer);
 		return true;
 	}
-	json_array_foreach(json_object_get(answer, "networks"), i, network)
+	json_array_foreach(networks, i, network)
 	{
 		g_ptr_array_add(rows, row_of(network));
 	}

@@ -1,6 +1,7 @@
 /* `sluice network physical`: the wires whose VLANs virtual networks may have. */
 #include "cli/cli.h"
 #include "cli/network_priv.h"
+#include "cli/order.h"
 
 #include <stdio.h>
 
@@ -77,10 +78,12 @@ static void print_was(const json_t *was)
 bool network_physical_list(struct controller *controller, const struct network_options *options,
 	const char *name, GError **error)
 {
+	static const char *const order[] = {"name", NULL};
 	json_auto_t *answer = NULL;
 
 	if (!controller_list(controller, "/physical-networks", "physicalNetworks", 0, &answer, error))
 		return false;
+	order_by(json_object_get(answer, "physicalNetworks"), order);
 	if (options->as_json)
 		cli_print_json(answer);
 	else

@@ -38,7 +38,7 @@ static int run_case(const char *words)
 }
 
 static const struct test_case cases[] = {
-	{"network list", CLI_OK, "NETWORK*rg/web*n3*", ""},
+	{"network list", CLI_OK, "NETWORK*\nother/twin *n3\nrg/twin *n2\nrg/web *n1\n", ""},
 	{"network segment web --vxlan", CLI_OK, "rg/web: vxlan\n", ""},
 	{"network segment RG/Web --vxlan", CLI_OK, "rg/web: vxlan\n", ""},
 	{"network segment n1 --vxlan", CLI_OK, "rg/web: vxlan\n", ""},

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "cli/cli.h"
+#include "cli/order.h"
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
@@ -66,11 +67,13 @@ static void print_table(const json_t *vms)
 
 static bool do_list(struct controller *controller, const struct vm_options *o, GError **error)
 {
+	static const char *const order[] = {"group", "name", NULL};
 	json_auto_t *answer = NULL;
 
 	if (!controller_list(controller, "/virtual-machines", "virtualMachines", 0, &answer, error))
 		return false;
-	const json_t *vms = json_object_get(answer, "virtualMachines");
+	json_t *vms = json_object_get(answer, "virtualMachines");
+	order_by(vms, order);
 	if (o->as_json)
 		cli_print_json(answer);
 	else if (json_array_size(vms))

@@ -75,7 +75,9 @@ static int run_case(const char *words)
 
 static const struct test_case cases[] = {
 	{"vm list", CLI_OK,
-		"VM *STATE *REASON*rg/web*a*running*rg/twin*\nrg/big *- *- *failed *a: RamFilter*", ""},
+		"VM *STATE *REASON\nrg/big *- *- *failed *a: RamFilter\nrg/twin *u2*\nrg/twin *u3*\nrg/web "
+		"*a*running*",
+		""},
 	{"vm list --json", CLI_OK, "*\"provisioning\":\"failed\"*\"message\":\"a: RamFilter\"*", ""},
 	{"vm migrate web", CLI_OK,
 		"rg/web: preparing: waits\nrg/web: moving, 42 %: waits\nrg/web runs on host b\n", ""},
