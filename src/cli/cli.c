@@ -81,6 +81,22 @@ int cli_no_action(const char *verb, const char *word, const char *actions)
 	return CLI_USAGE;
 }
 
+char *cli_duration(int64_t seconds)
+{
+	static const struct {
+		int64_t seconds;
+		char big, small;
+		int64_t part; /* of which the small one is */
+	} units[] = {{86400, 'd', 'h', 3600}, {3600, 'h', 'm', 60}, {60, 'm', 's', 1}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(units); i++)
+		if (seconds >= units[i].seconds)
+			return g_strdup_printf("%" G_GINT64_FORMAT "%c%02d%c", seconds / units[i].seconds,
+				units[i].big, (int)(seconds % units[i].seconds / units[i].part),
+				units[i].small);
+	return g_strdup_printf("%ds", (int)seconds);
+}
+
 void cli_print_json(const json_t *value)
 {
 	json_dumpf(value, stdout, JSON_INDENT(2));

@@ -57,6 +57,9 @@ int cli_surplus(const char *verb, const char *word, const char *usage);
 /* The verb has no such action (NULL: none was given). actions: those that it has, "'list' or 'show ID'". Returns CLI_USAGE. */
 int cli_no_action(const char *verb, const char *word, const char *actions);
 
+/* "7s", "5m07s", "3h02m", "2d03h". Owned by the caller. */
+char *cli_duration(int64_t seconds);
+
 /* For --json: the value and a new line to standard output. */
 void cli_print_json(const json_t *value);
 

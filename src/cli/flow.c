@@ -80,15 +80,6 @@ static json_int_t number(const json_t *row, const char *member)
 	return json_integer_value(json_object_get(row, member));
 }
 
-static char *duration(json_int_t seconds)
-{
-	if (seconds < 60)
-		return g_strdup_printf("%ds", (int)seconds);
-	if (seconds < 3600)
-		return g_strdup_printf("%dm%02ds", (int)(seconds / 60), (int)(seconds % 60));
-	return g_strdup_printf("%" JSON_INTEGER_FORMAT "h%02dm", seconds / 3600, (int)(seconds / 60 % 60));
-}
-
 static void add_row(struct libscols_table *table, const json_t *row)
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
@@ -96,7 +87,7 @@ static void add_row(struct libscols_table *table, const json_t *row)
 			*dst = switch_format_end(row, "dst", "dport");
 	g_autofree char *packets = g_strdup_printf("%" JSON_INTEGER_FORMAT, number(row, "packets"));
 	g_autofree char *bytes = g_strdup_printf("%" JSON_INTEGER_FORMAT, number(row, "bytes"));
-	g_autofree char *age = duration(number(row, "age_s")), *actions = switch_format_actions(row);
+	g_autofree char *age = cli_duration(number(row, "age_s")), *actions = switch_format_actions(row);
 	const char *const cells[] = {text(row, "id"), text(row, "nic_name"), text(row, "direction"),
 		text(row, "protocol"), src, dst, text(row, "state"), packets, bytes, age,
 		text(row, "offload"), actions};
@@ -230,7 +221,7 @@ static void print_direction(const char *title, const json_t *flow)
 {
 	g_autofree char *src = switch_format_end(flow, "src", "sport"),
 			*dst = switch_format_end(flow, "dst", "dport");
-	g_autofree char *actions = switch_format_actions(flow), *idle = duration(number(flow, "idle_s"));
+	g_autofree char *actions = switch_format_actions(flow), *idle = cli_duration(number(flow, "idle_s"));
 	const char *reason = json_string_value(json_object_get(flow, "offload_reason"));
 
 	printf("%s: %s %s > %s\n", title, text(flow, "protocol"), src, dst);
@@ -254,7 +245,8 @@ static int run_show(struct jsonrpc_client *client, const struct options *o, cons
 		cli_print_json(shown);
 		return CLI_OK;
 	}
-	g_autofree char *age = duration(number(shown, "age_s")), *left = duration(number(shown, "expires_s"));
+	g_autofree char *age = cli_duration(number(shown, "age_s")),
+			*left = cli_duration(number(shown, "expires_s"));
 	printf("connection %s: %s, %s old, ends in %s without packets%s\n", text(shown, "id"),
 		text(shown, "state"), age, left,
 		json_is_true(json_object_get(shown, "current")) ? "" : "; its next packet is judged anew");

@@ -2,10 +2,8 @@
 #include "base/fault.h"
 #include "base/jsonrpc.h"
 #include "cli/cli.h"
-#include "cli/vf_release.h"
-#include "nic/vf_counters.h"
+#include "cli/vf_priv.h"
 
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 
 static const char *const action_words[] = {"list", "revoke", "restore", "release", NULL};
@@ -14,137 +12,6 @@ static const char *const action_words[] = {"list", "revoke", "restore", "release
 #define CALL_MS      70000
 #define LOOK_US      (G_USEC_PER_SEC / 5)
 #define NOTICE_MAX_S 3600 /* the agent's */
-
-static const struct {
-	const char *title, *member;
-} columns[] = {
-	{"FUNCTION", "function"},
-	{"PHYSICAL", "physical"},
-	{"PF", "pf"},
-	{"VF", "index"},
-	{"REPRESENTOR", "representor"},
-	{"MAC", "mac"},
-	{"VLAN", "vlan"},
-	{"NIC", "nic_name"},
-	{"VM", "vm"},
-	{"STATE", "state"},
-	{"ACTIVE PATH", "active"},
-	{"REVOKED", "revoked"},
-	{"FLOWS IN NIC", "offloaded_flows"},
-	{"CHANGES", "changes"},
-	{"REASON", "reason"},
-	{"REPAIRED", "repaired"},
-	{"PROVIDER", "provider"},
-};
-
-static char *cell(const json_t *entry, const char *member)
-{
-	const json_t *value = json_object_get(entry, member);
-
-	if (json_is_boolean(value))
-		return g_strdup(json_is_true(value) ? "yes" : "no");
-	if (json_is_integer(value))
-		return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
-	if (json_is_real(value))
-		return g_strdup_printf("%.0f", json_real_value(value));
-	return g_strdup(json_is_string(value) ? json_string_value(value) : "-");
-}
-
-/* "its vlan was 7; it is 100 again (2 times, last 2026-11-23T05:00:00Z)". Owned by the caller. */
-static char *repair_cell(const json_t *entry)
-{
-	const char *sentence = json_string_value(json_object_get(entry, "repaired"));
-	json_int_t times = json_integer_value(json_object_get(entry, "repairs"));
-	const char *at = json_string_value(json_object_get(entry, "repaired_at"));
-
-	if (!sentence || !at)
-		return cell(entry, "repaired");
-	if (times == 1)
-		return g_strdup_printf("%s (%s)", sentence, at);
-	return g_strdup_printf("%s (%" JSON_INTEGER_FORMAT " times, last %s)", sentence, times, at);
-}
-
-/* Why it is as it is, and what is wrong with the function. Owned by the caller. */
-static char *reason_cell(const json_t *entry)
-{
-	const json_t *conditions = json_object_get(entry, "conditions"), *condition;
-	g_autoptr(GString) text = g_string_new(json_string_value(json_object_get(entry, "reason")));
-	size_t i;
-
-	json_array_foreach(conditions, i, condition)
-		g_string_append_printf(text, "%s%s", text->len ? "; " : "", json_string_value(condition));
-	return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : cell(entry, "reason");
-}
-
-/* The NIC's name; its uid when the host has forgotten the name, as of a VM that is deallocated. */
-static char *column_cell(const json_t *entry, const char *member)
-{
-	bool nameless = g_str_equal(member, "nic_name") && !json_is_string(json_object_get(entry, member));
-
-	if (g_str_equal(member, "repaired"))
-		return repair_cell(entry);
-	if (g_str_equal(member, "reason"))
-		return reason_cell(entry);
-	return cell(entry, nameless ? "nic" : member);
-}
-
-static void print_table(json_t *list)
-{
-	struct libscols_table *table = scols_new_table();
-	size_t i;
-	json_t *entry;
-
-	for (size_t c = 0; c < G_N_ELEMENTS(columns); c++)
-		scols_table_new_column(table, columns[c].title, 0, 0);
-	json_array_foreach(list, i, entry)
-	{
-		struct libscols_line *line = scols_table_new_line(table, NULL);
-		for (size_t c = 0; c < G_N_ELEMENTS(columns); c++) {
-			g_autofree char *text = column_cell(entry, columns[c].member);
-			scols_line_set_data(line, c, text);
-		}
-	}
-	scols_print_table(table);
-	scols_unref_table(table);
-}
-
-/* What functions have carried; those that their NIC tells it of. */
-static void print_statistics(json_t *list)
-{
-	static const struct {
-		const char *title, *member;
-	} names[] = {
-		{"FUNCTION", "function"}, {"PF", "pf"}, {"VF", "index"}, {"NIC", "nic_name"}, {"VM", "vm"}};
-	struct libscols_table *table = scols_new_table();
-	size_t i, n = 0;
-	json_t *entry;
-
-	for (size_t c = 0; c < G_N_ELEMENTS(names); c++)
-		scols_table_new_column(table, names[c].title, 0, 0);
-	for (unsigned c = 0; c < VF_COUNTERS; c++)
-		scols_table_new_column(table, vf_counter_title(c), 0, SCOLS_FL_RIGHT);
-	json_array_foreach(list, i, entry)
-	{
-		const json_t *statistics = json_object_get(entry, "statistics");
-		struct libscols_line *line = statistics ? scols_table_new_line(table, NULL) : NULL;
-		for (size_t c = 0; line && c < G_N_ELEMENTS(names); c++) {
-			g_autofree char *text = column_cell(entry, names[c].member);
-			scols_line_set_data(line, c, text);
-		}
-		for (unsigned c = 0; line && c < VF_COUNTERS; c++) {
-			g_autofree char *text = cell(statistics, vf_counter_word(c));
-			scols_line_set_data(line, G_N_ELEMENTS(names) + c, text);
-		}
-		n += line != NULL;
-	}
-	if (n)
-		scols_print_table(table);
-	else
-		puts("no function of this host has statistics: its NICs' drivers tell none of VFs, or "
-		     "nothing "
-		     "has passed any yet");
-	scols_unref_table(table);
-}
 
 static json_int_t number(const json_t *result, const char *member)
 {
@@ -173,8 +40,8 @@ static const char *outcome_of(const char *state)
 /* What a change came to, and what it took where something changed: "NIC web: its function is revoked; 321 ms in all: …". */
 static void print_change(const json_t *result)
 {
-	g_autofree char *name = column_cell(result, "nic_name"), *function = cell(result, "function"),
-			*state = cell(result, "state");
+	g_autofree char *name = vf_text(result, "nic_name"), *function = vf_text(result, "function"),
+			*state = vf_text(result, "state");
 	const char *reason = json_string_value(json_object_get(result, "reason"));
 	bool plugged = json_object_get(result, "plug_ms") != NULL;
 
@@ -251,7 +118,7 @@ static json_t *follow_notice(
 	struct jsonrpc_client *client, const struct request *request, const json_t *began, GError **error)
 {
 	const char *uid = json_string_value(json_object_get(began, "nic"));
-	g_autofree char *name = column_cell(began, "nic_name"), *left = cell(began, "notice_s");
+	g_autofree char *name = vf_text(began, "nic_name"), *left = vf_text(began, "notice_s");
 	g_autoptr(GError) cause = NULL;
 	bool revoked = true;
 
@@ -285,16 +152,6 @@ static json_t *ask(struct jsonrpc_client *client, const struct request *request,
 	return end;
 }
 
-static void print_list(json_t *list, const struct request *request)
-{
-	if (json_array_size(list) == 0)
-		puts("no NIC of this host is accelerated, and it has no function");
-	else if (request->statistics)
-		print_statistics(list);
-	else
-		print_table(list);
-}
-
 static int run_action(const char *state, const struct request *request)
 {
 	g_autoptr(GError) error = NULL;
@@ -304,12 +161,12 @@ static int run_action(const char *state, const struct request *request)
 
 	if (!result)
 		return cli_refused("vf", error);
-	if (request->as_json)
+	if (!request->nic)
+		vf_print_list(result, request->statistics, request->as_json);
+	else if (request->as_json)
 		cli_print_json(result);
-	else if (request->nic)
-		print_change(result);
 	else
-		print_list(result, request);
+		print_change(result);
 	return CLI_OK;
 }
 

@@ -1,8 +1,7 @@
 /* `sluice vf release`: a function out of quarantine. */
-#include "cli/vf_release.h"
-
 #include "base/jsonrpc.h"
 #include "cli/cli.h"
+#include "cli/vf_priv.h"
 
 #include <stdio.h>
 
