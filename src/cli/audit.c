@@ -5,13 +5,18 @@
 
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #define LAST_DEFAULT 50
+/* Characters, where the table is made to fit on a terminal. */
+#define WHO_MAX  18 /* of principals with uids for names half of it */
+#define WHAT_MIN 20
 
 struct options {
 	char *state, *who, *what, *result, *id, *since, *until;
 	int last;
-	gboolean as_json;
+	gboolean as_json, wide;
 };
 
 static void options_clear(struct options *o)
@@ -47,37 +52,149 @@ static char *path_of(const struct options *o)
 
 /* ---- the table ---- */
 
-static const char *const columns[] = {"time", "who", "result", "what", "code", "request"};
-static const char *const titles[] = {"TIME", "WHO", "RESULT", "WHAT", "CODE", "REQUEST"};
+enum { TIME, WHO, RESULT, WHAT, CODE, REQUEST, COLUMNS };
+static const struct {
+	const char *title, *member;
+} columns[COLUMNS] = {
+	[TIME] = {"TIME", "time"},
+	[WHO] = {"WHO", "who"},
+	[RESULT] = {"RESULT", "result"},
+	[WHAT] = {"WHAT", "what"},
+	[CODE] = {"CODE", "code"},
+	[REQUEST] = {"REQUEST", "request"},
+};
 
-static void add_line(struct libscols_table *table, const json_t *record)
+/* How the table is made to fit on a terminal. */
+struct fit {
+	bool narrow; /* times have seconds, names are cut, and there are no requests */
+	size_t what; /* so many characters of it */
+};
+
+static const char *member_of(const json_t *record, size_t column)
 {
-	struct libscols_line *line = scols_table_new_line(table, NULL);
+	const char *text = json_string_value(json_object_get(record, columns[column].member));
 
-	for (size_t c = 0; c < G_N_ELEMENTS(columns); c++) {
-		const char *text = json_string_value(json_object_get(record, columns[c]));
-		scols_line_set_data(line, c, text ? text : "-");
-	}
+	return text ? text : "-";
 }
 
-/* The newest at the end, as in any log. */
-static void print(const json_t *records)
+/* A fraction of seconds is in "2026-11-22T08:00:00.000000Z". */
+static char *short_time(const char *time)
 {
-	struct libscols_table *table = scols_new_table();
-	json_int_t missed = 0;
+	const char *dot = strchr(time, '.');
 
-	for (size_t c = 0; c < G_N_ELEMENTS(titles); c++)
-		scols_table_new_column(table, titles[c], 0, 0);
-	for (size_t i = json_array_size(records); i-- > 0;) {
-		add_line(table, json_array_get(records, i));
-		missed += json_integer_value(json_object_get(json_array_get(records, i), "missed"));
+	return dot ? g_strdup_printf("%.*sZ", (int)(dot - time), time) : g_strdup(time);
+}
+
+/* "vm_deploy_gTTYO..." */
+static char *short_text(const char *text, size_t most)
+{
+	size_t kept = most > strlen("...") ? most - strlen("...") : 0;
+
+	if ((size_t)g_utf8_strlen(text, -1) <= most)
+		return g_strdup(text);
+	return g_strdup_printf("%.*s...", (int)(g_utf8_offset_to_pointer(text, (glong)kept) - text), text);
+}
+
+/* "PUT .../networkInterfaces/nic": of a path the end tells most. */
+static char *short_what(const char *text, size_t most)
+{
+	const char *path = strchr(text, '/');
+	size_t head = path ? (size_t)(path - text) : 0;
+	size_t room = most > head + strlen("...") ? most - head - strlen("...") : 0;
+
+	if (strlen(text) <= most || !path)
+		return short_text(text, most);
+	while (*path && strlen(path) > room)
+		path = path + 1 + strcspn(path + 1, "/");
+	return *path ? g_strdup_printf("%.*s...%s", (int)head, text, path) : short_text(text, most);
+}
+
+static char *cell_of(const json_t *record, size_t column, const struct fit *fit)
+{
+	const char *text = member_of(record, column);
+
+	if (fit->narrow && column == TIME)
+		return short_time(text);
+	if (fit->narrow && column == WHO)
+		return short_text(text, WHO_MAX);
+	return column == WHAT ? short_what(text, fit->what) : g_strdup(text);
+}
+
+/* What is printed of a column when nothing is cut. */
+static size_t width_of(const json_t *records, size_t column, const struct fit *fit)
+{
+	size_t i, width = strlen(columns[column].title);
+	json_t *record;
+
+	json_array_foreach((json_t *)records, i, record)
+	{
+		g_autofree char *cell = cell_of(record, column, fit);
+		width = MAX(width, (size_t)g_utf8_strlen(cell, -1));
 	}
-	if (json_array_size(records))
-		scols_print_table(table);
-	else
-		puts("nothing of the kind is in the audit log");
+	return width;
+}
+
+/* terminal: its width; 0: as wide as it is. */
+static struct fit fit_to(const json_t *records, size_t terminal)
+{
+	struct fit whole = {.what = G_MAXINT}, narrow = {.narrow = true, .what = G_MAXINT};
+	size_t full = COLUMNS - 1, rest = COLUMNS - 2;
+
+	for (size_t c = 0; c < COLUMNS; c++) {
+		full += width_of(records, c, &whole);
+		rest += c == WHAT || c == REQUEST ? 0 : width_of(records, c, &narrow);
+	}
+	if (!terminal || full <= terminal)
+		return whole;
+	narrow.what = MAX(WHAT_MIN, terminal > rest ? terminal - rest : 0);
+	return narrow;
+}
+
+/* Records are newest first; the newest is at the end, as in any log. */
+static void print_lines(struct libscols_table *table, const json_t *records, const struct fit *fit)
+{
+	size_t n = fit->narrow ? REQUEST : COLUMNS;
+
+	for (size_t c = 0; c < n; c++)
+		scols_table_new_column(table, columns[c].title, 0, 0);
+	for (size_t i = json_array_size(records); i-- > 0;) {
+		struct libscols_line *line = scols_table_new_line(table, NULL);
+		for (size_t c = 0; c < n; c++) {
+			g_autofree char *cell = cell_of(json_array_get(records, i), c, fit);
+			scols_line_set_data(line, c, cell);
+		}
+	}
+	scols_print_table(table);
+}
+
+static void print_missed(const json_t *records)
+{
+	json_int_t missed = 0;
+	json_t *record;
+	size_t i;
+
+	json_array_foreach((json_t *)records, i, record)
+	{
+		missed += json_integer_value(json_object_get(record, "missed"));
+	}
 	if (missed)
 		printf("%" JSON_INTEGER_FORMAT " records are missing in between\n", missed);
+}
+
+static void print(const json_t *records, bool wide)
+{
+	struct libscols_table *table = scols_new_table();
+	bool terminal = isatty(STDOUT_FILENO) && !wide;
+	const struct fit fit = fit_to(records, terminal ? scols_table_get_termwidth(table) : 0);
+
+	if (json_array_size(records))
+		print_lines(table, records, &fit);
+	else
+		puts("nothing of the kind is in the audit log");
+	print_missed(records);
+	fflush(stdout);
+	if (fit.narrow)
+		fprintf(stderr, "sluice audit: as far as it fits; --wide prints all, with requests' ids\n");
 	scols_unref_table(table);
 }
 
@@ -92,7 +209,7 @@ static bool run(const struct options *o, GError **error)
 	if (o->as_json)
 		cli_print_json(answer);
 	else
-		print(json_object_get(answer, "records"));
+		print(json_object_get(answer, "records"), o->wide);
 	return true;
 }
 
@@ -112,6 +229,8 @@ int cli_audit(int argc, char **argv)
 		{"since", 0, 0, G_OPTION_ARG_STRING, &o.since, "Not before, such as 2026-11-22T08:00:00Z",
 			"TIME"},
 		{"until", 0, 0, G_OPTION_ARG_STRING, &o.until, "Not after", "TIME"},
+		{"wide", 0, 0, G_OPTION_ARG_NONE, &o.wide, "Print all of it on a terminal, too, however wide",
+			NULL},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &o.as_json, "Print JSON, the newest first", NULL},
 		{NULL},
 	};
