@@ -580,6 +580,40 @@ static void scenario_operator(struct test_cloud *cloud)
 	fixture_assert_covers(host, hosts.json);
 }
 
+/* Waits for the one host to be so. */
+static void assert_host(struct test_cloud *cloud, json_t *expected)
+{
+	json_auto_t *member = expected;
+
+	for (unsigned looks = 0;; looks++) {
+		_cleanup_(answer_clear) struct answer hosts =
+			ask(cloud, "GET", "/sluice/v1/hosts", NULL, NULL);
+		const json_t *host = json_array_get(json_object_get(hosts.json, "hosts"), 0);
+		json_auto_t *both = json_copy((json_t *)host);
+		g_assert_cmpint(json_object_update(both, member), ==, 0);
+		if (json_equal(both, host))
+			return;
+		g_assert_cmpuint(looks, <, 500);
+		g_usleep(10 * 1000);
+	}
+}
+
+static void scenario_hosts_state(struct test_cloud *cloud)
+{
+	put_base(cloud);
+	assert_host(cloud, json_pack("{s:b, s:b, s:i}", "drained", false, "silent", false, "vcpus", 64));
+	g_atomic_int_set(&cloud->drained, true);
+	assert_host(cloud, json_pack("{s:b, s:b}", "drained", true, "silent", false));
+	cloud->fixture.host_timeout_s = 1;
+	test_cloud_restart(cloud);
+	assert_host(cloud, json_pack("{s:b, s:b}", "drained", true, "silent", false));
+	test_cloud_obey(cloud, false);
+	assert_host(cloud, json_pack("{s:b, s:b}", "drained", true, "silent", true));
+	g_atomic_int_set(&cloud->drained, false);
+	test_cloud_obey(cloud, true);
+	assert_host(cloud, json_pack("{s:b, s:b}", "drained", false, "silent", false));
+}
+
 #define ADD(name, fn) TEST_CLOUD_ADD("/api/" name, fn)
 
 int main(int argc, char **argv)
@@ -605,5 +639,6 @@ int main(int argc, char **argv)
 	ADD("a host that was removed needs a new certificate, and its machine can be deleted",
 		scenario_removed_host);
 	ADD("an operator sees hosts and functions", scenario_operator);
+	ADD("operators see which hosts are drained, and which are silent", scenario_hosts_state);
 	return g_test_run();
 }

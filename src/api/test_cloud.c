@@ -152,6 +152,7 @@ static struct report *obey_goal(struct test_cloud *cloud, const char *host, cons
 	report->vcpus = 64;
 	report->memory_mib = report->available_mib = 256 * 1024;
 	report->provider = g_strdup("emulated");
+	report->drained = g_atomic_int_get(&cloud->drained);
 	report->physicals = strings_new();
 	g_ptr_array_add(report->physicals, g_strdup("physnet1"));
 	obey_vms(goal, g_atomic_int_get(&cloud->hold), report);

@@ -17,6 +17,7 @@ struct test_cloud {
 	bool obey; /* the host follows its goal; else it stays silent */
 	bool busy; /* it does */
 	gint hold; /* atomic: machines that migrate stay half-way, until it is cancelled */
+	gint drained; /* atomic: it says that it is */
 	char *wanted; /* the host's: machines whose console logs it was last asked for, or NULL */
 	bool stop; /* the host ends */
 	bool restart; /* the main thread restarts the servers, then clears it */

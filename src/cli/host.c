@@ -1,4 +1,4 @@
-/* `sluice host`: `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines, `remove`s
+/* `sluice host`: `list`s the cloud's hosts; `show`s physical functions and their virtual ones, as the kernel shows them; `add`s other machines, `remove`s
  * them, and says which of them share a `fault-domain`; `setup`s this one, `drain`s it and `undrain`s it. */
 #include "cli/cli.h"
 #include "cli/host_priv.h"
@@ -31,6 +31,7 @@ static int refuse(int argc, char **argv)
 	static const struct {
 		const char *action, *wants;
 	} actions[] = {
+		{"list", "list takes no argument"},
 		{"show", "show takes no argument"},
 		{"add", "add takes one NAME, as 'hostname' prints it there"},
 		{"remove", "remove takes one NAME, of a host"},
@@ -43,7 +44,8 @@ static int refuse(int argc, char **argv)
 		if (g_str_equal(argv[1], actions[i].action))
 			return cli_misused("host", actions[i].wants);
 	return cli_no_action("host", argc > 1 ? argv[1] : NULL,
-		"'show', 'add NAME', 'remove NAME', 'fault-domain HOST', 'drain', 'undrain' or 'setup'");
+		"'list', 'show', 'add NAME', 'remove NAME', 'fault-domain HOST', 'drain', 'undrain' or "
+		"'setup'");
 }
 
 int cli_host(int argc, char **argv)
@@ -76,8 +78,12 @@ int cli_host(int argc, char **argv)
 		return host_setup(argc - 1, argv + 1);
 	}
 	if (!cli_options(&argc, &argv,
-		    "show | add NAME | remove NAME | fault-domain HOST [NAME] | drain | undrain | setup",
-		    "Shows the network devices on this host's PCI buses: physical functions, their virtual "
+		    "list | show | add NAME | remove NAME | fault-domain HOST [NAME] | drain | undrain | "
+		    "setup",
+		    "Lists the hosts of this cloud: which are ready, drained or silent, and what is amiss "
+		    "there. "
+		    "Or shows the network devices on this host's PCI buses: physical functions, their "
+		    "virtual "
 		    "functions "
 		    "(made/possible), how many traffic classes these leave on ports whose number depends "
 		    "on it, their queues (there are/could be), what each virtual function may do and which "
@@ -102,6 +108,8 @@ int cli_host(int argc, char **argv)
 		return host_remove(state_option, argv[2], lost, as_json);
 	if ((argc == 3 || argc == 4) && g_str_equal(argv[1], "fault-domain"))
 		return host_domain(state_option, argv[2], argc == 4 ? argv[3] : NULL, as_json);
+	if (argc == 2 && g_str_equal(argv[1], "list"))
+		return host_list(state_option, as_json);
 	if (argc == 2 && g_str_equal(argv[1], "show"))
 		return host_show(state_option, as_json);
 	const struct drain_plan plan = {notice_s == NOT_GIVEN ? 0 : (unsigned)notice_s,

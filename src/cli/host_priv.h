@@ -13,6 +13,9 @@ void host_add_vms(const char *state_option, json_t *encoded);
 /* Prints as text the devices (struct nic_pf), and the same encoded, with each one's "enforcement" and VMs as above. */
 void host_print(const GPtrArray *pfs, const json_t *encoded);
 
+/* host_list.c: prints the hosts of the cloud, by name. An exit status. */
+int host_list(const char *state_option, bool as_json);
+
 /* host_add.c: makes the certificate by which a host takes part in the cloud, or renews it; says where it is. An exit status. */
 int host_add(const char *state_option, const char *name, bool as_json);
 /* It may be one of a host, which is also a file's here: FAULT_INVALID. */

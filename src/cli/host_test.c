@@ -115,7 +115,15 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 		bool lost = query && g_strcmp0(g_hash_table_lookup(query, "lost"), "true") == 0;
 		g_assert_cmpstr(soup_server_message_get_method(message), ==, "DELETE");
 		text = lost ? "{\"host\": \"b\", \"lost\": [\"rg/web\"]}" : "{\"host\": \"b\", \"lost\": []}";
-	} else if (g_str_has_suffix(path, "/virtual-machines"))
+	} else if (g_str_has_suffix(path, "/hosts"))
+		text = "{\"hosts\": [{\"name\": \"h10\", \"silent\": true, \"drained\": true}, "
+		       "{\"name\": \"h2\", \"silent\": false, \"drained\": false, \"vms\": 0}, "
+		       "{\"name\": \"h1\", \"silent\": false, \"drained\": true, \"vms\": 2, \"vcpus\": 4, "
+		       "\"memoryMib\": 8192, \"availableMib\": 1536, \"provider\": \"emulated\", \"vtep\": "
+		       "null, "
+		       "\"faultDomain\": \"rack-1\", \"version\": \"0.1\", \"conditions\": [\"it has no "
+		       "underlay\"]}, {\"name\": \"h9\", \"silent\": false}]}";
+	else if (g_str_has_suffix(path, "/virtual-machines"))
 		text = "{\"virtualMachines\": [" VM("u1", "web", "running") ", " VM(
 			"u2", "db", "running") ", " VM("u3", "old", "stopped") "]}";
 	else if (g_str_has_suffix(path, "/migrate"))
@@ -187,6 +195,23 @@ static void test_alone(void)
 	test_cases_assert(cases_alone, G_N_ELEMENTS(cases_alone));
 	agent_close(&agent);
 	g_assert_cmpint(g_rmdir(state), ==, 0);
+}
+
+/* ---- list ---- */
+
+static const struct test_case lists[] = {
+	{"host list", CLI_OK,
+		"HOST *STATE *VMS *FAULT DOMAIN VERSION\n"
+		"h1 *drained *2 *4 *8.0 *1.5 emulated *- *rack-1 *0.1\nh2 *ready *0 *\nh9 *awaited *- *\n"
+		"h10 *silent *\n"
+		"h1: it has no underlay\n",
+		""},
+	{"host list --json", CLI_OK, "{\"hosts\":[{\"name\":\"h1\",*\"drained\":true*h10*\n", ""},
+};
+
+static void test_list(void)
+{
+	test_controller_assert(run_case, answer, NULL, lists, G_N_ELEMENTS(lists));
 }
 
 /* ---- removal ---- */
@@ -358,6 +383,7 @@ int main(int argc, char **argv)
 		test_drain);
 	g_test_add_func(
 		"/host/a drain without a controller tells what it has done, as one document", test_alone);
+	g_test_add_func("/host/hosts are listed by name, drained ones and silent ones as such", test_list);
 	g_test_add_func(
 		"/host/a removed host's certificates go, and its lost machines are named", test_remove);
 	g_test_add_func("/host/a removal that was cut off can be repeated", test_tidy);

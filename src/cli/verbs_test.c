@@ -90,7 +90,8 @@ static void test_words(void)
 		{"up --switch-connections many", CLI_USAGE, "sluice up: *many* for --switch-connections\n"},
 		{"up --workers 99", CLI_USAGE, "sluice up: --workers takes a number from 1 to *"},
 		{"host", CLI_USAGE,
-			"sluice host: 'show', 'add NAME', 'remove NAME', 'fault-domain HOST', 'drain', "
+			"sluice host: 'list', 'show', 'add NAME', 'remove NAME', 'fault-domain HOST', "
+			"'drain', "
 			"'undrain' or 'setup' is needed\n"},
 		{"host setup", CLI_USAGE,
 			"sluice host setup: one of --plan, --apply and --revert is needed\n"},
@@ -98,7 +99,9 @@ static void test_words(void)
 			"*--host-file: there is no /nonexistent\n"},
 		{"host setup --plan --apply", CLI_USAGE, "*one of --plan, --apply and --revert is needed*"},
 		{"host show all", CLI_USAGE, "sluice host: show takes no argument\n"},
-		{"host park", CLI_USAGE, "sluice host: there is no 'park'; 'show', 'add NAME', *"},
+		{"host list a", CLI_USAGE, "sluice host: list takes no argument\n"},
+		{"host list", CLI_FAILED, "sluice host: */endpoint cannot be read; start the cloud*"},
+		{"host park", CLI_USAGE, "sluice host: there is no 'park'; 'list', 'show', *"},
 		{"host add", CLI_USAGE, "sluice host: add takes one NAME, *"},
 		{"host remove a b", CLI_USAGE, "sluice host: remove takes one NAME, *"},
 		{"host fault-domain", CLI_USAGE, "sluice host: fault-domain takes a HOST, *"},

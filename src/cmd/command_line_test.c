@@ -14,7 +14,7 @@ static const struct line sluice_lines[] = {
 	{"vf --help", 0, "Usage:*sluice vf *restore NIC*", NULL},
 	{"vf -h", 0, "Usage:*sluice vf *restore NIC*", NULL},
 	{"vf help", 0, "Usage:*sluice vf *restore NIC*", NULL},
-	{"host help", 0, "Usage:*sluice host *show | add NAME*", NULL},
+	{"host help", 0, "Usage:*sluice host *list | show | add NAME*", NULL},
 	{"host setup help", 0, "Usage:*sluice host setup *", NULL},
 	{"status help", 0, "Usage:*sluice status *", NULL},
 	{"help vf", 0, "Usage:*sluice vf *restore NIC*", NULL},

@@ -353,6 +353,8 @@ bool control_admit_host(
 	struct control *control, const char *host_name, int64_t certificate_made_s, GError **error);
 /* The functions that a host reported last, for `sluice vf list`. Borrowed; NULL when it never did. */
 const struct report *control_last_report(struct control *control, const char *host_name);
+/* It has not reported for the controller's time-out, or not since the controller's start, which is that long ago. */
+bool control_host_is_silent(struct control *control, const struct host *host);
 
 /* ---- consoles of machines, whose logs their hosts have ---- */
 

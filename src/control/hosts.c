@@ -427,6 +427,11 @@ bool hosts_is_silent(struct control *control, const char *host)
 	return !live || is_silent(control, live);
 }
 
+bool control_host_is_silent(struct control *control, const struct host *host)
+{
+	return hosts_is_silent(control, host->meta.uid);
+}
+
 bool hosts_any_silent(struct control *control)
 {
 	GHashTableIter iter;

@@ -146,16 +146,18 @@ static json_t *encode_conditions(struct control *control, const struct host *hos
 static json_t *encode_host(struct control *control, const struct host *host)
 {
 	const struct report *report = control_last_report(control, host->meta.name);
-	json_t *json = json_pack("{s:s, s:s, s:s?, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o}",
-		"uid", host->meta.uid, "name", host->meta.name, "faultDomain", host->spec.fault_domain,
-		"vcpus", (json_int_t)host->status.vcpus, "memoryMib", (json_int_t)host->status.memory_mib,
-		"kvm", (int)host->status.kvm, "provider", host->status.provider, "detail",
-		host->status.accel_detail, "version", host->status.version, "vtep", host->status.vtep,
-		"tunnel", host->status.tunnel, "physicals", encode_names(host->status.physicals),
-		"conditions", encode_conditions(control, host));
+	json_t *json = json_pack(
+		"{s:s, s:s, s:b, s:s?, s:I, s:I, s:b, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:o}", "uid",
+		host->meta.uid, "name", host->meta.name, "silent", (int)control_host_is_silent(control, host),
+		"faultDomain", host->spec.fault_domain, "vcpus", (json_int_t)host->status.vcpus, "memoryMib",
+		(json_int_t)host->status.memory_mib, "kvm", (int)host->status.kvm, "provider",
+		host->status.provider, "detail", host->status.accel_detail, "version", host->status.version,
+		"vtep", host->status.vtep, "tunnel", host->status.tunnel, "physicals",
+		encode_names(host->status.physicals), "conditions", encode_conditions(control, host));
 
 	/* What changes all the time is only known of a host that has reported since this controller runs. */
 	if (report) {
+		json_object_set_new(json, "drained", json_boolean(report->drained));
 		json_object_set_new(json, "availableMib", json_integer(report->available_mib));
 		json_object_set_new(json, "applied", json_integer(report->applied));
 		json_object_set_new(json, "vms", json_integer(list_length(report->vms)));
