@@ -28,8 +28,13 @@ die() {
 [ "$(id -u)" = 0 ] || die "run as root: it makes network namespaces and virtual machines"
 
 bold "1. What it needs (from this machine's own package sources)"
+note "looking for what is missing; what must be installed is named as it is fetched ..."
 dist/setup.sh build run test clients
-[ -e "$BUILD/build.ninja" ] || meson setup "$BUILD" >"$TOP/build.log" 2>&1 || die "meson failed; build.log says why"
+if [ ! -e "$BUILD/build.ninja" ]; then
+	note "configuring $BUILD ..."
+	meson setup "$BUILD" >"$TOP/build.log" 2>&1 || die "meson failed; build.log says why"
+fi
+note "building, some minutes the first time (build.log has how far it is) ..."
 ninja -C "$BUILD" >"$TOP/build.log" 2>&1 || die "the build failed; build.log says why"
 rm -f "$TOP/build.log"
 SLUICE=$BUILD/src/cmd/sluice
@@ -108,6 +113,7 @@ wait_ssh() {
 bold "2. An image from this machine's packages"
 # Built images are kept, since they change only with the packages that they are made from.
 IMAGES=${SLUICE_IMAGES:-/var/cache/sluice/images}
+note "packing kernel and programs, unless the image that is kept was made of the same ..."
 "$SLUICE" image build --images "$IMAGES"
 "$SLUICE" image list --images "$IMAGES"
 
@@ -119,12 +125,14 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 "$SLUICE" up --images "$IMAGES" --outside "netns:$OUTSIDE" --ram-allocation-ratio 5 --cpu-allocation-ratio 16 \
 	--listen "127.0.0.1:$(free_port)" --agent-listen "127.0.0.1:$(free_port)" >"$WORK/up.log" 2>&1 &
 up_pid=$!
+note "starting controller, agent, switch and libvirt ..."
 for _ in $(seq 600); do
 	grep -qs ^ready: "$WORK/up.log" && break
 	kill -0 "$up_pid" 2>/dev/null || { cat "$WORK/up.log"; die "the cloud did not start"; }
 	sleep 0.1
 done
 cat "$WORK/up.log"
+note "logging az in ..."
 # The first run in a new AZURE_CONFIG_DIR complains about two modules of the package; they are not ours.
 "$TOP/dist/az" version >/dev/null 2>&1 || true
 "$SLUICE" az-env --do --az "$TOP/dist/az"
@@ -154,6 +162,7 @@ az network nsg rule create --resource-group myResourceGroup --nsg-name myNetwork
 	--name Allow-SSH-Internet --access Allow --protocol Tcp --direction Inbound --priority 100 \
 	--source-address-prefix Internet --source-port-range "*" --destination-address-prefix "*" \
 	--destination-port-range 22
+note "waiting until the guest answers ..."
 wait_ssh "$ADDRESS"
 fact "ssh after the rule" open "$(port_open "$ADDRESS" 22)"
 fact "another port stays closed" closed "$(port_open "$ADDRESS" 5201)"
@@ -163,6 +172,7 @@ fact "hostname in the guest" myVM "$(vm "$ADDRESS" hostname)"
 fact "vCPUs in the guest" 8 "$(vm "$ADDRESS" nproc)"
 
 bold "6. More VMs: one network talks, two networks do not"
+note "making a second network, and interfaces in both ..."
 quiet_az network nic create -g myResourceGroup -n nic2 --vnet-name myVnet --subnet mySubnet -o none
 quiet_az network vnet create -g myResourceGroup -n otherVnet --address-prefix 192.168.0.0/16 --subnet-name mySubnet \
 	--subnet-prefix 192.168.1.0/24 -o none
@@ -172,11 +182,13 @@ az vm create --resource-group myResourceGroup --name myVM2 --image UbuntuLTS --s
 	--admin-username azureuser --generate-ssh-keys --nics nic2 --no-wait
 az vm create --resource-group myResourceGroup --name strangerVM --image UbuntuLTS --size Standard_DS2_v2 \
 	--admin-username azureuser --generate-ssh-keys --nics nic3 --no-wait
+note "waiting until both are made ..."
 quiet_az vm wait -g myResourceGroup -n myVM2 --created
 quiet_az vm wait -g myResourceGroup -n strangerVM --created
 az vm list -d -g myResourceGroup -o table
 PEER=$(quiet_az network nic show -g myResourceGroup -n nic2 --query 'ipConfigurations[0].privateIPAddress' -o tsv 2>/dev/null ||
 	quiet_az network nic show -g myResourceGroup -n nic2 --query 'ipConfigurations[0].privateIpAddress' -o tsv)
+note "waiting until myVM2 has started ..."
 for _ in $(seq 30); do vm "$ADDRESS" "ping -c 1 -W 1 $PEER" >/dev/null 2>&1 && break || sleep 1; done
 fact "ping within the network" 5/5 "$(vm "$ADDRESS" "ping -c 5 -i 0.2 $PEER" | sed -n 's/.* \([0-9]*\) .*received.*/\1/p')/5"
 fact "ping to the other network, equal prefixes" 0/3 \
@@ -251,6 +263,7 @@ bounded() {
 	[ "$end" = alive ] || end=', silent at the end'
 	record "$1 (at most $3, $4 ms)" "$lost lost, $gap ms${end#alive}" "$mark"
 }
+note "$CYCLES times: the function is taken while a connection and a ping run, and given back ..."
 for cycle in $(seq "$CYCLES"); do
 	line=$(wc -l <"$WORK/ping")
 	"$SLUICE" vf revoke myNic

@@ -50,7 +50,9 @@ mirror() {
 updated=
 update() {
 	[ "$(id -u)" = 0 ] || die "run as root: packages are missing and must be installed"
-	[ -n "$updated" ] || apt-get -qq update || say "apt-get update failed; trying with the lists at hand"
+	[ -z "$updated" ] || return 0
+	say "fetching package lists"
+	apt-get -qq update || say "apt-get update failed; trying with the lists at hand"
 	updated=1
 }
 
@@ -213,6 +215,7 @@ driver_headers() {
 	local apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$temp/sources"
 		-o Dir::State::lists="$temp/lists" -o APT::Sandbox::User=root)
 	"${apt[@]}" update
+	say "downloading DPDK's source package"
 	(cd "$temp" && "${apt[@]}" source --download-only "dpdk=$version" >/dev/null)
 	tar -C "$temp" --wildcards -xf "$temp"/dpdk_*.orig.tar.* '*/ethdev_driver.h' '*/ethdev_vdev.h' '*/dev_driver.h' \
 		'*/bus_driver.h' '*/bus_vdev_driver.h'
