@@ -158,6 +158,15 @@ static const char *find_mistake(const struct action *action, const char *argumen
 	return o->remove && !alias ? "--remove is for 'alias --remove NAME'" : NULL;
 }
 
+/* No image or alias can be called so. */
+static bool check_names(
+	const struct action *action, const char *argument, const struct options *o, GError **error)
+{
+	bool has_id = action->run == do_remove || (action->run == do_alias && !o->remove);
+
+	return image_check_names(has_id ? argument : o->id, o->alias, o->urn, error);
+}
+
 static void options_clear(struct options *options)
 {
 	g_free(options->state);
@@ -201,6 +210,8 @@ int cli_image(int argc, char **argv)
 	const char *mistake = find_mistake(action, argc > 2 ? argv[2] : NULL, &o);
 	if (mistake)
 		return cli_misused("image", mistake);
+	if (!check_names(action, argc > 2 ? argv[2] : NULL, &o, &error))
+		return cli_misused("image", error->message);
 	log_init("sluice");
 	g_autofree char *dir = image_dir(&o);
 	return action->run(&o, dir, argc > 2 ? argv[2] : NULL, &error) ? CLI_OK : cli_fail("image", error);

@@ -222,6 +222,13 @@ static void test_words(void)
 			"sluice image: * are for 'import FILE' and 'alias ID'\n"},
 		{"image list --remove", CLI_USAGE, "sluice image: --remove is for 'alias --remove NAME'\n"},
 		{"image alias --remove UbuntuLTS", CLI_FAILED, "*there is no alias UbuntuLTS in *"},
+		{"image alias ../a --alias b", CLI_USAGE, "*'../a' cannot be the id of an image\n"},
+		{"image alias a --alias b:c", CLI_USAGE, "*an alias has letters, *; 'b:c' does not\n"},
+		{"image alias a --alias b --urn c:d", CLI_USAGE,
+			"*a URN is publisher:offer:sku, *not 'c:d'\n"},
+		{"image import f --id a/b", CLI_USAGE, "*'a/b' cannot be the id of an image\n"},
+		{"image remove .", CLI_USAGE, "*'.' cannot be the id of an image\n"},
+		{"image remove none", CLI_FAILED, "*none*"},
 		{"image list", CLI_OK, "*no image in */images; make one with 'sluice image build'*"},
 	};
 

@@ -112,10 +112,8 @@ static struct image *image_from_json(json_t *json, const char *folder, const cha
 
 struct image *image_load(const char *image_dir, const char *id, GError **error)
 {
-	if (!image_id_is_valid(id)) {
-		fault_set(error, FAULT_INVALID, "'%s' cannot be the id of an image", id);
+	if (!image_check_names(id, NULL, NULL, error))
 		return NULL;
-	}
 
 	g_autofree char *folder = g_build_filename(image_dir, id, NULL);
 	g_autofree char *path = g_build_filename(folder, "manifest.json", NULL);

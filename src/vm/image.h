@@ -42,6 +42,8 @@ CLEANUP_FUNC(struct image *, image_free)
 
 /* An id is 1 to IMAGE_ID_MAX of a-z, A-Z, 0-9, '.', '_' and '-', and starts with a letter or digit. */
 bool image_id_is_valid(const char *id);
+/* Whether there can be such names of an image; NULL: none is asked about. FAULT_INVALID. */
+bool image_check_names(const char *id, const char *alias, const char *urn, GError **error);
 
 /* FAULT_NOT_FOUND: there is no such image. FAULT_INVALID: the id or the manifest is malformed, or the disk is
  * not whole; files that the manifest names must lie in the image's folder. */

@@ -202,18 +202,39 @@ static bool has_urn(const json_t *alias, char *const *parts)
 	return true;
 }
 
-static bool check_urn(
+static bool check_urn(const char *urn, GError **error)
+{
+	g_auto(GStrv) parts = g_strsplit(urn, ":", -1);
+
+	for (size_t i = 0; i < URN_PARTS; i++)
+		if (g_strv_length(parts) != URN_PARTS || !image_id_is_valid(parts[i]))
+			return fault_set(error, FAULT_INVALID,
+				"a URN is publisher:offer:sku, of letters, digits, '.', '_' and '-', not "
+				"'%s'",
+				urn);
+	return true;
+}
+
+bool image_check_names(const char *id, const char *alias, const char *urn, GError **error)
+{
+	if (id && !image_id_is_valid(id))
+		return fault_set(error, FAULT_INVALID, "'%s' cannot be the id of an image", id);
+	if (alias && !image_id_is_valid(alias))
+		return fault_set(error, FAULT_INVALID,
+			"an alias has letters, digits, '.', '_' and '-', and starts with one of the first "
+			"two; '%s' "
+			"does not",
+			alias);
+	return !urn || check_urn(urn, error);
+}
+
+/* No other alias has it. */
+static bool check_unique(
 	const json_t *json, const char *name, const char *urn, char *const *parts, GError **error)
 {
 	const char *other;
 	json_t *alias;
 
-	for (size_t i = 0; i < URN_PARTS; i++)
-		if (g_strv_length((char **)parts) != URN_PARTS || !image_id_is_valid(parts[i]))
-			return fault_set(error, FAULT_INVALID,
-				"a URN is publisher:offer:sku, of letters, digits, '.', '_' and '-', not "
-				"'%s'",
-				urn);
 	json_object_foreach((json_t *)json, other, alias)
 	{
 		if (!g_str_equal(other, name) && has_urn(alias, parts))
@@ -240,13 +261,7 @@ bool image_alias_set(
 	g_autofree char *made = g_strdup_printf("sluice:%s:default", name);
 	json_auto_t *json = NULL;
 
-	if (!image_id_is_valid(name))
-		return fault_set(error, FAULT_INVALID,
-			"an alias has letters, digits, '.', '_' and '-', and starts with one of the first "
-			"two; '%s' "
-			"does not",
-			name);
-	if (!(json = load_file(path, error)))
+	if (!image_check_names(NULL, name, urn, error) || !(json = load_file(path, error)))
 		return false;
 	json_t *alias = json_object_get(json, name);
 	if (!alias)
@@ -257,7 +272,7 @@ bool image_alias_set(
 		urn = made;
 	if (urn) {
 		g_auto(GStrv) parts = g_strsplit(urn, ":", -1);
-		if (!check_urn(json, name, urn, parts, error))
+		if (!check_urn(urn, error) || !check_unique(json, name, urn, parts, error))
 			return false;
 		for (size_t i = 0; i < URN_PARTS; i++)
 			json_object_set_new(alias, urn_members[i], json_string(parts[i]));

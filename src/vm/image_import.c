@@ -136,8 +136,8 @@ static bool import_into(const char *image_dir, const struct image_import *import
 
 bool image_import(const char *image_dir, const struct image_import *import, GError **error)
 {
-	if (!image_id_is_valid(import->id))
-		return fault_set(error, FAULT_INVALID, "'%s' cannot be the id of an image", import->id);
+	if (!image_check_names(import->id, NULL, NULL, error))
+		return false;
 
 	g_autofree char *folder = g_build_filename(image_dir, import->id, NULL);
 
@@ -152,8 +152,8 @@ bool image_import(const char *image_dir, const struct image_import *import, GErr
 
 bool image_remove(const char *image_dir, const char *id, GError **error)
 {
-	if (!image_id_is_valid(id))
-		return fault_set(error, FAULT_INVALID, "'%s' cannot be the id of an image", id);
+	if (!image_check_names(id, NULL, NULL, error))
+		return false;
 
 	g_autofree char *folder = g_build_filename(image_dir, id, NULL);
 	g_autofree char *going = g_strdup_printf("%s/.%s.XXXXXX", image_dir, id);
