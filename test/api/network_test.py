@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`sluice network`: the operator's shell against a running controller. Prints TAP.
+"""`sluice network`, and what other verbs ask of a controller: the operator's shell against a running controller. Prints TAP.
 
     network_test.py SLUICE FOLDER        FOLDER as test/api/cloud.py gives it
 """
@@ -16,8 +16,9 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQc
 
 
 class Shell:
-    def __init__(self, sluice, state):
-        self.command = [sluice, "network", "--state", state]
+    def __init__(self, sluice, state, verb="network"):
+        self.verb = verb
+        self.command = [sluice, verb, "--state", state]
 
     def run(self, *words):
         """What it prints; it ends well."""
@@ -28,11 +29,11 @@ class Shell:
     def json(self, *words):
         return json.loads(self.run(*words, "--json"))
 
-    def refused(self, part, *words):
+    def refused(self, part, *words, status=1):
         """It fails, and says so in a sentence that has the part."""
         done = subprocess.run([*self.command, *words], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and not done.stdout, f"status {done.returncode}: {done.stdout}"
-        assert done.stderr.startswith("sluice network: ") and part in done.stderr, done.stderr
+        assert done.returncode == status and not done.stdout, f"status {done.returncode}: {done.stdout}"
+        assert done.stderr.startswith(f"sluice {self.verb}: ") and part in done.stderr, done.stderr
 
 
 class Test:
@@ -62,8 +63,23 @@ class Test:
         assert self.shell.json(*change, "100-199", "--guest-enforcement")["was"] == {"guestEnforcement": False}
 
     def refused(self):
-        self.shell.refused("are no VLANs", "physical", "add", "physnet2", "--vlans", "5-1")
-        self.shell.refused("is no name", "physical", "add", "phys:net", "--vlans", "5")
+        self.shell.refused("are no VLANs", "physical", "add", "physnet2", "--vlans", "5-1", status=2)
+        self.shell.refused("is no name", "physical", "add", "phys:net", "--vlans", "5", status=2)
+
+    def words(self):
+        """Which there are only the controller knows."""
+        quota, audit, host = (Shell(self.shell.command[0], self.shell.command[-1], verb) for verb in ("quota", "audit", "host"))
+        quota.refused("there is no quota 'bogus'", "set", "bogus=3", status=2)
+        audit.refused("result: 'bogus' is none of done, accepted,", "--result", "bogus", status=2)
+        audit.refused("since: 'yesterday' is no time", "--since", "yesterday", status=2)
+        host.refused("'Rack 1' is no name", "fault-domain", "pretended", "Rack 1", status=2)
+        host.refused("there is no host other", "fault-domain", "other", "rack-1")
+
+    def hosts(self):
+        host = Shell(self.shell.command[0], self.shell.command[-1], "host")
+        listed, = host.json("list")["hosts"]
+        assert listed["name"] == "pretended" and not listed["silent"] and not listed["drained"], listed
+        assert host.run("list").splitlines()[1].split()[:2] == ["pretended", "ready"]
 
     def segment(self):
         self.group.create()
@@ -111,10 +127,12 @@ class Test:
 def main():
     sluice, state = sys.argv[1:]
     cloud = arm.Arm(pathlib.Path(state))
-    test, points = Test(Shell(sluice, state), cloud.group("web")), tap.Tap(7)
+    test, points = Test(Shell(sluice, state), cloud.group("web")), tap.Tap(9)
     points.point("physical networks are added, changed and shown", test.physical)
     points.point("guests' enforcement is withdrawn only by who says so, and the answer tells", test.permission)
     points.point("what is no name and no range of VLANs is refused", test.refused)
+    points.point("so is what else only the controller knows to be wrong, as wrong command lines are", test.words)
+    points.point("a host that is not drained is listed as ready", test.hosts)
     points.point("a network goes to a VLAN of one, named by group and name or by uid", test.segment)
     points.point("what is in use stays, and who uses it is named", test.in_use)
     points.point("a physical network is removed once", test.removed)
