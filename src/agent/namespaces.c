@@ -265,7 +265,8 @@ static bool add_own(const struct namespaces_config *config, struct links *switch
 	       prepare_switch_end(switch_links, name, underlay->mac, error);
 }
 
-/* What an eswitch tunnels by. The kernel reads VXLAN there from then on, and nobody reads what it has read. */
+/* What an eswitch tunnels by. The kernel reads VXLAN from then on, and nobody reads what it has read; without it, it would answer
+ * other hosts that nobody has the port. */
 static bool add_tunnel(struct links *links, struct switch_underlay *underlay, GError **error)
 {
 	const char *name = NAMESPACES_TUNNEL;
@@ -295,9 +296,7 @@ static bool set_up_underlay(const struct namespaces_config *config, struct links
 	ret->has_underlay = true;
 	if (!underlay->kernel)
 		return add_own(config, switch_links, underlay, error);
-	return links_remove(host, NAMESPACES_UNDERLAY, error) &&
-	       (config->eswitches ? add_tunnel(host, underlay, error)
-				  : links_remove(host, NAMESPACES_TUNNEL, error));
+	return links_remove(host, NAMESPACES_UNDERLAY, error) && add_tunnel(host, underlay, error);
 }
 
 /* An underlay of an earlier run, which this one does not have. */

@@ -7,9 +7,9 @@
  *                   '-------------->  sl-meta   169.254.169.254, 168.63.129.16, route to 100.64.0.0/10
  *       sl-under  - - - - - - - - - ->  an interface of this host, of which it is a macvlan
  *
- * With an underlay of which address and interface are the host's own there is no sl-under: the switch opens that interface. Then,
- * where eswitches are to tunnel, there is sl-vxlan, the kernel's VXLAN device, by which their flows are put in, and which nobody
- * reads.
+ * With an underlay of which address and interface are the host's own there is no sl-under: the switch opens that interface. Then
+ * there is sl-vxlan, the kernel's VXLAN device: eswitches get flows of tunnels by it, and it has the UDP port, so that the kernel
+ * does not call it unreachable to other hosts. Nobody reads it.
  *
  * The switch's namespace is one of its own, or, where it has physical networks, this host's, in which their interfaces
  * are. The switch opens its ends by packet socket: the kernel has no address there, answers no ARP, speaks no
@@ -43,7 +43,6 @@ struct namespaces_config {
 	const char *
 		underlay_address; /* "172.16.0.1/24": the switch's own there, which nobody else has; or "host" */
 	const char *underlay_gateway; /* in that prefix, to VTEPs outside of it; NULL: there are none */
-	bool eswitches; /* NICs of this host are in switchdev mode */
 	int underlay_mtu; /* that packets of the underlay may have; 0: the interface's */
 	const char *ledger; /* file of the namespaces that were made here */
 };

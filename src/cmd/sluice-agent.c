@@ -157,14 +157,6 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 
 /* ---- starting ---- */
 
-/* The host file's NICs are in one mode. */
-static bool has_eswitches(const struct program *p)
-{
-	const GPtrArray *physicals = p->host_file->physicals;
-
-	return physicals->len && ((const struct host_physical *)physicals->pdata[0])->switchdev;
-}
-
 static bool set_up_network(struct program *p, GError **error)
 {
 	const struct options *o = &p->options;
@@ -179,7 +171,6 @@ static bool set_up_network(struct program *p, GError **error)
 		.underlay_address = o->underlay_address,
 		.underlay_gateway = o->underlay_gateway,
 		.underlay_mtu = o->underlay_mtu,
-		.eswitches = has_eswitches(p),
 		.ledger = p->namespaces_ledger,
 	};
 	if (!namespaces_parse_outside(o->outside, &p->namespaces))
@@ -271,11 +262,12 @@ static bool open_emulated(struct program *p, GError **error)
 /* VFs, as the host file has its NICs' eswitches: all of them alike, which its reader sees to. */
 static bool open_vfs(struct program *p, GError **error)
 {
+	const struct host_physical *first = p->host_file->physicals->pdata[0];
 	const GPtrArray *physicals = agent_physicals(p->agent);
 	g_autofree struct sriov_physical *list = physicals_for_provider(physicals);
 
 	p->functions_ledger = g_build_filename(p->options.state, VFS_LEDGER, NULL);
-	p->provider = (has_eswitches(p) ? nic_switchdev_open : nic_sriov_open)(
+	p->provider = (first->switchdev ? nic_switchdev_open : nic_sriov_open)(
 		"", p->functions_ledger, list, physicals->len, error);
 	return p->provider != NULL;
 }

@@ -337,6 +337,9 @@ class Test:
         assert self.reaches(MTU - 28), "a full packet"
         self.keeps_host()
         assert self.world.ask_agent("two")["underlay"]["shared"], self.world.ask_agent("two")
+        lines = [line.split() for line in net.run("ip", "netns", "exec", f"{self.world.prefix}-two", "cat",
+                                                  "/proc/net/snmp").stdout.splitlines() if line.startswith("Icmp:")]
+        assert dict(zip(*lines))["OutDestUnreachs"] == "0", "the kernel calls VXLAN's port unreachable"
         with self.cloud() as cloud:
             hosts = {host["name"]: host for host in cloud.get("/sluice/v1/hosts")["hosts"]}
         assert hosts["two"]["vtep"] == address and not hosts["two"]["conditions"], hosts
