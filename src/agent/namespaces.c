@@ -12,7 +12,6 @@
 
 #define METADATA_ADDRESS "169.254.169.254"
 #define HOST_PREFIX      "100.64.0.0/10"
-#define VXLAN_PORT       4789 /* RFC 7348; the switch's, too */
 
 /* The switch's own MACs: locally administered, the same on every host, never seen outside of it. */
 static const struct mac_addr outside_mac = {{0x02, 0x00, 0x5e, 0x00, 0x00, 0x01}};
@@ -273,13 +272,13 @@ static bool add_tunnel(struct links *links, struct switch_underlay *underlay, GE
 	g_autoptr(GError) failure = NULL;
 
 	underlay->tunnel = name;
-	return (links_add_vxlan(links, name, VXLAN_PORT, &failure) && links_quiet(links, name, &failure) &&
+	return (links_add_vxlan(links, name, IP_VXLAN_PORT, &failure) && links_quiet(links, name, &failure) &&
 		       links_set_up(links, name, &failure)) ||
 	       fault_set(error, fault_code(failure),
 		       "%s; if something else on this host has VXLAN's UDP port %d (ip -d link show type "
 		       "vxlan), "
 		       "take it away, or give the switch an underlay address of its own",
-		       failure->message, VXLAN_PORT);
+		       failure->message, IP_VXLAN_PORT);
 }
 
 static bool set_up_underlay(const struct namespaces_config *config, struct links *switch_links,

@@ -29,6 +29,8 @@ struct mac_addr {
 	uint8_t bytes[6];
 };
 
+#define IP_VXLAN_PORT 4789 /* of UDP: RFC 7348 */
+
 #define IP_TEXT_MAX     46 /* longest text of an address, with its NUL */
 #define PREFIX_TEXT_MAX 50
 #define MAC_TEXT_MAX    18

@@ -4,8 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define VXLAN_UDP_PORT 4789
-#define OUTER_LENGTH   50 /* Ethernet, IPv4, UDP, VXLAN */
+#define OUTER_LENGTH 50 /* Ethernet, IPv4, UDP, VXLAN */
 
 static unsigned get16(const uint8_t *at)
 {
@@ -142,9 +141,8 @@ static bool open_tunnel(const uint8_t *bytes, struct fake_frame *f)
 	size_t datagram = f->l3 + f->l3_length - f->l4;
 	struct fake_frame inner = {};
 
-	if (f->match.family != IP_V4 || f->match.protocol != IPPROTO_UDP ||
-		get16(udp + 2) != VXLAN_UDP_PORT || get16(udp + 4) > datagram || get16(udp + 4) < 16 + 14 ||
-		!(udp[8] & 8) || (ip[1] & 3) == 3)
+	if (f->match.family != IP_V4 || f->match.protocol != IPPROTO_UDP || get16(udp + 2) != IP_VXLAN_PORT ||
+		get16(udp + 4) > datagram || get16(udp + 4) < 16 + 14 || !(udp[8] & 8) || (ip[1] & 3) == 3)
 		return false;
 	inner.match.tunnel.used = true;
 	inner.match.tunnel.vni = get16(udp + 12) << 8 | udp[14];
@@ -219,7 +217,7 @@ static void encapsulate(GByteArray *frame, const struct offload_actions *a)
 	memcpy(ip + 16, a->tunnel.destination, 4);
 	set_ip_checksum(ip);
 	put16(udp, 0xc000 | sum(0, frame->data, MIN(inner, 54))); /* some spread over paths */
-	put16(udp + 2, VXLAN_UDP_PORT);
+	put16(udp + 2, IP_VXLAN_PORT);
 	put16(udp + 4, inner + 16);
 	vxlan[0] = 8;
 	put16(vxlan + 4, a->tunnel.vni >> 8);

@@ -219,6 +219,9 @@ static char *find_actions(
 		return why_not;
 	*ret_out = (struct tc_out){
 		.ifindex = filter->out.ifindex, .mtu_police = tc_mtu_index(flow->actions.mtu, flags_of(tc))};
+	if (flow->match.tunnel.used && flow->actions.hop)
+		return g_strdup(
+			"it makes a hop of what comes by a tunnel, whose last hops nothing lets through");
 	if (!tc_ports_device(tc->ports, filter->in.ifindex)->guarded)
 		return g_strdup("the NIC does not let last hops through before flows any more");
 	if (!tc_shared_find_meters(tc->shared, flow, ret_out))

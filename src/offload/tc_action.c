@@ -11,7 +11,6 @@
 #include <linux/tc_act/tc_vlan.h>
 #include <netinet/in.h>
 
-#define VXLAN_UDP_PORT 4789
 #define TUNNEL_HOPS    64
 #define PEDIT_KEYS_MAX 8
 /* Of police actions, apart from those that others make with small numbers. Filters and their actions must agree on
@@ -203,7 +202,7 @@ static void put_tunnel_key(struct nl_msg *msg, int *order, const struct offload_
 		tc_put(msg, TCA_TUNNEL_KEY_ENC_IPV4_SRC, tunnel->source, 4);
 		tc_put(msg, TCA_TUNNEL_KEY_ENC_IPV4_DST, tunnel->destination, 4);
 		tc_put_be32(msg, TCA_TUNNEL_KEY_ENC_KEY_ID, tunnel->vni);
-		tc_put_be16(msg, TCA_TUNNEL_KEY_ENC_DST_PORT, VXLAN_UDP_PORT);
+		tc_put_be16(msg, TCA_TUNNEL_KEY_ENC_DST_PORT, IP_VXLAN_PORT);
 		tc_put(msg, TCA_TUNNEL_KEY_NO_CSUM, &no_csum, 1);
 		tc_put(msg, TCA_TUNNEL_KEY_ENC_TTL, &hops, 1);
 	}

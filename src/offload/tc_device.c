@@ -9,7 +9,7 @@
 
 static unsigned n_guards(const struct tc_device *device)
 {
-	return device->is_tunnel ? TC_TUNNEL_GUARDS : TC_GUARDS;
+	return device->is_tunnel ? 0 : TC_GUARDS;
 }
 
 /* ---- filters ---- */
@@ -122,9 +122,8 @@ static char *put_guards(struct tc_device *device, struct tc_socket *socket, uint
 	struct guarding guarding = {};
 
 	clear_all(device, socket);
-	const struct tc_guard guard = {device->ifindex, device->is_tunnel, device->made_ingress};
 	for (unsigned i = 0; i < n_guards(device); i++) {
-		tc_message_guard(tc_socket_message(socket), &guard, i, flags);
+		tc_message_guard(tc_socket_message(socket), device->ifindex, i, device->made_ingress, flags);
 		tc_socket_add(socket, flags ? 0 : NLM_F_ECHO, 0);
 	}
 	if (tc_socket_run(socket, &hearer, &guarding) < 0 && !guarding.text)

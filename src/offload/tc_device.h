@@ -8,7 +8,8 @@
  *
  * Guards are filters that let a last hop through to the host, which flower cannot say within one filter. Without them flows
  * mean packets that they must not (flow.h), so a device whose guards the NIC does not take has none, and one whose guards
- * are gone loses its flows until they are there again.
+ * are gone loses its flows until they are there again. A VXLAN device has none: a driver takes the tunnel off what any filter
+ * there takes, also of what is let through (mlx5), and flows that come by a tunnel make no hop (tc.c refuses those that would).
  *
  * Nothing may be waiting in the socket in any call. flags: of filters (TCA_CLS_FLAGS_SKIP_HW ..).
  */

@@ -10,7 +10,6 @@
 #define ETHERTYPE_IPV4  0x0800
 #define ETHERTYPE_IPV6  0x86dd
 #define ETHERTYPE_VLAN  0x8100
-#define VXLAN_UDP_PORT  4789
 #define TCP_SYN_FIN_RST 0x07
 
 /* Flower wants one protocol in a priority. */
@@ -115,13 +114,6 @@ static void match_bytes(
 	tc_put(msg, mask_type, mask ? mask : all, size);
 }
 
-/* Drivers want it in each filter of a VXLAN device (mlx5: "UDP tunnel decap filter must include enc_dst_port condition"). */
-static void match_tunnel_port(struct nl_msg *msg)
-{
-	tc_put_be16(msg, TCA_FLOWER_KEY_ENC_UDP_DST_PORT, VXLAN_UDP_PORT);
-	tc_put_be16(msg, TCA_FLOWER_KEY_ENC_UDP_DST_PORT_MASK, 0xffff);
-}
-
 static void match_tunnel(struct nl_msg *msg, const struct offload_tunnel *tunnel)
 {
 	tc_put_be32(msg, TCA_FLOWER_KEY_ENC_KEY_ID, tunnel->vni);
@@ -129,7 +121,9 @@ static void match_tunnel(struct nl_msg *msg, const struct offload_tunnel *tunnel
 		msg, TCA_FLOWER_KEY_ENC_IPV4_SRC, tunnel->source, TCA_FLOWER_KEY_ENC_IPV4_SRC_MASK, 4, NULL);
 	match_bytes(msg, TCA_FLOWER_KEY_ENC_IPV4_DST, tunnel->destination, TCA_FLOWER_KEY_ENC_IPV4_DST_MASK,
 		4, NULL);
-	match_tunnel_port(msg);
+	/* Drivers want it (mlx5: "UDP tunnel decap filter must include enc_dst_port condition"). */
+	tc_put_be16(msg, TCA_FLOWER_KEY_ENC_UDP_DST_PORT, IP_VXLAN_PORT);
+	tc_put_be16(msg, TCA_FLOWER_KEY_ENC_UDP_DST_PORT_MASK, 0xffff);
 }
 
 static void match_ethernet(struct nl_msg *msg, const struct offload_match *match)
@@ -211,23 +205,21 @@ struct tc_place tc_guard_place(int ifindex, unsigned i)
 		.priority = (uint16_t)(PRIORITY_GUARD + i)};
 }
 
-void tc_message_guard(struct nl_msg *msg, const struct tc_guard *guard, unsigned i, uint32_t flags)
+void tc_message_guard(struct nl_msg *msg, int ifindex, unsigned i, bool made_ingress, uint32_t flags)
 {
 	const uint8_t hops = 0, mask = 0xfe;
-	const struct tc_place place = tc_guard_place(guard->ifindex, i);
+	const struct tc_place place = tc_guard_place(ifindex, i);
 
 	begin_filter(msg, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &place);
 	tc_put_text(msg, TCA_KIND, "flower");
 	struct nlattr *options = tc_nest(msg, TCA_OPTIONS);
 	tc_put_u32(msg, TCA_FLOWER_FLAGS, flags);
-	if (guard->is_tunnel)
-		match_tunnel_port(msg);
 	tc_put_be16(msg, TCA_FLOWER_KEY_ETH_TYPE, place.protocol);
 	if (place.protocol == ETHERTYPE_VLAN)
 		tc_put_be16(msg, TCA_FLOWER_KEY_VLAN_ETH_TYPE, guarded_type(i));
 	match_bytes(msg, TCA_FLOWER_KEY_IP_TTL, &hops, TCA_FLOWER_KEY_IP_TTL_MASK, 1, &mask);
 	struct nlattr *actions = tc_nest(msg, TCA_FLOWER_ACT);
-	tc_put_pass(msg, guard->made_ingress);
+	tc_put_pass(msg, made_ingress);
 	nla_nest_end(msg, actions);
 	nla_nest_end(msg, options);
 }

@@ -51,17 +51,10 @@ void tc_message_dump(struct nl_msg *msg, int ifindex, bool egress);
 /* Asks for the device itself. */
 void tc_message_link(struct nl_msg *msg, int ifindex);
 
-/* What goes up before any flow is looked for; the i-th of them. A VXLAN device, whose flows mean frames without a tag, has the first
- * TC_TUNNEL_GUARDS. */
-#define TC_GUARDS        4
-#define TC_TUNNEL_GUARDS 2
-struct tc_guard {
-	int ifindex;
-	bool is_tunnel; /* the interface is a VXLAN device */
-	bool made_ingress; /* as of struct tc_cookie */
-};
+/* What goes up before any flow is looked for; the i-th of them. */
+#define TC_GUARDS 4
 struct tc_place tc_guard_place(int ifindex, unsigned i);
-void tc_message_guard(struct nl_msg *msg, const struct tc_guard *guard, unsigned i, uint32_t flags);
+void tc_message_guard(struct nl_msg *msg, int ifindex, unsigned i, bool made_ingress, uint32_t flags);
 
 /* Actions that flows share, by index. What is longer than an MTU is let through to the host. A meter is one
  * for bits, one for packets, or both. flags: those of the filters, which theirs must be the same as. */

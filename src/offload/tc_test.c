@@ -299,15 +299,17 @@ static void expect_events(struct fixture *f, unsigned n, enum offload_event_kind
 static void test_tunnel(struct fixture *f, const void *data)
 {
 	const struct offload_tunnel way = {true, 7, {172, 16, 0, 2}, {172, 16, 0, 1}};
-	struct offload_flow out = flow_of(1, 1, 2), in = flow_of(2, 2, 1);
+	struct offload_flow out = flow_of(1, 1, 2), in = flow_of(2, 2, 1), hop = flow_of(4, 2, 1);
 
-	out.actions.tunnel = in.match.tunnel = way;
+	out.actions.tunnel = in.match.tunnel = hop.match.tunnel = way;
+	in.actions.hop = false;
 	assert_refused(f, &out, "VXLAN device");
 	test_kernel_add_device(f->kernel, TUNNEL, false);
 	f->kernel->tunnel = TUNNEL;
 	g_assert_true(set_tunnel(f, TUNNEL));
 	g_assert_cmpuint(
-		test_kernel_count(f->kernel, TUNNEL, 0), ==, GUARDS / 2); /* none of what is tagged */
+		test_kernel_count(f->kernel, TUNNEL, 0), ==, 0); /* which would take tunnels off, too */
+	assert_refused(f, &hop, "last hops");
 	put_flow(f, &out);
 	put_flow(f, &in);
 	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TUNNEL), ==, 1);
@@ -317,7 +319,7 @@ static void test_tunnel(struct fixture *f, const void *data)
 	put(f, 3, 1, 2);
 	g_assert_true(set_tunnel(f, 0));
 	expect_events(f, 2, OFFLOAD_EVENT_EVICTED);
-	g_assert_cmpuint(test_kernel_count(f->kernel, TUNNEL, 0), ==, 0);
+	g_assert_cmpuint(test_kernel_count(f->kernel, TUNNEL, ONE), ==, 0);
 	g_assert_cmpuint(test_kernel_count(f->kernel, ONE, TWO), ==, 1);
 }
 

@@ -203,7 +203,7 @@ static uint16_t interface_rx(struct port *base, struct rte_mbuf **packets, uint1
 			claim_segments(packet, &header);
 		else if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 			complete_checksum(packet, &header);
-		if (status & TP_STATUS_VLAN_VALID)
+		if (status & TP_STATUS_VLAN_VALID && !port->is_underlay) /* which hears priorities' alone */
 			put_tag_back(packet,
 				status & TP_STATUS_VLAN_TPID_VALID ? slot->tp_vlan_tpid : ETH_VLAN,
 				slot->tp_vlan_tci);
@@ -401,12 +401,14 @@ static int hear_all(struct device *device)
 #define LOAD(size, at)            BPF_STMT(BPF_LD | (size) | BPF_ABS, (uint32_t)(at))
 #define JUMP(how, value, yes, no) BPF_JUMP(BPF_JMP | (how) | BPF_K, value, yes, no)
 
-/* Of what has no tag: ARP, and UDP over IPv4 to VXLAN's port, also the first of several fragments. */
+/* Of what has no tag, or a priority's: ARP, and UDP over IPv4 to VXLAN's port, also the first of several fragments. */
 static int hear_tunnels(struct device *device)
 {
 	struct sock_filter program[] = {
-		LOAD(BPF_B, SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT),
-		JUMP(BPF_JEQ, 0, 0, 11),
+		LOAD(BPF_B, SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT), /* else the next may be an earlier one's */
+		JUMP(BPF_JEQ, 0, 2, 0),
+		LOAD(BPF_H, SKF_AD_OFF + SKF_AD_VLAN_TAG),
+		JUMP(BPF_JSET, VLAN_ID_MASK, 11, 0),
 		LOAD(BPF_H, ETH_TYPE),
 		JUMP(BPF_JEQ, ETH_ARP, 8, 0),
 		JUMP(BPF_JEQ, ETH_IPV4, 0, 8),
@@ -416,7 +418,7 @@ static int hear_tunnels(struct device *device)
 		JUMP(BPF_JSET, IPV4_OFFSET, 4, 0),
 		BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, ETH_LEN), /* the IPv4 header's length */
 		BPF_STMT(BPF_LD | BPF_H | BPF_IND, ETH_LEN + UDP_DST),
-		JUMP(BPF_JEQ, VXLAN_PORT, 0, 1),
+		JUMP(BPF_JEQ, IP_VXLAN_PORT, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX), /* all of it */
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};

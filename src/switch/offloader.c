@@ -42,8 +42,8 @@ static int find_tunnel(struct offloader *o, const char *name)
 
 	if (o->tunnel && if_indextoname(o->tunnel, found) && g_str_equal(found, name))
 		return (int)o->tunnel;
-	if (o->tunnel || o->now_ms - o->tunnel_ms >= RETRY_MS) {
-		o->tunnel_ms = o->now_ms;
+	if (o->tunnel || o->now_ms >= o->tunnel_ms) {
+		o->tunnel_ms = o->now_ms + RETRY_MS;
 		o->tunnel = if_nametoindex(name);
 	}
 	return (int)o->tunnel;

@@ -59,7 +59,7 @@ struct offloader {
 	bool port_lacks; /* the provider cannot have one of them */
 	uint64_t ports_ms; /* when it was told of them last */
 	unsigned tunnel; /* index of the kernel's VXLAN device; 0: there is none */
-	uint64_t tunnel_ms; /* when it was sought last */
+	uint64_t tunnel_ms; /* not sought again before, while there is none */
 	bool is_port[PORTS_MAX]; /* by the port's index */
 	bool is_wanted[NIC_SLOTS]; /* the NIC's active attachment is a port */
 	struct offload_meter meters[NIC_SLOTS][2]; /* as the manager has them: send, receive */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "switch/eal.h"
 #include "switch/port_fake.h"
+#include "switch/vlan.h"
 #include "switch/vxlan.h"
 
 #include <arpa/inet.h>
@@ -491,27 +492,46 @@ static void put_udp(struct subject *s, uint16_t port, unsigned at, uint8_t byte)
 	s->kind->put(s, frame, sizeof frame);
 }
 
+/* The same to VXLAN's port, with a tag. */
+static void put_tagged(struct subject *s, uint16_t tci)
+{
+	uint8_t frame[FRAME_MIN + VLAN_TAG_LEN] = {[0] = 2, [6] = 2};
+	uint8_t *ip = frame + ETH_LEN + VLAN_TAG_LEN;
+
+	store16(frame + ETH_TYPE, ETH_VLAN);
+	store16(frame + ETH_LEN, tci);
+	store16(frame + ETH_LEN + 2, ETH_IPV4);
+	ip[0] = 0x46;
+	ip[IPV4_PROTOCOL] = PROTO_UDP;
+	store16(ip + 24 + UDP_DST, IP_VXLAN_PORT);
+	s->kind->put(s, frame, sizeof frame);
+}
+
 /* What the host itself receives there costs nothing: only tunnels come. */
 static void test_filter(void)
 {
-	const struct kind *kind = &kinds[2];
+	const struct kind *kind = kinds;
+	while (!g_str_equal(kind->name, "underlay"))
+		kind++;
 	struct subject s = {.kind = kind};
 	uint8_t frame[FRAME_MAX];
 	struct rte_mbuf *packet;
 
 	frame_type = TYPE;
 	s.port = kind->open(&s);
-	put_udp(&s, VXLAN_PORT - 1, 0, 0);
-	put_udp(&s, VXLAN_PORT, ETH_LEN + IPV4_FRAGMENT + 1, 1); /* a later fragment, */
-	put_udp(&s, VXLAN_PORT, ETH_LEN + IPV4_PROTOCOL, 4); /* another protocol, */
-	put_udp(&s, VXLAN_PORT, ETH_TYPE + 1, 1); /* another type */
+	put_udp(&s, IP_VXLAN_PORT - 1, 0, 0);
+	put_udp(&s, IP_VXLAN_PORT, ETH_LEN + IPV4_FRAGMENT + 1, 1); /* a later fragment, */
+	put_udp(&s, IP_VXLAN_PORT, ETH_LEN + IPV4_PROTOCOL, 4); /* another protocol, */
+	put_udp(&s, IP_VXLAN_PORT, ETH_TYPE + 1, 1); /* another type, */
+	put_tagged(&s, 7); /* a VLAN */
 	s.kind->put(&s, frame, make_frame(1, frame));
-	put_udp(&s, VXLAN_PORT, ETH_LEN + IPV4_FRAGMENT, 0x20); /* the first fragment */
-	put_udp(&s, VXLAN_PORT, 0, 0);
-	for (unsigned i = 0; i < 2; i++) {
+	put_udp(&s, IP_VXLAN_PORT, ETH_LEN + IPV4_FRAGMENT, 0x20); /* the first fragment */
+	put_udp(&s, IP_VXLAN_PORT, 0, 0);
+	put_tagged(&s, 3 << 13); /* a priority and no VLAN, which is as without */
+	for (unsigned i = 0; i < 3; i++) {
 		packet = receive(&s);
 		const uint8_t *got = rte_pktmbuf_mtod(packet, uint8_t *);
-		g_assert_cmpuint(load16(got + ETH_LEN + 24 + UDP_DST), ==, VXLAN_PORT);
+		g_assert_cmpuint(load16(got + ETH_LEN + 24 + UDP_DST), ==, IP_VXLAN_PORT);
 		g_assert_cmpuint(got[ETH_LEN + IPV4_FRAGMENT], ==, i == 0 ? 0x20 : 0);
 		rte_pktmbuf_free(packet);
 	}

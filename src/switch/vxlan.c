@@ -19,7 +19,7 @@ void vxlan_outer_init(struct vxlan_outer *outer, const uint8_t mac[6], const uin
 	ip[IPV4_TTL] = TTL;
 	ip[IPV4_PROTOCOL] = PROTO_UDP;
 	memcpy(ip + IPV4_SRC, address, 4);
-	store16(udp + UDP_DST, VXLAN_PORT);
+	store16(udp + UDP_DST, IP_VXLAN_PORT);
 	udp[UDP_LEN] = FLAG_VNI;
 	outer->sum = checksum_fold(checksum_add(0, ip, IPV4_MIN));
 }
@@ -65,7 +65,7 @@ enum drop vxlan_open(const uint8_t *data, uint32_t available, uint32_t length, c
 	ret->offset = ETH_LEN + header + UDP_LEN + VXLAN_LEN;
 	if (left < UDP_LEN || available < ETH_LEN + header + UDP_LEN)
 		return DROP_TRUNCATED;
-	if (load16(udp + UDP_DST) != VXLAN_PORT)
+	if (load16(udp + UDP_DST) != IP_VXLAN_PORT)
 		return DROP_NOT_OURS;
 	uint32_t datagram = load16(udp + UDP_LENGTH);
 	if (datagram > left || datagram < UDP_LEN)

@@ -7,13 +7,13 @@
  * its identification may stay zero (RFC 6864).
  */
 #pragma once
+#include "base/ip.h"
 #include "switch/checksum.h"
 #include "switch/drop.h"
 #include "switch/wire.h"
 
 #include <stdbool.h>
 
-#define VXLAN_PORT     4789
 #define VXLAN_LEN      8
 #define VXLAN_OVERHEAD (ETH_LEN + IPV4_MIN + UDP_LEN + VXLAN_LEN) /* before the frame that is carried */
 /* How much larger an IP packet becomes: it gets a frame of its own, but the outer frame's header is not counted. */
