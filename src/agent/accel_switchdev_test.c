@@ -126,13 +126,13 @@ static void test_vxlan_later(struct world *w, gconstpointer data)
 static void set_underlay(struct world *w, bool tunnels)
 {
 	static const struct switch_underlay underlay = {.kernel = true,
-		.tunnel = "sl-vxlan",
+		.vxlan_device = "sl-vxlan",
 		.interface = "ens4",
 		.address = {.family = IP_V4, .bytes = {172, 16, 0, 1}},
 		.prefix = {{.family = IP_V4, .bytes = {172, 16, 0, 0}}, 24},
 		.mtu = 1600};
 	static const struct switch_physical with[] = {{"physnet1", "ens3", 1500, .switchdev = true},
-		{"physnet2", "ens4", 1600, .switchdev = true, .tunnels = true}},
+		{"physnet2", "ens4", 1600, .switchdev = true, .vxlans = true}},
 					    without[] = {{"physnet1", "ens3", 1500, .switchdev = true}};
 	struct switch_site *site = &w->agent->config.site;
 
@@ -157,7 +157,7 @@ static void test_tunnel(struct world *w, gconstpointer data)
 	g_assert_cmpstr(report->vxlans, ==, "physnet2");
 	const json_t *underlay = json_object_get(w->state, "underlay");
 	g_assert_true(json_is_true(json_object_get(underlay, "kernel")));
-	g_assert_cmpstr(json_string_value(json_object_get(underlay, "tunnel")), ==, "sl-vxlan");
+	g_assert_cmpstr(json_string_value(json_object_get(underlay, "vxlan_device")), ==, "sl-vxlan");
 	g_assert_cmpstr(json_string_value(json_object_get(underlay, "offload")), ==, "tc");
 	/* It is taken back without a loss when none carries it any more. */
 	world_forget(w);
@@ -165,7 +165,7 @@ static void test_tunnel(struct world *w, gconstpointer data)
 	agent_take_goal(w->agent, world_goal(2, true));
 	world_wait(w, "the function is taken back", is_synthetic_for_vxlan);
 	world_expect(w, BOTH, "unplug " WORLD_NIC, BESIDE, SYNTHETIC, "release " WORLD_VF, NULL);
-	g_assert_null(json_object_get(json_object_get(w->state, "underlay"), "tunnel"));
+	g_assert_null(json_object_get(json_object_get(w->state, "underlay"), "vxlan_device"));
 }
 
 /* The switch tags: neither VM manager nor VF are told of the VLAN. */

@@ -105,7 +105,7 @@ const char *accel_physical(const struct accel *a)
 
 	if (!network || !accel_provider_bypasses(a))
 		return NULL;
-	const struct switch_physical *tunnels = switch_site_tunnels(&a->agent->config.site);
+	const struct switch_physical *tunnels = switch_site_vxlans(&a->agent->config.site);
 	return network->physical ? network->physical : tunnels ? tunnels->name : NULL;
 }
 
@@ -123,14 +123,19 @@ void accel_goal_changed(struct accel *a)
  * host's devices are away. */
 static const char *physical_obstacle(const struct accel *a, const struct goal_network *network)
 {
-	const struct switch_physical *physical =
-		switch_site_physical(&a->agent->config.site, accel_physical(a));
+	const struct switch_site *site = &a->agent->config.site;
+	const struct switch_physical *physical = switch_site_physical(site, accel_physical(a));
 
 	if (!physical && !network->physical)
-		return "Its network is a vxlan segment, and no NIC in switchdev mode carries its host's "
-		       "underlay "
-		       "with the host's own address, without which none can put packets into tunnels; see "
-		       "--underlay-address host.";
+		return site->underlay && site->underlay->kernel
+			       ? "Its network is a vxlan segment, and its host's underlay leaves by no NIC "
+				 "in "
+				 "switchdev mode that the host file names."
+			       : "Its network is a vxlan segment, and its host's underlay is the switch's "
+				 "own, so "
+				 "that no NIC can put packets into tunnels there; --underlay-address host "
+				 "changes "
+				 "that, where it leaves by a NIC in switchdev mode.";
 	if (!physical)
 		return "Its network is on a physical network that this host is not on.";
 	if (physical->absent && !accel_holds(a))

@@ -193,13 +193,13 @@ static json_t *describe_underlay(const struct switch_site *site)
 {
 	char address[IP_TEXT_MAX], prefix[PREFIX_TEXT_MAX];
 	const struct switch_underlay *underlay = site->underlay;
-	const struct switch_physical *tunnels = switch_site_tunnels(site);
+	const struct switch_physical *vxlans = switch_site_vxlans(site);
 
 	if (!underlay)
 		return json_null();
 	return json_pack("{s:s, s:s, s:i, s:b, s:s*}", "address", ip_format(underlay->address, address),
-		"prefix", prefix_format(underlay->prefix, prefix), "mtu", (int)underlay->mtu, "shared",
-		underlay->kernel, "tunnels", tunnels ? tunnels->name : NULL);
+		"prefix", prefix_format(underlay->prefix, prefix), "mtu", (int)underlay->mtu, "kernel",
+		underlay->kernel, "vxlans", vxlans ? vxlans->name : NULL);
 }
 
 static void run_status(struct call *call)

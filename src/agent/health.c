@@ -73,7 +73,7 @@ static void log_changes(const struct physical_port *before, const struct physica
 static bool is_same_port(const struct switch_physical *a, const struct switch_physical *b)
 {
 	return g_str_equal(a->interface, b->interface) && a->mtu == b->mtu && a->absent == b->absent &&
-	       a->tunnels == b->tunnels;
+	       a->vxlans == b->vxlans;
 }
 
 /* Takes the list. The switch is told when it has changed. */

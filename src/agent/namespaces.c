@@ -258,8 +258,7 @@ static bool add_own(const struct namespaces_config *config, struct links *switch
 
 	underlay->interface = name;
 	underlay->mac = underlay_mac(underlay->address);
-	return links_remove(switch_links, NAMESPACES_TUNNEL, error) &&
-	       links_add_macvlan(switch_links, name, config->underlay_interface, NULL, error) &&
+	return links_add_macvlan(switch_links, name, config->underlay_interface, NULL, error) &&
 	       links_set_mtu(switch_links, name, underlay->mtu, error) &&
 	       prepare_switch_end(switch_links, name, underlay->mac, error);
 }
@@ -268,10 +267,10 @@ static bool add_own(const struct namespaces_config *config, struct links *switch
  * other hosts that nobody has the port. */
 static bool add_tunnel(struct links *links, struct switch_underlay *underlay, GError **error)
 {
-	const char *name = NAMESPACES_TUNNEL;
+	const char *name = NAMESPACES_VXLAN;
 	g_autoptr(GError) failure = NULL;
 
-	underlay->tunnel = name;
+	underlay->vxlan_device = name;
 	return (links_add_vxlan(links, name, IP_VXLAN_PORT, &failure) && links_quiet(links, name, &failure) &&
 		       links_set_up(links, name, &failure)) ||
 	       fault_set(error, fault_code(failure),
@@ -279,6 +278,36 @@ static bool add_tunnel(struct links *links, struct switch_underlay *underlay, GE
 		       "vxlan), "
 		       "take it away, or give the switch an underlay address of its own",
 		       failure->message, IP_VXLAN_PORT);
+}
+
+/* An underlay of an earlier run, which this one does not have: a wire of the switch's own, wherever the switch was; or what it shared
+ * with the host. */
+static bool drop_own(const struct namespaces_config *config, struct links *switch_links, GError **error)
+{
+	json_auto_t *made = load_made(config->ledger);
+	size_t i;
+	json_t *name;
+
+	json_array_foreach(made, i, name)
+	{
+		const char *netns = json_string_value(name);
+		_cleanup_(links_close) struct links *links =
+			netns_exists(netns) ? links_open(netns, NULL) : NULL;
+		if (links && !links_remove(links, NAMESPACES_UNDERLAY, error))
+			return false;
+	}
+	return links_remove(switch_links, NAMESPACES_UNDERLAY, error);
+}
+
+/* In the host's namespace there may be another cloud's: of two, one has its switch there. */
+static bool drop_shared(const struct namespaces_config *config, struct links *switch_links, GError **error)
+{
+	return config->switch_netns || links_remove(switch_links, NAMESPACES_VXLAN, error);
+}
+
+static bool drop_underlay(const struct namespaces_config *config, struct links *switch_links, GError **error)
+{
+	return drop_own(config, switch_links, error) && drop_shared(config, switch_links, error);
 }
 
 static bool set_up_underlay(const struct namespaces_config *config, struct links *switch_links,
@@ -293,16 +322,9 @@ static bool set_up_underlay(const struct namespaces_config *config, struct links
 		!parse_gateway(config, underlay, error) || !choose_mtu(config, host, &underlay->mtu, error))
 		return false;
 	ret->has_underlay = true;
-	if (!underlay->kernel)
-		return add_own(config, switch_links, underlay, error);
-	return links_remove(host, NAMESPACES_UNDERLAY, error) && add_tunnel(host, underlay, error);
-}
-
-/* An underlay of an earlier run, which this one does not have. */
-static bool drop_underlay(struct links *switch_links, GError **error)
-{
-	return links_remove(switch_links, NAMESPACES_UNDERLAY, error) &&
-	       links_remove(switch_links, NAMESPACES_TUNNEL, error);
+	if (underlay->kernel)
+		return drop_own(config, switch_links, error) && add_tunnel(host, underlay, error);
+	return drop_shared(config, switch_links, error) && add_own(config, switch_links, underlay, error);
 }
 
 bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error)
@@ -319,7 +341,7 @@ bool namespaces_set_up(const struct namespaces_config *config, struct namespaces
 	if (config->outside != OUTSIDE_NONE && !set_up_outside(config, switch_links, &ports, error))
 		return false;
 	if (config->underlay_interface ? !set_up_underlay(config, switch_links, &ports, error)
-				       : !drop_underlay(switch_links, error))
+				       : !drop_underlay(config, switch_links, error))
 		return false;
 	*ret = ports;
 	return true;
@@ -331,28 +353,29 @@ bool namespaces_set_up(const struct namespaces_config *config, struct namespaces
 
 struct namespaces_keeper {
 	const struct namespaces_config *config; /* Borrowed */
-	struct namespaces_ports ports; /* as they were set up last */
+	struct namespaces_ports ports; /* as they were set up */
+	namespaces_moved_fn moved; /* NULL: nobody asks, or has been told */
+	void *data;
 	GThread *thread;
 	GMutex lock;
 	GCond changed;
 	bool stop; /* under the lock */
 };
 
-/* The switch goes on by what the agent knew when it began. */
+/* Others know the host's address, and its MAC, by the kernel; the switch by us alone. */
 static void compare_underlay(struct namespaces_keeper *keeper, const struct namespaces_ports *now)
 {
 	const struct switch_underlay *a = &keeper->ports.underlay, *b = &now->underlay;
 	char address[IP_TEXT_MAX], mac[MAC_TEXT_MAX];
 
-	if (!b->kernel || (ip_equal(a->address, b->address) && memcmp(&a->mac, &b->mac, sizeof a->mac) == 0 &&
-				  a->prefix.length == b->prefix.length))
+	if (!keeper->moved || !b->kernel ||
+		(ip_equal(a->address, b->address) && memcmp(&a->mac, &b->mac, sizeof a->mac) == 0 &&
+			a->prefix.length == b->prefix.length))
 		return;
-	log_warn("network",
-		"the underlay's interface %s has the address %s/%u and the MAC %s now: start the agent "
-		"again, so "
-		"that the switch has them, too",
-		b->interface, ip_format(b->address, address), b->prefix.length, mac_format(b->mac, mac));
-	keeper->ports = *now;
+	g_autofree char *message = g_strdup_printf(
+		"the underlay's interface %s has the address %s/%u and the MAC %s now", b->interface,
+		ip_format(b->address, address), b->prefix.length, mac_format(b->mac, mac));
+	g_steal_pointer (&keeper->moved)(message, keeper->data);
 }
 
 static void set_up_again(struct namespaces_keeper *keeper, bool *failed)
@@ -388,13 +411,15 @@ static void *keep(void *data)
 	return NULL;
 }
 
-struct namespaces_keeper *namespaces_keep(
-	const struct namespaces_config *config, const struct namespaces_ports *ports)
+struct namespaces_keeper *namespaces_keep(const struct namespaces_config *config,
+	const struct namespaces_ports *ports, namespaces_moved_fn moved, void *data)
 {
 	struct namespaces_keeper *keeper = g_new0(struct namespaces_keeper, 1);
 
 	keeper->config = config;
 	keeper->ports = *ports;
+	keeper->moved = moved;
+	keeper->data = data;
 	g_mutex_init(&keeper->lock);
 	g_cond_init(&keeper->changed);
 	keeper->thread = g_thread_new("network", keep, keeper);
@@ -423,7 +448,7 @@ static bool remove_pairs(const struct namespaces_config *config, GError **error)
 		return true;
 	_cleanup_(links_close) struct links *links = links_open(config->switch_netns, error);
 	return links && links_remove(links, NAMESPACES_OUTSIDE_SWITCH, error) &&
-	       links_remove(links, NAMESPACES_HOST_SWITCH, error) && drop_underlay(links, error);
+	       links_remove(links, NAMESPACES_HOST_SWITCH, error) && drop_underlay(config, links, error);
 }
 
 bool namespaces_tear_down(const struct namespaces_config *config, GError **error)

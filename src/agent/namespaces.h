@@ -26,7 +26,7 @@
 #define NAMESPACES_HOST           "sl-meta"
 #define NAMESPACES_PROBES         "168.63.129.16" /* address of sl-meta that load balancers ask from */
 #define NAMESPACES_UNDERLAY       NAME_UNDERLAY
-#define NAMESPACES_TUNNEL         NAME_TUNNEL
+#define NAMESPACES_VXLAN          NAME_VXLAN
 #define NAMESPACES_HOST_ADDRESS                                                                              \
 	"host" /* in the place of an underlay's address: the one that the interface has */
 
@@ -58,11 +58,14 @@ struct namespaces_ports {
  * or it has no address yet; FAULT_INTERNAL with what could not be made. */
 bool namespaces_set_up(const struct namespaces_config *config, struct namespaces_ports *ret, GError **error);
 
-/* Sets up again every few seconds, in a thread of its own, so that a pair that somebody removed comes back; that an underlay of
- * the host's own has another address or MAC by now is logged. config: Borrowed until namespaces_keeper_free; ports: what it was
- * set up as. */
-struct namespaces_keeper *namespaces_keep(
-	const struct namespaces_config *config, const struct namespaces_ports *ports);
+/* In the keeper's thread, once: an underlay with the host's address is not what it was set up as any more. message: a sentence;
+ * Borrowed. */
+typedef void (*namespaces_moved_fn)(const char *message, void *data);
+
+/* Sets up again every few seconds, in a thread of its own, so that a pair that somebody removed comes back. config: Borrowed until
+ * namespaces_keeper_free; ports: what it was set up as. moved: may be NULL. */
+struct namespaces_keeper *namespaces_keep(const struct namespaces_config *config,
+	const struct namespaces_ports *ports, namespaces_moved_fn moved, void *data);
 void namespaces_keeper_free(struct namespaces_keeper *keeper);
 
 /* Removes the pairs, and the namespaces that were made here. */

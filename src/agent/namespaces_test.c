@@ -26,6 +26,8 @@ struct fixture {
 	char *folder, *ledger;
 	struct namespaces_config config;
 	struct namespaces_ports ports;
+	struct namespaces_keeper *keeper;
+	char **moved; /* what was told of it */
 };
 
 static void setup(struct fixture *f, gconstpointer data)
@@ -189,7 +191,7 @@ static void test_keeper(struct fixture *f, gconstpointer data)
 	set_up(f);
 	g_assert_cmpuint(find(OUTSIDE, "sl-gw").index, ==, 0);
 	struct find before = find(OUTSIDE, "sl-mine");
-	struct namespaces_keeper *keeper = namespaces_keep(&f->config, &f->ports);
+	struct namespaces_keeper *keeper = namespaces_keep(&f->config, &f->ports, NULL, NULL);
 	g_assert_true(remove_gateway((void *)"sl-mine", NULL));
 	g_assert_cmpuint(find(SWITCH, "sl-out").index, ==, 0);
 	for (unsigned i = 0; i < 150 && !(find(OUTSIDE, "sl-mine").flags & IFF_UP); i++)
@@ -401,6 +403,22 @@ static bool set_up_inside(void *data, GError **error)
 	return namespaces_set_up(&f->config, &f->ports, error);
 }
 
+static void on_moved(const char *message, void *data)
+{
+	struct fixture *f = data;
+
+	g_assert_null(g_atomic_pointer_get(f->moved));
+	g_atomic_pointer_set(f->moved, g_strdup(message));
+}
+
+static bool keep_inside(void *data, GError **error)
+{
+	struct fixture *f = data;
+
+	f->keeper = namespaces_keep(&f->config, &f->ports, on_moved, f);
+	return true;
+}
+
 /* An underlay with the host's address is the host's interface as it stands, and what eswitches tunnel by. */
 static void test_shared_underlay(struct fixture *f, gconstpointer data)
 {
@@ -433,15 +451,27 @@ static void test_shared_underlay(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(memcmp(underlay->mac.bytes, wire.mac, 6), ==, 0);
 	g_assert_cmpuint(underlay->mtu, ==, 1600);
 	g_assert_cmpuint(find(SWITCH, "sl-under").index, ==, 0);
-	struct find tunnel = find(SWITCH, underlay->tunnel);
+	struct find tunnel = find(SWITCH, underlay->vxlan_device);
 	g_assert_true((tunnel.flags & IFF_UP) && (tunnel.flags & IFF_NOARP));
 	g_assert_cmpint(find(SWITCH, "sl-t-wire").flags, ==, wire.flags);
 	g_assert_true(netns_run(SWITCH, set_up_inside, f, &error));
 	g_assert_cmpuint(find(SWITCH, "sl-vxlan").index, ==, tunnel.index);
-	f->config.switch_netns = SWITCH;
+	/* Another MAC: who has to know is told once, by the next look. */
+	char *moved = NULL;
+	f->moved = &moved;
+	g_assert_true(netns_run(SWITCH, keep_inside, f, &error));
+	g_assert_true(links_set_mac(links, "sl-t-wire", (struct mac_addr){{2, 0, 0, 0, 0, 7}}, NULL));
+	while (!g_atomic_pointer_get(&moved))
+		g_usleep(10000);
+	namespaces_keeper_free(f->keeper);
+	g_assert_nonnull(
+		strstr(moved, "sl-t-wire has the address 172.16.0.9/24 and the MAC 02:00:00:00:00:07"));
+	g_free(moved);
+
 	f->config.underlay_interface = NULL;
-	set_up(f);
+	g_assert_true(netns_run(SWITCH, set_up_inside, f, &error));
 	g_assert_cmpuint(find(SWITCH, "sl-vxlan").index, ==, 0);
+	f->config.switch_netns = SWITCH; /* for what takes it away */
 	g_assert_true(netns_remove(SWITCH, &error));
 }
 

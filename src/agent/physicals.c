@@ -121,6 +121,16 @@ static char *absent_name(
 	return before && !other ? g_strdup(before->interface) : g_strdup_printf("sl-none%u", index);
 }
 
+/* A NIC that is away, or has no interface for a moment, is still the one that the underlay leaves by. */
+static void keep_tunnels(struct physical_port *physical, const struct physical_port *before)
+{
+	for (guint i = 0; before && i < before->tunnel_pfs->len; i++) {
+		const char *address = before->tunnel_pfs->pdata[i];
+		if (!g_ptr_array_find_with_equal_func(physical->pfs, address, g_str_equal, NULL))
+			g_ptr_array_add(physical->tunnel_pfs, g_strdup(address));
+	}
+}
+
 static void find_interface(struct physical_port *physical, const struct physicals_source *source,
 	const GPtrArray *inventory, const struct physical_port *before, guint index)
 {
@@ -149,6 +159,7 @@ GPtrArray *physicals_find(const struct physicals_source *source, const GPtrArray
 		physical->conditions = g_ptr_array_new_with_free_func(g_free);
 		physical->tunnel_pfs = g_ptr_array_new_with_free_func(g_free);
 		find_pfs(physical, source, from, inventory, owners);
+		keep_tunnels(physical, before ? before->pdata[i] : NULL);
 		find_interface(physical, source, inventory, before ? before->pdata[i] : NULL, i);
 	}
 	return physicals;
@@ -167,7 +178,7 @@ struct switch_physical *physicals_for_switch(const GPtrArray *physicals)
 			.mtu = physical->mtu,
 			.switchdev = physical->switchdev,
 			.absent = physical->pfs->len == 0,
-			.tunnels = physical->tunnel_pfs->len != 0};
+			.vxlans = physical->tunnel_pfs->len != 0};
 	}
 	return list;
 }

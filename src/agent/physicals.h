@@ -31,8 +31,9 @@ struct physical_port {
 	char *interface;
 	unsigned mtu; /* of that interface */
 	bool switchdev; /* its NICs are switched by their eswitches */
-	GPtrArray *
-		tunnel_pfs; /* Owned; PCI addresses: those of `pfs` that the underlay's interface is, or lies above as a VLAN or a bond */
+	/* Owned; PCI addresses: those of its NICs that the underlay's interface is, or lies above as a VLAN or a bond; also one that is
+	 * away and was such. */
+	GPtrArray *tunnel_pfs;
 	GPtrArray *conditions; /* Owned, of text: sentences about what of it is not as the host file has it */
 };
 

@@ -138,12 +138,36 @@ static void test_tunnels(void)
 		g_autofree struct switch_physical *ports = physicals_for_switch(physicals);
 		g_autofree struct sriov_physical *given = physicals_for_provider(physicals);
 		g_assert_cmpuint(port->tunnel_pfs->len, ==, rows[i].n);
-		g_assert_cmpint(ports[0].tunnels, ==, rows[i].n != 0);
+		g_assert_cmpint(ports[0].vxlans, ==, rows[i].n != 0);
 		g_assert_true(given[0].tunnel_pfs == port->tunnel_pfs);
 		if (rows[i].n == 1)
 			g_assert_cmpstr(port->tunnel_pfs->pdata[0], ==,
 				g_str_equal(rows[i].underlay, "ens2") ? "0000:02:00.0" : "0000:01:00.0");
 	}
+}
+
+/* A NIC whose driver or name changes is away for a moment; what its VFs are for stays so. */
+static void test_tunnels_away(void)
+{
+	_cleanup_(tree_free) struct tree *tree = host_of_two();
+	g_autoptr(GError) error = NULL;
+	_cleanup_(host_file_free) struct host_file *file =
+		read_text(tree, "[physical p]\ndevices=0000:01:00.0;0000:02:00.0\nmode=switchdev\n", &error);
+	const struct physicals_source source = {tree->root, file, "ens2"};
+	g_autoptr(GPtrArray) before = physicals_find(&source, NULL);
+
+	g_assert_no_error(error);
+	tree_remove(tree, BUS "0000:02:00.0/net/ens2");
+	g_autoptr(GPtrArray) away = physicals_find(&source, before), longer = physicals_find(&source, away);
+	const struct physical_port *port = longer->pdata[0];
+	g_autofree struct switch_physical *ports = physicals_for_switch(longer);
+	g_assert_true(ports[0].vxlans);
+	g_assert_cmpuint(port->tunnel_pfs->len, ==, 1);
+	g_assert_cmpstr(port->tunnel_pfs->pdata[0], ==, "0000:02:00.0");
+	/* It is back, and the underlay is not on it any more. */
+	tree_write(tree, "9", BUS "0000:02:00.0/net/eth7/ifindex");
+	g_autoptr(GPtrArray) back = physicals_find(&source, longer);
+	g_assert_cmpuint(((struct physical_port *)back->pdata[0])->tunnel_pfs->len, ==, 0);
 }
 
 static void test_none(void)
@@ -244,6 +268,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/physicals/another NIC of the network stands in for one that is away", test_second);
 	g_test_add_func("/physicals/a NIC of two physical networks is the first one's", test_shared);
 	g_test_add_func("/physicals/NICs that the underlay leaves by are known", test_tunnels);
+	g_test_add_func("/physicals/one of them that is away is known still", test_tunnels_away);
 	g_test_add_func("/physicals/a host without a host file is on none", test_none);
 	g_test_add_func("/physicals/more than a switch takes are refused", test_too_many);
 	return g_test_run();

@@ -36,9 +36,9 @@ static void add(GPtrArray *list, void *entry)
 
 static void add_physicals(const struct agent *agent, struct report *report)
 {
-	const struct switch_physical *tunnels = switch_site_tunnels(&agent->config.site);
+	const struct switch_physical *tunnels = switch_site_vxlans(&agent->config.site);
 
-	if (tunnels && !tunnels->absent)
+	if (tunnels)
 		report->vxlans = g_strdup(tunnels->name);
 	report->physicals = strings_new();
 	for (size_t i = 0; i < agent->config.site.n_physicals; i++) {

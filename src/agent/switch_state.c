@@ -25,10 +25,10 @@ const struct switch_physical *switch_site_physical(const struct switch_site *sit
 	return NULL;
 }
 
-const struct switch_physical *switch_site_tunnels(const struct switch_site *site)
+const struct switch_physical *switch_site_vxlans(const struct switch_site *site)
 {
-	for (size_t i = 0; site->underlay && site->underlay->tunnel && i < site->n_physicals; i++)
-		if (site->physicals[i].tunnels && site->physicals[i].switchdev)
+	for (size_t i = 0; site->underlay && site->underlay->vxlan_device && i < site->n_physicals; i++)
+		if (site->physicals[i].vxlans && site->physicals[i].switchdev)
 			return &site->physicals[i];
 	return NULL;
 }
@@ -357,9 +357,9 @@ static json_t *build_underlay(const struct switch_site *site)
 		routed ? ip_format(underlay->gateway, gateway) : NULL, "mtu", (int)underlay->mtu);
 	if (underlay->kernel)
 		json_object_set_new(json, "kernel", json_true());
-	if (switch_site_tunnels(site))
-		json_object_update_new(
-			json, json_pack("{s:s, s:s}", "tunnel", underlay->tunnel, "offload", "tc"));
+	if (switch_site_vxlans(site))
+		json_object_update_new(json,
+			json_pack("{s:s, s:s}", "vxlan_device", underlay->vxlan_device, "offload", "tc"));
 	return json;
 }
 

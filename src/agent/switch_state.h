@@ -21,7 +21,7 @@ struct switch_port {
 /* What leads to the switches of other hosts. */
 struct switch_underlay {
 	bool kernel; /* the interface is the host's own, and so is the address */
-	const char *tunnel; /* the kernel's VXLAN device there, for an eswitch; NULL: none */
+	const char *vxlan_device; /* the kernel's VXLAN device there, for an eswitch; NULL: none */
 	const char *interface;
 	struct mac_addr mac;
 	struct ip_addr address; /* this switch's VTEP */
@@ -37,7 +37,7 @@ struct switch_physical {
 	unsigned mtu; /* of the wire */
 	bool switchdev; /* the interface is the uplink of an eswitch */
 	bool absent; /* the host is on it, but has no device of it now: the interface is one that may come */
-	bool tunnels; /* the underlay leaves by its device, with an address of the kernel's */
+	bool vxlans; /* the underlay leaves by its device, with an address of the kernel's */
 };
 
 #define TUNNEL_BYTES     50 /* a NIC's packet grows by them: IPv4, UDP, VXLAN and Ethernet headers */
@@ -80,7 +80,7 @@ json_t *switch_state_build(const struct switch_source *source, GHashTable *left_
 /* The physical network of that name; NULL when this host is not on it, or name is NULL. Borrowed. */
 const struct switch_physical *switch_site_physical(const struct switch_site *site, const char *name);
 /* The one by whose eswitch tunnels go past the host; NULL: none. Borrowed. */
-const struct switch_physical *switch_site_tunnels(const struct switch_site *site);
+const struct switch_physical *switch_site_vxlans(const struct switch_site *site);
 
 /* Path of a NIC's vhost-user socket. Owned by the caller. */
 char *switch_state_socket(const struct switch_site *site, const char *nic);

@@ -80,14 +80,14 @@ static void print_scalars(const char *title, json_t *answer)
 
 static void print_underlay(json_t *underlay)
 {
-	const char *tunnels = json_string_value(json_object_get(underlay, "tunnels"));
+	const char *vxlans = json_string_value(json_object_get(underlay, "vxlans"));
 
 	printf("  %-12s %s%s, MTU %" JSON_INTEGER_FORMAT "%s%s\n", "underlay",
 		json_string_value(json_object_get(underlay, "address")),
-		json_is_true(json_object_get(underlay, "shared")) ? " (the host's own)" : "",
+		json_is_true(json_object_get(underlay, "kernel")) ? " (the host's own)" : "",
 		json_integer_value(json_object_get(underlay, "mtu")),
-		tunnels ? "; VXLANs of accelerated NICs pass the host on physical network " : "",
-		tunnels ? tunnels : "");
+		vxlans ? "; VXLANs of accelerated NICs pass the host on physical network " : "",
+		vxlans ? vxlans : "");
 }
 
 /* Of the agent; the switch says nothing of it. */

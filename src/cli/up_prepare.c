@@ -170,8 +170,7 @@ bool up_prepare(struct cloud *cloud, GError **error)
 /* The switch's ends in this namespace; the other ends of pairs go with them. */
 static void remove_interfaces(void)
 {
-	static const char *const names[] = {
-		NAME_OUTSIDE_SWITCH, NAME_HOST_SWITCH, NAME_UNDERLAY, NAME_TUNNEL};
+	static const char *const names[] = {NAME_OUTSIDE_SWITCH, NAME_HOST_SWITCH, NAME_UNDERLAY, NAME_VXLAN};
 	g_autoptr(GError) failure = NULL;
 	_cleanup_(links_close) struct links *links = links_open(NULL, &failure);
 	bool ok = links != NULL;

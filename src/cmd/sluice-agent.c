@@ -48,6 +48,8 @@ struct program {
 	struct nic_provider *provider;
 	struct metadata *metadata;
 	struct control_socket *control;
+	GMainLoop *loop; /* Borrowed */
+	bool moved; /* the underlay's address or MAC is another one */
 };
 
 static struct options defaults(void)
@@ -157,9 +159,26 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
 
 /* ---- starting ---- */
 
+static gboolean end_for_move(void *data)
+{
+	struct program *p = data;
+
+	p->moved = true;
+	g_main_loop_quit(p->loop);
+	return G_SOURCE_REMOVE;
+}
+
+/* Who supervises this program starts it again, and it begins with what is. In the keeper's thread. */
+static void on_moved(const char *message, void *data)
+{
+	log_warn("network", "%s; this program ends, to be started again with that", message);
+	g_idle_add(end_for_move, data);
+}
+
 static bool set_up_network(struct program *p, GError **error)
 {
 	const struct options *o = &p->options;
+	char address[IP_TEXT_MAX];
 
 	p->namespaces_ledger = g_build_filename(o->state, "namespaces.json", NULL);
 	p->namespaces = (struct namespaces_config){
@@ -181,9 +200,12 @@ static bool set_up_network(struct program *p, GError **error)
 			"--underlay and --underlay-address are given together, or none of them");
 	if (!namespaces_set_up(&p->namespaces, &p->ports, error))
 		return false;
-	if (p->ports.underlay.kernel)
+	if (p->ports.underlay.kernel) {
 		p->physicals.underlay = p->ports.underlay.interface;
-	p->keeper = namespaces_keep(&p->namespaces, &p->ports);
+		log_info("network", "the switch shares the host's address %s on %s",
+			ip_format(p->ports.underlay.address, address), p->ports.underlay.interface);
+	}
+	p->keeper = namespaces_keep(&p->namespaces, &p->ports, on_moved, p);
 	return true;
 }
 
@@ -396,6 +418,7 @@ static int run(struct program *p)
 
 	g_unix_signal_add(SIGTERM, on_signal, loop);
 	g_unix_signal_add(SIGINT, on_signal, loop);
+	p->loop = loop;
 	ok = start(p, &error);
 	if (ok) {
 		log_info(NULL, "ready: host %s, VMs by %s, functions: %s", p->options.host_name,
@@ -405,7 +428,7 @@ static int run(struct program *p)
 		log_error(NULL, "%s", error->message);
 	}
 	stop(p);
-	return ok ? 0 : 1;
+	return ok && !p->moved ? 0 : 1;
 }
 
 static void list_failpoints(void)

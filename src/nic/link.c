@@ -274,7 +274,7 @@ static bool is_external_vxlan(struct links *links, const char *name, uint16_t po
 	uint32_t is_port;
 
 	return rtnl_link_get_kernel(links->sock, 0, name, &link) >= 0 && rtnl_link_is_vxlan(link) &&
-	       rtnl_link_vxlan_get_collect_metadata(link) > 0 &&
+	       rtnl_link_vxlan_get_collect_metadata(link) > 0 && rtnl_link_vxlan_get_learning(link) == 0 &&
 	       rtnl_link_vxlan_get_port(link, &is_port) >= 0 && is_port == port;
 }
 
@@ -288,6 +288,7 @@ bool links_add_vxlan(struct links *links, const char *name, uint16_t port, GErro
 		return false;
 	rtnl_link_set_name(link, name);
 	rtnl_link_vxlan_set_collect_metadata(link, 1);
+	rtnl_link_vxlan_set_learning(link, 0);
 	rtnl_link_vxlan_set_port(link, port);
 	int rc = rtnl_link_add(links->sock, link, NLM_F_CREATE | NLM_F_EXCL);
 	return check(links, rc, 0, "make the VXLAN device", name, error);
@@ -423,7 +424,7 @@ bool links_get_address(struct links *links, const char *name, struct ip_addr *re
 		*ret_length = (uint8_t)rtnl_addr_get_prefixlen(address);
 		return true;
 	}
-	return fault_set(error, FAULT_NOT_FOUND, "interface %s has no IPv4 address%s", name, in);
+	return fault_set(error, FAULT_NOT_FOUND, "interface %s has no IPv4 address%s; give it one", name, in);
 }
 
 char *links_find_address(struct links *links, struct ip_addr address)
@@ -489,7 +490,7 @@ bool links_check_free(struct links *links, struct ip_prefix prefix, const char *
 
 /* ---- what packet sockets need ---- */
 
-/* A kernel without the protocol is quiet enough. */
+/* A kernel without the protocol, or the setting, is quiet enough. */
 static bool write_setting(
 	const char *protocol, const char *name, const char *setting, const char *value, GError **error)
 {
@@ -508,8 +509,11 @@ static bool write_setting(
 
 static bool quieten(void *data, GError **error)
 {
+	/* No way back leads by an interface without an address, so by rp_filter no packet is from there. */
 	return write_setting("ipv6", data, "disable_ipv6", "1", error) &&
-	       write_setting("ipv4", data, "forwarding", "0", error);
+	       write_setting("ipv4", data, "forwarding", "0", error) &&
+	       write_setting("ipv4", data, "rp_filter", "1", error) &&
+	       write_setting("ipv4", data, "drop_unicast_in_l2_multicast", "1", error);
 }
 
 bool links_quiet(struct links *links, const char *name, GError **error)

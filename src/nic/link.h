@@ -38,8 +38,8 @@ bool links_add_veth(
 bool links_add_macvlan(
 	struct links *links, const char *name, const char *parent, const char *parent_netns, GError **error);
 
-/* The kernel's VXLAN device of that UDP port, whose tunnels each packet or tc filter names itself ("external"). Another link of
- * that name is replaced. */
+/* The kernel's VXLAN device of that UDP port, whose tunnels each packet or tc filter names itself ("external"), and which learns
+ * no MACs. Another link of that name is replaced. */
 bool links_add_vxlan(struct links *links, const char *name, uint16_t port, GError **error);
 
 /* A tap that stays when nobody has it open, without packet information or vnet headers: one program opens it
@@ -79,6 +79,7 @@ bool links_add_route(struct links *links, const char *name, struct ip_prefix pre
  * default route does not count. */
 bool links_check_free(struct links *links, struct ip_prefix prefix, const char *own, GError **error);
 
-/* For an end that a program reads by packet socket: the kernel itself answers no ARP there, speaks no IPv6, and does
- * not forward what arrives, which it would do a second time on a host that is a router. */
+/* For an end that a program reads by packet socket, and that has no address: the kernel itself answers no ARP there, speaks no IPv6,
+ * takes nothing that arrives for its own, as who sends there is no friend of the host's, and does not forward it, which it would do a
+ * second time on a host that is a router. */
 bool links_quiet(struct links *links, const char *name, GError **error);

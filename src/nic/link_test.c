@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -151,6 +152,58 @@ static void test_veth(void)
 	close(receiver);
 	links_close(a);
 	links_close(b);
+	remove_both();
+}
+
+static bool trust_all(void *data, GError **error)
+{
+	return g_file_set_contents_full(
+		       "/proc/sys/net/ipv4/conf/all/rp_filter", "0", 1, G_FILE_SET_CONTENTS_NONE, 0, error) &&
+	       g_file_set_contents_full(data, "0", 1, G_FILE_SET_CONTENTS_NONE, 0, error);
+}
+
+/* From somewhere to 10.7.0.1, by UDP, in a frame for all. */
+static bool send_to_all(void *data, GError **error)
+{
+	static const uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 0, 0x45, 0,
+		0, 29, 0, 0, 0, 0, 64, 17, 0x34, 0x86, 203, 0, 113, 66, 10, 7, 0, 1, 0, 9, 4242 >> 8,
+		4242 & 0xff, 0, 9};
+	const struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("veth-b")};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	bool ok = sendto(fd, frame, sizeof frame, 0, (const void *)&to, sizeof to) == (ssize_t)sizeof frame;
+
+	close(fd);
+	return ok;
+}
+
+/* Guests and other hosts send there what they like: it reaches nothing of the host's. */
+static void test_quiet(void)
+{
+	char path[] = "/proc/sys/net/ipv4/conf/veth-a/rp_filter", text[8];
+	struct sockaddr_in to = udp_address("10.7.0.1");
+	struct ip_addr addr;
+	int receiver;
+
+	make_both();
+	_cleanup_(links_close) struct links *a = must_open(NETNS_A), *b = must_open(NETNS_B);
+	must(links_add_veth(a, "veth-a", "veth-b", NETNS_B, &error));
+	must(links_set_up(a, "veth-a", &error));
+	must(links_set_up(b, "veth-b", &error));
+	must(links_add_tap(a, "tap", &error));
+	g_assert_cmpint(ip_parse("10.7.0.1", &addr), ==, 0);
+	must(links_add_address(a, "tap", addr, 24, &error));
+	must(links_set_up(a, "tap", &error));
+	must(netns_run(NETNS_A, trust_all, path, &error));
+	must(netns_run(NETNS_A, udp_socket, &receiver, &error));
+	set_receive_timeout(receiver);
+	g_assert_cmpint(bind(receiver, (void *)&to, sizeof to), ==, 0);
+	must(netns_run(NETNS_B, send_to_all, NULL, &error));
+	g_assert_cmpint(recv(receiver, text, sizeof text, 0), ==, 1);
+	must(links_quiet(a, "veth-a", &error));
+	must(netns_run(NETNS_B, send_to_all, NULL, &error));
+	g_usleep(100000);
+	g_assert_cmpint(recv(receiver, text, sizeof text, MSG_DONTWAIT), <, 0);
+	close(receiver);
 	remove_both();
 }
 
@@ -434,6 +487,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/netns/a file left by a crash is taken over", test_netns_leftover);
 	g_test_add_func(
 		"/link/a veth pair between two namespaces carries packets, made twice or once", test_veth);
+	g_test_add_func("/link/what comes by a quiet interface reaches nothing of the host's", test_quiet);
 	g_test_add_func("/link/a half of a pair that stands alone is replaced", test_half_pair);
 	g_test_add_func(
 		"/link/a macvlan is on the wire of a parent in another namespace, and of no other parent",

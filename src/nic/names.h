@@ -5,4 +5,4 @@
 #define NAME_OUTSIDE_SWITCH "sl-out"
 #define NAME_HOST_SWITCH    "sl-host"
 #define NAME_UNDERLAY       "sl-under"
-#define NAME_TUNNEL         "sl-vxlan"
+#define NAME_VXLAN          "sl-vxlan"

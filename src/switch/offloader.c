@@ -52,7 +52,7 @@ static int find_tunnel(struct offloader *o, const char *name)
 static void add_underlay(struct offloader *o, GArray *ports, const struct underlay *underlay)
 {
 	if (underlay->edge.offload && underlay->edge.port)
-		add_port(o, ports, underlay->edge.port, find_tunnel(o, underlay->tunnel));
+		add_port(o, ports, underlay->edge.port, find_tunnel(o, underlay->vxlan_device));
 }
 
 static void add_nic(struct offloader *o, GArray *ports, const struct nic *nic)

@@ -211,7 +211,7 @@ struct underlay {
 	struct edge edge;
 	struct ip_addr address; /* this switch's VTEP */
 	bool kernel; /* address and interface are the kernel's, which answers there for all but VXLAN */
-	char *tunnel; /* the kernel's VXLAN device, by which an eswitch gets flows of tunnels (offloader.h); NULL: it gets none */
+	char *vxlan_device; /* the kernel's VXLAN device, by which an eswitch gets flows of tunnels (offloader.h); NULL: it gets none */
 	uint16_t mtu;
 	uint32_t on_link, on_link_mask; /* the edge's prefix, in memory order */
 	struct vxlan_outer outer;

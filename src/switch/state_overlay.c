@@ -29,7 +29,7 @@ static bool decode_underlay_mtu(struct decode *d, json_t *value, void *to)
 }
 
 /* Not a port: packets of the switch's own do not go by it. */
-static bool decode_tunnel(struct decode *d, json_t *value, void *to)
+static bool decode_vxlan_device(struct decode *d, json_t *value, void *to)
 {
 	return check_interface(d, json_string_value(value)) && decode_text(d, value, to);
 }
@@ -52,7 +52,7 @@ static const struct decode_member underlay_members[] = {
 	{"prefix", decode_prefix_ipv4, offsetof(struct underlay, edge.prefix)},
 	{"gateway", decode_ipv4, offsetof(struct underlay, edge.gateway), .optional = true},
 	{"mtu", decode_underlay_mtu, offsetof(struct underlay, mtu)},
-	{"tunnel", decode_tunnel, offsetof(struct underlay, tunnel), .optional = true},
+	{"vxlan_device", decode_vxlan_device, offsetof(struct underlay, vxlan_device), .optional = true},
 	{"offload", decode_offload, offsetof(struct underlay, edge.offload), .optional = true},
 	{},
 };
@@ -62,11 +62,11 @@ static bool check_kernel(struct decode *d, const struct underlay *underlay)
 {
 	if (underlay->kernel && g_str_has_prefix(underlay->edge.interface, PORT_DEVICE))
 		return decode_fail_at(d, "device", "is no interface of the kernel's");
-	if (underlay->edge.offload && !underlay->tunnel)
-		return decode_fail_at(d, "offload", "needs \"tunnel\", the kernel's VXLAN device");
-	if (underlay->tunnel && !underlay->kernel)
+	if (underlay->edge.offload && !underlay->vxlan_device)
+		return decode_fail_at(d, "offload", "needs \"vxlan_device\", the kernel's VXLAN device");
+	if (underlay->vxlan_device && !underlay->kernel)
 		return decode_fail_at(
-			d, "tunnel", "needs \"kernel\": its packets leave by the kernel's address");
+			d, "vxlan_device", "needs \"kernel\": its packets leave by the kernel's address");
 	return true;
 }
 

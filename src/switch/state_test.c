@@ -317,7 +317,7 @@ static void test_offload(void)
 	change(state, "physicals[0].offload", "\"tc\"");
 	change(state, "nics[0].attachments[1].offload", "\"tc\"");
 	change(state, "underlay.offload", "\"tc\"");
-	change(state, "underlay.tunnel", "\"vx0\"");
+	change(state, "underlay.vxlan_device", "\"vx0\"");
 	change(state, "underlay.kernel", "true");
 	change(state, "underlay.interface", "\"out0\"");
 	_cleanup_(snapshot_free) struct snapshot *snapshot = decode(state, NULL);
@@ -328,7 +328,7 @@ static void test_offload(void)
 	g_assert_true(snapshot->underlay.edge.offload);
 	/* Of the kernel's it may be a port's, too. */
 	g_assert_cmpstr(snapshot->underlay.edge.interface, ==, PORT_UNDERLAY "out0");
-	g_assert_cmpstr(snapshot->underlay.tunnel, ==, "vx0");
+	g_assert_cmpstr(snapshot->underlay.vxlan_device, ==, "vx0");
 	g_assert_false(snapshot->nics[0]->attachments[0].offload);
 }
 
@@ -395,9 +395,10 @@ static const struct bad {
 	{"underlay.mtu", NULL, "underlay.mtu: is missing"},
 	{"underlay.vlan", "7", "underlay.vlan: is not known"},
 	{"underlay.kernel", "1", "underlay.kernel: "},
-	{"underlay.offload", "\"tc\"", "underlay.offload: needs \"tunnel\""},
-	{"underlay.tunnel", "\"vx0\"", "underlay.tunnel: needs \"kernel\""},
-	{"underlay.tunnel", "\"a/b\"", "underlay.tunnel: must be the name of a network interface"},
+	{"underlay.offload", "\"tc\"", "underlay.offload: needs \"vxlan_device\""},
+	{"underlay.vxlan_device", "\"vx0\"", "underlay.vxlan_device: needs \"kernel\""},
+	{"underlay.vxlan_device", "\"a/b\"",
+		"underlay.vxlan_device: must be the name of a network interface"},
 	{"networks[0].mappings", "7", "networks[0].mappings: must be an array"},
 	{"networks[0].mappings[0].prefix", "\"192.168.2.1/24\"", "networks[0].mappings[0].prefix: has bits"},
 	{"networks[0].mappings[0].vtep", "\"fd00::1\"", "networks[0].mappings[0].vtep: must be an IPv4"},

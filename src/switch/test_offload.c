@@ -136,7 +136,7 @@ static void give_eswitch(struct fixture *f)
 	json_t *underlay = json_object_get(f->state, "underlay");
 
 	json_object_set_new(underlay, "kernel", json_true());
-	json_object_set_new(underlay, "tunnel", json_string("lo")); /* one that there is */
+	json_object_set_new(underlay, "vxlan_device", json_string("lo")); /* one that there is */
 	json_object_set_new(underlay, "offload", json_string("tc"));
 	json_object_set_new(json_array_get(json_object_get(lab_nic(f, 0), "attachments"), 0), "offload",
 		json_string("tc"));

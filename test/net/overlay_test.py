@@ -46,7 +46,7 @@ def state_of(switch):
     return {
         "generation": 1, "outside": None, "host_port": None,
         "underlay": {"interface": "wire", "mac": WIRES[switch], "address": VTEPS[switch], "prefix": "172.16.0.0/24",
-                     "gateway": None, "mtu": 1500} | ({"kernel": True, "tunnel": "vxlan0"} if KERNEL else {}),
+                     "gateway": None, "mtu": 1500} | ({"kernel": True, "vxlan_device": "vxlan0"} if KERNEL else {}),
         "physicals": [{"name": "physnet1", "interface": "wire", "mtu": 1500}] if KERNEL else [],
         "groups": [{"uid": "g", "name": "g", "revalidate": True, "rules": []}],
         "networks": [{

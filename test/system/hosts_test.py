@@ -336,7 +336,7 @@ class Test:
         self.wait_reaches()
         assert self.reaches(MTU - 28), "a full packet"
         self.keeps_host()
-        assert self.world.ask_agent("two")["underlay"]["shared"], self.world.ask_agent("two")
+        assert self.world.ask_agent("two")["underlay"]["kernel"], self.world.ask_agent("two")
         lines = [line.split() for line in net.run("ip", "netns", "exec", f"{self.world.prefix}-two", "cat",
                                                   "/proc/net/snmp").stdout.splitlines() if line.startswith("Icmp:")]
         assert dict(zip(*lines))["OutDestUnreachs"] == "0", "the kernel calls VXLAN's port unreachable"
