@@ -544,9 +544,10 @@ static bool take_nic(struct nic *nic, const struct vm *vm, const struct note *no
 	if (!vm || g_strcmp0(vm->status.host, note->host) != 0 || vm->spec.power == POWER_DEALLOCATED)
 		return false;
 	g_autofree char *reason = nic_reason(note->control, nic, vm, report->reason);
-	bool news = balancing_note(nic, report->well) | take_driver(nic, report->driver);
-	if (!news && nic->status.path == report->path && nic->status.enforcement == report->enforcement &&
-		g_strcmp0(nic->status.reason, reason) == 0)
+	bool new_health = balancing_note(nic, report->well);
+	bool new_driver = take_driver(nic, report->driver);
+	if (!new_health && !new_driver && nic->status.path == report->path &&
+		nic->status.enforcement == report->enforcement && g_strcmp0(nic->status.reason, reason) == 0)
 		return false;
 	nic->status.path = report->path;
 	nic->status.enforcement = report->enforcement;
