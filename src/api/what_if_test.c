@@ -352,8 +352,8 @@ static void scenario_secrets(struct test_cloud *cloud)
 static void scenario_scopes(struct test_cloud *cloud)
 {
 	static const char *const paths[] = {"S/providers/Microsoft.Resources/deployments/d",
-		"/providers/Microsoft.Management/managementGroups/m/providers/Microsoft.Resources/"
-		"deployments/d",
+		("/providers/Microsoft.Management/managementGroups/m/providers/Microsoft.Resources/"
+		 "deployments/d"),
 		"/providers/Microsoft.Resources/deployments/d"};
 
 	put_network(cloud);

@@ -57,8 +57,7 @@ static void add_place(
 
 /* *ret is NULL when there is none, which is that host's trouble alone. But a store that cannot be read must not
  * look like one where nobody is. */
-static bool find(
-	const struct control *control, enum kind kind, const char *uid, const void *ret, GError **error)
+static bool find(const struct control *control, enum kind kind, const char *uid, void *ret, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
 
