@@ -178,6 +178,25 @@ static bool set_full(GError **error, const struct nic_request *request, const st
 		search->obstacles->str);
 }
 
+/* What a VF with a representor sends by flows leaves by its own eswitch: packets for a VLAN by the switch's port, which is the first PF,
+ * or one with the same eswitch. What others' VFs sent would go packet by packet. */
+static bool shares_eswitch(const struct nic_pf *pf, const struct nic_pf *first)
+{
+	return pf == first ||
+	       (pf && first && pf->switch_id && g_strcmp0(pf->switch_id, first->switch_id) == 0);
+}
+
+/* NULL: VFs of the PF, which is one of the physical network, do for its VLANs; else whose eswitch would. Borrowed. */
+static const char *foreign_eswitch(const struct sriov *sriov, const GPtrArray *inventory,
+	const struct physical *physical, const struct nic_pf *pf)
+{
+	const struct nic_pf *first = sriov_find_pf(inventory, physical->pfs->pdata[0]);
+
+	if (!sriov->kind->caps.representors || shares_eswitch(pf, first))
+		return NULL;
+	return first ? first->netdev : physical->pfs->pdata[0];
+}
+
 /* Looks among the PFs of one physical network. */
 static void look_on(const struct sriov *sriov, const GPtrArray *inventory, const struct physical *physical,
 	const struct nic_request *request, struct search *search)
@@ -194,6 +213,14 @@ static void look_on(const struct sriov *sriov, const GPtrArray *inventory, const
 			search->pfs, "%s%s", search->pfs->len ? ", " : "", pf ? pf->netdev : address);
 		if (!pf)
 			continue;
+		const char *foreign =
+			request->tunnel ? NULL : foreign_eswitch(sriov, inventory, physical, pf);
+		if (foreign) {
+			g_string_append_printf(search->obstacles,
+				"; VFs of %s are of another eswitch than %s, which the switch is on",
+				pf->netdev, foreign);
+			continue;
+		}
 		const struct nic_vf *vf = first_free(sriov, guests, pf, search);
 		unsigned claims = count_claims(sriov, address);
 		if (vf && !may && !search->conflict)
@@ -256,8 +283,9 @@ static enum nic_use use_of(const struct sriov_claim *claim)
 	}
 }
 
-static void survey_vf(const struct sriov *sriov, const char *physical, const struct nic_pf *pf,
-	const struct nic_vf *vf, GHashTable *guests, GPtrArray *survey)
+/* foreign: as of foreign_eswitch, of a PF that VXLANs do not go by either. */
+static void survey_vf(const struct sriov *sriov, const char *physical, const char *foreign,
+	const struct nic_pf *pf, const struct nic_vf *vf, GHashTable *guests, GPtrArray *survey)
 {
 	const struct sriov_claim *claim = sriov_ledger_find_vf(sriov->ledger, pf->address, vf->index);
 	struct nic_device *device = device_new(physical, pf->address, pf->netdev, vf->index);
@@ -274,7 +302,10 @@ static void survey_vf(const struct sriov *sriov, const char *physical, const str
 				 : guest       ? g_strdup_printf("is open in %s", guest)
 					       : NULL;
 	} else {
-		device->detail = obstacle_of(sriov, guests, pf, vf);
+		device->detail =
+			foreign ? g_strdup_printf(
+					  "is of another eswitch than %s, which the switch is on", foreign)
+				: obstacle_of(sriov, guests, pf, vf);
 		device->use = device->detail ? NIC_USE_UNAVAILABLE : NIC_USE_FREE;
 	}
 	g_ptr_array_add(survey, device);
@@ -300,7 +331,8 @@ static void survey_rest(
 		if (is_surveyed(survey, claim))
 			continue;
 		if (pf && claim->index < pf->vfs->len) {
-			survey_vf(sriov, claim->physical, pf, pf->vfs->pdata[claim->index], guests, survey);
+			survey_vf(sriov, claim->physical, NULL, pf, pf->vfs->pdata[claim->index], guests,
+				survey);
 			continue;
 		}
 		struct nic_device *device =
@@ -330,9 +362,15 @@ GPtrArray *sriov_survey(struct nic_provider *provider)
 	for (guint i = 0; i < sriov->physicals->len; i++) {
 		const struct physical *physical = sriov->physicals->pdata[i];
 		for (guint p = 0; p < physical->pfs->len; p++) {
-			const struct nic_pf *pf = sriov_find_pf(inventory, physical->pfs->pdata[p]);
+			const char *address = physical->pfs->pdata[p];
+			const struct nic_pf *pf = sriov_find_pf(inventory, address);
+			bool tunnels = g_ptr_array_find_with_equal_func(
+				physical->tunnel_pfs, address, g_str_equal, NULL);
+			const char *foreign =
+				tunnels ? NULL : foreign_eswitch(sriov, inventory, physical, pf);
 			for (guint v = 0; pf && v < pf->vfs->len; v++)
-				survey_vf(sriov, physical->name, pf, pf->vfs->pdata[v], guests, survey);
+				survey_vf(sriov, physical->name, foreign, pf, pf->vfs->pdata[v], guests,
+					survey);
 		}
 	}
 	survey_rest(sriov, inventory, guests, survey);

@@ -257,6 +257,32 @@ static void test_vxlan(struct test_sriov *f, gconstpointer data)
 	expect_refused(f, inventory, &tunnelled, FAULT_INVALID, "no physical network");
 }
 
+/* Two PFs on a wire: for VLANs there are VFs of the first, whose eswitch has the switch's port, or of both where they have one eswitch. */
+static void test_two_eswitches(struct test_sriov *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) both = g_ptr_array_new(), inventory = test_sriov_inventory(f);
+
+	f->eswitches[1].is.mode = DEVLINK_SWITCHDEV;
+	g_ptr_array_add(both, (char *)PF1);
+	g_ptr_array_add(both, (char *)PF2);
+	f->provider->ops->follow(f->provider, &(struct sriov_physical){"physnet1", both}, 1);
+	g_clear_pointer(&inventory, g_ptr_array_unref);
+	inventory = test_sriov_inventory(f);
+	g_assert_cmpstr(pick(f, inventory), ==, test_sriov_vfs[0][1]);
+	test_sriov_add_claim(f, PF1, 1, "b"); /* and there is another on the first now */
+	expect_refused(f, inventory, &request, FAULT_POOL_FULL,
+		"VFs of sriov-pf2 are of another eswitch than sriov-pf1, which the switch is on");
+	g_autoptr(GPtrArray) survey = f->provider->ops->survey(f->provider);
+	const struct nic_device *last = survey->pdata[3];
+	g_assert_cmpint(last->use, ==, NIC_USE_UNAVAILABLE);
+	g_assert_cmpstr(last->detail, ==, "is of another eswitch than sriov-pf1, which the switch is on");
+
+	tree_write(f->tree, "0011223344556677", "sys/class/net/sriov-pf1/phys_switch_id");
+	tree_write(f->tree, "0011223344556677", "sys/class/net/sriov-pf2/phys_switch_id");
+	g_autoptr(GPtrArray) one = test_sriov_inventory(f);
+	g_assert_cmpstr(pick(f, one), ==, test_sriov_vfs[1][0]);
+}
+
 static void test_representors_told(struct test_sriov *f, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
@@ -549,6 +575,8 @@ int main(int argc, char **argv)
 	add("a driver is chosen, and the choice is told", test_override);
 	g_test_add_func("/sriov/attributes are compared as far as they are known", test_compare);
 	add_switchdev("a VF is given that has a representor, of a PF in switchdev mode", test_representor);
+	add_switchdev(
+		"on a VLAN a NIC has one of the eswitch that the switch's port is of", test_two_eswitches);
 	add_switchdev("a NIC on a vxlan segment has one of the NIC that the underlay leaves by", test_vxlan);
 	add_switchdev("representors are listed, and a claim on no physical network is kept",
 		test_representors_told);
