@@ -146,6 +146,16 @@ static struct answer ask_tunnels(const struct nic_pf *pf, const struct answer *p
 	return because(policy->word, IF_UNDERLAY);
 }
 
+/* That guests send by none but their own addresses, beyond the MAC. */
+static struct answer ask_addresses(const struct nic_caps *caps)
+{
+	if (caps->flow_policy)
+		return yes();
+	return because(ENFORCEMENT_NO,
+		"a VF that passes the switch sends whatever IP addresses, ARP, DHCP and IPv6 "
+		"its guest likes, under its own MAC");
+}
+
 /* ---- networks ---- */
 
 /* What of a PF was found that nic_caps do not say. */
@@ -224,6 +234,8 @@ json_t *enforcement_describe(const struct nic_pf *pf, const struct enforcement_s
 		.no_tunnels = kind->caps.tunnels && is_no(&tunnels) ? tunnels.reason : NULL,
 	};
 
+	_cleanup_(answer_clear) struct answer addresses = ask_addresses(&kind->caps);
+	add(abilities, "addresses", &addresses);
 	add(abilities, "policy", &policy);
 	add(abilities, "tunnels", &tunnels);
 	return json_pack("{s:s, s:o, s:o}", "provider", kind->caps.name, "abilities", abilities, "networks",

@@ -26,7 +26,7 @@ struct enforcement_source {
 /* {"provider", "abilities": [{"name", "answer", "reason"?}], "networks": [{"segment", "policy", "enforcer", "reason"?, "guest"}]}.
  *
  * provider: null: it gives no functions, and there is a "reason" in place of the lists. name: an attribute of VFs
- * (vf_attribute_word), "policy" or "tunnels"; answer: as above; reason: a clause about the PF. networks: what becomes of
+ * (vf_attribute_word), "addresses" (that senders' IP addresses, ARP and DHCP are their own), "policy" or "tunnels"; answer: as above; reason: a clause about the PF. networks: what becomes of
  * a NIC on such a segment ("vxlan", "vlan") and under such a policy ("any", "allow-all", "other"); enforcer: "hardware",
  * "switch", or null: it stays synthetic; reason: why not hardware, or what that takes; guest: it does not where guest enforcement is allowed.
  * pf: with attributes and eswitch. New reference. */

@@ -137,6 +137,7 @@ static void test_legacy(void)
 		if (IGB & 1u << i)
 			expect_ability(json, vf_attribute_word(1u << i), ENFORCEMENT_YES, NULL);
 	expect_ability(json, "link", ENFORCEMENT_NO, "its driver, igb, does not take it");
+	expect_ability(json, "addresses", ENFORCEMENT_NO, "*whatever IP addresses*");
 	expect_ability(json, "policy", ENFORCEMENT_NO, "*MAC and VLAN alone*shows no eswitch");
 	expect_ability(json, "tunnels", ENFORCEMENT_NO, "*shows no eswitch");
 	expect_network(json, 0, NULL, false, "*vxlan segment*");
@@ -229,6 +230,7 @@ static void test_switchdev(void)
 	expect_ability(json, "mac", ENFORCEMENT_YES, NULL);
 	expect_ability(json, "vlan", ENFORCEMENT_NO, "the switch does, *");
 	expect_ability(json, "rate", ENFORCEMENT_NO, "the switch does, *");
+	expect_ability(json, "addresses", ENFORCEMENT_YES, NULL);
 	expect_ability(json, "policy", ENFORCEMENT_YES, NULL);
 	expect_ability(json, "tunnels", ENFORCEMENT_YES, "if the host's underlay leaves by it*");
 	expect_same(json, &sriov_switchdev.caps);

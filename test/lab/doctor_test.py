@@ -75,7 +75,7 @@ def capabilities(machine, pf):
     answers = {ability["name"]: ability["answer"] for ability in enforcement["abilities"]}
     assert enforcement["provider"] == "sriov" and answers == {
         "mac": "yes", "vlan": "yes", "spoofchk": "yes", "trust": "yes", "rate": "yes", "link": "no", "policy": "no",
-        "tunnels": "no"}, enforcement
+        "tunnels": "no", "addresses": "no"}, enforcement
     assert [network["enforcer"] for network in enforcement["networks"]] == [None, "hardware", None], enforcement
     channels = pf["queues"]["combined"]
     assert list(pf["queues"]) == ["combined"] and 1 <= channels["count"] <= channels["max"], pf
