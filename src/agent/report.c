@@ -58,6 +58,21 @@ static struct report_function *find_function(const GPtrArray *functions, const c
 	return NULL;
 }
 
+/* The host's underlay leaves by the function's PF. */
+static bool is_for_vxlans(const struct agent *agent, const struct nic_device *device)
+{
+	const struct switch_physical *vxlans = switch_site_vxlans(&agent->config.site);
+	const GPtrArray *physicals = agent_physicals(agent);
+
+	for (guint i = 0; vxlans && physicals && i < physicals->len; i++) {
+		const struct physical_port *physical = physicals->pdata[i];
+		if (g_str_equal(physical->name, vxlans->name))
+			return g_ptr_array_find_with_equal_func(
+				physical->tunnel_pfs, device->pf, g_str_equal, NULL);
+	}
+	return false;
+}
+
 /* Where it is, and what its PF has for it. */
 static void complete_function(struct report_function *function, const struct nic_device *device)
 {
@@ -91,6 +106,7 @@ static void add_devices(const struct agent *agent, struct report *report)
 			g_ptr_array_add(report->functions, function);
 		}
 		complete_function(function, device);
+		function->vxlan = is_for_vxlans(agent, device);
 	}
 }
 

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#define FUNCTION_FREE "free" /* in reports: nobody's, and to be had */
 /* In reports: functions there bypass the host. */
 #define PROVIDER_SRIOV     "sriov"
 #define PROVIDER_SWITCHDEV "switchdev"
@@ -99,23 +100,21 @@ static GPtrArray *find_needs(
 	return g_steal_pointer(&needs);
 }
 
-/* The physical network whose functions would accelerate the NIC on a host that reports so; NULL: none would. Borrowed. */
-static const char *functions_for(const struct need *need, const struct report *report)
+/* Whether NICs like that are accelerated by functions of a host that reports so, if it has one for them. */
+static bool can_accelerate(const struct report *report, const struct need *need)
 {
-	if (!need->accelerated)
-		return NULL;
-	return need->physical ? need->physical : report ? report->vxlans : NULL;
+	return need->accelerated && (need->physical || (report && report->vxlans));
 }
 
-/* Of the first n needs, those of functions in that physical network. */
-static unsigned count_accelerated(
-	const GPtrArray *needs, guint n, const struct report *report, const char *physical)
+/* Of the first n needs, those of the same functions: of a physical network's VLANs, or for VXLANs. */
+static unsigned count_alike(const GPtrArray *needs, guint n, const struct need *need)
 {
 	unsigned count = 0;
 
 	for (guint i = 0; i < n; i++) {
-		const char *from = functions_for(needs->pdata[i], report);
-		count += from && g_ascii_strcasecmp(from, physical) == 0;
+		const struct need *other = needs->pdata[i];
+		count += other->accelerated && !other->physical == !need->physical &&
+			 (!need->physical || g_ascii_strcasecmp(other->physical, need->physical) == 0);
 	}
 	return count;
 }
@@ -138,7 +137,7 @@ static bool is_pinned(const struct report *report, const GPtrArray *needs)
 			       g_strcmp0(report->provider, PROVIDER_SWITCHDEV) != 0))
 		return false;
 	for (guint i = 0; i < needs->len; i++)
-		if (functions_for(needs->pdata[i], report))
+		if (can_accelerate(report, needs->pdata[i]))
 			return true;
 	return false;
 }
@@ -179,19 +178,25 @@ static void find_used(struct control *control, struct candidate *candidate)
 	}
 }
 
-/* Functions that are free there and promised to nobody; below 0: more are promised than there are. */
-static int count_free(const struct candidate *c, const char *physical)
+static bool is_free_for(const struct report_function *function, const struct need *need)
+{
+	if (function->nic || (function->state && !g_str_equal(function->state, FUNCTION_FREE)))
+		return false;
+	return need->physical
+		       ? function->physical && g_ascii_strcasecmp(function->physical, need->physical) == 0
+		       : function->vxlan;
+}
+
+/* Functions that are free there for NICs like that and promised to nobody; below 0: more are promised than there are. */
+static int count_free(const struct candidate *c, const struct need *need)
 {
 	const GPtrArray *promised = c->used.promised;
 	const struct report *report = c->live.report;
 	int n = 0;
 
-	for (guint i = 0; report && i < list_length(report->functions); i++) {
-		const struct report_function *function = report->functions->pdata[i];
-		n += !function->nic && function->physical &&
-		     g_ascii_strcasecmp(function->physical, physical) == 0;
-	}
-	return n - (int)count_accelerated(promised, promised->len, report, physical);
+	for (guint i = 0; report && i < list_length(report->functions); i++)
+		n += is_free_for(report->functions->pdata[i], need);
+	return n - (int)count_alike(promised, promised->len, need);
 }
 
 /* Memory as it is promised: each real MiB ram_ratio times. A pinned one is there once, so that it takes as many. */
@@ -315,9 +320,8 @@ static double pci_weigher(const struct candidate *c)
 	double fit = 0;
 
 	for (guint i = 0; i < c->needs->len; i++) {
-		const struct report *report = c->live.report;
-		const char *from = functions_for(c->needs->pdata[i], report);
-		fit += from && (int)count_accelerated(c->needs, i, report, from) < count_free(c, from);
+		const struct need *need = c->needs->pdata[i];
+		fit += need->accelerated && (int)count_alike(c->needs, i, need) < count_free(c, need);
 	}
 	return fit;
 }

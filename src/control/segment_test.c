@@ -538,6 +538,8 @@ static void test_free_functions_are_preferred(void)
 	assert_moved(&f, f.network, "vlan:physnet1");
 	add_function(f.report, "physnet2", NULL);
 	add_function(f.report, "physnet1", "another");
+	add_function(f.report, "physnet1", NULL);
+	((struct report_function *)f.report->functions->pdata[2])->state = g_strdup("unavailable");
 	fixture_obey(&f);
 	g_autofree char *no_function = place(&f, second, "a", true);
 	g_assert_cmpstr(no_function, ==, "host-2"); /* which has more memory */
@@ -627,6 +629,10 @@ static void test_vxlans_take_functions(void)
 	g_autofree char *anywhere = place(&f, second, "a", true);
 	g_assert_cmpstr(anywhere, ==, "host-2"); /* which has more memory */
 	f.report->vxlans = g_strdup("physnet1");
+	fixture_obey(&f);
+	g_autofree char *other_pf = place(&f, second, "e", true);
+	g_assert_cmpstr(other_pf, ==, "host-2"); /* the function is of a PF that VXLANs do not go by */
+	((struct report_function *)f.report->functions->pdata[0])->vxlan = true;
 	fixture_obey(&f);
 	g_autofree char *with = place(&f, second, "b", true);
 	g_assert_cmpstr(with, ==, "host-1");

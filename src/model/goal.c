@@ -82,7 +82,8 @@ SHAPE(report_exposure, struct report_exposure, "exposed NIC's report", F_STRING(
 SHAPE(report_function, struct report_function, "function's report", F_STRING(report_function, name),
 	F_STRING(report_function, provider), F_STRING(report_function, nic), F_STRING(report_function, vm),
 	F_STRING(report_function, state), F_STRING(report_function, physical), F_STRING(report_function, pf),
-	F_INT(report_function, index), F_STRING(report_function, mac), F_INT(report_function, vlan));
+	F_BOOL(report_function, vxlan), F_INT(report_function, index), F_STRING(report_function, mac),
+	F_INT(report_function, vlan));
 SHAPE(report, struct report, "report", F_STRING(report, host), F_STRING(report, goal_host),
 	F_INT(report, received), F_INT(report, applied), F_INT(report, vcpus), F_INT(report, memory_mib),
 	F_INT(report, available_mib), F_BOOL(report, kvm), F_STRING(report, accel_detail),

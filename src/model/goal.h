@@ -248,6 +248,7 @@ struct report_function {
 	char *state; /* word: free, attached, revoked, ... */
 	char *physical; /* physical network of its PF; NULL: it is none's */
 	char *pf; /* interface of its PF; NULL: it has none */
+	bool vxlan; /* the host's underlay leaves by its PF, so that NICs in VXLANs may have it */
 	int64_t index; /* VF number of the PF */
 	char *mac; /* as the PF has it; NULL: none */
 	int64_t vlan; /* as the PF has it; 0: none */
