@@ -7,6 +7,8 @@
 #include "nic/test_devlink.h"
 #include "nic/test_trace.h"
 
+#include <string.h>
+
 #define NIC   "netdevsim/netdevsim1"
 #define OTHER "netdevsim/netdevsim2" /* in switchdev mode, with a VF */
 
@@ -136,6 +138,31 @@ static void test_features(void)
 	g_assert_cmpint(ethtool_feature(ethtool, "sim2p", "hw-tc-offload"), ==, ETHTOOL_OFF);
 	g_assert_cmpint(ethtool_feature(ethtool, "lo", "hw-tc-offload"), ==, ETHTOOL_ABSENT);
 	g_assert_cmpint(ethtool_feature(ethtool, "sim9p", "hw-tc-offload"), ==, ETHTOOL_UNKNOWN);
+	g_assert_cmpint(ethtool_feature(ethtool, "sim2vf0", "hw-tc-offload"), ==, ETHTOOL_ON);
+}
+
+/* Both ways, and on lo, whose is fixed: the kernel answers that with success, too. */
+static void test_set_feature(void)
+{
+	g_autoptr(GError) error = NULL, fixed = NULL, nobody = NULL, unknown = NULL;
+
+	g_assert_true(ethtool_set_feature(ethtool, "sim2p", ETHTOOL_TC_OFFLOAD, true, &error));
+	g_assert_cmpint(ethtool_feature(ethtool, "sim2p", ETHTOOL_TC_OFFLOAD), ==, ETHTOOL_ON);
+	g_assert_cmpint(ethtool_feature(ethtool, "sim2vf0", ETHTOOL_TC_OFFLOAD), ==, ETHTOOL_ON);
+	g_assert_true(ethtool_set_feature(ethtool, "sim2p", ETHTOOL_TC_OFFLOAD, true, &error)); /* is so */
+	g_assert_true(ethtool_set_feature(ethtool, "sim2p", ETHTOOL_TC_OFFLOAD, false, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(ethtool_feature(ethtool, "sim2p", ETHTOOL_TC_OFFLOAD), ==, ETHTOOL_OFF);
+	g_assert_cmpint(ethtool_feature(ethtool, "sim1p", ETHTOOL_TC_OFFLOAD), ==, ETHTOOL_ON);
+	g_assert_false(ethtool_set_feature(ethtool, "lo", ETHTOOL_TC_OFFLOAD, true, &fixed));
+	g_assert_error(fixed, FAULT, FAULT_UNSUPPORTED);
+	g_assert_nonnull(
+		strstr(fixed->message, "hw-tc-offload of lo cannot be turned on: its driver leaves it"));
+	g_assert_cmpint(ethtool_feature(ethtool, "lo", ETHTOOL_TC_OFFLOAD), ==, ETHTOOL_ABSENT);
+	g_assert_false(ethtool_set_feature(ethtool, "sim9p", ETHTOOL_TC_OFFLOAD, true, &nobody));
+	g_assert_error(nobody, FAULT, FAULT_NOT_FOUND);
+	g_assert_false(ethtool_set_feature(ethtool, "sim2p", "hw-moon-offload", true, &unknown));
+	g_assert_nonnull(strstr(unknown->message, "hw-moon-offload of sim2p cannot be turned on: "));
 }
 
 /* lo has no driver to ask. */
@@ -210,6 +237,7 @@ int main(int argc, char **argv)
 	TEST("back in legacy mode the representors have gone", test_back);
 	TEST("offload is on, off, not to be had, or unknown", test_features);
 	TEST("channels are told as they are and as they could be, or not at all", test_channels);
+	TEST("offload is turned on and off, and what stays as it was is refused", test_set_feature);
 	TEST("inline mode, encapsulation and steering are read, and the first two set alone", test_more);
 	TEST("a driver's refusal is told in its own words", test_sentence);
 	int status = g_test_run();

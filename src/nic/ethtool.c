@@ -1,7 +1,10 @@
 /* ethtool: features and channels by generic netlink; what drivers tell of themselves by ioctl, as netlink has no message for it. */
 #include "nic/ethtool.h"
 
+#include "base/fault.h"
+
 #include <assert.h>
+#include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/ethtool_netlink.h>
 #include <linux/sockios.h>
@@ -28,22 +31,31 @@ nla_put_failure:
 	g_error("no room in a netlink message");
 }
 
-/* The attributes of the one answer, Borrowed of what is returned, which is Owned by the caller; NULL: there is none. */
-static GPtrArray *ask(struct genl *ethtool, uint8_t command, const char *netdev, int max, struct nlattr **ret)
+/* The attributes of the one answer, Borrowed of what is returned, which is Owned by the caller; NULL with *ret_error (-errno; 0:
+ * the answer is none) and *ret_why as of genl_ask(). Takes the request. */
+static GPtrArray *exchange(struct genl *ethtool, struct nl_msg *request, int max, struct nlattr **ret,
+	int *ret_error, char **ret_why)
 {
-	g_autofree char *why = NULL;
-	int rc;
-	g_autoptr(GPtrArray) answers = genl_ask(ethtool, request_new(command, netdev), false, &rc, &why);
+	g_autoptr(GPtrArray) answers = genl_ask(ethtool, request, false, ret_error, ret_why);
 
 	return answers && answers->len && genl_parse(answers->pdata[0], max, ret) ? g_steal_pointer(&answers)
 										  : NULL;
 }
 
+/* The same, of a request that names no more than the interface. */
+static GPtrArray *ask(struct genl *ethtool, uint8_t command, const char *netdev, int max, struct nlattr **ret)
+{
+	g_autofree char *why = NULL;
+	int rc;
+
+	return exchange(ethtool, request_new(command, netdev), max, ret, &rc, &why);
+}
+
 /* ---- features ---- */
 
-/* Whether the bit of that name is set. A set without a mask lists those that are; one with a mask all that could be, each with
- * its value. */
-static bool has_bit(struct nlattr *set, const char *name)
+/* Whether a set names the bit, and in *ret_value its value. A set without a mask names those bits that are set; one with a mask
+ * all that it is about, each with its value. */
+static bool find_bit(struct nlattr *set, const char *name, bool *ret_value)
 {
 	struct nlattr *parts[ETHTOOL_A_BITSET_MAX + 1], *bit[ETHTOOL_A_BITSET_BIT_MAX + 1], *at;
 	int rest;
@@ -53,11 +65,20 @@ static bool has_bit(struct nlattr *set, const char *name)
 		return false;
 	nla_for_each_nested(at, parts[ETHTOOL_A_BITSET_BITS], rest)
 	{
-		if (nla_parse_nested(bit, ETHTOOL_A_BITSET_BIT_MAX, at, NULL) == 0 &&
-			g_strcmp0(genl_text(bit[ETHTOOL_A_BITSET_BIT_NAME]), name) == 0)
-			return parts[ETHTOOL_A_BITSET_NOMASK] || bit[ETHTOOL_A_BITSET_BIT_VALUE];
+		if (nla_parse_nested(bit, ETHTOOL_A_BITSET_BIT_MAX, at, NULL) < 0 ||
+			g_strcmp0(genl_text(bit[ETHTOOL_A_BITSET_BIT_NAME]), name) != 0)
+			continue;
+		*ret_value = parts[ETHTOOL_A_BITSET_NOMASK] || bit[ETHTOOL_A_BITSET_BIT_VALUE];
+		return true;
 	}
 	return false;
+}
+
+static bool has_bit(struct nlattr *set, const char *name)
+{
+	bool value;
+
+	return find_bit(set, name, &value) && value;
 }
 
 enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, const char *name)
@@ -71,6 +92,58 @@ enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, c
 	if (has_bit(attributes[ETHTOOL_A_FEATURES_ACTIVE], name))
 		return ETHTOOL_ON;
 	return has_bit(attributes[ETHTOOL_A_FEATURES_HW], name) ? ETHTOOL_OFF : ETHTOOL_ABSENT;
+}
+
+/* What is wanted is a set with a mask, of one bit. */
+static struct nl_msg *set_request_new(const char *netdev, const char *name, bool on)
+{
+	struct nl_msg *request = request_new(ETHTOOL_MSG_FEATURES_SET, netdev);
+	struct nlattr *set = nla_nest_start(request, ETHTOOL_A_FEATURES_WANTED | NLA_F_NESTED);
+	struct nlattr *bits = nla_nest_start(request, ETHTOOL_A_BITSET_BITS | NLA_F_NESTED);
+	struct nlattr *bit = nla_nest_start(request, ETHTOOL_A_BITSET_BITS_BIT | NLA_F_NESTED);
+
+	NLA_PUT_STRING(request, ETHTOOL_A_BITSET_BIT_NAME, name);
+	if (on)
+		NLA_PUT_FLAG(request, ETHTOOL_A_BITSET_BIT_VALUE);
+	nla_nest_end(request, bit);
+	nla_nest_end(request, bits);
+	nla_nest_end(request, set);
+	return request;
+nla_put_failure:
+	g_error("no room in a netlink message");
+}
+
+static enum fault fault_of(int error)
+{
+	return error == -ENODEV                      ? FAULT_NOT_FOUND
+	       : error == -EPERM || error == -EACCES ? FAULT_DENIED
+	       : error == -EOPNOTSUPP                ? FAULT_UNSUPPORTED
+						     : FAULT_INTERNAL;
+}
+
+/* The kernel answers 0 whatever became of it, with the bits that did not become what was wanted.
+ * Source: Linux net/ethtool/features.c, ethnl_set_features(). */
+bool ethtool_set_feature(struct genl *ethtool, const char *netdev, const char *name, bool on, GError **error)
+{
+	struct nlattr *attributes[ETHTOOL_A_FEATURES_MAX + 1];
+	const char *word = on ? "on" : "off";
+	g_autofree char *why = NULL;
+	bool wanted;
+	int rc;
+	g_autoptr(GPtrArray) answers = exchange(
+		ethtool, set_request_new(netdev, name, on), ETHTOOL_A_FEATURES_MAX, attributes, &rc, &why);
+
+	if (!answers)
+		return fault_set(error, fault_of(rc), "%s of %s cannot be turned %s: %s", name, netdev, word,
+			why  ? why
+			: rc ? g_strerror(-rc)
+			     : "the kernel's answer is none");
+	if (find_bit(attributes[ETHTOOL_A_FEATURES_WANTED], name, &wanted))
+		return fault_set(error, FAULT_UNSUPPORTED,
+			"%s of %s cannot be turned %s: its driver leaves it as it is, for what dmesg or "
+			"'ethtool -k %s' ([fixed]) may tell",
+			name, netdev, word, netdev);
+	return true;
 }
 
 /* ---- channels ---- */

@@ -6,11 +6,19 @@
 #pragma once
 #include "nic/genl.h"
 
+/* In this order: of several interfaces the greatest tells what the worst of them lacks. */
 enum ethtool_feature { ETHTOOL_UNKNOWN, ETHTOOL_ON, ETHTOOL_OFF, ETHTOOL_ABSENT };
 
 /* Whether a feature ("hw-tc-offload") of the interface is on, off and could be on, or is not to be had. `ethtool`: that
  * family. UNKNOWN when the kernel does not tell. */
 enum ethtool_feature ethtool_feature(struct genl *ethtool, const char *netdev, const char *name);
+
+#define ETHTOOL_TC_OFFLOAD "hw-tc-offload" /* the feature that has the NIC take flows of tc */
+
+/* Turns a feature of the interface on or off, as `ethtool -K` does, and returns when the kernel has. FAULT_UNSUPPORTED when it
+ * stays as it was: a driver cannot change it (`ethtool -k`: "[fixed]"), or refused to; FAULT_NOT_FOUND when there is no such
+ * interface; FAULT_DENIED when this process may not. */
+bool ethtool_set_feature(struct genl *ethtool, const char *netdev, const char *name, bool on, GError **error);
 
 enum ethtool_queue { ETHTOOL_COMBINED, ETHTOOL_RX, ETHTOOL_TX };
 #define ETHTOOL_QUEUE_KINDS 3

@@ -2,6 +2,7 @@
 #include "nic/test_trace.h"
 
 #include <linux/devlink.h>
+#include <linux/ethtool_netlink.h>
 #include <netlink/genl/genl.h>
 #include <netlink/msg.h>
 #include <stdio.h>
@@ -9,12 +10,12 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-/* Of devlink; what is asked of ethtool changes nothing. */
+/* Of devlink or ethtool: neither is asked for what has the other's number. */
 static bool is_change(struct nl_msg *request)
 {
 	const struct genlmsghdr *header = nlmsg_data(nlmsg_hdr(request));
 
-	return header->cmd == DEVLINK_CMD_ESWITCH_SET;
+	return header->cmd == DEVLINK_CMD_ESWITCH_SET || header->cmd == ETHTOOL_MSG_FEATURES_SET;
 }
 
 static char *hex(const void *bytes, size_t length)

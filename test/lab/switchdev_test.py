@@ -28,6 +28,7 @@ echo 1 >devices/netdevsim2/sriov_numvfs
 devlink dev eswitch set netdevsim/netdevsim2 mode switchdev
 ip link set dev eth0 name sim2vf0
 ethtool -K sim1p hw-tc-offload on
+ethtool -K sim2vf0 hw-tc-offload on
 ethtool -L sim1p combined 2
 mkdir /run/traces; cd /
 """
