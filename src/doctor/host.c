@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -201,18 +202,83 @@ static void check_hugepages(const struct host_source *source, GPtrArray *finding
 			"there are none, so the switch's tables lie in small pages");
 }
 
+/* Major and minor number in "QEMU emulator version 10.0.2 (Debian …)", "libvirtd (libvirt) 9.0.0": the first word that is two
+ * numbers with a dot between them. */
+static bool parse_version(const char *text, unsigned *ret_major, unsigned *ret_minor)
+{
+	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
+
+	for (char **word = words; *word; word++)
+		if (g_ascii_isdigit(**word) && sscanf(*word, "%u.%u", ret_major, ret_minor) == 2)
+			return true;
+	return false;
+}
+
+static bool is_older(unsigned major, unsigned minor, unsigned than_major, unsigned than_minor)
+{
+	return major < than_major || (major == than_major && minor < than_minor);
+}
+
+/* A program that is needed, by what it is called in findings. */
+static const struct program {
+	const char *check, *names[3]; /* the first of the names that is installed counts */
+	const char *absent, *install;
+	unsigned least_major, least_minor; /* what is older does not do */
+	const char *least_why;
+	unsigned used_major, used_minor; /* dist/setup.sh installs no older ones; 0.0: any */
+	const char *update;
+} programs[] = {
+	/* Source: QEMU docs/system/virtio-net-failover.rst. */
+	{"qemu", {"qemu-system-x86_64"}, "qemu-system-x86_64 is not installed", "apt install qemu-system-x86",
+		4, 2, "no virtio NIC there can stand by for a function (failover)", 8, 0,
+		"install QEMU 8.0 or newer: 'dist/setup.sh run' does; on Debian 12 by 'apt install -t "
+		"bookworm-backports qemu-system-x86'"},
+	{"libvirt", {"libvirtd", "virtqemud"}, "neither libvirtd nor virtqemud is installed",
+		"apt install libvirt-daemon", 9, 0, "the agent is built for what libvirt has from 9.0 on", 0,
+		0, "install libvirt 9.0 or newer, as Debian 12 and later have it"},
+};
+
+static void check_version(
+	const struct program *program, const char *name, const char *text, GPtrArray *findings)
+{
+	unsigned major, minor;
+
+	if (!parse_version(text, &major, &minor))
+		findings_add(findings, FINDING_NOTE, program->check, NULL, program->update,
+			"%s is installed, and its version is unknown: '%s --version' tells none", name, name);
+	else if (is_older(major, minor, program->least_major, program->least_minor))
+		findings_add(findings, FINDING_PROBLEM, program->check, NULL, program->update,
+			"%s is of version %u.%u, and %u.%u is the oldest that will do: %s", name, major,
+			minor, program->least_major, program->least_minor, program->least_why);
+	else if (is_older(major, minor, program->used_major, program->used_minor))
+		findings_add(findings, FINDING_NOTE, program->check, NULL, program->update,
+			"%s is of version %u.%u: 'dist/setup.sh run' installs %u.%u or newer, and older ones "
+			"were "
+			"never run",
+			name, major, minor, program->used_major, program->used_minor);
+	else
+		findings_add(findings, FINDING_OK, program->check, NULL, NULL,
+			"%s is installed, version %u.%u", name, major, minor);
+}
+
+static void check_program(
+	const struct host_source *source, const struct program *program, GPtrArray *findings)
+{
+	for (const char *const *name = program->names; *name; name++) {
+		g_autofree char *text = source->program_version(*name);
+		if (text) {
+			check_version(program, *name, text, findings);
+			return;
+		}
+	}
+	findings_add(
+		findings, FINDING_PROBLEM, program->check, NULL, program->install, "%s", program->absent);
+}
+
 static void check_programs(const struct host_source *source, GPtrArray *findings)
 {
-	if (source->has_program("qemu-system-x86_64"))
-		findings_add(findings, FINDING_OK, "qemu", NULL, NULL, "qemu-system-x86_64 is installed");
-	else
-		findings_add(findings, FINDING_PROBLEM, "qemu", NULL, "apt install qemu-system-x86",
-			"qemu-system-x86_64 is not installed");
-	if (source->has_program("libvirtd") || source->has_program("virtqemud"))
-		findings_add(findings, FINDING_OK, "libvirt", NULL, NULL, "its daemon is installed");
-	else
-		findings_add(findings, FINDING_PROBLEM, "libvirt", NULL, "apt install libvirt-daemon",
-			"neither libvirtd nor virtqemud is installed");
+	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
+		check_program(source, &programs[i], findings);
 }
 
 /* ---- all of it ---- */
@@ -285,7 +351,8 @@ static char *kernel_log(void)
 	return g_string_free(log, false);
 }
 
-static bool has_program(const char *name)
+/* Path of a program, Owned by the caller; NULL: it is not installed. */
+static char *find_program(const char *name)
 {
 	static const char *const folders[] = {"/usr/sbin", "/sbin"}; /* not in every user's path */
 	g_autofree char *path = g_find_program_in_path(name);
@@ -295,12 +362,27 @@ static bool has_program(const char *name)
 		if (g_file_test(full, G_FILE_TEST_IS_EXECUTABLE))
 			path = g_steal_pointer(&full);
 	}
-	return path != NULL;
+	return g_steal_pointer(&path);
+}
+
+static char *program_version(const char *name)
+{
+	g_autofree char *path = find_program(name), *output = NULL;
+	char *argv[] = {path, "--version", NULL};
+	int status;
+
+	if (!path)
+		return NULL;
+	if (!g_spawn_sync(
+		    NULL, argv, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &output, NULL, &status, NULL) ||
+		!g_spawn_check_wait_status(status, NULL))
+		return g_strdup("");
+	return g_steal_pointer(&output);
 }
 
 const struct host_source host_source_real = {.root = "",
 	.host_file = HOST_FILE,
 	.probe_kvm = probe_kvm,
 	.kernel_log = kernel_log,
-	.has_program = has_program,
+	.program_version = program_version,
 	.open_genl = genl_open};

@@ -17,7 +17,8 @@ struct host_source {
 	/* The kernel's messages since it was started, a line each; NULL when this user may not read them. Owned by the
 	 * caller. */
 	char *(*kernel_log)(void);
-	bool (*has_program)(const char *name);
+	/* What `NAME --version` prints, "" where it fails; NULL when the program is not installed. Owned by the caller. */
+	char *(*program_version)(const char *name);
 	struct genl *(*open_genl)(const char *family, GError **error); /* nic/genl.h */
 };
 

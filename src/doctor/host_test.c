@@ -18,6 +18,7 @@
 static struct kvm_probe kvm_of_machine;
 static const char *log_of_machine; /* NULL: not for this user */
 static const char *missing_program;
+static const char *version_of_qemu, *version_of_libvirt;
 
 static struct kvm_probe probe_kvm(void)
 {
@@ -29,9 +30,11 @@ static char *kernel_log(void)
 	return g_strdup(log_of_machine);
 }
 
-static bool has_program(const char *name)
+static char *program_version(const char *name)
 {
-	return g_strcmp0(name, missing_program) != 0;
+	if (g_strcmp0(name, missing_program) == 0)
+		return NULL;
+	return g_strdup(g_str_has_prefix(name, "qemu") ? version_of_qemu : version_of_libvirt);
 }
 
 /* A kernel without devlink and ethtool. */
@@ -54,6 +57,9 @@ static struct tree *machine_new(void)
 	kvm_of_machine = (struct kvm_probe){.outcome = KVM_USABLE, .mips = 2000};
 	log_of_machine = "ixgbe " PF ": registered\n";
 	missing_program = NULL;
+	version_of_qemu = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\n"
+			  "Copyright (c) 2003-2025 Fabrice Bellard and the QEMU Project developers\n";
+	version_of_libvirt = "libvirtd (libvirt) 9.0.0\n";
 	tree_write(tree, "flags : fpu vmx sse", "proc/cpuinfo");
 	tree_write(tree, "root=/dev/sda1 intel_iommu=on quiet", "proc/cmdline");
 	tree_write(tree, "6.1.0", "proc/sys/kernel/osrelease");
@@ -81,7 +87,7 @@ static GPtrArray *examine(const struct tree *tree)
 		.host_file = HOST_FILE,
 		.probe_kvm = probe_kvm,
 		.kernel_log = kernel_log,
-		.has_program = has_program,
+		.program_version = program_version,
 		.open_genl = open_genl};
 
 	return host_examine(&source);
@@ -240,6 +246,41 @@ static void test_programs(void)
 
 	missing_program = "qemu-system-x86_64";
 	expect_only(tree, FINDING_PROBLEM, "qemu", NULL, "not installed");
+}
+
+static void test_versions(void)
+{
+	static const struct {
+		const char *qemu, *libvirt; /* NULL: as it is */
+		enum finding_level level; /* FINDING_OK: nothing is found */
+		const char *says;
+	} ways[] = {
+		{"QEMU emulator version 4.1.1", NULL, FINDING_PROBLEM, "version 4.1, and 4.2 is the oldest"},
+		{"QEMU emulator version 3.10.0 (x)", NULL, FINDING_PROBLEM, "version 3.10, and 4.2"},
+		{"QEMU emulator version 4.2.0", NULL, FINDING_NOTE,
+			"version 4.2: 'dist/setup.sh run' installs 8.0 or newer"},
+		{"QEMU emulator version 7.2.15 (Debian 1:7.2+dfsg-7+deb12u12)", NULL, FINDING_NOTE,
+			"version 7.2: 'dist/setup.sh run' installs 8.0 or newer"},
+		{"QEMU emulator version 8.0.0", NULL, FINDING_OK, NULL},
+		{"", NULL, FINDING_NOTE, "'qemu-system-x86_64 --version' tells none"},
+		{NULL, "libvirtd (libvirt) 8.10.0", FINDING_PROBLEM, "libvirtd is of version 8.10, and 9.0"},
+		{NULL, "libvirtd (libvirt) 11.3.0", FINDING_OK, NULL},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+		_cleanup_(tree_free) struct tree *tree = machine_new();
+		version_of_qemu = ways[i].qemu ? ways[i].qemu : version_of_qemu;
+		version_of_libvirt = ways[i].libvirt ? ways[i].libvirt : version_of_libvirt;
+		if (ways[i].level == FINDING_OK)
+			expect_well(tree);
+		else
+			expect_only(
+				tree, ways[i].level, ways[i].qemu ? "qemu" : "libvirt", NULL, ways[i].says);
+	}
+	_cleanup_(tree_free) struct tree *tree = machine_new();
+	missing_program = "libvirtd"; /* in parts: virtqemud */
+	version_of_libvirt = "virtqemud (libvirt) 8.0.0";
+	expect_only(tree, FINDING_PROBLEM, "libvirt", NULL, "virtqemud is of version 8.0");
 }
 
 static void test_kernel_without_sriov(void)
@@ -531,6 +572,8 @@ int main(int argc, char **argv)
 	TEST("an IOMMU that is not in use is told by who keeps it off", test_iommu);
 	TEST("KVM that does not work is told by the probe's words", test_kvm);
 	TEST("a program that is not installed is named", test_programs);
+	TEST("a program that is too old is named with its version, and with the one that will do",
+		test_versions);
 	TEST("a kernel without SR-IOV is told by the NIC's own capability", test_kernel_without_sriov);
 	TEST("a machine without such a NIC is told so, which is no problem", test_no_nic);
 	TEST("a bridge that forwards no ARI, or has no ACS, is noted", test_ari);
