@@ -46,14 +46,11 @@ static void check_unable(const struct visit *visit)
 
 static void check_offload(const struct visit *visit)
 {
-	g_autofree char *turn_on =
-		g_strdup_printf("ethtool -K %s hw-tc-offload on, and the same at every start", visit->name);
-
 	if (!visit->ethtool || !visit->pf->netdev)
 		return;
-	switch (ethtool_feature(visit->ethtool, visit->pf->netdev, "hw-tc-offload")) {
+	switch (ethtool_feature(visit->ethtool, visit->pf->netdev, ETHTOOL_TC_OFFLOAD)) {
 	case ETHTOOL_OFF:
-		add_problem(visit, turn_on, "has tc offload turned off, so the NIC gets no flows");
+		add_problem(visit, SET_UP, "has tc offload turned off, so the NIC gets no flows");
 		return;
 	case ETHTOOL_ABSENT:
 		add_problem(visit, "use a newer kernel, or 'mode = legacy' in the host file",
@@ -61,6 +58,26 @@ static void check_offload(const struct visit *visit)
 		return;
 	default: return;
 	}
+}
+
+/* Where a packet of a VF's comes in, flows lie on its representor. */
+static void check_offload_of_vfs(const struct visit *visit)
+{
+	unsigned off = 0;
+
+	for (guint i = 0; visit->ethtool && i < visit->pf->vfs->len; i++) {
+		const char *representor = ((const struct nic_vf *)visit->pf->vfs->pdata[i])->representor;
+		enum ethtool_feature feature =
+			representor ? ethtool_feature(visit->ethtool, representor, ETHTOOL_TC_OFFLOAD)
+				    : ETHTOOL_UNKNOWN;
+		off += feature == ETHTOOL_OFF || feature == ETHTOOL_ABSENT;
+	}
+	if (off)
+		findings_add(visit->findings, FINDING_PROBLEM, "eswitch", visit->pf->address, SET_UP,
+			"%u of the %u VFs of %s have a representor with tc offload turned off, so the NIC "
+			"may get "
+			"no flows of theirs",
+			off, visit->pf->vfs->len, visit->name);
 }
 
 static void check_representors(const struct visit *visit)
@@ -115,6 +132,7 @@ static void check_switchdev(const struct visit *visit)
 	guint before = visit->findings->len;
 
 	check_offload(visit);
+	check_offload_of_vfs(visit);
 	check_representors(visit);
 	check_modes(visit);
 	check_steering(visit);

@@ -1,6 +1,6 @@
 /* Tests of what the host's doctor finds of eswitches: a NIC in switchdev mode on which all is well, and the same broken in one way
  * after the other. devlink is made up; ethtool's answers are those that netdevsim gave for interfaces with offload on (sim1p), off
- * (sim2p) and without it (lo). */
+ * (sim2p) and without it (lo), and for a representor with it on. */
 #include "base/test_tree.h"
 #include "doctor/host_priv.h"
 #include "nic/host_file.h"
@@ -13,6 +13,8 @@
 #define PF  "0000:03:00.0"
 #define VF  "0000:03:00.2"
 
+#define ON "sim2vf0" /* a representor */
+
 #define WANTED   "[physical p]\ndevices = " PF "\nvfs = 1\nmode = switchdev\n"
 #define UNWANTED "[physical p]\ndevices = " PF "\nvfs = 1\n"
 
@@ -22,7 +24,7 @@ static const struct test_eswitch well = {.handle = "pci/" PF,
 	.is.encap_mode = "basic",
 	.firmware = "22.31.1014",
 	.steering = "smfs",
-	.representors = {"eth1"}};
+	.representors = {ON}};
 
 /* Of the test that runs: hooks have no argument. */
 static struct test_eswitch eswitch;
@@ -83,6 +85,7 @@ static const struct broken {
 	struct test_eswitch eswitch;
 	enum finding_level level;
 	const char *says;
+	const char *remedy; /* NULL: whatever it is */
 } broken[] = {
 	{"a driver without an eswitch", WANTED, "sim1p", {}, FINDING_PROBLEM,
 		"the host file wants switchdev mode of sim1p (driver mlx5_core), and cannot have it: pci/" PF
@@ -93,31 +96,32 @@ static const struct broken {
 		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV}, FINDING_PROBLEM,
 		"the host file wants legacy mode"},
 	{"tc offload that is off", WANTED, "sim2p",
-		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {"eth1"}},
-		FINDING_PROBLEM, "sim2p has tc offload turned off"},
+		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {ON}}, FINDING_PROBLEM,
+		"sim2p has tc offload turned off", "host setup --apply"},
+	{"a representor whose tc offload is off", WANTED, "sim1p",
+		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {"sim2p"}},
+		FINDING_PROBLEM, "1 of the 1 VFs of sim1p have a representor with tc offload turned off",
+		"host setup --apply"},
 	{"a driver without tc offload", WANTED, "lo",
-		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {"eth1"}},
-		FINDING_PROBLEM, "lo has a driver that offloads nothing of tc"},
+		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {ON}}, FINDING_PROBLEM,
+		"lo has a driver that offloads nothing of tc"},
 	{"a VF without a representor", WANTED, "sim1p", {.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV},
 		FINDING_PROBLEM, "1 of the 1 VFs of sim1p have no representor here"},
 	{"flows that cannot match ports", WANTED, "sim1p",
 		{.handle = "pci/" PF,
 			.is.mode = DEVLINK_SWITCHDEV,
-			.representors = {"eth1"},
+			.representors = {ON},
 			.is.inline_mode = "link"},
 		FINDING_PROBLEM, "sim1p does not match ports"},
 	{"flows that cannot put tunnels on", WANTED, "sim1p",
 		{.handle = "pci/" PF,
 			.is.mode = DEVLINK_SWITCHDEV,
-			.representors = {"eth1"},
+			.representors = {ON},
 			.is.inline_mode = "none",
 			.is.encap_mode = "none"},
 		FINDING_PROBLEM, "sim1p puts nothing into tunnels"},
 	{"flows that the firmware puts in", WANTED, "sim1p",
-		{.handle = "pci/" PF,
-			.is.mode = DEVLINK_SWITCHDEV,
-			.representors = {"eth1"},
-			.steering = "dmfs"},
+		{.handle = "pci/" PF, .is.mode = DEVLINK_SWITCHDEV, .representors = {ON}, .steering = "dmfs"},
 		FINDING_NOTE, "sim1p has its firmware put flows in"},
 };
 
@@ -136,6 +140,7 @@ static void test_broken(gconstpointer data)
 	g_assert_cmpstr(finding->subject, ==, PF);
 	g_assert_nonnull(strstr(finding->text, one->says));
 	g_assert_nonnull(finding->remedy);
+	g_assert_nonnull(strstr(finding->remedy, one->remedy ? one->remedy : ""));
 }
 
 int main(int argc, char **argv)

@@ -102,15 +102,16 @@ static struct answer without_flows(const struct nic_pf *pf)
 
 static struct answer ask_offload(const struct nic_pf *pf, const struct enforcement_source *source)
 {
-	enum ethtool_feature feature = source->ethtool && pf->netdev
-					       ? ethtool_feature(source->ethtool, pf->netdev, "hw-tc-offload")
-					       : ETHTOOL_UNKNOWN;
+	enum ethtool_feature feature = source->ethtool && pf->netdev ? ethtool_feature(source->ethtool,
+									       pf->netdev, ETHTOOL_TC_OFFLOAD)
+								     : ETHTOOL_UNKNOWN;
 
 	switch (feature) {
 	case ETHTOOL_ON: return yes();
 	case ETHTOOL_OFF:
 		return because(ENFORCEMENT_NO,
-			"tc offload is turned off; 'ethtool -K %s hw-tc-offload on' turns it on", pf->netdev);
+			"tc offload of %s is turned off; 'sluice host setup --apply' turns it on",
+			pf->netdev);
 	case ETHTOOL_ABSENT:
 		return because(ENFORCEMENT_NO, "its driver, %s, offloads nothing of tc",
 			pf->driver ? pf->driver : "none");

@@ -241,9 +241,10 @@ static void test_no_offload(void)
 	json_auto_t *json = describe_eswitch(
 		"sim2p", (struct test_eswitch){.handle = "pci/" ADDRESS, .is.mode = DEVLINK_SWITCHDEV});
 
-	expect_ability(json, "policy", ENFORCEMENT_NO, "tc offload is turned off; *sim2p hw-tc-offload on*");
+	expect_ability(
+		json, "policy", ENFORCEMENT_NO, "tc offload of sim2p is turned off; *host setup --apply*");
 	for (size_t i = 0; i < 3; i++)
-		expect_network(json, i, "switch", false, "tc offload is turned off*");
+		expect_network(json, i, "switch", false, "tc offload of sim2p is turned off*");
 }
 
 static void test_modes(void)

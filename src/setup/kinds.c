@@ -1,6 +1,7 @@
 /* Kinds of steps: how each thing is read and written as text. */
 #include "base/fault.h"
 #include "base/sysfs.h"
+#include "nic/ethtool.h"
 #include "nic/sriov_ledger.h"
 #include "setup/setup_priv.h"
 #include "setup/vf_user.h"
@@ -207,6 +208,13 @@ static bool write_vfs(
 
 /* ---- eswitches ---- */
 
+/* Before a change that those who use VFs would feel: there are none, and while it is locked nobody becomes one. */
+static bool lock_unused(
+	const struct setup_machine *machine, const struct nic_pf *pf, int *ret_lock, GError **error)
+{
+	return lock_claims(machine, ret_lock, error) && setup_check_unused(machine, pf, error);
+}
+
 static bool read_eswitch(const struct setup_machine *machine, const char *object, struct devlink_eswitch *ret)
 {
 	_cleanup_(genl_close) struct genl *devlink = machine->open_genl("devlink", NULL);
@@ -243,8 +251,7 @@ static bool write_mode(
 
 	if (!pf)
 		return fault_set(error, FAULT_NOT_FOUND, "there is no %s any more", object);
-	if (number && (!lock_claims(machine, &lock, error) || !setup_check_unused(machine, pf, error) ||
-			      !put_vfs(machine, object, 0, error)))
+	if (number && (!lock_unused(machine, pf, &lock, error) || !put_vfs(machine, object, 0, error)))
 		return false;
 	bool ok = write_eswitch(machine, object, DEVLINK_MODE, text, error);
 	return (!number || (put_vfs(machine, object, number, ok ? error : NULL) &&
@@ -284,7 +291,7 @@ static bool write_encap_mode(
 	return write_eswitch(machine, object, DEVLINK_ENCAP_MODE, text, error);
 }
 
-/* ---- links ---- */
+/* ---- interfaces ---- */
 
 static char *netdev_of(const struct setup_machine *machine, const char *address)
 {
@@ -293,6 +300,146 @@ static char *netdev_of(const struct setup_machine *machine, const char *address)
 
 	return g_strdup(pf ? pf->netdev : NULL);
 }
+
+static bool lacks_netdev(const char *address, GError **error)
+{
+	return fault_set(error, FAULT_NOT_FOUND,
+		"%s has no interface here: no driver has it, or it is in another namespace", address);
+}
+
+/* ---- tc offload ---- */
+
+/* With the representors of VFs. */
+static GPtrArray *read_inventory(const struct setup_machine *machine)
+{
+	_cleanup_(genl_close) struct genl *devlink = machine->open_genl("devlink", NULL);
+	GPtrArray *inventory = inventory_read(machine->root);
+
+	inventory_add_eswitches(inventory, devlink);
+	return inventory;
+}
+
+/* Owned by the caller; NULL: the kernel does not tell. */
+static char *offload_word(enum ethtool_feature feature)
+{
+	return g_strdup(feature == ETHTOOL_ON       ? "on"
+			: feature == ETHTOOL_OFF    ? "off"
+			: feature == ETHTOOL_ABSENT ? SETUP_FIXED_OFF
+						    : NULL);
+}
+
+static char *read_offload(const struct setup_machine *machine, const char *object)
+{
+	_cleanup_(genl_close) struct genl *ethtool = machine->open_genl("ethtool", NULL);
+	g_autofree char *netdev = netdev_of(machine, object);
+
+	return ethtool && netdev ? offload_word(ethtool_feature(ethtool, netdev, ETHTOOL_TC_OFFLOAD)) : NULL;
+}
+
+/* Turned off, the NIC would no longer carry what VFs in use have it carry: so not under these. */
+static bool write_offload(
+	const struct setup_machine *machine, const char *object, const char *text, GError **error)
+{
+	g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
+	const struct nic_pf *pf = setup_find_pf(inventory, object);
+	bool on = g_strcmp0(text, "on") == 0;
+	_cleanup_(genl_close) struct genl *ethtool = machine->open_genl("ethtool", error);
+	_cleanup_(sriov_ledger_unlock) int lock = -1;
+
+	if (!ethtool)
+		return false;
+	if (!pf || !pf->netdev)
+		return lacks_netdev(object, error);
+	return (on || lock_unused(machine, pf, &lock, error)) &&
+	       ethtool_set_feature(ethtool, pf->netdev, ETHTOOL_TC_OFFLOAD, on, error);
+}
+
+/* What the worst of those that are there has. */
+static char *read_representors(const struct setup_machine *machine, const char *object)
+{
+	_cleanup_(genl_close) struct genl *ethtool = machine->open_genl("ethtool", NULL);
+	g_autoptr(GPtrArray) inventory = read_inventory(machine);
+	const struct nic_pf *pf = setup_find_pf(inventory, object);
+	enum ethtool_feature worst = ETHTOOL_UNKNOWN;
+
+	for (guint i = 0; ethtool && pf && i < pf->vfs->len; i++) {
+		const struct nic_vf *vf = pf->vfs->pdata[i];
+		if (vf->representor)
+			worst = MAX(worst, ethtool_feature(ethtool, vf->representor, ETHTOOL_TC_OFFLOAD));
+	}
+	return offload_word(worst);
+}
+
+static unsigned count_representors(const struct nic_pf *pf)
+{
+	unsigned n = 0;
+
+	for (guint i = 0; i < pf->vfs->len; i++)
+		n += ((const struct nic_vf *)pf->vfs->pdata[i])->representor != NULL;
+	return n;
+}
+
+/* Whether all VFs of the PF have representors; false with *error when there will be none, or time is over. */
+static bool has_representors(
+	const struct setup_machine *machine, const struct nic_pf *pf, bool is_over, GError **error)
+{
+	unsigned lack = pf->vfs->len - count_representors(pf);
+
+	if (!pf->vfs->len)
+		return fault_set(
+			error, FAULT_NOT_FOUND, "%s has no VFs, and so no representors", pf->address);
+	if (!lack)
+		return true;
+	return is_over &&
+	       fault_set(error, FAULT_TIMEOUT,
+		       "%u of the %u VFs of %s have no representor here after %u s: bring them back from "
+		       "other network namespaces, or see dmesg",
+		       lack, pf->vfs->len, pf->address, machine->wait_ms / 1000);
+}
+
+/* The inventory once they have: they may come after the VFs. Owned by the caller; NULL with *error. */
+static GPtrArray *wait_for_representors(
+	const struct setup_machine *machine, const char *address, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + machine->wait_ms * INT64_C(1000);
+
+	for (;; g_usleep(POLL_US)) {
+		g_autoptr(GPtrArray) inventory = read_inventory(machine);
+		const struct nic_pf *pf = setup_find_pf(inventory, address);
+		g_autoptr(GError) cause = NULL;
+		if (!pf)
+			fault_set(&cause, FAULT_NOT_FOUND, "there is no %s any more", address);
+		else if (has_representors(machine, pf, g_get_monotonic_time() > end, &cause))
+			return g_steal_pointer(&inventory);
+		if (cause) {
+			g_propagate_error(error, g_steal_pointer(&cause));
+			return NULL;
+		}
+	}
+}
+
+/* Those of one PF are set alike; before us they were as well, unless by hand. */
+static bool write_representors(
+	const struct setup_machine *machine, const char *object, const char *text, GError **error)
+{
+	bool on = g_strcmp0(text, "on") == 0;
+	g_autoptr(GPtrArray) inventory =
+		on ? wait_for_representors(machine, object, error) : read_inventory(machine);
+	const struct nic_pf *pf = inventory ? setup_find_pf(inventory, object) : NULL;
+	_cleanup_(genl_close) struct genl *ethtool = pf ? machine->open_genl("ethtool", error) : NULL;
+	_cleanup_(sriov_ledger_unlock) int lock = -1;
+
+	if (!ethtool || (!on && !lock_unused(machine, pf, &lock, error)))
+		return false;
+	for (guint i = 0; i < pf->vfs->len; i++) {
+		const char *representor = ((const struct nic_vf *)pf->vfs->pdata[i])->representor;
+		if (representor && !ethtool_set_feature(ethtool, representor, ETHTOOL_TC_OFFLOAD, on, error))
+			return false;
+	}
+	return true;
+}
+
+/* ---- links ---- */
 
 static char *read_link(const struct setup_machine *machine, const char *object)
 {
@@ -311,10 +458,7 @@ static bool write_link(
 	bool up = g_strcmp0(text, "up") == 0;
 
 	if (!netdev)
-		return fault_set(error, FAULT_NOT_FOUND,
-			"%s has no interface here: no driver has it, or it is in another "
-			"namespace",
-			object);
+		return lacks_netdev(object, error);
 	if (!up && machine->has_address(netdev))
 		return fault_set(error, FAULT_IN_USE, "%s is not set down: it has addresses", netdev);
 	return machine->set_link(netdev, up, error);
@@ -328,6 +472,8 @@ const struct setup_kind_ops setup_kinds[] = {
 	[SETUP_MODE] = {"mode", read_mode, write_mode},
 	[SETUP_INLINE_MODE] = {"inline-mode", read_inline_mode, write_inline_mode},
 	[SETUP_ENCAP_MODE] = {"encap-mode", read_encap_mode, write_encap_mode},
+	[SETUP_OFFLOAD] = {"tc-offload", read_offload, write_offload},
+	[SETUP_REPRESENTORS] = {"representors", read_representors, write_representors},
 	[SETUP_VFS] = {"vfs", read_vfs, write_vfs},
 	[SETUP_LINK] = {"link", read_link, write_link},
 	[SETUP_PERSON] = {"person"},

@@ -86,14 +86,14 @@ static void plan_legacy(const struct visit *visit)
 					 DEVLINK_LEGACY, "VFs pass the host, without its switch"));
 }
 
-/* What the last two are shows only once the first is done; they are looked at again then. */
-static void plan_eswitch(const struct visit *visit)
+/* What the last two are shows only once the first is done; they are looked at again then. Whether the NIC is to take flows. */
+static bool plan_eswitch(const struct visit *visit)
 {
 	const char *address = visit->pf->address;
 
 	if (!visit->physical->switchdev) {
 		plan_legacy(visit);
-		return;
+		return false;
 	}
 	struct setup_step *mode = setup_add_step(visit->machine, visit->steps, SETUP_MODE, address,
 		DEVLINK_SWITCHDEV, "the NIC's own switch does as it is told, flow by flow");
@@ -103,11 +103,36 @@ static void plan_eswitch(const struct visit *visit)
 	else
 		keep_used(visit, mode);
 	if (!mode->now)
-		return;
+		return false;
 	setup_add_step(visit->machine, visit->steps, SETUP_INLINE_MODE, address, DEVLINK_INLINE_WANTED,
 		"flows match addresses and ports of what VFs send");
 	setup_add_step(visit->machine, visit->steps, SETUP_ENCAP_MODE, address, DEVLINK_ENCAP_WANTED,
 		"flows put packets into tunnels");
+	return true;
+}
+
+/* mlx5_core turns it on with the mode, ice leaves it off, of representors too. What these have shows only once there are some; it
+ * is looked at again then. Source: Linux mlx5e_uplink_rep_enable(), ice_set_netdev_features(), ice_repr_reg_netdev(). */
+static void plan_feature(const struct visit *visit, enum setup_kind kind, const char *of)
+{
+	g_autofree char *problem = g_strdup_printf(
+		"its driver, %s, offloads nothing of tc (ethtool -k: hw-tc-offload off [fixed]), "
+		"so the NIC takes no flows; use a newer kernel, or take 'mode' out of the host "
+		"file",
+		visit->pf->driver ? visit->pf->driver : "none");
+	struct setup_step *step = setup_add_step(visit->machine, visit->steps, kind, visit->pf->address, "on",
+		"the NIC takes flows of tc on %s (hw-tc-offload)", of);
+
+	if (g_strcmp0(step->now, SETUP_FIXED_OFF) == 0)
+		block(step, problem);
+}
+
+static void plan_offload(const struct visit *visit)
+{
+	if (!visit->pf->netdev)
+		return; /* as plan_link() tells */
+	plan_feature(visit, SETUP_OFFLOAD, visit->pf->netdev);
+	plan_feature(visit, SETUP_REPRESENTORS, "its VFs' representors");
 }
 
 /* No driver of the host's takes VFs as they come: none has an interface that anybody would configure, and libvirt binds
@@ -159,8 +184,10 @@ static void plan_pf(const struct visit *visit)
 {
 	if (visit->physical->vfs) {
 		plan_autoprobe(visit);
-		plan_eswitch(visit);
+		bool takes_flows = plan_eswitch(visit);
 		plan_vfs(visit);
+		if (takes_flows)
+			plan_offload(visit);
 		plan_keepers(visit);
 	}
 	plan_link(visit);

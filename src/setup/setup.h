@@ -1,7 +1,7 @@
 /* Setting a host up for SR-IOV, as its host file says (nic/host_file.h), and undoing it.
  *
  * How it works. What is wanted is a list of steps. A step's kind says how a thing is read and written as text: a file's
- * contents, a kernel attribute, a PF's number of VFs, an interface's switch, an eswitch's modes. So every step is done and
+ * contents, a kernel attribute, a PF's number of VFs, an interface's switch or offload, an eswitch's modes. So every step is done and
  * undone in the same way, and all of it is a comparison of three texts: what is now, what was before us, what we wrote.
  *
  *     apply    now is wanted           nothing is done
@@ -50,12 +50,16 @@ void setup_add_word(GString *line, const char *word);
 /* This machine. state, program: Borrowed. */
 struct setup_machine setup_machine_real(const char *state, const char *program);
 
+#define SETUP_FIXED_OFF "fixed off" /* what a driver does not have */
+
 enum setup_kind {
 	SETUP_FILE, /* object: path; text: its contents */
 	SETUP_ATTRIBUTE, /* object: path below /sys or /proc */
 	SETUP_MODE, /* object: PCI address of a PF, as below; text: "legacy", "switchdev" */
 	SETUP_INLINE_MODE, /* text: "transport", also when the NIC needs no headers of VFs; else what it has */
 	SETUP_ENCAP_MODE, /* text: "basic", also when the driver does not say; else "none" */
+	SETUP_OFFLOAD, /* whether the PF takes flows of tc: "on", "off"; now also SETUP_FIXED_OFF */
+	SETUP_REPRESENTORS, /* the same of its VFs' representors: "on" when it is on of all that are there */
 	SETUP_VFS, /* object: PCI address of a PF; text: number */
 	SETUP_LINK, /* object: PCI address of a PF; text: "up", "down" */
 	SETUP_PERSON, /* only a person can do it; object: where */
