@@ -4,26 +4,18 @@
 #include "base/fault.h"
 #include "base/log.h"
 
-#define MINUTE_US (60 * G_USEC_PER_SEC)
-
-/* ---- damping ---- */
-
+/* It is on disk with the next state. */
 static void note_change(struct accel *a)
 {
-	int64_t now = g_get_monotonic_time(), oldest = a->changes_us[a->next_change];
+	struct ledger_nic *record = accel_record(a);
+	int64_t hold_ms = damping_note(record, g_get_real_time() / 1000);
 
-	accel_record(a)->changes++;
-	a->changes_us[a->next_change] = now;
-	a->next_change = (a->next_change + 1) % AGENT_CHANGES_MAX;
-	if (now > a->hold_until_us + MINUTE_US)
-		a->holds = 0;
-	if (oldest == 0 || now - oldest > MINUTE_US)
-		return;
-	int64_t hold = MIN(G_USEC_PER_SEC << MIN(a->holds, 6), MINUTE_US);
-	a->holds++;
-	a->hold_until_us = MAX(a->hold_until_us, now + hold);
-	log_warn(a->uid, "its path changed more than %d times in a minute; attaching is held off for %d s",
-		AGENT_CHANGES_MAX, (int)(hold / G_USEC_PER_SEC));
+	record->changes++;
+	if (hold_ms > 0)
+		log_warn(a->uid,
+			"its path changed more than %d times in a minute; attaching is held off for %d s "
+			"(dampings so far: %" G_GINT64_FORMAT ")",
+			AGENT_CHANGES_MAX, (int)(hold_ms / 1000), record->dampings);
 }
 
 /* ---- going from state to state ---- */
@@ -359,7 +351,7 @@ static void step_off(struct accel *a)
 		a->attach_at_us = a->driverless = 0; /* what starts anew may be another */
 	if (!accel_is_wanted(a) || !accel_guest_is_ready(a))
 		return;
-	hold_until_us = MAX(a->hold_until_us, a->attach_at_us);
+	hold_until_us = MAX(accel_damped_until_us(a), a->attach_at_us);
 	if (g_get_monotonic_time() < hold_until_us) {
 		agent_wake_at(a->agent, hold_until_us);
 		return;

@@ -14,8 +14,9 @@
  * function, which others could use, or has set it down, and hears nothing then of what the wire brings to the function. It gets one again when its machine starts anew, else after a pause that
  * doubles.
  *
- * A path that changes more than AGENT_CHANGES_MAX times in a minute is damped: attaching waits, twice as long
- * each time, a minute at most. Taking back never waits.
+ * A path that changes more than AGENT_CHANGES_MAX times in a minute is damped (damping.h): attaching waits, twice as long
+ * each time, a minute at most, also over restarts of the agent. Taking back never waits. Who restores a NIC that is not revoked
+ * ends it.
  *
  * What leaves a guest by itself is told by the VM manager. It is asked, too, wherever that may have been missed: once by each
  * agent, when the manager was away, and when the health look (health.h) finds a function that no program has open.

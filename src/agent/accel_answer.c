@@ -149,7 +149,11 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GError) overtaken = NULL;
 	const char *reason = NULL;
+	struct ledger_nic *record = accel_record(a);
 
+	/* Revoked and restored in quick turn, a path flaps as by anything else. */
+	if (record && !record->revoked && accel_damped_until_us(a) > 0)
+		damping_end(record);
 	if (!mark(a, false, false, 0, &error)) {
 		done(NULL, error, data);
 		return;
@@ -175,12 +179,12 @@ void accel_restore(struct accel *a, accel_done_fn done, void *data)
 		return;
 	}
 	bool begun = accel_state(a) >= ACCEL_CLAIMING && accel_state(a) <= ACCEL_ON;
-	int64_t held_us = a->hold_until_us - g_get_monotonic_time();
-	if (!begun && held_us > 0) {
+	int64_t held_ms = damping_left_ms(accel_record(a), g_get_real_time() / 1000);
+	if (!begun && held_ms > 0) {
 		fault_set(&error, FAULT_UNAVAILABLE,
-			"the path of NIC %s changed too often: its function is held off for %d s more, and "
-			"restored then",
-			accel_goal(a)->name, (int)((held_us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC));
+			"the path of NIC %s changed more than %d times in a minute: its function is held off "
+			"for %d s more, and restored then, or at once when that is asked for once more",
+			accel_goal(a)->name, AGENT_CHANGES_MAX, (int)((held_ms + 999) / 1000));
 		done(NULL, error, data);
 		return;
 	}
@@ -234,6 +238,31 @@ static char *explain_going(const struct accel *a, const char *reason)
 	return g_strdup_printf("Its guest has not let go of function %s yet. %s", function, reason);
 }
 
+/* No function is given to it for now, as its path has changed too often. */
+static bool is_damped(const struct accel *a)
+{
+	return accel_state(a) == ACCEL_OFF && accel_damped_until_us(a) > 0;
+}
+
+/* When that is over, in UTC, to the second above. Owned by the caller. */
+static char *damped_until(const struct accel *a, const char *format)
+{
+	g_autoptr(GDateTime) time =
+		g_date_time_new_from_unix_utc((accel_record(a)->damped_until_ms + 999) / 1000);
+
+	return g_date_time_format(time, format);
+}
+
+static char *explain_damping(const struct accel *a)
+{
+	g_autofree char *until = damped_until(a, "%H:%M:%S");
+
+	return g_strdup_printf(
+		"Its path changed more than %d times in a minute: it is offered a function again at "
+		"%s (UTC), or by `sluice vf restore`.",
+		AGENT_CHANGES_MAX, until);
+}
+
 /* Why an accelerated NIC of a VM that runs is not on its function, or not with all that it could have; NULL when it is. Owned by the caller. */
 static char *explain(const struct accel *a)
 {
@@ -252,6 +281,8 @@ static char *explain(const struct accel *a)
 		return explain_going(a, reason);
 	if (!entitled)
 		return g_strdup(reason);
+	if (is_damped(a) && accel_damped_until_us(a) > a->attach_at_us)
+		return explain_damping(a);
 	if (a->attach_fault)
 		return g_strdup(a->attach_fault->message);
 	if (a->fault)
@@ -263,8 +294,6 @@ static char *explain(const struct accel *a)
 		return g_strdup("Attached; the guest has sent nothing on it yet, so both paths deliver.");
 	if (accel_state(a) == ACCEL_OFF && !accel_guest_is_ready(a))
 		return g_strdup("Its guest has not set the NIC up yet.");
-	if (accel_state(a) == ACCEL_OFF && g_get_monotonic_time() < a->hold_until_us)
-		return g_strdup("Its path changed too often; attaching waits a little.");
 	return g_strdup("Its function is being attached.");
 }
 
@@ -382,13 +411,17 @@ json_t *accel_describe(const struct accel *a)
 
 	if (!record && !(goal && goal->accelerated))
 		return NULL;
-	json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:b, s:I, s:s?}", "nic", a->uid,
+	json_t *json = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:b, s:I, s:I, s:s?}", "nic", a->uid,
 		"nic_name", goal ? goal->name : NULL, "vm", vm ? vm->name : NULL, "function",
 		record ? record->function : NULL, "provider", provider ? provider->caps->claim : "none",
 		"state", word_of(a, record), "active",
 		record ? accel_row(accel_state(a))->active : "synthetic", "revoked",
-		record && record->revoked, "changes", (json_int_t)(record ? record->changes : 0), "reason",
-		reason);
+		record && record->revoked, "changes", (json_int_t)(record ? record->changes : 0), "dampings",
+		(json_int_t)(record ? record->dampings : 0), "reason", reason);
+	if (is_damped(a)) {
+		g_autofree char *until = damped_until(a, "%Y-%m-%dT%H:%M:%SZ");
+		json_object_set_new(json, "damped_until", json_string(until));
+	}
 	if (accel_has_notice(a))
 		json_object_set_new(json, "notice_s", json_integer(record->revoke_due_s - notice_now_s()));
 	json_object_update_new(json, health_describe_finding(a->agent->health, a->uid));

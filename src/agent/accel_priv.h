@@ -4,6 +4,7 @@
 #include "agent/accel.h"
 #include "agent/agent_priv.h"
 #include "agent/change_log.h"
+#include "agent/damping.h"
 
 /* What the log has to tell of a NIC yet. */
 enum accel_change {
@@ -39,10 +40,6 @@ struct accel {
 	GError *attach_fault; /* Owned; why the last attaching failed */
 	int64_t attach_at_us; /* after that, no attaching before */
 	unsigned driverless; /* how often in a row the guest had no driver */
-	int64_t hold_until_us; /* damped: no attaching before */
-	unsigned holds; /* how often the path was damped in a row */
-	int64_t changes_us[AGENT_CHANGES_MAX]; /* ring: when the path changed last */
-	unsigned next_change;
 	GPtrArray *waiters; /* Owned, of struct waiter */
 	/* Of the change that is under way, or was last, for the log (change_log.h). */
 	char *function; /* Owned; NULL: none yet */
@@ -122,6 +119,8 @@ bool accel_has_notice(const struct accel *a);
 bool accel_is_forced(const struct accel *a);
 /* Whether it may keep, or get, a function of the machine that it is on. */
 bool accel_is_wanted(const struct accel *a);
+/* Its path is damped (damping.h): no attaching before, monotonic; 0: it is not. */
+int64_t accel_damped_until_us(const struct accel *a);
 /* The guest's virtio driver has set the rings up. */
 bool accel_guest_is_ready(const struct accel *a);
 /* The guest's virtio driver has gone, while the switch is there to say so. */

@@ -51,6 +51,13 @@ int64_t accel_function_frames(const struct accel *a)
 	return port && port->function.present ? port->function.rx_packets : 0;
 }
 
+int64_t accel_damped_until_us(const struct accel *a)
+{
+	int64_t left_ms = damping_left_ms(accel_record(a), g_get_real_time() / 1000);
+
+	return left_ms > 0 ? g_get_monotonic_time() + left_ms * 1000 : 0;
+}
+
 bool accel_guest_is_ready(const struct accel *a)
 {
 	const struct switch_nic *port = switch_link_nic(a->agent->link, a->uid);

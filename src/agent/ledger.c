@@ -14,11 +14,17 @@ static const struct field vm_fields[] = {F_STRING(ledger_vm, uid), F_STRING(ledg
 	F_STRING(ledger_vm, message), F_STRUCT(ledger_vm, migration, migration_shape), F_END};
 static const struct shape vm_shape = {"VM of the ledger", sizeof(struct ledger_vm), vm_fields};
 
+static const struct field change_fields[] = {F_INT(ledger_change, at_ms), F_END};
+static const struct shape change_shape = {
+	"change of the ledger", sizeof(struct ledger_change), change_fields};
+
 static const struct field nic_fields[] = {F_STRING(ledger_nic, uid), F_STRING(ledger_nic, vm),
 	F_STRING(ledger_nic, mac), F_ENUM(ledger_nic, state, accel_state_words),
 	F_STRING(ledger_nic, physical), F_INT(ledger_nic, vlan), F_STRING(ledger_nic, function),
 	F_STRING(ledger_nic, representor), F_BOOL(ledger_nic, revoked), F_INT(ledger_nic, revoke_due_s),
-	F_BOOL(ledger_nic, forced), F_INT(ledger_nic, changes), F_END};
+	F_BOOL(ledger_nic, forced), F_INT(ledger_nic, changes), F_LIST(ledger_nic, changed, change_shape),
+	F_INT(ledger_nic, dampings), F_INT(ledger_nic, dampings_in_row), F_INT(ledger_nic, damped_until_ms),
+	F_END};
 static const struct shape nic_shape = {"NIC of the ledger", sizeof(struct ledger_nic), nic_fields};
 
 static const struct field ledger_fields[] = {F_INT(ledger, generation), F_BOOL(ledger, drained),
@@ -113,6 +119,16 @@ struct ledger_nic *ledger_add_nic(struct ledger *ledger, const char *uid)
 	nic->uid = g_strdup(uid);
 	g_ptr_array_add(ledger->nics, nic);
 	return nic;
+}
+
+void ledger_add_change(struct ledger_nic *nic, int64_t at_ms)
+{
+	struct ledger_change *change = shape_new(&change_shape);
+
+	if (!nic->changed)
+		nic->changed = shape_list_new(&change_shape);
+	change->at_ms = at_ms;
+	g_ptr_array_add(nic->changed, change);
 }
 
 void ledger_drop_vm(struct ledger *ledger, const char *uid)

@@ -25,6 +25,11 @@ struct ledger_vm {
 	struct ledger_migration migration;
 };
 
+/* Of a NIC's path. */
+struct ledger_change {
+	int64_t at_ms; /* Unix time */
+};
+
 struct ledger_nic {
 	char *uid;
 	char *vm; /* uid */
@@ -38,6 +43,10 @@ struct ledger_nic {
 	int64_t revoke_due_s; /* Unix time by which it loses the function that it had then; 0: at once */
 	bool forced; /* the same, also from a guest that does not let go */
 	int64_t changes; /* functions given and taken, ever */
+	GPtrArray *changed; /* Owned, of struct ledger_change: the last ones, the oldest first (damping.h) */
+	int64_t dampings; /* how often attaching was held off, as the path had changed too often, ever */
+	int64_t dampings_in_row; /* the same, since the path had a minute's rest */
+	int64_t damped_until_ms; /* Unix time until which it was held off last; 0: never, or an operator has ended it */
 };
 
 struct ledger {
@@ -64,6 +73,8 @@ struct ledger_nic *ledger_find_nic(const struct ledger *ledger, const char *uid)
 /* An entry that is all zero but for its uid. */
 struct ledger_vm *ledger_add_vm(struct ledger *ledger, const char *uid);
 struct ledger_nic *ledger_add_nic(struct ledger *ledger, const char *uid);
+/* One more at the end of the NIC's last changes. */
+void ledger_add_change(struct ledger_nic *nic, int64_t at_ms);
 void ledger_drop_vm(struct ledger *ledger, const char *uid);
 void ledger_drop_nic(struct ledger *ledger, const char *uid);
 /* It takes part in none any more. */

@@ -26,6 +26,7 @@ static const struct {
 	{"REVOKED", "revoked"},
 	{"FLOWS IN NIC", "offloaded_flows"},
 	{"CHANGES", "changes"},
+	{"DAMPED", "dampings"},
 	{"REASON", "reason"},
 	{"REPAIRED", "repaired"},
 	{"PROVIDER", "provider"},

@@ -26,7 +26,7 @@ static char *list_text(void)
 			"\"nic\": \"n3\", \"nic_name\": \"c\"") ", " VF("1",
 			"\"nic\": \"n1\", \"nic_name\": \"z\", \"repaired\": \"VF 1 of ens1f0 (NIC n1): its "
 			"vlan was 7; it is 100 again\", \"repairs\": 2, \"repaired_at\": \"%s\", "
-			"\"statistics\": {\"rx_packets\": 3}") ", " VF("0",
+			"\"changes\": 44, \"dampings\": 3, \"statistics\": {\"rx_packets\": 3}") ", " VF("0",
 			"\"nic\": \"n2\", \"nic_name\": \"a\", \"repaired\": \"VF 0 of ens1f0 (NIC n2): its "
 			"mac was gone\", \"repairs\": 1, \"repaired_at\": \"%s\"") "]",
 		late, early);
@@ -70,6 +70,17 @@ static void test_repairs(void)
 	g_test_trap_assert_stdout_unmatched("*its mac was gone*");
 }
 
+static void test_damped(void)
+{
+	if (g_test_subprocess()) {
+		print_list(false, false);
+		return;
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+	g_test_trap_assert_stdout("FUNCTION *CHANGES *DAMPED *REASON*\n0000:3b:10.1 *44 *3 *");
+}
+
 static void test_statistics(void)
 {
 	if (g_test_subprocess()) {
@@ -90,6 +101,8 @@ int main(int argc, char **argv)
 	g_test_add_func(
 		"/vf list/NICs' functions come first, by physical network, PF and number", test_order);
 	g_test_add_func("/vf list/a repair is told by its age, and in full for a day", test_repairs);
+	g_test_add_func(
+		"/vf list/a NIC whose path was damped says how often, beside its changes", test_damped);
 	g_test_add_func("/vf list/emulated functions are said to have no counters", test_statistics);
 	return g_test_run();
 }
