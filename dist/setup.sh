@@ -8,7 +8,7 @@
 # lint     formatter, checker of scripts
 # clang    the second compiler, for `make check-all`
 # test     what the test suites drive (scapy, nftables, ...)
-# lab      what `make check-lab` starts its machines with: Debian 13's QEMU, too (in a folder of its own)
+# lab      what `make check-lab` starts its machines with: Debian 13's QEMU, and Open vSwitch, too (in folders of their own)
 # clients  the real az: Debian 13's 2.74 (in a folder of its own on Debian 12)
 # az245    Debian 12's own az 2.45, for `make check-clients`
 # bench    Open vSwitch with DPDK, testpmd, and DPDK's driver headers, for `make bench-switch`
@@ -21,6 +21,8 @@ set -euo pipefail
 SLUICE_AZ_ROOT=${SLUICE_AZ_ROOT:-/var/cache/sluice/az-trixie}
 # Folder that holds trixie's QEMU, for the lab's machines (test/lab/machine.py says why).
 SLUICE_LAB_QEMU=${SLUICE_LAB_QEMU:-/var/cache/sluice/lab-qemu}
+# Folder that holds Open vSwitch, which the lab measures beside Sluice (test/lab/offload_test.py).
+SLUICE_LAB_OVS=${SLUICE_LAB_OVS:-/var/cache/sluice/lab-ovs}
 # Folder that holds a Debian 13 to build and test in (Debian 12 only).
 SLUICE_DEBIAN13=${SLUICE_DEBIAN13:-/var/cache/sluice/debian13}
 # Folder of DPDK's driver headers, one folder a version; test/peers/meson.build looks here.
@@ -124,8 +126,13 @@ setup_test() {
 setup_lab() {
 	setup_run
 	install python3 busybox-static pciutils iproute2 iputils-ping systemd udev nftables
-	[ ! -e "$SLUICE_LAB_QEMU/.complete" ] || return 0
-	unpack "$SLUICE_LAB_QEMU" --variant=extract --include=qemu-system-x86 --aptopt='APT::Install-Recommends "false"'
+	[ -e "$SLUICE_LAB_QEMU/.complete" ] || lab_qemu
+	# Measured when it is there: the lab does not need it.
+	[ -e "$SLUICE_LAB_OVS/.complete" ] || (lab_ovs) || say "the lab goes without Open vSwitch"
+}
+
+lab_qemu() {
+	unpack trixie "$SLUICE_LAB_QEMU" --variant=extract --include=qemu-system-x86 --aptopt='APT::Install-Recommends "false"'
 	cat >"$SLUICE_LAB_QEMU/qemu" <<-SCRIPT
 		#!/bin/sh
 		exec $SLUICE_LAB_QEMU/usr/lib64/ld-linux-x86-64.so.2 --library-path $SLUICE_LAB_QEMU/usr/lib/x86_64-linux-gnu \\
@@ -135,18 +142,36 @@ setup_lab() {
 	touch "$SLUICE_LAB_QEMU/.complete"
 }
 
-# unpack FOLDER OPTION...: makes a folder with trixie's packages, as mmdebstrap's options say.
+# Only unpacked, so that no service of it starts on this machine. Its programs run in the lab's, by the folder's own loader.
+lab_ovs() {
+	local root=$SLUICE_LAB_OVS program
+	unpack "$VERSION_CODENAME" "$root" --variant=extract --include=openvswitch-switch \
+		--aptopt='APT::Install-Recommends "false"'
+	[ -e "$root/lib" ] || ln -s usr/lib "$root/lib"
+	mkdir "$root/programs"
+	for program in "$root"/usr/bin/{ovs-appctl,ovs-vsctl,ovsdb-tool} "$root"/usr/sbin/ovsdb-server \
+		"$root"/usr/lib/openvswitch-switch/ovs-vswitchd; do
+		cat >"$root/programs/${program##*/}" <<-SCRIPT
+			#!/bin/sh
+			libraries=lib/x86_64-linux-gnu
+			exec $root/\$libraries/ld-linux-x86-64.so.2 --library-path $root/\$libraries:$root/usr/\$libraries $program "\$@"
+		SCRIPT
+	done
+	chmod 755 "$root"/programs/* && touch "$root/.complete"
+}
+
+# unpack RELEASE FOLDER OPTION...: makes a folder with the release's packages, as mmdebstrap's options say.
 unpack() {
-	local folder=$1 uri
-	shift
+	local release=$1 folder=$2 uri
+	shift 2
 	install mmdebstrap debian-archive-keyring ca-certificates
 	uri=$(mirror)
-	say "unpacking trixie's packages into $folder"
+	say "unpacking $release's packages into $folder"
 	rm -rf "$folder.new"
 	mkdir -p "$(dirname "$folder")"
-	mmdebstrap --mode=root "$@" trixie "$folder.new" \
-		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri trixie main" >"$folder.log" 2>&1 ||
-		die "fetching trixie's packages failed; the last lines of $folder.log say why"
+	mmdebstrap --mode=root "$@" "$release" "$folder.new" \
+		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $release main" >"$folder.log" 2>&1 ||
+		die "fetching $release's packages failed; the last lines of $folder.log say why"
 	rm -rf "$folder"
 	mv "$folder.new" "$folder"
 }
@@ -161,7 +186,7 @@ setup_clients() {
 	fi
 	[ -e "$SLUICE_AZ_ROOT/.complete-2" ] && return
 	local log=$SLUICE_AZ_ROOT.log
-	unpack "$SLUICE_AZ_ROOT" --variant=extract --include=azure-cli
+	unpack trixie "$SLUICE_AZ_ROOT" --variant=extract --include=azure-cli
 	az_python "$SLUICE_AZ_ROOT"
 	say "compiling az"
 	"$SLUICE_AZ_ROOT/usr/bin/python3" -m compileall -q -j "$(nproc)" \
@@ -190,7 +215,7 @@ setup_az245() { [ "$VERSION_ID" = 13 ] || install azure-cli; }
 setup_debian13() {
 	[ "$VERSION_ID" = 12 ] || return 0
 	[ ! -e "$SLUICE_DEBIAN13/.complete" ] || return 0
-	unpack "$SLUICE_DEBIAN13" --variant=minbase --include=ca-certificates,debian-archive-keyring,make,python3
+	unpack trixie "$SLUICE_DEBIAN13" --variant=minbase --include=ca-certificates,debian-archive-keyring,make,python3
 	printf '#!/bin/sh\nexit 101\n' >"$SLUICE_DEBIAN13/usr/sbin/policy-rc.d"
 	chmod 755 "$SLUICE_DEBIAN13/usr/sbin/policy-rc.d"
 	touch "$SLUICE_DEBIAN13/.complete"
