@@ -354,6 +354,9 @@ static bool transfer(struct move *move, const char *running, const char *later)
 /* Why libvirt's call failed; its last error is still there. */
 static void explain(struct move *move, GError **error)
 {
+	/* Also when it is the target's QEMU that has ended: libvirt does not say whose. */
+	bool qemu_failed = virGetLastErrorCode() == VIR_ERR_OPERATION_FAILED;
+
 	if (move->late)
 		fault_set(error, FAULT_UNAVAILABLE,
 			"vm %s did not migrate: its machine was not ready on the target within %u s; see "
@@ -362,11 +365,15 @@ static void explain(struct move *move, GError **error)
 	else if (move->cancelled)
 		fault_set(error, FAULT_UNAVAILABLE,
 			"the migration of vm %s was cancelled; it runs here as before", move->here.name);
-	else if (!libvirt_call_fail(&move->here, "migrate", FAULT_UNAVAILABLE, error) &&
-		 virConnectIsAlive(move->there.conn) != 1)
-		g_prefix_error(error,
-			"the target was lost on the way; see that its agent and its libvirt daemon run, "
-			"then migrate again: ");
+	else if (!libvirt_call_fail(&move->here, "migrate", FAULT_UNAVAILABLE, error))
+		g_prefix_error(error, "%s",
+			virConnectIsAlive(move->there.conn) != 1
+				? "the target was lost on the way; see that its agent and its libvirt daemon "
+				  "run, then migrate again: "
+			: qemu_failed
+				? "its QEMU failed on one of the hosts, where its log (log/qemu) may say "
+				  "why; then migrate again: "
+				: "");
 }
 
 static bool is_cancelled(struct move *move)

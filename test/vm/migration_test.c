@@ -7,6 +7,7 @@
 #include "vm/vhost_peer.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -294,8 +295,16 @@ static void kill_target_daemon(struct subject *s)
 	rig_kill_daemon(s->w->to);
 }
 
-/* In the middle of the copy something happens; the machine stays, and moves when it is asked to again. */
-static void check_trouble(struct subject *s, void (*trouble)(struct subject *))
+static void kill_target_machine(struct subject *s)
+{
+	pid_t pid = rig_qemu_pid(s->w->to, s->there);
+
+	g_assert_cmpint(pid, >, 1);
+	g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+}
+
+/* In the middle of the copy something happens, and the failure says so; the machine stays, and moves when it is asked to again. */
+static void check_trouble(struct subject *s, void (*trouble)(struct subject *), const char *says)
 {
 	g_autoptr(GError) failure = NULL, error = NULL;
 
@@ -303,6 +312,7 @@ static void check_trouble(struct subject *s, void (*trouble)(struct subject *))
 	s->trouble = trouble;
 	g_assert_false(migrate(s, &failure));
 	g_test_message("%s", failure->message);
+	g_assert_nonnull(strstr(failure->message, says));
 	if (!s->w->from->daemon_pid)
 		rig_start_daemon(s->w->from);
 	if (!s->w->to->daemon_pid)
@@ -322,22 +332,27 @@ static void check_trouble(struct subject *s, void (*trouble)(struct subject *))
 
 static void a_cancelled_migration_leaves_it_running_and_can_be_made_again(struct subject *s, const void *data)
 {
-	check_trouble(s, cancel);
+	check_trouble(s, cancel, "was cancelled");
 }
 
 static void a_migration_whose_streams_are_cut_leaves_it_running(struct subject *s, const void *data)
 {
-	check_trouble(s, cut_streams);
+	check_trouble(s, cut_streams, "");
 }
 
 static void a_source_daemon_that_dies_in_the_middle_leaves_it_running(struct subject *s, const void *data)
 {
-	check_trouble(s, kill_source_daemon);
+	check_trouble(s, kill_source_daemon, "");
 }
 
 static void a_target_daemon_that_dies_in_the_middle_leaves_it_running(struct subject *s, const void *data)
 {
-	check_trouble(s, kill_target_daemon);
+	check_trouble(s, kill_target_daemon, "");
+}
+
+static void a_target_machine_that_dies_in_the_middle_leaves_it_running(struct subject *s, const void *data)
+{
+	check_trouble(s, kill_target_machine, "its QEMU failed on one of the hosts");
 }
 
 static void a_target_whose_switch_does_not_come_is_given_up(struct subject *s, const void *data)
@@ -381,6 +396,8 @@ static void add(struct world *w)
 			a_source_daemon_that_dies_in_the_middle_leaves_it_running},
 		{"a target's daemon that dies in the middle leaves it running",
 			a_target_daemon_that_dies_in_the_middle_leaves_it_running},
+		{"a target's QEMU that dies in the middle leaves it running",
+			a_target_machine_that_dies_in_the_middle_leaves_it_running},
 		{"a target whose switch does not come is given up, and it moves when that has",
 			a_target_whose_switch_does_not_come_is_given_up},
 	};
