@@ -6,9 +6,12 @@
 Each host is a `sluice up` in a network namespace and with a host name of its own; a bridge in the namespace of this test
 joins them. The machine that moves carries a TCP connection from a machine that stays.
 """
+import contextlib
 import ctypes
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -77,6 +80,10 @@ class Inside:
         return [*command[:5], "-o", f"ProxyCommand={proxy} -W %h:%p azureuser@{self.public}", *command[5:]]
 
 
+def without_progress(text):
+    return "\n".join(line for line in text.splitlines() if not line.endswith("%"))
+
+
 class PingInside(cloud.Ping):
     def __init__(self, inside, address):
         super().__init__(inside.host, address)
@@ -125,34 +132,45 @@ class Test:
 
     def moves_to_same(self):
         """So that their connection begins inside one switch."""
-        if self.place("moves") != self.place("stays"):
-            self.migrate(self.place("stays"))
+        self.migrate("moves", self.place("stays"))
 
-    def migrate(self, target):
-        result = self.first.cli("vm", "migrate", "g/moves", "--to", target)
-        tap.note("\n".join(line for line in result.stdout.splitlines() if not line.endswith("%")))
-        assert self.place("moves") == target, f"it is on {self.place('moves')}"
+    def migrate(self, name, target):
+        if self.place(name) == target:
+            return
+        result = self.first.cli("vm", "migrate", f"g/{name}", "--to", target)
+        tap.note(without_progress(result.stdout))
+        assert self.place(name) == target, f"it is on {self.place(name)}"
 
     def other(self):
         return next(host for host in HOSTS if host != self.place("moves"))
 
-    def carries_on(self):
+    def carries_on(self, move=None):
+        """move: what moves it."""
         source, target = self.place("moves"), self.other()
-        inside = Inside(self.hosts[self.place("stays")], self.public["stays"])
+        inside = self.inside()
         boot = self.boot_id(inside)
         stream = cloud.Stream(inside, self.private["moves"])
         stream.wait_bytes(seconds=60)
         with PingInside(inside, self.private["moves"]) as ping:
             start = time.monotonic()
-            self.migrate(target)
+            if move:
+                move()
+            else:
+                self.migrate("moves", target)
             took = time.monotonic() - start
             stream.wait_bytes(200000, seconds=60)
         tap.note(f"from {source} to {target} in {took:.1f} s: {ping}")
-        assert stream.end(), f"of {stream.bytes_sent} bytes {stream.bytes_back} came back, or others"
-        tap.note(f"{stream.bytes_back} bytes there and back")
+        self.is_whole(stream)
         assert self.boot_id(inside) == boot, "the machine was started anew"
         self.is_gone(source)
         self.wait_function(target)
+
+    def inside(self):
+        return Inside(self.hosts[self.place("stays")], self.public["stays"])
+
+    def is_whole(self, stream):
+        assert stream.end(), f"of {stream.bytes_sent} bytes {stream.bytes_back} came back, or others"
+        tap.note(f"{stream.bytes_back} bytes there and back")
 
     def boot_id(self, inside):
         result = cloud.run(*inside.ssh_command(self.private["moves"], "cat /proc/sys/kernel/random/boot_id; lspci -n"))
@@ -173,30 +191,82 @@ class Test:
             return not rows and not nics and uid not in bed.defined() and not any(bed.state.glob(f"agent/**/{uid}*"))
         tap.wait_for(f"nothing of it is left on {source}", 30, gone)
 
-    def is_cancelled(self):
+    def is_called_off(self, end):
+        """By end(source, target), in the middle of the copy: all is as it was. What `sluice vm migrate` said."""
         source, target = self.place("moves"), self.other()
         qemu = self.hosts[source].qemu_pid(self.uids["moves"])
-        inside = Inside(self.hosts[self.place("stays")], self.public["stays"])
+        inside = self.inside()
+        boot = self.boot_id(inside)
         stream = cloud.Stream(inside, self.private["moves"])
         stream.wait_bytes(seconds=60)
-        asked = subprocess.Popen([self.first.sluice, "vm", "migrate", "g/moves", "--to", target, "--state",
-                                  self.first.state], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, text=True)
-        tap.wait_for("the machine is on its way", 60, lambda: self.hosts[target].qemu_pid(self.uids["moves"]))
-        tap.note(self.first.cli("vm", "migrate", "g/moves", "--cancel").stdout)
-        tap.note(asked.communicate(timeout=60)[0])
-        assert asked.returncode, "a cancelled migration is said to have succeeded"
-        tap.wait_for("it is only there", 30, lambda: not self.hosts[target].qemu_pid(self.uids["moves"]))
-        assert self.hosts[source].qemu_pid(self.uids["moves"]) == qemu, "the machine is another one"
-        stream.wait_bytes()
-        assert stream.end(), "the stream lost bytes"
-        self.wait_function(source)
+        with PingInside(inside, self.private["moves"]) as ping:
+            asked = subprocess.Popen([self.first.sluice, "vm", "migrate", "g/moves", "--to", target, "--state",
+                                      self.first.state], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True)
+            tap.wait_for("the machine is on its way", 120, self.percent)
+            tap.note(f"{self.percent()} % of it are on {target}")
+            end(source, target)
+            told = without_progress(asked.communicate(timeout=120)[0])
+            tap.note(told)
+            assert asked.returncode, "a migration that came to nothing is said to have succeeded"
+            tap.wait_for("it is only there", 30, lambda: not self.hosts[target].qemu_pid(self.uids["moves"]))
+            assert self.hosts[source].qemu_pid(self.uids["moves"]) == qemu, "the machine is another one"
+            stream.wait_bytes(60000)
+            self.wait_function(source)
+            stream.wait_bytes(60000)
+        tap.note(f"on {source}, with its function: {ping}")
+        self.is_whole(stream)
+        assert self.boot_id(inside) == boot, "the machine was started anew"
         self.is_gone(target)
+        return told
+
+    def percent(self):
+        """Of its memory that is on the other host."""
+        machines = self.first.arm.get("/sluice/v1/virtual-machines")["virtualMachines"]
+        migration = next(vm for vm in machines if vm["uid"] == self.uids["moves"]).get("migration") or {}
+        return migration.get("percent")
+
+    def is_cancelled(self):
+        self.is_called_off(lambda source, target: tap.note(self.first.cli("vm", "migrate", "g/moves", "--cancel").stdout))
+
+    def loses_agent(self):
+        """The target's, and with it the way of the copy."""
+        def kill(_, target):
+            self.hosts[target].wait_part("agent", self.hosts[target].kill("agent"))
+            tap.wait_for(f"the agent of {target} is back", 60, lambda: self.reports(target))
+        self.is_called_off(kill)
+
+    def reports(self, host):
+        with contextlib.suppress(cloud.CallFailed):
+            return self.hosts[host].agent("status")["controller"] == "connected"
+        return False
+
+    def loses_machine(self):
+        """The target's half of it."""
+        told = self.is_called_off(lambda source, target: os.kill(self.hosts[target].qemu_pid(self.uids["moves"]), signal.SIGKILL))
+        assert "its QEMU failed on one of the hosts" in told, told
+
+    def is_drained(self):
+        """The host that has the controller, of all that runs there."""
+        self.migrate("stays", "two")
+        self.migrate("moves", "one")
+        self.wait_function("one")
+        self.carries_on(self.drain)
+        one = self.hosts["one"]
+        assert not one.qemu_count() and not one.agent("vf.list"), one.agent("vf.list")
+        hosts = {host["name"]: host for host in self.first.arm.get("/sluice/v1/hosts")["hosts"]}
+        tap.note(one.cli("host", "list").stdout)
+        assert [hosts[name].get("drained", False) for name in ("one", "two")] == [True, False], hosts
+        tap.note(one.cli("host", "undrain").stdout)
+
+    def drain(self):
+        told = cloud.run(self.first.sluice, "host", "drain", "--migrate", "--state", self.first.state, timeout=300).stdout
+        tap.note(without_progress(told))
 
     def moves_off(self):
         """Deallocated, it has no machine on either host; what its guest has written goes along."""
         source, target = self.place("moves"), self.other()
-        stays = Inside(self.hosts[self.place("stays")], self.public["stays"])
+        stays = self.inside()
         cloud.run(*stays.ssh_command(self.private["moves"], "echo 'it was here' >kept; sync"))
         self.group.post("moves", "deallocate")
         start = time.monotonic()
@@ -225,6 +295,9 @@ STEPS = [
     ("they come to one host", "moves_to_same"),
     ("one moves away under a connection between them, which loses nothing", "carries_on"),
     ("a move that is cancelled leaves it as it was", "is_cancelled"),
+    ("so does one whose target's agent is killed", "loses_agent"),
+    ("so does one whose QEMU on the target is killed", "loses_machine"),
+    ("a drain with --migrate moves what runs on the host, and leaves nothing there", "is_drained"),
     ("it comes back under another connection", "carries_on"),
     ("one that is deallocated moves by its disk, and starts there with what it had written", "moves_off"),
     ("deleting them leaves nothing on either host", "ends"),
