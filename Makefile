@@ -8,13 +8,14 @@
 #   make check-lab    SR-IOV on real kernels: a host with emulated Intel NICs, in QEMU
 #   make bench-switch  measures the switch beside Open vSwitch and testpmd, as root: docs/PERFORMANCE.md (10 minutes)
 #   make bench-api    measures the API with 1,000 machines and 200 clients, beside its libraries alone: docs/PERFORMANCE.md
+#   make bench-revocation  measures what each step of taking and giving a VF is for, in the lab: docs/PERFORMANCE.md (20 minutes)
 #   make soak         kills every part of a running cloud, at random and at every failpoint (about 20 minutes)
 #   make fuzz         lets every fuzz target look for FUZZ_SECONDS (60 each) for what breaks it
 #   make lint | format | install | clean | help
 #
 # What each test of the check targets printed is in build-check/test-logs.
 MESON_FLAGS ?=
-BENCH ?= # options of test/peers/bench.py, or test/load/load
+BENCH ?= # options of test/peers/bench.py, test/load/load, or test/lab/revocation.py
 WERROR = -Dwerror=true
 ASAN = $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false
 TSAN = $(WERROR) -Db_sanitize=thread -Db_lundef=false
@@ -30,7 +31,7 @@ define build
 	@ninja -C $(1) --quiet $(or $(4),all meson-test-prereq)
 endef
 
-.PHONY: help all check check-all check-clients check-lab bench-switch bench-api soak fuzz demo lint format install clean setup-check
+.PHONY: help all check check-all check-clients check-lab bench-switch bench-api bench-revocation soak fuzz demo lint format install clean setup-check
 all:
 	@dist/setup.sh build
 	$(call build,build)
@@ -72,6 +73,10 @@ bench-api:
 	$(call build,build-bench)
 	@test/api/cloud.py --controller build-bench/src/cmd/sluice-controller --sizes dist/catalog/sizes.json --hosts 4 --public-prefix 198.18.0.0/16 \
 		build-bench/test/load/load --bench --clients 200 --machines 1000 $(BENCH)
+
+bench-revocation: all
+	@dist/setup.sh lab
+	@test/lab/revocation.py build/src/cmd/sluice build/src/guest/sluice-guest /var/cache/sluice/lab $(BENCH)
 
 soak: setup-check
 	$(call build,build,)
