@@ -405,6 +405,7 @@ static void test_sticky(struct world *w, gconstpointer data)
 	control_socket_close(control);
 	world_stop_agent(w);
 	world_start_agent(w, true);
+	world_wait(w, "the next agent knows that it is revoked", is_synthetic);
 	world_run(200);
 	g_assert_true(is_synthetic(w));
 	control = open_control(w);

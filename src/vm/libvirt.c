@@ -175,14 +175,14 @@ static bool guard_end(struct guard *guard)
 
 static bool start_late(struct libvirt_call *call, unsigned limit_s, GError **error)
 {
-	/* QEMU's last words, which libvirt passes on, tell what it waited for. */
+	/* QEMU's last words, which libvirt passes on: said before each NIC, also of one to which the switch connects at once. */
 	bool switch_away = strstr(virGetLastErrorMessage(), "waiting for connection");
 
 	return fault_set(error, FAULT_UNAVAILABLE,
-		switch_away ? "vm %s was not started: the switch did not connect to its NICs within %u s; "
-			      "check that the "
-			      "switch runs and knows them"
-			    : "vm %s was not started: its QEMU was not ready within %u s",
+		switch_away
+			? "vm %s was not started: the switch did not connect to its NICs within %u s, or "
+			  "the host was too busy for QEMU to go on; check that the switch runs and knows them"
+			: "vm %s was not started: its QEMU was not ready within %u s",
 		call->name, limit_s);
 }
 
