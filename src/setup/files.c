@@ -49,7 +49,8 @@ void setup_add_word(GString *line, const char *word)
 	g_string_append(line, quoted ? "\"" : "");
 }
 
-/* Who reads a file, told only when it runs: `when` is there then. */
+/* Who reads a file, told only when it runs: `when` is there then. The folder of networkd's state is made at every start, also where
+ * something else configures interfaces (tmpfiles.d/systemd-network.conf); what is in it is networkd's own. */
 struct setup_command {
 	const char *path; /* of the file */
 	const char *when;
@@ -61,7 +62,7 @@ static const struct setup_command commands[] = {
 	{MODULES, "/sys/bus/pci", {"modprobe", "vfio-pci"}},
 	{RULES, "/run/udev/control", {"udevadm", "control", "--reload"}},
 	{UNIT, "/run/systemd/system", {"systemctl", "daemon-reload"}},
-	{NETWORK, "/run/systemd/netif", {"networkctl", "reload"}},
+	{NETWORK, "/run/systemd/netif/state", {"networkctl", "reload"}},
 };
 
 static void add(GPtrArray *contents, const char *path, char *text, const char *why)

@@ -293,6 +293,27 @@ static void test_boot(void)
 		g_assert_cmpint(((const struct setup_step *)steps->pdata[i])->kind, !=, SETUP_FILE);
 }
 
+/* The folder is there at every start of systemd, with networkd or without. */
+static void test_networkd(void)
+{
+	_cleanup_(tree_free) struct tree *tree = test_setup_new();
+	static const char reload[] = "networkctl reload; ";
+
+	tree_write(tree, "", "run/systemd/netif/links/keep");
+	test_setup.failing_program = "networkctl"; /* as it does where there is none to be told */
+	g_autoptr(GPtrArray) steps = test_setup_apply(tree, USUAL, false);
+	g_assert_true(setup_is_well(steps));
+	g_assert_null(strstr(test_setup.runs->str, reload));
+	g_autoptr(GPtrArray) undone = test_setup_revert(tree);
+	g_assert_true(setup_is_well(undone));
+
+	test_setup.failing_program = NULL;
+	tree_write(tree, "OPER_STATE=routable", "run/systemd/netif/state");
+	g_autoptr(GPtrArray) with = test_setup_apply(tree, USUAL, false);
+	g_assert_true(setup_is_well(with));
+	g_assert_nonnull(strstr(test_setup.runs->str, reload));
+}
+
 static void test_hugepages(void)
 {
 	_cleanup_(tree_free) struct tree *tree = test_setup_new();
@@ -400,6 +421,8 @@ int main(int argc, char **argv)
 	TEST("VFs that do not come are waited for, and told", test_no_vfs_come);
 	TEST("an interface with addresses is not set down; a PF without one is told", test_links);
 	TEST("at boot what is there is done, and what is missing is told", test_boot);
+	TEST("at boot NICs that have no interface yet, or none that udev has named, are waited for",
+	TEST("systemd-networkd is told only where it runs", test_networkd);
 	TEST("huge pages are kept when they are asked for", test_hugepages);
 	TEST("the kernel's line gets what it lacks, by GRUB or by hand", test_kernel_lines);
 	TEST("a VF that ifupdown configures is a person's to take out", test_keepers);
