@@ -12,7 +12,8 @@
 
 /* systemd runs the unit; a rule's own RUN would be ended after some seconds. Every PF's arrival asks for it: at the start, and
  * when its driver is loaded again. VFs are marked by property, as drivers do not tell them from PFs (mlx5_core), and so are
- * their representors, which are interfaces of the PF too. */
+ * their representors, which are interfaces of the PF too. A host may have more PFs than systemd starts a unit in ten seconds
+ * unless it is told not to count (systemd.unit(5), StartLimitIntervalSec=): the last of them would have no VFs. */
 static const char rules_text[] =
 	HEAD "ACTION!=\"remove\", SUBSYSTEM==\"net\", TEST==\"device/physfn\", ENV{SLUICE_VF}=\"1\", "
 	     "ENV{NM_UNMANAGED}=\"1\"\n"
@@ -27,6 +28,7 @@ static const char unit_text[] = HEAD "[Unit]\n"
 				     "Description=Virtual functions of this host's NICs\n"
 				     "After=local-fs.target systemd-modules-load.service\n"
 				     "Before=libvirtd.service virtqemud.service sluice.service\n"
+				     "StartLimitIntervalSec=0\n"
 				     "\n"
 				     "[Service]\n"
 				     "Type=oneshot\n"

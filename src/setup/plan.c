@@ -195,18 +195,16 @@ static void plan_pf(const struct visit *visit)
 
 /* ---- all of it ---- */
 
-/* A physical network's PFs; at boot one whose devices are not all there is a step that is blocked. */
+/* A physical network's PFs; at boot each device that is not there is a step that is blocked, and the others are done. */
 static void plan_physical(const struct setup_machine *machine, const struct host_physical *physical,
 	const GPtrArray *inventory, GPtrArray *steps)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) pfs = host_file_pfs(physical, inventory, &error);
+	g_autoptr(GPtrArray) lacks = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) pfs = host_file_find_pfs(physical, inventory, lacks);
 
-	if (!pfs) {
+	for (guint i = 0; i < lacks->len; i++)
 		block(setup_add_step(machine, steps, SETUP_PERSON, physical->name, NULL, "its devices"),
-			error->message);
-		return;
-	}
+			lacks->pdata[i]);
 	for (guint i = 0; i < pfs->len; i++) {
 		const struct visit visit = {
 			machine, physical, setup_find_pf(inventory, pfs->pdata[i]), steps};
@@ -256,14 +254,47 @@ GPtrArray *setup_plan(
 	return g_steal_pointer(&steps);
 }
 
-void setup_wait_for_devices(const struct setup_machine *machine, const struct host_file *file)
+/* It has an interface, and udev, where it runs, has given that its name: an interface that is up keeps the one that it has. Source:
+ * systemd's sd-device.c, by which a file of the interface in /run/udev/data says so. */
+static bool is_settled(const struct setup_machine *machine, const struct nic_pf *pf)
+{
+	if (!pf->netdev)
+		return false;
+	long long index =
+		sysfs_number(machine->root, 0, DEVICES "/%s/net/%s/ifindex", pf->address, pf->netdev);
+	g_autofree char *known = g_strdup_printf("/run/udev/data/n%lld", index);
+	return !setup_exists(machine, "/run/udev/control") || setup_exists(machine, known);
+}
+
+static bool are_settled(
+	const struct setup_machine *machine, const struct host_physical *physical, const GPtrArray *inventory)
+{
+	g_autoptr(GPtrArray) pfs = host_file_pfs(physical, inventory, NULL);
+
+	for (guint i = 0; pfs && i < pfs->len; i++)
+		if (!is_settled(machine, setup_find_pf(inventory, pfs->pdata[i])))
+			return false;
+	return pfs != NULL;
+}
+
+static bool are_all_settled(const struct setup_machine *machine, const struct host_file *file)
+{
+	g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
+
+	for (guint i = 0; i < file->physicals->len; i++)
+		if (!are_settled(machine, file->physicals->pdata[i], inventory))
+			return false;
+	return true;
+}
+
+bool setup_wait_for_devices(const struct setup_machine *machine, const struct host_file *file)
 {
 	gint64 end = g_get_monotonic_time() + machine->wait_ms * INT64_C(1000);
 
-	for (;;) {
-		g_autoptr(GPtrArray) inventory = inventory_read(machine->root);
-		if (host_file_check(file, inventory, NULL) || g_get_monotonic_time() > end)
-			return;
+	while (!are_all_settled(machine, file)) {
+		if (g_get_monotonic_time() > end)
+			return false;
 		g_usleep(POLL_US);
 	}
+	return true;
 }

@@ -103,8 +103,10 @@ bool setup_apply(const struct setup_machine *machine, GPtrArray *steps, bool boo
 /* Undoes all that the ledger knows, last first. GPtrArray of struct setup_step, Owned; NULL as above. */
 GPtrArray *setup_revert(const struct setup_machine *machine, GError **error);
 
-/* Waits until the devices of the file are there, machine->wait_ms at most. */
-void setup_wait_for_devices(const struct setup_machine *machine, const struct host_file *file);
+/* Waits until the devices of the file are there and have interfaces, named by udev where it runs; machine->wait_ms at most. Of
+ * several PFs that come at once the first asks for the unit at boot, and systemd does not start again what is starting: so
+ * that one must see to all of them. Returns whether they are. */
+bool setup_wait_for_devices(const struct setup_machine *machine, const struct host_file *file);
 
 /* Whether no step is BLOCKED or FAILED. */
 bool setup_is_well(const GPtrArray *steps);

@@ -293,6 +293,89 @@ static void test_boot(void)
 		g_assert_cmpint(((const struct setup_step *)steps->pdata[i])->kind, !=, SETUP_FILE);
 }
 
+/* One of a physical network's NICs is broken: the other has its VFs as ever. */
+static void test_boot_lacks(void)
+{
+	_cleanup_(tree_free) struct tree *tree = test_setup_new();
+	g_autoptr(GPtrArray) steps =
+		test_setup_apply(tree, "[physical p]\ndevices=eth9;eth0;0000:09:00.0\nvfs=3\n", true);
+
+	g_assert_cmpint(test_setup_find(steps, SETUP_VFS)->state, ==, SETUP_DONE);
+	g_assert_cmpint(test_setup_find(steps, SETUP_LINK)->state, ==, SETUP_DONE);
+	g_assert_cmpuint(test_setup_count(steps, SETUP_BLOCKED), ==, 2);
+	g_assert_nonnull(
+		strstr(test_setup_find(steps, SETUP_PERSON)->problem, "its device eth9 is not there"));
+}
+
+/* In place of the usual PF. */
+static bool comes(const struct tree *tree, const char *text)
+{
+	const struct setup_machine machine = test_setup_machine(tree);
+	g_autofree char *path = g_build_filename(tree->root, "host.conf", NULL);
+
+	tree_write(tree, text, "host.conf");
+	_cleanup_(host_file_free) struct host_file *file = host_file_read(path, NULL);
+	g_assert_nonnull(file);
+	return setup_wait_for_devices(&machine, file);
+}
+
+static void test_waits(void)
+{
+	static const char model[] = "[physical p]\ndevices=8086:10c9\nvfs=3\n";
+	_cleanup_(tree_free) struct tree *tree = test_setup_new();
+
+	g_assert_false(comes(tree, USUAL)); /* udev has yet to name it */
+	tree_write(tree, "", "run/udev/data/n2");
+	g_assert_true(comes(tree, USUAL));
+	g_assert_true(comes(tree, model));
+	tree_write(tree, "0x020000", TEST_SETUP_BUS "0000:02:00.0/class");
+	tree_write(tree, "0x8086", TEST_SETUP_BUS "0000:02:00.0/vendor");
+	tree_write(tree, "0x10c9", TEST_SETUP_BUS "0000:02:00.0/device");
+	tree_write(tree, "7", TEST_SETUP_BUS "0000:02:00.0/sriov_totalvfs");
+	g_assert_true(comes(tree, USUAL));
+	g_assert_false(comes(tree, model)); /* no driver has it yet */
+	tree_write(tree, "3", TEST_SETUP_BUS "0000:02:00.0/net/eth1/ifindex");
+	g_assert_false(comes(tree, model));
+	tree_remove(tree, "run/udev/control"); /* nobody names interfaces here */
+	g_assert_true(comes(tree, model));
+	g_assert_false(comes(tree, "[physical p]\ndevices=eth9\n"));
+}
+
+/* Firmware gives it another number, and udev its interface another name: VFs are made there, and a revert takes them away. */
+static void test_moves(void)
+{
+	static const char text[] = "[physical p]\ndevices=8086:10c9\nvfs=3\n";
+	_cleanup_(tree_free) struct tree *tree = test_setup_new();
+	g_autoptr(GPtrArray) first = test_setup_apply(tree, text, false);
+	static const char *const other = TEST_SETUP_BUS "0000:05:00.0";
+
+	test_setup_make_vfs(TEST_SETUP_PF, 0);
+	tree_remove(tree, TEST_SETUP_BUS TEST_SETUP_PF);
+	tree_remove(tree, "sys/class/net/eth0");
+	tree_write(tree, "0x020000", "%s/class", other);
+	tree_write(tree, "0x8086", "%s/vendor", other);
+	tree_write(tree, "0x10c9", "%s/device", other);
+	tree_link(tree, "../../../bus/pci/drivers/igb", "%s/driver", other);
+	tree_write(tree, "4", "%s/net/uplink0/ifindex", other);
+	tree_write(tree, "7", "%s/sriov_totalvfs", other);
+	tree_write(tree, "0", "%s/sriov_numvfs", other);
+	tree_write(tree, "1", "%s/sriov_drivers_autoprobe", other);
+	tree_write(tree, "0x1002", "sys/class/net/uplink0/flags");
+	g_autofree char *bare = test_setup_text(tree, "/sys/class/net/uplink0/flags");
+	g_autoptr(GPtrArray) steps = test_setup_apply(tree, text, true);
+	g_autofree char *vfs = test_setup_text(tree, "/" TEST_SETUP_BUS "0000:05:00.0/sriov_numvfs");
+	g_assert_true(setup_is_well(steps));
+	g_assert_cmpstr(vfs, ==, "3");
+	g_autoptr(GPtrArray) again = test_setup_plan(tree, text, false, NULL);
+	g_assert_cmpuint(test_setup_count(again, SETUP_TO_DO), ==, 0);
+	g_autoptr(GPtrArray) undone = test_setup_revert(tree);
+	g_autofree char *left = test_setup_text(tree, "/" TEST_SETUP_BUS "0000:05:00.0/sriov_numvfs");
+	g_autofree char *link = test_setup_text(tree, "/sys/class/net/uplink0/flags");
+	g_assert_cmpuint(test_setup_count(undone, SETUP_UNDONE), ==, undone->len);
+	g_assert_cmpstr(left, ==, "0");
+	g_assert_cmpstr(link, ==, bare);
+}
+
 /* The folder is there at every start of systemd, with networkd or without. */
 static void test_networkd(void)
 {
@@ -421,7 +504,10 @@ int main(int argc, char **argv)
 	TEST("VFs that do not come are waited for, and told", test_no_vfs_come);
 	TEST("an interface with addresses is not set down; a PF without one is told", test_links);
 	TEST("at boot what is there is done, and what is missing is told", test_boot);
+	TEST("at boot a NIC that is not there keeps no other of its network from its VFs", test_boot_lacks);
 	TEST("at boot NICs that have no interface yet, or none that udev has named, are waited for",
+		test_waits);
+	TEST("a NIC at another address, by another name, has its VFs at boot, and reverts", test_moves);
 	TEST("systemd-networkd is told only where it runs", test_networkd);
 	TEST("huge pages are kept when they are asked for", test_hugepages);
 	TEST("the kernel's line gets what it lacks, by GRUB or by hand", test_kernel_lines);
