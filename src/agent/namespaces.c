@@ -198,9 +198,9 @@ static bool find_host_address(const struct namespaces_config *config, struct lin
 		return fault_set(error, FAULT_INVALID,
 			"the underlay cannot have the host's address: the switch is in a network namespace "
 			"of its "
-			"own, as the host file names no physical networks; give the switch an address of its "
-			"own, "
-			"as 172.16.0.1/24");
+			"own, as the host file (/etc/sluice/host.conf) names no physical networks; name the "
+			"NIC "
+			"there, or give the switch an address of its own, as 172.16.0.1/24");
 	if (!links_get_address(host, config->underlay_interface, &underlay->address, &length, error) ||
 		!links_get_mac(host, config->underlay_interface, &underlay->mac, error))
 		return false;

@@ -109,12 +109,25 @@ static void print_export(const char *ca)
 	putchar('\n');
 }
 
+static void print_words(command words)
+{
+	for (char **word = words; *word; word++)
+		print_word(word == words ? "" : " ", *word);
+}
+
+/* The first command registers the cloud; one that is registered already is brought up to date instead. */
 static void print_commands(const GPtrArray *list, const char *ca)
 {
 	print_export(ca);
 	for (guint i = 0; i < list->len; i++) {
-		for (char **word = list->pdata[i]; *word; word++)
-			print_word(word == list->pdata[i] ? "" : " ", *word);
+		print_words(list->pdata[i]);
+		if (i == 0) {
+			g_auto(GStrv) again = g_strdupv(list->pdata[i]);
+			g_free(again[2]);
+			again[2] = g_strdup("update");
+			printf(" 2>/dev/null || ");
+			print_words(again);
+		}
 		putchar('\n');
 	}
 }

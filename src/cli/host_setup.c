@@ -67,9 +67,11 @@ static void add_firmware(GPtrArray *steps)
 
 static int plan_or_apply(const struct setup_machine *machine, const struct options *options)
 {
+	const char *path = options->host_file ? options->host_file : HOST_FILE;
+	g_autofree char *nothing = g_strdup_printf("%s %s, so there is nothing to do\n", path,
+		g_file_test(path, G_FILE_TEST_EXISTS) ? "names no devices" : "is not there");
 	g_autoptr(GError) error = NULL;
-	_cleanup_(host_file_free) struct host_file *file =
-		host_file_read(options->host_file ? options->host_file : HOST_FILE, &error);
+	_cleanup_(host_file_free) struct host_file *file = host_file_read(path, &error);
 
 	if (!file)
 		return cli_fail("host setup", error);
@@ -82,7 +84,7 @@ static int plan_or_apply(const struct setup_machine *machine, const struct optio
 		return cli_fail("host setup", error);
 	if (!options->boot && file->physicals->len)
 		add_firmware(steps);
-	return print(steps, options->json, "the host file names no devices, so there is nothing to do\n");
+	return print(steps, options->json, nothing);
 }
 
 static int run(const struct options *options)

@@ -1,13 +1,22 @@
 /* Eswitches: is a NIC in switchdev mode where the host file wants it, and does it then take flows? */
 #include "base/fault.h"
+#include "base/sysfs.h"
 #include "doctor/host_priv.h"
 #include "nic/ethtool.h"
 #include "nic/host_file.h"
 #include "nic/inventory.h"
 
+#include <stdio.h>
+
 #define SET_UP "run 'sluice host setup --apply'"
 
+/* Source: Linux drivers/net/ethernet/mellanox/mlx5/core/en/tc/act/police.c, which before takes no police action but one that drops;
+ * the bound of a flow's MTU lets through to the host. */
+#define MLX5_MAJOR 6
+#define MLX5_MINOR 3
+
 struct visit {
+	const char *root; /* see base/sysfs.h */
 	const struct nic_pf *pf;
 	const char *name; /* of its interface, or its address; Borrowed */
 	struct genl *devlink, *ethtool; /* Borrowed; NULL: the kernel has none */
@@ -127,6 +136,26 @@ static void check_steering(const struct visit *visit)
 			visit->name);
 }
 
+/* Others' kernels may have it all the same, under an older number. */
+static void check_kernel(const struct visit *visit)
+{
+	g_autofree char *release = sysfs_text(visit->root, "/proc/sys/kernel/osrelease");
+	int major, minor;
+
+	if (g_strcmp0(visit->pf->driver, "mlx5_core") != 0 || !release ||
+		sscanf(release, "%d.%d", &major, &minor) != 2 || major > MLX5_MAJOR ||
+		(major == MLX5_MAJOR && minor >= MLX5_MINOR))
+		return;
+	findings_add(visit->findings, FINDING_NOTE, "eswitch", visit->pf->address,
+		"use Linux 6.3 or newer, as Debian's backports have; 'sluice flow list' tells why flows are "
+		"not in "
+		"the NIC",
+		"%s may take no flows: its driver of Linux %d.%d knows no police action that lets through "
+		"what is "
+		"too long",
+		visit->name, major, minor);
+}
+
 static void check_switchdev(const struct visit *visit)
 {
 	guint before = visit->findings->len;
@@ -136,6 +165,7 @@ static void check_switchdev(const struct visit *visit)
 	check_representors(visit);
 	check_modes(visit);
 	check_steering(visit);
+	check_kernel(visit);
 	if (visit->findings->len == before)
 		findings_add(visit->findings, FINDING_OK, "eswitch", visit->pf->address, NULL,
 			"%s is in switchdev mode, with firmware %s", visit->name,
@@ -172,7 +202,7 @@ static void check_physical(const struct host_source *source, const struct host_p
 	for (guint i = 0; addresses && i < inventory->len; i++) {
 		const struct nic_pf *pf = inventory->pdata[i];
 		const struct visit visit = {
-			pf, pf->netdev ? pf->netdev : pf->address, devlink, ethtool, findings};
+			source->root, pf, pf->netdev ? pf->netdev : pf->address, devlink, ethtool, findings};
 		if (g_ptr_array_find_with_equal_func(addresses, pf->address, g_str_equal, NULL))
 			check_pf(&visit, physical->switchdev);
 	}

@@ -37,6 +37,8 @@ static struct genl *open_genl(const char *family, GError **error)
 					      : test_devlink_open(&eswitch, eswitch.handle ? 1 : 0);
 }
 
+static const char *kernel; /* its release; NULL: it tells none */
+
 static GPtrArray *examine(const char *host_file, const char *netdev)
 {
 	_cleanup_(tree_free) struct tree *tree = tree_new();
@@ -52,6 +54,8 @@ static GPtrArray *examine(const char *host_file, const char *netdev)
 	tree_write(tree, "0x020000", BUS VF "/class");
 	tree_link(tree, "../" PF, BUS VF "/physfn");
 	tree_write(tree, host_file, "etc/sluice/host.conf");
+	if (kernel)
+		tree_write(tree, kernel, "proc/sys/kernel/osrelease");
 	host_check_eswitches(&source, findings);
 	return findings;
 }
@@ -65,6 +69,24 @@ static void test_well(void)
 	g_assert_cmpuint(findings->len, ==, 1);
 	g_assert_cmpint(finding->level, ==, FINDING_OK);
 	g_assert_cmpstr(finding->text, ==, "sim1p is in switchdev mode, with firmware 22.31.1014");
+}
+
+static void test_kernels(void)
+{
+	static const struct {
+		const char *release;
+		enum finding_level level;
+	} rows[] = {{"6.1.0-56-amd64\n", FINDING_NOTE}, {"5.10.0", FINDING_NOTE}, {"6.3.1", FINDING_OK},
+		{"6.12.9+bpo-amd64", FINDING_OK}, {"7.0", FINDING_OK}, {"odd", FINDING_OK}};
+
+	eswitch = well;
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		kernel = rows[i].release;
+		g_autoptr(GPtrArray) findings = examine(WANTED, "sim1p");
+		g_assert_cmpuint(findings->len, ==, 1);
+		g_assert_cmpint(((const struct finding *)findings->pdata[0])->level, ==, rows[i].level);
+	}
+	kernel = NULL;
 }
 
 static void test_unconcerned(void)
@@ -147,6 +169,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/doctor/a NIC in switchdev mode that takes flows is well", test_well);
+	g_test_add_func("/doctor/kernels in which mlx5 takes no flows are noted", test_kernels);
 	g_test_add_func("/doctor/NICs that the host file does not name, or wants as they are, are left alone",
 		test_unconcerned);
 	for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {

@@ -229,16 +229,30 @@ static bool read_groups(const char *path, const char *text, struct host_file *fi
 	return check_repeated(path, text, error) && check_modes(path, file, error);
 }
 
+/* GKeyFile knows comments that have a line of their own; people write them behind values, too. No value has a '#'. */
+static char *without_comments(const char *text)
+{
+	g_autoptr(GRegex) behind = g_regex_new("[ \\t]+(#.*)?$", G_REGEX_MULTILINE, 0, NULL);
+
+	return g_regex_replace_literal(behind, text, -1, 0, "", 0, NULL);
+}
+
 struct host_file *host_file_read(const char *path, GError **error)
 {
 	_cleanup_(host_file_free) struct host_file *file = g_new0(struct host_file, 1);
-	g_autofree char *text = NULL;
+	g_autofree char *written = NULL, *text = NULL;
 	g_autoptr(GError) cause = NULL;
 
 	file->physicals = g_ptr_array_new_with_free_func((GDestroyNotify)physical_free);
-	if (!g_file_get_contents(path, &text, NULL, &cause) &&
+	if (!g_file_get_contents(path, &written, NULL, &cause) &&
 		!g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
 		fault_set(error, FAULT_INTERNAL, "the host file cannot be read: %s", cause->message);
+		return NULL;
+	}
+	if (written)
+		text = without_comments(written);
+	if (written && !text) {
+		fault_set(error, FAULT_INVALID, "%s: it is no text in UTF-8", path);
 		return NULL;
 	}
 	return !text || read_groups(path, text, file, error) ? g_steal_pointer(&file) : NULL;

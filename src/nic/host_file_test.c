@@ -39,8 +39,9 @@ static void expect_fault(const GError *error, enum fault code, const char *says)
 static void test_whole(void)
 {
 	_cleanup_(host_file_free) struct host_file *file = read_well(
-		"# of this host\n[physical physnet1]\ndevices = ens1f0; 0000:3B:00.1;\nvfs=8\nmode "
-		"= switchdev\n\n"
+		"# of this host\n[physical physnet1]   # to the fabric\ndevices = ens1f0; 0000:3B:00.1;  # "
+		"both\n"
+		"vfs=8\t# on each\nmode = switchdev \n\n"
 		"[physical Storage.2]\ndevices=8086:10C9\nmode=switchdev\n[memory]\nhugepages = 512\n");
 	const struct host_physical *first = file->physicals->pdata[0], *second = file->physicals->pdata[1];
 
