@@ -11,16 +11,18 @@
 #define NETWORK "/etc/systemd/network/10-sluice-vfs.network"
 
 /* systemd runs the unit; a rule's own RUN would be ended after some seconds. Every PF's arrival asks for it: at the start, and
- * when its driver is loaded again. VFs are marked by property, as drivers do not tell them from PFs (mlx5_core), and so are
- * their representors, which are interfaces of the PF too. A host may have more PFs than systemd starts a unit in ten seconds
- * unless it is told not to count (systemd.unit(5), StartLimitIntervalSec=): the last of them would have no VFs. */
-static const char rules_text[] =
-	HEAD "ACTION!=\"remove\", SUBSYSTEM==\"net\", TEST==\"device/physfn\", ENV{SLUICE_VF}=\"1\", "
-	     "ENV{NM_UNMANAGED}=\"1\"\n"
-	     "ACTION!=\"remove\", SUBSYSTEM==\"net\", ATTR{phys_port_name}==\"*pf[0-9]*vf[0-9]*\", "
-	     "ENV{SLUICE_VF}=\"1\", ENV{NM_UNMANAGED}=\"1\"\n"
-	     "ACTION==\"add\", SUBSYSTEM==\"net\", TEST==\"device/sriov_totalvfs\", ENV{SLUICE_VF}!=\"1\", "
-	     "TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"sluice-vfs.service\"\n";
+ * when its driver is loaded again. systemd looks away from an interface that is added while udev renames it (ID_RENAMING), and
+ * takes it up at its next event, "move", so every event but the last one asks. VFs are marked by property, as drivers do not tell
+ * them from PFs (mlx5_core), and so are their representors, which are interfaces of the PF too. A host may have more PFs than
+ * systemd starts a unit in ten seconds unless it is told not to count (systemd.unit(5), StartLimitIntervalSec=): the last of
+ * them would have no VFs. */
+static const char rules_text[] = HEAD
+	"ACTION!=\"remove\", SUBSYSTEM==\"net\", TEST==\"device/physfn\", ENV{SLUICE_VF}=\"1\", "
+	"ENV{NM_UNMANAGED}=\"1\"\n"
+	"ACTION!=\"remove\", SUBSYSTEM==\"net\", ATTR{phys_port_name}==\"*pf[0-9]*vf[0-9]*\", "
+	"ENV{SLUICE_VF}=\"1\", ENV{NM_UNMANAGED}=\"1\"\n"
+	"ACTION!=\"remove\", SUBSYSTEM==\"net\", TEST==\"device/sriov_totalvfs\", ENV{SLUICE_VF}!=\"1\", "
+	"TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"sluice-vfs.service\"\n";
 
 static const char network_text[] = HEAD "[Match]\nProperty=SLUICE_VF=1\n\n[Link]\nUnmanaged=yes\n";
 
