@@ -238,7 +238,7 @@ static char *explain_going(const struct accel *a, const char *reason)
 	return g_strdup_printf("Its guest has not let go of function %s yet. %s", function, reason);
 }
 
-/* No function is given to it for now, as its path has changed too often. */
+/* It waits for a function, as its path has changed too often. */
 static bool is_damped(const struct accel *a)
 {
 	return accel_state(a) == ACCEL_OFF && accel_damped_until_us(a) > 0;

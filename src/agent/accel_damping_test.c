@@ -47,7 +47,7 @@ static json_t *flap(struct world *w)
 	for (int i = 0; i < AGENT_CHANGES_MAX && !is_damped(w); i++) {
 		world_forget(w);
 		g_assert_true(w->machines->ops->unplug(w->machines, WORLD_VM, &primary, 0, NULL));
-		world_wait(w, "the NIC gets another function, or none for now", has_come_back);
+		world_wait(w, "the NIC gets another function, or waits for one", has_come_back);
 	}
 	g_assert_true(is_damped(w));
 	return listed(w);
@@ -144,8 +144,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	add("/accel_damping/a guest that gives its functions away again and again gets none for a while, and "
-	    "operators see "
-	    "until when",
+	    "operators see until when",
 		test_flaps);
 	add("/accel_damping/an agent that starts anew goes on with it, and an operator who restores the NIC "
 	    "ends it",

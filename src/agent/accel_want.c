@@ -136,13 +136,10 @@ static const char *physical_obstacle(const struct accel *a, const struct goal_ne
 	if (!physical && !network->physical)
 		return site->underlay && site->underlay->kernel
 			       ? "Its network is a vxlan segment, and its host's underlay leaves by no NIC "
-				 "in "
-				 "switchdev mode that the host file names."
+				 "in switchdev mode that the host file names."
 			       : "Its network is a vxlan segment, and its host's underlay is the switch's "
-				 "own, so "
-				 "that no NIC can put packets into tunnels there; --underlay-address host "
-				 "changes "
-				 "that, where it leaves by a NIC in switchdev mode.";
+				 "own, so that no NIC can put packets into tunnels there; --underlay-address "
+				 "host changes that, where it leaves by a NIC in switchdev mode.";
 	if (!physical)
 		return "Its network is on a physical network that this host is not on.";
 	if (physical->absent && !accel_holds(a))

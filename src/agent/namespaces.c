@@ -177,11 +177,11 @@ static bool parse_own_address(const struct namespaces_config *config, struct lin
 			"length, as 172.16.0.1/24, or '" NAMESPACES_HOST_ADDRESS "'",
 			address ? address : "");
 	g_autofree char *holder = links_find_address(host, underlay->address);
-	return !holder || fault_set(error, FAULT_INVALID,
-				  "the underlay address '%s' is the host's own on %s; give the switch one "
-				  "that nobody has, "
-				  "or '" NAMESPACES_HOST_ADDRESS "' to share the one that the host has on %s",
-				  address, holder, config->underlay_interface);
+	return !holder ||
+	       fault_set(error, FAULT_INVALID,
+		       "the underlay address '%s' is the host's own on %s; give the switch one that nobody "
+		       "has, or '" NAMESPACES_HOST_ADDRESS "' to share the one that the host has on %s",
+		       address, holder, config->underlay_interface);
 }
 
 static bool is_shared(const struct namespaces_config *config)
@@ -197,10 +197,8 @@ static bool find_host_address(const struct namespaces_config *config, struct lin
 	if (config->switch_netns)
 		return fault_set(error, FAULT_INVALID,
 			"the underlay cannot have the host's address: the switch is in a network namespace "
-			"of its "
-			"own, as the host file (/etc/sluice/host.conf) names no physical networks; name the "
-			"NIC "
-			"there, or give the switch an address of its own, as 172.16.0.1/24");
+			"of its own, as the host file (/etc/sluice/host.conf) names no physical networks; "
+			"name the NIC there, or give the switch an address of its own, as 172.16.0.1/24");
 	if (!links_get_address(host, config->underlay_interface, &underlay->address, &length, error) ||
 		!links_get_mac(host, config->underlay_interface, &underlay->mac, error))
 		return false;
@@ -275,8 +273,7 @@ static bool add_tunnel(struct links *links, struct switch_underlay *underlay, GE
 		       links_set_up(links, name, &failure)) ||
 	       fault_set(error, fault_code(failure),
 		       "%s; if something else on this host has VXLAN's UDP port %d (ip -d link show type "
-		       "vxlan), "
-		       "take it away, or give the switch an underlay address of its own",
+		       "vxlan), take it away, or give the switch an underlay address of its own",
 		       failure->message, IP_VXLAN_PORT);
 }
 

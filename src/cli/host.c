@@ -81,22 +81,17 @@ int cli_host(int argc, char **argv)
 		    "list | show | add NAME | remove NAME | fault-domain HOST [NAME] | drain | undrain | "
 		    "setup",
 		    "Lists the hosts of this cloud: which are ready, drained or silent, and what is amiss "
-		    "there. "
-		    "Or shows the network devices on this host's PCI buses: physical functions, their "
-		    "virtual "
-		    "functions "
-		    "(made/possible), how many traffic classes these leave on ports whose number depends "
-		    "on it, their queues (there are/could be), what each virtual function may do and which "
-		    "VM has it, what they can enforce, and what they have carried. Or makes, or renews, the "
-		    "certificate by which the host NAME takes part in this "
-		    "cloud. Or removes the host NAME, which must not report any more and, without --lost, "
-		    "have no "
-		    "machines. Or says which fault domain HOST shares with others, such as a rack (without "
-		    "NAME: none), "
+		    "there. Or shows the network devices on this host's PCI buses: physical functions, their "
+		    "virtual functions (made/possible), how many traffic classes these leave on ports whose "
+		    "number depends on it, their queues (there are/could be), what each virtual function may "
+		    "do and which VM has it, what they can enforce, and what they have carried. Or makes, or "
+		    "renews, the certificate by which the host NAME takes part in this cloud. Or removes the "
+		    "host NAME, which must not report any more and, without --lost, have no machines. Or "
+		    "says which fault domain HOST shares with others, such as a rack (without NAME: none), "
 		    "so that machines of an availability set are spread over several. Or drains this host "
-		    "for maintenance: its NICs go on by their synthetic paths, no "
-		    "connection is lost, and it gets no new VMs until it is undrained. 'sluice "
-		    "host setup --help' tells of setting it up for SR-IOV.",
+		    "for maintenance: its NICs go on by their synthetic paths, no connection is lost, and it "
+		    "gets no new VMs until it is undrained. 'sluice host setup --help' tells of setting it "
+		    "up for SR-IOV.",
 		    entries))
 		return CLI_USAGE;
 	const char *mistake = check(argc > 1 ? argv[1] : "", notice_s, timeout_s, force || migrate, lost);

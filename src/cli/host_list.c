@@ -7,7 +7,7 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 
-/* What it is good for now. */
+/* Whether it takes machines. */
 static const char *state_of(const json_t *host)
 {
 	const json_t *drained = json_object_get(host, "drained");

@@ -120,9 +120,8 @@ static void answer(SoupServerMessage *message, const char *path, GHashTable *que
 		       "{\"name\": \"h2\", \"silent\": false, \"drained\": false, \"vms\": 0}, "
 		       "{\"name\": \"h1\", \"silent\": false, \"drained\": true, \"vms\": 2, \"vcpus\": 4, "
 		       "\"memoryMib\": 8192, \"availableMib\": 1536, \"provider\": \"emulated\", \"vtep\": "
-		       "null, "
-		       "\"faultDomain\": \"rack-1\", \"version\": \"0.1\", \"conditions\": [\"it has no "
-		       "underlay\"]}, {\"name\": \"h9\", \"silent\": false}]}";
+		       "null, \"faultDomain\": \"rack-1\", \"version\": \"0.1\", "
+		       "\"conditions\": [\"it has no underlay\"]}, {\"name\": \"h9\", \"silent\": false}]}";
 	else if (g_str_has_suffix(path, "/virtual-machines"))
 		text = "{\"virtualMachines\": [" VM("u1", "web", "running") ", " VM(
 			"u2", "db", "running") ", " VM("u3", "old", "stopped") "]}";

@@ -62,8 +62,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/network/a network is named by its name, by group and name, or by its uid; words "
-			"that are refused "
-			"end with 2, what is not there with 1",
+			"that are refused end with 2, what is not there with 1",
 		test_segment);
 	return g_test_run();
 }

@@ -114,8 +114,7 @@ static int parse_options(struct cloud *cloud, int argc, char **argv)
 			"Interface that leads to other hosts of the cloud", "NAME"},
 		{"underlay-address", 0, 0, G_OPTION_ARG_STRING, &o->underlay_address,
 			"Address of this host's switch there, which nobody else has; 'host': the one that "
-			"the "
-			"interface has, by which NICs in switchdev mode can tunnel",
+			"the interface has, by which NICs in switchdev mode can tunnel",
 			"ADDR/LENGTH|host"},
 		{"underlay-gateway", 0, 0, G_OPTION_ARG_STRING, &o->underlay_gateway,
 			"To hosts whose switches have addresses of other prefixes", "ADDR"},

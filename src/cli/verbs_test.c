@@ -91,8 +91,7 @@ static void test_words(void)
 		{"up --workers 99", CLI_USAGE, "sluice up: --workers takes a number from 1 to *"},
 		{"host", CLI_USAGE,
 			"sluice host: 'list', 'show', 'add NAME', 'remove NAME', 'fault-domain HOST', "
-			"'drain', "
-			"'undrain' or 'setup' is needed\n"},
+			"'drain', 'undrain' or 'setup' is needed\n"},
 		{"host setup", CLI_USAGE,
 			"sluice host setup: one of --plan, --apply and --revert is needed\n"},
 		{"host setup --plan --host-file /nonexistent", CLI_USAGE,

@@ -253,8 +253,7 @@ static void check_version(
 	else if (is_older(major, minor, program->used_major, program->used_minor))
 		findings_add(findings, FINDING_NOTE, program->check, NULL, program->update,
 			"%s is of version %u.%u: 'dist/setup.sh run' installs %u.%u or newer, and older ones "
-			"were "
-			"never run",
+			"were never run",
 			name, major, minor, program->used_major, program->used_minor);
 	else
 		findings_add(findings, FINDING_OK, program->check, NULL, NULL,

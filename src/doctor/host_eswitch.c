@@ -84,8 +84,7 @@ static void check_offload_of_vfs(const struct visit *visit)
 	if (off)
 		findings_add(visit->findings, FINDING_PROBLEM, "eswitch", visit->pf->address, SET_UP,
 			"%u of the %u VFs of %s have a representor with tc offload turned off, so the NIC "
-			"may get "
-			"no flows of theirs",
+			"may get no flows of theirs",
 			off, visit->pf->vfs->len, visit->name);
 }
 
@@ -148,11 +147,9 @@ static void check_kernel(const struct visit *visit)
 		return;
 	findings_add(visit->findings, FINDING_NOTE, "eswitch", visit->pf->address,
 		"use Linux 6.3 or newer, as Debian's backports have; 'sluice flow list' tells why flows are "
-		"not in "
-		"the NIC",
+		"not in the NIC",
 		"%s may take no flows: its driver of Linux %d.%d knows no police action that lets through "
-		"what is "
-		"too long",
+		"what is too long",
 		visit->name, major, minor);
 }
 

@@ -222,8 +222,7 @@ bool image_check_names(const char *id, const char *alias, const char *urn, GErro
 	if (alias && !image_id_is_valid(alias))
 		return fault_set(error, FAULT_INVALID,
 			"an alias has letters, digits, '.', '_' and '-', and starts with one of the first "
-			"two; '%s' "
-			"does not",
+			"two; '%s' does not",
 			alias);
 	return !urn || check_urn(urn, error);
 }
@@ -272,7 +271,7 @@ bool image_alias_set(
 		urn = made;
 	if (urn) {
 		g_auto(GStrv) parts = g_strsplit(urn, ":", -1);
-		if (!check_urn(urn, error) || !check_unique(json, name, urn, parts, error))
+		if (!check_unique(json, name, urn, parts, error))
 			return false;
 		for (size_t i = 0; i < URN_PARTS; i++)
 			json_object_set_new(alias, urn_members[i], json_string(parts[i]));
